@@ -1,0 +1,162 @@
+//! Memory that crosses the boundary: all of it comes from the C allocator, because either side may free or grow it.
+
+use std::{ptr, slice};
+
+use libc::{c_char, c_void, size_t};
+
+use crate::{
+    error::{Error, Result},
+    message,
+};
+
+/// Bytes in front of a packet body that belong to its block, for callers that write headers there.
+pub const RTMP_MAX_HEADER_SIZE: usize = 18;
+
+/// A NUL-terminated copy of `bytes` from `malloc`, owned by the caller.
+pub(crate) fn duplicate(bytes: &[u8]) -> Result<*mut c_char> {
+    // SAFETY: malloc accepts any size.
+    let block = unsafe { libc::malloc(bytes.len() + 1) }.cast::<u8>();
+    if block.is_null() {
+        return Err(Error::OutOfMemory);
+    }
+    // SAFETY: the block has room for the bytes and the NUL, and is new, so nothing overlaps.
+    unsafe {
+        ptr::copy_nonoverlapping(bytes.as_ptr(), block, bytes.len());
+        *block.add(bytes.len()) = 0;
+    }
+    Ok(block.cast())
+}
+
+/// Frees a block of the C allocator; null is allowed.
+///
+/// # Safety
+/// `block` is null or came from the C allocator and nobody uses it any more.
+pub(crate) unsafe fn release<T>(block: *mut T) {
+    // SAFETY: the caller's contract above.
+    unsafe { libc::free(block.cast::<c_void>()) }
+}
+
+/// A packet body: one `malloc` block with `RTMP_MAX_HEADER_SIZE` bytes in front of the body and a NUL behind it.
+#[derive(Debug)]
+pub struct Body {
+    /// First byte of the body, null while there is no block.
+    data: *mut u8,
+    len: usize,
+    capacity: usize,
+}
+
+// SAFETY: a body owns its block, and malloc blocks may be used and freed by any thread.
+unsafe impl Send for Body {}
+
+impl Body {
+    /// The address of the first byte; stays valid until the body grows or goes.
+    pub(crate) fn as_ptr(&self) -> *mut u8 {
+        self.data
+    }
+
+    /// Hands the body to C, which frees it with `RTMPPacket_Free`; null if there is none.
+    pub(crate) fn into_raw(self) -> *mut c_char {
+        let data = self.data;
+        std::mem::forget(self);
+        data.cast()
+    }
+
+    /// The block that C's allocator knows.
+    fn block(&self) -> *mut c_void {
+        if self.data.is_null() {
+            return ptr::null_mut();
+        }
+        // SAFETY: a body that is not null starts RTMP_MAX_HEADER_SIZE bytes into its block.
+        unsafe { self.data.sub(RTMP_MAX_HEADER_SIZE) }.cast()
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self { data: ptr::null_mut(), len: 0, capacity: 0 }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // SAFETY: the block is null or ours alone.
+        unsafe { release(self.block()) }
+    }
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        if self.len == 0 {
+            return &[];
+        }
+        // SAFETY: the first `len` bytes were written by `append`.
+        unsafe { slice::from_raw_parts(self.data, self.len) }
+    }
+}
+
+impl AsMut<[u8]> for Body {
+    fn as_mut(&mut self) -> &mut [u8] {
+        if self.len == 0 {
+            return &mut [];
+        }
+        // SAFETY: as in `as_ref`, and the body is borrowed exclusively.
+        unsafe { slice::from_raw_parts_mut(self.data, self.len) }
+    }
+}
+
+impl message::Body for Body {
+    fn reserve_total(&mut self, capacity: usize) -> Result<()> {
+        if capacity <= self.capacity {
+            return Ok(());
+        }
+        let size: size_t = capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1).ok_or(Error::OutOfMemory)?;
+        // SAFETY: the block is null or came from here; on failure the old one stays valid and ours.
+        let block = unsafe { libc::realloc(self.block(), size) }.cast::<u8>();
+        if block.is_null() {
+            return Err(Error::OutOfMemory);
+        }
+        // SAFETY: the block is larger than the headroom.
+        self.data = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
+        self.capacity = capacity;
+        // SAFETY: the block has a byte for the NUL behind `capacity`, and `len` is at most that.
+        unsafe { *self.data.add(self.len) = 0 };
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.capacity - self.len, "room is made before bytes are appended");
+        if bytes.is_empty() {
+            return;
+        }
+        // SAFETY: the bytes fit, as just checked, and the NUL behind them has its own byte; `bytes` cannot overlap
+        // a block that only this body knows.
+        unsafe {
+            ptr::copy_nonoverlapping(bytes.as_ptr(), self.data.add(self.len), bytes.len());
+            self.len += bytes.len();
+            *self.data.add(self.len) = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Body as _;
+
+    #[test]
+    fn a_body_keeps_its_bytes_while_it_grows_and_ends_with_a_nul() {
+        let mut body = Body::default();
+        assert_eq!(body.as_ref(), b"");
+        body.reserve_total(3).unwrap();
+        body.append(b"abc");
+        body.reserve_total(1 << 20).unwrap();
+        body.append(b"def");
+        assert_eq!(body.as_ref(), b"abcdef");
+        // SAFETY: the byte behind the body belongs to its block.
+        assert_eq!(unsafe { *body.as_ptr().add(6) }, 0);
+    }
+}

@@ -1,0 +1,36 @@
+//! The C library: the symbols, structs and return conventions of librtmp 2.4 over the safe core.
+//!
+//! Everything here translates and decides nothing. This is the only module with unsafe code; conversions from what C
+//! hands over are concentrated in [`ptr`], [`memory`] and `state`. `amf`, `log`, `http` and `rtmp` mirror the four
+//! public headers.
+
+pub mod amf;
+pub mod log;
+pub mod memory;
+pub mod ptr;
+pub mod rtmp;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::error::Result;
+
+/// C's idea of truth.
+pub const TRUE: libc::c_int = 1;
+/// C's idea of falsehood.
+pub const FALSE: libc::c_int = 0;
+
+/// Runs the body of an exported function: an error is logged and becomes `failure`, and a panic ends here instead of
+/// crossing into C.
+pub(crate) fn boundary<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => value,
+        Ok(Err(error)) => {
+            ::log::error!("{error}");
+            failure
+        }
+        Err(_) => {
+            ::log::error!("internal error, the call was given up");
+            failure
+        }
+    }
+}

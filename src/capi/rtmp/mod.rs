@@ -1,0 +1,6 @@
+//! `rtmp.h`: the session object and everything that is done with it.
+
+pub mod setup;
+pub mod types;
+
+pub use types::*;

@@ -1,0 +1,1 @@
+//! Filling an `RTMP` before it connects: to be written.

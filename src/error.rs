@@ -1,0 +1,108 @@
+//! The one error type of the library. Its text reads as a log line: lower case, what was wrong and what was seen.
+
+#![forbid(unsafe_code)]
+
+use std::{fmt, io};
+
+/// What a fallible operation of this library returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why an operation failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// Bytes that do not follow their format: which format, and what was seen.
+    Malformed {
+        /// The format or message that was being read.
+        what: &'static str,
+        /// What was wrong with it.
+        detail: &'static str,
+    },
+    /// A value that the format or a stated bound cannot hold.
+    TooLarge(&'static str),
+    /// An argument that makes no sense.
+    Invalid(&'static str),
+    /// Memory could not be had.
+    OutOfMemory,
+    /// The peer closed the connection.
+    Closed,
+    /// Nothing arrived, or nothing could be sent, within the time-out; the connection is still open.
+    TimedOut,
+    /// The caller asked to stop.
+    Interrupted,
+    /// The operating system refused an operation on the socket.
+    Io(io::Error),
+    /// The host has no usable address.
+    Unresolved(String),
+    /// The peer answered a command with an error.
+    Refused(Refusal),
+    /// A feature that this build does not have.
+    Unsupported(&'static str),
+}
+
+/// A peer's refusal of a command, in its own words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The command that was refused, or the status message that said so.
+    pub method: String,
+    /// The status code, for example `NetStream.Play.StreamNotFound`; empty if the peer gave none.
+    pub code: String,
+    /// The peer's explanation; empty if it gave none.
+    pub description: String,
+}
+
+impl Error {
+    /// Bytes that do not follow their format.
+    pub const fn malformed(what: &'static str, detail: &'static str) -> Self {
+        Self::Malformed { what, detail }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed { what, detail } => write!(f, "malformed {what}: {detail}"),
+            Self::TooLarge(what) => write!(f, "{what} is too large"),
+            Self::Invalid(what) => write!(f, "invalid argument: {what}"),
+            Self::OutOfMemory => f.write_str("out of memory"),
+            Self::Closed => f.write_str("the peer closed the connection"),
+            Self::TimedOut => f.write_str("timed out"),
+            Self::Interrupted => f.write_str("interrupted"),
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Unresolved(host) => write!(f, "no address for host {host}"),
+            Self::Refused(refusal) => write!(f, "{refusal}"),
+            Self::Unsupported(what) => write!(f, "{what} is not supported"),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = if self.code.is_empty() { "error" } else { &self.code };
+        write!(f, "{} refused: {code}", self.method)?;
+        if !self.description.is_empty() {
+            write!(f, " ({})", self.description)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::TimedOut,
+            io::ErrorKind::Interrupted => Self::Interrupted,
+            io::ErrorKind::OutOfMemory => Self::OutOfMemory,
+            _ => Self::Io(error),
+        }
+    }
+}
