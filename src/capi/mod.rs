@@ -5,6 +5,8 @@
 //! public headers.
 
 pub mod amf;
+pub mod http;
+mod layout;
 pub mod log;
 pub mod memory;
 pub mod ptr;
