@@ -46,10 +46,8 @@ pub struct Chunk<B> {
     pub kind: MessageType,
     /// The message stream that the message belongs to.
     pub stream_id: u32,
-    /// The timestamp as it was sent: absolute or a difference, the extended one if there was one.
+    /// The timestamp as it was sent, the extended one if there was one: absolute if `format` is 0, else a difference.
     pub sent_timestamp: u32,
-    /// Whether `sent_timestamp` is absolute.
-    pub absolute: bool,
     /// Length of the whole message.
     pub length: u32,
     /// Bytes of the message that have arrived, this chunk included.
@@ -73,7 +71,6 @@ struct Inbound<B> {
     field: u32,
     /// `field`, or the 32 bits that followed it.
     sent_timestamp: u32,
-    absolute: bool,
     /// Timestamp of the last complete message.
     clock: u32,
     body: B,
@@ -143,7 +140,6 @@ impl<B: Body> Decoder<B> {
             kind: stream.kind,
             stream_id: stream.stream_id,
             sent_timestamp: stream.sent_timestamp,
-            absolute: stream.absolute,
             length: stream.length,
             received: stream.received,
             payload: current.payload,
@@ -163,7 +159,6 @@ impl<B: Body> Decoder<B> {
             self.unfinished -= stream.body.capacity();
             stream.body = B::default();
             stream.received = 0;
-            stream.absolute = false;
         }
     }
 
@@ -217,7 +212,6 @@ impl<B: Body> Decoder<B> {
         }
         if stream.received == 0 {
             stream.format = format;
-            stream.absolute = format == 0;
         }
         if format <= 2 {
             stream.field = u24(&fields[..3]);
@@ -244,11 +238,11 @@ impl<B: Body> Inbound<B> {
     /// Takes the complete message out and gets ready for the next.
     fn finish(&mut self, chunk_stream: u32) -> Message<B> {
         self.clock =
-            if self.absolute { self.sent_timestamp } else { self.clock.wrapping_add(self.sent_timestamp) };
-        self.absolute = false;
+            if self.format == 0 { self.sent_timestamp } else { self.clock.wrapping_add(self.sent_timestamp) };
         self.received = 0;
         Message {
             chunk_stream,
+            format: self.format,
             kind: self.kind,
             timestamp: self.clock,
             stream_id: self.stream_id,

@@ -14,7 +14,7 @@ use crate::{
 /// Runs the client's side of a handshake.
 pub fn handshake_as_client<C: Connection>(connection: &C, mut client: handshake::Client) -> Result<()> {
     start_session(connection);
-    connection.transmit_bytes(&client.start())?;
+    connection.transmit_bytes(&[&client.start()])?;
     run_handshake(connection, |input| Ok(client.advance(input)))
 }
 
@@ -45,7 +45,7 @@ fn run_handshake<C: Connection>(
             Ok::<_, Error>(progress)
         })?;
         if !progress.output.is_empty() {
-            connection.transmit_bytes(&progress.output)?;
+            connection.transmit_bytes(&[&progress.output])?;
         }
         if progress.done {
             return Ok(());

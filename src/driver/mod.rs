@@ -53,8 +53,8 @@ pub trait Connection {
         encode: impl FnOnce(&mut Parts<'_, '_, Self::Body>) -> Result<Chunks<'m>>,
     ) -> Result<()>;
 
-    /// Sends bytes that are not chunks.
-    fn transmit_bytes(&self, bytes: &[u8]) -> Result<()>;
+    /// Sends bytes that were not encoded here, piece by piece.
+    fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()>;
 
     /// Whether there is a connection.
     fn is_open(&self) -> bool;

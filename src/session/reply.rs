@@ -9,6 +9,9 @@ use crate::{
     text::Text,
 };
 
+/// Marker of an AMF0 string, which every command begins with.
+const STRING_MARKER: u8 = 2;
+
 /// Commands without which there is no stream: an error in answer to one of them ends the session.
 const ESSENTIAL: [&[u8]; 4] = [b"connect", b"createStream", b"publish", b"play"];
 
@@ -44,7 +47,7 @@ fn status_of(code: &[u8]) -> Status {
 /// Takes the AMF0 body of a command message.
 pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     let mut reaction = Reaction::new(Outcome::Handled);
-    if body.first() != Some(&amf::STRING_MARKER) {
+    if body.first() != Some(&STRING_MARKER) {
         warn!("Sanity failed. no string method in invoke packet");
         return reaction;
     }
