@@ -93,8 +93,10 @@ mod tests {
     use super::*;
     use crate::flv::FILE_HEADER;
 
+    type OwnedTag = (TagHeader, Vec<u8>);
+
     /// All tags of `bytes` when they come in pieces of `step`, and how many bytes were not used.
-    fn tags(bytes: &[u8], step: usize) -> Result<(Vec<(TagHeader, Vec<u8>)>, usize)> {
+    fn tags(bytes: &[u8], step: usize) -> Result<(Vec<OwnedTag>, usize)> {
         let mut reader = TagReader::new();
         let (mut found, mut from, mut to) = (Vec::new(), 0, 0);
         while to < bytes.len() {

@@ -9,6 +9,7 @@ use log::{debug, error, warn};
 
 use super::reader::{Flags, ReadState};
 use super::tag::{PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
+use crate::amf;
 use crate::message::MessageType;
 
 /// What a resumed stream's message is.
@@ -124,9 +125,11 @@ fn count(ignored: &mut u32) -> Outcome {
     if *ignored > MAX_IGNORED_FRAMES { Outcome::Mismatch } else { Outcome::Ignore }
 }
 
-/// Whether `body` is the AMF0 string `onMetaData` and something after it.
+/// Whether `body` is AMF0 data that begins with the string `onMetaData`.
 fn is_metadata(body: &[u8]) -> bool {
-    body.starts_with(b"\x02\x00\x0AonMetaData")
+    amf::decode(body).is_ok_and(|values| {
+        values.get(0).and_then(|first| first.value.as_string()) == Some(b"onMetaData".as_slice())
+    })
 }
 
 /// Either way of having found the key frame.
