@@ -123,6 +123,16 @@ mod tests {
     }
 
     #[test]
+    fn lone_tag_header_keeps_its_timestamp() {
+        for len in 8..=11 {
+            let mut body = tag(8, 500, b"")[..len].to_vec();
+            let rebased = rebase(&mut body, 100, 0);
+            assert_eq!(body, tag(8, 500, b"")[..len]);
+            assert_eq!((rebased.len, rebased.data_type, rebased.last_timestamp), (len, 0, 500));
+        }
+    }
+
+    #[test]
     fn rest_of_eleven_bytes_or_less_is_copied() {
         let mut body = [tag(8, 10, b"abc"), vec![0xEE; 11]].concat();
         let rebased = rebase(&mut body, 20, 0);

@@ -212,6 +212,14 @@ mod tests {
     }
 
     #[test]
+    fn key_frame_at_the_beginning_is_ignored_every_time() {
+        let mut state = state();
+        assert_eq!(check(&mut state, MessageType::VIDEO, 0, FRAME), Outcome::Ignore);
+        assert_eq!(check(&mut state, MessageType::AUDIO, 20, b"\xAF\x01"), Outcome::From(0));
+        assert_eq!(check(&mut state, MessageType::VIDEO, 0, FRAME), Outcome::Ignore);
+    }
+
+    #[test]
     fn scan_ends_behind_the_wanted_timestamp() {
         let body = [tag(9, 5001, b"other"), tag(9, 5000, FRAME)].concat();
         let mut state = state();

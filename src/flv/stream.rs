@@ -320,6 +320,20 @@ mod tests {
     }
 
     #[test]
+    fn message_must_leave_four_bytes_free_to_be_followed_by_another() {
+        // Measured on the original library: what is kept back after a message that leaves `free` bytes.
+        for (free, kept) in
+            [(0, 131_072), (3, 131_069), (4, 131_123), (5, 131_122), (54, 131_073), (58, 131_069)]
+        {
+            let (mut stream, mut state) = (Stream::default(), ReadState::default());
+            let first = HEADER_BLOCK_LEN - FILE_HEADER.len() - free - 15;
+            let mut source = [audio(0, first), audio(0, 40)].into_iter().cycle();
+            read(&mut stream, &mut state, 0, &mut source).unwrap();
+            assert_eq!(stream.pending().len(), kept, "{free} bytes free");
+        }
+    }
+
+    #[test]
     fn ended_stream_reports_its_ending_again_and_again() {
         for (ending, result) in
             [(Ending::Eof, Some(Vec::new())), (Ending::Complete, Some(Vec::new())), (Ending::Error, None)]

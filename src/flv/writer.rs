@@ -231,6 +231,26 @@ mod tests {
     }
 
     #[test]
+    fn call_that_only_ends_a_tag_never_returns_less_than_nothing() {
+        // The original returns -3 and -2 for the first two, though the message was sent.
+        let bytes = tag(9, 40, b"video");
+        for (last, result) in [(1, 0), (2, 0), (4, 0), (5, 1)] {
+            let mut writer = Writer::default();
+            let end = TAG_HEADER_LEN + 5;
+            let start = end - last;
+            call(&mut writer, &bytes[..start]).0.unwrap();
+            let (used, sent) = call(&mut writer, &bytes[start..end]);
+            assert_eq!((used.unwrap(), sent.len()), (result, 1), "last {last} bytes");
+        }
+    }
+
+    #[test]
+    fn empty_tag_is_sent_with_its_header() {
+        let (used, sent) = call(&mut Writer::default(), &tag(9, 40, b"")[..11]);
+        assert_eq!((used.unwrap(), sent.len()), (7, 1));
+    }
+
+    #[test]
     fn tag_header_alone_begins_a_message() {
         let mut writer = Writer::default();
         let bytes = tag(9, 70, b"video");
