@@ -172,7 +172,7 @@ fn value<'a, L: List<'a>>(name: &'a [u8], reader: &mut Reader<'a>) -> Parse<Item
 /// An integer of up to 29 bits and how many bytes it took; `next` gives the bytes one by one.
 pub(crate) fn integer<E>(
     mut next: impl FnMut() -> std::result::Result<u8, E>,
-) -> std::result::Result<(i32, usize), E> {
+) -> std::result::Result<(i32, u8), E> {
     let mut value = 0;
     for used in 1..4 {
         let byte = next()?;
