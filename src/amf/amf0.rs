@@ -6,17 +6,17 @@
 
 use log::{debug, error};
 
-use super::{Fault, List, MAX_DEPTH, Parse, Value, amf3, reader::Reader};
+use super::{
+    Fault, List, Parse, Value, amf3,
+    level::{self, Item, Shape},
+    reader::Reader,
+};
 use crate::error::Result;
 
 /// Decodes values up to an end marker or the end of the input and returns how many bytes they took. With `named` each
 /// value has a name in front. On failure the values before the offending one stay in `list`.
 pub fn decode_into<'a, L: List<'a>>(list: &mut L, input: &'a [u8], named: bool) -> Result<usize> {
-    let mut reader = Reader::new(input);
-    match members(list, &mut reader, named, MAX_DEPTH) {
-        Ok(()) => Ok(input.len() - reader.len()),
-        Err(fault) => Err(fault.into_error(FORMAT)),
-    }
+    read(list, input, Shape::Members { named, ecma: false })
 }
 
 /// Decodes exactly `count` values and returns how many bytes they took; an end marker is not looked for. On failure
@@ -27,51 +27,38 @@ pub fn decode_array_into<'a, L: List<'a>>(
     count: usize,
     named: bool,
 ) -> Result<usize> {
+    read(list, input, Shape::Elements { named, left: count })
+}
+
+fn read<'a, L: List<'a>>(list: &mut L, input: &'a [u8], shape: Shape<'a>) -> Result<usize> {
     let mut reader = Reader::new(input);
-    match elements(list, &mut reader, count, named, MAX_DEPTH) {
+    match level::read(list, &mut reader, shape) {
         Ok(()) => Ok(input.len() - reader.len()),
         Err(fault) => Err(fault.into_error(FORMAT)),
     }
 }
 
-/// Decodes one value and its name, which is empty without `named`. Also returns how many bytes they took.
-pub fn decode_property<'a, L: List<'a>>(
-    input: &'a [u8],
-    named: bool,
-) -> Result<(&'a [u8], Value<'a, L>, usize)> {
-    let mut reader = Reader::new(input);
-    let decoded = name(&mut reader, named).and_then(|name| Ok((name, value(&mut reader, MAX_DEPTH)?)));
-    match decoded {
-        Ok((name, value)) => Ok((name, value, input.len() - reader.len())),
-        Err(fault) => Err(fault.into_error(FORMAT)),
-    }
-}
-
-fn members<'a, L: List<'a>>(list: &mut L, reader: &mut Reader<'a>, named: bool, depth: usize) -> Parse<()> {
-    while !reader.is_empty() {
-        // The marker counts even without names, where a number could begin with the same bytes: librtmp does so.
-        if let Some(rest) = reader.rest.strip_prefix(&END_OF_LIST) {
-            reader.rest = rest;
-            break;
+/// The next property of an AMF0 list.
+#[inline]
+pub(super) fn next<'a, L: List<'a>>(shape: &mut Shape<'a>, reader: &mut Reader<'a>) -> Parse<Item<'a, L>> {
+    let named = match shape {
+        Shape::Members { .. } if reader.is_empty() => return Ok(Item::End),
+        Shape::Members { named, .. } => {
+            // The marker counts even without names, where a number could begin with the same bytes: librtmp does so.
+            if let Some(rest) = reader.rest.strip_prefix(&END_OF_LIST) {
+                reader.rest = rest;
+                return Ok(Item::End);
+            }
+            *named
         }
-        let name = name(reader, named)?;
-        list.push(name, value(reader, depth)?)?;
-    }
-    Ok(())
-}
-
-fn elements<'a, L: List<'a>>(
-    list: &mut L,
-    reader: &mut Reader<'a>,
-    count: usize,
-    named: bool,
-    depth: usize,
-) -> Parse<()> {
-    for _ in 0..count {
-        let name = name(reader, named)?;
-        list.push(name, value(reader, depth)?)?;
-    }
-    Ok(())
+        Shape::Elements { left: 0, .. } | Shape::Amf3(_) => return Ok(Item::End),
+        Shape::Elements { named, left } => {
+            *left -= 1;
+            *named
+        }
+    };
+    let name = name(reader, named)?;
+    value(name, reader)
 }
 
 #[inline]
@@ -85,56 +72,34 @@ fn name<'a>(reader: &mut Reader<'a>, named: bool) -> Parse<&'a [u8]> {
     reader.string()
 }
 
-/// A value; containers may lie `depth` levels deep.
-fn value<'a, L: List<'a>>(reader: &mut Reader<'a>, depth: usize) -> Parse<Value<'a, L>> {
-    let marker = reader.u8()?;
-    if !matches!(marker, OBJECT | ECMA_ARRAY | STRICT_ARRAY | AVMPLUS) {
-        return scalar(marker, reader);
-    }
-    let Some(depth) = depth.checked_sub(1) else {
-        return Err(Fault::Malformed("objects are nested too deeply"));
-    };
-    let mut list = L::default();
-    match marker {
-        ECMA_ARRAY => {
-            // The count is only a hint; senders get it wrong.
-            reader.u32()?;
-            members(&mut list, reader, true, depth)?;
-            Ok(Value::EcmaArray(list))
-        }
-        STRICT_ARRAY => {
-            // A count beyond what C's int holds stands for no elements, as librtmp has it.
-            let count = i32::from_be_bytes(reader.array()?);
-            elements(&mut list, reader, usize::try_from(count).unwrap_or(0), false, depth)?;
-            Ok(Value::StrictArray(list))
-        }
-        AVMPLUS => {
-            amf3::object(&mut list, reader, true, depth)?;
-            Ok(Value::Object(list))
-        }
-        _ => {
-            members(&mut list, reader, true, depth)?;
-            Ok(Value::Object(list))
-        }
-    }
-}
-
-/// A value without members. Kept apart so that the recursive functions need little stack.
-#[inline(never)]
-fn scalar<'a, L>(marker: u8, reader: &mut Reader<'a>) -> Parse<Value<'a, L>> {
-    Ok(match marker {
+#[inline]
+fn value<'a, L: List<'a>>(name: &'a [u8], reader: &mut Reader<'a>) -> Parse<Item<'a, L>> {
+    let value = match reader.u8()? {
         NUMBER => Value::Number(reader.f64()?),
         BOOLEAN => Value::Boolean(reader.u8()? != 0),
         STRING => Value::String(reader.string()?),
+        OBJECT => return Ok(Item::Nested(name, Shape::Members { named: true, ecma: false })),
         NULL | UNDEFINED | UNSUPPORTED => Value::Null,
+        ECMA_ARRAY => {
+            // The count is only a hint; senders get it wrong.
+            reader.u32()?;
+            return Ok(Item::Nested(name, Shape::Members { named: true, ecma: true }));
+        }
+        STRICT_ARRAY => {
+            // A count beyond what C's int holds stands for no elements, as librtmp has it.
+            let left = usize::try_from(i32::from_be_bytes(reader.array()?)).unwrap_or(0);
+            return Ok(Item::Nested(name, Shape::Elements { named: false, left }));
+        }
         DATE => {
             debug!("AMF_DATE");
             Value::Date { millis: reader.f64()?, utc_offset: i16::from_be_bytes(reader.array()?) }
         }
         LONG_STRING => Value::String(reader.long_string()?),
         XML_DOCUMENT => Value::XmlDocument(reader.long_string()?),
-        _ => return Err(refused(marker)),
-    })
+        AVMPLUS => return Ok(Item::Nested(name, Shape::Amf3(amf3::Members::open(reader, true)?))),
+        marker => return Err(refused(marker)),
+    };
+    Ok(Item::Scalar(name, value))
 }
 
 #[cold]

@@ -7,7 +7,11 @@
 
 use log::{debug, error};
 
-use super::{Fault, List, MAX_DEPTH, Parse, Value, reader::Reader};
+use super::{
+    Fault, List, Parse, Value,
+    level::{self, Item, Shape},
+    reader::Reader,
+};
 use crate::error::Result;
 
 /// The name of an externalizable object's only member.
@@ -17,35 +21,158 @@ pub const DEFAULT_ATTRIBUTE: &[u8] = b"DEFAULT_ATTRIBUTE";
 /// failure the members before the offending one stay in `list`.
 pub fn decode_into<'a, L: List<'a>>(list: &mut L, input: &'a [u8], marked: bool) -> Result<usize> {
     let mut reader = Reader::new(input);
-    match object(list, &mut reader, marked, MAX_DEPTH) {
+    let result = Members::open(&mut reader, marked)
+        .and_then(|members| level::read(list, &mut reader, Shape::Amf3(members)));
+    match result {
         Ok(()) => Ok(input.len() - reader.len()),
         Err(fault) => Err(fault.into_error(FORMAT)),
     }
 }
 
-/// Decodes one value and its name, which is empty without `named`. Also returns how many bytes they took. After an
-/// empty name comes no value; then the value is [`Value::Invalid`].
-pub fn decode_property<'a, L: List<'a>>(
-    input: &'a [u8],
-    named: bool,
-) -> Result<(&'a [u8], Value<'a, L>, usize)> {
+/// Decodes one value and with `named` a name in front of it, and returns how many bytes they took. After an empty name
+/// comes no value, and nothing is appended to `list`.
+pub fn decode_property_into<'a, L: List<'a>>(list: &mut L, input: &'a [u8], named: bool) -> Result<usize> {
     let mut reader = Reader::new(input);
-    let decoded = match named {
-        true => member(&mut reader, MAX_DEPTH),
-        false => value(&mut reader, MAX_DEPTH).map(|value| Some((&[][..], value))),
-    };
-    let consumed = input.len() - reader.len();
-    match decoded {
-        Ok(Some((name, value))) => Ok((name, value, consumed)),
-        Ok(None) => Ok((&[], Value::Invalid, consumed)),
+    match level::read(list, &mut reader, Shape::Amf3(Members::One { named })) {
+        Ok(()) => Ok(input.len() - reader.len()),
         Err(fault) => Err(fault.into_error(FORMAT)),
     }
+}
+
+/// Which members of an object are still to be read.
+#[derive(Debug)]
+pub(super) enum Members<'a> {
+    /// None.
+    Done,
+    /// One value, with a name in front or none.
+    One { named: bool },
+    /// The one value of an externalizable object.
+    Externalizable,
+    /// Values whose names stand in the class definition, then perhaps dynamic members.
+    Sealed { names: Reader<'a>, left: i32, dynamic: bool },
+    /// Named values up to an empty name.
+    Dynamic,
+}
+
+impl<'a> Members<'a> {
+    /// Reads what stands in front of an object's members.
+    pub(super) fn open(reader: &mut Reader<'a>, marked: bool) -> Parse<Self> {
+        if marked && reader.u8()? != OBJECT {
+            error!("AMF3 Object encapsulated in AMF stream does not start with AMF3_OBJECT!");
+        }
+        let header = reader.integer()?;
+        if header & INLINE_OBJECT == 0 {
+            debug!("AMF3 object reference, index {}, not supported", header >> 1);
+            return Ok(Self::Done);
+        }
+        if header & INLINE_CLASS == 0 {
+            debug!("AMF3 class reference, index {}, not supported", header >> 2);
+            return Ok(Self::Done);
+        }
+        let left = header >> 4 & MEMBER_COUNT;
+        let Some(names) = class_definition(reader, left) else {
+            give_up(reader);
+            return Ok(Self::Done);
+        };
+        Ok(match header & EXTERNALIZABLE {
+            0 => Self::Sealed { names, left, dynamic: header & DYNAMIC != 0 },
+            _ => Self::Externalizable,
+        })
+    }
+}
+
+/// The next member of an AMF3 object. Data that ends between two members ends the object, at every level, as in
+/// librtmp.
+#[inline(never)]
+pub(super) fn next<'a, L: List<'a>>(
+    members: &mut Members<'a>,
+    reader: &mut Reader<'a>,
+) -> Parse<Item<'a, L>> {
+    loop {
+        match members {
+            Members::Done => return Ok(Item::End),
+            Members::One { named } => {
+                let named = *named;
+                *members = Members::Done;
+                return if named { named_value(reader) } else { value(&[], reader) };
+            }
+            Members::Externalizable => {
+                *members = Members::Done;
+                return value(DEFAULT_ATTRIBUTE, reader);
+            }
+            Members::Sealed { left: 0, dynamic, .. } => {
+                *members = if *dynamic { Members::Dynamic } else { Members::Done };
+            }
+            Members::Sealed { .. } | Members::Dynamic if reader.is_empty() => {
+                give_up(reader);
+                return Ok(Item::End);
+            }
+            Members::Sealed { names, left, .. } => {
+                *left -= 1;
+                let name = names.text()?;
+                return value(name, reader);
+            }
+            Members::Dynamic => return named_value(reader),
+        }
+    }
+}
+
+/// Reads the class name and the names of its members and returns a reader for those names, or `None` if the data ends
+/// before them. Nothing is stored: the names are read again beside their values.
+fn class_definition<'a>(reader: &mut Reader<'a>, count: i32) -> Option<Reader<'a>> {
+    let name = reader.text().ok()?;
+    debug!("AMF3 class {}, {count} members", name.escape_ascii());
+    let names = reader.clone();
+    for _ in 0..count {
+        reader.text().ok()?;
+    }
+    Some(names)
+}
+
+/// Skips the rest of the data, which belongs to an object that was cut off; what was read of it is kept.
+#[cold]
+fn give_up(reader: &mut Reader<'_>) {
+    debug!("AMF3_Decode, invalid class encoding!");
+    reader.rest = &[];
+}
+
+/// A value with its name in front; an empty name has no value and ends the list.
+fn named_value<'a, L: List<'a>>(reader: &mut Reader<'a>) -> Parse<Item<'a, L>> {
+    match reader.text()? {
+        [] => Ok(Item::End),
+        name => value(name, reader),
+    }
+}
+
+fn value<'a, L: List<'a>>(name: &'a [u8], reader: &mut Reader<'a>) -> Parse<Item<'a, L>> {
+    let value = match reader.u8()? {
+        UNDEFINED | NULL => Value::Null,
+        FALSE => Value::Boolean(false),
+        TRUE => Value::Boolean(true),
+        INTEGER => Value::Number(f64::from(reader.integer()?)),
+        DOUBLE => Value::Number(reader.f64()?),
+        STRING | XML_DOCUMENT | XML => Value::String(reader.text()?),
+        DATE => match reader.integer()? & 1 {
+            0 => Value::Invalid,
+            _ => Value::Number(reader.f64()?),
+        },
+        OBJECT => {
+            // librtmp reads nested objects only if their marker is sent twice. As an object header the second one would
+            // be a reference, which is not supported anyway.
+            if let [OBJECT, rest @ ..] = reader.rest {
+                reader.rest = rest;
+            }
+            return Ok(Item::Nested(name, Shape::Amf3(Members::open(reader, false)?)));
+        }
+        _ => return Err(Fault::Malformed("unknown or unsupported type marker")),
+    };
+    Ok(Item::Scalar(name, value))
 }
 
 /// An integer of up to 29 bits and how many bytes it took; `next` gives the bytes one by one.
 pub(crate) fn integer<E>(
     mut next: impl FnMut() -> std::result::Result<u8, E>,
-) -> std::result::Result<(i32, usize), E> {
+) -> std::result::Result<(i32, u8), E> {
     let mut value = 0;
     for used in 1..4 {
         let byte = next()?;
@@ -78,125 +205,13 @@ impl StringHeader {
     }
 }
 
-/// An object's members; the object may hold others `depth` levels deep.
-///
-/// Data that ends between two members ends the object, at every level, as in librtmp.
-pub(super) fn object<'a, L: List<'a>>(
-    list: &mut L,
-    reader: &mut Reader<'a>,
-    marked: bool,
-    depth: usize,
-) -> Parse<()> {
-    if marked && reader.u8()? != OBJECT {
-        error!("AMF3 Object encapsulated in AMF stream does not start with AMF3_OBJECT!");
-    }
-    let header = reader.header()?;
-    if header & INLINE_OBJECT == 0 {
-        debug!("AMF3 object reference, index {}, not supported", header >> 1);
-        return Ok(());
-    }
-    if header & INLINE_CLASS == 0 {
-        debug!("AMF3 class reference, index {}, not supported", header >> 2);
-        return Ok(());
-    }
-    let Some((mut names, count)) = class_definition(reader, header) else {
-        return cut_off(reader);
-    };
-    if header & EXTERNALIZABLE != 0 {
-        return Ok(list.push(DEFAULT_ATTRIBUTE, value(reader, depth)?)?);
-    }
-    for _ in 0..count {
-        if reader.is_empty() {
-            return cut_off(reader);
-        }
-        let name = names.text()?;
-        list.push(name, value(reader, depth)?)?;
-    }
-    if header & DYNAMIC == 0 {
-        return Ok(());
-    }
-    while !reader.is_empty() {
-        match member(reader, depth)? {
-            Some((name, value)) => list.push(name, value)?,
-            None => return Ok(()),
-        }
-    }
-    cut_off(reader)
-}
-
-/// Reads the class name and the names of its members. Returns a reader for those names and how many there are, or
-/// `None` if the data ends before them. Nothing is stored: the names are read again beside their values.
-#[inline(never)]
-fn class_definition<'a>(reader: &mut Reader<'a>, header: i32) -> Option<(Reader<'a>, i32)> {
-    let name = reader.text().ok()?;
-    let count = header >> 4 & MEMBER_COUNT;
-    debug!("AMF3 class {}, {count} members", name.escape_ascii());
-    let names = reader.clone();
-    for _ in 0..count {
-        reader.text().ok()?;
-    }
-    Some((names, count))
-}
-
-/// The rest of the data belongs to an object that was cut off; what was read of it is kept.
-#[cold]
-fn cut_off(reader: &mut Reader<'_>) -> Parse<()> {
-    debug!("AMF3_Decode, invalid class encoding!");
-    reader.rest = &[];
-    Ok(())
-}
-
-/// A member of a dynamic object; `None` is the empty name that ends it.
-fn member<'a, L: List<'a>>(reader: &mut Reader<'a>, depth: usize) -> Parse<Option<(&'a [u8], Value<'a, L>)>> {
-    match reader.text()? {
-        [] => Ok(None),
-        name => Ok(Some((name, value(reader, depth)?))),
-    }
-}
-
-fn value<'a, L: List<'a>>(reader: &mut Reader<'a>, depth: usize) -> Parse<Value<'a, L>> {
-    let marker = reader.u8()?;
-    if marker != OBJECT {
-        return scalar(marker, reader);
-    }
-    let Some(depth) = depth.checked_sub(1) else {
-        return Err(Fault::Malformed("objects are nested too deeply"));
-    };
-    // librtmp reads nested objects only if their marker is sent twice. As an object header the second one would be a
-    // reference, which is not supported anyway.
-    if let [OBJECT, rest @ ..] = reader.rest {
-        reader.rest = rest;
-    }
-    let mut list = L::default();
-    object(&mut list, reader, false, depth)?;
-    Ok(Value::Object(list))
-}
-
-/// A value without members. Kept apart so that the recursive functions need little stack.
-#[inline(never)]
-fn scalar<'a, L>(marker: u8, reader: &mut Reader<'a>) -> Parse<Value<'a, L>> {
-    Ok(match marker {
-        UNDEFINED | NULL => Value::Null,
-        FALSE => Value::Boolean(false),
-        TRUE => Value::Boolean(true),
-        INTEGER => Value::Number(f64::from(reader.header()?)),
-        DOUBLE => Value::Number(reader.f64()?),
-        STRING | XML_DOCUMENT | XML => Value::String(reader.text()?),
-        DATE => match reader.header()? & 1 {
-            0 => Value::Invalid,
-            _ => Value::Number(reader.f64()?),
-        },
-        _ => return Err(Fault::Malformed("unknown or unsupported type marker")),
-    })
-}
-
 impl<'a> Reader<'a> {
-    fn header(&mut self) -> Parse<i32> {
+    fn integer(&mut self) -> Parse<i32> {
         integer(|| self.u8()).map(|(value, _)| value)
     }
 
     fn text(&mut self) -> Parse<&'a [u8]> {
-        match StringHeader::from_integer(self.header()?) {
+        match StringHeader::from_integer(self.integer()?) {
             StringHeader::Reference => {
                 debug!("AMF3 string reference, not supported");
                 Ok(&[])

@@ -9,6 +9,7 @@
 pub mod amf0;
 pub mod amf3;
 mod encoder;
+mod level;
 mod properties;
 mod reader;
 

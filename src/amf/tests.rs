@@ -153,5 +153,5 @@ fn nesting_has_a_bound_and_needs_little_stack() {
 }
 
 fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
-    std::thread::Builder::new().stack_size(192 * 1024).spawn(work).unwrap().join().unwrap();
+    std::thread::Builder::new().stack_size(64 * 1024).spawn(work).unwrap().join().unwrap();
 }
