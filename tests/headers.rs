@@ -11,7 +11,9 @@ use std::{
     process::Command,
 };
 
-use toolchain::{REFERENCE_HEADERS, STANDARDS, compile, is_installed, root, run, scratch, skip};
+use toolchain::{
+    REFERENCE_HEADERS, STANDARDS, compile, include_option, is_installed, root, run, scratch, skip,
+};
 
 /// The headers that are generated. The Rust files of a header are `src/capi/<name>.rs` and those in `src/capi/<name>/`;
 /// what belongs to no other header belongs to the last.
@@ -318,16 +320,6 @@ fn push_comment(result: &mut Vec<String>, indent: &str, comment: &[String]) {
         result.push(format!("{indent} * {line}").trim_end().to_owned());
     }
     result.push(format!("{indent} */"));
-}
-
-/// Makes a compiler find our headers, which must all exist: it would take those of an installed library instead.
-fn include_option() -> String {
-    let dir = root().join("include");
-    for header in HEADERS {
-        let path = dir.join("librtmp").join(header).with_extension("h");
-        assert!(path.exists(), "{} is missing, run `make headers`", path.display());
-    }
-    format!("-I{}", dir.display())
 }
 
 /// What a header gives to a program that includes it.

@@ -26,6 +26,16 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Makes a compiler find our headers, which must all exist: it would take those of an installed library instead.
+pub fn include_option() -> String {
+    let dir = root().join("include");
+    for header in ["amf.h", "http.h", "log.h", "rtmp.h", "rtmp_sys.h"] {
+        let path = dir.join("librtmp").join(header);
+        assert!(path.exists(), "{} is missing, run `make headers`", path.display());
+    }
+    format!("-I{}", dir.display())
+}
+
 /// A new, empty directory for one test.
 pub fn scratch(name: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
