@@ -1,0 +1,86 @@
+//! Walking nested data without recursion: which lists are open, and where a finished one goes.
+//!
+//! An explicit stack keeps the thread's stack out of a peer's reach: C programs call in from threads with little of it.
+
+#![forbid(unsafe_code)]
+
+use std::mem;
+
+use super::{Fault, List, MAX_DEPTH, Parse, Value, amf0, amf3, reader::Reader};
+
+/// How the properties of a list are written, and how far it was read.
+#[derive(Debug)]
+pub(super) enum Shape<'a> {
+    /// AMF0, up to an end marker or the end of the data.
+    Members { named: bool, ecma: bool },
+    /// AMF0, a number of values.
+    Elements { named: bool, left: usize },
+    /// The members of an AMF3 object.
+    Amf3(amf3::Members<'a>),
+}
+
+/// What comes next in a list.
+pub(super) enum Item<'a, L> {
+    /// A value without members.
+    Scalar(&'a [u8], Value<'a, L>),
+    /// The start of a value with members.
+    Nested(&'a [u8], Shape<'a>),
+    /// The end of the list.
+    End,
+}
+
+/// A list that is being read.
+struct Level<'a, L> {
+    name: &'a [u8],
+    shape: Shape<'a>,
+    list: L,
+}
+
+/// Reads the properties of a list into `list`; on failure those before the offending one stay there.
+pub(super) fn read<'a, L: List<'a>>(list: &mut L, reader: &mut Reader<'a>, shape: Shape<'a>) -> Parse<()> {
+    let mut outer = Vec::new();
+    let mut current = Level { name: &[], shape, list: mem::take(list) };
+    let result = read_levels(&mut outer, &mut current, reader);
+    let outermost = outer.into_iter().next().unwrap_or(current);
+    *list = outermost.list;
+    result
+}
+
+fn read_levels<'a, L: List<'a>>(
+    outer: &mut Vec<Level<'a, L>>,
+    current: &mut Level<'a, L>,
+    reader: &mut Reader<'a>,
+) -> Parse<()> {
+    loop {
+        let item = match &mut current.shape {
+            Shape::Amf3(members) => amf3::next(members, reader)?,
+            shape => amf0::next(shape, reader)?,
+        };
+        match item {
+            Item::Scalar(name, value) => current.list.push(name, value)?,
+            Item::Nested(name, shape) => {
+                if outer.len() == MAX_DEPTH {
+                    return Err(Fault::Malformed("objects are nested too deeply"));
+                }
+                outer.try_reserve(1).map_err(|_| Fault::OutOfMemory)?;
+                outer.push(mem::replace(current, Level { name, shape, list: L::default() }));
+            }
+            Item::End => {
+                let Some(parent) = outer.pop() else { return Ok(()) };
+                let Level { name, shape, list } = mem::replace(current, parent);
+                current.list.push(name, shape.value(list))?;
+            }
+        }
+    }
+}
+
+impl Shape<'_> {
+    /// The value that a nested list of this shape makes.
+    fn value<'a, L>(&self, list: L) -> Value<'a, L> {
+        match self {
+            Self::Members { ecma: true, .. } => Value::EcmaArray(list),
+            Self::Elements { .. } => Value::StrictArray(list),
+            Self::Members { .. } | Self::Amf3(_) => Value::Object(list),
+        }
+    }
+}
