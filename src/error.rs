@@ -78,12 +78,11 @@ impl fmt::Display for Error {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = if self.code.is_empty() { "error" } else { &self.code };
-        write!(f, "{} refused: {code}", self.method)?;
+        f.write_str(if self.code.is_empty() { "refused without a code" } else { &self.code })?;
         if !self.description.is_empty() {
-            write!(f, " ({})", self.description)?;
+            write!(f, ": {}", self.description)?;
         }
-        Ok(())
+        write!(f, " (in answer to {})", self.method)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod handshake;
 pub mod message;
 pub mod options;
 pub mod session;
+pub mod text;
 pub mod transport;
 pub mod url;
 

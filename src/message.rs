@@ -73,6 +73,8 @@ impl Body for Vec<u8> {
 pub struct Message<B = Vec<u8>> {
     /// The chunk stream it came on.
     pub chunk_stream: u32,
+    /// Header format of its first chunk, 0 to 3; 0 means that its timestamp was sent as it is, not as a difference.
+    pub format: u8,
     /// What it carries.
     pub kind: MessageType,
     /// Milliseconds, absolute, modulo 2^32.

@@ -1,0 +1,225 @@
+//! What programs that were compiled for librtmp 2.4 rely on: symbols, layouts, values, and data they copy.
+
+mod toolchain;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::Command,
+};
+
+use toolchain::{
+    REFERENCE_HEADERS, include_option, is_installed, library_dir, output, reference_library, root, run,
+    runtime_dir, scratch, skip,
+};
+
+/// Variables that programs get a copy of: name and size.
+const VARIABLES: [(&str, u64); 6] = [
+    ("RTMPProtocolStrings", 63),
+    ("RTMPProtocolStringsLower", 63),
+    ("RTMP_DefaultFlashVer", 16),
+    ("RTMP_TLS_ctx", 8),
+    ("RTMP_ctrlC", 4),
+    ("RTMP_debuglevel", 4),
+];
+
+#[test]
+fn exports_are_librtmps_and_the_documented_additions() {
+    let exported: BTreeSet<_> = dynamic_symbols(&library_dir().join("librtmp.so")).into_keys().collect();
+    let expected: BTreeSet<_> = listed("symbols.txt").into_iter().chain(listed("additions.txt")).collect();
+    let missing: Vec<_> = expected.difference(&exported).collect();
+    let unexpected: Vec<_> = exported.difference(&expected).collect();
+    assert!(
+        missing.is_empty() && unexpected.is_empty(),
+        "{} symbols are missing: {missing:?}\n{} are neither librtmp's nor in tests/abi/additions.txt: {unexpected:?}",
+        missing.len(),
+        unexpected.len()
+    );
+}
+
+#[test]
+fn the_reference_exports_nothing_that_is_not_listed() {
+    let Some(reference) = reference_library() else { return skip("the reference library is not installed") };
+    let listed: BTreeSet<_> = listed("symbols.txt").into_iter().collect();
+    let exported: BTreeSet<_> = dynamic_symbols(&reference).into_keys().collect();
+    let unlisted: Vec<_> = exported.difference(&listed).collect();
+    assert!(
+        unlisted.is_empty() && exported.len() == 116,
+        "{} symbols, not listed: {unlisted:?}",
+        exported.len()
+    );
+}
+
+#[test]
+fn the_soname_is_the_originals() {
+    let dynamic = run(Command::new("readelf").arg("-dW").arg(library_dir().join("librtmp.so")));
+    assert!(dynamic.contains("Library soname: [librtmp.so.1]"), "{dynamic}");
+}
+
+#[test]
+fn symbols_have_no_versions() {
+    // A library that has version nodes makes the linker record them, and such programs do not run on the original.
+    let sections = run(Command::new("readelf").arg("-SW").arg(library_dir().join("librtmp.so")));
+    assert!(!sections.contains(".gnu.version_d"), "{sections}");
+}
+
+#[test]
+fn variables_have_the_size_that_programs_copy() {
+    let symbols = dynamic_symbols(&library_dir().join("librtmp.so"));
+    for (name, size) in VARIABLES {
+        assert_eq!(symbols.get(name), Some(&size), "size of {name}");
+    }
+}
+
+#[test]
+fn variables_are_reached_through_the_global_offset_table() {
+    // Otherwise the library would go on with its own copy while the program assigns to another.
+    let relocations = run(Command::new("readelf").arg("-rW").arg(library_dir().join("librtmp.so")));
+    for (name, _) in VARIABLES {
+        let is_indirect = relocations
+            .lines()
+            .any(|line| line.contains("_GLOB_DA") && line.split_whitespace().any(|word| word == name));
+        assert!(is_indirect, "no GLOB_DAT relocation for {name}");
+    }
+}
+
+#[test]
+fn layouts_and_values_are_the_originals() {
+    let dir = scratch("abi-layout");
+    let source = root().join("tests/c/abi_layout.c");
+    let print = |name: &str, options: &[&str]| {
+        let program = dir.join(name);
+        run(Command::new("cc").args(options).arg("-o").arg(&program).arg(&source));
+        run(&mut Command::new(program))
+    };
+    let ours = print("ours", &[&include_option()]);
+    let expected = fs::read_to_string(root().join("tests/abi/layout.txt")).unwrap();
+    assert_same_lines(&ours, &expected);
+    if Path::new(REFERENCE_HEADERS).exists() {
+        assert_same_lines(&print("reference", &["-include", "stddef.h"]), &expected);
+    }
+}
+
+#[test]
+fn constants_in_rust_are_those_of_the_headers() {
+    let expected = fs::read_to_string(root().join("tests/abi/layout.txt")).unwrap();
+    let in_headers: BTreeMap<_, _> =
+        expected.lines().filter_map(|line| line.trim().split_once(" = ")).collect();
+    let mut compared = 0;
+    for (name, value) in rust_constants(&root().join("src/capi")) {
+        if let Some(in_header) = in_headers.get(name.as_str()) {
+            assert_eq!(value.to_string(), *in_header, "{name}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 10, "only {compared} constants found");
+}
+
+#[test]
+fn abidiff_finds_no_incompatible_change() {
+    if !is_installed("abidiff") {
+        return skip("abidiff is not installed");
+    }
+    let Some(reference) = reference_library() else { return skip("the reference library is not installed") };
+    // Types are compared by the C programs: the reference comes without debug information.
+    let result = output(
+        Command::new("abidiff")
+            .args(["--no-added-syms"])
+            .arg(reference)
+            .arg(library_dir().join("librtmp.so")),
+    );
+    // Bit 0: abidiff failed. Bit 3: the change breaks programs.
+    let code = result.status.code().unwrap();
+    assert!(code & 0b1001 == 0, "abidiff: {code:#b}\n{}", String::from_utf8_lossy(&result.stdout));
+}
+
+#[test]
+fn a_program_linked_against_the_reference_runs_on_this_library() {
+    let program = scratch("abi-swap").join("swap");
+    let source = root().join("tests/c/abi_swap.c");
+    // Position-dependent code copies variables; with other code there would be nothing to get wrong.
+    let mut compile = Command::new("cc");
+    compile.args(["-Wall", "-Wextra", "-Werror", "-no-pie", "-fno-pie", "-o"]).arg(&program).arg(&source);
+    let expected = match reference_library() {
+        Some(reference) if Path::new(REFERENCE_HEADERS).exists() => {
+            run(compile.arg(reference));
+            Some(run(&mut Command::new(&program)))
+        }
+        _ => {
+            skip("the reference library is not installed, the program is linked against this one");
+            run(compile.arg(include_option()).arg(runtime_dir().join("librtmp.so.1")));
+            None
+        }
+    };
+    let ours = run(Command::new(&program).env("LD_LIBRARY_PATH", runtime_dir()));
+    let loaded = run(Command::new("ldd").arg(&program).env("LD_LIBRARY_PATH", runtime_dir()));
+    assert!(
+        loaded.contains(runtime_dir().to_str().unwrap()),
+        "the program did not load this library:\n{loaded}"
+    );
+    assert_same_lines(&ours, expected.as_deref().unwrap_or(SWAP_OUTPUT));
+}
+
+/// What `abi_swap.c` prints.
+const SWAP_OUTPUT: &str = "\
+version 131840
+level 1, then 4 through the variable and 2 through the function
+interrupt 0, then 1
+flash version LNX 10,0,32,18
+protocols rtmp rtmpt rtmpe rtmpte rtmps rtmpts - - rtmfp
+allocated yes
+";
+
+/// The symbols that a shared library defines for others, with their sizes.
+fn dynamic_symbols(library: &Path) -> BTreeMap<String, u64> {
+    let table = run(Command::new("nm").args(["-D", "--defined-only", "--print-size"]).arg(library));
+    table
+        .lines()
+        .map(|line| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let size = if words.len() == 4 { u64::from_str_radix(words[1], 16).unwrap() } else { 0 };
+            (words[words.len() - 1].to_owned(), size)
+        })
+        .collect()
+}
+
+/// The names in a list of symbols.
+fn listed(file: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join("tests/abi").join(file)).unwrap();
+    text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// The constants below a directory that are written as a plain number.
+fn rust_constants(dir: &Path) -> Vec<(String, i64)> {
+    let mut constants = Vec::new();
+    for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            constants.extend(rust_constants(&path));
+            continue;
+        }
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        for line in fs::read_to_string(&path).unwrap().lines() {
+            let Some((name, rest)) = line.strip_prefix("pub const ").and_then(|rest| rest.split_once(": "))
+            else {
+                continue;
+            };
+            let value = rest.split_once(" = ").and_then(|(_, value)| number(value.trim_end_matches(';')));
+            constants.extend(value.map(|value| (name.to_owned(), value)));
+        }
+    }
+    constants
+}
+
+fn number(text: &str) -> Option<i64> {
+    text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |digits| i64::from_str_radix(digits, 16).ok())
+}
+
+fn assert_same_lines(actual: &str, expected: &str) {
+    for (number, (actual, expected)) in (1..).zip(actual.lines().zip(expected.lines())) {
+        assert_eq!(actual, expected, "line {number}");
+    }
+    assert_eq!(actual.lines().count(), expected.lines().count(), "number of lines in\n{actual}");
+}
