@@ -70,7 +70,454 @@ typedef enum {
 /** True if two strings, given as pointers to AVal, have the same bytes. Evaluates its arguments more than once. */
 #define AVMATCH(a, b) ((a)->av_len == (b)->av_len && !memcmp((a)->av_val, (b)->av_val, (size_t)(a)->av_len))
 
+/** A string that is not NUL-terminated: a pointer and a length. */
+typedef struct AVal {
+    /** First byte; null when there is no string. */
+    char *av_val;
+    /** Bytes. */
+    int av_len;
+} AVal;
 
+/** A list of properties. Owns the array, which `AMF_Reset` frees, but no name and no text. */
+typedef struct AMFObject {
+    /** How many properties there are. */
+    int o_num;
+    /** The properties, from `malloc`, with room up to the next multiple of 16; null when there are none. */
+    struct AMFObjectProperty *o_props;
+} AMFObject;
+
+/** What a property holds; `p_type` says which of the three. */
+typedef union AMFPropertyValue {
+    /** `AMF_NUMBER`, `AMF_BOOLEAN` (0.0 or 1.0) and `AMF_DATE` (milliseconds since 1970). */
+    double p_number;
+    /** `AMF_STRING` and `AMF_XML_DOC`: borrowed text. */
+    AVal p_aval;
+    /** `AMF_OBJECT`, `AMF_ECMA_ARRAY` and `AMF_STRICT_ARRAY`: an owned list. */
+    AMFObject p_object;
+} AMFPropertyValue;
+
+/** A value and its name. */
+typedef struct AMFObjectProperty {
+    /** The name, borrowed; empty where there is none. */
+    AVal p_name;
+    /** What kind of value it is. */
+    AMFDataType p_type;
+    /** The value. */
+    AMFPropertyValue p_vu;
+    /** `AMF_DATE`: the time zone in minutes as it was sent. */
+    int16_t p_UTCoffset;
+} AMFObjectProperty;
+
+/** The definition of an AMF3 class. */
+typedef struct AMF3ClassDef {
+    /** The class's name, borrowed. */
+    AVal cd_name;
+    /** Not 0 if objects of the class write themselves. */
+    char cd_externalizable;
+    /** Not 0 if objects of the class may have further members. */
+    char cd_dynamic;
+    /** How many names there are in `cd_props`. */
+    int cd_num;
+    /** The names of the members, from `malloc`, with room up to the next multiple of 16. */
+    AVal *cd_props;
+} AMF3ClassDef;
+
+/**
+ * Frees the properties of an object and of all objects inside it, and leaves it empty. Names and text are not freed.
+ *
+ * Requires: `obj` is null or points to an initialised object whose arrays came from this library or from
+ * `malloc`.
+ */
+void AMF_Reset(AMFObject *obj);
+
+/**
+ * Appends a copy of `*prop` to `obj`, which from then on owns the members that the property may have. The array of
+ * properties moves; pointers into it are not valid afterwards. Without memory nothing is appended.
+ *
+ * Requires: `obj` is null or points to an initialised object whose array came from this library, or from
+ * `malloc` with room up to the next multiple of 16; `prop` is null or points to an initialised property.
+ */
+void AMF_AddProp(AMFObject *obj, const AMFObjectProperty *prop);
+
+/**
+ * Returns how many properties `obj` has, nested ones not counted.
+ *
+ * Requires: `obj` is null or points to an initialised object.
+ */
+int AMF_CountProp(AMFObject *obj);
+
+/**
+ * Returns the property at `nIndex`, or if that is negative the first one of that name. Never returns null: if there is
+ * none, the result has the type `AMF_INVALID` and must not be written. The pointer is valid until a property is added.
+ *
+ * Requires: `obj` is null or points to an initialised object; `name` is null or a valid string.
+ */
+AMFObjectProperty *AMF_GetProp(AMFObject *obj, const AVal *name, int nIndex);
+
+/**
+ * Returns the type of a property.
+ *
+ * Requires: `prop` is null or points to an initialised property.
+ */
+AMFDataType AMFProp_GetType(AMFObjectProperty *prop);
+
+/**
+ * Makes a property a number. What it held is forgotten, not freed.
+ *
+ * Requires: `prop` is null or writable.
+ */
+void AMFProp_SetNumber(AMFObjectProperty *prop, double dval);
+
+/**
+ * Makes a property true if `bflag` is not 0, else false. What it held is forgotten, not freed.
+ *
+ * Requires: `prop` is null or writable.
+ */
+void AMFProp_SetBoolean(AMFObjectProperty *prop, int bflag);
+
+/**
+ * Makes a property a string. The text is borrowed; it must outlive the property. What the property held is forgotten,
+ * not freed.
+ *
+ * Requires: `prop` is null or writable; `str` is null or readable.
+ */
+void AMFProp_SetString(AMFObjectProperty *prop, AVal *str);
+
+/**
+ * Makes a property an object. It then owns the properties of `obj`, which must not be reset any more. What the
+ * property held is forgotten, not freed.
+ *
+ * Requires: `prop` is null or writable; `obj` is null or points to an initialised object.
+ */
+void AMFProp_SetObject(AMFObjectProperty *prop, AMFObject *obj);
+
+/**
+ * Stores the name of a property in `*name`; the text is borrowed. Without a property the name is empty.
+ *
+ * Requires: `prop` is null or points to an initialised property; `name` is null or writable.
+ */
+void AMFProp_GetName(AMFObjectProperty *prop, AVal *name);
+
+/**
+ * Gives a property a name. The text is borrowed; it must outlive the property.
+ *
+ * Requires: `prop` is null or writable; `name` is null or readable.
+ */
+void AMFProp_SetName(AMFObjectProperty *prop, AVal *name);
+
+/**
+ * Returns the value of a number, 0.0 or 1.0 for a boolean, milliseconds since 1970 for a date, and 0.0 for everything
+ * else.
+ *
+ * Requires: `prop` is null or points to an initialised property.
+ */
+double AMFProp_GetNumber(AMFObjectProperty *prop);
+
+/**
+ * Returns 1 if `AMFProp_GetNumber` is not 0.0, else 0.
+ *
+ * Requires: `prop` is null or points to an initialised property.
+ */
+int AMFProp_GetBoolean(AMFObjectProperty *prop);
+
+/**
+ * Stores the text of a string property in `*str`; it is borrowed. Other types give an empty string with a null
+ * pointer.
+ *
+ * Requires: `prop` is null or points to an initialised property; `str` is null or writable.
+ */
+void AMFProp_GetString(AMFObjectProperty *prop, AVal *str);
+
+/**
+ * Stores the members of an object property in `*obj`; they still belong to the property, so `*obj` must not be reset.
+ * Other types, arrays among them, give an empty object.
+ *
+ * Requires: `prop` is null or points to an initialised property; `obj` is null or writable.
+ */
+void AMFProp_GetObject(AMFObjectProperty *prop, AMFObject *obj);
+
+/**
+ * Returns TRUE if the type of the property is not `AMF_INVALID`.
+ *
+ * Requires: `prop` is null or points to an initialised property.
+ */
+int AMFProp_IsValid(AMFObjectProperty *prop);
+
+/**
+ * Frees the members of a property, if it has any, and makes it `AMF_INVALID`. It keeps its name.
+ *
+ * Requires: `prop` is null or points to an initialised property whose members are owned by it.
+ */
+void AMFProp_Reset(AMFObjectProperty *prop);
+
+/**
+ * Appends a member's name to a class definition. The text is borrowed; the array of names moves. Without memory
+ * nothing is appended.
+ *
+ * Requires: `cd` is null or points to an initialised definition whose array came from this function, or from
+ * `malloc` with room up to the next multiple of 16; `prop` is null or readable.
+ */
+void AMF3CD_AddProp(AMF3ClassDef *cd, AVal *prop);
+
+/**
+ * Returns a member's name in a class definition. Never returns null: if there is no such member, the name is empty and
+ * must not be written.
+ *
+ * Requires: `cd` is null or points to an initialised definition.
+ */
+AVal *AMF3CD_GetProp(AMF3ClassDef *cd, int idx);
+
+/**
+ * Returns how many bytes of `pBuffer` were decoded into `obj`, or -1 if they are malformed. Without `bDecodeName` the
+ * values have no names. Decoding ends at an end marker or with the data.
+ *
+ * What `obj` held before is forgotten, not freed. After -1 it holds the values before the offending one. Names and
+ * text point into `pBuffer`; the list is the caller's, to be freed with `AMF_Reset`.
+ *
+ * Requires: `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+ */
+int AMF_Decode(AMFObject *obj, const char *pBuffer, int nSize, int bDecodeName);
+
+/**
+ * Returns how many bytes of `pBuffer` were decoded into `obj` as `nArrayLen` values, or -1 if they are malformed or
+ * too few. Ownership is as with `AMF_Decode`.
+ *
+ * Requires: `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+ */
+int AMF_DecodeArray(AMFObject *obj, const char *pBuffer, int nSize, int nArrayLen, int bDecodeName);
+
+/**
+ * Returns how many bytes of `pBuffer` were decoded into `obj` as one AMF3 object, or -1 if they are malformed. With
+ * `bDecodeName` the object's type marker is in front. Data that ends within the object is accepted up to there.
+ * Ownership is as with `AMF_Decode`.
+ *
+ * Requires: `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+ */
+int AMF3_Decode(AMFObject *obj, const char *pBuffer, int nSize, int bDecodeName);
+
+/**
+ * Returns how many bytes of `pBuffer` were decoded into `prop` as one AMF3 value, or -1 if they are malformed. With
+ * `bDecodeName` a name is in front; after an empty name comes no value, and `prop` becomes `AMF_INVALID`.
+ *
+ * What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`; members are the caller's, to be
+ * freed with `AMFProp_Reset`.
+ *
+ * Requires: `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+ */
+int AMF3Prop_Decode(AMFObjectProperty *prop, const char *pBuffer, int nSize, int bDecodeName);
+
+/**
+ * Returns how many bytes of `pBuffer` were decoded into `prop` as one value, or -1 if they are malformed. With
+ * `bDecodeName` a name is in front.
+ *
+ * What `prop` held before is forgotten, not freed; after -1 it is `AMF_INVALID`. Name and text point into `pBuffer`;
+ * members are the caller's, to be freed with `AMFProp_Reset`.
+ *
+ * Requires: `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+ */
+int AMFProp_Decode(AMFObjectProperty *prop, const char *pBuffer, int nSize, int bDecodeName);
+
+/**
+ * Logs the properties of an object and everything inside it at level DEBUG.
+ *
+ * Requires: `obj` is null or points to an initialised object.
+ */
+void AMF_Dump(AMFObject *obj);
+
+/**
+ * Logs a property and everything inside it at level DEBUG.
+ *
+ * Requires: `prop` is null or points to an initialised property.
+ */
+void AMFProp_Dump(AMFObjectProperty *prop);
+
+/**
+ * Writes a string, as a long string from 65,536 bytes on, and returns the position behind it, or null if fewer than
+ * its length and 5 bytes are free up to `outend`.
+ *
+ * Requires: the bytes from `output` to `outend` are writable; `str` is null or a valid string.
+ */
+char *AMF_EncodeString(char *output, char *outend, const AVal *str);
+
+/**
+ * Writes a number, 9 bytes, and returns the position behind it, or null if it does not fit up to `outend`.
+ *
+ * Requires: the bytes from `output` to `outend` are writable.
+ */
+char *AMF_EncodeNumber(char *output, char *outend, double dVal);
+
+/**
+ * Writes 16 bits, most significant byte first, and returns the position behind them, or null if they do not fit.
+ *
+ * Requires: the bytes from `output` to `outend` are writable.
+ */
+char *AMF_EncodeInt16(char *output, char *outend, short nVal);
+
+/**
+ * Writes the lower 24 bits, most significant byte first, and returns the position behind them, or null if they do not
+ * fit.
+ *
+ * Requires: the bytes from `output` to `outend` are writable.
+ */
+char *AMF_EncodeInt24(char *output, char *outend, int nVal);
+
+/**
+ * Writes 32 bits, most significant byte first, and returns the position behind them, or null if they do not fit.
+ *
+ * Requires: the bytes from `output` to `outend` are writable.
+ */
+char *AMF_EncodeInt32(char *output, char *outend, int nVal);
+
+/**
+ * Writes true if `bVal` is not 0, else false, and returns the position behind the 2 bytes, or null if they do not fit.
+ *
+ * Requires: the bytes from `output` to `outend` are writable.
+ */
+char *AMF_EncodeBoolean(char *output, char *outend, int bVal);
+
+/**
+ * Writes a name and a string and returns the position behind them, or null if one of them does not fit; then the name
+ * may have been written.
+ *
+ * Requires: the bytes from `output` to `outend` are writable; `name` and `value` are null or valid strings.
+ */
+char *AMF_EncodeNamedString(char *output, char *outend, const AVal *name, const AVal *value);
+
+/**
+ * Writes a name and a number and returns the position behind them, or null if one of them does not fit; then the name
+ * may have been written.
+ *
+ * Requires: the bytes from `output` to `outend` are writable; `name` is null or a valid string.
+ */
+char *AMF_EncodeNamedNumber(char *output, char *outend, const AVal *name, double dVal);
+
+/**
+ * Writes a name and true or false and returns the position behind them, or null if one of them does not fit; then the
+ * name may have been written.
+ *
+ * Requires: the bytes from `output` to `outend` are writable; `name` is null or a valid string.
+ */
+char *AMF_EncodeNamedBoolean(char *output, char *outend, const AVal *name, int bVal);
+
+/**
+ * Writes an object and returns the position behind it, or null if not even its frame fits; one more byte than is
+ * written must be free. A member that does not fit or cannot be encoded ends the object early, without failure.
+ *
+ * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised
+ * object.
+ */
+char *AMF_Encode(AMFObject *obj, char *pBuffer, char *pBufEnd);
+
+/**
+ * Writes an ECMA array, otherwise like `AMF_Encode`.
+ *
+ * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised
+ * object.
+ */
+char *AMF_EncodeEcmaArray(AMFObject *obj, char *pBuffer, char *pBufEnd);
+
+/**
+ * Writes a strict array, which has no end marker, otherwise like `AMF_Encode`. After an early end it holds fewer
+ * elements than it says.
+ *
+ * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised
+ * object.
+ */
+char *AMF_EncodeArray(AMFObject *obj, char *pBuffer, char *pBufEnd);
+
+/**
+ * Writes the name of a property, if it has one, and its value, and returns the position behind them. Returns null if
+ * they do not fit or values of this type cannot be encoded; then the name may have been written. The name of an
+ * `AMF_NULL` is not written.
+ *
+ * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `prop` is null or points to an initialised
+ * property.
+ */
+char *AMFProp_Encode(AMFObjectProperty *prop, char *pBuffer, char *pBufEnd);
+
+/**
+ * Returns the unsigned 16-bit number at `data`, most significant byte first.
+ *
+ * Requires: `data` is null or readable for 2 bytes.
+ */
+unsigned short AMF_DecodeInt16(const char *data);
+
+/**
+ * Returns the unsigned 24-bit number at `data`, most significant byte first.
+ *
+ * Requires: `data` is null or readable for 3 bytes.
+ */
+unsigned int AMF_DecodeInt24(const char *data);
+
+/**
+ * Returns the unsigned 32-bit number at `data`, most significant byte first.
+ *
+ * Requires: `data` is null or readable for 4 bytes.
+ */
+unsigned int AMF_DecodeInt32(const char *data);
+
+/**
+ * Stores the string at `data`, which has a 16-bit length in front, in `*str`. The text is not copied: it is valid as
+ * long as `data`. An empty string has a null pointer.
+ *
+ * Requires: `data` is null or readable for the length and the text; `str` is null or writable.
+ */
+void AMF_DecodeString(const char *data, AVal *str);
+
+/**
+ * Stores the string at `data`, which has a 32-bit length in front, in `*str`. The text is not copied: it is valid as
+ * long as `data`. An empty string, or one of 2 GiB and more, has a null pointer.
+ *
+ * Requires: `data` is null or readable for the length and the text; `str` is null or writable.
+ */
+void AMF_DecodeLongString(const char *data, AVal *str);
+
+/**
+ * Returns 1 if the byte at `data` is not 0, else 0.
+ *
+ * Requires: `data` is null or readable.
+ */
+int AMF_DecodeBoolean(const char *data);
+
+/**
+ * Returns the floating-point number at `data`, most significant byte first.
+ *
+ * Requires: `data` is null or readable for 8 bytes.
+ */
+double AMF_DecodeNumber(const char *data);
+
+/**
+ * Stores the AMF3 integer at `data` in `*valp` and returns how many bytes it takes, 1 to 4; 0 if a pointer is null.
+ *
+ * Requires: `data` is null or readable up to the end of the integer; `valp` is null or writable.
+ */
+int AMF3ReadInteger(const char *data, int32_t *valp);
+
+/**
+ * Stores the AMF3 string at `data` in `*str` and returns how many bytes it takes; 0 if a pointer is null. The text is
+ * not copied: it is valid as long as `data`. References to earlier strings are not supported and read as empty, and so
+ * do negative lengths.
+ *
+ * Requires: `data` is null or readable up to the end of the string's length; `str` is null or writable.
+ */
+int AMF3ReadString(const char *data, AVal *str);
+
+/**
+ * Returns TRUE and copies the first property of that name to `*p`, or returns FALSE and leaves `*p` alone. Looks depth
+ * first into objects and ECMA arrays, not into strict arrays. What the copy points to still belongs to `obj`.
+ *
+ * Requires: the pointers are null or valid, and `obj` is an initialised object.
+ */
+int RTMP_FindFirstMatchingProperty(AMFObject *obj, const AVal *name, AMFObjectProperty *p);
+
+/**
+ * Returns TRUE and copies the first property whose name is longer than `name` and begins with it to `*p`, or returns
+ * FALSE and leaves `*p` alone. Looks depth first into objects, not into arrays of either kind. What the copy points to
+ * still belongs to `obj`.
+ *
+ * Requires: the pointers are null or valid, and `obj` is an initialised object.
+ */
+int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty *p);
 
 #ifdef __cplusplus
 }

@@ -424,6 +424,278 @@ typedef struct RTMP {
     RTMP_LNK Link;
 } RTMP;
 
+/**
+ * Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
+ * or FALSE. TRUE means that the command was sent; `RTMP_ConnectStream` waits for the answer. `cp`, if not NULL, is sent
+ * in place of the library's `connect` command and stays the caller's.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose
+ * body is readable for `m_nBodySize` bytes.
+ */
+int RTMP_Connect(RTMP *r, RTMPPacket *cp);
+
+/**
+ * Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. Nothing is sent.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `svc` is null or points to a socket address of
+ * its family's size.
+ */
+int RTMP_Connect0(RTMP *r, struct sockaddr *svc);
+
+/**
+ * Shakes hands on the connected socket `m_sb.sb_socket`, which may be the caller's, and sends `connect`, or `cp` in its
+ * place; returns TRUE, or FALSE, and then the socket was closed.
+ *
+ * Requires: As for `RTMP_Connect`.
+ */
+int RTMP_Connect1(RTMP *r, RTMPPacket *cp);
+
+/**
+ * Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
+ * open and is the caller's to close. What the client says then is read with `RTMP_ReadPacket`.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_Serve(RTMP *r);
+
+/**
+ * Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns
+ * nothing. What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks
+ * as the library's. May be called at any time, also twice.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+void RTMP_Close(RTMP *r);
+
+/**
+ * Reads the stream as an FLV file: waits for at most one message and returns how many bytes were put into `buf`, at
+ * most `size`. Returns 0 when there is no more, with the reason in `m_read.status` (`RTMP_READ_COMPLETE`,
+ * `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
+ * `RTMP_READ_ERROR`.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
+ */
+int RTMP_Read(RTMP *r, char *buf, int size);
+
+/**
+ * Publishes `size` bytes of an FLV file, cut anywhere; returns how many were used, or -1 if the stream cannot go on.
+ *
+ * Usually that is `size`. It is less when the last tag's four trailing bytes are not all there: do not send those again,
+ * go on with the next tag. And it is less when the header of the next tag is cut: pass that again with more behind it.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
+ */
+int RTMP_Write(RTMP *r, const char *buf, int size);
+
+/**
+ * Sets the fields that describe a message to zero; `m_chunk` and `m_body` stay.
+ *
+ * Requires: `p` is null or points to an `RTMPPacket`.
+ */
+void RTMPPacket_Reset(RTMPPacket *p);
+
+/**
+ * Writes one DEBUG log line about a packet.
+ *
+ * Requires: `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes.
+ */
+void RTMPPacket_Dump(RTMPPacket *p);
+
+/**
+ * Gives a packet a body of `nSize` zero bytes with room for a header in front; returns TRUE, or FALSE if memory is
+ * short. `m_nBodySize` is not set, and a body that was there before is forgotten, not freed. Free the body with
+ * `RTMPPacket_Free`.
+ *
+ * Requires: `p` is null or points to an `RTMPPacket`.
+ */
+int RTMPPacket_Alloc(RTMPPacket *p, uint32_t nSize);
+
+/**
+ * Frees a packet's body, if it has one, and sets `m_body` to NULL.
+ *
+ * Requires: `p` is null or points to an `RTMPPacket` whose body is null or lies `RTMP_MAX_HEADER_SIZE` bytes
+ * behind the start of a block from `malloc`.
+ */
+void RTMPPacket_Free(RTMPPacket *p);
+
+/**
+ * Reads one chunk; returns TRUE, or FALSE when the connection was closed or the time-out passed (see
+ * `RTMP_IsTimedout`; the next call then goes on where this one stopped).
+ *
+ * A message may need several chunks: it is complete when `RTMPPacket_IsReady(packet)`, and only then `m_body` is set,
+ * which the caller frees with `RTMPPacket_Free`. If `packet->m_chunk` is not NULL, what it points to is filled with the
+ * chunk as it was on the wire; `c_chunk` then points into the library's memory until the next call.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`,
+ * whose `m_chunk` is null or points to an `RTMPChunk`.
+ */
+int RTMP_ReadPacket(RTMP *r, RTMPPacket *packet);
+
+/**
+ * Sends a message; returns TRUE, or FALSE if it makes no sense (nothing was sent) or sending failed (the connection was
+ * closed).
+ *
+ * `m_headerType` asks for a header and is set to the one that was used: a smaller one if it says the same, a larger one
+ * if it has to be. The body is only read, stays the caller's, and needs no room in front. With `queue` not 0, a command
+ * (type 0x14) is remembered until its result arrives.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`
+ * whose body is null or readable for `m_nBodySize` bytes.
+ */
+int RTMP_SendPacket(RTMP *r, RTMPPacket *packet, int queue);
+
+/**
+ * Sends a chunk as it is: `c_header`, then `c_chunkSize` bytes at `c_chunk`; returns TRUE, or FALSE if that failed. No
+ * header is made smaller and nothing is remembered.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose
+ * `c_chunk` is null or readable for `c_chunkSize` bytes.
+ */
+int RTMP_SendChunk(RTMP *r, RTMPChunk *chunk);
+
+/**
+ * Lets the session deal with a complete message; returns 0 if that was all, 1 if it is media for the caller, 2 if it
+ * ended the stream. The body stays the caller's.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`
+ * whose body is null or readable for `m_nBodySize` bytes.
+ */
+int RTMP_ClientPacket(RTMP *r, RTMPPacket *packet);
+
+/**
+ * Waits for the next audio, video, metadata or aggregate message; returns 1 if `packet` holds one, 2 if the stream is
+ * over, 0 if the connection was closed or the time-out passed (see `RTMP_IsTimedout`). After 1 and 2 the caller frees
+ * the body with `RTMPPacket_Free`.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
+ */
+int RTMP_GetNextMediaPacket(RTMP *r, RTMPPacket *packet);
+
+/**
+ * Waits for bytes from the socket and appends them to the buffer; returns how many, 0 when the peer has closed the
+ * connection, when the socket's time-out passed (`sb_timedout` is then 1) or when the buffer is full, and -1 on an
+ * error.
+ *
+ * Requires: `sb` is null or points to an initialised `RTMPSockBuf`.
+ */
+int RTMPSockBuf_Fill(RTMPSockBuf *sb);
+
+/**
+ * Sends what the socket takes of `len` bytes at `buf`; returns how many that were, or -1 on an error. A peer that is
+ * gone never raises SIGPIPE.
+ *
+ * Requires: `sb` is null or points to an initialised `RTMPSockBuf`; `buf` is null or readable for `len`
+ * bytes.
+ */
+int RTMPSockBuf_Send(RTMPSockBuf *sb, const char *buf, int len);
+
+/**
+ * Closes the socket; returns 0, or -1 if the system refused. `sb_socket` keeps its number, so do not call this twice.
+ *
+ * Requires: `sb` is null or points to an initialised `RTMPSockBuf`.
+ */
+int RTMPSockBuf_Close(RTMPSockBuf *sb);
+
+/**
+ * Waits for the answers to `connect` and what follows it until the stream plays or may be published; returns TRUE or
+ * FALSE. `seekTime` above 0 says where to start, in milliseconds. A refusal by the server closes the connection and
+ * returns at once, with the server's words in the log.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_ConnectStream(RTMP *r, int seekTime);
+
+/**
+ * Gives the message stream back, asks for a new one and waits as `RTMP_ConnectStream` does; returns TRUE or FALSE.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_ReconnectStream(RTMP *r, int seekTime);
+
+/**
+ * Gives the message stream back, if there is one.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+void RTMP_DeleteStream(RTMP *r);
+
+/**
+ * Asks for a message stream; returns TRUE if that was sent, else FALSE.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_SendCreateStream(RTMP *r);
+
+/**
+ * Tells the server the length of the play buffer, `m_nBufferMS`.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+void RTMP_UpdateBufferMS(RTMP *r);
+
+/**
+ * Sends a user control message; returns TRUE if that was sent, else FALSE. `nObject` is a stream id or what else the
+ * event is about; `nTime` counts for event 3 (buffer length in milliseconds) only.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_SendCtrl(RTMP *r, short nType, unsigned int nObject, unsigned int nTime);
+
+/**
+ * Asks the server to pause (`DoPause` not 0) or go on at `dTime` milliseconds; returns TRUE if that was sent, else
+ * FALSE.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_SendPause(RTMP *r, int DoPause, int dTime);
+
+/**
+ * Pauses at the timestamp of the last media message (`DoPause` not 0) or goes on from there; returns TRUE if that was
+ * sent, else FALSE.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_Pause(RTMP *r, int DoPause);
+
+/**
+ * Asks the server to go to `dTime` milliseconds; returns TRUE if that was sent, else FALSE. `RTMP_Read` drops what
+ * arrives until the server confirms.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_SendSeek(RTMP *r, int dTime);
+
+/**
+ * Sends the window acknowledgement size, `m_nServerBW`; returns TRUE if that was sent, else FALSE.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_SendServerBW(RTMP *r);
+
+/**
+ * Limits the peer's bandwidth to `m_nClientBW` bytes in the manner `m_nClientBW2`; returns TRUE if that was sent, else
+ * FALSE.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_SendClientBW(RTMP *r);
+
+/**
+ * Pauses the stream, waits a second and lets it go on, so that a server that stopped sending starts again; returns TRUE
+ * if that was sent, else FALSE. A stream that was paused before only goes on. After a time-out `RTMP_Read` can be used
+ * again.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_ToggleStream(RTMP *r);
+
+/**
+ * Forgets entry `i` of `m_methodCalls`; with `freeit` not 0 its name is freed, else it is the caller's.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+void RTMP_DropRequest(RTMP *r, int i, int freeit);
+
 #ifdef __cplusplus
 }
 #endif
