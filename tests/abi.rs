@@ -73,10 +73,11 @@ fn variables_have_the_size_that_programs_copy() {
 }
 
 #[test]
-fn variables_are_reached_through_the_global_offset_table() {
-    // Otherwise the library would go on with its own copy while the program assigns to another.
+fn variables_that_change_are_reached_through_the_global_offset_table() {
+    // Otherwise the library would go on with its own copy while the program assigns to another. The constant ones may
+    // be read from either.
     let relocations = run(Command::new("readelf").arg("-rW").arg(library_dir().join("librtmp.so")));
-    for (name, _) in VARIABLES {
+    for name in ["RTMP_TLS_ctx", "RTMP_ctrlC", "RTMP_debuglevel"] {
         let is_indirect = relocations
             .lines()
             .any(|line| line.contains("_GLOB_DA") && line.split_whitespace().any(|word| word == name));
