@@ -26,6 +26,8 @@ pub enum Error {
     OutOfMemory,
     /// The peer closed the connection.
     Closed,
+    /// There is no connection.
+    NotConnected,
     /// Nothing arrived, or nothing could be sent, within the time-out; the connection is still open.
     TimedOut,
     /// The caller asked to stop.
@@ -66,6 +68,7 @@ impl fmt::Display for Error {
             Self::Invalid(what) => write!(f, "invalid argument: {what}"),
             Self::OutOfMemory => f.write_str("out of memory"),
             Self::Closed => f.write_str("the peer closed the connection"),
+            Self::NotConnected => f.write_str("there is no connection"),
             Self::TimedOut => f.write_str("timed out"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::Io(error) => write!(f, "{error}"),

@@ -14,6 +14,7 @@ pub mod error;
 pub mod flv;
 pub mod handshake;
 pub mod message;
+pub mod options;
 pub mod session;
 pub mod text;
 pub mod transport;

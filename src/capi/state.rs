@@ -20,15 +20,15 @@ use super::{
     memory::{self, Body},
     ptr::aval_bytes,
     rtmp::{
-        RTMP, RTMP_FEATURE_WRITE, RTMP_LF_AUTH, RTMP_LF_BUFX, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LNK,
-        RTMP_READ_SEEKING, close, sockbuf,
+        RTMP, RTMP_FEATURE_WRITE, RTMP_LF_AUTH, RTMP_LF_BUFX, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LNK, close,
+        sockbuf,
     },
 };
 use crate::{
     chunk::{Chunks, Decoder, Encoder},
     driver::{Connection, Parts},
     error::{Error, Result},
-    flv,
+    flv::{self, Flags},
     session::{Profile, State},
     transport::tcp,
 };
@@ -107,7 +107,7 @@ macro_rules! shared_fields {
             unsafe {
                 State {
                     $($field: Shared::load((*raw).$($name).+),)*
-                    seeking: (*raw).m_read.flags & RTMP_READ_SEEKING != 0,
+                    seeking: (*raw).m_read.flags & Flags::SEEKING.0 != 0,
                 }
             }
         }
@@ -124,7 +124,7 @@ macro_rules! shared_fields {
             if after.seeking != before.seeking {
                 // SAFETY: the caller's contract.
                 let flags = unsafe { &mut (*raw).m_read.flags };
-                *flags = if after.seeking { *flags | RTMP_READ_SEEKING } else { *flags & !RTMP_READ_SEEKING };
+                *flags = if after.seeking { *flags | Flags::SEEKING.0 } else { *flags & !Flags::SEEKING.0 };
             }
         }
     };
@@ -249,7 +249,7 @@ impl Handle {
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
         unsafe {
             match (*self.raw()).m_sb.sb_socket {
-                -1 => Err(Error::Closed),
+                -1 => Err(Error::NotConnected),
                 fd => sockbuf::borrow(fd),
             }
         }
@@ -263,10 +263,16 @@ impl Handle {
         // SAFETY: the caller's contract.
         let socket = (!r.is_null()).then(|| unsafe { (*r).m_sb.sb_socket });
         if socket == Some(-1) {
-            return Err(Error::Closed);
+            return Err(Error::NotConnected);
         }
         // SAFETY: the caller's contract.
         unsafe { Self::from_raw(r) }
+    }
+
+    /// Whether the last wait for bytes ended because time was up.
+    pub(crate) fn timed_out(&self) -> bool {
+        // SAFETY: the handle's contract.
+        unsafe { (*self.raw()).m_sb.sb_timedout != 0 }
     }
 
     /// How long a wait may last; `None` for ever.

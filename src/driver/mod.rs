@@ -8,7 +8,9 @@
 mod exchange;
 mod play;
 
-pub use exchange::{close_politely, handshake_as_client, handshake_as_server, receive_chunk, receive_message, send};
+pub use exchange::{
+    close_politely, handshake_as_client, handshake_as_server, receive_chunk, receive_message, send,
+};
 pub use play::{connect_stream, dispatch, next_media};
 
 use crate::{

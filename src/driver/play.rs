@@ -17,8 +17,8 @@ pub fn dispatch<C: Connection>(
     timestamp: u32,
     body: &[u8],
 ) -> Outcome {
-    let reaction = connection
-        .step(|parts| session::react(&mut parts.context(), chunk_stream, kind, timestamp, body));
+    let reaction =
+        connection.step(|parts| session::react(&mut parts.context(), chunk_stream, kind, timestamp, body));
     for action in reaction.actions {
         match action {
             Action::Send(command) => {
@@ -76,7 +76,9 @@ pub fn next_media<C: Connection>(connection: &C) -> Result<(Outcome, Message<C::
             let state = &mut *parts.state;
             match outcome {
                 Outcome::Handled => false,
-                Outcome::Media if state.pausing == pausing::RESUMING && timestamp <= state.media_timestamp => {
+                Outcome::Media
+                    if state.pausing == pausing::RESUMING && timestamp <= state.media_timestamp =>
+                {
                     debug!("Skipped type: {:02X}, timestamp {timestamp} before the pause", kind.0);
                     false
                 }

@@ -32,7 +32,15 @@ fn remembered(name: &'static str, transaction: i32, command: Command) -> Command
 
 fn new(chunk_stream: u32, format: u8, stream_id: u32, body: Encoder) -> Command {
     let body = body.finish();
-    Command { chunk_stream, format, kind: MessageType::COMMAND, timestamp: 0, stream_id, body, remember: None }
+    Command {
+        chunk_stream,
+        format,
+        kind: MessageType::COMMAND,
+        timestamp: 0,
+        stream_id,
+        body,
+        remember: None,
+    }
 }
 
 /// The start of every command body: name, transaction id, and the command object that only `connect` has.
@@ -67,7 +75,8 @@ pub fn connect(state: &mut State, profile: &Profile<'_>, extras: &[u8]) -> Comma
     }
     if !profile.publish {
         body.named_boolean(b"fpad", false).named_number(b"capabilities", CAPABILITIES);
-        body.named_number(b"audioCodecs", state.audio_codecs).named_number(b"videoCodecs", state.video_codecs);
+        body.named_number(b"audioCodecs", state.audio_codecs)
+            .named_number(b"videoCodecs", state.video_codecs);
         body.named_number(b"videoFunction", CLIENT_SEEK);
         if !profile.page_url.is_empty() {
             body.named_string(b"pageUrl", profile.page_url);

@@ -33,7 +33,9 @@ fn status_of(code: &[u8]) -> Status {
     match code {
         b"NetStream.Play.Start" | b"NetStream.Play.PublishNotify" => Status::Started(b"play"),
         b"NetStream.Publish.Start" => Status::Started(b"publish"),
-        b"NetStream.Play.Complete" | b"NetStream.Play.Stop" | b"NetStream.Play.UnpublishNotify" => Status::Ended,
+        b"NetStream.Play.Complete" | b"NetStream.Play.Stop" | b"NetStream.Play.UnpublishNotify" => {
+            Status::Ended
+        }
         b"NetStream.Failed"
         | b"NetStream.Play.Failed"
         | b"NetStream.Play.StreamNotFound"
@@ -88,7 +90,12 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
 }
 
 /// The result of one of our commands: what comes after it.
-fn result(context: &mut Context<'_, '_>, transaction: f64, values: &Properties<'_>, actions: &mut Vec<Action>) {
+fn result(
+    context: &mut Context<'_, '_>,
+    transaction: f64,
+    values: &Properties<'_>,
+    actions: &mut Vec<Action>,
+) {
     let Some(call) = context.calls.take(transaction as i32) else {
         debug!("received result id {transaction} without matching request");
         return;

@@ -38,7 +38,8 @@ pub fn connect(addresses: &[SocketAddr], timeout: Option<Duration>) -> Result<So
     let mut last = Error::Invalid("no address to connect to");
     for (index, address) in addresses.iter().enumerate() {
         let attempts_left = (addresses.len() - index) as u32;
-        let share = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / attempts_left);
+        let share =
+            deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / attempts_left);
         match connect_one(&SockAddr::from(*address), share) {
             Ok(socket) => return Ok(socket),
             Err(error) => {
@@ -142,7 +143,12 @@ fn send_slices(socket: &Socket, mut slices: &mut [IoSlice<'_>], interrupted: Int
 const fn no_signal() -> i32 {
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd"))]
     return libc::MSG_NOSIGNAL;
-    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd")))]
+    #[cfg(not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "netbsd"
+    )))]
     return 0;
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     capi::{boundary, ptr::required},
-    error::Result,
+    error::{Error, Result},
 };
 
 /// Writes a string, as a long string from 65,536 bytes on, and returns the position behind it, or null if fewer than
@@ -233,6 +233,38 @@ pub unsafe extern "C" fn AMFProp_Encode(
             })
         })
     }
+}
+
+/// The properties of a list one after the other, as they follow the command object of `connect`. The encoder leaves out
+/// members that do not fit, so the buffer grows until that changes nothing.
+///
+/// # Safety
+/// `list` is empty or a list of initialised properties.
+pub(crate) unsafe fn encode_extras(list: &AMFObject) -> Result<Vec<u8>> {
+    let count = usize::try_from(list.o_num).unwrap_or(0);
+    if count == 0 || list.o_props.is_null() {
+        return Ok(Vec::new());
+    }
+    let mut previous = Vec::new();
+    for capacity in (12..=24).map(|bits| 1_usize << bits) {
+        let mut buffer = vec![0_u8; capacity];
+        let start = buffer.as_mut_ptr().cast::<c_char>();
+        // SAFETY: the end of the buffer, and properties below `count`, by the caller's contract.
+        let end = unsafe {
+            let buffer_end = start.add(capacity);
+            (0..count).try_fold(start, |position, index| {
+                let next = AMFProp_Encode(list.o_props.add(index), position, buffer_end);
+                (!next.is_null()).then_some(next)
+            })
+        };
+        let len = end.map_or(0, |end| end as usize - start as usize);
+        buffer.truncate(len);
+        if len > 0 && buffer == previous {
+            return Ok(buffer);
+        }
+        previous = buffer;
+    }
+    Err(Error::Invalid("the connection's extra values cannot be encoded"))
 }
 
 /// Runs `write` on the room between two pointers and returns the position behind what it wrote.

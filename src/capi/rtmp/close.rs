@@ -2,9 +2,7 @@
 
 use std::ptr;
 
-use super::{
-    RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_READ_HEADER, RTMPSockBuf_Close,
-};
+use super::{RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, sockbuf::RTMPSockBuf_Close};
 use crate::{
     capi::{
         amf::AVal,
@@ -14,6 +12,7 @@ use crate::{
         state::{self, Handle},
     },
     driver::{self, Connection},
+    flv::Flags,
 };
 
 /// Whether the peer is told.
@@ -62,7 +61,7 @@ unsafe fn reset(r: *mut RTMP) {
         (*r).m_resplen = 0;
         (*r).m_unackd = 0;
 
-        if (*r).m_read.flags & RTMP_READ_HEADER != 0 {
+        if (*r).m_read.flags & Flags::HEADER.0 != 0 {
             (*r).m_read.buf = ptr::null_mut();
         }
         (*r).m_read.dataType = 0;

@@ -13,7 +13,13 @@ use super::{
     packet::send_packet,
 };
 use crate::{
-    capi::{FALSE, TRUE, boundary, amf::encode_extras, ptr::{aval_bytes, required}, state::Handle},
+    capi::{
+        FALSE, TRUE,
+        amf::encode::encode_extras,
+        boundary,
+        ptr::{aval_bytes, required},
+        state::Handle,
+    },
     driver::{self, Connection},
     error::{Error, Result},
     handshake::{self, BLOCK_LEN},
@@ -157,7 +163,8 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
         Some(packet) => unsafe { send_packet(handle, packet, true) }.inspect_err(|_| handle.give_up())?,
         None => {
             // SAFETY: the handle's contract; `extras` is a list of properties as `RTMP_SetOpt` builds it.
-            let extras = unsafe { encode_extras(&(*handle.raw()).Link.extras) };
+            let extras =
+                unsafe { encode_extras(&(*handle.raw()).Link.extras) }.inspect_err(|_| handle.give_up())?;
             let connect = handle.step(|parts| command::connect(parts.state, &parts.profile, &extras));
             driver::send(handle, &connect)?;
         }

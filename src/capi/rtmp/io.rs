@@ -4,15 +4,13 @@ use std::{ptr, slice};
 
 use libc::{c_char, c_int};
 
-use super::{
-    RTMP, RTMP_LF_LIVE, RTMP_READ_COMPLETE, RTMP_READ_EOF, RTMP_READ_ERROR, RTMPPacket, packet::send_message,
-};
+use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, packet::send_message};
 use crate::{
     capi::{
         boundary,
         log::Deferred,
         memory::Body,
-        ptr::{bytes, required},
+        ptr::bytes,
         state::{Core, Handle},
     },
     chunk::Outgoing,
@@ -37,11 +35,13 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
     let read = boundary(None, || {
         // SAFETY: the caller's contract.
         unsafe {
-            let status = (*required(r.cast_const().cast::<StatusOnly>(), "r")?).of(r);
-            match status {
-                RTMP_READ_EOF | RTMP_READ_COMPLETE => return Ok(Some(0)),
-                RTMP_READ_ERROR => return Ok(None),
-                _ => {}
+            if r.is_null() {
+                return Err(Error::Invalid("the RTMP pointer is NULL"));
+            }
+            match Ending::from_status((*r).m_read.status) {
+                Some(Ending::Eof | Ending::Complete) => return Ok(Some(0)),
+                Some(Ending::Error) => return Ok(None),
+                None => {}
             }
             let room = usize::try_from(size).map_err(|_| Error::Invalid("size is negative"))?;
             let out = match room {

@@ -15,7 +15,7 @@ use crate::{
     chunk::{Chunk, Outgoing},
     driver::{self, Connection},
     error::{Error, Result},
-    message::{Body as _, Message, MessageType},
+    message::{Message, MessageType},
     session::Outcome,
 };
 
@@ -190,7 +190,8 @@ pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue
     // SAFETY: the caller's contract.
     let body = unsafe { body_of(packet) }?;
     let message = Outgoing {
-        chunk_stream: u32::try_from(packet.m_nChannel).map_err(|_| Error::Invalid("m_nChannel is negative"))?,
+        chunk_stream: u32::try_from(packet.m_nChannel)
+            .map_err(|_| Error::Invalid("m_nChannel is negative"))?,
         format: packet.m_headerType,
         kind: MessageType(packet.m_packetType),
         timestamp: packet.m_nTimeStamp,
@@ -202,7 +203,11 @@ pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue
 }
 
 /// Sends a message and tells the header format that was used; remembers the command's name and transaction id.
-pub(super) fn send_message(handle: &Handle, message: &Outgoing<'_>, call: Option<(&[u8], i32)>) -> Result<u8> {
+pub(super) fn send_message(
+    handle: &Handle,
+    message: &Outgoing<'_>,
+    call: Option<(&[u8], i32)>,
+) -> Result<u8> {
     let mut encoded = None;
     let result = handle.transmit(|parts| {
         let chunks = parts.encoder.encode(message, parts.chunk_size_out())?;

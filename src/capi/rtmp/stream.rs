@@ -4,17 +4,12 @@ use std::{thread, time::Duration};
 
 use libc::{c_int, c_short, c_uint};
 
-use super::{RTMP, RTMP_READ_EOF};
+use super::RTMP;
 use crate::{
-    capi::{
-        FALSE, TRUE, boundary,
-        calls::CallArray,
-        memory::release,
-        ptr::required,
-        state::{Handle, timed_out},
-    },
+    capi::{FALSE, TRUE, boundary, calls::CallArray, memory::release, state::Handle},
     driver::{self, Connection, Parts},
     error::{Error, Result},
+    flv::Ending,
     session::{Command, command, pausing},
 };
 
@@ -104,7 +99,12 @@ pub unsafe extern "C" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendCtrl(r: *mut RTMP, nType: c_short, nObject: c_uint, nTime: c_uint) -> c_int {
+pub unsafe extern "C" fn RTMP_SendCtrl(
+    r: *mut RTMP,
+    nType: c_short,
+    nObject: c_uint,
+    nTime: c_uint,
+) -> c_int {
     let event = nType.cast_unsigned();
     let data = match event {
         0x03 => [nObject.to_be_bytes(), nTime.to_be_bytes()].concat(),
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
         if handle.step(|parts| parts.state.pausing) == pausing::NO {
             // SAFETY: the caller's contract.
             unsafe {
-                if timed_out(r) && (*r).m_read.status == RTMP_READ_EOF {
+                if handle.timed_out() && (*r).m_read.status == Ending::Eof.status() {
                     (*r).m_read.status = 0;
                 }
             }
@@ -219,8 +219,8 @@ pub unsafe extern "C" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
 }
 
 fn toggle(handle: &Handle, paused: bool) -> Result<()> {
-    let command = handle
-        .step(|parts| command::pause(parts.state, paused, parts.state.pause_timestamp.cast_signed()));
+    let command =
+        handle.step(|parts| command::pause(parts.state, paused, parts.state.pause_timestamp.cast_signed()));
     driver::send(handle, &command)
 }
 
@@ -233,8 +233,11 @@ pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int)
     boundary((), || {
         // SAFETY: the caller's contract; names of entries come from malloc.
         unsafe {
-            required(r.cast_const().cast::<u8>(), "r")?;
-            let index = usize::try_from(i).map_err(|_| Error::Invalid("RTMP_DropRequest, no such request"))?;
+            let index =
+                usize::try_from(i).map_err(|_| Error::Invalid("RTMP_DropRequest, no such request"))?;
+            if r.is_null() {
+                return Err(Error::Invalid("the RTMP pointer is NULL"));
+            }
             let name = CallArray::new(r).remove(index);
             let name = name.ok_or(Error::Invalid("RTMP_DropRequest, no such request"))?;
             if freeit != 0 {

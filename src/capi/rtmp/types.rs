@@ -363,3 +363,19 @@ assert_layout! {
         Link @ 16688,
     }
 }
+
+impl RTMPPacket {
+    /// All zero: an empty packet without a body.
+    pub(crate) const EMPTY: Self = Self {
+        m_headerType: 0,
+        m_packetType: 0,
+        m_hasAbsTimestamp: 0,
+        m_nChannel: 0,
+        m_nTimeStamp: 0,
+        m_nInfoField2: 0,
+        m_nBodySize: 0,
+        m_nBytesRead: 0,
+        m_chunk: std::ptr::null_mut(),
+        m_body: std::ptr::null_mut(),
+    };
+}

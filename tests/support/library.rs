@@ -1,0 +1,100 @@
+//! The two libraries under test: ours, and the original that Debian ships as `librtmp1`.
+//!
+//! `RTMP_TEST_LIBRARY=<file>` puts another file in our place, which checks the tests themselves on the original.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::require;
+
+/// Which implementation a program is run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Library {
+    /// The one this package builds.
+    Ours,
+    /// The one the distribution ships.
+    Original,
+}
+
+impl Library {
+    /// The shared object.
+    pub fn file(self) -> Option<PathBuf> {
+        match self {
+            Self::Ours => Some(ours()),
+            Self::Original => {
+                let found = original();
+                if found.is_none() {
+                    require::missing("librtmp1");
+                }
+                found
+            }
+        }
+    }
+
+    /// A directory for `LD_LIBRARY_PATH` in which `librtmp.so.1` and `librtmp.so` are this library.
+    pub fn directory(self) -> Option<PathBuf> {
+        static OURS: OnceLock<Option<PathBuf>> = OnceLock::new();
+        static ORIGINAL: OnceLock<Option<PathBuf>> = OnceLock::new();
+        let cell = if self == Self::Ours { &OURS } else { &ORIGINAL };
+        cell.get_or_init(|| self.file().map(|file| self.link(&file))).clone()
+    }
+
+    /// Symbolic links, so that a program finds exactly this file under the name it was linked with. One directory per
+    /// process: test binaries may run side by side.
+    fn link(self, file: &Path) -> PathBuf {
+        let directory = scratch().join(format!("{self:?}-{}", std::process::id()).to_lowercase());
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).expect("the build directory is writable");
+        for name in ["librtmp.so", "librtmp.so.1"] {
+            symlink(file, directory.join(name)).expect("the build directory takes symbolic links");
+        }
+        directory
+    }
+}
+
+/// True when [`Library::Ours`] is really the original, to check the tests.
+pub fn ours_is_original() -> bool {
+    original().is_some_and(|file| fs::canonicalize(file).ok() == fs::canonicalize(ours()).ok())
+}
+
+/// True when the distribution's library is installed.
+pub fn has_original() -> bool {
+    original().is_some()
+}
+
+/// A directory inside the build directory, kept between runs.
+pub fn scratch() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// The root of the package.
+pub fn package() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn ours() -> PathBuf {
+    if let Some(file) = std::env::var_os("RTMP_TEST_LIBRARY") {
+        return file.into();
+    }
+    // The test binary is <target>/<profile>/deps/<name>; cargo leaves the library there or one level up.
+    let binary = std::env::current_exe().expect("a process knows its own file");
+    let deps = binary.parent().expect("a file has a directory");
+    let candidates = [deps.join("librtmp.so"), deps.parent().unwrap_or(deps).join("librtmp.so")];
+    let newest = candidates
+        .iter()
+        .filter_map(|file| Some((fs::metadata(file).ok()?.modified().ok()?, file)))
+        .max_by_key(|(modified, _)| *modified);
+    let Some((_, file)) = newest else { panic!("our library is not built: none of {candidates:?} exists") };
+    file.clone()
+}
+
+fn original() -> Option<PathBuf> {
+    let machine = std::env::consts::ARCH;
+    ["/usr/lib", "/lib", "/usr/local/lib"]
+        .iter()
+        .flat_map(|root| [format!("{root}/{machine}-linux-gnu"), format!("{root}64"), root.to_string()])
+        .map(|directory| Path::new(&directory).join("librtmp.so.1"))
+        .find(|file| file.exists())
+}

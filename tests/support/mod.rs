@@ -1,0 +1,21 @@
+//! What the integration tests share: the two libraries, C programs, scripted peers, real servers and FLV files.
+//!
+//! Knows nothing of the crate's Rust code: the tests look at the library from outside, as a C program or a peer does.
+#![allow(dead_code)] // every test binary uses a part of this module
+
+pub mod amf;
+pub mod clip;
+pub mod flv;
+pub mod hex;
+pub mod library;
+pub mod peer;
+pub mod process;
+pub mod program;
+pub mod require;
+pub mod servers;
+pub mod wire;
+
+pub use library::Library;
+pub use peer::{Peer, Server};
+pub use process::{TempDir, Running, wait_until};
+pub use program::{Program, Run};

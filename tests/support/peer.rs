@@ -1,0 +1,235 @@
+//! A scripted RTMP peer: the server side of a connection, driven by a closure, with everything the client sends kept.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::amf::{self, Value, n, s};
+use super::wire::{Message, Reader};
+
+/// How long a peer waits for anything unless told otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A listening socket whose connections are handled by a closure in a thread.
+pub struct Server<T> {
+    pub port: u16,
+    thread: JoinHandle<T>,
+}
+
+impl<T: Send + 'static> Server<T> {
+    /// Accepts one connection and hands it to `script`.
+    pub fn once(script: impl FnOnce(&mut Peer) -> T + Send + 'static) -> Self {
+        Self::listen(move |listener| script(&mut Peer::accept(listener)))
+    }
+
+    /// Hands the listening socket to `script`, for clients that connect more than once or not at all.
+    pub fn listen(script: impl FnOnce(&TcpListener) -> T + Send + 'static) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        Self { port, thread: thread::spawn(move || script(&listener)) }
+    }
+
+    /// The result of the script; panics if the script did.
+    pub fn join(self) -> T {
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// One connection, seen from the server.
+pub struct Peer {
+    stream: TcpStream,
+    reader: Reader,
+    /// Every byte the client sent after the handshake.
+    pub bytes: Vec<u8>,
+    /// Every message the client sent.
+    pub messages: Vec<Message>,
+    taken: usize,
+    /// The client's C1.
+    pub c1: Vec<u8>,
+    /// The chunk size for what this side sends.
+    pub chunk_size: usize,
+}
+
+impl Peer {
+    /// Waits for a connection.
+    pub fn accept(listener: &TcpListener) -> Self {
+        listener.set_nonblocking(true).expect("listening sockets can be polled");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => return Self::new(stream),
+                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(2));
+                }
+                Err(error) => panic!("no client came: {error}"),
+            }
+        }
+    }
+
+    fn new(stream: TcpStream) -> Self {
+        stream.set_nonblocking(false).expect("sockets can block");
+        stream.set_nodelay(true).expect("TCP sockets take TCP_NODELAY");
+        let reader = Reader::new();
+        Self { stream, reader, bytes: Vec::new(), messages: Vec::new(), taken: 0, c1: Vec::new(), chunk_size: 128 }
+    }
+
+    /// Reads exactly `n` bytes, before the chunk stream starts.
+    pub fn read_exact(&mut self, n: usize) -> Vec<u8> {
+        let mut bytes = vec![0; n];
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a positive time-out");
+        self.stream.read_exact(&mut bytes).unwrap_or_else(|error| panic!("{n} bytes expected: {error}"));
+        bytes
+    }
+
+    /// The simple handshake, with an S1 of zeros.
+    pub fn handshake(&mut self) {
+        let c0c1 = self.read_exact(1537);
+        assert_eq!(c0c1[0], 3, "version of the handshake");
+        self.c1 = c0c1[1..].to_vec();
+        let mut reply = vec![3];
+        reply.extend([0; 1536]);
+        reply.extend(&self.c1);
+        self.send_raw(&reply);
+        let c2 = self.read_exact(1536);
+        assert!(c2.iter().all(|byte| *byte == 0), "C2 must repeat S1");
+    }
+
+    /// Sends bytes as they are. A client that is gone is not an error: what it received is judged elsewhere.
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
+    }
+
+    pub fn send(&mut self, message: &Message) {
+        let chunks = message.chunks(self.chunk_size);
+        self.send_raw(&chunks);
+    }
+
+    /// Announces and uses a chunk size.
+    pub fn set_chunk_size(&mut self, size: u32) {
+        self.send(&Message::new(2, 0, 1, 0, &size.to_be_bytes()));
+        self.chunk_size = size as usize;
+    }
+
+    /// Reads what is there within `limit`; false at the end of the connection or of the time.
+    fn fill(&mut self, limit: Duration) -> bool {
+        if limit.is_zero() {
+            return false;
+        }
+        self.stream.set_read_timeout(Some(limit)).expect("a positive time-out");
+        let mut part = [0; 65536];
+        let Ok(n @ 1..) = self.stream.read(&mut part) else { return false };
+        self.bytes.extend(&part[..n]);
+        self.messages.extend(self.reader.feed(&part[..n]));
+        true
+    }
+
+    /// The next message of the client.
+    pub fn next(&mut self, limit: Duration) -> Option<Message> {
+        let deadline = Instant::now() + limit;
+        while self.taken == self.messages.len() {
+            if !self.fill(deadline.saturating_duration_since(Instant::now())) {
+                return None;
+            }
+        }
+        self.taken += 1;
+        Some(self.messages[self.taken - 1].clone())
+    }
+
+    /// Reads until the client sends this command and returns its values.
+    pub fn wait_for(&mut self, command: &str) -> Vec<Value> {
+        loop {
+            let Some(message) = self.next(PATIENCE) else {
+                let seen: Vec<String> = self.messages.iter().map(Message::describe).collect();
+                panic!("the client never sent {command:?}, but:\n{}", seen.join("\n"));
+            };
+            if message.command().as_deref() == Some(command) {
+                return amf::decode(&message.body).unwrap_or_default();
+            }
+        }
+    }
+
+    /// Reads until the client closes, at most `limit`; true when it closed.
+    pub fn drain(&mut self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while self.fill(deadline.saturating_duration_since(Instant::now())) {}
+        self.taken = self.messages.len();
+        Instant::now() < deadline
+    }
+
+    /// Sends nothing more.
+    pub fn finish(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Sends a command on chunk stream 3.
+    pub fn invoke(&mut self, message_stream: u32, values: &[Value]) {
+        self.send(&Message::invoke(3, message_stream, values));
+    }
+
+    /// `_result` for the client's command.
+    pub fn result(&mut self, transaction: f64, values: &[Value]) {
+        let mut all = vec![s("_result"), n(transaction)];
+        all.extend_from_slice(values);
+        self.invoke(0, &all);
+    }
+
+    /// `onStatus` on a message stream.
+    pub fn status(&mut self, message_stream: u32, level: &str, code: &str, description: &str) {
+        let values = [s("onStatus"), n(0), Value::Null, amf::status(level, code, description)];
+        self.invoke(message_stream, &values);
+    }
+
+    /// The handshake, and success for the client's connect.
+    pub fn accept_connect(&mut self) -> Vec<Value> {
+        self.handshake();
+        let connect = self.wait_for("connect");
+        self.connect_result(&[]);
+        connect
+    }
+
+    /// Success for connect, with more members in the status object.
+    pub fn connect_result(&mut self, more: &[(&str, Value)]) {
+        let mut members = vec![("level", s("status")), ("code", s("NetConnection.Connect.Success"))];
+        members.extend_from_slice(more);
+        self.result(1.0, &[Value::Null, amf::object(&members)]);
+    }
+
+    /// Stream id 1 for the client's createStream.
+    pub fn accept_create(&mut self) {
+        let create = self.wait_for("createStream");
+        let transaction = create.get(1).and_then(Value::number).expect("createStream has a transaction id");
+        self.result(transaction, &[Value::Null, n(1)]);
+    }
+
+    /// Everything up to the moment a player plays.
+    pub fn accept_play(&mut self) {
+        self.accept_connect();
+        self.accept_create();
+        self.wait_for("play");
+        self.status(1, "status", "NetStream.Play.Start", "");
+    }
+
+    /// Everything up to the moment a publisher publishes.
+    pub fn accept_publish(&mut self) {
+        self.accept_connect();
+        self.accept_create();
+        self.wait_for("publish");
+        self.status(1, "status", "NetStream.Publish.Start", "");
+    }
+
+    /// The chunk size the client uses without having announced it.
+    pub fn assume_chunk_size(&mut self, size: usize) {
+        self.reader.chunk_size = size;
+    }
+
+    /// What the client did against the protocol.
+    pub fn violations(&self) -> &[String] {
+        &self.reader.violations
+    }
+
+    /// The client's messages as lines.
+    pub fn transcript(&self) -> String {
+        self.messages.iter().map(|message| message.describe() + "\n").collect()
+    }
+}

@@ -1,0 +1,124 @@
+//! C programs of `tests/c` and `c-examples`, compiled once and run on either library.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use super::library::{self, Library};
+use super::process::Running;
+use super::require;
+
+/// A compiled C program.
+#[derive(Clone)]
+pub struct Program(PathBuf);
+
+/// How a run ended and what it printed.
+#[derive(Debug)]
+pub struct Run {
+    /// The exit status; `None` when a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    /// True when it had to be killed at its time limit.
+    pub timed_out: bool,
+}
+
+impl Run {
+    /// The standard output of a run that must have ended well.
+    pub fn expect(self, what: &str) -> String {
+        assert!(
+            self.code == Some(0) && !self.timed_out,
+            "{what} ended with {:?} (timed out: {})\n--- stdout\n{}\n--- stderr\n{}",
+            self.code,
+            self.timed_out,
+            self.stdout,
+            self.stderr
+        );
+        self.stdout
+    }
+}
+
+impl Program {
+    /// Compiles `tests/c/<name>.c`. `None` when there is no C compiler or nothing to link with.
+    pub fn test(name: &str) -> Option<Self> {
+        Self::compile(&library::package().join("tests/c").join(format!("{name}.c")))
+    }
+
+    /// Compiles `c-examples/<name>.c`; `None` when that file does not exist.
+    pub fn example(name: &str) -> Option<Self> {
+        Self::compile(&require::file(&library::package().join("c-examples").join(format!("{name}.c")))?)
+    }
+
+    /// Compiles a source file, once per process, with warnings as errors.
+    pub fn compile(source: &Path) -> Option<Self> {
+        static DONE: OnceLock<Mutex<HashMap<PathBuf, Program>>> = OnceLock::new();
+        let mut done = DONE.get_or_init(Mutex::default).lock().unwrap_or_else(|broken| broken.into_inner());
+        if let Some(program) = done.get(source) {
+            return Some(program.clone());
+        }
+        let compiler = require::program("cc")?;
+        let directory = library::scratch().join(format!("c-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("the build directory is writable");
+        let binary = directory.join(source.file_stem().expect("a source file has a name"));
+        let mut command = Command::new(compiler);
+        command.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror"]);
+        command.args(include_arguments()).arg("-o").arg(&binary).arg(source);
+        command.arg(format!("-L{}", link_directory().display())).args(["-lrtmp", "-lpthread", "-ldl", "-lm"]);
+        let output = command.output().expect("the compiler starts");
+        assert!(
+            output.status.success(),
+            "{} does not compile:\n{}",
+            source.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let program = Self(binary);
+        done.insert(source.to_owned(), program.clone());
+        Some(program)
+    }
+
+    /// A command that runs the program on `library`.
+    pub fn command(&self, library: Library) -> Option<Command> {
+        on_library(&self.0, library)
+    }
+
+    /// Runs the program on `library`; `None` when that library is not installed.
+    pub fn run(&self, library: Library, arguments: &[&str], input: &str, limit: Duration) -> Option<Run> {
+        let mut command = self.command(library)?;
+        Some(run(command.args(arguments), input, limit))
+    }
+}
+
+/// A command for any program that loads `librtmp.so.1`, made to load `library`.
+pub fn on_library(program: &Path, library: Library) -> Option<Command> {
+    let mut command = Command::new(program);
+    command.env("LD_LIBRARY_PATH", library.directory()?);
+    Some(command)
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command, input: &str, limit: Duration) -> Run {
+    let mut running = Running::start_with_input(command, input.as_bytes().to_vec());
+    let status = running.wait(limit);
+    Run {
+        code: status.and_then(|status| status.code()),
+        stdout: running.stdout(),
+        stderr: running.stderr(),
+        timed_out: status.is_none(),
+    }
+}
+
+/// Our headers, or the installed ones while there are none of ours.
+pub fn include_arguments() -> Vec<String> {
+    let ours = library::package().join("include");
+    if ours.join("librtmp/rtmp.h").exists() { vec![format!("-I{}", ours.display())] } else { Vec::new() }
+}
+
+/// What programs are linked with. They load whatever `LD_LIBRARY_PATH` says when they run; linking with the original
+/// proves that a program built for it needs no new build.
+pub fn link_directory() -> PathBuf {
+    let original = if library::has_original() { Library::Original.directory() } else { None };
+    original.or_else(|| Library::Ours.directory()).expect("our library always has a directory")
+}
