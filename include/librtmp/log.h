@@ -59,7 +59,46 @@ void RTMP_LogStatus(const char *format, ...) LIBRTMP_FORMAT(1, 2);
 
 #undef LIBRTMP_FORMAT
 
+/**
+ * Sends the messages of `RTMP_Log`, and so everything the library logs, to `cb` instead of the output stream.
+ *
+ * `cb` gets messages up to `RTMP_debuglevel`, as format and arguments without level name or newline; both are valid
+ * during the call only. It may be called by any thread that uses the library, and may itself use the library.
+ * NULL brings the output stream back.
+ *
+ * Requires: `cb` is null or a function of the type above that stays callable while the library is in use.
+ */
+void RTMP_LogSetCallback(RTMP_LogCallback *cb);
 
+/**
+ * Makes `file` the output stream; NULL means `stderr`, as at the start.
+ *
+ * The stream stays the caller's, who may close it after setting another one.
+ *
+ * Requires: `file` is null or an open stream that stays open until another one is set.
+ */
+void RTMP_LogSetOutput(FILE *file);
+
+/**
+ * Logs `len` bytes of `data` in hexadecimal, 16 in a line.
+ *
+ * Requires: `data` is null or readable for `len` bytes.
+ */
+void RTMP_LogHex(int level, const uint8_t *data, unsigned long len);
+
+/**
+ * Logs `len` bytes of `data` in hexadecimal and as characters, 16 in a line of 78 columns; without bytes an empty
+ * line, without `data` nothing.
+ *
+ * Requires: `data` is null or readable for `len` bytes.
+ */
+void RTMP_LogHexString(int level, const uint8_t *data, unsigned long len);
+
+/** Sets `RTMP_debuglevel`, the highest level that is logged. */
+void RTMP_LogSetLevel(RTMP_LogLevel lvl);
+
+/** Returns `RTMP_debuglevel`. */
+RTMP_LogLevel RTMP_LogGetLevel(void);
 
 #ifdef __cplusplus
 }
