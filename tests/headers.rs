@@ -24,9 +24,23 @@ const HEADERS: [&str; 4] = ["amf", "log", "http", "rtmp"];
 const ELSEWHERE: [(&str, &str); 1] = [("amf/search.rs", "rtmp")];
 
 /// In which order the files of a header follow each other, for what reads best in C; the others follow by name.
-const ORDER: [&str; 14] = [
-    "types", "encode", "decode", "setup", "connect", "close", "stream", "io", "packet", "sockbuf", "tls",
-    "search", "misc", "plain",
+const ORDER: [&str; 16] = [
+    "types",
+    "encode",
+    "decode",
+    "lifecycle",
+    "setup",
+    "url",
+    "options",
+    "connect",
+    "close",
+    "stream",
+    "io",
+    "packet",
+    "sockbuf",
+    "tls",
+    "misc",
+    "plain",
 ];
 
 /// Where the generated part goes in the hand-written one.
