@@ -17,5 +17,5 @@ pub mod wire;
 
 pub use library::Library;
 pub use peer::{Peer, Server};
-pub use process::{TempDir, Running, wait_until};
+pub use process::{Running, TempDir, wait_until};
 pub use program::{Program, Run};
