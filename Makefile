@@ -1,4 +1,4 @@
-# Builds the C library with cargo and installs it where C programs look for it.
+# Builds the C library with cargo and installs it where C programs look for it, under the names of ELF systems.
 #
 #   make                    the libraries, in target/release
 #   make install            prefix=/usr/local, DESTDIR for staging

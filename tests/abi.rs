@@ -1,18 +1,19 @@
 //! What programs that were compiled for librtmp 2.4 rely on: symbols, layouts, values, and data they copy.
 
+#[macro_use]
+#[allow(unused_imports)] // it names more than this test uses
+mod support;
 mod toolchain;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
-use toolchain::{
-    REFERENCE_HEADERS, include_option, is_installed, library_dir, output, reference_library, root, run,
-    runtime_dir, scratch, skip,
-};
+use support::{Library, TempDir, library::package, program::on_library, require};
+use toolchain::{has_reference_headers, include_option, output, run};
 
 /// Variables that programs get a copy of: name and size.
 const VARIABLES: [(&str, u64); 6] = [
@@ -26,7 +27,7 @@ const VARIABLES: [(&str, u64); 6] = [
 
 #[test]
 fn exports_are_librtmps_and_the_documented_additions() {
-    let exported: BTreeSet<_> = dynamic_symbols(&library_dir().join("librtmp.so")).into_keys().collect();
+    let exported: BTreeSet<_> = dynamic_symbols(&ours()).into_keys().collect();
     let expected: BTreeSet<_> = listed("symbols.txt").into_iter().chain(listed("additions.txt")).collect();
     let missing: Vec<_> = expected.difference(&exported).collect();
     let unexpected: Vec<_> = exported.difference(&expected).collect();
@@ -40,7 +41,7 @@ fn exports_are_librtmps_and_the_documented_additions() {
 
 #[test]
 fn the_reference_exports_nothing_that_is_not_listed() {
-    let Some(reference) = reference_library() else { return skip("the reference library is not installed") };
+    let reference = need!(Library::Original.file());
     let listed: BTreeSet<_> = listed("symbols.txt").into_iter().collect();
     let exported: BTreeSet<_> = dynamic_symbols(&reference).into_keys().collect();
     let unlisted: Vec<_> = exported.difference(&listed).collect();
@@ -53,30 +54,31 @@ fn the_reference_exports_nothing_that_is_not_listed() {
 
 #[test]
 fn the_soname_is_the_originals() {
-    let dynamic = run(Command::new("readelf").arg("-dW").arg(library_dir().join("librtmp.so")));
+    let dynamic = run(Command::new("readelf").arg("-dW").arg(ours()));
     assert!(dynamic.contains("Library soname: [librtmp.so.1]"), "{dynamic}");
 }
 
 #[test]
 fn symbols_have_no_versions() {
     // A library that has version nodes makes the linker record them, and such programs do not run on the original.
-    let sections = run(Command::new("readelf").arg("-SW").arg(library_dir().join("librtmp.so")));
+    let sections = run(Command::new("readelf").arg("-SW").arg(ours()));
     assert!(!sections.contains(".gnu.version_d"), "{sections}");
 }
 
 #[test]
 fn variables_have_the_size_that_programs_copy() {
-    let symbols = dynamic_symbols(&library_dir().join("librtmp.so"));
+    let symbols = dynamic_symbols(&ours());
     for (name, size) in VARIABLES {
         assert_eq!(symbols.get(name), Some(&size), "size of {name}");
     }
 }
 
 #[test]
-fn variables_are_reached_through_the_global_offset_table() {
-    // Otherwise the library would go on with its own copy while the program assigns to another.
-    let relocations = run(Command::new("readelf").arg("-rW").arg(library_dir().join("librtmp.so")));
-    for (name, _) in VARIABLES {
+fn variables_that_change_are_reached_through_the_global_offset_table() {
+    // Otherwise the library would go on with its own copy while the program assigns to another. The constant ones may
+    // be read from either.
+    let relocations = run(Command::new("readelf").arg("-rW").arg(ours()));
+    for name in ["RTMP_TLS_ctx", "RTMP_ctrlC", "RTMP_debuglevel"] {
         let is_indirect = relocations
             .lines()
             .any(|line| line.contains("_GLOB_DA") && line.split_whitespace().any(|word| word == name));
@@ -86,28 +88,28 @@ fn variables_are_reached_through_the_global_offset_table() {
 
 #[test]
 fn layouts_and_values_are_the_originals() {
-    let dir = scratch("abi-layout");
-    let source = root().join("tests/c/abi_layout.c");
+    let dir = TempDir::new("abi-layout");
+    let source = package().join("tests/c/abi_layout.c");
     let print = |name: &str, options: &[&str]| {
         let program = dir.join(name);
         run(Command::new("cc").args(options).arg("-o").arg(&program).arg(&source));
         run(&mut Command::new(program))
     };
     let ours = print("ours", &[&include_option()]);
-    let expected = fs::read_to_string(root().join("tests/abi/layout.txt")).unwrap();
+    let expected = fs::read_to_string(package().join("tests/abi/layout.txt")).unwrap();
     assert_same_lines(&ours, &expected);
-    if Path::new(REFERENCE_HEADERS).exists() {
+    if has_reference_headers() {
         assert_same_lines(&print("reference", &["-include", "stddef.h"]), &expected);
     }
 }
 
 #[test]
 fn constants_in_rust_are_those_of_the_headers() {
-    let expected = fs::read_to_string(root().join("tests/abi/layout.txt")).unwrap();
+    let expected = fs::read_to_string(package().join("tests/abi/layout.txt")).unwrap();
     let in_headers: BTreeMap<_, _> =
         expected.lines().filter_map(|line| line.trim().split_once(" = ")).collect();
     let mut compared = 0;
-    for (name, value) in rust_constants(&root().join("src/capi")) {
+    for (name, value) in rust_constants(&package().join("src/capi")) {
         if let Some(in_header) = in_headers.get(name.as_str()) {
             assert_eq!(value.to_string(), *in_header, "{name}");
             compared += 1;
@@ -118,17 +120,10 @@ fn constants_in_rust_are_those_of_the_headers() {
 
 #[test]
 fn abidiff_finds_no_incompatible_change() {
-    if !is_installed("abidiff") {
-        return skip("abidiff is not installed");
-    }
-    let Some(reference) = reference_library() else { return skip("the reference library is not installed") };
+    let abidiff = need!(require::program("abidiff"));
+    let reference = need!(Library::Original.file());
     // Types are compared by the C programs: the reference comes without debug information.
-    let result = output(
-        Command::new("abidiff")
-            .args(["--no-added-syms"])
-            .arg(reference)
-            .arg(library_dir().join("librtmp.so")),
-    );
+    let result = output(Command::new(abidiff).args(["--no-added-syms"]).arg(reference).arg(ours()));
     // Bit 0: abidiff failed. Bit 3: the change breaks programs.
     let code = result.status.code().unwrap();
     assert!(code & 0b1001 == 0, "abidiff: {code:#b}\n{}", String::from_utf8_lossy(&result.stdout));
@@ -136,29 +131,24 @@ fn abidiff_finds_no_incompatible_change() {
 
 #[test]
 fn a_program_linked_against_the_reference_runs_on_this_library() {
-    let program = scratch("abi-swap").join("swap");
-    let source = root().join("tests/c/abi_swap.c");
+    let dir = TempDir::new("abi-swap");
+    let program = dir.join("swap");
+    let mut compile = Command::new(need!(require::program("cc")));
     // Position-dependent code copies variables; with other code there would be nothing to get wrong.
-    let mut compile = Command::new("cc");
-    compile.args(["-Wall", "-Wextra", "-Werror", "-no-pie", "-fno-pie", "-o"]).arg(&program).arg(&source);
-    let expected = match reference_library() {
-        Some(reference) if Path::new(REFERENCE_HEADERS).exists() => {
-            run(compile.arg(reference));
-            Some(run(&mut Command::new(&program)))
-        }
-        _ => {
-            skip("the reference library is not installed, the program is linked against this one");
-            run(compile.arg(include_option()).arg(runtime_dir().join("librtmp.so.1")));
-            None
-        }
-    };
-    let ours = run(Command::new(&program).env("LD_LIBRARY_PATH", runtime_dir()));
-    let loaded = run(Command::new("ldd").arg(&program).env("LD_LIBRARY_PATH", runtime_dir()));
-    assert!(
-        loaded.contains(runtime_dir().to_str().unwrap()),
-        "the program did not load this library:\n{loaded}"
-    );
-    assert_same_lines(&ours, expected.as_deref().unwrap_or(SWAP_OUTPUT));
+    compile.args(["-Wall", "-Wextra", "-Werror", "-no-pie", "-fno-pie", "-o"]).arg(&program);
+    compile.arg(package().join("tests/c/abi_swap.c"));
+    if has_reference_headers() {
+        run(compile.arg(need!(Library::Original.directory()).join("librtmp.so.1")));
+        let on_original = run(&mut on_library(&program, Library::Original).expect("it was linked with it"));
+        assert_same_lines(&on_original, SWAP_OUTPUT);
+    } else {
+        run(compile.arg(include_option()).arg(ours()));
+    }
+    let runtime = Library::Ours.directory().expect("ours is always there");
+    let loaded = run(Command::new("ldd").arg(&program).env("LD_LIBRARY_PATH", &runtime));
+    assert!(loaded.contains(runtime.to_str().unwrap()), "the program would not load this library:\n{loaded}");
+    let on_ours = run(&mut on_library(&program, Library::Ours).expect("ours is always there"));
+    assert_same_lines(&on_ours, SWAP_OUTPUT);
 }
 
 /// What `abi_swap.c` prints.
@@ -170,6 +160,11 @@ flash version LNX 10,0,32,18
 protocols rtmp rtmpt rtmpe rtmpte rtmps rtmpts - - rtmfp
 allocated yes
 ";
+
+/// The shared library of this test run.
+fn ours() -> PathBuf {
+    Library::Ours.file().expect("ours is always there")
+}
 
 /// The symbols that a shared library defines for others, with their sizes.
 fn dynamic_symbols(library: &Path) -> BTreeMap<String, u64> {
@@ -186,7 +181,7 @@ fn dynamic_symbols(library: &Path) -> BTreeMap<String, u64> {
 
 /// The names in a list of symbols.
 fn listed(file: &str) -> Vec<String> {
-    let text = fs::read_to_string(root().join("tests/abi").join(file)).unwrap();
+    let text = fs::read_to_string(package().join("tests/abi").join(file)).unwrap();
     text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()
 }
 

@@ -1,5 +1,8 @@
 //! `make install`: what it puts where, and that programs build and run against it with pkg-config alone.
 
+#[macro_use]
+#[allow(unused_imports)] // it names more than this test uses
+mod support;
 mod toolchain;
 
 use std::{
@@ -8,17 +11,17 @@ use std::{
     process::Command,
 };
 
-use toolchain::{is_installed, library_dir, root, run, scratch, skip};
+use support::{TempDir, library::package, require};
+use toolchain::run;
 
 const PREFIX: &str = "/opt/media";
 
 #[test]
 fn programs_build_and_run_against_an_installed_library() {
-    if !is_installed("make") || !is_installed("pkg-config") {
-        return skip("make or pkg-config is not installed");
-    }
-    let stage = scratch("install");
-    make("install", &stage);
+    need!(require::program("make"));
+    need!(require::program("pkg-config"));
+    let stage = TempDir::new("install");
+    make("install", stage.path());
     let lib = stage.join(&PREFIX[1..]).join("lib");
 
     let version = concat!("librtmp.so.1.", env!("CARGO_PKG_VERSION"));
@@ -31,7 +34,7 @@ fn programs_build_and_run_against_an_installed_library() {
     let cflags = pkg_config(&lib, &["--cflags"]);
     let libs = pkg_config(&lib, &["--libs"]);
     let with_private = pkg_config(&lib, &["--libs", "--static"]);
-    let source = root().join("tests/c/portable_sockets.c");
+    let source = package().join("tests/c/portable_sockets.c");
     let build = |name: &str, options: &[&str], libs: &[String]| {
         let program = stage.join(name);
         run(Command::new("cc").args(options).args(&cflags).arg("-o").arg(&program).arg(&source).args(libs));
@@ -56,22 +59,21 @@ fn programs_build_and_run_against_an_installed_library() {
 
 #[test]
 fn uninstalling_leaves_no_file_behind() {
-    if !is_installed("make") {
-        return skip("make is not installed");
-    }
-    let stage = scratch("uninstall");
-    make("install", &stage);
-    assert_eq!(files(&stage).len(), 10, "{:?}", files(&stage));
-    make("uninstall", &stage);
-    assert_eq!(files(&stage), [] as [PathBuf; 0]);
+    need!(require::program("make"));
+    let stage = TempDir::new("uninstall");
+    make("install", stage.path());
+    assert_eq!(files(stage.path()).len(), 10, "{:?}", files(stage.path()));
+    make("uninstall", stage.path());
+    assert_eq!(files(stage.path()), [] as [PathBuf; 0]);
 }
 
 /// Runs `make` with the profile that this test was built with, so that nothing is built twice.
 fn make(target: &str, stage: &Path) {
-    let build_dir = library_dir().parent().unwrap().to_owned();
+    let binary = env::current_exe().unwrap();
+    let build_dir = binary.ancestors().nth(2).expect("cargo puts tests into <target>/<profile>/deps");
     let directory = build_dir.file_name().unwrap().to_str().unwrap();
     let mut command = Command::new("make");
-    command.arg("-C").arg(root()).arg(target).env("CARGO_TARGET_DIR", build_dir.parent().unwrap());
+    command.arg("-C").arg(package()).arg(target).env("CARGO_TARGET_DIR", build_dir.parent().unwrap());
     command.arg(format!("CARGO={}", env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())));
     command.arg(format!("PROFILE={}", if directory == "debug" { "dev" } else { directory }));
     command.arg(format!("prefix={PREFIX}")).arg(format!("DESTDIR={}", stage.display()));

@@ -123,6 +123,227 @@ typedef struct AMF3ClassDef {
 } AMF3ClassDef;
 
 /**
+ * Writes a string, as a long string from 65,536 bytes on, and returns the position behind it, or null if fewer than
+ * its length and 5 bytes are free up to `outend`.
+ *
+ * Requires: the bytes from `output` to `outend` are writable; `str` is null or a valid string.
+ */
+char *AMF_EncodeString(char *output, char *outend, const AVal *str);
+
+/**
+ * Writes a number, 9 bytes, and returns the position behind it, or null if it does not fit up to `outend`.
+ *
+ * Requires: the bytes from `output` to `outend` are writable.
+ */
+char *AMF_EncodeNumber(char *output, char *outend, double dVal);
+
+/**
+ * Writes 16 bits, most significant byte first, and returns the position behind them, or null if they do not fit.
+ *
+ * Requires: the bytes from `output` to `outend` are writable.
+ */
+char *AMF_EncodeInt16(char *output, char *outend, short nVal);
+
+/**
+ * Writes the lower 24 bits, most significant byte first, and returns the position behind them, or null if they do not
+ * fit.
+ *
+ * Requires: the bytes from `output` to `outend` are writable.
+ */
+char *AMF_EncodeInt24(char *output, char *outend, int nVal);
+
+/**
+ * Writes 32 bits, most significant byte first, and returns the position behind them, or null if they do not fit.
+ *
+ * Requires: the bytes from `output` to `outend` are writable.
+ */
+char *AMF_EncodeInt32(char *output, char *outend, int nVal);
+
+/**
+ * Writes true if `bVal` is not 0, else false, and returns the position behind the 2 bytes, or null if they do not fit.
+ *
+ * Requires: the bytes from `output` to `outend` are writable.
+ */
+char *AMF_EncodeBoolean(char *output, char *outend, int bVal);
+
+/**
+ * Writes a name and a string and returns the position behind them, or null if one of them does not fit; then the name
+ * may have been written.
+ *
+ * Requires: the bytes from `output` to `outend` are writable; `name` and `value` are null or valid strings.
+ */
+char *AMF_EncodeNamedString(char *output, char *outend, const AVal *name, const AVal *value);
+
+/**
+ * Writes a name and a number and returns the position behind them, or null if one of them does not fit; then the name
+ * may have been written.
+ *
+ * Requires: the bytes from `output` to `outend` are writable; `name` is null or a valid string.
+ */
+char *AMF_EncodeNamedNumber(char *output, char *outend, const AVal *name, double dVal);
+
+/**
+ * Writes a name and true or false and returns the position behind them, or null if one of them does not fit; then the
+ * name may have been written.
+ *
+ * Requires: the bytes from `output` to `outend` are writable; `name` is null or a valid string.
+ */
+char *AMF_EncodeNamedBoolean(char *output, char *outend, const AVal *name, int bVal);
+
+/**
+ * Writes an object and returns the position behind it, or null if not even its frame fits; one more byte than is
+ * written must be free. A member that does not fit or cannot be encoded ends the object early, without failure.
+ *
+ * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised
+ * object.
+ */
+char *AMF_Encode(AMFObject *obj, char *pBuffer, char *pBufEnd);
+
+/**
+ * Writes an ECMA array, otherwise like `AMF_Encode`.
+ *
+ * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised
+ * object.
+ */
+char *AMF_EncodeEcmaArray(AMFObject *obj, char *pBuffer, char *pBufEnd);
+
+/**
+ * Writes a strict array, which has no end marker, otherwise like `AMF_Encode`. After an early end it holds fewer
+ * elements than it says.
+ *
+ * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised
+ * object.
+ */
+char *AMF_EncodeArray(AMFObject *obj, char *pBuffer, char *pBufEnd);
+
+/**
+ * Writes the name of a property, if it has one, and its value, and returns the position behind them. Returns null if
+ * they do not fit or values of this type cannot be encoded; then the name may have been written. The name of an
+ * `AMF_NULL` is not written.
+ *
+ * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `prop` is null or points to an initialised
+ * property.
+ */
+char *AMFProp_Encode(AMFObjectProperty *prop, char *pBuffer, char *pBufEnd);
+
+/**
+ * Returns how many bytes of `pBuffer` were decoded into `obj`, or -1 if they are malformed. Without `bDecodeName` the
+ * values have no names. Decoding ends at an end marker or with the data.
+ *
+ * What `obj` held before is forgotten, not freed. After -1 it holds the values before the offending one. Names and
+ * text point into `pBuffer`; the list is the caller's, to be freed with `AMF_Reset`.
+ *
+ * Requires: `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+ */
+int AMF_Decode(AMFObject *obj, const char *pBuffer, int nSize, int bDecodeName);
+
+/**
+ * Returns how many bytes of `pBuffer` were decoded into `obj` as `nArrayLen` values, or -1 if they are malformed or
+ * too few. Ownership is as with `AMF_Decode`.
+ *
+ * Requires: `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+ */
+int AMF_DecodeArray(AMFObject *obj, const char *pBuffer, int nSize, int nArrayLen, int bDecodeName);
+
+/**
+ * Returns how many bytes of `pBuffer` were decoded into `obj` as one AMF3 object, or -1 if they are malformed. With
+ * `bDecodeName` the object's type marker is in front. Data that ends within the object is accepted up to there.
+ * Ownership is as with `AMF_Decode`.
+ *
+ * Requires: `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+ */
+int AMF3_Decode(AMFObject *obj, const char *pBuffer, int nSize, int bDecodeName);
+
+/**
+ * Returns how many bytes of `pBuffer` were decoded into `prop` as one AMF3 value, or -1 if they are malformed. With
+ * `bDecodeName` a name is in front; after an empty name comes no value, and `prop` becomes `AMF_INVALID`.
+ *
+ * What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`; members are the caller's, to be
+ * freed with `AMFProp_Reset`.
+ *
+ * Requires: `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+ */
+int AMF3Prop_Decode(AMFObjectProperty *prop, const char *pBuffer, int nSize, int bDecodeName);
+
+/**
+ * Returns how many bytes of `pBuffer` were decoded into `prop` as one value, or -1 if they are malformed. With
+ * `bDecodeName` a name is in front.
+ *
+ * What `prop` held before is forgotten, not freed; after -1 it is `AMF_INVALID`. Name and text point into `pBuffer`;
+ * members are the caller's, to be freed with `AMFProp_Reset`.
+ *
+ * Requires: `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+ */
+int AMFProp_Decode(AMFObjectProperty *prop, const char *pBuffer, int nSize, int bDecodeName);
+
+/**
+ * Returns the unsigned 16-bit number at `data`, most significant byte first.
+ *
+ * Requires: `data` is null or readable for 2 bytes.
+ */
+unsigned short AMF_DecodeInt16(const char *data);
+
+/**
+ * Returns the unsigned 24-bit number at `data`, most significant byte first.
+ *
+ * Requires: `data` is null or readable for 3 bytes.
+ */
+unsigned int AMF_DecodeInt24(const char *data);
+
+/**
+ * Returns the unsigned 32-bit number at `data`, most significant byte first.
+ *
+ * Requires: `data` is null or readable for 4 bytes.
+ */
+unsigned int AMF_DecodeInt32(const char *data);
+
+/**
+ * Stores the string at `data`, which has a 16-bit length in front, in `*str`. The text is not copied: it is valid as
+ * long as `data`. An empty string has a null pointer.
+ *
+ * Requires: `data` is null or readable for the length and the text; `str` is null or writable.
+ */
+void AMF_DecodeString(const char *data, AVal *str);
+
+/**
+ * Stores the string at `data`, which has a 32-bit length in front, in `*str`. The text is not copied: it is valid as
+ * long as `data`. An empty string, or one of 2 GiB and more, has a null pointer.
+ *
+ * Requires: `data` is null or readable for the length and the text; `str` is null or writable.
+ */
+void AMF_DecodeLongString(const char *data, AVal *str);
+
+/**
+ * Returns 1 if the byte at `data` is not 0, else 0.
+ *
+ * Requires: `data` is null or readable.
+ */
+int AMF_DecodeBoolean(const char *data);
+
+/**
+ * Returns the floating-point number at `data`, most significant byte first.
+ *
+ * Requires: `data` is null or readable for 8 bytes.
+ */
+double AMF_DecodeNumber(const char *data);
+
+/**
+ * Stores the AMF3 integer at `data` in `*valp` and returns how many bytes it takes, 1 to 4; 0 if a pointer is null.
+ *
+ * Requires: `data` is null or readable up to the end of the integer; `valp` is null or writable.
+ */
+int AMF3ReadInteger(const char *data, int32_t *valp);
+
+/**
+ * Stores the AMF3 string at `data` in `*str` and returns how many bytes it takes; 0 if a pointer is null. The text is
+ * not copied: it is valid as long as `data`. References to earlier strings are not supported and read as empty, and so
+ * do negative lengths.
+ *
+ * Requires: `data` is null or readable up to the end of the string's length; `str` is null or writable.
+ */
+int AMF3ReadString(const char *data, AVal *str);
+
+/**
  * Frees the properties of an object and of all objects inside it, and leaves it empty. Names and text are not freed.
  *
  * Requires: `obj` is null or points to an initialised object whose arrays came from this library or from
@@ -268,56 +489,6 @@ void AMF3CD_AddProp(AMF3ClassDef *cd, AVal *prop);
 AVal *AMF3CD_GetProp(AMF3ClassDef *cd, int idx);
 
 /**
- * Returns how many bytes of `pBuffer` were decoded into `obj`, or -1 if they are malformed. Without `bDecodeName` the
- * values have no names. Decoding ends at an end marker or with the data.
- *
- * What `obj` held before is forgotten, not freed. After -1 it holds the values before the offending one. Names and
- * text point into `pBuffer`; the list is the caller's, to be freed with `AMF_Reset`.
- *
- * Requires: `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
- */
-int AMF_Decode(AMFObject *obj, const char *pBuffer, int nSize, int bDecodeName);
-
-/**
- * Returns how many bytes of `pBuffer` were decoded into `obj` as `nArrayLen` values, or -1 if they are malformed or
- * too few. Ownership is as with `AMF_Decode`.
- *
- * Requires: `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
- */
-int AMF_DecodeArray(AMFObject *obj, const char *pBuffer, int nSize, int nArrayLen, int bDecodeName);
-
-/**
- * Returns how many bytes of `pBuffer` were decoded into `obj` as one AMF3 object, or -1 if they are malformed. With
- * `bDecodeName` the object's type marker is in front. Data that ends within the object is accepted up to there.
- * Ownership is as with `AMF_Decode`.
- *
- * Requires: `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
- */
-int AMF3_Decode(AMFObject *obj, const char *pBuffer, int nSize, int bDecodeName);
-
-/**
- * Returns how many bytes of `pBuffer` were decoded into `prop` as one AMF3 value, or -1 if they are malformed. With
- * `bDecodeName` a name is in front; after an empty name comes no value, and `prop` becomes `AMF_INVALID`.
- *
- * What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`; members are the caller's, to be
- * freed with `AMFProp_Reset`.
- *
- * Requires: `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
- */
-int AMF3Prop_Decode(AMFObjectProperty *prop, const char *pBuffer, int nSize, int bDecodeName);
-
-/**
- * Returns how many bytes of `pBuffer` were decoded into `prop` as one value, or -1 if they are malformed. With
- * `bDecodeName` a name is in front.
- *
- * What `prop` held before is forgotten, not freed; after -1 it is `AMF_INVALID`. Name and text point into `pBuffer`;
- * members are the caller's, to be freed with `AMFProp_Reset`.
- *
- * Requires: `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
- */
-int AMFProp_Decode(AMFObjectProperty *prop, const char *pBuffer, int nSize, int bDecodeName);
-
-/**
  * Logs the properties of an object and everything inside it at level DEBUG.
  *
  * Requires: `obj` is null or points to an initialised object.
@@ -330,194 +501,6 @@ void AMF_Dump(AMFObject *obj);
  * Requires: `prop` is null or points to an initialised property.
  */
 void AMFProp_Dump(AMFObjectProperty *prop);
-
-/**
- * Writes a string, as a long string from 65,536 bytes on, and returns the position behind it, or null if fewer than
- * its length and 5 bytes are free up to `outend`.
- *
- * Requires: the bytes from `output` to `outend` are writable; `str` is null or a valid string.
- */
-char *AMF_EncodeString(char *output, char *outend, const AVal *str);
-
-/**
- * Writes a number, 9 bytes, and returns the position behind it, or null if it does not fit up to `outend`.
- *
- * Requires: the bytes from `output` to `outend` are writable.
- */
-char *AMF_EncodeNumber(char *output, char *outend, double dVal);
-
-/**
- * Writes 16 bits, most significant byte first, and returns the position behind them, or null if they do not fit.
- *
- * Requires: the bytes from `output` to `outend` are writable.
- */
-char *AMF_EncodeInt16(char *output, char *outend, short nVal);
-
-/**
- * Writes the lower 24 bits, most significant byte first, and returns the position behind them, or null if they do not
- * fit.
- *
- * Requires: the bytes from `output` to `outend` are writable.
- */
-char *AMF_EncodeInt24(char *output, char *outend, int nVal);
-
-/**
- * Writes 32 bits, most significant byte first, and returns the position behind them, or null if they do not fit.
- *
- * Requires: the bytes from `output` to `outend` are writable.
- */
-char *AMF_EncodeInt32(char *output, char *outend, int nVal);
-
-/**
- * Writes true if `bVal` is not 0, else false, and returns the position behind the 2 bytes, or null if they do not fit.
- *
- * Requires: the bytes from `output` to `outend` are writable.
- */
-char *AMF_EncodeBoolean(char *output, char *outend, int bVal);
-
-/**
- * Writes a name and a string and returns the position behind them, or null if one of them does not fit; then the name
- * may have been written.
- *
- * Requires: the bytes from `output` to `outend` are writable; `name` and `value` are null or valid strings.
- */
-char *AMF_EncodeNamedString(char *output, char *outend, const AVal *name, const AVal *value);
-
-/**
- * Writes a name and a number and returns the position behind them, or null if one of them does not fit; then the name
- * may have been written.
- *
- * Requires: the bytes from `output` to `outend` are writable; `name` is null or a valid string.
- */
-char *AMF_EncodeNamedNumber(char *output, char *outend, const AVal *name, double dVal);
-
-/**
- * Writes a name and true or false and returns the position behind them, or null if one of them does not fit; then the
- * name may have been written.
- *
- * Requires: the bytes from `output` to `outend` are writable; `name` is null or a valid string.
- */
-char *AMF_EncodeNamedBoolean(char *output, char *outend, const AVal *name, int bVal);
-
-/**
- * Writes an object and returns the position behind it, or null if not even its frame fits; one more byte than is
- * written must be free. A member that does not fit or cannot be encoded ends the object early, without failure.
- *
- * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised
- * object.
- */
-char *AMF_Encode(AMFObject *obj, char *pBuffer, char *pBufEnd);
-
-/**
- * Writes an ECMA array, otherwise like `AMF_Encode`.
- *
- * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised
- * object.
- */
-char *AMF_EncodeEcmaArray(AMFObject *obj, char *pBuffer, char *pBufEnd);
-
-/**
- * Writes a strict array, which has no end marker, otherwise like `AMF_Encode`. After an early end it holds fewer
- * elements than it says.
- *
- * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised
- * object.
- */
-char *AMF_EncodeArray(AMFObject *obj, char *pBuffer, char *pBufEnd);
-
-/**
- * Writes the name of a property, if it has one, and its value, and returns the position behind them. Returns null if
- * they do not fit or values of this type cannot be encoded; then the name may have been written. The name of an
- * `AMF_NULL` is not written.
- *
- * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `prop` is null or points to an initialised
- * property.
- */
-char *AMFProp_Encode(AMFObjectProperty *prop, char *pBuffer, char *pBufEnd);
-
-/**
- * Returns the unsigned 16-bit number at `data`, most significant byte first.
- *
- * Requires: `data` is null or readable for 2 bytes.
- */
-unsigned short AMF_DecodeInt16(const char *data);
-
-/**
- * Returns the unsigned 24-bit number at `data`, most significant byte first.
- *
- * Requires: `data` is null or readable for 3 bytes.
- */
-unsigned int AMF_DecodeInt24(const char *data);
-
-/**
- * Returns the unsigned 32-bit number at `data`, most significant byte first.
- *
- * Requires: `data` is null or readable for 4 bytes.
- */
-unsigned int AMF_DecodeInt32(const char *data);
-
-/**
- * Stores the string at `data`, which has a 16-bit length in front, in `*str`. The text is not copied: it is valid as
- * long as `data`. An empty string has a null pointer.
- *
- * Requires: `data` is null or readable for the length and the text; `str` is null or writable.
- */
-void AMF_DecodeString(const char *data, AVal *str);
-
-/**
- * Stores the string at `data`, which has a 32-bit length in front, in `*str`. The text is not copied: it is valid as
- * long as `data`. An empty string, or one of 2 GiB and more, has a null pointer.
- *
- * Requires: `data` is null or readable for the length and the text; `str` is null or writable.
- */
-void AMF_DecodeLongString(const char *data, AVal *str);
-
-/**
- * Returns 1 if the byte at `data` is not 0, else 0.
- *
- * Requires: `data` is null or readable.
- */
-int AMF_DecodeBoolean(const char *data);
-
-/**
- * Returns the floating-point number at `data`, most significant byte first.
- *
- * Requires: `data` is null or readable for 8 bytes.
- */
-double AMF_DecodeNumber(const char *data);
-
-/**
- * Stores the AMF3 integer at `data` in `*valp` and returns how many bytes it takes, 1 to 4; 0 if a pointer is null.
- *
- * Requires: `data` is null or readable up to the end of the integer; `valp` is null or writable.
- */
-int AMF3ReadInteger(const char *data, int32_t *valp);
-
-/**
- * Stores the AMF3 string at `data` in `*str` and returns how many bytes it takes; 0 if a pointer is null. The text is
- * not copied: it is valid as long as `data`. References to earlier strings are not supported and read as empty, and so
- * do negative lengths.
- *
- * Requires: `data` is null or readable up to the end of the string's length; `str` is null or writable.
- */
-int AMF3ReadString(const char *data, AVal *str);
-
-/**
- * Returns TRUE and copies the first property of that name to `*p`, or returns FALSE and leaves `*p` alone. Looks depth
- * first into objects and ECMA arrays, not into strict arrays. What the copy points to still belongs to `obj`.
- *
- * Requires: the pointers are null or valid, and `obj` is an initialised object.
- */
-int RTMP_FindFirstMatchingProperty(AMFObject *obj, const AVal *name, AMFObjectProperty *p);
-
-/**
- * Returns TRUE and copies the first property whose name is longer than `name` and begins with it to `*p`, or returns
- * FALSE and leaves `*p` alone. Looks depth first into objects, not into arrays of either kind. What the copy points to
- * still belongs to `obj`.
- *
- * Requires: the pointers are null or valid, and `obj` is an initialised object.
- */
-int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty *p);
 
 #ifdef __cplusplus
 }

@@ -481,6 +481,106 @@ int RTMP_Serve(RTMP *r);
 void RTMP_Close(RTMP *r);
 
 /**
+ * Waits for the answers to `connect` and what follows it until the stream plays or may be published; returns TRUE or
+ * FALSE. `seekTime` above 0 says where to start, in milliseconds. A refusal by the server closes the connection and
+ * returns at once, with the server's words in the log.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_ConnectStream(RTMP *r, int seekTime);
+
+/**
+ * Gives the message stream back, asks for a new one and waits as `RTMP_ConnectStream` does; returns TRUE or FALSE.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_ReconnectStream(RTMP *r, int seekTime);
+
+/**
+ * Gives the message stream back, if there is one.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+void RTMP_DeleteStream(RTMP *r);
+
+/**
+ * Asks for a message stream; returns TRUE if that was sent, else FALSE.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_SendCreateStream(RTMP *r);
+
+/**
+ * Tells the server the length of the play buffer, `m_nBufferMS`.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+void RTMP_UpdateBufferMS(RTMP *r);
+
+/**
+ * Sends a user control message; returns TRUE if that was sent, else FALSE. `nObject` is a stream id or what else the
+ * event is about; `nTime` counts for event 3 (buffer length in milliseconds) only.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_SendCtrl(RTMP *r, short nType, unsigned int nObject, unsigned int nTime);
+
+/**
+ * Asks the server to pause (`DoPause` not 0) or go on at `dTime` milliseconds; returns TRUE if that was sent, else
+ * FALSE.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_SendPause(RTMP *r, int DoPause, int dTime);
+
+/**
+ * Pauses at the timestamp of the last media message (`DoPause` not 0) or goes on from there; returns TRUE if that was
+ * sent, else FALSE.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_Pause(RTMP *r, int DoPause);
+
+/**
+ * Asks the server to go to `dTime` milliseconds; returns TRUE if that was sent, else FALSE. `RTMP_Read` drops what
+ * arrives until the server confirms.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_SendSeek(RTMP *r, int dTime);
+
+/**
+ * Sends the window acknowledgement size, `m_nServerBW`; returns TRUE if that was sent, else FALSE.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_SendServerBW(RTMP *r);
+
+/**
+ * Limits the peer's bandwidth to `m_nClientBW` bytes in the manner `m_nClientBW2`; returns TRUE if that was sent, else
+ * FALSE.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_SendClientBW(RTMP *r);
+
+/**
+ * Pauses the stream, waits a second and lets it go on, so that a server that stopped sending starts again; returns TRUE
+ * if that was sent, else FALSE. A stream that was paused before only goes on. After a time-out `RTMP_Read` can be used
+ * again.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_ToggleStream(RTMP *r);
+
+/**
+ * Forgets entry `i` of `m_methodCalls`; with `freeit` not 0 its name is freed, else it is the caller's.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+void RTMP_DropRequest(RTMP *r, int i, int freeit);
+
+/**
  * Reads the stream as an FLV file: waits for at most one message and returns how many bytes were put into `buf`, at
  * most `size`. Returns 0 when there is no more, with the reason in `m_read.status` (`RTMP_READ_COMPLETE`,
  * `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
@@ -610,104 +710,40 @@ int RTMPSockBuf_Send(RTMPSockBuf *sb, const char *buf, int len);
 int RTMPSockBuf_Close(RTMPSockBuf *sb);
 
 /**
- * Waits for the answers to `connect` and what follows it until the stream plays or may be published; returns TRUE or
- * FALSE. `seekTime` above 0 says where to start, in milliseconds. A refusal by the server closes the connection and
- * returns at once, with the server's words in the log.
- *
- * Requires: `r` is null or points to an initialised `RTMP`.
+ * Makes TLS ready for use; afterwards `RTMP_TLS_ctx` is not null. `RTMP_Init` calls it, and calling it again does
+ * nothing.
  */
-int RTMP_ConnectStream(RTMP *r, int seekTime);
+void RTMP_TLS_Init(void);
 
 /**
- * Gives the message stream back, asks for a new one and waits as `RTMP_ConnectStream` does; returns TRUE or FALSE.
+ * Returns TRUE and copies the first property of that name to `*p`, or returns FALSE and leaves `*p` alone. Looks depth
+ * first into objects and ECMA arrays, not into strict arrays. What the copy points to still belongs to `obj`.
  *
- * Requires: `r` is null or points to an initialised `RTMP`.
+ * Requires: the pointers are null or valid, and `obj` is an initialised object.
  */
-int RTMP_ReconnectStream(RTMP *r, int seekTime);
+int RTMP_FindFirstMatchingProperty(AMFObject *obj, const AVal *name, AMFObjectProperty *p);
 
 /**
- * Gives the message stream back, if there is one.
+ * Returns TRUE and copies the first property whose name is longer than `name` and begins with it to `*p`, or returns
+ * FALSE and leaves `*p` alone. Looks depth first into objects, not into arrays of either kind. What the copy points to
+ * still belongs to `obj`.
  *
- * Requires: `r` is null or points to an initialised `RTMP`.
+ * Requires: the pointers are null or valid, and `obj` is an initialised object.
  */
-void RTMP_DeleteStream(RTMP *r);
+int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty *p);
+
+/** Returns the milliseconds of a clock that only runs forward, from an unspecified start and modulo 2^32. */
+uint32_t RTMP_GetTime(void);
+
+/** Returns the version whose interface this is, `RTMP_LIB_VERSION`. */
+int RTMP_LibVersion(void);
 
 /**
- * Asks for a message stream; returns TRUE if that was sent, else FALSE.
+ * Sets `RTMP_ctrlC`: calls that wait for the network end with an error at the next signal instead of going on.
  *
- * Requires: `r` is null or points to an initialised `RTMP`.
+ * It wakes nobody up, nothing resets it, and a signal handler may call it.
  */
-int RTMP_SendCreateStream(RTMP *r);
-
-/**
- * Tells the server the length of the play buffer, `m_nBufferMS`.
- *
- * Requires: `r` is null or points to an initialised `RTMP`.
- */
-void RTMP_UpdateBufferMS(RTMP *r);
-
-/**
- * Sends a user control message; returns TRUE if that was sent, else FALSE. `nObject` is a stream id or what else the
- * event is about; `nTime` counts for event 3 (buffer length in milliseconds) only.
- *
- * Requires: `r` is null or points to an initialised `RTMP`.
- */
-int RTMP_SendCtrl(RTMP *r, short nType, unsigned int nObject, unsigned int nTime);
-
-/**
- * Asks the server to pause (`DoPause` not 0) or go on at `dTime` milliseconds; returns TRUE if that was sent, else
- * FALSE.
- *
- * Requires: `r` is null or points to an initialised `RTMP`.
- */
-int RTMP_SendPause(RTMP *r, int DoPause, int dTime);
-
-/**
- * Pauses at the timestamp of the last media message (`DoPause` not 0) or goes on from there; returns TRUE if that was
- * sent, else FALSE.
- *
- * Requires: `r` is null or points to an initialised `RTMP`.
- */
-int RTMP_Pause(RTMP *r, int DoPause);
-
-/**
- * Asks the server to go to `dTime` milliseconds; returns TRUE if that was sent, else FALSE. `RTMP_Read` drops what
- * arrives until the server confirms.
- *
- * Requires: `r` is null or points to an initialised `RTMP`.
- */
-int RTMP_SendSeek(RTMP *r, int dTime);
-
-/**
- * Sends the window acknowledgement size, `m_nServerBW`; returns TRUE if that was sent, else FALSE.
- *
- * Requires: `r` is null or points to an initialised `RTMP`.
- */
-int RTMP_SendServerBW(RTMP *r);
-
-/**
- * Limits the peer's bandwidth to `m_nClientBW` bytes in the manner `m_nClientBW2`; returns TRUE if that was sent, else
- * FALSE.
- *
- * Requires: `r` is null or points to an initialised `RTMP`.
- */
-int RTMP_SendClientBW(RTMP *r);
-
-/**
- * Pauses the stream, waits a second and lets it go on, so that a server that stopped sending starts again; returns TRUE
- * if that was sent, else FALSE. A stream that was paused before only goes on. After a time-out `RTMP_Read` can be used
- * again.
- *
- * Requires: `r` is null or points to an initialised `RTMP`.
- */
-int RTMP_ToggleStream(RTMP *r);
-
-/**
- * Forgets entry `i` of `m_methodCalls`; with `freeit` not 0 its name is freed, else it is the caller's.
- *
- * Requires: `r` is null or points to an initialised `RTMP`.
- */
-void RTMP_DropRequest(RTMP *r, int i, int freeit);
+void RTMP_UserInterrupt(void);
 
 /**
  * Makes TLS ready for use; afterwards `RTMP_TLS_ctx` is not null. `RTMP_Init` calls it, and calling it again does

@@ -33,6 +33,7 @@ int main(void)
     RTMP_Init(session);
     session->Link.lFlags |= RTMP_LF_LIVE;
     RTMP_Log(RTMP_LOGDEBUG, "%s", "not seen");
+    RTMP_LogSetOutput(stdout);
     RTMP_LogPrintf("%s\n", ok ? "ok" : "failed");
     RTMP_Close(session);
     RTMP_Free(session);
