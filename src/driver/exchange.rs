@@ -95,7 +95,8 @@ fn receive<C: Connection, T>(
             Error::TimedOut => debug!("RTMP_ReadPacket, timed out"),
             error => {
                 error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
-                connection.give_up();
+                // A peer that will send no more may still read.
+                connection.close();
             }
         })?;
     }
@@ -121,6 +122,13 @@ fn decode<B: crate::message::Body, T>(
 
 /// Sends one of the session's messages; after an error the connection is closed.
 pub fn send<C: Connection>(connection: &C, command: &Command) -> Result<()> {
+    transmit(connection, command).inspect_err(|error| {
+        error!("WriteN, RTMP send error: {error}");
+        connection.give_up();
+    })
+}
+
+fn transmit<C: Connection>(connection: &C, command: &Command) -> Result<()> {
     let message = Outgoing {
         chunk_stream: command.chunk_stream,
         format: command.format,
@@ -129,19 +137,14 @@ pub fn send<C: Connection>(connection: &C, command: &Command) -> Result<()> {
         stream_id: command.stream_id,
         body: &command.body,
     };
-    connection
-        .transmit(|parts| {
-            let chunk_size = parts.chunk_size_out();
-            let chunks = parts.encoder.encode(&message, chunk_size)?;
-            if let Some((name, transaction)) = command.remember {
-                parts.calls.remember(name.as_bytes(), transaction);
-            }
-            Ok(chunks)
-        })
-        .inspect_err(|error| {
-            error!("WriteN, RTMP send error: {error}");
-            connection.give_up();
-        })
+    connection.transmit(|parts| {
+        let chunk_size = parts.chunk_size_out();
+        let chunks = parts.encoder.encode(&message, chunk_size)?;
+        if let Some((name, transaction)) = command.remember {
+            parts.calls.remember(name.as_bytes(), transaction);
+        }
+        Ok(chunks)
+    })
 }
 
 /// Ends the stream, if there is one: what a client says before it closes the connection.
@@ -159,7 +162,8 @@ pub fn close_politely<C: Connection>(connection: &C) {
         goodbyes
     });
     for goodbye in goodbyes {
-        if send(connection, &goodbye).is_err() {
+        if let Err(error) = transmit(connection, &goodbye) {
+            debug!("the peer is gone before the goodbye: {error}");
             return;
         }
     }

@@ -219,12 +219,10 @@ fn value<'v, 'a>(values: &'v Properties<'a>, index: usize) -> Option<&'v Value<'
     values.get(index).map(|property| &property.value)
 }
 
-/// The information object of a result or status message, its fourth value.
+/// The information object of a result or status message, its fourth value. An array in its place counts as nothing,
+/// as it always did for librtmp.
 fn info_object<'v, 'a>(values: &'v Properties<'a>) -> Option<&'v Properties<'a>> {
-    match value(values, 3)? {
-        Value::Object(members) | Value::EcmaArray(members) => Some(members),
-        _ => None,
-    }
+    value(values, 3)?.as_object()
 }
 
 fn text_member<'a>(info: Option<&Properties<'a>>, name: &[u8]) -> &'a [u8] {
