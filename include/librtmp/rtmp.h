@@ -424,19 +424,6 @@ typedef struct RTMP {
     RTMP_LNK Link;
 } RTMP;
 
-/** Returns the milliseconds of a clock that only runs forward, from an unspecified start and modulo 2^32. */
-uint32_t RTMP_GetTime(void);
-
-/** Returns the version whose interface this is, `RTMP_LIB_VERSION`. */
-int RTMP_LibVersion(void);
-
-/**
- * Sets `RTMP_ctrlC`: calls that wait for the network end with an error at the next signal instead of going on.
- *
- * It wakes nobody up, nothing resets it, and a signal handler may call it.
- */
-void RTMP_UserInterrupt(void);
-
 /**
  * Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
  * or FALSE. TRUE means that the command was sent; `RTMP_ConnectStream` waits for the answer. `cp`, if not NULL, is sent
@@ -715,6 +702,19 @@ int RTMPSockBuf_Close(RTMPSockBuf *sb);
  */
 void RTMP_TLS_Init(void);
 
+/** Returns the milliseconds of a clock that only runs forward, from an unspecified start and modulo 2^32. */
+uint32_t RTMP_GetTime(void);
+
+/** Returns the version whose interface this is, `RTMP_LIB_VERSION`. */
+int RTMP_LibVersion(void);
+
+/**
+ * Sets `RTMP_ctrlC`: calls that wait for the network end with an error at the next signal instead of going on.
+ *
+ * It wakes nobody up, nothing resets it, and a signal handler may call it.
+ */
+void RTMP_UserInterrupt(void);
+
 /**
  * Returns TRUE and copies the first property of that name to `*p`, or returns FALSE and leaves `*p` alone. Looks depth
  * first into objects and ECMA arrays, not into strict arrays. What the copy points to still belongs to `obj`.
@@ -731,25 +731,6 @@ int RTMP_FindFirstMatchingProperty(AMFObject *obj, const AVal *name, AMFObjectPr
  * Requires: the pointers are null or valid, and `obj` is an initialised object.
  */
 int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty *p);
-
-/** Returns the milliseconds of a clock that only runs forward, from an unspecified start and modulo 2^32. */
-uint32_t RTMP_GetTime(void);
-
-/** Returns the version whose interface this is, `RTMP_LIB_VERSION`. */
-int RTMP_LibVersion(void);
-
-/**
- * Sets `RTMP_ctrlC`: calls that wait for the network end with an error at the next signal instead of going on.
- *
- * It wakes nobody up, nothing resets it, and a signal handler may call it.
- */
-void RTMP_UserInterrupt(void);
-
-/**
- * Makes TLS ready for use; afterwards `RTMP_TLS_ctx` is not null. `RTMP_Init` calls it, and calling it again does
- * nothing.
- */
-void RTMP_TLS_Init(void);
 
 #ifdef __cplusplus
 }
