@@ -203,6 +203,12 @@ fn in_order(declarations: &str, sources: &str) -> String {
                 block = block.replace(&format!("{kind} {name} "), &format!("{name} "));
             }
         }
+        // A callback that may be NULL; its type is written by hand, as a function.
+        if let Some((before, (name, after))) =
+            block.split_once("Option<").and_then(|(b, a)| Some((b, a.split_once("> ")?)))
+        {
+            block = format!("{before}{name} *{after}");
+        }
         if block.contains("\ntypedef ") || block.starts_with("typedef ") {
             known.extend(type_name(&block).map(str::to_owned));
         }
