@@ -159,7 +159,7 @@ fn generate(name: &str) -> String {
         let source = fs::read_to_string(source).unwrap();
         let alone: String = source
             .lines()
-            .filter(|line| !is_module_declaration(line))
+            .map(|line| if is_module_declaration(line) { "use std as _;" } else { line })
             .flat_map(|line| [line, "\n"])
             .collect();
         let path = dir.join(format!("{number}.rs"));

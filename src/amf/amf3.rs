@@ -49,7 +49,7 @@ pub(super) enum Members<'a> {
     /// The one value of an externalizable object.
     Externalizable,
     /// Values whose names stand in the class definition, then perhaps dynamic members.
-    Sealed { names: Reader<'a>, left: i32, dynamic: bool },
+    Sealed { names: Reader<'a>, left: usize, dynamic: bool },
     /// Named values up to an empty name.
     Dynamic,
 }
@@ -69,7 +69,8 @@ impl<'a> Members<'a> {
             debug!("AMF3 class reference, index {}, not supported", header >> 2);
             return Ok(Self::Done);
         }
-        let left = header >> 4 & MEMBER_COUNT;
+        // A count with all its bits in use is negative and stands for no members, as librtmp has it.
+        let left = usize::try_from(header >> 4).unwrap_or(0);
         let Some(names) = class_definition(reader, left) else {
             give_up(reader);
             return Ok(Self::Done);
@@ -119,7 +120,7 @@ pub(super) fn next<'a, L: List<'a>>(
 
 /// Reads the class name and the names of its members and returns a reader for those names, or `None` if the data ends
 /// before them. Nothing is stored: the names are read again beside their values.
-fn class_definition<'a>(reader: &mut Reader<'a>, count: i32) -> Option<Reader<'a>> {
+fn class_definition<'a>(reader: &mut Reader<'a>, count: usize) -> Option<Reader<'a>> {
     let name = reader.text().ok()?;
     debug!("AMF3 class {}, {count} members", name.escape_ascii());
     let names = reader.clone();
@@ -232,8 +233,6 @@ const INLINE_OBJECT: i32 = 1;
 const INLINE_CLASS: i32 = 2;
 const EXTERNALIZABLE: i32 = 4;
 const DYNAMIC: i32 = 8;
-/// The 25 bits of a 29-bit header that are left for the number of members.
-const MEMBER_COUNT: i32 = (1 << 25) - 1;
 
 // Type markers (AMF 3 specification, 3.1).
 const UNDEFINED: u8 = 0x00;

@@ -90,3 +90,6 @@ impl<'p, B: Body> Parts<'_, 'p, B> {
         Context { state: self.state, profile: &self.profile, calls: self.calls, media_clock }
     }
 }
+
+#[cfg(test)]
+mod tests;

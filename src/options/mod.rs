@@ -9,7 +9,7 @@ pub mod conn;
 pub mod number;
 mod text;
 
-use crate::error::Result;
+use crate::{error::Result, text::Text};
 
 pub use text::{Pair, next_pair, unescape};
 
@@ -42,7 +42,7 @@ pub fn find<'t, T>(table: &'t [Definition<T>], name: &[u8]) -> Option<&'t Defini
 
 /// Logs that there is no such option, and which ones there are.
 pub fn log_unknown<T>(table: &[Definition<T>], name: &[u8]) {
-    log::error!("Unknown option {}", String::from_utf8_lossy(name));
+    log::error!("Unknown option {}", Text(name));
     log::error!("Valid RTMP options are:");
     for option in table {
         log::error!("{:>10} {:<8} {}", option.name, option.setter.kind(), option.help);

@@ -11,6 +11,7 @@ mod stream_name;
 use crate::{
     error::{Error, Result},
     options::number,
+    text::Text,
 };
 
 pub use protocol::Protocol;
@@ -66,7 +67,7 @@ pub fn parse(text: &[u8]) -> Result<Url<'_>> {
     let authority = Authority::parse(rest);
     let (app, name) = split_path(rest, authority.end);
     if let Some(app) = app {
-        log::debug!("Parsed app     : {}", String::from_utf8_lossy(app));
+        log::debug!("Parsed app     : {}", Text(app));
     } else {
         log::warn!("No application or playpath in URL!");
     }
@@ -98,7 +99,7 @@ impl<'a> Authority<'a> {
             log::warn!("Hostname exceeds {MAX_HOST} characters!");
             None
         } else {
-            log::debug!("Parsed host    : {}", String::from_utf8_lossy(host));
+            log::debug!("Parsed host    : {}", Text(host));
             Some(host)
         };
         Self { userinfo, host, port: port.map_or(0, parse_port), end }

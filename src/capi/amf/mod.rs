@@ -15,3 +15,6 @@ pub mod types;
 mod walk;
 
 pub use types::*;
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ pub(crate) fn enter() {
 /// Keeps this thread's log lines back until the last `Deferred` of the thread is dropped.
 ///
 /// Begin it before the lock or borrow it protects, so that it is dropped behind it:
-/// ```ignore
+/// ```text
 /// let _deferred = Deferred::begin();
 /// let mut session = lock(&shared);
 /// ```

@@ -9,8 +9,7 @@ use libc::{FILE, c_char, c_int};
 
 use super::{RTMP_LogCallback, writer};
 
-/// The two ways to jump to a symbol that each architecture has: in assembly that stands alone, and as the body of a
-/// naked function.
+/// The instruction that goes to the first operand and leaves every argument where it is.
 #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
 macro_rules! jump {
     () => {
@@ -46,13 +45,13 @@ pub(super) use jump;
 #[cfg(not(any(target_vendor = "apple", windows)))]
 macro_rules! hidden {
     ($name:literal) => {
-        concat!(".globl ", $name, "\n.hidden ", $name, "\n", $name, ":")
+        concat!(".globl ", $name, "\n.hidden ", $name, "\n.type ", $name, ", %function\n", $name, ":")
     };
 }
 #[cfg(target_vendor = "apple")]
 macro_rules! hidden {
     ($name:literal) => {
-        concat!(".globl _", $name, "\n.private_extern _", $name, "\n.p2align 2\n_", $name, ":")
+        concat!(".globl _", $name, "\n.private_extern _", $name, "\n_", $name, ":")
     };
 }
 #[cfg(all(windows, not(target_arch = "x86")))]
@@ -68,7 +67,7 @@ macro_rules! hidden {
     };
 }
 
-std::arch::global_asm!(".text", hidden!("rtmp_variadic_writer"), jump!(), sym table);
+std::arch::global_asm!(".text", ".p2align 2", hidden!("rtmp_variadic_writer"), jump!(), sym table);
 
 unsafe extern "C" {
     /// `RTMP_Log`: filtered by level, then the callback or the built-in writer.

@@ -2,12 +2,16 @@
 
 pub mod close;
 pub mod connect;
+mod extras;
 pub mod io;
+pub mod lifecycle;
 pub mod misc;
+pub mod options;
 pub mod packet;
 pub mod setup;
 pub mod sockbuf;
 pub mod stream;
 pub mod types;
+pub mod url;
 
 pub use types::*;
