@@ -9,7 +9,7 @@ use log::{debug, error};
 
 use super::{
     Fault, List, Parse, Value,
-    level::{self, Item, Shape},
+    level::{self, Pause, Shape},
     reader::Reader,
 };
 use crate::error::Result;
@@ -82,39 +82,61 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The next member of an AMF3 object. Data that ends between two members ends the object, at every level, as in
-/// librtmp.
-#[inline(never)]
-pub(super) fn next<'a, L: List<'a>>(
+/// Reads members of an AMF3 object up to one with members of its own, or to the end of the object. Data that ends
+/// between two members ends the object, at every level, as in librtmp.
+pub(super) fn read_scalars<'a, L: List<'a>>(
+    list: &mut L,
     members: &mut Members<'a>,
     reader: &mut Reader<'a>,
-) -> Parse<Item<'a, L>> {
+) -> Parse<Pause<'a>> {
     loop {
-        match members {
-            Members::Done => return Ok(Item::End),
-            Members::One { named } => {
-                let named = *named;
-                *members = Members::Done;
-                return if named { named_value(reader) } else { value(&[], reader) };
-            }
-            Members::Externalizable => {
-                *members = Members::Done;
-                return value(DEFAULT_ATTRIBUTE, reader);
-            }
+        let name = match members {
+            Members::Done => return Ok(Pause::End),
             Members::Sealed { left: 0, dynamic, .. } => {
                 *members = if *dynamic { Members::Dynamic } else { Members::Done };
+                continue;
             }
             Members::Sealed { .. } | Members::Dynamic if reader.is_empty() => {
                 give_up(reader);
-                return Ok(Item::End);
+                return Ok(Pause::End);
             }
             Members::Sealed { names, left, .. } => {
                 *left -= 1;
-                let name = names.text()?;
-                return value(name, reader);
+                names.text()?
             }
-            Members::Dynamic => return named_value(reader),
+            Members::One { named: true } | Members::Dynamic => match reader.text()? {
+                // An empty name has no value and ends the object.
+                [] => return Ok(Pause::End),
+                name => name,
+            },
+            Members::One { named: false } => &[],
+            Members::Externalizable => DEFAULT_ATTRIBUTE,
+        };
+        if matches!(members, Members::One { .. } | Members::Externalizable) {
+            *members = Members::Done;
         }
+        let value = match reader.u8()? {
+            UNDEFINED | NULL => Value::Null,
+            FALSE => Value::Boolean(false),
+            TRUE => Value::Boolean(true),
+            INTEGER => Value::Number(f64::from(reader.integer()?)),
+            DOUBLE => Value::Number(reader.f64()?),
+            STRING | XML_DOCUMENT | XML => Value::String(reader.text()?),
+            DATE => match reader.integer()? & 1 {
+                0 => Value::Invalid,
+                _ => Value::Number(reader.f64()?),
+            },
+            OBJECT => {
+                // librtmp reads nested objects only if their marker is sent twice. As an object header the second one
+                // would be a reference, which is not supported anyway.
+                if let [OBJECT, rest @ ..] = reader.rest {
+                    reader.rest = rest;
+                }
+                return Ok(Pause::Nested(name, Shape::Amf3(Members::open(reader, false)?)));
+            }
+            _ => return Err(Fault::Malformed("unknown or unsupported type marker")),
+        };
+        list.push(name, value)?;
     }
 }
 
@@ -135,39 +157,6 @@ fn class_definition<'a>(reader: &mut Reader<'a>, count: usize) -> Option<Reader<
 fn give_up(reader: &mut Reader<'_>) {
     debug!("AMF3_Decode, invalid class encoding!");
     reader.rest = &[];
-}
-
-/// A value with its name in front; an empty name has no value and ends the list.
-fn named_value<'a, L: List<'a>>(reader: &mut Reader<'a>) -> Parse<Item<'a, L>> {
-    match reader.text()? {
-        [] => Ok(Item::End),
-        name => value(name, reader),
-    }
-}
-
-fn value<'a, L: List<'a>>(name: &'a [u8], reader: &mut Reader<'a>) -> Parse<Item<'a, L>> {
-    let value = match reader.u8()? {
-        UNDEFINED | NULL => Value::Null,
-        FALSE => Value::Boolean(false),
-        TRUE => Value::Boolean(true),
-        INTEGER => Value::Number(f64::from(reader.integer()?)),
-        DOUBLE => Value::Number(reader.f64()?),
-        STRING | XML_DOCUMENT | XML => Value::String(reader.text()?),
-        DATE => match reader.integer()? & 1 {
-            0 => Value::Invalid,
-            _ => Value::Number(reader.f64()?),
-        },
-        OBJECT => {
-            // librtmp reads nested objects only if their marker is sent twice. As an object header the second one would
-            // be a reference, which is not supported anyway.
-            if let [OBJECT, rest @ ..] = reader.rest {
-                reader.rest = rest;
-            }
-            return Ok(Item::Nested(name, Shape::Amf3(Members::open(reader, false)?)));
-        }
-        _ => return Err(Fault::Malformed("unknown or unsupported type marker")),
-    };
-    Ok(Item::Scalar(name, value))
 }
 
 /// An integer of up to 29 bits and how many bytes it took; `next` gives the bytes one by one.
