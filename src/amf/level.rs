@@ -6,7 +6,7 @@
 
 use std::mem;
 
-use super::{Fault, List, MAX_DEPTH, Parse, Value, amf0, amf3, reader::Reader};
+use super::{Fault, List, MAX_DEPTH, Parse, Value, amf0, amf3, reader::Reader, stack::Stack};
 
 /// How the properties of a list are written, and how far it was read.
 #[derive(Debug)]
@@ -36,16 +36,16 @@ struct Level<'a, L> {
 
 /// Reads the properties of a list into `list`; on failure those before the offending one stay there.
 pub(super) fn read<'a, L: List<'a>>(list: &mut L, reader: &mut Reader<'a>, shape: Shape<'a>) -> Parse<()> {
-    let mut outer = Vec::new();
+    let mut outer = Stack::new();
     let mut current = Level { name: &[], shape, list: mem::take(list) };
     let result = read_levels(&mut outer, &mut current, reader);
-    let outermost = outer.into_iter().next().unwrap_or(current);
+    let outermost = outer.into_first().unwrap_or(current);
     *list = outermost.list;
     result
 }
 
 fn read_levels<'a, L: List<'a>>(
-    outer: &mut Vec<Level<'a, L>>,
+    outer: &mut Stack<Level<'a, L>>,
     current: &mut Level<'a, L>,
     reader: &mut Reader<'a>,
 ) -> Parse<()> {
@@ -60,8 +60,7 @@ fn read_levels<'a, L: List<'a>>(
                 if outer.len() == MAX_DEPTH {
                     return Err(Fault::Malformed("objects are nested too deeply"));
                 }
-                outer.try_reserve(1).map_err(|_| Fault::OutOfMemory)?;
-                outer.push(mem::replace(current, Level { name, shape, list: L::default() }));
+                outer.push(mem::replace(current, Level { name, shape, list: L::default() }))?;
             }
             Pause::End => {
                 let Some(parent) = outer.pop() else { return Ok(()) };

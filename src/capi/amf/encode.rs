@@ -13,6 +13,7 @@ use super::{
     types::*,
 };
 use crate::{
+    amf::stack::Stack,
     capi::{boundary, ptr::required},
     error::Result,
 };
@@ -368,7 +369,7 @@ unsafe fn list(room: &mut Room, kind: AMFDataType, object: &AMFObject) -> Option
     let start = *room;
     // SAFETY: the caller's contract above.
     let mut current = unsafe { begin(room, kind, object, start) }?;
-    let mut outer = Vec::new();
+    let mut outer = Stack::new();
     loop {
         let mut attempt = *room;
         let written = match current.members.next() {
@@ -381,10 +382,14 @@ unsafe fn list(room: &mut Room, kind: AMFDataType, object: &AMFObject) -> Option
                         property_name(&mut attempt, property)
                             .and_then(|()| begin(&mut attempt, property.p_type, members, *room))
                     };
-                    begun.map(|level| {
-                        outer.push(mem::replace(&mut current, level));
-                        *room = attempt;
-                    })
+                    match begun {
+                        Some(level) => {
+                            outer.push(mem::replace(&mut current, level)).ok()?;
+                            *room = attempt;
+                            Some(())
+                        }
+                        None => None,
+                    }
                 }
             },
             None => {
