@@ -117,7 +117,7 @@ fn refused(marker: u8) -> Fault {
         REFERENCE => error!("AMF_REFERENCE not supported!"),
         RECORDSET => error!("AMF_RECORDSET reserved!"),
         TYPED_OBJECT => error!("AMF_TYPED_OBJECT not supported!"),
-        _ => {}
+        _ => debug!("AMFProp_Decode - unknown datatype 0x{marker:02x}"),
     }
     Fault::Malformed("unknown or unsupported type marker")
 }

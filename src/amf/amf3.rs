@@ -62,23 +62,27 @@ impl<'a> Members<'a> {
         }
         let header = reader.integer()?;
         if header & INLINE_OBJECT == 0 {
-            debug!("AMF3 object reference, index {}, not supported", header >> 1);
+            debug!("Object reference, index: {}", header >> 1);
             return Ok(Self::Done);
         }
         if header & INLINE_CLASS == 0 {
-            debug!("AMF3 class reference, index {}, not supported", header >> 2);
+            debug!("Class reference: {}", header >> 2);
             return Ok(Self::Done);
         }
         // A count with all its bits in use is negative and stands for no members, as librtmp has it.
         let left = usize::try_from(header >> 4).unwrap_or(0);
-        let Some(names) = class_definition(reader, left) else {
+        let (externalizable, dynamic) = (header & EXTERNALIZABLE != 0, header & DYNAMIC != 0);
+        let Some((class, names)) = class_definition(reader, left) else {
             give_up(reader);
             return Ok(Self::Done);
         };
-        Ok(match header & EXTERNALIZABLE {
-            0 => Self::Sealed { names, left, dynamic: header & DYNAMIC != 0 },
-            _ => Self::Externalizable,
-        })
+        debug!(
+            "Class name: {}, externalizable: {}, dynamic: {}, classMembers: {left}",
+            class.escape_ascii(),
+            u8::from(externalizable),
+            u8::from(dynamic),
+        );
+        Ok(if externalizable { Self::Externalizable } else { Self::Sealed { names, left, dynamic } })
     }
 }
 
@@ -122,8 +126,11 @@ pub(super) fn read_scalars<'a, L: List<'a>>(
             INTEGER => Value::Number(f64::from(reader.integer()?)),
             DOUBLE => Value::Number(reader.f64()?),
             STRING | XML_DOCUMENT | XML => Value::String(reader.text()?),
-            DATE => match reader.integer()? & 1 {
-                0 => Value::Invalid,
+            DATE => match reader.integer()? {
+                header if header & 1 == 0 => {
+                    debug!("AMF3_DATE reference: {}, not supported!", header >> 1);
+                    Value::Invalid
+                }
                 _ => Value::Number(reader.f64()?),
             },
             OBJECT => {
@@ -140,16 +147,15 @@ pub(super) fn read_scalars<'a, L: List<'a>>(
     }
 }
 
-/// Reads the class name and the names of its members and returns a reader for those names, or `None` if the data ends
-/// before them. Nothing is stored: the names are read again beside their values.
-fn class_definition<'a>(reader: &mut Reader<'a>, count: usize) -> Option<Reader<'a>> {
-    let name = reader.text().ok()?;
-    debug!("AMF3 class {}, {count} members", name.escape_ascii());
+/// Reads the class name and the names of its members and returns the first and a reader for the others, or `None` if
+/// the data ends before them. Nothing is stored: the names are read again beside their values.
+fn class_definition<'a>(reader: &mut Reader<'a>, count: usize) -> Option<(&'a [u8], Reader<'a>)> {
+    let class = reader.text().ok()?;
     let names = reader.clone();
     for _ in 0..count {
         reader.text().ok()?;
     }
-    Some(names)
+    Some((class, names))
 }
 
 /// Skips the rest of the data, which belongs to an object that was cut off; what was read of it is kept.
@@ -180,8 +186,8 @@ pub(crate) fn integer<E>(
 
 /// What a string's header says about it.
 pub(crate) enum StringHeader {
-    /// The string was sent before.
-    Reference,
+    /// The string was sent before; its place in the order of strings.
+    Reference(i32),
     /// That many bytes follow; negative lengths come from broken senders.
     Inline(i32),
 }
@@ -189,7 +195,7 @@ pub(crate) enum StringHeader {
 impl StringHeader {
     pub(crate) fn from_integer(header: i32) -> Self {
         match header & 1 {
-            0 => Self::Reference,
+            0 => Self::Reference(header >> 1),
             _ => Self::Inline(header >> 1),
         }
     }
@@ -202,8 +208,8 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self) -> Parse<&'a [u8]> {
         match StringHeader::from_integer(self.integer()?) {
-            StringHeader::Reference => {
-                debug!("AMF3 string reference, not supported");
+            StringHeader::Reference(index) => {
+                debug!("AMF3ReadString, string reference, index: {index}, not supported, ignoring!");
                 Ok(&[])
             }
             StringHeader::Inline(len) => {
