@@ -5,8 +5,7 @@
 use crate::error::Result;
 
 /// What a message carries (RTMP 1.0, sections 5.4, 6.2 and 7.1). Any byte is allowed; the known ones have names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[derive(Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MessageType(pub u8);
 
 impl MessageType {
@@ -85,4 +84,3 @@ pub struct Message<B = Vec<u8>> {
     /// Its bytes.
     pub body: B,
 }
-

@@ -286,16 +286,8 @@ impl Handle {
         self.private.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends pieces in order; whoever calls this holds the turn.
-    fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, scratch: &mut Vec<u8>) -> Result<()> {
-        tcp::send_all(self.socket()?, pieces, scratch, globals::interrupted)
-    }
-}
-
-impl Connection for Handle {
-    type Body = Body;
-
-    fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
+    /// Runs a step with what the session owns; tells how much of `input` it used.
+    fn run<R>(&self, input: &[u8], step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> (R, usize) {
         let _deferred = Deferred::begin();
         let mut core = self.core();
         let Core { decoder, encoder, .. } = &mut *core;
@@ -311,13 +303,35 @@ impl Connection for Handle {
                 calls: &mut CallArray::new(raw),
                 decoder,
                 encoder,
-                input: sockbuf::unread(&raw const (*raw).m_sb),
+                input,
                 consumed: 0,
             };
             let result = step(&mut parts);
             let consumed = parts.consumed;
-            sockbuf::consume(&raw mut (*raw).m_sb, consumed);
             store(raw, &before, &state);
+            (result, consumed)
+        }
+    }
+
+    /// Sends pieces in order; whoever calls this holds the turn.
+    fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, scratch: &mut Vec<u8>) -> Result<()> {
+        tcp::send_all(self.socket()?, pieces, scratch, globals::interrupted)
+    }
+}
+
+impl Connection for Handle {
+    type Body = Body;
+
+    fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
+        self.run(&[], step).0
+    }
+
+    fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        unsafe {
+            let buffer = &raw mut (*self.raw()).m_sb;
+            let (result, consumed) = self.run(sockbuf::unread(buffer), step);
+            sockbuf::consume(buffer, consumed);
             result
         }
     }

@@ -39,7 +39,7 @@ fn run_handshake<C: Connection>(
     mut advance: impl FnMut(&[u8]) -> Result<Progress>,
 ) -> Result<()> {
     loop {
-        let progress = connection.step(|parts| {
+        let progress = connection.reading_step(|parts| {
             let progress = advance(parts.input)?;
             parts.consume(progress.consumed);
             Ok::<_, Error>(progress)
@@ -74,7 +74,7 @@ fn receive<C: Connection, T>(
 ) -> Result<T> {
     loop {
         let (selected, acknowledgement, arrived) = connection
-            .step(|parts| {
+            .reading_step(|parts| {
                 let (selected, arrived) = decode(parts, &mut select)?;
                 Ok::<_, Error>((selected, parts.state.acknowledgement_due(), arrived))
             })

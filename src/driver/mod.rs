@@ -32,7 +32,7 @@ pub struct Parts<'a, 'p, B> {
     pub decoder: &'a mut Decoder<B>,
     /// Cuts messages to be sent.
     pub encoder: &'a mut Encoder,
-    /// Bytes received and not used yet.
+    /// Bytes received and not used yet; empty unless the step reads.
     pub input: &'a [u8],
     /// How many bytes of `input` the step used.
     pub consumed: usize,
@@ -45,6 +45,9 @@ pub trait Connection {
 
     /// Runs protocol code that does not block. Log records of the step are delivered after it.
     fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Self::Body>) -> R) -> R;
+
+    /// As `step`, with the bytes received so far; only for the thread that reads.
+    fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Self::Body>) -> R) -> R;
 
     /// Waits until at least one more byte is there to be read.
     fn fill(&self) -> Result<()>;

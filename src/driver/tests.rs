@@ -44,6 +44,12 @@ impl Connection for Memory {
 
     fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Vec<u8>>) -> R) -> R {
         let mut owned = self.parts.borrow_mut();
+        let Owned { state, profile, calls, decoder, encoder, .. } = &mut *owned;
+        step(&mut Parts { state, profile: *profile, calls, decoder, encoder, input: &[], consumed: 0 })
+    }
+
+    fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Vec<u8>>) -> R) -> R {
+        let mut owned = self.parts.borrow_mut();
         let Owned { state, profile, calls, decoder, encoder, input } = &mut *owned;
         let mut parts = Parts { state, profile: *profile, calls, decoder, encoder, input, consumed: 0 };
         let result = step(&mut parts);
