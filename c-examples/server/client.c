@@ -325,6 +325,13 @@ static int check_silence(struct client *client)
     return 1;
 }
 
+/* Asked before reading, since the library logs the end of a connection as an error. */
+static int has_left(const RTMP *r)
+{
+    char byte;
+    return r->m_sb.sb_size == 0 && recv(r->m_sb.sb_socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static int turn(struct client *client)
 {
     RTMP *r = &client->rtmp;
@@ -335,6 +342,8 @@ static int turn(struct client *client)
         return 0;
     if (waiting[0].revents || r->m_sb.sb_size > 0) {
         int chunks = 0;
+        if (has_left(r))
+            return 0;
         do
             if (!read_chunk(client) || atomic_load(&client->server->stopping))
                 return 0;
@@ -377,11 +386,26 @@ static void client_free(struct client *client)
     free(client);
 }
 
+/* The first byte asks for a plain (3) or encrypted session, bytes 5 to 8 give the client's version; one
+ * that is not zero means a signed handshake. Some encoders (FFmpeg's among them) announce a version and
+ * then do not sign, which librtmp 2.4 answers by refusing them. Without a version both sides use the
+ * unsigned handshake of the published specification, and a plain session loses nothing by that.
+ * The bytes are changed where RTMP_Serve is going to read them. */
+static int shake_hands(RTMP *r)
+{
+    while (r->m_sb.sb_size < 9)
+        if (RTMPSockBuf_Fill(&r->m_sb) < 1)
+            return 0;
+    if (r->m_sb.sb_start[0] == 3)
+        memset(r->m_sb.sb_start + 5, 0, 4);
+    return RTMP_Serve(r);
+}
+
 static void *serve(void *argument)
 {
     struct client *client = argument;
     guard(client, HANDSHAKE_MS);
-    int ok = RTMP_Serve(&client->rtmp);
+    int ok = shake_hands(&client->rtmp);
     unguard(client);
     client->last_heard = clock_ms();
     if (!ok)

@@ -175,10 +175,13 @@ static int do_fc_unpublish(struct call *call)
 
 static int do_close_stream(struct call *call) { return stop_stream(call, call->stream_id); }
 
+/* No answer: clients that delete a stream are often gone already. */
 static int do_delete_stream(struct call *call)
 {
-    double id = number_at(call, 3, 0);
-    return id >= 1 && id <= MOST_STREAMS ? stop_stream(call, (int)id) : 1;
+    struct client *client = call->client;
+    if (number_at(call, 3, 0) == (double)client->stream_id)
+        client_stop_role(client);
+    return 1;
 }
 
 /* ---- playing ---- */
@@ -245,6 +248,7 @@ static int do_play(struct call *call)
     client->stream_id = call->stream_id;
 
     int published = live_is_published(server->live, full);
+    RTMP_Log(RTMP_LOGDEBUG, "client %u: play(%s, %g, %g)", client->number, full, start, length);
     if (live_only || (start < 0 && published))
         return play_live(call, full);
     FILE *file = name_open(server->vod_folder, name);

@@ -71,7 +71,7 @@ void vod_play(struct vod *vod, uint32_t start, double length, int64_t now)
 {
     vod->paused = 0;
     vod->origin = go_to(vod, start, now);
-    double stop = (double)start + length;
+    double stop = (double)vod->origin + length;
     vod->stop = length > 0 && stop < (double)UINT32_MAX ? (uint32_t)stop : UINT32_MAX;
 }
 

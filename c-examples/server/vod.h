@@ -33,8 +33,8 @@ struct vod {
 struct vod *vod_open(FILE *file);
 void vod_close(struct vod *vod);
 
-/* Begins at the key frame at or before `start`, which is sent as time 0, for `length` milliseconds of the
- * file (0 or less: to its end). */
+/* Begins at the key frame at or before `start`, which is sent as time 0, and sends `length`
+ * milliseconds from there (0 or less: to the end of the file). */
 void vod_play(struct vod *vod, uint32_t start, double length, int64_t now);
 
 /* Goes to the key frame at or before `position`; times are the file's from now on. Returns where that is. */
