@@ -40,6 +40,8 @@ pub enum Error {
     Refused(Refusal),
     /// A feature that this build does not have.
     Unsupported(&'static str),
+    /// Something of the above that has been logged already, where more was known about it.
+    Reported,
 }
 
 /// A peer's refusal of a command, in its own words.
@@ -74,6 +76,7 @@ impl fmt::Display for Error {
             Self::Io(error) => write!(f, "{error}"),
             Self::Unresolved(host) => write!(f, "no address for host {host}"),
             Self::Refused(refusal) => write!(f, "{refusal}"),
+            Self::Reported => f.write_str("failed, and the log says why"),
             Self::Unsupported(what) => write!(f, "{what} is not supported"),
         }
     }
