@@ -833,6 +833,35 @@ int RTMPSockBuf_Close(RTMPSockBuf *sb);
  */
 void RTMP_TLS_Init(void);
 
+/**
+ * Takes a connection inside TLS, as a server with the context `ctx`, and returns TRUE or FALSE.
+ *
+ * TLS is not available yet: always returns FALSE and says so in the log. `r` and `ctx` are not used.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `ctx` is null or a context of
+ * `RTMP_TLS_AllocServerContext`.
+ */
+int RTMP_TLS_Accept(RTMP *r, void *ctx);
+
+/**
+ * Returns a new context for a server from the PEM files `cert` and `key`, or NULL. The caller gives it back with
+ * `RTMP_TLS_FreeServerContext`.
+ *
+ * TLS is not available yet: always returns NULL and says so in the log. The files are not read.
+ *
+ * Requires: `cert` and `key` are null or NUL-terminated strings.
+ */
+void *RTMP_TLS_AllocServerContext(const char *cert, const char *key);
+
+/**
+ * Gives back a context of `RTMP_TLS_AllocServerContext`; NULL is none, and then nothing happens.
+ *
+ * TLS is not available yet, so there are no contexts: for anything but NULL, says so in the log.
+ *
+ * Requires: `ctx` is null or a context of `RTMP_TLS_AllocServerContext` that is not used any more.
+ */
+void RTMP_TLS_FreeServerContext(void *ctx);
+
 /** Returns the milliseconds of a clock that only runs forward, from an unspecified start and modulo 2^32. */
 uint32_t RTMP_GetTime(void);
 
@@ -862,6 +891,19 @@ int RTMP_FindFirstMatchingProperty(AMFObject *obj, const AVal *name, AMFObjectPr
  * Requires: the pointers are null or valid, and `obj` is an initialised object.
  */
 int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty *p);
+
+/**
+ * Stores the length and the hash of the uncompressed SWF file at `url` in `*size` and in the `RTMP_SWF_HASHLEN` bytes
+ * at `hash`, and returns 0, or -1 if it cannot be had.
+ *
+ * Hashes are kept in the file `.swfinfo` in the directory `HOME`, and a server is asked again after `age` days; 0 or
+ * less asks it now. After a failed download `size` and `hash` have the values that are kept, if there are any, and
+ * otherwise what they had, as when the server sends nothing. A file of more than 64 MiB is a failure.
+ *
+ * Requires: `url` is null or a NUL-terminated string; `size` is null or writable; `hash` is null or writable
+ * for `RTMP_SWF_HASHLEN` bytes.
+ */
+int RTMP_HashSWF(const char *url, unsigned int *size, unsigned char *hash, int age);
 
 #ifdef __cplusplus
 }
