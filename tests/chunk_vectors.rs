@@ -43,7 +43,12 @@ const HEADERS: &[Row] = &[
     same("nothing differs and time 0 was sent", (MEDIUM, 0, 4, 9, 4, 1), "c4"),
     same("only the time differs", (MEDIUM, 40, 4, 9, 4, 1), "84 000028"),
     same("the same difference once more", (SMALL, 80, 4, 9, 4, 1), "84 000028"),
-    better("another length needs a header that says so", (SMALL, 80, 5, 9, 4, 1), "c4", "44 000000 000005 09"),
+    better(
+        "another length needs a header that says so",
+        (SMALL, 80, 5, 9, 4, 1),
+        "c4",
+        "44 000000 000005 09",
+    ),
     same("another length", (MEDIUM, 120, 6, 9, 4, 1), "44 000028 000006 09"),
     better(
         "the first audio message on the chunk stream",
@@ -199,7 +204,10 @@ fn a_new_message_stream_alone_changes_no_length_or_type() {
         let allowed: &[&str] = if original { &["c4"] } else { &["84000000", "04000028000004096300000 0"] };
         let allowed: Vec<String> =
             allowed.iter().map(|header| header.replace(' ', "") + "48484848").collect();
-        assert!(allowed.iter().any(|allowed| allowed == found), "{library:?} sent {found}, not one of {allowed:?}");
+        assert!(
+            allowed.iter().any(|allowed| allowed == found),
+            "{library:?} sent {found}, not one of {allowed:?}"
+        );
     }
 }
 
@@ -216,7 +224,12 @@ fn bodies_are_cut_at_the_chunk_size() {
         for ((call, size), line) in calls.iter().zip(output.lines()) {
             let header = format!("04 000007 {:06x} 09 01000000", call.2);
             let found = line.split(' ').nth(2).unwrap_or("nothing");
-            assert_eq!(found, wire(&header, call, *size), "{library:?}, {} bytes in chunks of {size}", call.2);
+            assert_eq!(
+                found,
+                wire(&header, call, *size),
+                "{library:?}, {} bytes in chunks of {size}",
+                call.2
+            );
         }
         assert_eq!(output.lines().count(), calls.len());
     }
@@ -323,16 +336,25 @@ fn reading_chunk_by_chunk_shows_the_recorded_fields() {
 fn hostile_chunks_do_no_harm_to_what_follows() {
     const GOOD: (&str, usize) = ("04 000000 000003 08 01000000", 3);
     let cases: &[(&str, &[(&str, usize)])] = &[
-        ("format 1 inside a message announces more", &[("05 000000 000100 09 01000000", 128), ("45 000000 001000 09", 128)]),
-        ("format 0 inside a message", &[("05 000000 000100 09 01000000", 128), ("05 000000 000004 09 01000000", 4)]),
+        (
+            "format 1 inside a message announces more",
+            &[("05 000000 000100 09 01000000", 128), ("45 000000 001000 09", 128)],
+        ),
+        (
+            "format 0 inside a message",
+            &[("05 000000 000100 09 01000000", 128), ("05 000000 000004 09 01000000", 4)],
+        ),
         ("format 3 without history", &[("c9", 0)]),
         ("format 2 without history", &[("89 000001", 0)]),
         ("format 1 without history", &[("49 000001 000004 09", 4)]),
-        ("the largest message on many channels", &[
-            ("0a 000000 ffffff 09 01000000", 128),
-            ("0b 000000 ffffff 09 01000000", 128),
-            ("0c 000000 ffffff 09 01000000", 128),
-        ]),
+        (
+            "the largest message on many channels",
+            &[
+                ("0a 000000 ffffff 09 01000000", 128),
+                ("0b 000000 ffffff 09 01000000", 128),
+                ("0c 000000 ffffff 09 01000000", 128),
+            ],
+        ),
     ];
     if library::ours_is_original() {
         return;

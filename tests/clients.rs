@@ -109,7 +109,8 @@ fn rtmpdump_downloads_a_file() {
     nginx.offer(&clip, "film.flv");
     let directory = TempDir::new("rtmpdump-file");
     let url = nginx.url("vod", "film");
-    let results = need!(on_both("rtmpdump", &directory, |_, file| words(&format!("-r {url} -o FILE -m 10"), file)));
+    let results =
+        need!(on_both("rtmpdump", &directory, |_, file| words(&format!("-r {url} -o FILE -m 10"), file)));
     let tags = assert_same(&results, "rtmpdump, file");
     let sent = flv::readable(&flv::media(&flv::load(&clip)));
     flv::assert_equal(&sent, &flv::media(&tags), "rtmpdump, file against the clip");
@@ -187,7 +188,11 @@ fn rtmpdump_cannot_resume_from_nginx() {
         words(&format!("-r {url} -o FILE -m 10 --resume"), file)
     }));
     assert_same(&results, "rtmpdump --resume from nginx");
-    assert!(results[1].1.stderr.contains("Stream does not start with requested frame"), "{}", results[1].1.stderr);
+    assert!(
+        results[1].1.stderr.contains("Stream does not start with requested frame"),
+        "{}",
+        results[1].1.stderr
+    );
 }
 
 #[test]
@@ -198,8 +203,10 @@ fn rtmpdump_downloads_a_part() {
     let url = nginx.url("vod", "film");
     for (name, part) in [("start", "--start 1"), ("stop", "--stop 2"), ("both", "--start 1 --stop 2")] {
         let directory = TempDir::new(&format!("rtmpdump-{name}"));
-        let results =
-            need!(on_both("rtmpdump", &directory, |_, file| words(&format!("-r {url} -o FILE -m 10 {part}"), file)));
+        let results = need!(on_both("rtmpdump", &directory, |_, file| words(
+            &format!("-r {url} -o FILE -m 10 {part}"),
+            file
+        )));
         assert_same(&results, &format!("rtmpdump {part}"));
     }
 }

@@ -304,11 +304,23 @@ const MESSAGES: &[Case] = &[
     },
     Case { name: "end-complete", steps: ENDING, server: |peer| ending(peer, "NetStream.Play.Complete") },
     Case { name: "end-stop", steps: ENDING, server: |peer| ending(peer, "NetStream.Play.Stop") },
-    Case { name: "end-unpublish", steps: ENDING, server: |peer| ending(peer, "NetStream.Play.UnpublishNotify") },
+    Case {
+        name: "end-unpublish",
+        steps: ENDING,
+        server: |peer| ending(peer, "NetStream.Play.UnpublishNotify"),
+    },
     Case { name: "end-failed", steps: ENDING, server: |peer| ending(peer, "NetStream.Failed") },
     Case { name: "end-play-failed", steps: ENDING, server: |peer| ending(peer, "NetStream.Play.Failed") },
-    Case { name: "end-not-found", steps: ENDING, server: |peer| ending(peer, "NetStream.Play.StreamNotFound") },
-    Case { name: "end-invalid-app", steps: ENDING, server: |peer| ending(peer, "NetConnection.Connect.InvalidApp") },
+    Case {
+        name: "end-not-found",
+        steps: ENDING,
+        server: |peer| ending(peer, "NetStream.Play.StreamNotFound"),
+    },
+    Case {
+        name: "end-invalid-app",
+        steps: ENDING,
+        server: |peer| ending(peer, "NetConnection.Connect.InvalidApp"),
+    },
     Case {
         name: "end-fcunsubscribe",
         steps: ENDING,
@@ -374,7 +386,8 @@ const MESSAGES: &[Case] = &[
     },
 ];
 
-const ENDING: &str = "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 5\nconnect\nstream 0\npacket\npacket\nclose\n";
+const ENDING: &str =
+    "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 5\nconnect\nstream 0\npacket\npacket\nclose\n";
 
 fn ending(peer: &mut Peer, code: &str) {
     peer.accept_play();
@@ -427,7 +440,8 @@ fn check(library: Library, case: &Case) -> Result<(), String> {
     let file = recording(case);
     let original = library == Library::Original || library::ours_is_original();
     if original && std::env::var_os("RTMP_TEST_RECORD").is_some() {
-        fs::create_dir_all(file.parent().expect("a file has a directory")).map_err(|error| error.to_string())?;
+        fs::create_dir_all(file.parent().expect("a file has a directory"))
+            .map_err(|error| error.to_string())?;
         fs::write(&file, &text).map_err(|error| error.to_string())?;
     }
     let mut expected = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -562,7 +576,10 @@ fn ours_acknowledges_within_the_window_of_the_server() {
     assert!(!counts.is_empty(), "no acknowledgement");
     let all: Vec<u32> = std::iter::once(0).chain(counts.iter().copied()).collect();
     assert!(all.windows(2).all(|pair| pair[0] < pair[1]), "sequence numbers must grow: {counts:?}");
-    assert!(counts.windows(2).all(|pair| pair[1] - pair[0] <= WINDOW), "further apart than the window: {counts:?}");
+    assert!(
+        counts.windows(2).all(|pair| pair[1] - pair[0] <= WINDOW),
+        "further apart than the window: {counts:?}"
+    );
 }
 
 /// A refusal ends RTMP_ConnectStream at once and the log names its code and description. The original waits for its
@@ -618,7 +635,8 @@ fn refusals_end_connect_stream_at_once() {
         Ok(())
     };
     let failures: Vec<String> = thread::scope(|scope| {
-        let threads: Vec<_> = REFUSALS.iter().map(|refusal| (refusal, scope.spawn(|| check(refusal)))).collect();
+        let threads: Vec<_> =
+            REFUSALS.iter().map(|refusal| (refusal, scope.spawn(|| check(refusal)))).collect();
         threads
             .into_iter()
             .filter_map(|((mode, code, _), thread)| match thread.join() {

@@ -71,7 +71,15 @@ impl Peer {
         stream.set_nonblocking(false).expect("sockets can block");
         stream.set_nodelay(true).expect("TCP sockets take TCP_NODELAY");
         let reader = Reader::new();
-        Self { stream, reader, bytes: Vec::new(), messages: Vec::new(), taken: 0, c1: Vec::new(), chunk_size: 128 }
+        Self {
+            stream,
+            reader,
+            bytes: Vec::new(),
+            messages: Vec::new(),
+            taken: 0,
+            c1: Vec::new(),
+            chunk_size: 128,
+        }
     }
 
     /// Reads exactly `n` bytes, before the chunk stream starts.

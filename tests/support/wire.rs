@@ -45,7 +45,10 @@ impl Message {
             0x12 | 0x14 => amf::describe(&self.body),
             _ => hex::encode(&self.body),
         };
-        format!("chunk stream {} type {} stream {}: {content}", self.chunk_stream, self.kind, self.message_stream)
+        format!(
+            "chunk stream {} type {} stream {}: {content}",
+            self.chunk_stream, self.kind, self.message_stream
+        )
     }
 
     /// The message in chunks of `size` bytes, with a full header.
@@ -146,8 +149,10 @@ impl Reader {
         let header = input.get(at..at + fields)?;
         at += fields;
         let number = |bytes: &[u8]| bytes.iter().fold(0_u32, |n, byte| n << 8 | u32::from(*byte));
-        let mut field = if fields > 0 { number(&header[..3]) } else { known.map_or(0, |stream| stream.field) };
-        let extended = if fields > 0 { field == 0xff_ffff } else { known.is_some_and(|stream| stream.extended) };
+        let mut field =
+            if fields > 0 { number(&header[..3]) } else { known.map_or(0, |stream| stream.field) };
+        let extended =
+            if fields > 0 { field == 0xff_ffff } else { known.is_some_and(|stream| stream.extended) };
         if extended {
             field = number(input.get(at..at + 4)?);
             at += 4;
