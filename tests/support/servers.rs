@@ -73,6 +73,13 @@ impl Nginx {
         self.directory.join("rec").join(format!("{name}.flv"))
     }
 
+    /// Waits until nginx listens, found out without connecting: it may be in another network.
+    pub fn wait_until_it_listens(&self) {
+        let table = format!("/proc/{}/net/tcp", self.process.id());
+        let ready = wait_until(Duration::from_secs(10), || process::listens_in(&table, self.port));
+        assert!(ready, "nginx does not listen: {}", self.process.stderr());
+    }
+
     /// Waits until so many players have asked for a stream; a stream published afterwards reaches them from its start.
     pub fn wait_for_players(&self, count: usize) {
         let ready = wait_until(Duration::from_secs(15), || self.log_lines("play: name=") >= count);
