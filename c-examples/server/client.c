@@ -252,7 +252,7 @@ static int send_file(struct client *client)
 {
     RTMP *r = &client->rtmp;
     uint8_t type;
-    uint32_t timestamp, size;
+    uint32_t timestamp, size, last = 0;
     const uint8_t *body;
     for (int i = 0; i < BATCH && vod_wait(client->vod, client->buffer_ms, clock_ms()) == 0; i++) {
         if (vod_next(client->vod, &type, &timestamp, &body, &size)) {
@@ -260,7 +260,9 @@ static int send_file(struct client *client)
                 return 0;
             continue;
         }
-        return reply_play_complete(r, client->stream_id, 0)
+        if (client->vod->tag.timestamp > client->vod->origin)
+            last = client->vod->tag.timestamp - client->vod->origin;
+        return reply_play_complete(r, client->stream_id, last)
                && RTMP_SendCtrl(r, CONTROL_STREAM_EOF, (unsigned)client->stream_id, 0)
                && reply_status(r, client->stream_id, "status", "NetStream.Play.Stop", client->name);
     }
