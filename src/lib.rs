@@ -15,6 +15,7 @@ pub mod flv;
 pub mod handshake;
 pub mod message;
 pub mod options;
+pub mod random;
 pub mod session;
 pub mod text;
 pub mod transport;
