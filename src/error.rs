@@ -18,6 +18,8 @@ pub enum Error {
         /// What was wrong with it.
         detail: &'static str,
     },
+    /// The two ends did not agree in the handshake, and why.
+    Handshake(&'static str),
     /// A value that the format or a stated bound cannot hold.
     TooLarge(&'static str),
     /// An argument that makes no sense.
@@ -66,6 +68,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed { what, detail } => write!(f, "malformed {what}: {detail}"),
+            Self::Handshake(why) => write!(f, "handshake: {why}"),
             Self::TooLarge(what) => write!(f, "{what} is too large"),
             Self::Invalid(what) => write!(f, "invalid argument: {what}"),
             Self::OutOfMemory => f.write_str("out of memory"),

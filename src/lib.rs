@@ -16,6 +16,7 @@ pub mod handshake;
 pub mod http;
 pub mod message;
 pub mod options;
+pub mod random;
 pub mod session;
 pub mod swf;
 pub mod text;

@@ -11,15 +11,22 @@ use crate::{
     session::{Command, command},
 };
 
-/// Runs the client's side of a handshake.
-pub fn handshake_as_client<C: Connection>(connection: &C, mut client: handshake::Client) -> Result<()> {
+/// Runs the client's side of a handshake. Its outcome applies to every byte after it, received ones that are still
+/// unread included.
+pub fn handshake_as_client<C: Connection>(
+    connection: &C,
+    mut client: handshake::Client,
+) -> Result<handshake::Outcome> {
     start_session(connection);
     connection.transmit_bytes(&[&client.start()])?;
-    run_handshake(connection, |input| Ok(client.advance(input)))
+    run_handshake(connection, |input| client.advance(input))
 }
 
-/// Runs the server's side of a handshake.
-pub fn handshake_as_server<C: Connection>(connection: &C, mut server: handshake::Server) -> Result<()> {
+/// Runs the server's side of a handshake. Its outcome as in [`handshake_as_client`].
+pub fn handshake_as_server<C: Connection>(
+    connection: &C,
+    mut server: handshake::Server,
+) -> Result<handshake::Outcome> {
     start_session(connection);
     run_handshake(connection, |input| server.advance(input))
 }
@@ -37,7 +44,7 @@ fn start_session<C: Connection>(connection: &C) {
 fn run_handshake<C: Connection>(
     connection: &C,
     mut advance: impl FnMut(&[u8]) -> Result<Progress>,
-) -> Result<()> {
+) -> Result<handshake::Outcome> {
     loop {
         let progress = connection.reading_step(|parts| {
             let progress = advance(parts.input)?;
@@ -47,10 +54,10 @@ fn run_handshake<C: Connection>(
         if !progress.output.is_empty() {
             connection.transmit_bytes(&[&progress.output])?;
         }
-        if progress.done {
-            return Ok(());
+        if let Some(outcome) = progress.outcome {
+            return Ok(outcome);
         }
-        if progress.consumed == 0 {
+        if progress.consumed == 0 && progress.output.is_empty() {
             connection.fill()?;
         }
     }
