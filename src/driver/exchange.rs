@@ -98,10 +98,9 @@ fn receive<C: Connection, T>(
         if let Some(selected) = selected {
             return Ok(selected);
         }
-        connection.fill().inspect_err(|error| match error {
-            Error::TimedOut => debug!("RTMP_ReadPacket, timed out"),
-            error => {
-                error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
+        connection.fill().inspect_err(|error| {
+            error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
+            if !matches!(error, Error::TimedOut) {
                 // A peer that will send no more may still read.
                 connection.close();
             }
