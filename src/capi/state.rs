@@ -431,6 +431,9 @@ unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
         subscribe_name: bytes(&link.subscribepath),
         usher_token: bytes(&link.usherToken),
         secure_token: bytes(&link.token),
+        user: bytes(&link.pubUser),
+        password: bytes(&link.pubPasswd),
+        swf_verification: None,
         start_ms: link.seekTime,
         stop_ms: link.stopTime,
     }

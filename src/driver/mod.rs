@@ -15,8 +15,9 @@ pub use play::{connect_stream, dispatch, next_media};
 
 use crate::{
     chunk::{Chunks, Decoder, Encoder},
-    error::Result,
+    error::{Error, Result},
     message::Body,
+    random,
     session::{Calls, Context, Profile, State},
 };
 
@@ -70,6 +71,12 @@ pub trait Connection {
     /// Closes the connection, on which nothing can be sent any more.
     fn give_up(&self);
 
+    /// Closes the connection and connects again, up to and including the `connect` command, with `token` appended to
+    /// the application's name and to its URL.
+    fn reconnect(&self, _token: &[u8]) -> Result<()> {
+        Err(Error::Unsupported("publisher authentication"))
+    }
+
     /// Called for each message that arrived, with its timestamp.
     fn arrived(&self, _chunk_stream: u32, _timestamp: u32) {}
 }
@@ -90,7 +97,13 @@ impl<'p, B: Body> Parts<'_, 'p, B> {
     /// What the session needs to react to a message.
     fn context(&mut self) -> Context<'_, 'p> {
         let media_clock = self.media_clock();
-        Context { state: self.state, profile: &self.profile, calls: self.calls, media_clock }
+        Context {
+            state: self.state,
+            profile: &self.profile,
+            calls: self.calls,
+            media_clock,
+            random: random::system,
+        }
     }
 }
 
