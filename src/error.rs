@@ -5,7 +5,7 @@
 use std::{fmt, io};
 
 /// What a fallible operation of this library returns.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub enum Error {
     Unresolved(String),
     /// The peer answered a command with an error.
     Refused(Refusal),
+    /// TLS could not be had, or broke: the whole story.
+    Tls(String),
     /// A feature that this build does not have.
     Unsupported(&'static str),
 }
@@ -74,6 +76,7 @@ impl fmt::Display for Error {
             Self::Io(error) => write!(f, "{error}"),
             Self::Unresolved(host) => write!(f, "no address for host {host}"),
             Self::Refused(refusal) => write!(f, "{refusal}"),
+            Self::Tls(story) => f.write_str(story),
             Self::Unsupported(what) => write!(f, "{what} is not supported"),
         }
     }
