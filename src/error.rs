@@ -5,7 +5,7 @@
 use std::{fmt, io};
 
 /// What a fallible operation of this library returns.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub enum Error {
     Unresolved(String),
     /// The peer answered a command with an error.
     Refused(Refusal),
+    /// TLS could not be had, or broke: the whole story.
+    Tls(String),
     /// A feature that this build does not have.
     Unsupported(&'static str),
     /// Something of the above that has been logged already, where more was known about it.
@@ -80,6 +82,7 @@ impl fmt::Display for Error {
             Self::Unresolved(host) => write!(f, "no address for host {host}"),
             Self::Refused(refusal) => write!(f, "{refusal}"),
             Self::Reported => f.write_str("failed, and the log says why"),
+            Self::Tls(story) => f.write_str(story),
             Self::Unsupported(what) => write!(f, "{what} is not supported"),
         }
     }

@@ -497,7 +497,8 @@ void RTMP_SetBufferMS(RTMP *r, int size);
  * `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. It is
  * written to only where a space ends something, so a literal without options will do. A space inside a value is
  * written `\20`, a backslash `\5c`. A user name and password in the URL are used for logging in as a publisher,
- * unless options name others.
+ * unless options name others. The options `tlsVerify` and `tlsCA`, which say whose certificates to accept, are
+ * forgotten by `RTMP_Close`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string,
  * writable if it has spaces.
@@ -813,7 +814,7 @@ int RTMPSockBuf_Fill(RTMPSockBuf *sb);
 
 /**
  * Sends what the socket takes of `len` bytes at `buf`; returns how many that were, or -1 on an error. A peer that is
- * gone never raises SIGPIPE.
+ * gone never raises SIGPIPE. Over TLS at most 16384 bytes are taken at a time.
  *
  * Requires: `sb` is null or points to an initialised `RTMPSockBuf`; `buf` is null or readable for `len`
  * bytes.
@@ -821,7 +822,8 @@ int RTMPSockBuf_Fill(RTMPSockBuf *sb);
 int RTMPSockBuf_Send(RTMPSockBuf *sb, const char *buf, int len);
 
 /**
- * Closes the socket; returns 0, or -1 if the system refused. `sb_socket` keeps its number, so do not call this twice.
+ * Closes the socket; returns 0, or -1 if the system refused. Over TLS the peer is told first, without waiting for an
+ * answer, and `sb_ssl` is NULL afterwards. `sb_socket` keeps its number, so do not call this twice.
  *
  * Requires: `sb` is null or points to an initialised `RTMPSockBuf`.
  */
@@ -834,33 +836,34 @@ int RTMPSockBuf_Close(RTMPSockBuf *sb);
 void RTMP_TLS_Init(void);
 
 /**
- * Takes a connection inside TLS, as a server with the context `ctx`, and returns TRUE or FALSE.
+ * Reads a server's certificate and key for `RTMP_TLS_Accept`; returns a handle, or NULL if they cannot be used.
  *
- * TLS is not available yet: always returns FALSE and says so in the log. `r` and `ctx` are not used.
- *
- * Requires: `r` is null or points to an initialised `RTMP`; `ctx` is null or a context of
- * `RTMP_TLS_AllocServerContext`.
- */
-int RTMP_TLS_Accept(RTMP *r, void *ctx);
-
-/**
- * Returns a new context for a server from the PEM files `cert` and `key`, or NULL. The caller gives it back with
- * `RTMP_TLS_FreeServerContext`.
- *
- * TLS is not available yet: always returns NULL and says so in the log. The files are not read.
+ * Both are names of PEM files, which may be one and the same. Behind the certificate may be those that lead to its
+ * issuer. The key is PKCS#8, PKCS#1 or SEC1, without a pass phrase. The handle is the caller's, who frees it with
+ * `RTMP_TLS_FreeServerContext`; any number of threads may use it at the same time.
  *
  * Requires: `cert` and `key` are null or NUL-terminated strings.
  */
 void *RTMP_TLS_AllocServerContext(const char *cert, const char *key);
 
 /**
- * Gives back a context of `RTMP_TLS_AllocServerContext`; NULL is none, and then nothing happens.
+ * Frees a handle of `RTMP_TLS_AllocServerContext`; returns nothing. Connections that were accepted with it stay as
+ * they are. NULL is allowed.
  *
- * TLS is not available yet, so there are no contexts: for anything but NULL, says so in the log.
- *
- * Requires: `ctx` is null or a context of `RTMP_TLS_AllocServerContext` that is not used any more.
+ * Requires: `ctx` is null or came from `RTMP_TLS_AllocServerContext` and nobody uses it any more.
  */
 void RTMP_TLS_FreeServerContext(void *ctx);
+
+/**
+ * Shakes hands in TLS, as the server, with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way
+ * `RTMP_Close` releases what was made, and closes the socket. `RTMP_Serve` comes next.
+ *
+ * The waits are bounded by the socket's time-outs, and all of them together by `Link.timeout`.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `ctx` is null or came from
+ * `RTMP_TLS_AllocServerContext`.
+ */
+int RTMP_TLS_Accept(RTMP *r, void *ctx);
 
 /** Returns the milliseconds of a clock that only runs forward, from an unspecified start and modulo 2^32. */
 uint32_t RTMP_GetTime(void);

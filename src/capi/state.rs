@@ -15,7 +15,6 @@ use libc::c_int;
 
 use super::{
     calls::CallArray,
-    globals,
     log::Deferred,
     memory::{self, Body},
     ptr::aval_bytes,
@@ -23,6 +22,7 @@ use super::{
         RTMP, RTMP_FEATURE_WRITE, RTMP_LF_AUTH, RTMP_LF_BUFX, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LNK, close,
         sockbuf,
     },
+    tls::TlsOptions,
 };
 use crate::{
     chunk::{Chunks, Decoder, Encoder},
@@ -30,7 +30,6 @@ use crate::{
     error::{Error, Result},
     flv::{self, Flags},
     session::{Profile, State},
-    transport::tcp,
 };
 
 /// What a session owns besides the fields of its `RTMP`.
@@ -40,6 +39,8 @@ pub(crate) struct Private {
     core: Mutex<Core>,
     /// Held by whoever sends, so that messages stay whole; memory for putting chunks together.
     turn: Mutex<Vec<u8>>,
+    /// Set before the connection, by options.
+    tls: Mutex<TlsOptions>,
 }
 
 /// Protocol state that callers never see.
@@ -244,6 +245,20 @@ impl Handle {
         self.private.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What options say about TLS.
+    pub(crate) fn tls_options(&self) -> TlsOptions {
+        self.lock_tls().clone()
+    }
+
+    /// Changes what options say about TLS.
+    pub(crate) fn set_tls_options(&self, set: impl FnOnce(&mut TlsOptions) -> Result<()>) -> Result<()> {
+        set(&mut self.lock_tls())
+    }
+
+    fn lock_tls(&self) -> MutexGuard<'_, TlsOptions> {
+        self.private.tls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The socket, while there is one.
     pub(crate) fn socket(&self) -> Result<BorrowedFd<'_>> {
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
@@ -315,7 +330,8 @@ impl Handle {
 
     /// Sends pieces in order; whoever calls this holds the turn.
     fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, scratch: &mut Vec<u8>) -> Result<()> {
-        tcp::send_all(self.socket()?, pieces, scratch, globals::interrupted)
+        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+        unsafe { sockbuf::send_all(&raw const (*self.raw()).m_sb, pieces, scratch) }
     }
 }
 
@@ -332,6 +348,9 @@ impl Connection for Handle {
             let buffer = &raw mut (*self.raw()).m_sb;
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
+            if consumed > 0 {
+                sockbuf::refill_from_pending(buffer);
+            }
             result
         }
     }

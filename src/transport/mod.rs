@@ -7,3 +7,4 @@
 
 pub mod stream;
 pub mod tcp;
+pub mod tls;

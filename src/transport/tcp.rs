@@ -99,6 +99,11 @@ pub fn send_some(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     Ok(SockRef::from(&fd).send_with_flags(bytes, no_signal())?)
 }
 
+/// Sends what the system takes of one buffer at once.
+pub fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    Ok(SockRef::from(&fd).send_with_flags(bytes, no_signal() | libc::MSG_DONTWAIT)?)
+}
+
 /// Sends all pieces, in as few system calls as can be. `scratch` is used when there are too many of them for one
 /// call; it keeps its memory for the next time.
 pub fn send_all<'p>(

@@ -46,9 +46,7 @@ unsafe fn reset(r: *mut RTMP) {
     // SAFETY: the caller's contract; what is freed came from the C allocator: by this library, or, where a flag says
     // so, by the caller.
     unsafe {
-        if (*r).m_sb.sb_socket != -1 {
-            RTMPSockBuf_Close(&raw mut (*r).m_sb);
-        }
+        RTMPSockBuf_Close(&raw mut (*r).m_sb);
         (*r).m_sb.sb_socket = -1;
         (*r).m_sb.sb_size = 0;
         (*r).m_stream_id = -1;

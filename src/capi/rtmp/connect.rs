@@ -10,7 +10,7 @@ use socket2::{SockAddr, SockAddrStorage, Socket};
 
 use super::{
     RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMPPacket, misc::RTMP_GetTime,
-    packet::send_packet,
+    packet::send_packet, sockbuf,
 };
 use crate::{
     capi::{
@@ -19,6 +19,7 @@ use crate::{
         boundary,
         ptr::{aval_bytes, required},
         state::Handle,
+        tls::connect_tls,
     },
     driver::{self, Connection},
     error::{Error, Result},
@@ -119,7 +120,6 @@ unsafe fn check_protocol(r: *mut RTMP) -> Result<()> {
     // SAFETY: the caller's contract.
     let (protocol, socks_port) = unsafe { ((*r).Link.protocol, (*r).Link.socksport) };
     let missing = [
-        (RTMP_FEATURE_SSL, "TLS (rtmps, rtmpts)"),
         (RTMP_FEATURE_HTTP, "tunnelling over HTTP (rtmpt, rtmpte, rtmpts)"),
         (RTMP_FEATURE_ENC, "encryption (rtmpe, rtmpte)"),
     ];
@@ -146,8 +146,11 @@ fn open(handle: &Handle, connect: impl FnOnce(Option<Duration>) -> Result<Socket
         handle.give_up();
     })?;
     tcp::configure(socket.as_fd(), handle.timeout());
-    // SAFETY: the handle's contract.
-    unsafe { (*r).m_sb.sb_socket = socket.into_raw_fd() };
+    // SAFETY: the handle's contract; TLS of a connection that was never closed is not for this socket.
+    unsafe {
+        drop(sockbuf::detach(&raw mut (*r).m_sb));
+        (*r).m_sb.sb_socket = socket.into_raw_fd();
+    }
     Ok(())
 }
 
@@ -157,6 +160,17 @@ fn open(handle: &Handle, connect: impl FnOnce(Option<Duration>) -> Result<Socket
 /// `cp` as for `RTMP_Connect`.
 unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
     tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
+    // SAFETY: the handle's contract.
+    let link = unsafe { &raw const (*handle.raw()).Link };
+    // SAFETY: the host name is readable for its length.
+    let (protocol, host) = unsafe { ((*link).protocol, aval_bytes(&(*link).hostname)) };
+    if protocol & RTMP_FEATURE_SSL != 0 {
+        let host = Text(host).to_string();
+        connect_tls(handle, &host, &handle.tls_options()).inspect_err(|_| {
+            log::error!("RTMP_Connect1, TLS_Connect failed");
+            handle.give_up();
+        })?;
+    }
     let options = ClientOptions { time: RTMP_GetTime(), ..ClientOptions::default() };
     let client = handshake::Client::new(options, &mut random::system);
     client.and_then(|client| driver::handshake_as_client(handle, client)).inspect_err(|_| {

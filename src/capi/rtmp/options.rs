@@ -9,6 +9,8 @@ use crate::{
         amf::AVal,
         boundary, memory,
         ptr::{aval_bytes, required},
+        state::Handle,
+        tls::TlsOptions,
     },
     error::{Error, Result},
     options::{self, Definition, Setter, conn},
@@ -116,6 +118,12 @@ impl Target {
         Ok(())
     }
 
+    /// Changes what belongs to TLS, which has no place in the settings.
+    fn tls(&mut self, set: impl FnOnce(&mut TlsOptions) -> Result<()>) -> Result<()> {
+        // SAFETY: by the contract of `set`.
+        unsafe { Handle::from_raw(self.r) }?.set_tls_options(set)
+    }
+
     fn append(&mut self, item: conn::Item<'_>) -> Result<()> {
         // SAFETY: by the contract of `set`.
         unsafe { extras::append(&raw mut (*self.r).Link, item) }
@@ -216,5 +224,15 @@ const OPTIONS: &[Definition<Target>] = &[
         "pubPasswd",
         "Password to log in with when publishing",
         Setter::Text(|to, _| to.put(|link| &mut link.pubPasswd)),
+    ),
+    option(
+        "tlsVerify",
+        "0 accepts any certificate, 1 ignores RTMP_TLS_VERIFY",
+        Setter::Text(|to, value| to.tls(|options| options.set_verify(value))),
+    ),
+    option(
+        "tlsCA",
+        "PEM file with the only certificates to trust",
+        Setter::Text(|to, value| to.tls(|options| Ok(options.ca_file = Some(value.to_vec())))),
     ),
 ];

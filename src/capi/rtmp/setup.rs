@@ -23,7 +23,8 @@ use crate::{
 /// `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. It is
 /// written to only where a space ends something, so a literal without options will do. A space inside a value is
 /// written `\20`, a backslash `\5c`. A user name and password in the URL are used for logging in as a publisher,
-/// unless options name others.
+/// unless options name others. The options `tlsVerify` and `tlsCA`, which say whose certificates to accept, are
+/// forgotten by `RTMP_Close`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, writable if it has spaces.

@@ -1,6 +1,7 @@
-//! `RTMPSockBuf`: a socket and the bytes received ahead of need, which callers count with `sb_size`.
+//! `RTMPSockBuf`: a socket, TLS over it if there is any, and the bytes received ahead of need, which callers count with
+//! `sb_size`.
 
-use std::{os::fd::BorrowedFd, slice};
+use std::{os::fd::BorrowedFd, slice, sync::Arc};
 
 use libc::{c_char, c_int};
 
@@ -8,7 +9,7 @@ use super::{RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
 use crate::{
     capi::{boundary, globals, ptr},
     error::{Error, Result},
-    transport::tcp,
+    transport::{tcp, tls::Session},
 };
 
 /// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
@@ -106,13 +107,95 @@ unsafe fn receive(sb: *mut RTMPSockBuf) -> Result<usize> {
         }
         let end = offset + size;
         let room = slice::from_raw_parts_mut(buffer.add(end), CAPACITY - end);
-        let received = tcp::receive(fd, room, globals::interrupted).inspect_err(|error| {
-            if matches!(error, Error::TimedOut) {
-                (*sb).sb_timedout = 1;
-            }
-        })?;
+        let received = match session(sb) {
+            Some(session) => session.receive(fd, room, globals::interrupted),
+            None => tcp::receive(fd, room, globals::interrupted),
+        };
+        if matches!(received, Err(Error::TimedOut)) {
+            (*sb).sb_timedout = 1;
+        }
+        let received = received?;
         (*sb).sb_size += received as c_int;
         Ok(received)
+    }
+}
+
+/// Puts what TLS has decrypted already into a buffer with nothing unread, without waiting; returns how much that was.
+/// Callers wait for the socket when `sb_size` is 0, so this comes after each time it may have become that.
+///
+/// # Safety
+/// As for [`fill`].
+pub(crate) unsafe fn refill_from_pending(sb: *mut RTMPSockBuf) -> usize {
+    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes, of which the first `CAPACITY` are used.
+    unsafe {
+        if (*sb).sb_ssl.is_null() || extent(sb).1 > 0 {
+            return 0;
+        }
+        let Some(session) = session(sb) else { return 0 };
+        let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
+        let count = session.receive_pending(slice::from_raw_parts_mut(buffer, CAPACITY));
+        (*sb).sb_start = buffer.cast();
+        (*sb).sb_size = count as c_int;
+        count
+    }
+}
+
+/// Sends all pieces, over TLS if there is any.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile.
+pub(crate) unsafe fn send_all<'p>(
+    sb: *const RTMPSockBuf,
+    pieces: impl Iterator<Item = &'p [u8]>,
+    scratch: &mut Vec<u8>,
+) -> Result<()> {
+    // SAFETY: the caller's contract.
+    let (fd, session) = unsafe { (borrow((*sb).sb_socket)?, session(sb)) };
+    match session {
+        Some(session) => session.send_all(fd, pieces, scratch, globals::interrupted),
+        None => tcp::send_all(fd, pieces, scratch, globals::interrupted),
+    }
+}
+
+/// The TLS session on the socket, if there is one; calls that are running keep it alive until they return.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+unsafe fn session(sb: *const RTMPSockBuf) -> Option<Arc<Session>> {
+    // SAFETY: the caller's contract; what is not null was put there by `attach` and holds a reference of its own.
+    unsafe {
+        let session = (*sb).sb_ssl.cast::<Session>().cast_const();
+        if session.is_null() {
+            return None;
+        }
+        Arc::increment_strong_count(session);
+        Some(Arc::from_raw(session))
+    }
+}
+
+/// Puts a TLS session on the socket, in place of one that may be there.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+pub(crate) unsafe fn attach(sb: *mut RTMPSockBuf, session: Arc<Session>) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        drop(detach(sb));
+        (*sb).sb_ssl = Arc::into_raw(session).cast_mut().cast();
+    }
+}
+
+/// Takes the TLS session off the socket.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+pub(crate) unsafe fn detach(sb: *mut RTMPSockBuf) -> Option<Arc<Session>> {
+    // SAFETY: the caller's contract; the slot's own reference goes with it.
+    unsafe {
+        let session = session(sb)?;
+        (*sb).sb_ssl = std::ptr::null_mut();
+        Arc::decrement_strong_count(Arc::as_ptr(&session));
+        Some(session)
     }
 }
 
@@ -138,7 +221,7 @@ pub unsafe extern "C" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
 }
 
 /// Sends what the socket takes of `len` bytes at `buf`; returns how many that were, or -1 on an error. A peer that is
-/// gone never raises SIGPIPE.
+/// gone never raises SIGPIPE. Over TLS at most 16384 bytes are taken at a time.
 ///
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`; `buf` is null or readable for `len` bytes.
@@ -149,12 +232,18 @@ pub unsafe extern "C" fn RTMPSockBuf_Send(sb: *mut RTMPSockBuf, buf: *const c_ch
         unsafe {
             let sb = ptr::required(sb, "sb")?;
             let bytes = ptr::bytes(buf, len, "buf")?;
-            Ok(tcp::send_some(borrow(sb.sb_socket)?, bytes)? as c_int)
+            let fd = borrow(sb.sb_socket)?;
+            let sent = match session(sb) {
+                Some(session) => session.send_some(fd, bytes, globals::interrupted),
+                None => tcp::send_some(fd, bytes),
+            };
+            Ok(sent? as c_int)
         }
     })
 }
 
-/// Closes the socket; returns 0, or -1 if the system refused. `sb_socket` keeps its number, so do not call this twice.
+/// Closes the socket; returns 0, or -1 if the system refused. Over TLS the peer is told first, without waiting for an
+/// answer, and `sb_ssl` is NULL afterwards. `sb_socket` keeps its number, so do not call this twice.
 ///
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
@@ -162,7 +251,11 @@ pub unsafe extern "C" fn RTMPSockBuf_Send(sb: *mut RTMPSockBuf, buf: *const c_ch
 pub unsafe extern "C" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
     boundary(-1, || {
         // SAFETY: the caller's contract.
-        let socket = unsafe { ptr::required(sb, "sb")?.sb_socket };
+        let (socket, session) = unsafe { (ptr::required(sb, "sb")?.sb_socket, detach(sb)) };
+        // SAFETY: the descriptor is still open.
+        if let (Some(session), Ok(fd)) = (session, unsafe { borrow(socket) }) {
+            session.close(fd);
+        }
         if socket == -1 {
             return Ok(0);
         }

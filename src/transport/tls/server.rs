@@ -1,0 +1,57 @@
+//! What a server shows its clients.
+
+use std::{fs, io::BufReader, path::Path, sync::Arc};
+
+use rustls::{
+    ServerConfig,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+};
+
+use super::{provider, versions};
+use crate::error::{Error, Result};
+
+/// A server's certificates and key, for any number of sessions at the same time.
+#[derive(Debug, Clone)]
+pub struct ServerContext {
+    config: Arc<ServerConfig>,
+}
+
+impl ServerContext {
+    /// Reads a certificate, with those that lead to its issuer behind it, and its key (PKCS#8, PKCS#1 or SEC1, not
+    /// encrypted) from PEM files, which may be one and the same.
+    pub fn from_files(certificate: &Path, key: &Path) -> Result<Self> {
+        let certificates = open(certificate)
+            .and_then(|file| CertificateDer::pem_reader_iter(file).collect::<Result<Vec<_>, _>>())
+            .map_err(|error| unusable(certificate, error))?;
+        if certificates.is_empty() {
+            return Err(unusable(certificate, "there is no certificate in it"));
+        }
+        let private = open(key).and_then(PrivateKeyDer::from_pem_reader).map_err(|error| match error {
+            pem::Error::NoItemsFound => unusable(key, "there is no unencrypted key in it"),
+            error => unusable(key, error),
+        })?;
+        let mut config = versions(ServerConfig::builder_with_provider(provider()))?
+            .with_no_client_auth()
+            .with_single_cert(certificates, private)
+            .map_err(|error| unusable(key, error))?;
+        // Clients that use the original library with TLS 1.3 take a ticket for an error, and no others come back
+        // often enough to gain from one.
+        config.send_tls13_tickets = 0;
+        Ok(Self { config: Arc::new(config) })
+    }
+
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
+    }
+}
+
+fn open(path: &Path) -> Result<BufReader<fs::File>, pem::Error> {
+    fs::File::open(path).map(BufReader::new).map_err(pem::Error::Io)
+}
+
+fn unusable(path: &Path, why: impl std::fmt::Display) -> Error {
+    Error::Tls(format!("cannot use {}: {why}", path.display()))
+}

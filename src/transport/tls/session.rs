@@ -1,0 +1,403 @@
+//! One TLS connection: bytes in the clear on one side, records on a socket on the other.
+
+use std::{
+    io::{self, Read, Write},
+    mem,
+    os::fd::BorrowedFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    time::{Duration, Instant},
+};
+
+use log::debug;
+use rustls::{
+    ClientConfig, ClientConnection, Connection, ServerConnection,
+    client::Resumption,
+    pki_types::{IpAddr, Ipv4Addr, ServerName},
+};
+use socket2::SockRef;
+
+use super::{ServerContext, Trust, provider, refusal, versions};
+use crate::{
+    error::{Error, Result},
+    transport::tcp::{self, Interrupted},
+};
+
+/// A TLS session over a socket.
+///
+/// One thread may receive while another sends: what both need is locked for moments only, never while waiting for the
+/// socket. A wait that times out leaves the session as it was.
+pub struct Session {
+    machine: Mutex<Machine>,
+    /// Held by whoever receives.
+    receiving: Mutex<Vec<u8>>,
+    /// Held by whoever sends, so that records leave in the order in which they were made.
+    sending: Mutex<Outgoing>,
+    /// Whom the peer claims to be, for the log.
+    peer: String,
+}
+
+/// The protocol, which waits for nothing.
+struct Machine {
+    connection: Connection,
+    /// Received, but too much to be decrypted before what is decrypted already has been read.
+    backlog: Vec<u8>,
+    /// What the peer did against the protocol; nothing that follows can be decrypted.
+    failure: Option<rustls::Error>,
+}
+
+/// Records on their way to the socket.
+#[derive(Default)]
+struct Outgoing {
+    records: Vec<u8>,
+    /// How much of `records` the socket has taken.
+    sent: usize,
+}
+
+/// What there is to read without waiting.
+enum Available {
+    Bytes(usize),
+    /// The peer said goodbye.
+    End,
+    /// The connection ended without a goodbye.
+    Torn,
+    Nothing,
+}
+
+impl Session {
+    /// A client's session with `host`, a name or an address. Nothing is sent yet.
+    pub fn client(host: &str, trust: &Trust) -> Result<Self> {
+        let verifier = trust.verifier()?;
+        let name = match ServerName::try_from(host) {
+            Ok(name) => name.to_owned(),
+            // An address is never sent to the server, and nobody looks at this one.
+            Err(_) if matches!(trust, Trust::Anyone) => {
+                ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0; 4])))
+            }
+            Err(_) => {
+                return Err(Error::Tls(format!(
+                    "'{host}' is not a name that a certificate can be checked for"
+                )));
+            }
+        };
+        let mut config = versions(ClientConfig::builder_with_provider(provider()))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        let connection =
+            ClientConnection::new(Arc::new(config), name).map_err(|error| refusal::explain(host, &error))?;
+        Ok(Self::new(connection.into(), host.to_owned()))
+    }
+
+    /// A server's session.
+    pub fn server(context: &ServerContext) -> Result<Self> {
+        let connection = ServerConnection::new(context.config())
+            .map_err(|error| refusal::explain("the server", &error))?;
+        Ok(Self::new(connection.into(), "the client".to_owned()))
+    }
+
+    fn new(connection: Connection, peer: String) -> Self {
+        Self {
+            machine: Mutex::new(Machine { connection, backlog: Vec::new(), failure: None }),
+            receiving: Mutex::default(),
+            sending: Mutex::default(),
+            peer,
+        }
+    }
+
+    /// Shakes hands. Every wait is bounded by the socket's own time-outs, and all of them together by `timeout`.
+    pub fn handshake(
+        &self,
+        fd: BorrowedFd<'_>,
+        timeout: Option<Duration>,
+        interrupted: Interrupted,
+    ) -> Result<()> {
+        let deadline = Deadline::new(&fd, timeout);
+        let mut block = lock(&self.receiving);
+        block.resize(BLOCK_LEN, 0);
+        loop {
+            let handshaking = {
+                let mut outgoing = lock(&self.sending);
+                let handshaking = self.machine().produce(&mut outgoing);
+                deadline.apply()?;
+                outgoing.flush(fd, interrupted)?;
+                handshaking
+            };
+            if !handshaking {
+                return Ok(());
+            }
+            deadline.apply()?;
+            let count = tcp::receive(fd, &mut block, interrupted)?;
+            if count == 0 {
+                return Err(Error::Tls(format!(
+                    "{} closed the connection during the TLS handshake",
+                    self.peer
+                )));
+            }
+            let failure = {
+                let mut machine = self.machine();
+                machine.accept(&block[..count]);
+                machine.failure.clone()
+            };
+            if let Some(error) = failure {
+                // The peer is told why, if that needs no waiting.
+                self.send_rest(fd);
+                return Err(refusal::explain(&self.peer, &error));
+            }
+        }
+    }
+
+    /// Waits for bytes and puts them into `buffer`; 0 means that the peer will send no more.
+    pub fn receive(&self, fd: BorrowedFd<'_>, buffer: &mut [u8], interrupted: Interrupted) -> Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let mut block = lock(&self.receiving);
+        block.resize(BLOCK_LEN, 0);
+        loop {
+            // A variable of its own: the lock has to be gone before the wait.
+            let available = self.machine().read(buffer);
+            match available.map_err(|error| refusal::explain(&self.peer, &error))? {
+                Available::Bytes(count) => return Ok(count),
+                Available::End => return Ok(0),
+                Available::Torn => {
+                    debug!("{} ended the connection without closing TLS", self.peer);
+                    return Ok(0);
+                }
+                Available::Nothing => {}
+            }
+            let count = tcp::receive(fd, &mut block, interrupted)?;
+            self.machine().accept(&block[..count]);
+        }
+    }
+
+    /// Puts bytes that were received and decrypted already into `buffer`, without waiting and without the socket; 0
+    /// if there are none.
+    pub fn receive_pending(&self, buffer: &mut [u8]) -> usize {
+        if buffer.is_empty() {
+            return 0;
+        }
+        match self.machine().read(buffer) {
+            Ok(Available::Bytes(count)) => count,
+            // Whatever this is, the next `receive` meets it too.
+            _ => 0,
+        }
+    }
+
+    /// Sends all pieces. `scratch` is where they are put together; it keeps its memory for the next time.
+    pub fn send_all<'p>(
+        &self,
+        fd: BorrowedFd<'_>,
+        pieces: impl Iterator<Item = &'p [u8]>,
+        scratch: &mut Vec<u8>,
+        interrupted: Interrupted,
+    ) -> Result<()> {
+        let mut outgoing = lock(&self.sending);
+        outgoing.flush(fd, interrupted)?;
+        scratch.clear();
+        for mut piece in pieces {
+            while !piece.is_empty() {
+                let (now, later) = piece.split_at(piece.len().min(BATCH_LEN - scratch.len()));
+                scratch.extend_from_slice(now);
+                piece = later;
+                if scratch.len() == BATCH_LEN {
+                    self.encrypt(scratch, &mut outgoing)?;
+                    scratch.clear();
+                    outgoing.flush(fd, interrupted)?;
+                }
+            }
+        }
+        self.encrypt(scratch, &mut outgoing)?;
+        outgoing.flush(fd, interrupted)
+    }
+
+    /// Sends the beginning of `bytes`, at most a record, and returns how much that was. Bytes that were encrypted
+    /// count as sent: if the socket does not take them in time, the next call sends the rest before anything else.
+    pub fn send_some(&self, fd: BorrowedFd<'_>, bytes: &[u8], interrupted: Interrupted) -> Result<usize> {
+        let mut outgoing = lock(&self.sending);
+        outgoing.flush(fd, interrupted)?;
+        let record = &bytes[..bytes.len().min(RECORD_LEN)];
+        self.encrypt(record, &mut outgoing)?;
+        match outgoing.flush(fd, interrupted) {
+            Ok(()) | Err(Error::TimedOut | Error::Interrupted) => Ok(record.len()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says goodbye, unless that would have to wait.
+    pub fn close(&self, fd: BorrowedFd<'_>) {
+        self.machine().connection.send_close_notify();
+        self.send_rest(fd);
+    }
+
+    /// Sends what the protocol has to say, as far as that goes without waiting.
+    fn send_rest(&self, fd: BorrowedFd<'_>) {
+        let mut outgoing = match self.sending.try_lock() {
+            Ok(outgoing) => outgoing,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Somebody waits for the socket to take a record; nothing can come before its end.
+            Err(TryLockError::WouldBlock) => return,
+        };
+        self.machine().produce(&mut outgoing);
+        let _ = tcp::send_now(fd, outgoing.unsent());
+    }
+
+    /// Makes records of `bytes`.
+    fn encrypt(&self, bytes: &[u8], outgoing: &mut Outgoing) -> Result<()> {
+        let mut machine = self.machine();
+        if let Some(error) = &machine.failure {
+            return Err(refusal::explain(&self.peer, error));
+        }
+        for record in bytes.chunks(RECORD_LEN) {
+            machine.connection.writer().write_all(record)?;
+            machine.produce(outgoing);
+        }
+        Ok(())
+    }
+
+    fn machine(&self) -> MutexGuard<'_, Machine> {
+        lock(&self.machine)
+    }
+}
+
+impl Machine {
+    /// Moves the records that are ready to `outgoing`; true while the handshake goes on.
+    fn produce(&mut self, outgoing: &mut Outgoing) -> bool {
+        while self.connection.wants_write() {
+            // Writing to memory does not fail.
+            if !matches!(self.connection.write_tls(&mut outgoing.records), Ok(1..)) {
+                break;
+            }
+        }
+        self.connection.is_handshaking()
+    }
+
+    /// Takes what came from the socket; nothing means that the connection ended.
+    fn accept(&mut self, received: &[u8]) {
+        if received.is_empty() {
+            // Tells the connection, which takes no bytes after that.
+            let _ = self.connection.read_tls(&mut io::empty());
+            return;
+        }
+        if !self.backlog.is_empty() {
+            self.backlog.extend_from_slice(received);
+            return;
+        }
+        let taken = self.decrypt(received);
+        self.backlog.extend_from_slice(&received[taken..]);
+    }
+
+    /// Decrypts as much as the connection takes before what is decrypted already has been read.
+    fn decrypt(&mut self, received: &[u8]) -> usize {
+        let mut rest = received;
+        while !rest.is_empty() && self.failure.is_none() {
+            if !matches!(self.connection.read_tls(&mut rest), Ok(1..)) {
+                break;
+            }
+            self.failure = self.connection.process_new_packets().err();
+        }
+        received.len() - rest.len()
+    }
+
+    /// What there is to read. What came before a failure is still delivered.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Available, rustls::Error> {
+        loop {
+            match self.connection.reader().read(buffer) {
+                Ok(0) => return Ok(Available::End),
+                Ok(count) => return Ok(Available::Bytes(count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return self.failure.clone().map_or(Ok(Available::Torn), Err),
+            }
+            if let Some(failure) = &self.failure {
+                return Err(failure.clone());
+            }
+            if self.backlog.is_empty() {
+                return Ok(Available::Nothing);
+            }
+            let backlog = mem::take(&mut self.backlog);
+            let taken = self.decrypt(&backlog);
+            if taken == 0 && self.failure.is_none() {
+                self.failure = Some(rustls::Error::General("a record that cannot be read".to_owned()));
+            }
+            self.backlog.extend_from_slice(&backlog[taken..]);
+        }
+    }
+}
+
+impl Outgoing {
+    fn unsent(&self) -> &[u8] {
+        &self.records[self.sent..]
+    }
+
+    /// Sends everything. If that fails, the rest stays for the next time.
+    fn flush(&mut self, fd: BorrowedFd<'_>, interrupted: Interrupted) -> Result<()> {
+        while self.sent < self.records.len() {
+            match tcp::send_some(fd, self.unsent()) {
+                Ok(0) => return Err(Error::Closed),
+                Ok(count) => self.sent += count,
+                Err(Error::Interrupted) if !interrupted() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.records.clear();
+        self.sent = 0;
+        Ok(())
+    }
+}
+
+/// Bounds several waits for one socket together. Its time-outs are put back in the end.
+struct Deadline<'s> {
+    socket: SockRef<'s>,
+    end: Option<Instant>,
+    receiving: Option<Duration>,
+    sending: Option<Duration>,
+}
+
+impl<'s> Deadline<'s> {
+    fn new(fd: &'s BorrowedFd<'_>, timeout: Option<Duration>) -> Self {
+        let socket = SockRef::from(fd);
+        let receiving = socket.read_timeout().unwrap_or_default();
+        let sending = socket.write_timeout().unwrap_or_default();
+        // A time that cannot be counted is for ever.
+        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        Self { socket, end, receiving, sending }
+    }
+
+    /// Makes sure that the next wait ends in time.
+    fn apply(&self) -> Result<()> {
+        let Some(end) = self.end else { return Ok(()) };
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::TimedOut);
+        }
+        // The system takes a time-out of 0 for none.
+        let left = left.max(Duration::from_millis(1));
+        let shorter = |own: Option<Duration>| Some(own.map_or(left, |own| own.min(left)));
+        self.socket.set_read_timeout(shorter(self.receiving))?;
+        self.socket.set_write_timeout(shorter(self.sending))?;
+        Ok(())
+    }
+}
+
+impl Drop for Deadline<'_> {
+    fn drop(&mut self) {
+        if self.end.is_some() {
+            let _ = self.socket.set_read_timeout(self.receiving);
+            let _ = self.socket.set_write_timeout(self.sending);
+        }
+    }
+}
+
+/// A thread that panicked leaves nothing half done that another would trip over: at worst the session is unusable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How much is received at a time: a record at its longest.
+const BLOCK_LEN: usize = RECORD_LEN + 2048 + 5;
+
+/// The most that a record can hold.
+const RECORD_LEN: usize = 16 * 1024;
+
+/// How much is encrypted before the socket gets it.
+const BATCH_LEN: usize = 4 * RECORD_LEN;
