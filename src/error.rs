@@ -26,6 +26,8 @@ pub enum Error {
     OutOfMemory,
     /// The peer closed the connection.
     Closed,
+    /// There is no connection.
+    NotConnected,
     /// Nothing arrived, or nothing could be sent, within the time-out; the connection is still open.
     TimedOut,
     /// The caller asked to stop.
@@ -38,6 +40,8 @@ pub enum Error {
     Refused(Refusal),
     /// A feature that this build does not have.
     Unsupported(&'static str),
+    /// Something of the above that has been logged already, where more was known about it.
+    Reported,
 }
 
 /// A peer's refusal of a command, in its own words.
@@ -66,11 +70,13 @@ impl fmt::Display for Error {
             Self::Invalid(what) => write!(f, "invalid argument: {what}"),
             Self::OutOfMemory => f.write_str("out of memory"),
             Self::Closed => f.write_str("the peer closed the connection"),
+            Self::NotConnected => f.write_str("there is no connection"),
             Self::TimedOut => f.write_str("timed out"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::Io(error) => write!(f, "{error}"),
             Self::Unresolved(host) => write!(f, "no address for host {host}"),
             Self::Refused(refusal) => write!(f, "{refusal}"),
+            Self::Reported => f.write_str("failed, and the log says why"),
             Self::Unsupported(what) => write!(f, "{what} is not supported"),
         }
     }
@@ -78,12 +84,11 @@ impl fmt::Display for Error {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = if self.code.is_empty() { "error" } else { &self.code };
-        write!(f, "{} refused: {code}", self.method)?;
+        f.write_str(if self.code.is_empty() { "refused without a code" } else { &self.code })?;
         if !self.description.is_empty() {
-            write!(f, " ({})", self.description)?;
+            write!(f, ": {}", self.description)?;
         }
-        Ok(())
+        write!(f, " (in answer to {})", self.method)
     }
 }
 

@@ -13,8 +13,12 @@ pub mod driver;
 pub mod error;
 pub mod flv;
 pub mod handshake;
+pub mod http;
 pub mod message;
+pub mod options;
 pub mod session;
+pub mod swf;
+pub mod text;
 pub mod transport;
 pub mod url;
 

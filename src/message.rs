@@ -5,7 +5,7 @@
 use crate::error::Result;
 
 /// What a message carries (RTMP 1.0, sections 5.4, 6.2 and 7.1). Any byte is allowed; the known ones have names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MessageType(pub u8);
 
 impl MessageType {
@@ -73,6 +73,8 @@ impl Body for Vec<u8> {
 pub struct Message<B = Vec<u8>> {
     /// The chunk stream it came on.
     pub chunk_stream: u32,
+    /// Header format of its first chunk, 0 to 3; 0 means that its timestamp was sent as it is, not as a difference.
+    pub format: u8,
     /// What it carries.
     pub kind: MessageType,
     /// Milliseconds, absolute, modulo 2^32.
@@ -81,10 +83,4 @@ pub struct Message<B = Vec<u8>> {
     pub stream_id: u32,
     /// Its bytes.
     pub body: B,
-}
-
-impl Default for MessageType {
-    fn default() -> Self {
-        Self(0)
-    }
 }

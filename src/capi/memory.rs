@@ -5,6 +5,7 @@ use std::{ptr, slice};
 use libc::{c_char, c_void, size_t};
 
 use crate::{
+    capi::amf::AVal,
     error::{Error, Result},
     message,
 };
@@ -34,6 +35,37 @@ pub(crate) fn duplicate(bytes: &[u8]) -> Result<*mut c_char> {
 pub(crate) unsafe fn release<T>(block: *mut T) {
     // SAFETY: the caller's contract above.
     unsafe { libc::free(block.cast::<c_void>()) }
+}
+
+/// Frees a string of the C allocator and leaves an empty one.
+///
+/// # Safety
+/// `string` points to an `AVal` that is empty or came from the C allocator, and nobody uses the bytes any more.
+pub(crate) unsafe fn release_string(string: *mut AVal) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        release((*string).av_val);
+        *string = AVal::EMPTY;
+    }
+}
+
+/// Grows an array of the C allocator from `old` to `new` entries, the new ones zero; the old array is gone unless this
+/// fails.
+///
+/// # Safety
+/// `array` is null or an array of `old` entries from the C allocator; all-zero bytes are a valid `T`.
+pub(crate) unsafe fn grow_zeroed<T>(array: *mut T, old: usize, new: usize) -> Result<*mut T> {
+    let size = new.checked_mul(size_of::<T>()).ok_or(Error::OutOfMemory)?;
+    // SAFETY: the caller's contract.
+    let grown = unsafe { libc::realloc(array.cast(), size) }.cast::<T>();
+    if grown.is_null() {
+        return Err(Error::OutOfMemory);
+    }
+    if new > old {
+        // SAFETY: the array now has `new` entries, of which those from `old` on are new.
+        unsafe { ptr::write_bytes(grown.add(old), 0, new - old) };
+    }
+    Ok(grown)
 }
 
 /// A packet body: one `malloc` block with `RTMP_MAX_HEADER_SIZE` bytes in front of the body and a NUL behind it.

@@ -1,1 +1,70 @@
-//! To be written.
+//! The chunk stream: messages cut into chunks and put together again (RTMP 1.0, section 5.3).
+//!
+//! Knows headers, timestamps and chunk sizes. Does not know what a message means: whoever understands a Set Chunk
+//! Size or Abort message tells the [`Decoder`].
+
+#![forbid(unsafe_code)]
+
+mod decoder;
+mod encoder;
+
+pub use decoder::{Chunk, Decoded, Decoder, MAX_UNFINISHED};
+pub use encoder::{Chunks, Encoder, Outgoing};
+
+/// The payload of a chunk until a Set Chunk Size message says otherwise (RTMP 1.0, section 5.4.1).
+pub const DEFAULT_CHUNK_SIZE: u32 = 128;
+
+/// The longest header of a chunk: basic header 3, message header 11, extended timestamp 4.
+pub const MAX_HEADER_LEN: usize = 18;
+
+/// The longest message that a 24-bit length can announce.
+pub const MAX_MESSAGE_LEN: u32 = 0xFF_FFFF;
+
+/// The largest chunk stream id (RTMP 1.0, section 5.3.1.1).
+pub const MAX_CHUNK_STREAM: u32 = 65_599;
+
+/// A timestamp field with this value is followed by 32 bits that hold the real one.
+const EXTENDED: u32 = 0xFF_FFFF;
+
+/// Message header bytes by header format (RTMP 1.0, section 5.3.1.2).
+const MESSAGE_HEADER_LEN: [usize; 4] = [11, 7, 3, 0];
+
+/// A usable chunk size: the specification wants 1 to 2^31 - 1, and no message is longer than [`MAX_MESSAGE_LEN`].
+pub fn valid_chunk_size(size: u32) -> Option<u32> {
+    (1..=0x7FFF_FFFF).contains(&size).then(|| size.min(MAX_MESSAGE_LEN))
+}
+
+/// Header bytes in a fixed place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Header {
+    bytes: [u8; MAX_HEADER_LEN],
+    len: u8,
+}
+
+impl Header {
+    fn push(&mut self, bytes: &[u8]) {
+        let len = usize::from(self.len);
+        self.bytes[len..len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len() as u8;
+    }
+
+    fn push_basic(&mut self, format: u8, chunk_stream: u32) {
+        let top = format << 6;
+        match chunk_stream {
+            0..=63 => self.push(&[top | chunk_stream as u8]),
+            64..=319 => self.push(&[top, (chunk_stream - 64) as u8]),
+            _ => {
+                let [low, high, ..] = (chunk_stream - 64).to_le_bytes();
+                self.push(&[top | 1, low, high]);
+            }
+        }
+    }
+
+    /// The bytes as they travel.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+#[cfg(test)]
+mod tests;

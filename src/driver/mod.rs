@@ -1,1 +1,98 @@
-//! To be written.
+//! Joins a session to a transport: the blocking calls that programs make.
+//!
+//! Protocol code runs in short steps that never block ([`Connection::step`]); between them the driver waits for bytes
+//! or sends them. Nothing is borrowed across a wait, so another thread can send while one receives.
+
+#![forbid(unsafe_code)]
+
+mod exchange;
+mod play;
+
+pub use exchange::{
+    close_politely, handshake_as_client, handshake_as_server, receive_chunk, receive_message, send,
+};
+pub use play::{connect_stream, dispatch, next_media};
+
+use crate::{
+    chunk::{Chunks, Decoder, Encoder},
+    error::Result,
+    message::Body,
+    session::{Calls, Context, Profile, State},
+};
+
+/// What a step of protocol code works with.
+pub struct Parts<'a, 'p, B> {
+    /// What the session knows.
+    pub state: &'a mut State,
+    /// What the application wants.
+    pub profile: Profile<'p>,
+    /// Commands that wait for their results.
+    pub calls: &'a mut dyn Calls,
+    /// Puts received messages together.
+    pub decoder: &'a mut Decoder<B>,
+    /// Cuts messages to be sent.
+    pub encoder: &'a mut Encoder,
+    /// Bytes received and not used yet; empty unless the step reads.
+    pub input: &'a [u8],
+    /// How many bytes of `input` the step used.
+    pub consumed: usize,
+}
+
+/// A session and its transport, wherever they are kept.
+pub trait Connection {
+    /// Where the bodies of received messages live.
+    type Body: Body;
+
+    /// Runs protocol code that does not block. Log records of the step are delivered after it.
+    fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Self::Body>) -> R) -> R;
+
+    /// As `step`, with the bytes received so far; only for the thread that reads.
+    fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Self::Body>) -> R) -> R;
+
+    /// Waits until at least one more byte is there to be read.
+    fn fill(&self) -> Result<()>;
+
+    /// Encodes a message in a step and sends it; no other message gets between the two.
+    fn transmit<'m>(
+        &self,
+        encode: impl FnOnce(&mut Parts<'_, '_, Self::Body>) -> Result<Chunks<'m>>,
+    ) -> Result<()>;
+
+    /// Sends bytes that were not encoded here, piece by piece.
+    fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()>;
+
+    /// Whether there is a connection.
+    fn is_open(&self) -> bool;
+
+    /// Says goodbye, closes the connection and forgets what belongs to it.
+    fn close(&self);
+
+    /// Closes the connection, on which nothing can be sent any more.
+    fn give_up(&self);
+
+    /// Called for each message that arrived, with its timestamp.
+    fn arrived(&self, _chunk_stream: u32, _timestamp: u32) {}
+}
+
+impl<'p, B: Body> Parts<'_, 'p, B> {
+    /// Uses up received bytes.
+    fn consume(&mut self, count: usize) {
+        self.consumed += count;
+        self.input = &self.input[count..];
+        self.state.bytes_in = self.state.bytes_in.wrapping_add(count as u32);
+    }
+
+    /// Timestamp of the last message on the chunk stream that media comes on.
+    pub fn media_clock(&self) -> u32 {
+        self.decoder.clock(self.state.media_chunk_stream as u32)
+    }
+
+    /// What the session needs to react to a message.
+    fn context(&mut self) -> Context<'_, 'p> {
+        let media_clock = self.media_clock();
+        Context { state: self.state, profile: &self.profile, calls: self.calls, media_clock }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,29 @@
-//! To be written.
+//! The FLV byte stream that `RTMP_Read` hands out and `RTMP_Write` takes in.
+//!
+//! This layer turns messages into FLV tags and back. It knows the FLV file layout, how a download is resumed and what a
+//! caller of the read and write calls may observe between two of them. It refuses to know where messages come from and go
+//! to: the driver feeds it and asks what it needs next. Metadata is passed on unread; what it says about the stream is the
+//! session's business.
+
+#![forbid(unsafe_code)]
+
+mod aggregate;
+pub mod file;
+pub mod reader;
+mod resume;
+pub mod stream;
+pub mod tag;
+pub mod writer;
+
+pub use file::{Decoded, Tag, TagReader};
+pub use reader::{DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Flags, Piece, ReadState, Resume, Verdict, accept};
+pub use stream::{Call, Ending, Step, Stream};
+pub use tag::{PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
+pub use writer::{Finished, Writer, write};
+
+/// The header of an FLV file and the PreviousTagSize in front of the first tag. Byte 4, which says what kinds of media the
+/// file holds, is 0 here.
+pub const FILE_HEADER: [u8; 13] = *b"FLV\x01\0\0\0\0\x09\0\0\0\0";
+
+/// What an FLV file begins with.
+pub const SIGNATURE: [u8; 3] = *b"FLV";

@@ -1,6 +1,18 @@
 //! `rtmp.h`: the session object and everything that is done with it.
 
+pub mod close;
+pub mod connect;
+mod extras;
+pub mod io;
+pub mod lifecycle;
+pub mod misc;
+pub mod options;
+pub mod packet;
 pub mod setup;
+pub mod sockbuf;
+pub mod stream;
+pub mod swf;
 pub mod types;
+pub mod url;
 
 pub use types::*;

@@ -1,1 +1,370 @@
-//! Filling an `RTMP` before it connects: to be written.
+//! Filling the settings of an `RTMP` before it connects: from a URL with options, or from parts.
+
+use std::slice;
+
+use libc::{c_char, c_int, c_long, c_uint};
+
+use super::{
+    RTMP, RTMP_LF_AUTH, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_SWFV, RTMP_LNK, RTMP_SWF_HASHLEN,
+    options::{self, Field, replace},
+    url::{borrowed, offset, owned, part, string},
+};
+use crate::{
+    capi::{FALSE, TRUE, amf::AVal, boundary, globals, memory, ptr::aval_bytes},
+    error::{Error, Result},
+    options::{next_pair, number, unescape},
+    text::Text,
+    url::{self, Protocol, UserInfo},
+};
+
+/// Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
+/// or FALSE if the URL or an option is wrong, with the settings filled halfway.
+///
+/// `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. It is
+/// written to only where a space ends something, so a literal without options will do. A space inside a value is
+/// written `\20`, a backslash `\5c`. A user name and password in the URL are used for logging in as a publisher,
+/// unless options name others.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, writable if it has spaces.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
+    boundary(FALSE, || {
+        if r.is_null() {
+            return Err(Error::Invalid("the RTMP pointer is NULL"));
+        }
+        // SAFETY: the caller's contract above.
+        let text = unsafe { string(url) }?;
+        let len = text.len();
+        let head = text.iter().position(|&byte| byte == b' ').unwrap_or(len);
+        // SAFETY: the caller's contract above; `head` is inside the text, and `apply_options` does not touch what is
+        // before it.
+        unsafe {
+            let userinfo = apply_url(&raw mut (*r).Link, url, &text[..head])?;
+            if head < len {
+                *url.add(head) = 0;
+                if !apply_options(r, url, len, head + 1)? {
+                    return Ok(FALSE);
+                }
+            }
+            let link = &raw mut (*r).Link;
+            complete_tc_url(link, url, &text[..head], userinfo)?;
+            if (*link).lFlags & RTMP_LF_SWFV != 0 && (*link).swfUrl.av_len > 0 {
+                ::log::error!("SWF verification is not available yet, swfVfy is ignored");
+            }
+            set_proxy(link, (*link).sockshost)?;
+            default_port(&mut *link);
+        }
+        Ok(TRUE)
+    })
+}
+
+/// Fills the settings from parts, instead of a URL. Strings are not copied, except for `sockshost`: their memory has
+/// to stay until `RTMP_Close` has returned.
+///
+/// `protocol` is one of the `RTMP_PROTOCOL_` constants; port 0 stands for the protocol's default. `sockshost` is
+/// `host[:port]` of a proxy, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
+/// `usherToken` leave out, by being NULL or empty, stays as it was. `swfSHA256Hash` are the 32 bytes of the hash of an
+/// SWF file of `swfSize` bytes. `dStart` and `dStop` are milliseconds, `timeout` is in seconds.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; the others are null or point to strings that are readable for their
+/// lengths.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_SetupStream(
+    r: *mut RTMP,
+    protocol: c_int,
+    hostname: *mut AVal,
+    port: c_uint,
+    sockshost: *mut AVal,
+    playpath: *mut AVal,
+    tcUrl: *mut AVal,
+    swfUrl: *mut AVal,
+    pageUrl: *mut AVal,
+    app: *mut AVal,
+    auth: *mut AVal,
+    swfSHA256Hash: *mut AVal,
+    swfSize: u32,
+    flashVer: *mut AVal,
+    subscribepath: *mut AVal,
+    usherToken: *mut AVal,
+    dStart: c_int,
+    dStop: c_int,
+    bLiveStream: c_int,
+    timeout: c_long,
+) {
+    boundary((), || {
+        if r.is_null() {
+            return Err(Error::Invalid("the RTMP pointer is NULL"));
+        }
+        let [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app] =
+            // SAFETY: the caller's contract above; copied at once, because they may be fields of `r`.
+            [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app].map(|value| unsafe { copy(value) });
+        let [auth, hash, flashVer, subscribepath, usherToken] =
+            // SAFETY: as above.
+            [auth, swfSHA256Hash, flashVer, subscribepath, usherToken].map(|value| unsafe { copy(value) });
+
+        ::log::debug!("Protocol : {}", globals::protocol_name(protocol).to_string_lossy());
+        log_text("Hostname", hostname);
+        ::log::debug!("Port     : {port}");
+        log_text("Playpath", playpath);
+        for (name, value) in [("tcUrl", tcUrl), ("swfUrl", swfUrl), ("pageUrl", pageUrl), ("app", app)] {
+            log_given(name, value);
+        }
+        for (name, value) in [("auth", auth), ("NetStream.Authenticate.UsherToken", usherToken)] {
+            if is_given(value) {
+                ::log::debug!("{name:<9}: (not shown)");
+            }
+        }
+        log_given("subscribepath", subscribepath);
+        log_given("flashVer", flashVer);
+        for (name, milliseconds) in [("StartTime", dStart), ("StopTime", dStop)] {
+            if milliseconds > 0 {
+                ::log::debug!("{name:<14}: {milliseconds} msec");
+            }
+        }
+        ::log::debug!("live     : {}", if bLiveStream != 0 { "yes" } else { "no" });
+        ::log::debug!("timeout  : {timeout} sec");
+
+        // SAFETY: the caller's contract above; one assignment at a time, nothing is logged or called meanwhile.
+        unsafe {
+            set_swf(&mut (*r).Link, aval_bytes(&hash), swfSize);
+            set_proxy(&raw mut (*r).Link, sockshost)?;
+            let link = &mut (*r).Link;
+            let optional: [(Field, c_int, AVal); 6] = [
+                (|link| &mut link.tcUrl, RTMP_LF_FTCU, tcUrl),
+                (|link| &mut link.swfUrl, 0, swfUrl),
+                (|link| &mut link.pageUrl, 0, pageUrl),
+                (|link| &mut link.app, RTMP_LF_FAPU, app),
+                (|link| &mut link.subscribepath, 0, subscribepath),
+                (|link| &mut link.usherToken, 0, usherToken),
+            ];
+            for (field, flag, value) in optional.into_iter().filter(|&(_, _, value)| is_given(value)) {
+                replace(link, field, flag, value);
+            }
+            if is_given(auth) {
+                link.auth = auth;
+                link.lFlags |= RTMP_LF_AUTH;
+            }
+            link.flashVer = if is_given(flashVer) { flashVer } else { globals::default_flash_version() };
+            if bLiveStream != 0 {
+                link.lFlags |= RTMP_LF_LIVE;
+            }
+            link.seekTime = dStart;
+            link.stopTime = dStop;
+            // Cut to C's smaller types, as librtmp does.
+            link.timeout = timeout as c_int;
+            link.protocol = protocol;
+            link.hostname = hostname;
+            link.playpath = playpath;
+            link.port = port as u16;
+            default_port(link);
+        }
+        Ok(())
+    })
+}
+
+/// Stores what a URL says, and returns where in it the user information is, with the `@`.
+///
+/// # Safety
+/// `link` points to the settings of an initialised `RTMP`; `head` is a view of the memory at `base`.
+unsafe fn apply_url(
+    link: *mut RTMP_LNK,
+    base: *mut c_char,
+    head: &[u8],
+) -> Result<Option<std::ops::Range<usize>>> {
+    // SAFETY: the caller's contract above.
+    unsafe {
+        forget_stream(&mut *link);
+        (*link).protocol = Protocol::RTMP.bits();
+    }
+    let parsed = url::parse(head)?;
+    let place = |bytes: Option<&[u8]>| bytes.map_or(Ok(AVal::EMPTY), |bytes| part(base, head, bytes));
+    let name = parsed.playpath.map_or(Ok(AVal::EMPTY), |name| owned(&name))?;
+    // SAFETY: the caller's contract above; nothing is logged or called meanwhile.
+    let link = unsafe { &mut *link };
+    link.playpath0 = name;
+    link.playpath = name;
+    link.protocol = parsed.protocol.bits();
+    link.hostname = place(parsed.host)?;
+    link.port = parsed.port;
+    link.app = place(parsed.app)?;
+    let Some(UserInfo { user, password }) = parsed.userinfo else {
+        return Ok(None);
+    };
+    if !is_given(link.pubUser) {
+        link.pubUser = place(Some(user))?;
+    }
+    if !is_given(link.pubPasswd) {
+        link.pubPasswd = place(password)?;
+    }
+    let last = password.unwrap_or(user);
+    Ok(Some(offset(head, user)..offset(head, last) + last.len() + 1))
+}
+
+/// Drops the stream and the application of a URL that was set up before.
+fn forget_stream(link: &mut RTMP_LNK) {
+    if link.playpath.av_val == link.playpath0.av_val {
+        link.playpath = AVal::EMPTY;
+    }
+    // SAFETY: the stream name of a URL is always ours, and the only other use of it is gone.
+    unsafe { memory::release_string(&mut link.playpath0) };
+    // SAFETY: the flag is set for what this library allocated, and by callers that used malloc.
+    unsafe { replace(link, |link| &mut link.app, RTMP_LF_FAPU, AVal::EMPTY) };
+}
+
+/// Divides the text from `start` on into options and sets them; false if there is no such option.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`; `base` is a string of `len` bytes and a NUL, writable from `start` on, and
+/// nobody else looks at that part meanwhile.
+unsafe fn apply_options(r: *mut RTMP, base: *mut c_char, len: usize, mut start: usize) -> Result<bool> {
+    loop {
+        // SAFETY: the caller's contract above; the view is gone before anything is written.
+        let pair = next_pair(unsafe { slice::from_raw_parts(base.cast(), len) }, start);
+        let Some(pair) = pair else { return Ok(true) };
+        // SAFETY: the pair lies between `start` and `len`, and the bytes behind its two parts are a separator or the
+        // NUL at the end, so writing a NUL there changes nothing else.
+        unsafe {
+            *base.add(pair.name.end) = 0;
+            let name = slice::from_raw_parts(base.add(pair.name.start).cast(), pair.name.len());
+            let value = base.add(pair.value.start);
+            *value.add(pair.value.len()) = 0;
+            let value_len = unescape(slice::from_raw_parts_mut(value.cast(), pair.value.len()))?;
+            *value.add(value_len) = 0;
+            if !options::set(r, name, borrowed(value, value_len)?)? {
+                return Ok(false);
+            }
+        }
+        start = pair.value.end + 1;
+    }
+}
+
+/// Makes `tcUrl` from the URL and the application, unless an option set it.
+///
+/// # Safety
+/// `link` points to the settings of an initialised `RTMP`; `head` is a view of the memory at `base`.
+unsafe fn complete_tc_url(
+    link: *mut RTMP_LNK,
+    base: *mut c_char,
+    head: &[u8],
+    userinfo: Option<std::ops::Range<usize>>,
+) -> Result<()> {
+    // SAFETY: the caller's contract above; nothing is called with it that looks at the settings.
+    let link = unsafe { &mut *link };
+    if is_given(link.tcUrl) {
+        return Ok(());
+    }
+    let text;
+    let tc_url = match (end_of_app(link.app, base, head.len()), userinfo) {
+        (Some(end), None) => borrowed(base, end)?,
+        (Some(end), Some(userinfo)) => {
+            text = [&head[..userinfo.start], &head[userinfo.end.min(end)..end]].concat();
+            owned(&text)?
+        }
+        (None, _) => {
+            // SAFETY: the strings were just set from the URL and its options.
+            text = unsafe { compose_tc_url(link) };
+            owned(&text)?
+        }
+    };
+    let is_borrowed = tc_url.av_val == base;
+    // SAFETY: the flag is set for what this library allocated, and by callers that used malloc.
+    unsafe { replace(link, |link| &mut link.tcUrl, RTMP_LF_FTCU, tc_url) };
+    if !is_borrowed {
+        link.lFlags |= RTMP_LF_FTCU;
+    }
+    Ok(())
+}
+
+/// Where in the URL the application ends: at the end of the URL if there is none, nowhere if an option named it.
+fn end_of_app(app: AVal, base: *mut c_char, head_len: usize) -> Option<usize> {
+    let len = usize::try_from(app.av_len).ok().filter(|&len| len > 0);
+    let Some(len) = len else { return Some(head_len) };
+    let end = app.av_val.addr().checked_sub(base.addr())?.checked_add(len)?;
+    Some(end).filter(|&end| end <= head_len)
+}
+
+/// `scheme://host:port/app`. Unlike librtmp, which writes port 0 for a URL without one, this names the port that is
+/// connected to.
+///
+/// # Safety
+/// The strings are readable for their lengths.
+unsafe fn compose_tc_url(link: &RTMP_LNK) -> Vec<u8> {
+    // SAFETY: the caller's contract above.
+    let (host, app) = unsafe { (aval_bytes(&link.hostname), aval_bytes(&link.app)) };
+    let port = match link.port {
+        0 => Protocol::from_bits(link.protocol).default_port(),
+        port => port,
+    };
+    // An IPv6 address needs brackets to be told from its port.
+    let (open, close) = if host.contains(&b':') { (&b"["[..], "]") } else { (&b""[..], "") };
+    let port = format!("{close}:{port}/");
+    [globals::protocol_scheme(link.protocol).to_bytes(), b"://", open, host, port.as_bytes(), app].concat()
+}
+
+/// Takes the text of a proxy apart. The host is a copy, which librtmp's callers know to be never freed.
+///
+/// # Safety
+/// `link` points to the settings of an initialised `RTMP`; `proxy` is readable for its length.
+unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
+    // SAFETY: the caller's contract above.
+    let text = unsafe { aval_bytes(&proxy) };
+    let colon = text.iter().position(|&byte| byte == b':');
+    let host = &text[..colon.unwrap_or(text.len())];
+    let (sockshost, socksport) = if text.is_empty() {
+        (AVal::EMPTY, 0)
+    } else {
+        // Cut to C's smaller type, as librtmp does.
+        (owned(host)?, colon.map_or(DEFAULT_SOCKS_PORT, |colon| number::decimal(&text[colon + 1..]) as u16))
+    };
+    // SAFETY: the caller's contract above.
+    unsafe {
+        (*link).sockshost = sockshost;
+        (*link).socksport = socksport;
+    }
+    if !text.is_empty() {
+        ::log::debug!("Connecting via SOCKS proxy: {}:{socksport}", Text(host));
+    }
+    Ok(())
+}
+
+fn set_swf(link: &mut RTMP_LNK, hash: &[u8], size: u32) {
+    link.SWFSize = 0;
+    if let Some(hash) = hash.first_chunk::<RTMP_SWF_HASHLEN>().filter(|_| size > 0) {
+        link.SWFHash = *hash;
+        link.SWFSize = size;
+    }
+}
+
+fn default_port(link: &mut RTMP_LNK) {
+    if link.port == 0 {
+        link.port = Protocol::from_bits(link.protocol).default_port();
+    }
+}
+
+/// A string argument that may be missing.
+///
+/// # Safety
+/// `value` is null or points to an `AVal`.
+unsafe fn copy(value: *mut AVal) -> AVal {
+    // SAFETY: the caller's contract above.
+    unsafe { value.as_ref() }.copied().unwrap_or(AVal::EMPTY)
+}
+
+fn is_given(value: AVal) -> bool {
+    value.av_len > 0 && !value.av_val.is_null()
+}
+
+fn log_given(name: &str, value: AVal) {
+    if is_given(value) {
+        log_text(name, value);
+    }
+}
+
+fn log_text(name: &str, value: AVal) {
+    // SAFETY: an argument of `RTMP_SetupStream`, readable for its length.
+    ::log::debug!("{name:<9}: {}", Text(unsafe { aval_bytes(&value) }));
+}
+
+const DEFAULT_SOCKS_PORT: u16 = 1080;

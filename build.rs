@@ -1,0 +1,20 @@
+//! The soname of the shared library, and the C part of the printf-style log functions.
+
+use std::env;
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/capi/log/variadic.c");
+    cc::Build::new()
+        .file("src/capi/log/variadic.c")
+        .warnings(true)
+        .extra_warnings(true)
+        .flag_if_supported("-fvisibility=hidden")
+        .compile("rtmp_variadic");
+
+    // Mach-O and PE name their libraries in other ways, which packagers set.
+    let target = |name| env::var(name).unwrap_or_default();
+    if target("CARGO_CFG_TARGET_FAMILY").contains("unix") && target("CARGO_CFG_TARGET_VENDOR") != "apple" {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,librtmp.so.1");
+    }
+}

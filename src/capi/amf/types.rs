@@ -1,0 +1,205 @@
+//! The structs of `amf.h`, its constants and the layouts that compiled programs rely on.
+
+use std::{
+    mem::{offset_of, size_of},
+    ptr,
+};
+
+use libc::{c_char, c_int, c_uint};
+
+/// The type of a property, one of the `AMF_` constants. Programs may store any number in it.
+pub type AMFDataType = c_uint;
+/// AMF0: a number.
+pub const AMF_NUMBER: AMFDataType = 0;
+/// AMF0: true or false.
+pub const AMF_BOOLEAN: AMFDataType = 1;
+/// AMF0: text.
+pub const AMF_STRING: AMFDataType = 2;
+/// AMF0: named members.
+pub const AMF_OBJECT: AMFDataType = 3;
+/// AMF0: reserved.
+pub const AMF_MOVIECLIP: AMFDataType = 4;
+/// AMF0: nothing.
+pub const AMF_NULL: AMFDataType = 5;
+/// AMF0: undefined; decoded as `AMF_NULL`.
+pub const AMF_UNDEFINED: AMFDataType = 6;
+/// AMF0: a reference to an earlier object; not supported.
+pub const AMF_REFERENCE: AMFDataType = 7;
+/// AMF0: named members of an array.
+pub const AMF_ECMA_ARRAY: AMFDataType = 8;
+/// AMF0: the end of named members.
+pub const AMF_OBJECT_END: AMFDataType = 9;
+/// AMF0: members without names.
+pub const AMF_STRICT_ARRAY: AMFDataType = 10;
+/// AMF0: a point in time.
+pub const AMF_DATE: AMFDataType = 11;
+/// AMF0: text of more than 65,535 bytes; decoded as `AMF_STRING`.
+pub const AMF_LONG_STRING: AMFDataType = 12;
+/// AMF0: unsupported; decoded as `AMF_NULL`.
+pub const AMF_UNSUPPORTED: AMFDataType = 13;
+/// AMF0: reserved.
+pub const AMF_RECORDSET: AMFDataType = 14;
+/// AMF0: XML text.
+pub const AMF_XML_DOC: AMFDataType = 15;
+/// AMF0: an object with a class name; not supported.
+pub const AMF_TYPED_OBJECT: AMFDataType = 16;
+/// AMF0: an AMF3 value follows; decoded as `AMF_OBJECT`.
+pub const AMF_AVMPLUS: AMFDataType = 17;
+/// Not a value: what a lookup that found nothing returns.
+pub const AMF_INVALID: AMFDataType = 0xFF;
+
+/// The type of an AMF3 value, one of the `AMF3_` constants.
+pub type AMF3DataType = c_uint;
+/// AMF3: undefined.
+pub const AMF3_UNDEFINED: AMF3DataType = 0;
+/// AMF3: nothing.
+pub const AMF3_NULL: AMF3DataType = 1;
+/// AMF3: false.
+pub const AMF3_FALSE: AMF3DataType = 2;
+/// AMF3: true.
+pub const AMF3_TRUE: AMF3DataType = 3;
+/// AMF3: an integer of 29 bits.
+pub const AMF3_INTEGER: AMF3DataType = 4;
+/// AMF3: a number.
+pub const AMF3_DOUBLE: AMF3DataType = 5;
+/// AMF3: text.
+pub const AMF3_STRING: AMF3DataType = 6;
+/// AMF3: XML text of the old kind.
+pub const AMF3_XML_DOC: AMF3DataType = 7;
+/// AMF3: a point in time.
+pub const AMF3_DATE: AMF3DataType = 8;
+/// AMF3: an array; not supported.
+pub const AMF3_ARRAY: AMF3DataType = 9;
+/// AMF3: an object.
+pub const AMF3_OBJECT: AMF3DataType = 10;
+/// AMF3: XML text.
+pub const AMF3_XML: AMF3DataType = 11;
+/// AMF3: bytes; not supported.
+pub const AMF3_BYTE_ARRAY: AMF3DataType = 12;
+
+/// A string that is not NUL-terminated: a pointer and a length.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct AVal {
+    /// First byte; null when there is no string.
+    pub av_val: *mut c_char,
+    /// Bytes.
+    pub av_len: c_int,
+}
+
+impl AVal {
+    /// No string.
+    pub const EMPTY: Self = Self { av_val: ptr::null_mut(), av_len: 0 };
+}
+
+/// A list of properties. Owns the array, which `AMF_Reset` frees, but no name and no text.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct AMFObject {
+    /// How many properties there are.
+    pub o_num: c_int,
+    /// The properties, from `malloc`, with room up to the next multiple of 16; null when there are none.
+    pub o_props: *mut AMFObjectProperty,
+}
+
+impl AMFObject {
+    /// No properties.
+    pub const EMPTY: Self = Self { o_num: 0, o_props: ptr::null_mut() };
+}
+
+/// What a property holds; `p_type` says which of the three.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub union AMFPropertyValue {
+    /// `AMF_NUMBER`, `AMF_BOOLEAN` (0.0 or 1.0) and `AMF_DATE` (milliseconds since 1970).
+    pub p_number: f64,
+    /// `AMF_STRING` and `AMF_XML_DOC`: borrowed text.
+    pub p_aval: AVal,
+    /// `AMF_OBJECT`, `AMF_ECMA_ARRAY` and `AMF_STRICT_ARRAY`: an owned list.
+    pub p_object: AMFObject,
+}
+
+/// A value and its name.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct AMFObjectProperty {
+    /// The name, borrowed; empty where there is none.
+    pub p_name: AVal,
+    /// What kind of value it is.
+    pub p_type: AMFDataType,
+    /// The value.
+    pub p_vu: AMFPropertyValue,
+    /// `AMF_DATE`: the time zone in minutes as it was sent.
+    pub p_UTCoffset: i16,
+}
+
+impl AMFObjectProperty {
+    /// No value and no name.
+    pub const INVALID: Self = Self {
+        p_name: AVal::EMPTY,
+        p_type: AMF_INVALID,
+        p_vu: AMFPropertyValue { p_aval: AVal::EMPTY },
+        p_UTCoffset: 0,
+    };
+
+    /// The members, if this is an object or an array.
+    pub(super) fn members(&self) -> Option<&AMFObject> {
+        match self.p_type {
+            // SAFETY: these types say that the union holds an object, and any bits are a valid one.
+            AMF_OBJECT | AMF_ECMA_ARRAY | AMF_STRICT_ARRAY => Some(unsafe { &self.p_vu.p_object }),
+            _ => None,
+        }
+    }
+
+    /// The number, if this type is kept as one; 0.0 otherwise.
+    pub(super) fn number(&self) -> f64 {
+        match self.p_type {
+            // SAFETY: these types say that the union holds a number, and any bits are a valid one.
+            AMF_NUMBER | AMF_BOOLEAN | AMF_DATE => unsafe { self.p_vu.p_number },
+            _ => 0.0,
+        }
+    }
+
+    /// The text, if this is a string; empty otherwise.
+    pub(super) fn string(&self) -> AVal {
+        match self.p_type {
+            // SAFETY: this type says that the union holds a string, and any bits are a valid one.
+            AMF_STRING => unsafe { self.p_vu.p_aval },
+            _ => AVal::EMPTY,
+        }
+    }
+}
+
+/// The definition of an AMF3 class.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct AMF3ClassDef {
+    /// The class's name, borrowed.
+    pub cd_name: AVal,
+    /// Not 0 if objects of the class write themselves.
+    pub cd_externalizable: c_char,
+    /// Not 0 if objects of the class may have further members.
+    pub cd_dynamic: c_char,
+    /// How many names there are in `cd_props`.
+    pub cd_num: c_int,
+    /// The names of the members, from `malloc`, with room up to the next multiple of 16.
+    pub cd_props: *mut AVal,
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    assert!(size_of::<AVal>() == 16 && offset_of!(AVal, av_val) == 0 && offset_of!(AVal, av_len) == 8);
+    assert!(size_of::<AMFObject>() == 16);
+    assert!(offset_of!(AMFObject, o_num) == 0 && offset_of!(AMFObject, o_props) == 8);
+    assert!(size_of::<AMFPropertyValue>() == 16);
+    assert!(offset_of!(AMFPropertyValue, p_number) == 0 && offset_of!(AMFPropertyValue, p_aval) == 0);
+    assert!(offset_of!(AMFPropertyValue, p_object) == 0);
+    assert!(size_of::<AMFObjectProperty>() == 48);
+    assert!(offset_of!(AMFObjectProperty, p_name) == 0 && offset_of!(AMFObjectProperty, p_type) == 16);
+    assert!(offset_of!(AMFObjectProperty, p_vu) == 24 && offset_of!(AMFObjectProperty, p_UTCoffset) == 40);
+    assert!(size_of::<AMF3ClassDef>() == 32);
+    assert!(offset_of!(AMF3ClassDef, cd_name) == 0 && offset_of!(AMF3ClassDef, cd_externalizable) == 16);
+    assert!(offset_of!(AMF3ClassDef, cd_dynamic) == 17 && offset_of!(AMF3ClassDef, cd_num) == 20);
+    assert!(offset_of!(AMF3ClassDef, cd_props) == 24);
+};
+const _: () = assert!(size_of::<AMFDataType>() == 4 && size_of::<AMF3DataType>() == 4);

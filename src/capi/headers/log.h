@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * librtmp: what the library reports, and where to.
+ *
+ * Level, stream and callback are those of the whole process.
+ */
+#ifndef __RTMP_LOG_H__
+#define __RTMP_LOG_H__
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** How important a message is. A level as a setting lets through its own messages and those above it in this list. */
+typedef enum {
+    RTMP_LOGCRIT = 0,
+    RTMP_LOGERROR = 1, /**< what was asked for failed; the level that is set at first */
+    RTMP_LOGWARNING = 2,
+    RTMP_LOGINFO = 3,
+    RTMP_LOGDEBUG = 4,
+    RTMP_LOGDEBUG2 = 5, /**< with the bytes of messages */
+    RTMP_LOGALL = 6 /**< a setting only: everything */
+} RTMP_LogLevel;
+
+/** The level that is set. May be assigned at any time, just like through RTMP_LogSetLevel. */
+extern RTMP_LogLevel RTMP_debuglevel;
+
+/**
+ * Takes one message that the set level lets through: a printf format without a line end, and its arguments. Both are
+ * the library's and valid during the call only. Called on the thread whose call had something to report.
+ */
+typedef void(RTMP_LogCallback)(int level, const char *fmt, va_list args);
+
+#ifdef __GNUC__
+#define LIBRTMP_FORMAT(string, first) __attribute__((__format__(__printf__, string, first)))
+#else
+#define LIBRTMP_FORMAT(string, first)
+#endif
+
+/** Reports a message at a level (RTMP_LogLevel): to the callback if one is set, to the stream otherwise. */
+void RTMP_Log(int level, const char *format, ...) LIBRTMP_FORMAT(2, 3);
+
+/**
+ * Prints text of the program to the stream, as it is, and never to the callback. Nothing is printed while the level is
+ * RTMP_LOGCRIT. The stream is flushed if the text ends a line.
+ */
+void RTMP_LogPrintf(const char *format, ...) LIBRTMP_FORMAT(1, 2);
+
+/**
+ * Prints a status line of the program that the next one may overwrite (begin or end it with a carriage return). Like
+ * RTMP_LogPrintf, but always flushes, and the next other output starts on a new line.
+ */
+void RTMP_LogStatus(const char *format, ...) LIBRTMP_FORMAT(1, 2);
+
+#undef LIBRTMP_FORMAT
+
+/* @declarations@ */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

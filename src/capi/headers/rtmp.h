@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * librtmp: RTMP sessions, as a client that plays or publishes and as a server.
+ *
+ * A client: RTMP_Alloc, RTMP_Init, RTMP_SetupURL, for publishing RTMP_EnableWrite, RTMP_Connect, RTMP_ConnectStream,
+ * then RTMP_Read or RTMP_Write (an FLV file as a stream of bytes) or RTMP_ReadPacket and RTMP_SendPacket (single
+ * messages), at last RTMP_Close and RTMP_Free.
+ *
+ * Functions that return int return TRUE or FALSE unless they say otherwise. One that fails may have closed the
+ * session: ask RTMP_IsConnected. A NULL where a pointer is expected makes a function fail.
+ */
+#ifndef __RTMP_H__
+#define __RTMP_H__
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "amf.h"
+
+/*
+ * Programs ask for CRYPTO to know whether the library can do RTMPE, RTMPS and SWF verification. NO_CRYPTO takes the
+ * macro away, but not the fields of RTMP_LNK: the library always has them, and the struct must be as large as it thinks.
+ */
+#if !defined(NO_CRYPTO) && !defined(CRYPTO)
+#define CRYPTO
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What RTMP_LibVersion returns: 2.3, one byte each for major, minor and patch. */
+#define RTMP_LIB_VERSION 0x020300
+
+/* Bits of Link.protocol. */
+#define RTMP_FEATURE_HTTP 0x01 /**< tunnelled through HTTP */
+#define RTMP_FEATURE_ENC 0x02 /**< RTMPE encryption */
+#define RTMP_FEATURE_SSL 0x04 /**< inside TLS */
+#define RTMP_FEATURE_MFP 0x08 /**< RTMFP, which the library cannot speak */
+#define RTMP_FEATURE_WRITE 0x10 /**< publish; see RTMP_EnableWrite */
+#define RTMP_FEATURE_HTTP2 0x20 /**< reserved for serving tunnelled clients */
+
+/* Protocols that a URL can name, made of the bits above. */
+#define RTMP_PROTOCOL_UNDEFINED (-1)
+#define RTMP_PROTOCOL_RTMP 0
+#define RTMP_PROTOCOL_RTMPT RTMP_FEATURE_HTTP
+#define RTMP_PROTOCOL_RTMPE RTMP_FEATURE_ENC
+#define RTMP_PROTOCOL_RTMPTE (RTMP_FEATURE_HTTP | RTMP_FEATURE_ENC)
+#define RTMP_PROTOCOL_RTMPS RTMP_FEATURE_SSL
+#define RTMP_PROTOCOL_RTMPTS (RTMP_FEATURE_HTTP | RTMP_FEATURE_SSL)
+#define RTMP_PROTOCOL_RTMFP RTMP_FEATURE_MFP
+
+#define RTMP_DEFAULT_CHUNKSIZE 128 /**< bytes per chunk until a peer announces another size */
+#define RTMP_BUFFER_CACHE_SIZE (16 * 1024) /**< bytes in RTMPSockBuf.sb_buf */
+#define RTMP_CHANNELS 65600 /**< chunk stream ids are below this */
+#define RTMP_MAX_HEADER_SIZE 18 /**< bytes of the longest chunk header, and room in front of RTMPPacket.m_body */
+#define RTMP_SWF_HASHLEN 32 /**< bytes in the hash of an SWF file */
+
+/* RTMPPacket.m_packetType: message types. */
+#define RTMP_PACKET_TYPE_CHUNK_SIZE 0x01
+#define RTMP_PACKET_TYPE_BYTES_READ_REPORT 0x03 /**< acknowledgement */
+#define RTMP_PACKET_TYPE_CONTROL 0x04 /**< user control; see RTMP_SendCtrl */
+#define RTMP_PACKET_TYPE_SERVER_BW 0x05 /**< window of acknowledgements */
+#define RTMP_PACKET_TYPE_CLIENT_BW 0x06 /**< limit for the bandwidth of the peer */
+#define RTMP_PACKET_TYPE_AUDIO 0x08
+#define RTMP_PACKET_TYPE_VIDEO 0x09
+#define RTMP_PACKET_TYPE_FLEX_STREAM_SEND 0x0F /**< data, in AMF3 */
+#define RTMP_PACKET_TYPE_FLEX_SHARED_OBJECT 0x10 /**< shared object, in AMF3 */
+#define RTMP_PACKET_TYPE_FLEX_MESSAGE 0x11 /**< command, in AMF3 */
+#define RTMP_PACKET_TYPE_INFO 0x12 /**< data such as metadata, in AMF0 */
+#define RTMP_PACKET_TYPE_SHARED_OBJECT 0x13
+#define RTMP_PACKET_TYPE_INVOKE 0x14 /**< command, in AMF0 */
+#define RTMP_PACKET_TYPE_FLASH_VIDEO 0x16 /**< several FLV tags in one message */
+
+/* RTMPPacket.m_headerType: what the header of a chunk says; the rest is as in the message before. */
+#define RTMP_PACKET_SIZE_LARGE 0 /**< everything, with an absolute timestamp */
+#define RTMP_PACKET_SIZE_MEDIUM 1 /**< all but the message stream id; the timestamp is a difference */
+#define RTMP_PACKET_SIZE_SMALL 2 /**< only the difference of the timestamps */
+#define RTMP_PACKET_SIZE_MINIMUM 3 /**< nothing */
+
+/** True if the message that an RTMPPacket pointer points to has arrived in full. */
+#define RTMPPacket_IsReady(a) ((a)->m_nBytesRead == (a)->m_nBodySize)
+
+/* Link.lFlags */
+#define RTMP_LF_AUTH 0x0001 /**< the boolean that is sent in front of Link.auth is true */
+#define RTMP_LF_LIVE 0x0002 /**< the stream is live: there is nothing to seek in */
+#define RTMP_LF_SWFV 0x0004 /**< hash the file at Link.swfUrl while setting up, for its verification */
+#define RTMP_LF_PLST 0x0008 /**< send set_playlist before play */
+#define RTMP_LF_BUFX 0x0010 /**< pause and continue when the server's buffer runs empty, so that it sends faster */
+#define RTMP_LF_FTCU 0x0020 /**< Link.tcUrl was allocated by the library, and RTMP_Close frees it */
+#define RTMP_LF_FAPU 0x0040 /**< Link.app was allocated by the library, and RTMP_Close frees it */
+
+/* RTMP_READ.flags */
+#define RTMP_READ_HEADER 0x01 /**< the FLV header was put together */
+#define RTMP_READ_RESUME 0x02 /**< continue behind RTMP_READ.initialFrame; set by the caller */
+#define RTMP_READ_NO_IGNORE 0x04 /**< resuming is over: nothing is passed over any more */
+#define RTMP_READ_GOTKF 0x08 /**< resuming: the frame was found */
+#define RTMP_READ_GOTFLVK 0x10 /**< resuming: the frame was found inside a message of several tags */
+#define RTMP_READ_SEEKING 0x20 /**< a seek was sent, and its result has not come */
+
+/* RTMP_READ.status */
+#define RTMP_READ_COMPLETE (-3) /**< the stream has ended */
+#define RTMP_READ_ERROR (-2) /**< the stream cannot be continued from where the caller wants to resume */
+#define RTMP_READ_EOF (-1) /**< the connection has ended, or its time was over */
+#define RTMP_READ_IGNORE 0 /**< nothing is wrong */
+
+/** Names of the protocols in capitals and in small letters, by RTMP_PROTOCOL_*; empty where there is none. */
+extern const char RTMPProtocolStrings[][7];
+extern const char RTMPProtocolStringsLower[][7];
+
+/** The Flash version that is named to servers unless Link.flashVer is set. */
+extern const AVal RTMP_DefaultFlashVer;
+
+/**
+ * Not 0: a call that waits ends with an error when a signal interrupts it, instead of waiting on. May be set in a
+ * signal handler, see RTMP_UserInterrupt. The library never clears it.
+ */
+extern int RTMP_ctrlC;
+
+struct sockaddr;
+
+/* @declarations@ */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,1 +1,0 @@
-//! `log.h`: to be written.

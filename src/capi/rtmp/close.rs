@@ -1,0 +1,119 @@
+//! Ending a connection: what goes, what stays, and who frees it.
+
+use std::ptr;
+
+use super::{RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, sockbuf::RTMPSockBuf_Close};
+use crate::{
+    capi::{
+        amf::AVal,
+        boundary,
+        calls::CallArray,
+        memory::{self, release},
+        state::{self, Handle},
+    },
+    driver::{self, Connection},
+    flv::Flags,
+};
+
+/// Whether the peer is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// The stream is ended first.
+    Polite,
+    /// Nothing can be sent any more.
+    Abrupt,
+}
+
+/// Closes the connection and resets the fields that belong to it.
+pub(crate) fn close(handle: &Handle, manner: Manner) {
+    if handle.is_open() && manner == Manner::Polite {
+        driver::close_politely(handle);
+    }
+    {
+        let mut core = handle.core();
+        core.stream.clear();
+        core.writer.reset();
+    }
+    // SAFETY: the handle's contract.
+    unsafe { reset(handle.raw()) }
+}
+
+/// Closes the socket and resets what belongs to the connection.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn reset(r: *mut RTMP) {
+    // SAFETY: the caller's contract; what is freed came from the C allocator: by this library, or, where a flag says
+    // so, by the caller.
+    unsafe {
+        if (*r).m_sb.sb_socket != -1 {
+            RTMPSockBuf_Close(&raw mut (*r).m_sb);
+        }
+        (*r).m_sb.sb_socket = -1;
+        (*r).m_sb.sb_size = 0;
+        (*r).m_stream_id = -1;
+        (*r).m_nBWCheckCounter = 0;
+        (*r).m_nBytesIn = 0;
+        (*r).m_nBytesInSent = 0;
+        (*r).m_bPlaying = 0;
+        (*r).m_numInvokes = 0;
+        (*r).m_msgCounter = 0;
+        (*r).m_resplen = 0;
+        (*r).m_unackd = 0;
+
+        if (*r).m_read.flags & Flags::HEADER.0 != 0 {
+            (*r).m_read.buf = ptr::null_mut();
+        }
+        (*r).m_read.dataType = 0;
+        (*r).m_read.flags = 0;
+        (*r).m_read.status = 0;
+        (*r).m_read.nResumeTS = 0;
+        (*r).m_read.nIgnoredFrameCounter = 0;
+        (*r).m_read.nIgnoredFlvFrameCounter = 0;
+        (*r).m_write.m_nBytesRead = 0;
+        (*r).m_write.m_body = ptr::null_mut();
+
+        release((*r).m_channelTimestamp);
+        (*r).m_channelTimestamp = ptr::null_mut();
+        (*r).m_channelsAllocatedIn = 0;
+        CallArray::new(r).clear();
+        memory::release_string(&raw mut (*r).m_clientID);
+
+        // A stream name that came from the URL must not be used after it is gone.
+        if (*r).Link.playpath.av_val == (*r).Link.playpath0.av_val {
+            (*r).Link.playpath = AVal::EMPTY;
+        }
+        memory::release_string(&raw mut (*r).Link.playpath0);
+        if (*r).Link.lFlags & RTMP_LF_FTCU != 0 {
+            memory::release_string(&raw mut (*r).Link.tcUrl);
+        }
+        if (*r).Link.lFlags & RTMP_LF_FAPU != 0 {
+            memory::release_string(&raw mut (*r).Link.app);
+        }
+        (*r).Link.lFlags &= !(RTMP_LF_FTCU | RTMP_LF_FAPU);
+        state::detach(r);
+    }
+}
+
+/// Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns
+/// nothing. What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks
+/// as the library's. May be called at any time, also twice.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_Close(r: *mut RTMP) {
+    boundary((), || {
+        if r.is_null() {
+            return Ok(());
+        }
+        // SAFETY: the caller's contract.
+        unsafe {
+            match Handle::connected(r) {
+                Ok(handle) => close(&handle, Manner::Polite),
+                Err(_) => reset(r),
+            }
+        }
+        Ok(())
+    })
+}

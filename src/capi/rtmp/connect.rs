@@ -1,0 +1,198 @@
+//! Connecting and serving.
+
+use std::{
+    os::fd::{AsFd, IntoRawFd},
+    time::Duration,
+};
+
+use libc::{c_int, sockaddr};
+use socket2::{SockAddr, SockAddrStorage, Socket};
+
+use super::{
+    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMPPacket, misc::RTMP_GetTime,
+    packet::send_packet,
+};
+use crate::{
+    capi::{
+        FALSE, TRUE,
+        amf::encode::encode_extras,
+        boundary,
+        ptr::{aval_bytes, required},
+        state::Handle,
+    },
+    driver::{self, Connection},
+    error::{Error, Result},
+    handshake::{self, BLOCK_LEN},
+    session::command,
+    text::Text,
+    transport::tcp,
+};
+
+/// Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
+/// or FALSE. TRUE means that the command was sent; `RTMP_ConnectStream` waits for the answer. `cp`, if not NULL, is sent
+/// in place of the library's `connect` command and stays the caller's.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose body is readable for
+/// `m_nBodySize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
+    boundary(FALSE, || {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let handle = Handle::from_raw(r)?;
+            let host = aval_bytes(&(*r).Link.hostname);
+            if host.is_empty() {
+                return Err(Error::Invalid("RTMP_Connect, there is no host name"));
+            }
+            check_protocol(r)?;
+            let host = str::from_utf8(host).map_err(|_| Error::Unresolved(Text(host).to_string()))?;
+            let addresses = tcp::resolve(host, (*r).Link.port)?;
+            open(&handle, |timeout| tcp::connect(&addresses, timeout))?;
+            (*r).m_bSendCounter = 1;
+            start(&handle, cp)
+        }
+    })
+}
+
+/// Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. Nothing is sent.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `svc` is null or points to a socket address of its family's size.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_int {
+    boundary(FALSE, || {
+        // SAFETY: the caller's contract.
+        let (handle, address) = unsafe {
+            required(svc.cast_const(), "svc")?;
+            (Handle::from_raw(r)?, socket_address(svc)?)
+        };
+        open(&handle, |timeout| tcp::connect_one(&address, timeout))?;
+        Ok(TRUE)
+    })
+}
+
+/// Shakes hands on the connected socket `m_sb.sb_socket`, which may be the caller's, and sends `connect`, or `cp` in its
+/// place; returns TRUE, or FALSE, and then the socket was closed.
+///
+/// # Safety
+/// As for `RTMP_Connect`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
+    boundary(FALSE, || {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let handle = Handle::connected(r)?;
+            check_protocol(r).inspect_err(|_| handle.give_up())?;
+            start(&handle, cp)
+        }
+    })
+}
+
+/// Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
+/// open and is the caller's to close. What the client says then is read with `RTMP_ReadPacket`.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
+    boundary(FALSE, || {
+        // SAFETY: the caller's contract.
+        let handle = unsafe { Handle::connected(r) }?;
+        tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
+        let server = handshake::Server::new(RTMP_GetTime(), &random_block()?);
+        driver::handshake_as_server(&handle, server)?;
+        Ok(TRUE)
+    })
+}
+
+/// Protocols that are not there yet are refused before anything is sent.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn check_protocol(r: *mut RTMP) -> Result<()> {
+    // SAFETY: the caller's contract.
+    let (protocol, socks_port) = unsafe { ((*r).Link.protocol, (*r).Link.socksport) };
+    let missing = [
+        (RTMP_FEATURE_SSL, "TLS (rtmps, rtmpts)"),
+        (RTMP_FEATURE_HTTP, "tunnelling over HTTP (rtmpt, rtmpte, rtmpts)"),
+        (RTMP_FEATURE_ENC, "encryption (rtmpe, rtmpte)"),
+    ];
+    if let Some((_, name)) = missing.into_iter().find(|(bit, _)| protocol & bit != 0) {
+        return Err(Error::Unsupported(name));
+    }
+    if socks_port != 0 {
+        return Err(Error::Unsupported("a SOCKS proxy"));
+    }
+    Ok(())
+}
+
+/// Connects the socket and makes it the session's.
+fn open(handle: &Handle, connect: impl FnOnce(Option<Duration>) -> Result<Socket>) -> Result<()> {
+    let r = handle.raw();
+    // SAFETY: the handle's contract.
+    unsafe {
+        (*r).m_sb.sb_timedout = 0;
+        (*r).m_pausing = 0;
+        (*r).m_fDuration = 0.0;
+    }
+    let socket = connect(handle.timeout()).inspect_err(|error| {
+        log::error!("RTMP_Connect0, failed to connect socket: {error}");
+        handle.give_up();
+    })?;
+    tcp::configure(socket.as_fd(), handle.timeout());
+    // SAFETY: the handle's contract.
+    unsafe { (*r).m_sb.sb_socket = socket.into_raw_fd() };
+    Ok(())
+}
+
+/// Shakes hands and sends the first command; closes the connection if that fails.
+///
+/// # Safety
+/// `cp` as for `RTMP_Connect`.
+unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
+    tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
+    let client = handshake::Client::new(RTMP_GetTime(), &random_block()?);
+    driver::handshake_as_client(handle, client).inspect_err(|_| {
+        log::error!("RTMP_Connect1, handshake failed.");
+        handle.give_up();
+    })?;
+    // SAFETY: the caller's contract.
+    match unsafe { cp.as_mut() } {
+        // SAFETY: the caller's contract.
+        Some(packet) => unsafe { send_packet(handle, packet, true) }.inspect_err(|_| handle.give_up())?,
+        None => {
+            // SAFETY: the handle's contract; `extras` is a list of properties as `RTMP_SetOpt` builds it.
+            let extras =
+                unsafe { encode_extras(&(*handle.raw()).Link.extras) }.inspect_err(|_| handle.give_up())?;
+            let connect = handle.step(|parts| command::connect(parts.state, &parts.profile, &extras));
+            driver::send(handle, &connect)?;
+        }
+    }
+    Ok(TRUE)
+}
+
+/// An address as C passes it.
+///
+/// # Safety
+/// `address` points to a socket address of its family's size.
+unsafe fn socket_address(address: *const sockaddr) -> Result<SockAddr> {
+    // SAFETY: the caller's contract.
+    let len = match c_int::from(unsafe { (*address).sa_family }) {
+        libc::AF_INET => size_of::<libc::sockaddr_in>(),
+        libc::AF_INET6 => size_of::<libc::sockaddr_in6>(),
+        _ => return Err(Error::Invalid("the address is neither IPv4 nor IPv6")),
+    };
+    let mut storage = SockAddrStorage::zeroed();
+    // SAFETY: both are at least `len` bytes, and a storage holds an address of any family.
+    unsafe {
+        std::ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len);
+        Ok(SockAddr::new(storage, len as libc::socklen_t))
+    }
+}
+
+fn random_block() -> Result<handshake::Block> {
+    let mut block = [0; BLOCK_LEN];
+    getrandom::fill(&mut block).map_err(|_| Error::Invalid("the system has no random bytes"))?;
+    Ok(block)
+}

@@ -1,0 +1,213 @@
+//! `RTMP_Read` and `RTMP_Write`: streams as FLV bytes.
+
+use std::{ptr, slice};
+
+use libc::{c_char, c_int};
+
+use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, packet::send_message};
+use crate::{
+    capi::{
+        boundary,
+        log::Deferred,
+        memory::Body,
+        ptr::bytes,
+        state::{Core, Handle},
+    },
+    chunk::Outgoing,
+    driver,
+    error::{Error, Result},
+    flv::{self, Call, Ending, Finished, Flags, ReadState, Resume, Step},
+    session::Outcome,
+};
+
+/// The chunk stream that `RTMP_Write` sends on.
+const PUBLISHING: u32 = 4;
+
+/// Reads the stream as an FLV file: waits for at most one message and returns how many bytes were put into `buf`, at
+/// most `size`. Returns 0 when there is no more, with the reason in `m_read.status` (`RTMP_READ_COMPLETE`,
+/// `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
+/// `RTMP_READ_ERROR`.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
+    let read = boundary(None, || {
+        // SAFETY: the caller's contract.
+        unsafe {
+            if r.is_null() {
+                return Err(Error::Invalid("the RTMP pointer is NULL"));
+            }
+            match Ending::from_status((*r).m_read.status) {
+                Some(Ending::Eof | Ending::Complete) => return Ok(Some(0)),
+                Some(Ending::Error) => return Ok(None),
+                None => {}
+            }
+            if (*r).m_sb.sb_socket == -1 {
+                (*r).m_read.status = Ending::Eof.status();
+                return Ok(Some(0));
+            }
+            let room = usize::try_from(size).map_err(|_| Error::Invalid("size is negative"))?;
+            let out = match room {
+                0 => &mut [],
+                _ if buf.is_null() => return Err(Error::Invalid("buf is NULL")),
+                room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
+            };
+            Ok(read(&Handle::from_raw(r)?, out))
+        }
+    });
+    read.map_or_else(
+        || {
+            set_errno(libc::EINVAL);
+            -1
+        },
+        |count| count as c_int,
+    )
+}
+
+/// Reads into `out`; `None` when the stream failed before this call.
+fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
+    let mut call = Call::new(out);
+    let mut next = step(handle, |core, state| core.stream.begin(&mut call, state));
+    loop {
+        match next {
+            Step::Done(count) => return Some(count),
+            Step::Failed => return None,
+            Step::NeedMessage => {}
+        }
+        next = match driver::next_media(handle) {
+            Ok((Outcome::Media, mut message)) => {
+                // SAFETY: the handle's contract.
+                let live = unsafe { (*handle.raw()).Link.lFlags } & RTMP_LF_LIVE != 0;
+                let body = message.body.as_mut();
+                step(handle, |core, state| {
+                    core.stream.message(&mut call, state, message.kind, message.timestamp, body, live)
+                })
+            }
+            Ok(_) => step(handle, |core, state| core.stream.end(&mut call, state, Ending::Complete)),
+            Err(_) => step(handle, |core, state| core.stream.end(&mut call, state, Ending::Eof)),
+        };
+    }
+}
+
+/// Runs a part of a read with what `m_read` says, and shows in `m_read` what came of it.
+fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> R) -> R {
+    let _deferred = Deferred::begin();
+    let mut core = handle.core();
+    // SAFETY: the handle's contract; callers that resume keep both buffers while they read.
+    unsafe {
+        let fields = &raw mut (*handle.raw()).m_read;
+        let block = |data: *mut c_char, size: u32| match size as usize {
+            size if size > 0 && !data.is_null() => slice::from_raw_parts(data.cast::<u8>(), size),
+            _ => &[],
+        };
+        let mut state = ReadState {
+            timestamp: (*fields).timestamp,
+            data_type: (*fields).dataType,
+            flags: Flags((*fields).flags),
+            status: (*fields).status,
+            resume_timestamp: (*fields).nResumeTS,
+            resume: Resume {
+                initial_frame_type: (*fields).initialFrameType,
+                initial_frame: block((*fields).initialFrame, (*fields).nInitialFrameSize),
+                meta_header: block((*fields).metaHeader, (*fields).nMetaHeaderSize),
+            },
+            ignored_frames: (*fields).nIgnoredFrameCounter,
+            ignored_flv_frames: (*fields).nIgnoredFlvFrameCounter,
+        };
+        let result = step(&mut core, &mut state);
+        (*fields).timestamp = state.timestamp;
+        (*fields).dataType = state.data_type;
+        (*fields).flags = state.flags.0;
+        (*fields).status = state.status;
+        (*fields).nIgnoredFrameCounter = state.ignored_frames;
+        (*fields).nIgnoredFlvFrameCounter = state.ignored_flv_frames;
+        let pending = core.stream.pending();
+        let start = if pending.is_empty() { ptr::null_mut() } else { pending.as_ptr().cast_mut().cast() };
+        (*fields).buf = start;
+        (*fields).bufpos = start;
+        (*fields).buflen = pending.len() as u32;
+        result
+    }
+}
+
+/// Publishes `size` bytes of an FLV file, cut anywhere; returns how many were used, or -1 if the stream cannot go on.
+///
+/// Usually that is `size`. It is less when the last tag's four trailing bytes are not all there: do not send those again,
+/// go on with the next tag. And it is less when the header of the next tag is cut: pass that again with more behind it.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
+    boundary(-1, || {
+        // SAFETY: the caller's contract.
+        let (handle, input) = unsafe { (Handle::connected(r)?, bytes(buf, size, "buf")?) };
+        // SAFETY: the caller's contract.
+        let stream_id = unsafe { (*r).m_stream_id };
+        let mut writer = std::mem::take(&mut handle.core().writer);
+        let mut format = None;
+        let result = flv::write(&mut writer, input, &mut |message| {
+            format = Some(publish(&handle, stream_id, &message)?);
+            Ok(())
+        });
+        // SAFETY: the caller's contract.
+        unsafe { mirror_writer(&raw mut (*r).m_write, &writer, stream_id, format) };
+        handle.core().writer = writer;
+        result.map(|used| used as c_int)
+    })
+}
+
+fn publish(handle: &Handle, stream_id: c_int, message: &Finished<Body>) -> Result<u8> {
+    let outgoing = Outgoing {
+        chunk_stream: PUBLISHING,
+        format: message.format_hint,
+        kind: message.kind,
+        timestamp: message.timestamp,
+        stream_id: stream_id.cast_unsigned(),
+        body: message.body.as_ref(),
+    };
+    send_message(handle, &outgoing, None)
+}
+
+/// Shows in `m_write` where the writer is.
+///
+/// # Safety
+/// `shown` points to an `RTMPPacket`.
+unsafe fn mirror_writer(
+    shown: *mut RTMPPacket,
+    writer: &flv::Writer<Body>,
+    stream_id: c_int,
+    sent_format: Option<u8>,
+) {
+    let body = writer.body();
+    // SAFETY: the caller's contract.
+    let last_format = unsafe { (*shown).m_headerType };
+    let packet = RTMPPacket {
+        m_headerType: if body.is_some() { writer.format() } else { sent_format.unwrap_or(last_format) },
+        m_packetType: writer.kind().0,
+        m_nChannel: PUBLISHING as c_int,
+        m_nTimeStamp: writer.timestamp(),
+        m_nInfoField2: stream_id,
+        m_nBodySize: writer.body_size(),
+        m_nBytesRead: writer.bytes_read() as u32,
+        m_body: body.map_or(ptr::null_mut(), |body| body.as_ptr().cast()),
+        ..RTMPPacket::EMPTY
+    };
+    // SAFETY: the caller's contract.
+    unsafe { *shown = packet };
+}
+
+fn set_errno(value: c_int) {
+    // SAFETY: errno is this thread's own.
+    unsafe { *errno_location() = value };
+}
+
+#[cfg(any(target_os = "linux", target_os = "emscripten", target_os = "hurd"))]
+use libc::__errno_location as errno_location;
+
+#[cfg(any(target_os = "macos", target_os = "ios", target_os = "freebsd"))]
+use libc::__error as errno_location;
+
+#[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
+use libc::__errno as errno_location;

@@ -1,0 +1,333 @@
+//! Packets and chunks: messages as C programs build, send and receive them.
+
+use std::ptr;
+
+use libc::{c_char, c_int};
+
+use super::{RTMP, RTMPChunk, RTMPPacket};
+use crate::{
+    capi::{
+        FALSE, TRUE, boundary,
+        memory::{Body, RTMP_MAX_HEADER_SIZE, release},
+        ptr::{bytes, required, required_mut},
+        state::Handle,
+    },
+    chunk::{Chunk, Outgoing},
+    driver::{self, Connection},
+    error::{Error, Result},
+    message::{Message, MessageType},
+    session::Outcome,
+};
+
+/// Sets the fields that describe a message to zero; `m_chunk` and `m_body` stay.
+///
+/// # Safety
+/// `p` is null or points to an `RTMPPacket`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
+    boundary((), || {
+        // SAFETY: the caller's contract.
+        let p = unsafe { required_mut(p, "p") }?;
+        *p = RTMPPacket { m_chunk: p.m_chunk, m_body: p.m_body, ..RTMPPacket::EMPTY };
+        Ok(())
+    })
+}
+
+/// Writes one DEBUG log line about a packet.
+///
+/// # Safety
+/// `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
+    boundary((), || {
+        // SAFETY: the caller's contract.
+        let (packet, body) = unsafe {
+            let packet = required(p, "p")?;
+            (packet, body_of(packet)?)
+        };
+        log::debug!(
+            "RTMP PACKET: packet type: 0x{:02x}. channel: 0x{:02x}. info 1: {} info 2: {}. Body size: {}. body: 0x{:02x}",
+            packet.m_packetType,
+            packet.m_nChannel,
+            packet.m_nTimeStamp,
+            packet.m_nInfoField2,
+            packet.m_nBodySize,
+            body.first().copied().unwrap_or(0),
+        );
+        Ok(())
+    })
+}
+
+/// Gives a packet a body of `nSize` zero bytes with room for a header in front; returns TRUE, or FALSE if memory is
+/// short. `m_nBodySize` is not set, and a body that was there before is forgotten, not freed. Free the body with
+/// `RTMPPacket_Free`.
+///
+/// # Safety
+/// `p` is null or points to an `RTMPPacket`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_int {
+    boundary(FALSE, || {
+        // SAFETY: the caller's contract.
+        let p = unsafe { required_mut(p, "p") }?;
+        let size = usize::try_from(nSize).ok().and_then(|size| size.checked_add(RTMP_MAX_HEADER_SIZE + 1));
+        // SAFETY: calloc accepts any size.
+        let block = unsafe { libc::calloc(1, size.ok_or(Error::OutOfMemory)?) }.cast::<c_char>();
+        if block.is_null() {
+            return Err(Error::OutOfMemory);
+        }
+        // SAFETY: the block is larger than the headroom.
+        p.m_body = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
+        p.m_nBytesRead = 0;
+        Ok(TRUE)
+    })
+}
+
+/// Frees a packet's body, if it has one, and sets `m_body` to NULL.
+///
+/// # Safety
+/// `p` is null or points to an `RTMPPacket` whose body is null or lies `RTMP_MAX_HEADER_SIZE` bytes behind the start of
+/// a block from `malloc`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
+    boundary((), || {
+        // SAFETY: the caller's contract.
+        let p = unsafe { required_mut(p, "p") }?;
+        if !p.m_body.is_null() {
+            // SAFETY: bodies lie that far into their blocks, by the caller's contract.
+            unsafe { release(p.m_body.sub(RTMP_MAX_HEADER_SIZE)) };
+            p.m_body = ptr::null_mut();
+        }
+        Ok(())
+    })
+}
+
+/// Reads one chunk; returns TRUE, or FALSE when the connection was closed or the time-out passed (see
+/// `RTMP_IsTimedout`; the next call then goes on where this one stopped).
+///
+/// A message may need several chunks: it is complete when `RTMPPacket_IsReady(packet)`, and only then `m_body` is set,
+/// which the caller frees with `RTMPPacket_Free`. If `packet->m_chunk` is not NULL, what it points to is filled with the
+/// chunk as it was on the wire; `c_chunk` then points into the library's memory until the next call.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null
+/// or points to an `RTMPChunk`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    boundary(FALSE, || {
+        // SAFETY: the caller's contract.
+        let packet = unsafe { required_mut(packet, "packet") }?;
+        packet.m_body = ptr::null_mut();
+        // SAFETY: the caller's contract.
+        let handle = unsafe { Handle::connected(r) }?;
+        let Ok(chunk) = driver::receive_chunk(&handle) else { return Ok(FALSE) };
+        // SAFETY: the caller's contract.
+        if let Some(shown) = unsafe { packet.m_chunk.as_mut() } {
+            show_chunk(shown, &handle, &chunk);
+        }
+        packet.m_headerType = chunk.format;
+        packet.m_packetType = chunk.kind.0;
+        packet.m_hasAbsTimestamp = u8::from(chunk.format == 0);
+        packet.m_nChannel = chunk.chunk_stream as c_int;
+        packet.m_nTimeStamp = chunk.sent_timestamp;
+        packet.m_nInfoField2 = chunk.stream_id.cast_signed();
+        packet.m_nBodySize = chunk.length;
+        packet.m_nBytesRead = chunk.received;
+        if let Some(message) = chunk.message {
+            packet.m_nTimeStamp = message.timestamp;
+            packet.m_body = message.body.into_raw();
+        }
+        Ok(TRUE)
+    })
+}
+
+/// Fills what the caller wants to know of a chunk.
+fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
+    let header = chunk.header.as_bytes();
+    shown.c_headerSize = header.len() as c_int;
+    for (shown, byte) in shown.c_header.iter_mut().zip(header) {
+        *shown = byte.cast_signed();
+    }
+    let core = handle.core();
+    let body = match &chunk.message {
+        Some(message) => Some(&message.body),
+        None => core.decoder.unfinished_body(chunk.chunk_stream),
+    };
+    let offset = (chunk.received - chunk.payload) as usize;
+    shown.c_chunk = match body {
+        // SAFETY: the chunk's payload are the last bytes of those received.
+        Some(body) if chunk.payload > 0 => unsafe { body.as_ptr().add(offset) }.cast(),
+        _ => ptr::null_mut(),
+    };
+    shown.c_chunkSize = chunk.payload as c_int;
+}
+
+/// Sends a message; returns TRUE, or FALSE if it makes no sense (nothing was sent) or sending failed (the connection was
+/// closed).
+///
+/// `m_headerType` asks for a header and is set to the one that was used: a smaller one if it says the same, a larger one
+/// if it has to be. The body is only read, stays the caller's, and needs no room in front. With `queue` not 0, a command
+/// (type 0x14) is remembered until its result arrives.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
+/// readable for `m_nBodySize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_SendPacket(r: *mut RTMP, packet: *mut RTMPPacket, queue: c_int) -> c_int {
+    boundary(FALSE, || {
+        // SAFETY: the caller's contract.
+        let (handle, packet) = unsafe { (Handle::connected(r)?, required_mut(packet, "packet")?) };
+        // SAFETY: the caller's contract.
+        unsafe { send_packet(&handle, packet, queue != 0) }?;
+        Ok(TRUE)
+    })
+}
+
+/// Sends a packet; an error in sending has closed the connection.
+///
+/// # Safety
+/// The packet's body is null or readable for `m_nBodySize` bytes.
+pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue: bool) -> Result<()> {
+    // SAFETY: the caller's contract.
+    let body = unsafe { body_of(packet) }?;
+    let message = Outgoing {
+        chunk_stream: u32::try_from(packet.m_nChannel)
+            .map_err(|_| Error::Invalid("m_nChannel is negative"))?,
+        format: packet.m_headerType,
+        kind: MessageType(packet.m_packetType),
+        timestamp: packet.m_nTimeStamp,
+        stream_id: packet.m_nInfoField2.cast_unsigned(),
+        body,
+    };
+    let call = if queue && message.kind == MessageType::COMMAND { command_of(body) } else { None };
+    send_message(handle, &message, call).map(|format| packet.m_headerType = format)
+}
+
+/// Sends a message and tells the header format that was used; remembers the command's name and transaction id.
+pub(super) fn send_message(
+    handle: &Handle,
+    message: &Outgoing<'_>,
+    call: Option<(&[u8], i32)>,
+) -> Result<u8> {
+    let mut encoded = None;
+    let result = handle.transmit(|parts| {
+        let chunks = parts.encoder.encode(message, parts.chunk_size_out())?;
+        encoded = Some(chunks.format);
+        if let Some((name, transaction)) = call {
+            parts.calls.remember(name, transaction);
+        }
+        Ok(chunks)
+    });
+    match (result, encoded) {
+        (Ok(()), Some(format)) => Ok(format),
+        (Err(error), Some(_)) => {
+            log::error!("RTMP_SendPacket, RTMP send error: {error}");
+            handle.give_up();
+            Err(Error::Reported)
+        }
+        (Err(error), None) => Err(error),
+        (Ok(()), None) => Err(Error::Reported),
+    }
+}
+
+/// Sends a chunk as it is: `c_header`, then `c_chunkSize` bytes at `c_chunk`; returns TRUE, or FALSE if that failed. No
+/// header is made smaller and nothing is remembered.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or
+/// readable for `c_chunkSize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
+    boundary(FALSE, || {
+        // SAFETY: the caller's contract.
+        let (handle, chunk, payload) = unsafe {
+            let chunk = required(chunk, "chunk")?;
+            (Handle::connected(r)?, chunk, bytes(chunk.c_chunk, chunk.c_chunkSize, "c_chunk")?)
+        };
+        let header = usize::try_from(chunk.c_headerSize).ok().and_then(|len| chunk.c_header.get(..len));
+        let header = header.ok_or(Error::Invalid("c_headerSize"))?;
+        let header: Vec<u8> = header.iter().map(|byte| byte.cast_unsigned()).collect();
+        handle.transmit_bytes(&[&header, payload]).inspect_err(|_| handle.give_up())?;
+        Ok(TRUE)
+    })
+}
+
+/// Lets the session deal with a complete message; returns 0 if that was all, 1 if it is media for the caller, 2 if it
+/// ended the stream. The body stays the caller's.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
+/// readable for `m_nBodySize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    boundary(0, || {
+        // SAFETY: the caller's contract.
+        let (handle, packet, body) = unsafe {
+            let packet = required(packet, "packet")?;
+            (Handle::from_raw(r)?, packet, body_of(packet).unwrap_or_default())
+        };
+        let kind = MessageType(packet.m_packetType);
+        let chunk_stream = packet.m_nChannel.cast_unsigned();
+        Ok(number(driver::dispatch(&handle, chunk_stream, kind, packet.m_nTimeStamp, body)))
+    })
+}
+
+/// Waits for the next audio, video, metadata or aggregate message; returns 1 if `packet` holds one, 2 if the stream is
+/// over, 0 if the connection was closed or the time-out passed (see `RTMP_IsTimedout`). After 1 and 2 the caller frees
+/// the body with `RTMPPacket_Free`.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    boundary(0, || {
+        // SAFETY: the caller's contract.
+        let packet = unsafe { required_mut(packet, "packet") }?;
+        packet.m_body = ptr::null_mut();
+        // SAFETY: the caller's contract.
+        let handle = unsafe { Handle::connected(r) }?;
+        let Ok((outcome, message)) = driver::next_media(&handle) else { return Ok(0) };
+        let Message { chunk_stream, format, kind, timestamp, stream_id, body } = message;
+        let size = body.as_ref().len() as u32;
+        *packet = RTMPPacket {
+            m_headerType: format,
+            m_packetType: kind.0,
+            m_hasAbsTimestamp: u8::from(format == 0),
+            m_nChannel: chunk_stream as c_int,
+            m_nTimeStamp: timestamp,
+            m_nInfoField2: stream_id.cast_signed(),
+            m_nBodySize: size,
+            m_nBytesRead: size,
+            m_chunk: packet.m_chunk,
+            m_body: body.into_raw(),
+        };
+        Ok(number(outcome))
+    })
+}
+
+/// What `RTMP_ClientPacket` returns.
+fn number(outcome: Outcome) -> c_int {
+    match outcome {
+        Outcome::Handled => 0,
+        Outcome::Media => 1,
+        Outcome::Ended => 2,
+    }
+}
+
+/// A packet's body.
+///
+/// # Safety
+/// The body is null or readable for `m_nBodySize` bytes while the result is used.
+unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
+    let size = c_int::try_from(packet.m_nBodySize).map_err(|_| Error::TooLarge("m_nBodySize"))?;
+    // SAFETY: the caller's contract.
+    unsafe { bytes(packet.m_body, size, "m_body is NULL but m_nBodySize is not 0") }
+}
+
+/// Name and transaction id of a command's body.
+fn command_of(body: &[u8]) -> Option<(&[u8], i32)> {
+    let (&2, rest) = body.split_first()? else { return None };
+    let (len, rest) = rest.split_first_chunk()?;
+    let (name, rest) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;
+    let (&0, rest) = rest.split_first()? else { return None };
+    Some((name, f64::from_be_bytes(*rest.first_chunk()?) as i32))
+}

@@ -1,0 +1,172 @@
+//! `RTMPSockBuf`: a socket and the bytes received ahead of need, which callers count with `sb_size`.
+
+use std::{os::fd::BorrowedFd, slice};
+
+use libc::{c_char, c_int};
+
+use super::{RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
+use crate::{
+    capi::{boundary, globals, ptr},
+    error::{Error, Result},
+    transport::tcp,
+};
+
+/// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
+const CAPACITY: usize = RTMP_BUFFER_CACHE_SIZE - 1;
+
+/// A descriptor that C keeps in an `int`.
+///
+/// # Safety
+/// `fd` is not closed while the result is used.
+pub(crate) unsafe fn borrow<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        return Err(Error::Closed);
+    }
+    // SAFETY: not -1, and the caller's contract.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Where the unread bytes lie, as offset and length. A buffer whose fields make no sense, because its struct was moved
+/// or never filled, counts as empty.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+unsafe fn extent(sb: *const RTMPSockBuf) -> (usize, usize) {
+    // SAFETY: the caller's contract.
+    let (start, size, first) = unsafe { ((*sb).sb_start, (*sb).sb_size, (&raw const (*sb).sb_buf)) };
+    let offset = (start as usize).wrapping_sub(first as usize);
+    match usize::try_from(size) {
+        Ok(size) if size > 0 && offset <= CAPACITY && size <= CAPACITY - offset => (offset, size),
+        _ => (0, 0),
+    }
+}
+
+/// The unread bytes.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used.
+pub(crate) unsafe fn unread<'a>(sb: *const RTMPSockBuf) -> &'a [u8] {
+    // SAFETY: the caller's contract; `extent` stays inside the buffer.
+    unsafe {
+        let (offset, size) = extent(sb);
+        slice::from_raw_parts((&raw const (*sb).sb_buf).cast::<u8>().add(offset), size)
+    }
+}
+
+/// Takes bytes that were used from the front of the unread ones.
+///
+/// # Safety
+/// As for [`unread`]; `count` is at most what is unread.
+pub(crate) unsafe fn consume(sb: *mut RTMPSockBuf, count: usize) {
+    if count == 0 {
+        return;
+    }
+    // SAFETY: the caller's contract.
+    unsafe {
+        (*sb).sb_start = (*sb).sb_start.add(count);
+        (*sb).sb_size -= count as c_int;
+    }
+}
+
+/// Waits for more bytes, behind those that are unread, which move to the front.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf` that nobody else reads from.
+pub(crate) unsafe fn fill(sb: *mut RTMPSockBuf) -> Result<()> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        (*sb).sb_timedout = 0;
+        let (offset, size) = extent(sb);
+        let buffer = (&raw mut (*sb).sb_buf).cast::<c_char>();
+        if offset > 0 {
+            std::ptr::copy(buffer.add(offset), buffer, size);
+        }
+        (*sb).sb_start = buffer;
+        (*sb).sb_size = size as c_int;
+        match receive(sb) {
+            Ok(0) => Err(Error::Closed),
+            result => result.map(drop),
+        }
+    }
+}
+
+/// Receives behind the unread bytes; 0 when the peer has closed, or when there is no room.
+///
+/// # Safety
+/// As for [`fill`].
+unsafe fn receive(sb: *mut RTMPSockBuf) -> Result<usize> {
+    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes, and `extent` stays inside it.
+    unsafe {
+        let fd = borrow((*sb).sb_socket)?;
+        let (offset, size) = extent(sb);
+        let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
+        if size == 0 {
+            (*sb).sb_start = buffer.cast();
+            (*sb).sb_size = 0;
+        }
+        let end = offset + size;
+        let room = slice::from_raw_parts_mut(buffer.add(end), CAPACITY - end);
+        let received = tcp::receive(fd, room, globals::interrupted).inspect_err(|error| {
+            if matches!(error, Error::TimedOut) {
+                (*sb).sb_timedout = 1;
+            }
+        })?;
+        (*sb).sb_size += received as c_int;
+        Ok(received)
+    }
+}
+
+/// Waits for bytes from the socket and appends them to the buffer; returns how many, 0 when the peer has closed the
+/// connection, when the socket's time-out passed (`sb_timedout` is then 1) or when the buffer is full, and -1 on an
+/// error.
+///
+/// # Safety
+/// `sb` is null or points to an initialised `RTMPSockBuf`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
+    boundary(-1, || {
+        // SAFETY: the caller's contract.
+        match unsafe { ptr::required_mut(sb, "sb").and_then(|sb| receive(sb)) } {
+            Ok(received) => Ok(received as c_int),
+            Err(Error::TimedOut) => Ok(0),
+            Err(error) => {
+                log::debug!("RTMPSockBuf_Fill, {error}");
+                Ok(-1)
+            }
+        }
+    })
+}
+
+/// Sends what the socket takes of `len` bytes at `buf`; returns how many that were, or -1 on an error. A peer that is
+/// gone never raises SIGPIPE.
+///
+/// # Safety
+/// `sb` is null or points to an initialised `RTMPSockBuf`; `buf` is null or readable for `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMPSockBuf_Send(sb: *mut RTMPSockBuf, buf: *const c_char, len: c_int) -> c_int {
+    boundary(-1, || {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let sb = ptr::required(sb, "sb")?;
+            let bytes = ptr::bytes(buf, len, "buf")?;
+            Ok(tcp::send_some(borrow(sb.sb_socket)?, bytes)? as c_int)
+        }
+    })
+}
+
+/// Closes the socket; returns 0, or -1 if the system refused. `sb_socket` keeps its number, so do not call this twice.
+///
+/// # Safety
+/// `sb` is null or points to an initialised `RTMPSockBuf`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
+    boundary(-1, || {
+        // SAFETY: the caller's contract.
+        let socket = unsafe { ptr::required(sb, "sb")?.sb_socket };
+        if socket == -1 {
+            return Ok(0);
+        }
+        // SAFETY: the descriptor is the caller's to close.
+        Ok(unsafe { libc::close(socket) })
+    })
+}

@@ -1,0 +1,267 @@
+//! Streams and what is said about them: starting, pausing, seeking, control messages.
+
+use std::{thread, time::Duration};
+
+use libc::{c_int, c_short, c_uint};
+
+use super::RTMP;
+use crate::{
+    capi::{FALSE, TRUE, boundary, calls::CallArray, memory::release, state::Handle},
+    driver::{self, Connection, Parts},
+    error::{Error, Result},
+    flv::Ending,
+    session::{Command, command, pausing},
+};
+
+/// How long `RTMP_ToggleStream` leaves the stream paused.
+const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Waits for the answers to `connect` and what follows it until the stream plays or may be published; returns TRUE or
+/// FALSE. `seekTime` above 0 says where to start, in milliseconds. A refusal by the server closes the connection and
+/// returns at once, with the server's words in the log.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
+    boundary(FALSE, || {
+        // SAFETY: the caller's contract.
+        let handle = unsafe { Handle::connected(r) }?;
+        if seekTime > 0 {
+            // SAFETY: the caller's contract.
+            unsafe { (*r).Link.seekTime = seekTime };
+        }
+        // What went wrong was logged where it was seen.
+        driver::connect_stream(&handle).map_err(|_| Error::Reported)?;
+        Ok(TRUE)
+    })
+}
+
+/// Gives the message stream back, asks for a new one and waits as `RTMP_ConnectStream` does; returns TRUE or FALSE.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
+    // SAFETY: the caller's contract, the same for all three.
+    unsafe {
+        RTMP_DeleteStream(r);
+        RTMP_SendCreateStream(r);
+        RTMP_ConnectStream(r, seekTime)
+    }
+}
+
+/// Gives the message stream back, if there is one.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_DeleteStream(r: *mut RTMP) {
+    boundary((), || {
+        // SAFETY: the caller's contract.
+        let handle = unsafe { Handle::connected(r) }?;
+        let command = handle.step(|parts| {
+            let state = &mut *parts.state;
+            if state.stream_id < 0 {
+                return None;
+            }
+            state.playing = false;
+            let command = command::delete_stream(state, state.stream_id);
+            state.stream_id = -1;
+            Some(command)
+        });
+        command.map_or(Ok(()), |command| driver::send(&handle, &command).map_err(|_| Error::Reported))
+    })
+}
+
+/// Asks for a message stream; returns TRUE if that was sent, else FALSE.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { send(r, |parts| command::create_stream(parts.state)) }
+}
+
+/// Tells the server the length of the play buffer, `m_nBufferMS`.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
+    // SAFETY: the caller's contract.
+    unsafe { send(r, |parts| command::set_buffer_length(parts.state.stream_id, parts.state.buffer_ms)) };
+}
+
+/// Sends a user control message; returns TRUE if that was sent, else FALSE. `nObject` is a stream id or what else the
+/// event is about; `nTime` counts for event 3 (buffer length in milliseconds) only.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_SendCtrl(
+    r: *mut RTMP,
+    nType: c_short,
+    nObject: c_uint,
+    nTime: c_uint,
+) -> c_int {
+    let event = nType.cast_unsigned();
+    let data = match event {
+        0x03 => [nObject.to_be_bytes(), nTime.to_be_bytes()].concat(),
+        0x1A => vec![nObject as u8],
+        0x1B if !r.is_null() => {
+            // SAFETY: the caller's contract.
+            let response = unsafe { (*r).Link.SWFVerificationResponse };
+            response.map(|byte| byte.cast_unsigned()).to_vec()
+        }
+        _ => nObject.to_be_bytes().to_vec(),
+    };
+    // SAFETY: the caller's contract.
+    unsafe { send(r, |_| command::user_control(event, &data)) }
+}
+
+/// Asks the server to pause (`DoPause` not 0) or go on at `dTime` milliseconds; returns TRUE if that was sent, else
+/// FALSE.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_int) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { send(r, |parts| command::pause(parts.state, DoPause != 0, dTime)) }
+}
+
+/// Pauses at the timestamp of the last media message (`DoPause` not 0) or goes on from there; returns TRUE if that was
+/// sent, else FALSE.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe {
+        send(r, |parts| {
+            if DoPause != 0 {
+                parts.state.pause_timestamp = parts.media_clock();
+            }
+            command::pause(parts.state, DoPause != 0, parts.state.pause_timestamp.cast_signed())
+        })
+    }
+}
+
+/// Asks the server to go to `dTime` milliseconds; returns TRUE if that was sent, else FALSE. `RTMP_Read` drops what
+/// arrives until the server confirms.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
+    if !r.is_null() {
+        // SAFETY: the caller's contract.
+        unsafe { (*r).m_read.nResumeTS = 0 };
+    }
+    // SAFETY: the caller's contract.
+    unsafe {
+        send(r, |parts| {
+            parts.state.seeking = true;
+            command::seek(parts.state, dTime)
+        })
+    }
+}
+
+/// Sends the window acknowledgement size, `m_nServerBW`; returns TRUE if that was sent, else FALSE.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { send(r, |parts| command::window_acknowledgement_size(parts.state)) }
+}
+
+/// Limits the peer's bandwidth to `m_nClientBW` bytes in the manner `m_nClientBW2`; returns TRUE if that was sent, else
+/// FALSE.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { send(r, |parts| command::set_peer_bandwidth(parts.state)) }
+}
+
+/// Pauses the stream, waits a second and lets it go on, so that a server that stopped sending starts again; returns TRUE
+/// if that was sent, else FALSE. A stream that was paused before only goes on. After a time-out `RTMP_Read` can be used
+/// again.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
+    boundary(FALSE, || {
+        // SAFETY: the caller's contract.
+        let handle = unsafe { Handle::connected(r) }?;
+        if handle.step(|parts| parts.state.pausing) == pausing::NO {
+            // SAFETY: the caller's contract.
+            unsafe {
+                if handle.timed_out() && (*r).m_read.status == Ending::Eof.status() {
+                    (*r).m_read.status = 0;
+                }
+            }
+            toggle(&handle, true)?;
+            handle.step(|parts| parts.state.pausing = pausing::ASKED);
+            thread::sleep(TOGGLE_PAUSE);
+        }
+        let result = toggle(&handle, false);
+        handle.step(|parts| parts.state.pausing = pausing::RESUMING);
+        result.map(|()| TRUE)
+    })
+}
+
+fn toggle(handle: &Handle, paused: bool) -> Result<()> {
+    let command =
+        handle.step(|parts| command::pause(parts.state, paused, parts.state.pause_timestamp.cast_signed()));
+    driver::send(handle, &command).map_err(|_| Error::Reported)
+}
+
+/// Forgets entry `i` of `m_methodCalls`; with `freeit` not 0 its name is freed, else it is the caller's.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int) {
+    boundary((), || {
+        // SAFETY: the caller's contract; names of entries come from malloc.
+        unsafe {
+            let index =
+                usize::try_from(i).map_err(|_| Error::Invalid("RTMP_DropRequest, no such request"))?;
+            if r.is_null() {
+                return Err(Error::Invalid("the RTMP pointer is NULL"));
+            }
+            let name = CallArray::new(r).remove(index);
+            let name = name.ok_or(Error::Invalid("RTMP_DropRequest, no such request"))?;
+            if freeit != 0 {
+                release(name.av_val);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Builds a message in a step and sends it.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+unsafe fn send(
+    r: *mut RTMP,
+    build: impl FnOnce(&mut Parts<'_, '_, crate::capi::memory::Body>) -> Command,
+) -> c_int {
+    boundary(FALSE, || {
+        // SAFETY: the caller's contract.
+        let handle = unsafe { Handle::connected(r) }?;
+        let command = handle.step(build);
+        driver::send(&handle, &command).map_err(|_| Error::Reported)?;
+        Ok(TRUE)
+    })
+}

@@ -1,0 +1,455 @@
+//! Who owns what in the public structs, and the session behind an `RTMP`.
+//!
+//! Callers allocate the struct, read and write its fields between calls and clear it. So fields that both sides use
+//! have no second copy: a step loads them, runs, and stores what it changed. What callers never see lives in
+//! [`Private`], which hangs on a pointer of the struct that librtmp used for a table of its own.
+
+use std::{
+    os::fd::BorrowedFd,
+    ptr::{self, NonNull},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use libc::c_int;
+
+use super::{
+    calls::CallArray,
+    globals,
+    log::Deferred,
+    memory::{self, Body},
+    ptr::aval_bytes,
+    rtmp::{
+        RTMP, RTMP_FEATURE_WRITE, RTMP_LF_AUTH, RTMP_LF_BUFX, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LNK, close,
+        sockbuf,
+    },
+};
+use crate::{
+    chunk::{Chunks, Decoder, Encoder},
+    driver::{Connection, Parts},
+    error::{Error, Result},
+    flv::{self, Flags},
+    session::{Profile, State},
+    transport::tcp,
+};
+
+/// What a session owns besides the fields of its `RTMP`.
+#[derive(Default)]
+pub(crate) struct Private {
+    /// Held for short steps only, never while waiting.
+    core: Mutex<Core>,
+    /// Held by whoever sends, so that messages stay whole; memory for putting chunks together.
+    turn: Mutex<Vec<u8>>,
+}
+
+/// Protocol state that callers never see.
+#[derive(Default)]
+pub(crate) struct Core {
+    pub(crate) decoder: Decoder<Body>,
+    pub(crate) encoder: Encoder,
+    /// Behind `m_read`: FLV bytes that were made but not read.
+    pub(crate) stream: flv::Stream<Body>,
+    /// Behind `m_write`: the tag that is being written.
+    pub(crate) writer: flv::Writer<Body>,
+}
+
+/// An `RTMP` in use by an exported function.
+pub(crate) struct Handle {
+    raw: NonNull<RTMP>,
+    private: Arc<Private>,
+}
+
+/// A `State` field's form in the C struct.
+trait Shared<C>: Copy {
+    fn load(stored: C) -> Self;
+    fn store(self) -> C;
+}
+
+macro_rules! shared_as_is {
+    ($($type:ty),*) => { $(impl Shared<$type> for $type {
+        fn load(stored: $type) -> Self {
+            stored
+        }
+        fn store(self) -> $type {
+            self
+        }
+    })* };
+}
+shared_as_is!(i32, u32, u8, f64);
+
+impl Shared<c_int> for u32 {
+    fn load(stored: c_int) -> Self {
+        stored.cast_unsigned()
+    }
+    fn store(self) -> c_int {
+        self.cast_signed()
+    }
+}
+
+impl Shared<u8> for bool {
+    fn load(stored: u8) -> Self {
+        stored != 0
+    }
+    fn store(self) -> u8 {
+        u8::from(self)
+    }
+}
+
+/// The session's words for the fields that it shares with callers.
+macro_rules! shared_fields {
+    ($($field:ident: $($name:ident).+;)*) => {
+        /// Reads the fields that a step works with.
+        ///
+        /// # Safety
+        /// `raw` points to an initialised `RTMP`.
+        unsafe fn load(raw: *mut RTMP) -> State {
+            // SAFETY: the caller's contract; fields are plain numbers, read one by one.
+            unsafe {
+                State {
+                    $($field: Shared::load((*raw).$($name).+),)*
+                    seeking: (*raw).m_read.flags & Flags::SEEKING.0 != 0,
+                }
+            }
+        }
+
+        /// Writes the fields that a step changed, and leaves the others to whoever writes them meanwhile.
+        ///
+        /// # Safety
+        /// `raw` points to an initialised `RTMP`.
+        unsafe fn store(raw: *mut RTMP, before: &State, after: &State) {
+            $(if after.$field != before.$field {
+                // SAFETY: the caller's contract.
+                unsafe { (*raw).$($name).+ = Shared::store(after.$field) };
+            })*
+            if after.seeking != before.seeking {
+                // SAFETY: the caller's contract.
+                let flags = unsafe { &mut (*raw).m_read.flags };
+                *flags = if after.seeking { *flags | Flags::SEEKING.0 } else { *flags & !Flags::SEEKING.0 };
+            }
+        }
+    };
+}
+
+shared_fields! {
+    in_chunk_size: m_inChunkSize;
+    out_chunk_size: m_outChunkSize;
+    bandwidth_checks: m_nBWCheckCounter;
+    bytes_in: m_nBytesIn;
+    acknowledged: m_nBytesInSent;
+    buffer_ms: m_nBufferMS;
+    stream_id: m_stream_id;
+    media_chunk_stream: m_mediaChannel;
+    media_timestamp: m_mediaStamp;
+    pause_timestamp: m_pauseStamp;
+    pausing: m_pausing;
+    window_size: m_nServerBW;
+    peer_bandwidth: m_nClientBW;
+    peer_bandwidth_limit: m_nClientBW2;
+    playing: m_bPlaying;
+    sends_encoding: m_bSendEncoding;
+    acknowledges: m_bSendCounter;
+    transactions: m_numInvokes;
+    audio_codecs: m_fAudioCodecs;
+    video_codecs: m_fVideoCodecs;
+    object_encoding: m_fEncoding;
+    duration: m_fDuration;
+    media_types: m_read.dataType;
+}
+
+/// The owner of every field. Never called: a field that is added does not compile until it has its place here.
+#[expect(dead_code, reason = "a table for readers and the compiler")]
+fn owners(rtmp: &RTMP) {
+    let RTMP {
+        // Shared: the table above loads and stores them.
+        m_inChunkSize: _,
+        m_outChunkSize: _,
+        m_nBWCheckCounter: _,
+        m_nBytesIn: _,
+        m_nBytesInSent: _,
+        m_nBufferMS: _,
+        m_stream_id: _,
+        m_mediaChannel: _,
+        m_mediaStamp: _,
+        m_pauseStamp: _,
+        m_pausing: _,
+        m_nServerBW: _,
+        m_nClientBW: _,
+        m_nClientBW2: _,
+        m_bPlaying: _,
+        m_bSendEncoding: _,
+        m_bSendCounter: _,
+        m_numInvokes: _,
+        m_fAudioCodecs: _,
+        m_fVideoCodecs: _,
+        m_fEncoding: _,
+        m_fDuration: _,
+        // Shared: `calls` works in place on the array, which callers may free entries of.
+        m_numCalls: _,
+        m_methodCalls: _,
+        // Mirror: written for each message that arrived, never read.
+        m_channelsAllocatedIn: _,
+        m_channelTimestamp: _,
+        // Unused; always null.
+        m_vecChannelsIn: _,
+        // Private: the slot of `Private`, and 0 to guard it.
+        m_vecChannelsOut: _,
+        m_channelsAllocatedOut: _,
+        // RTMPT; unused until it is there.
+        m_msgCounter: _,
+        m_polling: _,
+        m_resplen: _,
+        m_unackd: _,
+        m_clientID: _,
+        // Shared, see `stream_io`; `buf` and what belongs to it mirror `Core::stream`.
+        m_read: _,
+        // Mirror of `Core::writer`.
+        m_write: _,
+        // Shared: `sockbuf` works in place, callers watch how much is unread.
+        m_sb: _,
+        // Written by the caller before the connection, read when needed; `close` frees what flags say is ours.
+        Link: _,
+    } = rtmp;
+}
+
+impl Handle {
+    /// The session of an `RTMP`, made on first use.
+    ///
+    /// # Safety
+    /// `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used.
+    pub(crate) unsafe fn from_raw(r: *mut RTMP) -> Result<Self> {
+        let raw = NonNull::new(r).ok_or(Error::Invalid("the RTMP pointer is NULL"))?;
+        // SAFETY: the caller's contract.
+        let private = match unsafe { attached(r) } {
+            Some(private) => private,
+            None => {
+                let private = Arc::<Private>::default();
+                // SAFETY: the caller's contract; the slot is empty.
+                unsafe {
+                    (*r).m_vecChannelsOut = Arc::into_raw(private.clone()).cast_mut().cast();
+                    (*r).m_channelsAllocatedOut = 0;
+                }
+                private
+            }
+        };
+        Ok(Self { raw, private })
+    }
+
+    /// The struct itself, for fields that no step touches.
+    pub(crate) fn raw(&self) -> *mut RTMP {
+        self.raw.as_ptr()
+    }
+
+    /// Protocol state, for the length of a step.
+    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
+        self.private.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The socket, while there is one.
+    pub(crate) fn socket(&self) -> Result<BorrowedFd<'_>> {
+        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+        unsafe {
+            match (*self.raw()).m_sb.sb_socket {
+                -1 => Err(Error::NotConnected),
+                fd => sockbuf::borrow(fd),
+            }
+        }
+    }
+
+    /// As `from_raw`, and there has to be a connection.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    pub(crate) unsafe fn connected(r: *mut RTMP) -> Result<Self> {
+        // SAFETY: the caller's contract.
+        let socket = (!r.is_null()).then(|| unsafe { (*r).m_sb.sb_socket });
+        if socket == Some(-1) {
+            return Err(Error::NotConnected);
+        }
+        // SAFETY: the caller's contract.
+        unsafe { Self::from_raw(r) }
+    }
+
+    /// Whether the last wait for bytes ended because time was up.
+    pub(crate) fn timed_out(&self) -> bool {
+        // SAFETY: the handle's contract.
+        unsafe { (*self.raw()).m_sb.sb_timedout != 0 }
+    }
+
+    /// How long a wait may last; `None` for ever.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        // SAFETY: the handle's contract.
+        let seconds = unsafe { (*self.raw()).Link.timeout };
+        u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.private.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a step with what the session owns; tells how much of `input` it used.
+    fn run<R>(&self, input: &[u8], step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> (R, usize) {
+        let _deferred = Deferred::begin();
+        let mut core = self.core();
+        let Core { decoder, encoder, .. } = &mut *core;
+        let raw = self.raw();
+        // SAFETY: the handle's contract; the lock keeps other steps out, and callers do not free what the session
+        // works with while a call is running.
+        unsafe {
+            let before = load(raw);
+            let mut state = before;
+            let mut parts = Parts {
+                state: &mut state,
+                profile: profile(&(*raw).Link),
+                calls: &mut CallArray::new(raw),
+                decoder,
+                encoder,
+                input,
+                consumed: 0,
+            };
+            let result = step(&mut parts);
+            let consumed = parts.consumed;
+            store(raw, &before, &state);
+            (result, consumed)
+        }
+    }
+
+    /// Sends pieces in order; whoever calls this holds the turn.
+    fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, scratch: &mut Vec<u8>) -> Result<()> {
+        tcp::send_all(self.socket()?, pieces, scratch, globals::interrupted)
+    }
+}
+
+impl Connection for Handle {
+    type Body = Body;
+
+    fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
+        self.run(&[], step).0
+    }
+
+    fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        unsafe {
+            let buffer = &raw mut (*self.raw()).m_sb;
+            let (result, consumed) = self.run(sockbuf::unread(buffer), step);
+            sockbuf::consume(buffer, consumed);
+            result
+        }
+    }
+
+    fn fill(&self) -> Result<()> {
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        unsafe { sockbuf::fill(&raw mut (*self.raw()).m_sb) }
+    }
+
+    fn transmit<'m>(
+        &self,
+        encode: impl FnOnce(&mut Parts<'_, '_, Body>) -> Result<Chunks<'m>>,
+    ) -> Result<()> {
+        let _deferred = Deferred::begin();
+        let mut scratch = self.turn();
+        let chunks = self.step(encode)?;
+        self.send_pieces(chunks.pieces(), &mut scratch)
+    }
+
+    fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
+        let _deferred = Deferred::begin();
+        self.send_pieces(pieces.iter().copied(), &mut self.turn())
+    }
+
+    fn is_open(&self) -> bool {
+        // SAFETY: the handle's contract.
+        unsafe { (*self.raw()).m_sb.sb_socket != -1 }
+    }
+
+    fn close(&self) {
+        close::close(self, close::Manner::Polite);
+    }
+
+    fn give_up(&self) {
+        close::close(self, close::Manner::Abrupt);
+    }
+
+    fn arrived(&self, chunk_stream: u32, timestamp: u32) {
+        // SAFETY: the handle's contract.
+        unsafe { mirror_timestamp(self.raw(), chunk_stream as usize, timestamp) }
+    }
+}
+
+/// The private state on an `RTMP`'s slot, if there is any.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn attached(r: *mut RTMP) -> Option<Arc<Private>> {
+    // SAFETY: the caller's contract; a slot that is not null, guarded by a count of 0, was filled by
+    // `Handle::from_raw` and holds a reference of its own.
+    unsafe {
+        let slot = (*r).m_vecChannelsOut.cast::<Private>().cast_const();
+        if slot.is_null() || (*r).m_channelsAllocatedOut != 0 {
+            return None;
+        }
+        Arc::increment_strong_count(slot);
+        Some(Arc::from_raw(slot))
+    }
+}
+
+/// Takes the private state off an `RTMP`; calls that are running keep it alive until they return.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(crate) unsafe fn detach(r: *mut RTMP) {
+    // SAFETY: the caller's contract; the slot's own reference goes with it.
+    unsafe {
+        if let Some(private) = attached(r) {
+            Arc::decrement_strong_count(Arc::as_ptr(&private));
+        }
+        (*r).m_vecChannelsOut = ptr::null_mut();
+        (*r).m_channelsAllocatedOut = 0;
+    }
+}
+
+/// What `Link` says about the connection.
+///
+/// # Safety
+/// The strings of `link` are readable for their lengths while the result is used.
+unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
+    let flag = |flag| link.lFlags & flag != 0;
+    // SAFETY: the caller's contract.
+    let bytes = |value| unsafe { aval_bytes(value) };
+    Profile {
+        publish: link.protocol & RTMP_FEATURE_WRITE != 0,
+        live: flag(RTMP_LF_LIVE),
+        playlist: flag(RTMP_LF_PLST),
+        buffer_events: flag(RTMP_LF_BUFX),
+        app: bytes(&link.app),
+        tc_url: bytes(&link.tcUrl),
+        flash_version: bytes(&link.flashVer),
+        swf_url: bytes(&link.swfUrl),
+        page_url: bytes(&link.pageUrl),
+        stream_name: bytes(&link.playpath),
+        auth: bytes(&link.auth),
+        auth_flag: flag(RTMP_LF_AUTH),
+        subscribe_name: bytes(&link.subscribepath),
+        usher_token: bytes(&link.usherToken),
+        secure_token: bytes(&link.token),
+        start_ms: link.seekTime,
+        stop_ms: link.stopTime,
+    }
+}
+
+/// Shows callers the timestamp of the last message of each chunk stream; the array grows as librtmp's did.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn mirror_timestamp(r: *mut RTMP, chunk_stream: usize, timestamp: u32) {
+    // SAFETY: the caller's contract; the array has `m_channelsAllocatedIn` entries and comes from the C allocator.
+    unsafe {
+        let allocated = usize::try_from((*r).m_channelsAllocatedIn).unwrap_or(0);
+        if chunk_stream >= allocated {
+            let wanted = (chunk_stream + 10).max(allocated * 2);
+            let Ok(grown) = memory::grow_zeroed((*r).m_channelTimestamp, allocated, wanted) else { return };
+            (*r).m_channelTimestamp = grown;
+            (*r).m_channelsAllocatedIn = wanted as c_int;
+        }
+        *(*r).m_channelTimestamp.add(chunk_stream) = timestamp.cast_signed();
+    }
+}

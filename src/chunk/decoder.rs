@@ -1,0 +1,281 @@
+//! Chunks in, messages out.
+
+use super::{EXTENDED, Header, MAX_HEADER_LEN, MESSAGE_HEADER_LEN};
+use crate::{
+    error::{Error, Result},
+    message::{Body, Message, MessageType},
+};
+
+/// How many bytes of unfinished messages a decoder holds before it gives the connection up. A message is at most
+/// 16 MiB, so this is room for several of the largest at once.
+pub const MAX_UNFINISHED: usize = 64 << 20;
+
+/// The first allocation for a body; longer messages grow while they arrive, so that a header alone costs little.
+const FIRST_RESERVATION: usize = 64 << 10;
+
+/// Puts messages together from chunks.
+///
+/// Keeps no input: [`Decoder::decode`] takes a slice and says how much of it was used. What it keeps is the last
+/// header of every chunk stream, the unfinished messages, and the chunk whose payload is still arriving.
+#[derive(Debug)]
+pub struct Decoder<B = Vec<u8>> {
+    /// By chunk stream id.
+    streams: Vec<Option<Box<Inbound<B>>>>,
+    current: Option<Current>,
+    /// Capacity of all unfinished bodies.
+    pub(super) unfinished: usize,
+}
+
+/// What [`Decoder::decode`] made of its input.
+#[derive(Debug)]
+pub struct Decoded<B> {
+    /// Bytes of the input that were used; the rest has to be offered again, with more behind it.
+    pub consumed: usize,
+    /// The chunk that these bytes completed; `None` asks for more input.
+    pub chunk: Option<Chunk<B>>,
+}
+
+/// A complete chunk.
+#[derive(Debug)]
+pub struct Chunk<B> {
+    /// The chunk stream it came on.
+    pub chunk_stream: u32,
+    /// Header format of the message's first chunk, 0 to 3.
+    pub format: u8,
+    /// What the message carries.
+    pub kind: MessageType,
+    /// The message stream that the message belongs to.
+    pub stream_id: u32,
+    /// The timestamp as it was sent, the extended one if there was one: absolute if `format` is 0, else a difference.
+    pub sent_timestamp: u32,
+    /// Length of the whole message.
+    pub length: u32,
+    /// Bytes of the message that have arrived, this chunk included.
+    pub received: u32,
+    /// Payload bytes in this chunk, the last of those received.
+    pub payload: u32,
+    /// The header as it travelled.
+    pub header: Header,
+    /// The message, if this chunk was its last.
+    pub message: Option<Message<B>>,
+}
+
+/// What is known of one chunk stream.
+#[derive(Debug, Default)]
+struct Inbound<B> {
+    format: u8,
+    kind: MessageType,
+    stream_id: u32,
+    length: u32,
+    /// The last 24-bit timestamp field; [`EXTENDED`] means that every header carries 32 bits more.
+    field: u32,
+    /// `field`, or the 32 bits that followed it.
+    sent_timestamp: u32,
+    /// Timestamp of the last complete message.
+    clock: u32,
+    body: B,
+    received: u32,
+}
+
+/// A chunk whose payload is still arriving.
+#[derive(Debug)]
+struct Current {
+    chunk_stream: u32,
+    payload: u32,
+    missing: usize,
+    header: Header,
+}
+
+/// The parts of a header before they are applied to their chunk stream.
+struct Parsed {
+    format: u8,
+    chunk_stream: u32,
+    /// Position of the message header.
+    fields_at: usize,
+    header: Header,
+}
+
+impl<B> Default for Decoder<B> {
+    fn default() -> Self {
+        Self { streams: Vec::new(), current: None, unfinished: 0 }
+    }
+}
+
+impl<B: Body> Decoder<B> {
+    /// A decoder for a connection that has not received a chunk yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads up to the end of one chunk. A chunk may arrive in any number of pieces.
+    pub fn decode(&mut self, input: &[u8], chunk_size: u32) -> Result<Decoded<B>> {
+        let mut consumed = 0;
+        let mut current = match self.current.take() {
+            Some(current) => current,
+            None => {
+                let Some(parsed) = self.parse_header(input) else {
+                    return Ok(Decoded { consumed: 0, chunk: None });
+                };
+                consumed = parsed.header.as_bytes().len();
+                self.start_chunk(parsed, chunk_size)?
+            }
+        };
+        let stream = slot(&mut self.streams, current.chunk_stream);
+        let available = &input[consumed..];
+        let taken = current.missing.min(available.len());
+        if taken > 0 {
+            reserve(&mut stream.body, taken, stream.length, &mut self.unfinished)?;
+            stream.body.append(&available[..taken]);
+            stream.received += taken as u32;
+            current.missing -= taken;
+            consumed += taken;
+        }
+        if current.missing > 0 {
+            self.current = Some(current);
+            return Ok(Decoded { consumed, chunk: None });
+        }
+        let mut chunk = Chunk {
+            chunk_stream: current.chunk_stream,
+            format: stream.format,
+            kind: stream.kind,
+            stream_id: stream.stream_id,
+            sent_timestamp: stream.sent_timestamp,
+            length: stream.length,
+            received: stream.received,
+            payload: current.payload,
+            header: current.header,
+            message: None,
+        };
+        if stream.received == stream.length {
+            self.unfinished -= stream.body.capacity();
+            chunk.message = Some(stream.finish(current.chunk_stream));
+        }
+        Ok(Decoded { consumed, chunk: Some(chunk) })
+    }
+
+    /// Forgets the unfinished message of a chunk stream (Abort message, RTMP 1.0, section 5.4.2).
+    pub fn abort(&mut self, chunk_stream: u32) {
+        if let Some(Some(stream)) = self.streams.get_mut(chunk_stream as usize) {
+            self.unfinished -= stream.body.capacity();
+            stream.body = B::default();
+            stream.received = 0;
+        }
+    }
+
+    /// Timestamp of the last complete message on a chunk stream, 0 if there was none.
+    pub fn clock(&self, chunk_stream: u32) -> u32 {
+        self.stream(chunk_stream).map_or(0, |stream| stream.clock)
+    }
+
+    /// What has arrived of a chunk stream's unfinished message.
+    pub fn unfinished_body(&self, chunk_stream: u32) -> Option<&B> {
+        self.stream(chunk_stream).map(|stream| &stream.body)
+    }
+
+    fn stream(&self, chunk_stream: u32) -> Option<&Inbound<B>> {
+        self.streams.get(chunk_stream as usize)?.as_deref()
+    }
+
+    /// Finds a complete header at the start of `input`, or asks for more.
+    fn parse_header(&self, input: &[u8]) -> Option<Parsed> {
+        let first = *input.first()?;
+        let format = first >> 6;
+        let (chunk_stream, basic_len) = match first & 0x3F {
+            0 => (u32::from(*input.get(1)?) + 64, 2),
+            1 => (u32::from(*input.get(1)?) + u32::from(*input.get(2)?) * 256 + 64, 3),
+            id => (u32::from(id), 1),
+        };
+        let mut len = basic_len + MESSAGE_HEADER_LEN[usize::from(format)];
+        let extended = match format {
+            3 => self.stream(chunk_stream).is_some_and(|stream| stream.field == EXTENDED),
+            _ => u24(input.get(basic_len..basic_len + 3)?) == EXTENDED,
+        };
+        if extended {
+            len += 4;
+        }
+        debug_assert!(len <= MAX_HEADER_LEN);
+        let mut header = Header::default();
+        header.push(input.get(..len)?);
+        Some(Parsed { format, chunk_stream, fields_at: basic_len, header })
+    }
+
+    /// Applies a header to its chunk stream.
+    fn start_chunk(&mut self, parsed: Parsed, chunk_size: u32) -> Result<Current> {
+        let Parsed { format, chunk_stream, fields_at, header } = parsed;
+        let fields = &header.as_bytes()[fields_at..];
+        let stream = slot(&mut self.streams, chunk_stream);
+        if format <= 1 && stream.received > 0 {
+            // A new length in mid-message: the old message never ends. Its bytes must not meet the new length.
+            self.unfinished -= stream.body.capacity();
+            stream.body = B::default();
+            stream.received = 0;
+        }
+        if stream.received == 0 {
+            stream.format = format;
+        }
+        if format <= 2 {
+            stream.field = u24(&fields[..3]);
+            stream.sent_timestamp = stream.field;
+        }
+        if format <= 1 {
+            stream.length = u24(&fields[3..6]);
+            stream.kind = MessageType(fields[6]);
+        }
+        if format == 0 {
+            stream.stream_id = u32::from_le_bytes([fields[7], fields[8], fields[9], fields[10]]);
+        }
+        if let [.., a, b, c, d] = *fields
+            && stream.field == EXTENDED
+        {
+            stream.sent_timestamp = u32::from_be_bytes([a, b, c, d]);
+        }
+        let payload = (stream.length - stream.received).min(chunk_size.max(1));
+        Ok(Current { chunk_stream, payload, missing: payload as usize, header })
+    }
+}
+
+impl<B: Body> Inbound<B> {
+    /// Takes the complete message out and gets ready for the next.
+    fn finish(&mut self, chunk_stream: u32) -> Message<B> {
+        self.clock =
+            if self.format == 0 { self.sent_timestamp } else { self.clock.wrapping_add(self.sent_timestamp) };
+        self.received = 0;
+        Message {
+            chunk_stream,
+            format: self.format,
+            kind: self.kind,
+            timestamp: self.clock,
+            stream_id: self.stream_id,
+            body: std::mem::take(&mut self.body),
+        }
+    }
+}
+
+/// The record of a chunk stream, made on first use. Ids are at most 65,599, so the table stays below a megabyte.
+fn slot<B: Default>(streams: &mut Vec<Option<Box<Inbound<B>>>>, chunk_stream: u32) -> &mut Inbound<B> {
+    let index = chunk_stream as usize;
+    if index >= streams.len() {
+        streams.resize_with(index + 1, || None);
+    }
+    streams[index].get_or_insert_default()
+}
+
+/// Makes room for `more` bytes in the body of a message of `length` bytes, doubling towards that length.
+fn reserve<B: Body>(body: &mut B, more: usize, length: u32, unfinished: &mut usize) -> Result<()> {
+    let old = body.capacity();
+    let needed = body.as_ref().len() + more;
+    if needed <= old {
+        return Ok(());
+    }
+    let wanted = needed.max(old.saturating_mul(2)).max(FIRST_RESERVATION).min(length as usize);
+    if *unfinished - old + wanted > MAX_UNFINISHED {
+        return Err(Error::malformed("chunk stream", "more unfinished messages than this library holds"));
+    }
+    body.reserve_total(wanted)?;
+    *unfinished = *unfinished - old + body.capacity();
+    Ok(())
+}
+
+fn u24(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |value, byte| value << 8 | u32::from(*byte))
+}

@@ -1,0 +1,186 @@
+//! Handshakes, and chunks and messages in both directions.
+
+use log::{debug, error};
+
+use super::{Connection, Parts};
+use crate::{
+    chunk::{self, Chunk, Outgoing},
+    error::{Error, Result},
+    handshake::{self, Progress},
+    message::Message,
+    session::{Command, command},
+};
+
+/// Runs the client's side of a handshake.
+pub fn handshake_as_client<C: Connection>(connection: &C, mut client: handshake::Client) -> Result<()> {
+    start_session(connection);
+    connection.transmit_bytes(&[&client.start()])?;
+    run_handshake(connection, |input| Ok(client.advance(input)))
+}
+
+/// Runs the server's side of a handshake.
+pub fn handshake_as_server<C: Connection>(connection: &C, mut server: handshake::Server) -> Result<()> {
+    start_session(connection);
+    run_handshake(connection, |input| server.advance(input))
+}
+
+/// A new connection starts with fresh chunk streams and the default chunk size both ways.
+fn start_session<C: Connection>(connection: &C) {
+    connection.step(|parts| {
+        *parts.decoder = chunk::Decoder::new();
+        *parts.encoder = chunk::Encoder::new();
+        parts.state.in_chunk_size = chunk::DEFAULT_CHUNK_SIZE as i32;
+        parts.state.out_chunk_size = chunk::DEFAULT_CHUNK_SIZE as i32;
+    });
+}
+
+fn run_handshake<C: Connection>(
+    connection: &C,
+    mut advance: impl FnMut(&[u8]) -> Result<Progress>,
+) -> Result<()> {
+    loop {
+        let progress = connection.reading_step(|parts| {
+            let progress = advance(parts.input)?;
+            parts.consume(progress.consumed);
+            Ok::<_, Error>(progress)
+        })?;
+        if !progress.output.is_empty() {
+            connection.transmit_bytes(&[&progress.output])?;
+        }
+        if progress.done {
+            return Ok(());
+        }
+        if progress.consumed == 0 {
+            connection.fill()?;
+        }
+    }
+}
+
+/// Receives one chunk. A time-out leaves the connection open, and the next call goes on where this one stopped; after
+/// any other error the connection is closed.
+pub fn receive_chunk<C: Connection>(connection: &C) -> Result<Chunk<C::Body>> {
+    receive(connection, Some)
+}
+
+/// Receives chunks until a message is complete. Time-outs and errors as in [`receive_chunk`].
+pub fn receive_message<C: Connection>(connection: &C) -> Result<Message<C::Body>> {
+    receive(connection, |chunk| chunk.message)
+}
+
+/// Receives chunks until `select` takes one.
+fn receive<C: Connection, T>(
+    connection: &C,
+    mut select: impl FnMut(Chunk<C::Body>) -> Option<T>,
+) -> Result<T> {
+    loop {
+        let (selected, acknowledgement, arrived) = connection
+            .reading_step(|parts| {
+                let (selected, arrived) = decode(parts, &mut select)?;
+                Ok::<_, Error>((selected, parts.state.acknowledgement_due(), arrived))
+            })
+            .inspect_err(|error| {
+                error!("RTMP_ReadPacket, {error}");
+                connection.give_up();
+            })?;
+        if let Some((chunk_stream, timestamp)) = arrived {
+            connection.arrived(chunk_stream, timestamp);
+        }
+        if let Some(acknowledgement) = acknowledgement {
+            send(connection, &acknowledgement)?;
+        }
+        if let Some(selected) = selected {
+            return Ok(selected);
+        }
+        connection.fill().inspect_err(|error| match error {
+            Error::TimedOut => debug!("RTMP_ReadPacket, timed out"),
+            error => {
+                error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
+                // A peer that will send no more may still read.
+                connection.close();
+            }
+        })?;
+    }
+}
+
+/// Decodes chunks until `select` takes one or the input is used up; tells which message was completed on the way.
+#[expect(clippy::type_complexity, reason = "a pair of options for the one caller above")]
+fn decode<B: crate::message::Body, T>(
+    parts: &mut Parts<'_, '_, B>,
+    select: &mut impl FnMut(Chunk<B>) -> Option<T>,
+) -> Result<(Option<T>, Option<(u32, u32)>)> {
+    let chunk_size = parts.chunk_size_in();
+    loop {
+        let decoded = parts.decoder.decode(parts.input, chunk_size)?;
+        parts.consume(decoded.consumed);
+        let Some(chunk) = decoded.chunk else { return Ok((None, None)) };
+        let arrived = chunk.message.as_ref().map(|message| (message.chunk_stream, message.timestamp));
+        if let Some(selected) = select(chunk) {
+            return Ok((Some(selected), arrived));
+        }
+    }
+}
+
+/// Sends one of the session's messages; after an error the connection is closed.
+pub fn send<C: Connection>(connection: &C, command: &Command) -> Result<()> {
+    transmit(connection, command).inspect_err(|error| {
+        error!("WriteN, RTMP send error: {error}");
+        connection.give_up();
+    })
+}
+
+fn transmit<C: Connection>(connection: &C, command: &Command) -> Result<()> {
+    let message = Outgoing {
+        chunk_stream: command.chunk_stream,
+        format: command.format,
+        kind: command.kind,
+        timestamp: command.timestamp,
+        stream_id: command.stream_id,
+        body: &command.body,
+    };
+    connection.transmit(|parts| {
+        let chunk_size = parts.chunk_size_out();
+        let chunks = parts.encoder.encode(&message, chunk_size)?;
+        if let Some((name, transaction)) = command.remember {
+            parts.calls.remember(name.as_bytes(), transaction);
+        }
+        Ok(chunks)
+    })
+}
+
+/// Ends the stream, if there is one: what a client says before it closes the connection.
+pub fn close_politely<C: Connection>(connection: &C) {
+    let goodbyes = connection.step(|parts| {
+        let stream_id = std::mem::replace(&mut parts.state.stream_id, 0);
+        if stream_id <= 0 {
+            return Vec::new();
+        }
+        let mut goodbyes = Vec::with_capacity(2);
+        if parts.profile.publish {
+            goodbyes.push(command::fc_unpublish(parts.state, &parts.profile));
+        }
+        goodbyes.push(command::delete_stream(parts.state, stream_id));
+        goodbyes
+    });
+    for goodbye in goodbyes {
+        if let Err(error) = transmit(connection, &goodbye) {
+            debug!("the peer is gone before the goodbye: {error}");
+            return;
+        }
+    }
+}
+
+impl<B: crate::message::Body> Parts<'_, '_, B> {
+    /// The largest chunk payload from the peer; nonsense that a caller stored counts as the default.
+    fn chunk_size_in(&self) -> u32 {
+        usable(self.state.in_chunk_size)
+    }
+
+    /// The largest chunk payload to the peer; nonsense that a caller stored counts as the default.
+    pub fn chunk_size_out(&self) -> u32 {
+        usable(self.state.out_chunk_size)
+    }
+}
+
+fn usable(chunk_size: i32) -> u32 {
+    u32::try_from(chunk_size).ok().and_then(chunk::valid_chunk_size).unwrap_or(chunk::DEFAULT_CHUNK_SIZE)
+}

@@ -1,0 +1,107 @@
+//! Messages as the application sees them: starting a stream, and its media.
+
+use log::{debug, warn};
+
+use super::{Connection, exchange};
+use crate::{
+    error::{Error, Result},
+    message::{Message, MessageType},
+    session::{self, Action, Outcome, pausing},
+};
+
+/// Lets the session react to a message and does what it asks for. An error in sending has closed the connection.
+pub fn dispatch<C: Connection>(
+    connection: &C,
+    chunk_stream: u32,
+    kind: MessageType,
+    timestamp: u32,
+    body: &[u8],
+) -> Outcome {
+    let reaction =
+        connection.step(|parts| session::react(&mut parts.context(), chunk_stream, kind, timestamp, body));
+    for action in reaction.actions {
+        match action {
+            Action::Send(command) => {
+                if exchange::send(connection, &command).is_err() {
+                    break;
+                }
+            }
+            Action::Abort(chunk_stream) => connection.step(|parts| parts.decoder.abort(chunk_stream)),
+            Action::Close => connection.close(),
+        }
+    }
+    reaction.outcome
+}
+
+/// Waits until the stream plays or is being published; `start_ms` above 0 says where to start.
+pub fn connect_stream<C: Connection>(connection: &C) -> Result<()> {
+    connection.step(|parts| parts.state.media_chunk_stream = 0);
+    while !connection.step(|parts| parts.state.playing) {
+        if !connection.is_open() {
+            return Err(Error::Closed);
+        }
+        let message = exchange::receive_message(connection)?;
+        let body = message.body.as_ref();
+        match message.kind {
+            _ if body.is_empty() => {}
+            MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA => {
+                warn!("Received FLV packet before play()! Ignoring.");
+            }
+            kind => {
+                dispatch(connection, message.chunk_stream, kind, message.timestamp, body);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Waits for the next media message, and tells [`Outcome::Ended`] with the message that ended the stream. On a
+/// time-out the place to resume at is remembered.
+pub fn next_media<C: Connection>(connection: &C) -> Result<(Outcome, Message<C::Body>)> {
+    loop {
+        if !connection.is_open() {
+            return Err(Error::Closed);
+        }
+        let message = exchange::receive_message(connection).inspect_err(|error| {
+            if matches!(error, Error::TimedOut) {
+                remember_pause(connection);
+            }
+        })?;
+        if message.body.as_ref().is_empty() {
+            continue;
+        }
+        let Message { chunk_stream, kind, timestamp, .. } = message;
+        let outcome = dispatch(connection, chunk_stream, kind, timestamp, message.body.as_ref());
+        let wanted = connection.step(|parts| {
+            let state = &mut *parts.state;
+            match outcome {
+                Outcome::Handled => false,
+                Outcome::Media
+                    if state.pausing == pausing::RESUMING && timestamp <= state.media_timestamp =>
+                {
+                    debug!("Skipped type: {:02X}, timestamp {timestamp} before the pause", kind.0);
+                    false
+                }
+                Outcome::Media => {
+                    if state.pausing == pausing::RESUMING {
+                        state.pausing = pausing::NO;
+                    }
+                    state.playing = true;
+                    true
+                }
+                Outcome::Ended => true,
+            }
+        });
+        if wanted {
+            return Ok((outcome, message));
+        }
+    }
+}
+
+fn remember_pause<C: Connection>(connection: &C) {
+    connection.step(|parts| {
+        if parts.state.pausing == pausing::NO {
+            parts.state.pause_timestamp = parts.media_clock();
+        }
+    });
+}

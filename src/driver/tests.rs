@@ -1,0 +1,284 @@
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+};
+
+use super::*;
+use crate::{
+    amf,
+    error::Error,
+    handshake::{self, BLOCK_LEN},
+    message::{Message, MessageType},
+    session::{Outcome, command},
+};
+
+/// A connection in memory: what the peer sends arrives in pieces, what is sent is kept.
+struct Memory {
+    parts: RefCell<Owned>,
+    arriving: RefCell<VecDeque<Vec<u8>>>,
+    sent: RefCell<Vec<u8>>,
+    open: Cell<bool>,
+}
+
+#[derive(Default)]
+struct Owned {
+    state: State,
+    profile: Profile<'static>,
+    calls: Vec<(Vec<u8>, i32)>,
+    decoder: Decoder<Vec<u8>>,
+    encoder: Encoder,
+    input: Vec<u8>,
+}
+
+impl Memory {
+    /// A client to which `bytes` arrive, `step` at a time, after which the peer closes.
+    fn new(profile: Profile<'static>, bytes: &[u8], step: usize) -> Self {
+        let arriving = bytes.chunks(step.max(1)).map(<[u8]>::to_vec).collect();
+        let parts = RefCell::new(Owned { profile, ..Owned::default() });
+        Self { parts, arriving: RefCell::new(arriving), sent: RefCell::default(), open: Cell::new(true) }
+    }
+}
+
+impl Connection for Memory {
+    type Body = Vec<u8>;
+
+    fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Vec<u8>>) -> R) -> R {
+        let mut owned = self.parts.borrow_mut();
+        let Owned { state, profile, calls, decoder, encoder, .. } = &mut *owned;
+        step(&mut Parts { state, profile: *profile, calls, decoder, encoder, input: &[], consumed: 0 })
+    }
+
+    fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Vec<u8>>) -> R) -> R {
+        let mut owned = self.parts.borrow_mut();
+        let Owned { state, profile, calls, decoder, encoder, input } = &mut *owned;
+        let mut parts = Parts { state, profile: *profile, calls, decoder, encoder, input, consumed: 0 };
+        let result = step(&mut parts);
+        let consumed = parts.consumed;
+        owned.input.drain(..consumed);
+        result
+    }
+
+    fn fill(&self) -> Result<()> {
+        match self.arriving.borrow_mut().pop_front() {
+            // An empty piece stands for a time-out.
+            Some(piece) if piece.is_empty() => Err(Error::TimedOut),
+            Some(piece) => {
+                self.parts.borrow_mut().input.extend(piece);
+                Ok(())
+            }
+            None => Err(Error::Closed),
+        }
+    }
+
+    fn transmit<'m>(
+        &self,
+        encode: impl FnOnce(&mut Parts<'_, '_, Vec<u8>>) -> Result<Chunks<'m>>,
+    ) -> Result<()> {
+        let chunks = self.step(encode)?;
+        self.sent.borrow_mut().extend(chunks.pieces().flatten());
+        Ok(())
+    }
+
+    fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
+        self.sent.borrow_mut().extend(pieces.iter().copied().flatten());
+        Ok(())
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.get()
+    }
+
+    fn close(&self) {
+        close_politely(self);
+        self.give_up();
+    }
+
+    fn give_up(&self) {
+        self.open.set(false);
+        self.step(|parts| parts.state.playing = false);
+    }
+}
+
+/// What a scripted server sends: chunks on chunk stream 3 with full headers.
+#[derive(Default)]
+struct Script {
+    encoder: Encoder,
+    bytes: Vec<u8>,
+}
+
+impl Script {
+    fn message(mut self, kind: MessageType, timestamp: u32, body: &[u8]) -> Self {
+        let message = Outgoing { chunk_stream: 3, format: 1, kind, timestamp, stream_id: 1, body };
+        self.bytes.extend(self.encoder.encode(&message, 128).unwrap().pieces().flatten());
+        self
+    }
+
+    fn command(self, name: &str, transaction: f64, rest: impl FnOnce(&mut amf::Encoder)) -> Self {
+        let mut body = amf::Encoder::new();
+        body.string(name.as_bytes()).number(transaction).null();
+        rest(&mut body);
+        self.message(MessageType::COMMAND, 0, &body.finish())
+    }
+
+    fn status(self, code: &str) -> Self {
+        self.command("onStatus", 0.0, |body| {
+            body.begin_object()
+                .named_string(b"level", b"status")
+                .named_string(b"code", code.as_bytes())
+                .end_object();
+        })
+    }
+}
+
+use crate::chunk::Outgoing;
+
+/// A whole play session, handshake included.
+fn play_script() -> Vec<u8> {
+    let mut bytes = vec![3];
+    bytes.extend([7; 2 * BLOCK_LEN]);
+    let script = Script::default()
+        .message(MessageType::WINDOW_ACKNOWLEDGEMENT_SIZE, 0, &200_u32.to_be_bytes())
+        .command("_result", 1.0, |_| {})
+        .message(MessageType::USER_CONTROL, 0, b"\0\x06\0\0\0\x09")
+        .command("_result", 2.0, |body| {
+            body.number(1.0);
+        })
+        .status("NetStream.Play.Start")
+        .message(MessageType::AUDIO, 0, &[0xAF; 10])
+        .message(MessageType::VIDEO, 40, &[0x17; 400])
+        .message(MessageType::VIDEO, 80, b"")
+        .message(MessageType::AUDIO, 0x0100_0000, &[0xAF; 300])
+        .status("NetStream.Play.Stop");
+    bytes.extend(script.bytes);
+    bytes
+}
+
+/// Plays a script to its end; returns the media and everything that was sent.
+fn play(bytes: &[u8], step: usize) -> (Vec<Message>, Vec<u8>) {
+    let profile = Profile { app: b"app", stream_name: b"name", ..Profile::default() };
+    let connection = Memory::new(profile, bytes, step);
+    connection.step(|parts| parts.state.acknowledges = true);
+    handshake_as_client(&connection, handshake::Client::new(1, &[9; BLOCK_LEN])).unwrap();
+    let connect = connection.step(|parts| command::connect(parts.state, &parts.profile, b""));
+    send(&connection, &connect).unwrap();
+    connect_stream(&connection).unwrap();
+    let mut media = Vec::new();
+    loop {
+        match next_media(&connection).unwrap() {
+            (Outcome::Media, message) => media.push(message),
+            (outcome, _) => {
+                assert_eq!(outcome, Outcome::Ended);
+                break;
+            }
+        }
+    }
+    assert!(!connection.is_open());
+    (media, connection.sent.take())
+}
+
+#[test]
+fn a_session_is_the_same_however_its_bytes_arrive() {
+    let script = play_script();
+    let (media, sent) = play(&script, script.len());
+    let timestamps: Vec<_> = media.iter().map(|message| message.timestamp).collect();
+    assert_eq!(timestamps, [0, 40, 0x0100_0000]);
+    assert_eq!(media[1].body, [0x17; 400]);
+    for step in (1..40).chain([127, 128, 129, 1536, 1537, 3072, 3073, 3074]) {
+        assert_eq!(play(&script, step).0, media, "{step} bytes at a time");
+    }
+    // Acknowledgements depend on how much arrived at once; everything else does not.
+    let commands = |sent: &[u8]| {
+        sent.windows(8).filter(|window| *window == b"createSt" || *window == b"deleteSt").count()
+    };
+    assert_eq!(commands(&sent), 2);
+    assert_eq!(commands(&play(&script, 1).1), 2);
+}
+
+#[test]
+fn a_time_out_anywhere_loses_nothing() {
+    let script = play_script();
+    let (media, _) = play(&script, script.len());
+    let start = 1 + 2 * BLOCK_LEN;
+    let after_start = script.windows(20).position(|window| window == b"NetStream.Play.Start").unwrap() + 23;
+    assert!(after_start > start);
+    for cut in after_start..script.len() {
+        let connection = Memory::new(Profile::default(), &script[start..], script.len());
+        {
+            let mut arriving = connection.arriving.borrow_mut();
+            let all = arriving.pop_front().unwrap();
+            let (before, after) = all.split_at(cut - start);
+            arriving.extend([before.to_vec(), Vec::new(), after.to_vec()]);
+        }
+        let connect = connection.step(|parts| command::connect(parts.state, &parts.profile, b""));
+        send(&connection, &connect).unwrap();
+        connect_stream(&connection).unwrap();
+        let mut received = Vec::new();
+        let mut timeouts = 0;
+        loop {
+            match next_media(&connection) {
+                Ok((Outcome::Media, message)) => received.push(message),
+                Ok(_) => break,
+                Err(Error::TimedOut) => timeouts += 1,
+                Err(error) => panic!("cut at {cut}: {error}"),
+            }
+        }
+        assert_eq!((received, timeouts), (media.clone(), 1), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_server_that_closes_anywhere_is_an_error() {
+    let script = play_script();
+    for len in 0..script.len() - 60 {
+        let profile = Profile { app: b"app", stream_name: b"name", ..Profile::default() };
+        let connection = Memory::new(profile, &script[..len], 1000);
+        let result = handshake_as_client(&connection, handshake::Client::new(1, &[9; BLOCK_LEN]))
+            .and_then(|()| {
+                let connect = connection.step(|parts| command::connect(parts.state, &parts.profile, b""));
+                send(&connection, &connect)
+            })
+            .and_then(|()| connect_stream(&connection))
+            .and_then(|()| {
+                loop {
+                    if let (Outcome::Ended, _) = next_media(&connection)? {
+                        return Ok(());
+                    }
+                }
+            });
+        assert!(matches!(result, Err(Error::Closed)), "after {len} bytes: {result:?}");
+    }
+}
+
+#[test]
+fn both_ends_shake_hands_in_memory() {
+    let mut client = handshake::Client::new(5, &[1; BLOCK_LEN]);
+    let mut first = client.start();
+    first.extend(client.advance(&[&[3][..], &[8; BLOCK_LEN]].concat()).output);
+    let server = Memory::new(Profile::default(), &first, 100);
+    handshake_as_server(&server, handshake::Server::new(6, &[2; BLOCK_LEN])).unwrap();
+    assert_eq!(server.sent.borrow().len(), 1 + 2 * BLOCK_LEN);
+    assert_eq!(server.step(|parts| parts.state.bytes_in), first.len() as u32);
+}
+
+#[test]
+fn nonsense_in_the_chunk_sizes_counts_as_the_default() {
+    let connection = Memory::new(Profile::default(), b"", 1);
+    for size in [0, -1, i32::MIN] {
+        connection.step(|parts| {
+            parts.state.out_chunk_size = size;
+            assert_eq!(parts.chunk_size_out(), 128);
+        });
+    }
+}
+
+#[test]
+fn media_before_the_stream_plays_is_dropped() {
+    let script = Script::default()
+        .message(MessageType::AUDIO, 0, b"early")
+        .status("NetStream.Play.Start")
+        .message(MessageType::AUDIO, 0, b"late")
+        .bytes;
+    let connection = Memory::new(Profile::default(), &script, script.len());
+    connect_stream(&connection).unwrap();
+    assert_eq!(next_media(&connection).unwrap().1.body, b"late");
+}

@@ -1,0 +1,402 @@
+//! The byte stream that is read: an FLV header, then tags, cut where the reader's buffer ends.
+//!
+//! Knows what one read call does between two messages, as steps: the driver loads [`ReadState`], takes a step, stores the
+//! state, and does what the [`Step`] asks for. Whatever happens while it waits for a message, closing the connection
+//! included, may change the stored state. Refuses to know where messages come from.
+
+#![forbid(unsafe_code)]
+
+use super::FILE_HEADER;
+use super::reader::{DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Flags, Piece, ReadState, Verdict, accept};
+use crate::error::Result;
+use crate::message::{Body, MessageType};
+
+/// Bytes that were made but not yet read.
+#[derive(Debug, Default)]
+pub struct Stream<B> {
+    pending: B,
+    position: usize,
+}
+
+/// One read call in progress: where its bytes go, and which part of the stream it is at.
+#[derive(Debug)]
+pub struct Call<'a> {
+    out: &'a mut [u8],
+    written: usize,
+    phase: Phase,
+}
+
+/// The parts of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Messages are kept back until it is known which kinds of media the file header must announce.
+    Header,
+    /// What was kept back and then each message go out.
+    Tags,
+}
+
+/// What a read call needs to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Step {
+    /// The next media message, for [`Stream::message`], or the reason why none comes, for [`Stream::end`].
+    NeedMessage,
+    /// Nothing: it is over and this many bytes were written. 0 means that the stream has ended or no room was given.
+    Done(usize),
+    /// Nothing: the stream ended with an error before this call.
+    Failed,
+}
+
+/// Why no more messages come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The connection was closed or a wait timed out.
+    Eof,
+    /// The stream cannot be used.
+    Error,
+    /// The server has sent all there is.
+    Complete,
+}
+
+impl Ending {
+    /// The value of [`ReadState::status`] and of the C constants `RTMP_READ_*`.
+    pub fn status(self) -> i8 {
+        match self {
+            Self::Eof => -1,
+            Self::Error => -2,
+            Self::Complete => -3,
+        }
+    }
+
+    /// The reverse of `status`; `None` while the stream runs.
+    pub fn from_status(status: i8) -> Option<Self> {
+        [Self::Eof, Self::Error, Self::Complete].into_iter().find(|ending| ending.status() == status)
+    }
+}
+
+impl<'a> Call<'a> {
+    /// A call that will write to `out`.
+    pub fn new(out: &'a mut [u8]) -> Self {
+        Self { out, written: 0, phase: Phase::Tags }
+    }
+
+    fn room(&mut self) -> &mut [u8] {
+        &mut self.out[self.written..]
+    }
+}
+
+impl<B: Body> Stream<B> {
+    /// The bytes that the next read will return first.
+    pub fn pending(&self) -> &[u8] {
+        self.pending.as_ref().get(self.position..).unwrap_or_default()
+    }
+
+    /// Drops what was not read yet and the memory it is in.
+    pub fn clear(&mut self) {
+        *self = Self { pending: B::default(), position: 0 };
+    }
+
+    /// Begins a read call.
+    pub fn begin(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>) -> Step {
+        if let Some(ending) = Ending::from_status(state.status) {
+            return over(ending);
+        }
+        if state.flags.has(Flags::HEADER) {
+            return self.deliver(call, state);
+        }
+        if state.flags.has(Flags::RESUME) {
+            // The file that is resumed has its header.
+            state.flags.set(Flags::HEADER);
+            return self.deliver(call, state);
+        }
+        self.clear();
+        call.phase = Phase::Header;
+        if self.pending.reserve_total(HEADER_BLOCK_LEN).is_err() {
+            return self.end(call, state, Ending::Error);
+        }
+        self.pending.append(&FILE_HEADER);
+        if state.timestamp == 0 { Step::NeedMessage } else { self.finish_header(call, state) }
+    }
+
+    /// Goes on with the next media message.
+    pub fn message(
+        &mut self,
+        call: &mut Call<'_>,
+        state: &mut ReadState<'_>,
+        kind: MessageType,
+        timestamp: u32,
+        body: &mut [u8],
+        live: bool,
+    ) -> Step {
+        let verdict = accept(state, kind, timestamp, body, live);
+        let piece = match verdict {
+            Verdict::Mismatch => return self.end(call, state, Ending::Error),
+            Verdict::Ignore => None,
+            Verdict::Output(piece) => Some(piece),
+        };
+        match (call.phase, piece) {
+            (Phase::Tags, None) => Step::NeedMessage,
+            (Phase::Tags, Some(piece)) => {
+                let whole = piece.len();
+                if self.keep(&piece, body, call.room().len().min(whole)).is_err() {
+                    return self.end(call, state, Ending::Error);
+                }
+                call.written += piece.copy_to(body, 0, call.room());
+                Step::Done(call.written)
+            }
+            (Phase::Header, None) => self.collect_more(call, state, true),
+            (Phase::Header, Some(piece)) => {
+                let free = HEADER_BLOCK_LEN.saturating_sub(self.pending().len());
+                let fits = piece.len() + SPARE_LEN <= free;
+                if self.keep(&piece, body, 0).is_err() {
+                    return self.end(call, state, Ending::Error);
+                }
+                self.collect_more(call, state, fits)
+            }
+        }
+    }
+
+    /// Ends the call because no message comes. What was kept back for the header is lost with it, as callers of the
+    /// original library know it.
+    pub fn end(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>, ending: Ending) -> Step {
+        state.status = ending.status();
+        match call.phase {
+            Phase::Header => {
+                self.clear();
+                over(ending)
+            }
+            Phase::Tags => Step::Done(call.written),
+        }
+    }
+
+    /// Asks for another message unless the header can be written or there is no more room.
+    fn collect_more(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>, room: bool) -> Step {
+        if room && state.timestamp == 0 && state.data_type & BOTH != BOTH {
+            Step::NeedMessage
+        } else {
+            self.finish_header(call, state)
+        }
+    }
+
+    /// Completes the header; what was kept back is readable from now on.
+    fn finish_header(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>) -> Step {
+        if let Some(announced) = self.pending.as_mut().get_mut(DATA_TYPE_POSITION) {
+            *announced = state.data_type;
+        }
+        state.flags.set(Flags::HEADER);
+        call.phase = Phase::Tags;
+        self.deliver(call, state)
+    }
+
+    /// Writes what is pending and asks for a message if there is still room.
+    fn deliver(&mut self, call: &mut Call<'_>, state: &ReadState<'_>) -> Step {
+        if state.flags.has(Flags::SEEKING) {
+            self.clear();
+        }
+        let pending = self.pending();
+        let count = pending.len().min(call.room().len());
+        call.room()[..count].copy_from_slice(&pending[..count]);
+        call.written += count;
+        self.position += count;
+        if self.pending().is_empty() {
+            self.clear();
+        }
+        if call.room().is_empty() { Step::Done(call.written) } else { Step::NeedMessage }
+    }
+
+    /// Keeps the bytes of `piece` from position `skip` on for later.
+    fn keep(&mut self, piece: &Piece, body: &[u8], mut skip: usize) -> Result<()> {
+        let rest = piece.len().saturating_sub(skip);
+        if rest == 0 {
+            return Ok(());
+        }
+        self.pending.reserve_total(self.pending.as_ref().len() + rest)?;
+        for part in piece.parts(body) {
+            let kept = part.get(skip..).unwrap_or_default();
+            skip -= part.len() - kept.len();
+            self.pending.append(kept);
+        }
+        Ok(())
+    }
+}
+
+/// The result of a call that finds the stream at its end.
+fn over(ending: Ending) -> Step {
+    match ending {
+        Ending::Error => Step::Failed,
+        Ending::Eof | Ending::Complete => Step::Done(0),
+    }
+}
+
+/// How much is kept back for the header at most, a last message of any size aside.
+const HEADER_BLOCK_LEN: usize = 128 * 1024;
+
+/// Room that a message must leave free to count as fitting.
+const SPARE_LEN: usize = 4;
+
+/// Where the FLV header says which kinds of media follow.
+const DATA_TYPE_POSITION: usize = 4;
+
+/// Both kinds of media.
+const BOTH: u8 = DATA_TYPE_AUDIO | DATA_TYPE_VIDEO;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads up to `room` bytes; the messages, and then the ending, are taken from `source`.
+    fn read(
+        stream: &mut Stream<Vec<u8>>,
+        state: &mut ReadState<'_>,
+        room: usize,
+        source: &mut dyn Iterator<Item = (MessageType, u32, Vec<u8>)>,
+    ) -> Option<Vec<u8>> {
+        let mut out = vec![0; room];
+        let mut call = Call::new(&mut out);
+        let mut step = stream.begin(&mut call, state);
+        loop {
+            step = match step {
+                Step::NeedMessage => match source.next() {
+                    Some((kind, timestamp, mut body)) => {
+                        stream.message(&mut call, state, kind, timestamp, &mut body, false)
+                    }
+                    None => stream.end(&mut call, state, Ending::Eof),
+                },
+                Step::Done(count) => {
+                    out.truncate(count);
+                    return Some(out);
+                }
+                Step::Failed => return None,
+            };
+        }
+    }
+
+    fn audio(timestamp: u32, len: usize) -> (MessageType, u32, Vec<u8>) {
+        (MessageType::AUDIO, timestamp, vec![0xAF; len])
+    }
+
+    #[test]
+    fn any_room_yields_the_same_bytes() {
+        let messages = || (0..9).map(|n| audio(n * 20, 2 + 7 * n as usize));
+        let whole = {
+            let (mut stream, mut state) = (Stream::default(), ReadState::default());
+            let mut source = messages();
+            let mut all = Vec::new();
+            while state.status == 0 {
+                all.extend(read(&mut stream, &mut state, 4096, &mut source).unwrap());
+            }
+            all
+        };
+        assert_eq!(whole.len(), 13 + (0..9).map(|n| 15 + 2 + 7 * n).sum::<usize>());
+        for room in 1..whole.len() + 2 {
+            let (mut stream, mut state) = (Stream::default(), ReadState::default());
+            let mut source = messages();
+            let mut all = Vec::new();
+            while state.status == 0 {
+                all.extend(read(&mut stream, &mut state, room, &mut source).unwrap());
+            }
+            assert_eq!(all, whole, "in pieces of {room}");
+            assert!(stream.pending().is_empty());
+        }
+    }
+
+    #[test]
+    fn one_call_waits_for_one_message_only() {
+        let (mut stream, mut state) = (Stream::default(), ReadState::default());
+        let mut source = (1..9).map(|n| audio(n, 2));
+        assert_eq!(read(&mut stream, &mut state, 4096, &mut source).unwrap().len(), 13 + 17 + 17);
+        assert_eq!(read(&mut stream, &mut state, 4096, &mut source).unwrap().len(), 17);
+        assert_eq!(source.count(), 5);
+    }
+
+    #[test]
+    fn header_keeps_back_a_limited_number_of_bytes() {
+        let (mut stream, mut state) = (Stream::default(), ReadState::default());
+        let mut source = std::iter::repeat_with(|| audio(0, 1000)).take(1000);
+        assert_eq!(read(&mut stream, &mut state, 0, &mut source), Some(Vec::new()));
+        let kept = stream.pending().len();
+        assert_eq!(kept, 13 + 1015 * HEADER_BLOCK_LEN.div_ceil(1015));
+        assert_eq!(state.flags, Flags::HEADER);
+    }
+
+    #[test]
+    fn message_must_leave_four_bytes_free_to_be_followed_by_another() {
+        // Measured on the original library: what is kept back after a message that leaves `free` bytes.
+        for (free, kept) in
+            [(0, 131_072), (3, 131_069), (4, 131_123), (5, 131_122), (54, 131_073), (58, 131_069)]
+        {
+            let (mut stream, mut state) = (Stream::default(), ReadState::default());
+            let first = HEADER_BLOCK_LEN - FILE_HEADER.len() - free - 15;
+            let mut source = [audio(0, first), audio(0, 40)].into_iter().cycle();
+            read(&mut stream, &mut state, 0, &mut source).unwrap();
+            assert_eq!(stream.pending().len(), kept, "{free} bytes free");
+        }
+    }
+
+    #[test]
+    fn ended_stream_reports_its_ending_again_and_again() {
+        for (ending, result) in
+            [(Ending::Eof, Some(Vec::new())), (Ending::Complete, Some(Vec::new())), (Ending::Error, None)]
+        {
+            let mut state = ReadState { status: ending.status(), ..Default::default() };
+            for _ in 0..2 {
+                let read = read(&mut Stream::default(), &mut state, 9, &mut std::iter::once(audio(1, 9)));
+                assert_eq!(read, result);
+            }
+        }
+    }
+
+    #[test]
+    fn stream_goes_on_when_the_caller_clears_the_status() {
+        let (mut stream, mut state) = (Stream::default(), ReadState::default());
+        let first = read(&mut stream, &mut state, 99, &mut [audio(7, 2)].into_iter()).unwrap();
+        assert_eq!((first.len(), state.status), (30, -1));
+        state.status = 0;
+        let next = read(&mut stream, &mut state, 99, &mut [audio(9, 2)].into_iter()).unwrap();
+        assert_eq!((next.len(), state.status, state.timestamp), (17, 0, 9));
+    }
+
+    /// A body that cannot hold more than its limit.
+    #[derive(Default)]
+    struct Scarce(Vec<u8>);
+
+    impl AsRef<[u8]> for Scarce {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl AsMut<[u8]> for Scarce {
+        fn as_mut(&mut self) -> &mut [u8] {
+            &mut self.0
+        }
+    }
+
+    impl Body for Scarce {
+        fn reserve_total(&mut self, _: usize) -> Result<()> {
+            Err(crate::Error::OutOfMemory)
+        }
+
+        fn capacity(&self) -> usize {
+            0
+        }
+
+        fn append(&mut self, _: &[u8]) {
+            panic!("no room was made")
+        }
+    }
+
+    #[test]
+    fn lack_of_memory_ends_the_stream_with_an_error() {
+        let (mut stream, mut state) = (Stream::<Scarce>::default(), ReadState::default());
+        assert_eq!(stream.begin(&mut Call::new(&mut [0; 9]), &mut state), Step::Failed);
+        assert_eq!(state.status, -2);
+
+        let mut state = ReadState { flags: Flags::HEADER, ..Default::default() };
+        let mut out = [0; 9];
+        let mut call = Call::new(&mut out);
+        assert_eq!(stream.begin(&mut call, &mut state), Step::NeedMessage);
+        let step = stream.message(&mut call, &mut state, MessageType::AUDIO, 1, &mut [0xAF; 2], false);
+        assert_eq!((step, state.status), (Step::Done(0), -2));
+    }
+}

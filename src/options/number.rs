@@ -1,0 +1,152 @@
+//! Numbers at the start of a text, read as C reads them: leading blanks are skipped, what follows the number is
+//! ignored, and text without a number is 0. The bounds are those of the slice, not a NUL.
+
+/// A decimal number, as C's `atoi` reads it into an `int`: clamped to 64 bits, then cut to 32.
+pub fn decimal(text: &[u8]) -> i32 {
+    let (negative, digits) = sign(trim_start(text));
+    integer(negative, digits, 10)
+}
+
+/// A number that may be hexadecimal (`0x10`) or octal (`010`), as C's `strtol` reads it in base 0.
+pub fn any_base(text: &[u8]) -> i32 {
+    let (negative, digits) = sign(trim_start(text));
+    match digits {
+        [b'0', b'x' | b'X', digit, ..] if digit.is_ascii_hexdigit() => integer(negative, &digits[2..], 16),
+        [b'0', ..] => integer(negative, digits, 8),
+        _ => integer(negative, digits, 10),
+    }
+}
+
+/// A number with a fraction, as C's `strtod` reads it.
+pub fn float(text: &[u8]) -> f64 {
+    let (negative, text) = sign(trim_start(text));
+    let magnitude = match text {
+        [b'0', b'x' | b'X', hex @ ..] => hex_float(hex),
+        [b'i' | b'I' | b'n' | b'N', ..] => word(text),
+        _ => decimal_float(text),
+    };
+    if negative { -magnitude } else { magnitude }
+}
+
+fn trim_start(text: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| !matches!(byte, b' ' | b'\t'..=b'\r');
+    &text[text.iter().position(blank).unwrap_or(text.len())..]
+}
+
+fn sign(text: &[u8]) -> (bool, &[u8]) {
+    match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    }
+}
+
+fn integer(negative: bool, digits: &[u8], base: u32) -> i32 {
+    let mut value = 0_i64;
+    for digit in digits.iter().map_while(|&byte| char::from(byte).to_digit(base)) {
+        let digit = i64::from(if negative { -(digit as i32) } else { digit as i32 });
+        value = value.saturating_mul(i64::from(base)).saturating_add(digit);
+    }
+    value as i32
+}
+
+/// The longest prefix of the form `digits[.digits][e[sign]digits]`.
+fn decimal_float(text: &[u8]) -> f64 {
+    let whole = count_digits(text);
+    let mut end = whole;
+    if text.get(end) == Some(&b'.') {
+        end += 1 + count_digits(&text[end + 1..]);
+    }
+    if end == 0 || &text[..end] == b"." {
+        return 0.0;
+    }
+    if let Some(b'e' | b'E') = text.get(end) {
+        let (_, exponent) = sign(&text[end + 1..]);
+        let digits = count_digits(exponent);
+        if digits > 0 {
+            end = text.len() - exponent.len() + digits;
+        }
+    }
+    std::str::from_utf8(&text[..end]).ok().and_then(|number| number.parse().ok()).unwrap_or(0.0)
+}
+
+fn count_digits(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// What follows `0x`: hexadecimal digits, a fraction, and `p` with a power of two.
+fn hex_float(text: &[u8]) -> f64 {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let whole: Vec<u32> = text.iter().map_while(digit).collect();
+    let mut rest = &text[whole.len()..];
+    let mut fraction = Vec::new();
+    if let [b'.', behind @ ..] = rest {
+        fraction = behind.iter().map_while(digit).collect();
+        rest = &behind[fraction.len()..];
+    }
+    let mut value = whole.iter().fold(0.0, |value, &digit| value * 16.0 + f64::from(digit));
+    value += fraction.iter().rev().fold(0.0, |value, &digit| (value + f64::from(digit)) / 16.0);
+    if let [b'p' | b'P', exponent @ ..] = rest {
+        value *= 2_f64.powi(decimal(exponent).clamp(-2000, 2000));
+    }
+    value
+}
+
+/// `inf`, `infinity` or `nan`, in any case and with anything behind it.
+fn word(text: &[u8]) -> f64 {
+    match text.get(..3) {
+        Some(start) if start.eq_ignore_ascii_case(b"inf") => f64::INFINITY,
+        Some(start) if start.eq_ignore_ascii_case(b"nan") => f64::NAN,
+        _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_know_octal_and_hexadecimal_and_wrap_like_a_c_int() {
+        let cases = [
+            ("0x10", 16),
+            ("010", 8),
+            ("-3", -3),
+            ("+4junk", 4),
+            ("junk", 0),
+            ("", 0),
+            ("0x", 0),
+            ("08", 0),
+            (" \t7", 7),
+            ("4294967297", 1),
+            ("99999999999999999999", -1),
+            ("-99999999999999999999", 0),
+        ];
+        for (text, value) in cases {
+            assert_eq!(any_base(text.as_bytes()), value, "{text}");
+        }
+        assert_eq!((decimal(b"010"), decimal(b"0x10"), decimal(b"-12:3")), (10, 0, -12));
+    }
+
+    #[test]
+    fn floats_are_the_longest_prefix_that_is_a_number() {
+        let cases = [
+            ("1.5x", 1.5),
+            ("+.5", 0.5),
+            (".", 0.0),
+            ("1e", 1.0),
+            ("1e+", 1.0),
+            ("2.e2", 200.0),
+            ("1e400", f64::INFINITY),
+            ("0x10", 16.0),
+            ("-0x1.8p3", -12.0),
+            ("0xg", 0.0),
+            ("-infinity", f64::NEG_INFINITY),
+            ("in", 0.0),
+            ("", 0.0),
+        ];
+        for (text, value) in cases {
+            assert_eq!(float(text.as_bytes()), value, "{text}");
+        }
+        assert!(float(b"NaN").is_nan());
+    }
+}

@@ -1,0 +1,132 @@
+//! What a client does with a message, by message type.
+
+use log::{debug, error, warn};
+
+use super::{Action, Context, Outcome, Reaction, command, metadata, pausing, reply};
+use crate::{flv, message::MessageType};
+
+/// User control events (RTMP 1.0, section 7.1.7, and what Flash Media Server adds).
+mod event {
+    pub const STREAM_EOF: u16 = 1;
+    pub const PING: u16 = 6;
+    pub const PONG: u16 = 7;
+    pub const SWF_VERIFICATION: u16 = 0x1A;
+    pub const BUFFER_EMPTY: u16 = 31;
+}
+
+/// Takes a complete message and says what it means and what has to be done.
+pub fn react(
+    context: &mut Context<'_, '_>,
+    chunk_stream: u32,
+    kind: MessageType,
+    timestamp: u32,
+    body: &[u8],
+) -> Reaction {
+    let mut reaction = Reaction::new(Outcome::Handled);
+    let state = &mut *context.state;
+    match kind {
+        MessageType::SET_CHUNK_SIZE => match be_u32(body).map(crate::chunk::valid_chunk_size) {
+            Some(Some(size)) => state.in_chunk_size = size as i32,
+            Some(None) => warn!("ignoring a chunk size of less than 1 from the server"),
+            None => {}
+        },
+        MessageType::ABORT => reaction.actions.extend(be_u32(body).map(Action::Abort)),
+        MessageType::USER_CONTROL => return user_control(context, body),
+        MessageType::WINDOW_ACKNOWLEDGEMENT_SIZE => {
+            if let Some(size) = be_u32(body) {
+                state.window_size = size as i32;
+            }
+        }
+        MessageType::SET_PEER_BANDWIDTH => {
+            if let Some(size) = be_u32(body) {
+                state.peer_bandwidth = size as i32;
+                state.peer_bandwidth_limit = body.get(4).copied().unwrap_or(u8::MAX);
+            }
+        }
+        MessageType::AUDIO | MessageType::VIDEO => {
+            if state.media_chunk_stream == 0 {
+                state.media_chunk_stream = chunk_stream as i32;
+            }
+            if state.pausing == pausing::NO {
+                state.media_timestamp = timestamp;
+            }
+            reaction.outcome = Outcome::Media;
+        }
+        MessageType::DATA => {
+            if metadata::receive(state, body) {
+                reaction.outcome = Outcome::Media;
+            }
+        }
+        MessageType::COMMAND => return reply::receive(context, body),
+        // One byte names the format; what follows is AMF0 in practice.
+        MessageType::COMMAND_AMF3 => return reply::receive(context, body.get(1..).unwrap_or_default()),
+        MessageType::AGGREGATE => {
+            aggregate(context, timestamp, body);
+            reaction.outcome = Outcome::Media;
+        }
+        MessageType(kind) => debug!("unhandled message type 0x{kind:02x}"),
+    }
+    reaction
+}
+
+fn be_u32(body: &[u8]) -> Option<u32> {
+    body.first_chunk().copied().map(u32::from_be_bytes)
+}
+
+fn user_control(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
+    let mut reaction = Reaction::new(Outcome::Handled);
+    let Some((kind, data)) = body.split_first_chunk::<2>() else { return reaction };
+    let state = &mut *context.state;
+    match u16::from_be_bytes(*kind) {
+        event::SWF_VERIFICATION => match data.first() {
+            Some(&version) if version.cast_signed() > 1 => {
+                error!("SWFVerification Type {version} request not supported!");
+            }
+            _ => error!("Ignoring SWFVerification request, it is not available yet"),
+        },
+        _ if data.len() < 4 => {}
+        event::STREAM_EOF if state.pausing == pausing::ASKED => reaction.outcome = Outcome::Ended,
+        event::PING => reaction.actions.push(Action::Send(command::user_control(event::PONG, &data[..4]))),
+        event::BUFFER_EMPTY if context.profile.buffer_events => match state.pausing {
+            pausing::NO => {
+                state.pause_timestamp = context.media_clock;
+                state.pausing = pausing::ASKED;
+                let pause = command::pause(state, true, state.pause_timestamp as i32);
+                reaction.actions.push(Action::Send(pause));
+            }
+            pausing::PAUSED => {
+                state.pausing = pausing::RESUMING;
+                let resume = command::pause(state, false, state.pause_timestamp as i32);
+                reaction.actions.push(Action::Send(resume));
+            }
+            _ => {}
+        },
+        other => debug!("stream control event {other}"),
+    }
+    reaction
+}
+
+/// Looks at the FLV tags of an aggregate: metadata, and the timestamp of the last audio or video.
+fn aggregate(context: &mut Context<'_, '_>, timestamp: u32, body: &[u8]) {
+    let state = &mut *context.state;
+    let mut last = timestamp;
+    let mut rest = body;
+    while let Some(tag) = flv::TagHeader::parse(rest) {
+        let end = flv::TAG_HEADER_LEN + tag.length as usize;
+        let Some(data) = rest.get(flv::TAG_HEADER_LEN..end) else {
+            warn!("Stream corrupt?!");
+            break;
+        };
+        match MessageType(tag.kind) {
+            MessageType::DATA => {
+                metadata::receive(state, data);
+            }
+            MessageType::AUDIO | MessageType::VIDEO => last = tag.timestamp,
+            _ => {}
+        }
+        rest = rest.get(end + flv::PREVIOUS_TAG_SIZE_LEN..).unwrap_or_default();
+    }
+    if state.pausing == pausing::NO {
+        state.media_timestamp = last;
+    }
+}

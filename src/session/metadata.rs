@@ -1,0 +1,80 @@
+//! `onMetaData`: what a stream says of itself.
+
+use log::{error, info};
+
+use super::State;
+use crate::{
+    amf::{self, Properties, Value},
+    text::Text,
+};
+
+/// FLV header flag for streams with audio.
+const HAS_AUDIO: u8 = 4;
+/// FLV header flag for streams with video.
+const HAS_VIDEO: u8 = 1;
+
+/// Strings are cut here in the log.
+const MAX_LOGGED: usize = 254;
+
+/// How deep objects are followed into the log; deeper ones than this were refused while decoding.
+const MAX_LOG_DEPTH: usize = 64;
+
+/// Takes a data message; true if it was `onMetaData`, which is handed on to the application.
+pub(super) fn receive(state: &mut State, body: &[u8]) -> bool {
+    let values = match amf::decode(body) {
+        Ok(values) => values,
+        Err(error) => {
+            error!("HandleMetadata, error decoding meta data packet: {error}");
+            return false;
+        }
+    };
+    let first = values.get(0).and_then(|property| property.value.as_string());
+    if first != Some(b"onMetaData") {
+        return false;
+    }
+    if log::log_enabled!(log::Level::Info) {
+        info!("Metadata:");
+        log_properties(&values, 0);
+    }
+    if let Some(duration) = values.find_deep(b"duration").and_then(Value::as_number) {
+        state.duration = duration;
+    }
+    if values.has_prefix_property(b"video") {
+        state.media_types |= HAS_VIDEO;
+    }
+    if values.has_prefix_property(b"audio") {
+        state.media_types |= HAS_AUDIO;
+    }
+    true
+}
+
+/// Logs named properties, one per line, and what containers hold below their names.
+fn log_properties(properties: &Properties<'_>, depth: usize) {
+    if depth == MAX_LOG_DEPTH {
+        return;
+    }
+    for property in properties.iter() {
+        let name = Text(property.name);
+        let value = match &property.value {
+            Value::Object(members) | Value::EcmaArray(members) | Value::StrictArray(members) => {
+                if !property.name.is_empty() {
+                    info!("{name}:");
+                }
+                log_properties(members, depth + 1);
+                continue;
+            }
+            Value::Number(number) => format!("{number:.2}"),
+            Value::Boolean(true) => "TRUE".to_owned(),
+            Value::Boolean(false) => "FALSE".to_owned(),
+            Value::String(text) => {
+                let text = text.strip_suffix(b"\n").unwrap_or(text);
+                Text(&text[..text.len().min(MAX_LOGGED)]).to_string()
+            }
+            Value::Date { millis, .. } => format!("timestamp:{millis:.2}"),
+            _ => continue,
+        };
+        if !property.name.is_empty() && !value.is_empty() {
+            info!("  {:<22}{value}", name.to_string());
+        }
+    }
+}

@@ -1,0 +1,424 @@
+use super::*;
+use crate::amf::{self, Encoder, Value};
+
+/// A session without a connection.
+struct Session<'p> {
+    state: State,
+    profile: Profile<'p>,
+    calls: Vec<(Vec<u8>, i32)>,
+}
+
+impl<'p> Session<'p> {
+    fn new(profile: Profile<'p>) -> Self {
+        Self { state: State::default(), profile, calls: Vec::new() }
+    }
+
+    fn receive(&mut self, kind: MessageType, timestamp: u32, body: &[u8]) -> Reaction {
+        let mut context = Context {
+            state: &mut self.state,
+            profile: &self.profile,
+            calls: &mut self.calls,
+            media_clock: 4711,
+        };
+        let reaction = react(&mut context, 6, kind, timestamp, body);
+        for action in &reaction.actions {
+            if let Action::Send(Command { remember: Some((name, transaction)), .. }) = action {
+                self.calls.remember(name.as_bytes(), *transaction);
+            }
+        }
+        reaction
+    }
+
+    fn command(&mut self, name: &str, transaction: f64, rest: impl FnOnce(&mut Encoder)) -> Reaction {
+        let mut body = Encoder::new();
+        body.string(name.as_bytes()).number(transaction);
+        rest(&mut body);
+        self.receive(MessageType::COMMAND, 0, &body.finish())
+    }
+
+    fn status(&mut self, code: &str, level: &str) -> Reaction {
+        self.command("onStatus", 0.0, |body| info(body, code, level))
+    }
+
+    /// Answers `connect` and `createStream`, with stream id 1.
+    fn start(&mut self) {
+        let connect = command::connect(&mut self.state, &self.profile, b"");
+        let (name, transaction) = connect.remember.unwrap();
+        self.calls.remember(name.as_bytes(), transaction);
+        self.command("_result", 1.0, |body| info(body, "NetConnection.Connect.Success", "status"));
+        let create = self.calls.iter().find(|call| call.0 == b"createStream").unwrap().1;
+        self.command("_result", f64::from(create), |body| {
+            body.null().number(1.0);
+        });
+    }
+}
+
+fn info(body: &mut Encoder, code: &str, level: &str) {
+    body.null().begin_object();
+    body.named_string(b"level", level.as_bytes()).named_string(b"code", code.as_bytes());
+    body.named_string(b"description", b"because").end_object();
+}
+
+fn play() -> Profile<'static> {
+    Profile {
+        app: b"app/inst",
+        tc_url: b"rtmp://127.0.0.1:19350/app/inst",
+        stream_name: b"name",
+        ..Profile::default()
+    }
+}
+
+fn publish() -> Profile<'static> {
+    Profile { publish: true, ..play() }
+}
+
+/// Names of the commands, and types of the other messages, that are to be sent.
+fn sent(reaction: &Reaction) -> Vec<String> {
+    reaction
+        .actions
+        .iter()
+        .map(|action| match action {
+            Action::Send(command) if command.kind == MessageType::COMMAND => {
+                let values = amf::decode(&command.body).unwrap();
+                String::from_utf8_lossy(values.get(0).unwrap().value.as_string().unwrap()).into_owned()
+            }
+            Action::Send(command) => format!("type {}", command.kind.0),
+            other => format!("{other:?}"),
+        })
+        .collect()
+}
+
+fn body(reaction: &Reaction, index: usize) -> &[u8] {
+    match &reaction.actions[index] {
+        Action::Send(command) => &command.body,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn connect_says_what_librtmp_said() {
+    // Bodies recorded from the original library.
+    let recorded_play = unhex(concat!(
+        "020007636f6e6e656374003ff00000000000000300036170700200086170702f696e73740005746355726c02001f72746d703a2f2f",
+        "3132372e302e302e313a31393335302f6170702f696e73740004667061640100000c6361706162696c697469657300402e00000000",
+        "0000000b617564696f436f646563730040a8ee0000000000000b766964656f436f6465637300406f800000000000000d766964656f",
+        "46756e6374696f6e003ff0000000000000000009"
+    ));
+    let recorded_publish = unhex(concat!(
+        "020007636f6e6e656374003ff00000000000000300036170700200086170702f696e737400047479706502000a6e6f6e7072697661",
+        "74650005746355726c02001f72746d703a2f2f3132372e302e302e313a31393335302f6170702f696e7374000009"
+    ));
+    for (profile, recorded) in [(play(), recorded_play), (publish(), recorded_publish)] {
+        let command = command::connect(&mut State::default(), &profile, b"");
+        assert_eq!(command.body, recorded);
+        assert_eq!((command.chunk_stream, command.format, command.remember), (3, 0, Some(("connect", 1))));
+    }
+}
+
+#[test]
+fn connect_carries_what_the_application_adds() {
+    let profile = Profile { auth: b"token", auth_flag: true, page_url: b"page", swf_url: b"swf", ..play() };
+    let mut state = State { sends_encoding: true, object_encoding: 3.0, ..State::default() };
+    let command = command::connect(&mut state, &profile, b"\x05");
+    let values = amf::decode(&command.body).unwrap();
+    let members = values.get(2).unwrap().value.as_object().unwrap();
+    let names: Vec<_> = members.iter().map(|member| String::from_utf8_lossy(member.name)).collect();
+    assert_eq!(
+        names.join(" "),
+        "app swfUrl tcUrl fpad capabilities audioCodecs videoCodecs videoFunction pageUrl objectEncoding"
+    );
+    assert_eq!(values.get(3).unwrap().value, Value::Boolean(true));
+    assert_eq!(values.get(4).unwrap().value, Value::String(b"token"));
+    assert_eq!(values.get(5).unwrap().value, Value::Null);
+}
+
+#[test]
+fn the_result_of_connect_asks_for_a_stream() {
+    let mut session = Session::new(play());
+    session.calls.remember(b"connect", 1);
+    let reaction = session.command("_result", 1.0, |_| {});
+    assert_eq!(sent(&reaction), ["type 5", "type 4", "createStream"]);
+    assert_eq!(body(&reaction, 1), unhex("0003000000000000012c"));
+
+    let mut session = Session::new(Profile { live: true, usher_token: b"t", ..play() });
+    session.calls.remember(b"connect", 1);
+    let reaction = session.command("_result", 1.9, |_| {});
+    let usher = "NetStream.Authenticate.UsherToken";
+    assert_eq!(sent(&reaction), ["type 5", "type 4", "createStream", usher, "FCSubscribe"]);
+
+    let mut session = Session::new(publish());
+    session.calls.remember(b"connect", 1);
+    let reaction = session.command("_result", 1.0, |_| {});
+    assert_eq!(sent(&reaction), ["releaseStream", "FCPublish", "createStream"]);
+}
+
+#[test]
+fn the_result_of_create_stream_starts_playing_or_publishing() {
+    for (profile, expected, chunk_stream) in [
+        (play(), vec!["play", "type 4"], 8),
+        (Profile { playlist: true, ..play() }, vec!["set_playlist", "play", "type 4"], 8),
+        (publish(), vec!["publish"], 4),
+    ] {
+        let mut session = Session::new(profile);
+        session.calls.remember(b"createStream", 2);
+        let reaction = session.command("_result", 2.0, |body| {
+            body.null().number(7.0);
+        });
+        assert_eq!(sent(&reaction), expected);
+        let Action::Send(command) = &reaction.actions[0] else { panic!() };
+        assert_eq!((session.state.stream_id, command.stream_id, command.chunk_stream), (7, 7, chunk_stream));
+    }
+}
+
+#[test]
+fn play_names_start_and_length() {
+    for (profile, start, length) in [
+        (play(), 0.0, None),
+        (Profile { live: true, start_ms: 5, ..play() }, -1000.0, None),
+        (Profile { start_ms: 5000, stop_ms: 9000, ..play() }, 5000.0, Some(4000.0)),
+        (Profile { start_ms: -5, ..play() }, 0.0, None),
+    ] {
+        let command = command::play(&mut State::default(), &profile);
+        let values = amf::decode(&command.body).unwrap();
+        let number = |index| values.get(index).and_then(|value| value.value.as_number());
+        assert_eq!((number(4), number(5)), (Some(start), length));
+    }
+}
+
+#[test]
+fn a_result_nobody_waits_for_is_ignored() {
+    let mut session = Session::new(play());
+    assert_eq!(session.command("_result", 9.0, |_| {}), Reaction::new(Outcome::Handled));
+}
+
+#[test]
+fn refusals_of_what_matters_close_the_connection_at_once() {
+    for name in ["connect", "createStream", "publish", "play"] {
+        let mut session = Session::new(publish());
+        session.calls.remember(name.as_bytes(), 5);
+        let reaction =
+            session.command("_error", 5.0, |body| info(body, "NetConnection.Connect.Rejected", "error"));
+        assert_eq!(reaction.actions, [Action::Close], "{name}");
+        assert_eq!(session.state.stream_id, -1);
+    }
+    for code in [
+        "NetConnection.Connect.Rejected",
+        "NetStream.Publish.BadName",
+        "NetStream.publish.Unauthorized",
+        "NetStream.Play.StreamNotFound",
+        "NetConnection.Connect.InvalidApp",
+    ] {
+        let mut session = Session::new(publish());
+        session.start();
+        assert_eq!(session.status(code, "error").actions, [Action::Close], "{code}");
+    }
+}
+
+#[test]
+fn refusals_of_side_matters_change_nothing() {
+    let mut session = Session::new(Profile { live: true, ..play() });
+    session.start();
+    let subscribe = session.calls.iter().find(|call| call.0 == b"FCSubscribe").unwrap().1;
+    let reaction = session
+        .command("_error", f64::from(subscribe), |body| info(body, "NetConnection.Call.Failed", "error"));
+    assert_eq!(reaction, Reaction::new(Outcome::Handled));
+    assert_eq!(session.command("_error", 4.5, |_| {}), Reaction::new(Outcome::Handled));
+}
+
+#[test]
+fn a_stream_id_that_is_missing_is_a_refusal() {
+    let mut session = Session::new(play());
+    session.calls.remember(b"createStream", 2);
+    assert_eq!(session.command("_result", 2.0, |_| {}).actions, [Action::Close]);
+}
+
+#[test]
+fn status_codes_start_and_end_the_stream() {
+    for code in ["NetStream.Play.Start", "NetStream.Play.PublishNotify", "NetStream.Publish.Start"] {
+        let mut session = Session::new(play());
+        session.start();
+        assert!(!session.state.playing);
+        session.status(code, "status");
+        assert!(session.state.playing, "{code}");
+    }
+    for code in ["NetStream.Play.Complete", "NetStream.Play.Stop", "NetStream.Play.UnpublishNotify"] {
+        let mut session = Session::new(play());
+        let reaction = session.status(code, "status");
+        assert_eq!(
+            (reaction.outcome, &reaction.actions[..]),
+            (Outcome::Ended, &[Action::Close][..]),
+            "{code}"
+        );
+    }
+    let mut session = Session::new(play());
+    assert_eq!(session.status("NetStream.Play.Reset", "status"), Reaction::new(Outcome::Handled));
+}
+
+#[test]
+fn an_error_while_the_stream_runs_is_only_logged() {
+    let mut session = Session::new(play());
+    session.state.playing = true;
+    assert_eq!(session.status("NetStream.Record.Failed", "error"), Reaction::new(Outcome::Handled));
+}
+
+#[test]
+fn the_server_ends_the_stream_or_the_connection() {
+    let mut session = Session::new(play());
+    let reaction = session.command("onFCUnsubscribe", 0.0, |_| {});
+    assert_eq!((reaction.outcome, reaction.actions), (Outcome::Ended, vec![Action::Close]));
+    let reaction = session.command("close", 0.0, |_| {});
+    assert_eq!((reaction.outcome, reaction.actions), (Outcome::Handled, vec![Action::Close]));
+}
+
+#[test]
+fn bandwidth_checks_and_pings_are_answered() {
+    let mut session = Session::new(play());
+    assert_eq!(sent(&session.command("onBWDone", 0.0, |_| {})), ["_checkbw"]);
+    for count in 0..3_u32 {
+        let reaction = session.command("_onbwcheck", 8.0, |_| {});
+        let Action::Send(command) = &reaction.actions[0] else { panic!() };
+        assert_eq!(command.timestamp, 22 * count);
+        assert_eq!(sent(&reaction), ["_result"]);
+    }
+    assert_eq!(sent(&session.command("onBWDone", 0.0, |_| {})), [""; 0]);
+    assert_eq!(sent(&session.command("ping", 3.0, |_| {})), ["pong"]);
+    let reaction = session.receive(MessageType::USER_CONTROL, 0, &unhex("000601020304"));
+    assert_eq!(body(&reaction, 0), unhex("000701020304"));
+}
+
+#[test]
+fn a_pause_is_followed_to_its_end() {
+    let mut session = Session::new(play());
+    session.state.pausing = pausing::ASKED;
+    session.state.pause_timestamp = 900;
+    assert_eq!(sent(&session.status("NetStream.Pause.Notify", "status")), ["pause"]);
+    assert_eq!(session.state.pausing, pausing::RESUMING);
+    assert_eq!(sent(&session.status("NetStream.Pause.Notify", "status")), [""; 0]);
+}
+
+#[test]
+fn an_empty_server_buffer_pauses_and_resumes_if_that_is_wanted() {
+    let event = unhex("001f00000001");
+    let mut session = Session::new(play());
+    assert!(session.receive(MessageType::USER_CONTROL, 0, &event).actions.is_empty());
+    let mut session = Session::new(Profile { buffer_events: true, ..play() });
+    assert_eq!(sent(&session.receive(MessageType::USER_CONTROL, 0, &event)), ["pause"]);
+    assert_eq!((session.state.pausing, session.state.pause_timestamp), (pausing::ASKED, 4711));
+    assert!(session.receive(MessageType::USER_CONTROL, 0, &event).actions.is_empty());
+    let end = session.receive(MessageType::USER_CONTROL, 0, &unhex("000100000001"));
+    assert_eq!(end.outcome, Outcome::Ended);
+    session.state.pausing = pausing::PAUSED;
+    assert_eq!(sent(&session.receive(MessageType::USER_CONTROL, 0, &event)), ["pause"]);
+    assert_eq!(session.state.pausing, pausing::RESUMING);
+}
+
+#[test]
+fn media_moves_the_clock_unless_paused() {
+    let mut session = Session::new(play());
+    assert_eq!(session.receive(MessageType::AUDIO, 50, b"a").outcome, Outcome::Media);
+    assert_eq!((session.state.media_timestamp, session.state.media_chunk_stream), (50, 6));
+    session.state.pausing = pausing::RESUMING;
+    session.receive(MessageType::VIDEO, 60, b"v");
+    assert_eq!(session.state.media_timestamp, 50);
+}
+
+#[test]
+fn metadata_tells_duration_and_kinds() {
+    let mut session = Session::new(play());
+    let mut body = Encoder::new();
+    body.string(b"onMetaData").begin_object();
+    body.named_number(b"duration", 12.5).named_number(b"videocodecid", 7.0).named_number(b"audio", 1.0);
+    body.end_object();
+    let metadata = body.finish();
+    assert_eq!(session.receive(MessageType::DATA, 0, &metadata).outcome, Outcome::Media);
+    assert_eq!((session.state.duration, session.state.media_types), (12.5, 1), "`audio` itself is no prefix");
+    assert_eq!(session.receive(MessageType::DATA, 0, b"\x02\0\x0aonCuePoint").outcome, Outcome::Handled);
+    assert_eq!(session.receive(MessageType::DATA, 0, b"\x07").outcome, Outcome::Handled);
+
+    let mut body = Encoder::new();
+    body.string(b"onMetaData").begin_ecma_array(1).named_string(b"duration", b"text").end_object();
+    session.receive(MessageType::DATA, 0, &body.finish());
+    assert_eq!(session.state.duration, 12.5, "a duration that is no number is ignored");
+}
+
+#[test]
+fn aggregates_are_searched_for_metadata_and_time() {
+    let mut session = Session::new(play());
+    let mut metadata = Encoder::new();
+    metadata.string(b"onMetaData").begin_ecma_array(1).named_number(b"duration", 3.0).end_object();
+    let metadata = metadata.finish();
+    let mut aggregate = unhex("12");
+    aggregate.extend(&(metadata.len() as u32).to_be_bytes()[1..]);
+    aggregate.extend(unhex("00000000000000"));
+    aggregate.extend(&metadata);
+    aggregate.extend(unhex("00000000"));
+    aggregate.extend(unhex("0800000100100002000000aa0000000c"));
+    assert_eq!(session.receive(MessageType::AGGREGATE, 9, &aggregate).outcome, Outcome::Media);
+    assert_eq!((session.state.duration, session.state.media_timestamp), (3.0, 0x0200_1000));
+    session.receive(MessageType::AGGREGATE, 77, &aggregate[..20]);
+    assert_eq!(session.state.media_timestamp, 77);
+}
+
+#[test]
+fn sizes_and_limits_are_taken_over() {
+    let mut session = Session::new(play());
+    session.receive(MessageType::SET_CHUNK_SIZE, 0, &4096_u32.to_be_bytes());
+    session.receive(MessageType::SET_CHUNK_SIZE, 0, &0_u32.to_be_bytes());
+    session.receive(MessageType::SET_CHUNK_SIZE, 0, &u32::MAX.to_be_bytes());
+    session.receive(MessageType::WINDOW_ACKNOWLEDGEMENT_SIZE, 0, &5000_u32.to_be_bytes());
+    session.receive(MessageType::SET_PEER_BANDWIDTH, 0, &unhex("0000177001"));
+    let state = session.state;
+    assert_eq!((state.in_chunk_size, state.window_size), (4096, 5000));
+    assert_eq!((state.peer_bandwidth, state.peer_bandwidth_limit), (6000, 1));
+    assert_eq!(session.receive(MessageType::ABORT, 0, &unhex("00000004")).actions, [Action::Abort(4)]);
+}
+
+#[test]
+fn short_messages_are_ignored() {
+    let mut session = Session::new(Profile { buffer_events: true, ..play() });
+    let before = session.state;
+    for kind in [1, 2, 3, 4, 5, 6, 0x0F, 0x10, 0x11, 0x12, 0x13, 0x14, 0x77] {
+        for body in [&b""[..], b"\0", b"\0\x06", b"\0\x1f\0"] {
+            let reaction = session.receive(MessageType(kind), 0, body);
+            assert_eq!(reaction, Reaction::new(Outcome::Handled), "type {kind}, {body:?}");
+        }
+    }
+    assert_eq!(session.state, before);
+}
+
+#[test]
+fn no_prefix_of_a_command_panics() {
+    let mut body = Encoder::new();
+    body.string(b"onStatus").number(0.0);
+    info(&mut body, "NetStream.Play.Start", "status");
+    let body = body.finish();
+    for kind in [MessageType::COMMAND, MessageType::COMMAND_AMF3, MessageType::DATA] {
+        for len in 0..body.len() {
+            Session::new(play()).receive(kind, 0, &body[..len]);
+        }
+    }
+}
+
+#[test]
+fn acknowledgements_come_in_time_for_both_limits() {
+    let due = |state: &mut State, bytes_in| {
+        state.bytes_in = bytes_in;
+        state.acknowledgement_due().map(|command| command.body)
+    };
+    let mut state = State { acknowledges: true, ..State::default() };
+    assert_eq!(due(&mut state, 250_000), None);
+    assert_eq!(due(&mut state, 250_001), Some(250_001_u32.to_be_bytes().to_vec()));
+    assert_eq!(due(&mut state, 500_001), None);
+    state.window_size = 1000;
+    assert!(due(&mut state, 250_502).is_some(), "within the window acknowledgement size");
+    state.peer_bandwidth = 1000;
+    assert!(due(&mut state, 250_603).is_some());
+    state.acknowledged = u32::MAX - 10;
+    assert!(due(&mut state, 500).is_some(), "the count wraps");
+    state.acknowledges = false;
+    assert_eq!(due(&mut state, 900_000), None);
+}

@@ -1,0 +1,227 @@
+//! TCP sockets.
+
+use std::{
+    io::{self, IoSlice, Read},
+    net::{SocketAddr, ToSocketAddrs},
+    os::fd::BorrowedFd,
+    time::{Duration, Instant},
+};
+
+use log::debug;
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+
+use crate::error::{Error, Result};
+
+/// How many pieces go to the system in one call without being copied together first.
+const MAX_SLICES: usize = 64;
+
+/// Tells whether a wait that a signal interrupted should end instead of going on.
+pub type Interrupted = fn() -> bool;
+
+/// The addresses of a host, in the order in which they should be tried. Blocks for as long as the system's resolver
+/// does.
+pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
+    let addresses: Vec<_> = match (host, port).to_socket_addrs() {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => return Err(Error::Unresolved(format!("{host} ({error})"))),
+    };
+    if addresses.is_empty() {
+        return Err(Error::Unresolved(host.to_owned()));
+    }
+    Ok(addresses)
+}
+
+/// Connects to the first address that answers. `timeout` bounds all attempts together; each has an equal share of
+/// what is left.
+pub fn connect(addresses: &[SocketAddr], timeout: Option<Duration>) -> Result<Socket> {
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let mut last = Error::Invalid("no address to connect to");
+    for (index, address) in addresses.iter().enumerate() {
+        let attempts_left = (addresses.len() - index) as u32;
+        let share =
+            deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / attempts_left);
+        match connect_one(&SockAddr::from(*address), share) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => {
+                debug!("cannot connect to {address}: {error}");
+                last = error;
+            }
+        }
+    }
+    Err(last)
+}
+
+/// Connects to one address, within `timeout` if there is one.
+pub fn connect_one(address: &SockAddr, timeout: Option<Duration>) -> Result<Socket> {
+    let socket = Socket::new(Domain::from(i32::from(address.family())), Type::STREAM, Some(Protocol::TCP))?;
+    match timeout {
+        Some(Duration::ZERO) => return Err(Error::TimedOut),
+        Some(timeout) => socket.connect_timeout(address, timeout)?,
+        None => socket.connect(address)?,
+    }
+    Ok(socket)
+}
+
+/// Sets what every connection of ours has: no delay, and time-outs for receiving and sending.
+pub fn configure(fd: BorrowedFd<'_>, timeout: Option<Duration>) {
+    let socket = SockRef::from(&fd);
+    let results =
+        [socket.set_tcp_nodelay(true), socket.set_read_timeout(timeout), socket.set_write_timeout(timeout)];
+    for error in results.into_iter().filter_map(io::Result::err) {
+        debug!("cannot set a socket option: {error}");
+    }
+}
+
+/// Gives a socket that somebody else made the time-outs that it does not have.
+pub fn add_missing_timeouts(fd: BorrowedFd<'_>, timeout: Option<Duration>) {
+    let socket = SockRef::from(&fd);
+    if matches!(socket.read_timeout(), Ok(None)) {
+        let _ = socket.set_read_timeout(timeout);
+    }
+    if matches!(socket.write_timeout(), Ok(None)) {
+        let _ = socket.set_write_timeout(timeout);
+    }
+}
+
+/// Waits for bytes and puts them into `buffer`; 0 means that the peer will send no more.
+pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], interrupted: Interrupted) -> Result<usize> {
+    let socket = SockRef::from(&fd);
+    loop {
+        match (&*socket).read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
+            result => return Ok(result?),
+        }
+    }
+}
+
+/// Sends what the system takes of one buffer.
+pub fn send_some(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    Ok(SockRef::from(&fd).send_with_flags(bytes, no_signal())?)
+}
+
+/// Sends all pieces, in as few system calls as can be. `scratch` is used when there are too many of them for one
+/// call; it keeps its memory for the next time.
+pub fn send_all<'p>(
+    fd: BorrowedFd<'_>,
+    pieces: impl Iterator<Item = &'p [u8]>,
+    scratch: &mut Vec<u8>,
+    interrupted: Interrupted,
+) -> Result<()> {
+    let socket = SockRef::from(&fd);
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    let mut used = 0;
+    let mut pieces = pieces.peekable();
+    while used < MAX_SLICES
+        && let Some(piece) = pieces.next()
+    {
+        slices[used] = IoSlice::new(piece);
+        used += 1;
+    }
+    if pieces.peek().is_none() {
+        return send_slices(&socket, &mut slices[..used], interrupted);
+    }
+    scratch.clear();
+    slices.iter().for_each(|slice| scratch.extend_from_slice(slice));
+    pieces.for_each(|piece| scratch.extend_from_slice(piece));
+    send_slices(&socket, &mut [IoSlice::new(scratch)], interrupted)
+}
+
+fn send_slices(socket: &Socket, mut slices: &mut [IoSlice<'_>], interrupted: Interrupted) -> Result<()> {
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match socket.send_vectored_with_flags(slices, no_signal()) {
+            Ok(0) => return Err(Error::Closed),
+            Ok(sent) => IoSlice::advance_slices(&mut slices, sent),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A peer that is gone is an error of the call, not a signal to the process.
+const fn no_signal() -> i32 {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd"))]
+    return libc::MSG_NOSIGNAL;
+    #[cfg(not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "netbsd"
+    )))]
+    return 0;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        net::{TcpListener, TcpStream},
+        os::fd::AsFd,
+        thread,
+    };
+
+    use super::*;
+
+    fn never() -> bool {
+        false
+    }
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn pieces_arrive_in_order_whether_or_not_they_fit_into_one_call() {
+        for count in [1, MAX_SLICES, MAX_SLICES + 1, 5000] {
+            let (near, mut far) = pair();
+            let pieces: Vec<Vec<u8>> = (0..count).map(|index| vec![index as u8; 1 + index % 300]).collect();
+            let expected = pieces.concat();
+            let sender = thread::spawn(move || {
+                let slices = pieces.iter().map(Vec::as_slice);
+                send_all(near.as_fd(), slices, &mut Vec::new(), never).unwrap();
+            });
+            let mut received = Vec::new();
+            far.read_to_end(&mut received).unwrap();
+            sender.join().unwrap();
+            assert!(received == expected, "{count} pieces");
+        }
+    }
+
+    #[test]
+    fn silence_is_a_timeout_and_a_closed_peer_is_the_end() {
+        let (near, mut far) = pair();
+        configure(near.as_fd(), Some(Duration::from_millis(20)));
+        let mut buffer = [0; 8];
+        assert!(matches!(receive(near.as_fd(), &mut buffer, never), Err(Error::TimedOut)));
+        far.write_all(b"abc").unwrap();
+        assert_eq!(receive(near.as_fd(), &mut buffer, never).unwrap(), 3);
+        drop(far);
+        assert_eq!(receive(near.as_fd(), &mut buffer, never).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_is_a_timeout() {
+        let (near, _far) = pair();
+        configure(near.as_fd(), Some(Duration::from_millis(50)));
+        let block = vec![0; 1 << 20];
+        let result = send_all(near.as_fd(), std::iter::repeat_n(&block[..], 64), &mut Vec::new(), never);
+        assert!(matches!(result, Err(Error::TimedOut)));
+    }
+
+    #[test]
+    fn a_port_that_nobody_listens_on_is_an_error() {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert!(matches!(connect(&[address], Some(Duration::from_secs(5))), Err(Error::Io(_))));
+    }
+
+    #[test]
+    fn the_next_address_is_tried_when_one_fails() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let addresses = [refused, listener.local_addr().unwrap()];
+        connect(&addresses, Some(Duration::from_secs(5))).unwrap();
+    }
+}

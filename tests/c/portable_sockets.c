@@ -1,0 +1,43 @@
+/*
+ * What a program needs that was written against Winsock names and includes nothing but rtmp_sys.h and log.h.
+ */
+#include <stdio.h>
+#include "librtmp/rtmp_sys.h"
+#include "librtmp/log.h"
+
+static int start(void)
+{
+    WORD version = MAKEWORD(2, 1);
+    WSADATA data;
+    memset(&data, 0, sizeof(data));
+    return WSAStartup(version, &data) == 0 && data.wVersion == 0x0102;
+}
+
+int main(void)
+{
+    bool ok = start();
+    SOCKET listener = INVALID_SOCKET;
+    struct sockaddr_in address;
+    char *text = (char *)malloc(16);
+    RTMP *session = RTMP_Alloc();
+
+    memset(&address, 0, sizeof(address));
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    listener = socket(AF_INET, SOCK_STREAM, 0);
+    ok = ok && text && session && listener != INVALID_SOCKET
+         && bind(listener, (struct sockaddr *)&address, sizeof(address)) != SOCKET_ERROR
+         && shutdown(listener, SD_BOTH) == SOCKET_ERROR && WSAGetLastError() == ENOTCONN
+         && closesocket(listener) == 0;
+
+    RTMP_Init(session);
+    session->Link.lFlags |= RTMP_LF_LIVE;
+    RTMP_Log(RTMP_LOGDEBUG, "%s", "not seen");
+    RTMP_LogSetOutput(stdout);
+    RTMP_LogPrintf("%s\n", ok ? "ok" : "failed");
+    RTMP_Close(session);
+    RTMP_Free(session);
+    free(text);
+    WSACleanup();
+    return !ok;
+}
