@@ -1,7 +1,10 @@
 # Builds the C library with cargo and installs it where C programs look for it, under the names of ELF systems.
 #
 #   make                    the libraries, in target/release
+#   make demo               streams through the library and leaves receive.flv
+#   make test               installs what the tests need if it may, then checks everything
 #   make install            prefix=/usr/local, DESTDIR for staging
+#   make examples           the C examples, in target/examples
 #   make headers            writes include/librtmp from src/capi
 
 prefix = /usr/local
@@ -25,12 +28,32 @@ SHARED = $(SONAME).$(VERSION)
 
 HEADERS = rtmp.h amf.h log.h http.h rtmp_sys.h
 
-.PHONY: all build headers install uninstall
+.PHONY: all build demo examples headers install lint test uninstall
 
 all: build
 
 build:
 	$(CARGO) build --lib --profile $(PROFILE)
+
+# The examples use the library where it was built, not an installed one.
+EXAMPLES = $(TARGET_DIR)/examples
+
+examples: build
+	ln -sf librtmp.so '$(BUILD_DIR)/$(SONAME)'
+	$(MAKE) -C c-examples BUILD='$(abspath $(EXAMPLES))' CPPFLAGS='-I$(abspath include)' \
+		LDLIBS='-L$(abspath $(BUILD_DIR)) -Wl,-rpath,$(abspath $(BUILD_DIR)) -l:$(SONAME)'
+
+demo: examples
+	c-examples/demo.sh '$(EXAMPLES)' receive.flv
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+test:
+	tests/install.sh
+	$(MAKE) lint
+	$(CARGO) test --no-fail-fast
 
 headers:
 	WRITE_HEADERS=1 $(CARGO) test --test headers committed

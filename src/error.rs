@@ -18,6 +18,8 @@ pub enum Error {
         /// What was wrong with it.
         detail: &'static str,
     },
+    /// The two ends did not agree in the handshake, and why.
+    Handshake(&'static str),
     /// A value that the format or a stated bound cannot hold.
     TooLarge(&'static str),
     /// An argument that makes no sense.
@@ -42,6 +44,8 @@ pub enum Error {
     Tls(String),
     /// A feature that this build does not have.
     Unsupported(&'static str),
+    /// Something of the above that has been logged already, where more was known about it.
+    Reported,
 }
 
 /// A peer's refusal of a command, in its own words.
@@ -66,6 +70,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed { what, detail } => write!(f, "malformed {what}: {detail}"),
+            Self::Handshake(why) => write!(f, "handshake: {why}"),
             Self::TooLarge(what) => write!(f, "{what} is too large"),
             Self::Invalid(what) => write!(f, "invalid argument: {what}"),
             Self::OutOfMemory => f.write_str("out of memory"),
@@ -77,6 +82,7 @@ impl fmt::Display for Error {
             Self::Unresolved(host) => write!(f, "no address for host {host}"),
             Self::Refused(refusal) => write!(f, "{refusal}"),
             Self::Tls(story) => f.write_str(story),
+            Self::Reported => f.write_str("failed, and the log says why"),
             Self::Unsupported(what) => write!(f, "{what} is not supported"),
         }
     }

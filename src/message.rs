@@ -5,7 +5,7 @@
 use crate::error::Result;
 
 /// What a message carries (RTMP 1.0, sections 5.4, 6.2 and 7.1). Any byte is allowed; the known ones have names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MessageType(pub u8);
 
 impl MessageType {
@@ -83,10 +83,4 @@ pub struct Message<B = Vec<u8>> {
     pub stream_id: u32,
     /// Its bytes.
     pub body: B,
-}
-
-impl Default for MessageType {
-    fn default() -> Self {
-        Self(0)
-    }
 }

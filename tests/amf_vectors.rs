@@ -8,9 +8,12 @@
     reason = "every pointer here is null or points to data of the test"
 )]
 
-use std::{collections::BTreeMap, ffi::CStr, ptr, slice};
+mod guarded;
 
-use libc::{c_char, c_int, c_void};
+use std::{collections::BTreeMap, ptr, slice};
+
+use guarded::Guarded;
+use libc::c_int;
 use rtmp::capi::amf::{
     AMF_INVALID, AMF_NULL, AMF3ClassDef, AMFObject, AMFObjectProperty, AVal, access::*, decode::*, encode::*,
     plain::*,
@@ -424,16 +427,16 @@ fn observe(vector: &Value, input: &Guarded) -> Value {
             "AMF_DecodeNumber" => json!({"ret": number(AMF_DecodeNumber(data))}),
             "AMF_DecodeString" => {
                 AMF_DecodeString(data, &mut string);
-                json!({"string": input.describe(&string)})
+                json!({"string": describe(input, &string)})
             }
             "AMF_DecodeLongString" => {
                 AMF_DecodeLongString(data, &mut string);
-                json!({"string": input.describe(&string)})
+                json!({"string": describe(input, &string)})
             }
             "AMF3ReadInteger" => json!({"ret": AMF3ReadInteger(data, &mut integer), "value": integer}),
             "AMF3ReadString" => {
                 let ret = AMF3ReadString(data, &mut string);
-                json!({"ret": ret, "string": input.describe(&string)})
+                json!({"ret": ret, "string": describe(input, &string)})
             }
             "AMF_Decode" => {
                 let ret = AMF_Decode(&mut object, data, len, flag("bDecodeName"));
@@ -481,10 +484,10 @@ unsafe fn describe_object(object: &AMFObject, input: &Guarded) -> Value {
 }
 
 unsafe fn describe_property(property: &AMFObjectProperty, input: &Guarded) -> Value {
-    let mut described = json!({"name": input.describe(&property.p_name), "type": property.p_type});
+    let mut described = json!({"name": describe(input, &property.p_name), "type": property.p_type});
     match property.p_type {
         0 | 1 => described["number"] = number(unsafe { property.p_vu.p_number }),
-        2 | 15 => described["string"] = input.describe(unsafe { &property.p_vu.p_aval }),
+        2 | 15 => described["string"] = describe(input, unsafe { &property.p_vu.p_aval }),
         3 | 8 | 10 => described["props"] = unsafe { describe_object(&property.p_vu.p_object, input) },
         11 => {
             described["number"] = number(unsafe { property.p_vu.p_number });
@@ -494,6 +497,27 @@ unsafe fn describe_property(property: &AMFObjectProperty, input: &Guarded) -> Va
         other => panic!("a decoder made type {other}"),
     }
     described
+}
+
+/// A string the way the recording describes it: where it lies in the input.
+fn describe(input: &Guarded, string: &AVal) -> Value {
+    if string.av_val.is_null() {
+        return json!({"ptr": null, "len": string.av_len});
+    }
+    let len = usize::try_from(string.av_len).unwrap();
+    let offset = (string.av_val as usize).wrapping_sub(input.start() as usize);
+    match input.bytes().get(offset..).and_then(|rest| rest.get(..len)) {
+        Some(text) => json!({"off": offset, "len": len, "hex": hex(text)}),
+        None if offset <= usize::try_from(input.len()).unwrap() => {
+            json!({"off": offset, "len": len, "out_of_input": true})
+        }
+        None => {
+            let text = "DEFAULT_ATTRIBUTE";
+            let found = unsafe { slice::from_raw_parts(string.av_val.cast::<u8>(), text.len()) };
+            assert_eq!(found, text.as_bytes(), "a string that lies nowhere");
+            json!({"static": text, "len": len})
+        }
+    }
 }
 
 fn number(value: f64) -> Value {
@@ -535,76 +559,6 @@ fn drop_stale_copies(recorded: &mut Value) {
     }
     within(recorded, &mut dropped);
     assert_eq!(dropped, 1, "{recorded}");
-}
-
-/// Bytes directly in front of a page that cannot be accessed.
-struct Guarded {
-    mapping: *mut c_void,
-    pages: usize,
-    len: usize,
-}
-
-impl Guarded {
-    fn holding(bytes: &[u8]) -> Self {
-        let page = page_size();
-        let pages = bytes.len().div_ceil(page) * page;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        unsafe {
-            let mapping = libc::mmap(ptr::null_mut(), pages + page, protection, flags, -1, 0);
-            assert_ne!(mapping, libc::MAP_FAILED);
-            assert_eq!(libc::mprotect(mapping.byte_add(pages), page, libc::PROT_NONE), 0);
-            let guarded = Self { mapping, pages, len: bytes.len() };
-            ptr::copy_nonoverlapping(bytes.as_ptr(), guarded.start().cast_mut().cast(), bytes.len());
-            guarded
-        }
-    }
-
-    fn start(&self) -> *const c_char {
-        unsafe { self.mapping.byte_add(self.pages - self.len).cast() }
-    }
-
-    fn len(&self) -> c_int {
-        c_int::try_from(self.len).unwrap()
-    }
-
-    fn bytes(&self) -> &[u8] {
-        unsafe { slice::from_raw_parts(self.start().cast(), self.len) }
-    }
-
-    fn set(&self, at: usize, value: u8) {
-        assert!(at < self.len);
-        unsafe { self.start().cast_mut().cast::<u8>().add(at).write(value) }
-    }
-
-    /// A string the way the recording describes it: where it lies in the input.
-    fn describe(&self, string: &AVal) -> Value {
-        if string.av_val.is_null() {
-            return json!({"ptr": null, "len": string.av_len});
-        }
-        let len = usize::try_from(string.av_len).unwrap();
-        let offset = (string.av_val as usize).wrapping_sub(self.start() as usize);
-        match self.bytes().get(offset..).and_then(|rest| rest.get(..len)) {
-            Some(text) => json!({"off": offset, "len": len, "hex": hex(text)}),
-            None if offset <= self.len => json!({"off": offset, "len": len, "out_of_input": true}),
-            None => {
-                let text = unsafe { CStr::from_ptr(c"DEFAULT_ATTRIBUTE".as_ptr()) }.to_str().unwrap();
-                let found = unsafe { slice::from_raw_parts(string.av_val.cast::<u8>(), text.len()) };
-                assert_eq!(found, text.as_bytes(), "a string that lies nowhere");
-                json!({"static": text, "len": len})
-            }
-        }
-    }
-}
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        assert_eq!(unsafe { libc::munmap(self.mapping, self.pages + page_size()) }, 0);
-    }
-}
-
-fn page_size() -> usize {
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap()
 }
 
 /// Keeps the text of the properties that a test builds.

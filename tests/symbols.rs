@@ -41,7 +41,6 @@ fn the_library_reads_the_copies_that_programs_write() {
 }
 
 #[test]
-#[ignore = "until setting up and connecting a session read them"]
 fn the_library_reads_the_copies_of_constants() {
     through_the_table(&["RTMP_DefaultFlashVer", "RTMPProtocolStrings", "RTMPProtocolStringsLower"]);
 }

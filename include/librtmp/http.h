@@ -44,6 +44,18 @@ struct HTTP_ctx {
     void *data;
 };
 
+/**
+ * Fetches `url` and returns how that ended, one of the `HTTPRES_*` values.
+ *
+ * `http` describes the request and takes the answer; `url` is an `http` URL. `cb` gets the body in pieces, also that
+ * of an error page, and is not called when there is none. It may use the library. Redirections are not followed. A server that is silent for 5 seconds is given up, unless it sends a body whose
+ * length it did not tell: that then counts as complete. https is not available yet.
+ *
+ * Requires: `http` is null or points to an `HTTP_ctx` whose `date` is null or as described there; `url` is
+ * null or a NUL-terminated string; `cb` is null or a function of the type above.
+ */
+HTTPResult HTTP_get(struct HTTP_ctx *http, const char *url, HTTP_read_callback *cb);
+
 #ifdef __cplusplus
 }
 #endif

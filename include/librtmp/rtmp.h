@@ -424,18 +424,136 @@ typedef struct RTMP {
     RTMP_LNK Link;
 } RTMP;
 
-/** Returns the milliseconds of a clock that only runs forward, from an unspecified start and modulo 2^32. */
-uint32_t RTMP_GetTime(void);
-
-/** Returns the version whose interface this is, `RTMP_LIB_VERSION`. */
-int RTMP_LibVersion(void);
+/**
+ * Returns memory for a session, filled with zeroes, or NULL. `RTMP_Init` makes it usable; `RTMP_Free` or `free` gives
+ * it back.
+ */
+RTMP *RTMP_Alloc(void);
 
 /**
- * Sets `RTMP_ctrlC`: calls that wait for the network end with an error at the next signal instead of going on.
+ * Gives back what `RTMP_Alloc` returned, and nothing else: call `RTMP_Close` first. NULL is allowed.
  *
- * It wakes nobody up, nothing resets it, and a signal handler may call it.
+ * Requires: `r` is null or came from `RTMP_Alloc` or `malloc`, and nobody uses it any more.
  */
-void RTMP_UserInterrupt(void);
+void RTMP_Free(RTMP *r);
+
+/**
+ * Gives every field of a session its default, whatever the memory held before.
+ *
+ * A session that was used before has to be closed first: what it owns is forgotten here.
+ *
+ * Requires: `r` is null or points to writable memory of the size of an `RTMP`.
+ */
+void RTMP_Init(RTMP *r);
+
+/**
+ * Makes the session publish instead of play. Call it after `RTMP_SetupURL` or `RTMP_SetupStream`, which reset this,
+ * and before `RTMP_Connect`.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+void RTMP_EnableWrite(RTMP *r);
+
+/**
+ * Returns the stream's duration in seconds, or 0.0 while it is unknown.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+double RTMP_GetDuration(RTMP *r);
+
+/**
+ * Returns TRUE while there is a socket, FALSE when the session was never connected or was closed, also by an error.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_IsConnected(RTMP *r);
+
+/**
+ * Returns the socket, which stays the library's, or -1.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_Socket(RTMP *r);
+
+/**
+ * Returns TRUE if the last read gave up because nothing arrived in time.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_IsTimedout(RTMP *r);
+
+/**
+ * Sets how many milliseconds of media the server should keep buffered on our side. Sends nothing, see
+ * `RTMP_UpdateBufferMS`.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+void RTMP_SetBufferMS(RTMP *r, int size);
+
+/**
+ * Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
+ * or FALSE if the URL or an option is wrong, with the settings filled halfway.
+ *
+ * `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. It is
+ * written to only where a space ends something, so a literal without options will do. A space inside a value is
+ * written `\20`, a backslash `\5c`. A user name and password in the URL are used for logging in as a publisher,
+ * unless options name others.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string,
+ * writable if it has spaces.
+ */
+int RTMP_SetupURL(RTMP *r, char *url);
+
+/**
+ * Fills the settings from parts, instead of a URL. Strings are not copied, except for `sockshost`: their memory has
+ * to stay until `RTMP_Close` has returned.
+ *
+ * `protocol` is one of the `RTMP_PROTOCOL_` constants; port 0 stands for the protocol's default. `sockshost` is
+ * `host[:port]` of a proxy, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
+ * `usherToken` leave out, by being NULL or empty, stays as it was. `swfSHA256Hash` are the 32 bytes of the hash of an
+ * SWF file of `swfSize` bytes. `dStart` and `dStop` are milliseconds, `timeout` is in seconds.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; the others are null or point to strings that are
+ * readable for their lengths.
+ */
+void RTMP_SetupStream(RTMP *r, int protocol, AVal *hostname, unsigned int port, AVal *sockshost,
+                      AVal *playpath, AVal *tcUrl, AVal *swfUrl, AVal *pageUrl, AVal *app, AVal *auth,
+                      AVal *swfSHA256Hash, uint32_t swfSize, AVal *flashVer, AVal *subscribepath,
+                      AVal *usherToken, int dStart, int dStop, int bLiveStream, long timeout);
+
+/**
+ * Splits a URL into its parts; returns TRUE, or FALSE if it has no `://` or nothing behind that.
+ *
+ * `host` and `app` are set to parts of `url` that are not NUL-terminated; `playpath` gets a NUL-terminated string that
+ * the caller frees. A part that the URL lacks is `{NULL, 0}`, a missing port is 0, an unknown scheme counts as rtmp.
+ * `host` is not written if this fails or the name is longer than 255 bytes. An IPv6 address comes without its
+ * brackets. No pointer may be NULL.
+ *
+ * Requires: `url` is null or a NUL-terminated string; the others are null or writable.
+ */
+int RTMP_ParseURL(const char *url, int *protocol, AVal *host, unsigned int *port, AVal *playpath, AVal *app);
+
+/**
+ * Turns the last part of a URL into the name that a server knows the stream by, for example `film.mp4` into `mp4:film`.
+ *
+ * `out` gets a NUL-terminated string that the caller frees, or `{NULL, 0}` if there is no memory or `in` is NULL. It
+ * may be the same as `in`.
+ *
+ * Requires: `in` is null or points to a string that is readable for its length; `out` is null or writable.
+ */
+void RTMP_ParsePlaypath(AVal *in, AVal *out);
+
+/**
+ * Sets the option `opt`, in any case, to the value `arg`; returns TRUE, or FALSE if there is no such option or `arg`
+ * makes no sense for it. The log then lists the options there are.
+ *
+ * Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned. Numbers may be hexadecimal
+ * or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that
+ * are readable for their lengths.
+ */
+int RTMP_SetOpt(RTMP *r, const AVal *opt, AVal *arg);
 
 /**
  * Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
@@ -716,6 +834,48 @@ int RTMPSockBuf_Close(RTMPSockBuf *sb);
 void RTMP_TLS_Init(void);
 
 /**
+ * Takes a connection inside TLS, as a server with the context `ctx`, and returns TRUE or FALSE.
+ *
+ * TLS is not available yet: always returns FALSE and says so in the log. `r` and `ctx` are not used.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `ctx` is null or a context of
+ * `RTMP_TLS_AllocServerContext`.
+ */
+int RTMP_TLS_Accept(RTMP *r, void *ctx);
+
+/**
+ * Returns a new context for a server from the PEM files `cert` and `key`, or NULL. The caller gives it back with
+ * `RTMP_TLS_FreeServerContext`.
+ *
+ * TLS is not available yet: always returns NULL and says so in the log. The files are not read.
+ *
+ * Requires: `cert` and `key` are null or NUL-terminated strings.
+ */
+void *RTMP_TLS_AllocServerContext(const char *cert, const char *key);
+
+/**
+ * Gives back a context of `RTMP_TLS_AllocServerContext`; NULL is none, and then nothing happens.
+ *
+ * TLS is not available yet, so there are no contexts: for anything but NULL, says so in the log.
+ *
+ * Requires: `ctx` is null or a context of `RTMP_TLS_AllocServerContext` that is not used any more.
+ */
+void RTMP_TLS_FreeServerContext(void *ctx);
+
+/** Returns the milliseconds of a clock that only runs forward, from an unspecified start and modulo 2^32. */
+uint32_t RTMP_GetTime(void);
+
+/** Returns the version whose interface this is, `RTMP_LIB_VERSION`. */
+int RTMP_LibVersion(void);
+
+/**
+ * Sets `RTMP_ctrlC`: calls that wait for the network end with an error at the next signal instead of going on.
+ *
+ * It wakes nobody up, nothing resets it, and a signal handler may call it.
+ */
+void RTMP_UserInterrupt(void);
+
+/**
  * Returns TRUE and copies the first property of that name to `*p`, or returns FALSE and leaves `*p` alone. Looks depth
  * first into objects and ECMA arrays, not into strict arrays. What the copy points to still belongs to `obj`.
  *
@@ -732,24 +892,18 @@ int RTMP_FindFirstMatchingProperty(AMFObject *obj, const AVal *name, AMFObjectPr
  */
 int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty *p);
 
-/** Returns the milliseconds of a clock that only runs forward, from an unspecified start and modulo 2^32. */
-uint32_t RTMP_GetTime(void);
-
-/** Returns the version whose interface this is, `RTMP_LIB_VERSION`. */
-int RTMP_LibVersion(void);
-
 /**
- * Sets `RTMP_ctrlC`: calls that wait for the network end with an error at the next signal instead of going on.
+ * Stores the length and the hash of the uncompressed SWF file at `url` in `*size` and in the `RTMP_SWF_HASHLEN` bytes
+ * at `hash`, and returns 0, or -1 if it cannot be had.
  *
- * It wakes nobody up, nothing resets it, and a signal handler may call it.
+ * Hashes are kept in the file `.swfinfo` in the directory `HOME`, and a server is asked again after `age` days; 0 or
+ * less asks it now. After a failed download `size` and `hash` have the values that are kept, if there are any, and
+ * otherwise what they had, as when the server sends nothing. A file of more than 64 MiB is a failure.
+ *
+ * Requires: `url` is null or a NUL-terminated string; `size` is null or writable; `hash` is null or writable
+ * for `RTMP_SWF_HASHLEN` bytes.
  */
-void RTMP_UserInterrupt(void);
-
-/**
- * Makes TLS ready for use; afterwards `RTMP_TLS_ctx` is not null. `RTMP_Init` calls it, and calling it again does
- * nothing.
- */
-void RTMP_TLS_Init(void);
+int RTMP_HashSWF(const char *url, unsigned int *size, unsigned char *hash, int age);
 
 #ifdef __cplusplus
 }

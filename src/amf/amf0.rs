@@ -8,7 +8,7 @@ use log::{debug, error};
 
 use super::{
     Fault, List, Parse, Value, amf3,
-    level::{self, Item, Shape},
+    level::{self, Pause, Shape},
     reader::Reader,
 };
 use crate::error::Result;
@@ -38,27 +38,65 @@ fn read<'a, L: List<'a>>(list: &mut L, input: &'a [u8], shape: Shape<'a>) -> Res
     }
 }
 
-/// The next property of an AMF0 list.
-#[inline]
-pub(super) fn next<'a, L: List<'a>>(shape: &mut Shape<'a>, reader: &mut Reader<'a>) -> Parse<Item<'a, L>> {
-    let named = match shape {
-        Shape::Members { .. } if reader.is_empty() => return Ok(Item::End),
-        Shape::Members { named, .. } => {
-            // The marker counts even without names, where a number could begin with the same bytes: librtmp does so.
-            if let Some(rest) = reader.rest.strip_prefix(&END_OF_LIST) {
-                reader.rest = rest;
-                return Ok(Item::End);
+/// Reads properties of an AMF0 list up to one with members, or to the end of the list.
+pub(super) fn read_scalars<'a, L: List<'a>>(
+    list: &mut L,
+    shape: &mut Shape<'a>,
+    reader: &mut Reader<'a>,
+) -> Parse<Pause<'a>> {
+    loop {
+        let named = match shape {
+            Shape::Members { .. } if reader.is_empty() => return Ok(Pause::End),
+            Shape::Members { named, .. } => {
+                // The marker counts even without names, where a number could begin with the same bytes: librtmp does
+                // so.
+                if let Some(rest) = reader.rest.strip_prefix(&END_OF_LIST) {
+                    reader.rest = rest;
+                    return Ok(Pause::End);
+                }
+                *named
             }
-            *named
+            Shape::Elements { left: 0, .. } | Shape::Amf3(_) => return Ok(Pause::End),
+            Shape::Elements { named, left } => {
+                *left -= 1;
+                *named
+            }
+        };
+        let name = name(reader, named)?;
+        let value = match reader.u8()? {
+            NUMBER => Value::Number(reader.f64()?),
+            BOOLEAN => Value::Boolean(reader.u8()? != 0),
+            STRING => Value::String(reader.string()?),
+            NULL | UNDEFINED | UNSUPPORTED => Value::Null,
+            DATE => {
+                debug!("AMF_DATE");
+                Value::Date { millis: reader.f64()?, utc_offset: i16::from_be_bytes(reader.array()?) }
+            }
+            LONG_STRING => Value::String(reader.long_string()?),
+            XML_DOCUMENT => Value::XmlDocument(reader.long_string()?),
+            marker => return Ok(Pause::Nested(name, nested(marker, reader)?)),
+        };
+        list.push(name, value)?;
+    }
+}
+
+/// What follows the marker of a value with members.
+fn nested<'a>(marker: u8, reader: &mut Reader<'a>) -> Parse<Shape<'a>> {
+    match marker {
+        OBJECT => Ok(Shape::Members { named: true, ecma: false }),
+        ECMA_ARRAY => {
+            // The count is only a hint; senders get it wrong.
+            reader.u32()?;
+            Ok(Shape::Members { named: true, ecma: true })
         }
-        Shape::Elements { left: 0, .. } | Shape::Amf3(_) => return Ok(Item::End),
-        Shape::Elements { named, left } => {
-            *left -= 1;
-            *named
+        STRICT_ARRAY => {
+            // A count beyond what C's int holds stands for no elements, as librtmp has it.
+            let left = usize::try_from(i32::from_be_bytes(reader.array()?)).unwrap_or(0);
+            Ok(Shape::Elements { named: false, left })
         }
-    };
-    let name = name(reader, named)?;
-    value(name, reader)
+        AVMPLUS => Ok(Shape::Amf3(amf3::Members::open(reader, true)?)),
+        _ => Err(refused(marker)),
+    }
 }
 
 #[inline]
@@ -72,36 +110,6 @@ fn name<'a>(reader: &mut Reader<'a>, named: bool) -> Parse<&'a [u8]> {
     reader.string()
 }
 
-#[inline]
-fn value<'a, L: List<'a>>(name: &'a [u8], reader: &mut Reader<'a>) -> Parse<Item<'a, L>> {
-    let value = match reader.u8()? {
-        NUMBER => Value::Number(reader.f64()?),
-        BOOLEAN => Value::Boolean(reader.u8()? != 0),
-        STRING => Value::String(reader.string()?),
-        OBJECT => return Ok(Item::Nested(name, Shape::Members { named: true, ecma: false })),
-        NULL | UNDEFINED | UNSUPPORTED => Value::Null,
-        ECMA_ARRAY => {
-            // The count is only a hint; senders get it wrong.
-            reader.u32()?;
-            return Ok(Item::Nested(name, Shape::Members { named: true, ecma: true }));
-        }
-        STRICT_ARRAY => {
-            // A count beyond what C's int holds stands for no elements, as librtmp has it.
-            let left = usize::try_from(i32::from_be_bytes(reader.array()?)).unwrap_or(0);
-            return Ok(Item::Nested(name, Shape::Elements { named: false, left }));
-        }
-        DATE => {
-            debug!("AMF_DATE");
-            Value::Date { millis: reader.f64()?, utc_offset: i16::from_be_bytes(reader.array()?) }
-        }
-        LONG_STRING => Value::String(reader.long_string()?),
-        XML_DOCUMENT => Value::XmlDocument(reader.long_string()?),
-        AVMPLUS => return Ok(Item::Nested(name, Shape::Amf3(amf3::Members::open(reader, true)?))),
-        marker => return Err(refused(marker)),
-    };
-    Ok(Item::Scalar(name, value))
-}
-
 #[cold]
 fn refused(marker: u8) -> Fault {
     match marker {
@@ -109,7 +117,7 @@ fn refused(marker: u8) -> Fault {
         REFERENCE => error!("AMF_REFERENCE not supported!"),
         RECORDSET => error!("AMF_RECORDSET reserved!"),
         TYPED_OBJECT => error!("AMF_TYPED_OBJECT not supported!"),
-        _ => {}
+        _ => debug!("AMFProp_Decode - unknown datatype 0x{marker:02x}"),
     }
     Fault::Malformed("unknown or unsupported type marker")
 }

@@ -9,7 +9,7 @@ use log::{debug, error};
 
 use super::{
     Fault, List, Parse, Value,
-    level::{self, Item, Shape},
+    level::{self, Pause, Shape},
     reader::Reader,
 };
 use crate::error::Result;
@@ -62,72 +62,100 @@ impl<'a> Members<'a> {
         }
         let header = reader.integer()?;
         if header & INLINE_OBJECT == 0 {
-            debug!("AMF3 object reference, index {}, not supported", header >> 1);
+            debug!("Object reference, index: {}", header >> 1);
             return Ok(Self::Done);
         }
         if header & INLINE_CLASS == 0 {
-            debug!("AMF3 class reference, index {}, not supported", header >> 2);
+            debug!("Class reference: {}", header >> 2);
             return Ok(Self::Done);
         }
         // A count with all its bits in use is negative and stands for no members, as librtmp has it.
         let left = usize::try_from(header >> 4).unwrap_or(0);
-        let Some(names) = class_definition(reader, left) else {
+        let (externalizable, dynamic) = (header & EXTERNALIZABLE != 0, header & DYNAMIC != 0);
+        let Some((class, names)) = class_definition(reader, left) else {
             give_up(reader);
             return Ok(Self::Done);
         };
-        Ok(match header & EXTERNALIZABLE {
-            0 => Self::Sealed { names, left, dynamic: header & DYNAMIC != 0 },
-            _ => Self::Externalizable,
-        })
+        debug!(
+            "Class name: {}, externalizable: {}, dynamic: {}, classMembers: {left}",
+            class.escape_ascii(),
+            u8::from(externalizable),
+            u8::from(dynamic),
+        );
+        Ok(if externalizable { Self::Externalizable } else { Self::Sealed { names, left, dynamic } })
     }
 }
 
-/// The next member of an AMF3 object. Data that ends between two members ends the object, at every level, as in
-/// librtmp.
-#[inline(never)]
-pub(super) fn next<'a, L: List<'a>>(
+/// Reads members of an AMF3 object up to one with members of its own, or to the end of the object. Data that ends
+/// between two members ends the object, at every level, as in librtmp.
+pub(super) fn read_scalars<'a, L: List<'a>>(
+    list: &mut L,
     members: &mut Members<'a>,
     reader: &mut Reader<'a>,
-) -> Parse<Item<'a, L>> {
+) -> Parse<Pause<'a>> {
     loop {
-        match members {
-            Members::Done => return Ok(Item::End),
-            Members::One { named } => {
-                let named = *named;
-                *members = Members::Done;
-                return if named { named_value(reader) } else { value(&[], reader) };
-            }
-            Members::Externalizable => {
-                *members = Members::Done;
-                return value(DEFAULT_ATTRIBUTE, reader);
-            }
+        let name = match members {
+            Members::Done => return Ok(Pause::End),
             Members::Sealed { left: 0, dynamic, .. } => {
                 *members = if *dynamic { Members::Dynamic } else { Members::Done };
+                continue;
             }
             Members::Sealed { .. } | Members::Dynamic if reader.is_empty() => {
                 give_up(reader);
-                return Ok(Item::End);
+                return Ok(Pause::End);
             }
             Members::Sealed { names, left, .. } => {
                 *left -= 1;
-                let name = names.text()?;
-                return value(name, reader);
+                names.text()?
             }
-            Members::Dynamic => return named_value(reader),
+            Members::One { named: true } | Members::Dynamic => match reader.text()? {
+                // An empty name has no value and ends the object.
+                [] => return Ok(Pause::End),
+                name => name,
+            },
+            Members::One { named: false } => &[],
+            Members::Externalizable => DEFAULT_ATTRIBUTE,
+        };
+        if matches!(members, Members::One { .. } | Members::Externalizable) {
+            *members = Members::Done;
         }
+        let value = match reader.u8()? {
+            UNDEFINED | NULL => Value::Null,
+            FALSE => Value::Boolean(false),
+            TRUE => Value::Boolean(true),
+            INTEGER => Value::Number(f64::from(reader.integer()?)),
+            DOUBLE => Value::Number(reader.f64()?),
+            STRING | XML_DOCUMENT | XML => Value::String(reader.text()?),
+            DATE => match reader.integer()? {
+                header if header & 1 == 0 => {
+                    debug!("AMF3_DATE reference: {}, not supported!", header >> 1);
+                    Value::Invalid
+                }
+                _ => Value::Number(reader.f64()?),
+            },
+            OBJECT => {
+                // librtmp reads nested objects only if their marker is sent twice. As an object header the second one
+                // would be a reference, which is not supported anyway.
+                if let [OBJECT, rest @ ..] = reader.rest {
+                    reader.rest = rest;
+                }
+                return Ok(Pause::Nested(name, Shape::Amf3(Members::open(reader, false)?)));
+            }
+            _ => return Err(Fault::Malformed("unknown or unsupported type marker")),
+        };
+        list.push(name, value)?;
     }
 }
 
-/// Reads the class name and the names of its members and returns a reader for those names, or `None` if the data ends
-/// before them. Nothing is stored: the names are read again beside their values.
-fn class_definition<'a>(reader: &mut Reader<'a>, count: usize) -> Option<Reader<'a>> {
-    let name = reader.text().ok()?;
-    debug!("AMF3 class {}, {count} members", name.escape_ascii());
+/// Reads the class name and the names of its members and returns the first and a reader for the others, or `None` if
+/// the data ends before them. Nothing is stored: the names are read again beside their values.
+fn class_definition<'a>(reader: &mut Reader<'a>, count: usize) -> Option<(&'a [u8], Reader<'a>)> {
+    let class = reader.text().ok()?;
     let names = reader.clone();
     for _ in 0..count {
         reader.text().ok()?;
     }
-    Some(names)
+    Some((class, names))
 }
 
 /// Skips the rest of the data, which belongs to an object that was cut off; what was read of it is kept.
@@ -135,39 +163,6 @@ fn class_definition<'a>(reader: &mut Reader<'a>, count: usize) -> Option<Reader<
 fn give_up(reader: &mut Reader<'_>) {
     debug!("AMF3_Decode, invalid class encoding!");
     reader.rest = &[];
-}
-
-/// A value with its name in front; an empty name has no value and ends the list.
-fn named_value<'a, L: List<'a>>(reader: &mut Reader<'a>) -> Parse<Item<'a, L>> {
-    match reader.text()? {
-        [] => Ok(Item::End),
-        name => value(name, reader),
-    }
-}
-
-fn value<'a, L: List<'a>>(name: &'a [u8], reader: &mut Reader<'a>) -> Parse<Item<'a, L>> {
-    let value = match reader.u8()? {
-        UNDEFINED | NULL => Value::Null,
-        FALSE => Value::Boolean(false),
-        TRUE => Value::Boolean(true),
-        INTEGER => Value::Number(f64::from(reader.integer()?)),
-        DOUBLE => Value::Number(reader.f64()?),
-        STRING | XML_DOCUMENT | XML => Value::String(reader.text()?),
-        DATE => match reader.integer()? & 1 {
-            0 => Value::Invalid,
-            _ => Value::Number(reader.f64()?),
-        },
-        OBJECT => {
-            // librtmp reads nested objects only if their marker is sent twice. As an object header the second one would
-            // be a reference, which is not supported anyway.
-            if let [OBJECT, rest @ ..] = reader.rest {
-                reader.rest = rest;
-            }
-            return Ok(Item::Nested(name, Shape::Amf3(Members::open(reader, false)?)));
-        }
-        _ => return Err(Fault::Malformed("unknown or unsupported type marker")),
-    };
-    Ok(Item::Scalar(name, value))
 }
 
 /// An integer of up to 29 bits and how many bytes it took; `next` gives the bytes one by one.
@@ -191,8 +186,8 @@ pub(crate) fn integer<E>(
 
 /// What a string's header says about it.
 pub(crate) enum StringHeader {
-    /// The string was sent before.
-    Reference,
+    /// The string was sent before; its place in the order of strings.
+    Reference(i32),
     /// That many bytes follow; negative lengths come from broken senders.
     Inline(i32),
 }
@@ -200,7 +195,7 @@ pub(crate) enum StringHeader {
 impl StringHeader {
     pub(crate) fn from_integer(header: i32) -> Self {
         match header & 1 {
-            0 => Self::Reference,
+            0 => Self::Reference(header >> 1),
             _ => Self::Inline(header >> 1),
         }
     }
@@ -213,8 +208,8 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self) -> Parse<&'a [u8]> {
         match StringHeader::from_integer(self.integer()?) {
-            StringHeader::Reference => {
-                debug!("AMF3 string reference, not supported");
+            StringHeader::Reference(index) => {
+                debug!("AMF3ReadString, string reference, index: {index}, not supported, ignoring!");
                 Ok(&[])
             }
             StringHeader::Inline(len) => {

@@ -4,6 +4,8 @@
 
 use std::mem;
 
+use bytes::BufMut;
+
 use super::amf0::{BOOLEAN, ECMA_ARRAY, END_OF_LIST, LONG_STRING, NULL, NUMBER, OBJECT, STRING};
 
 /// Writes AMF0 values into a growing buffer. It does not check that objects are closed or members are named.
@@ -28,15 +30,15 @@ impl Encoder {
     pub fn string(&mut self, value: &[u8]) -> &mut Self {
         match u16::try_from(value.len()) {
             Ok(len) => {
-                self.bytes.push(STRING);
-                self.bytes.extend_from_slice(&len.to_be_bytes());
-                self.bytes.extend_from_slice(value);
+                self.bytes.put_u8(STRING);
+                self.bytes.put_u16(len);
+                self.bytes.put_slice(value);
             }
             Err(_) => {
                 let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
-                self.bytes.push(LONG_STRING);
-                self.bytes.extend_from_slice(&len.to_be_bytes());
-                self.bytes.extend(value.iter().take(len as usize));
+                self.bytes.put_u8(LONG_STRING);
+                self.bytes.put_u32(len);
+                self.bytes.put_slice(value.get(..len as usize).unwrap_or(value));
             }
         }
         self
@@ -44,9 +46,9 @@ impl Encoder {
 
     /// Writes a number.
     pub fn number(&mut self, value: f64) -> &mut Self {
-        let mut encoded = [NUMBER; 9];
-        encoded[1..].copy_from_slice(&value.to_be_bytes());
-        self.raw(&encoded)
+        self.bytes.put_u8(NUMBER);
+        self.bytes.put_f64(value);
+        self
     }
 
     /// Writes true or false.
@@ -66,7 +68,9 @@ impl Encoder {
 
     /// Starts an ECMA array that says it has `count` members; they follow, each with a name.
     pub fn begin_ecma_array(&mut self, count: u32) -> &mut Self {
-        self.raw(&[ECMA_ARRAY]).raw(&count.to_be_bytes())
+        self.bytes.put_u8(ECMA_ARRAY);
+        self.bytes.put_u32(count);
+        self
     }
 
     /// Ends an object or an ECMA array.
@@ -77,8 +81,8 @@ impl Encoder {
     /// Writes the name of the member that follows. The format has room for 65,535 bytes; the rest is cut off.
     pub fn name(&mut self, name: &[u8]) -> &mut Self {
         let len = u16::try_from(name.len()).unwrap_or(u16::MAX);
-        self.bytes.extend_from_slice(&len.to_be_bytes());
-        self.bytes.extend_from_slice(name.get(..usize::from(len)).unwrap_or(name));
+        self.bytes.put_u16(len);
+        self.bytes.put_slice(name.get(..usize::from(len)).unwrap_or(name));
         self
     }
 
@@ -99,7 +103,7 @@ impl Encoder {
 
     /// Writes bytes that are encoded already.
     pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
-        self.bytes.extend_from_slice(bytes);
+        self.bytes.put_slice(bytes);
         self
     }
 

@@ -6,7 +6,7 @@
 
 use std::mem;
 
-use super::{Fault, List, MAX_DEPTH, Parse, Value, amf0, amf3, reader::Reader};
+use super::{Fault, List, MAX_DEPTH, Parse, Value, amf0, amf3, reader::Reader, stack::Stack};
 
 /// How the properties of a list are written, and how far it was read.
 #[derive(Debug)]
@@ -19,13 +19,11 @@ pub(super) enum Shape<'a> {
     Amf3(amf3::Members<'a>),
 }
 
-/// What comes next in a list.
-pub(super) enum Item<'a, L> {
-    /// A value without members.
-    Scalar(&'a [u8], Value<'a, L>),
-    /// The start of a value with members.
+/// Where the reading of a list paused.
+pub(super) enum Pause<'a> {
+    /// At the start of a value with members: its name, and the shape of what follows.
     Nested(&'a [u8], Shape<'a>),
-    /// The end of the list.
+    /// At the end of the list.
     End,
 }
 
@@ -38,34 +36,33 @@ struct Level<'a, L> {
 
 /// Reads the properties of a list into `list`; on failure those before the offending one stay there.
 pub(super) fn read<'a, L: List<'a>>(list: &mut L, reader: &mut Reader<'a>, shape: Shape<'a>) -> Parse<()> {
-    let mut outer = Vec::new();
+    let mut outer = Stack::new();
     let mut current = Level { name: &[], shape, list: mem::take(list) };
     let result = read_levels(&mut outer, &mut current, reader);
-    let outermost = outer.into_iter().next().unwrap_or(current);
+    let outermost = outer.into_first().unwrap_or(current);
     *list = outermost.list;
     result
 }
 
 fn read_levels<'a, L: List<'a>>(
-    outer: &mut Vec<Level<'a, L>>,
+    outer: &mut Stack<Level<'a, L>>,
     current: &mut Level<'a, L>,
     reader: &mut Reader<'a>,
 ) -> Parse<()> {
     loop {
-        let item = match &mut current.shape {
-            Shape::Amf3(members) => amf3::next(members, reader)?,
-            shape => amf0::next(shape, reader)?,
+        let Level { shape, list, .. } = &mut *current;
+        let pause = match shape {
+            Shape::Amf3(members) => amf3::read_scalars(list, members, reader)?,
+            shape => amf0::read_scalars(list, shape, reader)?,
         };
-        match item {
-            Item::Scalar(name, value) => current.list.push(name, value)?,
-            Item::Nested(name, shape) => {
+        match pause {
+            Pause::Nested(name, shape) => {
                 if outer.len() == MAX_DEPTH {
                     return Err(Fault::Malformed("objects are nested too deeply"));
                 }
-                outer.try_reserve(1).map_err(|_| Fault::OutOfMemory)?;
-                outer.push(mem::replace(current, Level { name, shape, list: L::default() }));
+                outer.push(mem::replace(current, Level { name, shape, list: L::default() }))?;
             }
-            Item::End => {
+            Pause::End => {
                 let Some(parent) = outer.pop() else { return Ok(()) };
                 let Level { name, shape, list } = mem::replace(current, parent);
                 current.list.push(name, shape.value(list))?;

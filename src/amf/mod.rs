@@ -12,6 +12,7 @@ mod encoder;
 mod level;
 mod properties;
 mod reader;
+pub(crate) mod stack;
 
 pub use encoder::Encoder;
 pub use properties::{Properties, Property};

@@ -78,7 +78,7 @@ impl Calls for CallArray {
         // SAFETY: by the contract of `new`; the array has room for `count` rounded up to `GROWTH` entries.
         unsafe {
             let mut array = (*self.raw).m_methodCalls;
-            if array.is_null() || count % GROWTH == 0 {
+            if array.is_null() || count.is_multiple_of(GROWTH) {
                 let Ok(grown) = memory::grow_zeroed(array, count, count / GROWTH * GROWTH + GROWTH) else {
                     memory::release(copy);
                     return;

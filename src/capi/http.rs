@@ -1,8 +1,16 @@
-//! `http.h`: the types of the small HTTP client that fetches SWF files.
+//! `http.h`: the small HTTP client that fetches SWF files.
+
+use std::{ffi::CStr, mem, slice};
 
 use libc::{c_char, c_int, c_uint, c_void, size_t};
+use log::debug;
 
-use crate::capi::layout::assert_layout;
+use crate::{
+    capi::{boundary, globals, layout::assert_layout},
+    error::{Error, Result},
+    http::{self, Outcome, Receiver},
+    swf::cache::{MAX_DATE, is_date},
+};
 
 /// How a request ended, one of the `HTTPRES_*` values.
 pub type HTTPResult = c_uint;
@@ -21,10 +29,11 @@ pub const HTTPRES_REDIRECTED: HTTPResult = 5;
 /// The connection ended before the whole body had arrived.
 pub const HTTPRES_LOST_CONNECTION: HTTPResult = 6;
 
-/// Takes one piece of a response body: `size * nmemb` bytes at `ptr`, which are the library's and valid during the
-/// call only. `stream` is `HTTP_ctx.data`. What it returns is ignored.
-pub type HTTP_read_callback =
-    unsafe extern "C" fn(ptr: *mut c_void, size: size_t, nmemb: size_t, stream: *mut c_void) -> size_t;
+/// `size_t (void *ptr, size_t size, size_t nmemb, void *stream)`, a function type as C has them and Rust has not.
+#[repr(C)]
+pub struct HTTP_read_callback {
+    _opaque: [u8; 0],
+}
 
 /// A request: filled by the caller, answered by `HTTP_get`.
 #[repr(C)]
@@ -44,3 +53,115 @@ pub struct HTTP_ctx {
 assert_layout! {
     HTTP_ctx: 24 { date @ 0, size @ 8, status @ 12, data @ 16 }
 }
+
+/// Fetches `url` and returns how that ended, one of the `HTTPRES_*` values.
+///
+/// `http` describes the request and takes the answer; `url` is an `http` URL. `cb` gets the body in pieces, also that
+/// of an error page, and is not called when there is none. It may use the library. Redirections are not followed. A server that is silent for 5 seconds is given up, unless it sends a body whose
+/// length it did not tell: that then counts as complete. https is not available yet.
+///
+/// # Safety
+/// `http` is null or points to an `HTTP_ctx` whose `date` is null or as described there; `url` is null or a
+/// NUL-terminated string; `cb` is null or a function of the type above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn HTTP_get(
+    http: *mut HTTP_ctx,
+    url: *const c_char,
+    cb: *mut HTTP_read_callback,
+) -> HTTPResult {
+    boundary(HTTPRES_LOST_CONNECTION, || {
+        if http.is_null() || url.is_null() || cb.is_null() {
+            debug!("HTTP_get: an argument is null");
+            return Ok(HTTPRES_BAD_REQUEST);
+        }
+        // SAFETY: the caller's contract above, for all three.
+        let (url, mut answer) = unsafe { (CStr::from_ptr(url), Answer::new(http, cb)) };
+        // A copy, because the answer replaces it.
+        let date = answer.date();
+        let result = http::get(url.to_bytes(), &date, globals::interrupted, &mut answer);
+        if let Err(error) = &result {
+            debug!("HTTP_get: {error}");
+        }
+        Ok(match Outcome::of_result(&result) {
+            Outcome::Complete => HTTPRES_OK,
+            Outcome::NotModified => HTTPRES_OK_NOT_MODIFIED,
+            Outcome::NotFound => HTTPRES_NOT_FOUND,
+            Outcome::BadRequest => HTTPRES_BAD_REQUEST,
+            Outcome::ServerError => HTTPRES_SERVER_ERROR,
+            Outcome::Redirected => HTTPRES_REDIRECTED,
+            Outcome::LostConnection => HTTPRES_LOST_CONNECTION,
+        })
+    })
+}
+
+/// What C calls a function pointer of the type `HTTP_read_callback`.
+type ReadFunction =
+    unsafe extern "C" fn(ptr: *mut c_void, size: size_t, nmemb: size_t, stream: *mut c_void) -> size_t;
+
+/// Writes a response to where the caller wants it.
+struct Answer {
+    /// Valid for as long as this exists; the callback may use it too.
+    http: *mut HTTP_ctx,
+    callback: ReadFunction,
+}
+
+impl Answer {
+    /// # Safety
+    /// `http` points to a valid `HTTP_ctx` and `cb` to a function of its type, for as long as the result is used.
+    unsafe fn new(http: *mut HTTP_ctx, cb: *mut HTTP_read_callback) -> Self {
+        // SAFETY: the caller's contract; the pointer is to a function of this type, which is not null.
+        let callback = unsafe { mem::transmute::<*mut HTTP_read_callback, ReadFunction>(cb) };
+        // SAFETY: the caller's contract.
+        unsafe { (*http).status = -1 };
+        Self { http, callback }
+    }
+
+    fn date(&self) -> Vec<u8> {
+        // SAFETY: `http` is valid.
+        let date = unsafe { (*self.http).date };
+        if date.is_null() {
+            return Vec::new();
+        }
+        // SAFETY: not null, so a NUL-terminated string, says the contract of `HTTP_get`.
+        unsafe { CStr::from_ptr(date) }.to_bytes().to_vec()
+    }
+}
+
+impl Receiver for Answer {
+    fn status(&mut self, status: u16) {
+        // SAFETY: `http` is valid.
+        unsafe { (*self.http).status = status.into() };
+    }
+
+    fn last_modified(&mut self, date: &[u8]) {
+        // SAFETY: `http` is valid.
+        let buffer = unsafe { (*self.http).date };
+        if buffer.is_null() || !is_date(date) {
+            return;
+        }
+        // SAFETY: the buffer has room for `MAX_DATE` bytes and a NUL, says the contract of `HTTP_get`.
+        let buffer = unsafe { slice::from_raw_parts_mut(buffer.cast::<u8>(), date.len() + 1) };
+        if let Some((end, text)) = buffer.split_last_mut() {
+            text.copy_from_slice(date);
+            *end = 0;
+        }
+    }
+
+    fn body(&mut self, bytes: &[u8]) -> Result<()> {
+        // SAFETY: `http` is valid.
+        let (size, data) = unsafe { ((*self.http).size, (*self.http).data) };
+        let count = c_int::try_from(bytes.len()).ok().filter(|count| size.checked_add(*count).is_some());
+        let Some(count) = count else {
+            return Err(Error::TooLarge("an HTTP body beyond what HTTP_ctx.size can count"));
+        };
+        // A copy, because C may write to what it gets.
+        let mut block = bytes.to_vec();
+        // SAFETY: the function is of this type; `block` lives until it returns.
+        unsafe { (self.callback)(block.as_mut_ptr().cast(), 1, block.len(), data) };
+        // SAFETY: `http` is valid.
+        unsafe { (*self.http).size = (*self.http).size.saturating_add(count) };
+        Ok(())
+    }
+}
+
+const _: () = assert!(MAX_DATE + 1 == 64, "what HTTP_ctx.date says");

@@ -18,21 +18,23 @@ pub mod tls;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// C's idea of truth.
 pub const TRUE: libc::c_int = 1;
 /// C's idea of falsehood.
 pub const FALSE: libc::c_int = 0;
 
-/// Runs the body of an exported function: an error is logged and becomes `failure`, and a panic ends here instead of
-/// crossing into C.
+/// Runs the body of an exported function: an error is logged, unless it was, and becomes `failure`, and a panic ends here
+/// instead of crossing into C.
 pub(crate) fn boundary<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
     log::enter();
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => {
-            ::log::error!("{error}");
+            if !matches!(error, Error::Reported) {
+                ::log::error!("{error}");
+            }
             failure
         }
         Err(_) => {

@@ -42,7 +42,11 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_char, len: c_int, name: &'static s
 /// `pointer` is null or points to a valid `T` that nobody writes while the result is used.
 pub(crate) unsafe fn required<'a, T>(pointer: *const T, name: &'static str) -> Result<&'a T> {
     // SAFETY: the caller's contract above.
-    unsafe { pointer.as_ref() }.ok_or(Error::Invalid(name))
+    match unsafe { pointer.as_ref() } {
+        Some(reference) => Ok(reference),
+        // Built only when it is needed: most calls are short, and an error is as costly as they are.
+        None => Err(Error::Invalid(name)),
+    }
 }
 
 /// A pointer that must not be null, as an exclusive reference.
@@ -51,5 +55,9 @@ pub(crate) unsafe fn required<'a, T>(pointer: *const T, name: &'static str) -> R
 /// `pointer` is null or points to a valid `T` that nobody else uses while the result is used.
 pub(crate) unsafe fn required_mut<'a, T>(pointer: *mut T, name: &'static str) -> Result<&'a mut T> {
     // SAFETY: the caller's contract above.
-    unsafe { pointer.as_mut() }.ok_or(Error::Invalid(name))
+    match unsafe { pointer.as_mut() } {
+        Some(reference) => Ok(reference),
+        // Built only when it is needed: most calls are short, and an error is as costly as they are.
+        None => Err(Error::Invalid(name)),
+    }
 }

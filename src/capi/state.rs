@@ -301,17 +301,8 @@ impl Handle {
         self.private.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends pieces in order; whoever calls this holds the turn.
-    fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, scratch: &mut Vec<u8>) -> Result<()> {
-        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
-        unsafe { sockbuf::send_all(&raw const (*self.raw()).m_sb, pieces, scratch) }
-    }
-}
-
-impl Connection for Handle {
-    type Body = Body;
-
-    fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
+    /// Runs a step with what the session owns; tells how much of `input` it used.
+    fn run<R>(&self, input: &[u8], step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> (R, usize) {
         let _deferred = Deferred::begin();
         let mut core = self.core();
         let Core { decoder, encoder, .. } = &mut *core;
@@ -327,16 +318,37 @@ impl Connection for Handle {
                 calls: &mut CallArray::new(raw),
                 decoder,
                 encoder,
-                input: sockbuf::unread(&raw const (*raw).m_sb),
+                input,
                 consumed: 0,
             };
             let result = step(&mut parts);
             let consumed = parts.consumed;
-            sockbuf::consume(&raw mut (*raw).m_sb, consumed);
-            if consumed > 0 {
-                sockbuf::refill_from_pending(&raw mut (*raw).m_sb);
-            }
             store(raw, &before, &state);
+            (result, consumed)
+        }
+    }
+
+    /// Sends pieces in order; whoever calls this holds the turn.
+    fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, scratch: &mut Vec<u8>) -> Result<()> {
+        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+        unsafe { sockbuf::send_all(&raw const (*self.raw()).m_sb, pieces, scratch) }
+    }
+}
+
+impl Connection for Handle {
+    type Body = Body;
+
+    fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
+        self.run(&[], step).0
+    }
+
+    fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        unsafe {
+            let buffer = &raw mut (*self.raw()).m_sb;
+            let (result, consumed) = self.run(sockbuf::unread(buffer), step);
+            sockbuf::consume(buffer, consumed);
+            sockbuf::refill_from_pending(buffer);
             result
         }
     }
@@ -436,6 +448,9 @@ unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
         subscribe_name: bytes(&link.subscribepath),
         usher_token: bytes(&link.usherToken),
         secure_token: bytes(&link.token),
+        user: bytes(&link.pubUser),
+        password: bytes(&link.pubPasswd),
+        swf_verification: None,
         start_ms: link.seekTime,
         stop_ms: link.stopTime,
     }

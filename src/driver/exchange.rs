@@ -11,15 +11,22 @@ use crate::{
     session::{Command, command},
 };
 
-/// Runs the client's side of a handshake.
-pub fn handshake_as_client<C: Connection>(connection: &C, mut client: handshake::Client) -> Result<()> {
+/// Runs the client's side of a handshake. Its outcome applies to every byte after it, received ones that are still
+/// unread included.
+pub fn handshake_as_client<C: Connection>(
+    connection: &C,
+    mut client: handshake::Client,
+) -> Result<handshake::Outcome> {
     start_session(connection);
     connection.transmit_bytes(&[&client.start()])?;
-    run_handshake(connection, |input| Ok(client.advance(input)))
+    run_handshake(connection, |input| client.advance(input))
 }
 
-/// Runs the server's side of a handshake.
-pub fn handshake_as_server<C: Connection>(connection: &C, mut server: handshake::Server) -> Result<()> {
+/// Runs the server's side of a handshake. Its outcome as in [`handshake_as_client`].
+pub fn handshake_as_server<C: Connection>(
+    connection: &C,
+    mut server: handshake::Server,
+) -> Result<handshake::Outcome> {
     start_session(connection);
     run_handshake(connection, |input| server.advance(input))
 }
@@ -37,9 +44,9 @@ fn start_session<C: Connection>(connection: &C) {
 fn run_handshake<C: Connection>(
     connection: &C,
     mut advance: impl FnMut(&[u8]) -> Result<Progress>,
-) -> Result<()> {
+) -> Result<handshake::Outcome> {
     loop {
-        let progress = connection.step(|parts| {
+        let progress = connection.reading_step(|parts| {
             let progress = advance(parts.input)?;
             parts.consume(progress.consumed);
             Ok::<_, Error>(progress)
@@ -47,10 +54,10 @@ fn run_handshake<C: Connection>(
         if !progress.output.is_empty() {
             connection.transmit_bytes(&[&progress.output])?;
         }
-        if progress.done {
-            return Ok(());
+        if let Some(outcome) = progress.outcome {
+            return Ok(outcome);
         }
-        if progress.consumed == 0 {
+        if progress.consumed == 0 && progress.output.is_empty() {
             connection.fill()?;
         }
     }
@@ -74,7 +81,7 @@ fn receive<C: Connection, T>(
 ) -> Result<T> {
     loop {
         let (selected, acknowledgement, arrived) = connection
-            .step(|parts| {
+            .reading_step(|parts| {
                 let (selected, arrived) = decode(parts, &mut select)?;
                 Ok::<_, Error>((selected, parts.state.acknowledgement_due(), arrived))
             })
@@ -91,11 +98,11 @@ fn receive<C: Connection, T>(
         if let Some(selected) = selected {
             return Ok(selected);
         }
-        connection.fill().inspect_err(|error| match error {
-            Error::TimedOut => debug!("RTMP_ReadPacket, timed out"),
-            error => {
-                error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
-                connection.give_up();
+        connection.fill().inspect_err(|error| {
+            error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
+            if !matches!(error, Error::TimedOut) {
+                // A peer that will send no more may still read.
+                connection.close();
             }
         })?;
     }
@@ -121,6 +128,13 @@ fn decode<B: crate::message::Body, T>(
 
 /// Sends one of the session's messages; after an error the connection is closed.
 pub fn send<C: Connection>(connection: &C, command: &Command) -> Result<()> {
+    transmit(connection, command).inspect_err(|error| {
+        error!("WriteN, RTMP send error: {error}");
+        connection.give_up();
+    })
+}
+
+fn transmit<C: Connection>(connection: &C, command: &Command) -> Result<()> {
     let message = Outgoing {
         chunk_stream: command.chunk_stream,
         format: command.format,
@@ -129,19 +143,14 @@ pub fn send<C: Connection>(connection: &C, command: &Command) -> Result<()> {
         stream_id: command.stream_id,
         body: &command.body,
     };
-    connection
-        .transmit(|parts| {
-            let chunk_size = parts.chunk_size_out();
-            let chunks = parts.encoder.encode(&message, chunk_size)?;
-            if let Some((name, transaction)) = command.remember {
-                parts.calls.remember(name.as_bytes(), transaction);
-            }
-            Ok(chunks)
-        })
-        .inspect_err(|error| {
-            error!("WriteN, RTMP send error: {error}");
-            connection.give_up();
-        })
+    connection.transmit(|parts| {
+        let chunk_size = parts.chunk_size_out();
+        let chunks = parts.encoder.encode(&message, chunk_size)?;
+        if let Some((name, transaction)) = command.remember {
+            parts.calls.remember(name.as_bytes(), transaction);
+        }
+        Ok(chunks)
+    })
 }
 
 /// Ends the stream, if there is one: what a client says before it closes the connection.
@@ -159,7 +168,8 @@ pub fn close_politely<C: Connection>(connection: &C) {
         goodbyes
     });
     for goodbye in goodbyes {
-        if send(connection, &goodbye).is_err() {
+        if let Err(error) = transmit(connection, &goodbye) {
+            debug!("the peer is gone before the goodbye: {error}");
             return;
         }
     }

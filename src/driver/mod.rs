@@ -15,8 +15,9 @@ pub use play::{connect_stream, dispatch, next_media};
 
 use crate::{
     chunk::{Chunks, Decoder, Encoder},
-    error::Result,
+    error::{Error, Result},
     message::Body,
+    random,
     session::{Calls, Context, Profile, State},
 };
 
@@ -32,7 +33,7 @@ pub struct Parts<'a, 'p, B> {
     pub decoder: &'a mut Decoder<B>,
     /// Cuts messages to be sent.
     pub encoder: &'a mut Encoder,
-    /// Bytes received and not used yet.
+    /// Bytes received and not used yet; empty unless the step reads.
     pub input: &'a [u8],
     /// How many bytes of `input` the step used.
     pub consumed: usize,
@@ -45,6 +46,9 @@ pub trait Connection {
 
     /// Runs protocol code that does not block. Log records of the step are delivered after it.
     fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Self::Body>) -> R) -> R;
+
+    /// As `step`, with the bytes received so far; only for the thread that reads.
+    fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Self::Body>) -> R) -> R;
 
     /// Waits until at least one more byte is there to be read.
     fn fill(&self) -> Result<()>;
@@ -67,6 +71,12 @@ pub trait Connection {
     /// Closes the connection, on which nothing can be sent any more.
     fn give_up(&self);
 
+    /// Closes the connection and connects again, up to and including the `connect` command, with `token` appended to
+    /// the application's name and to its URL.
+    fn reconnect(&self, _token: &[u8]) -> Result<()> {
+        Err(Error::Unsupported("publisher authentication"))
+    }
+
     /// Called for each message that arrived, with its timestamp.
     fn arrived(&self, _chunk_stream: u32, _timestamp: u32) {}
 }
@@ -87,7 +97,13 @@ impl<'p, B: Body> Parts<'_, 'p, B> {
     /// What the session needs to react to a message.
     fn context(&mut self) -> Context<'_, 'p> {
         let media_clock = self.media_clock();
-        Context { state: self.state, profile: &self.profile, calls: self.calls, media_clock }
+        Context {
+            state: self.state,
+            profile: &self.profile,
+            calls: self.calls,
+            media_clock,
+            random: random::system,
+        }
     }
 }
 

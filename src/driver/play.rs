@@ -1,6 +1,6 @@
 //! Messages as the application sees them: starting a stream, and its media.
 
-use log::{debug, warn};
+use log::{debug, error, warn};
 
 use super::{Connection, exchange};
 use crate::{
@@ -28,6 +28,12 @@ pub fn dispatch<C: Connection>(
             }
             Action::Abort(chunk_stream) => connection.step(|parts| parts.decoder.abort(chunk_stream)),
             Action::Close => connection.close(),
+            Action::Authenticate(token) => {
+                if let Err(error) = connection.reconnect(&token) {
+                    error!("Closing connection: {error}");
+                    connection.close();
+                }
+            }
         }
     }
     reaction.outcome

@@ -1,12 +1,33 @@
 //! The handshake: three blocks each way before the first chunk (RTMP 1.0, section 5.2).
 //!
-//! Knows the blocks and nothing of sockets: bytes arrive as slices, the time and the randomness from the caller.
+//! In the published form each side echoes the other's random block. In Flash's own form the blocks hold digests and
+//! signatures, and for RTMPE public keys of a key agreement. Knows the blocks and nothing of sockets: bytes arrive as
+//! slices, the time and the randomness from the caller.
 
 #![forbid(unsafe_code)]
 
-mod simple;
+mod cipher_keys;
+mod client;
+pub mod dh;
+pub mod digest;
+pub mod rc4;
+mod server;
+pub mod signature;
+mod swf;
 
-pub use simple::{Client, Server};
+#[cfg(test)]
+mod tests;
+
+use log::warn;
+
+use self::digest::End;
+pub use self::{
+    client::{Client, ClientOptions},
+    rc4::{Cipher, Keys},
+    server::{Server, ServerOptions},
+    swf::{RESPONSE_LEN, Response, Swf},
+};
+use crate::error::{Error, Result};
 
 /// Length of C1, C2, S1 and S2.
 pub const BLOCK_LEN: usize = 1536;
@@ -15,22 +36,94 @@ pub const BLOCK_LEN: usize = 1536;
 pub type Block = [u8; BLOCK_LEN];
 
 /// The version byte (C0, S0) of plain RTMP.
-const VERSION: u8 = 3;
+const PLAIN: u8 = 3;
+/// The version byte of RTMPE.
+const ENCRYPTED: u8 = 6;
 
 /// What a step of a handshake made of its input.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Progress {
     /// Bytes of the input that were used; the rest has to be offered again, with more behind it.
     pub consumed: usize,
     /// Bytes to send now, before anything else is read.
     pub output: Vec<u8>,
-    /// Whether chunks may follow.
-    pub done: bool,
+    /// What was agreed on, once the handshake is over and chunks may follow. Told once.
+    pub outcome: Option<Outcome>,
+}
+
+/// What the two ends agreed on.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The ciphers, if everything after the handshake is encrypted. Input that was not consumed is encrypted, too.
+    pub keys: Option<Keys>,
+    /// The answer to a request for SWF verification; only signed handshakes have one.
+    pub swf_response: Option<Response>,
 }
 
 impl Progress {
     /// Nothing can be done before more input arrives.
     const fn needs_more() -> Self {
-        Self { consumed: 0, output: Vec::new(), done: false }
+        Self { consumed: 0, output: Vec::new(), outcome: None }
     }
+
+    /// Bytes were used, and others are to be sent.
+    const fn step(consumed: usize, output: Vec<u8>) -> Self {
+        Self { consumed, output, outcome: None }
+    }
+
+    /// The peer's last block was used.
+    const fn done(outcome: Outcome) -> Self {
+        Self { consumed: BLOCK_LEN, output: Vec::new(), outcome: Some(outcome) }
+    }
+}
+
+/// What the peer's last block has to be.
+enum Expected {
+    /// The block that was sent, unchanged.
+    Echo,
+    /// A block with a signature.
+    Signature {
+        /// S0, which says how the signature is encrypted.
+        version: u8,
+        /// The peer's key for it.
+        key: digest::Hash,
+        /// What is agreed on if it is right.
+        outcome: Outcome,
+    },
+}
+
+impl Expected {
+    /// Compares with the peer's answer to `own`. An echo that is none is accepted, as everywhere.
+    fn check(&mut self, peer: &End, own: &Block, answer: &Block) -> Result<Outcome> {
+        let (function, party) = peer.names_in_log();
+        match self {
+            Self::Echo => {
+                if answer != own {
+                    warn!("{function}: client signature does not match!");
+                }
+                Ok(Outcome::default())
+            }
+            Self::Signature { version, key, outcome } => {
+                if !signature::verify(*version, key, answer) {
+                    warn!("{function}: {party} not genuine Adobe!");
+                    return Err(Error::Handshake("the peer's signature is wrong"));
+                }
+                Ok(std::mem::take(outcome))
+            }
+        }
+    }
+}
+
+/// C1 or S1 without digest and key: the time in milliseconds, the sender's version, and what is left of `random`.
+fn first_block(time: u32, version: [u8; 4], random: &Block) -> Block {
+    let mut block = *random;
+    block[..4].copy_from_slice(&time.to_be_bytes());
+    block[4..8].copy_from_slice(&version);
+    block
+}
+
+/// The version byte and block at the start of `input`, once both are there.
+fn version_and_block(input: &[u8]) -> Option<(u8, &Block)> {
+    let (&version, rest) = input.split_first()?;
+    Some((version, rest.first_chunk()?))
 }

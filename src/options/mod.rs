@@ -89,11 +89,28 @@ mod tests {
     }
 
     const TABLE: &[Definition<Settings>] = &[
-        Definition { name: "name", help: "", setter: Setter::Text(|to, text| Ok(to.name = text.to_vec())) },
-        Definition { name: "Count", help: "", setter: Setter::Integer(|to, value| Ok(to.count = value)) },
-        Definition { name: "flag", help: "", setter: Setter::Flag(|to, yes| Ok(to.flag = Some(yes))) },
+        Definition { name: "name", help: "", setter: Setter::Text(Settings::set_name) },
+        Definition { name: "Count", help: "", setter: Setter::Integer(Settings::set_count) },
+        Definition { name: "flag", help: "", setter: Setter::Flag(Settings::set_flag) },
         Definition { name: "conn", help: "", setter: Setter::Amf(|_, _| Ok(())) },
     ];
+
+    impl Settings {
+        fn set_name(&mut self, text: &[u8]) -> Result<()> {
+            self.name = text.to_vec();
+            Ok(())
+        }
+
+        fn set_count(&mut self, value: i32) -> Result<()> {
+            self.count = value;
+            Ok(())
+        }
+
+        fn set_flag(&mut self, yes: bool) -> Result<()> {
+            self.flag = Some(yes);
+            Ok(())
+        }
+    }
 
     fn set(to: &mut Settings, name: &str, value: &str) -> Result<()> {
         find(TABLE, name.as_bytes()).expect("the option exists").apply(to, value.as_bytes())

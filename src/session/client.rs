@@ -11,6 +11,7 @@ mod event {
     pub const PING: u16 = 6;
     pub const PONG: u16 = 7;
     pub const SWF_VERIFICATION: u16 = 0x1A;
+    pub const SWF_VERIFICATION_RESPONSE: u16 = 0x1B;
     pub const BUFFER_EMPTY: u16 = 31;
 }
 
@@ -78,11 +79,15 @@ fn user_control(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     let Some((kind, data)) = body.split_first_chunk::<2>() else { return reaction };
     let state = &mut *context.state;
     match u16::from_be_bytes(*kind) {
-        event::SWF_VERIFICATION => match data.first() {
-            Some(&version) if version.cast_signed() > 1 => {
+        event::SWF_VERIFICATION => match (data.first(), context.profile.swf_verification) {
+            (Some(&version), _) if version.cast_signed() > 1 => {
                 error!("SWFVerification Type {version} request not supported!");
             }
-            _ => error!("Ignoring SWFVerification request, it is not available yet"),
+            (_, Some(response)) => {
+                let response = command::user_control(event::SWF_VERIFICATION_RESPONSE, response);
+                reaction.actions.push(Action::Send(response));
+            }
+            (_, None) => error!("Ignoring SWFVerification request, use --swfVfy!"),
         },
         _ if data.len() < 4 => {}
         event::STREAM_EOF if state.pausing == pausing::ASKED => reaction.outcome = Outcome::Ended,

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 mod client;
 pub mod command;
 mod metadata;
@@ -16,7 +17,7 @@ mod tests;
 
 pub use client::react;
 
-use crate::message::MessageType;
+use crate::{error::Result, handshake, message::MessageType};
 
 /// What a session knows between two messages.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -116,6 +117,12 @@ pub struct Profile<'a> {
     pub usher_token: &'a [u8],
     /// Key for SecureToken answers.
     pub secure_token: &'a [u8],
+    /// User that publishes, for servers that ask.
+    pub user: &'a [u8],
+    /// Password of that user.
+    pub password: &'a [u8],
+    /// The answer to requests for SWF verification, if a SWF file is known.
+    pub swf_verification: Option<&'a handshake::Response>,
     /// Where to start, in milliseconds.
     pub start_ms: i32,
     /// Where to stop, in milliseconds; 0 for the end.
@@ -179,6 +186,8 @@ pub enum Action {
     Abort(u32),
     /// Close the connection.
     Close,
+    /// Close the connection and connect again, with this appended to the application's name and to its URL.
+    Authenticate(Vec<u8>),
 }
 
 /// What a message means for the application.
@@ -217,6 +226,8 @@ pub struct Context<'a, 'p> {
     pub calls: &'a mut dyn Calls,
     /// Timestamp of the last message on the chunk stream that media comes on.
     pub media_clock: u32,
+    /// Fills a slice with random bytes.
+    pub random: fn(&mut [u8]) -> Result<()>,
 }
 
 impl Default for State {

@@ -2,10 +2,14 @@
 
 use log::{debug, error, warn};
 
-use super::{Action, Context, Outcome, Reaction, command, pausing, secure_token};
+use super::{
+    Action, Context, Outcome, Reaction,
+    auth::{self, Decision},
+    command, pausing, secure_token,
+};
 use crate::{
     amf::{self, Properties, Value},
-    error::Refusal,
+    error::{Refusal, Result},
     text::Text,
 };
 
@@ -166,12 +170,31 @@ fn error_result(
         debug!("received error id {transaction} without matching request");
         return;
     };
-    let refusal = refusal(&call, info_object(values));
+    let info = info_object(values);
+    if call == b"connect" && context.profile.publish {
+        match authenticate(context, text_member(info, b"description")) {
+            Ok(Decision::Reconnect { append }) => {
+                debug!("connecting again to authenticate the publisher");
+                actions.push(Action::Authenticate(append));
+                return;
+            }
+            Ok(Decision::GiveUp { reason }) => error!("Authentication failed: {reason}"),
+            Ok(Decision::NotAsked) => {}
+            Err(error) => error!("Authentication failed: {error}"),
+        }
+    }
+    let refusal = refusal(&call, info);
     if ESSENTIAL.contains(&&call[..]) {
         refused(context, &refusal, actions);
     } else {
         warn!("rtmp server sent error: {refusal}");
     }
+}
+
+/// What to do about a server that wants to know who publishes.
+fn authenticate(context: &mut Context<'_, '_>, description: &[u8]) -> Result<Decision> {
+    let profile = context.profile;
+    auth::respond(description, profile.app, profile.user, profile.password, &mut context.random)
 }
 
 fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
@@ -219,12 +242,10 @@ fn value<'v, 'a>(values: &'v Properties<'a>, index: usize) -> Option<&'v Value<'
     values.get(index).map(|property| &property.value)
 }
 
-/// The information object of a result or status message, its fourth value.
+/// The information object of a result or status message, its fourth value. An array in its place counts as nothing,
+/// as it always did for librtmp.
 fn info_object<'v, 'a>(values: &'v Properties<'a>) -> Option<&'v Properties<'a>> {
-    match value(values, 3)? {
-        Value::Object(members) | Value::EcmaArray(members) => Some(members),
-        _ => None,
-    }
+    value(values, 3)?.as_object()
 }
 
 fn text_member<'a>(info: Option<&Properties<'a>>, name: &[u8]) -> &'a [u8] {

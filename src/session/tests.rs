@@ -19,6 +19,7 @@ impl<'p> Session<'p> {
             profile: &self.profile,
             calls: &mut self.calls,
             media_clock: 4711,
+            random: four,
         };
         let reaction = react(&mut context, 6, kind, timestamp, body);
         for action in &reaction.actions {
@@ -51,6 +52,12 @@ impl<'p> Session<'p> {
             body.null().number(1.0);
         });
     }
+}
+
+/// Random bytes that are the same in each run.
+fn four(bytes: &mut [u8]) -> Result<()> {
+    bytes.fill(4);
+    Ok(())
 }
 
 fn info(body: &mut Encoder, code: &str, level: &str) {
@@ -421,4 +428,75 @@ fn acknowledgements_come_in_time_for_both_limits() {
     assert!(due(&mut state, 500).is_some(), "the count wraps");
     state.acknowledges = false;
     assert_eq!(due(&mut state, 900_000), None);
+}
+
+#[test]
+fn swf_verification_is_answered_if_a_file_is_known() {
+    let response = std::array::from_fn(|index| index as u8);
+    let known = Profile { swf_verification: Some(&response), ..play() };
+    for (request, answers) in [
+        ("001a", true),
+        ("001a00", true),
+        ("001a01", true),
+        ("001a80", true),
+        ("001aff00000000", true),
+        ("001a02", false),
+        ("001a7f", false),
+        ("1a", false),
+    ] {
+        let request = unhex(request);
+        let reaction = Session::new(known).receive(MessageType::USER_CONTROL, 0, &request);
+        let expected = answers.then(|| Command {
+            chunk_stream: 2,
+            format: 1,
+            kind: MessageType::USER_CONTROL,
+            timestamp: 0,
+            stream_id: 0,
+            body: [&[0, 0x1B], &response[..]].concat(),
+            remember: None,
+        });
+        let expected: Vec<_> = expected.into_iter().map(Action::Send).collect();
+        assert_eq!(reaction, Reaction { outcome: Outcome::Handled, actions: expected });
+        let reaction = Session::new(play()).receive(MessageType::USER_CONTROL, 0, &request);
+        assert_eq!(reaction, Reaction::new(Outcome::Handled));
+    }
+}
+
+/// What a session does when `connect` is refused with this description.
+fn reject(profile: Profile<'_>, description: &str) -> Vec<Action> {
+    let mut session = Session::new(profile);
+    session.calls.push((b"connect".to_vec(), 1));
+    let reaction = session.command("_error", 1.0, |body| {
+        body.null().begin_object();
+        body.named_string(b"level", b"error").named_string(b"code", b"NetConnection.Connect.Rejected");
+        body.named_string(b"description", description.as_bytes()).end_object();
+    });
+    assert!(session.calls.is_empty());
+    reaction.actions
+}
+
+#[test]
+fn publishers_authenticate_when_a_server_asks() {
+    let profile = Profile { user: b"foo", password: b"bar", ..publish() };
+    let need_user = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
+    let token = b"?authmod=adobe&user=foo".to_vec();
+    assert_eq!(reject(profile, need_user), [Action::Authenticate(token)]);
+
+    let named = Profile { app: b"app/inst?authmod=adobe&user=foo", ..profile };
+    let challenge = "[ authmod=adobe ] : ?reason=needauth&user=foo&salt=SALT&challenge=CHAL&opaque=OPAQ";
+    let actions = reject(named, challenge);
+    let [Action::Authenticate(token)] = &actions[..] else { panic!("{actions:?}") };
+    assert!(token.starts_with(b"&challenge=BAQEBA==&response="));
+    assert!(token.ends_with(b"&opaque=OPAQ"));
+}
+
+#[test]
+fn refusals_that_no_authentication_cures_close_the_connection() {
+    let profile = Profile { user: b"foo", password: b"bar", ..publish() };
+    let need_user = "code=403 need auth; authmod=adobe";
+    assert_eq!(reject(profile, "authmod=adobe : ?reason=authfailed&opaque=x"), [Action::Close]);
+    assert_eq!(reject(profile, "no such application"), [Action::Close]);
+    assert_eq!(reject(Profile { password: b"", ..profile }, need_user), [Action::Close]);
+    assert_eq!(reject(Profile { publish: false, ..profile }, need_user), [Action::Close]);
+    assert_eq!(reject(Profile { app: b"app?authmod=adobe&user=foo", ..profile }, need_user), [Action::Close]);
 }

@@ -5,5 +5,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod stream;
 pub mod tcp;
 pub mod tls;

@@ -333,6 +333,7 @@ static void macros(void)
 
 static void function_like_macros(void)
 {
+    static const AVal fixed = AVC("fix" "ed");
     AVal one = AVC("one");
     AVal same = AVC("one");
     AVal other = AVC("two");
@@ -342,7 +343,7 @@ static void function_like_macros(void)
     memset(&packet, 0, sizeof(packet));
     packet.m_nBodySize = 2;
     puts("function-like macros:");
-    printf("  AVC %d %.*s\n", one.av_len, one.av_len, one.av_val);
+    printf("  AVC %d %.*s %d %s\n", one.av_len, one.av_len, one.av_val, fixed.av_len, fixed.av_val);
     printf("  AVMATCH %d %d %d\n", !!AVMATCH(&one, &same), !!AVMATCH(&one, &other), !!AVMATCH(&one, &longer));
     printf("  RTMPPacket_IsReady %d", !!RTMPPacket_IsReady(&packet));
     packet.m_nBytesRead = 2;

@@ -54,7 +54,21 @@ pub fn parse(data: &[u8]) -> Result<Vec<Tag>, String> {
     Ok(tags)
 }
 
-/// Takes a file apart; a last tag that a killed recorder cut off is dropped.
+/// Takes a file apart that a recorder may have left unfinished: a last tag that is cut off is dropped.
+pub fn load_part(file: &Path) -> Vec<Tag> {
+    let data = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let mut end = 13.min(data.len());
+    while let Some(header) = data.get(end..end + 4) {
+        let next = end + 15 + u32::from_be_bytes([0, header[1], header[2], header[3]]) as usize;
+        if next > data.len() {
+            break;
+        }
+        end = next;
+    }
+    parse(&data[..end]).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// Takes a whole file apart.
 pub fn load(file: &Path) -> Vec<Tag> {
     let data = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     parse(&data).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
@@ -63,6 +77,17 @@ pub fn load(file: &Path) -> Vec<Tag> {
 /// The tags that carry sound or pictures.
 pub fn media(tags: &[Tag]) -> Vec<Tag> {
     tags.iter().filter(|tag| tag.kind != 0x12).cloned().collect()
+}
+
+/// What RTMP_Read hands out of a stream: video of at most 5 bytes (such as the end of an AVC sequence) and audio of at
+/// most 1 byte are left out.
+pub fn readable(tags: &[Tag]) -> Vec<Tag> {
+    let ignored = |tag: &Tag| match tag.kind {
+        8 => tag.body.len() <= 1,
+        9 => tag.body.len() <= 5,
+        _ => false,
+    };
+    tags.iter().filter(|tag| !ignored(tag)).cloned().collect()
 }
 
 /// Panics at the first difference and shows what surrounds it.

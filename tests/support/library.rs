@@ -44,6 +44,7 @@ impl Library {
     /// Symbolic links, so that a program finds exactly this file under the name it was linked with. One directory per
     /// process: test binaries may run side by side.
     fn link(self, file: &Path) -> PathBuf {
+        sweep();
         let directory = scratch().join(format!("{self:?}-{}", std::process::id()).to_lowercase());
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory).expect("the build directory is writable");
@@ -67,6 +68,20 @@ pub fn has_original() -> bool {
 /// A directory inside the build directory, kept between runs.
 pub fn scratch() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// Removes the directories of test processes that are gone: their names end with the process id.
+fn sweep() {
+    for entry in fs::read_dir(scratch()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let ended = |id: &str| id.parse::<u32>().is_ok() && !Path::new("/proc").join(id).exists();
+        if ["ours-", "original-", "c-", "examples-"]
+            .iter()
+            .any(|kind| name.strip_prefix(kind).is_some_and(ended))
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// The root of the package.

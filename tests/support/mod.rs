@@ -16,7 +16,11 @@ pub mod require;
 pub mod servers;
 pub mod wire;
 
+#[allow(unused_imports)] // as above
 pub use library::Library;
+#[allow(unused_imports)]
 pub use peer::{Peer, Server};
+#[allow(unused_imports)]
 pub use process::{Running, TempDir, wait_until};
+#[allow(unused_imports)]
 pub use program::{Program, Run};

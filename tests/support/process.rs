@@ -52,12 +52,15 @@ pub fn listens(port: u16) -> bool {
 /// True when a socket of this machine listens on the port, found without connecting to it (for servers that take one
 /// connection only).
 pub fn listens_unseen(port: u16) -> bool {
+    ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| listens_in(table, port))
+}
+
+/// True when one of the kernel's tables of TCP sockets shows a listener on the port.
+pub fn listens_in(table: &str, port: u16) -> bool {
     let wanted = format!(":{port:04X}");
-    ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|file| fs::read_to_string(file).ok()).any(|table| {
-        table.lines().skip(1).any(|line| {
-            let mut words = line.split_whitespace().skip(1);
-            words.next().is_some_and(|local| local.ends_with(&wanted)) && words.nth(1) == Some("0A")
-        })
+    fs::read_to_string(table).unwrap_or_default().lines().skip(1).any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next().is_some_and(|local| local.ends_with(&wanted)) && words.nth(1) == Some("0A")
     })
 }
 

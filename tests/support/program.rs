@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use super::library::{self, Library};
-use super::process::Running;
+use super::process::{Running, TempDir};
 use super::require;
 
 /// A compiled C program.
@@ -47,9 +47,29 @@ impl Program {
         Self::compile(&library::package().join("tests/c").join(format!("{name}.c")))
     }
 
-    /// Compiles `c-examples/<name>.c`; `None` when that file does not exist.
+    /// A program of `c-examples`, built with the Makefile there; `None` when there are no examples.
     pub fn example(name: &str) -> Option<Self> {
-        Self::compile(&require::file(&library::package().join("c-examples").join(format!("{name}.c")))?)
+        static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+        let source = require::file(&library::package().join("c-examples"))?;
+        let make = require::program("make")?;
+        require::program("cc")?;
+        let mut built = BUILT.lock().unwrap_or_else(|broken| broken.into_inner());
+        let directory = built.get_or_insert_with(|| {
+            let directory = library::scratch().join(format!("examples-{}", std::process::id()));
+            let output = Command::new(make)
+                .arg("-C")
+                .arg(source)
+                .arg(format!("BUILD={}", directory.display()))
+                .arg(format!("CPPFLAGS={}", include_arguments().join(" ")))
+                .arg(format!("LDLIBS=-L{} -lrtmp", link_directory().display()))
+                .arg("CFLAGS=-O1 -g -Werror")
+                .output()
+                .expect("make starts");
+            let complaints = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "the examples do not compile:\n{complaints}");
+            directory
+        });
+        Some(Self(directory.join(name)))
     }
 
     /// Compiles a source file, once per process, with warnings as errors.
@@ -88,6 +108,32 @@ impl Program {
     pub fn run(&self, library: Library, arguments: &[&str], input: &str, limit: Duration) -> Option<Run> {
         let mut command = self.command(library)?;
         Some(run(command.args(arguments), input, limit))
+    }
+}
+
+/// Makes the dynamic loader write down what it does.
+pub struct LoaderLog(TempDir);
+
+impl LoaderLog {
+    pub fn of(command: &mut Command) -> Self {
+        let directory = TempDir::new("loader");
+        command.env("LD_DEBUG", "libs").env("LD_DEBUG_OUTPUT", directory.join("log"));
+        Self(directory)
+    }
+
+    /// Panics unless the program has loaded `library` and no other librtmp.
+    pub fn assert_loaded(&self, library: Library) {
+        let logs = fs::read_dir(self.0.path()).expect("the directory is ours").flatten();
+        let text: String = logs.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
+        let loaded: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split_once("calling init: "))
+            .map(|(_, file)| file.trim())
+            .filter(|file| file.contains("librtmp"))
+            .collect();
+        let directory = library.directory().expect("the program ran on it");
+        let wanted = directory.join("librtmp.so.1");
+        assert_eq!(loaded, [wanted.to_string_lossy()], "the program must load {library:?}");
     }
 }
 

@@ -9,9 +9,12 @@ use super::{
     types::*,
     walk::{Step, Walk},
 };
-use crate::capi::{
-    boundary,
-    ptr::{aval_bytes, required},
+use crate::{
+    capi::{
+        boundary,
+        ptr::{aval_bytes, required},
+    },
+    error::Result,
 };
 
 /// Logs the properties of an object and everything inside it at level DEBUG.
@@ -25,7 +28,7 @@ pub unsafe extern "C" fn AMF_Dump(obj: *mut AMFObject) {
         let object = unsafe { required(obj, "obj") }?;
         if log_enabled!(Level::Debug) {
             // SAFETY: the caller's contract above.
-            unsafe { dump(object, &mut |line| debug!("{line}")) };
+            unsafe { dump(object, &mut |line| debug!("{line}")) }?;
         }
         Ok(())
     })
@@ -47,7 +50,7 @@ pub unsafe extern "C" fn AMFProp_Dump(prop: *mut AMFObjectProperty) {
         debug!("{}", unsafe { line(property) });
         if let Some(members) = property.members() {
             // SAFETY: the caller's contract above.
-            unsafe { dump(members, &mut |line| debug!("{line}")) };
+            unsafe { dump(members, &mut |line| debug!("{line}")) }?;
         }
         Ok(())
     })
@@ -57,7 +60,7 @@ pub unsafe extern "C" fn AMFProp_Dump(prop: *mut AMFObjectProperty) {
 ///
 /// # Safety
 /// `object` is initialised.
-unsafe fn dump(object: &AMFObject, emit: &mut dyn FnMut(&str)) {
+unsafe fn dump(object: &AMFObject, emit: &mut dyn FnMut(&str)) -> Result<()> {
     emit(BEGIN);
     // SAFETY: the caller's contract above.
     let mut walk = unsafe { Walk::new(object) };
@@ -69,11 +72,12 @@ unsafe fn dump(object: &AMFObject, emit: &mut dyn FnMut(&str)) {
                 emit(&unsafe { line(property) });
                 if let Some(members) = property.members() {
                     emit(BEGIN);
-                    walk.enter(members);
+                    walk.enter(members)?;
                 }
             }
         }
     }
+    Ok(())
 }
 
 /// One line about a property, without its members.
@@ -163,7 +167,7 @@ mod tests {
             let ret =
                 AMF_Decode(&mut object, input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
             assert_eq!(usize::try_from(ret), Ok(input.len()));
-            dump(&object, &mut |line| lines.push(line.to_owned()));
+            dump(&object, &mut |line| lines.push(line.to_owned())).unwrap();
             AMF_Reset(&mut object);
         }
         let expected = [

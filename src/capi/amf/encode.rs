@@ -13,6 +13,7 @@ use super::{
     types::*,
 };
 use crate::{
+    amf::stack::Stack,
     capi::{boundary, ptr::required},
     error::{Error, Result},
 };
@@ -342,15 +343,16 @@ unsafe fn name(room: &mut Room, value: &AVal) -> Option<()> {
 /// `property` is initialised.
 #[inline]
 unsafe fn property_name(room: &mut Room, property: &AMFObjectProperty) -> Option<()> {
-    let len = usize::try_from(property.p_name.av_len).ok()?;
-    if room.len() <= len + 3 {
+    // SAFETY: the caller's contract above.
+    let name = unsafe { text(&property.p_name) }?;
+    if room.len() <= name.len() + 3 {
         return None;
     }
-    if len == 0 {
+    if name.is_empty() {
         return Some(());
     }
-    // SAFETY: the caller's contract above.
-    unsafe { name(room, &property.p_name) }
+    room.put(&u16::try_from(name.len()).ok()?.to_be_bytes())?;
+    room.put(name)
 }
 
 /// A property without members.
@@ -372,11 +374,14 @@ unsafe fn scalar(room: &mut Room, property: &AMFObjectProperty) -> Option<()> {
         AMF_BOOLEAN => boolean(room, property.number() != 0.0),
         // SAFETY: the caller's contract above.
         AMF_STRING => unsafe { string(room, &property.string()) },
-        other => {
-            ::log::error!("AMFProp_Encode, invalid type. {other}");
-            None
-        }
+        other => refused(other),
     }
+}
+
+#[cold]
+fn refused(p_type: AMFDataType) -> Option<()> {
+    ::log::error!("AMFProp_Encode, invalid type. {p_type}");
+    None
 }
 
 /// A list that is being written.
@@ -396,7 +401,7 @@ unsafe fn list(room: &mut Room, kind: AMFDataType, object: &AMFObject) -> Option
     let start = *room;
     // SAFETY: the caller's contract above.
     let mut current = unsafe { begin(room, kind, object, start) }?;
-    let mut outer = Vec::new();
+    let mut outer = Stack::new();
     loop {
         let mut attempt = *room;
         let written = match current.members.next() {
@@ -409,10 +414,14 @@ unsafe fn list(room: &mut Room, kind: AMFDataType, object: &AMFObject) -> Option
                         property_name(&mut attempt, property)
                             .and_then(|()| begin(&mut attempt, property.p_type, members, *room))
                     };
-                    begun.map(|level| {
-                        outer.push(mem::replace(&mut current, level));
-                        *room = attempt;
-                    })
+                    match begun {
+                        Some(level) => {
+                            outer.push(mem::replace(&mut current, level)).ok()?;
+                            *room = attempt;
+                            Some(())
+                        }
+                        None => None,
+                    }
                 }
             },
             None => {

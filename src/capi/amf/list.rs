@@ -120,10 +120,10 @@ pub(super) unsafe fn properties<'a>(object: &AMFObject) -> &'a [AMFObjectPropert
 /// `GROWTH`.
 #[inline]
 pub(super) unsafe fn append<T: Copy>(items: &mut *mut T, count: &mut c_int, item: T) -> Result<()> {
-    let used = usize::try_from(*count).map_err(|_| Error::Invalid("a negative count"))?;
-    let next = count.checked_add(1).ok_or(Error::OutOfMemory)?;
+    let Ok(used) = usize::try_from(*count) else { return Err(Error::Invalid("a negative count")) };
+    let Some(next) = count.checked_add(1) else { return Err(Error::OutOfMemory) };
     if used % GROWTH == 0 {
-        let size = (used + GROWTH).checked_mul(size_of::<T>()).ok_or(Error::OutOfMemory)?;
+        let Some(size) = (used + GROWTH).checked_mul(size_of::<T>()) else { return Err(Error::OutOfMemory) };
         // SAFETY: the array is null or from the C allocator; on failure the old one stays valid and with its owner.
         let grown = unsafe { libc::realloc((*items).cast::<c_void>(), size) };
         if grown.is_null() {

@@ -133,8 +133,8 @@ pub unsafe extern "C" fn AMF3ReadString(data: *const c_char, str: *mut AVal) -> 
                 (AVal { av_val, av_len: len }, len)
             }
             StringHeader::Inline(_) => (AVal::EMPTY, 0),
-            StringHeader::Reference => {
-                ::log::debug!("AMF3 string reference, not supported");
+            StringHeader::Reference(index) => {
+                ::log::debug!("AMF3ReadString, string reference, index: {index}, not supported, ignoring!");
                 (AVal::EMPTY, 0)
             }
         };

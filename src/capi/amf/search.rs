@@ -70,7 +70,7 @@ unsafe fn find(
             if let Some(members) = property.members()
                 && entered.contains(&property.p_type)
             {
-                walk.enter(members);
+                walk.enter(members)?;
             }
         }
         Ok(FALSE)

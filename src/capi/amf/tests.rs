@@ -65,21 +65,32 @@ fn a_nested_object_without_room_for_its_end_is_left_out() {
     let mut object = tree(2);
     let mut buffer = [0 as c_char; 64];
     let whole = [&b"\x03\0\x01o\x03\0\x06needle\0\x40\x1C\0\0\0\0\0\0\0\0\x09"[..], b"\0\0\x09"].concat();
+    assert_eq!(whole.len(), 28);
     for room in 0..=whole.len() + 2 {
         let start = buffer.as_mut_ptr();
         let after = unsafe { AMF_Encode(&mut object, start, start.add(room)) };
         let written = (!after.is_null()).then(|| after as usize - start as usize);
         let expected = match room {
             0..5 => None,
-            5..8 => Some(4),
-            // The member's name and marker fit, and from 13 on an empty object does.
-            _ if room > whole.len() => Some(whole.len()),
-            _ => written,
+            // The member does not even begin.
+            5..9 => Some(4),
+            // The inner object is empty, because its member does not fit; at first there is no room for the outer end.
+            9..12 => None,
+            12..22 => Some(11),
+            // The inner object's member fits, but its end does not.
+            22..26 => Some(4),
+            // The inner object fits, but the outer end does not.
+            26..29 => None,
+            _ => Some(28),
         };
         assert_eq!(written, expected, "into {room} bytes");
         let Some(written) = written else { continue };
         let bytes: Vec<u8> = buffer[..written].iter().map(|&byte| byte.cast_unsigned()).collect();
-        assert!(crate::amf::decode(&bytes).is_ok(), "into {room} bytes: {bytes:?}");
+        match written {
+            4 => assert_eq!(bytes, b"\x03\0\0\x09"),
+            11 => assert_eq!(bytes, b"\x03\0\x01o\x03\0\0\x09\0\0\x09"),
+            _ => assert_eq!(bytes, whole),
+        }
     }
     unsafe { AMF_Reset(&mut object) };
 }

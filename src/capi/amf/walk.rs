@@ -3,6 +3,7 @@
 use std::slice;
 
 use super::{list::properties, types::*};
+use crate::{amf::stack::Stack, error::Result};
 
 /// What a walk comes across.
 pub(super) enum Step<'a> {
@@ -15,7 +16,7 @@ pub(super) enum Step<'a> {
 /// A walk through a list and the lists inside it.
 pub(super) struct Walk<'a> {
     current: Option<slice::Iter<'a, AMFObjectProperty>>,
-    outer: Vec<slice::Iter<'a, AMFObjectProperty>>,
+    outer: Stack<slice::Iter<'a, AMFObjectProperty>>,
 }
 
 impl<'a> Walk<'a> {
@@ -25,14 +26,17 @@ impl<'a> Walk<'a> {
     /// `object` and all objects inside it hold as many properties as they say for as long as the walk is used.
     pub(super) unsafe fn new(object: &AMFObject) -> Self {
         // SAFETY: the caller's contract above.
-        Self { current: Some(unsafe { properties(object) }.iter()), outer: Vec::new() }
+        Self { current: Some(unsafe { properties(object) }.iter()), outer: Stack::new() }
     }
 
     /// Continues with the members of an object that the walk came across.
-    pub(super) fn enter(&mut self, members: &'a AMFObject) {
+    pub(super) fn enter(&mut self, members: &'a AMFObject) -> Result<()> {
         // SAFETY: the contract of `new` covers nested objects.
         let members = unsafe { properties(members) }.iter();
-        self.outer.extend(self.current.replace(members));
+        match self.current.replace(members) {
+            Some(outer) => self.outer.push(outer),
+            None => Ok(()),
+        }
     }
 }
 

@@ -23,7 +23,8 @@ use crate::{
     },
     driver::{self, Connection},
     error::{Error, Result},
-    handshake::{self, BLOCK_LEN},
+    handshake::{self, ClientOptions, ServerOptions},
+    random,
     session::command,
     text::Text,
     transport::tcp,
@@ -101,8 +102,12 @@ pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
         tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
-        let server = handshake::Server::new(RTMP_GetTime(), &random_block()?);
-        driver::handshake_as_server(&handle, server)?;
+        let options = ServerOptions { time: RTMP_GetTime(), swf: None };
+        let server = handshake::Server::new(options, &mut random::system)?;
+        let outcome = driver::handshake_as_server(&handle, server)?;
+        if outcome.keys.is_some() {
+            return Err(Error::Unsupported("an RTMPE client"));
+        }
         Ok(TRUE)
     })
 }
@@ -166,8 +171,9 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
             handle.give_up();
         })?;
     }
-    let client = handshake::Client::new(RTMP_GetTime(), &random_block()?);
-    driver::handshake_as_client(handle, client).inspect_err(|_| {
+    let options = ClientOptions { time: RTMP_GetTime(), ..ClientOptions::default() };
+    let client = handshake::Client::new(options, &mut random::system);
+    client.and_then(|client| driver::handshake_as_client(handle, client)).inspect_err(|_| {
         log::error!("RTMP_Connect1, handshake failed.");
         handle.give_up();
     })?;
@@ -203,10 +209,4 @@ unsafe fn socket_address(address: *const sockaddr) -> Result<SockAddr> {
         std::ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len);
         Ok(SockAddr::new(storage, len as libc::socklen_t))
     }
-}
-
-fn random_block() -> Result<handshake::Block> {
-    let mut block = [0; BLOCK_LEN];
-    getrandom::fill(&mut block).map_err(|_| Error::Invalid("the system has no random bytes"))?;
-    Ok(block)
 }

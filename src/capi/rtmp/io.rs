@@ -43,6 +43,10 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
                 Some(Ending::Error) => return Ok(None),
                 None => {}
             }
+            if (*r).m_sb.sb_socket == -1 {
+                (*r).m_read.status = Ending::Eof.status();
+                return Ok(Some(0));
+            }
             let room = usize::try_from(size).map_err(|_| Error::Invalid("size is negative"))?;
             let out = match room {
                 0 => &mut [],

@@ -11,6 +11,7 @@ pub mod packet;
 pub mod setup;
 pub mod sockbuf;
 pub mod stream;
+pub mod swf;
 pub mod types;
 pub mod url;
 

@@ -222,10 +222,10 @@ pub(super) fn send_message(
         (Err(error), Some(_)) => {
             log::error!("RTMP_SendPacket, RTMP send error: {error}");
             handle.give_up();
-            Err(Error::Closed)
+            Err(Error::Reported)
         }
         (Err(error), None) => Err(error),
-        (Ok(()), None) => Err(Error::Closed),
+        (Ok(()), None) => Err(Error::Reported),
     }
 }
 

@@ -32,7 +32,8 @@ pub unsafe extern "C" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_
             unsafe { (*r).Link.seekTime = seekTime };
         }
         // What went wrong was logged where it was seen.
-        Ok(if driver::connect_stream(&handle).is_ok() { TRUE } else { FALSE })
+        driver::connect_stream(&handle).map_err(|_| Error::Reported)?;
+        Ok(TRUE)
     })
 }
 
@@ -69,7 +70,7 @@ pub unsafe extern "C" fn RTMP_DeleteStream(r: *mut RTMP) {
             state.stream_id = -1;
             Some(command)
         });
-        command.map_or(Ok(()), |command| driver::send(&handle, &command))
+        command.map_or(Ok(()), |command| driver::send(&handle, &command).map_err(|_| Error::Reported))
     })
 }
 
@@ -221,7 +222,7 @@ pub unsafe extern "C" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
 fn toggle(handle: &Handle, paused: bool) -> Result<()> {
     let command =
         handle.step(|parts| command::pause(parts.state, paused, parts.state.pause_timestamp.cast_signed()));
-    driver::send(handle, &command)
+    driver::send(handle, &command).map_err(|_| Error::Reported)
 }
 
 /// Forgets entry `i` of `m_methodCalls`; with `freeit` not 0 its name is freed, else it is the caller's.
@@ -260,7 +261,7 @@ unsafe fn send(
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
         let command = handle.step(build);
-        driver::send(&handle, &command)?;
+        driver::send(&handle, &command).map_err(|_| Error::Reported)?;
         Ok(TRUE)
     })
 }

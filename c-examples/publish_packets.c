@@ -1,0 +1,97 @@
+/* publish_packets: sends an FLV file to an RTMP server message by message with RTMP_SendPacket.
+ *
+ * More work than RTMP_Write (see publish.c), but the program decides: here about the chunk size, about
+ * separate channels for audio and video, and about what metadata is sent. */
+#include <librtmp/rtmp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "upload.h"
+
+/* Channels 2 and 3 carry protocol control and commands; 4 was used by the library for `publish`. */
+enum { CONTROL_CHANNEL = 2, DATA_CHANNEL = 4, AUDIO_CHANNEL = 5, VIDEO_CHANNEL = 6 };
+
+struct channel {
+    int used;
+    uint32_t timestamp;
+};
+
+/* Tells the server that messages now come in chunks of `size` bytes, then does so. In this order:
+ * the announcement itself still travels in chunks of the old size. */
+static int set_chunk_size(RTMP *r, int size)
+{
+    RTMPPacket packet;
+    memset(&packet, 0, sizeof packet);
+    if (!RTMPPacket_Alloc(&packet, 4)) /* the body, with room for the chunk header in front of it */
+        return 0;
+    packet.m_nChannel = CONTROL_CHANNEL;
+    packet.m_headerType = RTMP_PACKET_SIZE_LARGE;
+    packet.m_packetType = RTMP_PACKET_TYPE_CHUNK_SIZE;
+    packet.m_nBodySize = 4;
+    AMF_EncodeInt32(packet.m_body, packet.m_body + 4, size);
+    int sent = RTMP_SendPacket(r, &packet, FALSE);
+    RTMPPacket_Free(&packet);
+    if (sent)
+        r->m_outChunkSize = size;
+    return sent;
+}
+
+static int send_tag(RTMP *r, struct channel *channels, const struct flv_tag *tag)
+{
+    /* Servers keep metadata for late joiners when it is wrapped in this call. */
+    static const AVal set_data_frame = AVC("@setDataFrame");
+    size_t prefix = tag->type == FLV_SCRIPT ? 3 + (size_t)set_data_frame.av_len : 0;
+    RTMPPacket packet;
+    memset(&packet, 0, sizeof packet);
+    if (!RTMPPacket_Alloc(&packet, (uint32_t)prefix + tag->size + 2)) /* AMF_EncodeString wants 2 to spare */
+        return 0;
+    if (prefix)
+        AMF_EncodeString(packet.m_body, packet.m_body + prefix + 2, &set_data_frame);
+    memcpy(packet.m_body + prefix, tag->body, tag->size);
+    packet.m_nBodySize = (uint32_t)prefix + tag->size;
+    packet.m_packetType = tag->type; /* FLV's numbers are RTMP's */
+    packet.m_nTimeStamp = tag->timestamp;
+    packet.m_nInfoField2 = r->m_stream_id;
+    packet.m_nChannel = tag->type == FLV_AUDIO ? AUDIO_CHANNEL : tag->type == FLV_VIDEO ? VIDEO_CHANNEL : DATA_CHANNEL;
+
+    /* A channel's first header is a full one; later ones may leave out what did not change. With equal
+     * or falling timestamps a full header is the one that every receiver understands alike. */
+    struct channel *channel = &channels[packet.m_nChannel];
+    int rising = channel->used && (int32_t)(tag->timestamp - channel->timestamp) > 0;
+    packet.m_headerType = rising ? RTMP_PACKET_SIZE_MEDIUM : RTMP_PACKET_SIZE_LARGE;
+    channel->used = 1;
+    channel->timestamp = tag->timestamp;
+
+    int sent = RTMP_SendPacket(r, &packet, FALSE);
+    RTMPPacket_Free(&packet); /* sending copies nothing and keeps nothing: the body is still ours */
+    return sent;
+}
+
+int main(int argc, char **argv)
+{
+    struct upload_options options;
+    struct upload upload;
+    struct flv_tag tag;
+    struct channel channels[VIDEO_CHANNEL + 1] = { { 0, 0 } };
+    int code = upload_parse(argc, argv, "publish_packets",
+                            "  -c BYTES        chunk size (default 4096)\n", &options);
+    if (code >= 0)
+        return code;
+
+    int result = -1;
+    if (upload_open(&upload, &options)) {
+        if (!set_chunk_size(upload.rtmp, options.chunk_size))
+            fprintf(stderr, "publish_packets: cannot set the chunk size\n");
+        else
+            while ((result = upload_next(&upload, &tag)) == 1) {
+                if (!send_tag(upload.rtmp, channels, &tag)) {
+                    if (!upload_interrupted)
+                        fprintf(stderr, "publish_packets: the connection was lost\n");
+                    result = -1;
+                    break;
+                }
+            }
+    }
+    upload_close(&upload);
+    return result == 0 ? 0 : 1;
+}

@@ -1,0 +1,378 @@
+/* receive: saves an RTMP stream, live or recorded, as an FLV file.
+ *
+ * RTMP_Read hands out the stream as the bytes of an FLV file, cut anywhere. Here they are put together
+ * to whole tags first and only those are written, so the file is playable however the stream ends. */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <getopt.h>
+#include <librtmp/log.h>
+#include <librtmp/rtmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "flv.h"
+
+struct options {
+    const char *url, *output;
+    int live, quiet, verbose, timeout;
+    uint32_t start, stop; /* milliseconds */
+};
+
+/* Bytes of the tag in progress. */
+struct assembly {
+    uint8_t *bytes;
+    size_t used, capacity;
+    int header_seen;
+};
+
+enum outcome { GOING_ON, ENDED, REACHED_STOP, WRITE_FAILED, BROKEN };
+
+static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t open_socket = -1;
+
+/* RTMP_UserInterrupt makes a blocked read give up. Should the signal come just before the read starts,
+ * the closed receiving side ends it instead; the sending side stays usable for a proper goodbye. */
+static void on_signal(int number)
+{
+    int saved = errno;
+    (void)number;
+    interrupted = 1;
+    RTMP_UserInterrupt();
+    if (open_socket >= 0)
+        shutdown(open_socket, SHUT_RD);
+    errno = saved;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal; /* no SA_RESTART: blocking calls have to return */
+    action.sa_flags = (int)SA_RESETHAND; /* a second Ctrl-C ends the program at once */
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a closed connection is an error code, not the end of the program */
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void usage(FILE *to)
+{
+    fprintf(to, "usage: receive [options] rtmp://host[:port]/app/name\n"
+                "Saves a stream as an FLV file. Ctrl-C stops; the file is valid then, too.\n"
+                "  -o FILE        output (default out.flv, - for standard output)\n"
+                "  -l, --live     the stream is live\n"
+                "  --start TIME   begin there: 90, 1.5s or 1500ms (recorded streams)\n"
+                "  --stop TIME    end there; for live streams: after that long\n"
+                "  -t SECONDS     give up when the server is silent that long (default 30)\n"
+                "  -q             only errors      -v  tell more (twice: everything)\n"
+                "  -h             this text\n"
+                "librtmp's own options may follow the URL inside the quotes: \"rtmp://… token=secret\".\n");
+}
+
+/* 90 and 90s are seconds, 1500ms are milliseconds. Returns 0 when it is no such time. */
+static int parse_time(const char *text, uint32_t *milliseconds)
+{
+    char *rest;
+    double value = strtod(text, &rest);
+    if (rest == text)
+        return 0;
+    if (strcmp(rest, "ms") != 0) {
+        if (*rest && strcmp(rest, "s") != 0)
+            return 0;
+        value *= 1000.0;
+    }
+    if (!(value >= 0 && value <= 2147483647.0))
+        return 0;
+    *milliseconds = (uint32_t)(value + 0.5);
+    return 1;
+}
+
+/* Returns -1 to go on, or the exit code. */
+static int parse_options(int argc, char **argv, struct options *options)
+{
+    static const struct option names[] = {
+        { "live", no_argument, NULL, 'l' },          { "start", required_argument, NULL, 'A' },
+        { "stop", required_argument, NULL, 'B' },    { "output", required_argument, NULL, 'o' },
+        { "timeout", required_argument, NULL, 't' }, { "quiet", no_argument, NULL, 'q' },
+        { "help", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
+    };
+    int letter;
+    *options = (struct options){ .output = "out.flv", .timeout = 30 };
+    while ((letter = getopt_long(argc, argv, "o:lt:qvh", names, NULL)) != -1) {
+        int ok = 1;
+        switch (letter) {
+        case 'o': options->output = optarg; break;
+        case 'l': options->live = 1; break;
+        case 'A': ok = parse_time(optarg, &options->start); break;
+        case 'B': ok = parse_time(optarg, &options->stop) && options->stop > 0; break;
+        case 't': ok = (options->timeout = atoi(optarg)) > 0; break;
+        case 'q': options->quiet = 1; break;
+        case 'v': options->verbose++; break;
+        case 'h': usage(stdout); return 0;
+        default: usage(stderr); return 2;
+        }
+        if (!ok) {
+            fprintf(stderr, "receive: %s is not a usable time\n", optarg);
+            return 2;
+        }
+    }
+    if (optind + 1 != argc) {
+        usage(stderr);
+        return 2;
+    }
+    if (options->stop && options->stop <= options->start) {
+        fprintf(stderr, "receive: --stop has to be later than --start\n");
+        return 2;
+    }
+    options->url = argv[optind];
+    return -1;
+}
+
+/* `url` is changed and pointed into by the session, so it has to live until RTMP_Close. */
+static int connect_stream(RTMP *r, char *url, const struct options *options)
+{
+    RTMP_Init(r);
+    r->Link.timeout = options->timeout;
+    if (!RTMP_SetupURL(r, url)) {
+        fprintf(stderr, "receive: not a usable address: %s\n", options->url);
+        return 0;
+    }
+    if (options->live) {
+        r->Link.lFlags |= RTMP_LF_LIVE;
+    } else {
+        r->Link.seekTime = (int)options->start;
+        r->Link.stopTime = (int)options->stop;
+        RTMP_SetBufferMS(r, 3600 * 1000); /* a file needs no pacing: ask for it in one go */
+    }
+    if (!RTMP_Connect(r, NULL)) {
+        if (!interrupted)
+            fprintf(stderr, "receive: cannot connect to %s\n", options->url);
+        return 0;
+    }
+    open_socket = RTMP_Socket(r);
+    if (!RTMP_ConnectStream(r, 0)) {
+        if (!interrupted)
+            fprintf(stderr, "receive: the server does not play %s\n", options->url);
+        return 0;
+    }
+    return 1;
+}
+
+static int assemble(struct assembly *in, const char *bytes, size_t count)
+{
+    if (in->used + count > in->capacity) {
+        size_t capacity = (in->used + count) * 2;
+        uint8_t *bigger = realloc(in->bytes, capacity);
+        if (!bigger)
+            return 0;
+        in->bytes = bigger;
+        in->capacity = capacity;
+    }
+    memcpy(in->bytes + in->used, bytes, count);
+    in->used += count;
+    return 1;
+}
+
+/* How much of the stream's time has passed, seen from its first tag: some servers count recorded
+ * streams from the start of the file, some from the place where they began to play. */
+static int past_stop(const struct options *options, const struct flv_writer *out, uint8_t type, uint32_t timestamp)
+{
+    if (!options->stop || type == FLV_SCRIPT || out->content == 0)
+        return 0;
+    uint32_t passed = timestamp - out->first;
+    return passed < 0x80000000u && passed >= options->stop - (options->live ? 0 : options->start);
+}
+
+/* Writes the whole tags at the front of the assembly. */
+static enum outcome write_tags(struct assembly *in, struct flv_writer *out, const struct options *options)
+{
+    enum outcome outcome = GOING_ON;
+    size_t at = 0;
+    if (!in->header_seen) {
+        if (in->used < FLV_FILE_HEADER)
+            return GOING_ON;
+        at = FLV_FILE_HEADER;
+        in->header_seen = 1;
+    }
+    while (outcome == GOING_ON && in->used - at >= FLV_TAG_HEADER) {
+        const uint8_t *tag = in->bytes + at;
+        uint32_t size = flv_get24(tag + 1);
+        uint32_t timestamp = flv_get24(tag + 4) | (uint32_t)tag[7] << 24;
+        size_t whole = (size_t)FLV_TAG_HEADER + size + FLV_TAG_TRAILER;
+        if (tag[0] != FLV_AUDIO && tag[0] != FLV_VIDEO && tag[0] != FLV_SCRIPT)
+            return BROKEN;
+        if (in->used - at < whole)
+            break;
+        if (past_stop(options, out, tag[0], timestamp))
+            outcome = REACHED_STOP;
+        else if (!flv_write(out, tag[0], timestamp, tag + FLV_TAG_HEADER, size))
+            outcome = WRITE_FAILED;
+        else
+            at += whole;
+    }
+    memmove(in->bytes, in->bytes + at, in->used - at);
+    in->used -= at;
+    return outcome;
+}
+
+static void show_progress(const struct flv_writer *out, double seconds, const char *end)
+{
+    double kilobytes = (double)out->whole / 1024.0;
+    fprintf(stderr, "%10.1f kB  %8.2f s  %8.1f kB/s%s", kilobytes,
+            (double)(uint32_t)(out->last - out->first) / 1000.0, seconds > 0 ? kilobytes / seconds : 0.0, end);
+}
+
+static enum outcome receive(RTMP *r, struct flv_writer *out, const struct options *options)
+{
+    static char bytes[64 * 1024];
+    struct assembly in = { 0 };
+    enum outcome outcome = GOING_ON;
+    double began = seconds_now(), shown = 0;
+    int terminal = !options->quiet && isatty(STDERR_FILENO);
+
+    while (outcome == GOING_ON && !interrupted) {
+        int count = RTMP_Read(r, bytes, sizeof bytes);
+        if (count < 0)
+            outcome = BROKEN;
+        else if (count == 0)
+            outcome = ENDED;
+        else if (!assemble(&in, bytes, (size_t)count))
+            outcome = WRITE_FAILED;
+        else
+            outcome = write_tags(&in, out, options);
+        if (terminal && seconds_now() - shown >= 0.25) {
+            shown = seconds_now();
+            show_progress(out, shown - began, "\r");
+        }
+    }
+    free(in.bytes);
+    if (!options->quiet)
+        show_progress(out, seconds_now() - began, "\n");
+    return outcome;
+}
+
+/* Says what happened; returns the exit code. */
+static int judge(RTMP *r, const struct flv_writer *out, enum outcome outcome, const struct options *options)
+{
+    if (interrupted && outcome != WRITE_FAILED && out->tags > 0)
+        return 0;
+    switch (outcome) {
+    case REACHED_STOP:
+        return 0;
+    case WRITE_FAILED:
+        fprintf(stderr, "receive: cannot write %s: %s\n", options->output, strerror(errno));
+        return 1;
+    case BROKEN:
+        fprintf(stderr, "receive: the server sent something that is not a stream\n");
+        return 1;
+    default:
+        break;
+    }
+    if (RTMP_IsTimedout(r)) {
+        fprintf(stderr, "receive: the server was silent for %d seconds\n", options->timeout);
+        return 1;
+    }
+    if (out->tags == 0) {
+        fprintf(stderr, "receive: the stream ended before anything arrived\n");
+        return 1;
+    }
+    if (r->m_read.status != RTMP_READ_COMPLETE && !options->live) {
+        /* The connection went away without a word. Fine when everything was there. */
+        double expected = options->stop ? options->stop / 1000.0 : RTMP_GetDuration(r);
+        double passed = (out->last - out->first + options->start) / 1000.0;
+        if (expected > 0 && passed + 1.0 < expected) {
+            fprintf(stderr, "receive: the connection was lost at %.1f of %.1f seconds\n", passed, expected);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Regular files are written as FILE.part and get their name when they are closed: whoever finds FILE
+ * finds a valid one, and an attempt that brings nothing leaves an earlier recording alone. */
+static FILE *open_output(const char *name, char **temporary)
+{
+    struct stat info;
+    FILE *file;
+    *temporary = NULL;
+    if (strcmp(name, "-") == 0)
+        return stdout;
+    if (stat(name, &info) == 0 && !S_ISREG(info.st_mode)) {
+        file = S_ISDIR(info.st_mode) ? (errno = EISDIR, NULL) : fopen(name, "wb");
+    } else {
+        size_t length = strlen(name) + sizeof ".part";
+        char *part = malloc(length);
+        if (!part)
+            return NULL;
+        snprintf(part, length, "%s.part", name);
+        file = fopen(part, "wb");
+        if (file)
+            *temporary = part;
+        else
+            free(part);
+    }
+    return file;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct flv_writer out;
+    char *temporary;
+    int code = parse_options(argc, argv, &options);
+    if (code >= 0)
+        return code;
+
+    catch_signals();
+    RTMP_LogSetLevel(options.verbose > 1 ? RTMP_LOGDEBUG : options.verbose ? RTMP_LOGINFO
+                     : options.quiet     ? RTMP_LOGCRIT
+                                         : RTMP_LOGERROR);
+    FILE *file = open_output(options.output, &temporary);
+    if (!file) {
+        fprintf(stderr, "receive: cannot write %s: %s\n", options.output, strerror(errno));
+        return 1;
+    }
+    RTMP *r = RTMP_Alloc();
+    char *url = strdup(options.url);
+    int failed = 1;
+    if (!flv_writer_start(&out, file)) {
+        fprintf(stderr, "receive: cannot write %s: %s\n", options.output, strerror(errno));
+    } else if (r && url) {
+        if (connect_stream(r, url, &options)) {
+            enum outcome outcome = receive(r, &out, &options);
+            failed = judge(r, &out, outcome, &options);
+        }
+        open_socket = -1;
+        RTMP_Close(r);
+    }
+    int tags = out.tags > 0;
+    if (!flv_writer_finish(&out) && !failed) {
+        fprintf(stderr, "receive: cannot write %s: %s\n", options.output, strerror(errno));
+        failed = 1;
+    }
+    if (temporary) {
+        /* What arrived before a failure is worth keeping; an empty file is not. */
+        if (!tags)
+            remove(temporary);
+        else if (rename(temporary, options.output) != 0) {
+            fprintf(stderr, "receive: cannot rename %s: %s\n", temporary, strerror(errno));
+            failed = 1;
+        }
+    }
+    free(temporary);
+    RTMP_Free(r);
+    free(url);
+    return failed ? 1 : 0;
+}

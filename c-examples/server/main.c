@@ -1,0 +1,256 @@
+/* server: a small RTMP server on RTMP_Serve. Live streams from one publisher to any number of players,
+ * and FLV files from a folder.
+ *
+ *   main.c     options, the listening socket, and an eye on clients that hang
+ *   client.c   one thread per client: messages in, media out
+ *   command.c  connect, publish, play …
+ *   reply.c    messages to a client
+ *   live.c     live streams and their queues
+ *   vod.c      playing a file
+ *   name.c     stream names and files */
+#define _POSIX_C_SOURCE 200809L
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <librtmp/log.h>
+#include <netdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server.h"
+
+static int signal_pipe[2] = { -1, -1 };
+
+/* poll() in the main loop sees the byte however the signal and the call race. */
+static void on_signal(int number)
+{
+    int saved = errno;
+    (void)number;
+    ssize_t ignored = write(signal_pipe[1], "", 1);
+    (void)ignored;
+    errno = saved;
+}
+
+static void usage(FILE *to)
+{
+    fprintf(to, "usage: server [options]\n"
+                "Relays RTMP streams from publishers to players and plays FLV files.\n"
+                "  -p PORT      listen there (default 1935, 0 = any free port)\n"
+                "  -b ADDRESS   local address (default 127.0.0.1; 0.0.0.0 lets everybody in)\n"
+                "  -d FOLDER    play its FLV files: rtmp://…/app/NAME is FOLDER/NAME.flv\n"
+                "  -r FOLDER    record what is published there\n"
+                "  -m COUNT     clients at the same time (default 100)\n"
+                "  -t SECONDS   end clients that hang that long (default 30)\n"
+                "  -n COUNT     end after so many clients     --once  the same as -n 1\n"
+                "  -v LEVEL     log level, 0 (critical) to 5 (everything), default 3\n"
+                "  -h           this text\n");
+}
+
+static int parse_number(const char *text, int least, int most, int *number)
+{
+    char *rest;
+    long value = strtol(text, &rest, 10);
+    if (rest == text || *rest || value < least || value > most)
+        return 0;
+    *number = (int)value;
+    return 1;
+}
+
+static int is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* Returns -1 to go on, or the exit code. */
+static int parse_options(int argc, char **argv, struct server *server)
+{
+    static const struct option names[] = { { "once", no_argument, NULL, '1' },
+                                           { "help", no_argument, NULL, 'h' },
+                                           { NULL, 0, NULL, 0 } };
+    int letter, seconds = 30;
+    server->host = "127.0.0.1";
+    server->port = 1935;
+    server->most_clients = 100;
+    server->log_level = RTMP_LOGINFO;
+    while ((letter = getopt_long(argc, argv, "p:b:d:r:m:t:n:v:h", names, NULL)) != -1) {
+        int ok = 1;
+        switch (letter) {
+        case 'p': ok = parse_number(optarg, 0, 65535, &server->port); break;
+        case 'b': server->host = optarg; break;
+        case 'd': ok = is_folder(server->vod_folder = optarg); break;
+        case 'r': ok = is_folder(server->record_folder = optarg); break;
+        case 'm': ok = parse_number(optarg, 1, 10000, &server->most_clients); break;
+        case 't': ok = parse_number(optarg, 1, 86400, &seconds); break;
+        case 'n': ok = parse_number(optarg, 1, 1000000, &server->accept_count); break;
+        case '1': server->accept_count = 1; break;
+        case 'v': ok = parse_number(optarg, 0, 6, &server->log_level); break;
+        case 'h': usage(stdout); return 0;
+        default: usage(stderr); return 2;
+        }
+        if (!ok) {
+            fprintf(stderr, "server: -%c cannot be %s\n", letter, optarg);
+            return 2;
+        }
+    }
+    if (optind != argc) {
+        usage(stderr);
+        return 2;
+    }
+    server->timeout_ms = seconds * 1000;
+    return -1;
+}
+
+/* Returns the listening socket and says where it listens, or returns -1. */
+static int start_listening(const struct server *server)
+{
+    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+    struct addrinfo *address;
+    struct sockaddr_storage bound;
+    socklen_t length = sizeof bound;
+    char port[16];
+    int fd = -1, on = 1;
+
+    snprintf(port, sizeof port, "%d", server->port);
+    int failure = getaddrinfo(server->host, port, &hints, &address);
+    if (failure != 0) {
+        fprintf(stderr, "server: %s: %s\n", server->host, gai_strerror(failure));
+        return -1;
+    }
+    fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (fd < 0 || bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, 64) != 0
+        || getsockname(fd, (struct sockaddr *)&bound, &length) != 0
+        || getnameinfo((struct sockaddr *)&bound, length, NULL, 0, port, sizeof port, NI_NUMERICSERV) != 0) {
+        fprintf(stderr, "server: cannot listen on %s port %d: %s\n", server->host, server->port, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        fd = -1;
+    } else {
+        int colon = strchr(server->host, ':') != NULL;
+        printf("listening on rtmp://%s%s%s:%s\n", colon ? "[" : "", server->host, colon ? "]" : "", port);
+        fflush(stdout);
+    }
+    freeaddrinfo(address);
+    return fd;
+}
+
+/* Joins those who have ended, and shuts down whoever is past its deadline. */
+static void look_after_clients(struct server *server)
+{
+    int64_t now = clock_ms();
+    struct client **link = &server->clients;
+    while (*link) {
+        struct client *client = *link;
+        int64_t deadline = atomic_load(&client->deadline);
+        if (atomic_load(&client->done)) {
+            *link = client->next;
+            client_join(client);
+            server->client_count--;
+            continue;
+        }
+        if (deadline != 0 && deadline < now)
+            shutdown(client->shutdown_fd, SHUT_RDWR);
+        link = &client->next;
+    }
+}
+
+static void accept_client(struct server *server, int listener, unsigned number)
+{
+    int fd = accept(listener, NULL, NULL);
+    if (fd < 0)
+        return;
+    if (server->client_count >= server->most_clients) {
+        RTMP_Log(RTMP_LOGWARNING, "client %u: turned away, %d clients are enough", number, server->most_clients);
+        close(fd);
+        return;
+    }
+    struct client *client = client_start(server, fd, number);
+    if (!client) {
+        RTMP_Log(RTMP_LOGERROR, "client %u: cannot be served: %s", number, strerror(errno));
+        return;
+    }
+    client->next = server->clients;
+    server->clients = client;
+    server->client_count++;
+}
+
+static void run(struct server *server, int listener)
+{
+    unsigned accepted = 0;
+    for (;;) {
+        look_after_clients(server);
+        int enough = server->accept_count > 0 && accepted >= (unsigned)server->accept_count;
+        if (enough && server->client_count == 0)
+            return;
+        /* poll() ignores negative descriptors. */
+        struct pollfd waiting[2] = { { .fd = signal_pipe[0], .events = POLLIN },
+                                     { .fd = enough ? -1 : listener, .events = POLLIN } };
+        int ready = poll(waiting, 2, enough ? 50 : 500);
+        if (ready > 0 && waiting[0].revents)
+            return;
+        if (ready > 0 && waiting[1].revents) {
+            look_after_clients(server); /* those who have just left make room */
+            accept_client(server, listener, ++accepted);
+        }
+    }
+}
+
+static void end_clients(struct server *server)
+{
+    atomic_store(&server->stopping, 1);
+    for (struct client *client = server->clients; client; client = client->next)
+        shutdown(client->shutdown_fd, SHUT_RDWR);
+    while (server->clients) {
+        struct client *client = server->clients;
+        server->clients = client->next;
+        client_join(client);
+    }
+}
+
+static void prepare_process(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN); /* the library's sends would raise it */
+    /* The first RTMP_Init of a process sets up what all sessions share, and has no lock for that. */
+    RTMP *first = RTMP_Alloc();
+    if (first)
+        RTMP_Init(first);
+    RTMP_Free(first);
+}
+
+int main(int argc, char **argv)
+{
+    static struct server server;
+    int code = parse_options(argc, argv, &server);
+    if (code >= 0)
+        return code;
+    RTMP_LogSetLevel((RTMP_LogLevel)server.log_level);
+    if (pipe(signal_pipe) != 0) {
+        perror("server");
+        return 1;
+    }
+    prepare_process();
+    server.live = live_new();
+    int listener = server.live ? start_listening(&server) : -1;
+    if (listener >= 0) {
+        run(&server, listener);
+        close(listener);
+        end_clients(&server);
+    }
+    live_free(server.live);
+    close(signal_pipe[0]);
+    close(signal_pipe[1]);
+    return listener >= 0 ? 0 : 1;
+}

@@ -1,0 +1,53 @@
+/* Playing an FLV file to one client: which tag is next, when it is due, and which time it carries.
+ * Sends nothing itself; time is handed in as milliseconds of any steady clock. */
+#ifndef SERVER_VOD_H
+#define SERVER_VOD_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "../flv.h"
+
+struct header_copy {
+    uint8_t type;
+    uint32_t size;
+    uint8_t *body;
+};
+
+struct vod {
+    struct flv_reader reader;
+    struct header_copy headers[3]; /* metadata, video and audio configuration from the file's beginning */
+    struct flv_tag tag;            /* the next one, when `ready` */
+    int ready, ended, paused;
+    int finished;                  /* the end was reported by vod_next */
+    int headers_due;               /* how many of `headers` are still to be sent before the next tag */
+    uint32_t origin;               /* file time that is sent as 0 */
+    uint32_t stop;                 /* file time at which playing ends, UINT32_MAX for never */
+    uint32_t clock_tag;            /* this file time … */
+    int64_t clock_began;           /* … was due at this moment */
+    int64_t paused_at;
+    int skip_audio, skip_video;
+};
+
+/* Takes the file over. Returns NULL when it is no FLV file. */
+struct vod *vod_open(FILE *file);
+void vod_close(struct vod *vod);
+
+/* Begins at the key frame at or before `start`, which is sent as time 0, and sends `length`
+ * milliseconds from there (0 or less: to the end of the file). */
+void vod_play(struct vod *vod, uint32_t start, double length, int64_t now);
+
+/* Goes to the key frame at or before `position`; times are the file's from now on. Returns where that is. */
+uint32_t vod_seek(struct vod *vod, uint32_t position, int64_t now);
+void vod_pause(struct vod *vod, int pause, int64_t now);
+
+/* Milliseconds until something may be sent when the client holds `buffer` milliseconds; -1 when nothing
+ * will be until the next command. */
+int64_t vod_wait(struct vod *vod, uint32_t buffer, int64_t now);
+
+/* The next message. Returns 1, or 0 at the end. The body is valid until the next call. */
+int vod_next(struct vod *vod, uint8_t *type, uint32_t *timestamp, const uint8_t **body, uint32_t *size);
+
+double vod_seconds(struct vod *vod);
+
+#endif

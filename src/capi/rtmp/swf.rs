@@ -1,0 +1,56 @@
+//! Hashes of SWF files, for servers that want to see one.
+
+use std::{ffi::CStr, ptr};
+
+use libc::{c_char, c_int, c_uchar, c_uint};
+
+use super::RTMP_SWF_HASHLEN;
+use crate::{
+    capi::{boundary, globals},
+    error::{Error, Result},
+    swf::{self, LookUp, SwfHash, store},
+};
+
+/// Stores the length and the hash of the uncompressed SWF file at `url` in `*size` and in the `RTMP_SWF_HASHLEN` bytes
+/// at `hash`, and returns 0, or -1 if it cannot be had.
+///
+/// Hashes are kept in the file `.swfinfo` in the directory `HOME`, and a server is asked again after `age` days; 0 or
+/// less asks it now. After a failed download `size` and `hash` have the values that are kept, if there are any, and
+/// otherwise what they had, as when the server sends nothing. A file of more than 64 MiB is a failure.
+///
+/// # Safety
+/// `url` is null or a NUL-terminated string; `size` is null or writable; `hash` is null or writable for
+/// `RTMP_SWF_HASHLEN` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_HashSWF(
+    url: *const c_char,
+    size: *mut c_uint,
+    hash: *mut c_uchar,
+    age: c_int,
+) -> c_int {
+    boundary(-1, || {
+        if url.is_null() || size.is_null() || hash.is_null() {
+            return Err(Error::Invalid("a null pointer for RTMP_HashSWF"));
+        }
+        // SAFETY: not null, and the caller's contract above.
+        let result = look_up(unsafe { CStr::from_ptr(url) }.to_bytes(), age);
+        if let Some(swf) = result.swf {
+            // SAFETY: not null, and the caller's contract above.
+            unsafe {
+                size.write(swf.size);
+                ptr::copy_nonoverlapping(swf.hash.as_ptr(), hash, RTMP_SWF_HASHLEN);
+            }
+        }
+        Ok(if result.succeeded { 0 } else { -1 })
+    })
+}
+
+/// What `RTMP_HashSWF` stores, for callers that go on without a hash; why there is none is in the log.
+#[allow(dead_code, reason = "for RTMP_SetupURL, which does not verify SWF files yet")]
+pub(crate) fn hash_swf(url: &[u8], age: c_int) -> Result<SwfHash> {
+    look_up(url, age).swf.ok_or(Error::Invalid("swfUrl, whose hash is not known"))
+}
+
+fn look_up(url: &[u8], age: c_int) -> LookUp {
+    swf::look_up(url, age, &store::path(), globals::interrupted)
+}

@@ -1,0 +1,159 @@
+//! The client's side.
+
+use log::{debug, warn};
+
+use super::{
+    BLOCK_LEN, Block, ENCRYPTED, Expected, Keys, Outcome, PLAIN, Progress, Swf,
+    dh::{KeyPair, PRIVATE_LEN},
+    digest::{CLIENT, SERVER, Scheme},
+    first_block, signature, version_and_block,
+};
+use crate::{
+    error::{Error, Result},
+    random::Random,
+};
+
+/// What a client wants.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClientOptions {
+    /// Milliseconds of any clock.
+    pub time: u32,
+    /// Whether the connection has to be encrypted.
+    pub encrypted: bool,
+    /// The SWF file that a server may ask for; it takes a signed handshake.
+    pub swf: Option<Swf>,
+}
+
+/// The client's side of a handshake.
+pub struct Client {
+    c1: Block,
+    /// What C2 is filled with if it is signed.
+    filling: Block,
+    mode: Mode,
+    swf: Option<Swf>,
+    state: State,
+}
+
+enum Mode {
+    Simple,
+    Signed,
+    Encrypted(Box<KeyPair>),
+}
+
+enum State {
+    ExpectsS0S1,
+    ExpectsS2(Expected),
+    Done,
+}
+
+/// Versions of Flash Player that C1 names.
+const VERSION_SIMPLE: [u8; 4] = [0; 4];
+const VERSION_SIGNED: [u8; 4] = [10, 0, 45, 2];
+const VERSION_ENCRYPTED: [u8; 4] = [128, 0, 3, 2];
+
+impl Client {
+    /// A client that has not sent anything.
+    pub fn new(options: ClientOptions, random: Random<'_>) -> Result<Self> {
+        let (mut c1, mut filling, mut private) = ([0; BLOCK_LEN], [0; BLOCK_LEN], [0; PRIVATE_LEN]);
+        random(&mut c1)?;
+        random(&mut filling)?;
+        random(&mut private)?;
+        Self::from_parts(options, &c1, &filling, &private)
+    }
+
+    /// A client with given bytes where random ones belong: in C1, in a signed C2, and in the private key, see
+    /// [`KeyPair::new`].
+    pub fn from_parts(options: ClientOptions, c1: &Block, filling: &Block, private: &[u8]) -> Result<Self> {
+        let ClientOptions { time, encrypted, swf } = options;
+        let (mode, version) = if encrypted {
+            (Mode::Encrypted(Box::new(KeyPair::new(private)?)), VERSION_ENCRYPTED)
+        } else if swf.is_some() {
+            (Mode::Signed, VERSION_SIGNED)
+        } else {
+            (Mode::Simple, VERSION_SIMPLE)
+        };
+        let mut c1 = first_block(time, version, c1);
+        if let Mode::Encrypted(key_pair) = &mode {
+            Scheme::Two.write_key(&mut c1, key_pair.public());
+        }
+        if let Some(scheme) = mode.scheme() {
+            CLIENT.write_digest(scheme, &mut c1);
+        }
+        Ok(Self { c1, filling: *filling, mode, swf, state: State::ExpectsS0S1 })
+    }
+
+    /// C0 and C1, to be sent first.
+    pub fn start(&self) -> Vec<u8> {
+        [&[self.mode.version()], &self.c1[..]].concat()
+    }
+
+    /// Takes what the server sent so far.
+    pub fn advance(&mut self, input: &[u8]) -> Result<Progress> {
+        match &mut self.state {
+            State::ExpectsS0S1 => {
+                let Some((version, s1)) = version_and_block(input) else { return Ok(Progress::needs_more()) };
+                let (c2, expected) = self.answer(version, s1)?;
+                self.state = State::ExpectsS2(expected);
+                Ok(Progress::step(1 + BLOCK_LEN, c2.to_vec()))
+            }
+            State::ExpectsS2(expected) => {
+                let Some(s2) = input.first_chunk() else { return Ok(Progress::needs_more()) };
+                let outcome = expected.check(&SERVER, &self.c1, s2)?;
+                self.state = State::Done;
+                Ok(Progress::done(outcome))
+            }
+            State::Done => Ok(Progress::needs_more()),
+        }
+    }
+
+    /// C2, and what S2 has to be.
+    fn answer(&self, version: u8, s1: &Block) -> Result<(Block, Expected)> {
+        let own = self.mode.version();
+        if version != own {
+            warn!("HandShake: Type mismatch: client sent {own}, server answered {version}");
+        }
+        let [_, _, _, _, major, minor, micro, nano, ..] = *s1;
+        debug!("HandShake: server version {major}.{minor}.{micro}.{nano}");
+        let signs = version != PLAIN || major != 0;
+        let Some(own_scheme) = self.mode.scheme().filter(|_| signs) else {
+            // Going on in clear text is not what someone who asked for encryption wants.
+            return match self.mode {
+                Mode::Encrypted(_) => Err(Error::Handshake("the server does not encrypt")),
+                _ => Ok((*s1, Expected::Echo)),
+            };
+        };
+
+        let (scheme, server_digest) = SERVER.find_digest(own_scheme, s1)?;
+        let swf_response = self.swf.map(|swf| swf.response(s1));
+        let keys = match &self.mode {
+            Mode::Encrypted(key_pair) => {
+                let peer = scheme.key(s1);
+                Some(Keys::new(&key_pair.agree(&peer)?, key_pair.public(), &peer))
+            }
+            _ => None,
+        };
+        let mut c2 = self.filling;
+        signature::sign(version, &CLIENT.signature_key(&server_digest), &mut c2);
+        let key = SERVER.signature_key(&CLIENT.digest(own_scheme, &self.c1));
+        Ok((c2, Expected::Signature { version, key, outcome: Outcome { keys, swf_response } }))
+    }
+}
+
+impl Mode {
+    /// C0.
+    fn version(&self) -> u8 {
+        match self {
+            Self::Simple | Self::Signed => PLAIN,
+            Self::Encrypted(_) => ENCRYPTED,
+        }
+    }
+
+    /// The scheme of C1, if it holds a digest.
+    fn scheme(&self) -> Option<Scheme> {
+        match self {
+            Self::Simple => None,
+            Self::Signed => Some(Scheme::One),
+            Self::Encrypted(_) => Some(Scheme::Two),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+#!/bin/sh
+# Installs what the integration tests need (Debian and Ubuntu), or prints it when it may not.
+#
+#   librtmp1 librtmp-dev rtmpdump   the original library, its headers and its main program: what ours is compared with
+#   nginx libnginx-mod-rtmp ffmpeg  servers, players and publishers of other makes
+#   curl                            uses librtmp for rtmp:// URLs
+#   libnss-wrapper iproute2         let a program that names its server find this machine instead
+#   gcc g++ make                    compile the C test programs and the examples
+set -eu
+
+packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg curl libnss-wrapper iproute2 util-linux gcc g++ make"
+
+missing=""
+for package in $packages; do
+	if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
+		missing="$missing $package"
+	fi
+done
+
+if [ -z "$missing" ]; then
+	echo "everything is installed"
+	exit 0
+fi
+
+if [ "$(id -u)" = 0 ]; then
+	as_root=""
+elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+	as_root="sudo -n"
+else
+	echo "please install:$missing"
+	echo "    sudo apt-get install --no-install-recommends$missing"
+	exit 1
+fi
+
+$as_root apt-get update -qq
+# shellcheck disable=SC2086 # a list of words
+DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing
+# nginx must not run by itself: the tests start their own.
+$as_root systemctl disable --now nginx 2>/dev/null || true
