@@ -4,6 +4,7 @@
 #![allow(dead_code)] // every test binary uses a part of this module
 
 pub mod amf;
+pub mod certs;
 pub mod clip;
 pub mod flv;
 pub mod hex;

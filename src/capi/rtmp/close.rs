@@ -71,6 +71,10 @@ unsafe fn reset(r: *mut RTMP) {
         (*r).m_write.m_nBytesRead = 0;
         (*r).m_write.m_body = ptr::null_mut();
 
+        (*r).Link.dh = ptr::null_mut();
+        (*r).Link.rc4keyIn = ptr::null_mut();
+        (*r).Link.rc4keyOut = ptr::null_mut();
+
         release((*r).m_channelTimestamp);
         (*r).m_channelTimestamp = ptr::null_mut();
         (*r).m_channelsAllocatedIn = 0;

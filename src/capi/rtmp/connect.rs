@@ -102,12 +102,15 @@ pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
         tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
-        let options = ServerOptions { time: RTMP_GetTime(), swf: None };
+        handle.forget_ciphers();
+        let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
         let server = handshake::Server::new(options, &mut random::system)?;
         let outcome = driver::handshake_as_server(&handle, server)?;
         if outcome.keys.is_some() {
-            return Err(Error::Unsupported("an RTMPE client"));
+            // SAFETY: the caller's contract.
+            unsafe { (*r).Link.protocol |= RTMP_FEATURE_ENC };
         }
+        handle.apply(outcome);
         Ok(TRUE)
     })
 }
@@ -119,10 +122,7 @@ pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
 unsafe fn check_protocol(r: *mut RTMP) -> Result<()> {
     // SAFETY: the caller's contract.
     let (protocol, socks_port) = unsafe { ((*r).Link.protocol, (*r).Link.socksport) };
-    let missing = [
-        (RTMP_FEATURE_HTTP, "tunnelling over HTTP (rtmpt, rtmpte, rtmpts)"),
-        (RTMP_FEATURE_ENC, "encryption (rtmpe, rtmpte)"),
-    ];
+    let missing = [(RTMP_FEATURE_HTTP, "tunnelling over HTTP (rtmpt, rtmpte, rtmpts)")];
     if let Some((_, name)) = missing.into_iter().find(|(bit, _)| protocol & bit != 0) {
         return Err(Error::Unsupported(name));
     }
@@ -171,12 +171,17 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
             handle.give_up();
         })?;
     }
-    let options = ClientOptions { time: RTMP_GetTime(), ..ClientOptions::default() };
-    let client = handshake::Client::new(options, &mut random::system);
-    client.and_then(|client| driver::handshake_as_client(handle, client)).inspect_err(|_| {
-        log::error!("RTMP_Connect1, handshake failed.");
-        handle.give_up();
-    })?;
+    handle.forget_ciphers();
+    let encrypted = protocol & RTMP_FEATURE_ENC != 0;
+    let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
+    let outcome = handshake::Client::new(options, &mut random::system)
+        .and_then(|client| driver::handshake_as_client(handle, client))
+        .map_err(|error| {
+            log::error!("RTMP_Connect1, handshake failed: {error}");
+            handle.give_up();
+            Error::Reported
+        })?;
+    handle.apply(outcome);
     // SAFETY: the caller's contract.
     match unsafe { cp.as_mut() } {
         // SAFETY: the caller's contract.
@@ -186,7 +191,7 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
             let extras =
                 unsafe { encode_extras(&(*handle.raw()).Link.extras) }.inspect_err(|_| handle.give_up())?;
             let connect = handle.step(|parts| command::connect(parts.state, &parts.profile, &extras));
-            driver::send(handle, &connect)?;
+            driver::send(handle, &connect).map_err(|_| Error::Reported)?;
         }
     }
     Ok(TRUE)

@@ -39,6 +39,9 @@ fn reason(error: &CertificateError) -> (String, &'static str) {
         CertificateError::Other(other) if is_authority(other) => {
             ("unknown issuer, it is self-signed or an authority's own".to_owned(), REMEDY)
         }
+        CertificateError::BadSignature => {
+            ("unknown issuer, the trusted one of that name did not sign it".to_owned(), REMEDY)
+        }
         error => (error.to_string(), LAST_RESORT),
     }
 }
