@@ -3,12 +3,14 @@
 #
 #   librtmp1 librtmp-dev rtmpdump   the original library, its headers and its main program: what ours is compared with
 #   nginx libnginx-mod-rtmp ffmpeg  servers, players and publishers of other makes
-#   curl                            uses librtmp for rtmp:// URLs
+#   curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp
+#                                   use librtmp
+#   valgrind                        runs C programs on our library and watches what they do with memory
 #   libnss-wrapper iproute2         let a program that names its server find this machine instead
 #   gcc g++ make                    compile the C test programs and the examples
 set -eu
 
-packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg curl libnss-wrapper iproute2 util-linux gcc g++ make"
+packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp valgrind libnss-wrapper iproute2 util-linux gcc g++ make"
 
 missing=""
 for package in $packages; do

@@ -9,6 +9,7 @@ pub mod clip;
 pub mod flv;
 pub mod hex;
 pub mod library;
+pub mod network;
 pub mod peer;
 pub mod process;
 pub mod program;
@@ -18,6 +19,8 @@ pub mod wire;
 
 #[allow(unused_imports)] // as above
 pub use library::Library;
+#[allow(unused_imports)]
+pub use network::Network;
 #[allow(unused_imports)]
 pub use peer::{Peer, Server};
 #[allow(unused_imports)]
