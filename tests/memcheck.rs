@@ -156,6 +156,11 @@ fn a_connection_that_fails_leaves_nothing_to_free() {
     assert_eq!(output, "not connected\nopen: 0\n");
 }
 
+#[test]
+fn what_was_never_connected_needs_no_close() {
+    assert_eq!(need!(careless("unconnected", 1935)), "no host: 0\npacket: 0\n");
+}
+
 /// A server that accepts and is silent.
 #[test]
 fn a_silent_server_leaves_nothing_to_free() {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use support::program::{LoaderLog, include_arguments, link_directory};
 use support::servers::{self, Nginx};
-use support::{Library, Network, Running, TempDir, clip, flv, library, require, wait_until};
+use support::{Library, Network, Running, TempDir, clip, flv, library, require};
 
 const HOST: &str = "live.hkstv.hk.lxdns.com";
 const PORT: u16 = 1935;

@@ -209,12 +209,35 @@ static void only_free(char *url)
 	RTMP_Free(r);
 }
 
+/* Never connected, and freed without RTMP_Close: there was nothing to close. */
+static void unconnected(char *url)
+{
+	RTMP *r = RTMP_Alloc();
+	RTMPPacket packet = {0};
+	(void)url;
+	RTMP_Init(r);
+	print_result("no host", RTMP_Connect(r, NULL));
+	print_result("packet", RTMP_ClientPacket(r, &packet));
+	RTMP_Free(r);
+}
+
+/* The only failure that is told is that there is no connection, once for each call. */
+static void reconnect_closed(char *url)
+{
+	RTMP *r = RTMP_Alloc();
+	(void)url;
+	RTMP_Init(r);
+	print_result("reconnect", RTMP_ReconnectStream(r, 0));
+	RTMP_Free(r);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct { const char *name; void (*run)(char *url); } scenarios[] = {
 		{"play", play},         {"reuse", reuse},       {"move", move},
 		{"setup", set_up_twice}, {"write", write_half}, {"packets", packets},
 		{"callback", callback}, {"borrowed", borrowed_body}, {"free", only_free},
+		{"unconnected", unconnected}, {"reconnect", reconnect_closed},
 	};
 	size_t i;
 	if (argc != 3)
