@@ -30,7 +30,7 @@ use crate::{
     error::{Error, Result},
     flv::{self, Flags},
     session::{Profile, State},
-    transport::tcp,
+    transport::{local::Local, tcp},
 };
 
 /// What a session owns besides the fields of its `RTMP`.
@@ -40,6 +40,20 @@ pub(crate) struct Private {
     core: Mutex<Core>,
     /// Held by whoever sends, so that messages stay whole; memory for putting chunks together.
     turn: Mutex<Vec<u8>>,
+    settings: Mutex<Settings>,
+}
+
+/// Options for which `Link` has no field. Text is copied. They are set before the connection, hold for every
+/// connection after that, and go when the program calls `RTMP_Close`; a connection that fails by itself keeps them, so
+/// that trying again does not leave by another way or trust another server than was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Where connections leave from, and which addresses they may go to: the options `bind` and `ipv`.
+    pub(crate) local: Local,
+    /// Whether certificates are checked; the library's default if `None`.
+    pub(crate) tls_verify: Option<bool>,
+    /// A file with certificates to trust instead of the system's.
+    pub(crate) tls_ca: Option<Vec<u8>>,
 }
 
 /// Protocol state that callers never see.
@@ -242,6 +256,16 @@ impl Handle {
     /// Protocol state, for the length of a step.
     pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
         self.private.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Options that `Link` has no field for.
+    pub(crate) fn settings(&self) -> Settings {
+        self.private.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes options that `Link` has no field for.
+    pub(crate) fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.private.settings.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The socket, while there is one.

@@ -9,9 +9,11 @@ use crate::{
         amf::AVal,
         boundary, memory,
         ptr::{aval_bytes, required},
+        state::{Handle, Settings},
     },
     error::{Error, Result},
     options::{self, Definition, Setter, conn},
+    transport::local::{Bind, Family},
 };
 
 /// Sets the option `opt`, in any case, to the value `arg`; returns TRUE, or FALSE if there is no such option or `arg`
@@ -19,6 +21,7 @@ use crate::{
 ///
 /// Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned. Numbers may be hexadecimal
 /// or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows.
+/// `bind` and `ipv` are copied, and forgotten by `RTMP_Close`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that are readable for
@@ -113,6 +116,23 @@ impl Target {
     fn buffer(&mut self, milliseconds: i32) -> Result<()> {
         // SAFETY: by the contract of `set`.
         unsafe { (*self.r).m_nBufferMS = milliseconds };
+        Ok(())
+    }
+
+    fn bind(&mut self, text: &[u8]) -> Result<()> {
+        let bind = Bind::parse(text)?;
+        self.settings(|settings| settings.local.bind = bind)
+    }
+
+    fn ip_version(&mut self, version: i32) -> Result<()> {
+        let family = Family::from_version(version)?;
+        self.settings(|settings| settings.local.family = family)
+    }
+
+    /// Changes what has no field in the settings that callers see.
+    fn settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<()> {
+        // SAFETY: by the contract of `set`.
+        unsafe { Handle::from_raw(self.r) }?.change_settings(change);
         Ok(())
     }
 
@@ -217,4 +237,6 @@ const OPTIONS: &[Definition<Target>] = &[
         "Password to log in with when publishing",
         Setter::Text(|to, _| to.put(|link| &mut link.pubPasswd)),
     ),
+    option("bind", "Local address or network interface to connect from", Setter::Text(Target::bind)),
+    option("ipv", "Version of IP to connect with, 4 or 6; 0 for both", Setter::Integer(Target::ip_version)),
 ];
