@@ -5,5 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod connect;
+pub mod deadline;
 pub mod local;
+pub mod proxy;
+pub mod resolve;
 pub mod tcp;

@@ -20,7 +20,8 @@ use crate::{
 /// makes no sense for it. The log then lists the options there are.
 ///
 /// Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned. Numbers may be hexadecimal
-/// or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows.
+/// or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows:
+/// see `RTMP_LNK.sockshost` for the proxies it can name.
 /// `bind` and `ipv` are copied, and forgotten by `RTMP_Close`.
 ///
 /// # Safety
@@ -150,7 +151,7 @@ const fn option(name: &'static str, help: &'static str, setter: Setter<Target>) 
 const OPTIONS: &[Definition<Target>] = &[
     option(
         "socks",
-        "SOCKS proxy to connect through, host[:port]",
+        "Proxy to connect through: host[:port] for SOCKS4, or socks5://[user:password@]host[:port], socks4a:, http:",
         Setter::Text(|to, _| to.put(|link| &mut link.sockshost)),
     ),
     option(
