@@ -164,11 +164,23 @@ fn open(handle: &Handle, connect: impl FnOnce(&Local, Deadline) -> Result<Socket
         (*r).m_fDuration = 0.0;
     }
     let deadline = Deadline::after(handle.timeout());
-    let socket = connect(&handle.settings().local, deadline).inspect_err(|_| handle.give_up())?;
+    let socket = connect(&handle.settings().local, deadline).map_err(|error| {
+        handle.give_up();
+        in_librtmps_words(error)
+    })?;
     tcp::configure(socket.as_fd(), handle.timeout());
     // SAFETY: the handle's contract.
     unsafe { (*r).m_sb.sb_socket = socket.into_raw_fd() };
     Ok(())
+}
+
+/// What users of librtmp look for in the log.
+fn in_librtmps_words(error: Error) -> Error {
+    match error {
+        Error::Unresolved(host) => Error::Unreachable(format!("Problem accessing the DNS. (addr: {host})")),
+        Error::Proxy(reason) => Error::Proxy(format!("RTMP_Connect0, {reason}")),
+        error => Error::Unreachable(format!("RTMP_Connect0, failed to connect socket. {error}")),
+    }
 }
 
 /// Shakes hands and sends the first command; closes the connection if that fails.

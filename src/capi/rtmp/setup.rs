@@ -303,8 +303,7 @@ unsafe fn compose_tc_url(link: &RTMP_LNK) -> Vec<u8> {
 }
 
 /// Takes the text of a proxy apart. What stands in front of the port stays together, and is understood when a connection
-/// is made. It is a copy, which librtmp's callers know to be never freed. A proxy that makes no sense is an error, but is
-/// stored nevertheless, so that nothing connects without it.
+/// is made. It is a copy, which librtmp's callers know to be never freed.
 ///
 /// # Safety
 /// `link` points to the settings of an initialised `RTMP`; `proxy` is readable for its length.
@@ -316,8 +315,9 @@ unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
     // Cut to C's smaller type, as librtmp does.
     let (host, port) = match parts.port.map(|port| number::decimal(port) as u16) {
         None => (parts.host, default_port),
-        // Port 0 would mean that there is no proxy.
-        Some(0) => (text, default_port),
+        // Port 0 means that there is no proxy. librtmp goes without one then, but whoever writes a URL cannot expect that:
+        // its text is stored so that no connection comes about.
+        Some(0) if parts.is_url => (text, default_port),
         Some(port) => (parts.host, port),
     };
     let (sockshost, socksport) = if text.is_empty() { (AVal::EMPTY, 0) } else { (owned(host)?, port) };
@@ -326,8 +326,12 @@ unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
         (*link).sockshost = sockshost;
         (*link).socksport = socksport;
     }
-    if !text.is_empty() {
-        ::log::debug!("Connecting via {}", Proxy::new(host, port)?);
+    match Proxy::new(host, port) {
+        _ if text.is_empty() => {}
+        Ok(proxy) => ::log::debug!("Connecting via {proxy}"),
+        Err(error) if parts.is_url => return Err(error),
+        Err(_) if port == 0 => ::log::warn!("the proxy has no valid port, connecting without a proxy"),
+        Err(error) => ::log::warn!("{error}"),
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     text::Text,
-    url::hex_pair,
+    url::{authority, hex_pair},
 };
 
 pub use negotiation::{Negotiation, Next};
@@ -74,23 +74,25 @@ pub struct Parts<'a> {
     pub host: &'a [u8],
     /// The text behind the colon, if there is one.
     pub port: Option<&'a [u8]>,
+    /// Whether there is a scheme.
+    pub is_url: bool,
 }
 
 /// Divides `[scheme://[user[:password]@]]host[:port]`. An IPv6 address is in brackets, which stay.
 pub fn split(text: &[u8]) -> Parts<'_> {
-    let text = if scheme(text).is_some() { text.strip_suffix(b"/").unwrap_or(text) } else { text };
+    let is_url = scheme(text).is_some();
+    let text = if is_url { text.strip_suffix(b"/").unwrap_or(text) } else { text };
     let start = host_start(text);
     let host = &text[start..];
-    let address = match host.first() {
-        Some(b'[') => host.iter().position(|&byte| byte == b']').map_or(0, |end| end + 1),
+    // A colon in brackets belongs to the address.
+    let address = match host.iter().position(|&byte| byte == b']') {
+        Some(end) if host.starts_with(b"[") => end,
         _ => 0,
     };
-    match host[address..].iter().position(|&byte| byte == b':') {
-        Some(colon) => {
-            let colon = start + address + colon;
-            Parts { host: &text[..colon], port: Some(&text[colon + 1..]) }
-        }
-        None => Parts { host: text, port: None },
+    let colon = host[address..].iter().position(|&byte| byte == b':').map(|colon| start + address + colon);
+    match colon {
+        Some(colon) => Parts { host: &text[..colon], port: Some(&text[colon + 1..]), is_url },
+        None => Parts { host: text, port: None, is_url },
     }
 }
 
@@ -133,7 +135,10 @@ impl Proxy {
     pub fn connect(&self, local: &Local, deadline: Deadline, interrupted: Interrupted) -> Result<Socket> {
         let reached = resolve::resolve(&self.host, self.port, local.reachable()?, deadline)
             .and_then(|addresses| connect::connect(&addresses, local, deadline, interrupted));
-        reached.map_err(|error| self.failed(error))
+        reached.map_err(|error| match error {
+            Error::Unreachable(reason) => Error::Unreachable(format!("proxy: {reason}")),
+            error => error,
+        })
     }
 
     /// Has the proxy at the other end of `socket` connect us to a server. Changes the time-outs of the socket.
@@ -187,25 +192,24 @@ impl Proxy {
 
     /// Names the proxy in an error.
     fn failed(&self, error: Error) -> Error {
-        Error::Proxy(match error {
+        let reason = match error {
             Error::Interrupted => return error,
-            Error::TimedOut => format!("{self} does not answer"),
-            Error::Closed => format!("{self} closed the connection"),
-            error => format!("{self}: {error}"),
-        })
+            Error::TimedOut => "no answer in time".to_owned(),
+            Error::Closed => "the proxy closed the connection".to_owned(),
+            error => error.to_string(),
+        };
+        Error::Proxy(format!("{} negotiation failed. {}: {reason}", self.kind.name(), self.authority()))
+    }
+
+    fn authority(&self) -> String {
+        Text(&authority(&self.host, self.port)).to_string()
     }
 }
 
 /// Kind and address; never the password.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} proxy: ", self.kind.name())?;
-        if self.host.contains(&b':') {
-            write!(f, "[{}]", Text(&self.host))
-        } else {
-            Text(&self.host).fmt(f)
-        }?;
-        write!(f, ":{}", self.port)
+        write!(f, "{} proxy: {}", self.kind.name(), self.authority())
     }
 }
 
