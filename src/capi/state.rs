@@ -31,6 +31,7 @@ use crate::{
     flv::{self, Flags},
     handshake::{self, Cipher, Swf},
     session::{Profile, State},
+    transport::local::Local,
 };
 
 /// What a session owns besides the fields of its `RTMP`.
@@ -42,8 +43,18 @@ pub(crate) struct Private {
     outbound: Mutex<Outbound>,
     /// Held by the thread that reads, except while it waits.
     inbound: Mutex<Inbound>,
-    /// Set before the connection, by options.
-    tls: Mutex<TlsOptions>,
+    settings: Mutex<Settings>,
+}
+
+/// Options for which `Link` has no field. Text is copied. They are set before the connection, hold for every
+/// connection after that, and go when the program calls `RTMP_Close`; a connection that fails by itself keeps them, so
+/// that trying again does not leave by another way or trust another server than was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Where connections leave from, and which addresses they may go to: the options `bind` and `ipv`.
+    pub(crate) local: Local,
+    /// Whom to trust: the options `tlsVerify` and `tlsCA`.
+    pub(crate) tls: TlsOptions,
 }
 
 /// Protocol state that callers never see.
@@ -266,18 +277,14 @@ impl Handle {
         self.private.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What options say about TLS.
-    pub(crate) fn tls_options(&self) -> TlsOptions {
-        self.lock_tls().clone()
+    /// Options that `Link` has no field for.
+    pub(crate) fn settings(&self) -> Settings {
+        self.private.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes what options say about TLS.
-    pub(crate) fn set_tls_options(&self, set: impl FnOnce(&mut TlsOptions) -> Result<()>) -> Result<()> {
-        set(&mut self.lock_tls())
-    }
-
-    fn lock_tls(&self) -> MutexGuard<'_, TlsOptions> {
-        self.private.tls.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes options that `Link` has no field for.
+    pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
+        change(&mut self.private.settings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The socket, while there is one.

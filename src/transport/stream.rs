@@ -11,7 +11,13 @@ use std::{
 
 use socket2::Socket;
 
-use super::tcp::{self, Interrupted};
+use super::{
+    connect::connect,
+    deadline::Deadline,
+    local::Local,
+    resolve::resolve,
+    tcp::{self, Interrupted},
+};
 use crate::error::{Error, Result};
 
 /// Bytes both ways; every wait has an end.
@@ -33,9 +39,10 @@ pub struct TcpStream {
 impl TcpStream {
     /// Looks the host up and connects to the first of its addresses that answers within `wait`.
     pub fn connect(host: &str, port: u16, wait: Duration, interrupted: Interrupted) -> Result<Self> {
-        let deadline = Instant::now() + wait;
-        let addresses = tcp::resolve(host, port)?;
-        let socket = tcp::connect(&addresses, Some(deadline.saturating_duration_since(Instant::now())))?;
+        let deadline = Deadline::after(Some(wait));
+        let local = Local::default();
+        let addresses = resolve(host.as_bytes(), port, local.family, deadline)?;
+        let socket = connect(&addresses, &local, deadline, interrupted)?;
         tcp::configure(socket.as_fd(), Some(wait));
         Ok(Self { socket, interrupted })
     }
