@@ -62,7 +62,10 @@ fn responses_come_to_what_they_come_to_on_the_original() {
         (&[send("HTTP/1.1 503 x\r\n\r\nno")], report(4, 503, "", "no")),
         (&[send("HTTP/1.1 302 x\r\nLocation: /\r\n\r\nno")], report(5, 302, "", "no")),
         (&[send("HTTP/1.1 206 x\r\n\r\npart")], report(0, 206, "", "part")),
-        (&[send("HTTP/1.1 100 x\r\n\r\nHTTP/1.1 200 x\r\n\r\n")], report(0, 100, "", "HTTP/1.1 200 x\r\n\r\n")),
+        (
+            &[send("HTTP/1.1 100 x\r\n\r\nHTTP/1.1 200 x\r\n\r\n")],
+            report(0, 100, "", "HTTP/1.1 200 x\r\n\r\n"),
+        ),
         (&[send("HTTP/1.1 200 x\r\nContent-Length: -5\r\n\r\nab")], report(0, 200, "", "ab")),
         (&[send("HTTP/1.1 200 x\r\nCONTENT-length: 2x\r\n\r\nab"), Step::Silence], report(0, 200, "", "ab")),
         (&[send("HTTP/1.1 200 x\r\n junk\r\nno colon\r\nX: y\r\n\r\nab")], report(0, 200, "", "ab")),
