@@ -138,6 +138,28 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_nobody_answers_ends_the_wait() {
+        use std::net::SocketAddr;
+
+        use socket2::{Domain, Type};
+
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(1).unwrap();
+        let port = listener.local_addr().unwrap().as_socket().unwrap().port();
+        // Once the queue is full, the system does not answer either.
+        let mut queue = Vec::new();
+        let error = loop {
+            match TcpStream::connect("127.0.0.1", port, Duration::from_millis(200), never) {
+                Ok(stream) => queue.push(stream),
+                Err(error) => break error,
+            }
+            assert!(queue.len() < 100);
+        };
+        assert!(matches!(error, Error::TimedOut), "{error}");
+    }
+
+    #[test]
     fn more_than_the_buffers_hold_arrives_complete() {
         let (mut near, mut far) = pair("127.0.0.1");
         let block: Vec<u8> = (0..8 << 20).map(|index: u32| index as u8).collect();
