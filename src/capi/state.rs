@@ -244,6 +244,12 @@ fn owners(rtmp: &RTMP) {
     } = rtmp;
 }
 
+impl Private {
+    fn settings(&self) -> Settings {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl Handle {
     /// The session of an `RTMP`, made on first use.
     ///
@@ -279,7 +285,7 @@ impl Handle {
 
     /// Options that `Link` has no field for.
     pub(crate) fn settings(&self) -> Settings {
-        self.private.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.private.settings()
     }
 
     /// Changes options that `Link` has no field for.
@@ -496,6 +502,16 @@ unsafe fn attached(r: *mut RTMP) -> Option<Arc<Private>> {
         Arc::increment_strong_count(slot);
         Some(Arc::from_raw(slot))
     }
+}
+
+/// Options that `Link` has no field for.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(crate) unsafe fn settings(r: *mut RTMP) -> Settings {
+    // SAFETY: the caller's contract.
+    let private = unsafe { attached(r) };
+    private.map(|private| private.settings()).unwrap_or_default()
 }
 
 /// Takes the private state off an `RTMP`; calls that are running keep it alive until they return.
