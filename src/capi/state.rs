@@ -7,7 +7,10 @@
 use std::{
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -41,6 +44,8 @@ pub(crate) struct Private {
     turn: Mutex<Vec<u8>>,
     /// Set before the connection, by options.
     tls: Mutex<TlsOptions>,
+    /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
+    refilled: AtomicBool,
 }
 
 /// Protocol state that callers never see.
@@ -348,12 +353,16 @@ impl Connection for Handle {
             let buffer = &raw mut (*self.raw()).m_sb;
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
-            sockbuf::refill_from_pending(buffer);
+            let refilled = sockbuf::refill_from_pending(buffer) > 0;
+            self.private.refilled.store(refilled, Ordering::Relaxed);
             result
         }
     }
 
     fn fill(&self) -> Result<()> {
+        if self.private.refilled.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         unsafe { sockbuf::fill(&raw mut (*self.raw()).m_sb) }
     }
