@@ -619,7 +619,14 @@ fn c_programs_leave_no_memory_behind() {
     let plain =
         need!(c_program("echo", &certificate, &[ca.to_str().expect("a path that is text"), "2", "200"]));
     let mut command = Command::new(valgrind);
-    command.args(["-q", "--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=definite,indirect"]);
+    // Valgrind takes the tags of AES-GCM, which vector instructions compute, for uninitialised.
+    command.args([
+        "-q",
+        "--undef-value-errors=no",
+        "--error-exitcode=9",
+        "--leak-check=full",
+        "--show-leak-kinds=definite,indirect",
+    ]);
     command.arg("--errors-for-leak-kinds=definite").arg(plain.get_program()).args(plain.get_args());
     for (name, value) in plain.get_envs() {
         match value {
