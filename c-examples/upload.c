@@ -205,7 +205,7 @@ static int next_tag(struct upload *upload, struct flv_tag *tag)
             return 0; /* enough, or a file without frames */
         if (!flv_rewind(&upload->reader))
             return -1;
-        upload->base = upload->last + upload->step - upload->first;
+        upload->base = upload->highest + upload->step - upload->first;
     }
 }
 
@@ -214,11 +214,13 @@ static void keep_time(struct upload *upload, uint32_t timestamp)
     if (!upload->started) {
         upload->started = 1;
         upload->began = clock_ms();
-        upload->first = upload->last = timestamp;
+        upload->first = upload->last = upload->highest = timestamp;
     }
     int32_t passed = (int32_t)(timestamp - upload->last); /* timestamps may wrap around */
     if (passed > 0 && passed <= 1000)
         upload->step = (uint32_t)passed;
+    if ((int32_t)(timestamp - upload->highest) > 0)
+        upload->highest = timestamp;
     upload->elapsed += passed;
     upload->last = timestamp;
 }

@@ -34,6 +34,7 @@ struct upload {
     uint32_t first;     /* timestamp of that frame in the file */
     uint32_t base;      /* added to the file's timestamps */
     uint32_t last;      /* timestamp of the latest frame as sent */
+    uint32_t highest;   /* the latest timestamp so far: frames need not be in order */
     uint32_t step;      /* time between the last two frames: also the gap between two rounds */
     unsigned long long bytes;
 };

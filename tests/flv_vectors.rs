@@ -140,11 +140,34 @@ fn read(program: &Program, library: Library, scenario: &Value) -> Result<(), Str
         }
         flv.push_str(words.last().unwrap_or(&""));
     }
+    let lines: Vec<&str> = run.stderr.lines().filter(|line| !line.is_empty()).collect();
+    let log = expected_log(scenario);
+    // Users look for these words; ours may add why.
+    let same = |(found, expected): (&&str, &&str)| match library {
+        Library::Original => found == expected,
+        Library::Ours => found.starts_with(*expected),
+    };
+    if lines.len() != log.len() || !lines.iter().zip(&log).all(same) {
+        return Err(format!("the log differs\n  expected {log:?}\n  found    {lines:?}"));
+    }
     let expected = text(&scenario["flv"]);
     if flv != expected {
         return Err(format!("the FLV differs\n  expected {expected}\n  found    {flv}"));
     }
     Ok(())
+}
+
+/// The recorded warnings and errors; "... 49 more" stands for repetitions of the line before.
+fn expected_log(scenario: &Value) -> Vec<&str> {
+    let mut lines: Vec<&str> = Vec::new();
+    for line in scenario["log"].as_array().expect("log is a list").iter().map(text) {
+        let more = line.strip_prefix("... ").and_then(|rest| rest.strip_suffix(" more")?.parse().ok());
+        match (more, lines.last().copied()) {
+            (Some(more), Some(last)) => lines.extend(std::iter::repeat_n(last, more)),
+            _ => lines.push(line),
+        }
+    }
+    lines
 }
 
 /// Arguments of the C program for a scenario's settings.

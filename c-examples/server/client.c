@@ -388,26 +388,11 @@ static void client_free(struct client *client)
     free(client);
 }
 
-/* The first byte asks for a plain (3) or encrypted session, bytes 5 to 8 give the client's version; one
- * that is not zero means a signed handshake. Some encoders (FFmpeg's among them) announce a version and
- * then do not sign, which librtmp 2.4 answers by refusing them. Without a version both sides use the
- * unsigned handshake of the published specification, and a plain session loses nothing by that.
- * The bytes are changed where RTMP_Serve is going to read them. */
-static int shake_hands(RTMP *r)
-{
-    while (r->m_sb.sb_size < 9)
-        if (RTMPSockBuf_Fill(&r->m_sb) < 1)
-            return 0;
-    if (r->m_sb.sb_start[0] == 3)
-        memset(r->m_sb.sb_start + 5, 0, 4);
-    return RTMP_Serve(r);
-}
-
 static void *serve(void *argument)
 {
     struct client *client = argument;
     guard(client, HANDSHAKE_MS);
-    int ok = shake_hands(&client->rtmp);
+    int ok = RTMP_Serve(&client->rtmp);
     unguard(client);
     client->last_heard = clock_ms();
     if (!ok)

@@ -210,7 +210,12 @@ typedef struct RTMPSockBuf {
 typedef struct RTMP_LNK {
     /** Host name or address of the server. */
     AVal hostname;
-    /** Host of a SOCKS4 proxy; empty for none. */
+    /**
+     * Proxy without its port: a host name or address for SOCKS4, or a URL without a port for others, for example
+     * `socks5://user:password@host`. The schemes are `socks4`, `socks4a`, `socks5` and `http` (CONNECT); an IPv6
+     * address is in brackets, and characters of user and password may be written `%40`. A SOCKS4 proxy is sent the
+     * address of the server, or its name if that is not known here; the others are always sent the name. Empty for none.
+     */
     AVal sockshost;
     /** Stream name taken from the URL. Allocated by the library and freed by `RTMP_Close`. */
     AVal playpath0;
@@ -259,7 +264,7 @@ typedef struct RTMP_LNK {
     int timeout;
     /** Not used; here because later fields keep their place. */
     int pFlags;
-    /** Port of the SOCKS4 proxy; 0 for no proxy. */
+    /** Port of the proxy; 0 for no proxy. */
     unsigned short socksport;
     /** Port of the server. */
     unsigned short port;
@@ -497,7 +502,8 @@ void RTMP_SetBufferMS(RTMP *r, int size);
  * `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. It is
  * written to only where a space ends something, so a literal without options will do. A space inside a value is
  * written `\20`, a backslash `\5c`. A user name and password in the URL are used for logging in as a publisher,
- * unless options name others.
+ * unless options name others. The options `tlsVerify` and `tlsCA`, which say whose certificates to accept, are
+ * forgotten by `RTMP_Close`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string,
  * writable if it has spaces.
@@ -509,7 +515,7 @@ int RTMP_SetupURL(RTMP *r, char *url);
  * to stay until `RTMP_Close` has returned.
  *
  * `protocol` is one of the `RTMP_PROTOCOL_` constants; port 0 stands for the protocol's default. `sockshost` is
- * `host[:port]` of a proxy, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
+ * a proxy as in the option `socks`, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
  * `usherToken` leave out, by being NULL or empty, stays as it was. `swfSHA256Hash` are the 32 bytes of the hash of an
  * SWF file of `swfSize` bytes. `dStart` and `dStop` are milliseconds, `timeout` is in seconds.
  *
@@ -548,7 +554,9 @@ void RTMP_ParsePlaypath(AVal *in, AVal *out);
  * makes no sense for it. The log then lists the options there are.
  *
  * Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned. Numbers may be hexadecimal
- * or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows.
+ * or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows:
+ * see `RTMP_LNK.sockshost` for the proxies it can name.
+ * `bind` and `ipv` are copied, and forgotten by `RTMP_Close`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that
  * are readable for their lengths.
@@ -566,7 +574,9 @@ int RTMP_SetOpt(RTMP *r, const AVal *opt, AVal *arg);
 int RTMP_Connect(RTMP *r, RTMPPacket *cp);
 
 /**
- * Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. Nothing is sent.
+ * Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. If `Link.socksport` is not 0, `svc` is
+ * the address of the proxy that `Link.sockshost` describes, which is asked for a connection to `Link.hostname` and
+ * `Link.port`; else nothing is sent.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `svc` is null or points to a socket address of
  * its family's size.
@@ -592,7 +602,7 @@ int RTMP_Serve(RTMP *r);
 /**
  * Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns
  * nothing. What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks
- * as the library's. May be called at any time, also twice.
+ * as the library's; the options `bind` and `ipv` go. May be called at any time, also twice.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
@@ -813,7 +823,7 @@ int RTMPSockBuf_Fill(RTMPSockBuf *sb);
 
 /**
  * Sends what the socket takes of `len` bytes at `buf`; returns how many that were, or -1 on an error. A peer that is
- * gone never raises SIGPIPE.
+ * gone never raises SIGPIPE. Over TLS at most 16384 bytes are taken at a time.
  *
  * Requires: `sb` is null or points to an initialised `RTMPSockBuf`; `buf` is null or readable for `len`
  * bytes.
@@ -821,7 +831,8 @@ int RTMPSockBuf_Fill(RTMPSockBuf *sb);
 int RTMPSockBuf_Send(RTMPSockBuf *sb, const char *buf, int len);
 
 /**
- * Closes the socket; returns 0, or -1 if the system refused. `sb_socket` keeps its number, so do not call this twice.
+ * Closes the socket; returns 0, or -1 if the system refused. Over TLS the peer is told first, without waiting for an
+ * answer, and `sb_ssl` is NULL afterwards. `sb_socket` keeps its number, so do not call this twice.
  *
  * Requires: `sb` is null or points to an initialised `RTMPSockBuf`.
  */
@@ -834,33 +845,34 @@ int RTMPSockBuf_Close(RTMPSockBuf *sb);
 void RTMP_TLS_Init(void);
 
 /**
- * Takes a connection inside TLS, as a server with the context `ctx`, and returns TRUE or FALSE.
+ * Reads a server's certificate and key for `RTMP_TLS_Accept`; returns a handle, or NULL if they cannot be used.
  *
- * TLS is not available yet: always returns FALSE and says so in the log. `r` and `ctx` are not used.
- *
- * Requires: `r` is null or points to an initialised `RTMP`; `ctx` is null or a context of
- * `RTMP_TLS_AllocServerContext`.
- */
-int RTMP_TLS_Accept(RTMP *r, void *ctx);
-
-/**
- * Returns a new context for a server from the PEM files `cert` and `key`, or NULL. The caller gives it back with
- * `RTMP_TLS_FreeServerContext`.
- *
- * TLS is not available yet: always returns NULL and says so in the log. The files are not read.
+ * Both are names of PEM files, which may be one and the same. Behind the certificate may be those that lead to its
+ * issuer. The key is PKCS#8, PKCS#1 or SEC1, without a pass phrase. The handle is the caller's, who frees it with
+ * `RTMP_TLS_FreeServerContext`; any number of threads may use it at the same time.
  *
  * Requires: `cert` and `key` are null or NUL-terminated strings.
  */
 void *RTMP_TLS_AllocServerContext(const char *cert, const char *key);
 
 /**
- * Gives back a context of `RTMP_TLS_AllocServerContext`; NULL is none, and then nothing happens.
+ * Frees a handle of `RTMP_TLS_AllocServerContext`; returns nothing. Connections that were accepted with it stay as
+ * they are. NULL is allowed.
  *
- * TLS is not available yet, so there are no contexts: for anything but NULL, says so in the log.
- *
- * Requires: `ctx` is null or a context of `RTMP_TLS_AllocServerContext` that is not used any more.
+ * Requires: `ctx` is null or came from `RTMP_TLS_AllocServerContext` and nobody uses it any more.
  */
 void RTMP_TLS_FreeServerContext(void *ctx);
+
+/**
+ * Shakes hands in TLS, as the server, with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way
+ * `RTMP_Close` releases what was made, and closes the socket. `RTMP_Serve` comes next.
+ *
+ * The waits are bounded by the socket's time-outs, and all of them together by `Link.timeout`.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `ctx` is null or came from
+ * `RTMP_TLS_AllocServerContext`.
+ */
+int RTMP_TLS_Accept(RTMP *r, void *ctx);
 
 /** Returns the milliseconds of a clock that only runs forward, from an unspecified start and modulo 2^32. */
 uint32_t RTMP_GetTime(void);

@@ -1,6 +1,6 @@
 //! `http.h`: the small HTTP client that fetches SWF files.
 
-use std::{ffi::CStr, mem, slice};
+use std::{ffi::CStr, mem, ptr};
 
 use libc::{c_char, c_int, c_uint, c_void, size_t};
 use log::debug;
@@ -140,10 +140,9 @@ impl Receiver for Answer {
             return;
         }
         // SAFETY: the buffer has room for `MAX_DATE` bytes and a NUL, says the contract of `HTTP_get`.
-        let buffer = unsafe { slice::from_raw_parts_mut(buffer.cast::<u8>(), date.len() + 1) };
-        if let Some((end, text)) = buffer.split_last_mut() {
-            text.copy_from_slice(date);
-            *end = 0;
+        unsafe {
+            ptr::copy_nonoverlapping(date.as_ptr(), buffer.cast(), date.len());
+            buffer.add(date.len()).write(0);
         }
     }
 
@@ -165,3 +164,53 @@ impl Receiver for Answer {
 }
 
 const _: () = assert!(MAX_DATE + 1 == 64, "what HTTP_ctx.date says");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn count(_: *mut c_void, size: size_t, nmemb: size_t, stream: *mut c_void) -> size_t {
+        // SAFETY: `data` below.
+        unsafe { *stream.cast::<size_t>() += size * nmemb };
+        0
+    }
+
+    #[test]
+    fn null_is_a_bad_request() {
+        let cb = count as *mut HTTP_read_callback;
+        let mut http = HTTP_ctx { date: ptr::null_mut(), size: 0, status: 0, data: ptr::null_mut() };
+        let url = c"http://127.0.0.1:1/".as_ptr();
+        // SAFETY: each argument is null or valid.
+        unsafe {
+            assert_eq!(HTTP_get(ptr::null_mut(), url, cb), HTTPRES_BAD_REQUEST);
+            assert_eq!(HTTP_get(&mut http, ptr::null(), cb), HTTPRES_BAD_REQUEST);
+            assert_eq!(HTTP_get(&mut http, url, ptr::null_mut()), HTTPRES_BAD_REQUEST);
+        }
+    }
+
+    #[test]
+    fn without_a_date_none_is_sent_or_kept() {
+        let mut total: size_t = 0;
+        let data = (&raw mut total).cast();
+        let mut http = HTTP_ctx { date: ptr::null_mut(), size: 0, status: 0, data };
+        // SAFETY: both live to the end of the test.
+        let mut answer = unsafe { Answer::new(&mut http, count as *mut HTTP_read_callback) };
+        assert_eq!(answer.date(), b"");
+        answer.status(200);
+        answer.last_modified(b"now");
+        answer.body(b"hello").unwrap();
+        assert_eq!((http.status, http.size, total), (200, 5, 5));
+    }
+
+    #[test]
+    fn more_than_the_size_can_count_ends_the_request() {
+        let mut total: size_t = 0;
+        let data = (&raw mut total).cast();
+        let mut http = HTTP_ctx { date: ptr::null_mut(), size: c_int::MAX - 5, status: 0, data };
+        // SAFETY: both live to the end of the test.
+        let mut answer = unsafe { Answer::new(&mut http, count as *mut HTTP_read_callback) };
+        answer.body(b"hello").unwrap();
+        assert!(answer.body(b"!").is_err());
+        assert_eq!((http.size, total), (c_int::MAX, 5));
+    }
+}

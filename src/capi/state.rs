@@ -5,12 +5,10 @@
 //! [`Private`], which hangs on a pointer of the struct that librtmp used for a table of its own.
 
 use std::{
+    mem,
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -32,7 +30,9 @@ use crate::{
     driver::{Connection, Parts},
     error::{Error, Result},
     flv::{self, Flags},
+    handshake::{self, Cipher, Swf},
     session::{Profile, State},
+    transport::local::Local,
 };
 
 /// What a session owns besides the fields of its `RTMP`.
@@ -40,12 +40,22 @@ use crate::{
 pub(crate) struct Private {
     /// Held for short steps only, never while waiting.
     core: Mutex<Core>,
-    /// Held by whoever sends, so that messages stay whole; memory for putting chunks together.
-    turn: Mutex<Vec<u8>>,
-    /// Set before the connection, by options.
-    tls: Mutex<TlsOptions>,
-    /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
-    refilled: AtomicBool,
+    /// Held by whoever sends, so that messages stay whole.
+    outbound: Mutex<Outbound>,
+    /// Held by the thread that reads, except while it waits.
+    inbound: Mutex<Inbound>,
+    settings: Mutex<Settings>,
+}
+
+/// Options for which `Link` has no field. Text is copied. They are set before the connection, hold for every
+/// connection after that, and go when the program calls `RTMP_Close`; a connection that fails by itself keeps them, so
+/// that trying again does not leave by another way or trust another server than was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Where connections leave from, and which addresses they may go to: the options `bind` and `ipv`.
+    pub(crate) local: Local,
+    /// Whom to trust: the options `tlsVerify` and `tlsCA`.
+    pub(crate) tls: TlsOptions,
 }
 
 /// Protocol state that callers never see.
@@ -57,6 +67,26 @@ pub(crate) struct Core {
     pub(crate) stream: flv::Stream<Body>,
     /// Behind `m_write`: the tag that is being written.
     pub(crate) writer: flv::Writer<Body>,
+}
+
+/// What bytes pass on their way out.
+#[derive(Default)]
+struct Outbound {
+    /// Encrypts, after an RTMPE handshake.
+    cipher: Option<Cipher>,
+    /// Memory for putting pieces together.
+    scratch: Vec<u8>,
+    /// Memory for encrypted bytes: those that are sent belong to somebody else.
+    encrypted: Vec<u8>,
+}
+
+/// What bytes pass on their way in.
+#[derive(Default)]
+struct Inbound {
+    /// Decrypts, after an RTMPE handshake.
+    cipher: Option<Cipher>,
+    /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
+    refilled: bool,
 }
 
 /// An `RTMP` in use by an exported function.
@@ -250,18 +280,14 @@ impl Handle {
         self.private.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What options say about TLS.
-    pub(crate) fn tls_options(&self) -> TlsOptions {
-        self.lock_tls().clone()
+    /// Options that `Link` has no field for.
+    pub(crate) fn settings(&self) -> Settings {
+        self.private.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes what options say about TLS.
-    pub(crate) fn set_tls_options(&self, set: impl FnOnce(&mut TlsOptions) -> Result<()>) -> Result<()> {
-        set(&mut self.lock_tls())
-    }
-
-    fn lock_tls(&self) -> MutexGuard<'_, TlsOptions> {
-        self.private.tls.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes options that `Link` has no field for.
+    pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
+        change(&mut self.private.settings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The socket, while there is one.
@@ -302,8 +328,45 @@ impl Handle {
         u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
     }
 
-    fn turn(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.private.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    fn outbound(&self) -> MutexGuard<'_, Outbound> {
+        self.private.outbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inbound(&self) -> MutexGuard<'_, Inbound> {
+        self.private.inbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The SWF file that a signed handshake vouches for, if the caller has one.
+    pub(crate) fn swf(&self) -> Option<Swf> {
+        // SAFETY: the handle's contract.
+        let (size, hash) = unsafe { ((*self.raw()).Link.SWFSize, (*self.raw()).Link.SWFHash) };
+        (size != 0).then_some(Swf { size, hash })
+    }
+
+    /// Starts from clear bytes, whatever an earlier handshake agreed on.
+    pub(crate) fn forget_ciphers(&self) {
+        self.inbound().cipher = None;
+        self.outbound().cipher = None;
+    }
+
+    /// Applies what a handshake agreed on to everything after it, what is received and unread already included.
+    pub(crate) fn apply(&self, outcome: handshake::Outcome) {
+        let r = self.raw();
+        // SAFETY: the handle's contract.
+        unsafe {
+            if let Some(response) = outcome.swf_response {
+                (*r).Link.SWFVerificationResponse = response.map(u8::cast_signed);
+            }
+            let Some(handshake::Keys { mut receive, send }) = outcome.keys else { return };
+            receive.apply(sockbuf::newest(&raw mut (*r).m_sb, usize::MAX));
+            self.inbound().cipher = Some(receive);
+            self.outbound().cipher = Some(send);
+            // Callers look whether these are null, and at nothing behind them.
+            let mark = (&raw mut (*r).Link.SWFVerificationResponse).cast();
+            (*r).Link.dh = mark;
+            (*r).Link.rc4keyIn = mark;
+            (*r).Link.rc4keyOut = mark;
+        }
     }
 
     /// Runs a step with what the session owns; tells how much of `input` it used.
@@ -333,10 +396,32 @@ impl Handle {
         }
     }
 
-    /// Sends pieces in order; whoever calls this holds the turn.
-    fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, scratch: &mut Vec<u8>) -> Result<()> {
+    /// Sends pieces in order.
+    fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, outbound: &mut Outbound) -> Result<()> {
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
-        unsafe { sockbuf::send_all(&raw const (*self.raw()).m_sb, pieces, scratch) }
+        let sb = unsafe { &raw const (*self.raw()).m_sb };
+        let Outbound { cipher, scratch, encrypted } = outbound;
+        match cipher {
+            // SAFETY: as above.
+            None => unsafe { sockbuf::send_all(sb, pieces, scratch) },
+            Some(cipher) => {
+                encrypted.clear();
+                pieces.for_each(|piece| encrypted.extend_from_slice(piece));
+                cipher.apply(encrypted);
+                // SAFETY: as above.
+                unsafe { sockbuf::send_all(sb, std::iter::once(&encrypted[..]), scratch) }
+            }
+        }
+    }
+
+    /// Undoes what the peer did to bytes that have just arrived, the last of those unread.
+    fn receive_newest(&self, count: usize) {
+        if count > 0
+            && let Some(cipher) = &mut self.inbound().cipher
+        {
+            // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+            cipher.apply(unsafe { sockbuf::newest(&raw mut (*self.raw()).m_sb, count) });
+        }
     }
 }
 
@@ -353,18 +438,21 @@ impl Connection for Handle {
             let buffer = &raw mut (*self.raw()).m_sb;
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
-            let refilled = sockbuf::refill_from_pending(buffer) > 0;
-            self.private.refilled.store(refilled, Ordering::Relaxed);
+            let refilled = sockbuf::refill_from_pending(buffer);
+            self.receive_newest(refilled);
+            self.inbound().refilled = refilled > 0;
             result
         }
     }
 
     fn fill(&self) -> Result<()> {
-        if self.private.refilled.swap(false, Ordering::Relaxed) {
+        if mem::take(&mut self.inbound().refilled) {
             return Ok(());
         }
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
-        unsafe { sockbuf::fill(&raw mut (*self.raw()).m_sb) }
+        let count = unsafe { sockbuf::fill(&raw mut (*self.raw()).m_sb) }?;
+        self.receive_newest(count);
+        Ok(())
     }
 
     fn transmit<'m>(
@@ -372,14 +460,14 @@ impl Connection for Handle {
         encode: impl FnOnce(&mut Parts<'_, '_, Body>) -> Result<Chunks<'m>>,
     ) -> Result<()> {
         let _deferred = Deferred::begin();
-        let mut scratch = self.turn();
+        let mut outbound = self.outbound();
         let chunks = self.step(encode)?;
-        self.send_pieces(chunks.pieces(), &mut scratch)
+        self.send_pieces(chunks.pieces(), &mut outbound)
     }
 
     fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
         let _deferred = Deferred::begin();
-        self.send_pieces(pieces.iter().copied(), &mut self.turn())
+        self.send_pieces(pieces.iter().copied(), &mut self.outbound())
     }
 
     fn is_open(&self) -> bool {
@@ -459,7 +547,10 @@ unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
         secure_token: bytes(&link.token),
         user: bytes(&link.pubUser),
         password: bytes(&link.pubPasswd),
-        swf_verification: None,
+        swf_verification: (link.SWFSize != 0).then(|| {
+            // SAFETY: the caller's contract; signed and unsigned bytes are laid out alike.
+            unsafe { &*(&raw const link.SWFVerificationResponse).cast() }
+        }),
         start_ms: link.seekTime,
         stop_ms: link.stopTime,
     }

@@ -135,7 +135,10 @@ impl Client {
         let mut c2 = self.filling;
         signature::sign(version, &CLIENT.signature_key(&server_digest), &mut c2);
         let key = SERVER.signature_key(&CLIENT.digest(own_scheme, &self.c1));
-        Ok((c2, Expected::Signature { version, key, outcome: Outcome { keys, swf_response } }))
+        Ok((
+            c2,
+            Expected::Signature { version, key, outcome: Outcome { keys, swf_response }, or_echo: false },
+        ))
     }
 }
 

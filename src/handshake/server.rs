@@ -137,7 +137,8 @@ impl Server {
     fn expected_signature(&self, version: u8, scheme: Scheme, keys: Option<Keys>) -> Expected {
         let key = CLIENT.signature_key(&SERVER.digest(scheme, &self.s1));
         let swf_response = self.options.swf.map(|swf| swf.response(&self.s1));
-        Expected::Signature { version, key, outcome: Outcome { keys, swf_response } }
+        let or_echo = keys.is_none();
+        Expected::Signature { version, key, outcome: Outcome { keys, swf_response }, or_echo }
     }
 }
 

@@ -117,8 +117,10 @@ fn aggregate(context: &mut Context<'_, '_>, timestamp: u32, body: &[u8]) {
     let mut last = timestamp;
     let mut rest = body;
     while let Some(tag) = flv::TagHeader::parse(rest) {
-        let end = flv::TAG_HEADER_LEN + tag.length as usize;
-        let Some(data) = rest.get(flv::TAG_HEADER_LEN..end) else {
+        let end = flv::TAG_HEADER_LEN + tag.body_len();
+        let (Some(data), Some(next)) =
+            (rest.get(flv::TAG_HEADER_LEN..end), rest.get(end + flv::PREVIOUS_TAG_SIZE_LEN..))
+        else {
             warn!("Stream corrupt?!");
             break;
         };
@@ -129,7 +131,7 @@ fn aggregate(context: &mut Context<'_, '_>, timestamp: u32, body: &[u8]) {
             MessageType::AUDIO | MessageType::VIDEO => last = tag.timestamp,
             _ => {}
         }
-        rest = rest.get(end + flv::PREVIOUS_TAG_SIZE_LEN..).unwrap_or_default();
+        rest = next;
     }
     if state.pausing == pausing::NO {
         state.media_timestamp = last;

@@ -57,13 +57,20 @@ impl Peer {
         listener.set_nonblocking(true).expect("listening sockets can be polled");
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match listener.accept() {
-                Ok((stream, _)) => return Self::new(stream),
-                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
-                    thread::sleep(Duration::from_millis(2));
-                }
-                Err(error) => panic!("no client came: {error}"),
+            if let Some(peer) = Self::try_accept(listener) {
+                return peer;
             }
+            assert!(Instant::now() < deadline, "no client came");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// A connection that is there already. The listener does not block.
+    pub fn try_accept(listener: &TcpListener) -> Option<Self> {
+        match listener.accept() {
+            Ok((stream, _)) => Some(Self::new(stream)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("cannot accept: {error}"),
         }
     }
 

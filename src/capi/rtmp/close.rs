@@ -9,7 +9,7 @@ use crate::{
         boundary,
         calls::CallArray,
         memory::{self, release},
-        state::{self, Handle},
+        state::{self, Handle, Settings},
     },
     driver::{self, Connection},
     flv::Flags,
@@ -24,7 +24,7 @@ pub(crate) enum Manner {
     Abrupt,
 }
 
-/// Closes the connection and resets the fields that belong to it.
+/// Closes the connection and resets the fields that belong to it. Options stay, for the next connection.
 pub(crate) fn close(handle: &Handle, manner: Manner) {
     if handle.is_open() && manner == Manner::Polite {
         driver::close_politely(handle);
@@ -34,8 +34,16 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
         core.stream.clear();
         core.writer.reset();
     }
+    let settings = handle.settings();
     // SAFETY: the handle's contract.
     unsafe { reset(handle.raw()) }
+    if settings != Settings::default() {
+        // SAFETY: the handle's contract.
+        let next = unsafe { Handle::from_raw(handle.raw()) };
+        if let Ok(next) = next {
+            next.change_settings(|stored| *stored = settings);
+        }
+    }
 }
 
 /// Closes the socket and resets what belongs to the connection.
@@ -71,6 +79,10 @@ unsafe fn reset(r: *mut RTMP) {
         (*r).m_write.m_nBytesRead = 0;
         (*r).m_write.m_body = ptr::null_mut();
 
+        (*r).Link.dh = ptr::null_mut();
+        (*r).Link.rc4keyIn = ptr::null_mut();
+        (*r).Link.rc4keyOut = ptr::null_mut();
+
         release((*r).m_channelTimestamp);
         (*r).m_channelTimestamp = ptr::null_mut();
         (*r).m_channelsAllocatedIn = 0;
@@ -95,7 +107,7 @@ unsafe fn reset(r: *mut RTMP) {
 
 /// Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns
 /// nothing. What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks
-/// as the library's. May be called at any time, also twice.
+/// as the library's; the options `bind` and `ipv` go. May be called at any time, also twice.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -108,7 +120,10 @@ pub unsafe extern "C" fn RTMP_Close(r: *mut RTMP) {
         // SAFETY: the caller's contract.
         unsafe {
             match Handle::connected(r) {
-                Ok(handle) => close(&handle, Manner::Polite),
+                Ok(handle) => {
+                    close(&handle, Manner::Polite);
+                    state::detach(r);
+                }
                 Err(_) => reset(r),
             }
         }

@@ -1,8 +1,8 @@
 //! Connecting and serving.
 
 use std::{
+    net::SocketAddr,
     os::fd::{AsFd, IntoRawFd},
-    time::Duration,
 };
 
 use libc::{c_int, sockaddr};
@@ -16,7 +16,7 @@ use crate::{
     capi::{
         FALSE, TRUE,
         amf::encode::encode_extras,
-        boundary,
+        boundary, globals,
         ptr::{aval_bytes, required},
         state::Handle,
         tls::connect_tls,
@@ -27,7 +27,7 @@ use crate::{
     random,
     session::command,
     text::Text,
-    transport::tcp,
+    transport::{connect::connect, deadline::Deadline, local::Local, proxy::Proxy, resolve::resolve, tcp},
 };
 
 /// Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
@@ -48,16 +48,26 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
                 return Err(Error::Invalid("RTMP_Connect, there is no host name"));
             }
             check_protocol(r)?;
-            let host = str::from_utf8(host).map_err(|_| Error::Unresolved(Text(host).to_string()))?;
-            let addresses = tcp::resolve(host, (*r).Link.port)?;
-            open(&handle, |timeout| tcp::connect(&addresses, timeout))?;
+            let (port, proxy) = ((*r).Link.port, proxy(r)?);
+            open(&handle, |local, deadline| match proxy {
+                Some(proxy) => {
+                    let socket = proxy.connect(local, deadline, globals::interrupted)?;
+                    proxy.open(socket, host, port, deadline, globals::interrupted)
+                }
+                None => {
+                    let addresses = resolve(host, port, local.reachable()?, deadline)?;
+                    connect(&addresses, local, deadline, globals::interrupted)
+                }
+            })?;
             (*r).m_bSendCounter = 1;
             start(&handle, cp)
         }
     })
 }
 
-/// Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. Nothing is sent.
+/// Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. If `Link.socksport` is not 0, `svc` is
+/// the address of the proxy that `Link.sockshost` describes, which is asked for a connection to `Link.hostname` and
+/// `Link.port`; else nothing is sent.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `svc` is null or points to a socket address of its family's size.
@@ -65,11 +75,18 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
 pub unsafe extern "C" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_int {
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
-        let (handle, address) = unsafe {
+        let (handle, address, host, port, proxy) = unsafe {
             required(svc.cast_const(), "svc")?;
-            (Handle::from_raw(r)?, socket_address(svc)?)
+            let handle = Handle::from_raw(r)?;
+            (handle, socket_address(svc)?, aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?)
         };
-        open(&handle, |timeout| tcp::connect_one(&address, timeout))?;
+        open(&handle, |local, deadline| {
+            let socket = connect(&[address], local, deadline, globals::interrupted)?;
+            match proxy {
+                Some(proxy) => proxy.open(socket, host, port, deadline, globals::interrupted),
+                None => Ok(socket),
+            }
+        })?;
         Ok(TRUE)
     })
 }
@@ -102,12 +119,15 @@ pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
         tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
-        let options = ServerOptions { time: RTMP_GetTime(), swf: None };
+        handle.forget_ciphers();
+        let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
         let server = handshake::Server::new(options, &mut random::system)?;
         let outcome = driver::handshake_as_server(&handle, server)?;
         if outcome.keys.is_some() {
-            return Err(Error::Unsupported("an RTMPE client"));
+            // SAFETY: the caller's contract.
+            unsafe { (*r).Link.protocol |= RTMP_FEATURE_ENC };
         }
+        handle.apply(outcome);
         Ok(TRUE)
     })
 }
@@ -118,22 +138,30 @@ pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
 /// `r` points to an initialised `RTMP`.
 unsafe fn check_protocol(r: *mut RTMP) -> Result<()> {
     // SAFETY: the caller's contract.
-    let (protocol, socks_port) = unsafe { ((*r).Link.protocol, (*r).Link.socksport) };
-    let missing = [
-        (RTMP_FEATURE_HTTP, "tunnelling over HTTP (rtmpt, rtmpte, rtmpts)"),
-        (RTMP_FEATURE_ENC, "encryption (rtmpe, rtmpte)"),
-    ];
+    let protocol = unsafe { (*r).Link.protocol };
+    let missing = [(RTMP_FEATURE_HTTP, "tunnelling over HTTP (rtmpt, rtmpte, rtmpts)")];
     if let Some((_, name)) = missing.into_iter().find(|(bit, _)| protocol & bit != 0) {
         return Err(Error::Unsupported(name));
-    }
-    if socks_port != 0 {
-        return Err(Error::Unsupported("a SOCKS proxy"));
     }
     Ok(())
 }
 
-/// Connects the socket and makes it the session's.
-fn open(handle: &Handle, connect: impl FnOnce(Option<Duration>) -> Result<Socket>) -> Result<()> {
+/// The proxy to go through, if there is one.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`, whose strings are readable for their lengths.
+unsafe fn proxy(r: *mut RTMP) -> Result<Option<Proxy>> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match (*r).Link.socksport {
+            0 => Ok(None),
+            port => Proxy::new(aval_bytes(&(*r).Link.sockshost), port).map(Some),
+        }
+    }
+}
+
+/// Makes a connection, all of it before one deadline, and the session's.
+fn open(handle: &Handle, connect: impl FnOnce(&Local, Deadline) -> Result<Socket>) -> Result<()> {
     let r = handle.raw();
     // SAFETY: the handle's contract.
     unsafe {
@@ -141,9 +169,10 @@ fn open(handle: &Handle, connect: impl FnOnce(Option<Duration>) -> Result<Socket
         (*r).m_pausing = 0;
         (*r).m_fDuration = 0.0;
     }
-    let socket = connect(handle.timeout()).inspect_err(|error| {
-        log::error!("RTMP_Connect0, failed to connect socket: {error}");
+    let deadline = Deadline::after(handle.timeout());
+    let socket = connect(&handle.settings().local, deadline).map_err(|error| {
         handle.give_up();
+        in_librtmps_words(error)
     })?;
     tcp::configure(socket.as_fd(), handle.timeout());
     // SAFETY: the handle's contract; TLS of a connection that was never closed is not for this socket.
@@ -152,6 +181,15 @@ fn open(handle: &Handle, connect: impl FnOnce(Option<Duration>) -> Result<Socket
         (*r).m_sb.sb_socket = socket.into_raw_fd();
     }
     Ok(())
+}
+
+/// What users of librtmp look for in the log.
+fn in_librtmps_words(error: Error) -> Error {
+    match error {
+        Error::Unresolved(host) => Error::Unreachable(format!("Problem accessing the DNS. (addr: {host})")),
+        Error::Proxy(reason) => Error::Proxy(format!("RTMP_Connect0, {reason}")),
+        error => Error::Unreachable(format!("RTMP_Connect0, failed to connect socket. {error}")),
+    }
 }
 
 /// Shakes hands and sends the first command; closes the connection if that fails.
@@ -166,17 +204,22 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
     let (protocol, host) = unsafe { ((*link).protocol, aval_bytes(&(*link).hostname)) };
     if protocol & RTMP_FEATURE_SSL != 0 {
         let host = Text(host).to_string();
-        connect_tls(handle, &host, &handle.tls_options()).inspect_err(|_| {
+        connect_tls(handle, &host, &handle.settings().tls).inspect_err(|_| {
             log::error!("RTMP_Connect1, TLS_Connect failed");
             handle.give_up();
         })?;
     }
-    let options = ClientOptions { time: RTMP_GetTime(), ..ClientOptions::default() };
-    let client = handshake::Client::new(options, &mut random::system);
-    client.and_then(|client| driver::handshake_as_client(handle, client)).inspect_err(|_| {
-        log::error!("RTMP_Connect1, handshake failed.");
-        handle.give_up();
-    })?;
+    handle.forget_ciphers();
+    let encrypted = protocol & RTMP_FEATURE_ENC != 0;
+    let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
+    let outcome = handshake::Client::new(options, &mut random::system)
+        .and_then(|client| driver::handshake_as_client(handle, client))
+        .map_err(|error| {
+            log::error!("RTMP_Connect1, handshake failed: {error}");
+            handle.give_up();
+            Error::Reported
+        })?;
+    handle.apply(outcome);
     // SAFETY: the caller's contract.
     match unsafe { cp.as_mut() } {
         // SAFETY: the caller's contract.
@@ -186,7 +229,7 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
             let extras =
                 unsafe { encode_extras(&(*handle.raw()).Link.extras) }.inspect_err(|_| handle.give_up())?;
             let connect = handle.step(|parts| command::connect(parts.state, &parts.profile, &extras));
-            driver::send(handle, &connect)?;
+            driver::send(handle, &connect).map_err(|_| Error::Reported)?;
         }
     }
     Ok(TRUE)
@@ -196,7 +239,7 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
 ///
 /// # Safety
 /// `address` points to a socket address of its family's size.
-unsafe fn socket_address(address: *const sockaddr) -> Result<SockAddr> {
+unsafe fn socket_address(address: *const sockaddr) -> Result<SocketAddr> {
     // SAFETY: the caller's contract.
     let len = match c_int::from(unsafe { (*address).sa_family }) {
         libc::AF_INET => size_of::<libc::sockaddr_in>(),
@@ -205,8 +248,9 @@ unsafe fn socket_address(address: *const sockaddr) -> Result<SockAddr> {
     };
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: both are at least `len` bytes, and a storage holds an address of any family.
-    unsafe {
+    let address = unsafe {
         std::ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len);
-        Ok(SockAddr::new(storage, len as libc::socklen_t))
-    }
+        SockAddr::new(storage, len as libc::socklen_t)
+    };
+    address.as_socket().ok_or(Error::Invalid("the address is neither IPv4 nor IPv6"))
 }

@@ -69,11 +69,24 @@ pub(crate) unsafe fn consume(sb: *mut RTMPSockBuf, count: usize) {
     }
 }
 
-/// Waits for more bytes, behind those that are unread, which move to the front.
+/// The last of the unread bytes, `count` of them or all there are.
+///
+/// # Safety
+/// As for [`unread`], and nobody reads the buffer while the result is used.
+pub(crate) unsafe fn newest<'a>(sb: *mut RTMPSockBuf, count: usize) -> &'a mut [u8] {
+    // SAFETY: the caller's contract; `extent` stays inside the buffer.
+    unsafe {
+        let (offset, size) = extent(sb);
+        let count = count.min(size);
+        slice::from_raw_parts_mut((&raw mut (*sb).sb_buf).cast::<u8>().add(offset + size - count), count)
+    }
+}
+
+/// Waits for more bytes, behind those that are unread, which move to the front; returns how many came.
 ///
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf` that nobody else reads from.
-pub(crate) unsafe fn fill(sb: *mut RTMPSockBuf) -> Result<()> {
+pub(crate) unsafe fn fill(sb: *mut RTMPSockBuf) -> Result<usize> {
     // SAFETY: the caller's contract.
     unsafe {
         (*sb).sb_timedout = 0;
@@ -86,7 +99,7 @@ pub(crate) unsafe fn fill(sb: *mut RTMPSockBuf) -> Result<()> {
         (*sb).sb_size = size as c_int;
         match receive(sb) {
             Ok(0) => Err(Error::Closed),
-            result => result.map(drop),
+            result => result,
         }
     }
 }

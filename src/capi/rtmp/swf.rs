@@ -54,3 +54,26 @@ pub(crate) fn hash_swf(url: &[u8], age: c_int) -> Result<SwfHash> {
 fn look_up(url: &[u8], age: c_int) -> LookUp {
     swf::look_up(url, age, &store::path(), globals::interrupted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_is_a_failure() {
+        let (mut size, mut hash) = (7, [7; RTMP_SWF_HASHLEN]);
+        let url = c"http://127.0.0.1:1/".as_ptr();
+        // SAFETY: each argument is null or valid.
+        unsafe {
+            assert_eq!(RTMP_HashSWF(ptr::null(), &mut size, hash.as_mut_ptr(), 0), -1);
+            assert_eq!(RTMP_HashSWF(url, ptr::null_mut(), hash.as_mut_ptr(), 0), -1);
+            assert_eq!(RTMP_HashSWF(url, &mut size, ptr::null_mut(), 0), -1);
+        }
+        assert_eq!((size, hash), (7, [7; RTMP_SWF_HASHLEN]));
+    }
+
+    #[test]
+    fn without_a_hash_there_is_an_error() {
+        assert!(hash_swf(b"rtmp://no/file", 0).is_err());
+    }
+}
