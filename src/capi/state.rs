@@ -5,6 +5,7 @@
 //! [`Private`], which hangs on a pointer of the struct that librtmp used for a table of its own.
 
 use std::{
+    mem,
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -84,6 +85,8 @@ struct Outbound {
 struct Inbound {
     /// Decrypts, after an RTMPE handshake.
     cipher: Option<Cipher>,
+    /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
+    refilled: bool,
 }
 
 /// An `RTMP` in use by an exported function.
@@ -441,12 +444,17 @@ impl Connection for Handle {
             let buffer = &raw mut (*self.raw()).m_sb;
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
-            self.receive_newest(sockbuf::refill_from_pending(buffer));
+            let refilled = sockbuf::refill_from_pending(buffer);
+            self.receive_newest(refilled);
+            self.inbound().refilled = refilled > 0;
             result
         }
     }
 
     fn fill(&self) -> Result<()> {
+        if mem::take(&mut self.inbound().refilled) {
+            return Ok(());
+        }
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         let count = unsafe { sockbuf::fill(&raw mut (*self.raw()).m_sb) }?;
         self.receive_newest(count);
