@@ -21,7 +21,7 @@ use super::{
     ptr::aval_bytes,
     rtmp::{
         RTMP, RTMP_FEATURE_WRITE, RTMP_LF_AUTH, RTMP_LF_BUFX, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LNK, close,
-        sockbuf,
+        connect, sockbuf,
     },
     tls::TlsOptions,
 };
@@ -34,6 +34,9 @@ use crate::{
     session::{Profile, State},
     transport::local::Local,
 };
+
+/// How often one session logs in at most.
+const MAX_LOGINS: u32 = 4;
 
 /// What a session owns besides the fields of its `RTMP`.
 #[derive(Default)]
@@ -67,6 +70,8 @@ pub(crate) struct Core {
     pub(crate) stream: flv::Stream<Body>,
     /// Behind `m_write`: the tag that is being written.
     pub(crate) writer: flv::Writer<Body>,
+    /// How often a server made this session log in.
+    logins: u32,
 }
 
 /// What bytes pass on their way out.
@@ -342,6 +347,17 @@ impl Handle {
         self.private.inbound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts an attempt to log in. Servers need two; one that always asks again must not keep the caller busy.
+    pub(crate) fn count_login(&self) -> Result<()> {
+        let logins = &mut self.core().logins;
+        *logins += 1;
+        if *logins > MAX_LOGINS {
+            Err(Error::Invalid("the server asks to log in again and again"))
+        } else {
+            Ok(())
+        }
+    }
+
     /// The SWF file that a signed handshake vouches for, if the caller has one.
     pub(crate) fn swf(&self) -> Option<Swf> {
         // SAFETY: the handle's contract.
@@ -487,6 +503,10 @@ impl Connection for Handle {
 
     fn give_up(&self) {
         close::close(self, close::Manner::Abrupt);
+    }
+
+    fn reconnect(&self, token: &[u8]) -> Result<()> {
+        connect::log_in(self, token)
     }
 
     fn arrived(&self, chunk_stream: u32, timestamp: u32) {
