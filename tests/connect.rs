@@ -404,6 +404,58 @@ fn the_version_of_ip_can_be_chosen() {
     assert!(server.join().contains("\"play\""));
 }
 
+/// A listening socket on `::1` that does not answer, because its queue of connections is full, as long as the values
+/// are kept.
+fn silent_on_ipv6(port: u16) -> Option<(TcpListener, Vec<TcpStream>)> {
+    let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, port)) else {
+        require::missing("IPv6 on the loopback interface");
+        return None;
+    };
+    let address = listener.local_addr().expect("a bound socket has an address");
+    let mut fillers = Vec::new();
+    while let Ok(filler) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        fillers.push(filler);
+        assert!(fillers.len() < 10_000, "the queue of connections has no end");
+    }
+    Some((listener, fillers))
+}
+
+/// A host whose IPv6 address comes first and does not answer, or refuses, is reached at its IPv4 address without delay.
+#[test]
+fn ipv4_is_used_where_ipv6_does_not_answer() {
+    let program = need!(Program::test("connect"));
+    let unshare = need!(require::program("unshare"));
+    let directory = TempDir::new("hosts");
+    let hosts = directory.join("hosts");
+    fs::write(&hosts, "::1 dual-stack\n127.0.0.1 dual-stack\n").expect("the build directory is writable");
+    let script = format!("mount --bind '{}' /etc/hosts && exec \"$@\"", hosts.display());
+    let in_namespace = |program: &str| {
+        let mut command = Command::new(&unshare);
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh", program]);
+        command
+    };
+    if !in_namespace("true").output().expect("unshare starts").status.success() {
+        return require::missing("a mount namespace for users");
+    }
+    for silent in [true, false] {
+        let server = player();
+        let kept = if silent { Some(need!(silent_on_ipv6(server.port))) } else { None };
+        let inner = need!(program.command(Library::Ours));
+        let mut command = in_namespace(&inner.get_program().to_string_lossy());
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let start = Instant::now();
+        let steps = format!("setup rtmp://dual-stack:{}/a/s timeout=30\nconnect\nstream\n", server.port);
+        let results = results(program::run(&mut command, &steps, LIMIT));
+        assert_eq!(results[1..], [CONNECTED, CONNECTED], "silent: {silent}");
+        let spent = start.elapsed();
+        assert!(spent < Duration::from_secs(10), "silent: {silent}, {spent:?}");
+        // IPv6 had its chance.
+        assert!(!silent || spent >= Duration::from_millis(250), "{spent:?}");
+        assert!(server.join().contains("\"play\""));
+        drop(kept);
+    }
+}
+
 /// Accepts connections, closes them, and tells where they came from.
 fn visitors(count: usize) -> (u16, JoinHandle<Vec<IpAddr>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
