@@ -35,6 +35,8 @@ pub struct Client {
     answered: u32,
     /// Whether connections outlive a reply.
     keep_alive: bool,
+    /// How many requests are sent ahead of their replies.
+    window: usize,
 }
 
 #[derive(Debug)]
@@ -120,6 +122,7 @@ impl Client {
             answered_at: 0,
             answered: 0,
             keep_alive: true,
+            window: MAX_UNANSWERED,
         })
     }
 
@@ -136,6 +139,10 @@ impl Client {
             _ => return Err(Error::NotConnected),
         };
         let pieces = if command == Command::Send { pieces } else { &[&NOTHING[..]] };
+        if command == Command::Send {
+            // What is sent may be answered soon.
+            self.empty_replies = 0;
+        }
         let len: usize = pieces.iter().map(|piece| piece.len()).sum();
         // The lines that librtmp sends, in its order: some servers compare more than they should.
         let mut request = format!(
@@ -205,6 +212,10 @@ impl Client {
         if self.replies.finish()? {
             self.end_reply(false, now)?;
         }
+        if !self.unanswered.is_empty() {
+            // A server that closes on waiting requests may lose replies with them.
+            self.window = (self.window / 2).max(1);
+        }
         match self.answered {
             // Nothing came of this connection, so nothing will come of another.
             0 => Err(Error::Closed),
@@ -220,12 +231,12 @@ impl Client {
         self.unanswered.iter().cloned().collect()
     }
 
-    /// What to do to receive bytes. `now` is in milliseconds.
-    pub fn next_poll(&self, now: u64) -> Poll {
+    /// What to do to receive bytes. `now` is in milliseconds, as is `longest`, the longest pause.
+    pub fn next_poll(&self, now: u64, longest: u64) -> Poll {
         if !self.unanswered.is_empty() {
             return Poll::Receive;
         }
-        match (self.answered_at + self.pause()).saturating_sub(now) {
+        match self.answered_at.saturating_add(self.pause().min(longest)).saturating_sub(now) {
             0 => Poll::Idle,
             left => Poll::Pause(left),
         }
@@ -235,7 +246,7 @@ impl Client {
     pub fn has_room(&self, len: usize) -> bool {
         self.unanswered.is_empty()
             || (self.keep_alive
-                && self.unanswered.len() < MAX_UNANSWERED
+                && self.unanswered.len() < self.window
                 && self.unanswered_bytes.saturating_add(len) <= MAX_UNANSWERED_BYTES)
     }
 
@@ -401,12 +412,12 @@ mod tests {
     #[test]
     fn polls_follow_the_polling_byte_and_grow_rarer_while_nothing_comes() {
         let mut client = opened();
-        assert_eq!(client.next_poll(0), Poll::Idle);
+        assert_eq!(client.next_poll(0, 1000), Poll::Idle);
         let mut ask = |content: &[u8]| {
             client.request(Command::Idle, &[]).unwrap();
-            assert_eq!(client.next_poll(0), Poll::Receive);
+            assert_eq!(client.next_poll(0, 1000), Poll::Receive);
             decode(&mut client, &reply(content)).unwrap();
-            client.next_poll(0)
+            client.next_poll(0, 1000)
         };
         assert_eq!(ask(b"\x01"), Poll::Pause(10));
         assert_eq!(ask(b"\x01"), Poll::Pause(20));
@@ -418,8 +429,9 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(ask(b"\xFF"), Poll::Pause(MAX_PAUSE));
         }
-        assert_eq!(client.next_poll(MAX_PAUSE - 1), Poll::Pause(1));
-        assert_eq!(client.next_poll(MAX_PAUSE), Poll::Idle);
+        assert_eq!(client.next_poll(MAX_PAUSE - 1, 1000), Poll::Pause(1));
+        assert_eq!(client.next_poll(MAX_PAUSE, 1000), Poll::Idle);
+        assert_eq!(client.next_poll(0, 7), Poll::Pause(7));
     }
 
     #[test]
@@ -456,6 +468,7 @@ mod tests {
         let sent: Vec<_> = (0..3).map(|_| client.request(Command::Send, &[b"x"]).unwrap()).collect();
         let mut bytes = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n\x01".to_vec();
         assert!(client.decode(&mut bytes, 0).unwrap().connection_over);
+        client.connection_ended(0).unwrap();
         assert_eq!(client.reconnected(), sent[1..]);
         assert!(matches!(client.connection_ended(0), Err(Error::Closed)), "no answer on a fresh connection");
     }

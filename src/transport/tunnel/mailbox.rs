@@ -3,6 +3,7 @@
 //! The other end of the pair belongs to whoever serves the stream, who reads, writes and waits on it as on any socket.
 
 use std::{
+    collections::VecDeque,
     io::{self, Read, Write},
     net::Shutdown,
     os::unix::net::UnixStream,
@@ -46,11 +47,12 @@ struct Mail {
     feeding: bool,
     connections: u32,
     last_request: Instant,
-    last: Option<Answered>,
+    /// The last ones answered, oldest first.
+    answered: VecDeque<Answered>,
     empty_replies: usize,
 }
 
-/// The request that was answered last. A client whose connection broke before the reply arrived asks again.
+/// A request that was answered. A client whose connection broke before the reply arrived asks again.
 #[derive(Debug)]
 struct Answered {
     connection: u64,
@@ -77,6 +79,9 @@ const MAX_OUTBOUND_FEEDING: usize = 32 << 20;
 
 /// The longest content of a reply.
 const MAX_REPLY: usize = 256 << 10;
+
+/// How many requests may be asked again; clients send about as many ahead of their replies.
+const MAX_REMEMBERED: usize = 32;
 
 /// How long an `idle` request waits for bytes to come.
 const HOLD: Duration = Duration::from_millis(50);
@@ -105,7 +110,7 @@ impl Mailbox {
             feeding: false,
             connections: 0,
             last_request: Instant::now(),
-            last: None,
+            answered: VecDeque::new(),
             empty_replies: 0,
         };
         Ok((Self { stream: near, mail: Mutex::new(mail), changed: Condvar::new(), limits }, far))
@@ -183,7 +188,7 @@ impl Mailbox {
         let content = mail.next_content();
         if let Some(sequence) = request.sequence {
             let (connection, command) = (request.connection, request.command);
-            mail.last = Some(Answered { connection, command, sequence, content: content.clone() });
+            mail.remember(Answered { connection, command, sequence, content: content.clone() });
         }
         mail.busy = false;
         self.changed.notify_all();
@@ -267,19 +272,27 @@ impl Mailbox {
 impl Mail {
     /// Whether a request with a smaller number is on its way on another connection.
     fn expects_earlier(&self, request: &Request<'_>, arrived: Instant) -> bool {
-        let (Some(last), Some(sequence)) = (&self.last, request.sequence) else { return false };
+        let (Some(last), Some(sequence)) = (self.answered.back(), request.sequence) else { return false };
         // Clients that count in their own way have one connection, where order is not in doubt.
         let ahead = sequence.wrapping_sub(last.sequence);
         self.connections > 1 && !self.over && (2..64).contains(&ahead) && arrived.elapsed() < REORDERING
     }
 
-    /// The reply to the same request, if it was the last one and came on a connection that is gone.
+    /// The reply to the same request, if it came before on a connection that is gone.
     fn answered(&self, request: &Request<'_>) -> Option<&Answered> {
-        self.last.as_ref().filter(|last| {
-            request.sequence == Some(last.sequence)
-                && request.command == last.command
-                && request.connection != last.connection
+        self.answered.iter().find(|answered| {
+            request.sequence == Some(answered.sequence)
+                && request.command == answered.command
+                && request.connection != answered.connection
         })
+    }
+
+    fn remember(&mut self, answered: Answered) {
+        self.answered.push_back(answered);
+        let mut bytes: usize = self.answered.iter().map(|answered| answered.content.len()).sum();
+        while self.answered.len() > 1 && (self.answered.len() > MAX_REMEMBERED || bytes > MAX_REPLY) {
+            bytes -= self.answered.pop_front().map_or(0, |answered| answered.content.len());
+        }
     }
 
     /// The polling byte, and bytes for the client.

@@ -126,7 +126,7 @@ impl Tunnel {
                 self.wait(carrier, shared, SLICE, &deadline)?;
                 continue;
             }
-            match shared.client.next_poll(self.now()) {
+            match shared.client.next_poll(self.now(), longest_pause(carrier)) {
                 Poll::Receive => {
                     let (received, _) = self.read(carrier, shared, buffer)?;
                     if received > 0 {
@@ -186,7 +186,7 @@ impl Tunnel {
         let _writing = self.writing();
         let (request, link) = {
             let mut shared = self.lock();
-            if command == Command::Idle && shared.client.next_poll(self.now()) != Poll::Idle {
+            if command == Command::Idle && shared.client.status().unanswered > 0 {
                 // Another thread's request will be answered.
                 return Ok(());
             }
@@ -214,7 +214,12 @@ impl Tunnel {
         carrier: &impl Carrier,
         mut shared: MutexGuard<'_, Shared>,
         buffer: &mut [u8],
-    ) -> Result<(usize, Reading<'_>)> {
+    ) -> Result<(usize, Option<Reading<'_>>)> {
+        if shared.link == Link::Down {
+            drop(shared);
+            let _writing = self.writing();
+            return self.replace(carrier).map(|()| (0, None));
+        }
         shared.reading = true;
         drop(shared);
         let turn = Reading(self);
@@ -237,19 +242,14 @@ impl Tunnel {
         if over {
             shared.client.connection_ended(now)?;
             shared.link = Link::Down;
-            let unanswered = shared.client.status().unanswered;
-            drop(shared);
-            if unanswered > 0 {
-                let _writing = self.writing();
-                self.replace(carrier)?;
-            }
         }
-        Ok((payload, turn))
+        Ok((payload, Some(turn)))
     }
 
-    /// Replaces the connection, and sends again what was not answered. The caller holds `writing`.
+    /// Replaces the connection if that has to be, and sends again what was not answered. The caller holds `writing`;
+    /// nobody is receiving, since a connection is given up by the thread that receives.
     fn replace(&self, carrier: &impl Carrier) -> Result<()> {
-        if self.lock().link == Link::Up {
+        if self.lock().link != Link::Down {
             return Ok(());
         }
         carrier.reconnect()?;
@@ -349,6 +349,11 @@ impl Deadline {
             _ => Ok(()),
         }
     }
+}
+
+/// Milliseconds that a pause between polls may last, so that there are some before time is up.
+fn longest_pause(carrier: &impl Carrier) -> u64 {
+    carrier.timeout().map_or(u64::MAX, |timeout| (timeout / 4).as_millis().try_into().unwrap_or(u64::MAX))
 }
 
 /// Whether an error says that the connection is gone, so that another may do.

@@ -19,7 +19,7 @@ use std::{
 use log::debug;
 
 use super::{
-    Command, SessionId,
+    SessionId,
     mailbox::{Limits, Mailbox, Request},
     request::{Head, Target, parse_head},
 };
@@ -139,6 +139,11 @@ impl Registry {
     /// How many sessions there are.
     pub fn session_count(&self) -> usize {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// How many HTTP connections there are.
+    pub fn connection_count(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Answers requests until the connection ends.
