@@ -5,9 +5,12 @@
 mod front;
 #[path = "tunnel/gateway.rs"]
 mod gateway;
+#[path = "tunnel/player.rs"]
+mod player;
 mod support;
 
 use std::{
+    collections::VecDeque,
     io::{Read, Write},
     net::{Shutdown, TcpStream},
     os::unix::net::UnixStream,
@@ -21,7 +24,7 @@ use front::Oddity;
 use gateway::{gateway, serve, sessions_end, with_limits};
 use rtmp::{
     error::{Error, Result},
-    transport::tunnel::{Carrier, Tunnel},
+    transport::tunnel::{self, Carrier, Client, Tunnel, server::Accepted},
 };
 use support::{Server, clip, process, require, servers};
 
@@ -80,6 +83,32 @@ impl Carrier for Tcp {
     }
 }
 
+/// Bytes that arrive one by one, and what is answered.
+struct Script {
+    input: VecDeque<u8>,
+    output: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Read for Script {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        Ok(self.input.pop_front().map_or(0, |byte| {
+            buffer[0] = byte;
+            1
+        }))
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.output.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A client that has a session on `port`.
 fn open(port: u16, timeout: Duration) -> (Tunnel, Tcp) {
     let tcp = Tcp::connect(port, timeout);
@@ -126,6 +155,45 @@ fn echo(stream: &UnixStream) {
 }
 
 #[test]
+fn client_and_server_understand_each_other_byte_by_byte() {
+    let registry = with_limits(LIMIT, 8);
+    let mut client = Client::new("host", 80).unwrap();
+    let mut stream = None;
+    let mut received = Vec::new();
+    for command in
+        [tunnel::Command::Open, tunnel::Command::Send, tunnel::Command::Idle, tunnel::Command::Close]
+    {
+        let request = client.request(command, &[b"hello ", b"server"]).unwrap();
+        let output = Arc::<Mutex<Vec<u8>>>::default();
+        // The first bytes were read by whoever found out that this is HTTP.
+        let input = request[7..].iter().copied().collect();
+        let accepted =
+            registry.accept(Script { input, output: output.clone() }, &request[..7], [7; 16]).unwrap();
+        match (command, accepted) {
+            (tunnel::Command::Open, Accepted::Session(fd)) => stream = Some(UnixStream::from(fd)),
+            (tunnel::Command::Send, Accepted::Joined) => {
+                let mut stream = stream.as_ref().unwrap();
+                let mut seen = [0; 12];
+                stream.read_exact(&mut seen).unwrap();
+                assert_eq!(&seen, b"hello server");
+                stream.write_all(b"hello client").unwrap();
+            }
+            (tunnel::Command::Idle | tunnel::Command::Close, Accepted::Joined) => {}
+            unexpected => panic!("{unexpected:?}"),
+        }
+        for byte in output.lock().unwrap().iter() {
+            let mut piece = [*byte];
+            let payload = client.decode(&mut piece, 0).unwrap().payload;
+            received.extend_from_slice(&piece[..payload]);
+        }
+        assert_eq!(client.status().unanswered, 0);
+    }
+    assert_eq!(received, b"hello client");
+    assert_eq!(stream.unwrap().read(&mut [0; 9]).unwrap(), 0, "the goodbye ends the stream");
+    sessions_end(registry);
+}
+
+#[test]
 fn ten_megabytes_go_both_ways_at_once() {
     let registry = with_limits(LIMIT, 8);
     let port = serve(registry, echo);
@@ -154,7 +222,8 @@ fn one_thread_can_send_and_receive_in_turns() {
 #[test]
 fn odd_servers_are_understood() {
     for oddity in Oddity::ALL {
-        let registry = with_limits(LIMIT, 8);
+        // A server that closes without a word may never see the goodbye; then silence ends the session.
+        let registry = with_limits(Duration::from_secs(2), 8);
         let port = front::in_front_of(serve(registry, echo), oddity);
         let begin = Instant::now();
         let replaced = echo_through(port, 200_000, 3000);
@@ -434,5 +503,78 @@ fn rtmpdump_plays_through_the_server() {
     assert!(status.is_some(), "{}", player.stderr());
     let streams = servers::probe(&played).unwrap();
     assert_eq!(streams.len(), servers::probe(&clip).unwrap().len(), "{}", player.stderr());
+    sessions_end(registry);
+}
+
+#[test]
+fn our_client_connects_to_a_foreign_server_through_the_tunnel() {
+    let Some(nginx) = servers::Nginx::start() else { return };
+    let registry = with_limits(LIMIT, 8);
+    let port = gateway(registry, nginx.port);
+    let (tunnel, tcp) = open(port, LIMIT);
+    assert!(player::connect(&tunnel, &tcp, b"live").contains("NetConnection.Connect.Success"));
+    tunnel.close(&tcp);
+    sessions_end(registry);
+}
+
+#[test]
+#[ignore = "needs a server that speaks RTMPT, on the port RTMP_TEST_RTMPT_PORT (node-rtsp-rtmp-server, say)"]
+fn our_client_connects_to_a_foreign_tunnel() {
+    let port = std::env::var("RTMP_TEST_RTMPT_PORT").expect("RTMP_TEST_RTMPT_PORT is set");
+    let (tunnel, tcp) = open(port.parse().expect("a port number"), LIMIT);
+    assert!(player::connect(&tunnel, &tcp, b"live").contains("NetConnection.Connect.Success"));
+    tunnel.close(&tcp);
+}
+
+/// A web server that opens a connection to the server for each request, and closes its own after so many `requests`.
+fn web_server(good: u16, requests: u32) -> Option<(u16, process::Running, process::TempDir)> {
+    let nginx = require::program("nginx")?;
+    let directory = process::TempDir::new("rtmpt-nginx");
+    std::fs::create_dir(directory.join("logs")).unwrap();
+    let port = process::free_port();
+    let root = directory.path().display();
+    let configuration = format!(
+        "daemon off; master_process off; worker_processes 1; pid {root}/pid; error_log stderr info;\n\
+         events {{ worker_connections 256; }}\n\
+         http {{ access_log off; keepalive_requests {requests}; client_body_temp_path {root}/body;\n\
+         proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;\n\
+         server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:{good}; }} }} }}\n"
+    );
+    std::fs::write(directory.join("nginx.conf"), configuration).unwrap();
+    let mut command = Command::new(nginx);
+    command.arg("-p").arg(directory.path()).args(["-e", "stderr", "-c", "nginx.conf"]);
+    let mut process = process::Running::start(&mut command);
+    let ready = process::wait_until(LIMIT, || process::listens(port) || process.ended().is_some());
+    assert!(ready && process.ended().is_none(), "nginx did not start: {}", process.stderr());
+    Some((port, process, directory))
+}
+
+#[test]
+fn a_web_server_in_between_does_not_matter() {
+    let registry = with_limits(LIMIT, 8);
+    let Some((port, _nginx, _directory)) = web_server(serve(registry, echo), 7) else { return };
+    assert!(echo_through(port, 500_000, 5000) > 0, "the web server closes every seventh time");
+}
+
+#[test]
+fn ffmpeg_plays_through_a_web_server_in_between() {
+    let (Some(clip), Some(rtmp), Some(ffmpeg)) =
+        (clip::flv(), servers::Nginx::start(), require::program("ffmpeg"))
+    else {
+        return;
+    };
+    let registry = with_limits(LIMIT, 8);
+    // ffmpeg does not connect anew when its connection is closed.
+    let Some((port, _nginx, _directory)) = web_server(gateway(registry, rtmp.port), 10_000) else { return };
+    rtmp.offer(&clip, "clip.flv");
+    let directory = process::TempDir::new("rtmpt");
+    let played = directory.join("played.flv");
+    let url = format!("rtmpt://127.0.0.1:{port}/vod/clip.flv");
+    let mut command = Command::new(&ffmpeg);
+    command.args(["-v", "verbose", "-y", "-t", "2", "-i", &url, "-c", "copy"]).arg(&played);
+    let mut player = process::Running::start(&mut command);
+    let status = player.wait(LIMIT);
+    assert!(status.is_some_and(|status| status.success()), "{}", player.stderr());
+    assert_eq!(servers::probe(&played).unwrap(), servers::probe(&clip).unwrap());
     sessions_end(registry);
 }
