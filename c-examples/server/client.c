@@ -395,7 +395,8 @@ static void *serve(void *argument)
     int ok = RTMP_Serve(&client->rtmp);
     unguard(client);
     client->last_heard = clock_ms();
-    if (!ok)
+    /* An HTTP connection that belongs to a session in another thread is not ours to talk about. */
+    if (!ok && RTMP_IsConnected(&client->rtmp))
         RTMP_Log(RTMP_LOGWARNING, "client %u: no RTMP handshake", client->number);
     while (ok)
         ok = turn(client);
