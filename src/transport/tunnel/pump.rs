@@ -63,6 +63,8 @@ struct Shared {
     link: Link,
     /// Some thread is receiving, without the lock.
     reading: bool,
+    /// Threads that have something to send, which goes before asking for more.
+    senders: u32,
     /// Bytes of the stream that a sender received while it waited for room.
     early: Vec<u8>,
 }
@@ -85,6 +87,23 @@ const MAX_EARLY: usize = 16 << 20;
 /// Ends the turn of the thread that reads.
 struct Reading<'a>(&'a Tunnel);
 
+/// A thread that has something to send.
+struct Sending<'a>(&'a Tunnel);
+
+impl<'a> Sending<'a> {
+    fn new(tunnel: &'a Tunnel) -> Self {
+        tunnel.lock().senders += 1;
+        Self(tunnel)
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.lock().senders -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
         self.0.lock().reading = false;
@@ -97,7 +116,13 @@ impl Tunnel {
     pub fn new(host: &str, port: u16) -> Result<Self> {
         let client = Client::new(host, port)?;
         Ok(Self {
-            shared: Mutex::new(Shared { client, link: Link::Up, reading: false, early: Vec::new() }),
+            shared: Mutex::new(Shared {
+                client,
+                link: Link::Up,
+                reading: false,
+                senders: 0,
+                early: Vec::new(),
+            }),
             changed: Condvar::new(),
             writing: Mutex::new(()),
             began: Instant::now(),
@@ -149,6 +174,7 @@ impl Tunnel {
                 Poll::Pause(left) => {
                     self.wait(carrier, shared, SLICE.min(Duration::from_millis(left)), &deadline)?;
                 }
+                Poll::Idle if shared.senders > 0 => self.wait(carrier, shared, SLICE, &deadline)?,
                 Poll::Idle => {
                     drop(shared);
                     self.post(carrier, Command::Idle, &[])?;
@@ -164,6 +190,7 @@ impl Tunnel {
         if len == 0 {
             return Ok(());
         }
+        let _sending = Sending::new(self);
         self.read_until(carrier, |shared| shared.client.has_room(len))?;
         self.post(carrier, Command::Send, pieces)?;
         self.read_until(carrier, |shared| !matches!(shared.link, Link::Failing(_)))
