@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     transport::{
         tcp,
-        tunnel::{Carrier, Status},
+        tunnel::{Carrier, Ending, Status},
     },
 };
 
@@ -30,11 +30,15 @@ impl Carrier for Line<'_> {
         unsafe { sockbuf::send_all(&raw const (*self.0.raw()).m_sb, iter::once(bytes), &mut Vec::new()) }
     }
 
-    fn reconnect(&self) -> Result<()> {
-        let socket = self.0.socket()?;
-        // Programs end a wait by shutting the socket down, which looks as if the server had closed it. Then sending
-        // fails even when there is nothing to send.
-        tcp::send_some(socket, &[]).map_err(|_| Error::Interrupted)?;
+    fn reconnect(&self, ending: Ending) -> Result<()> {
+        // A caller that connected by itself had its reasons.
+        if !self.0.is_dialled() {
+            return Err(Error::Closed);
+        }
+        // Programs end a wait by shutting the socket down. Then sending fails even when there is nothing to send.
+        if ending == Ending::Silent {
+            tcp::send_some(self.0.socket()?, &[]).map_err(|_| Error::Interrupted)?;
+        }
         let fresh = connect::connect_socket(self.0)?.into_raw_fd();
         // SAFETY: both are open descriptors, and `fresh` is ours. The socket keeps its number, which callers may hold.
         let replaced = unsafe {

@@ -8,7 +8,10 @@ use std::{
     mem,
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -50,6 +53,8 @@ pub(crate) struct Private {
     inbound: Mutex<Inbound>,
     /// The HTTP tunnel, if bytes go through one. Has locks of its own.
     tunnel: Mutex<Option<Arc<Tunnel>>>,
+    /// Whether this library made the connection, and may make another in its place.
+    dialled: AtomicBool,
     settings: Mutex<Settings>,
 }
 
@@ -359,6 +364,16 @@ impl Handle {
         } else {
             Ok(())
         }
+    }
+
+    /// Whether this library made the connection.
+    pub(crate) fn is_dialled(&self) -> bool {
+        self.private.dialled.load(Ordering::Relaxed)
+    }
+
+    /// Says who made the connection.
+    pub(crate) fn set_dialled(&self, dialled: bool) {
+        self.private.dialled.store(dialled, Ordering::Relaxed);
     }
 
     /// The HTTP tunnel, if bytes go through one.

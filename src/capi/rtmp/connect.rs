@@ -94,6 +94,7 @@ pub unsafe extern "C" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_i
         // SAFETY: the caller's contract.
         unsafe {
             let handle = Handle::connected(r)?;
+            handle.set_dialled(false);
             start(&handle, cp)
         }
     })
@@ -116,6 +117,7 @@ unsafe fn proxy(r: *mut RTMP) -> Result<Option<Proxy>> {
 /// Connects to the server that `Link` names.
 fn dial(handle: &Handle) -> Result<()> {
     open(handle, connect_socket)?;
+    handle.set_dialled(true);
     // SAFETY: the handle's contract.
     unsafe { (*handle.raw()).m_bSendCounter = 1 };
     Ok(())
