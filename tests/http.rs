@@ -4,9 +4,14 @@
 mod support;
 mod web;
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
-use support::{Library, Program};
+use support::{
+    Library, Program, TempDir,
+    certs::{Authority, Valid},
+    program,
+    servers::https_server,
+};
 use web::{Site, Step};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -227,12 +232,22 @@ fn ipv6_addresses_work() {
 }
 
 #[test]
-fn https_says_that_it_is_not_available() {
+fn https_servers_are_verified() {
     let program = need!(Program::test("http_get"));
-    for scheme in ["https", "HTTPS"] {
-        let url = format!("{scheme}://127.0.0.1:1/x");
-        let run = program.run(Library::Ours, &[&url], "", LIMIT).expect("ours is there");
-        assert_eq!(run.stderr, "ERROR: https is not available yet\n");
-        assert_eq!(run.stdout, report(6, -1, "", ""));
+    let authority = need!(Authority::new());
+    let folder = TempDir::new("https");
+    fs::write(folder.join("x"), OK).expect("the folder is writable");
+    let certificate = authority.issue("server", "IP:127.0.0.1", Valid::Now);
+    let (_server, port) = need!(https_server(folder.path(), &certificate));
+    let get = |variable: Option<(&str, &Path)>| {
+        let mut command = program.command(Library::Ours).expect("ours is there");
+        command.arg(format!("https://127.0.0.1:{port}/x")).env_remove("SSL_CERT_FILE").envs(variable);
+        program::run(&mut command, "", LIMIT)
+    };
+    for way in [("SSL_CERT_FILE", &*authority.certificate()), ("RTMP_TLS_VERIFY", Path::new("0"))] {
+        assert_eq!(get(Some(way)).stdout, report(0, 200, "now", "hello"), "{way:?}");
     }
+    let refused = get(None);
+    assert_eq!(refused.stdout, report(6, -1, "", ""));
+    assert!(refused.stderr.contains("SSL_CERT_FILE"), "the log names the way out: {}", refused.stderr);
 }

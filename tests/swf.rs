@@ -216,10 +216,11 @@ fn failures_say_what_failed() {
 }
 
 #[test]
-fn https_says_once_that_it_is_not_available() {
+fn a_https_server_that_is_not_there_is_reported_once() {
     let program = need!(Program::test("http_hash_swf"));
     let output = User::new(&program, Library::Ours).hash(30, "https://127.0.0.1:1/x.swf");
-    assert_eq!(output, format!("ERROR: https is not available yet\nresult -1, {UNTOUCHED}\n"));
+    assert_eq!(output.matches("ERROR").count(), 1, "{output}");
+    assert!(output.ends_with(&format!("result -1, {UNTOUCHED}\n")), "{output}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use libc::{c_char, c_int, c_uint, c_void, size_t};
 use log::debug;
 
 use crate::{
-    capi::{boundary, globals, layout::assert_layout},
+    capi::{boundary, globals, layout::assert_layout, tls::TlsOptions},
     error::{Error, Result},
     http::{self, Outcome, Receiver},
     swf::cache::{MAX_DATE, is_date},
@@ -58,7 +58,8 @@ assert_layout! {
 ///
 /// `http` describes the request and takes the answer; `url` is an `http` URL. `cb` gets the body in pieces, also that
 /// of an error page, and is not called when there is none. It may use the library. Redirections are not followed. A server that is silent for 5 seconds is given up, unless it sends a body whose
-/// length it did not tell: that then counts as complete. https is not available yet.
+/// length it did not tell: that then counts as complete. Servers of https URLs are
+/// verified; the environment variables `SSL_CERT_FILE` and `RTMP_TLS_VERIFY` apply.
 ///
 /// # Safety
 /// `http` is null or points to an `HTTP_ctx` whose `date` is null or as described there; `url` is null or a
@@ -78,7 +79,13 @@ pub unsafe extern "C" fn HTTP_get(
         let (url, mut answer) = unsafe { (CStr::from_ptr(url), Answer::new(http, cb)) };
         // A copy, because the answer replaces it.
         let date = answer.date();
-        let result = http::get(url.to_bytes(), &date, globals::interrupted, &mut answer);
+        let result = http::get(
+            url.to_bytes(),
+            &date,
+            &TlsOptions::default().trust(),
+            globals::interrupted,
+            &mut answer,
+        );
         if let Err(error) = &result {
             debug!("HTTP_get: {error}");
         }

@@ -21,7 +21,7 @@ use super::{
     ptr::aval_bytes,
     rtmp::{
         RTMP, RTMP_FEATURE_WRITE, RTMP_LF_AUTH, RTMP_LF_BUFX, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LNK, close,
-        sockbuf,
+        connect, sockbuf,
     },
     tls::TlsOptions,
 };
@@ -34,6 +34,9 @@ use crate::{
     session::{Profile, State},
     transport::local::Local,
 };
+
+/// How often one session logs in at most.
+const MAX_LOGINS: u32 = 4;
 
 /// What a session owns besides the fields of its `RTMP`.
 #[derive(Default)]
@@ -67,6 +70,8 @@ pub(crate) struct Core {
     pub(crate) stream: flv::Stream<Body>,
     /// Behind `m_write`: the tag that is being written.
     pub(crate) writer: flv::Writer<Body>,
+    /// How often a server made this session log in.
+    logins: u32,
 }
 
 /// What bytes pass on their way out.
@@ -247,6 +252,12 @@ fn owners(rtmp: &RTMP) {
     } = rtmp;
 }
 
+impl Private {
+    fn settings(&self) -> Settings {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl Handle {
     /// The session of an `RTMP`, made on first use.
     ///
@@ -282,7 +293,7 @@ impl Handle {
 
     /// Options that `Link` has no field for.
     pub(crate) fn settings(&self) -> Settings {
-        self.private.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.private.settings()
     }
 
     /// Changes options that `Link` has no field for.
@@ -334,6 +345,17 @@ impl Handle {
 
     fn inbound(&self) -> MutexGuard<'_, Inbound> {
         self.private.inbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an attempt to log in. Servers need two; one that always asks again must not keep the caller busy.
+    pub(crate) fn count_login(&self) -> Result<()> {
+        let logins = &mut self.core().logins;
+        *logins += 1;
+        if *logins > MAX_LOGINS {
+            Err(Error::Invalid("the server asks to log in again and again"))
+        } else {
+            Ok(())
+        }
     }
 
     /// The SWF file that a signed handshake vouches for, if the caller has one.
@@ -483,6 +505,10 @@ impl Connection for Handle {
         close::close(self, close::Manner::Abrupt);
     }
 
+    fn reconnect(&self, token: &[u8]) -> Result<()> {
+        connect::log_in(self, token)
+    }
+
     fn arrived(&self, chunk_stream: u32, timestamp: u32) {
         // SAFETY: the handle's contract.
         unsafe { mirror_timestamp(self.raw(), chunk_stream as usize, timestamp) }
@@ -504,6 +530,16 @@ unsafe fn attached(r: *mut RTMP) -> Option<Arc<Private>> {
         Arc::increment_strong_count(slot);
         Some(Arc::from_raw(slot))
     }
+}
+
+/// Options that `Link` has no field for.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(crate) unsafe fn settings(r: *mut RTMP) -> Settings {
+    // SAFETY: the caller's contract.
+    let private = unsafe { attached(r) };
+    private.map(|private| private.settings()).unwrap_or_default()
 }
 
 /// Takes the private state off an `RTMP`; calls that are running keep it alive until they return.

@@ -17,6 +17,7 @@ use super::{
     local::Local,
     resolve::resolve,
     tcp::{self, Interrupted},
+    tls::{Session, Trust},
 };
 use crate::error::{Error, Result};
 
@@ -60,6 +61,38 @@ impl TcpStream {
                 result => return result,
             }
         }
+    }
+}
+
+/// TLS over a TCP connection of our own.
+pub struct TlsStream {
+    tcp: TcpStream,
+    session: Session,
+    scratch: Vec<u8>,
+}
+
+impl TlsStream {
+    /// Shakes hands with `host` within `wait`.
+    pub fn connect(tcp: TcpStream, host: &str, trust: &Trust, wait: Duration) -> Result<Self> {
+        let session = Session::client(host, trust)?;
+        session.handshake(tcp.socket.as_fd(), Some(wait), tcp.interrupted)?;
+        Ok(Self { tcp, session, scratch: Vec::new() })
+    }
+}
+
+impl Stream for TlsStream {
+    fn receive(&mut self, buffer: &mut [u8], wait: Duration) -> Result<usize> {
+        let Self { tcp, session, .. } = self;
+        tcp.within(wait, |socket, left| {
+            socket.set_read_timeout(Some(left))?;
+            session.receive(socket.as_fd(), buffer, || true)
+        })
+    }
+
+    fn send(&mut self, bytes: &[u8], wait: Duration) -> Result<()> {
+        let Self { tcp, session, scratch } = self;
+        tcp.socket.set_write_timeout(Some(wait))?;
+        session.send_all(tcp.socket.as_fd(), std::iter::once(bytes), scratch, tcp.interrupted)
     }
 }
 

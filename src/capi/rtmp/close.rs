@@ -46,13 +46,48 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
     }
 }
 
-/// Closes the socket and resets what belongs to the connection.
+/// Closes the connection without a word and gets ready for the next one to the same server, under the same names.
+pub(crate) fn close_to_reconnect(handle: &Handle) {
+    {
+        let mut core = handle.core();
+        core.stream.clear();
+        core.writer.reset();
+    }
+    // SAFETY: the handle's contract.
+    unsafe { reset_connection(handle.raw()) }
+}
+
+/// Closes the socket, resets what belongs to the connection, and frees the strings and the state that are the library's.
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 unsafe fn reset(r: *mut RTMP) {
     // SAFETY: the caller's contract; what is freed came from the C allocator: by this library, or, where a flag says
     // so, by the caller.
+    unsafe {
+        reset_connection(r);
+        // A stream name that came from the URL must not be used after it is gone.
+        if (*r).Link.playpath.av_val == (*r).Link.playpath0.av_val {
+            (*r).Link.playpath = AVal::EMPTY;
+        }
+        memory::release_string(&raw mut (*r).Link.playpath0);
+        if (*r).Link.lFlags & RTMP_LF_FTCU != 0 {
+            memory::release_string(&raw mut (*r).Link.tcUrl);
+        }
+        if (*r).Link.lFlags & RTMP_LF_FAPU != 0 {
+            memory::release_string(&raw mut (*r).Link.app);
+        }
+        (*r).Link.lFlags &= !(RTMP_LF_FTCU | RTMP_LF_FAPU);
+        state::detach(r);
+    }
+}
+
+/// Closes the socket and resets what belongs to the connection.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn reset_connection(r: *mut RTMP) {
+    // SAFETY: the caller's contract; what is freed came from the C allocator.
     unsafe {
         RTMPSockBuf_Close(&raw mut (*r).m_sb);
         (*r).m_sb.sb_socket = -1;
@@ -88,20 +123,6 @@ unsafe fn reset(r: *mut RTMP) {
         (*r).m_channelsAllocatedIn = 0;
         CallArray::new(r).clear();
         memory::release_string(&raw mut (*r).m_clientID);
-
-        // A stream name that came from the URL must not be used after it is gone.
-        if (*r).Link.playpath.av_val == (*r).Link.playpath0.av_val {
-            (*r).Link.playpath = AVal::EMPTY;
-        }
-        memory::release_string(&raw mut (*r).Link.playpath0);
-        if (*r).Link.lFlags & RTMP_LF_FTCU != 0 {
-            memory::release_string(&raw mut (*r).Link.tcUrl);
-        }
-        if (*r).Link.lFlags & RTMP_LF_FAPU != 0 {
-            memory::release_string(&raw mut (*r).Link.app);
-        }
-        (*r).Link.lFlags &= !(RTMP_LF_FTCU | RTMP_LF_FAPU);
-        state::detach(r);
     }
 }
 

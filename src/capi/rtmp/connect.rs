@@ -3,20 +3,21 @@
 use std::{
     net::SocketAddr,
     os::fd::{AsFd, IntoRawFd},
+    ptr,
 };
 
 use libc::{c_int, sockaddr};
 use socket2::{SockAddr, SockAddrStorage, Socket};
 
 use super::{
-    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMPPacket, misc::RTMP_GetTime,
-    packet::send_packet, sockbuf,
+    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMPPacket,
+    close::close_to_reconnect, misc::RTMP_GetTime, packet::send_packet, sockbuf,
 };
 use crate::{
     capi::{
         FALSE, TRUE,
-        amf::encode::encode_extras,
-        boundary, globals,
+        amf::{AVal, encode::encode_extras},
+        boundary, globals, memory,
         ptr::{aval_bytes, required},
         state::Handle,
         tls::connect_tls,
@@ -43,23 +44,11 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
         // SAFETY: the caller's contract.
         unsafe {
             let handle = Handle::from_raw(r)?;
-            let host = aval_bytes(&(*r).Link.hostname);
-            if host.is_empty() {
+            if aval_bytes(&(*r).Link.hostname).is_empty() {
                 return Err(Error::Invalid("RTMP_Connect, there is no host name"));
             }
             check_protocol(r)?;
-            let (port, proxy) = ((*r).Link.port, proxy(r)?);
-            open(&handle, |local, deadline| match proxy {
-                Some(proxy) => {
-                    let socket = proxy.connect(local, deadline, globals::interrupted)?;
-                    proxy.open(socket, host, port, deadline, globals::interrupted)
-                }
-                None => {
-                    let addresses = resolve(host, port, local.reachable()?, deadline)?;
-                    connect(&addresses, local, deadline, globals::interrupted)
-                }
-            })?;
-            (*r).m_bSendCounter = 1;
+            dial(&handle)?;
             start(&handle, cp)
         }
     })
@@ -160,6 +149,62 @@ unsafe fn proxy(r: *mut RTMP) -> Result<Option<Proxy>> {
     }
 }
 
+/// Connects to the server that `Link` names, through the proxy if it names one.
+fn dial(handle: &Handle) -> Result<()> {
+    let r = handle.raw();
+    // SAFETY: the handle's contract; the host name is readable for its length.
+    let (host, port, proxy) = unsafe { (aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?) };
+    open(handle, |local, deadline| match proxy {
+        Some(proxy) => {
+            let socket = proxy.connect(local, deadline, globals::interrupted)?;
+            proxy.open(socket, host, port, deadline, globals::interrupted)
+        }
+        None => {
+            let addresses = resolve(host, port, local.reachable()?, deadline)?;
+            connect(&addresses, local, deadline, globals::interrupted)
+        }
+    })?;
+    // SAFETY: the handle's contract.
+    unsafe { (*r).m_bSendCounter = 1 };
+    Ok(())
+}
+
+/// Connects again, with what a server that wants a publisher to log in asked for behind the application's name and URL.
+pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<()> {
+    handle.count_login()?;
+    // SAFETY: the handle's contract.
+    let link = unsafe { &raw mut (*handle.raw()).Link };
+    // SAFETY: the handle's contract; a string that its flag marks is the library's to free.
+    unsafe {
+        append(&raw mut (*link).app, (*link).lFlags & RTMP_LF_FAPU != 0, token)?;
+        (*link).lFlags |= RTMP_LF_FAPU;
+        append(&raw mut (*link).tcUrl, (*link).lFlags & RTMP_LF_FTCU != 0, token)?;
+        (*link).lFlags |= RTMP_LF_FTCU;
+    }
+    close_to_reconnect(handle);
+    dial(handle)?;
+    // SAFETY: there is no packet.
+    unsafe { start(handle, ptr::null_mut()) }.map(drop)
+}
+
+/// Replaces a string by a longer copy from `malloc`.
+///
+/// # Safety
+/// `string` points to a readable string; if it is `ours`, it came from the C allocator.
+unsafe fn append(string: *mut AVal, ours: bool, tail: &[u8]) -> Result<()> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let whole = [aval_bytes(&*string), tail].concat();
+        let len = c_int::try_from(whole.len()).map_err(|_| Error::TooLarge("application name"))?;
+        let copy = memory::duplicate(&whole)?;
+        if ours {
+            memory::release((*string).av_val);
+        }
+        *string = AVal { av_val: copy, av_len: len };
+    }
+    Ok(())
+}
+
 /// Makes a connection, all of it before one deadline, and the session's.
 fn open(handle: &Handle, connect: impl FnOnce(&Local, Deadline) -> Result<Socket>) -> Result<()> {
     let r = handle.raw();
@@ -249,7 +294,7 @@ unsafe fn socket_address(address: *const sockaddr) -> Result<SocketAddr> {
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: both are at least `len` bytes, and a storage holds an address of any family.
     let address = unsafe {
-        std::ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len);
+        ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len);
         SockAddr::new(storage, len as libc::socklen_t)
     };
     address.as_socket().ok_or(Error::Invalid("the address is neither IPv4 nor IPv6"))

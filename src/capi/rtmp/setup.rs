@@ -7,10 +7,11 @@ use libc::{c_char, c_int, c_long, c_uint};
 use super::{
     RTMP, RTMP_LF_AUTH, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_SWFV, RTMP_LNK, RTMP_SWF_HASHLEN,
     options::{self, Field, replace},
+    swf::hash_swf,
     url::{borrowed, offset, owned, part, string},
 };
 use crate::{
-    capi::{FALSE, TRUE, amf::AVal, boundary, globals, memory, ptr::aval_bytes},
+    capi::{FALSE, TRUE, amf::AVal, boundary, globals, memory, ptr::aval_bytes, state},
     error::{Error, Result},
     options::{next_pair, number, unescape},
     text::Text,
@@ -52,7 +53,12 @@ pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int 
             let link = &raw mut (*r).Link;
             complete_tc_url(link, url, &text[..head], userinfo)?;
             if (*link).lFlags & RTMP_LF_SWFV != 0 && (*link).swfUrl.av_len > 0 {
-                ::log::error!("SWF verification is not available yet, swfVfy is ignored");
+                let settings = state::settings(r);
+                // Why there is no hash was logged; the session then goes on without.
+                if let Ok(swf) = hash_swf(aval_bytes(&(*link).swfUrl), (*link).swfAge, &settings.tls) {
+                    (*link).SWFSize = swf.size;
+                    (*link).SWFHash = swf.hash;
+                }
             }
             set_proxy(link, (*link).sockshost)?;
             default_port(&mut *link);

@@ -6,7 +6,7 @@ use libc::{c_char, c_int, c_uchar, c_uint};
 
 use super::RTMP_SWF_HASHLEN;
 use crate::{
-    capi::{boundary, globals},
+    capi::{boundary, globals, tls::TlsOptions},
     error::{Error, Result},
     swf::{self, LookUp, SwfHash, store},
 };
@@ -33,7 +33,7 @@ pub unsafe extern "C" fn RTMP_HashSWF(
             return Err(Error::Invalid("a null pointer for RTMP_HashSWF"));
         }
         // SAFETY: not null, and the caller's contract above.
-        let result = look_up(unsafe { CStr::from_ptr(url) }.to_bytes(), age);
+        let result = look_up(unsafe { CStr::from_ptr(url) }.to_bytes(), age, &TlsOptions::default());
         if let Some(swf) = result.swf {
             // SAFETY: not null, and the caller's contract above.
             unsafe {
@@ -46,13 +46,12 @@ pub unsafe extern "C" fn RTMP_HashSWF(
 }
 
 /// What `RTMP_HashSWF` stores, for callers that go on without a hash; why there is none is in the log.
-#[allow(dead_code, reason = "for RTMP_SetupURL, which does not verify SWF files yet")]
-pub(crate) fn hash_swf(url: &[u8], age: c_int) -> Result<SwfHash> {
-    look_up(url, age).swf.ok_or(Error::Invalid("swfUrl, whose hash is not known"))
+pub(crate) fn hash_swf(url: &[u8], age: c_int, tls: &TlsOptions) -> Result<SwfHash> {
+    look_up(url, age, tls).swf.ok_or(Error::Invalid("swfUrl, whose hash is not known"))
 }
 
-fn look_up(url: &[u8], age: c_int) -> LookUp {
-    swf::look_up(url, age, &store::path(), globals::interrupted)
+fn look_up(url: &[u8], age: c_int, tls: &TlsOptions) -> LookUp {
+    swf::look_up(url, age, &store::path(), &tls.trust(), globals::interrupted)
 }
 
 #[cfg(test)]
