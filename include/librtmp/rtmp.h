@@ -555,8 +555,8 @@ void RTMP_ParsePlaypath(AVal *in, AVal *out);
  *
  * Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned. Numbers may be hexadecimal
  * or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows:
- * see `RTMP_LNK.sockshost` for the proxies it can name.
- * `bind` and `ipv` are copied, and forgotten by `RTMP_Close`.
+ * see `RTMP_LNK.sockshost` for the proxies it can name. `bind` and `ipv` are copied, hold for every connection until
+ * then, and are forgotten by `RTMP_Close`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that
  * are readable for their lengths.

@@ -73,6 +73,6 @@ mod tests {
 
     #[test]
     fn without_a_hash_there_is_an_error() {
-        assert!(hash_swf(b"rtmp://no/file", 0).is_err());
+        assert!(hash_swf(b"rtmp://no/file", 0, &TlsOptions::default()).is_err());
     }
 }
