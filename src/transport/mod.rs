@@ -13,3 +13,4 @@ pub mod resolve;
 pub mod stream;
 pub mod tcp;
 pub mod tls;
+pub mod tunnel;

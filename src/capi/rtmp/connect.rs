@@ -216,7 +216,10 @@ fn open(handle: &Handle, connect: impl FnOnce(&Local, Deadline) -> Result<Socket
     }
     let deadline = Deadline::after(handle.timeout());
     let socket = connect(&handle.settings().local, deadline).map_err(|error| {
-        handle.give_up();
+        // As in librtmp, a host that is not known closes nothing: the stream name is still there for another try.
+        if !matches!(error, Error::Unresolved(_)) {
+            handle.give_up();
+        }
         in_librtmps_words(error)
     })?;
     tcp::configure(socket.as_fd(), handle.timeout());
