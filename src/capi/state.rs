@@ -9,7 +9,7 @@ use std::{
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -529,6 +529,20 @@ impl Connection for Handle {
         let mut outbound = self.outbound();
         let chunks = self.step(encode)?;
         self.send_pieces(chunks.pieces(), &mut outbound)
+    }
+
+    fn try_transmit<'m>(
+        &self,
+        encode: impl FnOnce(&mut Parts<'_, '_, Body>) -> Result<Chunks<'m>>,
+    ) -> Option<Result<()>> {
+        let _deferred = Deferred::begin();
+        let mut outbound = match self.private.outbound.try_lock() {
+            Ok(outbound) => outbound,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let chunks = self.step(encode);
+        Some(chunks.and_then(|chunks| self.send_pieces(chunks.pieces(), &mut outbound)))
     }
 
     fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
