@@ -5,6 +5,7 @@
 //! [`Private`], which hangs on a pointer of the struct that librtmp used for a table of its own.
 
 use std::{
+    mem,
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,7 +21,7 @@ use super::{
     ptr::aval_bytes,
     rtmp::{
         RTMP, RTMP_FEATURE_WRITE, RTMP_LF_AUTH, RTMP_LF_BUFX, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LNK, close,
-        sockbuf,
+        connect, sockbuf,
     },
     tls::TlsOptions,
 };
@@ -31,7 +32,11 @@ use crate::{
     flv::{self, Flags},
     handshake::{self, Cipher, Swf},
     session::{Profile, State},
+    transport::local::Local,
 };
+
+/// How often one session logs in at most.
+const MAX_LOGINS: u32 = 4;
 
 /// What a session owns besides the fields of its `RTMP`.
 #[derive(Default)]
@@ -42,8 +47,18 @@ pub(crate) struct Private {
     outbound: Mutex<Outbound>,
     /// Held by the thread that reads, except while it waits.
     inbound: Mutex<Inbound>,
-    /// Set before the connection, by options.
-    tls: Mutex<TlsOptions>,
+    settings: Mutex<Settings>,
+}
+
+/// Options for which `Link` has no field. Text is copied. They are set before the connection, hold for every
+/// connection after that, and go when the program calls `RTMP_Close`; a connection that fails by itself keeps them, so
+/// that trying again does not leave by another way or trust another server than was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Where connections leave from, and which addresses they may go to: the options `bind` and `ipv`.
+    pub(crate) local: Local,
+    /// Whom to trust: the options `tlsVerify` and `tlsCA`.
+    pub(crate) tls: TlsOptions,
 }
 
 /// Protocol state that callers never see.
@@ -55,6 +70,8 @@ pub(crate) struct Core {
     pub(crate) stream: flv::Stream<Body>,
     /// Behind `m_write`: the tag that is being written.
     pub(crate) writer: flv::Writer<Body>,
+    /// How often a server made this session log in.
+    logins: u32,
 }
 
 /// What bytes pass on their way out.
@@ -73,6 +90,8 @@ struct Outbound {
 struct Inbound {
     /// Decrypts, after an RTMPE handshake.
     cipher: Option<Cipher>,
+    /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
+    refilled: bool,
 }
 
 /// An `RTMP` in use by an exported function.
@@ -233,6 +252,12 @@ fn owners(rtmp: &RTMP) {
     } = rtmp;
 }
 
+impl Private {
+    fn settings(&self) -> Settings {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl Handle {
     /// The session of an `RTMP`, made on first use.
     ///
@@ -266,18 +291,14 @@ impl Handle {
         self.private.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What options say about TLS.
-    pub(crate) fn tls_options(&self) -> TlsOptions {
-        self.lock_tls().clone()
+    /// Options that `Link` has no field for.
+    pub(crate) fn settings(&self) -> Settings {
+        self.private.settings()
     }
 
-    /// Changes what options say about TLS.
-    pub(crate) fn set_tls_options(&self, set: impl FnOnce(&mut TlsOptions) -> Result<()>) -> Result<()> {
-        set(&mut self.lock_tls())
-    }
-
-    fn lock_tls(&self) -> MutexGuard<'_, TlsOptions> {
-        self.private.tls.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes options that `Link` has no field for.
+    pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
+        change(&mut self.private.settings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The socket, while there is one.
@@ -324,6 +345,17 @@ impl Handle {
 
     fn inbound(&self) -> MutexGuard<'_, Inbound> {
         self.private.inbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an attempt to log in. Servers need two; one that always asks again must not keep the caller busy.
+    pub(crate) fn count_login(&self) -> Result<()> {
+        let logins = &mut self.core().logins;
+        *logins += 1;
+        if *logins > MAX_LOGINS {
+            Err(Error::Invalid("the server asks to log in again and again"))
+        } else {
+            Ok(())
+        }
     }
 
     /// The SWF file that a signed handshake vouches for, if the caller has one.
@@ -428,12 +460,17 @@ impl Connection for Handle {
             let buffer = &raw mut (*self.raw()).m_sb;
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
-            self.receive_newest(sockbuf::refill_from_pending(buffer));
+            let refilled = sockbuf::refill_from_pending(buffer);
+            self.receive_newest(refilled);
+            self.inbound().refilled = refilled > 0;
             result
         }
     }
 
     fn fill(&self) -> Result<()> {
+        if mem::take(&mut self.inbound().refilled) {
+            return Ok(());
+        }
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         let count = unsafe { sockbuf::fill(&raw mut (*self.raw()).m_sb) }?;
         self.receive_newest(count);
@@ -468,6 +505,10 @@ impl Connection for Handle {
         close::close(self, close::Manner::Abrupt);
     }
 
+    fn reconnect(&self, token: &[u8]) -> Result<()> {
+        connect::log_in(self, token)
+    }
+
     fn arrived(&self, chunk_stream: u32, timestamp: u32) {
         // SAFETY: the handle's contract.
         unsafe { mirror_timestamp(self.raw(), chunk_stream as usize, timestamp) }
@@ -489,6 +530,16 @@ unsafe fn attached(r: *mut RTMP) -> Option<Arc<Private>> {
         Arc::increment_strong_count(slot);
         Some(Arc::from_raw(slot))
     }
+}
+
+/// Options that `Link` has no field for.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(crate) unsafe fn settings(r: *mut RTMP) -> Settings {
+    // SAFETY: the caller's contract.
+    let private = unsafe { attached(r) };
+    private.map(|private| private.settings()).unwrap_or_default()
 }
 
 /// Takes the private state off an `RTMP`; calls that are running keep it alive until they return.

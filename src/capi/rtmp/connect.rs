@@ -1,22 +1,23 @@
 //! Connecting and serving.
 
 use std::{
+    net::SocketAddr,
     os::fd::{AsFd, IntoRawFd},
-    time::Duration,
+    ptr,
 };
 
 use libc::{c_int, sockaddr};
 use socket2::{SockAddr, SockAddrStorage, Socket};
 
 use super::{
-    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMPPacket, misc::RTMP_GetTime,
-    packet::send_packet, sockbuf,
+    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMPPacket,
+    close::close_to_reconnect, misc::RTMP_GetTime, packet::send_packet, sockbuf,
 };
 use crate::{
     capi::{
         FALSE, TRUE,
-        amf::encode::encode_extras,
-        boundary,
+        amf::{AVal, encode::encode_extras},
+        boundary, globals, memory,
         ptr::{aval_bytes, required},
         state::Handle,
         tls::connect_tls,
@@ -27,7 +28,7 @@ use crate::{
     random,
     session::command,
     text::Text,
-    transport::tcp,
+    transport::{connect::connect, deadline::Deadline, local::Local, proxy::Proxy, resolve::resolve, tcp},
 };
 
 /// Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
@@ -43,21 +44,19 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
         // SAFETY: the caller's contract.
         unsafe {
             let handle = Handle::from_raw(r)?;
-            let host = aval_bytes(&(*r).Link.hostname);
-            if host.is_empty() {
+            if aval_bytes(&(*r).Link.hostname).is_empty() {
                 return Err(Error::Invalid("RTMP_Connect, there is no host name"));
             }
             check_protocol(r)?;
-            let host = str::from_utf8(host).map_err(|_| Error::Unresolved(Text(host).to_string()))?;
-            let addresses = tcp::resolve(host, (*r).Link.port)?;
-            open(&handle, |timeout| tcp::connect(&addresses, timeout))?;
-            (*r).m_bSendCounter = 1;
+            dial(&handle)?;
             start(&handle, cp)
         }
     })
 }
 
-/// Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. Nothing is sent.
+/// Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. If `Link.socksport` is not 0, `svc` is
+/// the address of the proxy that `Link.sockshost` describes, which is asked for a connection to `Link.hostname` and
+/// `Link.port`; else nothing is sent.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `svc` is null or points to a socket address of its family's size.
@@ -65,11 +64,18 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
 pub unsafe extern "C" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_int {
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
-        let (handle, address) = unsafe {
+        let (handle, address, host, port, proxy) = unsafe {
             required(svc.cast_const(), "svc")?;
-            (Handle::from_raw(r)?, socket_address(svc)?)
+            let handle = Handle::from_raw(r)?;
+            (handle, socket_address(svc)?, aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?)
         };
-        open(&handle, |timeout| tcp::connect_one(&address, timeout))?;
+        open(&handle, |local, deadline| {
+            let socket = connect(&[address], local, deadline, globals::interrupted)?;
+            match proxy {
+                Some(proxy) => proxy.open(socket, host, port, deadline, globals::interrupted),
+                None => Ok(socket),
+            }
+        })?;
         Ok(TRUE)
     })
 }
@@ -121,19 +127,86 @@ pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
 /// `r` points to an initialised `RTMP`.
 unsafe fn check_protocol(r: *mut RTMP) -> Result<()> {
     // SAFETY: the caller's contract.
-    let (protocol, socks_port) = unsafe { ((*r).Link.protocol, (*r).Link.socksport) };
+    let protocol = unsafe { (*r).Link.protocol };
     let missing = [(RTMP_FEATURE_HTTP, "tunnelling over HTTP (rtmpt, rtmpte, rtmpts)")];
     if let Some((_, name)) = missing.into_iter().find(|(bit, _)| protocol & bit != 0) {
         return Err(Error::Unsupported(name));
     }
-    if socks_port != 0 {
-        return Err(Error::Unsupported("a SOCKS proxy"));
+    Ok(())
+}
+
+/// The proxy to go through, if there is one.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`, whose strings are readable for their lengths.
+unsafe fn proxy(r: *mut RTMP) -> Result<Option<Proxy>> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match (*r).Link.socksport {
+            0 => Ok(None),
+            port => Proxy::new(aval_bytes(&(*r).Link.sockshost), port).map(Some),
+        }
+    }
+}
+
+/// Connects to the server that `Link` names, through the proxy if it names one.
+fn dial(handle: &Handle) -> Result<()> {
+    let r = handle.raw();
+    // SAFETY: the handle's contract; the host name is readable for its length.
+    let (host, port, proxy) = unsafe { (aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?) };
+    open(handle, |local, deadline| match proxy {
+        Some(proxy) => {
+            let socket = proxy.connect(local, deadline, globals::interrupted)?;
+            proxy.open(socket, host, port, deadline, globals::interrupted)
+        }
+        None => {
+            let addresses = resolve(host, port, local.reachable()?, deadline)?;
+            connect(&addresses, local, deadline, globals::interrupted)
+        }
+    })?;
+    // SAFETY: the handle's contract.
+    unsafe { (*r).m_bSendCounter = 1 };
+    Ok(())
+}
+
+/// Connects again, with what a server that wants a publisher to log in asked for behind the application's name and URL.
+pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<()> {
+    handle.count_login()?;
+    // SAFETY: the handle's contract.
+    let link = unsafe { &raw mut (*handle.raw()).Link };
+    // SAFETY: the handle's contract; a string that its flag marks is the library's to free.
+    unsafe {
+        append(&raw mut (*link).app, (*link).lFlags & RTMP_LF_FAPU != 0, token)?;
+        (*link).lFlags |= RTMP_LF_FAPU;
+        append(&raw mut (*link).tcUrl, (*link).lFlags & RTMP_LF_FTCU != 0, token)?;
+        (*link).lFlags |= RTMP_LF_FTCU;
+    }
+    close_to_reconnect(handle);
+    dial(handle)?;
+    // SAFETY: there is no packet.
+    unsafe { start(handle, ptr::null_mut()) }.map(drop)
+}
+
+/// Replaces a string by a longer copy from `malloc`.
+///
+/// # Safety
+/// `string` points to a readable string; if it is `ours`, it came from the C allocator.
+unsafe fn append(string: *mut AVal, ours: bool, tail: &[u8]) -> Result<()> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let whole = [aval_bytes(&*string), tail].concat();
+        let len = c_int::try_from(whole.len()).map_err(|_| Error::TooLarge("application name"))?;
+        let copy = memory::duplicate(&whole)?;
+        if ours {
+            memory::release((*string).av_val);
+        }
+        *string = AVal { av_val: copy, av_len: len };
     }
     Ok(())
 }
 
-/// Connects the socket and makes it the session's.
-fn open(handle: &Handle, connect: impl FnOnce(Option<Duration>) -> Result<Socket>) -> Result<()> {
+/// Makes a connection, all of it before one deadline, and the session's.
+fn open(handle: &Handle, connect: impl FnOnce(&Local, Deadline) -> Result<Socket>) -> Result<()> {
     let r = handle.raw();
     // SAFETY: the handle's contract.
     unsafe {
@@ -141,9 +214,10 @@ fn open(handle: &Handle, connect: impl FnOnce(Option<Duration>) -> Result<Socket
         (*r).m_pausing = 0;
         (*r).m_fDuration = 0.0;
     }
-    let socket = connect(handle.timeout()).inspect_err(|error| {
-        log::error!("RTMP_Connect0, failed to connect socket: {error}");
+    let deadline = Deadline::after(handle.timeout());
+    let socket = connect(&handle.settings().local, deadline).map_err(|error| {
         handle.give_up();
+        in_librtmps_words(error)
     })?;
     tcp::configure(socket.as_fd(), handle.timeout());
     // SAFETY: the handle's contract; TLS of a connection that was never closed is not for this socket.
@@ -152,6 +226,15 @@ fn open(handle: &Handle, connect: impl FnOnce(Option<Duration>) -> Result<Socket
         (*r).m_sb.sb_socket = socket.into_raw_fd();
     }
     Ok(())
+}
+
+/// What users of librtmp look for in the log.
+fn in_librtmps_words(error: Error) -> Error {
+    match error {
+        Error::Unresolved(host) => Error::Unreachable(format!("Problem accessing the DNS. (addr: {host})")),
+        Error::Proxy(reason) => Error::Proxy(format!("RTMP_Connect0, {reason}")),
+        error => Error::Unreachable(format!("RTMP_Connect0, failed to connect socket. {error}")),
+    }
 }
 
 /// Shakes hands and sends the first command; closes the connection if that fails.
@@ -166,7 +249,7 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
     let (protocol, host) = unsafe { ((*link).protocol, aval_bytes(&(*link).hostname)) };
     if protocol & RTMP_FEATURE_SSL != 0 {
         let host = Text(host).to_string();
-        connect_tls(handle, &host, &handle.tls_options()).inspect_err(|_| {
+        connect_tls(handle, &host, &handle.settings().tls).inspect_err(|_| {
             log::error!("RTMP_Connect1, TLS_Connect failed");
             handle.give_up();
         })?;
@@ -201,7 +284,7 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
 ///
 /// # Safety
 /// `address` points to a socket address of its family's size.
-unsafe fn socket_address(address: *const sockaddr) -> Result<SockAddr> {
+unsafe fn socket_address(address: *const sockaddr) -> Result<SocketAddr> {
     // SAFETY: the caller's contract.
     let len = match c_int::from(unsafe { (*address).sa_family }) {
         libc::AF_INET => size_of::<libc::sockaddr_in>(),
@@ -210,8 +293,9 @@ unsafe fn socket_address(address: *const sockaddr) -> Result<SockAddr> {
     };
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: both are at least `len` bytes, and a storage holds an address of any family.
-    unsafe {
-        std::ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len);
-        Ok(SockAddr::new(storage, len as libc::socklen_t))
-    }
+    let address = unsafe {
+        ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len);
+        SockAddr::new(storage, len as libc::socklen_t)
+    };
+    address.as_socket().ok_or(Error::Invalid("the address is neither IPv4 nor IPv6"))
 }
