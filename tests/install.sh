@@ -3,12 +3,15 @@
 #
 #   librtmp1 librtmp-dev rtmpdump   the original library, its headers and its main program: what ours is compared with
 #   nginx libnginx-mod-rtmp ffmpeg  servers, players and publishers of other makes
+#   libnginx-mod-stream stunnel4    put TLS in front of a server
+#   openssl gnutls-bin              make certificates, and speak TLS as client and server
+#   valgrind                        finds memory that is left behind
 #   curl                            uses librtmp for rtmp:// URLs
 #   libnss-wrapper iproute2         let a program that names its server find this machine instead
 #   gcc g++ make                    compile the C test programs and the examples
 set -eu
 
-packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg curl libnss-wrapper iproute2 util-linux gcc g++ make"
+packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin valgrind curl libnss-wrapper iproute2 util-linux gcc g++ make"
 
 missing=""
 for package in $packages; do

@@ -608,6 +608,19 @@ fn c_programs_send_and_receive_at_once_and_wait_with_select() {
 }
 
 #[test]
+fn c_programs_go_on_after_a_silence_as_without_tls() {
+    if ours_is_original() {
+        return;
+    }
+    let authority = need!(Authority::new());
+    let certificate = authority.issue("server", NAMES, Valid::Now);
+    let ca = authority.certificate();
+    let mut command = need!(c_program("silence", &certificate, &[ca.to_str().expect("a path that is text")]));
+    let output = program::run(&mut command, "", Duration::from_secs(60));
+    assert_eq!(output.expect("tls silence"), "heard\n");
+}
+
+#[test]
 fn c_programs_leave_no_memory_behind() {
     if ours_is_original() {
         return;

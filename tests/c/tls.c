@@ -5,6 +5,8 @@
  *     Clients send messages in one thread and receive them back in another, which waits with select() when sb_size is 0.
  *   tls refuse <certificate> <key> <options>
  *     One client that is expected to refuse the server's certificate.
+ *   tls silence <certificate> <key> <authority>
+ *     A server that is silent for longer than the client waits, and then goes on; in the end both use RTMPSockBuf_*.
  */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
@@ -12,6 +14,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +31,7 @@ extern void *RTMP_TLS_ctx;
 static void *context;
 static int listener;
 static unsigned short port;
+static sem_t go_on;
 
 #define check(condition) \
     do { \
@@ -184,6 +188,106 @@ static void *run_client(void *argument)
     return NULL;
 }
 
+#define RAW 100000
+
+static void *serve_after_silence(void *argument)
+{
+    int socket = accept(listener, NULL, NULL);
+    RTMP *rtmp = RTMP_Alloc();
+    RTMPPacket packet;
+    char *bytes = malloc(RAW);
+    int sent = 0;
+    unsigned place;
+
+    (void)argument;
+    check(socket >= 0);
+    memset(&packet, 0, sizeof(packet));
+    RTMP_Init(rtmp);
+    rtmp->m_sb.sb_socket = socket;
+    check(RTMP_TLS_Accept(rtmp, context));
+    check(RTMP_Serve(rtmp));
+    check(read_message(rtmp, &packet, RTMP_PACKET_TYPE_INVOKE, 1));
+    RTMPPacket_Free(&packet);
+
+    sem_wait(&go_on);
+    check(RTMPPacket_Alloc(&packet, 5));
+    memcpy(packet.m_body, "media", 5);
+    packet.m_packetType = RTMP_PACKET_TYPE_VIDEO;
+    packet.m_nChannel = 6;
+    packet.m_headerType = RTMP_PACKET_SIZE_LARGE;
+    packet.m_nBodySize = 5;
+    check(RTMP_SendPacket(rtmp, &packet, 0));
+    RTMPPacket_Free(&packet);
+
+    sem_wait(&go_on);
+    for (place = 0; place < RAW; place++)
+        bytes[place] = (char)byte_of(1, place);
+    while (sent < RAW) {
+        int count = RTMPSockBuf_Send(&rtmp->m_sb, bytes + sent, RAW - sent);
+        check(count > 0);
+        sent += count;
+    }
+    check(RTMPSockBuf_Close(&rtmp->m_sb) == 0);
+    check(rtmp->m_sb.sb_ssl == NULL);
+    rtmp->m_sb.sb_socket = -1;
+    RTMP_Close(rtmp);
+    RTMP_Free(rtmp);
+    free(bytes);
+    return NULL;
+}
+
+static int silence(const char *authority)
+{
+    RTMP *rtmp = RTMP_Alloc();
+    RTMPSockBuf *sb = &rtmp->m_sb;
+    RTMPPacket packet;
+    char options[512], url[1024];
+    pthread_t server;
+    unsigned received = 0;
+
+    memset(&packet, 0, sizeof(packet));
+    sem_init(&go_on, 0, 0);
+    check(pthread_create(&server, NULL, serve_after_silence, NULL) == 0);
+    snprintf(options, sizeof(options), "tlsCA=%s timeout=1", authority);
+    check(connect_to_server(rtmp, options, url, sizeof(url)));
+
+    check(!RTMP_ReadPacket(rtmp, &packet));
+    check(RTMP_IsTimedout(rtmp));
+    check(RTMP_IsConnected(rtmp));
+    check(sb->sb_ssl != NULL);
+    check(sb->sb_size == 0);
+    sem_post(&go_on);
+    check(read_message(rtmp, &packet, RTMP_PACKET_TYPE_VIDEO, 1));
+    check(!RTMP_IsTimedout(rtmp));
+    check(packet.m_nBodySize == 5 && memcmp(packet.m_body, "media", 5) == 0);
+    RTMPPacket_Free(&packet);
+
+    check(sb->sb_size == 0);
+    check(RTMPSockBuf_Fill(sb) == 0);
+    check(sb->sb_timedout == 1);
+    sb->sb_timedout = 0;
+    sem_post(&go_on);
+    for (;;) {
+        int count = RTMPSockBuf_Fill(sb);
+        int i;
+
+        if (count == 0 && !sb->sb_timedout)
+            break;
+        check(count > 0 && count == sb->sb_size);
+        for (i = 0; i < count; i++)
+            check((unsigned char)sb->sb_start[i] == byte_of(1, received + i));
+        received += count;
+        sb->sb_size = 0;
+    }
+    check(received == RAW);
+    RTMP_Close(rtmp);
+    check(sb->sb_ssl == NULL);
+    RTMP_Free(rtmp);
+    check(pthread_join(server, NULL) == 0);
+    printf("heard\n");
+    return 0;
+}
+
 static void listen_on_loopback(void)
 {
     struct sockaddr_in address;
@@ -266,6 +370,8 @@ int main(int argc, char **argv)
     listen_on_loopback();
     if (argc == 7 && strcmp(argv[1], "echo") == 0) {
         result = echo(argv[4], atoi(argv[5]), (size_t)atol(argv[6]) * 1024);
+    } else if (argc == 5 && strcmp(argv[1], "silence") == 0) {
+        result = silence(argv[4]);
     } else {
         check(strcmp(argv[1], "refuse") == 0);
         result = refuse(argc > 4 ? argv[4] : "");

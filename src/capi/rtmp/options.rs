@@ -251,7 +251,12 @@ const OPTIONS: &[Definition<Target>] = &[
     option(
         "tlsCA",
         "PEM file with the only certificates to trust",
-        Setter::Text(|to, value| to.settings(|settings| Ok(settings.tls.ca_file = Some(value.to_vec())))),
+        Setter::Text(|to, value| {
+            to.settings(|settings| {
+                settings.tls.ca_file = Some(value.to_vec());
+                Ok(())
+            })
+        }),
     ),
     option("bind", "Local address or network interface to connect from", Setter::Text(Target::bind)),
     option("ipv", "Version of IP to connect with, 4 or 6; 0 for both", Setter::Integer(Target::ip_version)),
