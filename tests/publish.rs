@@ -49,8 +49,9 @@ impl Relay {
         let mut command = Program::example("server")?.command(library)?;
         command.args(["-p", "0", "-v", "3"]).args(arguments);
         let mut process = Running::start(&mut command);
-        let ready =
-            wait_until(Duration::from_secs(10), || process.stdout().contains('\n') || process.ended().is_some());
+        let ready = wait_until(Duration::from_secs(10), || {
+            process.stdout().contains('\n') || process.ended().is_some()
+        });
         assert!(ready && process.ended().is_none(), "the server did not start: {}", process.stderr());
         let line = process.stdout();
         let port = line.trim().rsplit(':').next().unwrap_or_default().to_owned();
@@ -69,7 +70,8 @@ impl Relay {
 
 /// All frames of the film, from the first to the last, are in what was recorded.
 fn assert_complete(film: &[Tag], file: &Path, what: &str) {
-    let frames = |tags: &[Tag]| tags.iter().filter(|tag| tag.kind != 0x12 && !tag.is_sequence_header()).count();
+    let frames =
+        |tags: &[Tag]| tags.iter().filter(|tag| tag.kind != 0x12 && !tag.is_sequence_header()).count();
     let found = flv::readable(&flv::load(file));
     let received = flv::assert_contiguous(film, &found, what);
     assert_eq!(received, frames(film), "{what}: all frames have to arrive");
@@ -141,7 +143,11 @@ fn receive_records_a_file_from_nginx() {
         let url = nginx.url("vod", "film");
         let run = need!(run("receive", library, &["-t", "10", "-o", &file.to_string_lossy(), &url]));
         assert_eq!(run.code, Some(0), "receive on {library:?}: {}", run.stderr);
-        flv::assert_equal(&flv::media(&film), &flv::media(&flv::load(&file)), &format!("receive on {library:?}"));
+        flv::assert_equal(
+            &flv::media(&film),
+            &flv::media(&flv::load(&file)),
+            &format!("receive on {library:?}"),
+        );
     }
 }
 
@@ -163,7 +169,11 @@ fn receive_records_a_live_stream_from_nginx() {
     for (library, file, (mut running, loader)) in receivers {
         let status = running.wait(LIMIT);
         loader.assert_loaded(library);
-        assert!(status.is_some_and(|status| status.success()), "receive on {library:?}: {}", running.stderr());
+        assert!(
+            status.is_some_and(|status| status.success()),
+            "receive on {library:?}: {}",
+            running.stderr()
+        );
         assert_complete(&film, &file, &format!("receive on {library:?}, live"));
     }
 }
@@ -202,7 +212,8 @@ fn relays(library: Library) {
     assert!(receiver.wait(LIMIT).is_some_and(|status| status.success()), "{}", receiver.stderr());
     for (what, file) in &files {
         let tags = flv::readable(&flv::load(file));
-        let frames = flv::assert_contiguous(&film, &tags, &format!("{what} plays from the server on {library:?}"));
+        let frames =
+            flv::assert_contiguous(&film, &tags, &format!("{what} plays from the server on {library:?}"));
         assert!(frames > 40, "{what}: only {frames} frames");
         let first = tags.iter().find(|tag| tag.kind == 9 && !tag.is_sequence_header());
         assert!(first.is_some_and(Tag::is_key_frame), "{what}: pictures start with a key frame");
