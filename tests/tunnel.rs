@@ -15,7 +15,10 @@ use std::{
     net::{Shutdown, TcpStream},
     os::unix::net::UnixStream,
     process::Command,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -24,7 +27,7 @@ use front::Oddity;
 use gateway::{gateway, serve, sessions_end, with_limits};
 use rtmp::{
     error::{Error, Result},
-    transport::tunnel::{self, Carrier, Client, Tunnel, server::Accepted},
+    transport::tunnel::{self, Carrier, Client, Ending, Tunnel, server::Accepted},
 };
 use support::{Server, clip, process, require, servers};
 
@@ -37,12 +40,28 @@ struct Tcp {
     timeout: Duration,
     /// How often the connection was replaced.
     replaced: Mutex<u32>,
+    interrupted: AtomicBool,
+    /// Somebody may shut the socket down to wake up who waits.
+    may_be_shut_down: bool,
+}
+
+/// Whether nothing can be sent on a socket, not even nothing, and no peer is to blame.
+fn shut_down_here(stream: &TcpStream) -> bool {
+    let socket = socket2::SockRef::from(stream);
+    matches!(socket.take_error(), Ok(None)) && socket.send(&[]).is_err()
 }
 
 impl Tcp {
     fn connect(port: u16, timeout: Duration) -> Self {
         let stream = Mutex::new(Arc::new(Self::stream(port, timeout).unwrap()));
-        Self { port, stream, timeout, replaced: Mutex::new(0) }
+        Self {
+            port,
+            stream,
+            timeout,
+            replaced: Mutex::new(0),
+            interrupted: AtomicBool::new(false),
+            may_be_shut_down: false,
+        }
     }
 
     fn stream(port: u16, timeout: Duration) -> std::io::Result<TcpStream> {
@@ -71,7 +90,10 @@ impl Carrier for Tcp {
         Ok((&*self.current()).write_all(bytes)?)
     }
 
-    fn reconnect(&self) -> Result<()> {
+    fn reconnect(&self, ending: Ending) -> Result<()> {
+        if ending == Ending::Silent && self.may_be_shut_down && shut_down_here(&self.current()) {
+            return Err(Error::Closed);
+        }
         let stream = Arc::new(Self::stream(self.port, self.timeout)?);
         *self.stream.lock().unwrap() = stream;
         *self.replaced.lock().unwrap() += 1;
@@ -80,6 +102,10 @@ impl Carrier for Tcp {
 
     fn timeout(&self) -> Option<Duration> {
         Some(self.timeout)
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
     }
 }
 
@@ -274,6 +300,33 @@ fn a_server_that_answers_nothing_ends_every_wait() {
     tunnel.close(&tcp);
     drop((tunnel, tcp));
     server.join();
+}
+
+#[test]
+fn a_wait_ends_when_the_program_wants_it_to() {
+    for shuts_down in [false, true] {
+        let registry = with_limits(LIMIT, 8);
+        let (tunnel, mut tcp) = open(serve(registry, echo), LIMIT);
+        tcp.may_be_shut_down = true;
+        let begin = Instant::now();
+        let result = thread::scope(|scope| {
+            let waiter = scope.spawn(|| tunnel.fill(&tcp, &mut [0; 100]));
+            assert!(process::wait_until(LIMIT, || tunnel.status().sequence > 3));
+            if shuts_down {
+                tcp.current().shutdown(Shutdown::Both).unwrap();
+            } else {
+                tcp.interrupted.store(true, Ordering::Relaxed);
+            }
+            waiter.join().unwrap()
+        });
+        match shuts_down {
+            true => assert!(matches!(result, Err(Error::Closed)), "{result:?}"),
+            false => assert!(matches!(result, Err(Error::Interrupted)), "{result:?}"),
+        }
+        tunnel.close(&tcp);
+        assert!(begin.elapsed() < Duration::from_secs(10));
+        assert_eq!(tcp.replacements(), 0);
+    }
 }
 
 #[test]

@@ -388,15 +388,26 @@ static void client_free(struct client *client)
     free(client);
 }
 
+/* An RTMPT client came over HTTP: its session goes through another socket then, and the HTTP connection is not
+ * ours to end. Where it belongs to a session in another thread, there is no socket at all. */
+static void follow_socket(struct client *client, int accepted)
+{
+    int fd = RTMP_Socket(&client->rtmp);
+    if (fd != accepted)
+        dup2(fd >= 0 ? fd : client->wake[0], client->shutdown_fd); /* a pipe is nothing that can be shut down */
+}
+
 static void *serve(void *argument)
 {
     struct client *client = argument;
+    int accepted = RTMP_Socket(&client->rtmp);
     guard(client, HANDSHAKE_MS);
     int ok = !client->tls || RTMP_TLS_Accept(&client->rtmp, client->tls);
     if (!ok)
         RTMP_Log(RTMP_LOGWARNING, "client %u: no TLS handshake", client->number);
-    else if (!(ok = RTMP_Serve(&client->rtmp)))
+    else if (!(ok = RTMP_Serve(&client->rtmp)) && RTMP_IsConnected(&client->rtmp))
         RTMP_Log(RTMP_LOGWARNING, "client %u: no RTMP handshake", client->number);
+    follow_socket(client, accepted);
     unguard(client);
     client->last_heard = clock_ms();
     while (ok)

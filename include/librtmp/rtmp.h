@@ -592,14 +592,6 @@ int RTMP_Connect0(RTMP *r, struct sockaddr *svc);
 int RTMP_Connect1(RTMP *r, RTMPPacket *cp);
 
 /**
- * Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
- * open and is the caller's to close. What the client says then is read with `RTMP_ReadPacket`.
- *
- * Requires: `r` is null or points to an initialised `RTMP`.
- */
-int RTMP_Serve(RTMP *r);
-
-/**
  * Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns
  * nothing. What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks
  * as the library's; the options `bind` and `ipv` go. May be called at any time, also twice.
@@ -903,6 +895,19 @@ int RTMP_FindFirstMatchingProperty(AMFObject *obj, const AVal *name, AMFObjectPr
  * Requires: the pointers are null or valid, and `obj` is an initialised object.
  */
 int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty *p);
+
+/**
+ * Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
+ * open and is the caller's to close with `RTMP_Close`. What the client says then is read with `RTMP_ReadPacket`.
+ *
+ * Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
+ * For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the
+ * connection. An HTTP connection may also belong to a session that another call serves already: then this one returns
+ * FALSE, and `sb_socket` is -1.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_Serve(RTMP *r);
 
 /**
  * Stores the length and the hash of the uncompressed SWF file at `url` in `*size` and in the `RTMP_SWF_HASHLEN` bytes

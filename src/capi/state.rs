@@ -8,7 +8,10 @@ use std::{
     mem,
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,6 +19,7 @@ use libc::c_int;
 
 use super::{
     calls::CallArray,
+    line::{self, Line},
     log::Deferred,
     memory::{self, Body},
     ptr::aval_bytes,
@@ -32,7 +36,7 @@ use crate::{
     flv::{self, Flags},
     handshake::{self, Cipher, Swf},
     session::{Profile, State},
-    transport::local::Local,
+    transport::{local::Local, tunnel::Tunnel},
 };
 
 /// How often one session logs in at most.
@@ -47,6 +51,10 @@ pub(crate) struct Private {
     outbound: Mutex<Outbound>,
     /// Held by the thread that reads, except while it waits.
     inbound: Mutex<Inbound>,
+    /// The HTTP tunnel, if bytes go through one. Has locks of its own.
+    tunnel: Mutex<Option<Arc<Tunnel>>>,
+    /// Whether this library made the connection, and may make another in its place.
+    dialled: AtomicBool,
     settings: Mutex<Settings>,
 }
 
@@ -74,15 +82,15 @@ pub(crate) struct Core {
     logins: u32,
 }
 
-/// What bytes pass on their way out.
+/// What bytes pass on their way out: encryption, then the tunnel, then TLS, then the socket.
 #[derive(Default)]
 struct Outbound {
     /// Encrypts, after an RTMPE handshake.
     cipher: Option<Cipher>,
     /// Memory for putting pieces together.
     scratch: Vec<u8>,
-    /// Memory for encrypted bytes: those that are sent belong to somebody else.
-    encrypted: Vec<u8>,
+    /// Memory for a message as a whole: the pieces that are sent belong to somebody else.
+    whole: Vec<u8>,
 }
 
 /// What bytes pass on their way in.
@@ -235,7 +243,7 @@ fn owners(rtmp: &RTMP) {
         // Private: the slot of `Private`, and 0 to guard it.
         m_vecChannelsOut: _,
         m_channelsAllocatedOut: _,
-        // RTMPT; unused until it is there.
+        // Mirrors of the tunnel's state.
         m_msgCounter: _,
         m_polling: _,
         m_resplen: _,
@@ -358,6 +366,26 @@ impl Handle {
         }
     }
 
+    /// Whether this library made the connection.
+    pub(crate) fn is_dialled(&self) -> bool {
+        self.private.dialled.load(Ordering::Relaxed)
+    }
+
+    /// Says who made the connection.
+    pub(crate) fn set_dialled(&self, dialled: bool) {
+        self.private.dialled.store(dialled, Ordering::Relaxed);
+    }
+
+    /// The HTTP tunnel, if bytes go through one.
+    pub(crate) fn tunnel(&self) -> Option<Arc<Tunnel>> {
+        self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends everything from now on through a tunnel, or no longer.
+    pub(crate) fn set_tunnel(&self, tunnel: Option<Arc<Tunnel>>) {
+        *self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = tunnel;
+    }
+
     /// The SWF file that a signed handshake vouches for, if the caller has one.
     pub(crate) fn swf(&self) -> Option<Swf> {
         // SAFETY: the handle's contract.
@@ -422,18 +450,24 @@ impl Handle {
     fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, outbound: &mut Outbound) -> Result<()> {
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
         let sb = unsafe { &raw const (*self.raw()).m_sb };
-        let Outbound { cipher, scratch, encrypted } = outbound;
-        match cipher {
+        let Outbound { cipher, scratch, whole } = outbound;
+        let tunnel = self.tunnel();
+        if cipher.is_none() && tunnel.is_none() {
             // SAFETY: as above.
-            None => unsafe { sockbuf::send_all(sb, pieces, scratch) },
-            Some(cipher) => {
-                encrypted.clear();
-                pieces.for_each(|piece| encrypted.extend_from_slice(piece));
-                cipher.apply(encrypted);
-                // SAFETY: as above.
-                unsafe { sockbuf::send_all(sb, std::iter::once(&encrypted[..]), scratch) }
-            }
+            return unsafe { sockbuf::send_all(sb, pieces, scratch) };
         }
+        whole.clear();
+        pieces.for_each(|piece| whole.extend_from_slice(piece));
+        if let Some(cipher) = cipher {
+            cipher.apply(whole);
+        }
+        let Some(tunnel) = tunnel else {
+            // SAFETY: as above.
+            return unsafe { sockbuf::send_all(sb, std::iter::once(&whole[..]), scratch) };
+        };
+        let result = tunnel.send(&Line(self), &[whole]);
+        line::show(self, &tunnel.status());
+        result
     }
 
     /// Undoes what the peer did to bytes that have just arrived, the last of those unread.
@@ -472,7 +506,17 @@ impl Connection for Handle {
             return Ok(());
         }
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
-        let count = unsafe { sockbuf::fill(&raw mut (*self.raw()).m_sb) }?;
+        let count = unsafe {
+            let sb = &raw mut (*self.raw()).m_sb;
+            match self.tunnel() {
+                None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room)),
+                Some(tunnel) => {
+                    let result = sockbuf::fill(sb, |room| tunnel.fill(&Line(self), room));
+                    line::show(self, &tunnel.status());
+                    result
+                }
+            }
+        }?;
         self.receive_newest(count);
         Ok(())
     }
@@ -485,6 +529,20 @@ impl Connection for Handle {
         let mut outbound = self.outbound();
         let chunks = self.step(encode)?;
         self.send_pieces(chunks.pieces(), &mut outbound)
+    }
+
+    fn try_transmit<'m>(
+        &self,
+        encode: impl FnOnce(&mut Parts<'_, '_, Body>) -> Result<Chunks<'m>>,
+    ) -> Option<Result<()>> {
+        let _deferred = Deferred::begin();
+        let mut outbound = match self.private.outbound.try_lock() {
+            Ok(outbound) => outbound,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let chunks = self.step(encode);
+        Some(chunks.and_then(|chunks| self.send_pieces(chunks.pieces(), &mut outbound)))
     }
 
     fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {

@@ -51,12 +51,12 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], interrupted: Interrupted) 
 
 /// Sends what the system takes of one buffer.
 pub fn send_some(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
-    Ok(SockRef::from(&fd).send_with_flags(bytes, no_signal())?)
+    Ok(SockRef::from(&fd).send_with_flags(bytes, NO_SIGNAL)?)
 }
 
 /// Sends what the system takes of one buffer at once.
 pub fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
-    Ok(SockRef::from(&fd).send_with_flags(bytes, no_signal() | libc::MSG_DONTWAIT)?)
+    Ok(SockRef::from(&fd).send_with_flags(bytes, NO_SIGNAL | libc::MSG_DONTWAIT)?)
 }
 
 /// Sends all pieces, in as few system calls as can be. `scratch` is used when there are too many of them for one
@@ -89,7 +89,7 @@ pub fn send_all<'p>(
 fn send_slices(socket: &Socket, mut slices: &mut [IoSlice<'_>], interrupted: Interrupted) -> Result<()> {
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        match socket.send_vectored_with_flags(slices, no_signal()) {
+        match socket.send_vectored_with_flags(slices, NO_SIGNAL) {
             Ok(0) => return Err(Error::Closed),
             Ok(sent) => IoSlice::advance_slices(&mut slices, sent),
             Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
@@ -100,17 +100,11 @@ fn send_slices(socket: &Socket, mut slices: &mut [IoSlice<'_>], interrupted: Int
 }
 
 /// A peer that is gone is an error of the call, not a signal to the process.
-const fn no_signal() -> i32 {
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd"))]
-    return libc::MSG_NOSIGNAL;
-    #[cfg(not(any(
-        target_os = "linux",
-        target_os = "android",
-        target_os = "freebsd",
-        target_os = "netbsd"
-    )))]
-    return 0;
-}
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd"))]
+pub(super) const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+/// There are no such flags for a call.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd")))]
+pub(super) const NO_SIGNAL: i32 = 0;
 
 #[cfg(test)]
 mod tests {

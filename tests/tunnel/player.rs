@@ -6,8 +6,9 @@ use rtmp::{
     chunk::{Chunks, Decoder, Encoder},
     driver::{self, Connection, Parts},
     error::Result,
-    handshake::{self, BLOCK_LEN},
+    handshake::{self, ClientOptions},
     message::MessageType,
+    random,
     session::{Profile, State, command},
     transport::tunnel::{Carrier, Tunnel},
 };
@@ -28,14 +29,25 @@ struct Owned {
     input: Vec<u8>,
 }
 
+impl<C> Session<'_, C> {
+    fn profile(&self) -> Profile<'_> {
+        Profile { app: self.app, tc_url: b"rtmpt://127.0.0.1/app", ..Profile::default() }
+    }
+}
+
 impl<C: Carrier> Connection for Session<'_, C> {
     type Body = Vec<u8>;
 
     fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Vec<u8>>) -> R) -> R {
         let mut owned = self.owned.borrow_mut();
+        let Owned { state, calls, decoder, encoder, .. } = &mut *owned;
+        step(&mut Parts { state, profile: self.profile(), calls, decoder, encoder, input: &[], consumed: 0 })
+    }
+
+    fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Vec<u8>>) -> R) -> R {
+        let mut owned = self.owned.borrow_mut();
         let Owned { state, calls, decoder, encoder, input } = &mut *owned;
-        let profile = Profile { app: self.app, tc_url: b"rtmpt://127.0.0.1/app", ..Profile::default() };
-        let mut parts = Parts { state, profile, calls, decoder, encoder, input, consumed: 0 };
+        let mut parts = Parts { state, profile: self.profile(), calls, decoder, encoder, input, consumed: 0 };
         let result = step(&mut parts);
         let consumed = parts.consumed;
         owned.input.drain(..consumed);
@@ -74,7 +86,8 @@ impl<C: Carrier> Connection for Session<'_, C> {
 /// Shakes hands and connects to an application; returns the bytes of the result as text.
 pub fn connect(tunnel: &Tunnel, carrier: &impl Carrier, app: &[u8]) -> String {
     let session = Session { tunnel, carrier, app, owned: RefCell::default() };
-    let client = handshake::Client::new(0, &[7; BLOCK_LEN]);
+    let client = handshake::Client::new(ClientOptions::default(), &mut random::system)
+        .expect("there are random bytes");
     driver::handshake_as_client(&session, client).expect("the server shakes hands");
     let connect = session.step(|parts| command::connect(parts.state, &parts.profile, b""));
     driver::send(&session, &connect).expect("the command goes out");

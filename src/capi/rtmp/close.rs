@@ -8,6 +8,7 @@ use crate::{
         amf::AVal,
         boundary,
         calls::CallArray,
+        line::Line,
         memory::{self, release},
         state::{self, Handle, Settings},
     },
@@ -28,7 +29,11 @@ pub(crate) enum Manner {
 pub(crate) fn close(handle: &Handle, manner: Manner) {
     if handle.is_open() && manner == Manner::Polite {
         driver::close_politely(handle);
+        if let Some(tunnel) = handle.tunnel() {
+            tunnel.close(&Line(handle));
+        }
     }
+    handle.set_tunnel(None);
     {
         let mut core = handle.core();
         core.stream.clear();
@@ -48,6 +53,7 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
 
 /// Closes the connection without a word and gets ready for the next one to the same server, under the same names.
 pub(crate) fn close_to_reconnect(handle: &Handle) {
+    handle.set_tunnel(None);
     {
         let mut core = handle.core();
         core.stream.clear();

@@ -1,9 +1,10 @@
-//! Connecting and serving.
+//! Connecting to a server.
 
 use std::{
     net::SocketAddr,
     os::fd::{AsFd, IntoRawFd},
     ptr,
+    sync::Arc,
 };
 
 use libc::{c_int, sockaddr};
@@ -17,18 +18,20 @@ use crate::{
     capi::{
         FALSE, TRUE,
         amf::{AVal, encode::encode_extras},
-        boundary, globals, memory,
+        boundary, globals,
+        line::Line,
+        memory,
         ptr::{aval_bytes, required},
         state::Handle,
         tls::connect_tls,
     },
     driver::{self, Connection},
     error::{Error, Result},
-    handshake::{self, ClientOptions, ServerOptions},
+    handshake::{self, ClientOptions},
     random,
     session::command,
     text::Text,
-    transport::{connect::connect, deadline::Deadline, local::Local, proxy::Proxy, resolve::resolve, tcp},
+    transport::{connect::connect, deadline::Deadline, proxy::Proxy, resolve::resolve, tcp, tunnel::Tunnel},
 };
 
 /// Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
@@ -47,7 +50,6 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
             if aval_bytes(&(*r).Link.hostname).is_empty() {
                 return Err(Error::Invalid("RTMP_Connect, there is no host name"));
             }
-            check_protocol(r)?;
             dial(&handle)?;
             start(&handle, cp)
         }
@@ -69,8 +71,9 @@ pub unsafe extern "C" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_in
             let handle = Handle::from_raw(r)?;
             (handle, socket_address(svc)?, aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?)
         };
-        open(&handle, |local, deadline| {
-            let socket = connect(&[address], local, deadline, globals::interrupted)?;
+        open(&handle, |handle| {
+            let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
+            let socket = connect(&[address], &local, deadline, globals::interrupted)?;
             match proxy {
                 Some(proxy) => proxy.open(socket, host, port, deadline, globals::interrupted),
                 None => Ok(socket),
@@ -91,48 +94,10 @@ pub unsafe extern "C" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_i
         // SAFETY: the caller's contract.
         unsafe {
             let handle = Handle::connected(r)?;
-            check_protocol(r).inspect_err(|_| handle.give_up())?;
+            handle.set_dialled(false);
             start(&handle, cp)
         }
     })
-}
-
-/// Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
-/// open and is the caller's to close. What the client says then is read with `RTMP_ReadPacket`.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
-    boundary(FALSE, || {
-        // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }?;
-        tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
-        handle.forget_ciphers();
-        let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
-        let server = handshake::Server::new(options, &mut random::system)?;
-        let outcome = driver::handshake_as_server(&handle, server)?;
-        if outcome.keys.is_some() {
-            // SAFETY: the caller's contract.
-            unsafe { (*r).Link.protocol |= RTMP_FEATURE_ENC };
-        }
-        handle.apply(outcome);
-        Ok(TRUE)
-    })
-}
-
-/// Protocols that are not there yet are refused before anything is sent.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-unsafe fn check_protocol(r: *mut RTMP) -> Result<()> {
-    // SAFETY: the caller's contract.
-    let protocol = unsafe { (*r).Link.protocol };
-    let missing = [(RTMP_FEATURE_HTTP, "tunnelling over HTTP (rtmpt, rtmpte, rtmpts)")];
-    if let Some((_, name)) = missing.into_iter().find(|(bit, _)| protocol & bit != 0) {
-        return Err(Error::Unsupported(name));
-    }
-    Ok(())
 }
 
 /// The proxy to go through, if there is one.
@@ -149,24 +114,33 @@ unsafe fn proxy(r: *mut RTMP) -> Result<Option<Proxy>> {
     }
 }
 
-/// Connects to the server that `Link` names, through the proxy if it names one.
+/// Connects to the server that `Link` names.
 fn dial(handle: &Handle) -> Result<()> {
+    open(handle, connect_socket)?;
+    handle.set_dialled(true);
+    // SAFETY: the handle's contract.
+    unsafe { (*handle.raw()).m_bSendCounter = 1 };
+    Ok(())
+}
+
+/// A connection to the server that `Link` names, through the proxy if it names one, all of it before one deadline.
+pub(crate) fn connect_socket(handle: &Handle) -> Result<Socket> {
     let r = handle.raw();
     // SAFETY: the handle's contract; the host name is readable for its length.
     let (host, port, proxy) = unsafe { (aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?) };
-    open(handle, |local, deadline| match proxy {
+    let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
+    let socket = match proxy {
         Some(proxy) => {
-            let socket = proxy.connect(local, deadline, globals::interrupted)?;
+            let socket = proxy.connect(&local, deadline, globals::interrupted)?;
             proxy.open(socket, host, port, deadline, globals::interrupted)
         }
         None => {
             let addresses = resolve(host, port, local.reachable()?, deadline)?;
-            connect(&addresses, local, deadline, globals::interrupted)
+            connect(&addresses, &local, deadline, globals::interrupted)
         }
-    })?;
-    // SAFETY: the handle's contract.
-    unsafe { (*r).m_bSendCounter = 1 };
-    Ok(())
+    }?;
+    tcp::configure(socket.as_fd(), handle.timeout());
+    Ok(socket)
 }
 
 /// Connects again, with what a server that wants a publisher to log in asked for behind the application's name and URL.
@@ -205,8 +179,8 @@ unsafe fn append(string: *mut AVal, ours: bool, tail: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Makes a connection, all of it before one deadline, and the session's.
-fn open(handle: &Handle, connect: impl FnOnce(&Local, Deadline) -> Result<Socket>) -> Result<()> {
+/// Makes a connection, and makes it the session's.
+fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Result<()> {
     let r = handle.raw();
     // SAFETY: the handle's contract.
     unsafe {
@@ -214,9 +188,11 @@ fn open(handle: &Handle, connect: impl FnOnce(&Local, Deadline) -> Result<Socket
         (*r).m_pausing = 0;
         (*r).m_fDuration = 0.0;
     }
-    let deadline = Deadline::after(handle.timeout());
-    let socket = connect(&handle.settings().local, deadline).map_err(|error| {
-        handle.give_up();
+    let socket = connect(handle).map_err(|error| {
+        // As in librtmp, a host that is not known closes nothing: the stream name is still there for another try.
+        if !matches!(error, Error::Unresolved(_)) {
+            handle.give_up();
+        }
         in_librtmps_words(error)
     })?;
     tcp::configure(socket.as_fd(), handle.timeout());
@@ -243,28 +219,16 @@ fn in_librtmps_words(error: Error) -> Error {
 /// `cp` as for `RTMP_Connect`.
 unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
     tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
-    // SAFETY: the handle's contract.
-    let link = unsafe { &raw const (*handle.raw()).Link };
-    // SAFETY: the host name is readable for its length.
-    let (protocol, host) = unsafe { ((*link).protocol, aval_bytes(&(*link).hostname)) };
-    if protocol & RTMP_FEATURE_SSL != 0 {
-        let host = Text(host).to_string();
-        connect_tls(handle, &host, &handle.settings().tls).inspect_err(|_| {
-            log::error!("RTMP_Connect1, TLS_Connect failed");
-            handle.give_up();
-        })?;
-    }
-    handle.forget_ciphers();
-    let encrypted = protocol & RTMP_FEATURE_ENC != 0;
-    let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
-    let outcome = handshake::Client::new(options, &mut random::system)
-        .and_then(|client| driver::handshake_as_client(handle, client))
-        .map_err(|error| {
-            log::error!("RTMP_Connect1, handshake failed: {error}");
+    let failed = |what: &'static str| {
+        move |error: Error| {
+            log::error!("RTMP_Connect1, {what}: {error}");
             handle.give_up();
             Error::Reported
-        })?;
-    handle.apply(outcome);
+        }
+    };
+    secure(handle).map_err(failed("TLS_Connect failed"))?;
+    open_tunnel(handle).map_err(failed("Could not connect for handshake"))?;
+    shake_hands(handle).map_err(failed("handshake failed"))?;
     // SAFETY: the caller's contract.
     match unsafe { cp.as_mut() } {
         // SAFETY: the caller's contract.
@@ -278,6 +242,45 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
         }
     }
     Ok(TRUE)
+}
+
+/// TLS, if the protocol has it.
+pub(crate) fn secure(handle: &Handle) -> Result<()> {
+    // SAFETY: the handle's contract; the host name is readable for its length.
+    let (protocol, host) =
+        unsafe { ((*handle.raw()).Link.protocol, aval_bytes(&(*handle.raw()).Link.hostname)) };
+    if protocol & RTMP_FEATURE_SSL == 0 {
+        return Ok(());
+    }
+    connect_tls(handle, &Text(host).to_string(), &handle.settings().tls)
+}
+
+/// A session of an HTTP tunnel, if the protocol has it.
+fn open_tunnel(handle: &Handle) -> Result<()> {
+    handle.set_tunnel(None);
+    // SAFETY: the handle's contract; the host name is readable for its length.
+    let (protocol, host, port) = unsafe {
+        let link = &raw const (*handle.raw()).Link;
+        ((*link).protocol, aval_bytes(&(*link).hostname), (*link).port)
+    };
+    if protocol & RTMP_FEATURE_HTTP == 0 {
+        return Ok(());
+    }
+    let tunnel = Arc::new(Tunnel::new(&Text(host).to_string(), port)?);
+    tunnel.open(&Line(handle))?;
+    handle.set_tunnel(Some(tunnel));
+    Ok(())
+}
+
+/// The client's handshake, encrypted if the protocol says so.
+fn shake_hands(handle: &Handle) -> Result<()> {
+    handle.forget_ciphers();
+    // SAFETY: the handle's contract.
+    let encrypted = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_ENC != 0;
+    let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
+    let client = handshake::Client::new(options, &mut random::system)?;
+    handle.apply(driver::handshake_as_client(handle, client)?);
+    Ok(())
 }
 
 /// An address as C passes it.

@@ -207,9 +207,11 @@ impl Client {
         }
     }
 
-    /// The peer closed the connection. Unless that is an error the session goes on with a new one.
-    pub fn connection_ended(&mut self, now: u64) -> Result<()> {
-        if self.replies.finish()? {
+    /// The peer closed the connection. Unless that is an error the session goes on with a new one. Tells whether the end
+    /// of the connection was also that of a reply.
+    pub fn connection_ended(&mut self, now: u64) -> Result<bool> {
+        let ends_reply = self.replies.finish()?;
+        if ends_reply {
             self.end_reply(false, now)?;
         }
         if !self.unanswered.is_empty() {
@@ -219,7 +221,7 @@ impl Client {
         match self.answered {
             // Nothing came of this connection, so nothing will come of another.
             0 => Err(Error::Closed),
-            _ if matches!(self.stage, Stage::Open(_)) => Ok(()),
+            _ if self.is_open() => Ok(ends_reply),
             _ => Err(Error::Closed),
         }
     }
@@ -407,6 +409,31 @@ mod tests {
         let mut client = opened();
         client.request(Command::Idle, &[]).unwrap();
         assert!(decode(&mut client, &reply(b"")).is_err());
+    }
+
+    #[test]
+    fn damaged_replies_never_panic() {
+        let open = reply(b"id\n");
+        let good = [&open[..], &reply(b"\x01abc"), &reply(b"\x09"), &reply(b"\x21defgh")].concat();
+        for at in 0..good.len() {
+            for value in [0, b'\n', b'\r', b' ', b'-', b'9', b':', 0x80, 0xFF] {
+                let mut bad = good.clone();
+                bad[at] = value;
+                for step in [1, 7, bad.len()] {
+                    let mut client = Client::new("host", 80).unwrap();
+                    client.request(Command::Open, &[]).unwrap();
+                    for piece in bad.chunks(step) {
+                        let _ = client.request(Command::Idle, &[]);
+                        let mut piece = piece.to_vec();
+                        let len = piece.len();
+                        if let Ok(decoded) = client.decode(&mut piece, 0) {
+                            assert!(decoded.payload <= len);
+                        }
+                    }
+                    let _ = client.connection_ended(0);
+                }
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, Read, Write},
+    io::{self, Read},
     net::Shutdown,
     os::unix::net::UnixStream,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -12,9 +12,10 @@ use std::{
 };
 
 use log::debug;
+use socket2::SockRef;
 
 use super::Command;
-use crate::error::Result;
+use crate::{error::Result, transport::tcp};
 
 /// The bytes of one session on their way.
 #[derive(Debug)]
@@ -230,7 +231,8 @@ impl Mailbox {
     fn feed(&self, mut body: &[u8]) {
         let mut last_progress = Instant::now();
         while !body.is_empty() {
-            match (&self.stream).write(body) {
+            // Not `write`: a server that closes its end must not raise a signal in the process.
+            match SockRef::from(&self.stream).send_with_flags(body, tcp::NO_SIGNAL) {
                 Ok(written) => {
                     body = &body[written..];
                     last_progress = Instant::now();

@@ -17,7 +17,7 @@ pub mod server;
 use std::fmt;
 
 pub use client::{Client, Decoded, Poll, Status};
-pub use pump::{Carrier, Tunnel};
+pub use pump::{Carrier, Ending, Tunnel};
 pub use request::{Head, Target, parse_head};
 
 use crate::error::{Error, Result};

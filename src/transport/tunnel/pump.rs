@@ -22,8 +22,8 @@ pub trait Carrier {
     fn send(&self, bytes: &[u8]) -> Result<()>;
 
     /// Replaces the connection by a new one to the same server. Nobody sends or receives meanwhile. An error ends the
-    /// session; so must a connection that was shut down on this side, which looks like one that the peer has closed.
-    fn reconnect(&self) -> Result<()>;
+    /// session.
+    fn reconnect(&self, ending: Ending) -> Result<()>;
 
     /// How long a wait may last; `None` for ever.
     fn timeout(&self) -> Option<Duration>;
@@ -32,6 +32,18 @@ pub trait Carrier {
     fn interrupted(&self) -> bool {
         false
     }
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The server said that it would.
+    Announced,
+    /// The server broke it.
+    Reset,
+    /// Without a word. A connection that was shut down on this side, to wake up who waits, ends in this way, too, and is
+    /// not to be replaced.
+    Silent,
 }
 
 /// A tunnel's client, shared by the threads that use it.
@@ -51,6 +63,8 @@ struct Shared {
     link: Link,
     /// Some thread is receiving, without the lock.
     reading: bool,
+    /// Threads that have something to send, which goes before asking for more.
+    senders: u32,
     /// Bytes of the stream that a sender received while it waited for room.
     early: Vec<u8>,
 }
@@ -59,9 +73,9 @@ struct Shared {
 enum Link {
     Up,
     /// Sending failed. There may be replies to read before the end.
-    Failing,
+    Failing(Ending),
     /// To be replaced before anything is sent.
-    Down,
+    Down(Ending),
 }
 
 /// How long a wait goes on before it looks whether it should end.
@@ -72,6 +86,23 @@ const MAX_EARLY: usize = 16 << 20;
 
 /// Ends the turn of the thread that reads.
 struct Reading<'a>(&'a Tunnel);
+
+/// A thread that has something to send.
+struct Sending<'a>(&'a Tunnel);
+
+impl<'a> Sending<'a> {
+    fn new(tunnel: &'a Tunnel) -> Self {
+        tunnel.lock().senders += 1;
+        Self(tunnel)
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.lock().senders -= 1;
+        self.0.changed.notify_all();
+    }
+}
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
@@ -85,7 +116,13 @@ impl Tunnel {
     pub fn new(host: &str, port: u16) -> Result<Self> {
         let client = Client::new(host, port)?;
         Ok(Self {
-            shared: Mutex::new(Shared { client, link: Link::Up, reading: false, early: Vec::new() }),
+            shared: Mutex::new(Shared {
+                client,
+                link: Link::Up,
+                reading: false,
+                senders: 0,
+                early: Vec::new(),
+            }),
             changed: Condvar::new(),
             writing: Mutex::new(()),
             began: Instant::now(),
@@ -137,6 +174,7 @@ impl Tunnel {
                 Poll::Pause(left) => {
                     self.wait(carrier, shared, SLICE.min(Duration::from_millis(left)), &deadline)?;
                 }
+                Poll::Idle if shared.senders > 0 => self.wait(carrier, shared, SLICE, &deadline)?,
                 Poll::Idle => {
                     drop(shared);
                     self.post(carrier, Command::Idle, &[])?;
@@ -152,9 +190,10 @@ impl Tunnel {
         if len == 0 {
             return Ok(());
         }
+        let _sending = Sending::new(self);
         self.read_until(carrier, |shared| shared.client.has_room(len))?;
         self.post(carrier, Command::Send, pieces)?;
-        self.read_until(carrier, |shared| shared.link != Link::Failing)
+        self.read_until(carrier, |shared| !matches!(shared.link, Link::Failing(_)))
     }
 
     /// Tells the server that the session is over. Does not wait for its answer, nor for another thread that is sending.
@@ -193,15 +232,9 @@ impl Tunnel {
             (shared.client.request(command, pieces)?, shared.link)
         };
         match link {
-            Link::Up => match carrier.send(&request) {
-                Err(error) if means_gone(&error) => {
-                    debug!("sending through the tunnel failed: {error}");
-                    self.lock().link = Link::Failing;
-                }
-                result => result?,
-            },
-            Link::Failing => {}
-            Link::Down => self.replace(carrier)?,
+            Link::Up => carrier.send(&request).or_else(|error| self.fail(error))?,
+            Link::Failing(_) => {}
+            Link::Down(_) => self.replace(carrier)?,
         }
         self.changed.notify_all();
         Ok(())
@@ -215,7 +248,7 @@ impl Tunnel {
         mut shared: MutexGuard<'_, Shared>,
         buffer: &mut [u8],
     ) -> Result<(usize, Option<Reading<'_>>)> {
-        if shared.link == Link::Down {
+        if matches!(shared.link, Link::Down(_)) {
             drop(shared);
             let _writing = self.writing();
             return self.replace(carrier).map(|()| (0, None));
@@ -226,22 +259,25 @@ impl Tunnel {
         let received = carrier.receive(buffer);
         let now = self.now();
         let mut shared = self.lock();
-        let (payload, over) = match received {
-            Ok(0) => (0, true),
+        let (payload, ending) = match received {
+            Ok(0) => (0, Some(Ending::Silent)),
             Ok(len) => {
                 let received = buffer.get_mut(..len).ok_or(Error::Invalid("length of received bytes"))?;
                 let decoded = shared.client.decode(received, now)?;
-                (decoded.payload, decoded.connection_over)
+                (decoded.payload, decoded.connection_over.then_some(Ending::Announced))
             }
-            Err(error) if means_gone(&error) => {
-                debug!("receiving from the tunnel failed: {error}");
-                (0, true)
-            }
-            Err(error) => return Err(error),
+            Err(error) => match ending(&error) {
+                Some(ending) => (0, Some(ending)),
+                None => return Err(error),
+            },
         };
-        if over {
-            shared.client.connection_ended(now)?;
-            shared.link = Link::Down;
+        if let Some(ending) = ending {
+            let announced = shared.client.connection_ended(now)?;
+            shared.link = Link::Down(match shared.link {
+                Link::Failing(Ending::Reset) => Ending::Reset,
+                _ if announced => Ending::Announced,
+                _ => ending,
+            });
         }
         Ok((payload, Some(turn)))
     }
@@ -249,25 +285,27 @@ impl Tunnel {
     /// Replaces the connection if that has to be, and sends again what was not answered. The caller holds `writing`;
     /// nobody is receiving, since a connection is given up by the thread that receives.
     fn replace(&self, carrier: &impl Carrier) -> Result<()> {
-        if self.lock().link != Link::Down {
-            return Ok(());
-        }
-        carrier.reconnect()?;
+        let Link::Down(ending) = self.lock().link else { return Ok(()) };
+        debug!("a new connection for the tunnel, after one that ended: {ending:?}");
+        carrier.reconnect(ending)?;
         let requests = {
             let mut shared = self.lock();
             shared.link = Link::Up;
             shared.client.reconnected()
         };
         for request in requests {
-            match carrier.send(&request) {
-                Err(error) if means_gone(&error) => {
-                    debug!("sending through the tunnel failed: {error}");
-                    self.lock().link = Link::Failing;
-                    break;
-                }
-                result => result?,
+            if let Err(error) = carrier.send(&request) {
+                return self.fail(error);
             }
         }
+        Ok(())
+    }
+
+    /// Sending failed. If the connection is gone, there is another one after what can still be read.
+    fn fail(&self, error: Error) -> Result<()> {
+        let Some(ending) = ending(&error) else { return Err(error) };
+        debug!("sending through the tunnel failed: {error}");
+        self.lock().link = Link::Failing(ending);
         Ok(())
     }
 
@@ -296,13 +334,14 @@ impl Tunnel {
         if shared.reading {
             return self.wait(carrier, shared, SLICE, deadline);
         }
+        deadline.check(carrier)?;
         if shared.early.len() > MAX_EARLY {
             return Err(Error::TooLarge("what arrived through the tunnel and was not read"));
         }
         let (received, turn) = self.read(carrier, shared, buffer)?;
         self.lock().early.extend_from_slice(&buffer[..received]);
         drop(turn);
-        deadline.check(carrier)
+        Ok(())
     }
 
     /// Waits until something has changed, or for `slice`.
@@ -356,15 +395,16 @@ fn longest_pause(carrier: &impl Carrier) -> u64 {
     carrier.timeout().map_or(u64::MAX, |timeout| (timeout / 4).as_millis().try_into().unwrap_or(u64::MAX))
 }
 
-/// Whether an error says that the connection is gone, so that another may do.
-fn means_gone(error: &Error) -> bool {
+/// How the connection ended, if an error says that it has.
+fn ending(error: &Error) -> Option<Ending> {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
     match error {
-        Error::Closed => true,
-        Error::Io(error) => matches!(
-            error.kind(),
-            BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof
-        ),
-        _ => false,
+        Error::Closed => Some(Ending::Silent),
+        Error::Io(error) => match error.kind() {
+            ConnectionReset | ConnectionAborted => Some(Ending::Reset),
+            BrokenPipe | NotConnected | UnexpectedEof => Some(Ending::Silent),
+            _ => None,
+        },
+        _ => None,
     }
 }

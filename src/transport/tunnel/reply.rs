@@ -24,6 +24,8 @@ enum State {
     },
     /// Nothing that follows on this connection counts.
     Over,
+    /// What arrived makes no sense, so neither does what follows.
+    Failed,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,31 @@ const MAX_INTERIM: u32 = 16;
 impl Replies {
     /// The next event, and how many bytes of `input` belong to it. To be called until it is [`Event::More`].
     pub(super) fn next(&mut self, input: &[u8]) -> Result<(usize, Event)> {
+        self.take(input).inspect_err(|_| self.state = State::Failed)
+    }
+
+    /// The connection has ended. Tells whether that completed a reply; in the middle of one it is an error.
+    pub(super) fn finish(&mut self) -> Result<bool> {
+        let state = std::mem::take(&mut self.state);
+        let head_begun = !self.head.is_empty();
+        *self = Self::default();
+        match state {
+            State::Body { length: Length::UntilClose, .. } => Ok(true),
+            State::Body { .. } | State::Failed => Err(Error::Closed),
+            State::Head if head_begun => Err(Error::Closed),
+            State::Head | State::Over => Ok(false),
+        }
+    }
+
+    /// Bytes of the body that are missing, as far as the reply told.
+    pub(super) fn missing(&self) -> u32 {
+        match self.state {
+            State::Body { length: Length::Known(left), .. } => left,
+            _ => 0,
+        }
+    }
+
+    fn take(&mut self, input: &[u8]) -> Result<(usize, Event)> {
         match &mut self.state {
             State::Head => self.take_head(input),
             State::Body { length, keep_alive } => {
@@ -83,27 +110,7 @@ impl Replies {
                 Ok((consumed, event.unwrap_or(Event::More)))
             }
             State::Over => Ok((input.len(), Event::More)),
-        }
-    }
-
-    /// The connection has ended. Tells whether that completed a reply; in the middle of one it is an error.
-    pub(super) fn finish(&mut self) -> Result<bool> {
-        let state = std::mem::take(&mut self.state);
-        let head_begun = !self.head.is_empty();
-        *self = Self::default();
-        match state {
-            State::Body { length: Length::UntilClose, .. } => Ok(true),
-            State::Body { .. } => Err(Error::Closed),
-            State::Head if head_begun => Err(Error::Closed),
-            State::Head | State::Over => Ok(false),
-        }
-    }
-
-    /// Bytes of the body that are missing, as far as the reply told.
-    pub(super) fn missing(&self) -> u32 {
-        match self.state {
-            State::Body { length: Length::Known(left), .. } => left,
-            _ => 0,
+            State::Failed => Err(Error::Closed),
         }
     }
 
@@ -367,6 +374,14 @@ mod tests {
                 assert!(replies(input.as_bytes(), step).is_err(), "{shown:?} by {step}");
             }
         }
+    }
+
+    #[test]
+    fn nothing_counts_after_an_error() {
+        let mut replies = Replies::default();
+        assert!(replies.next(b"HTTP/1.1 404 Gone\r\n\r\n").is_err());
+        assert!(replies.next(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").is_err());
+        assert!(replies.finish().is_err());
     }
 
     #[test]
