@@ -158,14 +158,15 @@ unsafe fn receive(sb: *mut RTMPSockBuf) -> Result<usize> {
 /// # Safety
 /// As for [`fill`].
 pub(crate) unsafe fn refill_from_pending(sb: *mut RTMPSockBuf) -> usize {
-    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes, of which the first `CAPACITY` are used.
+    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes, of which the first `CAPACITY` are used;
+    // the descriptor is open as long as the caller leaves it so.
     unsafe {
         if (*sb).sb_ssl.is_null() || extent(sb).1 > 0 {
             return 0;
         }
-        let Some(session) = session(sb) else { return 0 };
+        let (Some(session), Ok(fd)) = (session(sb), borrow((*sb).sb_socket)) else { return 0 };
         let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
-        let count = session.receive_pending(slice::from_raw_parts_mut(buffer, CAPACITY));
+        let count = session.receive_pending(fd, slice::from_raw_parts_mut(buffer, CAPACITY));
         (*sb).sb_start = buffer.cast();
         (*sb).sb_size = count as c_int;
         count
