@@ -38,6 +38,10 @@ pub enum Error {
     Io(io::Error),
     /// The host has no usable address.
     Unresolved(String),
+    /// The host was not reached: what was tried, and why it failed.
+    Unreachable(String),
+    /// A proxy did not connect us: which one, and why.
+    Proxy(String),
     /// The peer answered a command with an error.
     Refused(Refusal),
     /// TLS could not be had, or broke: the whole story.
@@ -80,6 +84,7 @@ impl fmt::Display for Error {
             Self::Interrupted => f.write_str("interrupted"),
             Self::Io(error) => write!(f, "{error}"),
             Self::Unresolved(host) => write!(f, "no address for host {host}"),
+            Self::Unreachable(reason) | Self::Proxy(reason) => f.write_str(reason),
             Self::Refused(refusal) => write!(f, "{refusal}"),
             Self::Reported => f.write_str("failed, and the log says why"),
             Self::Tls(story) => f.write_str(story),

@@ -3,39 +3,81 @@
 #
 #   librtmp1 librtmp-dev rtmpdump   the original library, its headers and its main program: what ours is compared with
 #   nginx libnginx-mod-rtmp ffmpeg  servers, players and publishers of other makes
+#   libnginx-mod-stream stunnel4    put TLS in front of a server
+#   openssl gnutls-bin              make certificates, and speak TLS as client and server
+#   valgrind                        finds memory that is left behind, and access to what is not a program's
 #   curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp
 #                                   use librtmp
-#   valgrind                        runs C programs on our library and watches what they do with memory
 #   libnss-wrapper iproute2         let a program that names its server find this machine instead
 #   gcc g++ make                    compile the C test programs and the examples
+#   nodejs npm                      run an RTMP server that speaks RTMPE and RTMPT
+#   python3 python3-pip             fetch and unpack an ffmpeg that speaks RTMPE
+#
+# The last two come from the registries of their languages, into target/test-tools and nowhere else.
 set -eu
 
-packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp valgrind libnss-wrapper iproute2 util-linux gcc g++ make"
+packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
+	valgrind curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp \
+	libnss-wrapper iproute2 util-linux gcc g++ make"
+command -v npm >/dev/null || packages="$packages nodejs npm"
+python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3 python3-pip"
 
-missing=""
-for package in $packages; do
-	if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
-		missing="$missing $package"
+root=$(cd "$(dirname "$0")/.." && pwd)
+tools=${CARGO_TARGET_DIR:-$root/target}/test-tools
+
+install_packages() {
+	missing=""
+	for package in $packages; do
+		if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
+			missing="$missing $package"
+		fi
+	done
+	if [ -z "$missing" ]; then
+		return
 	fi
-done
+	if [ "$(id -u)" = 0 ]; then
+		as_root=""
+	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+		as_root="sudo -n"
+	else
+		echo "please install:$missing"
+		echo "    sudo apt-get install --no-install-recommends$missing"
+		exit 1
+	fi
+	$as_root apt-get update -qq
+	# shellcheck disable=SC2086 # a list of words
+	DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing
+	# nginx must not run by itself: the tests start their own.
+	$as_root systemctl disable --now nginx 2>/dev/null || true
+}
 
-if [ -z "$missing" ]; then
-	echo "everything is installed"
-	exit 0
-fi
+# node-rtsp-rtmp-server, as tests/node/package-lock.json has it.
+install_node_server() {
+	if cmp -s "$root/tests/node/package-lock.json" "$tools/node/package-lock.json" && [ -d "$tools/node/node_modules" ]; then
+		return
+	fi
+	rm -rf "$tools/node"
+	mkdir -p "$tools/node" &&
+		cp "$root/tests/node/package.json" "$root/tests/node/package-lock.json" "$tools/node/" &&
+		npm --prefix "$tools/node" ci --ignore-scripts --no-audit --no-fund --loglevel error
+}
 
-if [ "$(id -u)" = 0 ]; then
-	as_root=""
-elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-	as_root="sudo -n"
-else
-	echo "please install:$missing"
-	echo "    sudo apt-get install --no-install-recommends$missing"
-	exit 1
-fi
+# The ffmpeg of the Python package imageio-ffmpeg: one file, `ffmpeg`.
+install_ffmpeg() {
+	version=0.8.1
+	if [ -x "$tools/ffmpeg-$version" ]; then
+		return
+	fi
+	rm -rf "$tools/wheel"
+	mkdir -p "$tools/wheel" &&
+		python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$tools/wheel" "imageio-ffmpeg==$version" &&
+		python3 -m zipfile -e "$tools"/wheel/*.whl "$tools/wheel" &&
+		chmod +x "$tools"/wheel/imageio_ffmpeg/binaries/ffmpeg-* &&
+		mv "$tools"/wheel/imageio_ffmpeg/binaries/ffmpeg-* "$tools/ffmpeg-$version" || return 1
+	rm -rf "$tools/wheel"
+}
 
-$as_root apt-get update -qq
-# shellcheck disable=SC2086 # a list of words
-DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing
-# nginx must not run by itself: the tests start their own.
-$as_root systemctl disable --now nginx 2>/dev/null || true
+install_packages
+install_node_server || { rm -rf "$tools/node"; echo "node-rtsp-rtmp-server could not be fetched"; exit 1; }
+install_ffmpeg || { echo "imageio-ffmpeg could not be fetched"; exit 1; }
+echo "everything is installed"

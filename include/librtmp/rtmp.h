@@ -210,7 +210,12 @@ typedef struct RTMPSockBuf {
 typedef struct RTMP_LNK {
     /** Host name or address of the server. */
     AVal hostname;
-    /** Host of a SOCKS4 proxy; empty for none. */
+    /**
+     * Proxy without its port: a host name or address for SOCKS4, or a URL without a port for others, for example
+     * `socks5://user:password@host`. The schemes are `socks4`, `socks4a`, `socks5` and `http` (CONNECT); an IPv6
+     * address is in brackets, and characters of user and password may be written `%40`. A SOCKS4 proxy is sent the
+     * address of the server, or its name if that is not known here; the others are always sent the name. Empty for none.
+     */
     AVal sockshost;
     /** Stream name taken from the URL. Allocated by the library and freed by `RTMP_Close`. */
     AVal playpath0;
@@ -259,7 +264,7 @@ typedef struct RTMP_LNK {
     int timeout;
     /** Not used; here because later fields keep their place. */
     int pFlags;
-    /** Port of the SOCKS4 proxy; 0 for no proxy. */
+    /** Port of the proxy; 0 for no proxy. */
     unsigned short socksport;
     /** Port of the server. */
     unsigned short port;
@@ -510,7 +515,7 @@ int RTMP_SetupURL(RTMP *r, char *url);
  * to stay until `RTMP_Close` has returned.
  *
  * `protocol` is one of the `RTMP_PROTOCOL_` constants; port 0 stands for the protocol's default. `sockshost` is
- * `host[:port]` of a proxy, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
+ * a proxy as in the option `socks`, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
  * `usherToken` leave out, by being NULL or empty, stays as it was. `swfSHA256Hash` are the 32 bytes of the hash of an
  * SWF file of `swfSize` bytes. `dStart` and `dStop` are milliseconds, `timeout` is in seconds.
  *
@@ -549,7 +554,9 @@ void RTMP_ParsePlaypath(AVal *in, AVal *out);
  * makes no sense for it. The log then lists the options there are.
  *
  * Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned. Numbers may be hexadecimal
- * or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows.
+ * or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows:
+ * see `RTMP_LNK.sockshost` for the proxies it can name. `bind` and `ipv` are copied, hold for every connection until
+ * then, and are forgotten by `RTMP_Close`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that
  * are readable for their lengths.
@@ -567,7 +574,9 @@ int RTMP_SetOpt(RTMP *r, const AVal *opt, AVal *arg);
 int RTMP_Connect(RTMP *r, RTMPPacket *cp);
 
 /**
- * Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. Nothing is sent.
+ * Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. If `Link.socksport` is not 0, `svc` is
+ * the address of the proxy that `Link.sockshost` describes, which is asked for a connection to `Link.hostname` and
+ * `Link.port`; else nothing is sent.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `svc` is null or points to a socket address of
  * its family's size.
@@ -583,17 +592,9 @@ int RTMP_Connect0(RTMP *r, struct sockaddr *svc);
 int RTMP_Connect1(RTMP *r, RTMPPacket *cp);
 
 /**
- * Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
- * open and is the caller's to close. What the client says then is read with `RTMP_ReadPacket`.
- *
- * Requires: `r` is null or points to an initialised `RTMP`.
- */
-int RTMP_Serve(RTMP *r);
-
-/**
  * Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns
  * nothing. What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks
- * as the library's. May be called at any time, also twice.
+ * as the library's; the options `bind` and `ipv` go. May be called at any time, also twice.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
@@ -894,6 +895,19 @@ int RTMP_FindFirstMatchingProperty(AMFObject *obj, const AVal *name, AMFObjectPr
  * Requires: the pointers are null or valid, and `obj` is an initialised object.
  */
 int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty *p);
+
+/**
+ * Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
+ * open and is the caller's to close with `RTMP_Close`. What the client says then is read with `RTMP_ReadPacket`.
+ *
+ * Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
+ * For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the
+ * connection. An HTTP connection may also belong to a session that another call serves already: then this one returns
+ * FALSE, and `sb_socket` is -1.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_Serve(RTMP *r);
 
 /**
  * Stores the length and the hash of the uncompressed SWF file at `url` in `*size` and in the `RTMP_SWF_HASHLEN` bytes

@@ -1,12 +1,12 @@
 //! `http.h`: the small HTTP client that fetches SWF files.
 
-use std::{ffi::CStr, mem, slice};
+use std::{ffi::CStr, mem, ptr};
 
 use libc::{c_char, c_int, c_uint, c_void, size_t};
 use log::debug;
 
 use crate::{
-    capi::{boundary, globals, layout::assert_layout},
+    capi::{boundary, globals, layout::assert_layout, tls::TlsOptions},
     error::{Error, Result},
     http::{self, Outcome, Receiver},
     swf::cache::{MAX_DATE, is_date},
@@ -58,7 +58,8 @@ assert_layout! {
 ///
 /// `http` describes the request and takes the answer; `url` is an `http` URL. `cb` gets the body in pieces, also that
 /// of an error page, and is not called when there is none. It may use the library. Redirections are not followed. A server that is silent for 5 seconds is given up, unless it sends a body whose
-/// length it did not tell: that then counts as complete. https is not available yet.
+/// length it did not tell: that then counts as complete. Servers of https URLs are
+/// verified; the environment variables `SSL_CERT_FILE` and `RTMP_TLS_VERIFY` apply.
 ///
 /// # Safety
 /// `http` is null or points to an `HTTP_ctx` whose `date` is null or as described there; `url` is null or a
@@ -78,7 +79,13 @@ pub unsafe extern "C" fn HTTP_get(
         let (url, mut answer) = unsafe { (CStr::from_ptr(url), Answer::new(http, cb)) };
         // A copy, because the answer replaces it.
         let date = answer.date();
-        let result = http::get(url.to_bytes(), &date, globals::interrupted, &mut answer);
+        let result = http::get(
+            url.to_bytes(),
+            &date,
+            &TlsOptions::default().trust(),
+            globals::interrupted,
+            &mut answer,
+        );
         if let Err(error) = &result {
             debug!("HTTP_get: {error}");
         }
@@ -140,10 +147,9 @@ impl Receiver for Answer {
             return;
         }
         // SAFETY: the buffer has room for `MAX_DATE` bytes and a NUL, says the contract of `HTTP_get`.
-        let buffer = unsafe { slice::from_raw_parts_mut(buffer.cast::<u8>(), date.len() + 1) };
-        if let Some((end, text)) = buffer.split_last_mut() {
-            text.copy_from_slice(date);
-            *end = 0;
+        unsafe {
+            ptr::copy_nonoverlapping(date.as_ptr(), buffer.cast(), date.len());
+            buffer.add(date.len()).write(0);
         }
     }
 
@@ -165,3 +171,53 @@ impl Receiver for Answer {
 }
 
 const _: () = assert!(MAX_DATE + 1 == 64, "what HTTP_ctx.date says");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn count(_: *mut c_void, size: size_t, nmemb: size_t, stream: *mut c_void) -> size_t {
+        // SAFETY: `data` below.
+        unsafe { *stream.cast::<size_t>() += size * nmemb };
+        0
+    }
+
+    #[test]
+    fn null_is_a_bad_request() {
+        let cb = count as *mut HTTP_read_callback;
+        let mut http = HTTP_ctx { date: ptr::null_mut(), size: 0, status: 0, data: ptr::null_mut() };
+        let url = c"http://127.0.0.1:1/".as_ptr();
+        // SAFETY: each argument is null or valid.
+        unsafe {
+            assert_eq!(HTTP_get(ptr::null_mut(), url, cb), HTTPRES_BAD_REQUEST);
+            assert_eq!(HTTP_get(&mut http, ptr::null(), cb), HTTPRES_BAD_REQUEST);
+            assert_eq!(HTTP_get(&mut http, url, ptr::null_mut()), HTTPRES_BAD_REQUEST);
+        }
+    }
+
+    #[test]
+    fn without_a_date_none_is_sent_or_kept() {
+        let mut total: size_t = 0;
+        let data = (&raw mut total).cast();
+        let mut http = HTTP_ctx { date: ptr::null_mut(), size: 0, status: 0, data };
+        // SAFETY: both live to the end of the test.
+        let mut answer = unsafe { Answer::new(&mut http, count as *mut HTTP_read_callback) };
+        assert_eq!(answer.date(), b"");
+        answer.status(200);
+        answer.last_modified(b"now");
+        answer.body(b"hello").unwrap();
+        assert_eq!((http.status, http.size, total), (200, 5, 5));
+    }
+
+    #[test]
+    fn more_than_the_size_can_count_ends_the_request() {
+        let mut total: size_t = 0;
+        let data = (&raw mut total).cast();
+        let mut http = HTTP_ctx { date: ptr::null_mut(), size: c_int::MAX - 5, status: 0, data };
+        // SAFETY: both live to the end of the test.
+        let mut answer = unsafe { Answer::new(&mut http, count as *mut HTTP_read_callback) };
+        answer.body(b"hello").unwrap();
+        assert!(answer.body(b"!").is_err());
+        assert_eq!((http.size, total), (c_int::MAX, 5));
+    }
+}

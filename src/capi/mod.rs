@@ -9,6 +9,7 @@ mod calls;
 pub mod globals;
 pub mod http;
 mod layout;
+mod line;
 pub mod log;
 pub mod memory;
 pub mod ptr;

@@ -5,9 +5,13 @@
 //! [`Private`], which hangs on a pointer of the struct that librtmp used for a table of its own.
 
 use std::{
+    mem,
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,12 +19,13 @@ use libc::c_int;
 
 use super::{
     calls::CallArray,
+    line::{self, Line},
     log::Deferred,
     memory::{self, Body},
     ptr::aval_bytes,
     rtmp::{
         RTMP, RTMP_FEATURE_WRITE, RTMP_LF_AUTH, RTMP_LF_BUFX, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LNK, close,
-        sockbuf,
+        connect, sockbuf,
     },
     tls::TlsOptions,
 };
@@ -31,7 +36,11 @@ use crate::{
     flv::{self, Flags},
     handshake::{self, Cipher, Swf},
     session::{Profile, State},
+    transport::{local::Local, tunnel::Tunnel},
 };
+
+/// How often one session logs in at most.
+const MAX_LOGINS: u32 = 4;
 
 /// What a session owns besides the fields of its `RTMP`.
 #[derive(Default)]
@@ -42,8 +51,22 @@ pub(crate) struct Private {
     outbound: Mutex<Outbound>,
     /// Held by the thread that reads, except while it waits.
     inbound: Mutex<Inbound>,
-    /// Set before the connection, by options.
-    tls: Mutex<TlsOptions>,
+    /// The HTTP tunnel, if bytes go through one. Has locks of its own.
+    tunnel: Mutex<Option<Arc<Tunnel>>>,
+    /// Whether this library made the connection, and may make another in its place.
+    dialled: AtomicBool,
+    settings: Mutex<Settings>,
+}
+
+/// Options for which `Link` has no field. Text is copied. They are set before the connection, hold for every
+/// connection after that, and go when the program calls `RTMP_Close`; a connection that fails by itself keeps them, so
+/// that trying again does not leave by another way or trust another server than was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Where connections leave from, and which addresses they may go to: the options `bind` and `ipv`.
+    pub(crate) local: Local,
+    /// Whom to trust: the options `tlsVerify` and `tlsCA`.
+    pub(crate) tls: TlsOptions,
 }
 
 /// Protocol state that callers never see.
@@ -55,17 +78,19 @@ pub(crate) struct Core {
     pub(crate) stream: flv::Stream<Body>,
     /// Behind `m_write`: the tag that is being written.
     pub(crate) writer: flv::Writer<Body>,
+    /// How often a server made this session log in.
+    logins: u32,
 }
 
-/// What bytes pass on their way out.
+/// What bytes pass on their way out: encryption, then the tunnel, then TLS, then the socket.
 #[derive(Default)]
 struct Outbound {
     /// Encrypts, after an RTMPE handshake.
     cipher: Option<Cipher>,
     /// Memory for putting pieces together.
     scratch: Vec<u8>,
-    /// Memory for encrypted bytes: those that are sent belong to somebody else.
-    encrypted: Vec<u8>,
+    /// Memory for a message as a whole: the pieces that are sent belong to somebody else.
+    whole: Vec<u8>,
 }
 
 /// What bytes pass on their way in.
@@ -73,6 +98,8 @@ struct Outbound {
 struct Inbound {
     /// Decrypts, after an RTMPE handshake.
     cipher: Option<Cipher>,
+    /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
+    refilled: bool,
 }
 
 /// An `RTMP` in use by an exported function.
@@ -216,7 +243,7 @@ fn owners(rtmp: &RTMP) {
         // Private: the slot of `Private`, and 0 to guard it.
         m_vecChannelsOut: _,
         m_channelsAllocatedOut: _,
-        // RTMPT; unused until it is there.
+        // Mirrors of the tunnel's state.
         m_msgCounter: _,
         m_polling: _,
         m_resplen: _,
@@ -231,6 +258,12 @@ fn owners(rtmp: &RTMP) {
         // Written by the caller before the connection, read when needed; `close` frees what flags say is ours.
         Link: _,
     } = rtmp;
+}
+
+impl Private {
+    fn settings(&self) -> Settings {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Handle {
@@ -266,18 +299,14 @@ impl Handle {
         self.private.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What options say about TLS.
-    pub(crate) fn tls_options(&self) -> TlsOptions {
-        self.lock_tls().clone()
+    /// Options that `Link` has no field for.
+    pub(crate) fn settings(&self) -> Settings {
+        self.private.settings()
     }
 
-    /// Changes what options say about TLS.
-    pub(crate) fn set_tls_options(&self, set: impl FnOnce(&mut TlsOptions) -> Result<()>) -> Result<()> {
-        set(&mut self.lock_tls())
-    }
-
-    fn lock_tls(&self) -> MutexGuard<'_, TlsOptions> {
-        self.private.tls.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes options that `Link` has no field for.
+    pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
+        change(&mut self.private.settings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The socket, while there is one.
@@ -324,6 +353,37 @@ impl Handle {
 
     fn inbound(&self) -> MutexGuard<'_, Inbound> {
         self.private.inbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an attempt to log in. Servers need two; one that always asks again must not keep the caller busy.
+    pub(crate) fn count_login(&self) -> Result<()> {
+        let logins = &mut self.core().logins;
+        *logins += 1;
+        if *logins > MAX_LOGINS {
+            Err(Error::Invalid("the server asks to log in again and again"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether this library made the connection.
+    pub(crate) fn is_dialled(&self) -> bool {
+        self.private.dialled.load(Ordering::Relaxed)
+    }
+
+    /// Says who made the connection.
+    pub(crate) fn set_dialled(&self, dialled: bool) {
+        self.private.dialled.store(dialled, Ordering::Relaxed);
+    }
+
+    /// The HTTP tunnel, if bytes go through one.
+    pub(crate) fn tunnel(&self) -> Option<Arc<Tunnel>> {
+        self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends everything from now on through a tunnel, or no longer.
+    pub(crate) fn set_tunnel(&self, tunnel: Option<Arc<Tunnel>>) {
+        *self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = tunnel;
     }
 
     /// The SWF file that a signed handshake vouches for, if the caller has one.
@@ -390,18 +450,24 @@ impl Handle {
     fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, outbound: &mut Outbound) -> Result<()> {
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
         let sb = unsafe { &raw const (*self.raw()).m_sb };
-        let Outbound { cipher, scratch, encrypted } = outbound;
-        match cipher {
+        let Outbound { cipher, scratch, whole } = outbound;
+        let tunnel = self.tunnel();
+        if cipher.is_none() && tunnel.is_none() {
             // SAFETY: as above.
-            None => unsafe { sockbuf::send_all(sb, pieces, scratch) },
-            Some(cipher) => {
-                encrypted.clear();
-                pieces.for_each(|piece| encrypted.extend_from_slice(piece));
-                cipher.apply(encrypted);
-                // SAFETY: as above.
-                unsafe { sockbuf::send_all(sb, std::iter::once(&encrypted[..]), scratch) }
-            }
+            return unsafe { sockbuf::send_all(sb, pieces, scratch) };
         }
+        whole.clear();
+        pieces.for_each(|piece| whole.extend_from_slice(piece));
+        if let Some(cipher) = cipher {
+            cipher.apply(whole);
+        }
+        let Some(tunnel) = tunnel else {
+            // SAFETY: as above.
+            return unsafe { sockbuf::send_all(sb, std::iter::once(&whole[..]), scratch) };
+        };
+        let result = tunnel.send(&Line(self), &[whole]);
+        line::show(self, &tunnel.status());
+        result
     }
 
     /// Undoes what the peer did to bytes that have just arrived, the last of those unread.
@@ -421,7 +487,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         // The slot's reference and this one: no other call is using it.
         let alone = || Arc::strong_count(&self.private) == 2;
-        if !self.is_open() && alone() && *self.lock_tls() == TlsOptions::default() {
+        if !self.is_open() && alone() && self.settings() == Settings::default() {
             // SAFETY: the handle's contract.
             unsafe { detach(self.raw()) }
         }
@@ -441,14 +507,29 @@ impl Connection for Handle {
             let buffer = &raw mut (*self.raw()).m_sb;
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
-            self.receive_newest(sockbuf::refill_from_pending(buffer));
+            let refilled = sockbuf::refill_from_pending(buffer);
+            self.receive_newest(refilled);
+            self.inbound().refilled = refilled > 0;
             result
         }
     }
 
     fn fill(&self) -> Result<()> {
+        if mem::take(&mut self.inbound().refilled) {
+            return Ok(());
+        }
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
-        let count = unsafe { sockbuf::fill(&raw mut (*self.raw()).m_sb) }?;
+        let count = unsafe {
+            let sb = &raw mut (*self.raw()).m_sb;
+            match self.tunnel() {
+                None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room)),
+                Some(tunnel) => {
+                    let result = sockbuf::fill(sb, |room| tunnel.fill(&Line(self), room));
+                    line::show(self, &tunnel.status());
+                    result
+                }
+            }
+        }?;
         self.receive_newest(count);
         Ok(())
     }
@@ -461,6 +542,20 @@ impl Connection for Handle {
         let mut outbound = self.outbound();
         let chunks = self.step(encode)?;
         self.send_pieces(chunks.pieces(), &mut outbound)
+    }
+
+    fn try_transmit<'m>(
+        &self,
+        encode: impl FnOnce(&mut Parts<'_, '_, Body>) -> Result<Chunks<'m>>,
+    ) -> Option<Result<()>> {
+        let _deferred = Deferred::begin();
+        let mut outbound = match self.private.outbound.try_lock() {
+            Ok(outbound) => outbound,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let chunks = self.step(encode);
+        Some(chunks.and_then(|chunks| self.send_pieces(chunks.pieces(), &mut outbound)))
     }
 
     fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
@@ -479,6 +574,10 @@ impl Connection for Handle {
 
     fn give_up(&self) {
         close::close(self, close::Manner::Abrupt);
+    }
+
+    fn reconnect(&self, token: &[u8]) -> Result<()> {
+        connect::log_in(self, token)
     }
 
     fn arrived(&self, chunk_stream: u32, timestamp: u32) {
@@ -502,6 +601,16 @@ unsafe fn attached(r: *mut RTMP) -> Option<Arc<Private>> {
         Arc::increment_strong_count(slot);
         Some(Arc::from_raw(slot))
     }
+}
+
+/// Options that `Link` has no field for.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(crate) unsafe fn settings(r: *mut RTMP) -> Settings {
+    // SAFETY: the caller's contract.
+    let private = unsafe { attached(r) };
+    private.map(|private| private.settings()).unwrap_or_default()
 }
 
 /// Takes the private state off an `RTMP`; calls that are running keep it alive until they return.

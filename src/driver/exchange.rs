@@ -4,7 +4,7 @@ use log::{debug, error};
 
 use super::{Connection, Parts};
 use crate::{
-    chunk::{self, Chunk, Outgoing},
+    chunk::{self, Chunk, Chunks, Outgoing},
     error::{Error, Result},
     handshake::{self, Progress},
     message::Message,
@@ -93,7 +93,7 @@ fn receive<C: Connection, T>(
             connection.arrived(chunk_stream, timestamp);
         }
         if let Some(acknowledgement) = acknowledgement {
-            send(connection, &acknowledgement)?;
+            acknowledge(connection, &acknowledgement)?;
         }
         if let Some(selected) = selected {
             return Ok(selected);
@@ -128,13 +128,32 @@ fn decode<B: crate::message::Body, T>(
 
 /// Sends one of the session's messages; after an error the connection is closed.
 pub fn send<C: Connection>(connection: &C, command: &Command) -> Result<()> {
-    transmit(connection, command).inspect_err(|error| {
+    close_on_error(connection, connection.transmit(|parts| encode(parts, command)))
+}
+
+/// Sends an acknowledgement, or leaves it for later while another thread is sending: that thread may be waiting for a
+/// peer that itself waits for us to read.
+fn acknowledge<C: Connection>(connection: &C, acknowledgement: &Command) -> Result<()> {
+    match connection.try_transmit(|parts| encode(parts, acknowledgement)) {
+        Some(result) => close_on_error(connection, result),
+        None => {
+            connection.step(|parts| parts.state.postpone_acknowledgement());
+            Ok(())
+        }
+    }
+}
+
+fn close_on_error<C: Connection>(connection: &C, result: Result<()>) -> Result<()> {
+    result.inspect_err(|error| {
         error!("WriteN, RTMP send error: {error}");
         connection.give_up();
     })
 }
 
-fn transmit<C: Connection>(connection: &C, command: &Command) -> Result<()> {
+fn encode<'m, B>(parts: &mut Parts<'_, '_, B>, command: &'m Command) -> Result<Chunks<'m>>
+where
+    B: crate::message::Body,
+{
     let message = Outgoing {
         chunk_stream: command.chunk_stream,
         format: command.format,
@@ -143,14 +162,11 @@ fn transmit<C: Connection>(connection: &C, command: &Command) -> Result<()> {
         stream_id: command.stream_id,
         body: &command.body,
     };
-    connection.transmit(|parts| {
-        let chunk_size = parts.chunk_size_out();
-        let chunks = parts.encoder.encode(&message, chunk_size)?;
-        if let Some((name, transaction)) = command.remember {
-            parts.calls.remember(name.as_bytes(), transaction);
-        }
-        Ok(chunks)
-    })
+    let chunks = parts.encoder.encode(&message, parts.chunk_size_out())?;
+    if let Some((name, transaction)) = command.remember {
+        parts.calls.remember(name.as_bytes(), transaction);
+    }
+    Ok(chunks)
 }
 
 /// Ends the stream, if there is one: what a client says before it closes the connection.
@@ -168,7 +184,7 @@ pub fn close_politely<C: Connection>(connection: &C) {
         goodbyes
     });
     for goodbye in goodbyes {
-        if let Err(error) = transmit(connection, &goodbye) {
+        if let Err(error) = connection.transmit(|parts| encode(parts, &goodbye)) {
             debug!("the peer is gone before the goodbye: {error}");
             return;
         }

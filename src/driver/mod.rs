@@ -59,6 +59,14 @@ pub trait Connection {
         encode: impl FnOnce(&mut Parts<'_, '_, Self::Body>) -> Result<Chunks<'m>>,
     ) -> Result<()>;
 
+    /// As `transmit`, unless another thread is sending: then nothing happens, and the result is `None`.
+    fn try_transmit<'m>(
+        &self,
+        encode: impl FnOnce(&mut Parts<'_, '_, Self::Body>) -> Result<Chunks<'m>>,
+    ) -> Option<Result<()>> {
+        Some(self.transmit(encode))
+    }
+
     /// Sends bytes that were not encoded here, piece by piece.
     fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()>;
 

@@ -106,7 +106,8 @@ impl Expected {
                 Ok(Outcome::default())
             }
             Self::Signature { version, key, outcome, or_echo } => {
-                if !signature::verify(*version, key, answer) && !(*or_echo && answer == own) {
+                let accepted = signature::verify(*version, key, answer) || (*or_echo && answer == own);
+                if !accepted {
                     warn!("{function}: {party} not genuine Adobe!");
                     return Err(Error::Handshake("the peer's signature is wrong"));
                 }

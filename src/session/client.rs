@@ -116,7 +116,10 @@ fn aggregate(context: &mut Context<'_, '_>, timestamp: u32, body: &[u8]) {
     let state = &mut *context.state;
     let mut last = timestamp;
     let mut rest = body;
-    while let Some(tag) = flv::TagHeader::parse(rest) {
+    // A header with nothing behind it is not looked at.
+    while rest.len() > flv::TAG_HEADER_LEN
+        && let Some(tag) = flv::TagHeader::parse(rest)
+    {
         let end = flv::TAG_HEADER_LEN + tag.body_len();
         let (Some(data), Some(next)) =
             (rest.get(flv::TAG_HEADER_LEN..end), rest.get(end + flv::PREVIOUS_TAG_SIZE_LEN..))

@@ -271,12 +271,21 @@ impl State {
     /// The acknowledgement that is due, if one is: a tenth of the peer's bandwidth limit after the last one, and in
     /// time for the window acknowledgement size (RTMP 1.0, section 5.4.3).
     pub fn acknowledgement_due(&mut self) -> Option<Command> {
-        let window = if self.window_size > 0 { self.window_size } else { i32::MAX };
-        let threshold = (self.peer_bandwidth / 10).min(window / 2).max(0) as u32;
+        let threshold = self.acknowledgement_threshold();
         if !self.acknowledges || self.bytes_in.wrapping_sub(self.acknowledged) <= threshold {
             return None;
         }
         self.acknowledged = self.bytes_in;
         Some(command::acknowledgement(self.bytes_in))
+    }
+
+    /// Makes an acknowledgement that could not be sent due again with the next byte.
+    pub fn postpone_acknowledgement(&mut self) {
+        self.acknowledged = self.bytes_in.wrapping_sub(self.acknowledgement_threshold());
+    }
+
+    fn acknowledgement_threshold(&self) -> u32 {
+        let window = if self.window_size > 0 { self.window_size } else { i32::MAX };
+        (self.peer_bandwidth / 10).min(window / 2).max(0) as u32
     }
 }

@@ -426,6 +426,9 @@ fn acknowledgements_come_in_time_for_both_limits() {
     assert!(due(&mut state, 250_603).is_some());
     state.acknowledged = u32::MAX - 10;
     assert!(due(&mut state, 500).is_some(), "the count wraps");
+    state.postpone_acknowledgement();
+    assert!(due(&mut state, 501).is_some(), "one that could not be sent is due again");
+    assert!(due(&mut state, 502).is_none());
     state.acknowledges = false;
     assert_eq!(due(&mut state, 900_000), None);
 }

@@ -205,7 +205,7 @@ hash: 0101010101010101010101010101010101010101010101010101010101010101
         let entry = Entry { date: b"short".to_vec(), ..a() };
         cache.store(b"http://h/a.swf", &entry);
         assert_eq!(cache.find(b"http://h/a.swf"), Some(entry));
-        assert!(cache.to_bytes().ends_with(TEXT[TEXT.rfind("url").unwrap()..].as_bytes()));
+        assert!(cache.to_bytes().ends_with(&TEXT.as_bytes()[TEXT.rfind("url").unwrap()..]));
     }
 
     #[test]

@@ -5,6 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod connect;
+pub mod deadline;
+pub mod local;
+pub mod proxy;
+pub mod resolve;
 pub mod stream;
 pub mod tcp;
 pub mod tls;
+pub mod tunnel;

@@ -11,7 +11,14 @@ use std::{
 
 use socket2::Socket;
 
-use super::tcp::{self, Interrupted};
+use super::{
+    connect::connect,
+    deadline::Deadline,
+    local::Local,
+    resolve::resolve,
+    tcp::{self, Interrupted},
+    tls::{Session, Trust},
+};
 use crate::error::{Error, Result};
 
 /// Bytes both ways; every wait has an end.
@@ -33,9 +40,10 @@ pub struct TcpStream {
 impl TcpStream {
     /// Looks the host up and connects to the first of its addresses that answers within `wait`.
     pub fn connect(host: &str, port: u16, wait: Duration, interrupted: Interrupted) -> Result<Self> {
-        let deadline = Instant::now() + wait;
-        let addresses = tcp::resolve(host, port)?;
-        let socket = tcp::connect(&addresses, Some(deadline.saturating_duration_since(Instant::now())))?;
+        let deadline = Deadline::after(Some(wait));
+        let local = Local::default();
+        let addresses = resolve(host.as_bytes(), port, local.family, deadline)?;
+        let socket = connect(&addresses, &local, deadline, interrupted)?;
         tcp::configure(socket.as_fd(), Some(wait));
         Ok(Self { socket, interrupted })
     }
@@ -53,6 +61,38 @@ impl TcpStream {
                 result => return result,
             }
         }
+    }
+}
+
+/// TLS over a TCP connection of our own.
+pub struct TlsStream {
+    tcp: TcpStream,
+    session: Session,
+    scratch: Vec<u8>,
+}
+
+impl TlsStream {
+    /// Shakes hands with `host` within `wait`.
+    pub fn connect(tcp: TcpStream, host: &str, trust: &Trust, wait: Duration) -> Result<Self> {
+        let session = Session::client(host, trust)?;
+        session.handshake(tcp.socket.as_fd(), Some(wait), tcp.interrupted)?;
+        Ok(Self { tcp, session, scratch: Vec::new() })
+    }
+}
+
+impl Stream for TlsStream {
+    fn receive(&mut self, buffer: &mut [u8], wait: Duration) -> Result<usize> {
+        let Self { tcp, session, .. } = self;
+        tcp.within(wait, |socket, left| {
+            socket.set_read_timeout(Some(left))?;
+            session.receive(socket.as_fd(), buffer, || true)
+        })
+    }
+
+    fn send(&mut self, bytes: &[u8], wait: Duration) -> Result<()> {
+        let Self { tcp, session, scratch } = self;
+        tcp.socket.set_write_timeout(Some(wait))?;
+        session.send_all(tcp.socket.as_fd(), std::iter::once(bytes), scratch, tcp.interrupted)
     }
 }
 
@@ -128,6 +168,28 @@ mod tests {
         let (mut near, _far) = pair("127.0.0.1");
         let block = vec![0; 64 << 20];
         assert!(matches!(near.send(&block, Duration::from_millis(100)), Err(Error::TimedOut)));
+    }
+
+    #[test]
+    fn a_connection_that_nobody_answers_ends_the_wait() {
+        use std::net::SocketAddr;
+
+        use socket2::{Domain, Type};
+
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(1).unwrap();
+        let port = listener.local_addr().unwrap().as_socket().unwrap().port();
+        // Once the queue is full, the system does not answer either.
+        let mut queue = Vec::new();
+        let error = loop {
+            match TcpStream::connect("127.0.0.1", port, Duration::from_millis(200), never) {
+                Ok(stream) => queue.push(stream),
+                Err(error) => break error,
+            }
+            assert!(queue.len() < 100);
+        };
+        assert!(error.to_string().contains("timed out"), "{error}");
     }
 
     #[test]

@@ -1,14 +1,13 @@
-//! TCP sockets.
+//! Receiving and sending on TCP sockets that are connected.
 
 use std::{
     io::{self, IoSlice, Read},
-    net::{SocketAddr, ToSocketAddrs},
     os::fd::BorrowedFd,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use log::debug;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{SockRef, Socket};
 
 use crate::error::{Error, Result};
 
@@ -17,50 +16,6 @@ const MAX_SLICES: usize = 64;
 
 /// Tells whether a wait that a signal interrupted should end instead of going on.
 pub type Interrupted = fn() -> bool;
-
-/// The addresses of a host, in the order in which they should be tried. Blocks for as long as the system's resolver
-/// does.
-pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
-    let addresses: Vec<_> = match (host, port).to_socket_addrs() {
-        Ok(addresses) => addresses.collect(),
-        Err(error) => return Err(Error::Unresolved(format!("{host} ({error})"))),
-    };
-    if addresses.is_empty() {
-        return Err(Error::Unresolved(host.to_owned()));
-    }
-    Ok(addresses)
-}
-
-/// Connects to the first address that answers. `timeout` bounds all attempts together; each has an equal share of
-/// what is left.
-pub fn connect(addresses: &[SocketAddr], timeout: Option<Duration>) -> Result<Socket> {
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
-    let mut last = Error::Invalid("no address to connect to");
-    for (index, address) in addresses.iter().enumerate() {
-        let attempts_left = (addresses.len() - index) as u32;
-        let share =
-            deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / attempts_left);
-        match connect_one(&SockAddr::from(*address), share) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => {
-                debug!("cannot connect to {address}: {error}");
-                last = error;
-            }
-        }
-    }
-    Err(last)
-}
-
-/// Connects to one address, within `timeout` if there is one.
-pub fn connect_one(address: &SockAddr, timeout: Option<Duration>) -> Result<Socket> {
-    let socket = Socket::new(Domain::from(i32::from(address.family())), Type::STREAM, Some(Protocol::TCP))?;
-    match timeout {
-        Some(Duration::ZERO) => return Err(Error::TimedOut),
-        Some(timeout) => socket.connect_timeout(address, timeout)?,
-        None => socket.connect(address)?,
-    }
-    Ok(socket)
-}
 
 /// Sets what every connection of ours has: no delay, and time-outs for receiving and sending.
 pub fn configure(fd: BorrowedFd<'_>, timeout: Option<Duration>) {
@@ -96,12 +51,12 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], interrupted: Interrupted) 
 
 /// Sends what the system takes of one buffer.
 pub fn send_some(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
-    Ok(SockRef::from(&fd).send_with_flags(bytes, no_signal())?)
+    Ok(SockRef::from(&fd).send_with_flags(bytes, NO_SIGNAL)?)
 }
 
 /// Sends what the system takes of one buffer at once.
 pub fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
-    Ok(SockRef::from(&fd).send_with_flags(bytes, no_signal() | libc::MSG_DONTWAIT)?)
+    Ok(SockRef::from(&fd).send_with_flags(bytes, NO_SIGNAL | libc::MSG_DONTWAIT)?)
 }
 
 /// Sends all pieces, in as few system calls as can be. `scratch` is used when there are too many of them for one
@@ -134,7 +89,7 @@ pub fn send_all<'p>(
 fn send_slices(socket: &Socket, mut slices: &mut [IoSlice<'_>], interrupted: Interrupted) -> Result<()> {
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        match socket.send_vectored_with_flags(slices, no_signal()) {
+        match socket.send_vectored_with_flags(slices, NO_SIGNAL) {
             Ok(0) => return Err(Error::Closed),
             Ok(sent) => IoSlice::advance_slices(&mut slices, sent),
             Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
@@ -145,17 +100,11 @@ fn send_slices(socket: &Socket, mut slices: &mut [IoSlice<'_>], interrupted: Int
 }
 
 /// A peer that is gone is an error of the call, not a signal to the process.
-const fn no_signal() -> i32 {
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd"))]
-    return libc::MSG_NOSIGNAL;
-    #[cfg(not(any(
-        target_os = "linux",
-        target_os = "android",
-        target_os = "freebsd",
-        target_os = "netbsd"
-    )))]
-    return 0;
-}
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd"))]
+pub(super) const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+/// There are no such flags for a call.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd")))]
+pub(super) const NO_SIGNAL: i32 = 0;
 
 #[cfg(test)]
 mod tests {
@@ -214,19 +163,5 @@ mod tests {
         let block = vec![0; 1 << 20];
         let result = send_all(near.as_fd(), std::iter::repeat_n(&block[..], 64), &mut Vec::new(), never);
         assert!(matches!(result, Err(Error::TimedOut)));
-    }
-
-    #[test]
-    fn a_port_that_nobody_listens_on_is_an_error() {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        assert!(matches!(connect(&[address], Some(Duration::from_secs(5))), Err(Error::Io(_))));
-    }
-
-    #[test]
-    fn the_next_address_is_tried_when_one_fails() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let addresses = [refused, listener.local_addr().unwrap()];
-        connect(&addresses, Some(Duration::from_secs(5))).unwrap();
     }
 }

@@ -81,6 +81,12 @@ pub fn parse(text: &[u8]) -> Result<Url<'_>> {
     })
 }
 
+/// `host:port` as it stands in URLs and in HTTP: an IPv6 address needs brackets to be told from its port.
+pub fn authority(host: &[u8], port: u16) -> Vec<u8> {
+    let (open, close) = if host.contains(&b':') { ("[", "]") } else { ("", "") };
+    [open.as_bytes(), host, close.as_bytes(), b":", port.to_string().as_bytes()].concat()
+}
+
 /// The part of a URL up to the first slash behind the scheme.
 struct Authority<'a> {
     userinfo: Option<UserInfo<'a>>,
@@ -192,6 +198,12 @@ mod tests {
         let url = parse(text.as_bytes()).expect("the URL has a scheme and a host");
         let text = |part: Option<&[u8]>| String::from_utf8_lossy(part.unwrap_or(b"-")).into_owned();
         format!("{} {} {}", text(url.host), url.port, text(url.app))
+    }
+
+    #[test]
+    fn an_ipv6_address_is_put_into_brackets() {
+        assert_eq!(authority(b"host", 1935), b"host:1935");
+        assert_eq!(authority(b"::1", 80), b"[::1]:80");
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Authority {
     }
 
     /// The same key in another form.
-    pub fn convert(&self, key: &PathBuf, file: &str, arguments: &[&str]) -> PathBuf {
+    pub fn convert(&self, key: &std::path::Path, file: &str, arguments: &[&str]) -> PathBuf {
         let path = self.directory.join(file);
         self.run(&[arguments, &["-in", text(key), "-out", text(&path)]].concat());
         path

@@ -6,7 +6,9 @@
 pub mod amf;
 pub mod certs;
 pub mod clip;
+pub mod examples;
 pub mod flv;
+pub mod foreign;
 pub mod hex;
 pub mod library;
 pub mod network;
@@ -16,6 +18,7 @@ pub mod program;
 pub mod require;
 pub mod servers;
 pub mod wire;
+pub mod wiretap;
 
 #[allow(unused_imports)] // as above
 pub use library::Library;

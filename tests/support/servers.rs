@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::process::{self, Running, TempDir, free_port, listens, wait_until};
-use super::require;
+use super::{certs::Certificate, require};
 
 /// nginx with an app `live`, an app `vod` that plays the files of a directory and an app `record` that writes what is
 /// published.
@@ -125,4 +125,16 @@ pub fn probe(file: &Path) -> Option<Vec<String>> {
     let arguments = ["-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", &file];
     let text = process::output(ffprobe, &arguments, Duration::from_secs(30));
     Some(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
+}
+
+/// `openssl s_server` sending the files of a folder, each a whole HTTP response, over TLS.
+pub fn https_server(folder: &Path, certificate: &Certificate) -> Option<(Running, u16)> {
+    let port = free_port();
+    let mut command = Command::new(require::program("openssl")?);
+    command.args(["s_server", "-HTTP", "-accept", &format!("127.0.0.1:{port}")]).current_dir(folder);
+    command.arg("-cert").arg(&certificate.chain).arg("-key").arg(&certificate.key);
+    let server = Running::start(&mut command);
+    let listens = wait_until(Duration::from_secs(20), || listens(port));
+    assert!(listens, "{}", server.stderr());
+    Some((server, port))
 }

@@ -8,8 +8,9 @@ use crate::{
         amf::AVal,
         boundary,
         calls::CallArray,
+        line::Line,
         memory::{self, release},
-        state::{self, Handle},
+        state::{self, Handle, Settings},
     },
     driver::{self, Connection},
     flv::Flags,
@@ -24,27 +25,75 @@ pub(crate) enum Manner {
     Abrupt,
 }
 
-/// Closes the connection and resets the fields that belong to it.
+/// Closes the connection and resets the fields that belong to it. Options stay, for the next connection.
 pub(crate) fn close(handle: &Handle, manner: Manner) {
     if handle.is_open() && manner == Manner::Polite {
         driver::close_politely(handle);
+        if let Some(tunnel) = handle.tunnel() {
+            tunnel.close(&Line(handle));
+        }
     }
+    handle.set_tunnel(None);
+    {
+        let mut core = handle.core();
+        core.stream.clear();
+        core.writer.reset();
+    }
+    let settings = handle.settings();
+    // SAFETY: the handle's contract.
+    unsafe { reset(handle.raw()) }
+    if settings != Settings::default() {
+        // SAFETY: the handle's contract.
+        let next = unsafe { Handle::from_raw(handle.raw()) };
+        if let Ok(next) = next {
+            next.change_settings(|stored| *stored = settings);
+        }
+    }
+}
+
+/// Closes the connection without a word and gets ready for the next one to the same server, under the same names.
+pub(crate) fn close_to_reconnect(handle: &Handle) {
+    handle.set_tunnel(None);
     {
         let mut core = handle.core();
         core.stream.clear();
         core.writer.reset();
     }
     // SAFETY: the handle's contract.
-    unsafe { reset(handle.raw()) }
+    unsafe { reset_connection(handle.raw()) }
 }
 
-/// Closes the socket and resets what belongs to the connection.
+/// Closes the socket, resets what belongs to the connection, and frees the strings and the state that are the library's.
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 unsafe fn reset(r: *mut RTMP) {
     // SAFETY: the caller's contract; what is freed came from the C allocator: by this library, or, where a flag says
     // so, by the caller.
+    unsafe {
+        reset_connection(r);
+        // A stream name that came from the URL must not be used after it is gone.
+        if (*r).Link.playpath.av_val == (*r).Link.playpath0.av_val {
+            (*r).Link.playpath = AVal::EMPTY;
+        }
+        memory::release_string(&raw mut (*r).Link.playpath0);
+        if (*r).Link.lFlags & RTMP_LF_FTCU != 0 {
+            memory::release_string(&raw mut (*r).Link.tcUrl);
+        }
+        if (*r).Link.lFlags & RTMP_LF_FAPU != 0 {
+            memory::release_string(&raw mut (*r).Link.app);
+        }
+        (*r).Link.lFlags &= !(RTMP_LF_FTCU | RTMP_LF_FAPU);
+        state::detach(r);
+    }
+}
+
+/// Closes the socket and resets what belongs to the connection.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn reset_connection(r: *mut RTMP) {
+    // SAFETY: the caller's contract; what is freed came from the C allocator.
     unsafe {
         RTMPSockBuf_Close(&raw mut (*r).m_sb);
         (*r).m_sb.sb_socket = -1;
@@ -80,26 +129,12 @@ unsafe fn reset(r: *mut RTMP) {
         (*r).m_channelsAllocatedIn = 0;
         CallArray::new(r).clear();
         memory::release_string(&raw mut (*r).m_clientID);
-
-        // A stream name that came from the URL must not be used after it is gone.
-        if (*r).Link.playpath.av_val == (*r).Link.playpath0.av_val {
-            (*r).Link.playpath = AVal::EMPTY;
-        }
-        memory::release_string(&raw mut (*r).Link.playpath0);
-        if (*r).Link.lFlags & RTMP_LF_FTCU != 0 {
-            memory::release_string(&raw mut (*r).Link.tcUrl);
-        }
-        if (*r).Link.lFlags & RTMP_LF_FAPU != 0 {
-            memory::release_string(&raw mut (*r).Link.app);
-        }
-        (*r).Link.lFlags &= !(RTMP_LF_FTCU | RTMP_LF_FAPU);
-        state::detach(r);
     }
 }
 
 /// Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns
 /// nothing. What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks
-/// as the library's. May be called at any time, also twice.
+/// as the library's; the options `bind` and `ipv` go. May be called at any time, also twice.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -112,7 +147,10 @@ pub unsafe extern "C" fn RTMP_Close(r: *mut RTMP) {
         // SAFETY: the caller's contract.
         unsafe {
             match Handle::connected(r) {
-                Ok(handle) => close(&handle, Manner::Polite),
+                Ok(handle) => {
+                    close(&handle, Manner::Polite);
+                    state::detach(r);
+                }
                 Err(_) => reset(r),
             }
         }

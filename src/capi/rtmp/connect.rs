@@ -1,33 +1,37 @@
-//! Connecting and serving.
+//! Connecting to a server.
 
 use std::{
+    net::SocketAddr,
     os::fd::{AsFd, IntoRawFd},
-    time::Duration,
+    ptr,
+    sync::Arc,
 };
 
 use libc::{c_int, sockaddr};
 use socket2::{SockAddr, SockAddrStorage, Socket};
 
 use super::{
-    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMPPacket, misc::RTMP_GetTime,
-    packet::send_packet, sockbuf,
+    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMPPacket,
+    close::close_to_reconnect, misc::RTMP_GetTime, packet::send_packet, sockbuf,
 };
 use crate::{
     capi::{
         FALSE, TRUE,
-        amf::encode::encode_extras,
-        boundary,
+        amf::{AVal, encode::encode_extras},
+        boundary, globals,
+        line::Line,
+        memory,
         ptr::{aval_bytes, required},
         state::Handle,
         tls::connect_tls,
     },
     driver::{self, Connection},
     error::{Error, Result},
-    handshake::{self, ClientOptions, ServerOptions},
+    handshake::{self, ClientOptions},
     random,
     session::command,
     text::Text,
-    transport::tcp,
+    transport::{connect::connect, deadline::Deadline, proxy::Proxy, resolve::resolve, tcp, tunnel::Tunnel},
 };
 
 /// Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
@@ -43,21 +47,18 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
         // SAFETY: the caller's contract.
         unsafe {
             let handle = Handle::from_raw(r)?;
-            let host = aval_bytes(&(*r).Link.hostname);
-            if host.is_empty() {
+            if aval_bytes(&(*r).Link.hostname).is_empty() {
                 return Err(Error::Invalid("RTMP_Connect, there is no host name"));
             }
-            check_protocol(r)?;
-            let host = str::from_utf8(host).map_err(|_| Error::Unresolved(Text(host).to_string()))?;
-            let addresses = tcp::resolve(host, (*r).Link.port)?;
-            open(&handle, |timeout| tcp::connect(&addresses, timeout))?;
-            (*r).m_bSendCounter = 1;
+            dial(&handle)?;
             start(&handle, cp)
         }
     })
 }
 
-/// Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. Nothing is sent.
+/// Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. If `Link.socksport` is not 0, `svc` is
+/// the address of the proxy that `Link.sockshost` describes, which is asked for a connection to `Link.hostname` and
+/// `Link.port`; else nothing is sent.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `svc` is null or points to a socket address of its family's size.
@@ -65,11 +66,19 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
 pub unsafe extern "C" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_int {
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
-        let (handle, address) = unsafe {
+        let (handle, address, host, port, proxy) = unsafe {
             required(svc.cast_const(), "svc")?;
-            (Handle::from_raw(r)?, socket_address(svc)?)
+            let handle = Handle::from_raw(r)?;
+            (handle, socket_address(svc)?, aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?)
         };
-        open(&handle, |timeout| tcp::connect_one(&address, timeout))?;
+        open(&handle, |handle| {
+            let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
+            let socket = connect(&[address], &local, deadline, globals::interrupted)?;
+            match proxy {
+                Some(proxy) => proxy.open(socket, host, port, deadline, globals::interrupted),
+                None => Ok(socket),
+            }
+        })?;
         Ok(TRUE)
     })
 }
@@ -85,55 +94,93 @@ pub unsafe extern "C" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_i
         // SAFETY: the caller's contract.
         unsafe {
             let handle = Handle::connected(r)?;
-            check_protocol(r).inspect_err(|_| handle.give_up())?;
+            handle.set_dialled(false);
             start(&handle, cp)
         }
     })
 }
 
-/// Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
-/// open and is the caller's to close. What the client says then is read with `RTMP_ReadPacket`.
+/// The proxy to go through, if there is one.
 ///
 /// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
-    boundary(FALSE, || {
-        // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }?;
-        tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
-        handle.forget_ciphers();
-        let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
-        let server = handshake::Server::new(options, &mut random::system)?;
-        let outcome = driver::handshake_as_server(&handle, server)?;
-        if outcome.keys.is_some() {
-            // SAFETY: the caller's contract.
-            unsafe { (*r).Link.protocol |= RTMP_FEATURE_ENC };
+/// `r` points to an initialised `RTMP`, whose strings are readable for their lengths.
+unsafe fn proxy(r: *mut RTMP) -> Result<Option<Proxy>> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match (*r).Link.socksport {
+            0 => Ok(None),
+            port => Proxy::new(aval_bytes(&(*r).Link.sockshost), port).map(Some),
         }
-        handle.apply(outcome);
-        Ok(TRUE)
-    })
+    }
 }
 
-/// Protocols that are not there yet are refused before anything is sent.
+/// Connects to the server that `Link` names.
+fn dial(handle: &Handle) -> Result<()> {
+    open(handle, connect_socket)?;
+    handle.set_dialled(true);
+    // SAFETY: the handle's contract.
+    unsafe { (*handle.raw()).m_bSendCounter = 1 };
+    Ok(())
+}
+
+/// A connection to the server that `Link` names, through the proxy if it names one, all of it before one deadline.
+pub(crate) fn connect_socket(handle: &Handle) -> Result<Socket> {
+    let r = handle.raw();
+    // SAFETY: the handle's contract; the host name is readable for its length.
+    let (host, port, proxy) = unsafe { (aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?) };
+    let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
+    let socket = match proxy {
+        Some(proxy) => {
+            let socket = proxy.connect(&local, deadline, globals::interrupted)?;
+            proxy.open(socket, host, port, deadline, globals::interrupted)
+        }
+        None => {
+            let addresses = resolve(host, port, local.reachable()?, deadline)?;
+            connect(&addresses, &local, deadline, globals::interrupted)
+        }
+    }?;
+    tcp::configure(socket.as_fd(), handle.timeout());
+    Ok(socket)
+}
+
+/// Connects again, with what a server that wants a publisher to log in asked for behind the application's name and URL.
+pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<()> {
+    handle.count_login()?;
+    // SAFETY: the handle's contract.
+    let link = unsafe { &raw mut (*handle.raw()).Link };
+    // SAFETY: the handle's contract; a string that its flag marks is the library's to free.
+    unsafe {
+        append(&raw mut (*link).app, (*link).lFlags & RTMP_LF_FAPU != 0, token)?;
+        (*link).lFlags |= RTMP_LF_FAPU;
+        append(&raw mut (*link).tcUrl, (*link).lFlags & RTMP_LF_FTCU != 0, token)?;
+        (*link).lFlags |= RTMP_LF_FTCU;
+    }
+    close_to_reconnect(handle);
+    dial(handle)?;
+    // SAFETY: there is no packet.
+    unsafe { start(handle, ptr::null_mut()) }.map(drop)
+}
+
+/// Replaces a string by a longer copy from `malloc`.
 ///
 /// # Safety
-/// `r` points to an initialised `RTMP`.
-unsafe fn check_protocol(r: *mut RTMP) -> Result<()> {
+/// `string` points to a readable string; if it is `ours`, it came from the C allocator.
+unsafe fn append(string: *mut AVal, ours: bool, tail: &[u8]) -> Result<()> {
     // SAFETY: the caller's contract.
-    let (protocol, socks_port) = unsafe { ((*r).Link.protocol, (*r).Link.socksport) };
-    let missing = [(RTMP_FEATURE_HTTP, "tunnelling over HTTP (rtmpt, rtmpte, rtmpts)")];
-    if let Some((_, name)) = missing.into_iter().find(|(bit, _)| protocol & bit != 0) {
-        return Err(Error::Unsupported(name));
-    }
-    if socks_port != 0 {
-        return Err(Error::Unsupported("a SOCKS proxy"));
+    unsafe {
+        let whole = [aval_bytes(&*string), tail].concat();
+        let len = c_int::try_from(whole.len()).map_err(|_| Error::TooLarge("application name"))?;
+        let copy = memory::duplicate(&whole)?;
+        if ours {
+            memory::release((*string).av_val);
+        }
+        *string = AVal { av_val: copy, av_len: len };
     }
     Ok(())
 }
 
-/// Connects the socket and makes it the session's.
-fn open(handle: &Handle, connect: impl FnOnce(Option<Duration>) -> Result<Socket>) -> Result<()> {
+/// Makes a connection, and makes it the session's.
+fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Result<()> {
     let r = handle.raw();
     // SAFETY: the handle's contract.
     unsafe {
@@ -141,9 +188,12 @@ fn open(handle: &Handle, connect: impl FnOnce(Option<Duration>) -> Result<Socket
         (*r).m_pausing = 0;
         (*r).m_fDuration = 0.0;
     }
-    let socket = connect(handle.timeout()).inspect_err(|error| {
-        log::error!("RTMP_Connect0, failed to connect socket: {error}");
-        handle.give_up();
+    let socket = connect(handle).map_err(|error| {
+        // As in librtmp, a host that is not known closes nothing: the stream name is still there for another try.
+        if !matches!(error, Error::Unresolved(_)) {
+            handle.give_up();
+        }
+        in_librtmps_words(error)
     })?;
     tcp::configure(socket.as_fd(), handle.timeout());
     // SAFETY: the handle's contract; TLS of a connection that was never closed is not for this socket.
@@ -154,34 +204,31 @@ fn open(handle: &Handle, connect: impl FnOnce(Option<Duration>) -> Result<Socket
     Ok(())
 }
 
+/// What users of librtmp look for in the log.
+fn in_librtmps_words(error: Error) -> Error {
+    match error {
+        Error::Unresolved(host) => Error::Unreachable(format!("Problem accessing the DNS. (addr: {host})")),
+        Error::Proxy(reason) => Error::Proxy(format!("RTMP_Connect0, {reason}")),
+        error => Error::Unreachable(format!("RTMP_Connect0, failed to connect socket. {error}")),
+    }
+}
+
 /// Shakes hands and sends the first command; closes the connection if that fails.
 ///
 /// # Safety
 /// `cp` as for `RTMP_Connect`.
 unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
     tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
-    // SAFETY: the handle's contract.
-    let link = unsafe { &raw const (*handle.raw()).Link };
-    // SAFETY: the host name is readable for its length.
-    let (protocol, host) = unsafe { ((*link).protocol, aval_bytes(&(*link).hostname)) };
-    if protocol & RTMP_FEATURE_SSL != 0 {
-        let host = Text(host).to_string();
-        connect_tls(handle, &host, &handle.tls_options()).inspect_err(|_| {
-            log::error!("RTMP_Connect1, TLS_Connect failed");
-            handle.give_up();
-        })?;
-    }
-    handle.forget_ciphers();
-    let encrypted = protocol & RTMP_FEATURE_ENC != 0;
-    let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
-    let outcome = handshake::Client::new(options, &mut random::system)
-        .and_then(|client| driver::handshake_as_client(handle, client))
-        .map_err(|error| {
-            log::error!("RTMP_Connect1, handshake failed: {error}");
+    let failed = |what: &'static str| {
+        move |error: Error| {
+            log::error!("RTMP_Connect1, {what}: {error}");
             handle.give_up();
             Error::Reported
-        })?;
-    handle.apply(outcome);
+        }
+    };
+    secure(handle).map_err(failed("TLS_Connect failed"))?;
+    open_tunnel(handle).map_err(failed("Could not connect for handshake"))?;
+    shake_hands(handle).map_err(failed("handshake failed"))?;
     // SAFETY: the caller's contract.
     match unsafe { cp.as_mut() } {
         // SAFETY: the caller's contract.
@@ -197,11 +244,50 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
     Ok(TRUE)
 }
 
+/// TLS, if the protocol has it.
+pub(crate) fn secure(handle: &Handle) -> Result<()> {
+    // SAFETY: the handle's contract; the host name is readable for its length.
+    let (protocol, host) =
+        unsafe { ((*handle.raw()).Link.protocol, aval_bytes(&(*handle.raw()).Link.hostname)) };
+    if protocol & RTMP_FEATURE_SSL == 0 {
+        return Ok(());
+    }
+    connect_tls(handle, &Text(host).to_string(), &handle.settings().tls)
+}
+
+/// A session of an HTTP tunnel, if the protocol has it.
+fn open_tunnel(handle: &Handle) -> Result<()> {
+    handle.set_tunnel(None);
+    // SAFETY: the handle's contract; the host name is readable for its length.
+    let (protocol, host, port) = unsafe {
+        let link = &raw const (*handle.raw()).Link;
+        ((*link).protocol, aval_bytes(&(*link).hostname), (*link).port)
+    };
+    if protocol & RTMP_FEATURE_HTTP == 0 {
+        return Ok(());
+    }
+    let tunnel = Arc::new(Tunnel::new(&Text(host).to_string(), port)?);
+    tunnel.open(&Line(handle))?;
+    handle.set_tunnel(Some(tunnel));
+    Ok(())
+}
+
+/// The client's handshake, encrypted if the protocol says so.
+fn shake_hands(handle: &Handle) -> Result<()> {
+    handle.forget_ciphers();
+    // SAFETY: the handle's contract.
+    let encrypted = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_ENC != 0;
+    let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
+    let client = handshake::Client::new(options, &mut random::system)?;
+    handle.apply(driver::handshake_as_client(handle, client)?);
+    Ok(())
+}
+
 /// An address as C passes it.
 ///
 /// # Safety
 /// `address` points to a socket address of its family's size.
-unsafe fn socket_address(address: *const sockaddr) -> Result<SockAddr> {
+unsafe fn socket_address(address: *const sockaddr) -> Result<SocketAddr> {
     // SAFETY: the caller's contract.
     let len = match c_int::from(unsafe { (*address).sa_family }) {
         libc::AF_INET => size_of::<libc::sockaddr_in>(),
@@ -210,8 +296,9 @@ unsafe fn socket_address(address: *const sockaddr) -> Result<SockAddr> {
     };
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: both are at least `len` bytes, and a storage holds an address of any family.
-    unsafe {
-        std::ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len);
-        Ok(SockAddr::new(storage, len as libc::socklen_t))
-    }
+    let address = unsafe {
+        ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len);
+        SockAddr::new(storage, len as libc::socklen_t)
+    };
+    address.as_socket().ok_or(Error::Invalid("the address is neither IPv4 nor IPv6"))
 }

@@ -8,6 +8,7 @@ pub mod lifecycle;
 pub mod misc;
 pub mod options;
 pub mod packet;
+pub mod serve;
 pub mod setup;
 pub mod sockbuf;
 pub mod stream;

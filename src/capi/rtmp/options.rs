@@ -9,18 +9,20 @@ use crate::{
         amf::AVal,
         boundary, memory,
         ptr::{aval_bytes, required},
-        state::Handle,
-        tls::TlsOptions,
+        state::{Handle, Settings},
     },
     error::{Error, Result},
     options::{self, Definition, Setter, conn},
+    transport::local::{Bind, Family},
 };
 
 /// Sets the option `opt`, in any case, to the value `arg`; returns TRUE, or FALSE if there is no such option or `arg`
 /// makes no sense for it. The log then lists the options there are.
 ///
 /// Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned. Numbers may be hexadecimal
-/// or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows.
+/// or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows:
+/// see `RTMP_LNK.sockshost` for the proxies it can name. `bind` and `ipv` are copied, hold for every connection until
+/// then, and are forgotten by `RTMP_Close`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that are readable for
@@ -118,10 +120,26 @@ impl Target {
         Ok(())
     }
 
-    /// Changes what belongs to TLS, which has no place in the settings.
-    fn tls(&mut self, set: impl FnOnce(&mut TlsOptions) -> Result<()>) -> Result<()> {
+    fn bind(&mut self, text: &[u8]) -> Result<()> {
+        let bind = Bind::parse(text)?;
+        self.settings(|settings| {
+            settings.local.bind = bind;
+            Ok(())
+        })
+    }
+
+    fn ip_version(&mut self, version: i32) -> Result<()> {
+        let family = Family::from_version(version)?;
+        self.settings(|settings| {
+            settings.local.family = family;
+            Ok(())
+        })
+    }
+
+    /// Changes what has no field in the settings that callers see.
+    fn settings(&mut self, change: impl FnOnce(&mut Settings) -> Result<()>) -> Result<()> {
         // SAFETY: by the contract of `set`.
-        unsafe { Handle::from_raw(self.r) }?.set_tls_options(set)
+        unsafe { Handle::from_raw(self.r) }?.change_settings(change)
     }
 
     fn append(&mut self, item: conn::Item<'_>) -> Result<()> {
@@ -138,7 +156,7 @@ const fn option(name: &'static str, help: &'static str, setter: Setter<Target>) 
 const OPTIONS: &[Definition<Target>] = &[
     option(
         "socks",
-        "SOCKS proxy to connect through, host[:port]",
+        "Proxy to connect through: host[:port] for SOCKS4, or socks5://[user:password@]host[:port], socks4a:, http:",
         Setter::Text(|to, _| to.put(|link| &mut link.sockshost)),
     ),
     option(
@@ -228,11 +246,18 @@ const OPTIONS: &[Definition<Target>] = &[
     option(
         "tlsVerify",
         "0 accepts any certificate, 1 ignores RTMP_TLS_VERIFY",
-        Setter::Text(|to, value| to.tls(|options| options.set_verify(value))),
+        Setter::Text(|to, value| to.settings(|settings| settings.tls.set_verify(value))),
     ),
     option(
         "tlsCA",
         "PEM file with the only certificates to trust",
-        Setter::Text(|to, value| to.tls(|options| Ok(options.ca_file = Some(value.to_vec())))),
+        Setter::Text(|to, value| {
+            to.settings(|settings| {
+                settings.tls.ca_file = Some(value.to_vec());
+                Ok(())
+            })
+        }),
     ),
+    option("bind", "Local address or network interface to connect from", Setter::Text(Target::bind)),
+    option("ipv", "Version of IP to connect with, 4 or 6; 0 for both", Setter::Integer(Target::ip_version)),
 ];

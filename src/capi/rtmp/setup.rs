@@ -7,13 +7,15 @@ use libc::{c_char, c_int, c_long, c_uint};
 use super::{
     RTMP, RTMP_LF_AUTH, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_SWFV, RTMP_LNK, RTMP_SWF_HASHLEN,
     options::{self, Field, replace},
+    swf::hash_swf,
     url::{borrowed, offset, owned, part, string},
 };
 use crate::{
-    capi::{FALSE, TRUE, amf::AVal, boundary, globals, memory, ptr::aval_bytes},
+    capi::{FALSE, TRUE, amf::AVal, boundary, globals, memory, ptr::aval_bytes, state},
     error::{Error, Result},
     options::{next_pair, number, unescape},
     text::Text,
+    transport::proxy::{self, Proxy},
     url::{self, Protocol, UserInfo},
 };
 
@@ -51,7 +53,12 @@ pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int 
             let link = &raw mut (*r).Link;
             complete_tc_url(link, url, &text[..head], userinfo)?;
             if (*link).lFlags & RTMP_LF_SWFV != 0 && (*link).swfUrl.av_len > 0 {
-                ::log::error!("SWF verification is not available yet, swfVfy is ignored");
+                let settings = state::settings(r);
+                // Why there is no hash was logged; the session then goes on without.
+                if let Ok(swf) = hash_swf(aval_bytes(&(*link).swfUrl), (*link).swfAge, &settings.tls) {
+                    (*link).SWFSize = swf.size;
+                    (*link).SWFHash = swf.hash;
+                }
             }
             set_proxy(link, (*link).sockshost)?;
             default_port(&mut *link);
@@ -64,7 +71,7 @@ pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int 
 /// to stay until `RTMP_Close` has returned.
 ///
 /// `protocol` is one of the `RTMP_PROTOCOL_` constants; port 0 stands for the protocol's default. `sockshost` is
-/// `host[:port]` of a proxy, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
+/// a proxy as in the option `socks`, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
 /// `usherToken` leave out, by being NULL or empty, stays as it was. `swfSHA256Hash` are the 32 bytes of the hash of an
 /// SWF file of `swfSize` bytes. `dStart` and `dStop` are milliseconds, `timeout` is in seconds.
 ///
@@ -130,7 +137,7 @@ pub unsafe extern "C" fn RTMP_SetupStream(
         // SAFETY: the caller's contract above; one assignment at a time, nothing is logged or called meanwhile.
         unsafe {
             set_swf(&mut (*r).Link, aval_bytes(&hash), swfSize);
-            set_proxy(&raw mut (*r).Link, sockshost)?;
+            let proxy = set_proxy(&raw mut (*r).Link, sockshost);
             let link = &mut (*r).Link;
             let optional: [(Field, c_int, AVal); 6] = [
                 (|link| &mut link.tcUrl, RTMP_LF_FTCU, tcUrl),
@@ -160,8 +167,8 @@ pub unsafe extern "C" fn RTMP_SetupStream(
             link.playpath = playpath;
             link.port = port as u16;
             default_port(link);
+            proxy
         }
-        Ok(())
     })
 }
 
@@ -298,34 +305,40 @@ unsafe fn compose_tc_url(link: &RTMP_LNK) -> Vec<u8> {
         0 => Protocol::from_bits(link.protocol).default_port(),
         port => port,
     };
-    // An IPv6 address needs brackets to be told from its port.
-    let (open, close) = if host.contains(&b':') { (&b"["[..], "]") } else { (&b""[..], "") };
-    let port = format!("{close}:{port}/");
-    [globals::protocol_scheme(link.protocol).to_bytes(), b"://", open, host, port.as_bytes(), app].concat()
+    let authority = url::authority(host, port);
+    [globals::protocol_scheme(link.protocol).to_bytes(), b"://", &authority, b"/", app].concat()
 }
 
-/// Takes the text of a proxy apart. The host is a copy, which librtmp's callers know to be never freed.
+/// Takes the text of a proxy apart. What stands in front of the port stays together, and is understood when a connection
+/// is made. It is a copy, which librtmp's callers know to be never freed.
 ///
 /// # Safety
 /// `link` points to the settings of an initialised `RTMP`; `proxy` is readable for its length.
 unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
     // SAFETY: the caller's contract above.
     let text = unsafe { aval_bytes(&proxy) };
-    let colon = text.iter().position(|&byte| byte == b':');
-    let host = &text[..colon.unwrap_or(text.len())];
-    let (sockshost, socksport) = if text.is_empty() {
-        (AVal::EMPTY, 0)
-    } else {
-        // Cut to C's smaller type, as librtmp does.
-        (owned(host)?, colon.map_or(DEFAULT_SOCKS_PORT, |colon| number::decimal(&text[colon + 1..]) as u16))
+    let parts = proxy::split(text);
+    let default_port = proxy::default_port(text);
+    // Cut to C's smaller type, as librtmp does.
+    let (host, port) = match parts.port.map(|port| number::decimal(port) as u16) {
+        None => (parts.host, default_port),
+        // Port 0 means that there is no proxy. librtmp goes without one then, but whoever writes a URL cannot expect that:
+        // its text is stored so that no connection comes about.
+        Some(0) if parts.is_url => (text, default_port),
+        Some(port) => (parts.host, port),
     };
+    let (sockshost, socksport) = if text.is_empty() { (AVal::EMPTY, 0) } else { (owned(host)?, port) };
     // SAFETY: the caller's contract above.
     unsafe {
         (*link).sockshost = sockshost;
         (*link).socksport = socksport;
     }
-    if !text.is_empty() {
-        ::log::debug!("Connecting via SOCKS proxy: {}:{socksport}", Text(host));
+    match Proxy::new(host, port) {
+        _ if text.is_empty() => {}
+        Ok(proxy) => ::log::debug!("Connecting via {proxy}"),
+        Err(error) if parts.is_url => return Err(error),
+        Err(_) if port == 0 => ::log::warn!("the proxy has no valid port, connecting without a proxy"),
+        Err(error) => ::log::warn!("{error}"),
     }
     Ok(())
 }
@@ -367,5 +380,3 @@ fn log_text(name: &str, value: AVal) {
     // SAFETY: an argument of `RTMP_SetupStream`, readable for its length.
     ::log::debug!("{name:<9}: {}", Text(unsafe { aval_bytes(&value) }));
 }
-
-const DEFAULT_SOCKS_PORT: u16 = 1080;

@@ -82,12 +82,15 @@ pub(crate) unsafe fn newest<'a>(sb: *mut RTMPSockBuf, count: usize) -> &'a mut [
     }
 }
 
-/// Waits for more bytes, behind those that are unread, which move to the front; returns how many came.
+/// Lets `receive` put more bytes behind those that are unread, which move to the front; returns how many came.
 ///
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf` that nobody else reads from.
-pub(crate) unsafe fn fill(sb: *mut RTMPSockBuf) -> Result<usize> {
-    // SAFETY: the caller's contract.
+pub(crate) unsafe fn fill(
+    sb: *mut RTMPSockBuf,
+    receive: impl FnOnce(&mut [u8]) -> Result<usize>,
+) -> Result<usize> {
+    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes.
     unsafe {
         (*sb).sb_timedout = 0;
         let (offset, size) = extent(sb);
@@ -97,10 +100,30 @@ pub(crate) unsafe fn fill(sb: *mut RTMPSockBuf) -> Result<usize> {
         }
         (*sb).sb_start = buffer;
         (*sb).sb_size = size as c_int;
-        match receive(sb) {
-            Ok(0) => Err(Error::Closed),
-            result => result,
+        let room = slice::from_raw_parts_mut(buffer.cast::<u8>().add(size), CAPACITY - size);
+        let received = receive(room).inspect_err(|error| {
+            if matches!(error, Error::TimedOut) {
+                (*sb).sb_timedout = 1;
+            }
+        })?;
+        if received == 0 {
+            return Err(Error::Closed);
         }
+        (*sb).sb_size += received as c_int;
+        Ok(received)
+    }
+}
+
+/// Waits for bytes from the socket, decrypted if there is TLS over it; 0 when the peer has closed.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile.
+pub(crate) unsafe fn receive_into(sb: *const RTMPSockBuf, room: &mut [u8]) -> Result<usize> {
+    // SAFETY: the caller's contract.
+    let (fd, session) = unsafe { (borrow((*sb).sb_socket)?, session(sb)) };
+    match session {
+        Some(session) => session.receive(fd, room, globals::interrupted),
+        None => tcp::receive(fd, room, globals::interrupted),
     }
 }
 
@@ -111,7 +134,6 @@ pub(crate) unsafe fn fill(sb: *mut RTMPSockBuf) -> Result<usize> {
 unsafe fn receive(sb: *mut RTMPSockBuf) -> Result<usize> {
     // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes, and `extent` stays inside it.
     unsafe {
-        let fd = borrow((*sb).sb_socket)?;
         let (offset, size) = extent(sb);
         let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
         if size == 0 {
@@ -120,10 +142,7 @@ unsafe fn receive(sb: *mut RTMPSockBuf) -> Result<usize> {
         }
         let end = offset + size;
         let room = slice::from_raw_parts_mut(buffer.add(end), CAPACITY - end);
-        let received = match session(sb) {
-            Some(session) => session.receive(fd, room, globals::interrupted),
-            None => tcp::receive(fd, room, globals::interrupted),
-        };
+        let received = receive_into(sb, room);
         if matches!(received, Err(Error::TimedOut)) {
             (*sb).sb_timedout = 1;
         }
@@ -139,14 +158,15 @@ unsafe fn receive(sb: *mut RTMPSockBuf) -> Result<usize> {
 /// # Safety
 /// As for [`fill`].
 pub(crate) unsafe fn refill_from_pending(sb: *mut RTMPSockBuf) -> usize {
-    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes, of which the first `CAPACITY` are used.
+    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes, of which the first `CAPACITY` are used;
+    // the descriptor is open as long as the caller leaves it so.
     unsafe {
         if (*sb).sb_ssl.is_null() || extent(sb).1 > 0 {
             return 0;
         }
-        let Some(session) = session(sb) else { return 0 };
+        let (Some(session), Ok(fd)) = (session(sb), borrow((*sb).sb_socket)) else { return 0 };
         let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
-        let count = session.receive_pending(slice::from_raw_parts_mut(buffer, CAPACITY));
+        let count = session.receive_pending(fd, slice::from_raw_parts_mut(buffer, CAPACITY));
         (*sb).sb_start = buffer.cast();
         (*sb).sb_size = count as c_int;
         count

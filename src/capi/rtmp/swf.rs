@@ -6,7 +6,7 @@ use libc::{c_char, c_int, c_uchar, c_uint};
 
 use super::RTMP_SWF_HASHLEN;
 use crate::{
-    capi::{boundary, globals},
+    capi::{boundary, globals, tls::TlsOptions},
     error::{Error, Result},
     swf::{self, LookUp, SwfHash, store},
 };
@@ -33,7 +33,7 @@ pub unsafe extern "C" fn RTMP_HashSWF(
             return Err(Error::Invalid("a null pointer for RTMP_HashSWF"));
         }
         // SAFETY: not null, and the caller's contract above.
-        let result = look_up(unsafe { CStr::from_ptr(url) }.to_bytes(), age);
+        let result = look_up(unsafe { CStr::from_ptr(url) }.to_bytes(), age, &TlsOptions::default());
         if let Some(swf) = result.swf {
             // SAFETY: not null, and the caller's contract above.
             unsafe {
@@ -46,11 +46,33 @@ pub unsafe extern "C" fn RTMP_HashSWF(
 }
 
 /// What `RTMP_HashSWF` stores, for callers that go on without a hash; why there is none is in the log.
-#[allow(dead_code, reason = "for RTMP_SetupURL, which does not verify SWF files yet")]
-pub(crate) fn hash_swf(url: &[u8], age: c_int) -> Result<SwfHash> {
-    look_up(url, age).swf.ok_or(Error::Invalid("swfUrl, whose hash is not known"))
+pub(crate) fn hash_swf(url: &[u8], age: c_int, tls: &TlsOptions) -> Result<SwfHash> {
+    look_up(url, age, tls).swf.ok_or(Error::Invalid("swfUrl, whose hash is not known"))
 }
 
-fn look_up(url: &[u8], age: c_int) -> LookUp {
-    swf::look_up(url, age, &store::path(), globals::interrupted)
+fn look_up(url: &[u8], age: c_int, tls: &TlsOptions) -> LookUp {
+    swf::look_up(url, age, &store::path(), &tls.trust(), globals::interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_is_a_failure() {
+        let (mut size, mut hash) = (7, [7; RTMP_SWF_HASHLEN]);
+        let url = c"http://127.0.0.1:1/".as_ptr();
+        // SAFETY: each argument is null or valid.
+        unsafe {
+            assert_eq!(RTMP_HashSWF(ptr::null(), &mut size, hash.as_mut_ptr(), 0), -1);
+            assert_eq!(RTMP_HashSWF(url, ptr::null_mut(), hash.as_mut_ptr(), 0), -1);
+            assert_eq!(RTMP_HashSWF(url, &mut size, ptr::null_mut(), 0), -1);
+        }
+        assert_eq!((size, hash), (7, [7; RTMP_SWF_HASHLEN]));
+    }
+
+    #[test]
+    fn without_a_hash_there_is_an_error() {
+        assert!(hash_swf(b"rtmp://no/file", 0, &TlsOptions::default()).is_err());
+    }
 }

@@ -122,7 +122,10 @@ pub struct RTMPSockBuf {
 pub struct RTMP_LNK {
     /// Host name or address of the server.
     pub hostname: AVal,
-    /// Host of a SOCKS4 proxy; empty for none.
+    /// Proxy without its port: a host name or address for SOCKS4, or a URL without a port for others, for example
+    /// `socks5://user:password@host`. The schemes are `socks4`, `socks4a`, `socks5` and `http` (CONNECT); an IPv6
+    /// address is in brackets, and characters of user and password may be written `%40`. A SOCKS4 proxy is sent the
+    /// address of the server, or its name if that is not known here; the others are always sent the name. Empty for none.
     pub sockshost: AVal,
     /// Stream name taken from the URL. Allocated by the library and freed by `RTMP_Close`.
     pub playpath0: AVal,
@@ -169,7 +172,7 @@ pub struct RTMP_LNK {
     pub timeout: c_int,
     /// Not used; here because later fields keep their place.
     pub pFlags: c_int,
-    /// Port of the SOCKS4 proxy; 0 for no proxy.
+    /// Port of the proxy; 0 for no proxy.
     pub socksport: c_ushort,
     /// Port of the server.
     pub port: c_ushort,

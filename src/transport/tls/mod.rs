@@ -9,10 +9,12 @@
 mod refusal;
 mod server;
 mod session;
+mod socket;
 mod trust;
 
 pub use server::ServerContext;
 pub use session::Session;
+pub use socket::TlsSocket;
 pub use trust::Trust;
 
 use std::sync::Arc;

@@ -1,0 +1,80 @@
+//! The connection below an HTTP tunnel: the socket of an `RTMP`, with TLS over it if there is any.
+
+use std::{iter, os::fd::IntoRawFd, time::Duration};
+
+use super::{
+    globals, memory,
+    rtmp::{connect, sockbuf},
+    state::Handle,
+};
+use crate::{
+    capi::amf::AVal,
+    error::{Error, Result},
+    transport::{
+        tcp,
+        tunnel::{Carrier, Ending, Status},
+    },
+};
+
+/// What carries a tunnel's requests and replies.
+pub(crate) struct Line<'a>(pub(crate) &'a Handle);
+
+impl Carrier for Line<'_> {
+    fn receive(&self, buffer: &mut [u8]) -> Result<usize> {
+        // SAFETY: the handle's contract.
+        unsafe { sockbuf::receive_into(&raw const (*self.0.raw()).m_sb, buffer) }
+    }
+
+    fn send(&self, bytes: &[u8]) -> Result<()> {
+        // SAFETY: the handle's contract.
+        unsafe { sockbuf::send_all(&raw const (*self.0.raw()).m_sb, iter::once(bytes), &mut Vec::new()) }
+    }
+
+    fn reconnect(&self, ending: Ending) -> Result<()> {
+        // A caller that connected by itself had its reasons.
+        if !self.0.is_dialled() {
+            return Err(Error::Closed);
+        }
+        // Programs end a wait by shutting the socket down. Then sending fails even when there is nothing to send.
+        if ending == Ending::Silent {
+            tcp::send_some(self.0.socket()?, &[]).map_err(|_| Error::Interrupted)?;
+        }
+        let fresh = connect::connect_socket(self.0)?.into_raw_fd();
+        // SAFETY: both are open descriptors, and `fresh` is ours. The socket keeps its number, which callers may hold.
+        let replaced = unsafe {
+            let replaced = libc::dup2(fresh, (*self.0.raw()).m_sb.sb_socket);
+            libc::close(fresh);
+            replaced
+        };
+        if replaced == -1 {
+            return Err(std::io::Error::last_os_error().into());
+        }
+        connect::secure(self.0)
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.0.timeout()
+    }
+
+    fn interrupted(&self) -> bool {
+        globals::interrupted()
+    }
+}
+
+/// Shows callers where the tunnel stands.
+pub(crate) fn show(handle: &Handle, status: &Status) {
+    let r = handle.raw();
+    // SAFETY: the handle's contract; the name comes from `malloc`, like every other that `RTMP_Close` finds there.
+    unsafe {
+        (*r).m_msgCounter = status.sequence.cast_signed();
+        (*r).m_unackd = status.unanswered.cast_signed();
+        (*r).m_polling = status.polling.into();
+        (*r).m_resplen = status.missing.cast_signed();
+        if let (Some(session), true) = (&status.session, (*r).m_clientID.av_val.is_null()) {
+            let path = format!("/{}", session.as_str());
+            if let Ok(copy) = memory::duplicate(path.as_bytes()) {
+                (*r).m_clientID = AVal { av_val: copy, av_len: path.len() as libc::c_int };
+            }
+        }
+    }
+}

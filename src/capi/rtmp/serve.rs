@@ -1,0 +1,116 @@
+//! Serving a client that has connected.
+
+use std::{
+    net::TcpStream,
+    os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd},
+    sync::Arc,
+};
+
+use libc::c_int;
+
+use super::{RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP2, misc::RTMP_GetTime, sockbuf};
+use crate::{
+    capi::{FALSE, TRUE, boundary, globals, state::Handle},
+    driver::{self, Connection},
+    error::{Error, Result},
+    handshake::{self, ServerOptions},
+    random,
+    transport::{
+        tcp,
+        tls::{Session, TlsSocket},
+        tunnel::server::{self, Accepted},
+    },
+};
+
+/// Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
+/// open and is the caller's to close with `RTMP_Close`. What the client says then is read with `RTMP_ReadPacket`.
+///
+/// Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
+/// For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the
+/// connection. An HTTP connection may also belong to a session that another call serves already: then this one returns
+/// FALSE, and `sb_socket` is -1.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
+    boundary(FALSE, || {
+        // SAFETY: the caller's contract.
+        let handle = unsafe { Handle::connected(r) }?;
+        tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
+        handle.forget_ciphers();
+        if speaks_http(&handle)? && !accept_tunnel(&handle)? {
+            return Ok(FALSE);
+        }
+        let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
+        let server = handshake::Server::new(options, &mut random::system)?;
+        let outcome = driver::handshake_as_server(&handle, server)?;
+        if outcome.keys.is_some() {
+            // SAFETY: the caller's contract.
+            unsafe { (*r).Link.protocol |= RTMP_FEATURE_ENC };
+        }
+        handle.apply(outcome);
+        Ok(TRUE)
+    })
+}
+
+/// Whether the client's first byte begins an HTTP request. No version of RTMP is a capital letter.
+fn speaks_http(handle: &Handle) -> Result<bool> {
+    // SAFETY: the handle's contract; only this thread reads.
+    let first = || unsafe { sockbuf::unread(&raw const (*handle.raw()).m_sb) }.first().copied();
+    if first().is_none() {
+        handle.fill()?;
+    }
+    Ok(first().is_some_and(|byte| byte.is_ascii_uppercase()))
+}
+
+/// Hands the connection to the tunnels of this process, and takes the stream of the session that it starts in its place;
+/// false if it joins a session that is being served already.
+fn accept_tunnel(handle: &Handle) -> Result<bool> {
+    let r = handle.raw();
+    let mut name = [0; 16];
+    random::system(&mut name)?;
+    // SAFETY: the handle's contract; the descriptor and TLS over it change hands, and the fields forget them.
+    let (socket, session, received) = unsafe {
+        let sb = &raw mut (*r).m_sb;
+        let received = sockbuf::unread(sb).to_vec();
+        sockbuf::consume(sb, received.len());
+        let socket = OwnedFd::from_raw_fd((*sb).sb_socket);
+        (*sb).sb_socket = -1;
+        (socket, sockbuf::detach(sb), received)
+    };
+    match accept(socket, session, &received, name)? {
+        Accepted::Joined => {
+            log::debug!("RTMP_Serve, the connection belongs to a session that is served already");
+            Ok(false)
+        }
+        Accepted::Session(stream) => {
+            tcp::add_missing_timeouts(stream.as_fd(), handle.timeout());
+            // SAFETY: the handle's contract.
+            unsafe {
+                (*r).m_sb.sb_socket = stream.into_raw_fd();
+                (*r).Link.protocol |= RTMP_FEATURE_HTTP2;
+            }
+            Ok(true)
+        }
+    }
+}
+
+fn accept(
+    socket: OwnedFd,
+    session: Option<Arc<Session>>,
+    received: &[u8],
+    name: [u8; 16],
+) -> Result<Accepted> {
+    let socket = TcpStream::from(socket);
+    match session {
+        None => server::accept(socket, received, name),
+        Some(session) => {
+            server::accept(TlsSocket::new(socket.into(), session, globals::interrupted), received, name)
+        }
+    }
+    .map_err(|error| match error {
+        Error::Closed => Error::malformed("HTTP connection", "it ended before a session began"),
+        error => error,
+    })
+}

@@ -1,0 +1,47 @@
+//! The moment at which a wait ends, however many steps it has.
+
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+
+/// The moment at which waiting ends; it may never come.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// The moment that far from now; `None` never comes, and neither does what the clock cannot count.
+    pub fn after(time: Option<Duration>) -> Self {
+        Self(time.and_then(|time| Instant::now().checked_add(time)))
+    }
+
+    /// How long there is to wait: `None` for ever, an error if the moment has passed.
+    pub fn left(self) -> Result<Option<Duration>> {
+        let Some(moment) = self.0 else { return Ok(None) };
+        match moment.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(Error::TimedOut),
+            left => Ok(Some(left)),
+        }
+    }
+
+    /// The moment in the middle between now and this one, for a step that must leave time for another.
+    pub fn halfway(self) -> Self {
+        Self(self.0.map(|moment| {
+            let now = Instant::now();
+            now + moment.saturating_duration_since(now) / 2
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_has_passed_is_an_error_and_one_that_never_comes_is_none() {
+        assert!(matches!(Deadline::after(Some(Duration::ZERO)).left(), Err(Error::TimedOut)));
+        assert!(matches!(Deadline::after(None).left(), Ok(None)));
+        assert!(matches!(Deadline::after(Some(Duration::MAX)).halfway().left(), Ok(None)));
+        let left = Deadline::after(Some(Duration::from_secs(60))).halfway().left().unwrap().unwrap();
+        assert!(left <= Duration::from_secs(30) && left > Duration::from_secs(20));
+    }
+}

@@ -1,0 +1,162 @@
+//! Our end of a connection: which addresses and interfaces of this machine may be used, and which family of addresses.
+
+use std::net::{IpAddr, SocketAddr};
+
+use socket2::Socket;
+
+use crate::{
+    error::{Error, Result},
+    text::Text,
+};
+
+/// Which addresses connections may be made to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Family {
+    /// IPv6 and IPv4.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+/// What connections leave this machine from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    /// A local address; only addresses of its family can be reached from it.
+    Address(IpAddr),
+    /// The name of a network interface, for example `eth0`.
+    Interface(String),
+}
+
+/// What a program asked for about our end of its connections.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Local {
+    /// Where connections leave from; the system chooses if there is nothing here.
+    pub bind: Option<Bind>,
+    /// Which addresses may be used.
+    pub family: Family,
+}
+
+impl Family {
+    /// The family that a version of IP is, 0 standing for any.
+    pub fn from_version(version: i32) -> Result<Self> {
+        match version {
+            0 => Ok(Self::Any),
+            4 => Ok(Self::V4),
+            6 => Ok(Self::V6),
+            _ => Err(Error::Invalid("the version of IP is neither 4 nor 6")),
+        }
+    }
+
+    /// Whether an address is of this family.
+    pub fn admits(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+        }
+    }
+
+    /// The family as words of a log line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Any => "IP",
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+}
+
+impl Bind {
+    /// An address, or else the name of an interface; empty text is nothing.
+    pub fn parse(text: &[u8]) -> Result<Option<Self>> {
+        let Ok(text) = str::from_utf8(text) else {
+            return Err(Error::Invalid("bind, the name of an interface is text"));
+        };
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let address = text.strip_prefix('[').and_then(|inside| inside.strip_suffix(']')).unwrap_or(text);
+        if let Ok(address) = address.parse() {
+            return Ok(Some(Self::Address(address)));
+        }
+        if text.len() > MAX_INTERFACE || text.contains(|c: char| c.is_whitespace() || c == '/' || c == '\0') {
+            return Err(Error::Invalid("bind, this is neither an address nor the name of an interface"));
+        }
+        Ok(Some(Self::Interface(text.to_owned())))
+    }
+}
+
+impl Local {
+    /// The family of the addresses that can be connected to.
+    pub fn reachable(&self) -> Result<Family> {
+        match (&self.bind, self.family) {
+            (Some(Bind::Address(IpAddr::V4(_))), Family::V6)
+            | (Some(Bind::Address(IpAddr::V6(_))), Family::V4) => {
+                Err(Error::Invalid("bind and ipv name different versions of IP"))
+            }
+            (Some(Bind::Address(IpAddr::V4(_))), _) => Ok(Family::V4),
+            (Some(Bind::Address(IpAddr::V6(_))), _) => Ok(Family::V6),
+            (_, family) => Ok(family),
+        }
+    }
+
+    /// Ties a new socket to what the program asked for.
+    pub(super) fn apply(&self, socket: &Socket) -> Result<()> {
+        match &self.bind {
+            None => Ok(()),
+            Some(Bind::Address(address)) => socket
+                .bind(&SocketAddr::new(*address, 0).into())
+                .map_err(|error| Error::Unreachable(format!("cannot use local address {address}: {error}"))),
+            Some(Bind::Interface(name)) => bind_to_interface(socket, name),
+        }
+    }
+}
+
+#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+fn bind_to_interface(socket: &Socket, name: &str) -> Result<()> {
+    socket.bind_device(Some(name.as_bytes())).map_err(|error| {
+        Error::Unreachable(format!("cannot use network interface {}: {error}", Text(name.as_bytes())))
+    })
+}
+
+#[cfg(not(any(target_os = "android", target_os = "fuchsia", target_os = "linux")))]
+fn bind_to_interface(_: &Socket, name: &str) -> Result<()> {
+    let name = Text(name.as_bytes());
+    Err(Error::Unreachable(format!(
+        "this system takes no interface by its name ({name}), bind to its address"
+    )))
+}
+
+/// Names of interfaces are shorter than `IFNAMSIZ`, 16 bytes with a NUL.
+const MAX_INTERFACE: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_is_no_address_names_an_interface() {
+        let address = |text: &str| Some(Bind::Address(text.parse().unwrap()));
+        assert_eq!(Bind::parse(b"127.0.0.1").unwrap(), address("127.0.0.1"));
+        assert_eq!(Bind::parse(b"::1").unwrap(), address("::1"));
+        assert_eq!(Bind::parse(b"[::1]").unwrap(), address("::1"));
+        assert_eq!(Bind::parse(b"eth0").unwrap(), Some(Bind::Interface("eth0".to_owned())));
+        assert_eq!(Bind::parse(b"").unwrap(), None);
+        for wrong in [&b"a name of an interface"[..], b"sixteen.letters.", b"a b", b"a/b", b"\xff"] {
+            assert!(Bind::parse(wrong).is_err(), "{}", Text(wrong));
+        }
+    }
+
+    #[test]
+    fn a_local_address_decides_which_addresses_can_be_reached() {
+        let local = |bind: &str, family| Local { bind: Bind::parse(bind.as_bytes()).unwrap(), family };
+        assert_eq!(local("127.0.0.1", Family::Any).reachable().unwrap(), Family::V4);
+        assert_eq!(local("::1", Family::V6).reachable().unwrap(), Family::V6);
+        assert_eq!(local("lo", Family::V6).reachable().unwrap(), Family::V6);
+        assert!(local("::1", Family::V4).reachable().is_err());
+        assert!(Family::from_version(5).is_err());
+    }
+}

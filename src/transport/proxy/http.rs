@@ -1,0 +1,63 @@
+//! HTTP CONNECT (RFC 9110, 9.3.6), with a user name and password (RFC 7617) if there are any.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+
+use super::{Negotiation, Next, Target};
+use crate::{
+    error::{Error, Result},
+    text::Text,
+    url::authority,
+};
+
+/// One request, and one reply behind any number of interim ones.
+pub(super) struct Http {
+    request: Vec<u8>,
+}
+
+impl Http {
+    pub(super) fn new(target: Target<'_>, user: &[u8], password: &[u8]) -> Result<Self> {
+        let authority = match target {
+            Target::Address(address) => address.to_string().into_bytes(),
+            Target::Name(name, port) => authority(name, port),
+        };
+        let mut request =
+            [b"CONNECT ", &authority[..], b" HTTP/1.1\r\nHost: ", &authority[..], b"\r\n"].concat();
+        if !user.is_empty() || !password.is_empty() {
+            if user.contains(&b':') {
+                return Err(Error::Invalid("the user name for an HTTP proxy has a colon"));
+            }
+            let login = BASE64_STANDARD.encode([user, b":", password].concat());
+            request.extend_from_slice(format!("Proxy-Authorization: Basic {login}\r\n").as_bytes());
+        }
+        request.extend_from_slice(b"\r\n");
+        Ok(Self { request })
+    }
+}
+
+impl Negotiation for Http {
+    fn greeting(&self) -> Vec<u8> {
+        self.request.clone()
+    }
+
+    fn receive(&mut self, input: &[u8]) -> Result<Option<(usize, Next)>> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        let len = match response.parse(input) {
+            Ok(httparse::Status::Complete(len)) => len,
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(error) => return Err(Error::Proxy(format!("this is no HTTP reply: {error}"))),
+        };
+        match response.code.unwrap_or(0) {
+            // A success has no body, whatever its header says.
+            200..=299 => Ok(Some((len, Next::Done))),
+            // 101 would leave HTTP for something that nobody asked for.
+            100 | 102..=199 => Ok(Some((len, Next::Receive))),
+            code => {
+                let reason = Text(response.reason.unwrap_or("").as_bytes());
+                Err(Error::Proxy(format!("the proxy refuses: {code} {reason}")))
+            }
+        }
+    }
+}
+
+const MAX_HEADERS: usize = 64;

@@ -1,0 +1,283 @@
+//! Proxies that connect us to a server: SOCKS4, SOCKS4a, SOCKS5, and HTTP CONNECT.
+//!
+//! [`Proxy`] says which one and how to log in there; [`Negotiation`] is what is said to it, without a socket. Nothing
+//! that the server sends behind the proxy's reply is taken from the socket.
+
+mod http;
+mod negotiation;
+mod socks4;
+mod socks5;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr, TcpStream},
+};
+
+use log::debug;
+use socket2::Socket;
+
+use super::{
+    connect,
+    deadline::Deadline,
+    local::{Family, Local},
+    resolve,
+    tcp::Interrupted,
+};
+use crate::{
+    error::{Error, Result},
+    text::Text,
+    url::{authority, hex_pair},
+};
+
+pub use negotiation::{Negotiation, Next};
+
+/// A proxy, and how to log in there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy {
+    kind: Kind,
+    /// Name or address, without brackets.
+    host: Vec<u8>,
+    port: u16,
+    /// Empty for none.
+    user: Vec<u8>,
+    password: Vec<u8>,
+}
+
+/// What a proxy speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// SOCKS4. Names are looked up here; one that is not known here is left to the proxy, as in SOCKS4a.
+    Socks4,
+    /// SOCKS4 with names that the proxy looks up.
+    Socks4a,
+    /// SOCKS5 (RFC 1928); the proxy looks names up.
+    Socks5,
+    /// HTTP CONNECT (RFC 9110, 9.3.6); the proxy looks names up.
+    Http,
+}
+
+/// Where a proxy should connect us to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// An address.
+    Address(SocketAddr),
+    /// A name of at most 255 visible characters, and a port.
+    Name(&'a [u8], u16),
+}
+
+/// The text of a proxy in two parts, as programs see them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// Everything but the port: `host`, or `scheme://user:password@host`.
+    pub host: &'a [u8],
+    /// The text behind the colon, if there is one.
+    pub port: Option<&'a [u8]>,
+    /// Whether there is a scheme.
+    pub is_url: bool,
+}
+
+/// Divides `[scheme://[user[:password]@]]host[:port]`. An IPv6 address is in brackets, which stay.
+pub fn split(text: &[u8]) -> Parts<'_> {
+    let is_url = scheme(text).is_some();
+    let text = if is_url { text.strip_suffix(b"/").unwrap_or(text) } else { text };
+    let start = host_start(text);
+    let host = &text[start..];
+    // A colon in brackets belongs to the address.
+    let address = match host.iter().position(|&byte| byte == b']') {
+        Some(end) if host.starts_with(b"[") => end,
+        _ => 0,
+    };
+    let colon = host[address..].iter().position(|&byte| byte == b':').map(|colon| start + address + colon);
+    match colon {
+        Some(colon) => Parts { host: &text[..colon], port: Some(&text[colon + 1..]), is_url },
+        None => Parts { host: text, port: None, is_url },
+    }
+}
+
+/// The port of a proxy whose text names none.
+pub fn default_port(text: &[u8]) -> u16 {
+    if scheme(text).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http")) { 80 } else { 1080 }
+}
+
+impl Proxy {
+    /// The proxy whose text, without the port, is `text`: see [`split`]. Text without a scheme is a SOCKS4 proxy. User and
+    /// password may have `%` escapes.
+    pub fn new(text: &[u8], port: u16) -> Result<Self> {
+        let kind = match scheme(text) {
+            None => Kind::Socks4,
+            Some(scheme) => Kind::from_scheme(scheme)?,
+        };
+        let userinfo = userinfo(text);
+        let colon = userinfo.iter().position(|&byte| byte == b':').unwrap_or(userinfo.len());
+        let host = &text[host_start(text)..];
+        let inside = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]"));
+        let proxy = Self {
+            kind,
+            host: inside.unwrap_or(host).to_vec(),
+            port,
+            user: unescape(&userinfo[..colon]),
+            password: unescape(userinfo.get(colon + 1..).unwrap_or_default()),
+        };
+        if proxy.host.is_empty() {
+            return Err(Error::Invalid("the proxy has no host name"));
+        }
+        // What `split` could not take off, or an address that a program stored without brackets.
+        let is_address = |host| str::from_utf8(host).is_ok_and(|host| host.parse::<IpAddr>().is_ok());
+        if port == 0 || proxy.host.contains(&b':') && !is_address(&proxy.host) {
+            return Err(Error::Invalid("the port of the proxy is no port"));
+        }
+        Ok(proxy)
+    }
+
+    /// Connects to the proxy.
+    pub fn connect(&self, local: &Local, deadline: Deadline, interrupted: Interrupted) -> Result<Socket> {
+        let reached = resolve::resolve(&self.host, self.port, local.reachable()?, deadline)
+            .and_then(|addresses| connect::connect(&addresses, local, deadline, interrupted));
+        reached.map_err(|error| match error {
+            Error::Unreachable(reason) => Error::Unreachable(format!("proxy: {reason}")),
+            error => error,
+        })
+    }
+
+    /// Has the proxy at the other end of `socket` connect us to a server. Changes the time-outs of the socket.
+    pub fn open(
+        &self,
+        socket: Socket,
+        host: &[u8],
+        port: u16,
+        deadline: Deadline,
+        interrupted: Interrupted,
+    ) -> Result<Socket> {
+        let stream = TcpStream::from(socket);
+        self.target(host, port, deadline)
+            .and_then(|target| self.negotiation(target))
+            .and_then(|mut talk| negotiation::run(&mut *talk, &stream, deadline, interrupted))
+            .map_err(|error| self.failed(error))?;
+        Ok(stream.into())
+    }
+
+    /// What to say to the proxy.
+    pub fn negotiation(&self, target: Target<'_>) -> Result<Box<dyn Negotiation>> {
+        Ok(match self.kind {
+            Kind::Socks4 | Kind::Socks4a => {
+                Box::new(socks4::Socks4::new(target, &self.user, &self.password)?)
+            }
+            Kind::Socks5 => Box::new(socks5::Socks5::new(target, &self.user, &self.password)?),
+            Kind::Http => Box::new(http::Http::new(target, &self.user, &self.password)?),
+        })
+    }
+
+    fn target<'a>(&self, host: &'a [u8], port: u16, deadline: Deadline) -> Result<Target<'a>> {
+        if let Some(address) = str::from_utf8(host).ok().and_then(|host| host.parse::<IpAddr>().ok()) {
+            return Ok(Target::Address(SocketAddr::new(address, port)));
+        }
+        if self.kind == Kind::Socks4 {
+            // Half of the time, so that there is some left for the proxy if the lookup has no answer.
+            match resolve::resolve(host, port, Family::V4, deadline.halfway()) {
+                Ok(addresses) => {
+                    return Ok(addresses
+                        .first()
+                        .map_or(Target::Name(host, port), |first| Target::Address(*first)));
+                }
+                Err(error) => debug!("{error}, leaving it to the proxy"),
+            }
+        }
+        if host.is_empty() || host.len() > MAX_NAME || !host.iter().all(u8::is_ascii_graphic) {
+            return Err(Error::Unresolved(format!("{} (this is no name)", Text(host))));
+        }
+        Ok(Target::Name(host, port))
+    }
+
+    /// Names the proxy in an error.
+    fn failed(&self, error: Error) -> Error {
+        let reason = match error {
+            Error::Interrupted => return error,
+            Error::TimedOut => "no answer in time".to_owned(),
+            Error::Closed => "the proxy closed the connection".to_owned(),
+            error => error.to_string(),
+        };
+        Error::Proxy(format!("{} negotiation failed. {}: {reason}", self.kind.name(), self.authority()))
+    }
+
+    fn authority(&self) -> String {
+        Text(&authority(&self.host, self.port)).to_string()
+    }
+}
+
+/// Kind and address; never the password.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} proxy: {}", self.kind.name(), self.authority())
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Kind {
+    fn from_scheme(scheme: &[u8]) -> Result<Self> {
+        let found = SCHEMES.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(scheme));
+        found.map(|&(_, kind)| kind).ok_or(Error::Unsupported("the scheme of the proxy"))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Socks4 => "SOCKS",
+            Self::Socks4a => "SOCKS4a",
+            Self::Socks5 => "SOCKS5",
+            Self::Http => "HTTP",
+        }
+    }
+}
+
+fn scheme(text: &[u8]) -> Option<&[u8]> {
+    let end = text.windows(SEPARATOR.len()).position(|window| window == SEPARATOR)?;
+    Some(&text[..end])
+}
+
+/// Where the user information starts, or the host if there is none.
+fn authority_start(text: &[u8]) -> usize {
+    scheme(text).map_or(0, |scheme| scheme.len() + SEPARATOR.len())
+}
+
+/// A password may have an `@`, a host may not. Only text with a scheme has user information.
+fn host_start(text: &[u8]) -> usize {
+    let start = authority_start(text);
+    let at = if start > 0 { text[start..].iter().rposition(|&byte| byte == b'@') } else { None };
+    at.map_or(start, |at| start + at + 1)
+}
+
+fn userinfo(text: &[u8]) -> &[u8] {
+    text[authority_start(text)..host_start(text)].strip_suffix(b"@").unwrap_or_default()
+}
+
+/// Decodes `%xx`; what is no escape stays as it is.
+fn unescape(mut text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    while let [first, rest @ ..] = text {
+        let escaped = match rest {
+            [high, low, ..] if *first == b'%' => hex_pair(*high, *low),
+            _ => None,
+        };
+        out.push(escaped.unwrap_or(*first));
+        text = if escaped.is_some() { &rest[2..] } else { rest };
+    }
+    out
+}
+
+const SCHEMES: [(&str, Kind); 5] = [
+    ("socks4", Kind::Socks4),
+    ("socks4a", Kind::Socks4a),
+    ("socks5", Kind::Socks5),
+    // As other programs call a SOCKS5 proxy that looks names up.
+    ("socks5h", Kind::Socks5),
+    ("http", Kind::Http),
+];
+const SEPARATOR: &[u8] = b"://";
+/// What SOCKS5 can send, and longer than any name.
+const MAX_NAME: usize = 255;

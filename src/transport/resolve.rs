@@ -1,0 +1,168 @@
+//! Name lookup: the addresses of a host, in the order in which they should be tried.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+use super::{deadline::Deadline, local::Family};
+use crate::{
+    error::{Error, Result},
+    text::Text,
+};
+
+/// The addresses of a host: IPv6 and IPv4 take turns, beginning with what the system prefers (RFC 8305, 4).
+///
+/// The system's resolver knows no deadline, so it works in a thread of its own. When time is up that thread is left
+/// behind; it ends, without an effect, when the resolver does. An address needs no lookup and no thread.
+pub fn resolve(host: &[u8], port: u16, family: Family, deadline: Deadline) -> Result<Vec<SocketAddr>> {
+    let host = readable(host)?;
+    let found = match host.parse::<IpAddr>() {
+        Ok(address) => vec![SocketAddr::new(address, port)],
+        Err(_) => look_up(host.clone(), port, deadline)?,
+    };
+    let addresses = in_turns(found, family);
+    if addresses.is_empty() {
+        return Err(Error::Unresolved(format!("{host} (it has no {} address)", family.name())));
+    }
+    Ok(addresses)
+}
+
+/// The host as the resolver takes it. The zone of an IPv6 address is written `%25eth0` in a URL.
+fn readable(host: &[u8]) -> Result<String> {
+    match str::from_utf8(host) {
+        Ok(text) if text.contains(':') => Ok(text.replace("%25", "%")),
+        Ok(text) if !text.is_empty() && !text.contains(char::is_control) => Ok(text.to_owned()),
+        _ => Err(Error::Unresolved(format!("{} (this is no name)", Text(host)))),
+    }
+}
+
+fn look_up(host: String, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>> {
+    let name = host.clone();
+    within(deadline, move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect)).map_err(
+        |error| match error {
+            Error::TimedOut => Error::Unresolved(format!("{name} (the lookup took too long)")),
+            error => Error::Unresolved(format!("{name} ({error})")),
+        },
+    )
+}
+
+/// Runs a job that may block for longer than there is time.
+fn within<T: Send + 'static>(
+    deadline: Deadline,
+    job: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    thread::Builder::new().name("rtmp-resolver".to_owned()).spawn(move || {
+        // Nobody listens any more when time was up.
+        let _ = sender.send(job());
+    })?;
+    // A wait for ever is cut into days, because the channel cannot wait for `None`.
+    loop {
+        let left = deadline.left()?;
+        match receiver.recv_timeout(left.unwrap_or(DAY)) {
+            Ok(result) => return Ok(result?),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(Error::Invalid("the resolver gave up")),
+        }
+    }
+}
+
+/// Addresses of the family, each once, IPv6 and IPv4 in turns; the first stays the first.
+fn in_turns(found: Vec<SocketAddr>, family: Family) -> Vec<SocketAddr> {
+    let mut admitted: Vec<SocketAddr> = Vec::new();
+    for address in found {
+        if family.admits(address.ip()) && !admitted.contains(&address) {
+            admitted.push(address);
+        }
+    }
+    let starts_with_v6 = admitted.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        admitted.into_iter().partition(|address| address.is_ipv6() == starts_with_v6);
+    let mut second = second.into_iter();
+    let mut ordered = Vec::new();
+    for address in first {
+        ordered.push(address);
+        ordered.extend(second.next());
+    }
+    ordered.extend(second);
+    ordered
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn soon() -> Deadline {
+        Deadline::after(Some(Duration::from_secs(20)))
+    }
+
+    fn addresses(text: &str) -> Vec<SocketAddr> {
+        text.split_whitespace().map(|address| SocketAddr::new(address.parse().unwrap(), 1935)).collect()
+    }
+
+    #[test]
+    fn families_take_turns_and_the_systems_first_choice_stays_first() {
+        let cases = [
+            ("::1 ::2 ::3 1.1.1.1 1.1.1.2", "::1 1.1.1.1 ::2 1.1.1.2 ::3"),
+            ("1.1.1.1 ::1 ::2 ::3", "1.1.1.1 ::1 ::2 ::3"),
+            ("1.1.1.1 1.1.1.2 1.1.1.1", "1.1.1.1 1.1.1.2"),
+            ("", ""),
+        ];
+        for (found, ordered) in cases {
+            assert_eq!(in_turns(addresses(found), Family::Any), addresses(ordered), "{found}");
+        }
+        assert_eq!(in_turns(addresses("::1 1.1.1.1 ::2"), Family::V4), addresses("1.1.1.1"));
+        assert_eq!(in_turns(addresses("1.1.1.1 ::1 ::2"), Family::V6), addresses("::1 ::2"));
+    }
+
+    #[test]
+    fn an_address_is_its_own_result() {
+        for (host, address) in [("127.0.0.1", "127.0.0.1:9"), ("::1", "[::1]:9")] {
+            let found = resolve(host.as_bytes(), 9, Family::Any, soon()).unwrap();
+            assert_eq!(found, [address.parse().unwrap()]);
+        }
+        let error = resolve(b"127.0.0.1", 9, Family::V6, soon()).unwrap_err();
+        assert_eq!(error.to_string(), "no address for host 127.0.0.1 (it has no IPv6 address)");
+    }
+
+    #[test]
+    fn old_forms_of_addresses_are_understood() {
+        let found = resolve(b"127.1", 9, Family::V4, soon()).unwrap();
+        assert_eq!(found, ["127.0.0.1:9".parse().unwrap()]);
+    }
+
+    #[test]
+    fn localhost_is_looked_up() {
+        let found = resolve(b"localhost", 9, Family::Any, soon()).unwrap();
+        assert!(found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused_before_anybody_is_asked() {
+        for host in [&b""[..], b"a\nb", b"a\0b", b"\xff"] {
+            assert!(matches!(resolve(host, 9, Family::Any, soon()), Err(Error::Unresolved(_))));
+        }
+    }
+
+    #[test]
+    fn a_job_that_blocks_is_left_behind_at_the_deadline() {
+        let (release, blocked) = mpsc::channel::<()>();
+        let start = Instant::now();
+        let result = within(Deadline::after(Some(Duration::from_millis(50))), move || {
+            let _ = blocked.recv();
+            Ok(())
+        });
+        assert!(matches!(result, Err(Error::TimedOut)));
+        assert!(start.elapsed() < Duration::from_secs(10));
+        drop(release);
+        assert_eq!(within(Deadline::after(None), || Ok(7)).unwrap(), 7);
+    }
+}

@@ -1,0 +1,414 @@
+//! HTTP replies as a row of events. Knows nothing of what their bodies mean.
+
+use std::ops::Range;
+
+use super::{MAX_HEAD, MAX_HEADERS, has_token, head_len, parse_length};
+use crate::error::{Error, Refusal, Result};
+
+/// Takes replies apart, however they are split. Keeps an unfinished head, never a body.
+#[derive(Debug, Default)]
+pub(super) struct Replies {
+    state: State,
+    head: Vec<u8>,
+    /// Interim replies in a row.
+    interim: u32,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Head,
+    Body {
+        length: Length,
+        keep_alive: bool,
+    },
+    /// Nothing that follows on this connection counts.
+    Over,
+    /// What arrived makes no sense, so neither does what follows.
+    Failed,
+}
+
+#[derive(Debug)]
+enum Length {
+    /// Bytes that are missing.
+    Known(u32),
+    UntilClose,
+    Chunked(Chunked),
+}
+
+/// Where in a body of chunks (RFC 9112, 7.1) the decoder is.
+#[derive(Debug)]
+enum Chunked {
+    Size { size: u32, digits: u32 },
+    Extension { size: u32, len: usize },
+    Data(u32),
+    DataEnd,
+    Trailer { line: usize, len: usize },
+    Done,
+}
+
+/// What the next bytes are.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// Nothing can be said before more bytes arrive.
+    More,
+    /// A reply that counts has begun.
+    Begin,
+    /// A piece of a body: where in the input it lies.
+    Content(Range<usize>),
+    /// The reply is complete, and the connection can be used again or not.
+    End { keep_alive: bool },
+}
+
+/// Interim replies that may come before one that counts.
+const MAX_INTERIM: u32 = 16;
+
+impl Replies {
+    /// The next event, and how many bytes of `input` belong to it. To be called until it is [`Event::More`].
+    pub(super) fn next(&mut self, input: &[u8]) -> Result<(usize, Event)> {
+        self.take(input).inspect_err(|_| self.state = State::Failed)
+    }
+
+    /// The connection has ended. Tells whether that completed a reply; in the middle of one it is an error.
+    pub(super) fn finish(&mut self) -> Result<bool> {
+        let state = std::mem::take(&mut self.state);
+        let head_begun = !self.head.is_empty();
+        *self = Self::default();
+        match state {
+            State::Body { length: Length::UntilClose, .. } => Ok(true),
+            State::Body { .. } | State::Failed => Err(Error::Closed),
+            State::Head if head_begun => Err(Error::Closed),
+            State::Head | State::Over => Ok(false),
+        }
+    }
+
+    /// Bytes of the body that are missing, as far as the reply told.
+    pub(super) fn missing(&self) -> u32 {
+        match self.state {
+            State::Body { length: Length::Known(left), .. } => left,
+            _ => 0,
+        }
+    }
+
+    fn take(&mut self, input: &[u8]) -> Result<(usize, Event)> {
+        match &mut self.state {
+            State::Head => self.take_head(input),
+            State::Body { length, keep_alive } => {
+                let end = Event::End { keep_alive: *keep_alive };
+                let (consumed, event) = match length {
+                    Length::Known(0) => (0, Some(end)),
+                    Length::Known(left) => take(input, left),
+                    Length::UntilClose => take(input, &mut { u32::MAX }),
+                    Length::Chunked(chunked) => match chunked.next(input)? {
+                        (consumed, None) if matches!(chunked, Chunked::Done) => (consumed, Some(end)),
+                        other => other,
+                    },
+                };
+                if let Some(Event::End { keep_alive }) = event {
+                    self.state = if keep_alive { State::Head } else { State::Over };
+                }
+                Ok((consumed, event.unwrap_or(Event::More)))
+            }
+            State::Over => Ok((input.len(), Event::More)),
+            State::Failed => Err(Error::Closed),
+        }
+    }
+
+    fn take_head(&mut self, input: &[u8]) -> Result<(usize, Event)> {
+        let mut skipped = 0;
+        if self.head.is_empty() {
+            // Empty lines between replies are not theirs (RFC 9112, 2.2).
+            skipped = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        }
+        let fresh = &input[skipped..];
+        let before = self.head.len();
+        let room = MAX_HEAD - before;
+        self.head.extend_from_slice(&fresh[..fresh.len().min(room)]);
+        let Some(len) = head_len(&self.head, before) else {
+            if self.head.len() == MAX_HEAD {
+                return Err(Error::TooLarge("head of an HTTP reply"));
+            }
+            return Ok((input.len(), Event::More));
+        };
+        self.head.truncate(len);
+        let consumed = skipped + len - before;
+        let state = parse(&self.head)?;
+        self.head.clear();
+        match state {
+            Some(state) => {
+                self.interim = 0;
+                self.state = state;
+                Ok((consumed, Event::Begin))
+            }
+            None if self.interim == MAX_INTERIM => {
+                Err(Error::malformed("HTTP reply", "too many interim replies"))
+            }
+            None => {
+                self.interim += 1;
+                let (more, event) = self.take_head(&input[consumed..])?;
+                Ok((consumed + more, event))
+            }
+        }
+    }
+}
+
+/// What the head of a reply says about its body; `None` if it is not the reply yet.
+fn parse(head: &[u8]) -> Result<Option<State>> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut reply = httparse::Response::new(&mut headers);
+    let parsed = httparse::ParserConfig::default()
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
+        .parse_response(&mut reply, head);
+    let (Ok(httparse::Status::Complete(_)), Some(status), Some(version)) =
+        (parsed, reply.code, reply.version)
+    else {
+        return Err(Error::malformed("HTTP reply", "its head cannot be read"));
+    };
+    match status {
+        200 => {}
+        100 | 102..=199 => return Ok(None),
+        _ => {
+            return Err(Error::Refused(Refusal {
+                method: "a tunnelling request".to_owned(),
+                code: format!("HTTP {status}"),
+                description: reply.reason.unwrap_or_default().to_owned(),
+            }));
+        }
+    }
+    let values = |name: &'static str| {
+        reply
+            .headers
+            .iter()
+            .filter(move |header| header.name.eq_ignore_ascii_case(name))
+            .map(|header| header.value)
+    };
+    let mut keep_alive = match version {
+        0 => values("Connection").any(|value| has_token(value, "keep-alive")),
+        _ => !values("Connection").any(|value| has_token(value, "close")),
+    };
+    let mut encodings = values("Transfer-Encoding").peekable();
+    let length = if encodings.peek().is_some() {
+        if !encodings.all(|value| value.trim_ascii().eq_ignore_ascii_case(b"chunked")) {
+            return Err(Error::Unsupported("the transfer encoding of an HTTP reply"));
+        }
+        Length::Chunked(Chunked::Size { size: 0, digits: 0 })
+    } else {
+        let lengths = values("Content-Length").map(parse_length).collect::<Result<Vec<_>>>()?;
+        match lengths.split_first() {
+            Some((length, others)) if others.iter().all(|other| other == length) => Length::Known(*length),
+            Some(_) => return Err(Error::malformed("HTTP head", "Content-Length has two values")),
+            None => {
+                keep_alive = false;
+                Length::UntilClose
+            }
+        }
+    };
+    Ok(Some(State::Body { length, keep_alive }))
+}
+
+/// The part of the input that is content, of which `left` bytes are missing.
+fn take(input: &[u8], left: &mut u32) -> (usize, Option<Event>) {
+    let len = input.len().min(*left as usize);
+    *left -= len as u32;
+    (len, (len > 0).then_some(Event::Content(0..len)))
+}
+
+impl Chunked {
+    /// As [`Replies::next`]; no event when the body is over or more bytes are needed.
+    fn next(&mut self, input: &[u8]) -> Result<(usize, Option<Event>)> {
+        let malformed = |detail| Err(Error::malformed("chunked HTTP reply", detail));
+        for (at, &byte) in input.iter().enumerate() {
+            *self = match *self {
+                Self::Data(left) => {
+                    let mut left = left;
+                    let (len, _) = take(&input[at..], &mut left);
+                    *self = if left == 0 { Self::DataEnd } else { Self::Data(left) };
+                    return Ok((at + len, Some(Event::Content(at..at + len))));
+                }
+                Self::Size { size, digits } => match char::from(byte).to_digit(16) {
+                    // Seven digits stay below what an `int` holds; zeros in front do not make a size larger.
+                    Some(_) if digits >= 7 => return Err(Error::TooLarge("chunk of an HTTP reply")),
+                    Some(digit) => {
+                        let size = size << 4 | digit;
+                        Self::Size { size, digits: digits + u32::from(size > 0 || digits == 0) }
+                    }
+                    None if digits == 0 => return malformed("a chunk has no size"),
+                    None if byte == b'\n' => Self::after_size(size),
+                    None => Self::Extension { size, len: 0 },
+                },
+                Self::Extension { size, .. } if byte == b'\n' => Self::after_size(size),
+                Self::Extension { len: MAX_HEAD, .. } => return malformed("an extension without end"),
+                Self::Extension { size, len } => Self::Extension { size, len: len + 1 },
+                Self::DataEnd if byte == b'\n' => Self::Size { size: 0, digits: 0 },
+                Self::DataEnd if byte == b'\r' => Self::DataEnd,
+                Self::DataEnd => return malformed("a chunk is longer than its size"),
+                Self::Trailer { len: MAX_HEAD, .. } => return malformed("a trailer without end"),
+                Self::Trailer { line: 0, .. } if byte == b'\n' => {
+                    *self = Self::Done;
+                    return Ok((at + 1, None));
+                }
+                Self::Trailer { len, .. } if byte == b'\n' => Self::Trailer { line: 0, len: len + 1 },
+                Self::Trailer { line, len } => {
+                    Self::Trailer { line: line + usize::from(byte != b'\r'), len: len + 1 }
+                }
+                Self::Done => return Ok((at, None)),
+            };
+        }
+        Ok((input.len(), None))
+    }
+
+    fn after_size(size: u32) -> Self {
+        if size == 0 { Self::Trailer { line: 0, len: 0 } } else { Self::Data(size) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bodies of complete replies, and whether each leaves the connection usable. The input arrives `step` at a time.
+    fn replies(input: &[u8], step: usize) -> Result<Vec<(Vec<u8>, bool)>> {
+        let mut replies = Replies::default();
+        let mut complete = Vec::new();
+        let mut body = Vec::new();
+        for piece in input.chunks(step) {
+            let mut rest = piece;
+            loop {
+                let (consumed, event) = replies.next(rest)?;
+                match event {
+                    Event::More => {
+                        assert_eq!(consumed, rest.len(), "a decoder that wants more has used what it got");
+                        break;
+                    }
+                    Event::Begin => assert!(body.is_empty()),
+                    Event::Content(range) => body.extend_from_slice(&rest[range]),
+                    Event::End { keep_alive } => complete.push((std::mem::take(&mut body), keep_alive)),
+                }
+                rest = &rest[consumed..];
+            }
+        }
+        if replies.finish()? {
+            complete.push((body, false));
+        }
+        Ok(complete)
+    }
+
+    #[test]
+    fn replies_are_the_same_wherever_they_are_split() {
+        type Case = (&'static str, &'static [(&'static str, bool)]);
+        let cases: &[Case] = &[
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", &[("abc", true)]),
+            ("HTTP/1.1 200 OK\r\ncontent-length:3\r\n\r\nabc", &[("abc", true)]),
+            ("HTTP/1.1 200 OK\r\nCONTENT-LENGTH   :  \t3  \r\n\r\nabc", &[("abc", true)]),
+            ("HTTP/1.1 200\r\nContent-Type: x\r\nContent-length: 3\r\n\r\nabc", &[("abc", true)]),
+            ("HTTP/1.1 200 OK\nContent-Length: 3\n\nabc", &[("abc", true)]),
+            ("\r\n\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc\r\n", &[("abc", true)]),
+            ("HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 3\r\n\r\nabcd", &[("abc", false)]),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc", &[("abc", false)]),
+            (
+                "HTTP/1.0 200 OK\r\nconnection: foo , Keep-Alive\r\nContent-Length: 3\r\n\r\nabc",
+                &[("abc", true)],
+            ),
+            ("HTTP/1.1 200 OK\r\n\r\nabc", &[("abc", false)]),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+                &[("abc", true)],
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\naHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n\
+                 HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nbc",
+                &[("a", true), ("", true), ("bc", true)],
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n002;x=y\r\nde\r\n0\r\nT: x\r\n\r\n\
+                 HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nf",
+                &[("abcde", true), ("f", true)],
+            ),
+        ];
+        for (input, expected) in cases {
+            for step in 1..=input.len() {
+                let seen = replies(input.as_bytes(), step).unwrap();
+                let seen: Vec<_> =
+                    seen.iter().map(|(body, keep)| (str::from_utf8(body).unwrap(), *keep)).collect();
+                assert_eq!(seen, *expected, "{input:?} by {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn replies_that_are_none_are_errors() {
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(MAX_HEADERS + 1));
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(100_000);
+        let trailer =
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{}", "a: b\r\n".repeat(9000));
+        let cases = [
+            "ICY 200 OK\r\n\r\n",
+            "HTTP/2 200 OK\r\n\r\n",
+            "HTTP/1.1 abc\r\n\r\n",
+            "\x03\0\0\0\0\0\0\n\n",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+            "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 1\r\n\r\na",
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\na",
+            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
+            &long,
+            &many,
+            &interim,
+            &trailer,
+        ];
+        for input in cases {
+            for step in [1, 7, 4096, input.len()] {
+                let shown = &input[..input.len().min(80)];
+                assert!(replies(input.as_bytes(), step).is_err(), "{shown:?} by {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_counts_after_an_error() {
+        let mut replies = Replies::default();
+        assert!(replies.next(b"HTTP/1.1 404 Gone\r\n\r\n").is_err());
+        assert!(replies.next(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").is_err());
+        assert!(replies.finish().is_err());
+    }
+
+    #[test]
+    fn a_status_that_refuses_is_told_in_its_own_words() {
+        let Err(error) = replies(b"HTTP/1.1 404 Session gone\r\n\r\n", 99) else { panic!("not an error") };
+        assert_eq!(error.to_string(), "HTTP 404: Session gone (in answer to a tunnelling request)");
+    }
+
+    #[test]
+    fn a_connection_that_ends_in_a_reply_is_closed() {
+        for input in ["HTTP/1.", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab"] {
+            assert!(matches!(replies(input.as_bytes(), 5), Err(Error::Closed)), "{input:?}");
+        }
+        assert_eq!(replies(b"", 1).unwrap(), []);
+    }
+
+    #[test]
+    fn damaged_replies_never_panic() {
+        let good = b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc\
+                     HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        for at in 0..good.len() {
+            for value in [0, b'\n', b'\r', b' ', b'-', b'9', b':', 0x80, 0xFF] {
+                let mut bad = good.to_vec();
+                bad[at] = value;
+                let _ = replies(&bad, 3);
+                let _ = replies(&bad[..at], 1000);
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The four requests as a server sees them.
+
+use super::{Command, MAX_HEAD, MAX_HEADERS, SessionId, has_token, head_len, parse_length};
+use crate::error::{Error, Result};
+
+/// The head of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Head {
+    /// What is asked for.
+    pub target: Target,
+    /// Bytes of the body that follows.
+    pub length: u32,
+    /// Whether the client keeps the connection for its next request.
+    pub keep_alive: bool,
+    /// Whether the client waits for an interim reply before it sends the body.
+    pub expects_continue: bool,
+}
+
+/// What a request asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A session to be started.
+    Open,
+    /// Something for a session.
+    Session {
+        /// `send`, `idle` or `close`.
+        command: Command,
+        /// The session's name.
+        id: SessionId,
+        /// The client's number of the request, if there is one.
+        sequence: Option<u32>,
+    },
+    /// Something that a tunnel does not have, such as `/fcs/ident2`, with which Flash asks for a better address.
+    Other,
+}
+
+/// The head at the start of `input` and its length, once it is there. `seen` bytes of it were offered before.
+pub fn parse_head(input: &[u8], seen: usize) -> Result<Option<(Head, usize)>> {
+    let skipped = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let fresh = &input[skipped..];
+    let Some(len) = head_len(fresh, seen.saturating_sub(skipped)) else {
+        return match input.len() {
+            0..MAX_HEAD => Ok(None),
+            _ => Err(Error::TooLarge("head of an HTTP request")),
+        };
+    };
+    if len > MAX_HEAD {
+        return Err(Error::TooLarge("head of an HTTP request"));
+    }
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    let (Ok(httparse::Status::Complete(_)), Some(method), Some(path), Some(version)) =
+        (request.parse(&fresh[..len]), request.method, request.path, request.version)
+    else {
+        return Err(Error::malformed("HTTP request", "its head cannot be read"));
+    };
+    let values = |name: &'static str| {
+        request
+            .headers
+            .iter()
+            .filter(move |header| header.name.eq_ignore_ascii_case(name))
+            .map(|header| header.value)
+    };
+    if values("Transfer-Encoding").next().is_some() {
+        return Err(Error::Unsupported("the transfer encoding of an HTTP request"));
+    }
+    let lengths = values("Content-Length").map(parse_length).collect::<Result<Vec<_>>>()?;
+    let length = lengths.first().copied().unwrap_or(0);
+    if lengths.iter().any(|other| *other != length) {
+        return Err(Error::malformed("HTTP head", "Content-Length has two values"));
+    }
+    let head = Head {
+        target: if method == "POST" { target(path) } else { Target::Other },
+        length,
+        keep_alive: match version {
+            0 => values("Connection").any(|value| has_token(value, "keep-alive")),
+            _ => !values("Connection").any(|value| has_token(value, "close")),
+        },
+        expects_continue: values("Expect").any(|value| has_token(value, "100-continue")),
+    };
+    Ok(Some((head, skipped + len)))
+}
+
+/// `/open/1`, or `/<command>/<session>/<number>`.
+fn target(path: &str) -> Target {
+    // A proxy may be told the whole address.
+    let path = match path.strip_prefix("http://") {
+        Some(rest) => rest.find('/').map_or("", |slash| &rest[slash..]),
+        None => path,
+    };
+    let path = path.split('?').next().unwrap_or_default();
+    let Some((command, rest)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
+        return if path == "/open" { Target::Open } else { Target::Other };
+    };
+    let command = match command {
+        "open" => return Target::Open,
+        "send" => Command::Send,
+        "idle" => Command::Idle,
+        "close" => Command::Close,
+        _ => return Target::Other,
+    };
+    let (id, sequence) = match rest.rsplit_once('/') {
+        Some((id, sequence)) => (id, sequence.parse().ok()),
+        None => (rest, None),
+    };
+    match SessionId::new(id.as_bytes()) {
+        Ok(id) => Target::Session { command, id, sequence },
+        Err(_) => Target::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Option<(Head, usize)>> {
+        parse_head(text.as_bytes(), 0)
+    }
+
+    fn target_of(line: &str) -> Target {
+        parse(&format!("{line} HTTP/1.1\r\n\r\n")).unwrap().unwrap().0.target
+    }
+
+    fn session(command: Command, id: &str, sequence: Option<u32>) -> Target {
+        Target::Session { command, id: SessionId::new(id.as_bytes()).unwrap(), sequence }
+    }
+
+    #[test]
+    fn a_head_is_found_wherever_it_is_split() {
+        let text = "\r\nPOST /send/abc/17 HTTP/1.1\r\nHOST:x\r\ncontent-LENGTH:5\r\n\r\nhello";
+        for at in 0..text.len() - 5 {
+            assert!(parse(&text[..at]).unwrap().is_none(), "{at}");
+            let (head, len) = parse_head(text.as_bytes(), at).unwrap().unwrap();
+            assert_eq!((head.length, &text[len..]), (5, "hello"), "{at}");
+            assert_eq!(head.target, session(Command::Send, "abc", Some(17)));
+            assert!(head.keep_alive && !head.expects_continue);
+        }
+    }
+
+    #[test]
+    fn paths_name_a_command_and_a_session() {
+        assert_eq!(target_of("POST /open/1"), Target::Open);
+        assert_eq!(target_of("POST /open"), Target::Open);
+        assert_eq!(target_of("POST http://h:80/open/1"), Target::Open);
+        assert_eq!(target_of("POST /idle/a-b/4294967295"), session(Command::Idle, "a-b", Some(u32::MAX)));
+        assert_eq!(target_of("POST /idle/a/b/4294967296"), session(Command::Idle, "a/b", None));
+        assert_eq!(target_of("POST /close/x"), session(Command::Close, "x", None));
+        for other in ["POST /fcs/ident2", "GET /open/1", "POST /", "POST /x", "POST /send//1", "GET http://h"]
+        {
+            assert_eq!(target_of(other), Target::Other, "{other}");
+        }
+    }
+
+    #[test]
+    fn connections_are_kept_as_the_version_and_the_client_say() {
+        let keeps = |version, line: &str| {
+            parse(&format!("POST /open/1 {version}\r\n{line}\r\n\r\n")).unwrap().unwrap().0.keep_alive
+        };
+        assert!(keeps("HTTP/1.1", "A: b"));
+        assert!(!keeps("HTTP/1.1", "connection: CLOSE"));
+        assert!(!keeps("HTTP/1.0", "A: b"));
+        assert!(keeps("HTTP/1.0", "Connection: keep-alive"));
+    }
+
+    #[test]
+    fn requests_that_are_none_are_errors() {
+        let long = format!("POST /open/1 HTTP/1.1\r\nA: {}", "x".repeat(MAX_HEAD));
+        let long_and_complete = format!("{long}\r\n\r\n");
+        let many = format!("POST /open/1 HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(MAX_HEADERS + 1));
+        for bad in [
+            "hello\r\n\r\n",
+            "POST /open/1 HTTP/3\r\n\r\n",
+            "POST /open/1 HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+            "POST /open/1 HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            "POST /open/1 HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\n",
+            "POST /open/1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            &long,
+            &long_and_complete,
+            &many,
+        ] {
+            assert!(parse(bad).is_err(), "{:?}", &bad[..bad.len().min(60)]);
+        }
+    }
+
+    #[test]
+    fn damaged_requests_never_panic() {
+        let good = b"POST /send/abc/17 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
+        for at in 0..good.len() {
+            for value in [0, b'\n', b'\r', b' ', b'-', b'/', b':', 0x80, 0xFF] {
+                let mut bad = good.to_vec();
+                bad[at] = value;
+                let _ = parse_head(&bad, at);
+            }
+        }
+    }
+}

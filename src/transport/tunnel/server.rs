@@ -1,0 +1,365 @@
+//! The server's side of tunnels: HTTP connections, and the sessions whose requests they carry.
+//!
+//! The requests of a session may come on any number of connections, one after the other or at once. So each connection
+//! has a thread that answers its requests, and a session is found by its name. Whoever serves a session sees none of
+//! this but a socket that carries the plain stream.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Write},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use log::debug;
+
+use super::{
+    SessionId,
+    mailbox::{Limits, Mailbox, Request},
+    request::{Head, Target, parse_head},
+};
+use crate::error::{Error, Result};
+
+/// What became of a connection.
+#[derive(Debug)]
+pub enum Accepted {
+    /// It started a session, whose stream is read from and written to this socket. Closing it ends the session.
+    Session(OwnedFd),
+    /// It carries requests of a session that was started before; those are answered without further ado.
+    Joined,
+}
+
+/// Sessions by name. There is one for the process, [`SESSIONS`].
+#[derive(Debug)]
+pub struct Registry {
+    sessions: Mutex<BTreeMap<SessionId, Arc<Mailbox>>>,
+    /// Connections that have a thread.
+    connections: AtomicU64,
+    /// For telling connections apart.
+    accepted: AtomicU64,
+    limits: Limits,
+    max_sessions: usize,
+    max_connections: u64,
+}
+
+/// The sessions of this process.
+pub static SESSIONS: Registry = Registry::new(Duration::from_secs(30), 4096, 4096);
+
+/// An HTTP connection from its first request on.
+struct Connection<S> {
+    stream: S,
+    number: u64,
+    /// Received and not used yet.
+    input: Vec<u8>,
+    /// The session whose requests came last.
+    session: Option<Arc<Mailbox>>,
+}
+
+/// What a request led to.
+enum Outcome {
+    /// A session was started.
+    Started(UnixStream),
+    /// A session's request was answered.
+    Answered,
+    /// There was nothing to be had.
+    Refused,
+}
+
+/// A thread's place among those that serve connections.
+struct Place(&'static Registry);
+
+/// The longest body of a request: a message as large as chunks can carry, cut as small as they can be cut.
+const MAX_BODY: u32 = 40 << 20;
+
+/// Bodies up to this length are read even if nobody wants them, so that the connection can be kept.
+const MAX_UNWANTED: u32 = 64 << 10;
+
+/// Requests for things that a tunnel does not have, before a connection is given up.
+const MAX_REFUSALS: u32 = 16;
+
+/// Serves the HTTP connection `stream` until it is known whose it is, and from then on in the background.
+/// `already_read` is what was received from it before. `random` makes the name of a session that no one can guess.
+///
+/// The time-outs of `stream` bound how long a connection may be silent; they are the caller's to set.
+pub fn accept<S>(stream: S, already_read: &[u8], random: [u8; 16]) -> Result<Accepted>
+where
+    S: Read + Write + Send + 'static,
+{
+    SESSIONS.accept(stream, already_read, random)
+}
+
+impl Registry {
+    /// No sessions yet; one without requests for as long as `idle` is over.
+    pub const fn new(idle: Duration, max_sessions: usize, max_connections: u64) -> Self {
+        Self {
+            sessions: Mutex::new(BTreeMap::new()),
+            connections: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            limits: Limits { idle },
+            max_sessions,
+            max_connections,
+        }
+    }
+
+    /// As the function [`accept`].
+    pub fn accept<S>(&'static self, stream: S, already_read: &[u8], random: [u8; 16]) -> Result<Accepted>
+    where
+        S: Read + Write + Send + 'static,
+    {
+        let place = self.place()?;
+        let number = self.accepted.fetch_add(1, Ordering::Relaxed);
+        let mut connection = Connection { stream, number, input: already_read.to_vec(), session: None };
+        for _ in 0..MAX_REFUSALS {
+            let Some(head) = connection.read_head()? else { return Err(Error::Closed) };
+            let keep_alive = head.keep_alive;
+            let accepted = match self.answer(&mut connection, head, Some(random))? {
+                Outcome::Started(stream) => Accepted::Session(stream.into()),
+                Outcome::Answered => Accepted::Joined,
+                Outcome::Refused if keep_alive => continue,
+                Outcome::Refused => return Err(Error::Closed),
+            };
+            if keep_alive {
+                spawn("rtmpt connection", move || {
+                    let _place = place;
+                    if let Err(error) = self.serve(connection) {
+                        debug!("an HTTP connection ends: {error}");
+                    }
+                })?;
+            }
+            return Ok(accepted);
+        }
+        Err(Error::malformed("HTTP request", "nothing that a tunnel has"))
+    }
+
+    /// How many sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// How many HTTP connections there are.
+    pub fn connection_count(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Answers requests until the connection ends.
+    fn serve<S: Read + Write>(&'static self, mut connection: Connection<S>) -> Result<()> {
+        while let Some(head) = connection.read_head()? {
+            let keep_alive = head.keep_alive;
+            self.answer(&mut connection, head, None)?;
+            if !keep_alive {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers one request. Sessions are started only if there are random bytes for a name.
+    fn answer<S: Read + Write>(
+        &'static self,
+        connection: &mut Connection<S>,
+        head: Head,
+        random: Option<[u8; 16]>,
+    ) -> Result<Outcome> {
+        let keep_alive = head.keep_alive;
+        match (&head.target, random) {
+            (Target::Open, Some(random)) => {
+                connection.read_body(&head)?;
+                let Some((id, mailbox, stream)) = self.start(random)? else {
+                    connection.refuse("503 Service Unavailable")?;
+                    return Err(Error::TooLarge("number of tunnelled sessions"));
+                };
+                connection.carry(&mailbox);
+                connection.reply("200 OK", keep_alive, format!("{}\n", id.as_str()).as_bytes())?;
+                Ok(Outcome::Started(stream))
+            }
+            (Target::Open, None) => {
+                // Nobody is there to serve a session that starts here.
+                connection.refuse("503 Service Unavailable")?;
+                Err(Error::Unsupported("a second session on an HTTP connection"))
+            }
+            (Target::Session { command, id, sequence }, _) => {
+                let Some(mailbox) = self.find(id) else {
+                    debug!("a request for session {id:?}, which is not there");
+                    return connection.refuse_politely(&head);
+                };
+                connection.carry(&mailbox);
+                let body = connection.read_body(&head)?;
+                let (command, sequence) = (*command, *sequence);
+                let request = Request { connection: connection.number, command, sequence, body: &body };
+                match mailbox.exchange(&request) {
+                    Some(content) => connection.reply("200 OK", keep_alive, &content)?,
+                    None => connection.reply("404 Not Found", keep_alive, b"")?,
+                }
+                Ok(Outcome::Answered)
+            }
+            (Target::Other, _) => connection.refuse_politely(&head),
+        }
+    }
+
+    /// Starts a session; `None` if there are too many.
+    fn start(&'static self, random: [u8; 16]) -> Result<Option<(SessionId, Arc<Mailbox>, UnixStream)>> {
+        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = SessionId::new(name.as_bytes())?;
+        let (mailbox, stream) = Mailbox::new(self.limits)?;
+        let mailbox = Arc::new(mailbox);
+        {
+            let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            if sessions.len() >= self.max_sessions || sessions.contains_key(&id) {
+                return Ok(None);
+            }
+            sessions.insert(id.clone(), mailbox.clone());
+        }
+        let (name, runner) = (id.clone(), mailbox.clone());
+        let spawned = spawn("rtmpt session", move || {
+            runner.run();
+            self.forget(&name);
+        });
+        if let Err(error) = spawned {
+            self.forget(&id);
+            return Err(error);
+        }
+        Ok(Some((id, mailbox, stream)))
+    }
+
+    fn find(&self, id: &SessionId) -> Option<Arc<Mailbox>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    fn forget(&self, id: &SessionId) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    fn place(&'static self) -> Result<Place> {
+        let place = Place(self);
+        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.max_connections {
+            return Err(Error::TooLarge("number of HTTP connections"));
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// The next request; `None` when the client has closed the connection after the last one.
+    fn read_head(&mut self) -> Result<Option<Head>> {
+        let mut seen = 0;
+        loop {
+            match parse_head(&self.input, seen) {
+                Ok(Some((head, len))) => {
+                    self.input.drain(..len);
+                    return Ok(Some(head));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.refuse("400 Bad Request")?;
+                    return Err(error);
+                }
+            }
+            seen = self.input.len();
+            if self.receive()? == 0 {
+                return if self.input.is_empty() { Ok(None) } else { Err(Error::Closed) };
+            }
+        }
+    }
+
+    fn read_body(&mut self, head: &Head) -> Result<Vec<u8>> {
+        let length = head.length as usize;
+        if head.length > MAX_BODY {
+            self.refuse("413 Content Too Large")?;
+            return Err(Error::TooLarge("body of an HTTP request"));
+        }
+        if head.expects_continue && self.input.len() < length {
+            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            self.stream.flush()?;
+        }
+        while self.input.len() < length {
+            if self.receive()? == 0 {
+                return Err(Error::Closed);
+            }
+        }
+        let rest = self.input.split_off(length);
+        Ok(std::mem::replace(&mut self.input, rest))
+    }
+
+    fn receive(&mut self) -> Result<usize> {
+        let mut buffer = [0; 16 << 10];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    let received = result?;
+                    self.input.extend_from_slice(buffer.get(..received).unwrap_or_default());
+                    return Ok(received);
+                }
+            }
+        }
+    }
+
+    /// Requests of this session come on this connection now.
+    fn carry(&mut self, mailbox: &Arc<Mailbox>) {
+        if self.session.as_ref().is_some_and(|session| Arc::ptr_eq(session, mailbox)) {
+            return;
+        }
+        mailbox.count_connection(true);
+        if let Some(before) = self.session.replace(mailbox.clone()) {
+            before.count_connection(false);
+        }
+    }
+
+    fn reply(&mut self, status: &str, keep_alive: bool, content: &[u8]) -> Result<()> {
+        // librtmp takes the first header that begins with `Content-` for the length, and one space after its colon.
+        let mut reply = format!(
+            "HTTP/1.1 {status}\r\n\
+             Content-Length: {}\r\n\
+             Content-Type: application/x-fcs\r\n\
+             Connection: {}\r\n\
+             Cache-Control: no-cache\r\n\
+             \r\n",
+            content.len(),
+            if keep_alive { "Keep-Alive" } else { "close" }
+        )
+        .into_bytes();
+        reply.extend_from_slice(content);
+        self.stream.write_all(&reply)?;
+        Ok(self.stream.flush()?)
+    }
+
+    /// There is nothing to be had, but other requests are welcome.
+    fn refuse_politely(&mut self, head: &Head) -> Result<Outcome> {
+        if head.length > MAX_UNWANTED {
+            self.refuse("404 Not Found")?;
+            return Err(Error::malformed("HTTP request", "nothing that a tunnel has"));
+        }
+        self.read_body(head)?;
+        self.reply("404 Not Found", head.keep_alive, b"")?;
+        Ok(Outcome::Refused)
+    }
+
+    /// The connection ends with this reply.
+    fn refuse(&mut self, status: &str) -> Result<()> {
+        self.reply(status, false, b"")
+    }
+}
+
+impl<S> Drop for Connection<S> {
+    fn drop(&mut self) {
+        if let Some(session) = &self.session {
+            session.count_connection(false);
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)?;
+    Ok(())
+}
