@@ -1,6 +1,10 @@
 //! The connection below an HTTP tunnel: the socket of an `RTMP`, with TLS over it if there is any.
 
-use std::{iter, os::fd::IntoRawFd, time::Duration};
+use std::{
+    iter,
+    os::fd::{AsFd, IntoRawFd},
+    time::Duration,
+};
 
 use super::{
     globals, memory,
@@ -39,7 +43,9 @@ impl Carrier for Line<'_> {
         if ending == Ending::Silent {
             tcp::send_some(self.0.socket()?, &[]).map_err(|_| Error::Interrupted)?;
         }
-        let fresh = connect::connect_socket(self.0)?.into_raw_fd();
+        let fresh = connect::connect_socket(self.0)?;
+        tcp::configure(fresh.as_fd(), self.timeout());
+        let fresh = fresh.into_raw_fd();
         // SAFETY: both are open descriptors, and `fresh` is ours. The socket keeps its number, which callers may hold.
         let replaced = unsafe {
             let replaced = libc::dup2(fresh, (*self.0.raw()).m_sb.sb_socket);
