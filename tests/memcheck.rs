@@ -138,7 +138,8 @@ fn a_connection_that_fails_leaves_nothing_to_free() {
         peer.accept_connect();
         peer.send_raw(&Message::new(3, 0, 0x14, 0, &[2; 500]).chunks(128)[..200]);
     }
-    let phases: [(&str, fn(&mut Peer)); 6] = [
+    type Phase = (&'static str, fn(&mut Peer));
+    let phases: [Phase; 6] = [
         ("at once", at_once),
         ("in the handshake", in_handshake),
         ("in connect", in_connect),
