@@ -104,8 +104,11 @@ fn rtmpsuck_passes_a_film_on_and_saves_it() {
     }
 }
 
+/// Makes the command that runs a client in a network.
+type Client<'a> = dyn Fn(&Network) -> Option<Command> + 'a;
+
 /// What rtmpsrv says of one client.
-fn ask_rtmpsrv(library: Library, client: impl Fn(&Network) -> Option<Command>) -> Option<String> {
+fn ask_rtmpsrv(library: Library, client: &Client<'_>) -> Option<String> {
     let network = Network::new(PORT)?;
     let directory = TempDir::new("rtmpsrv");
     // It starts rtmpdump with what it has found out, which would be its next client.
@@ -149,8 +152,7 @@ fn rtmpsrv_tells_what_a_player_wants() {
         command.args(["-q", "-t", "5", "-o", "/dev/null", &url]);
         Some(command)
     };
-    type Start<'a> = &'a dyn Fn(&Network) -> Option<Command>;
-    let clients: [(&str, Start<'_>); 3] = [("ffmpeg", &play), ("rtmpdump", &dump), ("receive", &example)];
+    let clients: [(&str, &Client<'_>); 3] = [("ffmpeg", &play), ("rtmpdump", &dump), ("receive", &example)];
     for (name, client) in clients {
         let original = need!(ask_rtmpsrv(Library::Original, client));
         let ours = need!(ask_rtmpsrv(Library::Ours, client));

@@ -50,6 +50,8 @@ impl Carrier for Line<'_> {
         let replaced = unsafe {
             let replaced = libc::dup2(fresh, (*self.0.raw()).m_sb.sb_socket);
             libc::close(fresh);
+            // A duplicate is open in programs that this process starts, unless it is told not to be.
+            libc::fcntl(replaced, libc::F_SETFD, libc::FD_CLOEXEC);
             replaced
         };
         if replaced == -1 {

@@ -68,19 +68,35 @@ static void reuse(char *url)
 	}
 }
 
-/* Inside another struct, copied by assignment before and between the calls. */
+/* Inside another struct, copied by assignment between all calls; what is left behind is overwritten. */
 static void move(char *url)
 {
-	struct { int before; RTMP session; int behind; } first, second;
-	RTMP_Init(&first.session);
-	first.session.Link.timeout = 2;
-	print_result("setup", RTMP_SetupURL(&first.session, url));
-	second.session = first.session;
-	print_result("connect", RTMP_Connect(&second.session, NULL));
-	first.session = second.session;
-	first.session.m_sb.sb_start = first.session.m_sb.sb_buf;
-	print_result("stream", RTMP_ConnectStream(&first.session, 0));
-	RTMP_Close(&first.session);
+	static struct { int before; RTMP session; int behind; } here, there;
+	char bytes[1000];
+	int count, sum = 0;
+	RTMP_Init(&there.session);
+	there.session.Link.timeout = 2;
+	print_result("setup", RTMP_SetupURL(&there.session, url));
+	here.session = there.session;
+	print_result("connect", RTMP_Connect(&here.session, NULL));
+	there.session = here.session;
+	print_result("stream", RTMP_ConnectStream(&there.session, 0));
+	for (;;) {
+		here.session = there.session;
+		memset(&there, 0xAA, sizeof(there));
+		if ((count = RTMP_Read(&here.session, bytes, sizeof(bytes))) <= 0)
+			break;
+		sum += count;
+		there.session = here.session;
+		memset(&here, 0xAA, sizeof(here));
+		if ((count = RTMP_Read(&there.session, bytes, sizeof(bytes))) <= 0) {
+			here.session = there.session;
+			break;
+		}
+		sum += count;
+	}
+	print_result("read", sum);
+	RTMP_Close(&here.session);
 }
 
 /* SetupURL twice, options twice, never connected. */

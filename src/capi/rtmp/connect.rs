@@ -50,6 +50,10 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
             if aval_bytes(&(*r).Link.hostname).is_empty() {
                 return Err(Error::Invalid("RTMP_Connect, there is no host name"));
             }
+            if handle.is_open() && handle.is_dialled() {
+                // Connected before, and not closed: that socket would be lost.
+                close_to_reconnect(&handle);
+            }
             dial(&handle)?;
             start(&handle, cp)
         }

@@ -42,6 +42,23 @@ unsafe fn extent(sb: *const RTMPSockBuf) -> (usize, usize) {
     }
 }
 
+/// Makes `sb_start` point into this buffer again, after its struct and all around it moved by assignment from one address
+/// to another. A pointer that makes no sense is left to [`extent`].
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+pub(crate) unsafe fn follow(sb: *mut RTMPSockBuf, from: usize, to: usize) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let buffer = (&raw mut (*sb).sb_buf).cast::<c_char>();
+        let there = buffer.addr().wrapping_sub(to).wrapping_add(from);
+        let offset = (*sb).sb_start.addr().wrapping_sub(there);
+        if offset <= CAPACITY {
+            (*sb).sb_start = buffer.add(offset);
+        }
+    }
+}
+
 /// The unread bytes.
 ///
 /// # Safety
