@@ -2,6 +2,8 @@
 
 use std::{iter, os::fd::IntoRawFd, time::Duration};
 
+use socket2::SockRef;
+
 use super::{
     globals, memory,
     rtmp::{connect, sockbuf},
@@ -58,6 +60,14 @@ impl Carrier for Line<'_> {
 
     fn interrupted(&self) -> bool {
         globals::interrupted()
+    }
+
+    fn hurry(&self, longest: Duration) {
+        if let Ok(socket) = self.0.socket() {
+            let socket = SockRef::from(&socket);
+            let own = socket.read_timeout().unwrap_or_default();
+            let _ = socket.set_read_timeout(Some(own.map_or(longest, |own| own.min(longest))));
+        }
     }
 }
 
