@@ -9,6 +9,7 @@ pub mod clip;
 pub mod examples;
 pub mod flv;
 pub mod foreign;
+pub mod front;
 pub mod hex;
 pub mod library;
 pub mod peer;
