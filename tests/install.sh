@@ -5,10 +5,13 @@
 #   nginx libnginx-mod-rtmp ffmpeg  servers, players and publishers of other makes
 #   libnginx-mod-stream stunnel4    put TLS in front of a server
 #   openssl gnutls-bin              make certificates, and speak TLS as client and server
-#   valgrind                        finds memory that is left behind
-#   curl                            uses librtmp for rtmp:// URLs
+#   microsocks tinyproxy            proxies to connect through
+#   valgrind                        finds memory that is left behind, and access to what is not a program's
+#   curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp
+#                                   use librtmp
 #   libnss-wrapper iproute2         let a program that names its server find this machine instead
-#   gcc g++ make                    compile the C test programs and the examples
+#   gcc g++ clang make pkg-config   compile the C test programs and the examples
+#   abigail-tools binutils          compare the ABI with the original's
 #   nodejs npm                      run an RTMP server that speaks RTMPE and RTMPT
 #   python3 python3-pip             fetch and unpack an ffmpeg that speaks RTMPE
 #
@@ -16,7 +19,8 @@
 set -eu
 
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
-	valgrind curl libnss-wrapper iproute2 util-linux gcc g++ make"
+	microsocks tinyproxy valgrind curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp \
+	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils"
 command -v npm >/dev/null || packages="$packages nodejs npm"
 python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3 python3-pip"
 
@@ -75,7 +79,15 @@ install_ffmpeg() {
 	rm -rf "$tools/wheel"
 }
 
+# Without these some tests are skipped, which a change must not be.
+unavailable() {
+	echo "$1 could not be fetched"
+	if [ -n "${CI:-}" ]; then
+		exit 1
+	fi
+}
+
 install_packages
-install_node_server || { rm -rf "$tools/node"; echo "node-rtsp-rtmp-server could not be fetched"; exit 1; }
-install_ffmpeg || { echo "imageio-ffmpeg could not be fetched"; exit 1; }
-echo "everything is installed"
+install_node_server || { rm -rf "$tools/node"; unavailable "node-rtsp-rtmp-server (npm)"; }
+install_ffmpeg || { rm -rf "$tools/wheel"; unavailable "imageio-ffmpeg (pip)"; }
+echo "everything there is to install is installed"

@@ -2,7 +2,7 @@
 
 use std::{
     iter,
-    os::fd::{AsRawFd, BorrowedFd, IntoRawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd},
     time::Duration,
 };
 
@@ -16,7 +16,10 @@ use super::{
 use crate::{
     capi::amf::AVal,
     error::{Error, Result},
-    transport::tunnel::{Carrier, Ending, Status},
+    transport::{
+        tcp,
+        tunnel::{Carrier, Ending, Status},
+    },
 };
 
 /// What carries a tunnel's requests and replies.
@@ -42,7 +45,9 @@ impl Carrier for Line<'_> {
         if ending == Ending::Silent && is_shut_down_here(self.0.socket()?) {
             return Err(Error::Interrupted);
         }
-        let fresh = connect::connect_socket(self.0)?.into_raw_fd();
+        let fresh = connect::connect_socket(self.0)?;
+        tcp::configure(fresh.as_fd(), self.timeout());
+        let fresh = fresh.into_raw_fd();
         // SAFETY: both are open descriptors, and `fresh` is ours. The socket keeps its number, which callers may hold.
         let replaced = unsafe {
             let replaced = libc::dup2(fresh, (*self.0.raw()).m_sb.sb_socket);
@@ -96,7 +101,7 @@ fn is_shut_down_here(socket: BorrowedFd<'_>) -> bool {
 /// broke the connection looks alike.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn is_shut_down_here(socket: BorrowedFd<'_>) -> bool {
-    crate::transport::tcp::send_some(socket, &[]).is_err()
+    tcp::send_some(socket, &[]).is_err()
 }
 
 /// Shows callers where the tunnel stands.

@@ -481,6 +481,19 @@ impl Handle {
     }
 }
 
+impl Drop for Handle {
+    /// Without a connection a session owns nothing but options. If there are none either, callers that free the struct
+    /// without `RTMP_Close`, because they never got a connection, lose nothing.
+    fn drop(&mut self) {
+        // The slot's reference and this one: no other call is using it.
+        let alone = || Arc::strong_count(&self.private) == 2;
+        if !self.is_open() && alone() && self.settings() == Settings::default() {
+            // SAFETY: the handle's contract.
+            unsafe { detach(self.raw()) }
+        }
+    }
+}
+
 impl Connection for Handle {
     type Body = Body;
 

@@ -30,7 +30,9 @@ pub fn dispatch<C: Connection>(
             Action::Close => connection.close(),
             Action::Authenticate(token) => {
                 if let Err(error) = connection.reconnect(&token) {
-                    error!("Closing connection: {error}");
+                    if !matches!(error, Error::Reported) {
+                        error!("Closing connection: {error}");
+                    }
                     connection.close();
                 }
             }

@@ -12,6 +12,7 @@ pub mod foreign;
 pub mod front;
 pub mod hex;
 pub mod library;
+pub mod network;
 pub mod peer;
 pub mod process;
 pub mod program;
@@ -22,6 +23,8 @@ pub mod wiretap;
 
 #[allow(unused_imports)] // as above
 pub use library::Library;
+#[allow(unused_imports)]
+pub use network::Network;
 #[allow(unused_imports)]
 pub use peer::{Peer, Server};
 #[allow(unused_imports)]

@@ -129,7 +129,7 @@ pub(crate) fn connect_socket(handle: &Handle) -> Result<Socket> {
     // SAFETY: the handle's contract; the host name is readable for its length.
     let (host, port, proxy) = unsafe { (aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?) };
     let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
-    let socket = match proxy {
+    match proxy {
         Some(proxy) => {
             let socket = proxy.connect(&local, deadline, globals::interrupted)?;
             proxy.open(socket, host, port, deadline, globals::interrupted)
@@ -138,9 +138,7 @@ pub(crate) fn connect_socket(handle: &Handle) -> Result<Socket> {
             let addresses = resolve(host, port, local.reachable()?, deadline)?;
             connect(&addresses, &local, deadline, globals::interrupted)
         }
-    }?;
-    tcp::configure(socket.as_fd(), handle.timeout());
-    Ok(socket)
+    }
 }
 
 /// Connects again, with what a server that wants a publisher to log in asked for behind the application's name and URL.
@@ -196,9 +194,10 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
         in_librtmps_words(error)
     })?;
     tcp::configure(socket.as_fd(), handle.timeout());
-    // SAFETY: the handle's contract; TLS of a connection that was never closed is not for this socket.
+    // SAFETY: the handle's contract; what is left of a connection that was never closed is not for this socket.
     unsafe {
         drop(sockbuf::detach(&raw mut (*r).m_sb));
+        (*r).m_sb.sb_size = 0;
         (*r).m_sb.sb_socket = socket.into_raw_fd();
     }
     Ok(())
