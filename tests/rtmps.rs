@@ -4,87 +4,54 @@
 
 mod support;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use support::certs::{Authority, Certificate, Valid};
 use support::examples::{self, Client, ExampleServer};
-use support::flv::{self, Tag};
 use support::front::Front;
 use support::servers::{self, Nginx};
+use support::stage::Stage;
 use support::wiretap::Wiretap;
-use support::{Library, Program, Run, TempDir, clip, foreign, library::ours_is_original, process, require};
+use support::{Library, Program, Run, foreign, library::ours_is_original, process, require};
 
 const NAMES: &str = "DNS:localhost,IP:127.0.0.1";
 
-/// What most tests start from.
-struct Stage {
-    folder: TempDir,
-    clip: PathBuf,
-    film: Vec<Tag>,
+/// A film, and an authority for certificates.
+struct Trusted {
+    stage: Stage,
     authority: Authority,
 }
 
-impl Stage {
+impl Trusted {
     /// `None` also when the original is tested, which checks no certificates and trips over TLS 1.3.
     fn set() -> Option<Self> {
         if ours_is_original() {
             return None;
         }
-        let clip = clip::flv()?;
-        let folder = TempDir::new("rtmps");
-        fs::copy(&clip, folder.join("film.flv")).expect("the build directory is writable");
-        let film = flv::readable(&flv::load(&clip));
-        Some(Self { folder, clip, film, authority: Authority::new()? })
+        Some(Self { stage: Stage::set()?, authority: Authority::new()? })
     }
 
     fn server(&self) -> Option<ExampleServer> {
         let certificate = self.authority.issue_through_intermediate(NAMES);
-        ExampleServer::start_with_tls(Library::Ours, self.folder.path(), &certificate)
+        ExampleServer::start_with_tls(Library::Ours, self.stage.folder.path(), &certificate)
     }
 
     /// The option that makes our clients trust the authority.
-    fn trust(&self) -> String {
+    fn option(&self) -> String {
         format!(" tlsCA={}", self.authority.certificate().display())
-    }
-
-    fn assert_whole(&self, file: &Path, what: &str) {
-        flv::assert_equal(&flv::media(&self.film), &flv::media(&flv::load(file)), what);
-    }
-
-    /// All frames have arrived.
-    fn assert_complete(&self, file: &Path, what: &str) {
-        let found = flv::readable(&flv::load(file));
-        let frames = self.film.iter().filter(|tag| tag.kind != 0x12 && !tag.is_sequence_header()).count();
-        assert_eq!(
-            flv::assert_contiguous(&self.film, &found, what),
-            frames,
-            "{what}: all frames have to arrive"
-        );
     }
 }
 
-/// Plays and publishes with our examples.
+/// Plays, publishes, pauses and seeks.
 fn films_travel(protocol: &str) {
-    let stage = need!(Stage::set());
-    let (server, trust) = (need!(stage.server()), stage.trust());
+    let trusted = need!(Trusted::set());
+    let (server, option) = (need!(trusted.server()), trusted.option());
     let tap = Wiretap::in_front_of(server.tls_port());
-    let file = stage.folder.join("received.flv");
-    need!(examples::receive(Library::Ours, &(tap.url(protocol, "vod/film") + &trust), &file, &[]));
-    stage.assert_whole(&file, protocol);
-
-    let (url, file) = (tap.url(protocol, "live/show") + &trust, stage.folder.join("live.flv"));
-    let arguments = ["--live", "-t", "10", "-o", &file.to_string_lossy(), &url];
-    let player = need!(Client::example("receive", Library::Ours, &arguments));
-    server.wait_for_log("plays live/show");
-    need!(examples::publish(Library::Ours, &stage.clip, &url));
-    player.finish().expect(protocol);
-    stage.assert_complete(&file, protocol);
+    need!(trusted.stage.travel(&server, &tap, protocol, &option, Library::Ours));
     tap.assert_unreadable(protocol);
-
     let program = need!(Program::test("pause_seek"));
-    let url = server.url(protocol, "vod/film") + &trust;
+    let url = server.url(protocol, "vod/film") + &option;
     need!(program.run(Library::Ours, &[&url], "", examples::LIMIT)).expect(protocol);
 }
 
@@ -100,27 +67,28 @@ fn our_clients_play_publish_pause_and_seek_on_our_server_over_https() {
 
 #[test]
 fn librtmps_rtmpdump_plays_from_our_server() {
-    let stage = need!(Stage::set());
-    let server = need!(stage.server());
+    let trusted = need!(Trusted::set());
+    let stage = &trusted.stage;
+    let server = need!(trusted.server());
     for protocol in ["rtmps", "rtmpts"] {
         let file = stage.folder.join(format!("{protocol}.flv"));
-        need!(examples::rtmpdump(Library::Original, &server.url(protocol, "vod/film"), &file, &[]));
+        need!(examples::rtmpdump(Library::Original, &server.url(protocol, "vod/film"), &file));
         stage.assert_whole(&file, protocol);
     }
 }
 
 #[test]
 fn ffmpeg_plays_from_our_server() {
-    let stage = need!(Stage::set());
-    let (server, ffmpeg) = (need!(stage.server()), need!(require::program("ffmpeg")));
+    let trusted = need!(Trusted::set());
+    let stage = &trusted.stage;
+    let (server, ffmpeg) = (need!(trusted.server()), need!(require::program("ffmpeg")));
     let file = stage.folder.join("played.flv");
     for protocol in ["rtmps", "rtmpts"] {
         foreign::play_with(&ffmpeg, &server.url(protocol, "vod/film"), &file);
-        let found = flv::readable(&flv::load(&file));
-        assert!(flv::assert_contiguous(&stage.film, &found, protocol) > 150, "{protocol}");
+        stage.assert_most(&file, protocol);
     }
     // Checked by ffmpeg, too.
-    let (ca, file) = (stage.authority.certificate(), file.to_string_lossy());
+    let (ca, file) = (trusted.authority.certificate(), file.to_string_lossy());
     let url = server.url("rtmps", "vod/film");
     let arguments = ["-loglevel", "error", "-y", "-tls_verify", "1", "-ca_file", &ca.to_string_lossy()];
     let arguments = [&arguments[..], &["-i", &url, "-c", "copy", &file]].concat();
@@ -129,14 +97,14 @@ fn ffmpeg_plays_from_our_server() {
 
 #[test]
 fn ffmpeg_publishes_to_our_server() {
-    let stage = need!(Stage::set());
-    let (server, trust) = (need!(stage.server()), stage.trust());
+    let trusted = need!(Trusted::set());
+    let stage = &trusted.stage;
+    let (server, trust) = (need!(trusted.server()), trusted.option());
     let mut players = Vec::new();
     for protocol in ["rtmps", "rtmpts"] {
         let (url, file) =
             (server.url(protocol, &format!("live/{protocol}")), stage.folder.join(format!("{protocol}.flv")));
-        let arguments = ["--live", "-t", "10", "-o", &file.to_string_lossy(), &format!("{url}{trust}")];
-        let player = need!(Client::example("receive", Library::Ours, &arguments));
+        let player = need!(stage.player(&format!("{url}{trust}"), &file, Library::Ours));
         server.wait_for_log(&format!("plays live/{protocol}"));
         players.push((need!(servers::publish_with_ffmpeg(&stage.clip, &url)), player, file));
     }
@@ -144,17 +112,17 @@ fn ffmpeg_publishes_to_our_server() {
         let status = publisher.wait(examples::LIMIT);
         assert!(status.is_some_and(|status| status.success()), "{}", publisher.stderr());
         player.finish().expect("the player");
-        let found = flv::readable(&flv::load(&file));
-        assert!(flv::assert_contiguous(&stage.film, &found, "ffmpeg") > 150);
+        stage.assert_most(&file, "ffmpeg");
     }
 }
 
 #[test]
 fn our_clients_play_and_publish_through_nginx_and_stunnel_with_either_version() {
-    let stage = need!(Stage::set());
+    let trusted = need!(Trusted::set());
+    let stage = &trusted.stage;
     let nginx = need!(Nginx::start());
     nginx.offer(&stage.clip, "film.flv");
-    let (certificate, trust) = (stage.authority.issue("server", NAMES, Valid::Now), stage.trust());
+    let (certificate, trust) = (trusted.authority.issue("server", NAMES, Valid::Now), trusted.option());
     let mut clients = Vec::new();
     for protocol in ["TLSv1.2", "TLSv1.3"] {
         let fronts = [
@@ -164,7 +132,7 @@ fn our_clients_play_and_publish_through_nginx_and_stunnel_with_either_version() 
         for (name, front) in fronts {
             let what = format!("{name}-{protocol}");
             let file = stage.folder.join(format!("{what}.flv"));
-            need!(examples::receive(Library::Ours, &(front.url("vod", "film") + &trust), &file, &[]));
+            need!(examples::receive(Library::Ours, &(front.url("vod", "film") + &trust), &file));
             stage.assert_whole(&file, &what);
             let url = front.url("record", &what) + &trust;
             let arguments = ["-q", "-t", "10", &stage.clip.to_string_lossy(), &url];
@@ -195,10 +163,11 @@ fn play(stage: &Stage, front: &Front, options: &str, environment: &[(&str, &Path
 
 #[test]
 fn a_certificate_that_is_not_right_is_refused_unless_somebody_says_so() {
-    let stage = need!(Stage::set());
+    let trusted = need!(Trusted::set());
+    let stage = &trusted.stage;
     let nginx = need!(Nginx::start());
     nginx.offer(&stage.clip, "film.flv");
-    let authority = &stage.authority;
+    let authority = &trusted.authority;
     let (ca, zero) = (authority.certificate(), Path::new("0"));
     let own = authority.self_signed("own", NAMES, "CA:TRUE", Valid::Now);
     let named_own = format!(" tlsCA={}", own.chain.display());
@@ -209,23 +178,23 @@ fn a_certificate_that_is_not_right_is_refused_unless_somebody_says_so() {
     let front_of_old = need!(front(&authority.issue("old", NAMES, Valid::Before)));
     let fronts = [
         (&front_of_own, "", "unknown issuer"),
-        (&front_of_other, stage.trust().as_str(), "wrong name"),
-        (&front_of_old, stage.trust().as_str(), "expired"),
+        (&front_of_other, trusted.option().as_str(), "wrong name"),
+        (&front_of_old, trusted.option().as_str(), "expired"),
     ]
     .map(|(front, options, reason)| (front, options.to_owned(), reason));
     for (front, options, reason) in &fronts {
-        let run = need!(play(&stage, front, options, &[]));
+        let run = need!(play(stage, front, options, &[]));
         assert_eq!(run.code, Some(1), "{reason}: {run:?}");
         assert!(run.stderr.contains("certificate of localhost is refused"), "{reason}: {}", run.stderr);
         assert!(run.stderr.contains(reason), "{reason}: {}", run.stderr);
-        need!(play(&stage, front, " tlsVerify=0", &[])).expect(reason);
-        need!(play(&stage, front, "", &[("RTMP_TLS_VERIFY", zero)])).expect(reason);
+        need!(play(stage, front, " tlsVerify=0", &[])).expect(reason);
+        need!(play(stage, front, "", &[("RTMP_TLS_VERIFY", zero)])).expect(reason);
         // What the option says counts.
-        let run = need!(play(&stage, front, " tlsVerify=1", &[("RTMP_TLS_VERIFY", zero)]));
+        let run = need!(play(stage, front, " tlsVerify=1", &[("RTMP_TLS_VERIFY", zero)]));
         assert_eq!(run.code, Some(1), "{reason}: {run:?}");
     }
-    need!(play(&stage, &front_of_own, &named_own, &[])).expect("tlsCA");
-    need!(play(&stage, &front_of_own, "", &[("SSL_CERT_FILE", &own.chain)])).expect("SSL_CERT_FILE");
-    let run = need!(play(&stage, &front_of_own, "", &[("SSL_CERT_FILE", &ca)]));
+    need!(play(stage, &front_of_own, &named_own, &[])).expect("tlsCA");
+    need!(play(stage, &front_of_own, "", &[("SSL_CERT_FILE", &own.chain)])).expect("SSL_CERT_FILE");
+    let run = need!(play(stage, &front_of_own, "", &[("SSL_CERT_FILE", &ca)]));
     assert_eq!(run.code, Some(1), "another authority: {run:?}");
 }

@@ -571,12 +571,12 @@ fn our_client_connects_to_a_foreign_server_through_the_tunnel() {
 }
 
 #[test]
-#[ignore = "needs a server that speaks RTMPT, on the port RTMP_TEST_RTMPT_PORT (node-rtsp-rtmp-server, say)"]
 fn our_client_connects_to_a_foreign_tunnel() {
-    let port = std::env::var("RTMP_TEST_RTMPT_PORT").expect("RTMP_TEST_RTMPT_PORT is set");
-    let (tunnel, tcp) = open(port.parse().expect("a port number"), LIMIT);
+    let Some(server) = support::foreign::NodeServer::start() else { return };
+    let (tunnel, tcp) = open(server.http_port, LIMIT);
     assert!(player::connect(&tunnel, &tcp, b"live").contains("NetConnection.Connect.Success"));
     tunnel.close(&tcp);
+    server.wait_for_log("] close");
 }
 
 /// A web server that opens a connection to the server for each request, and closes its own after so many `requests`.

@@ -18,6 +18,7 @@ pub mod process;
 pub mod program;
 pub mod require;
 pub mod servers;
+pub mod stage;
 pub mod wire;
 pub mod wiretap;
 
