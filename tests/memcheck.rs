@@ -10,7 +10,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use cases::{COMMANDS, MESSAGES};
+use cases::{COMMANDS, Case, MESSAGES};
 use support::servers::Nginx;
 use support::wire::Message;
 use support::{Library, Peer, Program, Run, Server, TempDir, clip, flv, library, process, program, require};
@@ -138,7 +138,8 @@ fn a_connection_that_fails_leaves_nothing_to_free() {
         peer.accept_connect();
         peer.send_raw(&Message::new(3, 0, 0x14, 0, &[2; 500]).chunks(128)[..200]);
     }
-    let phases: [(&str, fn(&mut Peer)); 6] = [
+    type Phase = (&'static str, fn(&mut Peer));
+    let phases: [Phase; 6] = [
         ("at once", at_once),
         ("in the handshake", in_handshake),
         ("in connect", in_connect),
@@ -181,22 +182,29 @@ fn null_pointers_touch_nothing() {
     assert_eq!(run.code, Some(0), "{run:?}");
 }
 
-/// Every session that `session_peer` compares with the original.
+/// Every session that `session_peer` compares with the original, a few at a time.
 #[test]
 fn sessions_lose_nothing() {
     let program = need!(Program::test("session_driver"));
     need!(require::program("valgrind"));
-    for case in COMMANDS.iter().chain(MESSAGES) {
-        let script = case.server;
-        let server = Server::once(move |peer| {
-            script(peer);
-            peer.drain(LIMIT);
-        });
-        let steps = case.steps.replace("PORT", &server.port.to_string());
-        let run = need!(memcheck(&program, &[], &steps, case.name));
-        assert_eq!(run.code, Some(0), "{}: {run:?}", case.name);
-        server.join();
-    }
+    let cases: Vec<&Case> = COMMANDS.iter().chain(MESSAGES).collect();
+    thread::scope(|scope| {
+        for part in cases.chunks(cases.len().div_ceil(4)) {
+            scope.spawn(|| part.iter().for_each(|case| run_session(&program, case)));
+        }
+    });
+}
+
+fn run_session(program: &Program, case: &Case) {
+    let script = case.server;
+    let server = Server::once(move |peer| {
+        script(peer);
+        peer.drain(LIMIT);
+    });
+    let steps = case.steps.replace("PORT", &server.port.to_string());
+    let run = need!(memcheck(program, &[], &steps, case.name));
+    assert_eq!(run.code, Some(0), "{}: {run:?}", case.name);
+    server.join();
 }
 
 #[test]

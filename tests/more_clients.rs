@@ -149,8 +149,8 @@ fn rtmpsrv_tells_what_a_player_wants() {
         command.args(["-q", "-t", "5", "-o", "/dev/null", &url]);
         Some(command)
     };
-    let clients: [(&str, &dyn Fn(&Network) -> Option<Command>); 3] =
-        [("ffmpeg", &play), ("rtmpdump", &dump), ("receive", &example)];
+    type Start<'a> = &'a dyn Fn(&Network) -> Option<Command>;
+    let clients: [(&str, Start<'_>); 3] = [("ffmpeg", &play), ("rtmpdump", &dump), ("receive", &example)];
     for (name, client) in clients {
         let original = need!(ask_rtmpsrv(Library::Original, client));
         let ours = need!(ask_rtmpsrv(Library::Ours, client));

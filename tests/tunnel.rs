@@ -570,15 +570,6 @@ fn our_client_connects_to_a_foreign_server_through_the_tunnel() {
     sessions_end(registry);
 }
 
-#[test]
-fn our_client_connects_to_a_foreign_tunnel() {
-    let Some(server) = support::foreign::NodeServer::start() else { return };
-    let (tunnel, tcp) = open(server.http_port, LIMIT);
-    assert!(player::connect(&tunnel, &tcp, b"live").contains("NetConnection.Connect.Success"));
-    tunnel.close(&tcp);
-    server.wait_for_log("] close");
-}
-
 /// A web server that opens a connection to the server for each request, and closes its own after so many `requests`.
 fn web_server(good: u16, requests: u32) -> Option<(u16, process::Running, process::TempDir)> {
     let nginx = require::program("nginx")?;

@@ -41,7 +41,7 @@ pub fn dispatch<C: Connection>(
     reaction.outcome
 }
 
-/// Waits until the stream plays or is being published; `start_ms` above 0 says where to start.
+/// Waits until the stream plays or is being published: answers what the server says until it says that.
 pub fn connect_stream<C: Connection>(connection: &C) -> Result<()> {
     connection.step(|parts| parts.state.media_chunk_stream = 0);
     while !connection.step(|parts| parts.state.playing) {
