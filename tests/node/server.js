@@ -30,6 +30,10 @@ Object.assign(require(path.join(home, 'config')), {
   audioRTCPServerPort: 0,
   videoRTPServerPort: 0,
   videoRTCPServerPort: 0,
+  rtspVideoDataUDPListenPort: 0,
+  rtspVideoControlUDPListenPort: 0,
+  rtspAudioDataUDPListenPort: 0,
+  rtspAudioControlUDPListenPort: 0,
 });
 
 const StreamServer = require(path.join(home, 'stream_server'));

@@ -124,9 +124,8 @@ impl Client {
 }
 
 /// Runs the receiver example, which must succeed.
-pub fn receive(library: Library, url: &str, file: &Path, more: &[&str]) -> Option<()> {
-    let file = file.to_string_lossy();
-    let arguments = [more, &["-q", "-t", "10", "-o", &file, url]].concat();
+pub fn receive(library: Library, url: &str, file: &Path) -> Option<()> {
+    let arguments = ["-q", "-t", "10", "-o", &file.to_string_lossy(), url];
     Client::example("receive", library, &arguments)?
         .finish()
         .expect(&format!("receive {url} on {library:?}"));
@@ -143,9 +142,8 @@ pub fn publish(library: Library, clip: &Path, url: &str) -> Option<()> {
 }
 
 /// Runs rtmpdump, which calls a film of unknown length incomplete.
-pub fn rtmpdump(library: Library, url: &str, file: &Path, more: &[&str]) -> Option<()> {
-    let file = file.to_string_lossy();
-    let arguments = [&["-r", url, "-o", &file, "-m", "10"], more].concat();
+pub fn rtmpdump(library: Library, url: &str, file: &Path) -> Option<()> {
+    let arguments = ["-r", url, "-o", &file.to_string_lossy(), "-m", "10"];
     let run = Client::installed("rtmpdump", library, &arguments)?.finish();
     assert!(matches!(run.code, Some(0 | 2)), "rtmpdump {url} on {library:?}: {run:?}");
     Some(())

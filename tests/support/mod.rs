@@ -9,6 +9,7 @@ pub mod clip;
 pub mod examples;
 pub mod flv;
 pub mod foreign;
+pub mod front;
 pub mod hex;
 pub mod library;
 pub mod network;
@@ -17,6 +18,7 @@ pub mod process;
 pub mod program;
 pub mod require;
 pub mod servers;
+pub mod stage;
 pub mod wire;
 pub mod wiretap;
 
