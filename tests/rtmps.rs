@@ -24,7 +24,7 @@ struct Trusted {
 }
 
 impl Trusted {
-    /// `None` also when the original is tested, which checks no certificates and trips over TLS 1.3.
+    /// `None` also when the original is tested, which checks no certificates.
     fn set() -> Option<Self> {
         if ours_is_original() {
             return None;

@@ -16,8 +16,7 @@ use support::stage::Stage;
 use support::wiretap::Wiretap;
 use support::{Library, Program, library::ours_is_original, require, servers, wait_until};
 
-/// A film, and our server with it. `None` as well when the original is tested: it has no RTMPT server, and its clients
-/// lose the end of what they publish.
+/// A film, and our server with it. `None` as well when the original is tested, which has no RTMPT server.
 fn stage() -> Option<(Stage, ExampleServer)> {
     if ours_is_original() {
         return None;

@@ -71,7 +71,7 @@ impl Stage {
         assert_eq!(received, frames, "{what}: all frames have to arrive");
     }
 
-    /// Nearly all frames of the film are in the file: ffmpeg leaves out what it cannot time.
+    /// An uninterrupted part of the film is in the file, of more than 150 of its frames.
     pub fn assert_most(&self, file: &Path, what: &str) {
         let found = flv::readable(&flv::load(file));
         assert!(flv::assert_contiguous(&self.film, &found, what) > 150, "{what}");
