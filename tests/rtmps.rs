@@ -152,6 +152,16 @@ fn our_clients_play_and_publish_through_nginx_and_stunnel_with_either_version() 
     }
 }
 
+#[test]
+fn our_clients_tunnel_through_stunnel_to_a_server_of_another_make() {
+    let trusted = need!(Trusted::set());
+    let certificate = trusted.authority.issue("server", NAMES, Valid::Now);
+    let (server, trust) = (need!(foreign::NodeServer::start()), trusted.option());
+    let front = need!(Front::stunnel(&certificate, "TLSv1.3", server.http_port));
+    let url = |path: &str| format!("rtmpts://localhost:{}/{path}{trust}", front.port);
+    need!(server.exercise_at("rtmpts", url, Library::Ours));
+}
+
 /// Asks for the film through TLS that uses this certificate.
 fn play(stage: &Stage, front: &Front, options: &str, environment: &[(&str, &Path)]) -> Option<Run> {
     let file = stage.folder.join("trusted.flv");

@@ -124,12 +124,17 @@ pub fn assert_part(sent: &[Tag], file: &Path, least: usize, what: &str) {
 impl NodeServer {
     /// Plays, pauses, seeks and publishes on the server, with the examples on a library.
     pub fn exercise(&self, protocol: &str, library: Library) -> Option<()> {
+        self.exercise_at(protocol, |path| self.url(protocol, path), library)
+    }
+
+    /// The same under other URLs, made of the part after the host.
+    pub fn exercise_at(&self, protocol: &str, url: impl Fn(&str) -> String, library: Library) -> Option<()> {
         let what = format!("{protocol} with node-rtsp-rtmp-server");
         let folder = TempDir::new("node-client");
         let clip = clip::without_index()?;
         let sent = flv::load(&clip);
 
-        let (film, file) = (self.url(protocol, "file/mp4:film.mp4"), folder.join("played.flv"));
+        let (film, file) = (url("file/mp4:film.mp4"), folder.join("played.flv"));
         twice(|| {
             let arguments = ["-q", "-t", "10", "-o", &file.to_string_lossy(), &film];
             Some(Client::example("receive", library, &arguments)?.finish())
@@ -141,7 +146,7 @@ impl NodeServer {
         twice(|| program.run(library, &[&film], "", LIMIT))?.expect(&what);
 
         // A player that comes before the publisher is refused.
-        let (stream, file) = (self.url(protocol, "live/show"), folder.join("live.flv"));
+        let (stream, file) = (url("live/show"), folder.join("live.flv"));
         let publisher =
             Client::example("publish", library, &["-q", "-t", "10", &clip.to_string_lossy(), &stream])?;
         self.wait_for_log("publish: stream=live/show");
