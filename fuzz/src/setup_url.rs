@@ -1,6 +1,9 @@
 //! `RTMP_SetupURL` and `RTMP_SetOpt`: URLs and options as C programs pass them.
 
-use std::{ffi::c_int, mem::MaybeUninit};
+use std::{
+    ffi::{c_int, c_void},
+    mem::MaybeUninit,
+};
 
 use rtmp::capi::{
     amf::AVal,
@@ -38,7 +41,17 @@ pub fn run(data: &[u8]) {
         }
     }
     // SAFETY: `r` was initialised.
+    let proxy = unsafe { (*r).Link.sockshost.av_val }.cast::<u8>();
+    if !text.as_ptr_range().contains(&proxy.cast_const()) {
+        // SAFETY: what is not part of `text` is a copy, or null. Programs know the copy to be never freed.
+        unsafe { free(proxy.cast()) };
+    }
+    // SAFETY: `r` was initialised, and closing does not look at the proxy.
     unsafe { RTMP_Close(r) };
+}
+
+unsafe extern "C" {
+    fn free(block: *mut c_void);
 }
 
 fn string(text: &mut [u8]) -> AVal {
