@@ -6,7 +6,7 @@ use std::{
 };
 
 use rtmp::capi::{
-    amf::AVal,
+    amf::{AVal, access::AMF_Reset},
     log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
     rtmp::{RTMP, close::RTMP_Close, lifecycle::RTMP_Init, options::RTMP_SetOpt, setup::RTMP_SetupURL},
 };
@@ -46,8 +46,12 @@ pub fn run(data: &[u8]) {
         // SAFETY: what is not part of `text` is a copy, or null. Programs know the copy to be never freed.
         unsafe { free(proxy.cast()) };
     }
-    // SAFETY: `r` was initialised, and closing does not look at the proxy.
-    unsafe { RTMP_Close(r) };
+    // SAFETY: `r` was initialised. What the option `conn` made belongs to the program, and closing does not look at the
+    // proxy.
+    unsafe {
+        AMF_Reset(&raw mut (*r).Link.extras);
+        RTMP_Close(r);
+    }
 }
 
 unsafe extern "C" {
