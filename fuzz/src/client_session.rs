@@ -152,6 +152,11 @@ fn profile(choice: u8) -> Profile<'static> {
     };
     if choice & EXTRAS != 0 {
         profile = Profile {
+            // As when a publisher connects again to log in.
+            app: match profile.live {
+                true => b"app?authmod=adobe&user=user",
+                false => b"app?authmod=llnw&user=user",
+            },
             auth: b"auth",
             auth_flag: true,
             subscribe_name: b"other",
