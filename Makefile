@@ -6,6 +6,8 @@
 #   make install            prefix=/usr/local, DESTDIR for staging
 #   make examples           the C examples, in target/examples
 #   make headers            writes include/librtmp from src/capi
+#   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
+#                           for those in TARGETS
 
 prefix = /usr/local
 exec_prefix = $(prefix)
@@ -28,7 +30,7 @@ SHARED = $(SONAME).$(VERSION)
 
 HEADERS = rtmp.h amf.h log.h http.h rtmp_sys.h
 
-.PHONY: all build demo examples headers install lint test uninstall
+.PHONY: all build demo examples fuzz headers install lint test uninstall
 
 all: build
 
@@ -57,6 +59,24 @@ test:
 
 headers:
 	WRITE_HEADERS=1 $(CARGO) test --test headers committed
+
+# Seconds, fuzz targets, and what watches the memory: `none` is faster.
+TIME = 60
+TARGETS = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
+SANITIZER = address
+
+# cargo-fuzz asks for options that only unstable compilers have, unless they are told otherwise. What it finds on the
+# way goes to the build directory, what breaks something to fuzz/artifacts.
+FUZZ = RUSTC_BOOTSTRAP=1 PATH='$(abspath $(TARGET_DIR))/tools/bin':"$$PATH" $(CARGO) fuzz
+FUZZ_OPTIONS = --target-dir '$(TARGET_DIR)/fuzz' --sanitizer $(SANITIZER)
+
+fuzz:
+	$(FUZZ) --version >/dev/null 2>&1 || $(CARGO) install --locked --root '$(TARGET_DIR)/tools' cargo-fuzz
+	set -e; for target in $(TARGETS); do \
+		mkdir -p '$(TARGET_DIR)'/corpus/$$target; \
+		$(FUZZ) run $(FUZZ_OPTIONS) $$target '$(TARGET_DIR)'/corpus/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(TIME) -timeout=20 -max_len=20000 -print_final_stats=1; \
+	done
 
 install: build
 	$(INSTALL) -d '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(includedir)/librtmp'

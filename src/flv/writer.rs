@@ -79,17 +79,20 @@ impl<B: Body> Writer<B> {
         self.body = None;
     }
 
-    /// Takes bytes up to the end of the current tag's body, after a file header if one comes first.
+    /// Takes bytes up to the end of the current tag's body, after file headers if they come first.
     pub fn step(&mut self, input: &[u8]) -> Result<Step<B>> {
         if let Some(body) = self.body.take() {
             return self.fill(body, input, 0);
         }
-        // Checked at every tag, so files may follow each other.
-        let skipped = if input.starts_with(&SIGNATURE) { FILE_HEADER.len() } else { 0 };
-        let Some(tag) = input.get(skipped..) else {
-            return Ok(Step { consumed: 0, finished: None });
-        };
-        let Some(header) = TagHeader::parse(tag) else {
+        // Checked at every tag, so files may follow each other, also empty ones.
+        let mut skipped = 0;
+        while input[skipped..].starts_with(&SIGNATURE) {
+            if input.len() - skipped < FILE_HEADER.len() {
+                return Ok(Step { consumed: skipped, finished: None });
+            }
+            skipped += FILE_HEADER.len();
+        }
+        let Some(header) = TagHeader::parse(&input[skipped..]) else {
             return Ok(Step { consumed: skipped, finished: None });
         };
         let body = self.start(header)?;
@@ -227,6 +230,20 @@ mod tests {
         for behind in 0..TAG_HEADER_LEN {
             let input = [&FILE_HEADER[..], &second[..behind]].concat();
             assert_eq!(call(&mut Writer::default(), &input).0.unwrap(), FILE_HEADER.len());
+        }
+    }
+
+    #[test]
+    fn file_without_tags_in_front_of_another_is_left_out_however_it_is_cut() {
+        // Also when both headers come in one call, where the second one looks like a tag of type 0x46.
+        let file =
+            [&b"FLV\x01\x05\0\0\0\x09\0\0\0\0FLV\x01\x05\0\0\0\x09\0\0\0\0"[..], &tag(9, 0, b"v")].concat();
+        for cut in 0..=2 * FILE_HEADER.len() + TAG_HEADER_LEN {
+            let mut writer = Writer::default();
+            let (used, mut sent) = call(&mut writer, &file[..cut]);
+            sent.extend(call(&mut writer, &file[used.unwrap()..]).1);
+            assert_eq!(sent.len(), 1, "cut at {cut}");
+            assert_eq!((sent[0].kind, &sent[0].body[..]), (MessageType::VIDEO, &b"v"[..]));
         }
     }
 

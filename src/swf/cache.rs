@@ -53,7 +53,9 @@ impl Cache {
         let mut sections = vec![Section::default()];
         for line in text.split_inclusive(|&byte| byte == b'\n') {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            // All of them: a line that is written again must not change once more.
+            let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
+            let line = &line[..end];
             if let Some(url) = line.strip_prefix(b"url: ") {
                 sections.push(Section { url: Some(url.to_vec()), lines: Vec::new() });
             } else if let Some(section) = sections.last_mut() {
@@ -237,6 +239,13 @@ hash: 0101010101010101010101010101010101010101010101010101010101010101
         let text = TEXT.lines().take(5).collect::<Vec<_>>();
         let shuffled = [text[0], text[4], text[2], text[3], text[1]].join("\r\n");
         assert_eq!(Cache::parse(shuffled.as_bytes()).find(b"http://h/a.swf"), Some(a()));
+    }
+
+    #[test]
+    fn lines_that_end_in_cr_more_than_once_are_written_the_same_each_time() {
+        let cache = Cache::parse(b"url: http://h/a.swf\r\nctim: 08:49:37\r\r\x08\r\r\r\n\r\r\n");
+        assert_eq!(cache.to_bytes(), b"url: http://h/a.swf\nctim: 08:49:37\r\r\x08\n\n");
+        assert_eq!(Cache::parse(&cache.to_bytes()), cache);
     }
 
     #[test]

@@ -1,0 +1,174 @@
+//! A play or publish session, from the handshake to the FLV bytes: the same however the server's bytes arrive.
+
+#![forbid(unsafe_code)]
+
+use rtmp::{
+    driver::{self, Connection},
+    error::{Error, Result},
+    flv::{Call, Ending, ReadState, Step, Stream},
+    handshake::{BLOCK_LEN, Client, ClientOptions, RESPONSE_LEN},
+    message::MessageType,
+    session::{Outcome, Profile, command},
+};
+
+use super::{
+    connection::{Counted, Memory},
+    input::{self, Cuts},
+};
+
+/// What the first byte chooses.
+const HANDSHAKE: u8 = 0x01;
+const PUBLISH: u8 = 0x02;
+const LIVE: u8 = 0x04;
+const PLAYLIST: u8 = 0x08;
+const BUFFER_EVENTS: u8 = 0x10;
+const EXTRAS: u8 = 0x20;
+const ACKNOWLEDGES: u8 = 0x40;
+const TIME_OUTS: u8 = 0x80;
+
+pub fn run(data: &[u8]) {
+    let Some(([choice], cuts, bytes)) = input::choices(data) else { return };
+    // A time-out ends a handshake.
+    let choice = if choice & HANDSHAKE == 0 { choice } else { choice & !TIME_OUTS };
+    let whole = play(bytes, choice & !TIME_OUTS, Cuts::WHOLE);
+    let cut = play(bytes, choice, cuts);
+    assert_eq!(cut.media, whole.media);
+    assert_eq!(cut.flv, whole.flv);
+    assert_eq!(cut.ending, whole.ending);
+    if choice & TIME_OUTS == 0 {
+        // When an acknowledgement is sent depends on how much came at once, and so do the headers behind it.
+        if choice & ACKNOWLEDGES == 0 {
+            assert_eq!(cut.sent, whole.sent);
+            assert_eq!(cut.state, whole.state);
+        }
+        assert!(cut.sent.len() <= 8192 + 1024 * bytes.len());
+    }
+    assert_eq!(Counted::reserved(), 0);
+}
+
+/// What came of a session.
+#[derive(Default)]
+struct Played {
+    media: Vec<(Outcome, MessageType, u32, u32, Vec<u8>)>,
+    flv: Vec<u8>,
+    ending: String,
+    state: String,
+    sent: Vec<u8>,
+}
+
+fn play(bytes: &[u8], choice: u8, cuts: Cuts) -> Played {
+    let mut pieces: Vec<_> = cuts.pieces(bytes).into_iter().map(<[u8]>::to_vec).collect();
+    if choice & TIME_OUTS != 0 {
+        pieces = pieces.into_iter().flat_map(|piece| [Vec::new(), piece]).collect();
+    }
+    let connection = Memory::new(profile(choice), pieces);
+    let mut played = Played::default();
+    let mut stream = Stream::default();
+    if let Err(error) = session(&connection, choice, &mut stream, &mut played) {
+        played.ending = error.to_string();
+    }
+    connection.close();
+    assert!(!connection.is_open());
+    played.state = connection.step(|parts| format!("{:?}", parts.state));
+    played.sent = connection.sent.take();
+    played
+}
+
+fn session(
+    connection: &Memory,
+    choice: u8,
+    stream: &mut Stream<Counted>,
+    played: &mut Played,
+) -> Result<()> {
+    connection.step(|parts| parts.state.acknowledges = choice & ACKNOWLEDGES != 0);
+    if choice & HANDSHAKE != 0 {
+        let client =
+            Client::from_parts(ClientOptions::default(), &[9; BLOCK_LEN], &[9; BLOCK_LEN], &[])?;
+        driver::handshake_as_client(connection, client)?;
+    }
+    let connect = connection.step(|parts| command::connect(parts.state, &parts.profile, b""));
+    driver::send(connection, &connect)?;
+    patiently(|| driver::connect_stream(connection))?;
+
+    let mut state = ReadState::default();
+    // Short reads first, then longer ones.
+    for size in (0..).map(|count: usize| [0, 1, 7, 20, 100, 4096][count.min(5)]) {
+        let mut room = vec![0; size];
+        let mut call = Call::new(&mut room);
+        let mut step = stream.begin(&mut call, &mut state);
+        let count = loop {
+            step = match step {
+                Step::Failed => return Err(Error::Invalid("FLV stream")),
+                Step::Done(count) => break count,
+                Step::NeedMessage => match patiently(|| driver::next_media(connection)) {
+                    Ok((outcome, mut message)) => {
+                        let body = message.body.as_ref().to_vec();
+                        let (kind, timestamp) = (message.kind, message.timestamp);
+                        played.media.push((outcome, kind, timestamp, message.stream_id, body));
+                        match outcome {
+                            Outcome::Ended => stream.end(&mut call, &mut state, Ending::Complete),
+                            _ => {
+                                let live = choice & LIVE != 0;
+                                stream.message(&mut call, &mut state, kind, timestamp, message.body.as_mut(), live)
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        played.ending = error.to_string();
+                        stream.end(&mut call, &mut state, Ending::Eof)
+                    }
+                },
+            };
+        };
+        assert!(count <= size);
+        played.flv.extend_from_slice(&room[..count]);
+        if state.status != 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Tries again after each time-out.
+fn patiently<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match attempt() {
+            Err(Error::TimedOut) => {}
+            result => return result,
+        }
+    }
+}
+
+fn profile(choice: u8) -> Profile<'static> {
+    let mut profile = Profile {
+        publish: choice & PUBLISH != 0,
+        live: choice & LIVE != 0,
+        playlist: choice & PLAYLIST != 0,
+        buffer_events: choice & BUFFER_EVENTS != 0,
+        app: b"app",
+        tc_url: b"rtmp://h/app",
+        stream_name: b"name",
+        ..Profile::default()
+    };
+    if choice & EXTRAS != 0 {
+        profile = Profile {
+            // As when a publisher connects again to log in.
+            app: match profile.live {
+                true => b"app?authmod=adobe&user=user",
+                false => b"app?authmod=llnw&user=user",
+            },
+            auth: b"auth",
+            auth_flag: true,
+            subscribe_name: b"other",
+            usher_token: b"usher",
+            secure_token: b"key",
+            user: b"user",
+            password: b"password",
+            swf_verification: Some(&[1; RESPONSE_LEN]),
+            start_ms: 1000,
+            stop_ms: 9000,
+            ..profile
+        };
+    }
+    profile
+}

@@ -1,0 +1,63 @@
+//! `RTMP_SetupURL` and `RTMP_SetOpt`: URLs and options as C programs pass them.
+
+use std::{
+    ffi::{c_int, c_void},
+    mem::MaybeUninit,
+};
+
+use rtmp::capi::{
+    amf::{AVal, access::AMF_Reset},
+    log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
+    rtmp::{RTMP, close::RTMP_Close, lifecycle::RTMP_Init, options::RTMP_SetOpt, setup::RTMP_SetupURL},
+};
+
+use super::input;
+
+pub fn run(data: &[u8]) {
+    let Some(([choice], _, bytes)) = input::choices(data) else { return };
+    if bytes.to_ascii_lowercase().windows(6).any(|name| name == b"swfvfy") {
+        // This option makes a download.
+        return;
+    }
+    // Exactly as long as it has to be, so that reading on is found out.
+    let mut text: Box<[u8]> = bytes.iter().copied().filter(|byte| *byte != 0).chain([0]).collect();
+    let mut session = Box::new(MaybeUninit::<RTMP>::uninit());
+    let r = session.as_mut_ptr();
+    // SAFETY: `r` is memory for an `RTMP`.
+    unsafe {
+        RTMP_LogSetLevel(RTMP_LOGCRIT);
+        RTMP_Init(r);
+    }
+    if choice & 1 == 0 {
+        // SAFETY: `r` was initialised, and `text` ends with a 0 and lives as long as the session.
+        unsafe { RTMP_SetupURL(r, text.as_mut_ptr().cast()) };
+    } else {
+        for option in text.split_mut(|byte| *byte == b'\n') {
+            let at = option.iter().position(|byte| *byte == b'=').unwrap_or(0);
+            let (name, value) = option.split_at_mut(at);
+            let (name, mut value) = (string(name), string(value));
+            // SAFETY: `r` was initialised, and the strings point into `text`, which lives as long as the session.
+            unsafe { RTMP_SetOpt(r, &raw const name, &raw mut value) };
+        }
+    }
+    // SAFETY: `r` was initialised.
+    let proxy = unsafe { (*r).Link.sockshost.av_val }.cast::<u8>();
+    if !text.as_ptr_range().contains(&proxy.cast_const()) {
+        // SAFETY: what is not part of `text` is a copy, or null. Programs know the copy to be never freed.
+        unsafe { free(proxy.cast()) };
+    }
+    // SAFETY: `r` was initialised. What the option `conn` made belongs to the program, and closing does not look at the
+    // proxy.
+    unsafe {
+        AMF_Reset(&raw mut (*r).Link.extras);
+        RTMP_Close(r);
+    }
+}
+
+unsafe extern "C" {
+    fn free(block: *mut c_void);
+}
+
+fn string(text: &mut [u8]) -> AVal {
+    AVal { av_val: text.as_mut_ptr().cast(), av_len: text.len() as c_int }
+}
