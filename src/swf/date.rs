@@ -17,7 +17,7 @@ pub fn format(seconds: u64) -> String {
     )
 }
 
-/// Seconds since 1970 of text as [`format`] makes it, or in the format of C's `ctime`.
+/// Seconds since 1970 of text as [`format()`] makes it, or in the format of C's `ctime`.
 pub fn parse(text: &str) -> Option<u64> {
     let words: Vec<_> = text.split_ascii_whitespace().collect();
     let (day, month, year, time) = match words[..] {
