@@ -12,6 +12,7 @@ pub mod library;
 pub mod peer;
 pub mod process;
 pub mod program;
+pub mod relay;
 pub mod require;
 pub mod servers;
 pub mod wire;
