@@ -346,6 +346,43 @@ fn a_publisher_answers_while_it_has_nothing_to_send() {
     drop(publisher);
 }
 
+#[test]
+fn a_publisher_logs_in_with_the_name_and_password_of_the_url() {
+    let server = Server::listen(|listener| {
+        let mut apps = Vec::new();
+        for answer in
+            ["code=403 need auth; authmod=adobe", "authmod=adobe : ?reason=needauth&salt=S&challenge=C"]
+        {
+            let mut peer = support::Peer::accept(listener);
+            peer.handshake();
+            apps.push(app_of(&peer.wait_for("connect")));
+            let info = support::amf::status("error", "NetConnection.Connect.Rejected", answer);
+            peer.invoke(0, &[s("_error"), n(1), Value::Null, info]);
+            assert!(peer.drain(LIMIT), "the client has to come again");
+        }
+        let mut peer = support::Peer::accept(listener);
+        apps.push(app_of(&peer.accept_connect()));
+        peer.accept_create();
+        peer.wait_for("publish");
+        peer.status(1, "status", "NetStream.Publish.Start", "");
+        assert!(peer.next(LIMIT).is_some_and(|message| message.kind == 8));
+        peer.drain(LIMIT);
+        apps
+    });
+    let url = url(server.port).replace("//", "//foo:bar@");
+    let mut publisher = Client::new(&url).unwrap().publish().unwrap();
+    publisher.send(MessageType::AUDIO, 0, &[0xAF, 1, 2]).unwrap();
+    publisher.finish().unwrap();
+    let apps = server.join();
+    assert_eq!(apps[..2], ["app", "app?authmod=adobe&user=foo"]);
+    assert!(apps[2].starts_with("app?authmod=adobe&user=foo&challenge="), "{apps:?}");
+}
+
+/// The application that a connect command names.
+fn app_of(connect: &[Value]) -> String {
+    connect.iter().find_map(|value| value.member("app")?.text()).expect("connect names it").to_owned()
+}
+
 fn audio(timestamp: u32) -> Message {
     Message::new(4, timestamp, 8, 1, &[0xAF, timestamp as u8, 3])
 }
