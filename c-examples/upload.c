@@ -130,15 +130,18 @@ static int listen_once(struct upload *upload)
     return !refused && RTMP_IsConnected(r);
 }
 
-/* Listens to the server until `due`. A publisher that never reads looks dead to a server that pings. */
+/* Listens to the server until `due`. A publisher that never reads looks dead to a server that pings.
+ *
+ * Not over HTTP: there each request has a reply, most with no message in it, and reading would wait for one. */
 static int wait_until(struct upload *upload, int64_t due)
 {
     RTMP *r = upload->rtmp;
+    int over_http = (r->Link.protocol & RTMP_FEATURE_HTTP) != 0;
     for (;;) {
         int64_t left = due - clock_ms();
         if (upload_interrupted)
             return 0;
-        struct pollfd socket = { .fd = RTMP_Socket(r), .events = POLLIN };
+        struct pollfd socket = { .fd = over_http ? -1 : RTMP_Socket(r), .events = POLLIN };
         int readable = 1;
         if (r->m_sb.sb_size == 0) /* otherwise bytes are waiting inside the library already */
             readable = poll(&socket, 1, left < 0 ? 0 : left > 1000 ? 1000 : (int)left);

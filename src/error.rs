@@ -115,10 +115,28 @@ impl std::error::Error for Error {
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::TimedOut,
+            io::ErrorKind::WouldBlock => Self::TimedOut,
+            // A code of the system's (ETIMEDOUT) says that the connection is dead, not that a wait was.
+            io::ErrorKind::TimedOut if error.raw_os_error().is_none() => Self::TimedOut,
             io::ErrorKind::Interrupted => Self::Interrupted,
             io::ErrorKind::OutOfMemory => Self::OutOfMemory,
             _ => Self::Io(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_the_system_gave_up_is_not_a_wait_that_timed_out() {
+        let dead = io::Error::from_raw_os_error(libc::ETIMEDOUT);
+        assert_eq!(dead.kind(), io::ErrorKind::TimedOut);
+        assert!(matches!(Error::from(dead), Error::Io(_)));
+        let waited = io::Error::from_raw_os_error(libc::EAGAIN);
+        assert!(matches!(Error::from(waited), Error::TimedOut));
+        let deadline = io::Error::from(io::ErrorKind::TimedOut);
+        assert!(matches!(Error::from(deadline), Error::TimedOut));
     }
 }

@@ -52,6 +52,16 @@ fn assert_reported(run: &Run, step: &str, what: &str) {
 }
 
 #[test]
+fn a_missing_connection_is_said_once() {
+    let program = need!(Program::test("careless"));
+    let run = need!(program.run(Library::Ours, &["reconnect", ""], "", LIMIT));
+    assert_eq!(run.stdout, "reconnect: 0\n");
+    if !library::ours_is_original() {
+        assert_eq!(run.stderr, "ERROR: there is no connection\n");
+    }
+}
+
+#[test]
 fn a_port_nobody_listens_on_is_an_error() {
     let start = Instant::now();
     let run = need!(drive(&steps(process::free_port(), 5)));

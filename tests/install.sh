@@ -5,29 +5,65 @@
 #   nginx libnginx-mod-rtmp ffmpeg  servers, players and publishers of other makes
 #   libnginx-mod-stream stunnel4    put TLS in front of a server
 #   openssl gnutls-bin              make certificates, and speak TLS as client and server
-#   valgrind                        finds memory that is left behind
-#   curl                            uses librtmp for rtmp:// URLs
+#   microsocks tinyproxy            proxies to connect through
+#   valgrind                        finds memory that is left behind, and access to what is not a program's
+#   curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp
+#                                   use librtmp
 #   libnss-wrapper iproute2         let a program that names its server find this machine instead
-#   gcc g++ make                    compile the C test programs and the examples
-#   python3 nodejs npm              run the examples in other languages
+#   gcc g++ clang make pkg-config   compile the C test programs and the examples
+#   abigail-tools binutils          compare the ABI with the original's
 #   groff-base                      reads the manual
+#   nodejs npm                      run an RTMP server that speaks RTMPE and RTMPT, and the example for Node
+#   python3 python3-pip             fetch and unpack an ffmpeg that speaks RTMPE, and run the example for Python
 #
-# And from the registry of Node's packages, into target/test-tools: koffi, which calls C from there.
+# The last two come from the registries of their languages, into target/test-tools and nowhere else.
 set -eu
+
+packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
+	microsocks tinyproxy valgrind curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp \
+	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base"
+command -v npm >/dev/null || packages="$packages nodejs npm"
+python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3 python3-pip"
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 tools=${CARGO_TARGET_DIR:-$root/target}/test-tools
 
-packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin valgrind curl libnss-wrapper iproute2 util-linux gcc g++ make groff-base"
-command -v python3 >/dev/null || packages="$packages python3"
-command -v npm >/dev/null || packages="$packages nodejs npm"
-
-missing=""
-for package in $packages; do
-	if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
-		missing="$missing $package"
+install_packages() {
+	missing=""
+	for package in $packages; do
+		if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
+			missing="$missing $package"
+		fi
+	done
+	if [ -z "$missing" ]; then
+		return
 	fi
-done
+	if [ "$(id -u)" = 0 ]; then
+		as_root=""
+	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+		as_root="sudo -n"
+	else
+		echo "please install:$missing"
+		echo "    sudo apt-get install --no-install-recommends$missing"
+		exit 1
+	fi
+	$as_root apt-get update -qq
+	# shellcheck disable=SC2086 # a list of words
+	DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing
+	# nginx must not run by itself: the tests start their own.
+	$as_root systemctl disable --now nginx 2>/dev/null || true
+}
+
+# node-rtsp-rtmp-server, as tests/node/package-lock.json has it.
+install_node_server() {
+	if cmp -s "$root/tests/node/package-lock.json" "$tools/node/package-lock.json" && [ -d "$tools/node/node_modules" ]; then
+		return
+	fi
+	rm -rf "$tools/node"
+	mkdir -p "$tools/node" &&
+		cp "$root/tests/node/package.json" "$root/tests/node/package-lock.json" "$tools/node/" &&
+		npm --prefix "$tools/node" ci --ignore-scripts --no-audit --no-fund --loglevel error
+}
 
 # koffi, as c-examples/ffi/package-lock.json has it.
 install_koffi() {
@@ -36,33 +72,36 @@ install_koffi() {
 		return
 	fi
 	rm -rf "$tools/koffi"
-	mkdir -p "$tools/koffi" && cp "$root/c-examples/ffi/package.json" "$lock" "$tools/koffi/" &&
-		npm --prefix "$tools/koffi" ci --ignore-scripts --no-audit --no-fund --loglevel error && return
-	rm -rf "$tools/koffi"
-	echo "koffi (npm) could not be fetched"
-	# Without it a test is skipped, which a change must not be.
-	[ -z "${CI:-}" ]
+	mkdir -p "$tools/koffi" &&
+		cp "$root/c-examples/ffi/package.json" "$lock" "$tools/koffi/" &&
+		npm --prefix "$tools/koffi" ci --ignore-scripts --no-audit --no-fund --loglevel error
 }
 
-if [ -z "$missing" ]; then
-	install_koffi
-	echo "everything is installed"
-	exit 0
-fi
+# The ffmpeg of the Python package imageio-ffmpeg: one file, `ffmpeg`.
+install_ffmpeg() {
+	version=0.8.1
+	if [ -x "$tools/ffmpeg-$version" ]; then
+		return
+	fi
+	rm -rf "$tools/wheel"
+	mkdir -p "$tools/wheel" &&
+		python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$tools/wheel" "imageio-ffmpeg==$version" &&
+		python3 -m zipfile -e "$tools"/wheel/*.whl "$tools/wheel" &&
+		chmod +x "$tools"/wheel/imageio_ffmpeg/binaries/ffmpeg-* &&
+		mv "$tools"/wheel/imageio_ffmpeg/binaries/ffmpeg-* "$tools/ffmpeg-$version" || return 1
+	rm -rf "$tools/wheel"
+}
 
-if [ "$(id -u)" = 0 ]; then
-	as_root=""
-elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-	as_root="sudo -n"
-else
-	echo "please install:$missing"
-	echo "    sudo apt-get install --no-install-recommends$missing"
-	exit 1
-fi
+# Without these some tests are skipped, which a change must not be.
+unavailable() {
+	echo "$1 could not be fetched"
+	if [ -n "${CI:-}" ]; then
+		exit 1
+	fi
+}
 
-$as_root apt-get update -qq
-# shellcheck disable=SC2086 # a list of words
-DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing
-# nginx must not run by itself: the tests start their own.
-$as_root systemctl disable --now nginx 2>/dev/null || true
-install_koffi
+install_packages
+install_node_server || { rm -rf "$tools/node"; unavailable "node-rtsp-rtmp-server (npm)"; }
+install_koffi || { rm -rf "$tools/koffi"; unavailable "koffi (npm)"; }
+install_ffmpeg || { rm -rf "$tools/wheel"; unavailable "imageio-ffmpeg (pip)"; }
+echo "everything there is to install is installed"

@@ -9,14 +9,13 @@
 mod support;
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use support::program::{LoaderLog, include_arguments, link_directory};
 use support::servers::{self, Nginx};
-use support::{Library, Running, TempDir, clip, flv, library, require, wait_until};
+use support::{Library, Network, Running, TempDir, clip, flv, library, require};
 
 const HOST: &str = "live.hkstv.hk.lxdns.com";
 const PORT: u16 = 1935;
@@ -57,53 +56,13 @@ fn nss_wrapper() -> Option<PathBuf> {
     found
 }
 
-/// A network of our own, entered by `nsenter`: a process that waits in it keeps it alive.
-struct Network(Option<Running>);
-
-impl Network {
-    /// `None` when neither a namespace nor port 1935 can be had.
-    fn new() -> Option<Self> {
-        let own = require::program("unshare").and_then(|unshare| {
-            let mut command = Command::new(unshare);
-            command.args(["-n", "sh", "-c", "ip link set lo up && echo ready && exec sleep 300"]);
-            let mut process = Running::start(&mut command);
-            wait_until(Duration::from_secs(10), || {
-                process.stdout().contains("ready") || process.ended().is_some()
-            });
-            process.stdout().contains("ready").then_some(process)
-        });
-        if own.is_some() {
-            return Some(Self(own));
-        }
-        if TcpListener::bind(("0.0.0.0", PORT)).is_err() {
-            require::missing(&format!("a network namespace (unshare -n), or a free port {PORT},"));
-            return None;
-        }
-        Some(Self(None))
-    }
-
-    /// What to put in front of a program so that it runs in this network.
-    fn prefix(&self) -> Vec<String> {
-        let Some(process) = &self.0 else { return Vec::new() };
-        ["nsenter", "-t", &process.id().to_string(), "-n"].map(str::to_owned).to_vec()
-    }
-
-    fn command(&self, program: &Path) -> Command {
-        let prefix = self.prefix();
-        let Some((first, rest)) = prefix.split_first() else { return Command::new(program) };
-        let mut command = Command::new(first);
-        command.args(rest).arg(program);
-        command
-    }
-}
-
 fn records_with(compiler: &str) {
     need!(sample());
     let clip = need!(clip::flv());
     let wrapper = need!(nss_wrapper());
     let directory = TempDir::new("sample");
     let binary = need!(compile(compiler, &directory));
-    let network = need!(Network::new());
+    let network = need!(Network::new(PORT));
     let prefix = network.prefix();
     let words: Vec<&str> = prefix.iter().map(String::as_str).collect();
     let before = if words.is_empty() { None } else { Some(words.as_slice()) };

@@ -128,6 +128,24 @@ fn files_packed_with_lzma_have_the_hash_of_what_is_in_them() {
 }
 
 #[test]
+fn setting_up_a_url_with_swf_vfy_hashes_the_file() {
+    let program = need!(Program::test("swf_setup"));
+    let site = Site::of_file(&plain());
+    let url = format!("rtmp://127.0.0.1/app/x swfUrl={} swfVfy=1", site.url("/x.swf"));
+    for user in User::both(&program) {
+        let run = program::run(
+            user.program.command(user.library).unwrap().arg(&url).env("HOME", user.home.path()),
+            "",
+            LIMIT,
+        );
+        assert_eq!(run.stdout, format!("setup 1, size 5008, hash {HASH}\n"), "{:?}", user.library);
+        let run =
+            program::run(user.program.command(user.library).unwrap().arg(url.replace("=1", "=0")), "", LIMIT);
+        assert_eq!(run.stdout, format!("setup 1, size 0, hash {}\n", "0".repeat(64)), "{:?}", user.library);
+    }
+}
+
+#[test]
 fn an_old_hash_asks_whether_it_changed() {
     let program = need!(Program::test("http_hash_swf"));
     for user in User::both(&program) {

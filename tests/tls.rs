@@ -275,7 +275,7 @@ fn what_is_decrypted_is_there_without_waiting() {
         let count = server.receive(&mut buffer).unwrap();
         received.extend_from_slice(&buffer[..count]);
         loop {
-            let count = server.session.receive_pending(&mut buffer);
+            let count = server.session.receive_pending(server.socket.as_fd(), &mut buffer);
             if count == 0 {
                 break;
             }
@@ -399,6 +399,23 @@ fn both_ends_see_the_end_of_the_other_with_or_without_goodbye() {
         assert_eq!(client.receive_exact(3), b"bye");
         assert_eq!(client.receive(&mut buffer).unwrap(), 0);
     }
+}
+
+#[test]
+fn a_goodbye_that_came_with_the_last_bytes_wakes_whoever_waits_for_the_socket() {
+    let (client, server) = need!(pair());
+    client.send(b"last words").unwrap();
+    client.session.close(client.socket.as_fd());
+    // Both are there, so that both are received at once.
+    let mut buffer = [0; 100];
+    assert!(wait_until(PATIENCE, || server.socket.peek(&mut buffer).unwrap() > "last words".len() + 30));
+    assert_eq!(server.receive_exact(10), b"last words");
+    assert_eq!(server.session.receive_pending(server.socket.as_fd(), &mut buffer), 0);
+    server.socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    assert_eq!(server.socket.peek(&mut buffer).unwrap(), 0, "readable, with nothing to read");
+    assert_eq!(server.receive(&mut buffer).unwrap(), 0);
+    server.send(b"bye").unwrap();
+    assert_eq!(client.receive_exact(3), b"bye");
 }
 
 #[test]

@@ -570,15 +570,6 @@ fn our_client_connects_to_a_foreign_server_through_the_tunnel() {
     sessions_end(registry);
 }
 
-#[test]
-#[ignore = "needs a server that speaks RTMPT, on the port RTMP_TEST_RTMPT_PORT (node-rtsp-rtmp-server, say)"]
-fn our_client_connects_to_a_foreign_tunnel() {
-    let port = std::env::var("RTMP_TEST_RTMPT_PORT").expect("RTMP_TEST_RTMPT_PORT is set");
-    let (tunnel, tcp) = open(port.parse().expect("a port number"), LIMIT);
-    assert!(player::connect(&tunnel, &tcp, b"live").contains("NetConnection.Connect.Success"));
-    tunnel.close(&tcp);
-}
-
 /// A web server that opens a connection to the server for each request, and closes its own after so many `requests`.
 fn web_server(good: u16, requests: u32) -> Option<(u16, process::Running, process::TempDir)> {
     let nginx = require::program("nginx")?;

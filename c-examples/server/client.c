@@ -366,7 +366,7 @@ static int turn(struct client *client)
 static void part(struct client *client)
 {
     char scrap[4096];
-    if (!RTMP_IsConnected(&client->rtmp) || shutdown(client->shutdown_fd, SHUT_WR) != 0)
+    if (shutdown(client->shutdown_fd, SHUT_WR) != 0)
         return;
     int64_t end = clock_ms() + 1000;
     for (;;) {
@@ -388,21 +388,37 @@ static void client_free(struct client *client)
     free(client);
 }
 
+/* An RTMPT client came over HTTP: its session goes through another socket then, and the HTTP connection is not
+ * ours to end. Where it belongs to a session in another thread, there is no socket at all. */
+static void follow_socket(struct client *client, int accepted)
+{
+    int fd = RTMP_Socket(&client->rtmp);
+    if (fd != accepted)
+        dup2(fd >= 0 ? fd : client->wake[0], client->shutdown_fd); /* a pipe is nothing that can be shut down */
+}
+
 static void *serve(void *argument)
 {
     struct client *client = argument;
+    int accepted = RTMP_Socket(&client->rtmp);
     guard(client, HANDSHAKE_MS);
-    int ok = RTMP_Serve(&client->rtmp);
+    int ok = !client->tls || RTMP_TLS_Accept(&client->rtmp, client->tls);
+    if (!ok)
+        RTMP_Log(RTMP_LOGWARNING, "client %u: no TLS handshake", client->number);
+    else if (!(ok = RTMP_Serve(&client->rtmp)) && RTMP_IsConnected(&client->rtmp))
+        RTMP_Log(RTMP_LOGWARNING, "client %u: no RTMP handshake", client->number);
+    follow_socket(client, accepted);
     unguard(client);
     client->last_heard = clock_ms();
-    /* An HTTP connection that belongs to a session in another thread is not ours to talk about. */
-    if (!ok && RTMP_IsConnected(&client->rtmp))
-        RTMP_Log(RTMP_LOGWARNING, "client %u: no RTMP handshake", client->number);
     while (ok)
         ok = turn(client);
     client_stop_role(client);
-    part(client);
-    RTMP_Close(&client->rtmp);
+    int connected = RTMP_IsConnected(&client->rtmp);
+    guard(client, 2 * (int64_t)client->server->timeout_ms);
+    RTMP_Close(&client->rtmp); /* TLS says goodbye; shutdown_fd keeps the connection open */
+    unguard(client);
+    if (connected)
+        part(client);
     shutdown(client->shutdown_fd, SHUT_RDWR); /* closed for the peer now, not when the thread is joined */
     RTMP_Log(RTMP_LOGINFO, "client %u: gone", client->number);
     atomic_store(&client->done, 1);
@@ -424,7 +440,7 @@ static int prepare_socket(int fd, int timeout_ms)
            && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
 }
 
-struct client *client_start(struct server *server, int fd, unsigned number)
+struct client *client_start(struct server *server, int fd, void *tls, unsigned number)
 {
     struct client *client = calloc(1, sizeof *client);
     if (!client) {
@@ -432,6 +448,7 @@ struct client *client_start(struct server *server, int fd, unsigned number)
         return NULL;
     }
     client->server = server;
+    client->tls = tls;
     client->number = number;
     client->window = SERVER_WINDOW;
     client->buffer_ms = 3000;

@@ -42,6 +42,9 @@ static void usage(FILE *to)
     fprintf(to, "usage: server [options]\n"
                 "Relays RTMP streams from publishers to players and plays FLV files.\n"
                 "  -p PORT      listen there (default 1935, 0 = any free port)\n"
+                "  -s PORT      listen there for rtmps:// too (needs --cert)\n"
+                "  --cert FILE  the server's certificate and those behind it, PEM\n"
+                "  --key FILE   its key, PEM (default: in the file of the certificate)\n"
                 "  -b ADDRESS   local address (default 127.0.0.1; 0.0.0.0 lets everybody in)\n"
                 "  -d FOLDER    play its FLV files: rtmp://…/app/NAME is FOLDER/NAME.flv\n"
                 "  -r FOLDER    record what is published there\n"
@@ -72,17 +75,23 @@ static int is_folder(const char *path)
 static int parse_options(int argc, char **argv, struct server *server)
 {
     static const struct option names[] = { { "once", no_argument, NULL, '1' },
+                                           { "cert", required_argument, NULL, 'C' },
+                                           { "key", required_argument, NULL, 'K' },
                                            { "help", no_argument, NULL, 'h' },
                                            { NULL, 0, NULL, 0 } };
     int letter, seconds = 30;
     server->host = "127.0.0.1";
     server->port = 1935;
+    server->tls_port = -1;
     server->most_clients = 100;
     server->log_level = RTMP_LOGINFO;
-    while ((letter = getopt_long(argc, argv, "p:b:d:r:m:t:n:v:h", names, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, "p:s:b:d:r:m:t:n:v:h", names, NULL)) != -1) {
         int ok = 1;
         switch (letter) {
         case 'p': ok = parse_number(optarg, 0, 65535, &server->port); break;
+        case 's': ok = parse_number(optarg, 0, 65535, &server->tls_port); break;
+        case 'C': server->certificate = optarg; break;
+        case 'K': server->key = optarg; break;
         case 'b': server->host = optarg; break;
         case 'd': ok = is_folder(server->vod_folder = optarg); break;
         case 'r': ok = is_folder(server->record_folder = optarg); break;
@@ -99,16 +108,18 @@ static int parse_options(int argc, char **argv, struct server *server)
             return 2;
         }
     }
-    if (optind != argc) {
+    if (optind != argc || (server->tls_port >= 0) != (server->certificate != NULL)) {
         usage(stderr);
         return 2;
     }
+    if (!server->key)
+        server->key = server->certificate;
     server->timeout_ms = seconds * 1000;
     return -1;
 }
 
 /* Returns the listening socket and says where it listens, or returns -1. */
-static int start_listening(const struct server *server)
+static int start_listening(const char *host, int wanted_port, const char *protocol)
 {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
     struct addrinfo *address;
@@ -117,10 +128,10 @@ static int start_listening(const struct server *server)
     char port[16];
     int fd = -1, on = 1;
 
-    snprintf(port, sizeof port, "%d", server->port);
-    int failure = getaddrinfo(server->host, port, &hints, &address);
+    snprintf(port, sizeof port, "%d", wanted_port);
+    int failure = getaddrinfo(host, port, &hints, &address);
     if (failure != 0) {
-        fprintf(stderr, "server: %s: %s\n", server->host, gai_strerror(failure));
+        fprintf(stderr, "server: %s: %s\n", host, gai_strerror(failure));
         return -1;
     }
     fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
@@ -129,13 +140,13 @@ static int start_listening(const struct server *server)
     if (fd < 0 || bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, 64) != 0
         || getsockname(fd, (struct sockaddr *)&bound, &length) != 0
         || getnameinfo((struct sockaddr *)&bound, length, NULL, 0, port, sizeof port, NI_NUMERICSERV) != 0) {
-        fprintf(stderr, "server: cannot listen on %s port %d: %s\n", server->host, server->port, strerror(errno));
+        fprintf(stderr, "server: cannot listen on %s port %d: %s\n", host, wanted_port, strerror(errno));
         if (fd >= 0)
             close(fd);
         fd = -1;
     } else {
-        int colon = strchr(server->host, ':') != NULL;
-        printf("listening on rtmp://%s%s%s:%s\n", colon ? "[" : "", server->host, colon ? "]" : "", port);
+        int colon = strchr(host, ':') != NULL;
+        printf("listening on %s://%s%s%s:%s\n", protocol, colon ? "[" : "", host, colon ? "]" : "", port);
         fflush(stdout);
     }
     freeaddrinfo(address);
@@ -162,7 +173,8 @@ static void look_after_clients(struct server *server)
     }
 }
 
-static void accept_client(struct server *server, int listener, unsigned number)
+/* `tls` is NULL for plain connections. */
+static void accept_client(struct server *server, int listener, void *tls, unsigned number)
 {
     int fd = accept(listener, NULL, NULL);
     if (fd < 0)
@@ -172,7 +184,7 @@ static void accept_client(struct server *server, int listener, unsigned number)
         close(fd);
         return;
     }
-    struct client *client = client_start(server, fd, number);
+    struct client *client = client_start(server, fd, tls, number);
     if (!client) {
         RTMP_Log(RTMP_LOGERROR, "client %u: cannot be served: %s", number, strerror(errno));
         return;
@@ -182,7 +194,7 @@ static void accept_client(struct server *server, int listener, unsigned number)
     server->client_count++;
 }
 
-static void run(struct server *server, int listener)
+static void run(struct server *server, int listener, int tls_listener)
 {
     unsigned accepted = 0;
     for (;;) {
@@ -191,14 +203,18 @@ static void run(struct server *server, int listener)
         if (enough && server->client_count == 0)
             return;
         /* poll() ignores negative descriptors. */
-        struct pollfd waiting[2] = { { .fd = signal_pipe[0], .events = POLLIN },
-                                     { .fd = enough ? -1 : listener, .events = POLLIN } };
-        int ready = poll(waiting, 2, enough ? 50 : 500);
+        struct pollfd waiting[3] = { { .fd = signal_pipe[0], .events = POLLIN },
+                                     { .fd = enough ? -1 : listener, .events = POLLIN },
+                                     { .fd = enough ? -1 : tls_listener, .events = POLLIN } };
+        int ready = poll(waiting, 3, enough ? 50 : 500);
         if (ready > 0 && waiting[0].revents)
             return;
-        if (ready > 0 && waiting[1].revents) {
+        for (int i = 1; ready > 0 && i < 3; i++) {
+            enough = server->accept_count > 0 && accepted >= (unsigned)server->accept_count;
+            if (!waiting[i].revents || enough)
+                continue;
             look_after_clients(server); /* those who have just left make room */
-            accept_client(server, listener, ++accepted);
+            accept_client(server, waiting[i].fd, i == 2 ? server->tls : NULL, ++accepted);
         }
     }
 }
@@ -230,6 +246,17 @@ static void prepare_process(void)
     RTMP_Free(first);
 }
 
+/* One context serves all clients. Without a certificate there is none. */
+static int prepare_tls(struct server *server)
+{
+    if (!server->certificate)
+        return 1;
+    server->tls = RTMP_TLS_AllocServerContext(server->certificate, server->key);
+    if (!server->tls)
+        fprintf(stderr, "server: cannot use %s with %s\n", server->certificate, server->key);
+    return server->tls != NULL;
+}
+
 int main(int argc, char **argv)
 {
     static struct server server;
@@ -243,14 +270,24 @@ int main(int argc, char **argv)
     }
     prepare_process();
     server.live = live_new();
-    int listener = server.live ? start_listening(&server) : -1;
-    if (listener >= 0) {
-        run(&server, listener);
-        close(listener);
+    int listener = -1, tls_listener = -1;
+    int ok = server.live && prepare_tls(&server);
+    if (ok)
+        ok = (listener = start_listening(server.host, server.port, "rtmp")) >= 0;
+    if (ok && server.tls)
+        ok = (tls_listener = start_listening(server.host, server.tls_port, "rtmps")) >= 0;
+    if (ok) {
+        run(&server, listener, tls_listener);
         end_clients(&server);
     }
+    if (listener >= 0)
+        close(listener);
+    if (tls_listener >= 0)
+        close(tls_listener);
+    if (server.tls)
+        RTMP_TLS_FreeServerContext(server.tls);
     live_free(server.live);
     close(signal_pipe[0]);
     close(signal_pipe[1]);
-    return listener >= 0 ? 0 : 1;
+    return ok ? 0 : 1;
 }

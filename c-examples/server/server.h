@@ -16,8 +16,10 @@
 struct server {
     /* options, fixed before the first client */
     const char *host, *vod_folder, *record_folder;
-    int port, log_level, most_clients, accept_count, timeout_ms;
+    const char *certificate, *key;
+    int port, tls_port, log_level, most_clients, accept_count, timeout_ms;
 
+    void *tls; /* what RTMP_TLS_Accept needs, NULL without a certificate */
     struct live *live;
     atomic_int stopping;
     struct client *clients; /* these two are the main thread's own */
@@ -41,6 +43,7 @@ struct client {
     struct server *server;
     unsigned number;          /* for the log */
     RTMP rtmp;
+    void *tls;                /* the server's, or NULL on the plain port */
     int wake[2];              /* pipe: live.c writes when media is there */
     struct media_out out;
     int64_t last_heard, last_ping;
@@ -64,9 +67,9 @@ struct client {
 
 int64_t clock_ms(void);
 
-/* client.c: serves one accepted socket in a new thread. Returns NULL, with the socket closed, when that
- * cannot be started. */
-struct client *client_start(struct server *server, int fd, unsigned number);
+/* client.c: serves one accepted socket in a new thread, over TLS unless `tls` is NULL. Returns NULL, with the
+ * socket closed, when that cannot be started. */
+struct client *client_start(struct server *server, int fd, void *tls, unsigned number);
 /* Waits for the thread and frees the client. */
 void client_join(struct client *client);
 /* Ends whatever the client plays or publishes. */

@@ -594,7 +594,8 @@ int RTMP_Connect1(RTMP *r, RTMPPacket *cp);
 /**
  * Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns
  * nothing. What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks
- * as the library's; the options `bind` and `ipv` go. May be called at any time, also twice.
+ * as the library's; the options `bind`, `ipv`, `tlsVerify` and `tlsCA` go. May be called at any time, also
+ * twice, but not from a signal handler: there, set `RTMP_ctrlC` or shut the socket down.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
@@ -757,7 +758,8 @@ void RTMPPacket_Free(RTMPPacket *p);
  *
  * A message may need several chunks: it is complete when `RTMPPacket_IsReady(packet)`, and only then `m_body` is set,
  * which the caller frees with `RTMPPacket_Free`. If `packet->m_chunk` is not NULL, what it points to is filled with the
- * chunk as it was on the wire; `c_chunk` then points into the library's memory until the next call.
+ * chunk as it was on the wire; `c_chunk` then points into `m_body`, or, while the message is
+ * not complete, into memory of the library that the next call may move.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`,
  * whose `m_chunk` is null or points to an `RTMPChunk`.
@@ -899,6 +901,9 @@ int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty 
 /**
  * Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
  * open and is the caller's to close with `RTMP_Close`. What the client says then is read with `RTMP_ReadPacket`.
+ *
+ * The handshake has to be over within `Link.timeout` seconds of silence. After it the socket waits as long as the caller
+ * had set it to, and sends within that time.
  *
  * Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
  * For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the

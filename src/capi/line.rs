@@ -1,6 +1,12 @@
 //! The connection below an HTTP tunnel: the socket of an `RTMP`, with TLS over it if there is any.
 
-use std::{iter, os::fd::IntoRawFd, time::Duration};
+use std::{
+    iter,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd},
+    time::Duration,
+};
+
+use socket2::SockRef;
 
 use super::{
     globals, memory,
@@ -35,15 +41,19 @@ impl Carrier for Line<'_> {
         if !self.0.is_dialled() {
             return Err(Error::Closed);
         }
-        // Programs end a wait by shutting the socket down. Then sending fails even when there is nothing to send.
-        if ending == Ending::Silent {
-            tcp::send_some(self.0.socket()?, &[]).map_err(|_| Error::Interrupted)?;
+        // Programs end a wait by shutting the socket down.
+        if ending == Ending::Silent && is_shut_down_here(self.0.socket()?) {
+            return Err(Error::Interrupted);
         }
-        let fresh = connect::connect_socket(self.0)?.into_raw_fd();
+        let fresh = connect::connect_socket(self.0)?;
+        tcp::configure(fresh.as_fd(), self.timeout());
+        let fresh = fresh.into_raw_fd();
         // SAFETY: both are open descriptors, and `fresh` is ours. The socket keeps its number, which callers may hold.
         let replaced = unsafe {
             let replaced = libc::dup2(fresh, (*self.0.raw()).m_sb.sb_socket);
             libc::close(fresh);
+            // A duplicate is open in programs that this process starts, unless it is told not to be.
+            libc::fcntl(replaced, libc::F_SETFD, libc::FD_CLOEXEC);
             replaced
         };
         if replaced == -1 {
@@ -59,6 +69,41 @@ impl Carrier for Line<'_> {
     fn interrupted(&self) -> bool {
         globals::interrupted()
     }
+
+    fn hurry(&self, longest: Duration) {
+        if let Ok(socket) = self.0.socket() {
+            let socket = SockRef::from(&socket);
+            let own = socket.read_timeout().unwrap_or_default();
+            let _ = socket.set_read_timeout(Some(own.map_or(longest, |own| own.min(longest))));
+        }
+    }
+}
+
+/// Whether it was this side that ended a connection.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_shut_down_here(socket: BorrowedFd<'_>) -> bool {
+    /// The states of a connection that the peer has closed, without or with an error.
+    const CLOSED_BY_PEER: [u8; 2] = [8, 7]; // TCP_CLOSE_WAIT, TCP_CLOSE
+    let mut state = 0_u8; // the first field of `tcp_info`, of which the system fills in what there is room for
+    let mut len: libc::socklen_t = 1;
+    // SAFETY: the descriptor is open, and both pointers are good for what is written.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut state).cast(),
+            &raw mut len,
+        )
+    };
+    result == 0 && !CLOSED_BY_PEER.contains(&state)
+}
+
+/// Whether it was this side that ended a connection: then sending fails even when there is nothing to send. A peer that
+/// broke the connection looks alike.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn is_shut_down_here(socket: BorrowedFd<'_>) -> bool {
+    tcp::send_some(socket, &[]).is_err()
 }
 
 /// Shows callers where the tunnel stands.

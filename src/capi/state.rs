@@ -10,7 +10,7 @@ use std::{
     ptr::{self, NonNull},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicPtr, Ordering},
     },
     time::Duration,
 };
@@ -56,6 +56,8 @@ pub(crate) struct Private {
     /// Whether this library made the connection, and may make another in its place.
     dialled: AtomicBool,
     settings: Mutex<Settings>,
+    /// Where the struct was when it was last used: callers move it by assignment.
+    home: AtomicPtr<RTMP>,
 }
 
 /// Options for which `Link` has no field. Text is copied. They are set before the connection, hold for every
@@ -286,6 +288,11 @@ impl Handle {
                 private
             }
         };
+        let home = private.home.swap(r, Ordering::Relaxed);
+        if home != r && !home.is_null() {
+            // SAFETY: the caller's contract.
+            unsafe { sockbuf::follow(&raw mut (*r).m_sb, home.addr(), r.addr()) }
+        }
         Ok(Self { raw, private })
     }
 
@@ -331,7 +338,13 @@ impl Handle {
             return Err(Error::NotConnected);
         }
         // SAFETY: the caller's contract.
-        unsafe { Self::from_raw(r) }
+        let handle = unsafe { Self::from_raw(r) }?;
+        if handle.private.core.is_poisoned() {
+            // A panic left the protocol state half done. That is the end of this session, and of nothing else.
+            handle.give_up();
+            return Err(Error::NotConnected);
+        }
+        Ok(handle)
     }
 
     /// Whether the last wait for bytes ended because time was up.
@@ -477,6 +490,19 @@ impl Handle {
         {
             // SAFETY: the handle's contract; only the thread that reads touches the buffer.
             cipher.apply(unsafe { sockbuf::newest(&raw mut (*self.raw()).m_sb, count) });
+        }
+    }
+}
+
+impl Drop for Handle {
+    /// Without a connection a session owns nothing but options. If there are none either, callers that free the struct
+    /// without `RTMP_Close`, because they never got a connection, lose nothing.
+    fn drop(&mut self) {
+        // The slot's reference and this one: no other call is using it.
+        let alone = || Arc::strong_count(&self.private) == 2;
+        if !self.is_open() && alone() && self.settings() == Settings::default() {
+            // SAFETY: the handle's contract.
+            unsafe { detach(self.raw()) }
         }
     }
 }

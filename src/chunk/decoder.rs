@@ -154,7 +154,13 @@ impl<B: Body> Decoder<B> {
     }
 
     /// Forgets the unfinished message of a chunk stream (Abort message, RTMP 1.0, section 5.4.2).
+    ///
+    /// While a chunk of that chunk stream is arriving this comes too late and does nothing: what was to be forgotten
+    /// has gone on since.
     pub fn abort(&mut self, chunk_stream: u32) {
+        if self.current.as_ref().is_some_and(|current| current.chunk_stream == chunk_stream) {
+            return;
+        }
         if let Some(Some(stream)) = self.streams.get_mut(chunk_stream as usize) {
             self.unfinished -= stream.body.capacity();
             stream.body = B::default();

@@ -2,6 +2,36 @@
 //!
 //! Knows headers, timestamps and chunk sizes. Does not know what a message means: whoever understands a Set Chunk
 //! Size or Abort message tells the [`Decoder`].
+//!
+//! ```
+//! use rtmp::{chunk, message::MessageType};
+//!
+//! // Out: the pieces of one message, to be sent in this order.
+//! let message = chunk::Outgoing {
+//!     chunk_stream: 6,
+//!     format: 0,
+//!     kind: MessageType::VIDEO,
+//!     timestamp: 40,
+//!     stream_id: 1,
+//!     body: &[7; 300],
+//! };
+//! let mut encoder = chunk::Encoder::new();
+//! let wire: Vec<u8> = encoder.encode(&message, chunk::DEFAULT_CHUNK_SIZE)?.pieces().flatten().copied().collect();
+//!
+//! // In: chunk by chunk; what was not used is offered again, with more behind it.
+//! let mut decoder = chunk::Decoder::<Vec<u8>>::new();
+//! let mut input = &wire[..];
+//! let received = loop {
+//!     let decoded = decoder.decode(input, chunk::DEFAULT_CHUNK_SIZE)?;
+//!     input = &input[decoded.consumed..];
+//!     let chunk = decoded.chunk.expect("all of the message is there");
+//!     if let Some(message) = chunk.message {
+//!         break message;
+//!     }
+//! };
+//! assert_eq!((received.timestamp, received.body.len()), (40, 300));
+//! # Ok::<(), rtmp::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

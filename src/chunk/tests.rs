@@ -265,6 +265,17 @@ fn an_abort_forgets_the_unfinished_message() {
 }
 
 #[test]
+fn an_abort_in_mid_chunk_comes_too_late() {
+    let mut decoder = Decoder::<Vec<u8>>::new();
+    assert!(decoder.decode(&unhex("04 000000 000006 09 01000000 aaaa"), 4).unwrap().chunk.is_none());
+    decoder.abort(4);
+    let chunk = decoder.decode(&unhex("aaaa"), 4).unwrap().chunk.unwrap();
+    assert!(chunk.payload <= chunk.received, "{} of {} bytes", chunk.payload, chunk.received);
+    let chunk = decoder.decode(&unhex("c4 bbbb"), 4).unwrap().chunk.unwrap();
+    assert_eq!(chunk.message.unwrap().body, [0xaa, 0xaa, 0xaa, 0xaa, 0xbb, 0xbb]);
+}
+
+#[test]
 fn unfinished_messages_are_bounded() {
     let mut decoder = Decoder::<Vec<u8>>::new();
     let mut failed = 0;

@@ -96,6 +96,7 @@ impl Wire {
             local: &settings.local,
         };
         let socket = route.connect(timeout, never)?;
+        tcp::configure(socket.as_fd(), timeout);
         let tls = if settings.protocol.is_tls() { Some(self.tls()?) } else { None };
         let link = Arc::new(Link { socket, tls });
         self.abort.watch(&link)?;

@@ -2,6 +2,24 @@
 //!
 //! Protocol code runs in short steps that never block ([`Connection::step`]); between them the driver waits for bytes
 //! or sends them. Nothing is borrowed across a wait, so another thread can send while one receives.
+//!
+//! Whoever has a session and a transport implements [`Connection`]. A player is then:
+//!
+//! ```
+//! use rtmp::{Result, driver::{self, Connection}, handshake, random, session::{Outcome, command}};
+//!
+//! fn play<C: Connection>(connection: &C, mut show: impl FnMut(&[u8])) -> Result<()> {
+//!     let client = handshake::Client::new(handshake::ClientOptions::default(), &mut random::system)?;
+//!     driver::handshake_as_client(connection, client)?;
+//!     let connect = connection.step(|parts| command::connect(parts.state, &parts.profile, &[]));
+//!     driver::send(connection, &connect)?;
+//!     driver::connect_stream(connection)?;
+//!     while let (Outcome::Media, message) = driver::next_media(connection)? {
+//!         show(message.body.as_ref());
+//!     }
+//!     Ok(())
+//! }
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -34,7 +34,9 @@ pub fn dispatch<C: Connection>(
             }
             Action::Authenticate(token) => {
                 if let Err(error) = connection.reconnect(&token) {
-                    error!("Closing connection: {error}");
+                    if !matches!(error, Error::Reported) {
+                        error!("Closing connection: {error}");
+                    }
                     connection.close();
                 }
             }
@@ -43,7 +45,7 @@ pub fn dispatch<C: Connection>(
     reaction.outcome
 }
 
-/// Waits until the stream plays or is being published; `start_ms` above 0 says where to start.
+/// Waits until the stream plays or is being published: answers what the server says until it says that.
 pub fn connect_stream<C: Connection>(connection: &C) -> Result<()> {
     connection.step(|parts| parts.state.media_chunk_stream = 0);
     while !connection.step(|parts| parts.state.playing) {

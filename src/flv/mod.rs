@@ -4,6 +4,26 @@
 //! caller of the read and write calls may observe between two of them. It refuses to know where messages come from and go
 //! to: the driver feeds it and asks what it needs next. Metadata is passed on unread; what it says about the stream is the
 //! session's business.
+//!
+//! ```
+//! use rtmp::{flv, message::MessageType};
+//!
+//! let tag = flv::TagHeader { kind: MessageType::AUDIO.0, length: 3, timestamp: 40 };
+//! let file = [&flv::FILE_HEADER[..], &tag.write(), b"\xAF\x01\x21", &tag.previous_tag_size()].concat();
+//!
+//! // A file that is published, in pieces of any size: each message is passed on when its last byte is there.
+//! let mut writer = flv::Writer::<Vec<u8>>::default();
+//! let mut messages = Vec::new();
+//! for piece in [&file[..26], &file[26..]] {
+//!     let used = flv::write(&mut writer, piece, &mut |message| {
+//!         messages.push(message);
+//!         Ok(())
+//!     })?;
+//!     assert_eq!(used, piece.len());
+//! }
+//! assert_eq!((messages.len(), messages[0].timestamp, messages[0].body.len()), (1, 40, 3));
+//! # Ok::<(), rtmp::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

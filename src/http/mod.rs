@@ -1,7 +1,7 @@
 //! A small HTTP/1.0 client: one GET over one connection.
 //!
 //! [`url`], [`request`] and [`response`] turn bytes into values and back. [`exchange`] plays one request through a
-//! stream, and [`get`] makes the connection for it. There are no redirections, no content codings and no cookies, and
+//! stream, and [`get()`] makes the connection for it. There are no redirections, no content codings and no cookies, and
 //! what the body means is the receiver's business.
 
 #![forbid(unsafe_code)]

@@ -63,7 +63,7 @@ impl<T> Definition<T> {
 
 impl<T> Setter<T> {
     /// The kind, as the option list names it.
-    fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "string",
             Self::Integer(_) => "integer",

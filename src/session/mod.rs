@@ -2,6 +2,26 @@
 //!
 //! Turns messages into actions and knows neither sockets nor chunks. What a session knows lives in [`State`], which
 //! belongs to the caller: programs that use the C library read and write it between calls.
+//!
+//! ```
+//! use rtmp::{message::MessageType, random, session::{self, Action, Context, Outcome, Profile, State, command}};
+//!
+//! let profile = Profile { app: b"live", tc_url: b"rtmp://localhost/live", stream_name: b"film", ..Profile::default() };
+//! let mut state = State::default();
+//! let mut calls = Vec::new();
+//!
+//! // The first command, for the chunk layer to send. Its result is recognised by the number it is remembered under.
+//! let connect = command::connect(&mut state, &profile, &[]);
+//! assert_eq!(connect.remember, Some(("connect", 1)));
+//!
+//! // Then every message that arrives is looked at. Here the server asks whether we are still there.
+//! let ping = [0, 6, 0, 0, 0, 42];
+//! let mut context =
+//!     Context { state: &mut state, profile: &profile, calls: &mut calls, media_clock: 0, random: random::system };
+//! let reaction = session::react(&mut context, 2, MessageType::USER_CONTROL, 0, &ping);
+//! let [Action::Send(pong)] = &reaction.actions[..] else { panic!("one answer") };
+//! assert_eq!((reaction.outcome, &pong.body[..]), (Outcome::Handled, &[0, 7, 0, 0, 0, 42][..]));
+//! ```
 
 #![forbid(unsafe_code)]
 

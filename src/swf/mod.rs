@@ -1,7 +1,7 @@
 //! Hashes of SWF files, which servers ask for to see that a client has the right player.
 //!
 //! [`hash`] computes them, [`cache`] and [`date`] know the text file in which they are kept, [`store`] reads and
-//! writes it, and [`look_up`] joins these with a download. What the hash is used for is the handshake's business.
+//! writes it, and [`look_up()`] joins these with a download. What the hash is used for is the handshake's business.
 
 #![forbid(unsafe_code)]
 

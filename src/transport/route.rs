@@ -1,16 +1,11 @@
 //! The way to a server: directly, or through a proxy, and from where on this machine.
 
-use std::{os::fd::AsFd, time::Duration};
+use std::time::Duration;
 
 use socket2::Socket;
 
 use super::{
-    connect::connect,
-    deadline::Deadline,
-    local::Local,
-    proxy::Proxy,
-    resolve::resolve,
-    tcp::{self, Interrupted},
+    connect::connect, deadline::Deadline, local::Local, proxy::Proxy, resolve::resolve, tcp::Interrupted,
 };
 use crate::error::Result;
 
@@ -28,10 +23,10 @@ pub struct Route<'a> {
 }
 
 impl Route<'_> {
-    /// A connection to the server, all of it within `timeout`, which is also how long its later waits may take.
+    /// A connection to the server, all of it within `timeout`. Its later waits have no bound yet.
     pub fn connect(&self, timeout: Option<Duration>, interrupted: Interrupted) -> Result<Socket> {
         let deadline = Deadline::after(timeout);
-        let socket = match self.proxy {
+        match self.proxy {
             Some(proxy) => {
                 let socket = proxy.connect(self.local, deadline, interrupted)?;
                 proxy.open(socket, self.host, self.port, deadline, interrupted)
@@ -40,8 +35,6 @@ impl Route<'_> {
                 let addresses = resolve(self.host, self.port, self.local.reachable()?, deadline)?;
                 connect(&addresses, self.local, deadline, interrupted)
             }
-        }?;
-        tcp::configure(socket.as_fd(), timeout);
-        Ok(socket)
+        }
     }
 }

@@ -27,15 +27,22 @@ pub fn configure(fd: BorrowedFd<'_>, timeout: Option<Duration>) {
     }
 }
 
-/// Gives a socket that somebody else made the time-outs that it does not have.
-pub fn add_missing_timeouts(fd: BorrowedFd<'_>, timeout: Option<Duration>) {
+/// Gives a socket that somebody else made the time-outs that it does not have; tells whether it had none for receiving.
+pub fn add_missing_timeouts(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> bool {
     let socket = SockRef::from(&fd);
-    if matches!(socket.read_timeout(), Ok(None)) {
-        let _ = socket.set_read_timeout(timeout);
-    }
     if matches!(socket.write_timeout(), Ok(None)) {
         let _ = socket.set_write_timeout(timeout);
     }
+    let waits_for_ever = matches!(socket.read_timeout(), Ok(None));
+    if waits_for_ever {
+        let _ = socket.set_read_timeout(timeout);
+    }
+    waits_for_ever
+}
+
+/// Takes the time-out for receiving away again.
+pub fn wait_for_ever(fd: BorrowedFd<'_>) {
+    let _ = SockRef::from(&fd).set_read_timeout(None);
 }
 
 /// Waits for bytes and puts them into `buffer`; 0 means that the peer will send no more.

@@ -145,6 +145,9 @@ int main(void)
 		free(line);
 	}
 	RTMP_Close(r);
+	/* What options allocated stays the caller's. */
+	AMF_Reset(&r->Link.extras);
+	free(r->Link.sockshost.av_val);
 	RTMP_Free(r);
 	while (used)
 		free(kept[--used]);

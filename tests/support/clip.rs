@@ -31,3 +31,19 @@ pub fn flv() -> Option<PathBuf> {
     }
     Some(file)
 }
+
+/// The same film with plain metadata, without an index of key frames, which some servers trip over.
+pub fn without_index() -> Option<PathBuf> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let (ffmpeg, clip) = (require::program("ffmpeg")?, flv()?);
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|broken| broken.into_inner());
+    let file = library::scratch().join("plain.flv");
+    if !file.exists() {
+        let unfinished = library::scratch().join(format!("plain-{}.flv", std::process::id()));
+        let [from, to] = [&clip, &unfinished].map(|path| path.to_string_lossy());
+        let arguments = ["-loglevel", "error", "-y", "-i", &from, "-c", "copy", &to];
+        process::output(ffmpeg, &arguments, Duration::from_secs(60));
+        fs::rename(&unfinished, &file).expect("the build directory is writable");
+    }
+    Some(file)
+}

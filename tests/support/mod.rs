@@ -6,19 +6,27 @@
 pub mod amf;
 pub mod certs;
 pub mod clip;
+pub mod examples;
 pub mod flv;
+pub mod foreign;
+pub mod front;
 pub mod hex;
 pub mod library;
+pub mod network;
 pub mod peer;
 pub mod process;
 pub mod program;
 pub mod relay;
 pub mod require;
 pub mod servers;
+pub mod stage;
 pub mod wire;
+pub mod wiretap;
 
 #[allow(unused_imports)] // as above
 pub use library::Library;
+#[allow(unused_imports)]
+pub use network::Network;
 #[allow(unused_imports)]
 pub use peer::{Peer, Server};
 #[allow(unused_imports)]

@@ -129,7 +129,7 @@ impl LoaderLog {
             .lines()
             .filter_map(|line| line.split_once("calling init: "))
             .map(|(_, file)| file.trim())
-            .filter(|file| file.contains("librtmp"))
+            .filter(|file| file.contains("librtmp.so"))
             .collect();
         let directory = library.directory().expect("the program ran on it");
         let wanted = directory.join("librtmp.so.1");

@@ -134,7 +134,8 @@ unsafe fn reset_connection(r: *mut RTMP) {
 
 /// Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns
 /// nothing. What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks
-/// as the library's; the options `bind` and `ipv` go. May be called at any time, also twice.
+/// as the library's; the options `bind`, `ipv`, `tlsVerify` and `tlsCA` go. May be called at any time, also
+/// twice, but not from a signal handler: there, set `RTMP_ctrlC` or shut the socket down.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.

@@ -50,6 +50,10 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
             if aval_bytes(&(*r).Link.hostname).is_empty() {
                 return Err(Error::Invalid("RTMP_Connect, there is no host name"));
             }
+            if handle.is_open() && handle.is_dialled() {
+                // Connected before, and not closed: that socket would be lost.
+                close_to_reconnect(&handle);
+            }
             dial(&handle)?;
             start(&handle, cp)
         }
@@ -185,9 +189,10 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
         in_librtmps_words(error)
     })?;
     tcp::configure(socket.as_fd(), handle.timeout());
-    // SAFETY: the handle's contract; TLS of a connection that was never closed is not for this socket.
+    // SAFETY: the handle's contract; what is left of a connection that was never closed is not for this socket.
     unsafe {
         drop(sockbuf::detach(&raw mut (*r).m_sb));
+        (*r).m_sb.sb_size = 0;
         (*r).m_sb.sb_socket = socket.into_raw_fd();
     }
     Ok(())

@@ -285,4 +285,25 @@ mod tests {
         }
         assert_eq!(described.len(), OPTIONS.len());
     }
+
+    /// The rows of README's table that look like options: name and type.
+    fn documented() -> Vec<(&'static str, &'static str)> {
+        let readme = include_str!("../../../README.md");
+        let (_, rest) = readme.split_once("\n## Options\n").expect("README has a section of options");
+        let section = rest.split("\n## ").next().expect("split gives something");
+        section
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"))
+            .filter_map(|row| {
+                let (name, rest) = row.split_once("` | ")?;
+                Some((name, rest.split(" | ").next()?))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn readme_has_every_option_with_its_type_and_no_other() {
+        let options: Vec<_> = OPTIONS.iter().map(|option| (option.name, option.setter.kind())).collect();
+        assert_eq!(documented(), options);
+    }
 }

@@ -106,7 +106,8 @@ pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
 ///
 /// A message may need several chunks: it is complete when `RTMPPacket_IsReady(packet)`, and only then `m_body` is set,
 /// which the caller frees with `RTMPPacket_Free`. If `packet->m_chunk` is not NULL, what it points to is filled with the
-/// chunk as it was on the wire; `c_chunk` then points into the library's memory until the next call.
+/// chunk as it was on the wire; `c_chunk` then points into `m_body`, or, while the message is
+/// not complete, into memory of the library that the next call may move.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null

@@ -25,6 +25,9 @@ use crate::{
 /// Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
 /// open and is the caller's to close with `RTMP_Close`. What the client says then is read with `RTMP_ReadPacket`.
 ///
+/// The handshake has to be over within `Link.timeout` seconds of silence. After it the socket waits as long as the caller
+/// had set it to, and sends within that time.
+///
 /// Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
 /// For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the
 /// connection. An HTTP connection may also belong to a session that another call serves already: then this one returns
@@ -37,7 +40,7 @@ pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
-        tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
+        let waits_for_ever = tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
         handle.forget_ciphers();
         if speaks_http(&handle)? && !accept_tunnel(&handle)? {
             return Ok(FALSE);
@@ -50,6 +53,10 @@ pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
             unsafe { (*r).Link.protocol |= RTMP_FEATURE_ENC };
         }
         handle.apply(outcome);
+        if waits_for_ever {
+            // Players have nothing to say while they play. How long to wait for them is for the caller to decide.
+            tcp::wait_for_ever(handle.socket()?);
+        }
         Ok(TRUE)
     })
 }

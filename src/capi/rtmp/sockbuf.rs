@@ -42,6 +42,23 @@ unsafe fn extent(sb: *const RTMPSockBuf) -> (usize, usize) {
     }
 }
 
+/// Makes `sb_start` point into this buffer again, after its struct and all around it moved by assignment from one address
+/// to another. A pointer that makes no sense is left to [`extent`].
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+pub(crate) unsafe fn follow(sb: *mut RTMPSockBuf, from: usize, to: usize) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let buffer = (&raw mut (*sb).sb_buf).cast::<c_char>();
+        let there = buffer.addr().wrapping_sub(to).wrapping_add(from);
+        let offset = (*sb).sb_start.addr().wrapping_sub(there);
+        if offset <= CAPACITY {
+            (*sb).sb_start = buffer.add(offset);
+        }
+    }
+}
+
 /// The unread bytes.
 ///
 /// # Safety
@@ -158,14 +175,15 @@ unsafe fn receive(sb: *mut RTMPSockBuf) -> Result<usize> {
 /// # Safety
 /// As for [`fill`].
 pub(crate) unsafe fn refill_from_pending(sb: *mut RTMPSockBuf) -> usize {
-    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes, of which the first `CAPACITY` are used.
+    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes, of which the first `CAPACITY` are used;
+    // the descriptor is open as long as the caller leaves it so.
     unsafe {
         if (*sb).sb_ssl.is_null() || extent(sb).1 > 0 {
             return 0;
         }
-        let Some(session) = session(sb) else { return 0 };
+        let (Some(session), Ok(fd)) = (session(sb), borrow((*sb).sb_socket)) else { return 0 };
         let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
-        let count = session.receive_pending(slice::from_raw_parts_mut(buffer, CAPACITY));
+        let count = session.receive_pending(fd, slice::from_raw_parts_mut(buffer, CAPACITY));
         (*sb).sb_start = buffer.cast();
         (*sb).sb_size = count as c_int;
         count

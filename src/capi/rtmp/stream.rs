@@ -43,12 +43,15 @@ pub unsafe extern "C" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
-    // SAFETY: the caller's contract, the same for all three.
-    unsafe {
-        RTMP_DeleteStream(r);
-        RTMP_SendCreateStream(r);
-        RTMP_ConnectStream(r, seekTime)
-    }
+    boundary(FALSE, || {
+        // SAFETY: the caller's contract, the same for all of these. Without a connection the others would say so again.
+        unsafe {
+            Handle::connected(r)?;
+            RTMP_DeleteStream(r);
+            RTMP_SendCreateStream(r);
+            Ok(RTMP_ConnectStream(r, seekTime))
+        }
+    })
 }
 
 /// Gives the message stream back, if there is one.

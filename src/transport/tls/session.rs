@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     mem,
+    net::Shutdown,
     os::fd::BorrowedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     time::{Duration, Instant},
@@ -171,16 +172,23 @@ impl Session {
         }
     }
 
-    /// Puts bytes that were received and decrypted already into `buffer`, without waiting and without the socket; 0
-    /// if there are none.
-    pub fn receive_pending(&self, buffer: &mut [u8]) -> usize {
+    /// Puts bytes that were received and decrypted already into `buffer`, without waiting; 0 if there are none.
+    ///
+    /// When there will be no more either, the socket is made to say so: a goodbye that came with the last bytes leaves
+    /// nothing on it that would wake a program which waits for it.
+    pub fn receive_pending(&self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> usize {
         if buffer.is_empty() {
             return 0;
         }
-        match self.machine().read(buffer) {
+        let available = self.machine().read(buffer);
+        match available {
             Ok(Available::Bytes(count)) => count,
-            // Whatever this is, the next `receive` meets it too.
-            _ => 0,
+            Ok(Available::Nothing) => 0,
+            // The next `receive` meets it too.
+            Ok(Available::End | Available::Torn) | Err(_) => {
+                let _ = SockRef::from(&fd).shutdown(Shutdown::Read);
+                0
+            }
         }
     }
 

@@ -32,6 +32,9 @@ pub trait Carrier {
     fn interrupted(&self) -> bool {
         false
     }
+
+    /// The connection is about to be closed: no wait for bytes may last longer than this from now on.
+    fn hurry(&self, _longest: Duration) {}
 }
 
 /// How a connection ended.
@@ -80,6 +83,9 @@ enum Link {
 
 /// How long a wait goes on before it looks whether it should end.
 const SLICE: Duration = Duration::from_millis(50);
+
+/// How long a session that ends waits for its last replies.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Bytes of the stream that are kept for later, while a program sends and never receives.
 const MAX_EARLY: usize = 16 << 20;
@@ -191,9 +197,9 @@ impl Tunnel {
             return Ok(());
         }
         let _sending = Sending::new(self);
-        self.read_until(carrier, |shared| shared.client.has_room(len))?;
+        self.read_until(carrier, &Deadline::new(carrier), |shared| shared.client.has_room(len))?;
         self.post(carrier, Command::Send, pieces)?;
-        self.read_until(carrier, |shared| !matches!(shared.link, Link::Failing(_)))
+        self.read_until(carrier, &Deadline::new(carrier), |shared| !matches!(shared.link, Link::Failing(_)))
     }
 
     /// Tells the server that the session is over. Does not wait for its answer, nor for another thread that is sending.
@@ -216,8 +222,14 @@ impl Tunnel {
         if self.writing.try_lock().is_err() {
             return Err(Error::Interrupted);
         }
-        self.read_until(carrier, |shared| shared.client.has_room(1))?;
-        self.post(carrier, Command::Close, &[])
+        self.read_until(carrier, &Deadline::new(carrier), |shared| shared.client.has_room(1))?;
+        self.post(carrier, Command::Close, &[])?;
+        // A connection that is closed on unread replies takes requests with it that are still on their way.
+        carrier.hurry(GOODBYE);
+        let deadline = Deadline(Instant::now().checked_add(GOODBYE));
+        self.read_until(carrier, &deadline, |shared| {
+            shared.client.status().unanswered == 0 || !matches!(shared.link, Link::Up)
+        })
     }
 
     /// Sends a request. If that fails because the connection is gone, the request is sent again on the next one.
@@ -310,8 +322,12 @@ impl Tunnel {
     }
 
     /// Reads replies, or waits until another thread has, until `done`.
-    fn read_until(&self, carrier: &impl Carrier, done: impl Fn(&Shared) -> bool) -> Result<()> {
-        let deadline = Deadline::new(carrier);
+    fn read_until(
+        &self,
+        carrier: &impl Carrier,
+        deadline: &Deadline,
+        done: impl Fn(&Shared) -> bool,
+    ) -> Result<()> {
         let mut buffer = Vec::new();
         loop {
             let shared = self.lock();
@@ -319,7 +335,7 @@ impl Tunnel {
                 return Ok(());
             }
             buffer.resize(16 << 10, 0);
-            self.read_early(carrier, shared, &mut buffer, &deadline)?;
+            self.read_early(carrier, shared, &mut buffer, deadline)?;
         }
     }
 

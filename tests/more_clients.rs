@@ -1,0 +1,284 @@
+//! More unmodified programs on our library: rtmpdump's proxy, stub server and gateway, GStreamer and python-librtmp. What
+//! each of them does is the same as what it does on the original.
+#![forbid(unsafe_code)]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use support::flv::{self, Tag};
+use support::program::{LoaderLog, Program};
+use support::servers::Nginx;
+use support::{Library, Network, Running, TempDir, clip, process, require, wait_until};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const BOTH: [Library; 2] = [Library::Original, Library::Ours];
+/// Where rtmpsuck and rtmpsrv listen, whatever they are told.
+const PORT: u16 = 1935;
+
+/// rtmpdump's servers take commands from standard input and spin at its end: a FIFO that they hold open themselves.
+fn start_server(
+    network: Option<&Network>,
+    library: Library,
+    name: &str,
+    arguments: &[&str],
+    directory: &TempDir,
+) -> Option<Running> {
+    let program = require::program(name)?;
+    let commands = directory.join(format!("{name}-commands"));
+    process::output("mkfifo", &[&commands.to_string_lossy()], LIMIT);
+    let shell = Path::new("/bin/sh");
+    let mut command = network.map_or_else(|| Command::new(shell), |network| network.command(shell));
+    command.args(["-c", "exec \"$@\" <>\"$0\""]).arg(&commands).arg(program).args(arguments);
+    command.current_dir(directory.path()).env("LD_LIBRARY_PATH", library.directory()?);
+    // Programs that a test puts there come first.
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", directory.path().display()));
+    Some(Running::start(&mut command))
+}
+
+/// Waits until a server listens, which must not be tried by connecting: it takes every connection for a client.
+fn wait_for_port(server: &mut Running, port: u16) {
+    let table = format!("/proc/{}/net/tcp", server.id());
+    let ready = wait_until(LIMIT, || process::listens_in(&table, port) || server.ended().is_some());
+    assert!(ready && server.ended().is_none(), "{}", server.stderr());
+}
+
+/// The process has mapped this library and no other librtmp.
+fn assert_mapped(process: &Running, library: Library) {
+    let wanted = library.file().map(|file| fs::canonicalize(file).expect("the library is there"));
+    assert_eq!(process.mapped_librtmp(), Vec::from_iter(wanted), "the program must load {library:?}");
+}
+
+/// Runs a command on a library to its end, and proves that it used it.
+fn run(mut command: Command, library: Library, what: &str) -> Option<String> {
+    command.env("LD_LIBRARY_PATH", library.directory()?);
+    let loader = LoaderLog::of(&mut command);
+    let mut running = Running::start(&mut command);
+    let status = running.wait(LIMIT);
+    loader.assert_loaded(library);
+    assert!(status.is_some_and(|status| status.success()), "{what}: {status:?}\n{}", running.stderr());
+    Some(running.stdout())
+}
+
+/// The film as librtmp hands it on.
+fn film() -> Option<(PathBuf, Vec<Tag>)> {
+    let clip = clip::flv()?;
+    let tags = flv::readable(&flv::media(&flv::load(&clip)));
+    Some((clip, tags))
+}
+
+#[test]
+fn rtmpsuck_passes_a_film_on_and_saves_it() {
+    let (clip, film) = need!(film());
+    need!(require::program("rtmpsuck"));
+    let rtmpdump = need!(require::program("rtmpdump"));
+    for library in BOTH {
+        let network = need!(Network::new(PORT));
+        let prefix = network.prefix();
+        let words: Vec<&str> = prefix.iter().map(String::as_str).collect();
+        let port = process::free_port();
+        let nginx = need!(Nginx::start_on(port, (!words.is_empty()).then_some(words.as_slice())));
+        nginx.wait_until_it_listens();
+        nginx.offer(&clip, "film.flv");
+        let directory = TempDir::new("rtmpsuck");
+        let mut proxy = need!(start_server(Some(&network), library, "rtmpsuck", &[], &directory));
+        wait_for_port(&mut proxy, PORT);
+        assert_mapped(&proxy, library);
+        let file = directory.join("received.flv");
+        let mut command = network.command(&rtmpdump);
+        command.args(["-r", &format!("rtmp://127.0.0.1:{PORT}/vod/film"), "-m", "10"]);
+        command.args(["--tcUrl", &format!("rtmp://127.0.0.1:{port}/vod"), "-o"]).arg(&file);
+        let mut player = Running::start(&mut command);
+        assert!(player.wait(LIMIT).is_some(), "{library:?}: {}", proxy.stderr());
+        let what = format!("rtmpsuck on {library:?}");
+        flv::assert_equal(&film, &flv::media(&flv::load(&file)), &format!("{what}, passed on"));
+        // The proxy closes its file when it has seen the end of the connection.
+        let saved = directory.join("film");
+        let complete = || flv::media(&flv::load_part(&saved)).len() >= film.len();
+        wait_until(LIMIT, complete);
+        flv::assert_equal(&film, &flv::media(&flv::load_part(&saved)), &format!("{what}, saved"));
+    }
+}
+
+/// Makes the command that runs a client in a network.
+type Client<'a> = dyn Fn(&Network) -> Option<Command> + 'a;
+
+/// What rtmpsrv says of one client.
+fn ask_rtmpsrv(library: Library, client: &Client<'_>) -> Option<String> {
+    let network = Network::new(PORT)?;
+    let directory = TempDir::new("rtmpsrv");
+    // It starts rtmpdump with what it has found out, which would be its next client.
+    let stub = directory.join("rtmpdump");
+    fs::write(&stub, "#!/bin/sh\n").expect("the build directory is writable");
+    process::output("chmod", &["+x", &stub.to_string_lossy()], LIMIT);
+    let mut server = start_server(Some(&network), library, "rtmpsrv", &[], &directory)?;
+    wait_for_port(&mut server, PORT);
+    assert_mapped(&server, library);
+    let mut client = Running::start(&mut client(&network)?);
+    let ready = wait_until(LIMIT, || {
+        server.stdout().contains(" -o ") && server.stderr().contains("Closing connection")
+    });
+    assert!(ready, "rtmpsrv on {library:?}: {}\n{}", server.stdout(), server.stderr());
+    assert!(client.wait(LIMIT).is_some());
+    Some(server.stdout())
+}
+
+#[test]
+fn rtmpsrv_tells_what_a_player_wants() {
+    need!(require::program("rtmpsrv"));
+    let url = format!("rtmp://127.0.0.1:{PORT}/app/film");
+    let ffmpeg = need!(require::program("ffmpeg"));
+    let rtmpdump = need!(require::program("rtmpdump"));
+    let receive = need!(Program::example("receive"));
+    let play = |network: &Network| {
+        let mut command = network.command(&ffmpeg);
+        command.args(["-v", "error", "-i", &url, "-f", "null", "-"]);
+        Some(command)
+    };
+    let dump = |network: &Network| {
+        let mut command = network.command(&rtmpdump);
+        command.args(["-r", &url, "-m", "5", "-o", "/dev/null", "-f", "player 1,2", "-s", "http://a/b.swf"]);
+        command.args(["-C", "S:text", "-C", "O:1", "-C", "NN:number:1.5", "-C", "O:0"]);
+        Some(command)
+    };
+    let example = |network: &Network| {
+        let plain = receive.command(Library::Ours)?;
+        let mut command = network.command(Path::new(plain.get_program()));
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.args(["-q", "-t", "5", "-o", "/dev/null", &url]);
+        Some(command)
+    };
+    let clients: [(&str, &Client<'_>); 3] = [("ffmpeg", &play), ("rtmpdump", &dump), ("receive", &example)];
+    for (name, client) in clients {
+        let original = need!(ask_rtmpsrv(Library::Original, client));
+        let ours = need!(ask_rtmpsrv(Library::Ours, client));
+        assert_eq!(original, ours, "rtmpsrv with {name}");
+        assert!(ours.contains("-a \"app\"") && ours.contains("-y \"film\""), "{name}: {ours}");
+    }
+}
+
+#[test]
+fn rtmpgw_plays_over_http() {
+    let (clip, film) = need!(film());
+    let curl = need!(require::program("curl"));
+    need!(require::program("rtmpgw"));
+    let nginx = need!(Nginx::start());
+    nginx.offer(&clip, "film.flv");
+    for library in BOTH {
+        let directory = TempDir::new("rtmpgw");
+        let port = process::free_port();
+        let arguments = ["-D", "127.0.0.1", "-g", &port.to_string()];
+        let mut gateway = need!(start_server(None, library, "rtmpgw", &arguments, &directory));
+        wait_for_port(&mut gateway, port);
+        assert_mapped(&gateway, library);
+        let escaped = nginx.url("vod", "film").replace(':', "%3A").replace('/', "%2F");
+        let file = directory.join("film.flv");
+        let url = format!("http://127.0.0.1:{port}/?r={escaped}");
+        process::output(&curl, &["-s", "-S", "-m", "30", "-o", &file.to_string_lossy(), &url], LIMIT);
+        flv::assert_equal(&film, &flv::media(&flv::load(&file)), &format!("rtmpgw on {library:?}"));
+    }
+}
+
+/// GStreamer with the plugin that uses librtmp, and a plugin registry of its own: the user's knows one library only.
+fn gstreamer(library: Library, directory: &TempDir, pipeline: &str) -> Option<()> {
+    let plugin = format!("/usr/lib/{}-linux-gnu/gstreamer-1.0/libgstrtmp.so", std::env::consts::ARCH);
+    require::file(Path::new(&plugin))?;
+    let mut command = Command::new(require::program("gst-launch-1.0")?);
+    command.arg("-q").args(pipeline.split(' '));
+    // Plugins are looked at in the process itself, which is the one whose libraries are checked.
+    command.env("GST_REGISTRY", directory.join("registry")).env("GST_REGISTRY_FORK", "no");
+    run(command, library, &format!("gst-launch-1.0 {pipeline} on {library:?}")).map(drop)
+}
+
+#[test]
+fn gstreamer_receives_a_film() {
+    let (clip, film) = need!(film());
+    let nginx = need!(Nginx::start());
+    nginx.offer(&clip, "film.flv");
+    for library in BOTH {
+        let directory = TempDir::new("rtmpsrc");
+        let file = directory.join("film.flv");
+        // With either library it starts again at the end of the film, so it is told when to stop.
+        let blocks = fs::metadata(&clip).map_or(0, |data| data.len()) / 4096 - 1;
+        let (url, file) = (nginx.url("vod", "film"), file.display().to_string());
+        let pipeline = format!("rtmpsrc location={url} num-buffers={blocks} ! filesink location={file}");
+        need!(gstreamer(library, &directory, &pipeline));
+        let found = flv::media(&flv::load_part(Path::new(&file)));
+        assert!(found.len() > 100, "rtmpsrc on {library:?}: only {} frames", found.len());
+        flv::assert_equal(&film[..found.len()], &found, &format!("rtmpsrc on {library:?}"));
+    }
+}
+
+#[test]
+fn gstreamer_publishes_a_film() {
+    let clip = need!(clip::flv());
+    let mut recordings = Vec::new();
+    for library in BOTH {
+        let nginx = need!(Nginx::start());
+        let directory = TempDir::new("rtmpsink");
+        let pipeline = format!(
+            "filesrc location={} ! flvdemux name=d flvmux name=m ! rtmpsink location={} \
+             d.video ! queue ! m.video d.audio ! queue ! m.audio",
+            clip.display(),
+            nginx.url("record", "film")
+        );
+        need!(gstreamer(library, &directory, &pipeline));
+        nginx.wait_for_disconnects(1);
+        recordings.push(flv::media(&flv::load(&nginx.recording("film"))));
+    }
+    assert!(recordings[1].len() > 100, "only {} frames", recordings[1].len());
+    flv::assert_equal(&recordings[0], &recordings[1], "rtmpsink");
+}
+
+const PYTHON: &str = "
+import librtmp, sys
+play, file, clip, publish = sys.argv[1:]
+
+connection = librtmp.RTMP(play, timeout=20)
+connection.connect()
+stream = connection.create_stream()
+with open(file, 'wb') as out:
+    for block in iter(lambda: stream.read(4096), b''):
+        out.write(block)
+stream.close()
+
+connection = librtmp.RTMP(publish, timeout=20)
+connection.connect()
+stream = connection.create_stream(writeable=True)
+film = open(clip, 'rb').read()
+start = 0 # the file's header goes with the first tag
+tag = 13
+while tag < len(film):
+    end = tag + 15 + int.from_bytes(film[tag + 1:tag + 4], 'big')
+    stream.write(film[start:end])
+    start = tag = end
+stream.close()
+";
+
+#[test]
+fn python_receives_and_publishes_a_film() {
+    let (clip, film) = need!(film());
+    let python = need!(require::file(Path::new("/usr/bin/python3")));
+    need!(require::file(Path::new("/usr/lib/python3/dist-packages/librtmp")));
+    let mut recordings = Vec::new();
+    for library in BOTH {
+        let nginx = need!(Nginx::start());
+        nginx.offer(&clip, "film.flv");
+        let directory = TempDir::new("python");
+        let file = directory.join("film.flv");
+        let what = format!("python3-librtmp on {library:?}");
+        let mut command = Command::new(&python);
+        command.args(["-c", PYTHON, &nginx.url("vod", "film")]).arg(&file).arg(&clip);
+        command.arg(nginx.url("record", "film"));
+        need!(run(command, library, &what));
+        flv::assert_equal(&film, &flv::media(&flv::load(&file)), &what);
+        nginx.wait_for_disconnects(2);
+        recordings.push(flv::media(&flv::load(&nginx.recording("film"))));
+    }
+    flv::assert_equal(&recordings[0], &recordings[1], "python3-librtmp, published");
+    assert!(recordings[1].len() > 100, "only {} frames", recordings[1].len());
+}
