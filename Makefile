@@ -13,6 +13,7 @@ prefix = /usr/local
 exec_prefix = $(prefix)
 libdir = $(exec_prefix)/lib
 includedir = $(prefix)/include
+mandir = $(prefix)/share/man
 DESTDIR =
 
 CARGO = cargo
@@ -79,12 +80,13 @@ fuzz:
 	done
 
 install: build
-	$(INSTALL) -d '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(includedir)/librtmp'
+	$(INSTALL) -d '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(includedir)/librtmp' '$(DESTDIR)$(mandir)/man3'
 	$(INSTALL) -m 755 $(BUILD_DIR)/librtmp.so '$(DESTDIR)$(libdir)/$(SHARED)'
 	ln -sf $(SHARED) '$(DESTDIR)$(libdir)/$(SONAME)'
 	ln -sf $(SONAME) '$(DESTDIR)$(libdir)/librtmp.so'
 	$(INSTALL) -m 644 $(BUILD_DIR)/librtmp.a '$(DESTDIR)$(libdir)/librtmp.a'
 	$(INSTALL) -m 644 $(HEADERS:%=include/librtmp/%) '$(DESTDIR)$(includedir)/librtmp/'
+	$(INSTALL) -m 644 man/librtmp.3 '$(DESTDIR)$(mandir)/man3/'
 	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(includedir)|' librtmp.pc.in \
 		> '$(DESTDIR)$(libdir)/pkgconfig/librtmp.pc'
 	chmod 644 '$(DESTDIR)$(libdir)/pkgconfig/librtmp.pc'
@@ -92,5 +94,6 @@ install: build
 uninstall:
 	rm -f '$(DESTDIR)$(libdir)/$(SHARED)' '$(DESTDIR)$(libdir)/$(SONAME)' '$(DESTDIR)$(libdir)/librtmp.so' \
 		'$(DESTDIR)$(libdir)/librtmp.a' '$(DESTDIR)$(libdir)/pkgconfig/librtmp.pc' \
+		'$(DESTDIR)$(mandir)/man3/librtmp.3' \
 		$(HEADERS:%='$(DESTDIR)$(includedir)/librtmp/%')
 	-rmdir '$(DESTDIR)$(includedir)/librtmp'

@@ -31,6 +31,9 @@ fn programs_build_and_run_against_an_installed_library() {
     assert_eq!(pkg_config(&lib, &["--modversion"]), ["v2.4"]);
     assert_eq!(pkg_config(&lib, &["--variable=libdir"]), [format!("{PREFIX}/lib")]);
 
+    let manual = stage.join(&PREFIX[1..]).join("share/man/man3/librtmp.3");
+    assert_eq!(fs::read(&manual).unwrap(), fs::read(package().join("man/librtmp.3")).unwrap());
+
     let cflags = pkg_config(&lib, &["--cflags"]);
     let libs = pkg_config(&lib, &["--libs"]);
     let with_private = pkg_config(&lib, &["--libs", "--static"]);
@@ -62,9 +65,34 @@ fn uninstalling_leaves_no_file_behind() {
     need!(require::program("make"));
     let stage = TempDir::new("uninstall");
     make("install", stage.path());
-    assert_eq!(files(stage.path()).len(), 10, "{:?}", files(stage.path()));
+    assert_eq!(files(stage.path()).len(), 11, "{:?}", files(stage.path()));
     make("uninstall", stage.path());
     assert_eq!(files(stage.path()), [] as [PathBuf; 0]);
+}
+
+/// What cargo-c is told by hand is what `make` works out.
+#[test]
+fn cargo_c_is_told_the_same_as_make_does() {
+    let manifest = fs::read_to_string(package().join("Cargo.toml")).unwrap();
+    let pc = fs::read_to_string(package().join("librtmp.pc.in")).unwrap();
+    let (_, capi) = manifest.split_once("[package.metadata.capi.library]").unwrap();
+    let (major, minor) = (env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
+    assert!(capi.contains(&format!("\nversion = \"1.{major}.{minor}\"\n")));
+    for (key, field) in [("version", "Version"), ("description", "Description"), ("name", "Name")] {
+        let value = pc.lines().find_map(|line| line.strip_prefix(&format!("{field}: "))).unwrap();
+        assert!(capi.contains(&format!("\n{key} = \"{value}\"\n")), "{field}");
+    }
+}
+
+/// The manual is what `man` can show, without a complaint.
+#[test]
+fn the_manual_is_well_formed() {
+    let groff = need!(require::program("groff"));
+    let mut command = Command::new(groff);
+    command.args(["-man", "-Tutf8", "-ww", "-z"]).arg(package().join("man/librtmp.3"));
+    let output = command.output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaints.is_empty(), "{complaints}");
 }
 
 /// Runs `make` with the profile that this test was built with, so that nothing is built twice.

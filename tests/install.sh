@@ -12,15 +12,16 @@
 #   libnss-wrapper iproute2         let a program that names its server find this machine instead
 #   gcc g++ clang make pkg-config   compile the C test programs and the examples
 #   abigail-tools binutils          compare the ABI with the original's
-#   nodejs npm                      run an RTMP server that speaks RTMPE and RTMPT
-#   python3 python3-pip             fetch and unpack an ffmpeg that speaks RTMPE
+#   groff-base                      reads the manual
+#   nodejs npm                      run an RTMP server that speaks RTMPE and RTMPT, and the example for Node
+#   python3 python3-pip             fetch and unpack an ffmpeg that speaks RTMPE, and run the example for Python
 #
 # The last two come from the registries of their languages, into target/test-tools and nowhere else.
 set -eu
 
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
 	microsocks tinyproxy valgrind curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp \
-	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils"
+	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base"
 command -v npm >/dev/null || packages="$packages nodejs npm"
 python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3 python3-pip"
 
@@ -64,6 +65,18 @@ install_node_server() {
 		npm --prefix "$tools/node" ci --ignore-scripts --no-audit --no-fund --loglevel error
 }
 
+# koffi, as c-examples/ffi/package-lock.json has it.
+install_koffi() {
+	lock=$root/c-examples/ffi/package-lock.json
+	if cmp -s "$lock" "$tools/koffi/package-lock.json" && [ -d "$tools/koffi/node_modules/koffi" ]; then
+		return
+	fi
+	rm -rf "$tools/koffi"
+	mkdir -p "$tools/koffi" &&
+		cp "$root/c-examples/ffi/package.json" "$lock" "$tools/koffi/" &&
+		npm --prefix "$tools/koffi" ci --ignore-scripts --no-audit --no-fund --loglevel error
+}
+
 # The ffmpeg of the Python package imageio-ffmpeg: one file, `ffmpeg`.
 install_ffmpeg() {
 	version=0.8.1
@@ -89,5 +102,6 @@ unavailable() {
 
 install_packages
 install_node_server || { rm -rf "$tools/node"; unavailable "node-rtsp-rtmp-server (npm)"; }
+install_koffi || { rm -rf "$tools/koffi"; unavailable "koffi (npm)"; }
 install_ffmpeg || { rm -rf "$tools/wheel"; unavailable "imageio-ffmpeg (pip)"; }
 echo "everything there is to install is installed"

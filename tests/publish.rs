@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use support::flv::{self, Tag};
 use support::program::{self, LoaderLog};
+use support::relay::Relay;
 use support::servers::{self, Nginx};
 use support::{Library, Program, Run, Running, TempDir, clip, library, process, wait_until};
 
@@ -36,36 +37,6 @@ fn run(name: &str, library: Library, arguments: &[&str]) -> Option<Run> {
     loader.assert_loaded(library);
     let code = status.and_then(|status| status.code());
     Some(Run { code, stdout: running.stdout(), stderr: running.stderr(), timed_out: status.is_none() })
-}
-
-/// Our server example on a free port.
-struct Relay {
-    process: Running,
-    port: String,
-}
-
-impl Relay {
-    fn start(library: Library, arguments: &[&str]) -> Option<Self> {
-        let mut command = Program::example("server")?.command(library)?;
-        command.args(["-p", "0", "-v", "3"]).args(arguments);
-        let mut process = Running::start(&mut command);
-        let ready = wait_until(Duration::from_secs(10), || {
-            process.stdout().contains('\n') || process.ended().is_some()
-        });
-        assert!(ready && process.ended().is_none(), "the server did not start: {}", process.stderr());
-        let line = process.stdout();
-        let port = line.trim().rsplit(':').next().unwrap_or_default().to_owned();
-        Some(Self { process, port })
-    }
-
-    fn url(&self, name: &str) -> String {
-        format!("rtmp://127.0.0.1:{}/live/{name}", self.port)
-    }
-
-    fn wait_for_log(&self, what: &str) {
-        let ready = wait_until(Duration::from_secs(15), || self.process.stderr().contains(what));
-        assert!(ready, "the server never said {what:?}:\n{}", self.process.stderr());
-    }
 }
 
 /// All frames of the film, from the first to the last, are in what was recorded.

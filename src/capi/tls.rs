@@ -1,8 +1,8 @@
 //! TLS as C programs see it, and whom they trust.
 
 use std::{
-    ffi::{CStr, OsStr, OsString},
-    os::unix::ffi::{OsStrExt, OsStringExt},
+    ffi::{CStr, OsStr},
+    os::unix::ffi::OsStrExt,
     path::Path,
     ptr,
     sync::Arc,
@@ -10,6 +10,7 @@ use std::{
 
 use libc::{c_char, c_int, c_void};
 
+pub(crate) use crate::transport::tls::TlsOptions;
 use crate::{
     capi::{
         FALSE, TRUE, boundary, globals,
@@ -24,45 +25,10 @@ use crate::{
     },
 };
 
-/// What a program says about trust, in options of one connection.
-///
-/// `RTMP_Close` forgets them, like everything else that belongs to a connection: whoever connects again without setting
-/// them again is back to full checks against the platform's certificates.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct TlsOptions {
-    /// `tlsVerify`: whether certificates are checked; `None` leaves it to the environment.
-    pub(crate) verify: Option<bool>,
-    /// `tlsCA`: a PEM file with the only certificates to trust.
-    pub(crate) ca_file: Option<Vec<u8>>,
-}
-
 impl TlsOptions {
-    /// Sets `tlsVerify`. A word that is neither yes nor no must not switch anything off.
-    pub(crate) fn set_verify(&mut self, value: &[u8]) -> Result<()> {
-        let is_one_of =
-            |words: [&str; 4]| words.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(value));
-        self.verify = Some(match () {
-            () if is_one_of(["1", "on", "yes", "true"]) => true,
-            () if is_one_of(["0", "off", "no", "false"]) => false,
-            () => return Err(Error::Invalid("tlsVerify is neither 1 nor 0")),
-        });
-        Ok(())
-    }
-
-    /// Whom to trust. Options go before the environment, and naming certificates means that they are to be checked.
+    /// Whom to trust. A process with more rights than whoever started it does not believe its environment.
     pub(crate) fn trust(&self) -> Trust {
         self.trust_in(is_privileged(), std::env::var_os("RTMP_TLS_VERIFY").as_deref())
-    }
-
-    fn trust_in(&self, privileged: bool, environment: Option<&OsStr>) -> Trust {
-        let environment_says_no = !privileged && environment == Some(OsStr::new("0"));
-        match (self.verify, &self.ca_file) {
-            (Some(false), _) => Trust::Anyone,
-            (_, Some(file)) => Trust::File(OsString::from_vec(file.clone()).into()),
-            (None, None) if environment_says_no => Trust::Anyone,
-            (_, None) if privileged => Trust::PlatformOnly,
-            (_, None) => Trust::Platform,
-        }
     }
 }
 
@@ -181,52 +147,4 @@ fn is_privileged() -> bool {
 fn is_privileged() -> bool {
     // SAFETY: these take nothing and cannot fail.
     unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ZERO: Option<&str> = Some("0");
-
-    fn trust(verify: Option<bool>, file: bool, privileged: bool, environment: Option<&str>) -> Trust {
-        let options = TlsOptions { verify, ca_file: file.then(|| b"ca.pem".to_vec()) };
-        options.trust_in(privileged, environment.map(OsStr::new))
-    }
-
-    #[test]
-    fn certificates_are_checked_unless_somebody_says_no() {
-        assert_eq!(trust(None, false, false, None), Trust::Platform);
-        assert_eq!(trust(None, false, false, Some("")), Trust::Platform);
-        assert_eq!(trust(None, false, false, Some("1")), Trust::Platform);
-        assert_eq!(trust(None, false, false, ZERO), Trust::Anyone);
-        assert_eq!(trust(Some(false), false, false, None), Trust::Anyone);
-        assert_eq!(trust(Some(false), true, false, None), Trust::Anyone);
-    }
-
-    #[test]
-    fn options_go_before_the_environment() {
-        assert_eq!(trust(Some(true), false, false, ZERO), Trust::Platform);
-        assert_eq!(trust(None, true, false, ZERO), Trust::File("ca.pem".into()));
-    }
-
-    #[test]
-    fn a_process_with_more_rights_ignores_the_environment() {
-        assert_eq!(trust(None, false, true, ZERO), Trust::PlatformOnly);
-        assert_eq!(trust(Some(true), false, true, ZERO), Trust::PlatformOnly);
-        assert_eq!(trust(Some(false), false, true, None), Trust::Anyone);
-    }
-
-    #[test]
-    fn only_a_clear_no_switches_checks_off() {
-        let mut options = TlsOptions::default();
-        for (word, verify) in [("0", false), ("NO", false), ("off", false), ("1", true), ("Yes", true)] {
-            options.set_verify(word.as_bytes()).unwrap();
-            assert_eq!(options.verify, Some(verify), "{word}");
-        }
-        for word in ["", "2", "maybe", "nope", " 0"] {
-            assert!(options.set_verify(word.as_bytes()).is_err(), "{word}");
-            assert_eq!(options.verify, Some(true), "{word}");
-        }
-    }
 }

@@ -99,7 +99,10 @@ fn receive<C: Connection, T>(
             return Ok(selected);
         }
         connection.fill().inspect_err(|error| {
-            error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
+            // A wait that this side has ended is no news.
+            if connection.is_open() {
+                error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
+            }
             if !matches!(error, Error::TimedOut) {
                 // A peer that will send no more may still read.
                 connection.close();

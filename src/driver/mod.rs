@@ -33,7 +33,7 @@ pub use play::{connect_stream, dispatch, next_media};
 
 use crate::{
     chunk::{Chunks, Decoder, Encoder},
-    error::{Error, Result},
+    error::{Error, Refusal, Result},
     message::Body,
     random,
     session::{Calls, Context, Profile, State},
@@ -102,6 +102,9 @@ pub trait Connection {
     fn reconnect(&self, _token: &[u8]) -> Result<()> {
         Err(Error::Unsupported("publisher authentication"))
     }
+
+    /// Called when the peer will not let the stream run, before the connection is closed.
+    fn refused(&self, _refusal: Refusal) {}
 
     /// Called for each message that arrived, with its timestamp.
     fn arrived(&self, _chunk_stream: u32, _timestamp: u32) {}

@@ -28,6 +28,10 @@ pub fn dispatch<C: Connection>(
             }
             Action::Abort(chunk_stream) => connection.step(|parts| parts.decoder.abort(chunk_stream)),
             Action::Close => connection.close(),
+            Action::Refuse(refusal) => {
+                connection.refused(refusal);
+                connection.close();
+            }
             Action::Authenticate(token) => {
                 if let Err(error) = connection.reconnect(&token) {
                     if !matches!(error, Error::Reported) {

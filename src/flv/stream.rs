@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::mem;
+
 use super::FILE_HEADER;
 use super::reader::{DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Flags, Piece, ReadState, Verdict, accept};
 use crate::error::Result;
@@ -16,6 +18,8 @@ use crate::message::{Body, MessageType};
 pub struct Stream<B> {
     pending: B,
     position: usize,
+    /// A call was left while messages were kept back for the header; the next one goes on there.
+    suspended: bool,
 }
 
 /// One read call in progress: where its bytes go, and which part of the stream it is at.
@@ -93,7 +97,7 @@ impl<B: Body> Stream<B> {
 
     /// Drops what was not read yet and the memory it is in.
     pub fn clear(&mut self) {
-        *self = Self { pending: B::default(), position: 0 };
+        *self = Self { pending: B::default(), position: 0, suspended: false };
     }
 
     /// Begins a read call.
@@ -109,8 +113,11 @@ impl<B: Body> Stream<B> {
             state.flags.set(Flags::HEADER);
             return self.deliver(call, state);
         }
-        self.clear();
         call.phase = Phase::Header;
+        if mem::take(&mut self.suspended) {
+            return Step::NeedMessage;
+        }
+        self.clear();
         if self.pending.reserve_total(HEADER_BLOCK_LEN).is_err() {
             return self.end(call, state, Ending::Error);
         }
@@ -167,6 +174,22 @@ impl<B: Body> Stream<B> {
             }
             Phase::Tags => Step::Done(call.written),
         }
+    }
+
+    /// Leaves a call because a message does not come in time, and tells how many bytes were written. What was kept back
+    /// for the header stays for the next call, which [`Self::end`] would not let happen.
+    pub fn suspend(&mut self, call: Call<'_>) -> usize {
+        self.suspended = call.phase == Phase::Header;
+        call.written
+    }
+
+    /// Ends the call because there are no more messages, and tells how many bytes were written. Unlike [`Self::end`], it
+    /// loses nothing: what was kept back for the header goes out, now or with the next calls.
+    pub fn finish(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>) -> usize {
+        if call.phase == Phase::Header {
+            let _more = self.finish_header(call, state);
+        }
+        call.written
     }
 
     /// Asks for another message unless the header can be written or there is no more room.
@@ -354,6 +377,55 @@ mod tests {
         state.status = 0;
         let next = read(&mut stream, &mut state, 99, &mut [audio(9, 2)].into_iter()).unwrap();
         assert_eq!((next.len(), state.status, state.timestamp), (17, 0, 9));
+    }
+
+    #[test]
+    fn suspended_call_loses_nothing_before_the_header_or_after() {
+        let (mut stream, mut state) = (Stream::<Vec<u8>>::default(), ReadState::default());
+        let mut all: Vec<u8> = Vec::new();
+        // Two messages at time 0 are kept back for the header; a wait fails after each message.
+        for (kind, timestamp, mut body) in [audio(0, 2), audio(0, 3), audio(20, 4), audio(40, 5)] {
+            for is_late in [true, false] {
+                let mut out = [0; 4096];
+                let mut call = Call::new(&mut out);
+                let mut step = stream.begin(&mut call, &mut state);
+                if !is_late && step == Step::NeedMessage {
+                    step = stream.message(&mut call, &mut state, kind, timestamp, &mut body, false);
+                }
+                let count = if let Step::Done(count) = step { count } else { stream.suspend(call) };
+                all.extend(&out[..count]);
+            }
+        }
+        assert_eq!(all.len(), 13 + 4 * 15 + 2 + 3 + 4 + 5);
+        assert_eq!(state.status, 0);
+    }
+
+    #[test]
+    fn finished_stream_hands_out_what_was_kept_back() {
+        let (mut stream, mut state) = (Stream::<Vec<u8>>::default(), ReadState::default());
+        let mut all: Vec<u8> = Vec::new();
+        let mut source = [audio(0, 2), audio(0, 3)].into_iter();
+        loop {
+            let mut out = [0; 10];
+            let mut call = Call::new(&mut out);
+            let mut step = stream.begin(&mut call, &mut state);
+            let count = loop {
+                step = match (step, source.next()) {
+                    (Step::Done(count), _) => break count,
+                    (Step::Failed, _) => panic!("nothing failed"),
+                    (Step::NeedMessage, None) => break stream.finish(&mut call, &mut state),
+                    (Step::NeedMessage, Some((kind, timestamp, mut body))) => {
+                        stream.message(&mut call, &mut state, kind, timestamp, &mut body, false)
+                    }
+                };
+            };
+            if count == 0 {
+                break;
+            }
+            all.extend(&out[..count]);
+        }
+        assert_eq!(all.len(), 13 + 2 * 15 + 2 + 3);
+        assert_eq!(all[4], DATA_TYPE_AUDIO);
     }
 
     /// A body that cannot hold more than its limit.

@@ -37,7 +37,11 @@ mod tests;
 
 pub use client::react;
 
-use crate::{error::Result, handshake, message::MessageType};
+use crate::{
+    error::{Refusal, Result},
+    handshake,
+    message::MessageType,
+};
 
 /// What a session knows between two messages.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -206,6 +210,8 @@ pub enum Action {
     Abort(u32),
     /// Close the connection.
     Close,
+    /// Close the connection: the peer will not let the stream run.
+    Refuse(Refusal),
     /// Close the connection and connect again, with this appended to the application's name and to its URL.
     Authenticate(Vec<u8>),
 }

@@ -28,6 +28,8 @@ enum Status {
     /// The stream will not run.
     Failed,
     SeekDone,
+    /// The stream goes on where it was.
+    SeekFailed,
     Paused,
     /// Whatever its level says.
     Other,
@@ -45,6 +47,7 @@ fn status_of(code: &[u8]) -> Status {
         | b"NetStream.Play.StreamNotFound"
         | b"NetConnection.Connect.InvalidApp" => Status::Failed,
         b"NetStream.Seek.Notify" => Status::SeekDone,
+        b"NetStream.Seek.Failed" | b"NetStream.Seek.InvalidTime" => Status::SeekFailed,
         b"NetStream.Pause.Notify" => Status::Paused,
         _ => Status::Other,
     }
@@ -138,7 +141,7 @@ fn result(
             let Some(stream_id) = value(values, 3).and_then(Value::as_number) else {
                 let description = "the result has no stream id".to_owned();
                 let method = "createStream".to_owned();
-                refused(context, &Refusal { method, code: String::new(), description }, actions);
+                refused(context, Refusal { method, code: String::new(), description }, actions);
                 return;
             };
             state.stream_id = stream_id as i32;
@@ -185,7 +188,7 @@ fn error_result(
     }
     let refusal = refusal(&call, info);
     if ESSENTIAL.contains(&&call[..]) {
-        refused(context, &refusal, actions);
+        refused(context, refusal, actions);
     } else {
         warn!("rtmp server sent error: {refusal}");
     }
@@ -213,8 +216,12 @@ fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
             reaction.actions.push(Action::Close);
             reaction.outcome = Outcome::Ended;
         }
-        Status::Failed => refused(context, &refusal(b"a command", info), &mut reaction.actions),
+        Status::Failed => refused(context, refusal(b"a command", info), &mut reaction.actions),
         Status::SeekDone => state.seeking = false,
+        Status::SeekFailed => {
+            state.seeking = false;
+            error!("rtmp server sent error: {}", refusal(b"a command", info));
+        }
         Status::Paused if matches!(state.pausing, pausing::ASKED | pausing::PAUSED) => {
             state.pausing = pausing::RESUMING;
             let resume = command::pause(state, false, state.pause_timestamp as i32);
@@ -224,7 +231,7 @@ fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
             error!("rtmp server sent error: {}", refusal(b"a command", info));
         }
         Status::Other if level == b"error" => {
-            refused(context, &refusal(b"a command", info), &mut reaction.actions);
+            refused(context, refusal(b"a command", info), &mut reaction.actions);
         }
         Status::Paused | Status::Other => {}
     }
@@ -232,10 +239,10 @@ fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
 }
 
 /// The server will not let the stream run: there is nothing to delete, and nothing to wait for.
-fn refused(context: &mut Context<'_, '_>, refusal: &Refusal, actions: &mut Vec<Action>) {
+fn refused(context: &mut Context<'_, '_>, refusal: Refusal, actions: &mut Vec<Action>) {
     error!("Closing connection: {refusal}");
     context.state.stream_id = -1;
-    actions.push(Action::Close);
+    actions.push(Action::Refuse(refusal));
 }
 
 fn value<'v, 'a>(values: &'v Properties<'a>, index: usize) -> Option<&'v Value<'a>> {

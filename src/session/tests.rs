@@ -202,6 +202,12 @@ fn a_result_nobody_waits_for_is_ignored() {
     assert_eq!(session.command("_result", 9.0, |_| {}), Reaction::new(Outcome::Handled));
 }
 
+/// The refusal that is all that came of a message.
+fn refusal(actions: &[Action]) -> &Refusal {
+    let [Action::Refuse(refusal)] = actions else { panic!("{actions:?}") };
+    refusal
+}
+
 #[test]
 fn refusals_of_what_matters_close_the_connection_at_once() {
     for name in ["connect", "createStream", "publish", "play"] {
@@ -209,7 +215,8 @@ fn refusals_of_what_matters_close_the_connection_at_once() {
         session.calls.remember(name.as_bytes(), 5);
         let reaction =
             session.command("_error", 5.0, |body| info(body, "NetConnection.Connect.Rejected", "error"));
-        assert_eq!(reaction.actions, [Action::Close], "{name}");
+        assert_eq!(refusal(&reaction.actions).method, name);
+        assert_eq!(refusal(&reaction.actions).code, "NetConnection.Connect.Rejected");
         assert_eq!(session.state.stream_id, -1);
     }
     for code in [
@@ -221,7 +228,7 @@ fn refusals_of_what_matters_close_the_connection_at_once() {
     ] {
         let mut session = Session::new(publish());
         session.start();
-        assert_eq!(session.status(code, "error").actions, [Action::Close], "{code}");
+        assert_eq!(refusal(&session.status(code, "error").actions).code, code);
     }
 }
 
@@ -240,7 +247,23 @@ fn refusals_of_side_matters_change_nothing() {
 fn a_stream_id_that_is_missing_is_a_refusal() {
     let mut session = Session::new(play());
     session.calls.remember(b"createStream", 2);
-    assert_eq!(session.command("_result", 2.0, |_| {}).actions, [Action::Close]);
+    let reaction = session.command("_result", 2.0, |_| {});
+    assert_eq!(refusal(&reaction.actions).method, "createStream");
+}
+
+#[test]
+fn a_seek_ends_with_its_answer_whatever_it_is() {
+    for (code, level) in [
+        ("NetStream.Seek.Notify", "status"),
+        ("NetStream.Seek.Failed", "error"),
+        ("NetStream.Seek.InvalidTime", "error"),
+    ] {
+        let mut session = Session::new(play());
+        session.start();
+        session.state.seeking = true;
+        assert_eq!(session.status(code, level), Reaction::new(Outcome::Handled), "{code}");
+        assert!(!session.state.seeking, "{code}");
+    }
 }
 
 #[test]
@@ -497,9 +520,13 @@ fn publishers_authenticate_when_a_server_asks() {
 fn refusals_that_no_authentication_cures_close_the_connection() {
     let profile = Profile { user: b"foo", password: b"bar", ..publish() };
     let need_user = "code=403 need auth; authmod=adobe";
-    assert_eq!(reject(profile, "authmod=adobe : ?reason=authfailed&opaque=x"), [Action::Close]);
-    assert_eq!(reject(profile, "no such application"), [Action::Close]);
-    assert_eq!(reject(Profile { password: b"", ..profile }, need_user), [Action::Close]);
-    assert_eq!(reject(Profile { publish: false, ..profile }, need_user), [Action::Close]);
-    assert_eq!(reject(Profile { app: b"app?authmod=adobe&user=foo", ..profile }, need_user), [Action::Close]);
+    for (profile, description) in [
+        (profile, "authmod=adobe : ?reason=authfailed&opaque=x"),
+        (profile, "no such application"),
+        (Profile { password: b"", ..profile }, need_user),
+        (Profile { publish: false, ..profile }, need_user),
+        (Profile { app: b"app?authmod=adobe&user=foo", ..profile }, need_user),
+    ] {
+        assert_eq!(refusal(&reject(profile, description)).description, description);
+    }
 }

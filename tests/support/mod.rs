@@ -16,6 +16,7 @@ pub mod network;
 pub mod peer;
 pub mod process;
 pub mod program;
+pub mod relay;
 pub mod require;
 pub mod servers;
 pub mod stage;

@@ -31,7 +31,7 @@ use crate::{
     random,
     session::command,
     text::Text,
-    transport::{connect::connect, deadline::Deadline, proxy::Proxy, resolve::resolve, tcp, tunnel::Tunnel},
+    transport::{connect::connect, deadline::Deadline, proxy::Proxy, route::Route, tcp, tunnel::Tunnel},
 };
 
 /// Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
@@ -132,17 +132,8 @@ pub(crate) fn connect_socket(handle: &Handle) -> Result<Socket> {
     let r = handle.raw();
     // SAFETY: the handle's contract; the host name is readable for its length.
     let (host, port, proxy) = unsafe { (aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?) };
-    let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
-    match proxy {
-        Some(proxy) => {
-            let socket = proxy.connect(&local, deadline, globals::interrupted)?;
-            proxy.open(socket, host, port, deadline, globals::interrupted)
-        }
-        None => {
-            let addresses = resolve(host, port, local.reachable()?, deadline)?;
-            connect(&addresses, &local, deadline, globals::interrupted)
-        }
-    }
+    let route = Route { host, port, proxy: proxy.as_ref(), local: &handle.settings().local };
+    route.connect(handle.timeout(), globals::interrupted)
 }
 
 /// Connects again, with what a server that wants a publisher to log in asked for behind the application's name and URL.

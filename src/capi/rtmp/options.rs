@@ -266,6 +266,26 @@ const OPTIONS: &[Definition<Target>] = &[
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_rust_api_has_the_same_options() {
+        let names: Vec<_> = OPTIONS.iter().map(|option| option.name).collect();
+        assert_eq!(names, crate::client::option_names());
+    }
+
+    #[test]
+    fn the_manual_describes_every_option() {
+        let manual = include_str!("../../../man/librtmp.3");
+        let described: Vec<_> = manual
+            .lines()
+            .filter_map(|line| line.strip_prefix(".BI ")?.split_once("= "))
+            .map(|(name, _)| name)
+            .collect();
+        for option in OPTIONS {
+            assert!(described.contains(&option.name), "{}", option.name);
+        }
+        assert_eq!(described.len(), OPTIONS.len());
+    }
+
     /// The rows of README's table that look like options: name and type.
     fn documented() -> Vec<(&'static str, &'static str)> {
         let readme = include_str!("../../../README.md");

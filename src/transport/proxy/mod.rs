@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    options::number,
     text::Text,
     url::{authority, hex_pair},
 };
@@ -129,6 +130,16 @@ impl Proxy {
             return Err(Error::Invalid("the port of the proxy is no port"));
         }
         Ok(proxy)
+    }
+
+    /// The proxy whose text, with or without a port, is `text`.
+    pub fn parse(text: &[u8]) -> Result<Self> {
+        let parts = split(text);
+        let port = match parts.port {
+            None => default_port(text),
+            Some(port) => u16::try_from(number::decimal(port)).unwrap_or(0),
+        };
+        Self::new(parts.host, port)
     }
 
     /// Connects to the proxy.

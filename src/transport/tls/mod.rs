@@ -6,12 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+mod options;
 mod refusal;
 mod server;
 mod session;
 mod socket;
 mod trust;
 
+pub use options::TlsOptions;
 pub use server::ServerContext;
 pub use session::Session;
 pub use socket::TlsSocket;

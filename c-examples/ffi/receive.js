@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+// Saves an RTMP stream as an FLV file, with koffi (npm install koffi).
+//
+//     receive.js URL FILE
+//
+// librtmp is the one that the dynamic linker finds (LD_LIBRARY_PATH). Calls that wait run in a thread of koffi's own
+// (`.async`), so that the event loop goes on meanwhile; one call at a time, as an RTMP object wants it.
+'use strict';
+
+const fs = require('node:fs/promises');
+const { promisify } = require('node:util');
+const koffi = require('koffi');
+
+const SIZE = 64 * 1024;
+const LOG_ERROR = 1;
+
+const library = koffi.load('librtmp.so.1');
+const logSetLevel = library.func('void RTMP_LogSetLevel(int level)');
+const alloc = library.func('void *RTMP_Alloc()');
+const init = library.func('void RTMP_Init(void *r)');
+const setupUrl = library.func('int RTMP_SetupURL(void *r, void *url)');
+const isTimedOut = library.func('int RTMP_IsTimedout(void *r)');
+const free = library.func('void RTMP_Free(void *r)');
+const waiting = (prototype) => promisify(library.func(prototype).async);
+const connect = waiting('int RTMP_Connect(void *r, void *cp)');
+const connectStream = waiting('int RTMP_ConnectStream(void *r, int seekTime)');
+const read = waiting('int RTMP_Read(void *r, void *buf, int size)');
+const close = waiting('void RTMP_Close(void *r)');
+
+// A stream that plays, as FLV bytes.
+async function* stream(url) {
+    // Written to and used until RTMP_Close has returned: memory that stays where it is, and a reference to it.
+    const text = Buffer.from(`${url}\0`);
+    const buffer = Buffer.alloc(SIZE);
+    const handle = alloc();
+    if (!handle)
+        throw new Error('out of memory');
+    init(handle);
+    try {
+        if (!setupUrl(handle, text))
+            throw new Error('the URL is wrong');
+        if (!await connect(handle, null) || !await connectStream(handle, 0))
+            throw new Error('the stream does not play');
+        let count;
+        while ((count = await read(handle, buffer, SIZE)) > 0)
+            yield buffer.subarray(0, count);
+        if (count < 0 || isTimedOut(handle))
+            throw new Error('the stream broke off');
+    } finally {
+        await close(handle);
+        free(handle);
+        text.fill(0);
+    }
+}
+
+async function main(url, name) {
+    logSetLevel(LOG_ERROR);
+    let file;
+    try {
+        for await (const bytes of stream(url)) {
+            file ??= await fs.open(name, 'w');
+            await file.writeFile(bytes);
+        }
+    } finally {
+        await file?.close();
+    }
+}
+
+if (process.argv.length !== 4) {
+    console.error('usage: receive.js URL FILE');
+    process.exitCode = 2;
+} else {
+    main(process.argv[2], process.argv[3]).catch((error) => {
+        console.error(`receive.js: ${error.message}`);
+        process.exitCode = 1;
+    });
+}

@@ -1,0 +1,234 @@
+//! A stream that is played.
+
+use std::{fmt, io, time::Duration};
+
+use super::{into_io, milliseconds, server::Server};
+use crate::{
+    amf::{self, Properties, Value},
+    driver::{self, Connection},
+    error::{Error, Result},
+    flv::{self, Call, Flags, ReadState, Step},
+    message::{Message, MessageType},
+    session::{Outcome, command},
+};
+
+/// A stream that plays: its messages one by one, or the bytes of an FLV file.
+///
+/// Made by [`Client::play`](crate::Client::play). Dropping it ends the stream and closes the connection.
+///
+/// As messages, through [`messages`](Self::messages) or [`next_message`](Self::next_message): audio, video and
+/// metadata as they came. Some servers put several of them into one message of the kind
+/// [`MessageType::AGGREGATE`], whose body is a row of FLV tags.
+///
+/// ```no_run
+/// use rtmp::message::MessageType;
+///
+/// let mut player = rtmp::Client::new("rtmp://localhost/vod/film")?.play()?;
+/// for message in player.messages() {
+///     let message = message?;
+///     if message.kind == MessageType::VIDEO {
+///         println!("{} ms: {} bytes of video", message.timestamp, message.body.len());
+///     }
+/// }
+/// println!("{:?} long", player.duration());
+/// # Ok::<(), rtmp::Error>(())
+/// ```
+///
+/// As FLV, through [`Read`](io::Read): a file header, and tags, aggregates taken apart. The header waits for the first
+/// messages, because it says what kinds of media the file holds. Both ways take messages off the same connection, so
+/// use one of them.
+///
+/// ```no_run
+/// let mut player = rtmp::Client::new("rtmp://localhost/live/stream live=1")?.play()?;
+/// std::io::copy(&mut player, &mut std::io::stdout())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Player {
+    server: Server,
+    flv: flv::Stream<Vec<u8>>,
+    progress: ReadState<'static>,
+    /// Body of the last metadata message.
+    metadata: Option<Vec<u8>>,
+    /// The server has sent all there is.
+    over: bool,
+}
+
+/// The messages of a stream, see [`Player::messages`].
+///
+/// ```no_run
+/// let mut player = rtmp::Client::new("rtmp://localhost/vod/film")?.play()?;
+/// let first: Result<Vec<_>, _> = player.messages().take(10).collect();
+/// assert_eq!(first?.len(), 10);
+/// # Ok::<(), rtmp::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Messages<'a> {
+    player: &'a mut Player,
+    /// After an error that nothing can follow.
+    failed: bool,
+}
+
+impl Player {
+    pub(super) fn new(server: Server) -> Self {
+        Self {
+            server,
+            flv: flv::Stream::default(),
+            progress: ReadState::default(),
+            metadata: None,
+            over: false,
+        }
+    }
+
+    /// Waits for the next audio, video or metadata message; `None` when the server has said that the stream is over.
+    ///
+    /// After [`Error::TimedOut`] the call may be repeated. [`Error::Closed`] is the end of a connection about which
+    /// the server has said nothing; with some servers that is how live streams end.
+    pub fn next_message(&mut self) -> Result<Option<Message>> {
+        while !self.over {
+            let (outcome, message) =
+                driver::next_media(&self.server).map_err(|error| self.server.verdict(error))?;
+            if outcome == Outcome::Ended {
+                self.over = true;
+                break;
+            }
+            if message.kind == MessageType::DATA {
+                self.metadata = Some(message.body.clone());
+            }
+            if !self.server.step(|parts| parts.state.seeking) {
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The messages from here on. After a time-out the iterator may be asked again; after other errors it ends.
+    pub fn messages(&mut self) -> Messages<'_> {
+        Messages { player: self, failed: false }
+    }
+
+    /// How long the stream is, if its metadata has come and says so.
+    pub fn duration(&self) -> Option<Duration> {
+        let seconds = self.server.step(|parts| parts.state.duration);
+        Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
+    }
+
+    /// What the stream says of itself (`onMetaData`), if that has come: width, height, codecs and so on.
+    ///
+    /// ```no_run
+    /// # let mut player = rtmp::Client::new("rtmp://localhost/vod/film")?.play()?;
+    /// player.next_message()?;
+    /// let width = player.metadata().and_then(|metadata| metadata.find(b"width")?.as_number());
+    /// # Ok::<(), rtmp::Error>(())
+    /// ```
+    pub fn metadata(&self) -> Option<Properties<'_>> {
+        let values = amf::decode(self.metadata.as_deref()?).ok()?;
+        values.iter().find_map(|property| match &property.value {
+            Value::Object(members) | Value::EcmaArray(members) => Some(members.clone()),
+            _ => None,
+        })
+    }
+
+    /// Asks the server to stop sending. What is on its way still comes; then there is nothing to wait for until
+    /// [`resume`](Self::resume).
+    pub fn pause(&mut self) -> Result<()> {
+        self.send(|parts| {
+            parts.state.pause_timestamp = parts.media_clock();
+            command::pause(parts.state, true, parts.state.pause_timestamp.cast_signed())
+        })
+    }
+
+    /// Asks the server to go on where it was paused.
+    pub fn resume(&mut self) -> Result<()> {
+        self.send(|parts| command::pause(parts.state, false, parts.state.pause_timestamp.cast_signed()))
+    }
+
+    /// Asks the server to go on somewhere else in the stream. What comes before it does is dropped. Most servers go to
+    /// a key frame nearby.
+    pub fn seek(&mut self, time: Duration) -> Result<()> {
+        self.send(|parts| {
+            parts.state.seeking = true;
+            command::seek(parts.state, milliseconds(time))
+        })
+    }
+
+    fn send(
+        &mut self,
+        build: impl FnOnce(&mut driver::Parts<'_, '_, Vec<u8>>) -> crate::session::Command,
+    ) -> Result<()> {
+        if !self.server.is_open() {
+            return Err(self.server.verdict(Error::NotConnected));
+        }
+        let command = self.server.step(build);
+        driver::send(&self.server, &command).map_err(|error| self.server.verdict(error))
+    }
+
+    /// Brings what reading knows up to date with what the session knows.
+    fn follow_session(&mut self) {
+        let (seeking, media_types) = self.server.step(|parts| (parts.state.seeking, parts.state.media_types));
+        self.progress.data_type |= media_types;
+        if seeking {
+            self.progress.flags.set(Flags::SEEKING);
+        } else {
+            self.progress.flags.clear(Flags::SEEKING);
+        }
+    }
+}
+
+impl Iterator for Messages<'_> {
+    type Item = Result<Message>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let next = self.player.next_message();
+        self.failed = next.as_ref().is_err_and(|error| !matches!(error, Error::TimedOut));
+        next.transpose()
+    }
+}
+
+impl io::Read for Player {
+    /// Waits for the next bytes of the stream as an FLV file; 0 at its end. Errors carry an [`Error`]: time-outs are of
+    /// the kind `TimedOut`, after which reading may go on.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        self.follow_session();
+        // What is there is handed out without waiting for more.
+        let ready = self.flv.pending().len();
+        let room = if self.progress.flags.has(Flags::HEADER) && ready > 0 { ready } else { usize::MAX };
+        let room = room.min(buffer.len());
+        let mut call = Call::new(&mut buffer[..room]);
+        let live = self.server.settings().live;
+        let mut step = self.flv.begin(&mut call, &mut self.progress);
+        loop {
+            match step {
+                Step::Done(count) => return Ok(count),
+                Step::Failed => return Err(into_io(Error::OutOfMemory)),
+                Step::NeedMessage => {}
+            }
+            step = match self.next_message() {
+                Ok(Some(mut message)) => {
+                    self.follow_session();
+                    let Message { kind, timestamp, body, .. } = &mut message;
+                    self.flv.message(&mut call, &mut self.progress, *kind, *timestamp, body, live)
+                }
+                Ok(None) => return Ok(self.flv.finish(&mut call, &mut self.progress)),
+                Err(error) => {
+                    return match self.flv.suspend(call) {
+                        0 => Err(into_io(error)),
+                        count => Ok(count),
+                    };
+                }
+            };
+        }
+    }
+}
+
+impl fmt::Debug for Player {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.server.settings().host_name();
+        f.debug_struct("Player").field("host", &host).field("over", &self.over).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,429 @@
+//! What a program wants from a connection: the pieces of a URL and the options behind it, as owned values.
+
+use std::time::Duration;
+
+use crate::{
+    amf,
+    error::{Error, Result},
+    handshake::{self, Swf},
+    options::{self, Definition, Setter, conn, next_pair, unescape},
+    session::Profile,
+    swf,
+    text::Text,
+    transport::{
+        local::{Bind, Family, Local},
+        proxy::Proxy,
+        tls::{TlsOptions, Trust},
+    },
+    url::{self, Protocol},
+};
+
+/// Everything that is known before a connection is made.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) protocol: Protocol,
+    pub(super) host: Vec<u8>,
+    port: u16,
+    pub(super) timeout: Duration,
+    pub(super) buffer_ms: i32,
+    pub(super) live: bool,
+    pub(super) start_ms: i32,
+    pub(super) stop_ms: i32,
+    pub(super) local: Local,
+    pub(super) proxy: Option<Proxy>,
+    pub(super) extras: Extras,
+    tls: TlsOptions,
+    app: Vec<u8>,
+    /// Set by an option; otherwise it is made of the URL.
+    tc_url: Vec<u8>,
+    /// The URL up to the end of the application, unless an option names the application.
+    url: Option<Vec<u8>>,
+    stream_name: Vec<u8>,
+    page_url: Vec<u8>,
+    swf_url: Vec<u8>,
+    flash_version: Vec<u8>,
+    subscribe_name: Vec<u8>,
+    usher_token: Vec<u8>,
+    secure_token: Vec<u8>,
+    user: Vec<u8>,
+    password: Vec<u8>,
+    playlist: bool,
+    verifies_swf: bool,
+    swf_age: i32,
+}
+
+/// The AMF values behind the command object of `connect`, as the option `conn` builds them up.
+#[derive(Clone, Default)]
+pub(super) struct Extras {
+    body: amf::Encoder,
+    /// Objects that were begun and not ended.
+    open: usize,
+}
+
+impl Settings {
+    /// Reads a URL and the options behind it, separated by spaces.
+    pub(super) fn parse(text: &[u8]) -> Result<Self> {
+        let head = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
+        let mut settings = Self::from_url(&text[..head])?;
+        let mut at = head;
+        while let Some(pair) = next_pair(text, at) {
+            at = pair.value.end;
+            let mut value = text[pair.value].to_vec();
+            let len = unescape(&mut value)?;
+            settings.set(&text[pair.name], &value[..len])?;
+        }
+        if text[at..].iter().any(|&byte| byte != b' ') {
+            return Err(Error::Invalid("a word behind the URL is no option: there is no equals sign"));
+        }
+        Ok(settings)
+    }
+
+    fn from_url(text: &[u8]) -> Result<Self> {
+        let url = url::parse(text)?;
+        let scheme = text.split(|&byte| byte == b':').next().unwrap_or_default();
+        if !Protocol::from_scheme(scheme).is_some_and(|protocol| protocol != Protocol::RTMFP) {
+            return Err(Error::Unsupported("the scheme of the URL"));
+        }
+        let host = url.host.filter(|host| !host.is_empty());
+        let host = host.ok_or(Error::malformed("RTMP URL", "no usable host name"))?;
+        let app = url.app.unwrap_or_default();
+        let (user, password) = match &url.userinfo {
+            Some(info) => (info.user, info.password.unwrap_or_default()),
+            None => Default::default(),
+        };
+        Ok(Self {
+            protocol: url.protocol,
+            host: host.to_vec(),
+            port: url.port,
+            timeout: Duration::from_secs(30),
+            buffer_ms: 30_000,
+            live: false,
+            start_ms: 0,
+            stop_ms: 0,
+            local: Local::default(),
+            proxy: None,
+            extras: Extras::default(),
+            tls: TlsOptions::default(),
+            app: app.to_vec(),
+            tc_url: Vec::new(),
+            url: application_url(&url, text),
+            stream_name: url.playpath.unwrap_or_default(),
+            page_url: Vec::new(),
+            swf_url: Vec::new(),
+            flash_version: DEFAULT_FLASH_VERSION.to_vec(),
+            subscribe_name: Vec::new(),
+            usher_token: Vec::new(),
+            secure_token: Vec::new(),
+            user: user.to_vec(),
+            password: password.to_vec(),
+            playlist: false,
+            verifies_swf: false,
+            swf_age: 30,
+        })
+    }
+
+    /// Sets an option by its name, in any case.
+    pub(super) fn set(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
+        match options::find(OPTIONS, name) {
+            Some(option) => option.apply(self, value),
+            None => {
+                options::log_unknown(OPTIONS, name);
+                Err(Error::Invalid("there is no option of that name"))
+            }
+        }
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        if self.port == 0 { self.protocol.default_port() } else { self.port }
+    }
+
+    /// The host as text, for names in certificates and in HTTP.
+    pub(super) fn host_name(&self) -> String {
+        Text(&self.host).to_string()
+    }
+
+    /// Whose certificates are accepted. The environment of the process has no say in whether they are checked.
+    pub(super) fn trust(&self) -> Trust {
+        self.tls.trust_in(false, None)
+    }
+
+    /// The application's name and its URL.
+    pub(super) fn application(&self) -> (Vec<u8>, Vec<u8>) {
+        let tc_url = match &self.url {
+            _ if !self.tc_url.is_empty() => self.tc_url.clone(),
+            Some(url) => url.clone(),
+            None => {
+                let authority = url::authority(&self.host, self.port());
+                [self.protocol.scheme().as_bytes(), b"://", &authority, b"/", &self.app].concat()
+            }
+        };
+        (self.app.clone(), tc_url)
+    }
+
+    /// The SWF file to vouch for, if that is asked for and its hash is known. May download the file.
+    pub(super) fn swf(&self) -> Option<Swf> {
+        if !self.verifies_swf || self.swf_url.is_empty() {
+            return None;
+        }
+        let found = swf::look_up(&self.swf_url, self.swf_age, &swf::store::path(), &self.trust(), || false);
+        found.swf.map(|swf| Swf { size: swf.size, hash: swf.hash })
+    }
+
+    /// What the session is told.
+    pub(super) fn profile<'a>(
+        &'a self,
+        publish: bool,
+        app: &'a [u8],
+        tc_url: &'a [u8],
+        swf_verification: Option<&'a handshake::Response>,
+    ) -> Profile<'a> {
+        Profile {
+            publish,
+            live: self.live,
+            playlist: self.playlist,
+            buffer_events: false,
+            app,
+            tc_url,
+            flash_version: &self.flash_version,
+            swf_url: &self.swf_url,
+            page_url: &self.page_url,
+            stream_name: &self.stream_name,
+            auth: b"",
+            auth_flag: false,
+            subscribe_name: &self.subscribe_name,
+            usher_token: &self.usher_token,
+            secure_token: &self.secure_token,
+            user: &self.user,
+            password: &self.password,
+            swf_verification,
+            start_ms: self.start_ms,
+            stop_ms: self.stop_ms,
+        }
+    }
+
+    fn set_app(&mut self, app: &[u8]) -> Result<()> {
+        self.app = app.to_vec();
+        self.url = None;
+        Ok(())
+    }
+
+    fn set_proxy(&mut self, text: &[u8]) -> Result<()> {
+        self.proxy = if text.is_empty() { None } else { Some(Proxy::parse(text)?) };
+        Ok(())
+    }
+
+    fn set_timeout(&mut self, seconds: i32) -> Result<()> {
+        match u64::try_from(seconds) {
+            Ok(seconds @ 1..) => self.timeout = Duration::from_secs(seconds),
+            _ => return Err(Error::Invalid("timeout has to be more than 0")),
+        }
+        Ok(())
+    }
+}
+
+impl Extras {
+    /// The values as AMF0, with all objects ended.
+    pub(super) fn encoded(&self) -> Vec<u8> {
+        let mut body = self.body.clone();
+        (0..self.open).for_each(|_| {
+            body.end_object();
+        });
+        body.finish()
+    }
+
+    fn append(&mut self, item: conn::Item<'_>) -> Result<()> {
+        if self.open == 0 && item.name().is_some() {
+            return Err(Error::malformed("conn option", "a named value outside of any object"));
+        }
+        if self.open > 0 && item != conn::Item::Close {
+            self.body.name(item.name().unwrap_or_default());
+        }
+        match item {
+            conn::Item::Open { .. } if self.open == amf::MAX_DEPTH => {
+                return Err(Error::TooLarge("the depth of the conn option"));
+            }
+            conn::Item::Open { .. } => {
+                self.body.begin_object();
+                self.open += 1;
+            }
+            conn::Item::Close if self.open > 0 => {
+                self.body.end_object();
+                self.open -= 1;
+            }
+            conn::Item::Close => {}
+            conn::Item::Scalar { value, .. } => {
+                match value {
+                    conn::Scalar::Number(number) => self.body.number(number),
+                    conn::Scalar::Boolean(boolean) => self.body.boolean(boolean != 0),
+                    conn::Scalar::String(text) => self.body.string(text),
+                    conn::Scalar::Null => self.body.null(),
+                };
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The text of a URL up to the end of the application, or all of it if there is none, without user and password.
+fn application_url(url: &url::Url<'_>, text: &[u8]) -> Option<Vec<u8>> {
+    let offset = |part: &[u8]| part.as_ptr().addr().checked_sub(text.as_ptr().addr());
+    let end = match url.app {
+        Some(app) if !app.is_empty() => offset(app)? + app.len(),
+        _ => text.len(),
+    };
+    let Some(info) = &url.userinfo else { return Some(text.get(..end)?.to_vec()) };
+    let last = info.password.unwrap_or(info.user);
+    let host = offset(last)? + last.len() + b"@".len();
+    Some([text.get(..offset(info.user)?)?, text.get(host..end)?].concat())
+}
+
+/// What servers are told unless an option says otherwise, as librtmp does.
+const DEFAULT_FLASH_VERSION: &[u8] = b"LNX 10,0,32,18";
+
+const fn text(
+    name: &'static str,
+    help: &'static str,
+    set: fn(&mut Settings, &[u8]) -> Result<()>,
+) -> Definition<Settings> {
+    Definition { name, help, setter: Setter::Text(set) }
+}
+
+/// An option whose text goes into a field as it is.
+macro_rules! field {
+    ($name:literal, $help:literal, $field:ident) => {
+        text($name, $help, |to, value| {
+            to.$field = value.to_vec();
+            Ok(())
+        })
+    };
+}
+
+/// An option whose value goes into a field.
+macro_rules! value {
+    ($kind:ident, $name:literal, $help:literal, $($field:ident).+) => {
+        Definition {
+            name: $name,
+            help: $help,
+            setter: Setter::$kind(|to, value| {
+                to.$($field).+ = value;
+                Ok(())
+            }),
+        }
+    };
+}
+
+/// Every option; the names and meanings are those of the C library.
+pub(super) const OPTIONS: &[Definition<Settings>] = &[
+    text("socks", "Proxy to connect through", Settings::set_proxy),
+    text("app", "Application on the server", Settings::set_app),
+    field!("tcUrl", "URL that the server is told, without the stream", tc_url),
+    field!("pageUrl", "URL of the page that shows the stream", page_url),
+    field!("swfUrl", "URL of the player's SWF file", swf_url),
+    field!("flashver", "Flash version to claim", flash_version),
+    Definition {
+        name: "conn",
+        help: "AMF value to append to the connect command",
+        setter: Setter::Amf(|to, item| to.extras.append(item)),
+    },
+    field!("playpath", "Name of the stream on the server", stream_name),
+    value!(Flag, "playlist", "Send set_playlist before play", playlist),
+    value!(Flag, "live", "The stream is live and cannot be sought in", live),
+    field!("subscribe", "Name of the stream to subscribe to", subscribe_name),
+    field!("jtv", "Token for NetStream.Authenticate.UsherToken", usher_token),
+    field!("token", "Key for the answer to SecureToken", secure_token),
+    value!(Flag, "swfVfy", "Hash the SWF file for verification", verifies_swf),
+    value!(Integer, "swfAge", "Days for which a stored SWF hash is good", swf_age),
+    value!(Integer, "start", "Where to start in the stream, in milliseconds", start_ms),
+    value!(Integer, "stop", "Where to stop in the stream, in milliseconds", stop_ms),
+    value!(Integer, "buffer", "Length of the buffer in milliseconds", buffer_ms),
+    Definition {
+        name: "timeout",
+        help: "Seconds without data after which to give up",
+        setter: Setter::Integer(Settings::set_timeout),
+    },
+    field!("pubUser", "Name to log in with when publishing", user),
+    field!("pubPasswd", "Password to log in with when publishing", password),
+    text("tlsVerify", "0 accepts any certificate", |to, value| to.tls.set_verify(value)),
+    text("tlsCA", "PEM file with the only certificates to trust", |to, value| {
+        to.tls.ca_file = Some(value.to_vec());
+        Ok(())
+    }),
+    text("bind", "Local address or network interface to connect from", |to, value| {
+        to.local.bind = Bind::parse(value)?;
+        Ok(())
+    }),
+    Definition {
+        name: "ipv",
+        help: "Version of IP to connect with, 4 or 6; 0 for both",
+        setter: Setter::Integer(|to, version| {
+            to.local.family = Family::from_version(version)?;
+            Ok(())
+        }),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Settings {
+        Settings::parse(text.as_bytes()).expect(text)
+    }
+
+    fn tc_url(text: &str) -> String {
+        String::from_utf8(parse(text).application().1).unwrap()
+    }
+
+    #[test]
+    fn the_url_of_the_application_is_the_beginning_of_the_url() {
+        assert_eq!(tc_url("rtmp://host/app/name"), "rtmp://host/app");
+        assert_eq!(tc_url("rtmp://host:1936/app/inst/name live=1"), "rtmp://host:1936/app/inst");
+        assert_eq!(tc_url("rtmp://host"), "rtmp://host");
+        assert_eq!(tc_url("rtmp://user:secret@host/app/name"), "rtmp://host/app");
+        assert_eq!(tc_url("rtmp://user@host:1936"), "rtmp://host:1936");
+        assert_eq!(tc_url("rtmps://[::1]/a/s app=other"), "rtmps://[::1]:443/other");
+        assert_eq!(tc_url("rtmp://host/app/name tcUrl=rtmp://x/y"), "rtmp://x/y");
+    }
+
+    #[test]
+    fn options_follow_the_url_with_their_escapes_decoded() {
+        let settings = parse(r"rtmp://h/a/s live=1 START=0x10 stop=010 flashver=A\20B timeout=7 buffer=5");
+        assert!(settings.live);
+        assert_eq!((settings.start_ms, settings.stop_ms, settings.buffer_ms), (16, 8, 5));
+        assert_eq!(settings.flash_version, b"A B");
+        assert_eq!(settings.timeout, Duration::from_secs(7));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_an_error() {
+        for text in [
+            "host/app",
+            "rtmp:///app/name",
+            "rtmfp://h/a/s",
+            "http://h/a/s",
+            "rtmp://h/a/s nonsense=1",
+            "rtmp://h/a/s live",
+            "rtmp://h/a/s live=1 x",
+            "rtmp://h/a/s timeout=0",
+            "rtmp://h/a/s timeout=-1",
+            "rtmp://h/a/s tlsVerify=perhaps",
+            "rtmp://h/a/s ipv=5",
+            "rtmp://h/a/s socks=socks5://host:port",
+            "rtmp://h/a/s conn=X:1",
+            "rtmp://h/a/s conn=NN:a:1",
+        ] {
+            assert!(Settings::parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn conn_builds_up_amf_values() {
+        let settings = parse("rtmp://h/a/s conn=B:1 conn=O:1 conn=NN:n:2 conn=NO:o:1 conn=NS:s:x");
+        let mut expected = amf::Encoder::new();
+        expected.boolean(true).begin_object().named_number(b"n", 2.0).name(b"o").begin_object();
+        expected.named_string(b"s", b"x").end_object().end_object();
+        assert_eq!(settings.extras.encoded(), expected.finish());
+        let deep = "rtmp://h/a/s conn=O:1".to_owned() + &" conn=NO:o:1".repeat(amf::MAX_DEPTH);
+        assert!(Settings::parse(deep.as_bytes()).is_err());
+    }
+}

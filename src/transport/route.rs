@@ -1,0 +1,40 @@
+//! The way to a server: directly, or through a proxy, and from where on this machine.
+
+use std::time::Duration;
+
+use socket2::Socket;
+
+use super::{
+    connect::connect, deadline::Deadline, local::Local, proxy::Proxy, resolve::resolve, tcp::Interrupted,
+};
+use crate::error::Result;
+
+/// How a server is reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Route<'a> {
+    /// Name or address of the server, without brackets.
+    pub host: &'a [u8],
+    /// Its port.
+    pub port: u16,
+    /// The proxy to go through, if there is one.
+    pub proxy: Option<&'a Proxy>,
+    /// Our end of the connection.
+    pub local: &'a Local,
+}
+
+impl Route<'_> {
+    /// A connection to the server, all of it within `timeout`. Its later waits have no bound yet.
+    pub fn connect(&self, timeout: Option<Duration>, interrupted: Interrupted) -> Result<Socket> {
+        let deadline = Deadline::after(timeout);
+        match self.proxy {
+            Some(proxy) => {
+                let socket = proxy.connect(self.local, deadline, interrupted)?;
+                proxy.open(socket, self.host, self.port, deadline, interrupted)
+            }
+            None => {
+                let addresses = resolve(self.host, self.port, self.local.reachable()?, deadline)?;
+                connect(&addresses, self.local, deadline, interrupted)
+            }
+        }
+    }
+}

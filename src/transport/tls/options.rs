@@ -1,0 +1,93 @@
+//! The options `tlsVerify` and `tlsCA`, and whom they make a client trust.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStringExt,
+};
+
+use super::Trust;
+use crate::error::{Error, Result};
+
+/// What a program says about trust, in options of one connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// `tlsVerify`: whether certificates are checked; `None` leaves it to the environment.
+    pub verify: Option<bool>,
+    /// `tlsCA`: a PEM file with the only certificates to trust.
+    pub ca_file: Option<Vec<u8>>,
+}
+
+impl TlsOptions {
+    /// Sets `tlsVerify`. A word that is neither yes nor no must not switch anything off.
+    pub fn set_verify(&mut self, value: &[u8]) -> Result<()> {
+        let is_one_of =
+            |words: [&str; 4]| words.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(value));
+        self.verify = Some(match () {
+            () if is_one_of(["1", "on", "yes", "true"]) => true,
+            () if is_one_of(["0", "off", "no", "false"]) => false,
+            () => return Err(Error::Invalid("tlsVerify is neither 1 nor 0")),
+        });
+        Ok(())
+    }
+
+    /// Whom to trust. Options go before the environment, whose variable `RTMP_TLS_VERIFY` is passed in, and naming
+    /// certificates means that they are to be checked. A privileged process believes nothing of its environment.
+    pub fn trust_in(&self, privileged: bool, environment: Option<&OsStr>) -> Trust {
+        let environment_says_no = !privileged && environment == Some(OsStr::new("0"));
+        match (self.verify, &self.ca_file) {
+            (Some(false), _) => Trust::Anyone,
+            (_, Some(file)) => Trust::File(OsString::from_vec(file.clone()).into()),
+            (None, None) if environment_says_no => Trust::Anyone,
+            (_, None) if privileged => Trust::PlatformOnly,
+            (_, None) => Trust::Platform,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ZERO: Option<&str> = Some("0");
+
+    fn trust(verify: Option<bool>, file: bool, privileged: bool, environment: Option<&str>) -> Trust {
+        let options = TlsOptions { verify, ca_file: file.then(|| b"ca.pem".to_vec()) };
+        options.trust_in(privileged, environment.map(OsStr::new))
+    }
+
+    #[test]
+    fn certificates_are_checked_unless_somebody_says_no() {
+        assert_eq!(trust(None, false, false, None), Trust::Platform);
+        assert_eq!(trust(None, false, false, Some("")), Trust::Platform);
+        assert_eq!(trust(None, false, false, Some("1")), Trust::Platform);
+        assert_eq!(trust(None, false, false, ZERO), Trust::Anyone);
+        assert_eq!(trust(Some(false), false, false, None), Trust::Anyone);
+        assert_eq!(trust(Some(false), true, false, None), Trust::Anyone);
+    }
+
+    #[test]
+    fn options_go_before_the_environment() {
+        assert_eq!(trust(Some(true), false, false, ZERO), Trust::Platform);
+        assert_eq!(trust(None, true, false, ZERO), Trust::File("ca.pem".into()));
+    }
+
+    #[test]
+    fn a_process_with_more_rights_ignores_the_environment() {
+        assert_eq!(trust(None, false, true, ZERO), Trust::PlatformOnly);
+        assert_eq!(trust(Some(true), false, true, ZERO), Trust::PlatformOnly);
+        assert_eq!(trust(Some(false), false, true, None), Trust::Anyone);
+    }
+
+    #[test]
+    fn only_a_clear_no_switches_checks_off() {
+        let mut options = TlsOptions::default();
+        for (word, verify) in [("0", false), ("NO", false), ("off", false), ("1", true), ("Yes", true)] {
+            options.set_verify(word.as_bytes()).unwrap();
+            assert_eq!(options.verify, Some(verify), "{word}");
+        }
+        for word in ["", "2", "maybe", "nope", " 0"] {
+            assert!(options.set_verify(word.as_bytes()).is_err(), "{word}");
+            assert_eq!(options.verify, Some(true), "{word}");
+        }
+    }
+}

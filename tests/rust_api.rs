@@ -1,0 +1,537 @@
+//! The Rust API with real servers, and with servers that say no, say nothing, or go away.
+#![forbid(unsafe_code)]
+
+#[allow(dead_code)] // it does more than this test needs
+#[path = "tunnel/gateway.rs"]
+mod gateway;
+mod support;
+
+use std::env;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rtmp::message::MessageType;
+use rtmp::transport::tls::{ServerContext, Session};
+use rtmp::{Client, Error, Player};
+use support::amf::{Value, n, s};
+use support::certs::{Authority, Certificate, Valid};
+use support::flv::{self, Tag};
+use support::relay::Relay;
+use support::servers::Nginx;
+use support::wire::Message;
+use support::{Library, Server, TempDir, clip, library, program, wait_until};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A clip that ffmpeg made, as players hand it on.
+fn film() -> Option<(PathBuf, Vec<Tag>)> {
+    let clip = clip::flv()?;
+    let tags = flv::readable(&flv::load(&clip));
+    Some((clip, tags))
+}
+
+/// Our server with the clip as `film` in the folder that it plays from.
+fn server_with_film(clip: &Path) -> Option<(Relay, TempDir)> {
+    let directory = TempDir::new("rust-vod");
+    fs::copy(clip, directory.join("film.flv")).expect("the build directory is writable");
+    let relay = Relay::start(Library::Ours, &["-d", &directory.path().to_string_lossy()])?;
+    Some((relay, directory))
+}
+
+/// What a player reads to the end, as an FLV file.
+fn read_all(player: &mut Player) -> Vec<Tag> {
+    let mut bytes = Vec::new();
+    player.read_to_end(&mut bytes).expect("the stream has an end");
+    flv::parse(&bytes).expect("the bytes are an FLV file")
+}
+
+fn tag(message: rtmp::message::Message) -> Tag {
+    Tag { kind: message.kind.0, timestamp: message.timestamp, body: message.body }
+}
+
+fn url(port: u16) -> String {
+    format!("rtmp://127.0.0.1:{port}/app/name")
+}
+
+#[test]
+fn a_film_from_nginx_is_read_as_flv() {
+    let (clip, film) = need!(film());
+    let nginx = need!(Nginx::start());
+    nginx.offer(&clip, "film.flv");
+    let mut player = Client::new(&nginx.url("vod", "film")).unwrap().play().unwrap();
+    let tags = read_all(&mut player);
+    flv::assert_equal(&flv::media(&film), &flv::media(&tags), "film from nginx");
+}
+
+#[test]
+fn a_film_is_played_message_by_message() {
+    let (clip, film) = need!(film());
+    let (relay, _directory) = need!(server_with_film(&clip));
+    let mut player = Client::new(&relay.url("film")).unwrap().play().unwrap();
+    assert!(player.metadata().is_none() && player.duration().is_none());
+    let tags: Vec<Tag> = player.messages().map(|message| tag(message.unwrap())).collect();
+    flv::assert_equal(&flv::media(&film), &flv::media(&flv::readable(&tags)), "film as messages");
+    let duration = player.duration().expect("ffmpeg writes the duration");
+    assert_eq!(duration.as_secs(), u64::from(clip::SECONDS));
+    let width = player.metadata().and_then(|metadata| metadata.find(b"width")?.as_number());
+    assert_eq!(width, Some(160.0));
+    assert!(player.next_message().unwrap().is_none(), "the end stays the end");
+}
+
+#[test]
+fn a_part_of_a_film_is_played() {
+    let (clip, film) = need!(film());
+    let (relay, _directory) = need!(server_with_film(&clip));
+    let client = Client::new(&relay.url("film")).unwrap();
+    let mut player = client.start(Duration::from_secs(1)).play().unwrap();
+    let tags = read_all(&mut player);
+    let received = flv::assert_contiguous(&film, &tags, "film from its first second on");
+    assert!(received > 50 && received < film.len() - 10, "{received} of {}", film.len());
+}
+
+#[test]
+fn playing_goes_on_elsewhere_after_a_seek_and_after_a_pause() {
+    let (clip, _) = need!(film());
+    let (relay, _directory) = need!(server_with_film(&clip));
+    // The server sends no more than this ahead of time, and so has not sent all of it before the seek.
+    let client = Client::new(&relay.url("film")).unwrap().option("buffer", "200").unwrap();
+    let mut player = client.play().unwrap();
+    player.next_message().unwrap().expect("the film begins");
+    player.seek(Duration::from_secs(2)).unwrap();
+    let after = player.next_message().unwrap().expect("the film goes on");
+    assert!(
+        after.timestamp >= 1400,
+        "{} ms, though a second of the film was to be left out",
+        after.timestamp
+    );
+    player.pause().unwrap();
+    player.resume().unwrap();
+    let last =
+        player.messages().map(Result::unwrap).filter(|message| message.kind != MessageType::DATA).last();
+    assert_eq!(tag(last.expect("there is more")).body, flv::load(&clip).last().unwrap().body);
+}
+
+/// The recording of nginx, once it is complete.
+fn recording(nginx: &Nginx, name: &str, disconnects: usize) -> Vec<Tag> {
+    nginx.wait_for_disconnects(disconnects);
+    flv::readable(&flv::load(&nginx.recording(name)))
+}
+
+fn frames(tags: &[Tag]) -> usize {
+    tags.iter().filter(|tag| tag.kind != 0x12 && !tag.is_sequence_header()).count()
+}
+
+#[test]
+fn a_file_is_published_to_nginx_in_pieces_of_any_size() {
+    let (clip, film) = need!(film());
+    let nginx = need!(Nginx::start());
+    let file = fs::read(&clip).unwrap();
+    for (run, size) in [1, 7, 4096, usize::MAX].into_iter().enumerate() {
+        let name = format!("pieces{run}");
+        let mut publisher = Client::new(&nginx.url("record", &name)).unwrap().publish().unwrap();
+        for piece in file.chunks(size.min(file.len())) {
+            publisher.write_all(piece).unwrap();
+        }
+        publisher.finish().unwrap();
+        let found = recording(&nginx, &name, run + 1);
+        let received = flv::assert_contiguous(&film, &found, &name);
+        assert_eq!(received, frames(&film), "{name}: all frames have to arrive");
+    }
+}
+
+#[test]
+fn messages_are_published_live_to_a_player() {
+    let (_, film) = need!(film());
+    let relay = need!(Relay::start(Library::Ours, &[]));
+    let client = Client::new(&relay.url("stage")).unwrap().live(true);
+    let mut player = client.play().unwrap();
+    let mut publisher = client.publish().unwrap();
+    publisher.set_chunk_size(60_000).unwrap();
+    let sent: Vec<Tag> = flv::media(&film);
+    let mut metadata = rtmp::amf::Encoder::new();
+    metadata.string(b"@setDataFrame").string(b"onMetaData");
+    metadata.begin_ecma_array(1).named_number(b"framerate", 25.0).end_object();
+    publisher.send(MessageType::DATA, 0, &metadata.finish()).unwrap();
+    let seen = thread::scope(|scope| {
+        let seen = scope.spawn(|| {
+            let mut seen = Vec::new();
+            while let Some(message) = player.next_message().unwrap() {
+                seen.push(tag(message));
+            }
+            seen
+        });
+        for tag in &sent {
+            publisher.send(MessageType(tag.kind), tag.timestamp, &tag.body).unwrap();
+            // Fast, but not so fast that a queue in between runs over.
+            thread::sleep(Duration::from_millis(1));
+        }
+        publisher.finish().unwrap();
+        seen.join().unwrap()
+    });
+    let received = flv::assert_contiguous(&sent, &seen, "live");
+    assert_eq!(received, frames(&sent));
+    let rate = player.metadata().and_then(|metadata| metadata.find(b"framerate")?.as_number());
+    assert_eq!(rate, Some(25.0));
+}
+
+#[test]
+fn rtmpe_and_rtmpt_carry_films_both_ways() {
+    let (clip, film) = need!(film());
+    let (relay, _directory) = need!(server_with_film(&clip));
+    let nginx = need!(Nginx::start());
+    let registry = gateway::with_limits(Duration::from_secs(30), 10);
+    let tunnel = gateway::gateway(registry, relay.port.parse().unwrap());
+    for base in
+        [format!("rtmpe://127.0.0.1:{}/live/", relay.port), format!("rtmpt://127.0.0.1:{tunnel}/live/")]
+    {
+        let mut player = Client::new(&format!("{base}film")).unwrap().play().unwrap();
+        let tags = read_all(&mut player);
+        flv::assert_equal(&flv::media(&film), &flv::media(&tags), &base);
+    }
+    let tunnel = gateway::gateway(registry, nginx.port);
+    let client = Client::new(&format!("rtmpt://127.0.0.1:{tunnel}/record/tunnel")).unwrap();
+    let mut publisher = client.publish().unwrap();
+    publisher.write_all(&fs::read(&clip).unwrap()).unwrap();
+    publisher.finish().unwrap();
+    let found = recording(&nginx, "tunnel", 1);
+    assert_eq!(flv::assert_contiguous(&film, &found, "rtmpt"), frames(&film));
+}
+
+/// TLS in front of a plain server on a port of this machine.
+fn tls_front(certificate: &Certificate, upstream: u16) -> u16 {
+    let context = Arc::new(ServerContext::from_files(&certificate.chain, &certificate.key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            let context = context.clone();
+            thread::spawn(move || {
+                let session = Session::server(&context).unwrap();
+                // Clients that do not like the certificate go away.
+                let Ok(()) = session.handshake(near.as_fd(), Some(LIMIT), || false) else { return };
+                let far = TcpStream::connect(("127.0.0.1", upstream)).unwrap();
+                thread::scope(|scope| {
+                    scope.spawn(|| {
+                        let mut block = [0; 16 << 10];
+                        while let Ok(count @ 1..) = session.receive(near.as_fd(), &mut block, || false) {
+                            if (&far).write_all(&block[..count]).is_err() {
+                                break;
+                            }
+                        }
+                        let _ = far.shutdown(Shutdown::Write);
+                    });
+                    let mut block = [0; 16 << 10];
+                    while let Ok(count @ 1..) = (&far).read(&mut block) {
+                        let piece = std::iter::once(&block[..count]);
+                        if session.send_all(near.as_fd(), piece, &mut Vec::new(), || false).is_err() {
+                            break;
+                        }
+                    }
+                    session.close(near.as_fd());
+                    let _ = near.shutdown(Shutdown::Write);
+                });
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn rtmps_carries_films_both_ways_and_checks_certificates() {
+    let (clip, film) = need!(film());
+    let authority = need!(Authority::new());
+    let certificate = authority.issue("rust-api", "DNS:localhost", Valid::Now);
+    let nginx = need!(Nginx::start());
+    nginx.offer(&clip, "film.flv");
+    let port = tls_front(&certificate, nginx.port);
+    let client = |name: &str| Client::new(&format!("rtmps://localhost:{port}/{name} ipv=4")).unwrap();
+    let trusted =
+        |name: &str| client(name).option("tlsCA", &authority.certificate().to_string_lossy()).unwrap();
+
+    let tags = read_all(&mut trusted("vod/film").play().unwrap());
+    flv::assert_equal(&flv::media(&film), &flv::media(&tags), "rtmps");
+    let mut publisher = trusted("record/secret").publish().unwrap();
+    publisher.write_all(&fs::read(&clip).unwrap()).unwrap();
+    publisher.finish().unwrap();
+    let found = recording(&nginx, "secret", 2);
+    assert_eq!(flv::assert_contiguous(&film, &found, "rtmps"), frames(&film));
+
+    let error = client("vod/film").play().unwrap_err();
+    assert!(matches!(error, Error::Tls(_)), "{error}");
+    assert!(client("vod/film").option("tlsVerify", "0").unwrap().play().is_ok());
+}
+
+/// The refusal that a script leads to.
+fn refusal(publish: bool, script: impl FnOnce(&mut support::Peer) + Send + 'static) -> rtmp::Refusal {
+    let server = Server::once(move |peer| {
+        script(peer);
+        peer.drain(LIMIT);
+    });
+    let client = Client::new(&url(server.port)).unwrap();
+    let error = if publish { client.publish().unwrap_err() } else { client.play().unwrap_err() };
+    server.join();
+    let Error::Refused(refusal) = error else { panic!("{error}") };
+    refusal
+}
+
+#[test]
+fn a_refusal_is_an_error_with_the_servers_words() {
+    let connect = refusal(false, |peer| {
+        peer.handshake();
+        peer.wait_for("connect");
+        let info = support::amf::status("error", "NetConnection.Connect.Rejected", "not today");
+        peer.invoke(0, &[s("_error"), n(1), Value::Null, info]);
+    });
+    assert_eq!(
+        (&connect.method[..], &connect.code[..], &connect.description[..]),
+        ("connect", "NetConnection.Connect.Rejected", "not today")
+    );
+    let play = refusal(false, |peer| {
+        peer.accept_connect();
+        peer.accept_create();
+        peer.wait_for("play");
+        peer.status(1, "error", "NetStream.Play.StreamNotFound", "no such film");
+    });
+    assert_eq!((&play.code[..], &play.description[..]), ("NetStream.Play.StreamNotFound", "no such film"));
+    let publish = refusal(true, |peer| {
+        peer.accept_connect();
+        peer.accept_create();
+        peer.wait_for("publish");
+        peer.status(1, "error", "NetStream.Publish.BadName", "taken");
+    });
+    assert_eq!((&publish.code[..], &publish.description[..]), ("NetStream.Publish.BadName", "taken"));
+}
+
+#[test]
+fn a_publisher_whose_stream_the_server_ends_is_told_why() {
+    let server = Server::once(|peer| {
+        peer.accept_publish();
+        peer.status(1, "error", "NetStream.Failed", "the disk is full");
+        peer.drain(LIMIT)
+    });
+    let mut publisher = Client::new(&url(server.port)).unwrap().publish().unwrap();
+    let mut error = None;
+    wait_until(LIMIT, || {
+        error = publisher.send(MessageType::AUDIO, 20, &[0xAF, 1, 2]).err();
+        error.is_some()
+    });
+    let Some(Error::Refused(refusal)) = error else { panic!("{error:?}") };
+    assert_eq!((&refusal.code[..], &refusal.description[..]), ("NetStream.Failed", "the disk is full"));
+    assert!(publisher.send(MessageType::AUDIO, 40, &[0xAF, 1, 2]).is_err());
+    assert!(publisher.finish().is_err());
+    assert!(server.join(), "the connection has to be closed");
+}
+
+#[test]
+fn a_publisher_answers_while_it_has_nothing_to_send() {
+    let server = Server::once(|peer| {
+        peer.accept_publish();
+        peer.send(&Message::new(2, 0, 4, 0, b"\0\x06\0\0\0\x2A"));
+        loop {
+            let message = peer.next(LIMIT).expect("an answer");
+            if message.kind == 4 {
+                return message.body;
+            }
+        }
+    });
+    let publisher = Client::new(&url(server.port)).unwrap().publish().unwrap();
+    assert_eq!(server.join(), b"\0\x07\0\0\0\x2A");
+    drop(publisher);
+}
+
+#[test]
+fn a_publisher_logs_in_with_the_name_and_password_of_the_url() {
+    let server = Server::listen(|listener| {
+        let mut apps = Vec::new();
+        for answer in
+            ["code=403 need auth; authmod=adobe", "authmod=adobe : ?reason=needauth&salt=S&challenge=C"]
+        {
+            let mut peer = support::Peer::accept(listener);
+            peer.handshake();
+            apps.push(app_of(&peer.wait_for("connect")));
+            let info = support::amf::status("error", "NetConnection.Connect.Rejected", answer);
+            peer.invoke(0, &[s("_error"), n(1), Value::Null, info]);
+            assert!(peer.drain(LIMIT), "the client has to come again");
+        }
+        let mut peer = support::Peer::accept(listener);
+        apps.push(app_of(&peer.accept_connect()));
+        peer.accept_create();
+        peer.wait_for("publish");
+        peer.status(1, "status", "NetStream.Publish.Start", "");
+        assert!(peer.next(LIMIT).is_some_and(|message| message.kind == 8));
+        peer.drain(LIMIT);
+        apps
+    });
+    let url = url(server.port).replace("//", "//foo:bar@");
+    let mut publisher = Client::new(&url).unwrap().publish().unwrap();
+    publisher.send(MessageType::AUDIO, 0, &[0xAF, 1, 2]).unwrap();
+    publisher.finish().unwrap();
+    let apps = server.join();
+    assert_eq!(apps[..2], ["app", "app?authmod=adobe&user=foo"]);
+    assert!(apps[2].starts_with("app?authmod=adobe&user=foo&challenge="), "{apps:?}");
+}
+
+/// The application that a connect command names.
+fn app_of(connect: &[Value]) -> String {
+    connect.iter().find_map(|value| value.member("app")?.text()).expect("connect names it").to_owned()
+}
+
+fn audio(timestamp: u32) -> Message {
+    Message::new(4, timestamp, 8, 1, &[0xAF, timestamp as u8, 3])
+}
+
+#[test]
+fn silence_is_a_time_out_after_which_playing_goes_on() {
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let server = Server::once(move |peer| {
+        peer.accept_play();
+        peer.send(&audio(0));
+        wait.recv().unwrap();
+        peer.send(&audio(20));
+        peer.send(&audio(40));
+        peer.status(1, "status", "NetStream.Play.Complete", "");
+        peer.drain(LIMIT);
+    });
+    let client = Client::new(&url(server.port)).unwrap().timeout(Duration::from_millis(300));
+    let mut player = client.play().unwrap();
+    let start = Instant::now();
+    let mut bytes = Vec::new();
+    let error = player.read_to_end(&mut bytes).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+    assert!(matches!(error.downcast::<Error>(), Ok(Error::TimedOut)));
+    let spent = start.elapsed();
+    assert!(spent >= Duration::from_millis(290) && spent < Duration::from_secs(10), "{spent:?}");
+    go_on.send(()).unwrap();
+    player.read_to_end(&mut bytes).unwrap();
+    server.join();
+    let tags = flv::parse(&bytes).unwrap();
+    assert_eq!(tags.iter().map(|tag| tag.timestamp).collect::<Vec<_>>(), [0, 20, 40]);
+}
+
+#[test]
+fn a_server_that_says_nothing_does_not_hold_a_client_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = Client::new(&url(listener.local_addr().unwrap().port())).unwrap();
+    let start = Instant::now();
+    let error = client.timeout(Duration::from_millis(200)).play().unwrap_err();
+    assert!(matches!(error, Error::TimedOut), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_server_that_goes_away_is_an_error_that_ends_the_messages() {
+    let server = Server::once(|peer| {
+        peer.accept_play();
+        peer.send(&audio(0));
+        peer.finish();
+        peer.drain(LIMIT);
+    });
+    let mut player = Client::new(&url(server.port)).unwrap().play().unwrap();
+    let messages: Vec<_> = player.messages().collect();
+    assert!(matches!(&messages[..], [Ok(_), Err(Error::Closed)]), "{messages:?}");
+    assert!(matches!(player.seek(Duration::ZERO), Err(Error::NotConnected)));
+    drop(player);
+    server.join();
+}
+
+#[test]
+fn another_thread_ends_waiting_at_once() {
+    for during_handshake in [false, true] {
+        let server = Server::once(move |peer| {
+            if !during_handshake {
+                peer.accept_play();
+                peer.send(&audio(0));
+            }
+            peer.drain(LIMIT)
+        });
+        let client = Client::new(&url(server.port)).unwrap();
+        let handle = client.abort_handle();
+        let start = Instant::now();
+        let aborter = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            handle.abort();
+        });
+        let error = match client.play() {
+            Ok(mut player) => player.messages().find_map(Result::err).expect("the stream has no end"),
+            Err(error) => error,
+        };
+        assert!(matches!(error, Error::Interrupted), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        aborter.join().unwrap();
+        assert!(client.abort_handle().is_aborted());
+        assert!(matches!(client.play(), Err(Error::Interrupted)), "aborting is for good");
+        assert!(server.join(), "the connection has to be closed");
+    }
+}
+
+#[test]
+fn another_thread_ends_sending_to_a_server_that_does_not_read() {
+    let (abort_now, wait) = std::sync::mpsc::channel::<()>();
+    let server = Server::once(move |peer| {
+        peer.accept_publish();
+        let _ = wait.recv();
+    });
+    let client = Client::new(&url(server.port)).unwrap();
+    let mut publisher = client.publish().unwrap();
+    let handle = client.abort_handle();
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        handle.abort();
+    });
+    let picture = vec![0x27; 1 << 20];
+    let error = (0..).find_map(|time| publisher.send(MessageType::VIDEO, time, &picture).err()).unwrap();
+    assert!(matches!(error, Error::Interrupted), "{error}");
+    drop(publisher);
+    abort_now.send(()).unwrap();
+    server.join();
+}
+
+/// An example of this package, built with the profile of this test.
+fn example(name: &str) -> Command {
+    let binary = env::current_exe().expect("a process knows its own file");
+    let build_dir = binary.ancestors().nth(2).expect("cargo puts tests into <target>/<profile>/deps");
+    let profile = build_dir.file_name().and_then(|name| name.to_str()).expect("profiles have plain names");
+    let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.current_dir(library::package()).env("CARGO_TARGET_DIR", build_dir.with_file_name(""));
+    build.args(["build", "--quiet", "--example", name]);
+    build.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
+    program::run(&mut build, "", Duration::from_secs(600)).expect("cargo");
+    Command::new(build_dir.join("examples").join(name))
+}
+
+#[test]
+fn the_examples_publish_and_play() {
+    let (clip, film) = need!(film());
+    let (relay, directory) = need!(server_with_film(&clip));
+    let file = directory.join("played.flv");
+    let mut play = example("play");
+    play.arg(relay.url("film")).arg(&file);
+    program::run(&mut play, "", LIMIT).expect("play");
+    flv::assert_equal(&flv::media(&film), &flv::media(&flv::load(&file)), "play");
+
+    let nginx = need!(Nginx::start());
+    let mut publish = example("publish");
+    publish.arg(&clip).arg(nginx.url("record", "example"));
+    program::run(&mut publish, "", LIMIT).expect("publish");
+    let found = recording(&nginx, "example", 1);
+    assert_eq!(flv::assert_contiguous(&film, &found, "publish"), frames(&film));
+
+    for mut program in [example("play"), example("publish")] {
+        let run = program::run(program.args(["rtmp://", "rtmp://"]), "", LIMIT);
+        assert_eq!(run.code, Some(1), "{run:?}");
+    }
+}
+
+#[test]
+fn debug_output_holds_no_secrets() {
+    let client = Client::new("rtmp://user:hunter2@host/app/name pubPasswd=hunter2 token=hunter2").unwrap();
+    let text = format!("{client:?} {:?}", client.abort_handle());
+    assert!(text.contains("host") && !text.contains("hunter2"), "{text}");
+}
