@@ -132,7 +132,7 @@ impl Row {
     /// The bare socket doing the same, and the bytes it handles in one call; `None` where there is no such thing.
     pub fn limit(&self) -> Option<(Role, &'static str, usize)> {
         match self.peer? {
-            (Role::Play { .. }, Cover::Plain) => Some((Role::RawSource, "recv", 64 << 10)),
+            (Role::Play { .. }, Cover::Plain) => Some((Role::RawSource, "recv", MESSAGE)),
             (Role::Publish, Cover::Plain) => Some((Role::RawSink, "store", self.sends.1)),
             _ => None,
         }

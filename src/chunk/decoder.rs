@@ -20,10 +20,12 @@ const FIRST_RESERVATION: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Decoder<B = Vec<u8>> {
     /// By chunk stream id.
-    streams: Vec<Option<Box<Inbound<B>>>>,
-    current: Option<Current>,
+    pub(super) streams: Vec<Option<Box<Inbound<B>>>>,
+    pub(super) current: Option<Current>,
     /// Capacity of all unfinished bodies.
     pub(super) unfinished: usize,
+    /// How many bodies were lent, which gives each loan a number.
+    pub(super) loans: u64,
 }
 
 /// What [`Decoder::decode`] made of its input.
@@ -62,28 +64,32 @@ pub struct Chunk<B> {
 
 /// What is known of one chunk stream.
 #[derive(Debug, Default)]
-struct Inbound<B> {
+pub(super) struct Inbound<B> {
     format: u8,
     kind: MessageType,
     stream_id: u32,
-    length: u32,
+    pub(super) length: u32,
     /// The last 24-bit timestamp field; [`EXTENDED`] means that every header carries 32 bits more.
-    field: u32,
+    pub(super) field: u32,
     /// `field`, or the 32 bits that followed it.
-    sent_timestamp: u32,
+    pub(super) sent_timestamp: u32,
     /// Timestamp of the last complete message.
     clock: u32,
-    body: B,
-    received: u32,
+    pub(super) body: B,
+    pub(super) received: u32,
+    /// The number of the loan that the body is on.
+    pub(super) lent: Option<u64>,
+    /// Whether the message was aborted while its body was on loan.
+    pub(super) abandoned: bool,
 }
 
 /// A chunk whose payload is still arriving.
 #[derive(Debug)]
-struct Current {
-    chunk_stream: u32,
-    payload: u32,
-    missing: usize,
-    header: Header,
+pub(super) struct Current {
+    pub(super) chunk_stream: u32,
+    pub(super) payload: u32,
+    pub(super) missing: usize,
+    pub(super) header: Header,
 }
 
 /// The parts of a header before they are applied to their chunk stream.
@@ -97,7 +103,7 @@ struct Parsed {
 
 impl<B> Default for Decoder<B> {
     fn default() -> Self {
-        Self { streams: Vec::new(), current: None, unfinished: 0 }
+        Self { streams: Vec::new(), current: None, unfinished: 0, loans: 0 }
     }
 }
 
@@ -156,6 +162,10 @@ impl<B: Body> Decoder<B> {
     /// Forgets the unfinished message of a chunk stream (Abort message, RTMP 1.0, section 5.4.2).
     pub fn abort(&mut self, chunk_stream: u32) {
         if let Some(Some(stream)) = self.streams.get_mut(chunk_stream as usize) {
+            if stream.lent.is_some() {
+                stream.abandoned = true;
+                return;
+            }
             self.unfinished -= stream.body.capacity();
             stream.body = B::default();
             stream.received = 0;
@@ -261,7 +271,7 @@ fn slot<B: Default>(streams: &mut Vec<Option<Box<Inbound<B>>>>, chunk_stream: u3
 }
 
 /// Makes room for `more` bytes in the body of a message of `length` bytes, doubling towards that length.
-fn reserve<B: Body>(body: &mut B, more: usize, length: u32, unfinished: &mut usize) -> Result<()> {
+pub(super) fn reserve<B: Body>(body: &mut B, more: usize, length: u32, unfinished: &mut usize) -> Result<()> {
     let old = body.capacity();
     let needed = body.as_ref().len() + more;
     if needed <= old {

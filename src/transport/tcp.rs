@@ -7,7 +7,7 @@ use std::{
 };
 
 use log::debug;
-use socket2::{SockRef, Socket};
+use socket2::{MaybeUninitSlice, SockRef, Socket};
 
 use crate::error::{Error, Result};
 
@@ -45,6 +45,21 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], interrupted: Interrupted) 
         match (&*socket).read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
             result => return Ok(result?),
+        }
+    }
+}
+
+/// As `receive`, into several places one after the other.
+pub fn receive_vectored(
+    fd: BorrowedFd<'_>,
+    slices: &mut [MaybeUninitSlice<'_>],
+    interrupted: Interrupted,
+) -> Result<usize> {
+    let socket = SockRef::from(&fd);
+    loop {
+        match socket.recv_vectored(slices) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
+            result => return Ok(result?.0),
         }
     }
 }
