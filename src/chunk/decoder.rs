@@ -115,31 +115,11 @@ impl<B: Body> Decoder<B> {
 
     /// Reads up to the end of one chunk. A chunk may arrive in any number of pieces.
     pub fn decode(&mut self, input: &[u8], chunk_size: u32) -> Result<Decoded<B>> {
-        let mut consumed = 0;
-        let mut current = match self.current.take() {
-            Some(current) => current,
-            None => {
-                let Some(parsed) = self.parse_header(input) else {
-                    return Ok(Decoded { consumed: 0, chunk: None });
-                };
-                consumed = parsed.header.as_bytes().len();
-                self.start_chunk(parsed, chunk_size)?
-            }
+        let (consumed, complete) = self.advance(input, chunk_size)?;
+        let Some(current) = self.current.take_if(|_| complete) else {
+            return Ok(Decoded { consumed, chunk: None });
         };
         let stream = slot(&mut self.streams, current.chunk_stream);
-        let available = &input[consumed..];
-        let taken = current.missing.min(available.len());
-        if taken > 0 {
-            reserve(&mut stream.body, taken, stream.length, &mut self.unfinished)?;
-            stream.body.append(&available[..taken]);
-            stream.received += taken as u32;
-            current.missing -= taken;
-            consumed += taken;
-        }
-        if current.missing > 0 {
-            self.current = Some(current);
-            return Ok(Decoded { consumed, chunk: None });
-        }
         let mut chunk = Chunk {
             chunk_stream: current.chunk_stream,
             format: stream.format,
@@ -157,6 +137,48 @@ impl<B: Body> Decoder<B> {
             chunk.message = Some(stream.finish(current.chunk_stream));
         }
         Ok(Decoded { consumed, chunk: Some(chunk) })
+    }
+
+    /// Reads up to the end of one message, and tells how many bytes that took; without a message, all that can be used.
+    pub fn decode_message(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, Option<Message<B>>)> {
+        let mut consumed = 0;
+        loop {
+            let (used, complete) = self.advance(&input[consumed..], chunk_size)?;
+            consumed += used;
+            let (true, Some(current)) = (complete, &self.current) else { return Ok((consumed, None)) };
+            let chunk_stream = current.chunk_stream;
+            self.current = None;
+            let stream = slot(&mut self.streams, chunk_stream);
+            if stream.received == stream.length {
+                self.unfinished -= stream.body.capacity();
+                return Ok((consumed, Some(stream.finish(chunk_stream))));
+            }
+        }
+    }
+
+    /// Takes bytes up to the end of a chunk; tells how many, and whether it is complete.
+    fn advance(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, bool)> {
+        let mut consumed = 0;
+        let current = match &mut self.current {
+            Some(current) => current,
+            None => {
+                let Some(parsed) = self.parse_header(input) else { return Ok((0, false)) };
+                consumed = parsed.header.as_bytes().len();
+                let current = self.start_chunk(parsed, chunk_size);
+                self.current.insert(current)
+            }
+        };
+        let stream = slot(&mut self.streams, current.chunk_stream);
+        let available = &input[consumed..];
+        let taken = current.missing.min(available.len());
+        if taken > 0 {
+            reserve(&mut stream.body, taken, stream.length, &mut self.unfinished)?;
+            stream.body.append(&available[..taken]);
+            stream.received += taken as u32;
+            current.missing -= taken;
+            consumed += taken;
+        }
+        Ok((consumed, current.missing == 0))
     }
 
     /// Forgets the unfinished message of a chunk stream (Abort message, RTMP 1.0, section 5.4.2).
@@ -210,7 +232,7 @@ impl<B: Body> Decoder<B> {
     }
 
     /// Applies a header to its chunk stream.
-    fn start_chunk(&mut self, parsed: Parsed, chunk_size: u32) -> Result<Current> {
+    fn start_chunk(&mut self, parsed: Parsed, chunk_size: u32) -> Current {
         let Parsed { format, chunk_stream, fields_at, header } = parsed;
         let fields = &header.as_bytes()[fields_at..];
         let stream = slot(&mut self.streams, chunk_stream);
@@ -240,7 +262,7 @@ impl<B: Body> Decoder<B> {
             stream.sent_timestamp = u32::from_be_bytes([a, b, c, d]);
         }
         let payload = (stream.length - stream.received).min(chunk_size.max(1));
-        Ok(Current { chunk_stream, payload, missing: payload as usize, header })
+        Current { chunk_stream, payload, missing: payload as usize, header }
     }
 }
 

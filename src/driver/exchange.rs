@@ -66,7 +66,14 @@ fn run_handshake<C: Connection>(
 /// Receives one chunk. A time-out leaves the connection open, and the next call goes on where this one stopped; after
 /// any other error the connection is closed.
 pub fn receive_chunk<C: Connection>(connection: &C) -> Result<Chunk<C::Body>> {
-    receive(connection, false, |_, chunk| Some(chunk))
+    receive(connection, false, |parts| {
+        let decoded = parts.decoder.decode(parts.input, parts.chunk_size_in())?;
+        parts.consume(decoded.consumed);
+        if let Some(message) = decoded.chunk.as_ref().and_then(|chunk| chunk.message.as_ref()) {
+            connection.arrived(message.chunk_stream, message.timestamp);
+        }
+        Ok(decoded.chunk)
+    })
 }
 
 /// Receives chunks until a message is complete. Time-outs and errors as in [`receive_chunk`].
@@ -80,19 +87,29 @@ pub(super) fn receive_messages<C: Connection, T>(
     connection: &C,
     mut select: impl FnMut(&mut Parts<'_, '_, C::Body>, Message<C::Body>) -> Option<T>,
 ) -> Result<T> {
-    receive(connection, true, |parts, chunk| select(parts, chunk.message?))
+    receive(connection, true, |parts| {
+        loop {
+            let (consumed, message) = parts.decoder.decode_message(parts.input, parts.chunk_size_in())?;
+            parts.consume(consumed);
+            let Some(message) = message else { return Ok(None) };
+            connection.arrived(message.chunk_stream, message.timestamp);
+            if let Some(selected) = select(parts, message) {
+                return Ok(Some(selected));
+            }
+        }
+    })
 }
 
-/// Receives chunks until `select` takes one; `whole` as in [`Connection::fill`].
+/// Receives until `decode` finds what it looks for in the input; `whole` as in [`Connection::fill`].
 fn receive<C: Connection, T>(
     connection: &C,
     whole: bool,
-    mut select: impl FnMut(&mut Parts<'_, '_, C::Body>, Chunk<C::Body>) -> Option<T>,
+    mut decode: impl FnMut(&mut Parts<'_, '_, C::Body>) -> Result<Option<T>>,
 ) -> Result<T> {
     loop {
         let (selected, acknowledgement) = connection
             .reading_step(|parts| {
-                let selected = decode(connection, parts, &mut select)?;
+                let selected = decode(parts)?;
                 Ok::<_, Error>((selected, parts.state.acknowledgement_due()))
             })
             .inspect_err(|error| {
@@ -113,32 +130,6 @@ fn receive<C: Connection, T>(
             }
         })?;
     }
-}
-
-/// Decodes chunks until `select` takes one or the input is used up.
-fn decode<C: Connection, T>(
-    connection: &C,
-    parts: &mut Parts<'_, '_, C::Body>,
-    select: &mut impl FnMut(&mut Parts<'_, '_, C::Body>, Chunk<C::Body>) -> Option<T>,
-) -> Result<Option<T>> {
-    let mut used = 0;
-    let result = loop {
-        let chunk_size = parts.chunk_size_in();
-        let decoded = match parts.decoder.decode(&parts.input[used..], chunk_size) {
-            Ok(decoded) => decoded,
-            Err(error) => break Err(error),
-        };
-        used += decoded.consumed;
-        let Some(chunk) = decoded.chunk else { break Ok(None) };
-        if let Some(message) = &chunk.message {
-            connection.arrived(message.chunk_stream, message.timestamp);
-        }
-        if let Some(selected) = select(parts, chunk) {
-            break Ok(Some(selected));
-        }
-    };
-    parts.consume(used);
-    result
 }
 
 /// Sends one of the session's messages; after an error the connection is closed.
