@@ -5,6 +5,7 @@
 #   make test               installs what the tests need if it may, then checks everything
 #   make install            prefix=/usr/local, DESTDIR for staging
 #   make examples           the C examples, in target/examples
+#   make bench              measures the library beside librtmp and FFmpeg, see benches/README.md
 #   make headers            writes include/librtmp from src/capi
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
 #                           for those in TARGETS
@@ -31,7 +32,7 @@ SHARED = $(SONAME).$(VERSION)
 
 HEADERS = rtmp.h amf.h log.h http.h rtmp_sys.h
 
-.PHONY: all build demo examples fuzz headers install lint test uninstall
+.PHONY: all bench build demo examples fuzz headers install lint test uninstall
 
 all: build
 
@@ -48,6 +49,9 @@ examples: build
 
 demo: examples
 	c-examples/demo.sh '$(EXAMPLES)' receive.flv
+
+bench: build
+	ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' $(CARGO) bench --bench compare
 
 lint:
 	$(CARGO) fmt --check

@@ -72,7 +72,7 @@ fn replay_writes(scenario: &Value) {
             input.splice(0..0, unused);
         }
         let result = flv::write(&mut writer, &input, &mut |message| {
-            sent.push(message);
+            sent.push(owned(&message));
             Ok(())
         });
         returned.push(result.unwrap_or_else(|error| panic!("{id}: {error}")));
@@ -125,6 +125,12 @@ fn check_call(what: &str, call: &Value, writer: &Writer<Vec<u8>>, returned: usiz
     if let Some(body) = call.get("m_body") {
         assert_eq!(text(body) == "set", writer.body().is_some(), "{what}: m_body");
     }
+}
+
+/// A message that was sent, kept beyond the call.
+fn owned(message: &Finished<&[u8]>) -> Finished<Vec<u8>> {
+    let Finished { kind, timestamp, format_hint, body } = *message;
+    Finished { kind, timestamp, format_hint, body: body.to_vec() }
 }
 
 fn check_messages(id: &str, recorded: &Value, sent: &[Finished<Vec<u8>>]) {
@@ -406,7 +412,7 @@ fn what_was_read_can_be_written_again() {
         }
         let mut messages = Vec::new();
         let used = flv::write(&mut Writer::<Vec<u8>>::default(), &file, &mut |message| {
-            messages.push(message);
+            messages.push(owned(&message));
             Ok(())
         });
         assert_eq!(used.unwrap(), file.len(), "{}", scenario["id"]);

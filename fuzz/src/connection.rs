@@ -85,7 +85,7 @@ impl Connection for Memory {
         result
     }
 
-    fn fill(&self) -> Result<()> {
+    fn fill(&self, _whole: bool) -> Result<()> {
         self.count_step();
         match self.arriving.borrow_mut().pop_front() {
             Some(piece) if piece.is_empty() => Err(Error::TimedOut),

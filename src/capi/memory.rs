@@ -1,6 +1,6 @@
 //! Memory that crosses the boundary: all of it comes from the C allocator, because either side may free or grow it.
 
-use std::{ptr, slice};
+use std::{mem::MaybeUninit, ptr, slice};
 
 use libc::{c_char, c_void, size_t};
 
@@ -91,6 +91,29 @@ impl Body {
         let data = self.data;
         std::mem::forget(self);
         data.cast()
+    }
+
+    /// The room behind the body's bytes.
+    pub(crate) fn spare(&mut self) -> &mut [MaybeUninit<u8>] {
+        if self.data.is_null() {
+            return &mut [];
+        }
+        // SAFETY: the block has `capacity` bytes, and the body is borrowed exclusively.
+        unsafe { slice::from_raw_parts_mut(self.data.add(self.len).cast(), self.capacity - self.len) }
+    }
+
+    /// Makes the first `count` bytes of the spare room part of the body.
+    ///
+    /// # Safety
+    /// These bytes were written, and there are that many.
+    pub(crate) unsafe fn advance(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        debug_assert!(count <= self.capacity - self.len);
+        self.len += count;
+        // SAFETY: the caller's contract; the NUL behind `capacity` bytes has its own.
+        unsafe { *self.data.add(self.len) = 0 };
     }
 
     /// The block that C's allocator knows.

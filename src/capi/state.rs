@@ -5,7 +5,6 @@
 //! [`Private`], which hangs on a pointer of the struct that librtmp used for a table of its own.
 
 use std::{
-    mem,
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
     sync::{
@@ -25,13 +24,13 @@ use super::{
     ptr::aval_bytes,
     rtmp::{
         RTMP, RTMP_FEATURE_WRITE, RTMP_LF_AUTH, RTMP_LF_BUFX, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LNK, close,
-        connect, sockbuf,
+        connect, direct, sockbuf,
     },
     tls::TlsOptions,
 };
 use crate::{
     chunk::{Chunks, Decoder, Encoder},
-    driver::{Connection, Parts},
+    driver::{self, Connection, Parts},
     error::{Error, Result},
     flv::{self, Flags},
     handshake::{self, Cipher, Swf},
@@ -51,6 +50,8 @@ pub(crate) struct Private {
     outbound: Mutex<Outbound>,
     /// Held by the thread that reads, except while it waits.
     inbound: Mutex<Inbound>,
+    /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
+    refilled: AtomicBool,
     /// The HTTP tunnel, if bytes go through one. Has locks of its own.
     tunnel: Mutex<Option<Arc<Tunnel>>>,
     /// Whether this library made the connection, and may make another in its place.
@@ -100,8 +101,6 @@ struct Outbound {
 struct Inbound {
     /// Decrypts, after an RTMPE handshake.
     cipher: Option<Cipher>,
-    /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
-    refilled: bool,
 }
 
 /// An `RTMP` in use by an exported function.
@@ -483,6 +482,33 @@ impl Handle {
         result
     }
 
+    /// Receives into the body of the message that is arriving. `None` if there is none, or if its bytes have to pass
+    /// something on their way.
+    fn fill_body(&self, whole: bool) -> Option<Result<()>> {
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        let (sb, clear) = unsafe {
+            let sb = &raw mut (*self.raw()).m_sb;
+            (sb, (*sb).sb_ssl.is_null() && sockbuf::extent(sb).1 == 0)
+        };
+        if !clear || self.inbound().cipher.is_some() {
+            return None;
+        }
+        // SAFETY: the handle's contract.
+        let chunk_size = unsafe { driver::chunk_size((*self.raw()).m_inChunkSize) };
+        let mut loan = self.core().decoder.lend(chunk_size)?;
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer, which was found empty.
+        let result = unsafe { direct::receive(sb, &mut loan, whole) };
+        let arrived = *result.as_ref().unwrap_or(&direct::Arrived::default());
+        let mut core = self.core();
+        core.decoder.give_back(loan, arrived.chunks);
+        // SAFETY: the handle's contract; the lock keeps steps out.
+        unsafe {
+            let count = &raw mut (*self.raw()).m_nBytesIn;
+            *count = (*count).wrapping_add(arrived.used as c_int);
+        }
+        Some(result.map(|_| ()))
+    }
+
     /// Undoes what the peer did to bytes that have just arrived, the last of those unread.
     fn receive_newest(&self, count: usize) {
         if count > 0
@@ -521,20 +547,28 @@ impl Connection for Handle {
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
             let refilled = sockbuf::refill_from_pending(buffer);
-            self.receive_newest(refilled);
-            self.inbound().refilled = refilled > 0;
+            if refilled > 0 {
+                self.receive_newest(refilled);
+                self.private.refilled.store(true, Ordering::Relaxed);
+            }
             result
         }
     }
 
-    fn fill(&self) -> Result<()> {
-        if mem::take(&mut self.inbound().refilled) {
+    fn fill(&self, whole: bool) -> Result<()> {
+        if self.private.refilled.swap(false, Ordering::Relaxed) {
             return Ok(());
+        }
+        let tunnel = self.tunnel();
+        if tunnel.is_none()
+            && let Some(result) = self.fill_body(whole)
+        {
+            return result;
         }
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         let count = unsafe {
             let sb = &raw mut (*self.raw()).m_sb;
-            match self.tunnel() {
+            match tunnel {
                 None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room)),
                 Some(tunnel) => {
                     let result = sockbuf::fill(sb, |room| tunnel.fill(&Line(self), room));

@@ -20,10 +20,12 @@ const FIRST_RESERVATION: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Decoder<B = Vec<u8>> {
     /// By chunk stream id.
-    streams: Vec<Option<Box<Inbound<B>>>>,
-    current: Option<Current>,
+    pub(super) streams: Vec<Option<Box<Inbound<B>>>>,
+    pub(super) current: Option<Current>,
     /// Capacity of all unfinished bodies.
     pub(super) unfinished: usize,
+    /// How many bodies were lent, which gives each loan a number.
+    pub(super) loans: u64,
 }
 
 /// What [`Decoder::decode`] made of its input.
@@ -62,28 +64,32 @@ pub struct Chunk<B> {
 
 /// What is known of one chunk stream.
 #[derive(Debug, Default)]
-struct Inbound<B> {
+pub(super) struct Inbound<B> {
     format: u8,
     kind: MessageType,
     stream_id: u32,
-    length: u32,
+    pub(super) length: u32,
     /// The last 24-bit timestamp field; [`EXTENDED`] means that every header carries 32 bits more.
-    field: u32,
+    pub(super) field: u32,
     /// `field`, or the 32 bits that followed it.
-    sent_timestamp: u32,
+    pub(super) sent_timestamp: u32,
     /// Timestamp of the last complete message.
     clock: u32,
-    body: B,
-    received: u32,
+    pub(super) body: B,
+    pub(super) received: u32,
+    /// The number of the loan that the body is on.
+    pub(super) lent: Option<u64>,
+    /// Whether the message was aborted while its body was on loan.
+    pub(super) abandoned: bool,
 }
 
 /// A chunk whose payload is still arriving.
 #[derive(Debug)]
-struct Current {
-    chunk_stream: u32,
-    payload: u32,
-    missing: usize,
-    header: Header,
+pub(super) struct Current {
+    pub(super) chunk_stream: u32,
+    pub(super) payload: u32,
+    pub(super) missing: usize,
+    pub(super) header: Header,
 }
 
 /// The parts of a header before they are applied to their chunk stream.
@@ -97,7 +103,7 @@ struct Parsed {
 
 impl<B> Default for Decoder<B> {
     fn default() -> Self {
-        Self { streams: Vec::new(), current: None, unfinished: 0 }
+        Self { streams: Vec::new(), current: None, unfinished: 0, loans: 0 }
     }
 }
 
@@ -109,31 +115,11 @@ impl<B: Body> Decoder<B> {
 
     /// Reads up to the end of one chunk. A chunk may arrive in any number of pieces.
     pub fn decode(&mut self, input: &[u8], chunk_size: u32) -> Result<Decoded<B>> {
-        let mut consumed = 0;
-        let mut current = match self.current.take() {
-            Some(current) => current,
-            None => {
-                let Some(parsed) = self.parse_header(input) else {
-                    return Ok(Decoded { consumed: 0, chunk: None });
-                };
-                consumed = parsed.header.as_bytes().len();
-                self.start_chunk(parsed, chunk_size)?
-            }
+        let (consumed, complete) = self.advance(input, chunk_size)?;
+        let Some(current) = self.current.take_if(|_| complete) else {
+            return Ok(Decoded { consumed, chunk: None });
         };
         let stream = slot(&mut self.streams, current.chunk_stream);
-        let available = &input[consumed..];
-        let taken = current.missing.min(available.len());
-        if taken > 0 {
-            reserve(&mut stream.body, taken, stream.length, &mut self.unfinished)?;
-            stream.body.append(&available[..taken]);
-            stream.received += taken as u32;
-            current.missing -= taken;
-            consumed += taken;
-        }
-        if current.missing > 0 {
-            self.current = Some(current);
-            return Ok(Decoded { consumed, chunk: None });
-        }
         let mut chunk = Chunk {
             chunk_stream: current.chunk_stream,
             format: stream.format,
@@ -153,6 +139,48 @@ impl<B: Body> Decoder<B> {
         Ok(Decoded { consumed, chunk: Some(chunk) })
     }
 
+    /// Reads up to the end of one message, and tells how many bytes that took; without a message, all that can be used.
+    pub fn decode_message(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, Option<Message<B>>)> {
+        let mut consumed = 0;
+        loop {
+            let (used, complete) = self.advance(&input[consumed..], chunk_size)?;
+            consumed += used;
+            let (true, Some(current)) = (complete, &self.current) else { return Ok((consumed, None)) };
+            let chunk_stream = current.chunk_stream;
+            self.current = None;
+            let stream = slot(&mut self.streams, chunk_stream);
+            if stream.received == stream.length {
+                self.unfinished -= stream.body.capacity();
+                return Ok((consumed, Some(stream.finish(chunk_stream))));
+            }
+        }
+    }
+
+    /// Takes bytes up to the end of a chunk; tells how many, and whether it is complete.
+    fn advance(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, bool)> {
+        let mut consumed = 0;
+        let current = match &mut self.current {
+            Some(current) => current,
+            None => {
+                let Some(parsed) = self.parse_header(input) else { return Ok((0, false)) };
+                consumed = parsed.header.as_bytes().len();
+                let current = self.start_chunk(parsed, chunk_size);
+                self.current.insert(current)
+            }
+        };
+        let stream = slot(&mut self.streams, current.chunk_stream);
+        let available = &input[consumed..];
+        let taken = current.missing.min(available.len());
+        if taken > 0 {
+            reserve(&mut stream.body, taken, stream.length, &mut self.unfinished)?;
+            stream.body.append(&available[..taken]);
+            stream.received += taken as u32;
+            current.missing -= taken;
+            consumed += taken;
+        }
+        Ok((consumed, current.missing == 0))
+    }
+
     /// Forgets the unfinished message of a chunk stream (Abort message, RTMP 1.0, section 5.4.2).
     ///
     /// While a chunk of that chunk stream is arriving this comes too late and does nothing: what was to be forgotten
@@ -162,6 +190,10 @@ impl<B: Body> Decoder<B> {
             return;
         }
         if let Some(Some(stream)) = self.streams.get_mut(chunk_stream as usize) {
+            if stream.lent.is_some() {
+                stream.abandoned = true;
+                return;
+            }
             self.unfinished -= stream.body.capacity();
             stream.body = B::default();
             stream.received = 0;
@@ -206,7 +238,7 @@ impl<B: Body> Decoder<B> {
     }
 
     /// Applies a header to its chunk stream.
-    fn start_chunk(&mut self, parsed: Parsed, chunk_size: u32) -> Result<Current> {
+    fn start_chunk(&mut self, parsed: Parsed, chunk_size: u32) -> Current {
         let Parsed { format, chunk_stream, fields_at, header } = parsed;
         let fields = &header.as_bytes()[fields_at..];
         let stream = slot(&mut self.streams, chunk_stream);
@@ -236,7 +268,7 @@ impl<B: Body> Decoder<B> {
             stream.sent_timestamp = u32::from_be_bytes([a, b, c, d]);
         }
         let payload = (stream.length - stream.received).min(chunk_size.max(1));
-        Ok(Current { chunk_stream, payload, missing: payload as usize, header })
+        Current { chunk_stream, payload, missing: payload as usize, header }
     }
 }
 
@@ -267,7 +299,7 @@ fn slot<B: Default>(streams: &mut Vec<Option<Box<Inbound<B>>>>, chunk_stream: u3
 }
 
 /// Makes room for `more` bytes in the body of a message of `length` bytes, doubling towards that length.
-fn reserve<B: Body>(body: &mut B, more: usize, length: u32, unfinished: &mut usize) -> Result<()> {
+pub(super) fn reserve<B: Body>(body: &mut B, more: usize, length: u32, unfinished: &mut usize) -> Result<()> {
     let old = body.capacity();
     let needed = body.as_ref().len() + more;
     if needed <= old {

@@ -232,7 +232,7 @@ impl Connection for Server {
         result
     }
 
-    fn fill(&self) -> Result<()> {
+    fn fill(&self, _whole: bool) -> Result<()> {
         let mut block = mem::take(&mut lock(&self.inbound).block);
         block.resize(BLOCK_LEN, 0);
         let received = match self.tunnel() {

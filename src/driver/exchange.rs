@@ -58,7 +58,7 @@ fn run_handshake<C: Connection>(
             return Ok(outcome);
         }
         if progress.consumed == 0 && progress.output.is_empty() {
-            connection.fill()?;
+            connection.fill(true)?;
         }
     }
 }
@@ -66,39 +66,63 @@ fn run_handshake<C: Connection>(
 /// Receives one chunk. A time-out leaves the connection open, and the next call goes on where this one stopped; after
 /// any other error the connection is closed.
 pub fn receive_chunk<C: Connection>(connection: &C) -> Result<Chunk<C::Body>> {
-    receive(connection, Some)
+    receive(connection, false, |parts| {
+        let decoded = parts.decoder.decode(parts.input, parts.chunk_size_in())?;
+        parts.consume(decoded.consumed);
+        if let Some(message) = decoded.chunk.as_ref().and_then(|chunk| chunk.message.as_ref()) {
+            connection.arrived(message.chunk_stream, message.timestamp);
+        }
+        Ok(decoded.chunk)
+    })
 }
 
 /// Receives chunks until a message is complete. Time-outs and errors as in [`receive_chunk`].
 pub fn receive_message<C: Connection>(connection: &C) -> Result<Message<C::Body>> {
-    receive(connection, |chunk| chunk.message)
+    receive_messages(connection, |_, message| Some(message))
 }
 
-/// Receives chunks until `select` takes one.
+/// Receives messages until `select`, which is part of the step that completes them, takes one. Time-outs and errors as in
+/// [`receive_chunk`].
+pub(super) fn receive_messages<C: Connection, T>(
+    connection: &C,
+    mut select: impl FnMut(&mut Parts<'_, '_, C::Body>, Message<C::Body>) -> Option<T>,
+) -> Result<T> {
+    receive(connection, true, |parts| {
+        loop {
+            let (consumed, message) = parts.decoder.decode_message(parts.input, parts.chunk_size_in())?;
+            parts.consume(consumed);
+            let Some(message) = message else { return Ok(None) };
+            connection.arrived(message.chunk_stream, message.timestamp);
+            if let Some(selected) = select(parts, message) {
+                return Ok(Some(selected));
+            }
+        }
+    })
+}
+
+/// Receives until `decode` finds what it looks for in the input; `whole` as in [`Connection::fill`].
 fn receive<C: Connection, T>(
     connection: &C,
-    mut select: impl FnMut(Chunk<C::Body>) -> Option<T>,
+    whole: bool,
+    mut decode: impl FnMut(&mut Parts<'_, '_, C::Body>) -> Result<Option<T>>,
 ) -> Result<T> {
     loop {
-        let (selected, acknowledgement, arrived) = connection
+        let (selected, acknowledgement) = connection
             .reading_step(|parts| {
-                let (selected, arrived) = decode(parts, &mut select)?;
-                Ok::<_, Error>((selected, parts.state.acknowledgement_due(), arrived))
+                let selected = decode(parts)?;
+                Ok::<_, Error>((selected, parts.state.acknowledgement_due()))
             })
             .inspect_err(|error| {
                 error!("RTMP_ReadPacket, {error}");
                 connection.give_up();
             })?;
-        if let Some((chunk_stream, timestamp)) = arrived {
-            connection.arrived(chunk_stream, timestamp);
-        }
         if let Some(acknowledgement) = acknowledgement {
             acknowledge(connection, &acknowledgement)?;
         }
         if let Some(selected) = selected {
             return Ok(selected);
         }
-        connection.fill().inspect_err(|error| {
+        connection.fill(whole).inspect_err(|error| {
             // A wait that this side has ended is no news.
             if connection.is_open() {
                 error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
@@ -108,24 +132,6 @@ fn receive<C: Connection, T>(
                 connection.close();
             }
         })?;
-    }
-}
-
-/// Decodes chunks until `select` takes one or the input is used up; tells which message was completed on the way.
-#[expect(clippy::type_complexity, reason = "a pair of options for the one caller above")]
-fn decode<B: crate::message::Body, T>(
-    parts: &mut Parts<'_, '_, B>,
-    select: &mut impl FnMut(Chunk<B>) -> Option<T>,
-) -> Result<(Option<T>, Option<(u32, u32)>)> {
-    let chunk_size = parts.chunk_size_in();
-    loop {
-        let decoded = parts.decoder.decode(parts.input, chunk_size)?;
-        parts.consume(decoded.consumed);
-        let Some(chunk) = decoded.chunk else { return Ok((None, None)) };
-        let arrived = chunk.message.as_ref().map(|message| (message.chunk_stream, message.timestamp));
-        if let Some(selected) = select(chunk) {
-            return Ok((Some(selected), arrived));
-        }
     }
 }
 
@@ -197,15 +203,16 @@ pub fn close_politely<C: Connection>(connection: &C) {
 impl<B: crate::message::Body> Parts<'_, '_, B> {
     /// The largest chunk payload from the peer; nonsense that a caller stored counts as the default.
     fn chunk_size_in(&self) -> u32 {
-        usable(self.state.in_chunk_size)
+        chunk_size(self.state.in_chunk_size)
     }
 
     /// The largest chunk payload to the peer; nonsense that a caller stored counts as the default.
     pub fn chunk_size_out(&self) -> u32 {
-        usable(self.state.out_chunk_size)
+        chunk_size(self.state.out_chunk_size)
     }
 }
 
-fn usable(chunk_size: i32) -> u32 {
-    u32::try_from(chunk_size).ok().and_then(chunk::valid_chunk_size).unwrap_or(chunk::DEFAULT_CHUNK_SIZE)
+/// A chunk size that a caller stored; nonsense counts as the default.
+pub fn chunk_size(stored: i32) -> u32 {
+    u32::try_from(stored).ok().and_then(chunk::valid_chunk_size).unwrap_or(chunk::DEFAULT_CHUNK_SIZE)
 }

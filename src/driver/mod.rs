@@ -27,7 +27,8 @@ mod exchange;
 mod play;
 
 pub use exchange::{
-    close_politely, handshake_as_client, handshake_as_server, receive_chunk, receive_message, send,
+    chunk_size, close_politely, handshake_as_client, handshake_as_server, receive_chunk, receive_message,
+    send,
 };
 pub use play::{connect_stream, dispatch, next_media};
 
@@ -68,8 +69,9 @@ pub trait Connection {
     /// As `step`, with the bytes received so far; only for the thread that reads.
     fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Self::Body>) -> R) -> R;
 
-    /// Waits until at least one more byte is there to be read.
-    fn fill(&self) -> Result<()>;
+    /// Waits until at least one more byte is there to be read. `whole` tells that nobody looks at the chunks of a
+    /// message one by one.
+    fn fill(&self, whole: bool) -> Result<()>;
 
     /// Encodes a message in a step and sends it; no other message gets between the two.
     fn transmit<'m>(

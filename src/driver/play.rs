@@ -6,7 +6,7 @@ use super::{Connection, exchange};
 use crate::{
     error::{Error, Result},
     message::{Message, MessageType},
-    session::{self, Action, Outcome, pausing},
+    session::{self, Action, Outcome, State, pausing},
 };
 
 /// Lets the session react to a message and does what it asks for. An error in sending has closed the connection.
@@ -19,7 +19,13 @@ pub fn dispatch<C: Connection>(
 ) -> Outcome {
     let reaction =
         connection.step(|parts| session::react(&mut parts.context(), chunk_stream, kind, timestamp, body));
-    for action in reaction.actions {
+    perform(connection, reaction.actions);
+    reaction.outcome
+}
+
+/// Does what the session asks for.
+fn perform<C: Connection>(connection: &C, actions: Vec<Action>) {
+    for action in actions {
         match action {
             Action::Send(command) => {
                 if exchange::send(connection, &command).is_err() {
@@ -42,7 +48,6 @@ pub fn dispatch<C: Connection>(
             }
         }
     }
-    reaction.outcome
 }
 
 /// Waits until the stream plays or is being published: answers what the server says until it says that.
@@ -74,39 +79,52 @@ pub fn next_media<C: Connection>(connection: &C) -> Result<(Outcome, Message<C::
         if !connection.is_open() {
             return Err(Error::Closed);
         }
-        let message = exchange::receive_message(connection).inspect_err(|error| {
+        let (message, reaction, wanted) = exchange::receive_messages(connection, |parts, message| {
+            if message.body.as_ref().is_empty() {
+                return None;
+            }
+            let Message { chunk_stream, kind, timestamp, .. } = message;
+            let body = message.body.as_ref();
+            let reaction = session::react(&mut parts.context(), chunk_stream, kind, timestamp, body);
+            // What is to be done first may change the answer.
+            let wanted = reaction
+                .actions
+                .is_empty()
+                .then(|| is_wanted(parts.state, reaction.outcome, kind, timestamp));
+            Some((message, reaction, wanted))
+        })
+        .inspect_err(|error| {
             if matches!(error, Error::TimedOut) {
                 remember_pause(connection);
             }
         })?;
-        if message.body.as_ref().is_empty() {
-            continue;
-        }
-        let Message { chunk_stream, kind, timestamp, .. } = message;
-        let outcome = dispatch(connection, chunk_stream, kind, timestamp, message.body.as_ref());
-        let wanted = connection.step(|parts| {
-            let state = &mut *parts.state;
-            match outcome {
-                Outcome::Handled => false,
-                Outcome::Media
-                    if state.pausing == pausing::RESUMING && timestamp <= state.media_timestamp =>
-                {
-                    debug!("Skipped type: {:02X}, timestamp {timestamp} before the pause", kind.0);
-                    false
-                }
-                Outcome::Media => {
-                    if state.pausing == pausing::RESUMING {
-                        state.pausing = pausing::NO;
-                    }
-                    state.playing = true;
-                    true
-                }
-                Outcome::Ended => true,
-            }
+        let outcome = reaction.outcome;
+        let wanted = wanted.unwrap_or_else(|| {
+            perform(connection, reaction.actions);
+            connection.step(|parts| is_wanted(parts.state, outcome, message.kind, message.timestamp))
         });
         if wanted {
             return Ok((outcome, message));
         }
+    }
+}
+
+/// Whether the application gets a message.
+fn is_wanted(state: &mut State, outcome: Outcome, kind: MessageType, timestamp: u32) -> bool {
+    match outcome {
+        Outcome::Handled => false,
+        Outcome::Media if state.pausing == pausing::RESUMING && timestamp <= state.media_timestamp => {
+            debug!("Skipped type: {:02X}, timestamp {timestamp} before the pause", kind.0);
+            false
+        }
+        Outcome::Media => {
+            if state.pausing == pausing::RESUMING {
+                state.pausing = pausing::NO;
+            }
+            state.playing = true;
+            true
+        }
+        Outcome::Ended => true,
     }
 }
 

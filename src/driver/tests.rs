@@ -58,7 +58,7 @@ impl Connection for Memory {
         result
     }
 
-    fn fill(&self) -> Result<()> {
+    fn fill(&self, _whole: bool) -> Result<()> {
         match self.arriving.borrow_mut().pop_front() {
             // An empty piece stands for a time-out.
             Some(piece) if piece.is_empty() => Err(Error::TimedOut),

@@ -99,6 +99,20 @@ impl<B: Body> Writer<B> {
         self.fill(body, input, skipped + TAG_HEADER_LEN)
     }
 
+    /// The message of a tag that is there as a whole and needs no change, and how many bytes it took; `None` leaves the
+    /// work to [`Writer::step`].
+    fn borrow<'i>(&mut self, input: &'i [u8]) -> Option<(usize, Finished<&'i [u8]>)> {
+        if self.body.is_some() || input.starts_with(&SIGNATURE) {
+            return None;
+        }
+        let header = TagHeader::parse(input).filter(|header| header.kind != MessageType::DATA.0)?;
+        let end = TAG_HEADER_LEN + header.body_len();
+        let body = input.get(TAG_HEADER_LEN..end)?;
+        self.remember(header, header.body_len());
+        let Self { kind, timestamp, format, .. } = *self;
+        Some((end, Finished { kind, timestamp, format_hint: format, body }))
+    }
+
     /// Begins the message of a tag.
     fn start(&mut self, header: TagHeader) -> Result<B> {
         let prefix: &[u8] = if header.kind == MessageType::DATA.0 { SET_DATA_FRAME } else { &[] };
@@ -109,11 +123,16 @@ impl<B: Body> Writer<B> {
         let mut body = B::default();
         body.reserve_total(size)?;
         body.append(prefix);
+        self.remember(header, size);
+        Ok(body)
+    }
+
+    /// Keeps what callers see of the message in progress.
+    fn remember(&mut self, header: TagHeader, size: usize) {
         self.kind = MessageType(header.kind);
         self.timestamp = header.timestamp;
         self.body_size = size as u32;
         self.format = format_of(header);
-        Ok(body)
     }
 
     /// Appends to the body what `input` has from `position` on.
@@ -140,20 +159,31 @@ impl<B: Body> Writer<B> {
 pub fn write<B: Body>(
     writer: &mut Writer<B>,
     input: &[u8],
-    send: &mut dyn FnMut(Finished<B>) -> Result<()>,
+    send: &mut dyn FnMut(Finished<&[u8]>) -> Result<()>,
 ) -> Result<usize> {
     let mut used = 0;
     while used < input.len() {
-        let step = writer.step(&input[used..])?;
-        used += step.consumed;
-        if let Some(message) = step.finished {
+        let rest = &input[used..];
+        let (consumed, sent) = if let Some((consumed, message)) = writer.borrow(rest) {
             send(message)?;
+            (consumed, true)
+        } else {
+            let step = writer.step(rest)?;
+            let sent = step.finished.is_some();
+            if let Some(message) = step.finished {
+                let Finished { kind, timestamp, format_hint, body } = message;
+                send(Finished { kind, timestamp, format_hint, body: body.as_ref() })?;
+            }
+            (step.consumed, sent)
+        };
+        used += consumed;
+        if sent {
             let behind = input.len() - used;
             if behind < PREVIOUS_TAG_SIZE_LEN {
                 return Ok(input.len().saturating_sub(PREVIOUS_TAG_SIZE_LEN - behind));
             }
             used += PREVIOUS_TAG_SIZE_LEN;
-        } else if step.consumed == 0 {
+        } else if consumed == 0 {
             break;
         }
     }
@@ -185,7 +215,8 @@ mod tests {
     fn call(writer: &mut Writer<Vec<u8>>, input: &[u8]) -> (Result<usize>, Vec<Finished<Vec<u8>>>) {
         let mut sent = Vec::new();
         let result = write(writer, input, &mut |message| {
-            sent.push(message);
+            let Finished { kind, timestamp, format_hint, body } = message;
+            sent.push(Finished { kind, timestamp, format_hint, body: body.to_vec() });
             Ok(())
         });
         (result, sent)

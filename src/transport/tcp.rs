@@ -7,12 +7,15 @@ use std::{
 };
 
 use log::debug;
-use socket2::{SockRef, Socket};
+use socket2::{MaybeUninitSlice, SockRef, Socket};
 
 use crate::error::{Error, Result};
 
 /// How many pieces go to the system in one call without being copied together first.
 const MAX_SLICES: usize = 64;
+
+/// Messages up to this length are put together: that costs less than to hand over pieces.
+const SHORT: usize = 2048;
 
 /// Tells whether a wait that a signal interrupted should end instead of going on.
 pub type Interrupted = fn() -> bool;
@@ -56,6 +59,21 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], interrupted: Interrupted) 
     }
 }
 
+/// As `receive`, into several places one after the other.
+pub fn receive_vectored(
+    fd: BorrowedFd<'_>,
+    slices: &mut [MaybeUninitSlice<'_>],
+    interrupted: Interrupted,
+) -> Result<usize> {
+    let socket = SockRef::from(&fd);
+    loop {
+        match socket.recv_vectored(slices) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
+            result => return Ok(result?.0),
+        }
+    }
+}
+
 /// Sends what the system takes of one buffer.
 pub fn send_some(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     Ok(SockRef::from(&fd).send_with_flags(bytes, NO_SIGNAL)?)
@@ -84,7 +102,8 @@ pub fn send_all<'p>(
         slices[used] = IoSlice::new(piece);
         used += 1;
     }
-    if pieces.peek().is_none() {
+    let short = slices[..used].iter().map(|slice| slice.len()).sum::<usize>() <= SHORT;
+    if pieces.peek().is_none() && !short {
         return send_slices(&socket, &mut slices[..used], interrupted);
     }
     scratch.clear();
@@ -96,7 +115,12 @@ pub fn send_all<'p>(
 fn send_slices(socket: &Socket, mut slices: &mut [IoSlice<'_>], interrupted: Interrupted) -> Result<()> {
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        match socket.send_vectored_with_flags(slices, NO_SIGNAL) {
+        // The system has less to do for one piece.
+        let result = match &*slices {
+            [slice] => socket.send_with_flags(slice, NO_SIGNAL),
+            slices => socket.send_vectored_with_flags(slices, NO_SIGNAL),
+        };
+        match result {
             Ok(0) => return Err(Error::Closed),
             Ok(sent) => IoSlice::advance_slices(&mut slices, sent),
             Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}

@@ -158,14 +158,14 @@ pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_in
     })
 }
 
-fn publish(handle: &Handle, stream_id: c_int, message: &Finished<Body>) -> Result<u8> {
+fn publish(handle: &Handle, stream_id: c_int, message: &Finished<&[u8]>) -> Result<u8> {
     let outgoing = Outgoing {
         chunk_stream: PUBLISHING,
         format: message.format_hint,
         kind: message.kind,
         timestamp: message.timestamp,
         stream_id: stream_id.cast_unsigned(),
-        body: message.body.as_ref(),
+        body: message.body,
     };
     send_message(handle, &outgoing, None)
 }

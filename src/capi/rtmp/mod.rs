@@ -2,6 +2,7 @@
 
 pub mod close;
 pub mod connect;
+pub(crate) mod direct;
 mod extras;
 pub mod io;
 pub mod lifecycle;

@@ -66,7 +66,7 @@ fn speaks_http(handle: &Handle) -> Result<bool> {
     // SAFETY: the handle's contract; only this thread reads.
     let first = || unsafe { sockbuf::unread(&raw const (*handle.raw()).m_sb) }.first().copied();
     if first().is_none() {
-        handle.fill()?;
+        handle.fill(true)?;
     }
     Ok(first().is_some_and(|byte| byte.is_ascii_uppercase()))
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
-const CAPACITY: usize = RTMP_BUFFER_CACHE_SIZE - 1;
+pub(super) const CAPACITY: usize = RTMP_BUFFER_CACHE_SIZE - 1;
 
 /// A descriptor that C keeps in an `int`.
 ///
@@ -32,7 +32,7 @@ pub(crate) unsafe fn borrow<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
 ///
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
-unsafe fn extent(sb: *const RTMPSockBuf) -> (usize, usize) {
+pub(crate) unsafe fn extent(sb: *const RTMPSockBuf) -> (usize, usize) {
     // SAFETY: the caller's contract.
     let (start, size, first) = unsafe { ((*sb).sb_start, (*sb).sb_size, (&raw const (*sb).sb_buf)) };
     let offset = (start as usize).wrapping_sub(first as usize);

@@ -1,0 +1,270 @@
+//! The programs that are measured, on the libraries that are compared.
+
+use std::{
+    env, fs, io,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::{
+    Figures, Measured,
+    peer::{Cover, Peer, Role},
+    rows::{Row, Unit},
+};
+
+/// Who is compared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Contestant {
+    /// This library.
+    Ours,
+    /// Debian's librtmp.
+    Original,
+    /// FFmpeg's own RTMP.
+    Ffmpeg,
+    /// The socket without any protocol: the limit.
+    Socket,
+}
+
+impl Contestant {
+    /// In the order of the table.
+    pub const ALL: [Self; 4] = [Self::Ours, Self::Original, Self::Ffmpeg, Self::Socket];
+}
+
+/// Compiled programs and the directories that libraries are found in.
+pub struct Contestants {
+    driver: PathBuf,
+    /// FFmpeg's, if its headers are installed.
+    avio: Option<PathBuf>,
+    ours: PathBuf,
+    original: Option<PathBuf>,
+    traced: bool,
+}
+
+/// A program with its arguments, ready to run.
+struct Run {
+    program: PathBuf,
+    library: Option<PathBuf>,
+    arguments: Vec<String>,
+    /// Kept so that the port stays the peer's.
+    _peer: Option<Peer>,
+}
+
+impl Contestants {
+    /// Compiles the C programs and finds the libraries.
+    pub fn prepare() -> io::Result<Self> {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
+        fs::create_dir_all(&directory)?;
+        let built = env::current_exe()?.ancestors().nth(2).map(|directory| directory.join("librtmp.so"));
+        let built =
+            built.filter(|file| file.exists()).ok_or_else(|| io::Error::other("librtmp.so is not built"))?;
+        let ours = linked(&directory, "ours", &built)?;
+        let original = match installed() {
+            Some(file) => Some(linked(&directory, "original", &file)?),
+            None => None,
+        };
+        if original.is_none() {
+            eprintln!("librtmp1 is not installed: nothing to compare with");
+        }
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let source = manifest.join("benches");
+        let driver = directory.join("driver");
+        compile(&source.join("driver.c"), &driver, |cc| {
+            cc.arg("-I").arg(manifest.join("include")).arg("-L").arg(&ours).arg("-lrtmp")
+        })?;
+        let avio = directory.join("avio");
+        let avio =
+            compile(&source.join("avio.c"), &avio, |cc| cc.args(["-lavformat", "-lavutil"])).map(|()| avio);
+        if avio.is_err() {
+            eprintln!("FFmpeg's headers (libavformat-dev) are not installed: its column stays empty");
+        }
+        let traced = Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok();
+        if !traced {
+            eprintln!("strace is not installed: system calls are not counted");
+        }
+        Ok(Self { driver, avio: avio.ok(), ours, original, traced })
+    }
+
+    /// Measures all contestants of a row in turn, `rounds` times.
+    pub fn measure(&self, row: Row, rounds: usize) -> io::Result<Measured> {
+        let mut runs = Vec::new();
+        for contestant in Contestant::ALL {
+            runs.push(self.run(contestant, &row)?);
+        }
+        let mut seen: [Vec<Figures>; 4] = Default::default();
+        for _ in 0..rounds.max(1) {
+            for (run, seen) in runs.iter().zip(&mut seen) {
+                if let Some(run) = run {
+                    seen.push(run.figures(&row)?);
+                }
+            }
+        }
+        let mut figures = seen.map(|seen| median(&seen));
+        for (run, figures) in runs.iter().zip(&mut figures).take(2) {
+            if let (Some(run), Some(figures), true) = (run, figures, self.traced) {
+                figures.calls = run.calls(&row)?;
+            }
+        }
+        Ok(Measured { row, figures })
+    }
+
+    /// The shared libraries without symbols, in bytes.
+    pub fn sizes(&self) -> (f64, f64) {
+        let size = |directory: &Path| {
+            let copy = directory.with_extension("stripped");
+            let stripped =
+                Command::new("strip").arg("-o").arg(&copy).arg(directory.join("librtmp.so.1")).status();
+            match stripped {
+                Ok(status) if status.success() => {
+                    fs::metadata(&copy).map_or(f64::NAN, |file| file.len() as f64)
+                }
+                _ => f64::NAN,
+            }
+        };
+        (size(&self.ours), self.original.as_deref().map_or(f64::NAN, size))
+    }
+
+    /// What a contestant runs in a row; `None` if it does not take part.
+    fn run(&self, contestant: Contestant, row: &Row) -> io::Result<Option<Run>> {
+        let (program, library) = match contestant {
+            Contestant::Ours => (&self.driver, Some(&self.ours)),
+            Contestant::Original if self.original.is_some() => (&self.driver, self.original.as_ref()),
+            Contestant::Ffmpeg => match (&self.avio, row.ffmpeg) {
+                (Some(avio), Some(_)) => (avio, None),
+                _ => return Ok(None),
+            },
+            Contestant::Socket => (&self.driver, Some(&self.ours)),
+            Contestant::Original => return Ok(None),
+        };
+        let total = row.total.to_string();
+        let (chunk, size) = (row.sends.0.to_string(), row.sends.1.to_string());
+        let (peer, arguments) = match (contestant, row.peer, row.limit()) {
+            (Contestant::Socket, _, None) => return Ok(None),
+            (Contestant::Socket, _, Some((role, work, size))) => {
+                let peer = Peer::start(role, Cover::Plain)?;
+                let arguments = vec![work.to_owned(), peer.port.to_string(), size.to_string(), total];
+                (Some(peer), arguments)
+            }
+            (_, None, _) => (None, vec![row.work.to_owned(), total]),
+            (_, Some((role, cover)), _) => {
+                let peer = Peer::start(role, cover)?;
+                let url = url(cover, peer.port, role, contestant);
+                let arguments = match contestant {
+                    Contestant::Ffmpeg => vec![row.ffmpeg.unwrap_or_default().to_owned(), url, size, total],
+                    _ if row.unit == Unit::PerGigabyte => vec![row.work.to_owned(), url, chunk, size, total],
+                    _ => vec![row.work.to_owned(), url, total],
+                };
+                (Some(peer), arguments)
+            }
+        };
+        let (program, library) = (program.clone(), library.cloned());
+        Ok(Some(Run { program, library, arguments, _peer: peer }))
+    }
+}
+
+impl Run {
+    fn figures(&self, row: &Row) -> io::Result<Figures> {
+        let output = self.output(Command::new(&self.program).args(&self.arguments))?;
+        let field = |name: &str| {
+            let value = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            value.filter_map(|value| value.get(name)?.as_f64()).next_back().unwrap_or(f64::NAN)
+        };
+        let (count, messages) = (field("count"), field("messages"));
+        let scale = match row.unit {
+            Unit::PerGigabyte => 1e9 / count,
+            Unit::Each | Unit::Memory => 1e6 / count,
+        };
+        Ok(Figures {
+            cost: if row.unit == Unit::Memory { field("resident") } else { field("cpu") * scale },
+            wall: field("wall") * scale,
+            allocations: field("allocations") / messages,
+            calls: None,
+            peak: field("peak"),
+        })
+    }
+
+    /// System calls for each message: what twice the work needs more.
+    fn calls(&self, row: &Row) -> io::Result<Option<f64>> {
+        if row.unit == Unit::Memory || row.peer.is_none() {
+            return Ok(None);
+        }
+        let small = (row.total / 16).max(10);
+        let (once, twice) = (self.traced(small)?, self.traced(2 * small)?);
+        Ok(Some((twice.0 - once.0) / (twice.1 - once.1)))
+    }
+
+    /// System calls and messages of a run.
+    fn traced(&self, total: u64) -> io::Result<(f64, f64)> {
+        let log = self.program.with_extension("calls");
+        let mut arguments = self.arguments.clone();
+        arguments.pop();
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-c", "-U", "name,calls", "-o"]).arg(&log).arg(&self.program);
+        let output = self.output(strace.args(arguments).arg(total.to_string()))?;
+        let calls = fs::read_to_string(&log)?
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("total")?.trim().parse::<f64>().ok())
+            .unwrap_or(f64::NAN);
+        let messages = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let messages = messages.filter_map(|value| value.get("messages")?.as_f64()).next_back();
+        Ok((calls, messages.unwrap_or(f64::NAN)))
+    }
+
+    fn output(&self, command: &mut Command) -> io::Result<String> {
+        if let Some(library) = &self.library {
+            command.env("LD_LIBRARY_PATH", library);
+        }
+        let output = command.env("RTMP_TLS_VERIFY", "0").stderr(Stdio::inherit()).output()?;
+        if !output.status.success() {
+            return Err(io::Error::other(format!("{command:?} failed")));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+fn url(cover: Cover, port: u16, role: Role, contestant: Contestant) -> String {
+    let (scheme, host) = match cover {
+        Cover::Plain => ("rtmp", "127.0.0.1"),
+        Cover::Encrypted => ("rtmpe", "127.0.0.1"),
+        Cover::Tls(_) => ("rtmps", "localhost"),
+    };
+    let live = if contestant != Contestant::Ffmpeg && role != Role::Publish { " live=1" } else { "" };
+    format!("{scheme}://{host}:{port}/live/stream{live}")
+}
+
+/// The run in the middle by its cost.
+fn median(seen: &[Figures]) -> Option<Figures> {
+    let mut seen = seen.to_vec();
+    seen.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    seen.get(seen.len() / 2).copied()
+}
+
+/// A directory in which the names of the library mean this file.
+fn linked(directory: &Path, name: &str, file: &Path) -> io::Result<PathBuf> {
+    let directory = directory.join(name);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory)?;
+    for name in ["librtmp.so", "librtmp.so.1"] {
+        symlink(file, directory.join(name))?;
+    }
+    Ok(directory)
+}
+
+/// Debian's library.
+fn installed() -> Option<PathBuf> {
+    let libraries = fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path());
+    libraries.map(|directory| directory.join("librtmp.so.1")).find(|file| file.exists())
+}
+
+fn compile(source: &Path, program: &Path, options: impl Fn(&mut Command) -> &mut Command) -> io::Result<()> {
+    let mut cc = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    cc.args(["-O2", "-o"]).arg(program).arg(source);
+    let status = options(&mut cc).stderr(Stdio::piped()).output()?;
+    if status.status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(String::from_utf8_lossy(&status.stderr).into_owned()))
+    }
+}

@@ -1,0 +1,254 @@
+//! The other end of every measured connection: a handshake, replies and media that are bytes from a table.
+//!
+//! Owns no RTMP session: what the client says is read and thrown away. All replies are sent at once, because a client
+//! asks the next question when it has found the answer to the last one.
+
+use std::{
+    io::{self, Read, Write},
+    mem::MaybeUninit,
+    net::{TcpListener, TcpStream},
+    sync::Arc,
+    thread,
+};
+
+use rtmp::handshake::{Cipher, Server, ServerOptions};
+use socket2::SockRef;
+
+use crate::tls;
+
+/// What a peer does with a connection.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Role {
+    /// Sends video messages of `size` bytes in chunks of `chunk`, as fast as they are taken.
+    Play {
+        /// Largest payload of a chunk.
+        chunk: usize,
+        /// Bytes of a message.
+        size: usize,
+    },
+    /// Throws away whatever comes after the handshake.
+    Publish,
+    /// Sends replies and then nothing.
+    Idle,
+    /// Sends zeros, without any protocol.
+    RawSource,
+    /// Throws everything away, without any protocol.
+    RawSink,
+}
+
+/// How bytes are protected on their way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cover {
+    /// Not at all.
+    Plain,
+    /// RTMPE.
+    Encrypted,
+    /// TLS up to this version: `1.2` or `1.3`.
+    Tls(&'static str),
+}
+
+/// Listens until the measuring ends.
+pub struct Peer {
+    /// The port on loopback.
+    pub port: u16,
+}
+
+impl Peer {
+    /// Starts to listen.
+    pub fn start(role: Role, cover: Cover) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        SockRef::from(&listener).listen(1024)?;
+        let port = listener.local_addr()?.port();
+        let config = match cover {
+            Cover::Tls(version) => Some(tls::config(version)?),
+            _ => None,
+        };
+        let block: Arc<[u8]> = match role {
+            Role::Play { chunk, size } => media(chunk, size).into(),
+            Role::RawSource => vec![0; 1 << 20].into(),
+            _ => [].into(),
+        };
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (block, config) = (block.clone(), config.clone());
+                let serve = move || {
+                    // The client leaves when it has enough.
+                    let _ = match config {
+                        Some(config) => {
+                            tls::accept(stream, config).and_then(|mut tls| talk(&mut tls, role, &block))
+                        }
+                        None => serve(stream, role, cover, &block),
+                    };
+                };
+                let _ = thread::Builder::new().stack_size(128 << 10).spawn(serve);
+            }
+        });
+        Ok(Self { port })
+    }
+}
+
+/// A connection without TLS.
+fn serve(mut stream: TcpStream, role: Role, cover: Cover, block: &[u8]) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    match role {
+        Role::RawSource => return send_for_ever(&mut stream, block, None),
+        Role::RawSink => return discard(&stream),
+        _ => {}
+    }
+    if cover != Cover::Encrypted {
+        return talk(&mut stream, role, block);
+    }
+    let mut cipher = shake_hands_encrypted(&mut stream)?;
+    let mut first = start(role);
+    cipher.apply(&mut first);
+    stream.write_all(&first)?;
+    match role {
+        Role::Play { .. } => send_for_ever(&mut stream, block, Some(cipher)),
+        _ => discard(&stream),
+    }
+}
+
+/// The handshake that repeats what it is told, then the role.
+fn talk<S: Read + Write>(stream: &mut S, role: Role, block: &[u8]) -> io::Result<()> {
+    let mut hello = [0; 1537];
+    stream.read_exact(&mut hello)?;
+    let mut answer = vec![3];
+    answer.extend([0; 1536]);
+    answer.extend(&hello[1..]);
+    stream.write_all(&answer)?;
+    stream.read_exact(&mut hello[1..])?;
+    stream.write_all(&start(role))?;
+    match role {
+        Role::Play { .. } => loop {
+            stream.write_all(block)?;
+        },
+        _ => {
+            let mut buffer = vec![0; 256 << 10];
+            while stream.read(&mut buffer)? > 0 {}
+            Ok(())
+        }
+    }
+}
+
+/// The signed handshake; returns the cipher for what this side sends.
+fn shake_hands_encrypted(stream: &mut TcpStream) -> io::Result<Cipher> {
+    let mut random = |bytes: &mut [u8]| {
+        bytes.fill(0x5A);
+        Ok(())
+    };
+    let mut server = Server::new(ServerOptions::default(), &mut random).map_err(io::Error::other)?;
+    let (mut input, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let progress = server.advance(&input).map_err(io::Error::other)?;
+        input.drain(..progress.consumed);
+        stream.write_all(&progress.output)?;
+        if let Some(outcome) = progress.outcome {
+            let keys = outcome.keys.ok_or_else(|| io::Error::other("the client does not encrypt"))?;
+            return Ok(keys.send);
+        }
+        if progress.consumed == 0 && progress.output.is_empty() {
+            let count = stream.read(&mut buffer)?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            input.extend(&buffer[..count]);
+        }
+    }
+}
+
+/// Sends a block over and over, and looks now and then for acknowledgements to throw away.
+fn send_for_ever(stream: &mut TcpStream, block: &[u8], mut cipher: Option<Cipher>) -> io::Result<()> {
+    let mut encrypted = Vec::new();
+    let mut room = [MaybeUninit::uninit(); 4096];
+    loop {
+        match &mut cipher {
+            Some(cipher) => {
+                encrypted.clear();
+                encrypted.extend(block);
+                cipher.apply(&mut encrypted);
+                stream.write_all(&encrypted)?;
+            }
+            None => stream.write_all(block)?,
+        }
+        while SockRef::from(&*stream)
+            .recv_with_flags(&mut room, libc::MSG_DONTWAIT)
+            .is_ok_and(|count| count > 0)
+        {}
+    }
+}
+
+/// Lets the system throw away what arrives, without copying it.
+fn discard(stream: &TcpStream) -> io::Result<()> {
+    let mut room = vec![MaybeUninit::uninit(); 1 << 20];
+    while SockRef::from(stream).recv_with_flags(&mut room, libc::MSG_TRUNC)? > 0 {}
+    Ok(())
+}
+
+/// The replies to every question of a client that plays or publishes, and what the role needs first.
+fn start(role: Role) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    message(&mut bytes, 2, 5, 128, &2_500_000_u32.to_be_bytes());
+    for transaction in 1..=4 {
+        // Releasing and announcing a stream come in between when publishing; they have no result worth reading.
+        let mut body = b"\x02\0\x07_result\0".to_vec();
+        body.extend(f64::from(transaction).to_be_bytes());
+        if transaction == 1 {
+            body.extend(b"\x03\0\0\x09\x03\0\0\x09");
+        } else {
+            body.extend(b"\x05\0");
+            body.extend(1_f64.to_be_bytes());
+        }
+        message(&mut bytes, 3, 20, 128, &body);
+    }
+    let code = if role == Role::Publish { "NetStream.Publish.Start" } else { "NetStream.Play.Start" };
+    let mut body =
+        b"\x02\0\x08onStatus\0\0\0\0\0\0\0\0\0\x05\x03\0\x05level\x02\0\x06status\0\x04code\x02".to_vec();
+    body.extend((code.len() as u16).to_be_bytes());
+    body.extend(code.as_bytes());
+    body.extend(b"\0\0\x09");
+    message(&mut bytes, 5, 20, 128, &body);
+    if let Role::Play { chunk, .. } = role {
+        if chunk != 128 {
+            message(&mut bytes, 2, 1, 128, &(chunk as u32).to_be_bytes());
+        }
+        // One message of each kind, so that nobody waits for the other to write a header.
+        message(&mut bytes, 6, 8, chunk, &[0xAF, 1, 2, 3]);
+        message(&mut bytes, 4, 9, chunk, &[0x27, 1, 0, 0, 0, 0, 0]);
+    }
+    bytes
+}
+
+/// About a megabyte of whole video messages on the chunk stream of the first one.
+fn media(chunk: usize, size: usize) -> Vec<u8> {
+    let mut body = vec![0x55; size];
+    body[..2].copy_from_slice(&[0x27, 1]);
+    let mut bytes = Vec::new();
+    loop {
+        let [_, length @ ..] = (size as u32).to_be_bytes();
+        bytes.extend([0x44, 0, 0, 40]);
+        bytes.extend(length);
+        bytes.push(9);
+        pieces(&mut bytes, 4, chunk, &body);
+        if bytes.len() >= 1 << 20 {
+            return bytes;
+        }
+    }
+}
+
+/// A message with a full header.
+fn message(bytes: &mut Vec<u8>, chunk_stream: u8, kind: u8, chunk: usize, body: &[u8]) {
+    let [_, length @ ..] = (body.len() as u32).to_be_bytes();
+    bytes.extend([chunk_stream, 0, 0, 0]);
+    bytes.extend(length);
+    bytes.extend([kind, u8::from(kind > 6), 0, 0, 0]);
+    pieces(bytes, chunk_stream, chunk, body);
+}
+
+fn pieces(bytes: &mut Vec<u8>, chunk_stream: u8, chunk: usize, body: &[u8]) {
+    for (index, piece) in body.chunks(chunk).enumerate() {
+        if index > 0 {
+            bytes.push(0xC0 | chunk_stream);
+        }
+        bytes.extend(piece);
+    }
+}

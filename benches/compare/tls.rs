@@ -1,0 +1,56 @@
+//! TLS for peers: a certificate made for the occasion with the `openssl` program.
+
+use std::{
+    fs, io,
+    net::TcpStream,
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    version::{TLS12, TLS13},
+};
+
+/// What a server needs, for one version of TLS.
+pub fn config(version: &str) -> io::Result<Arc<ServerConfig>> {
+    let (certificate, key) = certificate()?;
+    let versions = if version == "1.2" { [&TLS12] } else { [&TLS13] };
+    let config = ServerConfig::builder_with_protocol_versions(&versions)
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .map_err(io::Error::other)?;
+    Ok(Arc::new(config))
+}
+
+/// A connection with TLS over it.
+pub fn accept(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+) -> io::Result<StreamOwned<ServerConnection, TcpStream>> {
+    stream.set_nodelay(true)?;
+    let session = ServerConnection::new(config).map_err(io::Error::other)?;
+    Ok(StreamOwned::new(session, stream))
+}
+
+fn certificate() -> io::Result<(CertificateDer<'static>, PrivateKeyDer<'static>)> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (certificate, key) = (directory.join("bench-certificate.pem"), directory.join("bench-key.pem"));
+    fs::create_dir_all(directory)?;
+    let status = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+        .args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .stderr(Stdio::null())
+        .status()?;
+    if !status.success() {
+        return Err(io::Error::other("openssl makes no certificate"));
+    }
+    let certificate = CertificateDer::from_pem_file(certificate).map_err(io::Error::other)?;
+    Ok((certificate, PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?))
+}

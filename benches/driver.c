@@ -1,0 +1,267 @@
+/*
+ * Does one thing with librtmp, many times, and prints what it cost. Which librtmp that is, the dynamic linker decides.
+ *
+ *   driver read|next|write|send URL chunk-size message-size total
+ *   driver connect|idle URL count
+ *   driver amf count
+ *   driver recv|store PORT message-size total       without librtmp: what the socket alone costs
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <librtmp/log.h>
+#include <librtmp/rtmp.h>
+
+#include "measure.h"
+
+static RTMP *open_session(const char *url, int publish, int stream)
+{
+    char *text = strdup(url);
+    RTMP *rtmp = RTMP_Alloc();
+
+    RTMP_Init(rtmp);
+    rtmp->Link.timeout = 20;
+    if (!RTMP_SetupURL(rtmp, text))
+        fail("RTMP_SetupURL");
+    if (publish)
+        RTMP_EnableWrite(rtmp);
+    if (!RTMP_Connect(rtmp, NULL))
+        fail("RTMP_Connect");
+    if (stream && !RTMP_ConnectStream(rtmp, 0))
+        fail("RTMP_ConnectStream");
+    return rtmp;
+}
+
+static void close_session(RTMP *rtmp)
+{
+    RTMP_Close(rtmp);
+    RTMP_Free(rtmp);
+}
+
+static void read_stream(const char *url, double total)
+{
+    static char buffer[64 * 1024];
+    RTMP *rtmp = open_session(url, 0, 1);
+    struct moment start;
+    double count = 0, messages = 0;
+
+    if (RTMP_Read(rtmp, buffer, sizeof buffer) <= 0)
+        fail("RTMP_Read");
+    start = now();
+    while (count < total) {
+        int got = RTMP_Read(rtmp, buffer, sizeof buffer);
+        if (got <= 0)
+            fail("RTMP_Read");
+        count += got;
+        messages++;
+    }
+    report(start, count, messages);
+    close_session(rtmp);
+}
+
+static void next_packets(const char *url, double total)
+{
+    RTMP *rtmp = open_session(url, 0, 1);
+    RTMPPacket packet = {0};
+    struct moment start = now();
+    double count = 0, messages = 0;
+
+    while (count < total) {
+        if (RTMP_GetNextMediaPacket(rtmp, &packet) != 1)
+            fail("RTMP_GetNextMediaPacket");
+        count += packet.m_nBodySize;
+        messages++;
+        RTMPPacket_Free(&packet);
+    }
+    report(start, count, messages);
+    close_session(rtmp);
+}
+
+static void publish(const char *url, int chunk_size, unsigned size, double total, int packets)
+{
+    unsigned char *tag = malloc(size + 64);
+    RTMP *rtmp = open_session(url, 1, 1);
+    struct moment start;
+    double count = 0, messages = 0;
+    unsigned timestamp = 0;
+
+    if (chunk_size != 128) {
+        RTMPPacket packet = {0};
+        char block[RTMP_MAX_HEADER_SIZE + 4];
+        unsigned big = htonl((unsigned)chunk_size);
+
+        packet.m_nChannel = 2;
+        packet.m_packetType = 1;
+        packet.m_nBodySize = 4;
+        packet.m_body = block + RTMP_MAX_HEADER_SIZE;
+        memcpy(packet.m_body, &big, 4);
+        if (!RTMP_SendPacket(rtmp, &packet, FALSE))
+            fail("RTMP_SendPacket");
+        rtmp->m_outChunkSize = chunk_size;
+    }
+    start = now();
+    while (count < total) {
+        timestamp += 40;
+        if (packets) {
+            RTMPPacket packet = {0};
+
+            packet.m_headerType = 1;
+            packet.m_nChannel = 4;
+            packet.m_packetType = 9;
+            packet.m_nTimeStamp = timestamp;
+            packet.m_nInfoField2 = rtmp->m_stream_id;
+            packet.m_nBodySize = size;
+            /* The original writes into the body, so it is made anew. */
+            if (timestamp == 40)
+                make_tag(tag + RTMP_MAX_HEADER_SIZE - 11, size, timestamp);
+            packet.m_body = (char *)tag + RTMP_MAX_HEADER_SIZE;
+            if (!RTMP_SendPacket(rtmp, &packet, FALSE))
+                fail("RTMP_SendPacket");
+        } else {
+            if (timestamp == 40)
+                make_tag(tag, size, timestamp);
+            tag[4] = (unsigned char)(timestamp >> 16), tag[5] = (unsigned char)(timestamp >> 8);
+            tag[6] = (unsigned char)timestamp, tag[7] = (unsigned char)(timestamp >> 24);
+            if (RTMP_Write(rtmp, (char *)tag, (int)size + 15) <= 0)
+                fail("RTMP_Write");
+        }
+        count += size;
+        messages++;
+    }
+    report(start, count, messages);
+    close_session(rtmp);
+    free(tag);
+}
+
+static void connect_often(const char *url, int count)
+{
+    struct moment start;
+    int n;
+
+    /* The first one loads and prepares what later ones find ready. */
+    close_session(open_session(url, 0, 1));
+    start = now();
+    for (n = 0; n < count; n++)
+        close_session(open_session(url, 0, 1));
+    report(start, count, count);
+}
+
+static void keep_open(const char *url, int count)
+{
+    RTMP **sessions = calloc((size_t)count, sizeof *sessions);
+    struct moment start;
+    double before;
+    int n;
+
+    close_session(open_session(url, 0, 1));
+    before = resident();
+    start = now();
+    for (n = 0; n < count; n++)
+        sessions[n] = open_session(url, 0, 1);
+    printf("{\"resident\":%.0f}\n", (resident() - before) / count);
+    report(start, count, count);
+    for (n = 0; n < count; n++)
+        close_session(sessions[n]);
+    free(sessions);
+}
+
+#define NAME(text) { (char *)text, sizeof text - 1 }
+
+static void encode_and_decode(int count)
+{
+    static const AVal app = NAME("app"), live = NAME("live"), version = NAME("flashVer"),
+                      player = NAME("LNX 10,0,32,18"), url = NAME("tcUrl"), target = NAME("rtmp://localhost/live"),
+                      fpad = NAME("fpad"), capabilities = NAME("capabilities"), audio = NAME("audioCodecs"),
+                      video = NAME("videoCodecs"), function = NAME("videoFunction");
+    struct moment start = now();
+    int n;
+
+    for (n = 0; n < count; n++) {
+        char block[512], *end = block + sizeof block, *at = block;
+        AMFObject object;
+        int size;
+
+        *at++ = AMF_OBJECT;
+        at = AMF_EncodeNamedString(at, end, &app, &live);
+        at = AMF_EncodeNamedString(at, end, &version, &player);
+        at = AMF_EncodeNamedString(at, end, &url, &target);
+        at = AMF_EncodeNamedBoolean(at, end, &fpad, 0);
+        at = AMF_EncodeNamedNumber(at, end, &capabilities, 15);
+        at = AMF_EncodeNamedNumber(at, end, &audio, 3191);
+        at = AMF_EncodeNamedNumber(at, end, &video, 252);
+        at = AMF_EncodeNamedNumber(at, end, &function, 1);
+        if (!at || end - at < 3)
+            fail("encoding");
+        *at++ = 0, *at++ = 0, *at++ = AMF_OBJECT_END;
+        size = (int)(at - block);
+        if (AMF_Decode(&object, block, size, FALSE) != size || AMF_CountProp(&object) != 1)
+            fail("AMF_Decode");
+        AMF_Reset(&object);
+    }
+    report(start, count, count);
+}
+
+/* A socket like one of librtmp's. */
+static int connect_to(const char *port)
+{
+    struct sockaddr_in address = {0};
+    int socket_fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    struct timeval timeout = {20, 0};
+
+    address.sin_family = AF_INET;
+    address.sin_port = htons((unsigned short)atoi(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(socket_fd, (struct sockaddr *)&address, sizeof address))
+        fail("connect");
+    setsockopt(socket_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(socket_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    setsockopt(socket_fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+    return socket_fd;
+}
+
+static void raw(const char *port, size_t size, double total, int sends)
+{
+    int socket_fd = connect_to(port);
+    char *buffer = malloc(size);
+    struct moment start = now();
+    double count = 0, calls = 0;
+
+    memset(buffer, 0x55, size);
+    while (count < total) {
+        ssize_t done = sends ? send(socket_fd, buffer, size, MSG_NOSIGNAL) : recv(socket_fd, buffer, size, 0);
+        if (done <= 0)
+            fail(sends ? "send" : "recv");
+        count += (double)done;
+        calls++;
+    }
+    report(start, count, calls);
+    close(socket_fd);
+    free(buffer);
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 2 ? argv[1] : "";
+
+    RTMP_LogSetLevel(RTMP_LOGCRIT);
+    if (!strcmp(what, "read") && argc == 6)
+        read_stream(argv[2], atof(argv[5]));
+    else if (!strcmp(what, "next") && argc == 6)
+        next_packets(argv[2], atof(argv[5]));
+    else if ((!strcmp(what, "write") || !strcmp(what, "send")) && argc == 6)
+        publish(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]), !strcmp(what, "send"));
+    else if (!strcmp(what, "connect") && argc == 4)
+        connect_often(argv[2], atoi(argv[3]));
+    else if (!strcmp(what, "idle") && argc == 4)
+        keep_open(argv[2], atoi(argv[3]));
+    else if (!strcmp(what, "amf"))
+        encode_and_decode(atoi(argv[2]));
+    else if ((!strcmp(what, "recv") || !strcmp(what, "store")) && argc == 5)
+        raw(argv[2], (size_t)atol(argv[3]), atof(argv[4]), !strcmp(what, "store"));
+    else
+        fail("reading the arguments");
+    return 0;
+}

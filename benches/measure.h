@@ -1,0 +1,108 @@
+/* What the measuring programs share: clocks, memory, counted allocations, and the line that they print. */
+#ifndef MEASURE_H
+#define MEASURE_H
+
+#include <malloc.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+static unsigned long allocations;
+
+/* The C library's allocator under its other names; the program's own are used by the libraries it loads, too. */
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *block, size_t size);
+
+void *malloc(size_t size)
+{
+    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
+    return __libc_calloc(count, size);
+}
+
+void *realloc(void *block, size_t size)
+{
+    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
+    return __libc_realloc(block, size);
+}
+
+struct moment {
+    double cpu, wall;
+    unsigned long allocations;
+};
+
+/* The time used by this process so far, and the time of day, in seconds. */
+static struct moment now(void)
+{
+    struct moment moment;
+    struct rusage usage;
+    struct timespec clock;
+
+    getrusage(RUSAGE_SELF, &usage);
+    clock_gettime(CLOCK_MONOTONIC, &clock);
+    moment.cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                 (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    moment.wall = (double)clock.tv_sec + (double)clock.tv_nsec / 1e9;
+    moment.allocations = allocations;
+    return moment;
+}
+
+/* Resident memory in bytes. */
+static double resident(void)
+{
+    long total = 0, pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    if (file && fscanf(file, "%ld %ld", &total, &pages) != 2)
+        pages = 0;
+    if (file)
+        fclose(file);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* Prints what happened since `start`; `count` is of bytes, connections or rounds. */
+static void report(struct moment start, double count, double messages)
+{
+    struct moment end = now();
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    printf("{\"cpu\":%.9f,\"wall\":%.9f,\"count\":%.0f,\"messages\":%.0f,\"allocations\":%lu,\"peak\":%.0f}\n",
+           end.cpu - start.cpu, end.wall - start.wall, count, messages, end.allocations - start.allocations,
+           (double)usage.ru_maxrss * 1024);
+}
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "%s failed\n", what);
+    exit(1);
+}
+
+/* One FLV tag around `size` bytes of video that cannot be mistaken for a header of anything. */
+static size_t make_tag(unsigned char *tag, unsigned size, unsigned timestamp)
+{
+    unsigned whole = size + 11;
+
+    tag[0] = 9;
+    tag[1] = (unsigned char)(size >> 16), tag[2] = (unsigned char)(size >> 8), tag[3] = (unsigned char)size;
+    tag[4] = (unsigned char)(timestamp >> 16), tag[5] = (unsigned char)(timestamp >> 8);
+    tag[6] = (unsigned char)timestamp, tag[7] = (unsigned char)(timestamp >> 24);
+    tag[8] = tag[9] = tag[10] = 0;
+    memset(tag + 11, 0x55, size);
+    tag[11] = 0x27, tag[12] = 1;
+    tag[whole] = (unsigned char)(whole >> 24), tag[whole + 1] = (unsigned char)(whole >> 16);
+    tag[whole + 2] = (unsigned char)(whole >> 8), tag[whole + 3] = (unsigned char)whole;
+    return whole + 4;
+}
+
+#endif

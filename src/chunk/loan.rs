@@ -1,0 +1,104 @@
+//! The body of an unfinished message on loan, so that its bytes can come straight from the socket.
+//!
+//! Whoever reads takes the body out of the decoder, waits for bytes without holding anybody up, and gives it back. What
+//! is likely to follow is known: the rest of the chunk, and as long as the message lasts, the same short header and the
+//! next chunk. Bytes that turn out to be something else are not used.
+
+#![forbid(unsafe_code)]
+
+use super::{
+    Decoder, EXTENDED, Header,
+    decoder::{Current, reserve},
+};
+use crate::message::Body;
+
+/// A body that was taken out of its decoder. Goes back with [`Decoder::give_back`].
+#[derive(Debug)]
+pub struct Loan<B> {
+    /// What has arrived of the message, with room for more.
+    pub body: B,
+    /// Bytes that are missing to the end of the current chunk.
+    pub missing: usize,
+    /// The header that every further chunk of the message has, unless something comes in between.
+    pub header: Header,
+    /// Payload of each further chunk but the last.
+    pub chunk_size: usize,
+    /// Length of the whole message.
+    pub length: usize,
+    chunk_stream: u32,
+    number: u64,
+}
+
+impl<B: Body> Decoder<B> {
+    /// Lends the body of the message whose chunk is arriving; `None` if that needs no more than a few bytes.
+    pub fn lend(&mut self, chunk_size: u32) -> Option<Loan<B>> {
+        let current = self.current.as_ref().filter(|current| current.missing >= WORTHWHILE)?;
+        let (chunk_stream, missing) = (current.chunk_stream, current.missing);
+        let stream = self.streams.get_mut(chunk_stream as usize)?.as_deref_mut()?;
+        reserve(&mut stream.body, 1, stream.length, &mut self.unfinished).ok()?;
+        let mut header = Header::default();
+        header.push_basic(3, chunk_stream);
+        if stream.field == EXTENDED {
+            header.push(&stream.sent_timestamp.to_be_bytes());
+        }
+        self.loans += 1;
+        stream.lent = Some(self.loans);
+        let body = std::mem::take(&mut stream.body);
+        Some(Loan {
+            missing,
+            header,
+            chunk_size: chunk_size.max(1) as usize,
+            length: stream.length as usize,
+            chunk_stream,
+            number: self.loans,
+            body,
+        })
+    }
+
+    /// Takes a body back that has grown within its capacity, by the rest of the current chunk and of the `chunks`
+    /// behind it, whose headers were as foretold. Without effect if the
+    /// decoder has started anew meanwhile.
+    pub fn give_back(&mut self, loan: Loan<B>, chunks: usize) {
+        let Some(Some(stream)) = self.streams.get_mut(loan.chunk_stream as usize) else { return };
+        if stream.lent != Some(loan.number) {
+            return;
+        }
+        stream.lent = None;
+        let Some(current) = self.current.as_mut() else { return };
+        let received = loan.body.as_ref().len();
+        let arrived = received.saturating_sub(stream.received as usize);
+        let mut end = loan.missing.saturating_add(stream.received as usize);
+        stream.received = received as u32;
+        stream.body = loan.body;
+        current.missing = loan.missing.saturating_sub(arrived);
+        for _ in 0..chunks {
+            let payload = loan.chunk_size.min(loan.length.saturating_sub(end));
+            end += payload;
+            *current = Current {
+                chunk_stream: loan.chunk_stream,
+                payload: payload as u32,
+                missing: end.saturating_sub(received),
+                header: loan.header,
+            };
+        }
+        if std::mem::take(&mut stream.abandoned) {
+            self.abort(loan.chunk_stream);
+        }
+    }
+}
+
+impl<B: Body> Loan<B> {
+    /// The payloads that are likely to follow the current chunk, as far as they end the message.
+    pub fn following(&self) -> impl Iterator<Item = usize> + use<B> {
+        let (chunk_size, length) = (self.chunk_size, self.length);
+        let mut position = self.body.as_ref().len() + self.missing;
+        std::iter::from_fn(move || {
+            let payload = chunk_size.min(length.checked_sub(position).filter(|rest| *rest > 0)?);
+            position += payload;
+            Some(payload)
+        })
+    }
+}
+
+/// Below this, copying costs less than a look at where bytes belong.
+const WORTHWHILE: usize = 1024;
