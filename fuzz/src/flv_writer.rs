@@ -26,7 +26,7 @@ pub fn run(data: &[u8]) {
 
 type Message = (MessageType, u32, u8, Vec<u8>);
 
-fn owned(message: Finished<Counted>) -> Message {
+fn owned<B: AsRef<[u8]>>(message: Finished<B>) -> Message {
     (message.kind, message.timestamp, message.format_hint, message.body.as_ref().to_vec())
 }
 
