@@ -26,7 +26,7 @@ use support::flv::{self, Tag};
 use support::relay::Relay;
 use support::servers::Nginx;
 use support::wire::Message;
-use support::{Library, Server, TempDir, clip, library, program, wait_until};
+use support::{Library, Running, Server, TempDir, clip, library, process, program, require, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -266,6 +266,23 @@ fn rtmps_carries_films_both_ways_and_checks_certificates() {
     let error = client("vod/film").play().unwrap_err();
     assert!(matches!(error, Error::Tls(_)), "{error}");
     assert!(client("vod/film").option("tlsVerify", "0").unwrap().play().is_ok());
+}
+
+#[test]
+fn a_film_comes_through_a_proxy_and_not_around_it() {
+    let (clip, film) = need!(film());
+    let (relay, _directory) = need!(server_with_film(&clip));
+    let port = process::free_port();
+    let mut command = Command::new(need!(require::program("microsocks")));
+    command.args(["-i", "127.0.0.1", "-p", &port.to_string(), "-u", "me", "-P", "s3cret"]);
+    let _proxy = Running::start(&mut command);
+    assert!(wait_until(LIMIT, || process::listens(port)), "microsocks does not listen");
+    let through =
+        |proxy: &str| Client::new(&relay.url("film")).unwrap().option("socks", proxy).unwrap().play();
+    let tags = read_all(&mut through(&format!("socks5://me:s3cret@127.0.0.1:{port}")).unwrap());
+    flv::assert_equal(&flv::media(&film), &flv::media(&tags), "proxy");
+    let error = through(&format!("socks5://me:wrong@127.0.0.1:{port}")).unwrap_err();
+    assert!(matches!(error, Error::Proxy(_)), "{error}");
 }
 
 /// The refusal that a script leads to.
