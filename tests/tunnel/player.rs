@@ -54,7 +54,7 @@ impl<C: Carrier> Connection for Session<'_, C> {
         result
     }
 
-    fn fill(&self) -> Result<()> {
+    fn fill(&self, _whole: bool) -> Result<()> {
         // Smaller than most replies, so that these arrive in pieces.
         let mut buffer = [0; 1000];
         let len = self.tunnel.fill(self.carrier, &mut buffer)?;
