@@ -180,7 +180,7 @@ impl Run {
         let output = self.output(Command::new(&self.program).args(&self.arguments))?;
         let field = |name: &str| {
             let value = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            value.filter_map(|value| value.get(name)?.as_f64()).last().unwrap_or(f64::NAN)
+            value.filter_map(|value| value.get(name)?.as_f64()).next_back().unwrap_or(f64::NAN)
         };
         let (count, messages) = (field("count"), field("messages"));
         let scale = match row.unit {
@@ -219,7 +219,7 @@ impl Run {
             .find_map(|line| line.trim().strip_prefix("total")?.trim().parse::<f64>().ok())
             .unwrap_or(f64::NAN);
         let messages = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let messages = messages.filter_map(|value| value.get("messages")?.as_f64()).last();
+        let messages = messages.filter_map(|value| value.get("messages")?.as_f64()).next_back();
         Ok((calls, messages.unwrap_or(f64::NAN)))
     }
 
