@@ -208,7 +208,7 @@ fn emit(level: RTMP_LogLevel, text: String) {
 mod tests {
     use std::{
         ffi::CStr,
-        sync::{Mutex, MutexGuard, PoisonError},
+        sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError},
         thread,
     };
 
@@ -400,9 +400,12 @@ mod tests {
     fn threads_log_while_level_and_callback_change() {
         const LINES: usize = 500;
         let _setting = Setting::new(collect);
+        let start = Arc::new(Barrier::new(5));
         let writers: Vec<_> = (0..4)
             .map(|thread| {
+                let start = start.clone();
                 thread::spawn(move || {
+                    start.wait();
                     for n in 0..LINES {
                         let _step = Deferred::begin();
                         debug!("{thread} {n}");
@@ -411,16 +414,17 @@ mod tests {
                 })
             })
             .collect();
-        let mut round = 0_u32;
-        while !writers.iter().all(thread::JoinHandle::is_finished) {
+        start.wait();
+        loop {
             // Below the lines' level now and then, so that the built-in writer stays silent.
             globals::set_debug_level(RTMP_LOGERROR);
             set_callback(None);
             set_callback(Some(collect));
             globals::set_debug_level(RTMP_LOGDEBUG2);
-            round += 1;
+            if writers.iter().all(thread::JoinHandle::is_finished) {
+                break;
+            }
         }
-        assert!(round > 0);
         for (thread, writer) in writers.into_iter().enumerate() {
             let lines = writer.join().unwrap();
             let numbers: Vec<usize> = lines
