@@ -592,7 +592,8 @@ int RTMP_Connect0(RTMP *r, struct sockaddr *svc);
 int RTMP_Connect1(RTMP *r, RTMPPacket *cp);
 
 /**
- * Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns
+ * Ends the stream and closes the connection, if there is one, waits up to a second for the server to have what was
+ * published, and frees everything that belongs to it; returns
  * nothing. What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks
  * as the library's; the options `bind`, `ipv`, `tlsVerify` and `tlsCA` go. May be called at any time, also
  * twice, but not from a signal handler: there, set `RTMP_ctrlC` or shut the socket down.

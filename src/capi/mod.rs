@@ -6,6 +6,8 @@
 
 pub mod amf;
 mod calls;
+mod connection;
+mod fields;
 pub mod globals;
 pub mod http;
 mod layout;

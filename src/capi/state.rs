@@ -1,8 +1,7 @@
-//! Who owns what in the public structs, and the session behind an `RTMP`.
+//! The session behind an `RTMP`: what callers never see.
 //!
-//! Callers allocate the struct, read and write its fields between calls and clear it. So fields that both sides use
-//! have no second copy: a step loads them, runs, and stores what it changed. What callers never see lives in
-//! [`Private`], which hangs on a pointer of the struct that librtmp used for a table of its own.
+//! It lives in [`Private`], which hangs on a pointer of the struct that librtmp used for a table of its own. Nothing can
+//! be appended to the struct, and callers move and clear it.
 
 use std::{
     os::fd::BorrowedFd,
@@ -14,27 +13,17 @@ use std::{
     time::Duration,
 };
 
-use libc::c_int;
-
 use super::{
-    calls::CallArray,
-    line::{self, Line},
-    log::Deferred,
-    memory::{self, Body},
-    ptr::aval_bytes,
-    rtmp::{
-        RTMP, RTMP_FEATURE_WRITE, RTMP_LF_AUTH, RTMP_LF_BUFX, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LNK, close,
-        connect, direct, sockbuf,
-    },
+    memory::Body,
+    rtmp::{RTMP, sockbuf},
     tls::TlsOptions,
 };
 use crate::{
-    chunk::{Chunks, Decoder, Encoder},
-    driver::{self, Connection, Parts},
+    chunk::{Decoder, Encoder},
+    driver::Connection,
     error::{Error, Result},
-    flv::{self, Flags},
+    flv,
     handshake::{self, Cipher, Swf},
-    session::{Profile, State},
     transport::{local::Local, tunnel::Tunnel},
 };
 
@@ -87,178 +76,26 @@ pub(crate) struct Core {
 
 /// What bytes pass on their way out: encryption, then the tunnel, then TLS, then the socket.
 #[derive(Default)]
-struct Outbound {
+pub(super) struct Outbound {
     /// Encrypts, after an RTMPE handshake.
-    cipher: Option<Cipher>,
+    pub(super) cipher: Option<Cipher>,
     /// Memory for putting pieces together.
-    scratch: Vec<u8>,
+    pub(super) scratch: Vec<u8>,
     /// Memory for a message as a whole: the pieces that are sent belong to somebody else.
-    whole: Vec<u8>,
+    pub(super) whole: Vec<u8>,
 }
 
 /// What bytes pass on their way in.
 #[derive(Default)]
-struct Inbound {
+pub(super) struct Inbound {
     /// Decrypts, after an RTMPE handshake.
-    cipher: Option<Cipher>,
+    pub(super) cipher: Option<Cipher>,
 }
 
 /// An `RTMP` in use by an exported function.
 pub(crate) struct Handle {
     raw: NonNull<RTMP>,
     private: Arc<Private>,
-}
-
-/// A `State` field's form in the C struct.
-trait Shared<C>: Copy {
-    fn load(stored: C) -> Self;
-    fn store(self) -> C;
-}
-
-macro_rules! shared_as_is {
-    ($($type:ty),*) => { $(impl Shared<$type> for $type {
-        fn load(stored: $type) -> Self {
-            stored
-        }
-        fn store(self) -> $type {
-            self
-        }
-    })* };
-}
-shared_as_is!(i32, u32, u8, f64);
-
-impl Shared<c_int> for u32 {
-    fn load(stored: c_int) -> Self {
-        stored.cast_unsigned()
-    }
-    fn store(self) -> c_int {
-        self.cast_signed()
-    }
-}
-
-impl Shared<u8> for bool {
-    fn load(stored: u8) -> Self {
-        stored != 0
-    }
-    fn store(self) -> u8 {
-        u8::from(self)
-    }
-}
-
-/// The session's words for the fields that it shares with callers.
-macro_rules! shared_fields {
-    ($($field:ident: $($name:ident).+;)*) => {
-        /// Reads the fields that a step works with.
-        ///
-        /// # Safety
-        /// `raw` points to an initialised `RTMP`.
-        unsafe fn load(raw: *mut RTMP) -> State {
-            // SAFETY: the caller's contract; fields are plain numbers, read one by one.
-            unsafe {
-                State {
-                    $($field: Shared::load((*raw).$($name).+),)*
-                    seeking: (*raw).m_read.flags & Flags::SEEKING.0 != 0,
-                }
-            }
-        }
-
-        /// Writes the fields that a step changed, and leaves the others to whoever writes them meanwhile.
-        ///
-        /// # Safety
-        /// `raw` points to an initialised `RTMP`.
-        unsafe fn store(raw: *mut RTMP, before: &State, after: &State) {
-            $(if after.$field != before.$field {
-                // SAFETY: the caller's contract.
-                unsafe { (*raw).$($name).+ = Shared::store(after.$field) };
-            })*
-            if after.seeking != before.seeking {
-                // SAFETY: the caller's contract.
-                let flags = unsafe { &mut (*raw).m_read.flags };
-                *flags = if after.seeking { *flags | Flags::SEEKING.0 } else { *flags & !Flags::SEEKING.0 };
-            }
-        }
-    };
-}
-
-shared_fields! {
-    in_chunk_size: m_inChunkSize;
-    out_chunk_size: m_outChunkSize;
-    bandwidth_checks: m_nBWCheckCounter;
-    bytes_in: m_nBytesIn;
-    acknowledged: m_nBytesInSent;
-    buffer_ms: m_nBufferMS;
-    stream_id: m_stream_id;
-    media_chunk_stream: m_mediaChannel;
-    media_timestamp: m_mediaStamp;
-    pause_timestamp: m_pauseStamp;
-    pausing: m_pausing;
-    window_size: m_nServerBW;
-    peer_bandwidth: m_nClientBW;
-    peer_bandwidth_limit: m_nClientBW2;
-    playing: m_bPlaying;
-    sends_encoding: m_bSendEncoding;
-    acknowledges: m_bSendCounter;
-    transactions: m_numInvokes;
-    audio_codecs: m_fAudioCodecs;
-    video_codecs: m_fVideoCodecs;
-    object_encoding: m_fEncoding;
-    duration: m_fDuration;
-    media_types: m_read.dataType;
-}
-
-/// The owner of every field. Never called: a field that is added does not compile until it has its place here.
-#[expect(dead_code, reason = "a table for readers and the compiler")]
-fn owners(rtmp: &RTMP) {
-    let RTMP {
-        // Shared: the table above loads and stores them.
-        m_inChunkSize: _,
-        m_outChunkSize: _,
-        m_nBWCheckCounter: _,
-        m_nBytesIn: _,
-        m_nBytesInSent: _,
-        m_nBufferMS: _,
-        m_stream_id: _,
-        m_mediaChannel: _,
-        m_mediaStamp: _,
-        m_pauseStamp: _,
-        m_pausing: _,
-        m_nServerBW: _,
-        m_nClientBW: _,
-        m_nClientBW2: _,
-        m_bPlaying: _,
-        m_bSendEncoding: _,
-        m_bSendCounter: _,
-        m_numInvokes: _,
-        m_fAudioCodecs: _,
-        m_fVideoCodecs: _,
-        m_fEncoding: _,
-        m_fDuration: _,
-        // Shared: `calls` works in place on the array, which callers may free entries of.
-        m_numCalls: _,
-        m_methodCalls: _,
-        // Mirror: written for each message that arrived, never read.
-        m_channelsAllocatedIn: _,
-        m_channelTimestamp: _,
-        // Unused; always null.
-        m_vecChannelsIn: _,
-        // Private: the slot of `Private`, and 0 to guard it.
-        m_vecChannelsOut: _,
-        m_channelsAllocatedOut: _,
-        // Mirrors of the tunnel's state.
-        m_msgCounter: _,
-        m_polling: _,
-        m_resplen: _,
-        m_unackd: _,
-        m_clientID: _,
-        // Shared, see `stream_io`; `buf` and what belongs to it mirror `Core::stream`.
-        m_read: _,
-        // Mirror of `Core::writer`.
-        m_write: _,
-        // Shared: `sockbuf` works in place, callers watch how much is unread.
-        m_sb: _,
-        // Written by the caller before the connection, read when needed; `close` frees what flags say is ours.
-        Link: _,
-    } = rtmp;
 }
 
 impl Private {
@@ -359,12 +196,33 @@ impl Handle {
         u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
     }
 
-    fn outbound(&self) -> MutexGuard<'_, Outbound> {
+    /// What bytes pass on their way out; waits for whoever is sending.
+    pub(super) fn outbound(&self) -> MutexGuard<'_, Outbound> {
         self.private.outbound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn inbound(&self) -> MutexGuard<'_, Inbound> {
+    /// As `outbound`, unless somebody is sending.
+    pub(super) fn try_outbound(&self) -> Option<MutexGuard<'_, Outbound>> {
+        match self.private.outbound.try_lock() {
+            Ok(outbound) => Some(outbound),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// What bytes pass on their way in.
+    pub(super) fn inbound(&self) -> MutexGuard<'_, Inbound> {
         self.private.inbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that bytes came into the buffer after the last step that looked at it.
+    pub(super) fn mark_refilled(&self) {
+        self.private.refilled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was said since this was asked last.
+    pub(super) fn take_refilled(&self) -> bool {
+        self.private.refilled.swap(false, Ordering::Relaxed)
     }
 
     /// Counts an attempt to log in. Servers need two; one that always asks again must not keep the caller busy.
@@ -430,94 +288,6 @@ impl Handle {
             (*r).Link.rc4keyOut = mark;
         }
     }
-
-    /// Runs a step with what the session owns; tells how much of `input` it used.
-    fn run<R>(&self, input: &[u8], step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> (R, usize) {
-        let _deferred = Deferred::begin();
-        let mut core = self.core();
-        let Core { decoder, encoder, .. } = &mut *core;
-        let raw = self.raw();
-        // SAFETY: the handle's contract; the lock keeps other steps out, and callers do not free what the session
-        // works with while a call is running.
-        unsafe {
-            let before = load(raw);
-            let mut state = before;
-            let mut parts = Parts {
-                state: &mut state,
-                profile: profile(&(*raw).Link),
-                calls: &mut CallArray::new(raw),
-                decoder,
-                encoder,
-                input,
-                consumed: 0,
-            };
-            let result = step(&mut parts);
-            let consumed = parts.consumed;
-            store(raw, &before, &state);
-            (result, consumed)
-        }
-    }
-
-    /// Sends pieces in order.
-    fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, outbound: &mut Outbound) -> Result<()> {
-        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
-        let sb = unsafe { &raw const (*self.raw()).m_sb };
-        let Outbound { cipher, scratch, whole } = outbound;
-        let tunnel = self.tunnel();
-        if cipher.is_none() && tunnel.is_none() {
-            // SAFETY: as above.
-            return unsafe { sockbuf::send_all(sb, pieces, scratch) };
-        }
-        whole.clear();
-        pieces.for_each(|piece| whole.extend_from_slice(piece));
-        if let Some(cipher) = cipher {
-            cipher.apply(whole);
-        }
-        let Some(tunnel) = tunnel else {
-            // SAFETY: as above.
-            return unsafe { sockbuf::send_all(sb, std::iter::once(&whole[..]), scratch) };
-        };
-        let result = tunnel.send(&Line(self), &[whole]);
-        line::show(self, &tunnel.status());
-        result
-    }
-
-    /// Receives into the body of the message that is arriving. `None` if there is none, or if its bytes have to pass
-    /// something on their way.
-    fn fill_body(&self, whole: bool) -> Option<Result<()>> {
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
-        let (sb, clear) = unsafe {
-            let sb = &raw mut (*self.raw()).m_sb;
-            (sb, (*sb).sb_ssl.is_null() && sockbuf::extent(sb).1 == 0)
-        };
-        if !clear || self.inbound().cipher.is_some() {
-            return None;
-        }
-        // SAFETY: the handle's contract.
-        let chunk_size = unsafe { driver::chunk_size((*self.raw()).m_inChunkSize) };
-        let mut loan = self.core().decoder.lend(chunk_size)?;
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer, which was found empty.
-        let result = unsafe { direct::receive(sb, &mut loan, whole) };
-        let arrived = *result.as_ref().unwrap_or(&direct::Arrived::default());
-        let mut core = self.core();
-        core.decoder.give_back(loan, arrived.chunks);
-        // SAFETY: the handle's contract; the lock keeps steps out.
-        unsafe {
-            let count = &raw mut (*self.raw()).m_nBytesIn;
-            *count = (*count).wrapping_add(arrived.used as c_int);
-        }
-        Some(result.map(|_| ()))
-    }
-
-    /// Undoes what the peer did to bytes that have just arrived, the last of those unread.
-    fn receive_newest(&self, count: usize) {
-        if count > 0
-            && let Some(cipher) = &mut self.inbound().cipher
-        {
-            // SAFETY: the handle's contract; only the thread that reads touches the buffer.
-            cipher.apply(unsafe { sockbuf::newest(&raw mut (*self.raw()).m_sb, count) });
-        }
-    }
 }
 
 impl Drop for Handle {
@@ -530,106 +300,6 @@ impl Drop for Handle {
             // SAFETY: the handle's contract.
             unsafe { detach(self.raw()) }
         }
-    }
-}
-
-impl Connection for Handle {
-    type Body = Body;
-
-    fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
-        self.run(&[], step).0
-    }
-
-    fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
-        unsafe {
-            let buffer = &raw mut (*self.raw()).m_sb;
-            let (result, consumed) = self.run(sockbuf::unread(buffer), step);
-            sockbuf::consume(buffer, consumed);
-            let refilled = sockbuf::refill_from_pending(buffer);
-            if refilled > 0 {
-                self.receive_newest(refilled);
-                self.private.refilled.store(true, Ordering::Relaxed);
-            }
-            result
-        }
-    }
-
-    fn fill(&self, whole: bool) -> Result<()> {
-        if self.private.refilled.swap(false, Ordering::Relaxed) {
-            return Ok(());
-        }
-        let tunnel = self.tunnel();
-        if tunnel.is_none()
-            && let Some(result) = self.fill_body(whole)
-        {
-            return result;
-        }
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
-        let count = unsafe {
-            let sb = &raw mut (*self.raw()).m_sb;
-            match tunnel {
-                None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room)),
-                Some(tunnel) => {
-                    let result = sockbuf::fill(sb, |room| tunnel.fill(&Line(self), room));
-                    line::show(self, &tunnel.status());
-                    result
-                }
-            }
-        }?;
-        self.receive_newest(count);
-        Ok(())
-    }
-
-    fn transmit<'m>(
-        &self,
-        encode: impl FnOnce(&mut Parts<'_, '_, Body>) -> Result<Chunks<'m>>,
-    ) -> Result<()> {
-        let _deferred = Deferred::begin();
-        let mut outbound = self.outbound();
-        let chunks = self.step(encode)?;
-        self.send_pieces(chunks.pieces(), &mut outbound)
-    }
-
-    fn try_transmit<'m>(
-        &self,
-        encode: impl FnOnce(&mut Parts<'_, '_, Body>) -> Result<Chunks<'m>>,
-    ) -> Option<Result<()>> {
-        let _deferred = Deferred::begin();
-        let mut outbound = match self.private.outbound.try_lock() {
-            Ok(outbound) => outbound,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        let chunks = self.step(encode);
-        Some(chunks.and_then(|chunks| self.send_pieces(chunks.pieces(), &mut outbound)))
-    }
-
-    fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
-        let _deferred = Deferred::begin();
-        self.send_pieces(pieces.iter().copied(), &mut self.outbound())
-    }
-
-    fn is_open(&self) -> bool {
-        // SAFETY: the handle's contract.
-        unsafe { (*self.raw()).m_sb.sb_socket != -1 }
-    }
-
-    fn close(&self) {
-        close::close(self, close::Manner::Polite);
-    }
-
-    fn give_up(&self) {
-        close::close(self, close::Manner::Abrupt);
-    }
-
-    fn reconnect(&self, token: &[u8]) -> Result<()> {
-        connect::log_in(self, token)
-    }
-
-    fn arrived(&self, chunk_stream: u32, timestamp: u32) {
-        // SAFETY: the handle's contract.
-        unsafe { mirror_timestamp(self.raw(), chunk_stream as usize, timestamp) }
     }
 }
 
@@ -672,58 +342,5 @@ pub(crate) unsafe fn detach(r: *mut RTMP) {
         }
         (*r).m_vecChannelsOut = ptr::null_mut();
         (*r).m_channelsAllocatedOut = 0;
-    }
-}
-
-/// What `Link` says about the connection.
-///
-/// # Safety
-/// The strings of `link` are readable for their lengths while the result is used.
-unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
-    let flag = |flag| link.lFlags & flag != 0;
-    // SAFETY: the caller's contract.
-    let bytes = |value| unsafe { aval_bytes(value) };
-    Profile {
-        publish: link.protocol & RTMP_FEATURE_WRITE != 0,
-        live: flag(RTMP_LF_LIVE),
-        playlist: flag(RTMP_LF_PLST),
-        buffer_events: flag(RTMP_LF_BUFX),
-        app: bytes(&link.app),
-        tc_url: bytes(&link.tcUrl),
-        flash_version: bytes(&link.flashVer),
-        swf_url: bytes(&link.swfUrl),
-        page_url: bytes(&link.pageUrl),
-        stream_name: bytes(&link.playpath),
-        auth: bytes(&link.auth),
-        auth_flag: flag(RTMP_LF_AUTH),
-        subscribe_name: bytes(&link.subscribepath),
-        usher_token: bytes(&link.usherToken),
-        secure_token: bytes(&link.token),
-        user: bytes(&link.pubUser),
-        password: bytes(&link.pubPasswd),
-        swf_verification: (link.SWFSize != 0).then(|| {
-            // SAFETY: the caller's contract; signed and unsigned bytes are laid out alike.
-            unsafe { &*(&raw const link.SWFVerificationResponse).cast() }
-        }),
-        start_ms: link.seekTime,
-        stop_ms: link.stopTime,
-    }
-}
-
-/// Shows callers the timestamp of the last message of each chunk stream; the array grows as librtmp's did.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-unsafe fn mirror_timestamp(r: *mut RTMP, chunk_stream: usize, timestamp: u32) {
-    // SAFETY: the caller's contract; the array has `m_channelsAllocatedIn` entries and comes from the C allocator.
-    unsafe {
-        let allocated = usize::try_from((*r).m_channelsAllocatedIn).unwrap_or(0);
-        if chunk_stream >= allocated {
-            let wanted = (chunk_stream + 10).max(allocated * 2);
-            let Ok(grown) = memory::grow_zeroed((*r).m_channelTimestamp, allocated, wanted) else { return };
-            (*r).m_channelTimestamp = grown;
-            (*r).m_channelsAllocatedIn = wanted as c_int;
-        }
-        *(*r).m_channelTimestamp.add(chunk_stream) = timestamp.cast_signed();
     }
 }

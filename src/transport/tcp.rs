@@ -2,8 +2,9 @@
 
 use std::{
     io::{self, IoSlice, Read},
+    net::Shutdown,
     os::fd::BorrowedFd,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use log::debug;
@@ -137,6 +138,30 @@ pub(super) const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd")))]
 pub(super) const NO_SIGNAL: i32 = 0;
 
+/// Ends the sending side and throws away what still comes until the peer has ended its own, at most for `limit`.
+///
+/// Closing a socket while received bytes are unread, or still arrive, makes the system drop what it has not sent yet.
+pub fn linger(fd: BorrowedFd<'_>, limit: Duration, interrupted: Interrupted) {
+    let socket = SockRef::from(&fd);
+    let deadline = Instant::now() + limit;
+    if socket.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    let mut unwanted = [0; 4096];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || socket.set_read_timeout(Some(left)).is_err() {
+            return;
+        }
+        match (&*socket).read(&mut unwanted) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
+            Err(_) => return,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -185,6 +210,34 @@ mod tests {
         assert_eq!(receive(near.as_fd(), &mut buffer, never).unwrap(), 3);
         drop(far);
         assert_eq!(receive(near.as_fd(), &mut buffer, never).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_was_sent_arrives_although_the_peer_said_something_nobody_read() {
+        let (near, mut far) = pair();
+        let block = vec![7; 4 << 20];
+        let reader = thread::spawn(move || {
+            let mut received = Vec::new();
+            // An answer on its way when the sender closes.
+            for _ in 0..64 {
+                let mut piece = [0; 4096];
+                far.read_exact(&mut piece).unwrap();
+                received.extend(piece);
+                far.write_all(b"acknowledged").unwrap();
+            }
+            far.read_to_end(&mut received).unwrap();
+            received.len()
+        });
+        send_all(near.as_fd(), std::iter::once(&block[..]), &mut Vec::new(), never).unwrap();
+        linger(near.as_fd(), Duration::from_secs(20), never);
+        drop(near);
+        assert_eq!(reader.join().unwrap(), 4 << 20);
+    }
+
+    #[test]
+    fn lingering_ends_in_time() {
+        let (near, _far) = pair();
+        linger(near.as_fd(), Duration::from_millis(30), never);
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::ptr;
 
-use super::{RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, sockbuf::RTMPSockBuf_Close};
+use super::{
+    RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU,
+    sockbuf::{self, RTMPSockBuf_Close},
+};
 use crate::{
     capi::{
         amf::AVal,
@@ -31,6 +34,13 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
         driver::close_politely(handle);
         if let Some(tunnel) = handle.tunnel() {
             tunnel.close(&Line(handle));
+        }
+        // SAFETY: the handle's contract.
+        unsafe {
+            if (*handle.raw()).Link.protocol & RTMP_FEATURE_WRITE != 0 && handle.is_open() {
+                // What was published last must not be lost because the server's acknowledgements were not read.
+                sockbuf::linger(&raw const (*handle.raw()).m_sb);
+            }
         }
     }
     handle.set_tunnel(None);
@@ -132,7 +142,8 @@ unsafe fn reset_connection(r: *mut RTMP) {
     }
 }
 
-/// Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns
+/// Ends the stream and closes the connection, if there is one, waits up to a second for the server to have what was
+/// published, and frees everything that belongs to it; returns
 /// nothing. What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks
 /// as the library's; the options `bind`, `ipv`, `tlsVerify` and `tlsCA` go. May be called at any time, also
 /// twice, but not from a signal handler: there, set `RTMP_ctrlC` or shut the socket down.

@@ -1,7 +1,7 @@
 //! `RTMPSockBuf`: a socket, TLS over it if there is any, and the bytes received ahead of need, which callers count with
 //! `sb_size`.
 
-use std::{os::fd::BorrowedFd, slice, sync::Arc};
+use std::{os::fd::BorrowedFd, slice, sync::Arc, time::Duration};
 
 use libc::{c_char, c_int};
 
@@ -14,6 +14,9 @@ use crate::{
 
 /// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
 pub(super) const CAPACITY: usize = RTMP_BUFFER_CACHE_SIZE - 1;
+
+/// How long a publisher waits for the server to end the connection.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A descriptor that C keeps in an `int`.
 ///
@@ -205,6 +208,20 @@ pub(crate) unsafe fn send_all<'p>(
         Some(session) => session.send_all(fd, pieces, scratch, globals::interrupted),
         None => tcp::send_all(fd, pieces, scratch, globals::interrupted),
     }
+}
+
+/// Says that nothing more will be sent, and waits a little for the peer to have read what was.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile.
+pub(crate) unsafe fn linger(sb: *const RTMPSockBuf) {
+    // SAFETY: the caller's contract.
+    let (fd, session) = unsafe { (borrow((*sb).sb_socket), session(sb)) };
+    let Ok(fd) = fd else { return };
+    if let Some(session) = session {
+        session.close(fd);
+    }
+    tcp::linger(fd, LINGER, globals::interrupted);
 }
 
 /// The TLS session on the socket, if there is one; calls that are running keep it alive until they return.

@@ -1,0 +1,207 @@
+//! A session's connection: how the driver's steps and bytes reach the `RTMP` and its socket.
+//!
+//! Bytes pass encryption, the HTTP tunnel, TLS and the socket, each of which but the last may be missing. They are put
+//! together here and nowhere else: `fill` and what it calls for one direction, `send_pieces` for the other.
+
+use libc::c_int;
+
+use super::{
+    calls::CallArray,
+    fields::{load, mirror_timestamp, profile, store},
+    line::{self, Line},
+    log::Deferred,
+    memory::Body,
+    rtmp::{close, connect, direct, sockbuf},
+    state::{Core, Handle, Outbound},
+};
+use crate::{
+    chunk::Chunks,
+    driver::{self, Connection, Parts},
+    error::Result,
+};
+
+impl Connection for Handle {
+    type Body = Body;
+
+    fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
+        self.run(&[], step).0
+    }
+
+    fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        unsafe {
+            let buffer = &raw mut (*self.raw()).m_sb;
+            let (result, consumed) = self.run(sockbuf::unread(buffer), step);
+            sockbuf::consume(buffer, consumed);
+            let refilled = sockbuf::refill_from_pending(buffer);
+            if refilled > 0 {
+                self.receive_newest(refilled);
+                self.mark_refilled();
+            }
+            result
+        }
+    }
+
+    fn fill(&self, whole: bool) -> Result<()> {
+        if self.take_refilled() {
+            return Ok(());
+        }
+        let tunnel = self.tunnel();
+        if tunnel.is_none()
+            && let Some(result) = self.fill_body(whole)
+        {
+            return result;
+        }
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        let count = unsafe {
+            let sb = &raw mut (*self.raw()).m_sb;
+            match tunnel {
+                None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room)),
+                Some(tunnel) => {
+                    let result = sockbuf::fill(sb, |room| tunnel.fill(&Line(self), room));
+                    line::show(self, &tunnel.status());
+                    result
+                }
+            }
+        }?;
+        self.receive_newest(count);
+        Ok(())
+    }
+
+    fn transmit<'m>(
+        &self,
+        encode: impl FnOnce(&mut Parts<'_, '_, Body>) -> Result<Chunks<'m>>,
+    ) -> Result<()> {
+        let _deferred = Deferred::begin();
+        let mut outbound = self.outbound();
+        let chunks = self.step(encode)?;
+        self.send_pieces(chunks.pieces(), &mut outbound)
+    }
+
+    fn try_transmit<'m>(
+        &self,
+        encode: impl FnOnce(&mut Parts<'_, '_, Body>) -> Result<Chunks<'m>>,
+    ) -> Option<Result<()>> {
+        let _deferred = Deferred::begin();
+        let mut outbound = self.try_outbound()?;
+        let chunks = self.step(encode);
+        Some(chunks.and_then(|chunks| self.send_pieces(chunks.pieces(), &mut outbound)))
+    }
+
+    fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
+        let _deferred = Deferred::begin();
+        self.send_pieces(pieces.iter().copied(), &mut self.outbound())
+    }
+
+    fn is_open(&self) -> bool {
+        // SAFETY: the handle's contract.
+        unsafe { (*self.raw()).m_sb.sb_socket != -1 }
+    }
+
+    fn close(&self) {
+        close::close(self, close::Manner::Polite);
+    }
+
+    fn give_up(&self) {
+        close::close(self, close::Manner::Abrupt);
+    }
+
+    fn reconnect(&self, token: &[u8]) -> Result<()> {
+        connect::log_in(self, token)
+    }
+
+    fn arrived(&self, chunk_stream: u32, timestamp: u32) {
+        // SAFETY: the handle's contract.
+        unsafe { mirror_timestamp(self.raw(), chunk_stream as usize, timestamp) }
+    }
+}
+
+impl Handle {
+    /// Runs a step with what the session owns; tells how much of `input` it used.
+    fn run<R>(&self, input: &[u8], step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> (R, usize) {
+        let _deferred = Deferred::begin();
+        let mut core = self.core();
+        let Core { decoder, encoder, .. } = &mut *core;
+        let raw = self.raw();
+        // SAFETY: the handle's contract; the lock keeps other steps out, and callers do not free what the session
+        // works with while a call is running.
+        unsafe {
+            let before = load(raw);
+            let mut state = before;
+            let mut parts = Parts {
+                state: &mut state,
+                profile: profile(&(*raw).Link),
+                calls: &mut CallArray::new(raw),
+                decoder,
+                encoder,
+                input,
+                consumed: 0,
+            };
+            let result = step(&mut parts);
+            let consumed = parts.consumed;
+            store(raw, &before, &state);
+            (result, consumed)
+        }
+    }
+
+    /// Sends pieces in order.
+    fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, outbound: &mut Outbound) -> Result<()> {
+        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+        let sb = unsafe { &raw const (*self.raw()).m_sb };
+        let Outbound { cipher, scratch, whole } = outbound;
+        let tunnel = self.tunnel();
+        if cipher.is_none() && tunnel.is_none() {
+            // SAFETY: as above.
+            return unsafe { sockbuf::send_all(sb, pieces, scratch) };
+        }
+        whole.clear();
+        pieces.for_each(|piece| whole.extend_from_slice(piece));
+        if let Some(cipher) = cipher {
+            cipher.apply(whole);
+        }
+        let Some(tunnel) = tunnel else {
+            // SAFETY: as above.
+            return unsafe { sockbuf::send_all(sb, std::iter::once(&whole[..]), scratch) };
+        };
+        let result = tunnel.send(&Line(self), &[whole]);
+        line::show(self, &tunnel.status());
+        result
+    }
+
+    /// Receives into the body of the message that is arriving. `None` if there is none, or if its bytes have to pass
+    /// something on their way.
+    fn fill_body(&self, whole: bool) -> Option<Result<()>> {
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        let (sb, clear) = unsafe {
+            let sb = &raw mut (*self.raw()).m_sb;
+            (sb, (*sb).sb_ssl.is_null() && sockbuf::extent(sb).1 == 0)
+        };
+        if !clear || self.inbound().cipher.is_some() {
+            return None;
+        }
+        // SAFETY: the handle's contract.
+        let chunk_size = unsafe { driver::chunk_size((*self.raw()).m_inChunkSize) };
+        let mut loan = self.core().decoder.lend(chunk_size)?;
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer, which was found empty.
+        let result = unsafe { direct::receive(sb, &mut loan, whole) };
+        let arrived = *result.as_ref().unwrap_or(&direct::Arrived::default());
+        let mut core = self.core();
+        core.decoder.give_back(loan, arrived.chunks);
+        // SAFETY: the handle's contract; the lock keeps steps out.
+        unsafe {
+            let count = &raw mut (*self.raw()).m_nBytesIn;
+            *count = (*count).wrapping_add(arrived.used as c_int);
+        }
+        Some(result.map(|_| ()))
+    }
+
+    /// Undoes what the peer did to bytes that have just arrived, the last of those unread.
+    fn receive_newest(&self, count: usize) {
+        if count > 0
+            && let Some(cipher) = &mut self.inbound().cipher
+        {
+            // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+            cipher.apply(unsafe { sockbuf::newest(&raw mut (*self.raw()).m_sb, count) });
+        }
+    }
+}
