@@ -13,9 +13,8 @@ use std::{
     process::Command,
 };
 
-use support::{Library, TempDir, library::package, program::on_library, require};
+use support::{Library, library::package, require};
 use toolchain::{
-    has_reference_headers, include_option,
     listing::{Symbol, additions, symbols},
     output, run,
 };
@@ -87,38 +86,6 @@ fn abidiff_finds_nothing_but_the_additions() {
     }
 }
 
-#[test]
-fn a_program_linked_against_the_reference_runs_on_this_library() {
-    let dir = TempDir::new("abi-swap");
-    let program = dir.join("swap");
-    let mut compile = Command::new(need!(require::program("cc")));
-    // Position-dependent code copies variables; with other code there would be nothing to get wrong.
-    compile.args(["-Wall", "-Wextra", "-Werror", "-no-pie", "-fno-pie", "-o"]).arg(&program);
-    compile.arg(package().join("tests/c/abi_swap.c"));
-    if has_reference_headers() {
-        run(compile.arg(need!(Library::Original.directory()).join("librtmp.so.1")));
-        let on_original = run(&mut on_library(&program, Library::Original).expect("it was linked with it"));
-        assert_same_lines(&on_original, SWAP_OUTPUT);
-    } else {
-        run(compile.arg(include_option()).arg(ours()));
-    }
-    let runtime = Library::Ours.directory().expect("ours is always there");
-    let loaded = run(Command::new("ldd").arg(&program).env("LD_LIBRARY_PATH", &runtime));
-    assert!(loaded.contains(runtime.to_str().unwrap()), "the program would not load this library:\n{loaded}");
-    let on_ours = run(&mut on_library(&program, Library::Ours).expect("ours is always there"));
-    assert_same_lines(&on_ours, SWAP_OUTPUT);
-}
-
-/// What `abi_swap.c` prints.
-const SWAP_OUTPUT: &str = "\
-version 131840
-level 1, then 4 through the variable and 2 through the function
-interrupt 0, then 1
-flash version LNX 10,0,32,18
-protocols rtmp rtmpt rtmpe rtmpte rtmps rtmpts - - rtmfp
-allocated yes
-";
-
 /// The shared library of this test run.
 fn ours() -> PathBuf {
     Library::Ours.file().expect("ours is always there")
@@ -162,11 +129,4 @@ fn rust_constants(dir: &Path) -> Vec<(String, i64)> {
 
 fn number(text: &str) -> Option<i64> {
     text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |digits| i64::from_str_radix(digits, 16).ok())
-}
-
-fn assert_same_lines(actual: &str, expected: &str) {
-    for (number, (actual, expected)) in (1..).zip(actual.lines().zip(expected.lines())) {
-        assert_eq!(actual, expected, "line {number}");
-    }
-    assert_eq!(actual.lines().count(), expected.lines().count(), "number of lines in\n{actual}");
 }
