@@ -33,10 +33,10 @@ BUILD_DIR = $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 PREFIX_SYMBOLS =
 NAME = lib$(PREFIX_SYMBOLS)rtmp
 
-# The soname is the ABI of librtmp 2.4 and never changes. The file behind it adds the version of this package, so that
-# the dynamic linker's cache prefers the newer of two releases.
+# The soname is the ABI of librtmp 2.4 and never changes. The file behind it adds the first two numbers of this
+# package's version, as cargo-c does, so that the dynamic linker's cache prefers the newer of two releases.
 SONAME = $(NAME).so.1
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.toml | head -n 1)
 SHARED = $(SONAME).$(VERSION)
 
 HEADERS = rtmp.h amf.h log.h http.h rtmp_sys.h

@@ -19,7 +19,6 @@ use support::{
     library::package,
     program::{self, LoaderLog, on_library},
     require,
-    wire::Message,
 };
 use toolchain::{has_reference_headers, include_option, run};
 
@@ -140,15 +139,8 @@ fn archive_file() -> PathBuf {
 
 /// Runs the program, which must play from a server and print what it always prints, and proves which library it loaded.
 fn plays(command: &mut Command, library: Option<Library>, what: &str) {
-    let server = Server::once(|peer| {
-        peer.accept_play();
-        for time in 0..20 {
-            peer.send(&Message::new(4, time * 20, 8, 1, &[0xAF; 33]));
-        }
-        peer.status(1, "status", "NetStream.Play.Complete", "");
-        peer.drain(LIMIT);
-    });
-    command.arg(format!("rtmp://127.0.0.1:{}/app/name", server.port));
+    let server = Server::of_sounds(20);
+    command.arg(server.url());
     let loader = LoaderLog::of(command);
     let printed = program::run(command, "", LIMIT).expect(what);
     if let Some(library) = library {

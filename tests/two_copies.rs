@@ -18,7 +18,6 @@ use support::{
     library::package,
     program::{self, Run},
     require,
-    wire::Message,
 };
 use toolchain::{has_reference_headers, include_option, output, run, staging::Staged};
 
@@ -134,10 +133,9 @@ fn programs_are_compiled_for_a_prefixed_library_as_they_are() {
         let program = staged.root.join("linkage");
         let libs = staged.pkg_config("libother_rtmp", question);
         run(compiler(&program, options).args(&cflags).arg(source("linkage.c")).args(libs));
-        let server = player_of(20);
-        let url = format!("rtmp://127.0.0.1:{}/app/name", server.port);
+        let server = Server::of_sounds(20);
         let mut command = Command::new(&program);
-        let run = program::run(command.arg(url).env("LD_LIBRARY_PATH", staged.lib()), "", LIMIT);
+        let run = program::run(command.arg(server.url()).env("LD_LIBRARY_PATH", staged.lib()), "", LIMIT);
         server.join();
         assert!(run.expect("linkage").contains("played 973 bytes"));
     }
@@ -173,25 +171,13 @@ fn source(name: &str) -> PathBuf {
 
 /// Runs `two_copies` with two servers.
 fn play(command: &mut Command, how: &str, more: impl FnOnce(&mut Command)) -> Run {
-    let servers = [player_of(5), player_of(20)];
+    let servers = [Server::of_sounds(5), Server::of_sounds(20)];
     command.arg(how);
-    command.args(servers.each_ref().map(|server| format!("rtmp://127.0.0.1:{}/app/name", server.port)));
+    command.args(servers.each_ref().map(Server::url));
     more(command);
     let run = program::run(command, "", LIMIT);
     for server in servers {
         server.join();
     }
     run
-}
-
-/// A server that plays a stream of so many messages.
-fn player_of(messages: u32) -> Server<()> {
-    Server::once(move |peer| {
-        peer.accept_play();
-        for time in 0..messages {
-            peer.send(&Message::new(4, time * 20, 8, 1, &[0xAF; 33]));
-        }
-        peer.status(1, "status", "NetStream.Play.Complete", "");
-        peer.drain(LIMIT);
-    })
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::run;
-use crate::support::{TempDir, library::package};
+use crate::support::{TempDir, library::package, process::leave_cargo};
 
 /// An installed library.
 pub struct Staged {
@@ -22,14 +22,18 @@ pub struct Staged {
 impl Staged {
     /// Installs with these variables of `make` in addition, `NAME=value` each.
     pub fn install(prefix: &str, libdir: &str, variables: &[&str]) -> Self {
-        let staged = Self {
-            root: TempDir::new("install"),
-            prefix: prefix.to_owned(),
-            libdir: format!("{prefix}/{libdir}"),
-            variables: variables.iter().map(|&variable| variable.to_owned()).collect(),
-        };
+        let mut staged = Self::by(prefix, libdir, |_| ());
+        staged.variables = variables.iter().map(|&variable| variable.to_owned()).collect();
         staged.make("install");
         staged
+    }
+
+    /// Lets something else than `make` install, below the directory that it is given.
+    pub fn by(prefix: &str, libdir: &str, install: impl FnOnce(&Path)) -> Self {
+        let root = TempDir::new("install");
+        install(root.path());
+        let libdir = format!("{prefix}/{libdir}");
+        Self { root, prefix: prefix.to_owned(), libdir, variables: Vec::new() }
     }
 
     pub fn uninstall(&self) {
@@ -48,6 +52,7 @@ impl Staged {
         command.arg(format!("prefix={}", self.prefix)).arg(format!("libdir={}", self.libdir));
         command.arg(format!("DESTDIR={}", self.root.path().display()));
         // A `make` that runs this test must not share its job server or its variables with this one.
+        leave_cargo(&mut command);
         run(command.env_remove("MAKEFLAGS").env_remove("MAKEOVERRIDES").env_remove("MAKELEVEL"));
     }
 
