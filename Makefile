@@ -48,8 +48,11 @@ INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
 all: build
 
+# Under sudo there may be no cargo: then what was built before is installed.
 build:
-	$(CARGO) build --lib --profile $(PROFILE)
+	if command -v '$(firstword $(CARGO))' >/dev/null || [ ! -e '$(BUILD_DIR)/librtmp.a' ]; then \
+		$(CARGO) build --lib --profile $(PROFILE); \
+	else echo '$(CARGO) is not there: $(BUILD_DIR) is taken as it is'; fi
 
 ifneq ($(PREFIX_SYMBOLS),)
 install: prefixed

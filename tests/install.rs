@@ -7,7 +7,7 @@ mod support;
 mod toolchain;
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -47,6 +47,35 @@ fn programs_build_and_run_against_an_installed_library() {
     programs_run(&staged, &[&["-static"], &["-static-pie"], &[]]);
     staged.uninstall();
     assert_eq!(staged.files(), [] as [PathBuf; 0]);
+
+    // As under sudo, which may not find cargo: it was built before.
+    is_complete(&Staged::install(PREFIX, "lib", &["CARGO=cargo-is-not-here"]));
+}
+
+/// Whoever gets the crate from a registry can do all of this, too.
+#[test]
+fn the_crate_has_what_it_takes_to_install() {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(package()).args(["package", "--list", "--allow-dirty", "--offline"]);
+    let listed = run(&mut command);
+    let packaged: Vec<_> = listed.lines().collect();
+    let headers = FILES.iter().filter(|file| file.starts_with("include/")).copied();
+    let others = [
+        "Makefile",
+        "README.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+        "build.rs",
+        "librtmp.pc.in",
+        "man/librtmp.3",
+    ];
+    for file in headers.chain(others).chain(["src/capi/log/variadic.c", "src/capi/headers/rtmp.h"]) {
+        assert!(packaged.contains(&file), "{file} is not in the crate");
+    }
+    assert!(
+        !packaged.iter().any(|file| file.starts_with(".ci") || file.starts_with("fuzz/")),
+        "{packaged:?}"
+    );
 }
 
 #[test]
