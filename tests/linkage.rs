@@ -114,6 +114,26 @@ fn plugins_use_either_form_of_the_library() {
     plays(need!(on_library(&host, Library::Ours)).arg(file), Some(Library::Ours), "shared.so");
 }
 
+/// A resolver that takes longer than there was time is left behind in a thread. Unloading the library under it would
+/// crash the program.
+#[test]
+fn what_is_left_at_work_outlives_the_use_of_the_library() {
+    let dir = TempDir::new("linkage-unload");
+    let compiler = need!(require::program("cc"));
+    let host = dir.join("host");
+    let mut compile_host = Command::new(&compiler);
+    compile_host.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-rdynamic", "-o"]).arg(&host);
+    run(compile_host.arg(include_option()).arg(package().join("tests/c/unload.c")).arg("-ldl"));
+    let plugin = dir.join("plugin.so");
+    let options = ["-Dmain=plugin_main", "-fPIC", "-shared"];
+    run(compile(&compiler, &options, &plugin).arg(include_option()).args(archive()));
+    for library in [Library::Ours.file().expect("ours is always there"), plugin] {
+        let run = program::run(Command::new(&host).arg(&library), "", LIMIT);
+        let expected = "set up 1, connected 0, asked 1, threads 2, closed 0, threads 1\n";
+        assert_eq!(run.expect(&library.display().to_string()), expected);
+    }
+}
+
 /// A compiler that is about to make `output` of `linkage.c`.
 fn compile(compiler: &Path, options: &[&str], output: &Path) -> Command {
     let mut command = Command::new(compiler);
