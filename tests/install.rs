@@ -7,6 +7,7 @@ mod support;
 mod toolchain;
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     path::{Path, PathBuf},
     process::Command,
@@ -96,6 +97,13 @@ fn cargo_c_installs_the_same() {
     // What it says of static links has the compiler's support library in it, which exists as a shared library only.
     let private = installed.pkg_config("librtmp", &["--libs", "--static"]);
     assert!(private.contains(&"-lgcc_s".to_owned()), "README can promise more: {private:?}");
+    // The rest is what the compiler told cargo-c, and so must be in `librtmp.pc.in`.
+    let told: BTreeSet<_> =
+        private.iter().map(String::as_str).filter(|word| word.starts_with("-l")).collect();
+    let written = fs::read_to_string(package().join("librtmp.pc.in")).unwrap();
+    let written = written.lines().filter_map(|line| line.strip_prefix("Libs.private: "));
+    let written = written.flat_map(str::split_whitespace).chain(["-lrtmp", "-lgcc_s", "-lc"]);
+    assert_eq!(told, written.collect());
     programs_run(&installed, &[&[]]);
 }
 

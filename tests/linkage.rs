@@ -67,6 +67,22 @@ fn executables_linked_against_the_reference_run_on_this_library() {
     }
 }
 
+/// Preloaded, the library is found by its soname, and the one that is installed is not loaded at all.
+#[test]
+fn a_preloaded_library_takes_the_place_of_the_installed_one() {
+    let dir = TempDir::new("linkage-preload");
+    let (program, ours) = (dir.join("program"), Library::Ours.file().expect("ours is always there"));
+    let original = need!(Library::Original.file());
+    run(compile(&need!(require::program("cc")), &[], &program).arg(include_option()).arg(original));
+    let server = Server::of_sounds(20);
+    let mut command = Command::new(&program);
+    command.arg(server.url()).env("LD_PRELOAD", &ours).env_remove("LD_LIBRARY_PATH");
+    let loader = LoaderLog::of(&mut command);
+    assert_eq!(program::run(&mut command, "", LIMIT).expect("preloaded"), OUTPUT);
+    server.join();
+    assert_eq!(loader.loaded(), [ours]);
+}
+
 #[test]
 fn the_archive_links_into_programs() {
     let dir = TempDir::new("linkage-archive");
