@@ -55,7 +55,7 @@ build:
 	else echo '$(CARGO) is not there: $(BUILD_DIR) is taken as it is'; fi
 
 ifneq ($(PREFIX_SYMBOLS),)
-install: prefixed
+all install: prefixed
 HEADERS += prefix.h
 HEADER_DIR = $(PREFIXED)
 endif
