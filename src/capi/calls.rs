@@ -41,6 +41,12 @@ impl CallArray {
         }
     }
 
+    /// The first entry of that name.
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        // SAFETY: names are readable for their lengths.
+        self.calls().iter().position(|call| unsafe { aval_bytes(&call.name) } == name)
+    }
+
     /// Takes out an entry and returns its name, which comes from `malloc`; `None` if there is no such entry.
     pub(crate) fn remove(&mut self, index: usize) -> Option<AVal> {
         let count = self.calls().len();
@@ -104,11 +110,13 @@ impl Calls for CallArray {
     }
 
     fn forget(&mut self, name: &[u8]) {
-        // SAFETY: names are readable for their lengths.
-        let found = self.calls().iter().position(|call| unsafe { aval_bytes(&call.name) } == name);
-        if let Some(name) = found.and_then(|index| self.remove(index)) {
+        if let Some(name) = self.position(name).and_then(|index| self.remove(index)) {
             // SAFETY: names come from `remember`, or from a caller that used malloc.
             unsafe { memory::release(name.av_val) };
         }
+    }
+
+    fn contains(&self, name: &[u8]) -> bool {
+        self.position(name).is_some()
     }
 }

@@ -36,6 +36,7 @@ mod secure_token;
 mod tests;
 
 pub use client::react;
+pub(crate) use reply::status_words;
 
 use crate::{
     error::{Refusal, Result},
@@ -163,6 +164,9 @@ pub trait Calls {
 
     /// Forgets the first command of this name.
     fn forget(&mut self, name: &[u8]);
+
+    /// Whether a command of this name waits for its result.
+    fn contains(&self, name: &[u8]) -> bool;
 }
 
 impl Calls for Vec<(Vec<u8>, i32)> {
@@ -179,6 +183,10 @@ impl Calls for Vec<(Vec<u8>, i32)> {
         if let Some(index) = self.iter().position(|call| call.0 == name) {
             self.remove(index);
         }
+    }
+
+    fn contains(&self, name: &[u8]) -> bool {
+        self.iter().any(|call| call.0 == name)
     }
 }
 
