@@ -330,8 +330,14 @@ fn code_of(error: &Error, phase: Phase) -> Code {
         (Error::Reported(cause), _) => code_of(cause, phase),
         (Error::OutOfMemory, _) => Code::Memory,
         (Error::UnknownOption(_), _) => Code::Option,
-        (Error::Malformed { .. } | Error::TooLarge(_) | Error::Invalid(_), Phase::Url) => Code::Url,
-        (Error::Malformed { .. } | Error::TooLarge(_) | Error::Invalid(_), Phase::Option) => Code::Option,
+        (
+            Error::Malformed { .. } | Error::TooLarge(_) | Error::Invalid(_) | Error::Unsupported(_),
+            Phase::Url,
+        ) => Code::Url,
+        (
+            Error::Malformed { .. } | Error::TooLarge(_) | Error::Invalid(_) | Error::Unsupported(_),
+            Phase::Option,
+        ) => Code::Option,
         (Error::Malformed { .. } | Error::TooLarge(_), Phase::Flv) => Code::Flv,
         (Error::Malformed { .. }, _) => Code::Malformed,
         (Error::TooLarge(_), _) => Code::TooLarge,
@@ -355,7 +361,7 @@ fn code_of(error: &Error, phase: Phase) -> Code {
 fn write_error(line: &mut Line, error: &Error) -> fmt::Result {
     match error {
         Error::Reported(cause) => write_error(line, cause),
-        Error::Handshake(why) => line.write_str(why),
+        Error::Handshake(why) | Error::Invalid(why) => line.write_str(why),
         Error::Refused(refusal) => refusal.write_words(line),
         error => write!(line, "{error}"),
     }
@@ -480,6 +486,36 @@ mod tests {
         for (phase, error, code, text) in cases {
             fail(r, phase, error);
             assert_eq!(reason(r), (code, text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn every_error_has_its_code() {
+        let io = || Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        let text = || "no".to_owned();
+        let cases = [
+            (Phase::Reading, Error::malformed("a", "b"), Code::Malformed),
+            (Phase::Url, Error::malformed("a", "b"), Code::Url),
+            (Phase::Option, Error::Unsupported("a"), Code::Option),
+            (Phase::Flv, Error::TooLarge("a"), Code::Flv),
+            (Phase::SENDING, Error::TooLarge("a"), Code::TooLarge),
+            (Phase::SENDING, Error::Invalid("a"), Code::Argument),
+            (Phase::Option, Error::Invalid("a"), Code::Option),
+            (Phase::Option, Error::OutOfMemory, Code::Memory),
+            (Phase::Handshake, Error::Handshake("a"), Code::Handshake),
+            (Phase::Reading, Error::NotConnected, Code::NotConnected),
+            (Phase::Reading, Error::Interrupted, Code::Interrupted),
+            (Phase::Connect, io(), Code::Io),
+            (Phase::Connect, Error::Unresolved(text()), Code::Resolve),
+            (Phase::Connect, Error::Unreachable(text()), Code::Connect),
+            (Phase::Connect, Error::Proxy(text()), Code::Proxy),
+            (Phase::Reading, Error::Tls(text()), Code::Tls),
+            (Phase::Option, Error::UnknownOption(text()), Code::Option),
+            (Phase::Tunnel, Error::Unsupported("a"), Code::Unsupported),
+            (Phase::Reading, io().reported(), Code::Io),
+        ];
+        for (phase, error, code) in cases {
+            assert_eq!(code_of(&error, phase), code, "{error:?} while {phase:?}");
         }
     }
 

@@ -126,7 +126,7 @@ enum RTMP_ERR {
     RTMP_ERR_IO = 15, /**< the operating system reported an error of the connection */
     RTMP_ERR_MALFORMED = 16, /**< what the peer sent breaks the protocol, or a bound of the library */
     RTMP_ERR_TOO_LARGE = 17, /**< a message, or what the peer sent, is larger than it may be */
-    RTMP_ERR_FLV = 18, /**< what was given to RTMP_Write is no FLV */
+    RTMP_ERR_FLV = 18, /**< what was given to RTMP_Write cannot be published */
     RTMP_ERR_RESUME = 19, /**< the stream does not go on where m_read says that the file ends */
     RTMP_ERR_JOINED = 20, /**< RTMP_Serve: nothing failed, the HTTP connection went to the session that it belongs to */
     RTMP_ERR_INTERRUPTED = 21, /**< a signal came, and RTMP_ctrlC was set */
