@@ -108,7 +108,7 @@ extern "C" {
 #define RTMP_READ_IGNORE 0 /**< nothing is wrong */
 
 /** Why a call failed: what RTMP_GetLastError returns. Values stay as they are; there may be more in later versions. */
-enum RTMP_ERR {
+typedef enum {
     RTMP_ERR_NONE = 0, /**< nothing failed */
     RTMP_ERR_ENDED = 1, /**< the server ended the stream: there is no more to read */
     RTMP_ERR_ARGUMENT = 2, /**< an argument, a field or a packet makes no sense */
@@ -134,7 +134,7 @@ enum RTMP_ERR {
     RTMP_ERR_ABORTED = 22, /**< another thread ended the call */
     RTMP_ERR_UNSUPPORTED = 23, /**< the library does not have this */
     RTMP_ERR_INTERNAL = 24 /**< a defect of the library, which ended the call and nothing else */
-};
+} RTMP_ERR_CODE;
 
 /** Names of the protocols in capitals and in small letters, by RTMP_PROTOCOL_*; empty where there is none. */
 extern const char RTMPProtocolStrings[][7];
@@ -526,7 +526,7 @@ int RTMP_IsTimedout(RTMP *r);
 void RTMP_SetBufferMS(RTMP *r, int size);
 
 /**
- * Returns why the last call that failed did so, one of the `RTMP_ERR_*` values; `RTMP_ERR_NONE` if none did.
+ * Returns why the last call that failed did so, one of the `RTMP_ERR_*` values. `RTMP_ERR_NONE` says that none did.
  *
  * The functions that get this `RTMP` leave their reason here. What succeeds leaves it as it is, as with `errno`, and so
  * does `RTMP_Close`: look at it when a call has failed. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`,
@@ -540,8 +540,8 @@ void RTMP_SetBufferMS(RTMP *r, int size);
 int RTMP_GetLastError(RTMP *r);
 
 /**
- * Returns the reason that `RTMP_GetLastError` tells as one line of text without a newline, never NULL, and "" if there
- * is none.
+ * Returns the reason that `RTMP_GetLastError` tells, as one line of text. It is never NULL, has no newline, and is ""
+ * if there is no reason.
  *
  * It says what failed, then how: `publish: NetStream.Publish.BadName: already publishing` has the status code and the
  * description that the server sent. In front can be `URL`, `option`, `name lookup`, `connect`, `proxy`, `TLS`, `HTTP

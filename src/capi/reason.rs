@@ -659,8 +659,8 @@ mod tests {
     #[test]
     fn the_header_has_every_code_and_no_other() {
         let header = include_str!("headers/rtmp.h");
-        let (_, rest) = header.split_once("enum RTMP_ERR {\n").expect("the enum");
-        let (body, _) = rest.split_once("};").expect("its end");
+        let (_, rest) = header.split_once("\ntypedef enum {\n").expect("the enum");
+        let (body, _) = rest.split_once("} RTMP_ERR_CODE;").expect("its end");
         let declared: BTreeSet<_> = body
             .lines()
             .map(|line| {

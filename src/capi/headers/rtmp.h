@@ -107,7 +107,7 @@ extern "C" {
 #define RTMP_READ_IGNORE 0 /**< nothing is wrong */
 
 /** Why a call failed: what RTMP_GetLastError returns. Values stay as they are; there may be more in later versions. */
-enum RTMP_ERR {
+typedef enum {
     RTMP_ERR_NONE = 0, /**< nothing failed */
     RTMP_ERR_ENDED = 1, /**< the server ended the stream: there is no more to read */
     RTMP_ERR_ARGUMENT = 2, /**< an argument, a field or a packet makes no sense */
@@ -133,7 +133,7 @@ enum RTMP_ERR {
     RTMP_ERR_ABORTED = 22, /**< another thread ended the call */
     RTMP_ERR_UNSUPPORTED = 23, /**< the library does not have this */
     RTMP_ERR_INTERNAL = 24 /**< a defect of the library, which ended the call and nothing else */
-};
+} RTMP_ERR_CODE;
 
 /** Names of the protocols in capitals and in small letters, by RTMP_PROTOCOL_*; empty where there is none. */
 extern const char RTMPProtocolStrings[][7];

@@ -7,7 +7,7 @@ use libc::{c_char, c_int};
 use super::RTMP;
 use crate::capi::reason::{self, TEXT_LEN, Text};
 
-/// Returns why the last call that failed did so, one of the `RTMP_ERR_*` values; `RTMP_ERR_NONE` if none did.
+/// Returns why the last call that failed did so, one of the `RTMP_ERR_*` values. `RTMP_ERR_NONE` says that none did.
 ///
 /// The functions that get this `RTMP` leave their reason here. What succeeds leaves it as it is, as with `errno`, and so
 /// does `RTMP_Close`: look at it when a call has failed. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`,
@@ -24,8 +24,8 @@ pub unsafe extern "C" fn RTMP_GetLastError(r: *mut RTMP) -> c_int {
     unsafe { reason::last_code(r) as c_int }
 }
 
-/// Returns the reason that `RTMP_GetLastError` tells as one line of text without a newline, never NULL, and "" if there
-/// is none.
+/// Returns the reason that `RTMP_GetLastError` tells, as one line of text. It is never NULL, has no newline, and is ""
+/// if there is no reason.
 ///
 /// It says what failed, then how: `publish: NetStream.Publish.BadName: already publishing` has the status code and the
 /// description that the server sent. In front can be `URL`, `option`, `name lookup`, `connect`, `proxy`, `TLS`, `HTTP
