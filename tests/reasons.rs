@@ -15,7 +15,7 @@ use rtmp::transport::tls::{ServerContext, Session};
 use support::amf::{self, Value, n, object, s, status};
 use support::certs::{Authority, Valid};
 use support::wire::{Message, basic_header};
-use support::{Library, Peer, Program, Run, Server, hex, library, process, program, require};
+use support::{Library, Peer, Program, Run, Server, TempDir, hex, library, process, program, require};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Where a session begins; the peer may take its time on a busy machine, unless its silence is what counts.
@@ -392,6 +392,30 @@ fn a_reason_follows_its_session_until_it_starts_again() {
         "option nothing 1\nmove\nclose\nconnect\ninit\n",
         &[option, option, option, "0 ARGUMENT 'connect: RTMP_Connect, there is no host name'", "0 NONE ''"],
     );
+}
+
+/// The examples run on a library that does not have the function, too.
+#[test]
+fn the_examples_tell_the_reason_where_the_library_does() {
+    if library::ours_is_original() {
+        return;
+    }
+    let receive = need!(Program::example("receive"));
+    let url = format!("rtmp://127.0.0.1:{}/app/stream", process::free_port());
+    let says = |library| {
+        let directory = TempDir::new("reasons");
+        let file = directory.join("out.flv");
+        let run = receive.run(library, &["-q", "-o", &file.to_string_lossy(), &url], "", LIMIT)?;
+        assert_eq!(run.code, Some(1), "{run:?}");
+        Some(run.stderr)
+    };
+    let ours = says(Library::Ours).expect("ours is always there");
+    assert!(
+        ours.contains(&format!("cannot connect to {url} (connect: connection refused by 127.0.0.1:")),
+        "{ours}"
+    );
+    let original = need!(says(Library::Original));
+    assert!(original.contains(&format!("cannot connect to {url} (the log says why)")), "{original}");
 }
 
 #[test]
