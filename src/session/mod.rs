@@ -154,6 +154,10 @@ pub struct Profile<'a> {
     pub stop_ms: i32,
 }
 
+/// How many commands wait for their results at most; the oldest is forgotten for one more. A server that answers none of
+/// them, while it or the application has more sent, must not use up the memory.
+pub(crate) const MAX_CALLS: usize = 1024;
+
 /// Commands that wait for their results. The C library keeps them in an array that its callers see.
 pub trait Calls {
     /// Remembers a command that was sent.
@@ -171,6 +175,9 @@ pub trait Calls {
 
 impl Calls for Vec<(Vec<u8>, i32)> {
     fn remember(&mut self, name: &[u8], transaction: i32) {
+        if self.len() >= MAX_CALLS {
+            self.remove(0);
+        }
         self.push((name.to_vec(), transaction));
     }
 
