@@ -23,6 +23,10 @@ use crate::error::{Error, Result};
 /// from using up the stack.
 pub const MAX_DEPTH: usize = 64;
 
+/// How many values one decoding may bring, members of members included. Each takes up to 64 times the memory of its
+/// shortest form, and a message may have 16 MiB of those. The index of key frames of a long film has some 100,000.
+pub const MAX_VALUES: usize = 1 << 20;
+
 /// A decoded value; `L` is how the members of objects and arrays are kept.
 ///
 /// ```

@@ -47,6 +47,12 @@ impl Program {
         Self::compile(&library::package().join("tests/c").join(format!("{name}.c")))
     }
 
+    /// As `test`, for a program that uses what the original does not have.
+    pub fn test_of_ours(name: &str) -> Option<Self> {
+        let directory = Library::Ours.directory().expect("ours is always there");
+        Self::compile_with(&library::package().join("tests/c").join(format!("{name}.c")), &directory)
+    }
+
     /// A program of `c-examples`, built with the Makefile there; `None` when there are no examples.
     pub fn example(name: &str) -> Option<Self> {
         static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
@@ -74,6 +80,10 @@ impl Program {
 
     /// Compiles a source file, once per process, with warnings as errors.
     pub fn compile(source: &Path) -> Option<Self> {
+        Self::compile_with(source, &link_directory())
+    }
+
+    fn compile_with(source: &Path, libraries: &Path) -> Option<Self> {
         static DONE: OnceLock<Mutex<HashMap<PathBuf, Program>>> = OnceLock::new();
         let mut done = DONE.get_or_init(Mutex::default).lock().unwrap_or_else(|broken| broken.into_inner());
         if let Some(program) = done.get(source) {
@@ -86,7 +96,7 @@ impl Program {
         let mut command = Command::new(compiler);
         command.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror"]);
         command.args(include_arguments()).arg("-o").arg(&binary).arg(source);
-        command.arg(format!("-L{}", link_directory().display())).args(["-lrtmp", "-lpthread", "-ldl", "-lm"]);
+        command.arg(format!("-L{}", libraries.display())).args(["-lrtmp", "-lpthread", "-ldl", "-lm"]);
         let output = command.output().expect("the compiler starts");
         assert!(
             output.status.success(),
