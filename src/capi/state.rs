@@ -15,7 +15,7 @@ use std::{
 
 use super::{
     memory::Body,
-    rtmp::{RTMP, sockbuf},
+    rtmp::{RTMP, lifecycle, sockbuf},
     tls::TlsOptions,
 };
 use crate::{
@@ -112,6 +112,8 @@ impl Handle {
     pub(crate) unsafe fn from_raw(r: *mut RTMP) -> Result<Self> {
         let raw = NonNull::new(r).ok_or(Error::Invalid("the RTMP pointer is NULL"))?;
         // SAFETY: the caller's contract.
+        unsafe { lifecycle::initialise_zeroed(r) };
+        // SAFETY: the caller's contract.
         let private = match unsafe { attached(r) } {
             Some(private) => private,
             None => {
@@ -169,8 +171,7 @@ impl Handle {
     /// As for `from_raw`.
     pub(crate) unsafe fn connected(r: *mut RTMP) -> Result<Self> {
         // SAFETY: the caller's contract.
-        let socket = (!r.is_null()).then(|| unsafe { (*r).m_sb.sb_socket });
-        if socket == Some(-1) {
+        if !r.is_null() && unsafe { lifecycle::RTMP_Socket(r) } == -1 {
             return Err(Error::NotConnected);
         }
         // SAFETY: the caller's contract.
