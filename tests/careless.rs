@@ -85,6 +85,16 @@ fn a_film_may_be_written_in_two_pieces_cut_anywhere_and_may_be_none() {
 }
 
 #[test]
+fn a_peer_that_is_gone_raises_no_signal() {
+    check("gone");
+}
+
+#[test]
+fn threads_may_make_the_first_sessions_together() {
+    check("threads");
+}
+
+#[test]
 fn connecting_twice_closes_the_first_connection_and_closing_leaves_no_dangling_strings() {
     check("twice");
 }

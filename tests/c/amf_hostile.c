@@ -2,7 +2,7 @@
  * AMF that no honest peer sends and trees that only a program can build, on a thread with a stack of 64 kB. Inputs end
  * where memory does. Every expectation that is not met is printed, and the exit status is then 1.
  *
- * With "limits", memory is short instead: large bodies cannot be had.
+ * The argument is the number of levels. With "limits", memory is short instead: large bodies cannot be had.
  */
 #include <librtmp/amf.h>
 #include <librtmp/log.h>
@@ -26,7 +26,8 @@ static int failures;
 		} \
 	} while (0)
 
-enum { LEVELS = 100000 };
+/* How deep; sanitizers need long for the full depth. */
+static int levels = 100000;
 
 /* A copy of n bytes in front of a page that cannot be accessed. Never given back: few and small. */
 static char *guarded(const char *data, size_t n)
@@ -41,14 +42,15 @@ static char *guarded(const char *data, size_t n)
 /* `first`, then `unit` again and again. */
 static char *nested(const char *first, size_t first_size, const char *unit, size_t unit_size, int *n)
 {
-	char *bytes = malloc(first_size + unit_size * LEVELS);
+	size_t size = first_size + unit_size * (size_t)levels;
+	char *bytes = malloc(size);
 	int i;
 	if (!bytes)
 		exit(5);
 	memcpy(bytes, first, first_size);
-	for (i = 0; i < LEVELS; i++)
-		memcpy(bytes + first_size + unit_size * i, unit, unit_size);
-	*n = (int)(first_size + unit_size * LEVELS);
+	for (i = 0; i < levels; i++)
+		memcpy(bytes + first_size + unit_size * (size_t)i, unit, unit_size);
+	*n = (int)size;
 	return bytes;
 }
 
@@ -120,7 +122,7 @@ static void handle_deep(AMFDataType kind)
 	leaf.p_name = needle;
 	leaf.p_type = AMF_NUMBER;
 	AMF_AddProp(&object, &leaf);
-	for (i = 0; i < LEVELS; i++) {
+	for (i = 0; i < levels; i++) {
 		AMFObject outer = {0, NULL};
 		AMFObjectProperty member;
 		memset(&member, 0, sizeof(member));
@@ -136,15 +138,15 @@ static void handle_deep(AMFDataType kind)
 	CHECK(RTMP_FindFirstMatchingProperty(&object, &needle, &found) == (kind != AMF_STRICT_ARRAY));
 	RTMP_FindPrefixProperty(&object, &needle, &found);
 	end = AMF_Encode(&object, room, room + 2000000);
-	CHECK(end && end > room + LEVELS);
+	CHECK(end && end > room + levels);
 	end = AMF_Encode(&object, room, room + 1000);
 	CHECK(!end || end <= room + 1000);
 	end = AMF_EncodeEcmaArray(&object, room, room + 2000000);
-	CHECK(end && end > room + LEVELS);
+	CHECK(end && end > room + levels);
 	end = AMF_EncodeArray(&object, room, room + 2000000);
-	CHECK(end && end > room + LEVELS);
+	CHECK(end && end > room + levels);
 	end = AMFProp_Encode(AMF_GetProp(&object, NULL, 0), room, room + 2000000);
-	CHECK(end && end > room + LEVELS);
+	CHECK(end && end > room + levels);
 	AMF_Reset(&object);
 	CHECK(object.o_num == 0 && !object.o_props);
 	free(room);
@@ -339,6 +341,8 @@ int main(int argc, char **argv)
 		short_of_memory();
 		return failures ? 1 : 0;
 	}
+	if (argc > 1)
+		levels = atoi(argv[1]);
 	pthread_attr_init(&attributes);
 	if (pthread_attr_setstacksize(&attributes, 64 * 1024) || pthread_create(&thread, &attributes, on_small_stack, NULL))
 		return 2;

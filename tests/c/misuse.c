@@ -486,6 +486,62 @@ static void one_piece(char *url)
 	end(r, peer);
 }
 
+/* The peer is gone, and the program has not said that it wants no SIGPIPE. */
+static void peer_gone(char *url)
+{
+	int step;
+	(void)url;
+	for (step = 0; step < 6; step++) {
+		int peer;
+		RTMP *r = on_socket_pair(SOCK_STREAM, &peer);
+		RTMPPacket packet = video("body", 4);
+		RTMPChunk chunk = {0};
+		chunk.c_headerSize = 1;
+		close(peer);
+		r->Link.protocol |= RTMP_FEATURE_WRITE;
+		switch (step) {
+		case 0: CHECK(!RTMP_SendPacket(r, &packet, FALSE)); break;
+		case 1: CHECK(!RTMP_SendChunk(r, &chunk)); break;
+		case 2: CHECK(RTMPSockBuf_Send(&r->m_sb, "x", 1) == -1); break;
+		case 3: CHECK(!RTMP_SendPause(r, 1, 0)); break;
+		case 4: CHECK(!RTMP_Connect1(r, NULL)); break;
+		default: break; /* RTMP_Close says goodbye. */
+		}
+		RTMP_Close(r);
+		RTMP_Free(r);
+	}
+}
+
+/* What sessions share is made once, whoever comes first. */
+static void *sessions_in_a_thread(void *unused)
+{
+	int i;
+	for (i = 0; i < 20; i++) {
+		char url[] = "rtmps://127.0.0.1:1/app/stream timeout=5";
+		RTMP *r = RTMP_Alloc();
+		RTMP_TLS_Init();
+		RTMP_Init(r);
+		CHECK(RTMP_SetupURL(r, url));
+		CHECK(!RTMP_Connect(r, NULL));
+		RTMP_GetTime();
+		RTMP_Close(r);
+		RTMP_Free(r);
+	}
+	return unused;
+}
+
+static void threads(char *url)
+{
+	pthread_t started[8];
+	size_t i, count = sizeof(started) / sizeof(*started);
+	(void)url;
+	for (i = 0; i < count; i++)
+		if (pthread_create(&started[i], NULL, sessions_in_a_thread, NULL))
+			exit(5);
+	for (i = 0; i < count; i++)
+		pthread_join(started[i], NULL);
+}
+
 /* RTMPSockBuf_Close leaves the number where it is, RTMP_Close does not. */
 static void socket_number(char *url)
 {
@@ -579,6 +635,9 @@ static void write_cut(char *url)
 	CHECK(RTMP_Write(r, film, -1) == -1);
 	CHECK(RTMP_Write(r, film, -2147483647 - 1) == -1);
 	CHECK(RTMP_Write(r, NULL, 10) == -1);
+	errno = 0;
+	CHECK(RTMP_Read(r, (char *)film, -1) == -1 && errno == EINVAL);
+	CHECK(RTMP_Read(r, NULL, 10) == -1);
 	CHECK(RTMP_IsConnected(r));
 	end_sink(r, &sink);
 	free(sink.bytes);
@@ -677,7 +736,8 @@ int main(int argc, char **argv)
 		{"closed", closed},       {"used", used_after_close}, {"zeroed", zeroed},     {"cleared", link_cleared},
 		{"literal", literal},     {"bodies", bodies},         {"chunks", chunks},     {"queued", queued},
 		{"handled", handled},     {"piece", one_piece},       {"socket", socket_number}, {"write", write_cut},
-		{"twice", connect_twice}, {"reconnect", reconnect},   {"leftover", leftover},
+		{"twice", connect_twice}, {"reconnect", reconnect},   {"leftover", leftover}, {"gone", peer_gone},
+		{"threads", threads},
 	};
 	size_t i;
 	if (argc < 2)

@@ -45,6 +45,8 @@ pub const MISUSE: &[Scenario] = &[
     offline("piece"),
     offline("socket"),
     offline("write"),
+    offline("gone"),
+    offline("threads"),
     Scenario { name: "used", connections: 1, server: film },
     Scenario { name: "zeroed", connections: 1, server: film },
     Scenario { name: "cleared", connections: 1, server: film },
