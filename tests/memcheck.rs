@@ -1,7 +1,7 @@
 //! C programs on our library under valgrind: no access to memory that is not theirs or not written, nothing lost.
 #![forbid(unsafe_code)]
 
-#[path = "session_peer/cases.rs"]
+#[path = "compare/cases.rs"]
 mod cases;
 mod support;
 
@@ -184,7 +184,7 @@ fn null_pointers_touch_nothing() {
     assert_eq!(run.code, Some(0), "{run:?}");
 }
 
-/// Every session that `session_peer` compares with the original, a few at a time.
+/// Every session that `compare` compares with the original, a few at a time.
 #[test]
 fn sessions_lose_nothing() {
     let program = need!(Program::test("session_driver"));

@@ -86,6 +86,7 @@ impl Program {
         let mut command = Command::new(compiler);
         command.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror"]);
         command.args(include_arguments()).arg("-o").arg(&binary).arg(source);
+        command.arg("-Wl,-z,lazy"); // see `calls`
         command.arg(format!("-L{}", link_directory().display())).args(["-lrtmp", "-lpthread", "-ldl", "-lm"]);
         let output = command.output().expect("the compiler starts");
         assert!(
@@ -97,6 +98,11 @@ impl Program {
         let program = Self(binary);
         done.insert(source.to_owned(), program.clone());
         Some(program)
+    }
+
+    /// The executable.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// A command that runs the program on `library`.
