@@ -5,6 +5,7 @@
 
 pub mod amf;
 pub mod calls;
+pub mod capture;
 pub mod certs;
 pub mod clip;
 pub mod differences;

@@ -1,7 +1,7 @@
 //! A scripted RTMP peer: the server side of a connection, driven by a closure, with everything the client sends kept.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,12 @@ impl<T: Send + 'static> Server<T> {
 
     /// Hands the listening socket to `script`, for clients that connect more than once or not at all.
     pub fn listen(script: impl FnOnce(&TcpListener) -> T + Send + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
+        Self::listen_on(Ipv4Addr::LOCALHOST, script)
+    }
+
+    /// As `listen`, on another address of the loopback interface.
+    pub fn listen_on(address: Ipv4Addr, script: impl FnOnce(&TcpListener) -> T + Send + 'static) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("loopback has a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         Self { port, thread: thread::spawn(move || script(&listener)) }
     }
