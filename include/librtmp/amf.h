@@ -86,24 +86,21 @@ typedef struct AMFObject {
     struct AMFObjectProperty *o_props;
 } AMFObject;
 
-/** What a property holds; `p_type` says which of the three. */
-typedef union AMFPropertyValue {
-    /** `AMF_NUMBER`, `AMF_BOOLEAN` (0.0 or 1.0) and `AMF_DATE` (milliseconds since 1970). */
-    double p_number;
-    /** `AMF_STRING` and `AMF_XML_DOC`: borrowed text. */
-    AVal p_aval;
-    /** `AMF_OBJECT`, `AMF_ECMA_ARRAY` and `AMF_STRICT_ARRAY`: an owned list. */
-    AMFObject p_object;
-} AMFPropertyValue;
-
 /** A value and its name. */
 typedef struct AMFObjectProperty {
     /** The name, borrowed; empty where there is none. */
     AVal p_name;
     /** What kind of value it is. */
     AMFDataType p_type;
-    /** The value. */
-    AMFPropertyValue p_vu;
+    /** The value, one of three by `p_type`. */
+    union {
+        /** `AMF_NUMBER`, `AMF_BOOLEAN` (0.0 or 1.0) and `AMF_DATE` (milliseconds since 1970). */
+        double p_number;
+        /** `AMF_STRING` and `AMF_XML_DOC`: borrowed text. */
+        AVal p_aval;
+        /** `AMF_OBJECT`, `AMF_ECMA_ARRAY` and `AMF_STRICT_ARRAY`: an owned list. */
+        AMFObject p_object;
+    } p_vu;
     /** `AMF_DATE`: the time zone in minutes as it was sent. */
     int16_t p_UTCoffset;
 } AMFObjectProperty;

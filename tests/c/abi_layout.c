@@ -12,8 +12,13 @@
 #define TYPE(type) printf(#type ": %lu bytes\n", (unsigned long)sizeof(type))
 #define FIELD(type, field) \
     printf("  " #field " @ %lu, %lu\n", (unsigned long)offsetof(type, field), (unsigned long)sizeof(((type *)0)->field))
+#ifdef __cplusplus
+#define INTEGER(type) __underlying_type(type)
+#else
+#define INTEGER(type) type
+#endif
 #define ENUM(type) \
-    printf(#type ": %lu bytes, %s\n", (unsigned long)sizeof(type), (type)-1 > (type)0 ? "unsigned" : "signed")
+    printf(#type ": %lu bytes, %s\n", (unsigned long)sizeof(type), (INTEGER(type))-1 > 0 ? "unsigned" : "signed")
 #define VALUE(name) printf("  " #name " = %ld\n", (long)(name))
 
 static void layout_of_aval(void)

@@ -1,6 +1,9 @@
 //! C and C++ compilers, for tests that look at the library from programs of theirs.
 #![allow(dead_code)] // every test binary uses a part of this module
 
+pub mod header;
+pub mod listing;
+
 use std::{
     fs,
     path::Path,

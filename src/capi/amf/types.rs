@@ -127,7 +127,7 @@ pub struct AMFObjectProperty {
     pub p_name: AVal,
     /// What kind of value it is.
     pub p_type: AMFDataType,
-    /// The value.
+    /// The value, one of three by `p_type`.
     pub p_vu: AMFPropertyValue,
     /// `AMF_DATE`: the time zone in minutes as it was sent.
     pub p_UTCoffset: i16,
