@@ -42,9 +42,13 @@ pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
 pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
     boundary((), || {
         // SAFETY: the caller's contract.
-        let (packet, body) = unsafe {
-            let packet = required(p, "p")?;
-            (packet, body_of(packet)?)
+        let packet = unsafe { required(p, "p") }?;
+        // RTMPPacket_Free leaves the size as it was.
+        let first = if packet.m_body.is_null() {
+            0
+        } else {
+            // SAFETY: the caller's contract.
+            unsafe { body_of(packet) }?.first().copied().unwrap_or(0)
         };
         log::debug!(
             "RTMP PACKET: packet type: 0x{:02x}. channel: 0x{:02x}. info 1: {} info 2: {}. Body size: {}. body: 0x{:02x}",
@@ -53,7 +57,7 @@ pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
             packet.m_nTimeStamp,
             packet.m_nInfoField2,
             packet.m_nBodySize,
-            body.first().copied().unwrap_or(0),
+            first,
         );
         Ok(())
     })
