@@ -1,5 +1,5 @@
-//! Other languages on our library: the small receivers of `c-examples/ffi` record a film from the example server, tag for
-//! tag, and say so when there is none.
+//! Other languages on our library: the small receivers of `c-examples/ffi` record a film from the example server and from
+//! nginx, tag for tag, and say so when there is none.
 #![forbid(unsafe_code)]
 
 mod support;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use support::program::{self, LoaderLog, Run};
 use support::relay::Relay;
+use support::servers::Nginx;
 use support::{Library, TempDir, clip, flv, library, require};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -40,6 +41,13 @@ fn records_a_film(language: &str, command: impl Fn() -> Command) {
     receive(&command, &server.url("film"), &file).expect(language);
     let (sent, found) = (flv::load(&clip), flv::load(&file));
     flv::assert_equal(&flv::readable(&flv::media(&sent)), &flv::media(&found), language);
+
+    // A server of another make, which keeps the connection open at the end.
+    let nginx = need!(Nginx::start());
+    nginx.offer(&clip, "film.flv");
+    let file = directory.join("from-nginx.flv");
+    receive(&command, &nginx.url("vod", "film"), &file).expect(language);
+    flv::assert_equal(&flv::readable(&flv::media(&sent)), &flv::media(&flv::load(&file)), language);
 
     let missing = directory.join("missing.flv");
     let run = receive(&command, &server.url("missing start=1"), &missing);

@@ -131,19 +131,21 @@ impl LoaderLog {
         Self(directory)
     }
 
-    /// Panics unless the program has loaded `library` and no other librtmp.
-    pub fn assert_loaded(&self, library: Library) {
+    /// The files called librtmp that the program has loaded, and those that it started.
+    pub fn loaded(&self) -> Vec<PathBuf> {
         let logs = fs::read_dir(self.0.path()).expect("the directory is ours").flatten();
         let text: String = logs.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
-        let loaded: Vec<&str> = text
-            .lines()
+        text.lines()
             .filter_map(|line| line.split_once("calling init: "))
-            .map(|(_, file)| file.trim())
-            .filter(|file| file.contains("librtmp.so"))
-            .collect();
+            .map(|(_, file)| PathBuf::from(file.trim()))
+            .filter(|file| file.to_string_lossy().contains("librtmp.so"))
+            .collect()
+    }
+
+    /// Panics unless the program has loaded `library` and no other librtmp.
+    pub fn assert_loaded(&self, library: Library) {
         let directory = library.directory().expect("the program ran on it");
-        let wanted = directory.join("librtmp.so.1");
-        assert_eq!(loaded, [wanted.to_string_lossy()], "the program must load {library:?}");
+        assert_eq!(self.loaded(), [directory.join("librtmp.so.1")], "the program must load {library:?}");
     }
 }
 
