@@ -28,7 +28,7 @@ const PUBLISHING: u32 = 4;
 /// Reads the stream as an FLV file: waits for at most one message and returns how many bytes were put into `buf`, at
 /// most `size`. Returns 0 when there is no more, with the reason in `m_read.status` (`RTMP_READ_COMPLETE`,
 /// `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
-/// `RTMP_READ_ERROR`.
+/// `RTMP_READ_ERROR`. `RTMP_GetLastError` tells the end of the stream, a time-out and a lost connection apart.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
