@@ -1,10 +1,10 @@
 //! `RTMP_Read` and `RTMP_Write`: streams as FLV bytes.
 
-use std::{ptr, slice};
+use std::{mem, ptr, slice};
 
 use libc::{c_char, c_int};
 
-use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, packet::send_message};
+use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, close, packet::send_message};
 use crate::{
     capi::{
         boundary,
@@ -28,6 +28,9 @@ const PUBLISHING: u32 = 4;
 /// `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
 /// `RTMP_READ_ERROR`.
 ///
+/// A caller that fills one block with many calls, each for the rest of it, learns of the end of the connection
+/// (`RTMP_IsConnected`) only after it has asked for bytes of the next block.
+///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
 #[unsafe(no_mangle)]
@@ -38,13 +41,14 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
             if r.is_null() {
                 return Err(Error::Invalid("the RTMP pointer is NULL"));
             }
-            match Ending::from_status((*r).m_read.status) {
-                Some(Ending::Eof | Ending::Complete) => return Ok(Some(0)),
-                Some(Ending::Error) => return Ok(None),
-                None => {}
+            let ending = Ending::from_status((*r).m_read.status);
+            if ending == Some(Ending::Error) {
+                return Ok(None);
             }
             if (*r).m_sb.sb_socket == -1 {
-                (*r).m_read.status = Ending::Eof.status();
+                if ending.is_none() {
+                    (*r).m_read.status = Ending::Eof.status();
+                }
                 return Ok(Some(0));
             }
             let room = usize::try_from(size).map_err(|_| Error::Invalid("size is negative"))?;
@@ -53,7 +57,14 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
                 _ if buf.is_null() => return Err(Error::Invalid("buf is NULL")),
                 room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
             };
-            Ok(read(&Handle::from_raw(r)?, out))
+            let handle = Handle::from_raw(r)?;
+            if ending.is_some() {
+                stay_at_the_end(&handle, Block::of(out));
+                return Ok(Some(0));
+            }
+            let count = read(&handle, out);
+            handle.settle();
+            Ok(count)
         }
     });
     read.map_or_else(
@@ -65,10 +76,26 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
     )
 }
 
+/// Lets the connection go that is kept for a reader who has not seen the end, unless `block` is what was being filled.
+fn stay_at_the_end(handle: &Handle, block: Block) {
+    let goes_on = block.goes_on_from(mem::replace(&mut handle.core().block, block));
+    if handle.is_hung_up() && !goes_on {
+        handle.keep_descriptor(false);
+        close::close_quietly(handle);
+    }
+}
+
 /// Reads into `out`; `None` when the stream failed before this call.
 fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
+    let block = Block::of(out);
+    let mut goes_on = false;
     let mut call = Call::new(out);
-    let mut next = step(handle, |core, state| core.stream.begin(&mut call, state));
+    let mut next = step(handle, |core, state| {
+        goes_on = block.goes_on_from(mem::replace(&mut core.block, block));
+        core.stream.begin(&mut call, state)
+    });
+    // A caller that has got bytes hands them on first, and asks then.
+    handle.keep_descriptor(handle.is_opened() && (goes_on || call.written() > 0));
     loop {
         match next {
             Step::Done(count) => return Some(count),
@@ -145,7 +172,7 @@ pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_in
         let (handle, input) = unsafe { (Handle::connected(r)?, bytes(buf, size, "buf")?) };
         // SAFETY: the caller's contract.
         let stream_id = unsafe { (*r).m_stream_id };
-        let mut writer = std::mem::take(&mut handle.core().writer);
+        let mut writer = mem::take(&mut handle.core().writer);
         let mut format = None;
         let result = flv::write(&mut writer, input, &mut |message| {
             format = Some(publish(&handle, stream_id, &message)?);
@@ -196,6 +223,28 @@ unsafe fn mirror_writer(
     };
     // SAFETY: the caller's contract.
     unsafe { *shown = packet };
+}
+
+/// The buffer of a read call. Some programs fill a block with many calls, and hand it on when it is full or when a call
+/// returns 0; only the calls for the next block are to find the end.
+///
+/// GStreamer's rtmpsrc connects again if there is no connection any more when it begins a block.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Block {
+    start: usize,
+    end: usize,
+}
+
+impl Block {
+    fn of(buffer: &[u8]) -> Self {
+        let range = buffer.as_ptr_range();
+        Self { start: range.start.addr(), end: range.end.addr() }
+    }
+
+    /// Whether this is the rest of what `last` began to fill.
+    fn goes_on_from(self, last: Self) -> bool {
+        self.end == last.end && self.start > last.start
+    }
 }
 
 fn set_errno(value: c_int) {

@@ -121,6 +121,7 @@ pub unsafe extern "C" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) 
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
         let Ok(chunk) = driver::receive_chunk(&handle) else { return Ok(FALSE) };
+        handle.settle();
         // SAFETY: the caller's contract.
         if let Some(shown) = unsafe { packet.m_chunk.as_mut() } {
             show_chunk(shown, &handle, &chunk);
@@ -287,6 +288,7 @@ pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMP
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
         let Ok((outcome, message)) = driver::next_media(&handle) else { return Ok(0) };
+        handle.settle();
         let Message { chunk_stream, format, kind, timestamp, stream_id, body } = message;
         let size = body.as_ref().len() as u32;
         *packet = RTMPPacket {
