@@ -189,6 +189,7 @@ pub unsafe extern "C" fn RTMP_Close(r: *mut RTMP) {
         unsafe {
             match Handle::connected(r) {
                 Ok(handle) => {
+                    handle.keep_descriptor(false);
                     close(&handle, Manner::Polite);
                     state::detach(r);
                 }

@@ -11,13 +11,15 @@ use crate::{
         log::Deferred,
         memory::Body,
         ptr::bytes,
+        reason::{self, Code, Phase},
         state::{Core, Handle},
     },
     chunk::Outgoing,
     driver,
     error::{Error, Result},
     flv::{self, Call, Ending, Finished, Flags, ReadState, Resume, Step},
-    session::Outcome,
+    message::Message,
+    session::{self, Outcome},
 };
 
 /// The chunk stream that `RTMP_Write` sends on.
@@ -38,17 +40,21 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
     let read = boundary(None, || {
         // SAFETY: the caller's contract.
         unsafe {
-            if r.is_null() {
-                return Err(Error::Invalid("the RTMP pointer is NULL"));
-            }
+            reason::about(r)?;
+            reason::enter(Phase::Reading);
             let ending = Ending::from_status((*r).m_read.status);
             if ending == Some(Ending::Error) {
                 return Ok(None);
             }
             if (*r).m_sb.sb_socket == -1 {
                 if ending.is_none() {
+                    reason::keep(&Error::NotConnected);
                     (*r).m_read.status = Ending::Eof.status();
                 }
+                return Ok(Some(0));
+            }
+            if ending.is_some() {
+                stay_at_the_end(&Handle::from_raw(r)?, Block::at(buf, size.max(0) as usize));
                 return Ok(Some(0));
             }
             let room = usize::try_from(size).map_err(|_| Error::Invalid("size is negative"))?;
@@ -58,11 +64,8 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
                 room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
             };
             let handle = Handle::from_raw(r)?;
-            if ending.is_some() {
-                stay_at_the_end(&handle, Block::of(out));
-                return Ok(Some(0));
-            }
             let count = read(&handle, out);
+            handle.keep_descriptor(false);
             handle.settle();
             Ok(count)
         }
@@ -87,7 +90,7 @@ fn stay_at_the_end(handle: &Handle, block: Block) {
 
 /// Reads into `out`; `None` when the stream failed before this call.
 fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
-    let block = Block::of(out);
+    let block = Block::at(out.as_ptr().cast(), out.len());
     let mut goes_on = false;
     let mut call = Call::new(out);
     let mut next = step(handle, |core, state| {
@@ -108,12 +111,33 @@ fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
                 let live = unsafe { (*handle.raw()).Link.lFlags } & RTMP_LF_LIVE != 0;
                 let body = message.body.as_mut();
                 step(handle, |core, state| {
-                    core.stream.message(&mut call, state, message.kind, message.timestamp, body, live)
+                    let next =
+                        core.stream.message(&mut call, state, message.kind, message.timestamp, body, live);
+                    if Ending::from_status(state.status) == Some(Ending::Error) {
+                        reason::keep_as(Code::Resume, "the stream does not go on where the file ends");
+                    }
+                    next
                 })
             }
-            Ok(_) => step(handle, |core, state| core.stream.end(&mut call, state, Ending::Complete)),
-            Err(_) => step(handle, |core, state| core.stream.end(&mut call, state, Ending::Eof)),
+            Ok((_, last)) => {
+                keep_ending(&last);
+                step(handle, |core, state| core.stream.end(&mut call, state, Ending::Complete))
+            }
+            Err(error) => {
+                reason::keep(&error);
+                step(handle, |core, state| core.stream.end(&mut call, state, Ending::Eof))
+            }
         };
+    }
+}
+
+/// Keeps what the server said in the end.
+fn keep_ending(last: &Message<Body>) {
+    match session::status_words(last.kind, last.body.as_ref()) {
+        Some(status) if !status.code.is_empty() => {
+            reason::keep_as(Code::Ended, format_args!("the stream is over, {}", status.code));
+        }
+        _ => reason::keep_as(Code::Ended, "the stream is over"),
     }
 }
 
@@ -170,6 +194,7 @@ pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_in
     boundary(-1, || {
         // SAFETY: the caller's contract.
         let (handle, input) = unsafe { (Handle::connected(r)?, bytes(buf, size, "buf")?) };
+        reason::enter(Phase::Flv);
         // SAFETY: the caller's contract.
         let stream_id = unsafe { (*r).m_stream_id };
         let mut writer = mem::take(&mut handle.core().writer);
@@ -194,7 +219,10 @@ fn publish(handle: &Handle, stream_id: c_int, message: &Finished<&[u8]>) -> Resu
         stream_id: stream_id.cast_unsigned(),
         body: message.body,
     };
-    send_message(handle, &outgoing, None)
+    reason::enter(Phase::SENDING);
+    let format = send_message(handle, &outgoing, None)?;
+    reason::enter(Phase::Flv);
+    Ok(format)
 }
 
 /// Shows in `m_write` where the writer is.
@@ -236,9 +264,8 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    fn of(buffer: &[u8]) -> Self {
-        let range = buffer.as_ptr_range();
-        Self { start: range.start.addr(), end: range.end.addr() }
+    fn at(buffer: *const c_char, size: usize) -> Self {
+        Self { start: buffer.addr(), end: buffer.addr().wrapping_add(size) }
     }
 
     /// Whether this is the rest of what `last` began to fill.
