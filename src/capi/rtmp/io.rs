@@ -54,7 +54,7 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
                 return Ok(Some(0));
             }
             if ending.is_some() {
-                stay_at_the_end(&Handle::from_raw(r)?, Block::at(buf, size.max(0) as usize));
+                stay_at_the_end(&Handle::from_raw(r)?, buf, size.max(0) as usize);
                 return Ok(Some(0));
             }
             let room = usize::try_from(size).map_err(|_| Error::Invalid("size is negative"))?;
@@ -79,10 +79,10 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
     )
 }
 
-/// Lets the connection go that is kept for a reader who has not seen the end, unless `block` is what was being filled.
-fn stay_at_the_end(handle: &Handle, block: Block) {
-    let goes_on = block.goes_on_from(mem::replace(&mut handle.core().block, block));
-    if handle.is_hung_up() && !goes_on {
+/// Lets the connection go that is kept for a reader who has not seen the end, unless this is the same block.
+fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
+    let block = handle.core().block.next(buffer, size);
+    if handle.is_hung_up() && !block.goes_on {
         handle.keep_descriptor(false);
         close::close_quietly(handle);
     }
@@ -90,15 +90,14 @@ fn stay_at_the_end(handle: &Handle, block: Block) {
 
 /// Reads into `out`; `None` when the stream failed before this call.
 fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
-    let block = Block::at(out.as_ptr().cast(), out.len());
-    let mut goes_on = false;
+    let (start, size) = (out.as_ptr().cast(), out.len());
+    let mut block = Block::default();
     let mut call = Call::new(out);
     let mut next = step(handle, |core, state| {
-        goes_on = block.goes_on_from(mem::replace(&mut core.block, block));
+        block = core.block.next(start, size);
         core.stream.begin(&mut call, state)
     });
-    // A caller that has got bytes hands them on first, and asks then.
-    handle.keep_descriptor(handle.is_opened() && (goes_on || call.written() > 0));
+    handle.keep_descriptor(handle.is_opened() && block.is_unfinished(call.written() > 0));
     loop {
         match next {
             Step::Done(count) => return Some(count),
@@ -261,16 +260,24 @@ unsafe fn mirror_writer(
 pub(crate) struct Block {
     start: usize,
     end: usize,
+    /// Whether this call is for the rest of a block.
+    goes_on: bool,
+    /// Whether such a call was ever made.
+    fills: bool,
 }
 
 impl Block {
-    fn at(buffer: *const c_char, size: usize) -> Self {
-        Self { start: buffer.addr(), end: buffer.addr().wrapping_add(size) }
+    /// Goes to the buffer of the next call.
+    fn next(&mut self, buffer: *const c_char, size: usize) -> Self {
+        let (start, end) = (buffer.addr(), buffer.addr().wrapping_add(size));
+        let goes_on = end == self.end && start > self.start;
+        *self = Self { start, end, goes_on, fills: goes_on || self.fills };
+        *self
     }
 
-    /// Whether this is the rest of what `last` began to fill.
-    fn goes_on_from(self, last: Self) -> bool {
-        self.end == last.end && self.start > last.start
+    /// Whether a call that got bytes, or got none, leaves a block that has to be handed on.
+    fn is_unfinished(self, got_bytes: bool) -> bool {
+        self.fills && (self.goes_on || got_bytes)
     }
 }
 
