@@ -561,14 +561,14 @@ const char *RTMP_GetErrorString(RTMP *r);
  * Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
  * or FALSE if the URL or an option is wrong, with the settings filled halfway.
  *
- * `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. It is
- * written to only where a space ends something, so a literal without options will do. A space inside a value is
- * written `\20`, a backslash `\5c`. A user name and password in the URL are used for logging in as a publisher,
+ * `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. A literal
+ * will do, if none of its options has an escape in its value: a space inside a value is written `\20`, a backslash
+ * `\5c`. A user name and password in the URL are used for logging in as a publisher,
  * unless options name others. The options `tlsVerify` and `tlsCA`, which say whose certificates to accept, are
  * forgotten by `RTMP_Close`.
  *
- * Requires: `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string,
- * writable if it has spaces.
+ * Requires: `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which
+ * is writable from its first space on or not at all.
  */
 int RTMP_SetupURL(RTMP *r, char *url);
 

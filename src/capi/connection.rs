@@ -34,7 +34,9 @@ impl Connection for Handle {
             let buffer = &raw mut (*self.raw()).m_sb;
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
-            let refilled = sockbuf::refill_from_pending(buffer);
+            // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
+            let direct = !(*buffer).sb_ssl.is_null() && self.tunnel().is_none();
+            let refilled = if direct { sockbuf::refill_from_pending(buffer) } else { 0 };
             if refilled > 0 {
                 self.receive_newest(refilled);
                 self.mark_refilled();

@@ -16,7 +16,7 @@ use std::{
 use super::{
     memory::Body,
     reason,
-    rtmp::{RTMP, io::Block, sockbuf},
+    rtmp::{RTMP, io::Block, lifecycle, sockbuf},
     tls::TlsOptions,
 };
 use crate::{
@@ -124,6 +124,8 @@ impl Handle {
         // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
         let raw = unsafe { reason::about(r) }?;
         // SAFETY: the caller's contract.
+        unsafe { lifecycle::initialise_zeroed(r) };
+        // SAFETY: the caller's contract.
         let private = match unsafe { attached(r) } {
             Some(private) => private,
             None => {
@@ -183,7 +185,7 @@ impl Handle {
         // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
         unsafe { reason::about(r) }?;
         // SAFETY: the caller's contract.
-        if unsafe { (*r).m_sb.sb_socket } == -1 {
+        if unsafe { lifecycle::RTMP_Socket(r) } == -1 {
             return Err(Error::NotConnected);
         }
         // SAFETY: the caller's contract.

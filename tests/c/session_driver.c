@@ -4,6 +4,7 @@
  */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
+#include <sys/resource.h>
 #include "hex.h"
 
 #define FIELDS 27
@@ -71,6 +72,7 @@ static int set(const char *name, int value)
 	else if (!strcmp(name, "sendEncoding")) r->m_bSendEncoding = value;
 	else if (!strcmp(name, "SWFSize")) r->Link.SWFSize = value;
 	else if (!strcmp(name, "status")) r->m_read.status = value;
+	else if (!strcmp(name, "bytesIn")) r->m_nBytesIn = r->m_nBytesInSent = value;
 	else if (!strcmp(name, "loglevel")) RTMP_LogSetLevel(value);
 	else return 0;
 	return 1;
@@ -129,6 +131,11 @@ int main(void)
 			if (ret)
 				printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
 			RTMPPacket_Free(&packet);
+		}
+		/* The most memory that the process had so far, in megabytes. */
+		STEP("memory") {
+			struct rusage used_up;
+			ret = getrusage(RUSAGE_SELF, &used_up) ? -1 : (int)(used_up.ru_maxrss >> 10);
 		}
 		STEP("read") {
 			char *buffer = malloc(a + 1);

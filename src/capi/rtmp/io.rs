@@ -4,7 +4,7 @@ use std::{mem, ptr, slice};
 
 use libc::{c_char, c_int};
 
-use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, close, packet::send_message};
+use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, close, lifecycle::RTMP_Socket, packet::send_message};
 use crate::{
     capi::{
         boundary,
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
             if ending == Some(Ending::Error) {
                 return Ok(None);
             }
-            if (*r).m_sb.sb_socket == -1 {
+            if RTMP_Socket(r) == -1 {
                 if ending.is_none() {
                     reason::keep(&Error::NotConnected);
                     (*r).m_read.status = Ending::Eof.status();
