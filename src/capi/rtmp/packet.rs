@@ -127,6 +127,7 @@ pub unsafe extern "C" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) 
         let handle = unsafe { Handle::connected(r) }?;
         reason::enter(Phase::Reading);
         let chunk = driver::receive_chunk(&handle).map_err(Error::reported)?;
+        handle.settle();
         // SAFETY: the caller's contract.
         if let Some(shown) = unsafe { packet.m_chunk.as_mut() } {
             show_chunk(shown, &handle, &chunk);
@@ -300,6 +301,7 @@ pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMP
         let handle = unsafe { Handle::connected(r) }?;
         reason::enter(Phase::Reading);
         let (outcome, message) = driver::next_media(&handle).map_err(Error::reported)?;
+        handle.settle();
         let Message { chunk_stream, format, kind, timestamp, stream_id, body } = message;
         let size = body.as_ref().len() as u32;
         *packet = RTMPPacket {
