@@ -4,7 +4,7 @@ use std::{mem, ptr, slice};
 
 use libc::{c_char, c_int};
 
-use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, close, lifecycle::RTMP_Socket, packet::send_message};
+use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, close, lifecycle::RTMP_Socket, packet::send_message, ready};
 use crate::{
     capi::{
         boundary,
@@ -63,6 +63,9 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
                 _ if buf.is_null() => return Err(Error::Invalid("buf is NULL")),
                 room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
             };
+            if let Some(count) = ready::read(r, out) {
+                return Ok(Some(count));
+            }
             let handle = Handle::from_raw(r)?;
             let count = read(&handle, out);
             handle.keep_descriptor(false);
@@ -144,9 +147,28 @@ fn keep_ending(last: &Message<Body>) {
 fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> R) -> R {
     let _deferred = Deferred::begin();
     let mut core = handle.core();
-    // SAFETY: the handle's contract; callers that resume keep both buffers while they read.
+    // SAFETY: the handle's contract.
     unsafe {
+        let result = with_read_state(handle.raw(), |state| step(&mut core, state));
         let fields = &raw mut (*handle.raw()).m_read;
+        let pending = core.stream.pending();
+        let start = if pending.is_empty() { ptr::null_mut() } else { pending.as_ptr().cast_mut().cast() };
+        (*fields).buf = start;
+        (*fields).bufpos = start;
+        (*fields).buflen = pending.len() as u32;
+        result
+    }
+}
+
+/// Runs a step with what `m_read` says, and keeps what it changes.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+#[inline(always)]
+pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut ReadState<'_>) -> R) -> R {
+    // SAFETY: the caller's contract; callers that resume keep both buffers while they read.
+    unsafe {
+        let fields = &raw mut (*r).m_read;
         let block = |data: *mut c_char, size: u32| match size as usize {
             size if size > 0 && !data.is_null() => slice::from_raw_parts(data.cast::<u8>(), size),
             _ => &[],
@@ -165,18 +187,13 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
             ignored_frames: (*fields).nIgnoredFrameCounter,
             ignored_flv_frames: (*fields).nIgnoredFlvFrameCounter,
         };
-        let result = step(&mut core, &mut state);
+        let result = step(&mut state);
         (*fields).timestamp = state.timestamp;
         (*fields).dataType = state.data_type;
         (*fields).flags = state.flags.0;
         (*fields).status = state.status;
         (*fields).nIgnoredFrameCounter = state.ignored_frames;
         (*fields).nIgnoredFlvFrameCounter = state.ignored_flv_frames;
-        let pending = core.stream.pending();
-        let start = if pending.is_empty() { ptr::null_mut() } else { pending.as_ptr().cast_mut().cast() };
-        (*fields).buf = start;
-        (*fields).bufpos = start;
-        (*fields).buflen = pending.len() as u32;
         result
     }
 }
@@ -268,7 +285,7 @@ pub(crate) struct Block {
 
 impl Block {
     /// Goes to the buffer of the next call.
-    fn next(&mut self, buffer: *const c_char, size: usize) -> Self {
+    pub(super) fn next(&mut self, buffer: *const c_char, size: usize) -> Self {
         let (start, end) = (buffer.addr(), buffer.addr().wrapping_add(size));
         let goes_on = end == self.end && start > self.start;
         *self = Self { start, end, goes_on, fills: goes_on || self.fills };

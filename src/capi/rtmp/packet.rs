@@ -4,7 +4,7 @@ use std::ptr;
 
 use libc::{c_char, c_int};
 
-use super::{RTMP, RTMPChunk, RTMPPacket};
+use super::{RTMP, RTMPChunk, RTMPPacket, ready};
 use crate::{
     capi::{
         FALSE, TRUE, boundary,
@@ -297,6 +297,11 @@ pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMP
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
+        // SAFETY: the caller's contract.
+        if let Some(ready) = unsafe { ready::next(r) } {
+            *packet = RTMPPacket { m_chunk: packet.m_chunk, ..ready };
+            return Ok(number(Outcome::Media));
+        }
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
         reason::enter(Phase::Reading);
