@@ -132,7 +132,7 @@ fuzz:
 # original's faults, and what is short of memory on purpose.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-SANITIZED_TESTS = bad_input careless chunk_vectors connect flv_vectors hostile http log publish refusals rtmps \
+SANITIZED_TESTS = bad_input careless chunk_vectors compare connect flv_vectors hostile http log publish refusals rtmps \
 	sanitizers sample session_peer swf swf_verification tls_c
 UNSANITIZED = original librtmps both_libraries rtmpdump a_real_ leave_no_memory_behind memory_that_cannot_be_had
 

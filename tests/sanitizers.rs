@@ -7,7 +7,7 @@
 
 #[path = "careless/cases.rs"]
 mod careless_cases;
-#[path = "session_peer/cases.rs"]
+#[path = "compare/cases.rs"]
 mod cases;
 mod support;
 
@@ -50,7 +50,7 @@ fn hostile_amf_is_read_within_its_bounds_and_freed() {
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{}", run.stderr);
 }
 
-/// Every session that `session_peer` compares with the original.
+/// Every session that `compare` compares with the original.
 #[test]
 fn sessions_touch_nothing_that_is_not_theirs() {
     need!(program::sanitize());

@@ -770,6 +770,9 @@ void RTMP_DropRequest(RTMP *r, int i, int freeit);
  * `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
  * `RTMP_READ_ERROR`. `RTMP_GetLastError` tells the end of the stream, a time-out and a lost connection apart.
  *
+ * A caller that fills one block with many calls, each for the rest of it, learns of the end of the connection
+ * (`RTMP_IsConnected`) only after it has asked for bytes of the next block.
+ *
  * Requires: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
  */
 int RTMP_Read(RTMP *r, char *buf, int size);

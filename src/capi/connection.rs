@@ -51,6 +51,7 @@ impl Connection for Handle {
         }
         let tunnel = self.tunnel();
         if tunnel.is_none()
+            && !self.is_watched()
             && let Some(result) = self.fill_body(whole)
         {
             return result;
@@ -59,6 +60,9 @@ impl Connection for Handle {
         let count = unsafe {
             let sb = &raw mut (*self.raw()).m_sb;
             match tunnel {
+                None if self.is_watched() => {
+                    sockbuf::fill(sb, |room| sockbuf::receive_leaving_one(sb, room, self.left_byte()))
+                }
                 None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room)),
                 Some(tunnel) => {
                     let result = sockbuf::fill(sb, |room| tunnel.fill(&Line(self), room));

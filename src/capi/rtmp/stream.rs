@@ -39,6 +39,7 @@ pub unsafe extern "C" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_
         }
         // What went wrong was logged where it was seen.
         driver::connect_stream(&handle).map_err(Error::reported)?;
+        handle.settle();
         Ok(TRUE)
     })
 }
