@@ -50,6 +50,19 @@ fn hostile_amf_is_read_within_its_bounds_and_freed() {
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{}", run.stderr);
 }
 
+#[test]
+fn handshakes_that_fail_leave_nothing_behind() {
+    need!(program::sanitize());
+    if library::ours_is_original() {
+        return;
+    }
+    let program = need!(Program::test("handshake_cut"));
+    for side in ["client", "server"] {
+        let run = need!(program.run(Library::Ours, &[side], "", LIMIT));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{side}: {}", run.stderr);
+    }
+}
+
 /// Every session that `session_peer` compares with the original.
 #[test]
 fn sessions_touch_nothing_that_is_not_theirs() {
