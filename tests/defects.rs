@@ -34,7 +34,7 @@ fn every_defect_has_a_test_that_exists() {
         }
     }
     assert!(wrong.is_empty(), "tests/defects.md names tests that are not there:\n{}", wrong.join("\n"));
-    assert!(rows > 130 && sections == 8, "{rows} rows in {sections} sections");
+    assert!(rows >= 150 && sections == 9, "{rows} rows in {sections} sections");
 }
 
 /// Whether a source file has a test function of this name.

@@ -11,13 +11,14 @@ use super::{
     line::{self, Line},
     log::Deferred,
     memory::Body,
+    reason::{self, Phase},
     rtmp::{close, connect, direct, sockbuf},
     state::{Core, Handle, Outbound},
 };
 use crate::{
     chunk::Chunks,
     driver::{self, Connection, Parts},
-    error::Result,
+    error::{Error, Result},
 };
 
 impl Connection for Handle {
@@ -109,7 +110,16 @@ impl Connection for Handle {
     }
 
     fn reconnect(&self, token: &[u8]) -> Result<()> {
-        connect::log_in(self, token)
+        let phase = reason::phase();
+        connect::log_in(self, token).inspect(|()| reason::enter(phase)).inspect_err(|error| {
+            if !matches!(error, Error::Reported(_)) {
+                ::log::error!("Closing connection: {error}");
+            }
+        })
+    }
+
+    fn failed(&self, phase: driver::Phase) {
+        reason::enter(Phase::Stream(phase));
     }
 
     fn arrived(&self, chunk_stream: u32, timestamp: u32) {

@@ -15,6 +15,7 @@ use std::{
 
 use super::{
     memory::Body,
+    reason,
     rtmp::{RTMP, lifecycle, sockbuf},
     tls::TlsOptions,
 };
@@ -24,11 +25,9 @@ use crate::{
     error::{Error, Result},
     flv,
     handshake::{self, Cipher, Swf},
+    session::auth,
     transport::{local::Local, tunnel::Tunnel},
 };
-
-/// How often one session logs in at most.
-const MAX_LOGINS: u32 = 4;
 
 /// What a session owns besides the fields of its `RTMP`.
 #[derive(Default)]
@@ -110,7 +109,8 @@ impl Handle {
     /// # Safety
     /// `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used.
     pub(crate) unsafe fn from_raw(r: *mut RTMP) -> Result<Self> {
-        let raw = NonNull::new(r).ok_or(Error::Invalid("the RTMP pointer is NULL"))?;
+        // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
+        let raw = unsafe { reason::about(r) }?;
         // SAFETY: the caller's contract.
         unsafe { lifecycle::initialise_zeroed(r) };
         // SAFETY: the caller's contract.
@@ -170,8 +170,10 @@ impl Handle {
     /// # Safety
     /// As for `from_raw`.
     pub(crate) unsafe fn connected(r: *mut RTMP) -> Result<Self> {
+        // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
+        unsafe { reason::about(r) }?;
         // SAFETY: the caller's contract.
-        if !r.is_null() && unsafe { lifecycle::RTMP_Socket(r) } == -1 {
+        if unsafe { lifecycle::RTMP_Socket(r) } == -1 {
             return Err(Error::NotConnected);
         }
         // SAFETY: the caller's contract.
@@ -226,15 +228,9 @@ impl Handle {
         self.private.refilled.swap(false, Ordering::Relaxed)
     }
 
-    /// Counts an attempt to log in. Servers need two; one that always asks again must not keep the caller busy.
+    /// Counts an attempt to log in.
     pub(crate) fn count_login(&self) -> Result<()> {
-        let logins = &mut self.core().logins;
-        *logins += 1;
-        if *logins > MAX_LOGINS {
-            Err(Error::Invalid("the server asks to log in again and again"))
-        } else {
-            Ok(())
-        }
+        auth::count_login(&mut self.core().logins)
     }
 
     /// Whether this library made the connection.

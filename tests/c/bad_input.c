@@ -73,7 +73,7 @@ static const char *const calls[][2] = {
 	{"RTMP_FindFirstMatchingProperty", "ov0"}, {"RTMP_FindFirstMatchingProperty", "0vP"},
 	{"RTMP_FindFirstMatchingProperty", "o0P"}, {"RTMP_FindPrefixProperty", "0"}, {"RTMP_FindPrefixProperty", "o00"},
 	{"RTMP_FindPrefixProperty", "ov0"}, {"RTMP_FindPrefixProperty", "0vP"}, {"RTMP_FindPrefixProperty", "o0P"},
-	{"RTMP_Free", "0"}, {"RTMP_GetDuration", "0"}, {"RTMP_GetNextMediaPacket", "0"},
+	{"RTMP_Free", "0"}, {"RTMP_GetDuration", "0"}, {"RTMP_GetErrorString", "0"}, {"RTMP_GetLastError", "0"}, {"RTMP_GetNextMediaPacket", "0"},
 	{"RTMP_GetNextMediaPacket", "r0"}, {"RTMP_GetNextMediaPacket", "0p"}, {"RTMP_GetTime", ""},
 	{"RTMP_HashSWF", "0"}, {"RTMP_HashSWF", "t000"}, {"RTMP_HashSWF", "0bb0"}, {"RTMP_HashSWF", "t0b0"},
 	{"RTMP_HashSWF", "tb00"}, {"RTMP_Init", "0"}, {"RTMP_IsConnected", "0"}, {"RTMP_IsTimedout", "0"},

@@ -72,6 +72,12 @@ impl Program {
         Self::compile(&library::package().join("tests/c").join(format!("{name}.c")))
     }
 
+    /// As `test`, for a program that uses what the original does not have.
+    pub fn test_of_ours(name: &str) -> Option<Self> {
+        let directory = Library::Ours.directory().expect("ours is always there");
+        Self::compile_with(&library::package().join("tests/c").join(format!("{name}.c")), &directory)
+    }
+
     /// A program of `c-examples`, built with the Makefile there; `None` when there are no examples.
     pub fn example(name: &str) -> Option<Self> {
         static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
@@ -99,6 +105,10 @@ impl Program {
 
     /// Compiles a source file, once per process, with warnings as errors.
     pub fn compile(source: &Path) -> Option<Self> {
+        Self::compile_with(source, &link_directory())
+    }
+
+    fn compile_with(source: &Path, libraries: &Path) -> Option<Self> {
         static DONE: OnceLock<Mutex<HashMap<PathBuf, Program>>> = OnceLock::new();
         let mut done = DONE.get_or_init(Mutex::default).lock().unwrap_or_else(|broken| broken.into_inner());
         if let Some(program) = done.get(source) {
@@ -111,7 +121,7 @@ impl Program {
         let mut command = Command::new(compiler);
         command.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror"]).args(more_flags());
         command.args(include_arguments()).arg("-o").arg(&binary).arg(source);
-        command.arg(format!("-L{}", link_directory().display())).args(["-lrtmp", "-lpthread", "-ldl", "-lm"]);
+        command.arg(format!("-L{}", libraries.display())).args(["-lrtmp", "-lpthread", "-ldl", "-lm"]);
         let output = command.output().expect("the compiler starts");
         assert!(
             output.status.success(),
@@ -146,19 +156,21 @@ impl LoaderLog {
         Self(directory)
     }
 
-    /// Panics unless the program has loaded `library` and no other librtmp.
-    pub fn assert_loaded(&self, library: Library) {
+    /// The files called librtmp that the program has loaded, and those that it started.
+    pub fn loaded(&self) -> Vec<PathBuf> {
         let logs = fs::read_dir(self.0.path()).expect("the directory is ours").flatten();
         let text: String = logs.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
-        let loaded: Vec<&str> = text
-            .lines()
+        text.lines()
             .filter_map(|line| line.split_once("calling init: "))
-            .map(|(_, file)| file.trim())
-            .filter(|file| file.contains("librtmp.so"))
-            .collect();
+            .map(|(_, file)| PathBuf::from(file.trim()))
+            .filter(|file| file.to_string_lossy().contains("librtmp.so"))
+            .collect()
+    }
+
+    /// Panics unless the program has loaded `library` and no other librtmp.
+    pub fn assert_loaded(&self, library: Library) {
         let directory = library.directory().expect("the program ran on it");
-        let wanted = directory.join("librtmp.so.1");
-        assert_eq!(loaded, [wanted.to_string_lossy()], "the program must load {library:?}");
+        assert_eq!(self.loaded(), [directory.join("librtmp.so.1")], "the program must load {library:?}");
     }
 }
 

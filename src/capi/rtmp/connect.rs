@@ -22,6 +22,7 @@ use crate::{
         line::Line,
         memory,
         ptr::{aval_bytes, required},
+        reason::{self, Phase},
         state::Handle,
         tls::connect_tls,
     },
@@ -46,7 +47,9 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
         unsafe {
+            reason::start_afresh(r)?;
             let handle = Handle::from_raw(r)?;
+            reason::enter(Phase::Connect);
             if aval_bytes(&(*r).Link.hostname).is_empty() {
                 return Err(Error::Invalid("RTMP_Connect, there is no host name"));
             }
@@ -71,6 +74,8 @@ pub unsafe extern "C" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_in
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
         let (handle, address, host, port, proxy) = unsafe {
+            reason::start_afresh(r)?;
+            reason::enter(Phase::Connect);
             required(svc.cast_const(), "svc")?;
             let handle = Handle::from_raw(r)?;
             (handle, socket_address(svc)?, aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?)
@@ -97,6 +102,7 @@ pub unsafe extern "C" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_i
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
         unsafe {
+            reason::start_afresh(r)?;
             let handle = Handle::connected(r)?;
             handle.set_dialled(false);
             start(&handle, cp)
@@ -149,6 +155,7 @@ pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<()> {
         (*link).lFlags |= RTMP_LF_FTCU;
     }
     close_to_reconnect(handle);
+    reason::enter(Phase::Connect);
     dial(handle)?;
     // SAFETY: there is no packet.
     unsafe { start(handle, ptr::null_mut()) }.map(drop)
@@ -186,7 +193,8 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
         if !matches!(error, Error::Unresolved(_)) {
             handle.give_up();
         }
-        in_librtmps_words(error)
+        log_in_librtmps_words(&error);
+        error.reported()
     })?;
     tcp::configure(socket.as_fd(), handle.timeout());
     // SAFETY: the handle's contract; what is left of a connection that was never closed is not for this socket.
@@ -198,12 +206,12 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
     Ok(())
 }
 
-/// What users of librtmp look for in the log.
-fn in_librtmps_words(error: Error) -> Error {
+/// Logs what users of librtmp look for.
+fn log_in_librtmps_words(error: &Error) {
     match error {
-        Error::Unresolved(host) => Error::Unreachable(format!("Problem accessing the DNS. (addr: {host})")),
-        Error::Proxy(reason) => Error::Proxy(format!("RTMP_Connect0, {reason}")),
-        error => Error::Unreachable(format!("RTMP_Connect0, failed to connect socket. {error}")),
+        Error::Unresolved(host) => log::error!("Problem accessing the DNS. (addr: {host})"),
+        Error::Proxy(reason) => log::error!("RTMP_Connect0, {reason}"),
+        error => log::error!("RTMP_Connect0, failed to connect socket. {error}"),
     }
 }
 
@@ -217,12 +225,16 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
         move |error: Error| {
             log::error!("RTMP_Connect1, {what}: {error}");
             handle.give_up();
-            Error::Reported
+            error.reported()
         }
     };
+    reason::enter(Phase::Tls);
     secure(handle).map_err(failed("TLS_Connect failed"))?;
+    reason::enter(Phase::Tunnel);
     open_tunnel(handle).map_err(failed("Could not connect for handshake"))?;
+    reason::enter(Phase::Handshake);
     shake_hands(handle).map_err(failed("handshake failed"))?;
+    reason::enter(Phase::CONNECT_COMMAND);
     // SAFETY: the caller's contract.
     match unsafe { cp.as_mut() } {
         // SAFETY: the caller's contract.
@@ -232,7 +244,7 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
             let extras =
                 unsafe { encode_extras(&(*handle.raw()).Link.extras) }.inspect_err(|_| handle.give_up())?;
             let connect = handle.step(|parts| command::connect(parts.state, &parts.profile, &extras));
-            driver::send(handle, &connect).map_err(|_| Error::Reported)?;
+            driver::send(handle, &connect).map_err(Error::reported)?;
         }
     }
     Ok(TRUE)

@@ -11,13 +11,15 @@ use crate::{
         log::Deferred,
         memory::Body,
         ptr::bytes,
+        reason::{self, Code, Phase},
         state::{Core, Handle},
     },
     chunk::Outgoing,
     driver,
     error::{Error, Result},
     flv::{self, Call, Ending, Finished, Flags, ReadState, Resume, Step},
-    session::Outcome,
+    message::Message,
+    session::{self, Outcome},
 };
 
 /// The chunk stream that `RTMP_Write` sends on.
@@ -35,15 +37,15 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
     let read = boundary(None, || {
         // SAFETY: the caller's contract.
         unsafe {
-            if r.is_null() {
-                return Err(Error::Invalid("the RTMP pointer is NULL"));
-            }
+            reason::about(r)?;
+            reason::enter(Phase::Reading);
             match Ending::from_status((*r).m_read.status) {
                 Some(Ending::Eof | Ending::Complete) => return Ok(Some(0)),
                 Some(Ending::Error) => return Ok(None),
                 None => {}
             }
             if RTMP_Socket(r) == -1 {
+                reason::keep(&Error::NotConnected);
                 (*r).m_read.status = Ending::Eof.status();
                 return Ok(Some(0));
             }
@@ -81,12 +83,33 @@ fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
                 let live = unsafe { (*handle.raw()).Link.lFlags } & RTMP_LF_LIVE != 0;
                 let body = message.body.as_mut();
                 step(handle, |core, state| {
-                    core.stream.message(&mut call, state, message.kind, message.timestamp, body, live)
+                    let next =
+                        core.stream.message(&mut call, state, message.kind, message.timestamp, body, live);
+                    if Ending::from_status(state.status) == Some(Ending::Error) {
+                        reason::keep_as(Code::Resume, "the stream does not go on where the file ends");
+                    }
+                    next
                 })
             }
-            Ok(_) => step(handle, |core, state| core.stream.end(&mut call, state, Ending::Complete)),
-            Err(_) => step(handle, |core, state| core.stream.end(&mut call, state, Ending::Eof)),
+            Ok((_, last)) => {
+                keep_ending(&last);
+                step(handle, |core, state| core.stream.end(&mut call, state, Ending::Complete))
+            }
+            Err(error) => {
+                reason::keep(&error);
+                step(handle, |core, state| core.stream.end(&mut call, state, Ending::Eof))
+            }
         };
+    }
+}
+
+/// Keeps what the server said in the end.
+fn keep_ending(last: &Message<Body>) {
+    match session::status_words(last.kind, last.body.as_ref()) {
+        Some(status) if !status.code.is_empty() => {
+            reason::keep_as(Code::Ended, format_args!("the stream is over, {}", status.code));
+        }
+        _ => reason::keep_as(Code::Ended, "the stream is over"),
     }
 }
 
@@ -143,6 +166,7 @@ pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_in
     boundary(-1, || {
         // SAFETY: the caller's contract.
         let (handle, input) = unsafe { (Handle::connected(r)?, bytes(buf, size, "buf")?) };
+        reason::enter(Phase::Flv);
         // SAFETY: the caller's contract.
         let stream_id = unsafe { (*r).m_stream_id };
         let mut writer = std::mem::take(&mut handle.core().writer);
@@ -167,7 +191,10 @@ fn publish(handle: &Handle, stream_id: c_int, message: &Finished<&[u8]>) -> Resu
         stream_id: stream_id.cast_unsigned(),
         body: message.body,
     };
-    send_message(handle, &outgoing, None)
+    reason::enter(Phase::SENDING);
+    let format = send_message(handle, &outgoing, None)?;
+    reason::enter(Phase::Flv);
+    Ok(format)
 }
 
 /// Shows in `m_write` where the writer is.

@@ -11,7 +11,14 @@ use super::{
     url::{borrowed, offset, owned, part, string},
 };
 use crate::{
-    capi::{FALSE, TRUE, amf::AVal, boundary, globals, memory, ptr::aval_bytes, state},
+    capi::{
+        FALSE, TRUE,
+        amf::AVal,
+        boundary, globals, memory,
+        ptr::aval_bytes,
+        reason::{self, Phase},
+        state,
+    },
     error::{Error, Result},
     options::{next_pair, number, unescape},
     text::Text,
@@ -34,9 +41,9 @@ use crate::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
     boundary(FALSE, || {
-        if r.is_null() {
-            return Err(Error::Invalid("the RTMP pointer is NULL"));
-        }
+        // SAFETY: the caller's contract above.
+        unsafe { reason::about(r) }?;
+        reason::enter(Phase::Url);
         // SAFETY: the caller's contract above.
         let text = unsafe { string(url) }?;
         let len = text.len();
@@ -47,9 +54,9 @@ pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int 
             let userinfo = apply_url(&raw mut (*r).Link, url, &text[..head])?;
             if head < len {
                 let writable = memory::try_end_text(url.add(head));
-                if !apply_options(r, url, len, head + 1, writable)? {
-                    return Ok(FALSE);
-                }
+                reason::enter(Phase::Option);
+                apply_options(r, url, len, head + 1, writable)?;
+                reason::enter(Phase::Url);
             }
             let link = &raw mut (*r).Link;
             complete_tc_url(link, url, &text[..head], userinfo)?;
@@ -61,6 +68,7 @@ pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int 
                     (*link).SWFHash = swf.hash;
                 }
             }
+            reason::enter(Phase::Option);
             set_proxy(link, (*link).sockshost)?;
             default_port(&mut *link);
         }
@@ -103,9 +111,9 @@ pub unsafe extern "C" fn RTMP_SetupStream(
     timeout: c_long,
 ) {
     boundary((), || {
-        if r.is_null() {
-            return Err(Error::Invalid("the RTMP pointer is NULL"));
-        }
+        // SAFETY: the caller's contract above.
+        unsafe { reason::about(r) }?;
+        reason::enter(Phase::Option);
         let [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app] =
             // SAFETY: the caller's contract above; copied at once, because they may be fields of `r`.
             [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app].map(|value| unsafe { copy(value) });
@@ -222,8 +230,8 @@ fn forget_stream(link: &mut RTMP_LNK) {
     unsafe { replace(link, |link| &mut link.app, RTMP_LF_FAPU, AVal::EMPTY) };
 }
 
-/// Divides the text from `start` on into options and sets them; false if there is no such option. In a text that is not
-/// writable, names and values are not ended with a NUL.
+/// Divides the text from `start` on into options and sets them. In a text that is not writable, names and values are not
+/// ended with a NUL.
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`; `base` is a string of `len` bytes and a NUL, from `start` on writable if that is
@@ -234,11 +242,11 @@ unsafe fn apply_options(
     len: usize,
     mut start: usize,
     writable: bool,
-) -> Result<bool> {
+) -> Result<()> {
     loop {
         // SAFETY: the caller's contract above; the view is gone before anything is written.
         let pair = next_pair(unsafe { slice::from_raw_parts(base.cast(), len) }, start);
-        let Some(pair) = pair else { return Ok(true) };
+        let Some(pair) = pair else { return Ok(()) };
         // SAFETY: the pair lies between `start` and `len`, and the bytes behind its two parts are a separator or the
         // NUL at the end, so writing a NUL there changes nothing else.
         unsafe {
@@ -255,9 +263,7 @@ unsafe fn apply_options(
                 ));
             }
             let name = slice::from_raw_parts(base.add(pair.name.start).cast(), pair.name.len());
-            if !options::set(r, name, borrowed(value, value_len)?)? {
-                return Ok(false);
-            }
+            options::set(r, name, borrowed(value, value_len)?)?;
         }
         start = pair.value.end + 1;
     }
