@@ -133,7 +133,7 @@ fuzz:
 # original's faults, and what is short of memory on purpose.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-SANITIZED_TESTS = bad_input careless chunk_vectors connect flv_vectors hostile http log publish refusals rtmps \
+SANITIZED_TESTS = bad_input careless chunk_vectors compare connect flv_vectors hostile http log publish refusals rtmps \
 	sanitizers sample session_peer swf swf_verification tls_c
 ORIGINALS = the_original_re the_original_s the_original_w on_the_original the_originals librtmps both_libraries
 UNSANITIZED = $(ORIGINALS) rtmpdump a_real_ leave_no_memory_behind memory_that_cannot_be_had

@@ -7,7 +7,7 @@
 
 #[path = "careless/cases.rs"]
 mod careless_cases;
-#[path = "session_peer/cases.rs"]
+#[path = "compare/cases.rs"]
 mod cases;
 mod support;
 
@@ -63,7 +63,7 @@ fn handshakes_that_fail_leave_nothing_behind() {
     }
 }
 
-/// Every session that `session_peer` compares with the original.
+/// Every session that `compare` compares with the original.
 #[test]
 fn sessions_touch_nothing_that_is_not_theirs() {
     need!(program::sanitize());

@@ -12,13 +12,14 @@ use super::{
     log::Deferred,
     memory::Body,
     reason::{self, Phase},
-    rtmp::{close, connect, direct, sockbuf},
+    rtmp::{RTMP, close, connect, direct, sockbuf},
     state::{Core, Handle, Outbound},
 };
 use crate::{
     chunk::Chunks,
     driver::{self, Connection, Parts},
     error::{Error, Result},
+    session::State,
 };
 
 impl Connection for Handle {
@@ -51,6 +52,7 @@ impl Connection for Handle {
         }
         let tunnel = self.tunnel();
         if tunnel.is_none()
+            && !self.is_watched()
             && let Some(result) = self.fill_body(whole)
         {
             return result;
@@ -59,6 +61,9 @@ impl Connection for Handle {
         let count = unsafe {
             let sb = &raw mut (*self.raw()).m_sb;
             match tunnel {
+                None if self.is_watched() => {
+                    sockbuf::fill(sb, |room| sockbuf::receive_leaving_one(sb, room, self.left_byte()))
+                }
                 None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room)),
                 Some(tunnel) => {
                     let result = sockbuf::fill(sb, |room| tunnel.fill(&Line(self), room));
@@ -128,6 +133,26 @@ impl Connection for Handle {
     }
 }
 
+/// [`load`] as one function for all kinds of steps.
+///
+/// # Safety
+/// As for `load`.
+#[inline(never)]
+unsafe fn load_all(raw: *mut RTMP) -> State {
+    // SAFETY: the caller's contract.
+    unsafe { load(raw) }
+}
+
+/// [`store`] as one function for all kinds of steps.
+///
+/// # Safety
+/// As for `store`.
+#[inline(never)]
+unsafe fn store_all(raw: *mut RTMP, before: &State, after: &State) {
+    // SAFETY: the caller's contract.
+    unsafe { store(raw, before, after) }
+}
+
 impl Handle {
     /// Runs a step with what the session owns; tells how much of `input` it used.
     fn run<R>(&self, input: &[u8], step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> (R, usize) {
@@ -138,7 +163,7 @@ impl Handle {
         // SAFETY: the handle's contract; the lock keeps other steps out, and callers do not free what the session
         // works with while a call is running.
         unsafe {
-            let before = load(raw);
+            let before = load_all(raw);
             let mut state = before;
             let mut parts = Parts {
                 state: &mut state,
@@ -151,7 +176,7 @@ impl Handle {
             };
             let result = step(&mut parts);
             let consumed = parts.consumed;
-            store(raw, &before, &state);
+            store_all(raw, &before, &state);
             (result, consumed)
         }
     }

@@ -4,8 +4,9 @@ use log::{debug, warn};
 
 use super::{Connection, Phase, exchange};
 use crate::{
+    chunk::{Decoder, Ready},
     error::{Error, Result},
-    message::{Message, MessageType},
+    message::{Body, Message, MessageType},
     session::{self, Action, Outcome, State, pausing},
 };
 
@@ -115,6 +116,32 @@ pub fn next_media<C: Connection>(connection: &C) -> Result<(Outcome, Message<C::
             return Ok((outcome, message));
         }
     }
+}
+
+/// As [`next_media`], but only for audio and video of which all bytes are there, and nothing else has to be done. `accept`
+/// copies the message, unless it returns `None`. Tells how much of `input` was used as well.
+///
+/// An acknowledgement may be due afterwards: see [`acknowledge_if_due`](super::acknowledge_if_due).
+#[inline(always)]
+pub fn ready_media<B: Body, T>(
+    state: &mut State,
+    decoder: &mut Decoder<B>,
+    input: &[u8],
+    accept: impl FnOnce(&Ready<'_>) -> Option<T>,
+) -> Option<(usize, T)> {
+    if state.pausing != pausing::NO {
+        return None;
+    }
+    let ready = decoder.ready(input, exchange::chunk_size(state.in_chunk_size))?;
+    if ready.is_empty() || !matches!(ready.kind, MessageType::AUDIO | MessageType::VIDEO) {
+        return None;
+    }
+    let accepted = accept(&ready)?;
+    decoder.take_ready(&ready);
+    state.bytes_in = state.bytes_in.wrapping_add(ready.consumed as u32);
+    state.media_arrived(ready.chunk_stream, ready.timestamp);
+    state.playing = true;
+    Some((ready.consumed, accepted))
 }
 
 /// Whether the application gets a message.

@@ -155,15 +155,15 @@ pub const MESSAGES: &[Case] = &[
         server: |peer| {
             peer.accept_play();
             peer.set_chunk_size(4096);
-            send_control(peer, 3, &[0, 0, 1, 0]);
-            send_control(peer, 5, &[0, 0x10, 0, 0]);
-            send_control(peer, 6, &[0, 0x20, 0, 0, 1]);
-            send_control(peer, 6, &[0, 0x30, 0, 0]);
+            peer.send_control(3, &[0, 0, 1, 0]);
+            peer.send_control(5, &[0, 0x10, 0, 0]);
+            peer.send_control(6, &[0, 0x20, 0, 0, 1]);
+            peer.send_control(6, &[0, 0x30, 0, 0]);
             for event in [0_u8, 1, 2, 4, 6, 31, 32, 99] {
-                send_control(peer, 4, &[0, event, 0, 0, 0, 1]);
+                peer.send_control(4, &[0, event, 0, 0, 0, 1]);
             }
-            send_control(peer, 4, &[0, 6]);
-            send_control(peer, 0x20, b"nobody knows this type");
+            peer.send_control(4, &[0, 6]);
+            peer.send_control(0x20, b"nobody knows this type");
         },
     },
     Case {
@@ -199,15 +199,15 @@ pub const MESSAGES: &[Case] = &[
             peer.accept_play();
             let frame = |time| Message::new(6, time, 9, 1, &[0x17, 1, 1, 2]);
             peer.send(&frame(1000));
-            send_control(peer, 4, &[0, 31, 0, 0, 0, 1]);
+            peer.send_control(4, &[0, 31, 0, 0, 0, 1]);
             peer.send(&frame(2000));
-            send_control(peer, 4, &[0, 31, 0, 0, 0, 1]);
+            peer.send_control(4, &[0, 31, 0, 0, 0, 1]);
             peer.send(&frame(3000));
-            send_control(peer, 4, &[0, 31, 0, 0, 0, 1]);
+            peer.send_control(4, &[0, 31, 0, 0, 0, 1]);
             peer.send(&frame(3000));
             peer.send(&frame(4000));
             peer.send(&frame(5000));
-            send_control(peer, 4, &[0, 1, 0, 0, 0, 1]);
+            peer.send_control(4, &[0, 1, 0, 0, 0, 1]);
         },
     },
     Case {
@@ -357,8 +357,4 @@ const ENDING: &str =
 fn ending(peer: &mut Peer, code: &str) {
     peer.accept_play();
     peer.status(1, "status", code, "the end");
-}
-
-pub fn send_control(peer: &mut Peer, kind: u8, body: &[u8]) {
-    peer.send(&Message::new(2, 0, kind, 0, body));
 }
