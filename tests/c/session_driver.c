@@ -147,7 +147,8 @@ static void print_fields(void)
 	STRING("sockshost", sockshost);
 	if (settled) {
 		FIELD("unread", "%d", unread());
-		FIELD("buffered", "%d", r->m_sb.sb_size);
+		/* How much is read ahead of a large body is nobody's business. */
+		FIELD("buffered", "%s", r->m_sb.sb_size > 0 ? "some" : "none");
 	}
 	for (i = 0; i < n; i++) {
 		if (strcmp(now[i], before[i]))

@@ -129,6 +129,54 @@ pub const ACCEPTED: &[Accepted] = &[
         original: "no such file: 0\n",
         ours: "ERROR: cannot use /nonexistent: I/O error: No such file or directory (os error 2)\nno such file: 0\n",
     },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["never-connected"],
+        original: "playing=0 stream_id=-1 numInvokes=0",
+        ours: "playing=0 stream_id=0 numInvokes=0",
+    },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["set-up-but-not-connected"],
+        original: "packet: -> -1 | stream_id=-1 playpath0=NULL playpath=NULL\n",
+        ours: "packet: -> -1 |\n",
+    },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["never-connected"],
+        original: "reconnect 0: -> 0 | read.status=0\n",
+        ours: "reconnect 0: -> 0 |\n",
+    },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["set-up-but-not-connected"],
+        original: "0011: -> -1 | read.status=0\n",
+        ours: "0011: -> -1 |\n",
+    },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["never-connected"],
+        original: "\nclose: -> 0 |\nclose",
+        ours: "\nclose: -> 0 | stream_id=-1 read.status=0\nclose",
+    },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["set-up-but-not-connected"],
+        original: "\nclose: -> 0 |\n",
+        ours: "\nclose: -> 0 | stream_id=-1 read.status=0 playpath0=NULL playpath=NULL\n",
+    },
+    Accepted {
+        name: "chunk-sizes-start-anew",
+        rows: &["connected-twice-with-chunk-sizes"],
+        original: "bytesIn=3514",
+        ours: "bytesIn=3515",
+    },
+    Accepted {
+        name: "chunk-sizes-start-anew",
+        rows: &["connected-twice-with-chunk-sizes"],
+        original: "calls=connect:1, bytesIn=3073\n",
+        ours: "calls=connect:1, inChunkSize=128 bytesIn=3073\n",
+    },
 ];
 
 const ENDED_BY_SERVER: &[&str] = &[

@@ -214,7 +214,7 @@ impl Dissected {
             out += field;
             out.push('\n');
         }
-        out.replace(&address.to_string(), "ADDRESS").replace(&port.to_string(), "PORT")
+        out.replace(&format!("{address}:{port}"), "ADDRESS:PORT")
     }
 
     /// A message of sound or picture.
