@@ -247,6 +247,45 @@ pub const INCOMING: &[Case] = &[
         },
     },
     Case {
+        name: "refused-without-description",
+        steps: "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 1\nenablewrite\nconnect\nstream 0\n",
+        server: |peer| {
+            peer.handshake();
+            peer.wait_for("connect");
+            let why = object(&[("level", s("error")), ("code", s("NetConnection.Connect.Rejected"))]);
+            peer.invoke(0, &[s("_error"), n(1), Value::Null, why]);
+        },
+    },
+    Case {
+        name: "chunk-size-zero",
+        steps: "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 1\nconnect\nstream 0\npacket\nmedia\n",
+        server: |peer| {
+            peer.accept_play();
+            peer.send_control(1, &0_u32.to_be_bytes());
+            peer.send(&Message::new(6, 20, 9, 1, &[0x17, 1, 1, 2]));
+        },
+    },
+    Case {
+        name: "tunnel-without-answers",
+        steps: "setup rtmpt://127.0.0.1:PORT/app/inst/stream timeout=1\nconnect\n",
+        server: |peer| {
+            let head = peer.read_head();
+            assert!(head.starts_with("POST /open/1 HTTP/1.1\r\n"), "{head}");
+        },
+    },
+    Case {
+        name: "publishing-to-nobody",
+        steps: "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 1\nenablewrite\nconnect\nstream 0\npacket\n\
+                write 0900000600000000000000170100000000000011\nwrite 0900000600002800000000270100000000000011\n\
+                write 0900000600005000000000270100000000000011\nwrite 0900000600007800000000270100000000000011\n",
+        server: |peer| {
+            peer.accept_publish();
+            // The client reads this when nobody is there any more.
+            peer.status(1, "status", "NetStream.Publish.Idle", "");
+            peer.leave();
+        },
+    },
+    Case {
         name: "unread-bytes",
         steps: "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 5\nconnect\nstream 0\npause 1\nsettle 345\npacket\n\
                 media\npacket\nmedia\n",

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use super::accepted::{DEFECTS, Ending};
 use super::cases::{COMMANDS, Case, MESSAGES};
 use super::endings::ENDINGS;
 use super::incoming::{INCOMING, LOGINS};
@@ -13,6 +14,8 @@ use super::{Observation, Row};
 
 /// How long a program may take; the original is known to wait where ours does not.
 pub const LIMIT: Duration = Duration::from_secs(40);
+/// Enough to see that the original does not go on.
+const HANGS: Duration = Duration::from_secs(5);
 
 /// Steps for the client, and what the server does on each connection, one after another.
 pub struct Session {
@@ -46,9 +49,16 @@ fn observe(library: Library, session: &Session) -> Option<Observation> {
     let mut command = driver.command(library)?;
     command.env("HOME", home.path());
     let calls = CallLog::of(&mut command);
-    let run = program::run(&mut command, &session.steps.replace("PORT", &port), LIMIT);
+    let hangs = DEFECTS.iter().any(|entry| entry.row == session.name && entry.original == Ending::Hang);
+    let limit = if hangs && library == Library::Original { HANGS } else { LIMIT };
+    let run = program::run(&mut command, &session.steps.replace("PORT", &port), limit);
     let mut observation = server.join();
-    let shown = run.expect(session.name);
+    observation.ending = match (run.timed_out, run.code) {
+        (true, _) => Ending::Hang,
+        (false, None) => Ending::Crash,
+        (false, _) => Ending::Well,
+    };
+    let shown = if observation.ending == Ending::Well { run.expect(session.name) } else { run.stdout };
     observation.used = calls.used_by(driver.path());
     observation.text = mask(&format!("{shown}\n{}", observation.text), &port);
     Some(observation)
