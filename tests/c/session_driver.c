@@ -6,6 +6,7 @@
 #include <librtmp/rtmp.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include "hex.h"
@@ -201,6 +202,13 @@ static int set(const char *name, int value)
 	return 1;
 }
 
+/* Waits until the peer has refused what was sent to it. */
+static int broken(void)
+{
+	struct pollfd wait = {.fd = RTMP_Socket(r)};
+	return poll(&wait, 1, 10000) == 1 && (wait.revents & POLLERR) != 0;
+}
+
 /* An option on its own: "name=value". */
 static int set_option(char *text)
 {
@@ -394,6 +402,7 @@ int main(void)
 		STEP("send") ret = send_packet(rest);
 		STEP("chunk") ret = send_chunk(rest);
 		STEP("resume") ret = resume(rest);
+		STEP("broken") ret = broken();
 		STEP("settle") ret = settle(a);
 		STEP("update") RTMP_UpdateBufferMS(r);
 		STEP("drop") RTMP_DropRequest(r, a, TRUE);

@@ -30,7 +30,7 @@ pub const OPTIONS: &[Session] = &[
     },
     Session {
         name: "option-timeout",
-        steps: "setup rtmp://127.0.0.1:PORT/app/stream timeout=1\nconnect\nstream 0\nmedia\n",
+        steps: "setup rtmp://127.0.0.1:PORT/app/stream timeout=2\nconnect\nstream 0\nmedia\n",
         connections: &[Peer::accept_play],
     },
     Session {
@@ -103,7 +103,7 @@ pub const OPTIONS: &[Session] = &[
     Session {
         name: "set-up-but-not-connected",
         steps: concat!(
-            "setup rtmp://127.0.0.1:PORT/app/stream timeout=1\n",
+            "setup rtmp://127.0.0.1:PORT/app/stream timeout=2\n",
             "stream 0\npacket\nmedia\nread 100\nwrite 0900000600000000000000170100000000000011\nclose\nread 100\n"
         ),
         connections: &[],
@@ -132,7 +132,7 @@ pub const OPTIONS: &[Session] = &[
     Session {
         name: "connected-twice-with-chunk-sizes",
         steps: "setup rtmp://127.0.0.1:PORT/app/stream timeout=5\nconnect\nstream 0\npacket\nclose\n\
-                setup rtmp://127.0.0.1:PORT/app/stream timeout=1\nconnect\nstream 0\npacket\nclose\n",
+                setup rtmp://127.0.0.1:PORT/app/stream timeout=2\nconnect\nstream 0\npacket\nclose\n",
         connections: &[
             |peer| {
                 peer.accept_play();
