@@ -4,6 +4,7 @@
  */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
+#include <sys/resource.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -188,6 +189,7 @@ static int set(const char *name, int value)
 	else if (!strcmp(name, "sendEncoding")) r->m_bSendEncoding = value;
 	else if (!strcmp(name, "SWFSize")) r->Link.SWFSize = value;
 	else if (!strcmp(name, "status")) r->m_read.status = value;
+	else if (!strcmp(name, "bytesIn")) r->m_nBytesIn = r->m_nBytesInSent = value;
 	else if (!strcmp(name, "readTimestamp")) r->m_read.timestamp = value;
 	else if (!strcmp(name, "audioCodecs")) r->m_fAudioCodecs = value;
 	else if (!strcmp(name, "videoCodecs")) r->m_fVideoCodecs = value;
@@ -376,6 +378,11 @@ int main(void)
 				describe(&packet, note);
 			}
 			RTMPPacket_Free(&packet);
+		}
+		/* The most memory that the process had so far, in megabytes. */
+		STEP("memory") {
+			struct rusage used_up;
+			ret = getrusage(RUSAGE_SELF, &used_up) ? -1 : (int)(used_up.ru_maxrss >> 10);
 		}
 		STEP("read") {
 			char *buffer = malloc(a + 1);

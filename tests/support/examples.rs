@@ -79,6 +79,18 @@ impl ExampleServer {
     pub fn log(&self) -> String {
         self.process.stderr()
     }
+
+    /// Asks it to end, and waits for that.
+    pub fn finish(mut self) -> Run {
+        self.process.signal("TERM");
+        let status = self.process.wait(LIMIT);
+        Run {
+            code: status.and_then(|status| status.code()),
+            stdout: self.process.stdout(),
+            stderr: self.process.stderr(),
+            timed_out: status.is_none(),
+        }
+    }
 }
 
 /// A program on its way, on a library.

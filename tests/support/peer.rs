@@ -41,6 +41,31 @@ impl<T: Send + 'static> Server<T> {
     }
 }
 
+impl Server<()> {
+    /// Plays a stream of so many short sounds to one client, and waits for it to leave.
+    pub fn of_sounds(messages: u32) -> Self {
+        Self::once(move |peer| {
+            peer.accept_play();
+            for time in 0..messages {
+                peer.send(&Message::new(4, time * 20, 8, 1, &[0xAF; 33]));
+            }
+            peer.status(1, "status", "NetStream.Play.Complete", "");
+            peer.finish();
+            peer.drain(PATIENCE);
+        })
+    }
+
+    /// `rtmp://…/app/name` on this server.
+    pub fn url(&self) -> String {
+        format!("rtmp://127.0.0.1:{}/app/name", self.port)
+    }
+}
+
+/// How long the FLV file of that stream is.
+pub fn bytes_of_sounds(messages: u32) -> u32 {
+    13 + messages * (11 + 33 + 4)
+}
+
 /// One connection, seen from the server.
 pub struct Peer {
     stream: TcpStream,
