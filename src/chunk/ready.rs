@@ -38,7 +38,6 @@ pub struct Ready<'i> {
 
 impl<B: Body> Decoder<B> {
     /// The message that `input` begins with, if all of it is there.
-    #[inline]
     #[inline(always)]
     pub fn ready<'i>(&self, input: &'i [u8], chunk_size: u32) -> Option<Ready<'i>> {
         let basic = *input.first()?;
@@ -89,7 +88,6 @@ impl<B: Body> Decoder<B> {
     }
 
     /// Uses up a message that was found: what follows it in the input is decoded as what follows it.
-    #[inline]
     #[inline(always)]
     pub fn take_ready(&mut self, ready: &Ready<'_>) {
         let Some(Some(stream)) = self.streams.get_mut(ready.chunk_stream as usize) else { return };

@@ -4,7 +4,9 @@
 //! Everything that is not plain audio or video, and every call that finds the session in another thread's hands, is left
 //! to the long way.
 
-use libc::c_int;
+use std::slice;
+
+use libc::{c_char, c_int};
 
 use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, sockbuf};
 use crate::{
@@ -24,6 +26,7 @@ use crate::{
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
+#[inline(always)]
 pub(super) unsafe fn next(r: *mut RTMP) -> Option<RTMPPacket> {
     let accept = |ready: &Ready<'_>, _flv: &mut flv::Stream<Body>| {
         let mut body = Body::default();
@@ -49,8 +52,12 @@ pub(super) unsafe fn next(r: *mut RTMP) -> Option<RTMPPacket> {
 /// The next message as an FLV tag in `out`, and how long that is.
 ///
 /// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-pub(super) unsafe fn read(r: *mut RTMP, out: &mut [u8]) -> Option<usize> {
+/// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
+#[inline(always)]
+pub(super) unsafe fn read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> Option<usize> {
+    let size = usize::try_from(size).ok().filter(|_| !buf.is_null())?;
+    // SAFETY: the caller's contract.
+    let out = unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), size) };
     let accept = |ready: &Ready<'_>, flv: &mut flv::Stream<Body>| {
         let whole = TAG_HEADER_LEN + ready.len() + PREVIOUS_TAG_SIZE_LEN;
         let (tag, _) = out.split_at_mut_checked(whole)?;
