@@ -12,6 +12,7 @@
 #   make headers            writes include/librtmp from src/capi
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
 #                           for those in TARGETS
+#   make sanitize           tests C programs and the library with sanitizers for memory and undefined behaviour
 
 prefix = /usr/local
 exec_prefix = $(prefix)
@@ -44,7 +45,7 @@ HEADER_DIR = include
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build demo examples fuzz headers install lint prefixed test uninstall
+.PHONY: all bench build demo examples fuzz headers install lint prefixed sanitize test uninstall
 
 all: build
 
@@ -125,6 +126,20 @@ fuzz:
 		$(FUZZ) run $(FUZZ_OPTIONS) $$target '$(TARGET_DIR)'/corpus/$$target fuzz/corpus/$$target -- \
 			-max_total_time=$(TIME) -timeout=20 -max_len=20000 -print_final_stats=1; \
 	done
+
+# Both sides of the C interface with the address sanitizer, and the C side with the one for undefined behaviour, which the
+# compiler's runtime has to serve both. Left out is what starts programs that were not built for it, what looks for the
+# original's faults, and what is short of memory on purpose.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZED_TESTS = bad_input careless chunk_vectors compare connect flv_vectors hostile http log publish refusals rtmps \
+	sanitizers sample session_peer swf swf_verification tls_c
+UNSANITIZED = original librtmps both_libraries rtmpdump a_real_ leave_no_memory_behind memory_that_cannot_be_had
+
+sanitize:
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) build --lib --target $(HOST) --target-dir '$(TARGET_DIR)/sanitized'
+	RTMP_TEST_LIBRARY='$(abspath $(TARGET_DIR))/sanitized/$(HOST)/debug/librtmp.so' RTMP_TEST_CFLAGS='$(SANITIZERS)' \
+		$(CARGO) test --no-fail-fast $(SANITIZED_TESTS:%=--test %) -- $(UNSANITIZED:%=--skip %)
 
 install: build
 	$(INSTALL) -d '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(INCLUDED_FROM)/librtmp'

@@ -35,7 +35,9 @@ impl Connection for Handle {
             let buffer = &raw mut (*self.raw()).m_sb;
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
-            let refilled = sockbuf::refill_from_pending(buffer);
+            // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
+            let direct = !(*buffer).sb_ssl.is_null() && self.tunnel().is_none();
+            let refilled = if direct { sockbuf::refill_from_pending(buffer) } else { 0 };
             if refilled > 0 {
                 self.receive_newest(refilled);
                 self.mark_refilled();
@@ -50,6 +52,7 @@ impl Connection for Handle {
         }
         let tunnel = self.tunnel();
         if tunnel.is_none()
+            && !self.is_watched()
             && let Some(result) = self.fill_body(whole)
         {
             return result;
@@ -58,6 +61,9 @@ impl Connection for Handle {
         let count = unsafe {
             let sb = &raw mut (*self.raw()).m_sb;
             match tunnel {
+                None if self.is_watched() => {
+                    sockbuf::fill(sb, |room| sockbuf::receive_leaving_one(sb, room, self.left_byte()))
+                }
                 None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room)),
                 Some(tunnel) => {
                     let result = sockbuf::fill(sb, |room| tunnel.fill(&Line(self), room));

@@ -16,7 +16,7 @@ use std::{
 use super::{
     memory::Body,
     reason,
-    rtmp::{RTMP, sockbuf},
+    rtmp::{RTMP, io::Block, lifecycle, sockbuf},
     tls::TlsOptions,
 };
 use crate::{
@@ -46,6 +46,16 @@ pub(crate) struct Private {
     tunnelled: AtomicBool,
     /// Whether this library made the connection, and may make another in its place.
     dialled: AtomicBool,
+    /// Whether this library made the socket.
+    opened: AtomicBool,
+    /// Whether the socket is the caller's own, who waits for it to become readable and then reads once.
+    watched: AtomicBool,
+    /// Whether a byte that was received is still on the socket.
+    left: AtomicBool,
+    /// Whether the end of the connection keeps the descriptor, because a reader does not know of the end yet.
+    keeps_descriptor: AtomicBool,
+    /// Whether the connection has ended and only its descriptor is left.
+    hung_up: AtomicBool,
     settings: Mutex<Settings>,
     /// Where the struct was when it was last used: callers move it by assignment.
     home: AtomicPtr<RTMP>,
@@ -69,6 +79,8 @@ pub(crate) struct Core {
     pub(crate) encoder: Encoder,
     /// Behind `m_read`: FLV bytes that were made but not read.
     pub(crate) stream: flv::Stream<Body>,
+    /// Where the last read call was told to put its bytes.
+    pub(crate) block: Block,
     /// Behind `m_write`: the tag that is being written.
     pub(crate) writer: flv::Writer<Body>,
     /// How often a server made this session log in.
@@ -117,6 +129,8 @@ impl Handle {
     pub(crate) unsafe fn from_raw(r: *mut RTMP) -> Result<Self> {
         // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
         let raw = unsafe { reason::about(r) }?;
+        // SAFETY: the caller's contract.
+        unsafe { lifecycle::initialise_zeroed(r) };
         // SAFETY: the caller's contract.
         let private = match unsafe { attached(r) } {
             Some(private) => private,
@@ -180,7 +194,7 @@ impl Handle {
         // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
         unsafe { reason::about(r) }?;
         // SAFETY: the caller's contract.
-        if unsafe { (*r).m_sb.sb_socket } == -1 {
+        if unsafe { lifecycle::RTMP_Socket(r) } == -1 {
             return Err(Error::NotConnected);
         }
         // SAFETY: the caller's contract.
@@ -253,6 +267,67 @@ impl Handle {
     /// Whether bytes go through an HTTP tunnel.
     pub(super) fn has_tunnel(&self) -> bool {
         self.private.tunnelled.load(Ordering::Acquire)
+    }
+
+    /// Says that this library made the socket.
+    pub(crate) fn mark_opened(&self) {
+        self.private.opened.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this library made the socket.
+    pub(crate) fn is_opened(&self) -> bool {
+        self.private.opened.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the socket was there before this library knew of it.
+    pub(crate) fn set_watched(&self, watched: bool) {
+        self.private.watched.store(watched, Ordering::Relaxed);
+    }
+
+    /// Whether the socket has to stay readable as long as there is something to read.
+    pub(super) fn is_watched(&self) -> bool {
+        self.private.watched.load(Ordering::Relaxed)
+    }
+
+    /// Whether a byte that was received is still on the socket.
+    pub(super) fn left_byte(&self) -> &AtomicBool {
+        &self.private.left
+    }
+
+    /// Lets the socket become quiet when everything that was received has been read. Callers that brought their own
+    /// socket, as curl does, wait for it before they read and do not know of bytes that are here already.
+    pub(crate) fn settle(&self) {
+        if !self.private.left.load(Ordering::Relaxed) {
+            return;
+        }
+        // SAFETY: the handle's contract.
+        let unread = unsafe { sockbuf::extent(&raw const (*self.raw()).m_sb).1 > 0 };
+        if unread || !self.core().stream.pending().is_empty() {
+            return;
+        }
+        if let Ok(fd) = self.socket() {
+            sockbuf::drop_left_byte(fd, &self.private.left);
+        }
+    }
+
+    /// Says whether the end of the connection keeps the descriptor.
+    pub(crate) fn keep_descriptor(&self, keep: bool) {
+        self.private.keeps_descriptor.store(keep, Ordering::Relaxed);
+    }
+
+    /// Whether the end of the connection keeps the descriptor.
+    pub(crate) fn keeps_descriptor(&self) -> bool {
+        self.private.keeps_descriptor.load(Ordering::Relaxed)
+    }
+
+    /// Says that of the connection only the descriptor is left.
+    pub(crate) fn mark_hung_up(&self) {
+        self.private.hung_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether of the connection only the descriptor is left.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.private.hung_up.load(Ordering::Relaxed)
     }
 
     /// The HTTP tunnel, if bytes go through one.
@@ -364,7 +439,8 @@ pub(crate) unsafe fn detach(r: *mut RTMP) {
 }
 
 /// The protocol state of an `RTMP` for a step that waits for nothing, at the least cost: no reference is counted, because
-/// [`detach`] waits for the step to end. `None` unless the state is there, in its place, in order and in nobody's hands.
+/// [`detach`] waits for the step to end. `None` unless the state is there, in its place, in order and in nobody's hands, and
+/// nobody waits for the socket to tell of bytes that are here already.
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`, and nothing that ends its session is called by this thread while the result
@@ -375,6 +451,9 @@ pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<MutexGuard<'a, Core
     unsafe {
         let slot = (*r).m_vecChannelsOut.cast::<Private>();
         if slot.is_null() || (*r).m_channelsAllocatedOut != 0 || (*slot).home.load(Ordering::Relaxed) != r {
+            return None;
+        }
+        if (*slot).watched.load(Ordering::Relaxed) {
             return None;
         }
         let core = (*slot).core.try_lock().ok()?;

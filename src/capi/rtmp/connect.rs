@@ -11,8 +11,8 @@ use libc::{c_int, sockaddr};
 use socket2::{SockAddr, SockAddrStorage, Socket};
 
 use super::{
-    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMPPacket,
-    close::close_to_reconnect, misc::RTMP_GetTime, packet::send_packet, sockbuf,
+    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMP_FEATURE_WRITE, RTMP_LF_FAPU,
+    RTMP_LF_FTCU, RTMPPacket, close::close_to_reconnect, misc::RTMP_GetTime, packet::send_packet, sockbuf,
 };
 use crate::{
     capi::{
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
             if aval_bytes(&(*r).Link.hostname).is_empty() {
                 return Err(Error::Invalid("RTMP_Connect, there is no host name"));
             }
-            if handle.is_open() && handle.is_dialled() {
+            if handle.is_open() && (handle.is_dialled() || handle.is_hung_up()) {
                 // Connected before, and not closed: that socket would be lost.
                 close_to_reconnect(&handle);
             }
@@ -105,7 +105,10 @@ pub unsafe extern "C" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_i
             reason::start_afresh(r)?;
             let handle = Handle::connected(r)?;
             handle.set_dialled(false);
-            start(&handle, cp)
+            start(&handle, cp)?;
+            // Who brings a socket waits for it as well.
+            handle.set_watched(!handle.is_opened() && (*r).Link.protocol & RTMP_FEATURE_WRITE == 0);
+            Ok(TRUE)
         }
     })
 }
@@ -203,6 +206,7 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
         (*r).m_sb.sb_size = 0;
         (*r).m_sb.sb_socket = socket.into_raw_fd();
     }
+    handle.mark_opened();
     Ok(())
 }
 

@@ -1,10 +1,10 @@
 //! `RTMP_Read` and `RTMP_Write`: streams as FLV bytes.
 
-use std::{ptr, slice};
+use std::{mem, ptr, slice};
 
 use libc::{c_char, c_int};
 
-use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, packet::send_message, ready};
+use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, close, lifecycle::RTMP_Socket, packet::send_message, ready};
 use crate::{
     capi::{
         attempt, boundary,
@@ -28,7 +28,10 @@ const PUBLISHING: u32 = 4;
 /// Reads the stream as an FLV file: waits for at most one message and returns how many bytes were put into `buf`, at
 /// most `size`. Returns 0 when there is no more, with the reason in `m_read.status` (`RTMP_READ_COMPLETE`,
 /// `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
-/// `RTMP_READ_ERROR`.
+/// `RTMP_READ_ERROR`. `RTMP_GetLastError` tells the end of the stream, a time-out and a lost connection apart.
+///
+/// A caller that fills one block with many calls, each for the rest of it, learns of the end of the connection
+/// (`RTMP_IsConnected`) only after it has asked for bytes of the next block.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
@@ -43,14 +46,19 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
         unsafe {
             reason::about(r)?;
             reason::enter(Phase::Reading);
-            match Ending::from_status((*r).m_read.status) {
-                Some(Ending::Eof | Ending::Complete) => return Ok(Some(0)),
-                Some(Ending::Error) => return Ok(None),
-                None => {}
+            let ending = Ending::from_status((*r).m_read.status);
+            if ending == Some(Ending::Error) {
+                return Ok(None);
             }
-            if (*r).m_sb.sb_socket == -1 {
-                reason::keep(&Error::NotConnected);
-                (*r).m_read.status = Ending::Eof.status();
+            if RTMP_Socket(r) == -1 {
+                if ending.is_none() {
+                    reason::keep(&Error::NotConnected);
+                    (*r).m_read.status = Ending::Eof.status();
+                }
+                return Ok(Some(0));
+            }
+            if ending.is_some() {
+                stay_at_the_end(&Handle::from_raw(r)?, buf, size.max(0) as usize);
                 return Ok(Some(0));
             }
             let room = usize::try_from(size).map_err(|_| Error::Invalid("size is negative"))?;
@@ -59,7 +67,11 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
                 _ if buf.is_null() => return Err(Error::Invalid("buf is NULL")),
                 room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
             };
-            Ok(read(&Handle::from_raw(r)?, out))
+            let handle = Handle::from_raw(r)?;
+            let count = read(&handle, out);
+            handle.keep_descriptor(false);
+            handle.settle();
+            Ok(count)
         }
     });
     read.map_or_else(
@@ -71,13 +83,26 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
     )
 }
 
+/// Lets the connection go that is kept for a reader who has not seen the end, unless this is the same block.
+fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
+    let block = handle.core().block.next(buffer, size);
+    if handle.is_hung_up() && !block.goes_on {
+        handle.keep_descriptor(false);
+        close::close_quietly(handle);
+    }
+}
+
 /// Reads into `out`; `None` when the stream failed before this call.
 fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
+    let (start, size) = (out.as_ptr().cast(), out.len());
+    let mut block = Block::default();
     let mut call = Call::new(out);
     let mut next = step(handle, |core, state| {
+        block = core.block.next(start, size);
         let next = core.stream.begin(&mut call, state);
         offer(core, &mut call, state, next)
     });
+    handle.keep_descriptor(handle.is_opened() && block.is_unfinished(call.written() > 0));
     let placement = Placement(handle);
     loop {
         match next {
@@ -241,7 +266,7 @@ pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_in
         reason::enter(Phase::Flv);
         // SAFETY: the caller's contract.
         let stream_id = unsafe { (*r).m_stream_id };
-        let mut writer = std::mem::take(&mut handle.core().writer);
+        let mut writer = mem::take(&mut handle.core().writer);
         let mut format = None;
         let result = flv::write(&mut writer, input, &mut |message| {
             format = Some(publish(&handle, stream_id, &message)?);
@@ -295,6 +320,35 @@ unsafe fn mirror_writer(
     };
     // SAFETY: the caller's contract.
     unsafe { *shown = packet };
+}
+
+/// The buffer of a read call. Some programs fill a block with many calls, and hand it on when it is full or when a call
+/// returns 0; only the calls for the next block are to find the end.
+///
+/// GStreamer's rtmpsrc connects again if there is no connection any more when it begins a block.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Block {
+    start: usize,
+    end: usize,
+    /// Whether this call is for the rest of a block.
+    goes_on: bool,
+    /// Whether such a call was ever made.
+    fills: bool,
+}
+
+impl Block {
+    /// Goes to the buffer of the next call.
+    pub(super) fn next(&mut self, buffer: *const c_char, size: usize) -> Self {
+        let (start, end) = (buffer.addr(), buffer.addr().wrapping_add(size));
+        let goes_on = end == self.end && start > self.start;
+        *self = Self { start, end, goes_on, fills: goes_on || self.fills };
+        *self
+    }
+
+    /// Whether a call that got bytes, or got none, leaves a block that has to be handed on.
+    fn is_unfinished(self, got_bytes: bool) -> bool {
+        self.fills && (self.goes_on || got_bytes)
+    }
 }
 
 fn set_errno(value: c_int) {

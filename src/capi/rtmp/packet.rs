@@ -42,9 +42,13 @@ pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
 pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
     boundary((), || {
         // SAFETY: the caller's contract.
-        let (packet, body) = unsafe {
-            let packet = required(p, "p")?;
-            (packet, body_of(packet)?)
+        let packet = unsafe { required(p, "p") }?;
+        // RTMPPacket_Free leaves the size as it was.
+        let first = if packet.m_body.is_null() {
+            0
+        } else {
+            // SAFETY: the caller's contract.
+            unsafe { body_of(packet) }?.first().copied().unwrap_or(0)
         };
         log::debug!(
             "RTMP PACKET: packet type: 0x{:02x}. channel: 0x{:02x}. info 1: {} info 2: {}. Body size: {}. body: 0x{:02x}",
@@ -53,7 +57,7 @@ pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
             packet.m_nTimeStamp,
             packet.m_nInfoField2,
             packet.m_nBodySize,
-            body.first().copied().unwrap_or(0),
+            first,
         );
         Ok(())
     })
@@ -123,6 +127,7 @@ pub unsafe extern "C" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) 
         let handle = unsafe { Handle::connected(r) }?;
         reason::enter(Phase::Reading);
         let chunk = driver::receive_chunk(&handle).map_err(Error::reported)?;
+        handle.settle();
         // SAFETY: the caller's contract.
         if let Some(shown) = unsafe { packet.m_chunk.as_mut() } {
             show_chunk(shown, &handle, &chunk);
@@ -297,6 +302,7 @@ pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMP
         let handle = unsafe { Handle::connected(r) }?;
         reason::enter(Phase::Reading);
         let (outcome, message) = driver::next_media(&handle).map_err(Error::reported)?;
+        handle.settle();
         let Message { chunk_stream, format, kind, timestamp, stream_id, body } = message;
         let size = body.as_ref().len() as u32;
         *packet = RTMPPacket {

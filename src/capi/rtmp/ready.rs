@@ -13,7 +13,7 @@ use crate::{
     capi::{
         fields::{load, mirror_timestamp, store},
         memory::Body,
-        rtmp::io,
+        rtmp::io::{self, Block},
         state::{Handle, undisturbed},
     },
     chunk::Ready,
@@ -28,7 +28,7 @@ use crate::{
 /// `r` is null or points to an initialised `RTMP`.
 #[inline(always)]
 pub(super) unsafe fn next(r: *mut RTMP) -> Option<RTMPPacket> {
-    let accept = |ready: &Ready<'_>, _flv: &mut flv::Stream<Body>| {
+    let accept = |ready: &Ready<'_>, _: &mut flv::Stream<Body>, _: &mut Block| {
         let mut body = Body::default();
         body.reserve_total(ready.len()).ok()?;
         ready.append_to(&mut body);
@@ -58,7 +58,8 @@ pub(super) unsafe fn read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> Option
     let size = usize::try_from(size).ok().filter(|_| !buf.is_null())?;
     // SAFETY: the caller's contract.
     let out = unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), size) };
-    let accept = |ready: &Ready<'_>, flv: &mut flv::Stream<Body>| {
+    let accept = |ready: &Ready<'_>, flv: &mut flv::Stream<Body>, block: &mut Block| {
+        let start = out.as_ptr().cast();
         let whole = TAG_HEADER_LEN + ready.len() + PREVIOUS_TAG_SIZE_LEN;
         let (tag, _) = out.split_at_mut_checked(whole)?;
         if !flv.pending().is_empty() {
@@ -76,6 +77,7 @@ pub(super) unsafe fn read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> Option
         let (body, last) = behind.split_last_chunk_mut()?;
         ready.copy_to(body);
         *last = header.previous_tag_size();
+        block.next(start, size);
         Some(whole)
     };
     // SAFETY: the caller's contract.
@@ -89,7 +91,7 @@ pub(super) unsafe fn read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> Option
 #[inline(always)]
 unsafe fn take<T>(
     r: *mut RTMP,
-    accept: impl FnOnce(&Ready<'_>, &mut flv::Stream<Body>) -> Option<T>,
+    accept: impl FnOnce(&Ready<'_>, &mut flv::Stream<Body>, &mut Block) -> Option<T>,
 ) -> Option<T> {
     // SAFETY: the caller's contract; only the thread that reads touches the buffer, and the lock keeps steps out.
     let (result, more) = unsafe {
@@ -105,12 +107,12 @@ unsafe fn take<T>(
         let (consumed, result) =
             driver::ready_media(&mut state, &mut core.decoder, sockbuf::unread(sb), |ready| {
                 seen = (ready.chunk_stream, ready.timestamp);
-                accept(ready, &mut core.stream)
+                accept(ready, &mut core.stream, &mut core.block)
             })?;
         sockbuf::consume(sb, consumed);
         mirror_timestamp(r, seen.0 as usize, seen.1);
         store(r, &before, &state);
-        (result, state.owes_acknowledgement() || !(*sb).sb_ssl.is_null() && (*sb).sb_size == 0)
+        (result, state.owes_acknowledgement() || (*sb).sb_size == 0)
     };
     if more {
         // SAFETY: the caller's contract.
@@ -119,7 +121,8 @@ unsafe fn take<T>(
     Some(result)
 }
 
-/// Does what is due after a message: the acknowledgement, and getting what TLS holds ready into the buffer.
+/// Does what is due after a message: the acknowledgement, and, when the buffer is empty, getting what TLS holds ready into
+/// it and letting the socket become quiet.
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`.
@@ -130,4 +133,5 @@ unsafe fn settle(r: *mut RTMP) {
     handle.reading_step(|_| ());
     // An error has closed the connection, which the next call will find. The message has arrived before.
     let _ = driver::acknowledge_if_due(&handle);
+    handle.settle();
 }

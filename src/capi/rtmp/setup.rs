@@ -19,7 +19,7 @@ use crate::{
         reason::{self, Phase},
         state,
     },
-    error::Result,
+    error::{Error, Result},
     options::{next_pair, number, unescape},
     text::Text,
     transport::proxy::{self, Proxy},
@@ -29,14 +29,15 @@ use crate::{
 /// Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
 /// or FALSE if the URL or an option is wrong, with the settings filled halfway.
 ///
-/// `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. It is
-/// written to only where a space ends something, so a literal without options will do. A space inside a value is
-/// written `\20`, a backslash `\5c`. A user name and password in the URL are used for logging in as a publisher,
+/// `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. A literal
+/// will do, if none of its options has an escape in its value: a space inside a value is written `\20`, a backslash
+/// `\5c`. A user name and password in the URL are used for logging in as a publisher,
 /// unless options name others. The options `tlsVerify` and `tlsCA`, which say whose certificates to accept, are
 /// forgotten by `RTMP_Close`.
 ///
 /// # Safety
-/// `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, writable if it has spaces.
+/// `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which is writable from its
+/// first space on or not at all.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
     boundary(FALSE, || {
@@ -52,9 +53,9 @@ pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int 
         unsafe {
             let userinfo = apply_url(&raw mut (*r).Link, url, &text[..head])?;
             if head < len {
-                *url.add(head) = 0;
+                let writable = memory::try_end_text(url.add(head));
                 reason::enter(Phase::Option);
-                apply_options(r, url, len, head + 1)?;
+                apply_options(r, url, len, head + 1, writable)?;
                 reason::enter(Phase::Url);
             }
             let link = &raw mut (*r).Link;
@@ -229,12 +230,19 @@ fn forget_stream(link: &mut RTMP_LNK) {
     unsafe { replace(link, |link| &mut link.app, RTMP_LF_FAPU, AVal::EMPTY) };
 }
 
-/// Divides the text from `start` on into options and sets them.
+/// Divides the text from `start` on into options and sets them. In a text that is not writable, names and values are not
+/// ended with a NUL.
 ///
 /// # Safety
-/// `r` points to an initialised `RTMP`; `base` is a string of `len` bytes and a NUL, writable from `start` on, and
-/// nobody else looks at that part meanwhile.
-unsafe fn apply_options(r: *mut RTMP, base: *mut c_char, len: usize, mut start: usize) -> Result<()> {
+/// `r` points to an initialised `RTMP`; `base` is a string of `len` bytes and a NUL, from `start` on writable if that is
+/// said, and nobody else looks at that part meanwhile.
+unsafe fn apply_options(
+    r: *mut RTMP,
+    base: *mut c_char,
+    len: usize,
+    mut start: usize,
+    writable: bool,
+) -> Result<()> {
     loop {
         // SAFETY: the caller's contract above; the view is gone before anything is written.
         let pair = next_pair(unsafe { slice::from_raw_parts(base.cast(), len) }, start);
@@ -242,12 +250,19 @@ unsafe fn apply_options(r: *mut RTMP, base: *mut c_char, len: usize, mut start: 
         // SAFETY: the pair lies between `start` and `len`, and the bytes behind its two parts are a separator or the
         // NUL at the end, so writing a NUL there changes nothing else.
         unsafe {
-            *base.add(pair.name.end) = 0;
-            let name = slice::from_raw_parts(base.add(pair.name.start).cast(), pair.name.len());
             let value = base.add(pair.value.start);
-            *value.add(pair.value.len()) = 0;
-            let value_len = unescape(slice::from_raw_parts_mut(value.cast(), pair.value.len()))?;
-            *value.add(value_len) = 0;
+            let mut value_len = pair.value.len();
+            if writable {
+                *base.add(pair.name.end) = 0;
+                *value.add(value_len) = 0;
+                value_len = unescape(slice::from_raw_parts_mut(value.cast(), value_len))?;
+                *value.add(value_len) = 0;
+            } else if slice::from_raw_parts(value.cast::<u8>(), value_len).contains(&b'\\') {
+                return Err(Error::Invalid(
+                    "an option's value has an escape, and the URL cannot be written to",
+                ));
+            }
+            let name = slice::from_raw_parts(base.add(pair.name.start).cast(), pair.name.len());
             options::set(r, name, borrowed(value, value_len)?)?;
         }
         start = pair.value.end + 1;
