@@ -42,6 +42,8 @@ pub(crate) struct Private {
     refilled: AtomicBool,
     /// The HTTP tunnel, if bytes go through one. Has locks of its own.
     tunnel: Mutex<Option<Arc<Tunnel>>>,
+    /// Whether there is one.
+    tunnelled: AtomicBool,
     /// Whether this library made the connection, and may make another in its place.
     dialled: AtomicBool,
     /// Whether this library made the socket.
@@ -262,6 +264,11 @@ impl Handle {
         self.private.dialled.store(dialled, Ordering::Relaxed);
     }
 
+    /// Whether bytes go through an HTTP tunnel.
+    pub(super) fn has_tunnel(&self) -> bool {
+        self.private.tunnelled.load(Ordering::Acquire)
+    }
+
     /// Says that this library made the socket.
     pub(crate) fn mark_opened(&self) {
         self.private.opened.store(true, Ordering::Relaxed);
@@ -325,11 +332,15 @@ impl Handle {
 
     /// The HTTP tunnel, if bytes go through one.
     pub(crate) fn tunnel(&self) -> Option<Arc<Tunnel>> {
+        if !self.has_tunnel() {
+            return None;
+        }
         self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends everything from now on through a tunnel, or no longer.
     pub(crate) fn set_tunnel(&self, tunnel: Option<Arc<Tunnel>>) {
+        self.private.tunnelled.store(tunnel.is_some(), Ordering::Release);
         *self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = tunnel;
     }
 

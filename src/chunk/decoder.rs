@@ -29,6 +29,10 @@ pub struct Decoder<B = Vec<u8>> {
     pub(super) unfinished: usize,
     /// How many bodies were lent, which gives each loan a number.
     pub(super) loans: u64,
+    /// Where the next audio or video message goes if there is room for it.
+    pub(super) offer: Option<B>,
+    /// The chunk stream of the message that took the offer last.
+    pub(super) placed: Option<u32>,
 }
 
 /// What [`Decoder::decode`] made of its input.
@@ -106,7 +110,7 @@ struct Parsed {
 
 impl<B> Default for Decoder<B> {
     fn default() -> Self {
-        Self { streams: Vec::new(), current: None, unfinished: 0, loans: 0 }
+        Self { streams: Vec::new(), current: None, unfinished: 0, loans: 0, offer: None, placed: None }
     }
 }
 
@@ -278,6 +282,10 @@ impl<B: Body> Decoder<B> {
         {
             stream.sent_timestamp = u32::from_be_bytes([a, b, c, d]);
         }
+        if stream.received == 0 && self.offer.is_some() {
+            self.accept_offer(chunk_stream);
+        }
+        let stream = slot(&mut self.streams, chunk_stream);
         let payload = (stream.length - stream.received).min(chunk_size.max(1));
         Current { chunk_stream, payload, missing: payload as usize, header }
     }
@@ -320,7 +328,10 @@ impl<B: Body> Inbound<B> {
 }
 
 /// The record of a chunk stream, made on first use. Ids are at most 65,599, so the table stays below a megabyte.
-fn slot<B: Default>(streams: &mut Vec<Option<Box<Inbound<B>>>>, chunk_stream: u32) -> &mut Inbound<B> {
+pub(super) fn slot<B: Default>(
+    streams: &mut Vec<Option<Box<Inbound<B>>>>,
+    chunk_stream: u32,
+) -> &mut Inbound<B> {
     let index = chunk_stream as usize;
     if index >= streams.len() {
         streams.resize_with(index + 1, || None);

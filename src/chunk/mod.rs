@@ -38,6 +38,7 @@
 mod decoder;
 mod encoder;
 mod loan;
+mod place;
 mod ready;
 
 pub use decoder::{Chunk, Decoded, Decoder, MAX_UNFINISHED};

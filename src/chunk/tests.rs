@@ -26,6 +26,9 @@ impl Sender {
         let chunks = self.encoder.encode(&message, self.chunk_size).unwrap();
         let bytes = chunks.pieces().flatten().copied().collect::<Vec<_>>();
         assert_eq!(bytes.len(), chunks.len());
+        let mut whole = b"before".to_vec();
+        chunks.append_to(&mut whole);
+        assert_eq!(whole, [b"before", &bytes[..]].concat());
         (chunks.format, bytes)
     }
 

@@ -85,30 +85,32 @@ pub fn next_media<C: Connection>(connection: &C) -> Result<(Outcome, Message<C::
         if !connection.is_open() {
             return Err(Error::Closed);
         }
-        let (message, reaction, wanted) = exchange::receive_messages(connection, |parts, message| {
+        let (message, outcome, actions, wanted) = exchange::receive_messages(connection, |parts, message| {
             if message.body.as_ref().is_empty() {
                 return None;
             }
             let Message { chunk_stream, kind, timestamp, .. } = message;
+            if matches!(kind, MessageType::AUDIO | MessageType::VIDEO) && parts.state.pausing == pausing::NO {
+                parts.state.media_arrived(chunk_stream, timestamp);
+                parts.state.playing = true;
+                return Some((message, Outcome::Media, Vec::new(), Some(true)));
+            }
             let body = message.body.as_ref();
-            let reaction = session::react(&mut parts.context(), chunk_stream, kind, timestamp, body);
+            let session::Reaction { outcome, actions } =
+                session::react(&mut parts.context(), chunk_stream, kind, timestamp, body);
             // What is to be done first may change the answer.
-            let wanted = reaction
-                .actions
-                .is_empty()
-                .then(|| is_wanted(parts.state, reaction.outcome, kind, timestamp));
-            Some((message, reaction, wanted))
+            let wanted = actions.is_empty().then(|| is_wanted(parts.state, outcome, kind, timestamp));
+            Some((message, outcome, actions, wanted))
         })
         .inspect_err(|error| {
             if matches!(error, Error::TimedOut) {
                 remember_pause(connection);
             }
         })?;
-        let outcome = reaction.outcome;
         let wanted = match wanted {
             Some(wanted) => wanted,
             None => {
-                perform(connection, reaction.actions)?;
+                perform(connection, actions)?;
                 connection.step(|parts| is_wanted(parts.state, outcome, message.kind, message.timestamp))
             }
         };

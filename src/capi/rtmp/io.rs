@@ -7,7 +7,7 @@ use libc::{c_char, c_int};
 use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, close, lifecycle::RTMP_Socket, packet::send_message, ready};
 use crate::{
     capi::{
-        boundary,
+        attempt, boundary,
         log::Deferred,
         memory::Body,
         ptr::bytes,
@@ -15,10 +15,10 @@ use crate::{
         state::{Core, Handle},
     },
     chunk::Outgoing,
-    driver,
+    driver::{self, Connection},
     error::{Error, Result},
     flv::{self, Call, Ending, Finished, Flags, ReadState, Resume, Step},
-    message::Message,
+    message::{Body as _, Message},
     session::{self, Outcome},
 };
 
@@ -37,6 +37,10 @@ const PUBLISHING: u32 = 4;
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
+    // SAFETY: the caller's contract.
+    if let Some(count) = attempt(|| unsafe { ready::read(r, buf, size) }) {
+        return count as c_int;
+    }
     let read = boundary(None, || {
         // SAFETY: the caller's contract.
         unsafe {
@@ -63,9 +67,6 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
                 _ if buf.is_null() => return Err(Error::Invalid("buf is NULL")),
                 room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
             };
-            if let Some(count) = ready::read(r, out) {
-                return Ok(Some(count));
-            }
             let handle = Handle::from_raw(r)?;
             let count = read(&handle, out);
             handle.keep_descriptor(false);
@@ -98,27 +99,45 @@ fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
     let mut call = Call::new(out);
     let mut next = step(handle, |core, state| {
         block = core.block.next(start, size);
-        core.stream.begin(&mut call, state)
+        let next = core.stream.begin(&mut call, state);
+        offer(core, &mut call, state, next)
     });
     handle.keep_descriptor(handle.is_opened() && block.is_unfinished(call.written() > 0));
+    let placement = Placement(handle);
     loop {
         match next {
             Step::Done(count) => return Some(count),
             Step::Failed => return None,
             Step::NeedMessage => {}
         }
-        next = match driver::next_media(handle) {
+        let arrived = driver::next_media(handle);
+        placement.end();
+        next = match arrived {
             Ok((Outcome::Media, mut message)) => {
                 // SAFETY: the handle's contract.
                 let live = unsafe { (*handle.raw()).Link.lFlags } & RTMP_LF_LIVE != 0;
-                let body = message.body.as_mut();
                 step(handle, |core, state| {
-                    let next =
-                        core.stream.message(&mut call, state, message.kind, message.timestamp, body, live);
+                    let Message { kind, timestamp, ref mut body, .. } = message;
+                    if body.is_borrowed()
+                        && let Some(next) = core.stream.message_in_place(
+                            &mut call,
+                            state,
+                            kind,
+                            timestamp,
+                            body.as_ref().len(),
+                            live,
+                        )
+                    {
+                        return next;
+                    }
+                    if body.keep().is_err() {
+                        return core.stream.end(&mut call, state, Ending::Error);
+                    }
+                    let next = core.stream.message(&mut call, state, kind, timestamp, body.as_mut(), live);
                     if Ending::from_status(state.status) == Some(Ending::Error) {
                         reason::keep_as(Code::Resume, "the stream does not go on where the file ends");
                     }
-                    next
+                    offer(core, &mut call, state, next)
                 })
             }
             Ok((_, last)) => {
@@ -130,6 +149,40 @@ fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
                 step(handle, |core, state| core.stream.end(&mut call, state, Ending::Eof))
             }
         };
+    }
+}
+
+/// Offers the caller's memory for the next message, in the place where a tag's body belongs.
+fn offer(core: &mut Core, call: &mut Call<'_>, state: &ReadState<'_>, next: Step) -> Step {
+    if next == Step::NeedMessage
+        && let Some(room) = core.stream.body_room(call, state)
+    {
+        // SAFETY: the memory is the caller's for the length of the call, before the end of which `Placement` takes the
+        // offer back; it is not used in another way while the offer stands.
+        core.decoder.offer(unsafe { Body::borrowed(room) });
+    }
+    next
+}
+
+/// The time in which a message may go straight into the caller's memory; ends in any case.
+struct Placement<'h>(&'h Handle);
+
+impl Placement<'_> {
+    /// From now on no message uses the caller's memory. What has arrived of one is moved.
+    fn end(&self) {
+        let result = self.0.core().decoder.withdraw();
+        if result.is_err() {
+            self.0.give_up();
+        }
+    }
+}
+
+impl Drop for Placement<'_> {
+    fn drop(&mut self) {
+        // Otherwise it has ended where the message was looked at.
+        if std::thread::panicking() {
+            self.end();
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 //! Everything that is not plain audio or video, and every call that finds the session in another thread's hands, is left
 //! to the long way.
 
-use libc::c_int;
+use std::slice;
+
+use libc::{c_char, c_int};
 
 use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, sockbuf};
 use crate::{
@@ -24,6 +26,7 @@ use crate::{
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
+#[inline(always)]
 pub(super) unsafe fn next(r: *mut RTMP) -> Option<RTMPPacket> {
     let accept = |ready: &Ready<'_>, _: &mut flv::Stream<Body>, _: &mut Block| {
         let mut body = Body::default();
@@ -49,10 +52,14 @@ pub(super) unsafe fn next(r: *mut RTMP) -> Option<RTMPPacket> {
 /// The next message as an FLV tag in `out`, and how long that is.
 ///
 /// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-pub(super) unsafe fn read(r: *mut RTMP, out: &mut [u8]) -> Option<usize> {
+/// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
+#[inline(always)]
+pub(super) unsafe fn read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> Option<usize> {
+    let size = usize::try_from(size).ok().filter(|_| !buf.is_null())?;
+    // SAFETY: the caller's contract.
+    let out = unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), size) };
     let accept = |ready: &Ready<'_>, flv: &mut flv::Stream<Body>, block: &mut Block| {
-        let (start, size) = (out.as_ptr().cast(), out.len());
+        let start = out.as_ptr().cast();
         let whole = TAG_HEADER_LEN + ready.len() + PREVIOUS_TAG_SIZE_LEN;
         let (tag, _) = out.split_at_mut_checked(whole)?;
         if !flv.pending().is_empty() {
@@ -105,7 +112,7 @@ unsafe fn take<T>(
         sockbuf::consume(sb, consumed);
         mirror_timestamp(r, seen.0 as usize, seen.1);
         store(r, &before, &state);
-        (result, state.owes_acknowledgement() || !(*sb).sb_ssl.is_null() && (*sb).sb_size == 0)
+        (result, state.owes_acknowledgement() || (*sb).sb_size == 0)
     };
     if more {
         // SAFETY: the caller's contract.
@@ -114,7 +121,8 @@ unsafe fn take<T>(
     Some(result)
 }
 
-/// Does what is due after a message: the acknowledgement, and getting what TLS holds ready into the buffer.
+/// Does what is due after a message: the acknowledgement, and, when the buffer is empty, getting what TLS holds ready into
+/// it and letting the socket become quiet.
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`.
@@ -125,4 +133,5 @@ unsafe fn settle(r: *mut RTMP) {
     handle.reading_step(|_| ());
     // An error has closed the connection, which the next call will find. The message has arrived before.
     let _ = driver::acknowledge_if_due(&handle);
+    handle.settle();
 }
