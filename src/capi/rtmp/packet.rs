@@ -286,9 +286,12 @@ pub unsafe extern "C" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
-    // SAFETY: the caller's contract.
+    let next_ready = || {
+        // SAFETY: the caller's contract.
+        unsafe { ready::next(r) }
+    };
     if !packet.is_null()
-        && let Some(ready) = attempt(|| unsafe { ready::next(r) })
+        && let Some(ready) = attempt(next_ready)
     {
         // SAFETY: as above; not null.
         unsafe { *packet = RTMPPacket { m_chunk: (*packet).m_chunk, ..ready } };
