@@ -33,7 +33,11 @@ impl Connection for Handle {
             let buffer = &raw mut (*self.raw()).m_sb;
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
-            let refilled = sockbuf::refill_from_pending(buffer);
+            // Through a tunnel, what TLS has decrypted are HTTP replies: not for callers, and taken apart in `fill`.
+            let refilled = match self.tunnel() {
+                None => sockbuf::refill_from_pending(buffer),
+                Some(_) => 0,
+            };
             if refilled > 0 {
                 self.receive_newest(refilled);
                 self.mark_refilled();

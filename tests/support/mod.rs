@@ -13,6 +13,7 @@ pub mod front;
 pub mod hex;
 pub mod library;
 pub mod network;
+pub mod numbered;
 pub mod peer;
 pub mod process;
 pub mod program;
