@@ -9,6 +9,8 @@
 #   make headers            writes include/librtmp from src/capi
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
 #                           for those in TARGETS
+#   make soak               sessions through a bad network for TIME=60 seconds, looking for loss and for leaks; it begins
+#                           with a number, and SEED= that number makes its choices again
 
 prefix = /usr/local
 exec_prefix = $(prefix)
@@ -32,7 +34,7 @@ SHARED = $(SONAME).$(VERSION)
 
 HEADERS = rtmp.h amf.h log.h http.h rtmp_sys.h
 
-.PHONY: all bench build demo examples fuzz headers install lint test uninstall
+.PHONY: all bench build demo examples fuzz headers install lint soak test uninstall
 
 all: build
 
@@ -65,7 +67,7 @@ test:
 headers:
 	WRITE_HEADERS=1 $(CARGO) test --test headers committed
 
-# Seconds, fuzz targets, and what watches the memory: `none` is faster.
+# Seconds for `fuzz` and `soak`, fuzz targets, and what watches the memory: `none` is faster.
 TIME = 60
 TARGETS = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 SANITIZER = address
@@ -82,6 +84,9 @@ fuzz:
 		$(FUZZ) run $(FUZZ_OPTIONS) $$target '$(TARGET_DIR)'/corpus/$$target fuzz/corpus/$$target -- \
 			-max_total_time=$(TIME) -timeout=20 -max_len=20000 -print_final_stats=1; \
 	done
+
+soak:
+	SOAK_SECONDS='$(TIME)' SEED='$(SEED)' $(CARGO) test --release --test soak -- --ignored --nocapture
 
 install: build
 	$(INSTALL) -d '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(includedir)/librtmp' '$(DESTDIR)$(mandir)/man3'

@@ -7,6 +7,7 @@ pub mod amf;
 pub mod certs;
 pub mod clip;
 pub mod examples;
+pub mod fault;
 pub mod flv;
 pub mod foreign;
 pub mod front;
