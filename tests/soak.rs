@@ -123,6 +123,12 @@ struct Site {
     cuts_http: bool,
 }
 
+impl Site {
+    fn port(&self, protocol: &str) -> u16 {
+        if protocol.ends_with('s') { self.server.tls_port() } else { self.server.port() }
+    }
+}
+
 /// The end of a log.
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
@@ -187,13 +193,22 @@ impl Lane {
         let (publisher, players) = self.seats.split_first_mut().expect("a lane has a publisher");
         publisher.worker.publish(&stream, pace, &parts[0].url);
         let published = publisher.worker.outcome(LIMIT);
+        let whole = !publisher.network.has_cut();
+        if published == Outcome::Refused && !whole {
+            // Players wait for a publisher as long as it takes.
+            publisher.network.change(site.port(parts[0].protocol), Faults::default(), dice.fork());
+            publisher.worker.publish(&stream, Duration::ZERO, &parts[0].url);
+            let again = publisher.worker.outcome(LIMIT);
+            if again != (Outcome::Published { tags: stream.tags, complete: true }) {
+                report.fail(format!("session {name}, {stream:?}: the publisher {again:?}, {:?}", parts[0]));
+            }
+        }
         let played: Vec<Outcome> = players
             .iter_mut()
             .zip(outcomes)
             .map(|(seat, early)| early.unwrap_or_else(|| seat.worker.outcome(LIMIT)))
             .collect();
 
-        let whole = !publisher.network.has_cut();
         let mut wrong = Vec::new();
         let Some(sent) = sent(&published, &stream, whole) else {
             report.fail(format!("session {name}, {stream:?}: the publisher {published:?}, {:?}", parts[0]));
@@ -218,8 +233,7 @@ impl Seat {
         let mut faults = Faults::choose(dice, bytes);
         faults.cut = faults.cut.filter(|_| site.cuts_http || !protocol.starts_with("rtmpt"));
         let secure = protocol.ends_with('s');
-        let behind = if secure { site.server.tls_port() } else { site.server.port() };
-        self.network.change(behind, faults.clone(), dice.fork());
+        self.network.change(site.port(protocol), faults.clone(), dice.fork());
         let trust = if secure { &site.trust } else { "" };
         Part { protocol, faults, url: format!("{protocol}://127.0.0.1:{}/{name}{trust}", self.network.port) }
     }

@@ -215,15 +215,18 @@ static void play(const struct numbered *stream, char *url)
     size_t used = 0;
     uint32_t n = 0;
     uint64_t bytes = 0;
-    int begun = 0, count, silent = 0;
+    int begun = 0, count, silent = 0, time_outs = 0;
     RTMP *r = open_stream(url, 0);
     if (!r)
         return;
     puts("playing");
     for (;;) {
         count = RTMP_Read(r, (char *)buffer + used, 1 + (int)(mix((uint32_t)bytes) % 65535));
-        if (count <= 0 && RTMP_IsTimedout(r) && RTMP_IsConnected(r) && silent++ < 3)
-            continue; /* what was on the way is not lost */
+        if (count <= 0 && RTMP_IsTimedout(r) && RTMP_IsConnected(r) && silent++ < 6) {
+            time_outs++;
+            r->m_read.status = 0; /* as RTMP_ToggleStream does; what was on the way is not lost */
+            continue;
+        }
         if (count <= 0)
             break;
         silent = 0;
@@ -242,8 +245,8 @@ static void play(const struct numbered *stream, char *url)
         }
         memmove(buffer, buffer + done, used -= (size_t)done);
     }
-    printf("played %u %llu read=%d status=%d timedout=%d rest=%zu\n", n, (unsigned long long)bytes, count,
-           r->m_read.status, RTMP_IsTimedout(r), used);
+    printf("played %u %llu read=%d status=%d timedout=%d timeouts=%d rest=%zu\n", n, (unsigned long long)bytes, count,
+           r->m_read.status, RTMP_IsTimedout(r), time_outs, used);
     close_stream(r);
 }
 

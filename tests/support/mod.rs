@@ -22,6 +22,7 @@ pub mod relay;
 pub mod require;
 pub mod servers;
 pub mod stage;
+pub mod stall;
 pub mod wire;
 pub mod wiretap;
 

@@ -24,6 +24,7 @@ pub struct Worker {
     child: Child,
     orders: ChildStdin,
     answers: Receiver<String>,
+    last: String,
 }
 
 /// What a worker says in the end.
@@ -65,7 +66,7 @@ impl Worker {
                 }
             }
         });
-        Self { child, orders, answers }
+        Self { child, orders, answers, last: String::new() }
     }
 
     pub fn id(&self) -> u32 {
@@ -109,13 +110,21 @@ impl Worker {
         self.answer(limit).map_or(Outcome::Hangs, |line| Outcome::parse(&line))
     }
 
+    /// How often the last session that played waited too long and went on.
+    pub fn time_outs(&self) -> u32 {
+        let count = self.last.split(' ').find_map(|word| word.strip_prefix("timeouts=")?.parse().ok());
+        count.unwrap_or_default()
+    }
+
     fn order(&mut self, line: &str) {
         // A process that has died does not answer either, which is where it shows.
         let _ = writeln!(self.orders, "{line}");
     }
 
     fn answer(&mut self, limit: Duration) -> Option<String> {
-        self.answers.recv_timeout(limit).ok()
+        let line = self.answers.recv_timeout(limit).ok()?;
+        self.last.clone_from(&line);
+        Some(line)
     }
 }
 
