@@ -52,6 +52,13 @@ pub trait Body: Default + AsRef<[u8]> + AsMut<[u8]> {
 
     /// Appends `bytes`, for which room was made before.
     fn append(&mut self, bytes: &[u8]);
+
+    /// Appends the up to `payload` bytes that follow every `header` bytes of `chunks`; room was made before.
+    fn append_behind_headers(&mut self, chunks: &[u8], header: usize, payload: usize) {
+        for chunk in chunks.chunks(header + payload) {
+            self.append(chunk.get(header..).unwrap_or_default());
+        }
+    }
 }
 
 impl Body for Vec<u8> {
@@ -69,6 +76,22 @@ impl Body for Vec<u8> {
 }
 
 /// A complete message as it arrived.
+///
+/// ```no_run
+/// use rtmp::{Client, message::MessageType};
+///
+/// // Counts the bytes of sound in a stream.
+/// let mut player = Client::new("rtmp://localhost/live/stream")?.play()?;
+/// let mut bytes = 0;
+/// for message in player.messages() {
+///     let message = message?;
+///     if message.kind == MessageType::AUDIO {
+///         bytes += message.body.len();
+///     }
+/// }
+/// println!("{bytes} bytes of sound");
+/// # Ok::<(), rtmp::Error>(())
+/// ```
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Message<B = Vec<u8>> {
     /// The chunk stream it came on.

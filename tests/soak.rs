@@ -33,12 +33,14 @@ const TIMEOUT: u32 = 10;
 const ROUNDS: u32 = 6;
 const WARM_UP: u32 = 2;
 
-/// How much more memory of its own a process may hold at the end than after the warm-up, in kilobytes.
-const TOLERANCE: u64 = 2048;
-
 #[test]
 fn sessions_through_a_bad_network_for_some_seconds() {
-    soak(&Plan { time: Duration::from_secs(7), seed: seed().unwrap_or(1), cuts_http: false });
+    soak(&Plan {
+        time: Duration::from_secs(7),
+        seed: seed().unwrap_or(1),
+        cuts_http: false,
+        tolerance: 8192,
+    });
 }
 
 #[test]
@@ -47,7 +49,7 @@ fn sessions_through_a_bad_network() {
     let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_micros() as u64);
     let seed = seed().unwrap_or(now % 1_000_000_007);
-    soak(&Plan { time: Duration::from_secs(seconds), seed, cuts_http: true });
+    soak(&Plan { time: Duration::from_secs(seconds), seed, cuts_http: true, tolerance: 3072 });
 }
 
 fn seed() -> Option<u64> {
@@ -60,6 +62,9 @@ struct Plan {
     seed: u64,
     /// Whether HTTP connections are cut, too. A server keeps their sessions for half a minute: the client may come back.
     cuts_http: bool,
+    /// How much more memory of its own a process may hold at the end than after the warm-up, in kilobytes: what a few
+    /// sessions leave behind here and there, which does not add up.
+    tolerance: u64,
 }
 
 fn soak(plan: &Plan) {
@@ -109,7 +114,7 @@ fn soak(plan: &Plan) {
         processes.iter_mut().for_each(|process| process.look(rest));
     }
 
-    let found: Vec<String> = processes.iter().filter_map(Watched::judge).collect();
+    let found: Vec<String> = processes.iter().filter_map(|process| process.judge(plan.tolerance)).collect();
     println!("{}", report.summary(&lanes, &processes));
     let all = [report.failures(), found].concat();
     assert!(all.is_empty(), "seed {seed}:\n{all:#?}\n{}", tail(&site.server.log()));
@@ -368,9 +373,9 @@ impl Watched {
     }
 
     /// What is wrong with it.
-    fn judge(&self) -> Option<String> {
+    fn judge(&self, tolerance: u64) -> Option<String> {
         let [warm, last] = [WARM_UP, ROUNDS].map(|round| self.seen[round as usize - 1]);
-        let grows = last.memory > warm.memory + TOLERANCE;
+        let grows = last.memory > warm.memory + tolerance;
         let leaks = [warm, last].iter().any(|held| held.descriptors != self.idle.descriptors);
         (grows || leaks)
             .then(|| format!("{} holds more and more: {:?}, then {:?}", self.name, self.idle, self.seen))

@@ -11,13 +11,15 @@ use super::{
     line::{self, Line},
     log::Deferred,
     memory::Body,
-    rtmp::{close, connect, direct, sockbuf},
+    reason::{self, Phase},
+    rtmp::{RTMP, close, connect, direct, sockbuf},
     state::{Core, Handle, Outbound},
 };
 use crate::{
     chunk::Chunks,
     driver::{self, Connection, Parts},
-    error::Result,
+    error::{Error, Result},
+    session::State,
 };
 
 impl Connection for Handle {
@@ -33,11 +35,9 @@ impl Connection for Handle {
             let buffer = &raw mut (*self.raw()).m_sb;
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
-            // Through a tunnel, what TLS has decrypted are HTTP replies: not for callers, and taken apart in `fill`.
-            let refilled = match self.tunnel() {
-                None => sockbuf::refill_from_pending(buffer),
-                Some(_) => 0,
-            };
+            // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
+            let direct = !(*buffer).sb_ssl.is_null() && self.tunnel().is_none();
+            let refilled = if direct { sockbuf::refill_from_pending(buffer) } else { 0 };
             if refilled > 0 {
                 self.receive_newest(refilled);
                 self.mark_refilled();
@@ -52,6 +52,7 @@ impl Connection for Handle {
         }
         let tunnel = self.tunnel();
         if tunnel.is_none()
+            && !self.is_watched()
             && let Some(result) = self.fill_body(whole)
         {
             return result;
@@ -60,6 +61,9 @@ impl Connection for Handle {
         let count = unsafe {
             let sb = &raw mut (*self.raw()).m_sb;
             match tunnel {
+                None if self.is_watched() => {
+                    sockbuf::fill(sb, |room| sockbuf::receive_leaving_one(sb, room, self.left_byte()))
+                }
                 None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room)),
                 Some(tunnel) => {
                     let result = sockbuf::fill(sb, |room| tunnel.fill(&Line(self), room));
@@ -111,13 +115,42 @@ impl Connection for Handle {
     }
 
     fn reconnect(&self, token: &[u8]) -> Result<()> {
-        connect::log_in(self, token)
+        let phase = reason::phase();
+        connect::log_in(self, token).inspect(|()| reason::enter(phase)).inspect_err(|error| {
+            if !matches!(error, Error::Reported(_)) {
+                ::log::error!("Closing connection: {error}");
+            }
+        })
+    }
+
+    fn failed(&self, phase: driver::Phase) {
+        reason::enter(Phase::Stream(phase));
     }
 
     fn arrived(&self, chunk_stream: u32, timestamp: u32) {
         // SAFETY: the handle's contract.
         unsafe { mirror_timestamp(self.raw(), chunk_stream as usize, timestamp) }
     }
+}
+
+/// [`load`] as one function for all kinds of steps.
+///
+/// # Safety
+/// As for `load`.
+#[inline(never)]
+unsafe fn load_all(raw: *mut RTMP) -> State {
+    // SAFETY: the caller's contract.
+    unsafe { load(raw) }
+}
+
+/// [`store`] as one function for all kinds of steps.
+///
+/// # Safety
+/// As for `store`.
+#[inline(never)]
+unsafe fn store_all(raw: *mut RTMP, before: &State, after: &State) {
+    // SAFETY: the caller's contract.
+    unsafe { store(raw, before, after) }
 }
 
 impl Handle {
@@ -130,7 +163,7 @@ impl Handle {
         // SAFETY: the handle's contract; the lock keeps other steps out, and callers do not free what the session
         // works with while a call is running.
         unsafe {
-            let before = load(raw);
+            let before = load_all(raw);
             let mut state = before;
             let mut parts = Parts {
                 state: &mut state,
@@ -143,7 +176,7 @@ impl Handle {
             };
             let result = step(&mut parts);
             let consumed = parts.consumed;
-            store(raw, &before, &state);
+            store_all(raw, &before, &state);
             (result, consumed)
         }
     }

@@ -58,6 +58,7 @@ macro_rules! shared_fields {
         ///
         /// # Safety
         /// `raw` points to an initialised `RTMP`.
+        #[inline(always)]
         pub(super) unsafe fn load(raw: *mut RTMP) -> State {
             // SAFETY: the caller's contract; fields are plain numbers, read one by one.
             unsafe {
@@ -72,6 +73,7 @@ macro_rules! shared_fields {
         ///
         /// # Safety
         /// `raw` points to an initialised `RTMP`.
+        #[inline(always)]
         pub(super) unsafe fn store(raw: *mut RTMP, before: &State, after: &State) {
             $(if after.$field != before.$field {
                 // SAFETY: the caller's contract.
@@ -162,7 +164,8 @@ fn owners(rtmp: &RTMP) {
         m_write: _,
         // Shared: `sockbuf` works in place, callers watch how much is unread.
         m_sb: _,
-        // Written by the caller before the connection, read when needed; `close` frees what flags say is ours.
+        // Written by the caller before the connection, read when needed; `close` frees what flags say is ours. `pFlags`
+        // is private: see `reason`.
         Link: _,
     } = rtmp;
 }

@@ -1,6 +1,11 @@
 //! Memory that crosses the boundary: all of it comes from the C allocator, because either side may free or grow it.
 
-use std::{mem::MaybeUninit, ptr, slice};
+use std::{
+    io::{self, Write},
+    mem::MaybeUninit,
+    os::fd::AsRawFd,
+    ptr, slice,
+};
 
 use libc::{c_char, c_void, size_t};
 
@@ -26,6 +31,30 @@ pub(crate) fn duplicate(bytes: &[u8]) -> Result<*mut c_char> {
         *block.add(bytes.len()) = 0;
     }
     Ok(block.cast())
+}
+
+/// Writes a NUL and tells whether that was possible: a text that the C API divides in place may be a literal, which lies
+/// in memory that cannot be written to.
+///
+/// # Safety
+/// Nobody else uses the byte at `at`, which is readable.
+pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
+    // The kernel says what it cannot write to; this process would be killed.
+    let copied = || -> io::Result<isize> {
+        let (reader, mut writer) = io::pipe()?;
+        writer.write_all(&[0])?;
+        // SAFETY: the caller's contract, and the kernel checks that the byte can be written.
+        Ok(unsafe { libc::read(reader.as_raw_fd(), at.cast(), 1) })
+    };
+    match copied() {
+        Ok(count) => count == 1,
+        Err(_) => {
+            // There are no descriptors left. The contract is that the text can be written to.
+            // SAFETY: the caller's contract.
+            unsafe { *at = 0 };
+            true
+        }
+    }
 }
 
 /// Frees a block of the C allocator; null is allowed.
@@ -195,12 +224,56 @@ impl message::Body for Body {
             *self.data.add(self.len) = 0;
         }
     }
+
+    fn append_behind_headers(&mut self, chunks: &[u8], header: usize, payload: usize) {
+        const USUAL: usize = 128;
+        if payload != USUAL {
+            for chunk in chunks.chunks(header + payload) {
+                self.append(chunk.get(header..).unwrap_or_default());
+            }
+            return;
+        }
+        let payloads = chunks.len().saturating_sub(chunks.len().div_ceil(header + USUAL) * header);
+        assert!(payloads <= self.capacity - self.len, "room is made before bytes are appended");
+        let mut whole = chunks.chunks_exact(header + USUAL);
+        for chunk in &mut whole {
+            // SAFETY: the payload has that length, and all of them fit, as just checked. A copy of known length needs no
+            // call.
+            unsafe {
+                let payload = chunk.as_ptr().add(header).cast::<[u8; USUAL]>();
+                self.data.add(self.len).cast::<[u8; USUAL]>().write_unaligned(payload.read_unaligned());
+                self.len += USUAL;
+            }
+        }
+        self.append(whole.remainder().get(header..).unwrap_or_default());
+        if !self.data.is_null() {
+            // SAFETY: the block has a byte for the NUL behind `capacity`.
+            unsafe { *self.data.add(self.len) = 0 };
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::message::Body as _;
+
+    #[test]
+    fn payloads_are_taken_out_from_between_headers() {
+        for (payload, size) in
+            [(128, 0), (128, 1), (128, 127), (128, 128), (128, 129), (128, 1000), (100, 950)]
+        {
+            let bytes: Vec<u8> = (0..size).map(|at| at as u8).collect();
+            let chunks: Vec<u8> = bytes.chunks(payload).flat_map(|piece| [&[0xC4], piece].concat()).collect();
+            let mut body = Body::default();
+            body.reserve_total(size + 2).unwrap();
+            body.append(b"ab");
+            body.append_behind_headers(&chunks, 1, payload);
+            assert_eq!(body.as_ref(), [b"ab", &bytes[..]].concat());
+            // SAFETY: the byte behind the body belongs to its block.
+            assert_eq!(unsafe { *body.as_ptr().add(size + 2) }, 0);
+        }
+    }
 
     #[test]
     fn a_body_keeps_its_bytes_while_it_grows_and_ends_with_a_nul() {

@@ -15,7 +15,8 @@ use std::{
 
 use super::{
     memory::Body,
-    rtmp::{RTMP, sockbuf},
+    reason,
+    rtmp::{RTMP, io::Block, lifecycle, sockbuf},
     tls::TlsOptions,
 };
 use crate::{
@@ -24,11 +25,9 @@ use crate::{
     error::{Error, Result},
     flv,
     handshake::{self, Cipher, Swf},
+    session::auth,
     transport::{local::Local, tunnel::Tunnel},
 };
-
-/// How often one session logs in at most.
-const MAX_LOGINS: u32 = 4;
 
 /// What a session owns besides the fields of its `RTMP`.
 #[derive(Default)]
@@ -45,6 +44,16 @@ pub(crate) struct Private {
     tunnel: Mutex<Option<Arc<Tunnel>>>,
     /// Whether this library made the connection, and may make another in its place.
     dialled: AtomicBool,
+    /// Whether this library made the socket.
+    opened: AtomicBool,
+    /// Whether the socket is the caller's own, who waits for it to become readable and then reads once.
+    watched: AtomicBool,
+    /// Whether a byte that was received is still on the socket.
+    left: AtomicBool,
+    /// Whether the end of the connection keeps the descriptor, because a reader does not know of the end yet.
+    keeps_descriptor: AtomicBool,
+    /// Whether the connection has ended and only its descriptor is left.
+    hung_up: AtomicBool,
     settings: Mutex<Settings>,
     /// Where the struct was when it was last used: callers move it by assignment.
     home: AtomicPtr<RTMP>,
@@ -68,6 +77,8 @@ pub(crate) struct Core {
     pub(crate) encoder: Encoder,
     /// Behind `m_read`: FLV bytes that were made but not read.
     pub(crate) stream: flv::Stream<Body>,
+    /// Where the last read call was told to put its bytes.
+    pub(crate) block: Block,
     /// Behind `m_write`: the tag that is being written.
     pub(crate) writer: flv::Writer<Body>,
     /// How often a server made this session log in.
@@ -99,6 +110,10 @@ pub(crate) struct Handle {
 }
 
 impl Private {
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn settings(&self) -> Settings {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -110,7 +125,10 @@ impl Handle {
     /// # Safety
     /// `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used.
     pub(crate) unsafe fn from_raw(r: *mut RTMP) -> Result<Self> {
-        let raw = NonNull::new(r).ok_or(Error::Invalid("the RTMP pointer is NULL"))?;
+        // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
+        let raw = unsafe { reason::about(r) }?;
+        // SAFETY: the caller's contract.
+        unsafe { lifecycle::initialise_zeroed(r) };
         // SAFETY: the caller's contract.
         let private = match unsafe { attached(r) } {
             Some(private) => private,
@@ -124,10 +142,13 @@ impl Handle {
                 private
             }
         };
-        let home = private.home.swap(r, Ordering::Relaxed);
-        if home != r && !home.is_null() {
-            // SAFETY: the caller's contract.
-            unsafe { sockbuf::follow(&raw mut (*r).m_sb, home.addr(), r.addr()) }
+        let home = private.home.load(Ordering::Relaxed);
+        if home != r {
+            private.home.store(r, Ordering::Relaxed);
+            if !home.is_null() {
+                // SAFETY: the caller's contract.
+                unsafe { sockbuf::follow(&raw mut (*r).m_sb, home.addr(), r.addr()) }
+            }
         }
         Ok(Self { raw, private })
     }
@@ -139,7 +160,7 @@ impl Handle {
 
     /// Protocol state, for the length of a step.
     pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
-        self.private.core.lock().unwrap_or_else(PoisonError::into_inner)
+        self.private.core()
     }
 
     /// Options that `Link` has no field for.
@@ -168,9 +189,10 @@ impl Handle {
     /// # Safety
     /// As for `from_raw`.
     pub(crate) unsafe fn connected(r: *mut RTMP) -> Result<Self> {
+        // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
+        unsafe { reason::about(r) }?;
         // SAFETY: the caller's contract.
-        let socket = (!r.is_null()).then(|| unsafe { (*r).m_sb.sb_socket });
-        if socket == Some(-1) {
+        if unsafe { lifecycle::RTMP_Socket(r) } == -1 {
             return Err(Error::NotConnected);
         }
         // SAFETY: the caller's contract.
@@ -225,15 +247,9 @@ impl Handle {
         self.private.refilled.swap(false, Ordering::Relaxed)
     }
 
-    /// Counts an attempt to log in. Servers need two; one that always asks again must not keep the caller busy.
+    /// Counts an attempt to log in.
     pub(crate) fn count_login(&self) -> Result<()> {
-        let logins = &mut self.core().logins;
-        *logins += 1;
-        if *logins > MAX_LOGINS {
-            Err(Error::Invalid("the server asks to log in again and again"))
-        } else {
-            Ok(())
-        }
+        auth::count_login(&mut self.core().logins)
     }
 
     /// Whether this library made the connection.
@@ -244,6 +260,67 @@ impl Handle {
     /// Says who made the connection.
     pub(crate) fn set_dialled(&self, dialled: bool) {
         self.private.dialled.store(dialled, Ordering::Relaxed);
+    }
+
+    /// Says that this library made the socket.
+    pub(crate) fn mark_opened(&self) {
+        self.private.opened.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this library made the socket.
+    pub(crate) fn is_opened(&self) -> bool {
+        self.private.opened.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the socket was there before this library knew of it.
+    pub(crate) fn set_watched(&self, watched: bool) {
+        self.private.watched.store(watched, Ordering::Relaxed);
+    }
+
+    /// Whether the socket has to stay readable as long as there is something to read.
+    pub(super) fn is_watched(&self) -> bool {
+        self.private.watched.load(Ordering::Relaxed)
+    }
+
+    /// Whether a byte that was received is still on the socket.
+    pub(super) fn left_byte(&self) -> &AtomicBool {
+        &self.private.left
+    }
+
+    /// Lets the socket become quiet when everything that was received has been read. Callers that brought their own
+    /// socket, as curl does, wait for it before they read and do not know of bytes that are here already.
+    pub(crate) fn settle(&self) {
+        if !self.private.left.load(Ordering::Relaxed) {
+            return;
+        }
+        // SAFETY: the handle's contract.
+        let unread = unsafe { sockbuf::extent(&raw const (*self.raw()).m_sb).1 > 0 };
+        if unread || !self.core().stream.pending().is_empty() {
+            return;
+        }
+        if let Ok(fd) = self.socket() {
+            sockbuf::drop_left_byte(fd, &self.private.left);
+        }
+    }
+
+    /// Says whether the end of the connection keeps the descriptor.
+    pub(crate) fn keep_descriptor(&self, keep: bool) {
+        self.private.keeps_descriptor.store(keep, Ordering::Relaxed);
+    }
+
+    /// Whether the end of the connection keeps the descriptor.
+    pub(crate) fn keeps_descriptor(&self) -> bool {
+        self.private.keeps_descriptor.load(Ordering::Relaxed)
+    }
+
+    /// Says that of the connection only the descriptor is left.
+    pub(crate) fn mark_hung_up(&self) {
+        self.private.hung_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether of the connection only the descriptor is left.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.private.hung_up.load(Ordering::Relaxed)
     }
 
     /// The HTTP tunnel, if bytes go through one.
@@ -337,10 +414,38 @@ pub(crate) unsafe fn settings(r: *mut RTMP) -> Settings {
 pub(crate) unsafe fn detach(r: *mut RTMP) {
     // SAFETY: the caller's contract; the slot's own reference goes with it.
     unsafe {
-        if let Some(private) = attached(r) {
+        let private = attached(r);
+        {
+            // Whoever works on the state without a reference of his own holds this.
+            let _core = private.as_ref().map(|private| private.core());
+            (*r).m_vecChannelsOut = ptr::null_mut();
+            (*r).m_channelsAllocatedOut = 0;
+        }
+        if let Some(private) = private {
             Arc::decrement_strong_count(Arc::as_ptr(&private));
         }
-        (*r).m_vecChannelsOut = ptr::null_mut();
-        (*r).m_channelsAllocatedOut = 0;
+    }
+}
+
+/// The protocol state of an `RTMP` for a step that waits for nothing, at the least cost: no reference is counted, because
+/// [`detach`] waits for the step to end. `None` unless the state is there, in its place, in order and in nobody's hands, and
+/// nobody waits for the socket to tell of bytes that are here already.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`, and nothing that ends its session is called by this thread while the result
+/// lives.
+pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<MutexGuard<'a, Core>> {
+    // SAFETY: the caller's contract; a slot that is not null, guarded by a count of 0, was filled by
+    // `Handle::from_raw`. While the lock is held and the slot is unchanged, its reference stays.
+    unsafe {
+        let slot = (*r).m_vecChannelsOut.cast::<Private>();
+        if slot.is_null() || (*r).m_channelsAllocatedOut != 0 || (*slot).home.load(Ordering::Relaxed) != r {
+            return None;
+        }
+        if (*slot).watched.load(Ordering::Relaxed) {
+            return None;
+        }
+        let core = (*slot).core.try_lock().ok()?;
+        (ptr::read_volatile(&raw const (*r).m_vecChannelsOut).cast() == slot).then_some(core)
     }
 }

@@ -1,63 +1,63 @@
 //! Messages as the application sees them: starting a stream, and its media.
 
-use log::{debug, error, warn};
+use log::{debug, warn};
 
-use super::{Connection, exchange};
+use super::{Connection, Phase, exchange};
 use crate::{
+    chunk::{Decoder, Ready},
     error::{Error, Result},
-    message::{Message, MessageType},
+    message::{Body, Message, MessageType},
     session::{self, Action, Outcome, State, pausing},
 };
 
-/// Lets the session react to a message and does what it asks for. An error in sending has closed the connection.
+/// Lets the session react to a message and does what it asks for. After an error, of which a refusal by the server is
+/// one, the connection is closed.
 pub fn dispatch<C: Connection>(
     connection: &C,
     chunk_stream: u32,
     kind: MessageType,
     timestamp: u32,
     body: &[u8],
-) -> Outcome {
+) -> Result<Outcome> {
     let reaction =
         connection.step(|parts| session::react(&mut parts.context(), chunk_stream, kind, timestamp, body));
-    perform(connection, reaction.actions);
-    reaction.outcome
+    perform(connection, reaction.actions)?;
+    Ok(reaction.outcome)
 }
 
 /// Does what the session asks for.
-fn perform<C: Connection>(connection: &C, actions: Vec<Action>) {
+fn perform<C: Connection>(connection: &C, actions: Vec<Action>) -> Result<()> {
     for action in actions {
         match action {
-            Action::Send(command) => {
-                if exchange::send(connection, &command).is_err() {
-                    break;
-                }
-            }
+            Action::Send(command) => exchange::send(connection, &command)?,
             Action::Abort(chunk_stream) => connection.step(|parts| parts.decoder.abort(chunk_stream)),
             Action::Close => connection.close(),
             Action::Refuse(refusal) => {
-                connection.refused(refusal);
+                connection.refused(&refusal);
                 connection.close();
+                return Err(Error::Refused(refusal));
             }
             Action::Authenticate(token) => {
-                if let Err(error) = connection.reconnect(&token) {
-                    if !matches!(error, Error::Reported) {
-                        error!("Closing connection: {error}");
-                    }
-                    connection.close();
-                }
+                connection.reconnect(&token).inspect_err(|_| connection.close())?;
             }
         }
     }
+    Ok(())
 }
 
 /// Waits until the stream plays or is being published: answers what the server says until it says that.
 pub fn connect_stream<C: Connection>(connection: &C) -> Result<()> {
     connection.step(|parts| parts.state.media_chunk_stream = 0);
-    while !connection.step(|parts| parts.state.playing) {
+    loop {
+        let (playing, owed) = connection.step(|parts| (parts.state.playing, Phase::owed(parts)));
+        if playing {
+            return Ok(());
+        }
         if !connection.is_open() {
+            connection.failed(owed);
             return Err(Error::Closed);
         }
-        let message = exchange::receive_message(connection)?;
+        let message = exchange::receive_message(connection).inspect_err(|_| connection.failed(owed))?;
         let body = message.body.as_ref();
         match message.kind {
             _ if body.is_empty() => {}
@@ -65,11 +65,17 @@ pub fn connect_stream<C: Connection>(connection: &C) -> Result<()> {
                 warn!("Received FLV packet before play()! Ignoring.");
             }
             kind => {
-                dispatch(connection, message.chunk_stream, kind, message.timestamp, body);
+                dispatch(connection, message.chunk_stream, kind, message.timestamp, body).inspect_err(
+                    |error| {
+                        // What else can fail is on its way to the server.
+                        if matches!(error, Error::Refused(_)) {
+                            connection.failed(owed);
+                        }
+                    },
+                )?;
             }
         }
     }
-    Ok(())
 }
 
 /// Waits for the next media message, and tells [`Outcome::Ended`] with the message that ended the stream. On a
@@ -99,14 +105,43 @@ pub fn next_media<C: Connection>(connection: &C) -> Result<(Outcome, Message<C::
             }
         })?;
         let outcome = reaction.outcome;
-        let wanted = wanted.unwrap_or_else(|| {
-            perform(connection, reaction.actions);
-            connection.step(|parts| is_wanted(parts.state, outcome, message.kind, message.timestamp))
-        });
+        let wanted = match wanted {
+            Some(wanted) => wanted,
+            None => {
+                perform(connection, reaction.actions)?;
+                connection.step(|parts| is_wanted(parts.state, outcome, message.kind, message.timestamp))
+            }
+        };
         if wanted {
             return Ok((outcome, message));
         }
     }
+}
+
+/// As [`next_media`], but only for audio and video of which all bytes are there, and nothing else has to be done. `accept`
+/// copies the message, unless it returns `None`. Tells how much of `input` was used as well.
+///
+/// An acknowledgement may be due afterwards: see [`acknowledge_if_due`](super::acknowledge_if_due).
+#[inline(always)]
+pub fn ready_media<B: Body, T>(
+    state: &mut State,
+    decoder: &mut Decoder<B>,
+    input: &[u8],
+    accept: impl FnOnce(&Ready<'_>) -> Option<T>,
+) -> Option<(usize, T)> {
+    if state.pausing != pausing::NO {
+        return None;
+    }
+    let ready = decoder.ready(input, exchange::chunk_size(state.in_chunk_size))?;
+    if ready.is_empty() || !matches!(ready.kind, MessageType::AUDIO | MessageType::VIDEO) {
+        return None;
+    }
+    let accepted = accept(&ready)?;
+    decoder.take_ready(&ready);
+    state.bytes_in = state.bytes_in.wrapping_add(ready.consumed as u32);
+    state.media_arrived(ready.chunk_stream, ready.timestamp);
+    state.playing = true;
+    Some((ready.consumed, accepted))
 }
 
 /// Whether the application gets a message.

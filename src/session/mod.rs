@@ -36,6 +36,7 @@ mod secure_token;
 mod tests;
 
 pub use client::react;
+pub(crate) use reply::status_words;
 
 use crate::{
     error::{Refusal, Result},
@@ -153,6 +154,10 @@ pub struct Profile<'a> {
     pub stop_ms: i32,
 }
 
+/// How many commands wait for their results at most; the oldest is forgotten for one more. A server that answers none of
+/// them, while it or the application has more sent, must not use up the memory.
+pub(crate) const MAX_CALLS: usize = 1024;
+
 /// Commands that wait for their results. The C library keeps them in an array that its callers see.
 pub trait Calls {
     /// Remembers a command that was sent.
@@ -163,10 +168,16 @@ pub trait Calls {
 
     /// Forgets the first command of this name.
     fn forget(&mut self, name: &[u8]);
+
+    /// Whether a command of this name waits for its result.
+    fn contains(&self, name: &[u8]) -> bool;
 }
 
 impl Calls for Vec<(Vec<u8>, i32)> {
     fn remember(&mut self, name: &[u8], transaction: i32) {
+        if self.len() >= MAX_CALLS {
+            self.remove(0);
+        }
         self.push((name.to_vec(), transaction));
     }
 
@@ -179,6 +190,10 @@ impl Calls for Vec<(Vec<u8>, i32)> {
         if let Some(index) = self.iter().position(|call| call.0 == name) {
             self.remove(index);
         }
+    }
+
+    fn contains(&self, name: &[u8]) -> bool {
+        self.iter().any(|call| call.0 == name)
     }
 }
 
@@ -297,12 +312,26 @@ impl State {
     /// The acknowledgement that is due, if one is: a tenth of the peer's bandwidth limit after the last one, and in
     /// time for the window acknowledgement size (RTMP 1.0, section 5.4.3).
     pub fn acknowledgement_due(&mut self) -> Option<Command> {
-        let threshold = self.acknowledgement_threshold();
-        if !self.acknowledges || self.bytes_in.wrapping_sub(self.acknowledged) <= threshold {
+        if !self.owes_acknowledgement() {
             return None;
         }
         self.acknowledged = self.bytes_in;
         Some(command::acknowledgement(self.bytes_in))
+    }
+
+    /// Whether an acknowledgement is due.
+    pub fn owes_acknowledgement(&self) -> bool {
+        self.acknowledges && self.bytes_in.wrapping_sub(self.acknowledged) > self.acknowledgement_threshold()
+    }
+
+    /// Remembers what audio and video say about where the stream is.
+    pub(crate) fn media_arrived(&mut self, chunk_stream: u32, timestamp: u32) {
+        if self.media_chunk_stream == 0 {
+            self.media_chunk_stream = chunk_stream as i32;
+        }
+        if self.pausing == pausing::NO {
+            self.media_timestamp = timestamp;
+        }
     }
 
     /// Makes an acknowledgement that could not be sent due again with the next byte.

@@ -31,6 +31,11 @@ impl ExampleServer {
         Self::start_with(library, folder, Some(certificate), &[], &[])
     }
 
+    /// As `start`, for clients that come to another address of this machine.
+    pub fn start_for_all(library: Library, folder: &Path) -> Option<Self> {
+        Self::start_with(library, folder, None, &["-b", "0.0.0.0"], &[])
+    }
+
     /// Starts it with more options and environment variables.
     pub fn start_with(
         library: Library,
@@ -88,6 +93,18 @@ impl ExampleServer {
 
     pub fn log(&self) -> String {
         self.process.stderr()
+    }
+
+    /// Asks it to end, and waits for that.
+    pub fn finish(mut self) -> Run {
+        self.process.signal("TERM");
+        let status = self.process.wait(LIMIT);
+        Run {
+            code: status.and_then(|status| status.code()),
+            stdout: self.process.stdout(),
+            stderr: self.process.stderr(),
+            timed_out: status.is_none(),
+        }
     }
 }
 

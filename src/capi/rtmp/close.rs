@@ -2,6 +2,8 @@
 
 use std::ptr;
 
+use libc::c_int;
+
 use super::{
     RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU,
     sockbuf::{self, RTMPSockBuf_Close},
@@ -50,14 +52,41 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
         core.writer.reset();
     }
     let settings = handle.settings();
+    let socket = handle.keeps_descriptor().then(|| hang_up(handle)).flatten();
     // SAFETY: the handle's contract.
     unsafe { reset(handle.raw()) }
-    if settings != Settings::default() {
+    if settings != Settings::default() || socket.is_some() {
         // SAFETY: the handle's contract.
         let next = unsafe { Handle::from_raw(handle.raw()) };
         if let Ok(next) = next {
             next.change_settings(|stored| *stored = settings);
+            if let Some(socket) = socket {
+                next.core().block = handle.core().block;
+                // SAFETY: the handle's contract.
+                unsafe { (*next.raw()).m_sb.sb_socket = socket };
+                next.mark_hung_up();
+            }
         }
+    }
+}
+
+/// Closes what is left of a connection that has ended; `m_read` goes on to say how.
+pub(crate) fn close_quietly(handle: &Handle) {
+    // SAFETY: the handle's contract.
+    let status = unsafe { (*handle.raw()).m_read.status };
+    close(handle, Manner::Abrupt);
+    // SAFETY: the handle's contract.
+    unsafe { (*handle.raw()).m_read.status = status };
+}
+
+/// Ends the connection and takes its descriptor, if there is one.
+fn hang_up(handle: &Handle) -> Option<c_int> {
+    // SAFETY: the handle's contract.
+    unsafe {
+        let sb = &raw mut (*handle.raw()).m_sb;
+        sockbuf::hang_up(sb);
+        let socket = std::mem::replace(&mut (*sb).sb_socket, -1);
+        (socket != -1).then_some(socket)
     }
 }
 
@@ -160,6 +189,7 @@ pub unsafe extern "C" fn RTMP_Close(r: *mut RTMP) {
         unsafe {
             match Handle::connected(r) {
                 Ok(handle) => {
+                    handle.keep_descriptor(false);
                     close(&handle, Manner::Polite);
                     state::detach(r);
                 }

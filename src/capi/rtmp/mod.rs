@@ -3,12 +3,14 @@
 pub mod close;
 pub mod connect;
 pub(crate) mod direct;
+pub mod error;
 mod extras;
 pub mod io;
 pub mod lifecycle;
 pub mod misc;
 pub mod options;
 pub mod packet;
+mod ready;
 pub mod serve;
 pub mod setup;
 pub mod sockbuf;

@@ -1,9 +1,20 @@
 //! `RTMPSockBuf`: a socket, TLS over it if there is any, and the bytes received ahead of need, which callers count with
 //! `sb_size`.
 
-use std::{os::fd::BorrowedFd, slice, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::Shutdown,
+    os::fd::{AsRawFd, BorrowedFd},
+    slice,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use libc::{c_char, c_int};
+use socket2::SockRef;
 
 use super::{RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
 use crate::{
@@ -145,6 +156,78 @@ pub(crate) unsafe fn receive_into(sb: *const RTMPSockBuf, room: &mut [u8]) -> Re
         Some(session) => session.receive(fd, room, globals::interrupted),
         None => tcp::receive(fd, room, globals::interrupted),
     }
+}
+
+/// As [`receive_into`], and leaves the last byte that came from the socket there, so that the socket stays readable for
+/// whoever waits for it. `left` tells whether it was done before.
+///
+/// # Safety
+/// As for [`receive_into`].
+pub(crate) unsafe fn receive_leaving_one(
+    sb: *const RTMPSockBuf,
+    room: &mut [u8],
+    left: &AtomicBool,
+) -> Result<usize> {
+    // SAFETY: the caller's contract.
+    let (fd, session) = unsafe { (borrow((*sb).sb_socket)?, session(sb)) };
+    let receive = |room: &mut [u8]| {
+        drop_left_byte(fd, left);
+        let count = peek(fd, room)?;
+        let mut taken = 1;
+        while taken < count {
+            // These are the same bytes once more.
+            match tcp::receive(fd, &mut room[taken - 1..count - 1], globals::interrupted)? {
+                0 => return Err(Error::Closed),
+                more => taken += more,
+            }
+        }
+        left.store(count > 0, Ordering::Relaxed);
+        Ok(count)
+    };
+    match session {
+        Some(session) => session.receive_through(room, receive),
+        None => receive(room),
+    }
+}
+
+/// Takes the byte that was left on the socket.
+pub(crate) fn drop_left_byte(fd: BorrowedFd<'_>, left: &AtomicBool) {
+    if left.swap(false, Ordering::Relaxed) {
+        // It is there, so this does not wait.
+        let _ = tcp::receive(fd, &mut [0], globals::interrupted);
+    }
+}
+
+/// Waits for bytes and looks at them; 0 means that the peer will send no more.
+fn peek(fd: BorrowedFd<'_>, room: &mut [u8]) -> Result<usize> {
+    loop {
+        // SAFETY: `room` is writable for its length.
+        let count =
+            unsafe { libc::recv(fd.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), libc::MSG_PEEK) };
+        match usize::try_from(count) {
+            Ok(count) => return Ok(count),
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted || globals::interrupted() {
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+}
+
+/// Ends the connection, but keeps the descriptor.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile.
+pub(crate) unsafe fn hang_up(sb: *mut RTMPSockBuf) {
+    // SAFETY: the caller's contract.
+    let (fd, session) = unsafe { (borrow((*sb).sb_socket), detach(sb)) };
+    let Ok(fd) = fd else { return };
+    if let Some(session) = session {
+        session.close(fd);
+    }
+    let _ = SockRef::from(&fd).shutdown(Shutdown::Both);
 }
 
 /// Receives behind the unread bytes; 0 when the peer has closed, or when there is no room.

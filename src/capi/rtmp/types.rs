@@ -170,7 +170,7 @@ pub struct RTMP_LNK {
     pub protocol: c_int,
     /// Seconds that connecting and every read and write may take.
     pub timeout: c_int,
-    /// Not used; here because later fields keep their place.
+    /// Private to the library: why a call failed, for `RTMP_GetLastError`.
     pub pFlags: c_int,
     /// Port of the proxy; 0 for no proxy.
     pub socksport: c_ushort,

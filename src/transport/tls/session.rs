@@ -150,6 +150,15 @@ impl Session {
 
     /// Waits for bytes and puts them into `buffer`; 0 means that the peer will send no more.
     pub fn receive(&self, fd: BorrowedFd<'_>, buffer: &mut [u8], interrupted: Interrupted) -> Result<usize> {
+        self.receive_through(buffer, |block| tcp::receive(fd, block, interrupted))
+    }
+
+    /// As `receive`, with `receive` to get bytes from the socket.
+    pub fn receive_through(
+        &self,
+        buffer: &mut [u8],
+        receive: impl Fn(&mut [u8]) -> Result<usize>,
+    ) -> Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
@@ -167,7 +176,7 @@ impl Session {
                 }
                 Available::Nothing => {}
             }
-            let count = tcp::receive(fd, &mut block, interrupted)?;
+            let count = receive(&mut block)?;
             self.machine().accept(&block[..count]);
         }
     }
