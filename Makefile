@@ -13,6 +13,8 @@
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
 #                           for those in TARGETS
 #   make memcheck           tests C programs under valgrind that `make test` runs without it
+#   make soak               sessions through a bad network for TIME=60 seconds, looking for loss and for leaks; it begins
+#                           with a number, and SEED= that number makes its choices again
 #   make sanitize           tests C programs and the library with sanitizers for memory and undefined behaviour
 
 prefix = /usr/local
@@ -46,7 +48,7 @@ HEADER_DIR = include
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build demo examples fuzz headers install lint memcheck prefixed sanitize test uninstall
+.PHONY: all bench build demo examples fuzz headers install lint memcheck prefixed sanitize soak test uninstall
 
 all: build
 
@@ -110,7 +112,7 @@ test:
 headers:
 	WRITE_HEADERS=1 $(CARGO) test --test headers committed
 
-# Seconds, fuzz targets, and what watches the memory: `none` is faster.
+# Seconds for `fuzz` and `soak`, fuzz targets, and what watches the memory: `none` is faster.
 TIME = 60
 TARGETS = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 SANITIZER = address
@@ -127,6 +129,9 @@ fuzz:
 		$(FUZZ) run $(FUZZ_OPTIONS) $$target '$(TARGET_DIR)'/corpus/$$target fuzz/corpus/$$target -- \
 			-max_total_time=$(TIME) -timeout=20 -max_len=20000 -print_final_stats=1; \
 	done
+
+soak:
+	SOAK_SECONDS='$(TIME)' SEED='$(SEED)' $(CARGO) test --release --test soak -- --ignored --nocapture
 
 # Both sides of the C interface with the address sanitizer, and the C side with the one for undefined behaviour, which the
 # compiler's runtime has to serve both. Variables stay without it: programs copy them, so they have to keep their sizes.
