@@ -142,6 +142,7 @@ impl<B: Body> Stream<B> {
         body: &mut [u8],
         live: bool,
     ) -> Step {
+        let before = state.timestamp;
         let verdict = accept(state, kind, timestamp, body, live);
         let piece = match verdict {
             Verdict::Mismatch => return self.end(call, state, Ending::Error),
@@ -153,6 +154,8 @@ impl<B: Body> Stream<B> {
             (Phase::Tags, Some(piece)) => {
                 let whole = piece.len();
                 if self.keep(&piece, body, call.room().len().min(whole)).is_err() {
+                    // Callers take the time for that of the last tag they have got.
+                    state.timestamp = before;
                     return self.end(call, state, Ending::Error);
                 }
                 call.written += piece.copy_to(body, 0, call.room());
@@ -163,6 +166,7 @@ impl<B: Body> Stream<B> {
                 let free = HEADER_BLOCK_LEN.saturating_sub(self.pending().len());
                 let fits = piece.len() + SPARE_LEN <= free;
                 if self.keep(&piece, body, 0).is_err() {
+                    state.timestamp = before;
                     return self.end(call, state, Ending::Error);
                 }
                 self.collect_more(call, state, fits)
@@ -533,5 +537,6 @@ mod tests {
         assert_eq!(stream.begin(&mut call, &mut state), Step::NeedMessage);
         let step = stream.message(&mut call, &mut state, MessageType::AUDIO, 1, &mut [0xAF; 2], false);
         assert_eq!((step, state.status), (Step::Done(0), -2));
+        assert_eq!(state.timestamp, 0, "nothing was handed out");
     }
 }

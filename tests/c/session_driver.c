@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "hex.h"
 
@@ -211,6 +212,21 @@ static int broken(void)
 	return poll(&wait, 1, 10000) == 1 && (wait.revents & POLLERR) != 0;
 }
 
+/* Lets the program have so many kilobytes more than it has. */
+static int limit_memory(int kilobytes)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	unsigned long pages = 0;
+	struct rlimit limit;
+	if (!file)
+		return 0;
+	if (fscanf(file, "%lu", &pages) != 1)
+		pages = 0;
+	fclose(file);
+	limit.rlim_cur = limit.rlim_max = pages * (unsigned long)sysconf(_SC_PAGESIZE) + ((unsigned long)kilobytes << 10);
+	return pages && !setrlimit(RLIMIT_AS, &limit);
+}
+
 /* An option on its own: "name=value". */
 static int set_option(char *text)
 {
@@ -409,6 +425,7 @@ int main(void)
 		STEP("send") ret = send_packet(rest);
 		STEP("chunk") ret = send_chunk(rest);
 		STEP("resume") ret = resume(rest);
+		STEP("leave") ret = limit_memory(a);
 		STEP("broken") ret = broken();
 		STEP("settle") ret = settle(a);
 		STEP("update") RTMP_UpdateBufferMS(r);
