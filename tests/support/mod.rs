@@ -19,6 +19,7 @@ pub mod program;
 pub mod relay;
 pub mod require;
 pub mod servers;
+pub mod site;
 pub mod stage;
 pub mod wire;
 pub mod wiretap;
