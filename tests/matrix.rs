@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 #[path = "matrix/programs.rs"]
+#[allow(dead_code)] // other tests use the rest
 mod programs;
 mod support;
 

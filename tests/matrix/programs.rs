@@ -67,7 +67,8 @@ impl Program {
             Self::Rtmpgw => {
                 let (gateway, port) = gateway(library, folder)?;
                 helper = Some((gateway, library));
-                let escaped = url.replace(':', "%3A").replace('/', "%2F").replace('[', "%5B").replace(']', "%5D");
+                let escaped =
+                    url.replace(':', "%3A").replace('/', "%2F").replace('[', "%5B").replace(']', "%5D");
                 let request = format!("http://127.0.0.1:{port}/?r={escaped}{}", option("&v=1"));
                 let mut command = Command::new(require::program("curl")?);
                 command.args(["-s", "-S", "-m", "30", "-o", &target, &request]);

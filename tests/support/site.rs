@@ -34,8 +34,8 @@ pub enum Make {
 enum Server {
     Nginx(Nginx),
     Ours(ExampleServer),
-    NodeMediaServer(MediaServer),
-    NodeRtspRtmpServer(NodeServer),
+    Media(MediaServer),
+    RtspRtmp(NodeServer),
 }
 
 impl Make {
@@ -48,8 +48,8 @@ impl Make {
                 Server::Nginx(nginx)
             }
             Self::Ours => Server::Ours(ExampleServer::start(Library::Ours, folder)?),
-            Self::NodeMediaServer => Server::NodeMediaServer(MediaServer::start()?),
-            Self::NodeRtspRtmpServer => Server::NodeRtspRtmpServer(NodeServer::start()?),
+            Self::NodeMediaServer => Server::Media(MediaServer::start()?),
+            Self::NodeRtspRtmpServer => Server::RtspRtmp(NodeServer::start()?),
         };
         Some(Site { make: self, server })
     }
@@ -80,8 +80,8 @@ impl Site {
     pub fn film(&self) -> Option<String> {
         match self.server {
             Server::Nginx(_) | Server::Ours(_) => Some(self.url("vod", "film")),
-            Server::NodeMediaServer(_) => None,
-            Server::NodeRtspRtmpServer(_) => Some(self.url("file", "mp4:film.mp4")),
+            Server::Media(_) => None,
+            Server::RtspRtmp(_) => Some(self.url("file", "mp4:film.mp4")),
         }
     }
 
@@ -89,8 +89,8 @@ impl Site {
         match &self.server {
             Server::Nginx(nginx) => nginx.url(app, name),
             Server::Ours(server) => server.url("rtmp", &format!("{app}/{name}")),
-            Server::NodeMediaServer(server) => format!("rtmp://127.0.0.1:{}/{app}/{name}", server.port),
-            Server::NodeRtspRtmpServer(server) => server.url("rtmp", &format!("{app}/{name}")),
+            Server::Media(server) => format!("rtmp://127.0.0.1:{}/{app}/{name}", server.port),
+            Server::RtspRtmp(server) => server.url("rtmp", &format!("{app}/{name}")),
         }
     }
 
@@ -125,8 +125,8 @@ impl Site {
         match &self.server {
             Server::Nginx(nginx) => nginx.log(),
             Server::Ours(server) => server.log(),
-            Server::NodeMediaServer(server) => server.process.stdout() + &server.process.stderr(),
-            Server::NodeRtspRtmpServer(server) => server.log(),
+            Server::Media(server) => server.process.stdout() + &server.process.stderr(),
+            Server::RtspRtmp(server) => server.log(),
         }
     }
 }
