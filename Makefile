@@ -12,6 +12,9 @@
 #   make headers            writes include/librtmp from src/capi
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
 #                           for those in TARGETS
+#   make memcheck           tests C programs under valgrind that `make test` runs without it
+#   make soak               sessions through a bad network for TIME=60 seconds, looking for loss and for leaks; it begins
+#                           with a number, and SEED= that number makes its choices again
 #   make sanitize           tests C programs and the library with sanitizers for memory and undefined behaviour
 
 prefix = /usr/local
@@ -45,7 +48,7 @@ HEADER_DIR = include
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build demo examples fuzz headers install lint prefixed sanitize test uninstall
+.PHONY: all bench build demo examples fuzz headers install lint memcheck prefixed sanitize soak test uninstall
 
 all: build
 
@@ -109,7 +112,7 @@ test:
 headers:
 	WRITE_HEADERS=1 $(CARGO) test --test headers committed
 
-# Seconds, fuzz targets, and what watches the memory: `none` is faster.
+# Seconds for `fuzz` and `soak`, fuzz targets, and what watches the memory: `none` is faster.
 TIME = 60
 TARGETS = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 SANITIZER = address
@@ -127,19 +130,32 @@ fuzz:
 			-max_total_time=$(TIME) -timeout=20 -max_len=20000 -print_final_stats=1; \
 	done
 
+soak:
+	SOAK_SECONDS='$(TIME)' SEED='$(SEED)' $(CARGO) test --release --test soak -- --ignored --nocapture
+
 # Both sides of the C interface with the address sanitizer, and the C side with the one for undefined behaviour, which the
-# compiler's runtime has to serve both. Left out is what starts programs that were not built for it, what looks for the
-# original's faults, and what is short of memory on purpose.
+# compiler's runtime has to serve both. Variables stay without it: programs copy them, so they have to keep their sizes.
+# Left out is what starts programs that were not built for it, and what is short of memory on purpose.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-SANITIZED_TESTS = bad_input careless chunk_vectors connect flv_vectors hostile http log publish refusals rtmps \
+SANITIZED_TESTS = bad_input careless chunk_vectors compare connect flv_vectors hostile http log publish refusals rtmps \
 	sanitizers sample session_peer swf swf_verification tls_c
-UNSANITIZED = original librtmps both_libraries rtmpdump a_real_ leave_no_memory_behind memory_that_cannot_be_had
+UNSANITIZED = librtmps rtmpdump a_real_ leave_no_memory_behind memory_that_cannot_be_had
 
 sanitize:
-	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) build --lib --target $(HOST) --target-dir '$(TARGET_DIR)/sanitized'
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Cllvm-args=-asan-globals=0' \
+		$(CARGO) build --lib --target $(HOST) --target-dir '$(TARGET_DIR)/sanitized'
 	RTMP_TEST_LIBRARY='$(abspath $(TARGET_DIR))/sanitized/$(HOST)/debug/librtmp.so' RTMP_TEST_CFLAGS='$(SANITIZERS)' \
 		$(CARGO) test --no-fail-fast $(SANITIZED_TESTS:%=--test %) -- $(UNSANITIZED:%=--skip %)
+
+# The other programs of tests/c under valgrind; `make test` runs those of tests/memcheck.rs. Left out is
+# what runs on the original, is short of memory, or takes long without valgrind already.
+VALGRIND_TESTS = chunk_vectors flv_vectors hostile http log swf_verification
+SLOW = memory_that_cannot_be_had challenges_that_make_no_sense amf_that_lies ours_reads
+
+memcheck:
+	RTMP_TEST_VALGRIND=1 $(CARGO) test --no-fail-fast $(VALGRIND_TESTS:%=--test %) -- \
+		--skip the_original_ --skip on_the_original $(SLOW:%=--skip %)
 
 install: build
 	$(INSTALL) -d '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(INCLUDED_FROM)/librtmp'

@@ -11,6 +11,7 @@
 #                                   use librtmp
 #   libnss-wrapper iproute2         let a program that names its server find this machine instead
 #   gcc g++ clang make pkg-config   compile the C test programs and the examples
+#   tshark                          shows what is on the wire
 #   abigail-tools binutils          compare the ABI with the original's
 #   groff-base                      reads the manual
 #   nodejs npm                      run two RTMP servers, one of which speaks RTMPE and RTMPT, and the example for Node
@@ -23,7 +24,7 @@ set -eu
 
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
 	microsocks tinyproxy valgrind curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp \
-	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base libssl-dev"
+	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base libssl-dev tshark"
 command -v npm >/dev/null || packages="$packages nodejs npm"
 python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3 python3-pip"
 # python-librtmp is compiled.

@@ -3,7 +3,7 @@
 
 #[path = "careless/cases.rs"]
 mod careless_cases;
-#[path = "session_peer/cases.rs"]
+#[path = "compare/cases.rs"]
 mod cases;
 mod support;
 
@@ -246,7 +246,7 @@ fn null_pointers_touch_nothing() {
     });
 }
 
-/// Every session that `session_peer` compares with the original, a few at a time.
+/// Every session that `compare` compares with the original, a few at a time.
 #[test]
 fn sessions_lose_nothing() {
     let program = need!(Program::test("session_driver"));

@@ -386,6 +386,15 @@ fn clients_that_are_served() {
 }
 
 #[test]
+fn an_http_connection_that_joins_a_session() {
+    let run = need!(run("join\n"));
+    assert_eq!(
+        run.expect("reasons.c"),
+        "join: socket -1 -> 0 JOINED 'HTTP tunnel: the connection belongs to a session that is served already'\n"
+    );
+}
+
+#[test]
 fn a_reason_follows_its_session_until_it_starts_again() {
     let option = "0 OPTION 'option: there is no option nothing'";
     assert_failures(

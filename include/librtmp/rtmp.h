@@ -667,7 +667,7 @@ void RTMP_Close(RTMP *r);
 /**
  * Waits for the answers to `connect` and what follows it until the stream plays or may be published; returns TRUE or
  * FALSE. `seekTime` above 0 says where to start, in milliseconds. A refusal by the server closes the connection and
- * returns at once, with the server's words in the log.
+ * returns at once, with the server's words in the log and in `RTMP_GetErrorString`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
@@ -768,7 +768,7 @@ void RTMP_DropRequest(RTMP *r, int i, int freeit);
  * Reads the stream as an FLV file: waits for at most one message and returns how many bytes were put into `buf`, at
  * most `size`. Returns 0 when there is no more, with the reason in `m_read.status` (`RTMP_READ_COMPLETE`,
  * `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
- * `RTMP_READ_ERROR`.
+ * `RTMP_READ_ERROR`. `RTMP_GetLastError` tells the end of the stream, a time-out and a lost connection apart.
  *
  * A caller that fills one block with many calls, each for the rest of it, learns of the end of the connection
  * (`RTMP_IsConnected`) only after it has asked for bytes of the next block.
@@ -974,7 +974,7 @@ int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty 
  * Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
  * For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the
  * connection. An HTTP connection may also belong to a session that another call serves already: then this one returns
- * FALSE, and `sb_socket` is -1.
+ * FALSE, `sb_socket` is -1, and `RTMP_GetLastError` says `RTMP_ERR_JOINED`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */

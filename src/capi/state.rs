@@ -42,6 +42,8 @@ pub(crate) struct Private {
     refilled: AtomicBool,
     /// The HTTP tunnel, if bytes go through one. Has locks of its own.
     tunnel: Mutex<Option<Arc<Tunnel>>>,
+    /// Whether there is one.
+    tunnelled: AtomicBool,
     /// Whether this library made the connection, and may make another in its place.
     dialled: AtomicBool,
     /// Whether this library made the socket.
@@ -110,6 +112,10 @@ pub(crate) struct Handle {
 }
 
 impl Private {
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn settings(&self) -> Settings {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -138,10 +144,13 @@ impl Handle {
                 private
             }
         };
-        let home = private.home.swap(r, Ordering::Relaxed);
-        if home != r && !home.is_null() {
-            // SAFETY: the caller's contract.
-            unsafe { sockbuf::follow(&raw mut (*r).m_sb, home.addr(), r.addr()) }
+        let home = private.home.load(Ordering::Relaxed);
+        if home != r {
+            private.home.store(r, Ordering::Relaxed);
+            if !home.is_null() {
+                // SAFETY: the caller's contract.
+                unsafe { sockbuf::follow(&raw mut (*r).m_sb, home.addr(), r.addr()) }
+            }
         }
         Ok(Self { raw, private })
     }
@@ -153,7 +162,7 @@ impl Handle {
 
     /// Protocol state, for the length of a step.
     pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
-        self.private.core.lock().unwrap_or_else(PoisonError::into_inner)
+        self.private.core()
     }
 
     /// Options that `Link` has no field for.
@@ -255,6 +264,11 @@ impl Handle {
         self.private.dialled.store(dialled, Ordering::Relaxed);
     }
 
+    /// Whether bytes go through an HTTP tunnel.
+    pub(super) fn has_tunnel(&self) -> bool {
+        self.private.tunnelled.load(Ordering::Acquire)
+    }
+
     /// Says that this library made the socket.
     pub(crate) fn mark_opened(&self) {
         self.private.opened.store(true, Ordering::Relaxed);
@@ -318,11 +332,15 @@ impl Handle {
 
     /// The HTTP tunnel, if bytes go through one.
     pub(crate) fn tunnel(&self) -> Option<Arc<Tunnel>> {
+        if !self.has_tunnel() {
+            return None;
+        }
         self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends everything from now on through a tunnel, or no longer.
     pub(crate) fn set_tunnel(&self, tunnel: Option<Arc<Tunnel>>) {
+        self.private.tunnelled.store(tunnel.is_some(), Ordering::Release);
         *self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = tunnel;
     }
 
@@ -407,10 +425,38 @@ pub(crate) unsafe fn settings(r: *mut RTMP) -> Settings {
 pub(crate) unsafe fn detach(r: *mut RTMP) {
     // SAFETY: the caller's contract; the slot's own reference goes with it.
     unsafe {
-        if let Some(private) = attached(r) {
+        let private = attached(r);
+        {
+            // Whoever works on the state without a reference of his own holds this.
+            let _core = private.as_ref().map(|private| private.core());
+            (*r).m_vecChannelsOut = ptr::null_mut();
+            (*r).m_channelsAllocatedOut = 0;
+        }
+        if let Some(private) = private {
             Arc::decrement_strong_count(Arc::as_ptr(&private));
         }
-        (*r).m_vecChannelsOut = ptr::null_mut();
-        (*r).m_channelsAllocatedOut = 0;
+    }
+}
+
+/// The protocol state of an `RTMP` for a step that waits for nothing, at the least cost: no reference is counted, because
+/// [`detach`] waits for the step to end. `None` unless the state is there, in its place, in order and in nobody's hands, and
+/// nobody waits for the socket to tell of bytes that are here already.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`, and nothing that ends its session is called by this thread while the result
+/// lives.
+pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<MutexGuard<'a, Core>> {
+    // SAFETY: the caller's contract; a slot that is not null, guarded by a count of 0, was filled by
+    // `Handle::from_raw`. While the lock is held and the slot is unchanged, its reference stays.
+    unsafe {
+        let slot = (*r).m_vecChannelsOut.cast::<Private>();
+        if slot.is_null() || (*r).m_channelsAllocatedOut != 0 || (*slot).home.load(Ordering::Relaxed) != r {
+            return None;
+        }
+        if (*slot).watched.load(Ordering::Relaxed) {
+            return None;
+        }
+        let core = (*slot).core.try_lock().ok()?;
+        (ptr::read_volatile(&raw const (*r).m_vecChannelsOut).cast() == slot).then_some(core)
     }
 }

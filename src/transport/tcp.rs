@@ -13,10 +13,10 @@ use socket2::{MaybeUninitSlice, SockRef, Socket};
 use crate::error::{Error, Result};
 
 /// How many pieces go to the system in one call without being copied together first.
-const MAX_SLICES: usize = 64;
+pub const MAX_SLICES: usize = 64;
 
 /// Messages up to this length are put together: that costs less than to hand over pieces.
-const SHORT: usize = 2048;
+pub const SHORT: usize = 2048;
 
 /// Tells whether a wait that a signal interrupted should end instead of going on.
 pub type Interrupted = fn() -> bool;
@@ -111,6 +111,11 @@ pub fn send_all<'p>(
     slices.iter().for_each(|slice| scratch.extend_from_slice(slice));
     pieces.for_each(|piece| scratch.extend_from_slice(piece));
     send_slices(&socket, &mut [IoSlice::new(scratch)], interrupted)
+}
+
+/// Sends all of one buffer.
+pub fn send_whole(fd: BorrowedFd<'_>, bytes: &[u8], interrupted: Interrupted) -> Result<()> {
+    send_slices(&SockRef::from(&fd), &mut [IoSlice::new(bytes)], interrupted)
 }
 
 fn send_slices(socket: &Socket, mut slices: &mut [IoSlice<'_>], interrupted: Interrupted) -> Result<()> {

@@ -85,6 +85,56 @@ static int serve(RTMP *r, const char *digits)
 	return ret;
 }
 
+static void *serve_in_thread(void *r)
+{
+	RTMP_Serve(r);
+	return NULL;
+}
+
+/* Serves an HTTP connection that belongs to the session of another one. */
+static int join_session(RTMP *r)
+{
+	static const char open[] = "POST /open/1 HTTP/1.1\r\nContent-Length: 1\r\n\r\n";
+	char reply[512] = "", request[256], *id, *end;
+	int first[2], second[2], ret;
+	size_t used = 0;
+	ssize_t n;
+	pthread_t thread;
+	RTMP *other = RTMP_Alloc();
+
+	RTMP_Init(other);
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, first) || socketpair(AF_UNIX, SOCK_STREAM, 0, second))
+		return -1;
+	other->m_sb.sb_socket = first[0];
+	other->Link.timeout = 20;
+	if (pthread_create(&thread, NULL, serve_in_thread, other) || write(first[1], open, sizeof(open)) < 0)
+		return -1;
+	/* The session's name is a line behind the head of the reply. */
+	while (!(id = strstr(reply, "\r\n\r\n")) || !(end = strchr(id + 4, '\n'))) {
+		n = read(first[1], reply + used, sizeof(reply) - 1 - used);
+		if (n <= 0)
+			return -1;
+		used += n;
+	}
+	*end = 0;
+	snprintf(request, sizeof(request), "POST /send/%s/0 HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", id + 4);
+	r->m_sb.sb_socket = second[0];
+	if (write(second[1], request, strlen(request)) < 0)
+		return -1;
+	ret = RTMP_Serve(r);
+	printf(" socket %d", RTMP_Socket(r));
+	/* What is said is no handshake, and nothing more comes. */
+	snprintf(request, sizeof(request), "POST /close/%s/1 HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", id + 4);
+	if (write(second[1], request, strlen(request)) < 0)
+		return -1;
+	pthread_join(thread, NULL);
+	RTMP_Close(other);
+	RTMP_Free(other);
+	close(first[1]);
+	close(second[1]);
+	return ret;
+}
+
 /* A session that fails again and again, and nothing but its own reason may be told. */
 static void *fail(void *word)
 {
@@ -160,6 +210,7 @@ int main(int argc, char **argv)
 		STEP("serve") ret = serve(r, rest);
 		/* Goes on with a file that begins with other metadata. */
 		STEP("resume") { r->m_read.flags = RTMP_READ_RESUME; r->m_read.metaHeader = rest; r->m_read.nMetaHeaderSize = 1; ret = 1; }
+		STEP("join") ret = join_session(r);
 		STEP("accept") ret = RTMP_TLS_Accept(r, NULL);
 		STEP("drop") { RTMP_DropRequest(r, a, 1); ret = 0; }
 		STEP("close") { RTMP_Close(r); ret = 0; }

@@ -23,20 +23,35 @@ pub struct ExampleServer {
 impl ExampleServer {
     /// Starts it on a library; it plays the files of `folder`.
     pub fn start(library: Library, folder: &Path) -> Option<Self> {
-        Self::launch(library, folder, &[])
+        Self::start_with(library, folder, None, &[], &[])
     }
 
     /// As `start`, with TLS on a second port.
     pub fn start_with_tls(library: Library, folder: &Path, certificate: &Certificate) -> Option<Self> {
-        let [chain, key] = [&certificate.chain, &certificate.key].map(|path| path.to_string_lossy());
-        Self::launch(library, folder, &["-s", "0", "--cert", &chain, "--key", &key])
+        Self::start_with(library, folder, Some(certificate), &[], &[])
     }
 
-    fn launch(library: Library, folder: &Path, arguments: &[&str]) -> Option<Self> {
+    /// As `start`, for clients that come to another address of this machine.
+    pub fn start_for_all(library: Library, folder: &Path) -> Option<Self> {
+        Self::start_with(library, folder, None, &["-b", "0.0.0.0"], &[])
+    }
+
+    /// Starts it with more options and environment variables.
+    pub fn start_with(
+        library: Library,
+        folder: &Path,
+        certificate: Option<&Certificate>,
+        options: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Option<Self> {
         let mut command = Program::example("server")?.command(library)?;
-        command.args(["-p", "0", "-v", "3", "-d"]).arg(folder).args(arguments);
+        command.args(["-p", "0", "-v", "3", "-d"]).arg(folder).args(options);
+        command.envs(environment.iter().copied());
+        if let Some(certificate) = certificate {
+            command.args(["-s", "0", "--cert"]).arg(&certificate.chain).arg("--key").arg(&certificate.key);
+        }
         let mut process = Running::start(&mut command);
-        let listeners = 1 + usize::from(!arguments.is_empty());
+        let listeners = 1 + usize::from(certificate.is_some());
         let ready = wait_until(Duration::from_secs(10), || {
             process.stdout().matches('\n').count() >= listeners || process.ended().is_some()
         });
@@ -48,6 +63,11 @@ impl ExampleServer {
         let said = process.stdout();
         let mut ports = said.lines().filter_map(|line| line.rsplit(':').next()?.parse().ok());
         Some(Self { port: ports.next()?, tls_port: ports.next(), process })
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// The port without TLS.

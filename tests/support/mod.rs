@@ -4,15 +4,20 @@
 #![allow(dead_code)] // every test binary uses a part of this module
 
 pub mod amf;
+pub mod calls;
+pub mod capture;
 pub mod certs;
 pub mod clip;
+pub mod differences;
 pub mod examples;
+pub mod fault;
 pub mod flv;
 pub mod foreign;
 pub mod front;
 pub mod hex;
 pub mod library;
 pub mod network;
+pub mod numbered;
 pub mod peer;
 pub mod process;
 pub mod program;
@@ -21,6 +26,7 @@ pub mod require;
 pub mod servers;
 pub mod site;
 pub mod stage;
+pub mod stall;
 pub mod wire;
 pub mod wiretap;
 

@@ -11,6 +11,53 @@ use super::require;
 /// A network of our own, entered by `nsenter`: a process that waits in it keeps it alive.
 pub struct Network(Option<Running>);
 
+/// A network that leads nowhere, and mounts of its own.
+pub struct Nowhere(Running);
+
+impl Nowhere {
+    /// `commands` set it up, by a shell. `None` without the right to do so.
+    pub fn new(commands: &str) -> Option<Self> {
+        let (unshare, _) = (require::program("unshare")?, require::program("ip")?);
+        let script = format!("set -e; ip link set lo up; {commands}\necho ready; exec sleep 300");
+        let mut process = Running::start(Command::new(unshare).args(["-n", "-m", "sh", "-c", &script]));
+        wait_until(Duration::from_secs(20), || {
+            process.stdout().contains("ready") || process.ended().is_some()
+        });
+        if !process.stdout().contains("ready") {
+            eprintln!("{}", process.stderr());
+            require::missing("a network namespace (unshare -n -m)");
+            return None;
+        }
+        Some(Self(process))
+    }
+
+    /// The process that keeps it.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// The command, made to run in it.
+    pub fn enter(&self, command: &Command) -> Command {
+        let mut inside = Command::new("nsenter");
+        inside.args(["-t", &self.id().to_string(), "-n", "-m"]).arg(command.get_program());
+        inside.args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => inside.env(name, value),
+                None => inside.env_remove(name),
+            };
+        }
+        inside
+    }
+
+    /// Runs a shell command in it, which must succeed.
+    pub fn run(&self, script: &str) {
+        let mut running = Running::start(&mut self.enter(Command::new("sh").args(["-c", script])));
+        let status = running.wait(Duration::from_secs(20));
+        assert!(status.is_some_and(|status| status.success()), "{script}: {}", running.stderr());
+    }
+}
+
 impl Network {
     /// `None` when neither a namespace nor this port can be had.
     pub fn new(port: u16) -> Option<Self> {

@@ -1,7 +1,7 @@
 //! A scripted RTMP peer: the server side of a connection, driven by a closure, with everything the client sends kept.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,12 @@ impl<T: Send + 'static> Server<T> {
 
     /// Hands the listening socket to `script`, for clients that connect more than once or not at all.
     pub fn listen(script: impl FnOnce(&TcpListener) -> T + Send + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
+        Self::listen_on(Ipv4Addr::LOCALHOST, script)
+    }
+
+    /// As `listen`, on another address of the loopback interface.
+    pub fn listen_on(address: Ipv4Addr, script: impl FnOnce(&TcpListener) -> T + Send + 'static) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("loopback has a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         Self { port, thread: thread::spawn(move || script(&listener)) }
     }
@@ -69,6 +74,8 @@ pub struct Peer {
     pub bytes: Vec<u8>,
     /// Every message the client sent.
     pub messages: Vec<Message>,
+    /// Every message this side sent.
+    pub sent: Vec<Message>,
     taken: usize,
     /// The client's C1.
     pub c1: Vec<u8>,
@@ -108,6 +115,7 @@ impl Peer {
             reader,
             bytes: Vec::new(),
             messages: Vec::new(),
+            sent: Vec::new(),
             taken: 0,
             c1: Vec::new(),
             chunk_size: 128,
@@ -120,6 +128,15 @@ impl Peer {
         self.stream.set_read_timeout(Some(PATIENCE)).expect("a positive time-out");
         self.stream.read_exact(&mut bytes).unwrap_or_else(|error| panic!("{n} bytes expected: {error}"));
         bytes
+    }
+
+    /// Reads up to and with an empty line: the head of an HTTP request.
+    pub fn read_head(&mut self) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.extend(self.read_exact(1));
+        }
+        String::from_utf8_lossy(&head).into_owned()
     }
 
     /// The simple handshake, with an S1 of zeros.
@@ -141,13 +158,19 @@ impl Peer {
     }
 
     pub fn send(&mut self, message: &Message) {
+        self.sent.push(message.clone());
         let chunks = message.chunks(self.chunk_size);
         self.send_raw(&chunks);
     }
 
+    /// Sends a message on the control chunk stream.
+    pub fn send_control(&mut self, kind: u8, body: &[u8]) {
+        self.send(&Message::new(2, 0, kind, 0, body));
+    }
+
     /// Announces and uses a chunk size.
     pub fn set_chunk_size(&mut self, size: u32) {
-        self.send(&Message::new(2, 0, 1, 0, &size.to_be_bytes()));
+        self.send_control(1, &size.to_be_bytes());
         self.chunk_size = size as usize;
     }
 
@@ -200,6 +223,11 @@ impl Peer {
     /// Sends nothing more.
     pub fn finish(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Sends and reads nothing more.
+    pub fn leave(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// Sends a command on chunk stream 3.

@@ -121,6 +121,7 @@ impl Program {
         let mut command = Command::new(compiler);
         command.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror"]).args(more_flags());
         command.args(include_arguments()).arg("-o").arg(&binary).arg(source);
+        command.arg("-Wl,-z,lazy"); // see `calls`
         command.arg(format!("-L{}", libraries.display())).args(["-lrtmp", "-lpthread", "-ldl", "-lm"]);
         let output = command.output().expect("the compiler starts");
         assert!(
@@ -132,6 +133,11 @@ impl Program {
         let program = Self(binary);
         done.insert(source.to_owned(), program.clone());
         Some(program)
+    }
+
+    /// The executable.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// A command that runs the program on `library`.
@@ -174,10 +180,25 @@ impl LoaderLog {
     }
 }
 
-/// A command for any program that loads `librtmp.so.1`, made to load `library`.
+/// A command for any program that loads `librtmp.so.1`, made to load `library`. With the environment variable
+/// `RTMP_TEST_VALGRIND`, programs on our library run under valgrind, which ends them with status 99 if it finds fault.
 pub fn on_library(program: &Path, library: Library) -> Option<Command> {
-    let mut command = Command::new(program);
+    let mut command = match std::env::var_os("RTMP_TEST_VALGRIND") {
+        Some(_) if library == Library::Ours => {
+            let mut valgrind = Command::new(require::program("valgrind")?);
+            valgrind.args(["-q", "--error-exitcode=99", "--leak-check=full", "--num-callers=30"]);
+            valgrind
+                .args(["--show-leak-kinds=definite,indirect", "--errors-for-leak-kinds=definite,indirect"]);
+            valgrind.arg(program);
+            valgrind
+        }
+        _ => Command::new(program),
+    };
     command.env("LD_LIBRARY_PATH", library.directory()?);
+    if library == Library::Original {
+        // What it does not free is no fault of a program that was compiled with sanitizers.
+        command.env("ASAN_OPTIONS", "detect_leaks=0");
+    }
     Some(command)
 }
 

@@ -38,7 +38,7 @@ const JOINED: &str = "the connection belongs to a session that is served already
 /// Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
 /// For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the
 /// connection. An HTTP connection may also belong to a session that another call serves already: then this one returns
-/// FALSE, and `sb_socket` is -1.
+/// FALSE, `sb_socket` is -1, and `RTMP_GetLastError` says `RTMP_ERR_JOINED`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.

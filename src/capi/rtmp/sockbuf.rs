@@ -19,6 +19,7 @@ use socket2::SockRef;
 use super::{RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
 use crate::{
     capi::{boundary, globals, ptr},
+    chunk::Chunks,
     error::{Error, Result},
     transport::{tcp, tls::Session},
 };
@@ -291,6 +292,28 @@ pub(crate) unsafe fn send_all<'p>(
         Some(session) => session.send_all(fd, pieces, scratch, globals::interrupted),
         None => tcp::send_all(fd, pieces, scratch, globals::interrupted),
     }
+}
+
+/// Sends a message, over TLS if there is any.
+///
+/// # Safety
+/// As for [`send_all`].
+pub(crate) unsafe fn send_chunks(
+    sb: *const RTMPSockBuf,
+    chunks: &Chunks<'_>,
+    scratch: &mut Vec<u8>,
+) -> Result<()> {
+    // SAFETY: the caller's contract.
+    let (fd, session) = unsafe { (borrow((*sb).sb_socket)?, session(sb)) };
+    if let Some(session) = session {
+        return session.send_all(fd, chunks.pieces(), scratch, globals::interrupted);
+    }
+    if chunks.len() > tcp::SHORT && chunks.count() <= tcp::MAX_SLICES / 2 {
+        return tcp::send_all(fd, chunks.pieces(), scratch, globals::interrupted);
+    }
+    scratch.clear();
+    chunks.append_to(scratch);
+    tcp::send_whole(fd, scratch, globals::interrupted)
 }
 
 /// Says that nothing more will be sent, and waits a little for the peer to have read what was.

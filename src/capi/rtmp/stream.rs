@@ -24,7 +24,7 @@ const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Waits for the answers to `connect` and what follows it until the stream plays or may be published; returns TRUE or
 /// FALSE. `seekTime` above 0 says where to start, in milliseconds. A refusal by the server closes the connection and
-/// returns at once, with the server's words in the log.
+/// returns at once, with the server's words in the log and in `RTMP_GetErrorString`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
