@@ -294,6 +294,13 @@ fn required(scenario: &Value) -> Expected {
             expected.inputs = sizes.len();
             expected
         }
+        // The missing end of a tag that comes by itself was refused; curl goes on like that.
+        "write-05" | "write-30" => {
+            let mut expected = recorded(scenario);
+            let (call, size) = if scenario["id"] == "write-05" { (1, 4) } else { (3, 3) };
+            expected.calls[call] = (size, None);
+            expected
+        }
         // A tag header alone was accepted, then forgotten, and its body taken for the next header.
         "write-06" => Expected {
             calls: results(&[11, 19, 22]),

@@ -14,11 +14,12 @@
 #   tshark                          shows what is on the wire
 #   abigail-tools binutils          compare the ABI with the original's
 #   groff-base                      reads the manual
-#   nodejs npm                      run an RTMP server that speaks RTMPE and RTMPT, and the example for Node
+#   nodejs npm                      run two RTMP servers, one of which speaks RTMPE and RTMPT, and the example for Node
 #   python3 python3-pip             fetch and unpack an ffmpeg that speaks RTMPE, and run the example for Python
+#   python3-dev                     compile python-librtmp
 #   libssl-dev                      builds cargo-c, which installs C libraries that are written in Rust
 #
-# What the last three are for comes from the registries of their languages, into target/test-tools and nowhere else.
+# What the last four are for comes from the registries of their languages, into target/test-tools and nowhere else.
 set -eu
 
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
@@ -26,6 +27,8 @@ packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-
 	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base libssl-dev tshark"
 command -v npm >/dev/null || packages="$packages nodejs npm"
 python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3 python3-pip"
+# python-librtmp is compiled.
+command -v python3-config >/dev/null || packages="$packages python3-dev"
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 tools=${CARGO_TARGET_DIR:-$root/target}/test-tools
@@ -56,8 +59,8 @@ install_packages() {
 	$as_root systemctl disable --now nginx 2>/dev/null || true
 }
 
-# node-rtsp-rtmp-server, as tests/node/package-lock.json has it.
-install_node_server() {
+# node-rtsp-rtmp-server and node-media-server, as tests/node/package-lock.json has them.
+install_node_servers() {
 	if cmp -s "$root/tests/node/package-lock.json" "$tools/node/package-lock.json" && [ -d "$tools/node/node_modules" ]; then
 		return
 	fi
@@ -94,6 +97,27 @@ install_ffmpeg() {
 	rm -rf "$tools/wheel"
 }
 
+# python-librtmp, built against the original's headers, with what it needs.
+install_python_librtmp() {
+	version=0.3.0
+	if [ -d "$tools/python/python_librtmp-$version.dist-info" ]; then
+		return
+	fi
+	rm -rf "$tools/python"
+	python3 -m pip install --quiet --disable-pip-version-check --target "$tools/python" \
+		"python-librtmp==$version" "cffi==2.1.1" "pycparser==3.12"
+}
+
+# Kodi's add-on for RTMP, unpacked: Kodi itself, which it depends on, is not needed to load it.
+install_kodi_addon() {
+	if [ -d "$tools/kodi/usr" ]; then
+		return
+	fi
+	rm -rf "$tools/kodi"
+	mkdir -p "$tools/kodi" &&
+		(cd "$tools/kodi" && apt-get download -qq kodi-inputstream-rtmp && dpkg -x kodi-inputstream-rtmp*.deb .)
+}
+
 # cargo-c, built in two to four minutes: Debian's does not know the edition of Rust that this package is written in.
 install_cargo_c() {
 	version=0.10.16+cargo-0.91.0
@@ -114,8 +138,10 @@ unavailable() {
 }
 
 install_packages
-install_node_server || { rm -rf "$tools/node"; unavailable "node-rtsp-rtmp-server (npm)"; }
+install_node_servers || { rm -rf "$tools/node"; unavailable "node-rtsp-rtmp-server and node-media-server (npm)"; }
 install_koffi || { rm -rf "$tools/koffi"; unavailable "koffi (npm)"; }
 install_ffmpeg || { rm -rf "$tools/wheel"; unavailable "imageio-ffmpeg (pip)"; }
+install_python_librtmp || { rm -rf "$tools/python"; unavailable "python-librtmp (pip)"; }
+install_kodi_addon || { rm -rf "$tools/kodi"; unavailable "kodi-inputstream-rtmp (Debian)"; }
 install_cargo_c || { rm -rf "$tools/cargo-c" "$tools/cargo-c-build"; unavailable "cargo-c (crates.io)"; }
 echo "everything there is to install is installed"

@@ -780,8 +780,8 @@ int RTMP_Read(RTMP *r, char *buf, int size);
 /**
  * Publishes `size` bytes of an FLV file, cut anywhere; returns how many were used, or -1 if the stream cannot go on.
  *
- * Usually that is `size`. It is less when the last tag's four trailing bytes are not all there: do not send those again,
- * go on with the next tag. And it is less when the header of the next tag is cut: pass that again with more behind it.
+ * Usually that is `size`. It is less when the last tag's four trailing bytes are not all there: go on with what was not
+ * counted, with what is missing, or with the next tag. And it is less when the header of the next tag is cut: pass that again with more behind it.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
  */

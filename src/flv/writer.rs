@@ -19,7 +19,56 @@ pub struct Writer<B> {
     format: u8,
     /// `Some` from a tag's header to the end of its body.
     body: Option<B>,
+    /// What may still come of a tag whose end was cut by the end of a call.
+    cut: Cut,
 }
+
+/// The end of a tag that was cut inside its PreviousTagSize. Such a call counts less than it used. The next one may begin
+/// with a tag; but curl, like any program that writes to a descriptor, passes what was not counted once more, and others
+/// go on where they were.
+#[derive(Debug, Default, Clone, Copy)]
+struct Cut {
+    /// Bytes of the last call that were not counted, then those that were missing.
+    bytes: [u8; 2 * PREVIOUS_TAG_SIZE_LEN],
+    len: usize,
+    missing: usize,
+}
+
+impl Cut {
+    /// The end of `input` is the end of a tag without its last `missing` bytes; `size` is the tag's.
+    fn new(input: &[u8], size: u32, missing: usize) -> Self {
+        let again = &input[input.len().saturating_sub(missing)..];
+        let size = size.to_be_bytes();
+        let mut cut = Self { len: again.len() + missing, missing, ..Self::default() };
+        cut.bytes[..again.len()].copy_from_slice(again);
+        cut.bytes[again.len()..cut.len].copy_from_slice(&size[size.len() - missing..]);
+        cut
+    }
+
+    /// How much of `input` is what was cut; the rest begins with a tag.
+    fn skip(&mut self, input: &[u8]) -> usize {
+        let Self { bytes, len, missing } = std::mem::take(self);
+        for start in [0, len - missing] {
+            let expected = &bytes[start..len];
+            if input.len() < expected.len() && expected.starts_with(input) {
+                // All of it, and there is more to come.
+                *self = Self { missing: missing.min(expected.len() - input.len()), ..Self::default() };
+                let rest = &expected[input.len()..];
+                self.bytes[..rest.len()].copy_from_slice(rest);
+                self.len = rest.len();
+                return input.len();
+            }
+            let follows = input.get(expected.len());
+            if input.starts_with(expected) && follows.is_none_or(|byte| TAG_STARTS.contains(byte)) {
+                return expected.len();
+            }
+        }
+        0
+    }
+}
+
+/// What a tag or another file may begin with.
+const TAG_STARTS: [u8; 4] = [MessageType::AUDIO.0, MessageType::VIDEO.0, MessageType::DATA.0, SIGNATURE[0]];
 
 /// A message ready to be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,6 +126,13 @@ impl<B: Body> Writer<B> {
     /// Forgets the message in progress.
     pub fn reset(&mut self) {
         self.body = None;
+        self.cut = Cut::default();
+    }
+
+    /// The size of the last tag as it stands behind it.
+    fn tag_size(&self) -> u32 {
+        let prefix = if self.kind == MessageType::DATA { SET_DATA_FRAME.len() } else { 0 };
+        TAG_HEADER_LEN as u32 + self.body_size - prefix as u32
     }
 
     /// Takes bytes up to the end of the current tag's body, after file headers if they come first.
@@ -154,14 +210,15 @@ impl<B: Body> Writer<B> {
 
 /// Takes one call's bytes and passes every message they complete to `send`; the return value is the one of `RTMP_Write`.
 ///
-/// It is the number of bytes used, less those of the last tag's PreviousTagSize that are not there: the caller of the
-/// next call must not send them later. A tag or file header that is cut is not used; the caller passes it again with more.
+/// It is the number of bytes used, less as many as are missing of the last tag's PreviousTagSize. The next call goes on with
+/// what was not counted, with what is missing, or with the next tag. A tag or file header that is cut is not used; the
+/// caller passes it again with more.
 pub fn write<B: Body>(
     writer: &mut Writer<B>,
     input: &[u8],
     send: &mut dyn FnMut(Finished<&[u8]>) -> Result<()>,
 ) -> Result<usize> {
-    let mut used = 0;
+    let mut used = if writer.cut.len > 0 { writer.cut.skip(input) } else { 0 };
     while used < input.len() {
         let rest = &input[used..];
         let (consumed, sent) = if let Some((consumed, message)) = writer.borrow(rest) {
@@ -180,6 +237,7 @@ pub fn write<B: Body>(
         if sent {
             let behind = input.len() - used;
             if behind < PREVIOUS_TAG_SIZE_LEN {
+                writer.cut = Cut::new(input, writer.tag_size(), PREVIOUS_TAG_SIZE_LEN - behind);
                 return Ok(input.len().saturating_sub(PREVIOUS_TAG_SIZE_LEN - behind));
             }
             used += PREVIOUS_TAG_SIZE_LEN;
@@ -220,6 +278,36 @@ mod tests {
             Ok(())
         });
         (result, sent)
+    }
+
+    /// Cuts at every byte, and every way in which callers are known to go on.
+    #[test]
+    fn a_cut_end_of_a_tag_may_come_again_go_on_or_stay_away() {
+        let first = [&FILE_HEADER[..], &tag(9, 40, b"video, long enough"), &tag(8, 41, b"au")].concat();
+        for second in [tag(8, 50, b"audio"), tag(9, 50, &[0; 0x0700]), tag(0x12, 50, b"data")] {
+            let file = [&first[..], &second, &tag(8, 60, b"end")].concat();
+            for missing in 0..=PREVIOUS_TAG_SIZE_LEN {
+                let cut = first.len() - missing;
+                for (what, next) in [("again", cut - missing), ("on", cut), ("away", first.len())] {
+                    let mut writer = Writer::default();
+                    let (used, mut sent) = call(&mut writer, &file[..cut]);
+                    assert_eq!(used.unwrap(), cut - missing, "{missing}");
+                    if what == "again" && missing > 0 {
+                        // As curl does: alone.
+                        assert_eq!(call(&mut writer, &file[next..cut]).0.unwrap(), missing, "{missing}");
+                    }
+                    let rest = if what == "again" { cut } else { next };
+                    let (used, more) = call(&mut writer, &file[rest..]);
+                    assert_eq!(used.unwrap(), file.len() - rest, "{what} {missing}");
+                    sent.extend(more);
+                    assert_eq!(sent.len(), 4, "{what} {missing}");
+                    // Together with what follows.
+                    let mut writer = Writer::default();
+                    call(&mut writer, &file[..cut]).0.unwrap();
+                    assert_eq!(call(&mut writer, &file[next..]).1.len(), 2, "{what} {missing}");
+                }
+            }
+        }
     }
 
     #[test]

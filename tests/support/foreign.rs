@@ -13,7 +13,7 @@ use super::program::{Program, Run};
 use super::{Library, clip, library, require};
 
 /// Where `tests/install.sh` puts them.
-fn tool(name: &str) -> Option<PathBuf> {
+pub fn tool(name: &str) -> Option<PathBuf> {
     require::file(&library::scratch().parent()?.join("test-tools").join(name))
 }
 

@@ -24,6 +24,7 @@ pub mod program;
 pub mod relay;
 pub mod require;
 pub mod servers;
+pub mod site;
 pub mod stage;
 pub mod stall;
 pub mod wire;

@@ -253,8 +253,8 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
 
 /// Publishes `size` bytes of an FLV file, cut anywhere; returns how many were used, or -1 if the stream cannot go on.
 ///
-/// Usually that is `size`. It is less when the last tag's four trailing bytes are not all there: do not send those again,
-/// go on with the next tag. And it is less when the header of the next tag is cut: pass that again with more behind it.
+/// Usually that is `size`. It is less when the last tag's four trailing bytes are not all there: go on with what was not
+/// counted, with what is missing, or with the next tag. And it is less when the header of the next tag is cut: pass that again with more behind it.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.

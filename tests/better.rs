@@ -1,0 +1,271 @@
+//! Where unmodified programs fail on the original, or wait for ever, and must not on our library.
+#![forbid(unsafe_code)]
+
+#[path = "matrix/programs.rs"]
+#[allow(dead_code)] // the matrix uses all of it
+mod programs;
+mod support;
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use programs::{PLAYERS, Program};
+use support::examples::{self, Client};
+use support::flv;
+use support::site::Make;
+use support::stage::Stage;
+use support::wire::Message;
+use support::{
+    Library, Program as Compiled, Server, clip, foreign, library::ours_is_original, process, require,
+};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Passes connections on, each after `open` has talked to the client and said where to.
+fn relay(
+    listener: TcpListener,
+    open: impl Fn(&mut TcpStream) -> io::Result<SocketAddr> + Send + Copy + 'static,
+) {
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            thread::spawn(move || -> io::Result<()> {
+                let server = TcpStream::connect(open(&mut client)?)?;
+                let (mut up, mut down) = (client.try_clone()?, server.try_clone()?);
+                thread::spawn(move || {
+                    let _ = io::copy(&mut up, &mut down);
+                    let _ = down.shutdown(Shutdown::Write);
+                });
+                io::copy(&mut &server, &mut client)?;
+                client.shutdown(Shutdown::Both)
+            });
+        }
+    });
+}
+
+/// The film arrives whole with every program that plays.
+fn all_play(url: &str, stage: &Stage, what: &str) {
+    for program in PLAYERS {
+        let what = format!("{program:?}, {what}");
+        let file = stage.folder.join(format!("{program:?}.flv"));
+        let run = need!(program.play(Library::Ours, url, false, &file, &stage.folder)).finish();
+        assert!(file.exists(), "{what}: {run:?}");
+        stage.assert_whole(&file, &what);
+    }
+}
+
+#[test]
+fn programs_play_from_an_address_of_ipv6() {
+    if ours_is_original() {
+        return;
+    }
+    let stage = need!(Stage::set());
+    let server = need!(examples::ExampleServer::start(Library::Ours, stage.folder.path()));
+    let behind = SocketAddr::from(([127, 0, 0, 1], server.port()));
+    let listener = TcpListener::bind("[::1]:0").expect("loopback has IPv6");
+    let url = format!("rtmp://{}/vod/film", listener.local_addr().expect("it is bound"));
+    relay(listener, move |_| Ok(behind));
+    all_play(&url, &stage, "over IPv6");
+}
+
+/// Talks SOCKS4 until it is known where to connect to.
+fn socks4(client: &mut TcpStream) -> io::Result<SocketAddr> {
+    let mut request = [0; 8];
+    client.read_exact(&mut request)?;
+    let mut byte = [1];
+    while byte != [0] {
+        client.read_exact(&mut byte)?;
+    }
+    client.write_all(&[0, 90, 0, 0, 0, 0, 0, 0])?;
+    let [_, _, high, low, a, b, c, d] = request;
+    Ok(SocketAddr::from(([a, b, c, d], u16::from_be_bytes([high, low]))))
+}
+
+/// rtmpdump with what it can be told, on both libraries: the same result.
+#[test]
+fn rtmpdump_does_what_it_is_told() {
+    let stage = need!(Stage::set());
+    let server = need!(examples::ExampleServer::start(Library::Ours, stage.folder.path()));
+    let proxy = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let socks = format!("-S {}", proxy.local_addr().expect("it is bound"));
+    relay(proxy, socks4);
+    let hash = "-w 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef -x 4711 -s http://127.0.0.1/a.swf";
+    let rows = [
+        ("rtmp", "-C B:1 -C N:1.5 -C S:text -C O:1 -C NS:name:text -C O:0 -C Z:"),
+        ("rtmp", hash),
+        ("rtmpe", hash),
+        ("rtmp", "--flashVer WIN_10,0 --pageUrl http://a/b --auth token"),
+        ("rtmp", socks.as_str()),
+        ("rtmpe", socks.as_str()),
+        ("rtmpe", "-m 20"),
+        ("rtmpt", "-m 20"),
+        ("rtmpte", "-m 20"),
+        ("rtmp", "--start 1"),
+        ("rtmp", "--stop 2"),
+        ("rtmp", "--start 1 --stop 2"),
+    ];
+    for (protocol, options) in rows {
+        let what = format!("rtmpdump from {protocol} with {options}");
+        let url = server.url(protocol, "vod/film");
+        let mut results = Vec::new();
+        for library in [Library::Original, Library::Ours] {
+            let file = stage.folder.join(format!("{library:?}.flv"));
+            let target = file.to_string_lossy();
+            let mut arguments = vec!["-r", &url, "-o", &target];
+            arguments.extend(options.split(' '));
+            let run = need!(Client::installed("rtmpdump", library, &arguments)).finish();
+            assert!(file.exists(), "{what}, on {library:?}: {run:?}");
+            results.push((run.code, flv::load(&file)));
+        }
+        assert_eq!(results[0].0, results[1].0, "{what}: exit code");
+        flv::assert_equal(&results[0].1, &results[1].1, &what);
+        if options.contains("--st") {
+            assert!(results[1].1.len() > 10, "{what}: only {} tags", results[1].1.len());
+        } else {
+            flv::assert_equal(&flv::media(&stage.film), &flv::media(&results[1].1), &what);
+        }
+    }
+}
+
+/// Blocks that end anywhere, the file's header alone among them, crash the original.
+#[test]
+fn python_publishes_in_blocks_that_end_anywhere() {
+    if ours_is_original() {
+        return;
+    }
+    let stage = need!(Stage::set());
+    let site = need!(Make::Ours.start(stage.folder.path()));
+    let clip = need!(clip::without_index());
+    for (program, sizes) in [
+        (Program::DebiansPython, "13,1000"),
+        (Program::PypisPython, "13,11,1,2,3,5000"),
+        (Program::DebiansPython, "7,20,4096"),
+    ] {
+        let name = format!("{program:?}-{}", sizes.len());
+        let (url, file) = (site.live(&name), stage.folder.join(&name));
+        let player = need!(stage.player(&url, &file, Library::Ours));
+        site.wait_for_players(&name, 1);
+        need!(program.publish_in_blocks(Library::Ours, &clip, &url, sizes)).expect(&name);
+        player.finish().expect(&name);
+        stage.assert_complete(&file, &name);
+    }
+}
+
+/// Over HTTP the original loses what is published before the last request has been answered.
+#[test]
+fn programs_publish_over_http_faster_than_the_answers_come() {
+    if ours_is_original() {
+        return;
+    }
+    let stage = need!(Stage::set());
+    let server = need!(examples::ExampleServer::start(Library::Ours, stage.folder.path()));
+    let clip = need!(clip::without_index());
+    for program in [Program::DebiansPython, Program::PypisPython, Program::GStreamer] {
+        let (name, file) = (format!("{program:?}"), stage.folder.join(format!("{program:?}.flv")));
+        let url = |protocol| server.url(protocol, &format!("live/{name}"));
+        let arguments = ["-q", "--live", "-t", "50", "-o", &file.to_string_lossy(), &url("rtmp")];
+        let player = need!(Client::example("receive", Library::Ours, &arguments));
+        server.wait_for_log(&format!("plays live/{name}"));
+        need!(program.publish(Library::Ours, &clip, &url("rtmpt"))).finish().expect(&name);
+        player.finish().expect(&name);
+        let found = flv::media(&flv::load(&file));
+        assert!(found.len() > 150, "{name}: only {} frames", found.len());
+        if program != Program::GStreamer {
+            stage.assert_complete(&file, &name);
+        }
+    }
+}
+
+/// A server that goes on only when it has been told that its bytes arrived, and never says what the client's bandwidth is.
+#[test]
+fn rtmpdump_acknowledges_to_a_server_that_sends_only_its_window() {
+    if ours_is_original() {
+        return;
+    }
+    let stage = need!(Stage::set());
+    let film = stage.film.clone();
+    let server = Server::once(move |peer| {
+        peer.accept_connect();
+        peer.send(&Message::new(2, 0, 5, 0, &5000_u32.to_be_bytes()));
+        peer.accept_create();
+        peer.wait_for("play");
+        peer.status(1, "status", "NetStream.Play.Start", "");
+        peer.set_chunk_size(4096);
+        let mut unacknowledged = 0;
+        for tag in &film {
+            peer.send(&Message::new(6, tag.timestamp, tag.kind, 1, &tag.body));
+            unacknowledged += tag.body.len();
+            while unacknowledged > 12_000 {
+                let message = peer.next(Duration::from_secs(20)).expect("an acknowledgement");
+                unacknowledged = if message.kind == 3 { 0 } else { unacknowledged };
+            }
+        }
+        peer.status(1, "status", "NetStream.Play.Complete", "");
+        peer.drain(LIMIT);
+    });
+    let file = stage.folder.join("received.flv");
+    let url = format!("rtmp://127.0.0.1:{}/app/film", server.port);
+    need!(examples::rtmpdump(Library::Ours, &url, &file));
+    server.join();
+    stage.assert_whole(&file, "rtmpdump");
+}
+
+/// An HTTP server that takes requests and never answers.
+#[test]
+fn programs_give_up_an_http_server_that_never_answers() {
+    if ours_is_original() {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let url = format!("rtmpt://{}/app/film", listener.local_addr().expect("it is bound"));
+    let run =
+        need!(Client::installed("rtmpdump", Library::Ours, &["-r", &url, "-o", "/dev/null", "-m", "1"]))
+            .finish();
+    assert!(!run.timed_out && matches!(run.code, Some(1..)), "{run:?}");
+}
+
+/// Kodi's add-on finds all its symbols in our library, and Kodi could start it.
+#[test]
+fn kodi_could_load_its_add_on() {
+    let folder = format!("kodi/usr/lib/{}-linux-gnu/kodi/addons/inputstream.rtmp", std::env::consts::ARCH);
+    let folder = need!(foreign::tool(&folder));
+    let files = fs::read_dir(&folder).expect("it is there").flatten().map(|entry| entry.path());
+    let file = need!(files.into_iter().find(|file| file.extension().is_some_and(|end| end == "so")));
+    let program = need!(Compiled::test("kodi_addon"));
+    need!(require::file(Path::new(&file)));
+    let mut results = Vec::new();
+    for library in [Library::Original, Library::Ours] {
+        let mut command = need!(program.command(library));
+        command.arg(&file);
+        results.push(Client::start(command, library).finish().expect("the add-on"));
+    }
+    assert!(results[1].contains("input stream 3."), "{}", results[1]);
+    assert_eq!(results[0], results[1]);
+}
+
+/// curl ends its blocks of 64 kB anywhere, and passes once more what a call did not count.
+#[test]
+fn curl_publishes_a_long_film() {
+    if ours_is_original() {
+        return;
+    }
+    let stage = need!(Stage::set());
+    let site = need!(Make::Ours.start(stage.folder.path()));
+    let (clip, long) = (need!(clip::without_index()), stage.folder.join("long.flv"));
+    let [from, to] = [&clip, &long].map(|path| path.to_string_lossy());
+    let arguments = ["-loglevel", "error", "-stream_loop", "200", "-i", &from, "-c", "copy", &to];
+    process::output(need!(require::program("ffmpeg")), &arguments, LIMIT);
+    let (url, file) = (site.live("long"), stage.folder.join("received.flv"));
+    let player = need!(stage.player(&url, &file, Library::Ours));
+    site.wait_for_players("long", 1);
+    need!(Program::Curl.publish(Library::Ours, &long, &url)).finish().expect("curl");
+    player.finish().expect("the player");
+    let sent = flv::readable(&flv::media(&flv::load(&long)));
+    assert!(fs::metadata(&long).is_ok_and(|data| data.len() > 100 * 65_536), "the film is not long");
+    let received = flv::assert_contiguous(&sent, &flv::media(&flv::load(&file)), "curl, a long film");
+    let frames = sent.iter().filter(|tag| !tag.is_sequence_header()).count();
+    assert_eq!(received, frames);
+}

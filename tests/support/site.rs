@@ -1,0 +1,158 @@
+//! The servers that programs are tried with, all used in the same way.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::examples::ExampleServer;
+use super::foreign::{self, NodeServer};
+use super::library::{self, Library};
+use super::process::{Running, free_port, listens, wait_until};
+use super::require;
+use super::servers::Nginx;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A running server, of any make.
+pub struct Site {
+    pub make: Make,
+    server: Server,
+}
+
+/// Who made a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Make {
+    Nginx,
+    /// `c-examples/server`.
+    Ours,
+    /// node-media-server.
+    NodeMediaServer,
+    /// node-rtsp-rtmp-server.
+    NodeRtspRtmpServer,
+}
+
+enum Server {
+    Nginx(Nginx),
+    Ours(ExampleServer),
+    Media(MediaServer),
+    RtspRtmp(NodeServer),
+}
+
+impl Make {
+    /// Starts the server; what can be played is in `folder`, as far as it plays files.
+    pub fn start(self, folder: &Path) -> Option<Site> {
+        let server = match self {
+            Self::Nginx => {
+                let nginx = Nginx::start()?;
+                nginx.offer(&folder.join("film.flv"), "film.flv");
+                Server::Nginx(nginx)
+            }
+            Self::Ours => Server::Ours(ExampleServer::start(Library::Ours, folder)?),
+            Self::NodeMediaServer => Server::Media(MediaServer::start()?),
+            Self::NodeRtspRtmpServer => Server::RtspRtmp(NodeServer::start()?),
+        };
+        Some(Site { make: self, server })
+    }
+
+    /// Whether a player may come before the publisher, and then gets the stream from its start. `live` tells that it says
+    /// that it wants a live stream.
+    pub fn lets_wait(self, live: bool) -> bool {
+        match self {
+            Self::Nginx | Self::NodeMediaServer => true,
+            Self::Ours => live,
+            Self::NodeRtspRtmpServer => false,
+        }
+    }
+
+    /// Whether the server passes messages on as they are; else it writes tags and times of its own.
+    pub fn keeps_messages(self) -> bool {
+        self != Self::NodeRtspRtmpServer
+    }
+}
+
+impl Site {
+    /// The address of a live stream.
+    pub fn live(&self, name: &str) -> String {
+        self.url("live", name)
+    }
+
+    /// The address of the film, on a server that plays files.
+    pub fn film(&self) -> Option<String> {
+        match self.server {
+            Server::Nginx(_) | Server::Ours(_) => Some(self.url("vod", "film")),
+            Server::Media(_) => None,
+            Server::RtspRtmp(_) => Some(self.url("file", "mp4:film.mp4")),
+        }
+    }
+
+    fn url(&self, app: &str, name: &str) -> String {
+        match &self.server {
+            Server::Nginx(nginx) => nginx.url(app, name),
+            Server::Ours(server) => server.url("rtmp", &format!("{app}/{name}")),
+            Server::Media(server) => format!("rtmp://127.0.0.1:{}/{app}/{name}", server.port),
+            Server::RtspRtmp(server) => server.url("rtmp", &format!("{app}/{name}")),
+        }
+    }
+
+    /// Waits until so many players have asked for a live stream.
+    pub fn wait_for_players(&self, name: &str, count: usize) {
+        let line = match self.make {
+            Make::Nginx => format!("play: name='{name}'"),
+            Make::Ours => format!("plays live/{name}"),
+            Make::NodeMediaServer => format!("[rtmp play] Stream not found.  streamPath=/live/{name} "),
+            Make::NodeRtspRtmpServer => return,
+        };
+        self.wait_for(&format!("{count} players of {name}"), |log| count_lines(log, &line) >= count);
+    }
+
+    /// Waits until a live stream is being published.
+    pub fn wait_for_publisher(&self, name: &str) {
+        let line = match self.make {
+            Make::Nginx => format!("publish: name='{name}'"),
+            Make::Ours => format!("publishes live/{name}"),
+            Make::NodeMediaServer => format!("[rtmp publish] New stream.  streamPath=/live/{name} "),
+            Make::NodeRtspRtmpServer => format!("publish: stream=live/{name}"),
+        };
+        self.wait_for(&format!("a publisher of {name}"), |log| count_lines(log, &line) > 0);
+    }
+
+    fn wait_for(&self, what: &str, found: impl Fn(&str) -> bool) {
+        let ready = wait_until(LIMIT, || found(&self.log()));
+        assert!(ready, "{:?} never saw {what}:\n{}", self.make, self.log());
+    }
+
+    pub fn log(&self) -> String {
+        match &self.server {
+            Server::Nginx(nginx) => nginx.log(),
+            Server::Ours(server) => server.log(),
+            Server::Media(server) => server.process.stdout() + &server.process.stderr(),
+            Server::RtspRtmp(server) => server.log(),
+        }
+    }
+}
+
+/// Lines with all words of a pattern, which two blanks separate.
+fn count_lines(log: &str, pattern: &str) -> usize {
+    log.lines().filter(|line| pattern.split("  ").all(|part| line.contains(part))).count()
+}
+
+/// node-media-server.
+struct MediaServer {
+    port: u16,
+    process: Running,
+}
+
+impl MediaServer {
+    fn start() -> Option<Self> {
+        let node = require::program("node")?;
+        let modules = foreign::tool("node/node_modules")?;
+        require::file(&modules.join("node-media-server"))?;
+        let port = free_port();
+        let mut command = Command::new(node);
+        command.arg(library::package().join("tests/node/media_server.js")).arg(modules).arg(port.to_string());
+        let mut process = Running::start(&mut command);
+        let ready = wait_until(LIMIT, || listens(port) || process.ended().is_some());
+        assert!(ready && process.ended().is_none(), "node-media-server did not start: {}", process.stderr());
+        Some(Self { port, process })
+    }
+}
