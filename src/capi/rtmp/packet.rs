@@ -287,10 +287,11 @@ pub unsafe extern "C" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
     // SAFETY: the caller's contract.
+    let ready = || unsafe { ready::next(r) };
     if !packet.is_null()
-        && let Some(ready) = attempt(|| unsafe { ready::next(r) })
+        && let Some(ready) = attempt(ready)
     {
-        // SAFETY: as above; not null.
+        // SAFETY: the caller's contract; not null.
         unsafe { *packet = RTMPPacket { m_chunk: (*packet).m_chunk, ..ready } };
         return number(Outcome::Media);
     }
