@@ -56,8 +56,13 @@ impl Client {
     pub fn new(options: ClientOptions, random: Random<'_>) -> Result<Self> {
         let (mut c1, mut filling, mut private) = ([0; BLOCK_LEN], [0; BLOCK_LEN], [0; PRIVATE_LEN]);
         random(&mut c1)?;
-        random(&mut filling)?;
-        random(&mut private)?;
+        // The system takes its time for random bytes: no more of them than are needed.
+        if options.encrypted || options.swf.is_some() {
+            random(&mut filling)?;
+        }
+        if options.encrypted {
+            random(&mut private)?;
+        }
         Self::from_parts(options, &c1, &filling, &private)
     }
 

@@ -9,7 +9,7 @@ use std::{
 use log::debug;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
+    io::{Errno, ioctl_fionbio},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -98,7 +98,8 @@ impl Race<'_> {
 
     fn begin(&self, address: SocketAddr) -> Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
+        // One system call, where the flags of a descriptor take two.
+        ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
         self.local.apply(&socket)?;
         Ok(socket)
     }
@@ -159,7 +160,7 @@ impl Race<'_> {
 }
 
 fn finish(socket: Socket) -> Result<Socket> {
-    socket.set_nonblocking(false)?;
+    ioctl_fionbio(&socket, false).map_err(io::Error::from)?;
     Ok(socket)
 }
 

@@ -103,7 +103,8 @@ pub fn send_all<'p>(
         slices[used] = IoSlice::new(piece);
         used += 1;
     }
-    let short = slices[..used].iter().map(|slice| slice.len()).sum::<usize>() <= SHORT;
+    // One piece is as good as put together, and what is rarely sent need not be kept room for.
+    let short = used > 1 && slices[..used].iter().map(|slice| slice.len()).sum::<usize>() <= SHORT;
     if pieces.peek().is_none() && !short {
         return send_slices(&socket, &mut slices[..used], interrupted);
     }

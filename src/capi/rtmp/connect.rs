@@ -224,7 +224,10 @@ fn log_in_librtmps_words(error: &Error) {
 /// # Safety
 /// `cp` as for `RTMP_Connect`.
 unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
-    tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
+    // A socket of our own has them.
+    if !handle.is_opened() {
+        tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
+    }
     let failed = |what: &'static str| {
         move |error: Error| {
             log::error!("RTMP_Connect1, {what}: {error}");
