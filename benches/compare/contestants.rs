@@ -211,7 +211,7 @@ impl Run {
 
     /// System calls for each message: what twice the work needs more.
     fn calls(&self, row: &Row) -> io::Result<Option<f64>> {
-        let small = (row.total / 16).max(10);
+        let small = (row.total / 16).max(row.few());
         // Those that are open at once do not get fewer, and thousands of them take long when every call is stopped at.
         if row.peer.is_none() || row.at_once > small {
             return Ok(None);

@@ -170,6 +170,15 @@ impl Row {
         ffmpeg: None,
     };
 
+    /// So little of the work that an average can just be made of it: sixteen messages or ten of the rest.
+    pub fn few(&self) -> u64 {
+        match self.peer {
+            Some((Role::Play { size, .. }, _)) => 16 * size as u64,
+            Some((Role::Publish, _)) => 16 * self.sends.1 as u64,
+            _ => 10,
+        }
+    }
+
     /// The bare socket doing the same, and the bytes it handles in one call; `None` where there is no such thing.
     pub fn limit(&self) -> Option<(Role, &'static str, usize)> {
         match self.peer? {
