@@ -111,4 +111,8 @@ impl Calls for CallArray {
             unsafe { memory::release(name.av_val) };
         }
     }
+
+    fn count(&self) -> usize {
+        self.calls().len()
+    }
 }

@@ -12,12 +12,14 @@ use super::{
     log::Deferred,
     memory::Body,
     rtmp::{close, connect, direct, sockbuf},
+    shared,
     state::{Core, Handle, Outbound},
 };
 use crate::{
     chunk::Chunks,
     driver::{self, Connection, Parts},
-    error::Result,
+    error::{Error, Result},
+    transport::{deadline::Deadline, wait::Patience},
 };
 
 impl Connection for Handle {
@@ -56,7 +58,7 @@ impl Connection for Handle {
         let count = unsafe {
             let sb = &raw mut (*self.raw()).m_sb;
             match tunnel {
-                None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room)),
+                None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room, &self.patience())),
                 Some(tunnel) => {
                     let result = sockbuf::fill(sb, |room| tunnel.fill(&Line(self), room));
                     line::show(self, &tunnel.status());
@@ -95,7 +97,26 @@ impl Connection for Handle {
 
     fn is_open(&self) -> bool {
         // SAFETY: the handle's contract.
-        unsafe { (*self.raw()).m_sb.sb_socket != -1 }
+        unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) != -1 }
+    }
+
+    fn begin_phase(&self) {
+        self.set_limit(Deadline::after(self.timeout()));
+    }
+
+    fn end_phase(&self) {
+        self.set_limit(Deadline::NEVER);
+    }
+
+    fn check(&self) -> Result<()> {
+        let patience = self.patience();
+        if patience.is_over() {
+            return Err(Error::Interrupted);
+        }
+        patience.deadline().left().map(drop).inspect_err(|_| {
+            // SAFETY: the handle's contract.
+            unsafe { sockbuf::set_timed_out(&raw mut (*self.raw()).m_sb, true) }
+        })
     }
 
     fn close(&self) {
@@ -152,7 +173,7 @@ impl Handle {
         let tunnel = self.tunnel();
         if cipher.is_none() && tunnel.is_none() {
             // SAFETY: as above.
-            return unsafe { sockbuf::send_all(sb, pieces, scratch) };
+            return unsafe { sockbuf::send_all(sb, pieces, scratch, &self.patience()) };
         }
         whole.clear();
         pieces.for_each(|piece| whole.extend_from_slice(piece));
@@ -161,7 +182,7 @@ impl Handle {
         }
         let Some(tunnel) = tunnel else {
             // SAFETY: as above.
-            return unsafe { sockbuf::send_all(sb, std::iter::once(&whole[..]), scratch) };
+            return unsafe { sockbuf::send_all(sb, std::iter::once(&whole[..]), scratch, &self.patience()) };
         };
         let result = tunnel.send(&Line(self), &[whole]);
         line::show(self, &tunnel.status());
@@ -174,23 +195,23 @@ impl Handle {
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         let (sb, clear) = unsafe {
             let sb = &raw mut (*self.raw()).m_sb;
-            (sb, (*sb).sb_ssl.is_null() && sockbuf::extent(sb).1 == 0)
+            (sb, !sockbuf::has_tls(sb) && sockbuf::extent(sb).1 == 0)
         };
         if !clear || self.inbound().cipher.is_some() {
             return None;
         }
         // SAFETY: the handle's contract.
-        let chunk_size = unsafe { driver::chunk_size((*self.raw()).m_inChunkSize) };
-        let mut loan = self.core().decoder.lend(chunk_size)?;
+        let chunk_size = unsafe { shared::read(&raw const (*self.raw()).m_inChunkSize) };
+        let mut loan = self.core().decoder.lend(driver::chunk_size(chunk_size))?;
         // SAFETY: the handle's contract; only the thread that reads touches the buffer, which was found empty.
-        let result = unsafe { direct::receive(sb, &mut loan, whole) };
+        let result = unsafe { direct::receive(sb, &mut loan, whole, &self.patience()) };
         let arrived = *result.as_ref().unwrap_or(&direct::Arrived::default());
         let mut core = self.core();
         core.decoder.give_back(loan, arrived.chunks);
         // SAFETY: the handle's contract; the lock keeps steps out.
         unsafe {
             let count = &raw mut (*self.raw()).m_nBytesIn;
-            *count = (*count).wrapping_add(arrived.used as c_int);
+            shared::write(count, shared::read(count).wrapping_add(arrived.used as c_int));
         }
         Some(result.map(|_| ()))
     }

@@ -8,6 +8,7 @@ pub mod amf;
 mod calls;
 mod connection;
 mod fields;
+mod gate;
 pub mod globals;
 pub mod http;
 mod layout;
@@ -16,6 +17,7 @@ pub mod log;
 pub mod memory;
 pub mod ptr;
 pub mod rtmp;
+mod shared;
 mod state;
 pub mod tls;
 

@@ -4,7 +4,9 @@
 //! be appended to the struct, and callers move and clear it.
 
 use std::{
-    os::fd::BorrowedFd,
+    cell::Cell,
+    net::Shutdown,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     ptr::{self, NonNull},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
@@ -13,9 +15,14 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
+
 use super::{
+    gate::{Gate, Keeper},
+    globals,
     memory::Body,
     rtmp::{RTMP, sockbuf},
+    shared,
     tls::TlsOptions,
 };
 use crate::{
@@ -24,7 +31,7 @@ use crate::{
     error::{Error, Result},
     flv,
     handshake::{self, Cipher, Swf},
-    transport::{local::Local, tunnel::Tunnel},
+    transport::{deadline::Deadline, local::Local, tls::Session, tunnel::Tunnel, wait::Patience},
 };
 
 /// How often one session logs in at most.
@@ -48,6 +55,32 @@ pub(crate) struct Private {
     settings: Mutex<Settings>,
     /// Where the struct was when it was last used: callers move it by assignment.
     home: AtomicPtr<RTMP>,
+    /// What other calls may be using on a connection that was closed; it goes with the last of them.
+    retired: Mutex<Vec<Pipe>>,
+}
+
+/// What bytes of a connection go through.
+#[derive(Default)]
+pub(crate) struct Pipe {
+    /// TLS over the socket.
+    pub(crate) session: Option<Arc<Session>>,
+    pub(crate) socket: Option<OwnedFd>,
+}
+
+/// How long a call waits: as long as it may, unless the user or the program wants it to end.
+pub(crate) struct Patient<'a> {
+    gate: Gate<'a>,
+    deadline: Deadline,
+}
+
+impl Patience for Patient<'_> {
+    fn is_over(&self) -> bool {
+        self.gate.is_aborted() || globals::interrupted()
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.deadline
+    }
 }
 
 /// Options for which `Link` has no field. Text is copied. They are set before the connection, hold for every
@@ -96,6 +129,8 @@ pub(super) struct Inbound {
 pub(crate) struct Handle {
     raw: NonNull<RTMP>,
     private: Arc<Private>,
+    /// When all waits of this call end, besides each of them in its own time.
+    limit: Cell<Deadline>,
 }
 
 impl Private {
@@ -112,24 +147,28 @@ impl Handle {
     pub(crate) unsafe fn from_raw(r: *mut RTMP) -> Result<Self> {
         let raw = NonNull::new(r).ok_or(Error::Invalid("the RTMP pointer is NULL"))?;
         // SAFETY: the caller's contract.
-        let private = match unsafe { attached(r) } {
-            Some(private) => private,
-            None => {
-                let private = Arc::<Private>::default();
-                // SAFETY: the caller's contract; the slot is empty.
-                unsafe {
-                    (*r).m_vecChannelsOut = Arc::into_raw(private.clone()).cast_mut().cast();
-                    (*r).m_channelsAllocatedOut = 0;
-                }
-                private
+        let gate = unsafe { Gate::of(r) };
+        // SAFETY: the caller's contract.
+        let found = unsafe { attached(r, &gate.hold()) };
+        let private = found.unwrap_or_else(|| {
+            let fresh = Arc::<Private>::default();
+            let keeper = gate.hold();
+            // SAFETY: the caller's contract; the slot is empty, unless another thread was faster.
+            unsafe {
+                attached(r, &keeper).unwrap_or_else(|| {
+                    (*r).m_vecChannelsOut = Arc::into_raw(fresh.clone()).cast_mut().cast();
+                    fresh
+                })
             }
-        };
-        let home = private.home.swap(r, Ordering::Relaxed);
-        if home != r && !home.is_null() {
-            // SAFETY: the caller's contract.
-            unsafe { sockbuf::follow(&raw mut (*r).m_sb, home.addr(), r.addr()) }
+        });
+        if private.home.load(Ordering::Relaxed) != r {
+            let home = private.home.swap(r, Ordering::Relaxed);
+            if home != r && !home.is_null() {
+                // SAFETY: the caller's contract.
+                unsafe { sockbuf::follow(&raw mut (*r).m_sb, home.addr(), r.addr()) }
+            }
         }
-        Ok(Self { raw, private })
+        Ok(Self { raw, private, limit: Cell::new(Deadline::NEVER) })
     }
 
     /// The struct itself, for fields that no step touches.
@@ -156,9 +195,60 @@ impl Handle {
     pub(crate) fn socket(&self) -> Result<BorrowedFd<'_>> {
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
         unsafe {
-            match (*self.raw()).m_sb.sb_socket {
+            match shared::read(&raw const (*self.raw()).m_sb.sb_socket) {
                 -1 => Err(Error::NotConnected),
                 fd => sockbuf::borrow(fd),
+            }
+        }
+    }
+
+    /// What ends this call's waits.
+    pub(crate) fn patience(&self) -> Patient<'_> {
+        Patient { gate: self.gate(), deadline: self.limit.get() }
+    }
+
+    /// Says when all waits of this call end, besides each of them in its own time.
+    pub(crate) fn set_limit(&self, limit: Deadline) {
+        self.limit.set(limit);
+    }
+
+    /// When all waits of this call end, besides each of them in its own time.
+    pub(crate) fn limit(&self) -> Deadline {
+        self.limit.get()
+    }
+
+    fn gate(&self) -> Gate<'_> {
+        // SAFETY: the handle's contract.
+        unsafe { Gate::of(self.raw()) }
+    }
+
+    /// Whether what hangs on the struct is still what this call began with. If it is not, another call has closed the
+    /// session.
+    pub(super) fn is_current(&self) -> bool {
+        // SAFETY: the handle's contract.
+        unsafe { hangs_on(self.raw(), &self.private, &self.gate().hold()) }
+    }
+
+    /// Takes the socket and TLS off the struct.
+    pub(super) fn take_pipe(&self) -> Pipe {
+        // SAFETY: the handle's contract.
+        unsafe { sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &self.gate().hold()) }
+    }
+
+    /// Closes the connection. What other calls may be using ends with the last of them.
+    pub(super) fn hang_up(&self) {
+        // SAFETY: the handle's contract.
+        unsafe {
+            let keeper = self.gate().hold();
+            let pipe = sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &keeper);
+            // This one's reference, and the slot's.
+            let own = 1 + usize::from(hangs_on(self.raw(), &self.private, &keeper));
+            let alone = Arc::strong_count(&self.private) == own;
+            drop(keeper);
+            pipe.say_goodbye();
+            if !alone {
+                pipe.shut_down();
+                self.private.retired.lock().unwrap_or_else(PoisonError::into_inner).push(pipe);
             }
         }
     }
@@ -169,7 +259,7 @@ impl Handle {
     /// As for `from_raw`.
     pub(crate) unsafe fn connected(r: *mut RTMP) -> Result<Self> {
         // SAFETY: the caller's contract.
-        let socket = (!r.is_null()).then(|| unsafe { (*r).m_sb.sb_socket });
+        let socket = (!r.is_null()).then(|| unsafe { shared::read(&raw const (*r).m_sb.sb_socket) });
         if socket == Some(-1) {
             return Err(Error::NotConnected);
         }
@@ -186,7 +276,7 @@ impl Handle {
     /// Whether the last wait for bytes ended because time was up.
     pub(crate) fn timed_out(&self) -> bool {
         // SAFETY: the handle's contract.
-        unsafe { (*self.raw()).m_sb.sb_timedout != 0 }
+        unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_timedout) != 0 }
     }
 
     /// How long a wait may last; `None` for ever.
@@ -294,11 +384,32 @@ impl Drop for Handle {
     /// Without a connection a session owns nothing but options. If there are none either, callers that free the struct
     /// without `RTMP_Close`, because they never got a connection, lose nothing.
     fn drop(&mut self) {
-        // The slot's reference and this one: no other call is using it.
-        let alone = || Arc::strong_count(&self.private) == 2;
-        if !self.is_open() && alone() && self.settings() == Settings::default() {
-            // SAFETY: the handle's contract.
-            unsafe { detach(self.raw()) }
+        if self.is_open() || self.settings() != Settings::default() {
+            return;
+        }
+        let keeper = self.gate().hold();
+        // SAFETY: the handle's contract. With the slot's reference and this one, no other call is using it.
+        unsafe {
+            if Arc::strong_count(&self.private) == 2 && hangs_on(self.raw(), &self.private, &keeper) {
+                drop(detach(self.raw(), &keeper));
+            }
+        }
+    }
+}
+
+impl Pipe {
+    /// Tells the peer in TLS that nothing more will come, unless that would have to wait.
+    pub(super) fn say_goodbye(&self) {
+        if let Self { session: Some(session), socket: Some(socket) } = self {
+            session.close(socket.as_fd());
+        }
+    }
+
+    /// Ends the waits of everybody who uses it.
+    fn shut_down(&self) {
+        if let Some(socket) = &self.socket {
+            // A socket whose peer has gone is shut down already.
+            let _ = SockRef::from(socket).shutdown(Shutdown::Both);
         }
     }
 }
@@ -306,41 +417,95 @@ impl Drop for Handle {
 /// The private state on an `RTMP`'s slot, if there is any.
 ///
 /// # Safety
-/// `r` points to an initialised `RTMP`.
-unsafe fn attached(r: *mut RTMP) -> Option<Arc<Private>> {
-    // SAFETY: the caller's contract; a slot that is not null, guarded by a count of 0, was filled by
-    // `Handle::from_raw` and holds a reference of its own.
+/// `r` points to an initialised `RTMP`, whose gate is held.
+unsafe fn attached(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<Private>> {
+    // SAFETY: the caller's contract; a slot that is not null was filled by `Handle::from_raw` and holds a reference of
+    // its own.
     unsafe {
-        let slot = (*r).m_vecChannelsOut.cast::<Private>().cast_const();
-        if slot.is_null() || (*r).m_channelsAllocatedOut != 0 {
-            return None;
-        }
+        let slot = slot(r, keeper)?;
         Arc::increment_strong_count(slot);
         Some(Arc::from_raw(slot))
     }
 }
 
-/// Options that `Link` has no field for.
+/// What is on the slot of an `RTMP`, if it was put there by this library.
 ///
 /// # Safety
-/// `r` points to an initialised `RTMP`.
-pub(crate) unsafe fn settings(r: *mut RTMP) -> Settings {
+/// As for [`attached`].
+unsafe fn slot(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<*const Private> {
     // SAFETY: the caller's contract.
-    let private = unsafe { attached(r) };
-    private.map(|private| private.settings()).unwrap_or_default()
+    let slot = unsafe { (*r).m_vecChannelsOut.cast::<Private>().cast_const() };
+    (!slot.is_null() && keeper.found_sound()).then_some(slot)
+}
+
+/// Whether it is `private` that is on the slot of an `RTMP`.
+///
+/// # Safety
+/// As for [`attached`].
+unsafe fn hangs_on(r: *mut RTMP, private: &Arc<Private>, keeper: &Keeper<'_>) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { slot(r, keeper) == Some(Arc::as_ptr(private)) }
 }
 
 /// Takes the private state off an `RTMP`; calls that are running keep it alive until they return.
 ///
 /// # Safety
-/// `r` points to an initialised `RTMP`.
-pub(crate) unsafe fn detach(r: *mut RTMP) {
-    // SAFETY: the caller's contract; the slot's own reference goes with it.
+/// As for [`attached`].
+unsafe fn detach(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<Private>> {
+    // SAFETY: the caller's contract; the slot's own reference is handed over.
     unsafe {
-        if let Some(private) = attached(r) {
-            Arc::decrement_strong_count(Arc::as_ptr(&private));
-        }
+        let private = slot(r, keeper).map(|slot| Arc::from_raw(slot));
         (*r).m_vecChannelsOut = ptr::null_mut();
-        (*r).m_channelsAllocatedOut = 0;
+        private
     }
+}
+
+/// Forgets the private state of an `RTMP`, if it has any.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(crate) unsafe fn forget(r: *mut RTMP) {
+    // SAFETY: the caller's contract.
+    let private = unsafe { detach(r, &Gate::of(r).hold()) };
+    // Not while the gate is held: it may be long.
+    drop(private);
+}
+
+/// Takes the socket and TLS off an `RTMP` that no other call uses.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn take_pipe(r: *mut RTMP) {
+    // SAFETY: the caller's contract.
+    let pipe = unsafe { sockbuf::take_pipe(&raw mut (*r).m_sb, &Gate::of(r).hold()) };
+    pipe.say_goodbye();
+}
+
+/// Ends the waits of everybody who uses an `RTMP`, now and until it is closed.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn abort(r: *mut RTMP) {
+    // SAFETY: the caller's contract.
+    let gate = unsafe { Gate::of(r) };
+    gate.abort();
+    // Whoever holds the gate may be closing the socket, or be the one that a signal handler with this call in it has
+    // interrupted. Waits then end after their slice.
+    let Some(_keeper) = gate.try_hold() else { return };
+    // SAFETY: the caller's contract; while the gate is held, nobody closes the socket.
+    unsafe {
+        let socket = shared::read(&raw const (*r).m_sb.sb_socket);
+        if socket >= 0 {
+            libc::shutdown(socket, libc::SHUT_RDWR);
+        }
+    }
+}
+
+/// Lets the calls of an `RTMP` work again.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn pardon(r: *mut RTMP) {
+    // SAFETY: the caller's contract.
+    unsafe { Gate::of(r) }.pardon();
 }

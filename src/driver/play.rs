@@ -51,25 +51,47 @@ fn perform<C: Connection>(connection: &C, actions: Vec<Action>) {
 }
 
 /// Waits until the stream plays or is being published: answers what the server says until it says that.
+///
+/// Between two answers to what was asked the server has the time of one wait, whatever else it says meanwhile. Like any
+/// time-out, this one leaves the connection open, and the call may be repeated.
 pub fn connect_stream<C: Connection>(connection: &C) -> Result<()> {
     connection.step(|parts| parts.state.media_chunk_stream = 0);
-    while !connection.step(|parts| parts.state.playing) {
-        if !connection.is_open() {
-            return Err(Error::Closed);
-        }
-        let message = exchange::receive_message(connection)?;
-        let body = message.body.as_ref();
-        match message.kind {
-            _ if body.is_empty() => {}
-            MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA => {
-                warn!("Received FLV packet before play()! Ignoring.");
+    exchange::in_one_phase(connection, || {
+        while !connection.step(|parts| parts.state.playing) {
+            if !connection.is_open() {
+                return Err(Error::Closed);
             }
-            kind => {
-                dispatch(connection, message.chunk_stream, kind, message.timestamp, body);
+            connection.check()?;
+            let message = exchange::receive_message(connection)?;
+            match message.kind {
+                _ if message.body.as_ref().is_empty() => {}
+                MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA => {
+                    warn!("Received FLV packet before play()! Ignoring.");
+                }
+                _ => answer(connection, &message),
             }
         }
+        Ok(())
+    })
+}
+
+/// As [`dispatch`], and an answer to what was asked begins another phase.
+fn answer<C: Connection>(connection: &C, message: &Message<C::Body>) {
+    let Message { chunk_stream, kind, timestamp, .. } = *message;
+    let body = message.body.as_ref();
+    let (reaction, is_answer) = connection.step(|parts| {
+        let asked = parts.calls.count();
+        let reaction = session::react(&mut parts.context(), chunk_stream, kind, timestamp, body);
+        (reaction, parts.calls.count() < asked)
+    });
+    if is_answer {
+        // Logging in means to connect again, which has phases of its own.
+        connection.end_phase();
     }
-    Ok(())
+    perform(connection, reaction.actions);
+    if is_answer {
+        connection.begin_phase();
+    }
 }
 
 /// Waits for the next media message, and tells [`Outcome::Ended`] with the message that ended the stream. On a

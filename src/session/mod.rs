@@ -163,6 +163,9 @@ pub trait Calls {
 
     /// Forgets the first command of this name.
     fn forget(&mut self, name: &[u8]);
+
+    /// How many commands wait.
+    fn count(&self) -> usize;
 }
 
 impl Calls for Vec<(Vec<u8>, i32)> {
@@ -179,6 +182,10 @@ impl Calls for Vec<(Vec<u8>, i32)> {
         if let Some(index) = self.iter().position(|call| call.0 == name) {
             self.remove(index);
         }
+    }
+
+    fn count(&self) -> usize {
+        self.len()
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
         log::Deferred,
         memory::Body,
         ptr::bytes,
+        shared,
         state::{Core, Handle},
     },
     chunk::Outgoing,
@@ -38,13 +39,13 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
             if r.is_null() {
                 return Err(Error::Invalid("the RTMP pointer is NULL"));
             }
-            match Ending::from_status((*r).m_read.status) {
+            match Ending::from_status(shared::read(&raw const (*r).m_read.status)) {
                 Some(Ending::Eof | Ending::Complete) => return Ok(Some(0)),
                 Some(Ending::Error) => return Ok(None),
                 None => {}
             }
-            if (*r).m_sb.sb_socket == -1 {
-                (*r).m_read.status = Ending::Eof.status();
+            if shared::read(&raw const (*r).m_sb.sb_socket) == -1 {
+                shared::write(&raw mut (*r).m_read.status, Ending::Eof.status());
                 return Ok(Some(0));
             }
             let room = usize::try_from(size).map_err(|_| Error::Invalid("size is negative"))?;
@@ -103,9 +104,9 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
         };
         let mut state = ReadState {
             timestamp: (*fields).timestamp,
-            data_type: (*fields).dataType,
-            flags: Flags((*fields).flags),
-            status: (*fields).status,
+            data_type: shared::read(&raw const (*fields).dataType),
+            flags: Flags(shared::read(&raw const (*fields).flags)),
+            status: shared::read(&raw const (*fields).status),
             resume_timestamp: (*fields).nResumeTS,
             resume: Resume {
                 initial_frame_type: (*fields).initialFrameType,
@@ -117,9 +118,9 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
         };
         let result = step(&mut core, &mut state);
         (*fields).timestamp = state.timestamp;
-        (*fields).dataType = state.data_type;
-        (*fields).flags = state.flags.0;
-        (*fields).status = state.status;
+        shared::write(&raw mut (*fields).dataType, state.data_type);
+        shared::write(&raw mut (*fields).flags, state.flags.0);
+        shared::write(&raw mut (*fields).status, state.status);
         (*fields).nIgnoredFrameCounter = state.ignored_frames;
         (*fields).nIgnoredFlvFrameCounter = state.ignored_flv_frames;
         let pending = core.stream.pending();
@@ -144,16 +145,19 @@ pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_in
         // SAFETY: the caller's contract.
         let (handle, input) = unsafe { (Handle::connected(r)?, bytes(buf, size, "buf")?) };
         // SAFETY: the caller's contract.
-        let stream_id = unsafe { (*r).m_stream_id };
+        let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
         let mut writer = std::mem::take(&mut handle.core().writer);
         let mut format = None;
         let result = flv::write(&mut writer, input, &mut |message| {
             format = Some(publish(&handle, stream_id, &message)?);
             Ok(())
         });
+        // Also keeps a thread out that closes the connection.
+        let mut core = handle.core();
         // SAFETY: the caller's contract.
         unsafe { mirror_writer(&raw mut (*r).m_write, &writer, stream_id, format) };
-        handle.core().writer = writer;
+        core.writer = writer;
+        drop(core);
         result.map(|used| used as c_int)
     })
 }
@@ -198,7 +202,13 @@ unsafe fn mirror_writer(
     unsafe { *shown = packet };
 }
 
-fn set_errno(value: c_int) {
+/// This thread's `errno`.
+pub(super) fn errno() -> c_int {
+    // SAFETY: errno is this thread's own.
+    unsafe { *errno_location() }
+}
+
+pub(super) fn set_errno(value: c_int) {
     // SAFETY: errno is this thread's own.
     unsafe { *errno_location() = value };
 }

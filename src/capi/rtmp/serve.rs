@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpStream,
-    os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd},
+    os::fd::{AsFd, IntoRawFd, OwnedFd},
     sync::Arc,
 };
 
@@ -10,7 +10,10 @@ use libc::c_int;
 
 use super::{RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP2, misc::RTMP_GetTime, sockbuf};
 use crate::{
-    capi::{FALSE, TRUE, boundary, globals, state::Handle},
+    capi::{
+        FALSE, TRUE, boundary, globals, shared,
+        state::{Handle, Pipe},
+    },
     driver::{self, Connection},
     error::{Error, Result},
     handshake::{self, ServerOptions},
@@ -78,14 +81,13 @@ fn accept_tunnel(handle: &Handle) -> Result<bool> {
     let mut name = [0; 16];
     random::system(&mut name)?;
     // SAFETY: the handle's contract; the descriptor and TLS over it change hands, and the fields forget them.
-    let (socket, session, received) = unsafe {
+    let (pipe, received) = unsafe {
         let sb = &raw mut (*r).m_sb;
         let received = sockbuf::unread(sb).to_vec();
         sockbuf::consume(sb, received.len());
-        let socket = OwnedFd::from_raw_fd((*sb).sb_socket);
-        (*sb).sb_socket = -1;
-        (socket, sockbuf::detach(sb), received)
+        (handle.take_pipe(), received)
     };
+    let Pipe { session, socket: Some(socket) } = pipe else { return Err(Error::NotConnected) };
     match accept(socket, session, &received, name)? {
         Accepted::Joined => {
             log::debug!("RTMP_Serve, the connection belongs to a session that is served already");
@@ -95,7 +97,7 @@ fn accept_tunnel(handle: &Handle) -> Result<bool> {
             tcp::add_missing_timeouts(stream.as_fd(), handle.timeout());
             // SAFETY: the handle's contract.
             unsafe {
-                (*r).m_sb.sb_socket = stream.into_raw_fd();
+                shared::write(&raw mut (*r).m_sb.sb_socket, stream.into_raw_fd());
                 (*r).Link.protocol |= RTMP_FEATURE_HTTP2;
             }
             Ok(true)
@@ -113,7 +115,7 @@ fn accept(
     match session {
         None => server::accept(socket, received, name),
         Some(session) => {
-            server::accept(TlsSocket::new(socket.into(), session, globals::interrupted), received, name)
+            server::accept(TlsSocket::new(socket.into(), session, &globals::USER), received, name)
         }
     }
     .map_err(|error| match error {
