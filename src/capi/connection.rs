@@ -35,7 +35,9 @@ impl Connection for Handle {
             let buffer = &raw mut (*self.raw()).m_sb;
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
-            let refilled = sockbuf::refill_from_pending(buffer);
+            // What is pending below a tunnel is none of the session's bytes.
+            let direct_tls = sockbuf::has_tls(buffer) && self.tunnel().is_none();
+            let refilled = if direct_tls { sockbuf::refill_from_pending(buffer) } else { 0 };
             if refilled > 0 {
                 self.receive_newest(refilled);
                 self.mark_refilled();

@@ -59,6 +59,7 @@ static const char *const calls[][2] = {
 	{"AMF_EncodeString", "0"}, {"AMF_EncodeString", "be0"}, {"AMF_EncodeString", "00v"},
 	{"AMF_GetProp", "0"}, {"AMF_GetProp", "o08"}, {"AMF_GetProp", "0v"}, {"AMF_Reset", "0"},
 	{"HTTP_get", "0"}, {"HTTP_get", "h0"}, {"HTTP_get", "0t"},
+	{"RTMP_Abort", "0"}, {"RTMP_Abort", "r"},
 	{"RTMPPacket_Alloc", "08"}, {"RTMPPacket_Dump", "0"}, {"RTMPPacket_Dump", "p"}, {"RTMPPacket_Free", "0"},
 	{"RTMPPacket_Reset", "0"},
 	{"RTMPSockBuf_Close", "0"}, {"RTMPSockBuf_Fill", "0"}, {"RTMPSockBuf_Send", "0"}, {"RTMPSockBuf_Send", "s08"},
