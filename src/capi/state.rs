@@ -5,12 +5,13 @@
 
 use std::{
     cell::Cell,
+    mem,
     net::Shutdown,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     ptr::{self, NonNull},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicPtr, Ordering},
+        atomic::{AtomicBool, AtomicPtr, Ordering, fence},
     },
     time::Duration,
 };
@@ -55,7 +56,7 @@ pub(crate) struct Private {
     settings: Mutex<Settings>,
     /// Where the struct was when it was last used: callers move it by assignment.
     home: AtomicPtr<RTMP>,
-    /// What other calls may be using on a connection that was closed; it goes with the last of them.
+    /// Connections that were given up. Other calls may be using them; the last of all closes them.
     retired: Mutex<Vec<Pipe>>,
 }
 
@@ -235,22 +236,39 @@ impl Handle {
         unsafe { sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &self.gate().hold()) }
     }
 
-    /// Closes the connection. What other calls may be using ends with the last of them.
+    /// Takes the connection off the struct. It is closed by the last call that may be using it.
     pub(super) fn hang_up(&self) {
         // SAFETY: the handle's contract.
         unsafe {
             let keeper = self.gate().hold();
             let pipe = sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &keeper);
-            // This one's reference, and the slot's.
-            let own = 1 + usize::from(hangs_on(self.raw(), &self.private, &keeper));
-            let alone = Arc::strong_count(&self.private) == own;
+            let alone = self.is_alone(&keeper);
             drop(keeper);
             pipe.say_goodbye();
             if !alone {
                 pipe.shut_down();
-                self.private.retired.lock().unwrap_or_else(PoisonError::into_inner).push(pipe);
             }
+            self.private.retired.lock().unwrap_or_else(PoisonError::into_inner).push(pipe);
         }
+    }
+
+    /// Closes connections that were taken off the struct before, unless another call may be using them.
+    pub(super) fn close_retired(&self) {
+        let keeper = self.gate().hold();
+        if self.is_alone(&keeper) {
+            // What other calls did with them is over.
+            fence(Ordering::Acquire);
+            let pipes = mem::take(&mut *self.private.retired.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(keeper);
+            drop(pipes);
+        }
+    }
+
+    /// Whether this is the only call. No other begins while the gate is held.
+    fn is_alone(&self, keeper: &Keeper<'_>) -> bool {
+        // SAFETY: the handle's contract.
+        let on_slot = unsafe { hangs_on(self.raw(), &self.private, keeper) };
+        Arc::strong_count(&self.private) == 1 + usize::from(on_slot)
     }
 
     /// As `from_raw`, and there has to be a connection.
@@ -388,9 +406,9 @@ impl Drop for Handle {
             return;
         }
         let keeper = self.gate().hold();
-        // SAFETY: the handle's contract. With the slot's reference and this one, no other call is using it.
+        // SAFETY: the handle's contract; no other call is using what hangs there.
         unsafe {
-            if Arc::strong_count(&self.private) == 2 && hangs_on(self.raw(), &self.private, &keeper) {
+            if self.is_alone(&keeper) && hangs_on(self.raw(), &self.private, &keeper) {
                 drop(detach(self.raw(), &keeper));
             }
         }

@@ -52,6 +52,7 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
 /// Closes the connection without a word and gets ready for the next one to the same server, under the same names.
 pub(crate) fn close_to_reconnect(handle: &Handle) {
     hang_up(handle, reset_connection);
+    handle.close_retired();
 }
 
 /// Says that the stream ends. A player waits for nothing with that; for a publisher all of it may take as long as one
