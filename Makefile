@@ -4,11 +4,15 @@
 #   make demo               streams through the library and leaves receive.flv
 #   make test               installs what the tests need if it may, then checks everything
 #   make install            prefix=/usr/local, DESTDIR for staging
+#   make install PREFIX_SYMBOLS=rs_
+#                           a library with rs_ in front of all its symbols, beside which librtmp has a place in the same
+#                           program: librs_rtmp.so.1, librs_rtmp.a, librs_rtmp.pc and headers of their own
 #   make examples           the C examples, in target/examples
 #   make bench              measures the library beside librtmp and FFmpeg, see benches/README.md
 #   make headers            writes include/librtmp from src/capi
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
 #                           for those in TARGETS
+#   make sanitize           tests C programs and the library with sanitizers for memory and undefined behaviour
 
 prefix = /usr/local
 exec_prefix = $(prefix)
@@ -21,31 +25,70 @@ CARGO = cargo
 INSTALL = install
 # A cargo profile; `dev` for a quick build.
 PROFILE = release
+NM = nm
+OBJCOPY = objcopy
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 BUILD_DIR = $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-# The soname is the ABI of librtmp 2.4 and never changes. The file behind it adds the version of this package, so that
-# the dynamic linker's cache prefers the newer of two releases.
-SONAME = librtmp.so.1
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+# What goes in front of every symbol, and of the files' names.
+PREFIX_SYMBOLS =
+NAME = lib$(PREFIX_SYMBOLS)rtmp
+
+# The soname is the ABI of librtmp 2.4 and never changes. The file behind it adds the first two numbers of this
+# package's version, as cargo-c does, so that the dynamic linker's cache prefers the newer of two releases.
+SONAME = $(NAME).so.1
+VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.toml | head -n 1)
 SHARED = $(SONAME).$(VERSION)
 
 HEADERS = rtmp.h amf.h log.h http.h rtmp_sys.h
+HEADER_DIR = include
+# Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
+INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build demo examples fuzz headers install lint test uninstall
+.PHONY: all bench build demo examples fuzz headers install lint prefixed sanitize test uninstall
 
 all: build
 
+# Under sudo there may be no cargo: then what was built before is installed.
 build:
-	$(CARGO) build --lib --profile $(PROFILE)
+	if command -v '$(firstword $(CARGO))' >/dev/null || [ ! -e '$(BUILD_DIR)/librtmp.a' ]; then \
+		$(CARGO) build --lib --profile $(PROFILE); \
+	else echo '$(CARGO) is not there: $(BUILD_DIR) is taken as it is'; fi
+
+ifneq ($(PREFIX_SYMBOLS),)
+all install: prefixed
+HEADERS += prefix.h
+HEADER_DIR = $(PREFIXED)
+endif
+
+# The archive with other names in it, and a shared library of that. The compiler replaces names in programs, which
+# prefix.h tells it, so that they can be compiled for either library as they are.
+PREFIXED = $(BUILD_DIR)/$(NAME)
+LIBS_PRIVATE = $(shell sed -n 's/^Libs.private: //p' librtmp.pc.in)
+
+prefixed: build
+	case '$(PREFIX_SYMBOLS)' in ''|[0-9]*|*[!A-Za-z0-9_]*) \
+		echo 'PREFIX_SYMBOLS has to be the beginning of a C identifier' >&2; exit 1;; esac
+	mkdir -p '$(PREFIXED)/librtmp'
+	$(NM) -D --defined-only '$(BUILD_DIR)/librtmp.so' | sed 's/.* //' > '$(PREFIXED)/symbols'
+	sed 's/.*/& $(PREFIX_SYMBOLS)&/' '$(PREFIXED)/symbols' > '$(PREFIXED)/renamed'
+	sed 's/.*/-Wl,-u,$(PREFIX_SYMBOLS)&/' '$(PREFIXED)/symbols' > '$(PREFIXED)/wanted'
+	{ echo '{ global:'; sed 's/.*/$(PREFIX_SYMBOLS)&;/' '$(PREFIXED)/symbols'; echo 'local: *; };'; } > '$(PREFIXED)/exported'
+	{ echo '/* The symbols of librtmp under the names that they have in $(NAME). */'; \
+		sed 's/.*/#define & $(PREFIX_SYMBOLS)&/' '$(PREFIXED)/symbols'; } > '$(PREFIXED)/librtmp/prefix.h'
+	for header in $(filter-out prefix.h,$(HEADERS)); do \
+		{ echo '#include "prefix.h"'; cat include/librtmp/$$header; } > '$(PREFIXED)'/librtmp/$$header; done
+	$(OBJCOPY) --redefine-syms='$(PREFIXED)/renamed' '$(BUILD_DIR)/librtmp.a' '$(PREFIXED).a'
+	$(CC) $(LDFLAGS) -shared -o '$(PREFIXED).so' -Wl,-soname,$(SONAME) -Wl,--version-script='$(PREFIXED)/exported' \
+		-Wl,--gc-sections -Wl,--strip-debug -Wl,-z,defs '@$(PREFIXED)/wanted' '$(PREFIXED).a' $(LIBS_PRIVATE)
 
 # The examples use the library where it was built, not an installed one.
 EXAMPLES = $(TARGET_DIR)/examples
 
 examples: build
-	ln -sf librtmp.so '$(BUILD_DIR)/$(SONAME)'
+	ln -sf librtmp.so '$(BUILD_DIR)/librtmp.so.1'
 	$(MAKE) -C c-examples BUILD='$(abspath $(EXAMPLES))' CPPFLAGS='-I$(abspath include)' \
-		LDLIBS='-L$(abspath $(BUILD_DIR)) -Wl,-rpath,$(abspath $(BUILD_DIR)) -l:$(SONAME)'
+		LDLIBS='-L$(abspath $(BUILD_DIR)) -Wl,-rpath,$(abspath $(BUILD_DIR)) -l:librtmp.so.1'
 
 demo: examples
 	c-examples/demo.sh '$(EXAMPLES)' receive.flv
@@ -56,6 +99,7 @@ bench: build
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --no-deps
 
 test:
 	tests/install.sh
@@ -83,21 +127,41 @@ fuzz:
 			-max_total_time=$(TIME) -timeout=20 -max_len=20000 -print_final_stats=1; \
 	done
 
+# Both sides of the C interface with the address sanitizer, and the C side with the one for undefined behaviour, which the
+# compiler's runtime has to serve both. Left out is what starts programs that were not built for it, what looks for the
+# original's faults, and what is short of memory on purpose.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZED_TESTS = bad_input careless chunk_vectors compare connect flv_vectors hostile http log publish refusals rtmps \
+	sanitizers sample session_peer swf swf_verification tls_c
+UNSANITIZED = original librtmps both_libraries rtmpdump a_real_ leave_no_memory_behind memory_that_cannot_be_had
+
+sanitize:
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) build --lib --target $(HOST) --target-dir '$(TARGET_DIR)/sanitized'
+	RTMP_TEST_LIBRARY='$(abspath $(TARGET_DIR))/sanitized/$(HOST)/debug/librtmp.so' RTMP_TEST_CFLAGS='$(SANITIZERS)' \
+		$(CARGO) test --no-fail-fast $(SANITIZED_TESTS:%=--test %) -- $(UNSANITIZED:%=--skip %)
+
 install: build
-	$(INSTALL) -d '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(includedir)/librtmp' '$(DESTDIR)$(mandir)/man3'
-	$(INSTALL) -m 755 $(BUILD_DIR)/librtmp.so '$(DESTDIR)$(libdir)/$(SHARED)'
+	$(INSTALL) -d '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(INCLUDED_FROM)/librtmp'
+	$(INSTALL) -m 755 $(BUILD_DIR)/$(NAME).so '$(DESTDIR)$(libdir)/$(SHARED)'
 	ln -sf $(SHARED) '$(DESTDIR)$(libdir)/$(SONAME)'
-	ln -sf $(SONAME) '$(DESTDIR)$(libdir)/librtmp.so'
-	$(INSTALL) -m 644 $(BUILD_DIR)/librtmp.a '$(DESTDIR)$(libdir)/librtmp.a'
-	$(INSTALL) -m 644 $(HEADERS:%=include/librtmp/%) '$(DESTDIR)$(includedir)/librtmp/'
+	ln -sf $(SONAME) '$(DESTDIR)$(libdir)/$(NAME).so'
+	$(INSTALL) -m 644 $(BUILD_DIR)/$(NAME).a '$(DESTDIR)$(libdir)/$(NAME).a'
+	$(INSTALL) -m 644 $(HEADERS:%=$(HEADER_DIR)/librtmp/%) '$(DESTDIR)$(INCLUDED_FROM)/librtmp/'
+	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(INCLUDED_FROM)|' \
+		-e 's|^Name: librtmp$$|Name: $(NAME)|' -e 's|-lrtmp$$|-l$(PREFIX_SYMBOLS)rtmp|' librtmp.pc.in \
+		> '$(DESTDIR)$(libdir)/pkgconfig/$(NAME).pc'
+	chmod 644 '$(DESTDIR)$(libdir)/pkgconfig/$(NAME).pc'
+ifeq ($(PREFIX_SYMBOLS),)
+	$(INSTALL) -d '$(DESTDIR)$(mandir)/man3'
 	$(INSTALL) -m 644 man/librtmp.3 '$(DESTDIR)$(mandir)/man3/'
-	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(includedir)|' librtmp.pc.in \
-		> '$(DESTDIR)$(libdir)/pkgconfig/librtmp.pc'
-	chmod 644 '$(DESTDIR)$(libdir)/pkgconfig/librtmp.pc'
+endif
 
 uninstall:
-	rm -f '$(DESTDIR)$(libdir)/$(SHARED)' '$(DESTDIR)$(libdir)/$(SONAME)' '$(DESTDIR)$(libdir)/librtmp.so' \
-		'$(DESTDIR)$(libdir)/librtmp.a' '$(DESTDIR)$(libdir)/pkgconfig/librtmp.pc' \
-		'$(DESTDIR)$(mandir)/man3/librtmp.3' \
-		$(HEADERS:%='$(DESTDIR)$(includedir)/librtmp/%')
-	-rmdir '$(DESTDIR)$(includedir)/librtmp'
+	rm -f '$(DESTDIR)$(libdir)/$(SHARED)' '$(DESTDIR)$(libdir)/$(SONAME)' '$(DESTDIR)$(libdir)/$(NAME).so' \
+		'$(DESTDIR)$(libdir)/$(NAME).a' '$(DESTDIR)$(libdir)/pkgconfig/$(NAME).pc' \
+		$(HEADERS:%='$(DESTDIR)$(INCLUDED_FROM)/librtmp/%')
+	-rmdir '$(DESTDIR)$(INCLUDED_FROM)/librtmp' $(PREFIX_SYMBOLS:%='$(DESTDIR)$(INCLUDED_FROM)')
+ifeq ($(PREFIX_SYMBOLS),)
+	rm -f '$(DESTDIR)$(mandir)/man3/librtmp.3'
+endif

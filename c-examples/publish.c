@@ -4,6 +4,7 @@
  * It is given whole tags: that works with every version of the library. */
 #include <stdio.h>
 
+#include "reason.h"
 #include "upload.h"
 
 int main(int argc, char **argv)
@@ -20,7 +21,7 @@ int main(int argc, char **argv)
         while ((result = upload_next(&upload, &tag)) == 1) {
             if (RTMP_Write(upload.rtmp, (const char *)tag.raw, (int)tag.raw_size) <= 0) {
                 if (!upload_interrupted)
-                    fprintf(stderr, "publish: the connection was lost\n");
+                    fprintf(stderr, "publish: the connection was lost (%s)\n", reason(upload.rtmp));
                 result = -1;
                 break;
             }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "reason.h"
 #include "upload.h"
 
 /* Channels 2 and 3 carry protocol control and commands; 4 was used by the library for `publish`. */
@@ -81,12 +82,12 @@ int main(int argc, char **argv)
     int result = -1;
     if (upload_open(&upload, &options)) {
         if (!set_chunk_size(upload.rtmp, options.chunk_size))
-            fprintf(stderr, "publish_packets: cannot set the chunk size\n");
+            fprintf(stderr, "publish_packets: cannot set the chunk size (%s)\n", reason(upload.rtmp));
         else
             while ((result = upload_next(&upload, &tag)) == 1) {
                 if (!send_tag(upload.rtmp, channels, &tag)) {
                     if (!upload_interrupted)
-                        fprintf(stderr, "publish_packets: the connection was lost\n");
+                        fprintf(stderr, "publish_packets: the connection was lost (%s)\n", reason(upload.rtmp));
                     result = -1;
                     break;
                 }

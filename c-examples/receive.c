@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "flv.h"
+#include "reason.h"
 
 struct options {
     const char *url, *output;
@@ -146,7 +147,7 @@ static int connect_stream(RTMP *r, char *url, const struct options *options)
     RTMP_Init(r);
     r->Link.timeout = options->timeout;
     if (!RTMP_SetupURL(r, url)) {
-        fprintf(stderr, "receive: not a usable address: %s\n", options->url);
+        fprintf(stderr, "receive: not a usable address: %s (%s)\n", options->url, reason(r));
         return 0;
     }
     if (options->live) {
@@ -158,13 +159,13 @@ static int connect_stream(RTMP *r, char *url, const struct options *options)
     }
     if (!RTMP_Connect(r, NULL)) {
         if (!interrupted)
-            fprintf(stderr, "receive: cannot connect to %s\n", options->url);
+            fprintf(stderr, "receive: cannot connect to %s (%s)\n", options->url, reason(r));
         return 0;
     }
     open_socket = RTMP_Socket(r);
     if (!RTMP_ConnectStream(r, 0)) {
         if (!interrupted)
-            fprintf(stderr, "receive: the server does not play %s\n", options->url);
+            fprintf(stderr, "receive: the server does not play %s (%s)\n", options->url, reason(r));
         return 0;
     }
     return 1;
@@ -275,7 +276,7 @@ static int judge(RTMP *r, const struct flv_writer *out, enum outcome outcome, co
         fprintf(stderr, "receive: cannot write %s: %s\n", options->output, strerror(errno));
         return 1;
     case BROKEN:
-        fprintf(stderr, "receive: the server sent something that is not a stream\n");
+        fprintf(stderr, "receive: the server sent something that is not a stream (%s)\n", reason(r));
         return 1;
     default:
         break;
@@ -285,7 +286,7 @@ static int judge(RTMP *r, const struct flv_writer *out, enum outcome outcome, co
         return 1;
     }
     if (out->tags == 0) {
-        fprintf(stderr, "receive: the stream ended before anything arrived\n");
+        fprintf(stderr, "receive: the stream ended before anything arrived (%s)\n", reason(r));
         return 1;
     }
     if (r->m_read.status != RTMP_READ_COMPLETE && !options->live) {
@@ -293,7 +294,8 @@ static int judge(RTMP *r, const struct flv_writer *out, enum outcome outcome, co
         double expected = options->stop ? options->stop / 1000.0 : RTMP_GetDuration(r);
         double passed = (out->last - out->first + options->start) / 1000.0;
         if (expected > 0 && passed + 1.0 < expected) {
-            fprintf(stderr, "receive: the connection was lost at %.1f of %.1f seconds\n", passed, expected);
+            fprintf(stderr, "receive: the connection was lost at %.1f of %.1f seconds (%s)\n", passed, expected,
+                    reason(r));
             return 1;
         }
     }

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "reason.h"
+
 volatile sig_atomic_t upload_interrupted;
 
 static void on_signal(int number)
@@ -119,7 +121,7 @@ static int listen_once(struct upload *upload)
     memset(&packet, 0, sizeof packet);
     if (!RTMP_ReadPacket(r, &packet)) {
         if (!upload_interrupted)
-            fprintf(stderr, "%s: the server closed the connection\n", upload->options->program);
+            fprintf(stderr, "%s: the server closed the connection (%s)\n", upload->options->program, reason(r));
         return 0;
     }
     if (!RTMPPacket_IsReady(&packet))
@@ -180,16 +182,17 @@ int upload_open(struct upload *upload, const struct upload_options *options)
     RTMP_Init(upload->rtmp);
     upload->rtmp->Link.timeout = options->timeout;
     if (!RTMP_SetupURL(upload->rtmp, upload->url)) {
-        fprintf(stderr, "%s: not a usable address: %s\n", options->program, options->url);
+        fprintf(stderr, "%s: not a usable address: %s (%s)\n", options->program, options->url, reason(upload->rtmp));
         return 0;
     }
     RTMP_EnableWrite(upload->rtmp); /* after the address, before connecting */
     if (!RTMP_Connect(upload->rtmp, NULL)) {
-        fprintf(stderr, "%s: cannot connect to %s\n", options->program, options->url);
+        fprintf(stderr, "%s: cannot connect to %s (%s)\n", options->program, options->url, reason(upload->rtmp));
         return 0;
     }
     if (!RTMP_ConnectStream(upload->rtmp, 0)) {
-        fprintf(stderr, "%s: the server does not accept %s\n", options->program, options->url);
+        fprintf(stderr, "%s: the server does not accept %s (%s)\n", options->program, options->url,
+                reason(upload->rtmp));
         return 0;
     }
     return 1;

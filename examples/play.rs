@@ -2,6 +2,8 @@
 //!
 //! Options may follow the URL inside the quotes, `"rtmp://… live=1"`. A file name of `-` is standard output.
 
+#![forbid(unsafe_code)]
+
 use std::{
     env,
     error::Error,

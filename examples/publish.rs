@@ -2,6 +2,8 @@
 //!
 //! Messages are sent when the clock says what their timestamps say, as a camera would.
 
+#![forbid(unsafe_code)]
+
 use std::{
     env,
     error::Error,

@@ -46,10 +46,14 @@ pub enum Error {
     Refused(Refusal),
     /// TLS could not be had, or broke: the whole story.
     Tls(String),
+    /// There is no option of that name.
+    UnknownOption(String),
     /// A feature that this build does not have.
     Unsupported(&'static str),
-    /// Something of the above that has been logged already, where more was known about it.
-    Reported,
+    /// Something of the above that has been logged already, where more was known about it. The C library's own: no
+    /// function for Rust programs returns it.
+    #[doc(hidden)]
+    Reported(Box<Error>),
 }
 
 /// A peer's refusal of a command, in its own words.
@@ -67,6 +71,14 @@ impl Error {
     /// Bytes that do not follow their format.
     pub const fn malformed(what: &'static str, detail: &'static str) -> Self {
         Self::Malformed { what, detail }
+    }
+
+    /// This error, marked as logged.
+    pub(crate) fn reported(self) -> Self {
+        match self {
+            Self::Reported(_) => self,
+            error => Self::Reported(Box::new(error)),
+        }
     }
 }
 
@@ -86,19 +98,28 @@ impl fmt::Display for Error {
             Self::Unresolved(host) => write!(f, "no address for host {host}"),
             Self::Unreachable(reason) | Self::Proxy(reason) => f.write_str(reason),
             Self::Refused(refusal) => write!(f, "{refusal}"),
-            Self::Reported => f.write_str("failed, and the log says why"),
+            Self::UnknownOption(name) => write!(f, "there is no option {name}"),
+            Self::Reported(cause) => write!(f, "{cause}"),
             Self::Tls(story) => f.write_str(story),
             Self::Unsupported(what) => write!(f, "{what} is not supported"),
         }
     }
 }
 
+impl Refusal {
+    /// Writes what the peer said: code and description.
+    pub(crate) fn write_words(&self, to: &mut impl fmt::Write) -> fmt::Result {
+        to.write_str(if self.code.is_empty() { "refused without a code" } else { &self.code })?;
+        match &self.description[..] {
+            "" => Ok(()),
+            description => write!(to, ": {description}"),
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.code.is_empty() { "refused without a code" } else { &self.code })?;
-        if !self.description.is_empty() {
-            write!(f, ": {}", self.description)?;
-        }
+        self.write_words(f)?;
         write!(f, " (in answer to {})", self.method)
     }
 }

@@ -69,6 +69,22 @@ impl Body for Vec<u8> {
 }
 
 /// A complete message as it arrived.
+///
+/// ```no_run
+/// use rtmp::{Client, message::MessageType};
+///
+/// // Counts the bytes of sound in a stream.
+/// let mut player = Client::new("rtmp://localhost/live/stream")?.play()?;
+/// let mut bytes = 0;
+/// for message in player.messages() {
+///     let message = message?;
+///     if message.kind == MessageType::AUDIO {
+///         bytes += message.body.len();
+///     }
+/// }
+/// println!("{bytes} bytes of sound");
+/// # Ok::<(), rtmp::Error>(())
+/// ```
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Message<B = Vec<u8>> {
     /// The chunk stream it came on.

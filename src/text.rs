@@ -11,6 +11,10 @@ use std::{
 ///
 /// UTF-8 is shown as it is, except that control characters other than tab, and bytes that are no UTF-8, become
 /// escapes like `\x1b`. A backslash stays one, so the result is for reading, not for parsing.
+///
+/// ```
+/// assert_eq!(rtmp::text::Text(b"bell \x07 and \xFF").to_string(), r"bell \x07 and \xff");
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Text<'a>(pub &'a [u8]);
 

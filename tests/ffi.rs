@@ -1,5 +1,5 @@
-//! Other languages on our library: the small receivers of `c-examples/ffi` record a film from the example server, tag for
-//! tag, and say so when there is none.
+//! Other languages on our library: the small receivers of `c-examples/ffi` record a film from the example server and from
+//! nginx, tag for tag, and say so when there is none.
 #![forbid(unsafe_code)]
 
 mod support;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use support::program::{self, LoaderLog, Run};
 use support::relay::Relay;
+use support::servers::Nginx;
 use support::{Library, TempDir, clip, flv, library, require};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -41,10 +42,21 @@ fn records_a_film(language: &str, command: impl Fn() -> Command) {
     let (sent, found) = (flv::load(&clip), flv::load(&file));
     flv::assert_equal(&flv::readable(&flv::media(&sent)), &flv::media(&found), language);
 
+    // A server of another make, which keeps the connection open at the end.
+    let nginx = need!(Nginx::start());
+    nginx.offer(&clip, "film.flv");
+    let file = directory.join("from-nginx.flv");
+    receive(&command, &nginx.url("vod", "film"), &file).expect(language);
+    flv::assert_equal(&flv::readable(&flv::media(&sent)), &flv::media(&flv::load(&file)), language);
+
     let missing = directory.join("missing.flv");
     let run = receive(&command, &server.url("missing start=1"), &missing);
     assert!(!run.timed_out && run.code == Some(1), "{language}: {run:?}");
-    assert!(run.stderr.contains("the stream does not play"), "{language}: {run:?}");
+    // With the reason, which the server and the library know.
+    assert!(
+        run.stderr.contains("the stream does not play (play: NetStream.Play.StreamNotFound"),
+        "{language}: {run:?}"
+    );
     assert!(!missing.exists(), "{language}");
 }
 
@@ -78,7 +90,8 @@ fn cpp_records_with_an_object_that_closes_itself() {
     let mut build = Command::new(compiler);
     build.args(["-std=c++17", "-g", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]);
     build.args(program::include_arguments()).arg("-o").arg(&binary).arg(source("receive.cpp"));
-    build.arg(format!("-L{}", program::link_directory().display())).arg("-lrtmp");
+    let library = Library::Ours.directory().expect("ours is always there");
+    build.arg(format!("-L{}", library.display())).arg("-lrtmp");
     program::run(&mut build, "", LIMIT).expect("the C++ compiler");
     records_a_film("C++", || Command::new(&binary));
 }

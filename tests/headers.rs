@@ -23,11 +23,12 @@ const HEADERS: [&str; 4] = ["amf", "log", "http", "rtmp"];
 const ELSEWHERE: [(&str, &str); 1] = [("amf/search.rs", "rtmp")];
 
 /// In which order the files of a header follow each other, for what reads best in C; the others follow by name.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "types",
     "encode",
     "decode",
     "lifecycle",
+    "error",
     "setup",
     "url",
     "options",

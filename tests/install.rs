@@ -1,4 +1,5 @@
-//! `make install`: what it puts where, and that programs build and run against it with pkg-config alone.
+//! `make install` and `cargo cinstall`: what they put where, and that programs build and run against it with pkg-config
+//! alone.
 
 #[macro_use]
 #[allow(unused_imports)] // it names more than this test uses
@@ -6,68 +7,178 @@ mod support;
 mod toolchain;
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
-use support::{TempDir, library::package, require};
-use toolchain::run;
+use support::{Server, library::package, peer::bytes_of_sounds, process::leave_cargo, program, require};
+use toolchain::{
+    run,
+    staging::{Staged, target_and_profile},
+};
 
+const LIMIT: Duration = Duration::from_secs(60);
 const PREFIX: &str = "/opt/media";
+
+/// What is installed, below `PREFIX`.
+const FILES: [&str; 11] = [
+    "include/librtmp/amf.h",
+    "include/librtmp/http.h",
+    "include/librtmp/log.h",
+    "include/librtmp/rtmp.h",
+    "include/librtmp/rtmp_sys.h",
+    "lib/librtmp.a",
+    "lib/librtmp.so",
+    "lib/librtmp.so.1",
+    concat!("lib/librtmp.so.1.", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR")),
+    "lib/pkgconfig/librtmp.pc",
+    "share/man/man3/librtmp.3",
+];
 
 #[test]
 fn programs_build_and_run_against_an_installed_library() {
     need!(require::program("make"));
     need!(require::program("pkg-config"));
-    let stage = TempDir::new("install");
-    make("install", stage.path());
-    let lib = stage.join(&PREFIX[1..]).join("lib");
+    let staged = Staged::install(PREFIX, "lib", &[]);
+    is_complete(&staged);
+    assert_eq!(staged.pkg_config("librtmp", &["--variable=libdir"]), [format!("{PREFIX}/lib")]);
+    programs_run(&staged, &[&["-static"], &["-static-pie"], &[]]);
+    staged.uninstall();
+    assert_eq!(staged.files(), [] as [PathBuf; 0]);
 
-    let version = concat!("librtmp.so.1.", env!("CARGO_PKG_VERSION"));
-    assert!(lib.join(version).symlink_metadata().unwrap().is_file());
-    assert_eq!(fs::read_link(lib.join("librtmp.so.1")).unwrap(), Path::new(version));
-    assert_eq!(fs::read_link(lib.join("librtmp.so")).unwrap(), Path::new("librtmp.so.1"));
-    assert_eq!(pkg_config(&lib, &["--modversion"]), ["v2.4"]);
-    assert_eq!(pkg_config(&lib, &["--variable=libdir"]), [format!("{PREFIX}/lib")]);
+    // As under sudo, which may not find cargo: it was built before.
+    is_complete(&Staged::install(PREFIX, "lib", &["CARGO=cargo-is-not-here"]));
+}
 
-    let manual = stage.join(&PREFIX[1..]).join("share/man/man3/librtmp.3");
-    assert_eq!(fs::read(&manual).unwrap(), fs::read(package().join("man/librtmp.3")).unwrap());
-
-    let cflags = pkg_config(&lib, &["--cflags"]);
-    let libs = pkg_config(&lib, &["--libs"]);
-    let with_private = pkg_config(&lib, &["--libs", "--static"]);
-    let source = package().join("tests/c/portable_sockets.c");
-    let build = |name: &str, options: &[&str], libs: &[String]| {
-        let program = stage.join(name);
-        run(Command::new("cc").args(options).args(&cflags).arg("-o").arg(&program).arg(&source).args(libs));
-        program
-    };
-
-    let shared = build("shared", &[], &libs);
-    let needed = run(Command::new("readelf").arg("-d").arg(&shared));
-    assert!(needed.contains("[librtmp.so.1]"), "{needed}");
-    assert_eq!(run(Command::new(shared).env("LD_LIBRARY_PATH", &lib)), "ok\n");
-
-    let fully_static = build("static", &["-static"], &with_private);
-    assert_eq!(run(&mut Command::new(fully_static)), "ok\n");
-
-    // The archive in an otherwise dynamic program, as when only the archive is installed.
-    for name in [version, "librtmp.so.1", "librtmp.so"] {
-        fs::remove_file(lib.join(name)).unwrap();
+/// Whoever gets the crate from a registry can do all of this, too.
+#[test]
+fn the_crate_has_what_it_takes_to_install() {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(package()).args(["package", "--list", "--allow-dirty", "--offline"]);
+    let listed = run(&mut command);
+    let packaged: Vec<_> = listed.lines().collect();
+    let headers = FILES.iter().filter(|file| file.starts_with("include/")).copied();
+    let others = [
+        "Makefile",
+        "README.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+        "build.rs",
+        "librtmp.pc.in",
+        "man/librtmp.3",
+    ];
+    for file in headers.chain(others).chain(["src/capi/log/variadic.c", "src/capi/headers/rtmp.h"]) {
+        assert!(packaged.contains(&file), "{file} is not in the crate");
     }
-    let archive = build("archive", &[], &with_private);
-    assert_eq!(run(&mut Command::new(archive)), "ok\n");
+    assert!(
+        !packaged.iter().any(|file| file.starts_with(".ci") || file.starts_with("fuzz/")),
+        "{packaged:?}"
+    );
 }
 
 #[test]
-fn uninstalling_leaves_no_file_behind() {
-    need!(require::program("make"));
-    let stage = TempDir::new("uninstall");
-    make("install", stage.path());
-    assert_eq!(files(stage.path()).len(), 11, "{:?}", files(stage.path()));
-    make("uninstall", stage.path());
-    assert_eq!(files(stage.path()), [] as [PathBuf; 0]);
+fn cargo_c_installs_the_same() {
+    need!(require::program("pkg-config"));
+    let cinstall = need!(cargo_c());
+    let (target, _) = target_and_profile();
+    let installed = Staged::by(PREFIX, "lib", |staged| {
+        let mut command = Command::new(cinstall);
+        command.arg("cinstall").current_dir(package()).args(["--locked", "--profile", "dev"]);
+        // Debug information takes half of the time, and nobody looks at it.
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0").arg("--target-dir").arg(target.join("cargo-c"));
+        command.args(["--prefix", PREFIX, "--libdir", &format!("{PREFIX}/lib"), "--destdir"]).arg(staged);
+        leave_cargo(&mut command);
+        program::run(&mut command, "", Duration::from_secs(600)).expect("cargo cinstall");
+    });
+    is_complete(&installed);
+    // What it says of static links has the compiler's support library in it, which exists as a shared library only.
+    let private = installed.pkg_config("librtmp", &["--libs", "--static"]);
+    assert!(private.contains(&"-lgcc_s".to_owned()), "README can promise more: {private:?}");
+    // The rest is what the compiler told cargo-c, and so must be in `librtmp.pc.in`.
+    let told: BTreeSet<_> =
+        private.iter().map(String::as_str).filter(|word| word.starts_with("-l")).collect();
+    let written = fs::read_to_string(package().join("librtmp.pc.in")).unwrap();
+    let written = written.lines().filter_map(|line| line.strip_prefix("Libs.private: "));
+    let written = written.flat_map(str::split_whitespace).chain(["-lrtmp", "-lgcc_s", "-lc"]);
+    assert_eq!(told, written.collect());
+    programs_run(&installed, &[&[]]);
+}
+
+/// The files are there, and say what they should.
+fn is_complete(staged: &Staged) {
+    let below = Path::new(&PREFIX[1..]);
+    assert_eq!(staged.files(), FILES.map(|file| below.join(file)));
+    let file = staged.lib().join(Path::new(FILES[8]).file_name().unwrap());
+    assert!(file.symlink_metadata().unwrap().is_file());
+    for link in ["librtmp.so", "librtmp.so.1"] {
+        let link = staged.lib().join(link);
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(link.canonicalize().unwrap(), file.canonicalize().unwrap());
+        assert!(fs::read_link(&link).unwrap().is_relative(), "the tree can be moved");
+    }
+    for (installed, source) in FILES.iter().filter_map(|file| {
+        let source = package().join(file.strip_prefix("share/").unwrap_or(file));
+        let source = if file.ends_with(".3") { package().join("man/librtmp.3") } else { source };
+        source.is_file().then_some((file, source))
+    }) {
+        let installed = staged.prefix().join(installed);
+        assert_eq!(fs::read(&installed).unwrap(), fs::read(source).unwrap(), "{}", installed.display());
+    }
+    let dynamic = run(Command::new("readelf").arg("-dW").arg(&file));
+    assert!(dynamic.contains("Library soname: [librtmp.so.1]"), "{dynamic}");
+
+    let stage = staged.root.path().display();
+    let answers = [
+        ("--modversion", "v2.4".to_owned()),
+        ("--cflags", format!("-I{stage}{PREFIX}/include")),
+        ("--libs", format!("-L{stage}{PREFIX}/lib -lrtmp")),
+    ];
+    for (question, answer) in answers {
+        assert_eq!(staged.pkg_config("librtmp", &[question]).join(" "), answer, "{question}");
+    }
+}
+
+/// Programs that know no more than pkg-config says play a stream: with the shared library, and with the archive, with
+/// each of these options of the compiler.
+fn programs_run(staged: &Staged, with_archive: &[&[&str]]) {
+    let cflags = staged.pkg_config("librtmp", &["--cflags"]);
+    let source = package().join("tests/c/linkage.c");
+    let play = |what: &str, options: &[&str], libs: &[String]| {
+        let program = staged.root.join("program");
+        run(Command::new("cc").args(options).args(&cflags).arg("-o").arg(&program).arg(&source).args(libs));
+        let server = Server::of_sounds(20);
+        let mut command = Command::new(&program);
+        command.arg(server.url()).env("LD_LIBRARY_PATH", staged.lib());
+        let printed = program::run(&mut command, "", LIMIT).expect(what);
+        server.join();
+        assert!(printed.contains(&format!("played {} bytes", bytes_of_sounds(20))), "{what}: {printed}");
+        let needed = run(Command::new("readelf").arg("-d").arg(&program));
+        fs::remove_file(program).unwrap();
+        needed.contains("[librtmp.so.1]")
+    };
+    assert!(play("shared", &[], &staged.pkg_config("librtmp", &["--libs"])), "the shared library is needed");
+
+    // Only the archive is installed: the compiler takes it as soon as there is nothing else.
+    for name in ["librtmp.so.1", "librtmp.so"] {
+        fs::rename(staged.lib().join(name), staged.root.join(name)).unwrap();
+    }
+    let libs = staged.pkg_config("librtmp", &["--libs", "--static"]);
+    for options in with_archive {
+        let what = format!("archive {options:?}");
+        assert!(!play(&what, options, &libs), "{what}");
+    }
+    for name in ["librtmp.so.1", "librtmp.so"] {
+        fs::rename(staged.root.join(name), staged.lib().join(name)).unwrap();
+    }
+}
+
+/// `cargo-cinstall`, which `tests/install.sh` builds.
+fn cargo_c() -> Option<PathBuf> {
+    let (target, _) = target_and_profile();
+    require::file(&target.join("test-tools/cargo-c/bin/cargo-cinstall"))
 }
 
 /// What cargo-c is told by hand is what `make` works out.
@@ -93,47 +204,4 @@ fn the_manual_is_well_formed() {
     let output = command.output().unwrap();
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && complaints.is_empty(), "{complaints}");
-}
-
-/// Runs `make` with the profile that this test was built with, so that nothing is built twice.
-fn make(target: &str, stage: &Path) {
-    let binary = env::current_exe().unwrap();
-    let build_dir = binary.ancestors().nth(2).expect("cargo puts tests into <target>/<profile>/deps");
-    let directory = build_dir.file_name().unwrap().to_str().unwrap();
-    let mut command = Command::new("make");
-    command.arg("-C").arg(package()).arg(target).env("CARGO_TARGET_DIR", build_dir.parent().unwrap());
-    command.arg(format!("CARGO={}", env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())));
-    command.arg(format!("PROFILE={}", if directory == "debug" { "dev" } else { directory }));
-    command.arg(format!("prefix={PREFIX}")).arg(format!("DESTDIR={}", stage.display()));
-    // A `make` that runs this test must not share its job server or its variables with this one.
-    run(command.env_remove("MAKEFLAGS").env_remove("MAKEOVERRIDES").env_remove("MAKELEVEL"));
-}
-
-/// Asks pkg-config about the staged package and nothing else, with paths that lead into the stage.
-fn pkg_config(lib: &Path, question: &[&str]) -> Vec<String> {
-    let prefix = lib.parent().unwrap();
-    let stage = prefix.to_str().unwrap().strip_suffix(PREFIX).unwrap();
-    let mut command = Command::new("pkg-config");
-    command.args(question).arg("librtmp");
-    command.env("PKG_CONFIG_LIBDIR", lib.join("pkgconfig")).env("PKG_CONFIG_SYSROOT_DIR", stage);
-    command.env_remove("PKG_CONFIG_PATH");
-    let answer = run(&mut command);
-    // Some versions put the system root in front of plain variables too.
-    let is_variable = question[0].starts_with("--variable");
-    let plain = |word: &str| word.strip_prefix(stage).filter(|_| is_variable).unwrap_or(word).to_owned();
-    answer.split_whitespace().map(plain).collect()
-}
-
-/// Everything below a directory that is no directory itself.
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            files.extend(self::files(&entry.path()));
-        } else {
-            files.push(entry.path());
-        }
-    }
-    files
 }

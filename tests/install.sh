@@ -11,17 +11,19 @@
 #                                   use librtmp
 #   libnss-wrapper iproute2         let a program that names its server find this machine instead
 #   gcc g++ clang make pkg-config   compile the C test programs and the examples
+#   tshark                          shows what is on the wire
 #   abigail-tools binutils          compare the ABI with the original's
 #   groff-base                      reads the manual
 #   nodejs npm                      run an RTMP server that speaks RTMPE and RTMPT, and the example for Node
 #   python3 python3-pip             fetch and unpack an ffmpeg that speaks RTMPE, and run the example for Python
+#   libssl-dev                      builds cargo-c, which installs C libraries that are written in Rust
 #
-# The last two come from the registries of their languages, into target/test-tools and nowhere else.
+# What the last three are for comes from the registries of their languages, into target/test-tools and nowhere else.
 set -eu
 
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
 	microsocks tinyproxy valgrind curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp \
-	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base"
+	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base libssl-dev tshark"
 command -v npm >/dev/null || packages="$packages nodejs npm"
 python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3 python3-pip"
 
@@ -92,6 +94,17 @@ install_ffmpeg() {
 	rm -rf "$tools/wheel"
 }
 
+# cargo-c, built in two to four minutes: Debian's does not know the edition of Rust that this package is written in.
+install_cargo_c() {
+	version=0.10.16+cargo-0.91.0
+	if [ -x "$tools/cargo-c/bin/cargo-cinstall" ] && grep -qF "cargo-c $version" "$tools/cargo-c/.crates.toml"; then
+		return
+	fi
+	cargo install --quiet --locked --profile dev --config profile.dev.debug=0 --root "$tools/cargo-c" \
+		--target-dir "$tools/cargo-c-build" "cargo-c@$version" || return 1
+	rm -rf "$tools/cargo-c-build"
+}
+
 # Without these some tests are skipped, which a change must not be.
 unavailable() {
 	echo "$1 could not be fetched"
@@ -104,4 +117,5 @@ install_packages
 install_node_server || { rm -rf "$tools/node"; unavailable "node-rtsp-rtmp-server (npm)"; }
 install_koffi || { rm -rf "$tools/koffi"; unavailable "koffi (npm)"; }
 install_ffmpeg || { rm -rf "$tools/wheel"; unavailable "imageio-ffmpeg (pip)"; }
+install_cargo_c || { rm -rf "$tools/cargo-c" "$tools/cargo-c-build"; unavailable "cargo-c (crates.io)"; }
 echo "everything there is to install is installed"

@@ -19,7 +19,6 @@ use support::{
     library::package,
     program::{self, LoaderLog, on_library},
     require,
-    wire::Message,
 };
 use toolchain::{has_reference_headers, include_option, run};
 
@@ -66,6 +65,22 @@ fn executables_linked_against_the_reference_run_on_this_library() {
         }
         plays(&mut need!(on_library(&program, Library::Ours)), Some(Library::Ours), name);
     }
+}
+
+/// Preloaded, the library is found by its soname, and the one that is installed is not loaded at all.
+#[test]
+fn a_preloaded_library_takes_the_place_of_the_installed_one() {
+    let dir = TempDir::new("linkage-preload");
+    let (program, ours) = (dir.join("program"), Library::Ours.file().expect("ours is always there"));
+    let original = need!(Library::Original.file());
+    run(compile(&need!(require::program("cc")), &[], &program).arg(include_option()).arg(original));
+    let server = Server::of_sounds(20);
+    let mut command = Command::new(&program);
+    command.arg(server.url()).env("LD_PRELOAD", &ours).env_remove("LD_LIBRARY_PATH");
+    let loader = LoaderLog::of(&mut command);
+    assert_eq!(program::run(&mut command, "", LIMIT).expect("preloaded"), OUTPUT);
+    server.join();
+    assert_eq!(loader.loaded(), [ours]);
 }
 
 #[test]
@@ -115,6 +130,26 @@ fn plugins_use_either_form_of_the_library() {
     plays(need!(on_library(&host, Library::Ours)).arg(file), Some(Library::Ours), "shared.so");
 }
 
+/// A resolver that takes longer than there was time is left behind in a thread. Unloading the library under it would
+/// crash the program.
+#[test]
+fn what_is_left_at_work_outlives_the_use_of_the_library() {
+    let dir = TempDir::new("linkage-unload");
+    let compiler = need!(require::program("cc"));
+    let host = dir.join("host");
+    let mut compile_host = Command::new(&compiler);
+    compile_host.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-rdynamic", "-o"]).arg(&host);
+    run(compile_host.arg(include_option()).arg(package().join("tests/c/unload.c")).arg("-ldl"));
+    let plugin = dir.join("plugin.so");
+    let options = ["-Dmain=plugin_main", "-fPIC", "-shared"];
+    run(compile(&compiler, &options, &plugin).arg(include_option()).args(archive()));
+    for library in [Library::Ours.file().expect("ours is always there"), plugin] {
+        let run = program::run(Command::new(&host).arg(&library), "", LIMIT);
+        let expected = "set up 1, connected 0, asked 1, threads 2, closed 0, threads 1\n";
+        assert_eq!(run.expect(&library.display().to_string()), expected);
+    }
+}
+
 /// A compiler that is about to make `output` of `linkage.c`.
 fn compile(compiler: &Path, options: &[&str], output: &Path) -> Command {
     let mut command = Command::new(compiler);
@@ -140,15 +175,8 @@ fn archive_file() -> PathBuf {
 
 /// Runs the program, which must play from a server and print what it always prints, and proves which library it loaded.
 fn plays(command: &mut Command, library: Option<Library>, what: &str) {
-    let server = Server::once(|peer| {
-        peer.accept_play();
-        for time in 0..20 {
-            peer.send(&Message::new(4, time * 20, 8, 1, &[0xAF; 33]));
-        }
-        peer.status(1, "status", "NetStream.Play.Complete", "");
-        peer.drain(LIMIT);
-    });
-    command.arg(format!("rtmp://127.0.0.1:{}/app/name", server.port));
+    let server = Server::of_sounds(20);
+    command.arg(server.url());
     let loader = LoaderLog::of(command);
     let printed = program::run(command, "", LIMIT).expect(what);
     if let Some(library) = library {

@@ -1,7 +1,9 @@
 //! C programs on our library under valgrind: no access to memory that is not theirs or not written, nothing lost.
 #![forbid(unsafe_code)]
 
-#[path = "session_peer/cases.rs"]
+#[path = "careless/cases.rs"]
+mod careless_cases;
+#[path = "compare/cases.rs"]
 mod cases;
 mod support;
 
@@ -10,6 +12,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use careless_cases::MISUSE;
 use cases::{COMMANDS, Case, MESSAGES};
 use support::servers::Nginx;
 use support::wire::Message;
@@ -37,13 +40,40 @@ fn memcheck_with(
     let valgrind = require::program("valgrind")?;
     let plain = program.command(Library::Ours)?;
     let mut command = Command::new(valgrind);
-    command.args(["-q", "--show-leak-kinds=definite,indirect", "--num-callers=30"]).args(options);
+    command.args(["-q", "--show-leak-kinds=definite,indirect", "--num-callers=30", "--track-fds=yes"]);
+    command.args(options);
     command.arg(format!("--error-exitcode={FOUND}")).arg(plain.get_program()).args(arguments);
     command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let run = program::run(&mut command, input, LIMIT);
     assert!(!run.timed_out, "{what}: {run:?}");
     assert_ne!(run.code, Some(FOUND), "{what}:\n{}\n{}", run.stdout, run.stderr);
+    let left = descriptors_left(&run.stderr);
+    assert!(left.is_empty(), "{what} has left {left:?}:\n{}", run.stderr);
     Some(run)
+}
+
+/// The descriptors that valgrind found open at the end of a program, without those that it was started with.
+fn descriptors_left(report: &str) -> Vec<&str> {
+    let mut lines = report.lines().filter_map(|line| line.strip_prefix("==")?.split_once("== ")).peekable();
+    let mut left = Vec::new();
+    while let Some((_, line)) = lines.next() {
+        let open =
+            line.strip_prefix("Open ").filter(|what| what.contains("descriptor") || what.contains("socket"));
+        if let Some(what) = open
+            && !lines.peek().is_some_and(|(_, next)| next.contains("<inherited from parent>"))
+        {
+            left.push(what);
+        }
+    }
+    left
+}
+
+#[test]
+fn descriptors_that_are_left_are_noticed() {
+    let report = "==7== FILE DESCRIPTORS: 3 open (2 std) at exit.\n\
+                  ==7== Open AF_INET socket 5: 127.0.0.1:43210 <-> 127.0.0.1:1935\n==7==    at 0x1: socket\n\
+                  ==7== Open file descriptor 4: /dev/null\n==7==    <inherited from parent>\n";
+    assert_eq!(descriptors_left(report), ["AF_INET socket 5: 127.0.0.1:43210 <-> 127.0.0.1:1935"]);
 }
 
 /// Runs a scenario of `tests/c/careless.c` and returns its steps.
@@ -108,6 +138,30 @@ fn publishers_lose_nothing() {
         assert_eq!(need!(careless(scenario, server.port)), expected, "{scenario}");
         server.join();
     }
+}
+
+/// What `careless` checks for itself, side by side.
+#[test]
+fn misuse_loses_nothing() {
+    let program = need!(Program::test("misuse"));
+    need!(require::program("valgrind"));
+    if library::ours_is_original() {
+        return;
+    }
+    thread::scope(|scope| {
+        for part in MISUSE.chunks(MISUSE.len().div_ceil(2)) {
+            let program = &program;
+            scope.spawn(move || {
+                for scenario in part {
+                    let server = scenario.serve();
+                    let url = format!("rtmp://127.0.0.1:{}/app/stream.flv", server.port);
+                    let run = need!(memcheck(program, &[scenario.name, &url], "", scenario.name));
+                    assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{}: {run:?}", scenario.name);
+                    server.join();
+                }
+            });
+        }
+    });
 }
 
 #[test]
@@ -180,11 +234,19 @@ fn null_pointers_touch_nothing() {
     if library::ours_is_original() {
         return;
     }
-    let run = need!(memcheck_with(&["--leak-check=no"], &program, &[], "", "bad_input"));
-    assert_eq!(run.code, Some(0), "{run:?}");
+    need!(require::program("valgrind"));
+    thread::scope(|scope| {
+        for half in ["0", "1"] {
+            let program = &program;
+            scope.spawn(move || {
+                let run = need!(memcheck_with(&["--leak-check=no"], program, &[half, "2"], "", "bad_input"));
+                assert_eq!(run.code, Some(0), "{run:?}");
+            });
+        }
+    });
 }
 
-/// Every session that `session_peer` compares with the original, a few at a time.
+/// Every session that `compare` compares with the original, a few at a time.
 #[test]
 fn sessions_lose_nothing() {
     let program = need!(Program::test("session_driver"));

@@ -520,6 +520,7 @@ fn example(name: &str) -> Command {
     build.current_dir(library::package()).env("CARGO_TARGET_DIR", build_dir.with_file_name(""));
     build.args(["build", "--quiet", "--example", name]);
     build.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
+    process::leave_cargo(&mut build);
     program::run(&mut build, "", Duration::from_secs(600)).expect("cargo");
     Command::new(build_dir.join("examples").join(name))
 }

@@ -20,9 +20,9 @@ public:
             throw std::bad_alloc();
         RTMP_Init(rtmp.get());
         if (!RTMP_SetupURL(rtmp.get(), this->url.data()))
-            throw std::runtime_error("the URL is wrong");
+            fail("the URL is wrong");
         if (!RTMP_Connect(rtmp.get(), nullptr) || !RTMP_ConnectStream(rtmp.get(), 0))
-            throw std::runtime_error("the stream does not play");
+            fail("the stream does not play");
     }
 
     // Waits for FLV bytes; false at the end of the stream.
@@ -31,12 +31,18 @@ public:
         bytes.resize(64 * 1024);
         int count = RTMP_Read(rtmp.get(), bytes.data(), static_cast<int>(bytes.size()));
         if (count < 0 || (count == 0 && RTMP_IsTimedout(rtmp.get())))
-            throw std::runtime_error("the stream broke off");
+            fail("the stream broke off");
         bytes.resize(static_cast<std::size_t>(count));
         return count > 0;
     }
 
 private:
+    // Throws, with the library's reason.
+    [[noreturn]] void fail(const std::string &what)
+    {
+        throw std::runtime_error(what + " (" + RTMP_GetErrorString(rtmp.get()) + ')');
+    }
+
     struct Close {
         void operator()(RTMP *rtmp) const
         {

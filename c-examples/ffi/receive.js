@@ -20,6 +20,7 @@ const alloc = library.func('void *RTMP_Alloc()');
 const init = library.func('void RTMP_Init(void *r)');
 const setupUrl = library.func('int RTMP_SetupURL(void *r, void *url)');
 const isTimedOut = library.func('int RTMP_IsTimedout(void *r)');
+const errorString = library.func('const char *RTMP_GetErrorString(void *r)');
 const free = library.func('void RTMP_Free(void *r)');
 const waiting = (prototype) => promisify(library.func(prototype).async);
 const connect = waiting('int RTMP_Connect(void *r, void *cp)');
@@ -36,16 +37,17 @@ async function* stream(url) {
     if (!handle)
         throw new Error('out of memory');
     init(handle);
+    const failure = (what) => new Error(`${what} (${errorString(handle)})`);
     try {
         if (!setupUrl(handle, text))
-            throw new Error('the URL is wrong');
+            throw failure('the URL is wrong');
         if (!await connect(handle, null) || !await connectStream(handle, 0))
-            throw new Error('the stream does not play');
+            throw failure('the stream does not play');
         let count;
         while ((count = await read(handle, buffer, SIZE)) > 0)
             yield buffer.subarray(0, count);
         if (count < 0 || isTimedOut(handle))
-            throw new Error('the stream broke off');
+            throw failure('the stream broke off');
     } finally {
         await close(handle);
         free(handle);

@@ -7,7 +7,7 @@ librtmp is the one that the dynamic linker finds (LD_LIBRARY_PATH).
 """
 import ctypes
 import sys
-from ctypes import c_int, c_void_p
+from ctypes import c_char_p, c_int, c_void_p
 
 SIZE = 64 * 1024
 LOG_ERROR = 1
@@ -30,6 +30,7 @@ connect = function("RTMP_Connect", c_int, c_void_p, c_void_p)
 connect_stream = function("RTMP_ConnectStream", c_int, c_void_p, c_int)
 read = function("RTMP_Read", c_int, c_void_p, c_void_p, c_int)
 is_timed_out = function("RTMP_IsTimedout", c_int, c_void_p)
+error_string = function("RTMP_GetErrorString", c_char_p, c_void_p)
 close = function("RTMP_Close", None, c_void_p)
 free = function("RTMP_Free", None, c_void_p)
 
@@ -50,15 +51,17 @@ class Stream:
             raise self.failure("the stream does not play")
 
     def failure(self, what):
+        """An error with the library's reason, which has to be asked for before the session is freed."""
+        why = error_string(self.handle).decode(errors="replace")
         self.close()
-        return OSError(what)
+        return OSError(f"{what} ({why})")
 
     def __iter__(self):
         buffer = ctypes.create_string_buffer(SIZE)
         while (count := read(self.handle, buffer, SIZE)) > 0:
             yield buffer.raw[:count]
         if count < 0 or is_timed_out(self.handle):
-            raise OSError("the stream broke off")
+            raise self.failure("the stream broke off")
 
     def close(self):
         if self.handle:

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../reason.h"
 #include "server.h"
 
 enum {
@@ -404,9 +405,9 @@ static void *serve(void *argument)
     guard(client, HANDSHAKE_MS);
     int ok = !client->tls || RTMP_TLS_Accept(&client->rtmp, client->tls);
     if (!ok)
-        RTMP_Log(RTMP_LOGWARNING, "client %u: no TLS handshake", client->number);
+        RTMP_Log(RTMP_LOGWARNING, "client %u: no TLS handshake: %s", client->number, reason(&client->rtmp));
     else if (!(ok = RTMP_Serve(&client->rtmp)) && RTMP_IsConnected(&client->rtmp))
-        RTMP_Log(RTMP_LOGWARNING, "client %u: no RTMP handshake", client->number);
+        RTMP_Log(RTMP_LOGWARNING, "client %u: no RTMP handshake: %s", client->number, reason(&client->rtmp));
     follow_socket(client, accepted);
     unguard(client);
     client->last_heard = clock_ms();

@@ -44,12 +44,12 @@ fn session(connection: &Memory, choice: u8, received: &mut Received) -> Result<(
         let body = message.body.as_ref();
         match message.kind {
             MessageType::SET_CHUNK_SIZE | MessageType::ABORT | MessageType::USER_CONTROL => {
-                driver::dispatch(connection, message.chunk_stream, message.kind, message.timestamp, body);
+                driver::dispatch(connection, message.chunk_stream, message.kind, message.timestamp, body)?;
             }
             MessageType::COMMAND | MessageType::DATA => drop(amf::decode(body)),
             // Some servers hand everything to the client's code.
             _ if choice & 2 != 0 => {
-                driver::dispatch(connection, message.chunk_stream, message.kind, message.timestamp, body);
+                driver::dispatch(connection, message.chunk_stream, message.kind, message.timestamp, body)?;
             }
             _ => {}
         }

@@ -13,7 +13,8 @@
  * thread may call RTMP_Abort. Every other function wants the session for itself, RTMP_Abort excepted.
  *
  * Functions that return int return TRUE or FALSE unless they say otherwise. One that fails may have closed the
- * session: ask RTMP_IsConnected. A NULL where a pointer is expected makes a function fail.
+ * session: ask RTMP_IsConnected. Why it failed tell RTMP_GetLastError and RTMP_GetErrorString. A NULL where a pointer is
+ * expected makes a function fail.
  */
 #ifndef __RTMP_H__
 #define __RTMP_H__
@@ -110,6 +111,35 @@ extern "C" {
 #define RTMP_READ_ERROR (-2) /**< the stream cannot be continued from where the caller wants to resume */
 #define RTMP_READ_EOF (-1) /**< the connection has ended, or its time was over */
 #define RTMP_READ_IGNORE 0 /**< nothing is wrong */
+
+/** Why a call failed: what RTMP_GetLastError returns. Values stay as they are; there may be more in later versions. */
+typedef enum {
+    RTMP_ERR_NONE = 0, /**< nothing failed */
+    RTMP_ERR_ENDED = 1, /**< the server ended the stream: there is no more to read */
+    RTMP_ERR_ARGUMENT = 2, /**< an argument, a field or a packet makes no sense */
+    RTMP_ERR_MEMORY = 3, /**< memory is short */
+    RTMP_ERR_URL = 4, /**< the URL cannot be used */
+    RTMP_ERR_OPTION = 5, /**< there is no such option, or its value cannot be used */
+    RTMP_ERR_NOT_CONNECTED = 6, /**< there is no connection, and none was lost before */
+    RTMP_ERR_RESOLVE = 7, /**< the host's address was not found in time */
+    RTMP_ERR_CONNECT = 8, /**< the server, or the proxy, was not reached: it refused, or did not answer in time */
+    RTMP_ERR_PROXY = 9, /**< the proxy did not connect to the server */
+    RTMP_ERR_TLS = 10, /**< no TLS: a certificate was refused, or the peer does not keep to the protocol */
+    RTMP_ERR_HANDSHAKE = 11, /**< the peer's handshake is wrong */
+    RTMP_ERR_REFUSED = 12, /**< the peer said no, and the text has its words */
+    RTMP_ERR_TIMEDOUT = 13, /**< Link.timeout passed; if RTMP_IsConnected, the call may be repeated */
+    RTMP_ERR_CLOSED = 14, /**< the peer closed the connection, without ending the stream */
+    RTMP_ERR_IO = 15, /**< the operating system reported an error of the connection */
+    RTMP_ERR_MALFORMED = 16, /**< what the peer sent breaks the protocol, or a bound of the library */
+    RTMP_ERR_TOO_LARGE = 17, /**< a message, or what the peer sent, is larger than it may be */
+    RTMP_ERR_FLV = 18, /**< what was given to RTMP_Write cannot be published */
+    RTMP_ERR_RESUME = 19, /**< the stream does not go on where m_read says that the file ends */
+    RTMP_ERR_JOINED = 20, /**< RTMP_Serve: nothing failed, the HTTP connection went to the session that it belongs to */
+    RTMP_ERR_INTERRUPTED = 21, /**< a signal came, and RTMP_ctrlC was set */
+    RTMP_ERR_ABORTED = 22, /**< another thread ended the call */
+    RTMP_ERR_UNSUPPORTED = 23, /**< the library does not have this */
+    RTMP_ERR_INTERNAL = 24 /**< a defect of the library, which ended the call and nothing else */
+} RTMP_ERR_CODE;
 
 /** Names of the protocols in capitals and in small letters, by RTMP_PROTOCOL_*; empty where there is none. */
 extern const char RTMPProtocolStrings[][7];
@@ -271,7 +301,7 @@ typedef struct RTMP_LNK {
      * has any. 0 and less wait for ever, but for closing.
      */
     int timeout;
-    /** Not used; here because later fields keep their place. */
+    /** Private to the library: why a call failed, for `RTMP_GetLastError`. */
     int pFlags;
     /** Port of the proxy; 0 for no proxy. */
     unsigned short socksport;
@@ -505,17 +535,49 @@ int RTMP_IsTimedout(RTMP *r);
 void RTMP_SetBufferMS(RTMP *r, int size);
 
 /**
+ * Returns why the last call that failed did so, one of the `RTMP_ERR_*` values. `RTMP_ERR_NONE` says that none did.
+ *
+ * The functions that get this `RTMP` leave their reason here. What succeeds leaves it as it is, as with `errno`, and so
+ * does `RTMP_Close`: look at it when a call has failed. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`,
+ * `RTMP_TLS_Accept` and `RTMP_Serve` begin without one, and so does what `RTMP_Init` has made. A call that finds no
+ * connection does not replace the reason why that was lost. The end of a stream is a reason too: `RTMP_ERR_ENDED` tells
+ * a 0 of `RTMP_Read` because there is no more from one because of a time-out or a failure. For NULL the reason is
+ * `RTMP_ERR_ARGUMENT`.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_GetLastError(RTMP *r);
+
+/**
+ * Returns the reason that `RTMP_GetLastError` tells, as one line of text. It is never NULL, has no newline, and is ""
+ * if there is no reason.
+ *
+ * It says what failed, then how: `publish: NetStream.Publish.BadName: already publishing` has the status code and the
+ * description that the server sent. In front can be `URL`, `option`, `name lookup`, `connect`, `proxy`, `TLS`, `HTTP
+ * tunnel`, `handshake`, `connect command`, `createStream`, `play`, `publish`, `reading`, `sending` and `FLV`. The
+ * words may change, the codes do not. What the peer said is UTF-8 without control characters; what is too long ends
+ * in dots.
+ *
+ * The string belongs to the calling thread: it stays as it is until this thread calls this function again, for any
+ * `RTMP`, or ends. Other threads, `RTMP_Close` and `RTMP_Free` do not touch it; do not free it. The texts
+ * of the last 256 failures in the process are kept; for older ones the string says what their code means.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+const char *RTMP_GetErrorString(RTMP *r);
+
+/**
  * Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
  * or FALSE if the URL or an option is wrong, with the settings filled halfway.
  *
- * `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. It is
- * written to only where a space ends something, so a literal without options will do. A space inside a value is
- * written `\20`, a backslash `\5c`. A user name and password in the URL are used for logging in as a publisher,
+ * `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. A literal
+ * will do, if none of its options has an escape in its value: a space inside a value is written `\20`, a backslash
+ * `\5c`. A user name and password in the URL are used for logging in as a publisher,
  * unless options name others. The options `tlsVerify` and `tlsCA`, which say whose certificates to accept, are
  * forgotten by `RTMP_Close`.
  *
- * Requires: `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string,
- * writable if it has spaces.
+ * Requires: `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which
+ * is writable from its first space on or not at all.
  */
 int RTMP_SetupURL(RTMP *r, char *url);
 
@@ -618,7 +680,7 @@ void RTMP_Close(RTMP *r);
 /**
  * Waits for the answers to `connect` and what follows it until the stream plays or may be published; returns TRUE or
  * FALSE. `seekTime` above 0 says where to start, in milliseconds. A refusal by the server closes the connection and
- * returns at once, with the server's words in the log.
+ * returns at once, with the server's words in the log and in `RTMP_GetErrorString`.
  *
  * For the answer to each of its commands the server has `Link.timeout`, whatever else it sends meanwhile. When that is
  * over, `RTMP_IsTimedout` is TRUE and the connection stays open: the call may be repeated, and waits on.
@@ -722,7 +784,10 @@ void RTMP_DropRequest(RTMP *r, int i, int freeit);
  * Reads the stream as an FLV file: waits for at most one message and returns how many bytes were put into `buf`, at
  * most `size`. Returns 0 when there is no more, with the reason in `m_read.status` (`RTMP_READ_COMPLETE`,
  * `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
- * `RTMP_READ_ERROR`.
+ * `RTMP_READ_ERROR`. `RTMP_GetLastError` tells the end of the stream, a time-out and a lost connection apart.
+ *
+ * A caller that fills one block with many calls, each for the rest of it, learns of the end of the connection
+ * (`RTMP_IsConnected`) only after it has asked for bytes of the next block.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
  */
@@ -940,7 +1005,7 @@ int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty 
  * Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
  * For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the
  * connection. An HTTP connection may also belong to a session that another call serves already: then this one returns
- * FALSE, and `sb_socket` is -1.
+ * FALSE, `sb_socket` is -1, and `RTMP_GetLastError` says `RTMP_ERR_JOINED`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */

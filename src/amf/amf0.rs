@@ -62,6 +62,7 @@ pub(super) fn read_scalars<'a, L: List<'a>>(
                 *named
             }
         };
+        reader.count_value()?;
         let name = name(reader, named)?;
         let value = match reader.u8()? {
             NUMBER => Value::Number(reader.f64()?),

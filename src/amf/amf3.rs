@@ -116,6 +116,7 @@ pub(super) fn read_scalars<'a, L: List<'a>>(
             Members::One { named: false } => &[],
             Members::Externalizable => DEFAULT_ATTRIBUTE,
         };
+        reader.count_value()?;
         if matches!(members, Members::One { .. } | Members::Externalizable) {
             *members = Members::Done;
         }

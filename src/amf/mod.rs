@@ -23,7 +23,23 @@ use crate::error::{Error, Result};
 /// from using up the stack.
 pub const MAX_DEPTH: usize = 64;
 
+/// How many values one decoding may bring, members of members included. Each takes up to 64 times the memory of its
+/// shortest form, and a message may have 16 MiB of those. The index of key frames of a long film has some 100,000.
+pub const MAX_VALUES: usize = 1 << 20;
+
 /// A decoded value; `L` is how the members of objects and arrays are kept.
+///
+/// ```
+/// use rtmp::amf::{Encoder, Value, decode};
+///
+/// let mut body = Encoder::new();
+/// body.string(b"onMetaData").begin_ecma_array(1).named_number(b"width", 640.0).end_object();
+/// let body = body.finish();
+/// let values = decode(&body)?;
+/// assert_eq!(values.get(0).map(|name| &name.value), Some(&Value::String(b"onMetaData")));
+/// assert_eq!(values.find_deep(b"width").and_then(Value::as_number), Some(640.0));
+/// # Ok::<(), rtmp::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a, L = Properties<'a>> {
     /// A number; all of AMF0's numbers are floating point.
@@ -93,7 +109,8 @@ pub trait List<'a>: Default {
     fn push(&mut self, name: &'a [u8], value: Value<'a, Self>) -> Result<()>;
 }
 
-/// Decodes AMF0 values without names up to the end of the input, for example the body of a command.
+/// Decodes AMF0 values without names up to the end of the input, for example the body of a command. [`Value`] has an
+/// example.
 pub fn decode(input: &[u8]) -> Result<Properties<'_>> {
     let mut list = Properties::default();
     amf0::decode_into(&mut list, input, false)?;

@@ -2,17 +2,25 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Fault, Parse};
+use super::{Fault, MAX_VALUES, Parse};
 
-/// What is left of the input.
+/// What is left of the input, and of the number of values that may be made of it.
 #[derive(Debug, Clone)]
 pub(super) struct Reader<'a> {
     pub(super) rest: &'a [u8],
+    values_left: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(input: &'a [u8]) -> Self {
-        Self { rest: input }
+        Self { rest: input, values_left: MAX_VALUES }
+    }
+
+    /// Counts a value.
+    #[inline]
+    pub(super) fn count_value(&mut self) -> Parse<()> {
+        self.values_left = self.values_left.checked_sub(1).ok_or(TOO_MANY)?;
+        Ok(())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -71,4 +79,5 @@ impl<'a> Reader<'a> {
     }
 }
 
+const TOO_MANY: Fault = Fault::Malformed("more values than this library holds");
 const CUT_OFF: Fault = Fault::Malformed("a field reaches past the end of the data");

@@ -155,3 +155,16 @@ fn nesting_has_a_bound_and_needs_little_stack() {
 fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(64 * 1024).spawn(work).unwrap().join().unwrap();
 }
+
+#[test]
+fn values_are_few_enough_to_be_kept() {
+    let most = vec![amf0::NULL; MAX_VALUES];
+    assert_eq!(decode(&most).unwrap().iter().count(), MAX_VALUES);
+    assert!(decode(&[&most[..], &[amf0::NULL]].concat()).is_err());
+    // Members of members count, too.
+    let pair = [&[0x0A, 0, 0, 0, 1][..], &[amf0::NULL]].concat();
+    assert!(decode(&pair.repeat(MAX_VALUES / 2 + 1)).is_err());
+    let member = [&b"\x03a"[..], &[0x01]].concat();
+    let object = [&[0x0B, 0x01][..], &member.repeat(MAX_VALUES + 1), &[0x01]].concat();
+    assert!(amf3::decode_into(&mut Properties::default(), &object, false).is_err());
+}

@@ -10,7 +10,7 @@ use super::{
     ptr::aval_bytes,
     rtmp::{RTMP, RTMP_METHOD},
 };
-use crate::session::Calls;
+use crate::session::{Calls, MAX_CALLS};
 
 /// The array grows by this many entries at a time.
 const GROWTH: usize = 16;
@@ -39,6 +39,12 @@ impl CallArray {
                 array => slice::from_raw_parts(array, count),
             }
         }
+    }
+
+    /// The first entry of that name.
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        // SAFETY: names are readable for their lengths.
+        self.calls().iter().position(|call| unsafe { aval_bytes(&call.name) } == name)
     }
 
     /// Takes out an entry and returns its name, which comes from `malloc`; `None` if there is no such entry.
@@ -72,6 +78,12 @@ impl CallArray {
 
 impl Calls for CallArray {
     fn remember(&mut self, name: &[u8], transaction: i32) {
+        if self.calls().len() >= MAX_CALLS
+            && let Some(oldest) = self.remove(0)
+        {
+            // SAFETY: names come from `remember`, or from a caller that used malloc.
+            unsafe { memory::release(oldest.av_val) };
+        }
         let count = self.calls().len();
         // An entry that cannot be stored is lost, and its result will be ignored.
         let Ok(copy) = memory::duplicate(name) else { return };
@@ -104,9 +116,7 @@ impl Calls for CallArray {
     }
 
     fn forget(&mut self, name: &[u8]) {
-        // SAFETY: names are readable for their lengths.
-        let found = self.calls().iter().position(|call| unsafe { aval_bytes(&call.name) } == name);
-        if let Some(name) = found.and_then(|index| self.remove(index)) {
+        if let Some(name) = self.position(name).and_then(|index| self.remove(index)) {
             // SAFETY: names come from `remember`, or from a caller that used malloc.
             unsafe { memory::release(name.av_val) };
         }
@@ -114,5 +124,35 @@ impl Calls for CallArray {
 
     fn count(&self) -> usize {
         self.calls().len()
+    }
+
+    fn contains(&self, name: &[u8]) -> bool {
+        self.position(name).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::MaybeUninit;
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_command_makes_room_for_one_too_many() {
+        // SAFETY: all-zero bytes are a valid `RTMP`.
+        let mut rtmp: Box<RTMP> = Box::new(unsafe { MaybeUninit::zeroed().assume_init() });
+        // SAFETY: the struct lives to the end of the test.
+        let mut calls = unsafe { CallArray::new(&raw mut *rtmp) };
+        let mut others = Vec::new();
+        for transaction in 0..MAX_CALLS as i32 + 3 {
+            calls.remember(b"pause", transaction);
+            Calls::remember(&mut others, b"pause", transaction);
+        }
+        assert_eq!((rtmp.m_numCalls as usize, others.len()), (MAX_CALLS, MAX_CALLS));
+        for (transaction, is_known) in [(0, false), (2, false), (3, true), (MAX_CALLS as i32 + 2, true)] {
+            assert_eq!(calls.take(transaction).is_some(), is_known, "{transaction}");
+            assert_eq!(others.take(transaction).is_some(), is_known, "{transaction}");
+        }
+        calls.clear();
     }
 }

@@ -11,6 +11,7 @@ use super::{
     line::{self, Line},
     log::Deferred,
     memory::Body,
+    reason::{self, Phase},
     rtmp::{close, connect, direct, sockbuf},
     shared,
     state::{Core, Handle, Outbound},
@@ -35,9 +36,9 @@ impl Connection for Handle {
             let buffer = &raw mut (*self.raw()).m_sb;
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
-            // What is pending below a tunnel is none of the session's bytes.
-            let direct_tls = sockbuf::has_tls(buffer) && self.tunnel().is_none();
-            let refilled = if direct_tls { sockbuf::refill_from_pending(buffer) } else { 0 };
+            // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
+            let direct = sockbuf::has_tls(buffer) && self.tunnel().is_none();
+            let refilled = if direct { sockbuf::refill_from_pending(buffer) } else { 0 };
             if refilled > 0 {
                 self.receive_newest(refilled);
                 self.mark_refilled();
@@ -52,6 +53,7 @@ impl Connection for Handle {
         }
         let tunnel = self.tunnel();
         if tunnel.is_none()
+            && !self.is_watched()
             && let Some(result) = self.fill_body(whole)
         {
             return result;
@@ -60,6 +62,9 @@ impl Connection for Handle {
         let count = unsafe {
             let sb = &raw mut (*self.raw()).m_sb;
             match tunnel {
+                None if self.is_watched() => sockbuf::fill(sb, |room| {
+                    sockbuf::receive_leaving_one(sb, room, self.left_byte(), &self.patience())
+                }),
                 None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room, &self.patience())),
                 Some(tunnel) => {
                     let result = sockbuf::fill(sb, |room| tunnel.fill(&Line(self), room));
@@ -130,7 +135,16 @@ impl Connection for Handle {
     }
 
     fn reconnect(&self, token: &[u8]) -> Result<()> {
-        connect::log_in(self, token)
+        let phase = reason::phase();
+        connect::log_in(self, token).inspect(|()| reason::enter(phase)).inspect_err(|error| {
+            if !matches!(error, Error::Reported(_)) {
+                ::log::error!("Closing connection: {error}");
+            }
+        })
+    }
+
+    fn failed(&self, phase: driver::Phase) {
+        reason::enter(Phase::Stream(phase));
     }
 
     fn arrived(&self, chunk_stream: u32, timestamp: u32) {

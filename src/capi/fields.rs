@@ -167,7 +167,8 @@ fn owners(rtmp: &RTMP) {
         m_write: _,
         // Shared: `sockbuf` works in place, callers watch how much is unread.
         m_sb: _,
-        // Written by the caller before the connection, read when needed; `close` frees what flags say is ours.
+        // Written by the caller before the connection, read when needed; `close` frees what flags say is ours. `pFlags`
+        // is private: see `reason`.
         Link: _,
     } = rtmp;
 }

@@ -1,6 +1,11 @@
 //! Memory that crosses the boundary: all of it comes from the C allocator, because either side may free or grow it.
 
-use std::{mem::MaybeUninit, ptr, slice};
+use std::{
+    io::{self, Write},
+    mem::MaybeUninit,
+    os::fd::AsRawFd,
+    ptr, slice,
+};
 
 use libc::{c_char, c_void, size_t};
 
@@ -26,6 +31,30 @@ pub(crate) fn duplicate(bytes: &[u8]) -> Result<*mut c_char> {
         *block.add(bytes.len()) = 0;
     }
     Ok(block.cast())
+}
+
+/// Writes a NUL and tells whether that was possible: a text that the C API divides in place may be a literal, which lies
+/// in memory that cannot be written to.
+///
+/// # Safety
+/// Nobody else uses the byte at `at`, which is readable.
+pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
+    // The kernel says what it cannot write to; this process would be killed.
+    let copied = || -> io::Result<isize> {
+        let (reader, mut writer) = io::pipe()?;
+        writer.write_all(&[0])?;
+        // SAFETY: the caller's contract, and the kernel checks that the byte can be written.
+        Ok(unsafe { libc::read(reader.as_raw_fd(), at.cast(), 1) })
+    };
+    match copied() {
+        Ok(count) => count == 1,
+        Err(_) => {
+            // There are no descriptors left. The contract is that the text can be written to.
+            // SAFETY: the caller's contract.
+            unsafe { *at = 0 };
+            true
+        }
+    }
 }
 
 /// Frees a block of the C allocator; null is allowed.

@@ -16,6 +16,7 @@ mod line;
 pub mod log;
 pub mod memory;
 pub mod ptr;
+mod reason;
 pub mod rtmp;
 mod shared;
 mod state;
@@ -23,6 +24,7 @@ pub mod tls;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use self::reason::{Code, Scope};
 use crate::error::{Error, Result};
 
 /// C's idea of truth.
@@ -30,20 +32,26 @@ pub const TRUE: libc::c_int = 1;
 /// C's idea of falsehood.
 pub const FALSE: libc::c_int = 0;
 
-/// Runs the body of an exported function: an error is logged, unless it was, and becomes `failure`, and a panic ends here
-/// instead of crossing into C.
+/// What is said of a call that panicked.
+const GIVEN_UP: &str = "internal error, the call was given up";
+
+/// Runs the body of an exported function: an error is logged, unless it was, becomes the reason that the session tells,
+/// and `failure`. A panic ends here instead of crossing into C.
 pub(crate) fn boundary<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
     log::enter();
+    let _scope = Scope::begin();
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => {
-            if !matches!(error, Error::Reported) {
+            if !matches!(error, Error::Reported(_)) {
                 ::log::error!("{error}");
             }
+            reason::keep(&error);
             failure
         }
         Err(_) => {
-            ::log::error!("internal error, the call was given up");
+            ::log::error!("{GIVEN_UP}");
+            reason::keep_as(Code::Internal, GIVEN_UP);
             failure
         }
     }

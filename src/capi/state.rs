@@ -7,7 +7,7 @@ use std::{
     cell::Cell,
     mem,
     net::Shutdown,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
     ptr::{self, NonNull},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
@@ -16,13 +16,15 @@ use std::{
     time::Duration,
 };
 
+use libc::c_int;
 use socket2::SockRef;
 
 use super::{
     gate::{Gate, Keeper},
     globals,
     memory::Body,
-    rtmp::{RTMP, sockbuf},
+    reason,
+    rtmp::{RTMP, io::Block, lifecycle, sockbuf},
     shared,
     tls::TlsOptions,
 };
@@ -32,11 +34,9 @@ use crate::{
     error::{Error, Result},
     flv,
     handshake::{self, Cipher, Swf},
+    session::auth,
     transport::{deadline::Deadline, local::Local, tls::Session, tunnel::Tunnel, wait::Patience},
 };
-
-/// How often one session logs in at most.
-const MAX_LOGINS: u32 = 4;
 
 /// What a session owns besides the fields of its `RTMP`.
 #[derive(Default)]
@@ -53,6 +53,16 @@ pub(crate) struct Private {
     tunnel: Mutex<Option<Arc<Tunnel>>>,
     /// Whether this library made the connection, and may make another in its place.
     dialled: AtomicBool,
+    /// Whether this library made the socket.
+    opened: AtomicBool,
+    /// Whether the socket is the caller's own, who waits for it to become readable and then reads once.
+    watched: AtomicBool,
+    /// Whether a byte that was received is still on the socket.
+    left: AtomicBool,
+    /// Whether the end of the connection keeps the descriptor, because a reader does not know of the end yet.
+    keeps_descriptor: AtomicBool,
+    /// Whether the connection has ended and only its descriptor is left.
+    hung_up: AtomicBool,
     settings: Mutex<Settings>,
     /// Where the struct was when it was last used: callers move it by assignment.
     home: AtomicPtr<RTMP>,
@@ -102,6 +112,8 @@ pub(crate) struct Core {
     pub(crate) encoder: Encoder,
     /// Behind `m_read`: FLV bytes that were made but not read.
     pub(crate) stream: flv::Stream<Body>,
+    /// Where the last read call was told to put its bytes.
+    pub(crate) block: Block,
     /// Behind `m_write`: the tag that is being written.
     pub(crate) writer: flv::Writer<Body>,
     /// How often a server made this session log in.
@@ -146,7 +158,10 @@ impl Handle {
     /// # Safety
     /// `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used.
     pub(crate) unsafe fn from_raw(r: *mut RTMP) -> Result<Self> {
-        let raw = NonNull::new(r).ok_or(Error::Invalid("the RTMP pointer is NULL"))?;
+        // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
+        let raw = unsafe { reason::about(r) }?;
+        // SAFETY: the caller's contract.
+        unsafe { lifecycle::initialise_zeroed(r) };
         // SAFETY: the caller's contract.
         let gate = unsafe { Gate::of(r) };
         // SAFETY: the caller's contract.
@@ -236,19 +251,22 @@ impl Handle {
         unsafe { sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &self.gate().hold()) }
     }
 
-    /// Takes the connection off the struct. It is closed by the last call that may be using it.
-    pub(super) fn hang_up(&self) {
+    /// Takes the connection off the struct. It is closed by the last call that may be using it; if its descriptor is to be
+    /// kept, the connection ends, and that is the caller's.
+    pub(super) fn hang_up(&self, keep: bool) -> Option<c_int> {
         // SAFETY: the handle's contract.
         unsafe {
             let keeper = self.gate().hold();
-            let pipe = sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &keeper);
+            let mut pipe = sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &keeper);
             let alone = self.is_alone(&keeper);
             drop(keeper);
             pipe.say_goodbye();
-            if !alone {
+            if keep || !alone {
                 pipe.shut_down();
             }
+            let kept = if keep { pipe.socket.take().map(IntoRawFd::into_raw_fd) } else { None };
             self.private.retired.lock().unwrap_or_else(PoisonError::into_inner).push(pipe);
+            kept
         }
     }
 
@@ -276,9 +294,10 @@ impl Handle {
     /// # Safety
     /// As for `from_raw`.
     pub(crate) unsafe fn connected(r: *mut RTMP) -> Result<Self> {
+        // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
+        unsafe { reason::about(r) }?;
         // SAFETY: the caller's contract.
-        let socket = (!r.is_null()).then(|| unsafe { shared::read(&raw const (*r).m_sb.sb_socket) });
-        if socket == Some(-1) {
+        if unsafe { lifecycle::RTMP_Socket(r) } == -1 {
             return Err(Error::NotConnected);
         }
         // SAFETY: the caller's contract.
@@ -333,15 +352,9 @@ impl Handle {
         self.private.refilled.swap(false, Ordering::Relaxed)
     }
 
-    /// Counts an attempt to log in. Servers need two; one that always asks again must not keep the caller busy.
+    /// Counts an attempt to log in.
     pub(crate) fn count_login(&self) -> Result<()> {
-        let logins = &mut self.core().logins;
-        *logins += 1;
-        if *logins > MAX_LOGINS {
-            Err(Error::Invalid("the server asks to log in again and again"))
-        } else {
-            Ok(())
-        }
+        auth::count_login(&mut self.core().logins)
     }
 
     /// Whether this library made the connection.
@@ -352,6 +365,67 @@ impl Handle {
     /// Says who made the connection.
     pub(crate) fn set_dialled(&self, dialled: bool) {
         self.private.dialled.store(dialled, Ordering::Relaxed);
+    }
+
+    /// Says that this library made the socket.
+    pub(crate) fn mark_opened(&self) {
+        self.private.opened.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this library made the socket.
+    pub(crate) fn is_opened(&self) -> bool {
+        self.private.opened.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the socket was there before this library knew of it.
+    pub(crate) fn set_watched(&self, watched: bool) {
+        self.private.watched.store(watched, Ordering::Relaxed);
+    }
+
+    /// Whether the socket has to stay readable as long as there is something to read.
+    pub(super) fn is_watched(&self) -> bool {
+        self.private.watched.load(Ordering::Relaxed)
+    }
+
+    /// Whether a byte that was received is still on the socket.
+    pub(super) fn left_byte(&self) -> &AtomicBool {
+        &self.private.left
+    }
+
+    /// Lets the socket become quiet when everything that was received has been read. Callers that brought their own
+    /// socket, as curl does, wait for it before they read and do not know of bytes that are here already.
+    pub(crate) fn settle(&self) {
+        if !self.private.left.load(Ordering::Relaxed) {
+            return;
+        }
+        // SAFETY: the handle's contract.
+        let unread = unsafe { sockbuf::extent(&raw const (*self.raw()).m_sb).1 > 0 };
+        if unread || !self.core().stream.pending().is_empty() {
+            return;
+        }
+        if let Ok(fd) = self.socket() {
+            sockbuf::drop_left_byte(fd, &self.private.left);
+        }
+    }
+
+    /// Says whether the end of the connection keeps the descriptor.
+    pub(crate) fn keep_descriptor(&self, keep: bool) {
+        self.private.keeps_descriptor.store(keep, Ordering::Relaxed);
+    }
+
+    /// Whether the end of the connection keeps the descriptor.
+    pub(crate) fn keeps_descriptor(&self) -> bool {
+        self.private.keeps_descriptor.load(Ordering::Relaxed)
+    }
+
+    /// Says that of the connection only the descriptor is left.
+    pub(crate) fn mark_hung_up(&self) {
+        self.private.hung_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether of the connection only the descriptor is left.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.private.hung_up.load(Ordering::Relaxed)
     }
 
     /// The HTTP tunnel, if bytes go through one.

@@ -15,6 +15,7 @@ use crate::{
     capi::{
         FALSE, TRUE, boundary, globals,
         ptr::required,
+        reason::{self, Phase},
         rtmp::{RTMP, sockbuf},
         state::Handle,
     },
@@ -90,6 +91,8 @@ pub unsafe extern "C" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) -> c_in
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
         let (handle, context) = unsafe {
+            reason::start_afresh(r)?;
+            reason::enter(Phase::Tls);
             (Handle::connected(r)?, required(ctx.cast::<ServerContext>().cast_const(), "ctx is NULL")?)
         };
         begin(&handle, Session::server(context)?)?;

@@ -15,7 +15,7 @@ use crate::{
     driver::{self, Connection, Parts},
     error::{Error, Result},
     flv::{PREVIOUS_TAG_SIZE_LEN, Writer},
-    message::MessageType,
+    message::{Message, MessageType},
 };
 
 /// The chunk stream that media is sent on, as Flash Player does.
@@ -194,13 +194,10 @@ fn listen(server: &Server) {
         match driver::receive_message(server) {
             Ok(message) if message.body.is_empty() => {}
             Ok(message) => {
-                driver::dispatch(
-                    server,
-                    message.chunk_stream,
-                    message.kind,
-                    message.timestamp,
-                    &message.body,
-                );
+                let Message { chunk_stream, kind, timestamp, body, .. } = message;
+                if let Err(error) = driver::dispatch(server, chunk_stream, kind, timestamp, &body) {
+                    log::debug!("the connection is over: {error}");
+                }
             }
             Err(Error::TimedOut) => {}
             Err(error) => log::debug!("the server will not say any more: {error}"),

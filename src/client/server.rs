@@ -19,16 +19,13 @@ use crate::{
     error::{Error, Refusal, Result},
     handshake::{self, Cipher, ClientOptions, Swf},
     random,
-    session::{State, command},
+    session::{State, auth, command},
     transport::{
         deadline::Deadline,
         tcp::LINGER,
         tunnel::{Carrier, Tunnel},
     },
 };
-
-/// How often one session logs in at most; servers need two attempts.
-const MAX_LOGINS: u32 = 4;
 
 /// How much is received at once.
 const BLOCK_LEN: usize = 64 << 10;
@@ -191,6 +188,18 @@ impl Server {
         }
     }
 
+    /// Connects again, with what a server that wants a publisher to log in asked for.
+    fn log_in(&self, token: &[u8]) -> Result<()> {
+        {
+            let mut core = lock(&self.core);
+            auth::count_login(&mut core.logins)?;
+            core.app.extend_from_slice(token);
+            core.tc_url.extend_from_slice(token);
+        }
+        self.give_up();
+        self.begin()
+    }
+
     /// Runs a step with what the session owns; tells how much of `input` it used.
     fn run<R>(&self, input: &[u8], step: impl FnOnce(&mut Parts<'_, '_, Vec<u8>>) -> R) -> (R, usize) {
         let mut core = lock(&self.core);
@@ -312,17 +321,7 @@ impl Connection for Server {
     }
 
     fn reconnect(&self, token: &[u8]) -> Result<()> {
-        {
-            let mut core = lock(&self.core);
-            core.logins += 1;
-            if core.logins > MAX_LOGINS {
-                return Err(Error::Invalid("the server asks to log in again and again"));
-            }
-            core.app.extend_from_slice(token);
-            core.tc_url.extend_from_slice(token);
-        }
-        self.give_up();
-        self.begin()
+        self.log_in(token).inspect_err(|error| log::error!("Closing connection: {error}"))
     }
 
     fn begin_phase(&self) {
@@ -337,8 +336,8 @@ impl Connection for Server {
         if self.wire.is_aborted() { Err(Error::Interrupted) } else { self.wire.limit().left().map(drop) }
     }
 
-    fn refused(&self, refusal: Refusal) {
-        *lock(&self.refusal) = Some(refusal);
+    fn refused(&self, refusal: &Refusal) {
+        *lock(&self.refusal) = Some(refusal.clone());
     }
 }
 

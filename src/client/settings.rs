@@ -129,7 +129,7 @@ impl Settings {
             Some(option) => option.apply(self, value),
             None => {
                 options::log_unknown(OPTIONS, name);
-                Err(Error::Invalid("there is no option of that name"))
+                Err(Error::UnknownOption(Text(name).to_string()))
             }
         }
     }

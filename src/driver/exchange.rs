@@ -2,7 +2,7 @@
 
 use log::{debug, error};
 
-use super::{Connection, Parts};
+use super::{Connection, Parts, Phase};
 use crate::{
     chunk::{self, Chunk, Chunks, Outgoing},
     error::{Error, Result},
@@ -165,6 +165,7 @@ fn acknowledge<C: Connection>(connection: &C, acknowledgement: &Command) -> Resu
 fn close_on_error<C: Connection>(connection: &C, result: Result<()>) -> Result<()> {
     result.inspect_err(|error| {
         error!("WriteN, RTMP send error: {error}");
+        connection.failed(Phase::Sending);
         connection.give_up();
     })
 }

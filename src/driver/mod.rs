@@ -24,12 +24,14 @@
 #![forbid(unsafe_code)]
 
 mod exchange;
+mod phase;
 mod play;
 
 pub use exchange::{
     chunk_size, close_politely, handshake_as_client, handshake_as_server, receive_chunk, receive_message,
     send,
 };
+pub use phase::Phase;
 pub use play::{connect_stream, dispatch, next_media};
 
 use crate::{
@@ -112,13 +114,16 @@ pub trait Connection {
     fn give_up(&self);
 
     /// Closes the connection and connects again, up to and including the `connect` command, with `token` appended to
-    /// the application's name and to its URL.
+    /// the application's name and to its URL. Logs why if that fails.
     fn reconnect(&self, _token: &[u8]) -> Result<()> {
         Err(Error::Unsupported("publisher authentication"))
     }
 
     /// Called when the peer will not let the stream run, before the connection is closed.
-    fn refused(&self, _refusal: Refusal) {}
+    fn refused(&self, _refusal: &Refusal) {}
+
+    /// Called when something failed, with what it was that failed.
+    fn failed(&self, _phase: Phase) {}
 
     /// Called for each message that arrived, with its timestamp.
     fn arrived(&self, _chunk_stream: u32, _timestamp: u32) {}

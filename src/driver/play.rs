@@ -1,53 +1,47 @@
 //! Messages as the application sees them: starting a stream, and its media.
 
-use log::{debug, error, warn};
+use log::{debug, warn};
 
-use super::{Connection, exchange};
+use super::{Connection, Phase, exchange};
 use crate::{
     error::{Error, Result},
     message::{Message, MessageType},
     session::{self, Action, Outcome, State, pausing},
 };
 
-/// Lets the session react to a message and does what it asks for. An error in sending has closed the connection.
+/// Lets the session react to a message and does what it asks for. After an error, of which a refusal by the server is
+/// one, the connection is closed.
 pub fn dispatch<C: Connection>(
     connection: &C,
     chunk_stream: u32,
     kind: MessageType,
     timestamp: u32,
     body: &[u8],
-) -> Outcome {
+) -> Result<Outcome> {
     let reaction =
         connection.step(|parts| session::react(&mut parts.context(), chunk_stream, kind, timestamp, body));
-    perform(connection, reaction.actions);
-    reaction.outcome
+    perform(connection, reaction.actions)?;
+    Ok(reaction.outcome)
 }
 
 /// Does what the session asks for.
-fn perform<C: Connection>(connection: &C, actions: Vec<Action>) {
+fn perform<C: Connection>(connection: &C, actions: Vec<Action>) -> Result<()> {
     for action in actions {
         match action {
-            Action::Send(command) => {
-                if exchange::send(connection, &command).is_err() {
-                    break;
-                }
-            }
+            Action::Send(command) => exchange::send(connection, &command)?,
             Action::Abort(chunk_stream) => connection.step(|parts| parts.decoder.abort(chunk_stream)),
             Action::Close => connection.close(),
             Action::Refuse(refusal) => {
-                connection.refused(refusal);
+                connection.refused(&refusal);
                 connection.close();
+                return Err(Error::Refused(refusal));
             }
             Action::Authenticate(token) => {
-                if let Err(error) = connection.reconnect(&token) {
-                    if !matches!(error, Error::Reported) {
-                        error!("Closing connection: {error}");
-                    }
-                    connection.close();
-                }
+                connection.reconnect(&token).inspect_err(|_| connection.close())?;
             }
         }
     }
+    Ok(())
 }
 
 /// Waits until the stream plays or is being published: answers what the server says until it says that.
@@ -57,26 +51,37 @@ fn perform<C: Connection>(connection: &C, actions: Vec<Action>) {
 pub fn connect_stream<C: Connection>(connection: &C) -> Result<()> {
     connection.step(|parts| parts.state.media_chunk_stream = 0);
     exchange::in_one_phase(connection, || {
-        while !connection.step(|parts| parts.state.playing) {
+        loop {
+            let (playing, owed) = connection.step(|parts| (parts.state.playing, Phase::owed(parts)));
+            if playing {
+                return Ok(());
+            }
             if !connection.is_open() {
+                connection.failed(owed);
                 return Err(Error::Closed);
             }
-            connection.check()?;
-            let message = exchange::receive_message(connection)?;
+            let message = connection
+                .check()
+                .and_then(|()| exchange::receive_message(connection))
+                .inspect_err(|_| connection.failed(owed))?;
             match message.kind {
                 _ if message.body.as_ref().is_empty() => {}
                 MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA => {
                     warn!("Received FLV packet before play()! Ignoring.");
                 }
-                _ => answer(connection, &message),
+                _ => answer(connection, &message).inspect_err(|error| {
+                    // What else can fail is on its way to the server.
+                    if matches!(error, Error::Refused(_)) {
+                        connection.failed(owed);
+                    }
+                })?,
             }
         }
-        Ok(())
     })
 }
 
 /// As [`dispatch`], and an answer to what was asked begins another phase.
-fn answer<C: Connection>(connection: &C, message: &Message<C::Body>) {
+fn answer<C: Connection>(connection: &C, message: &Message<C::Body>) -> Result<()> {
     let Message { chunk_stream, kind, timestamp, .. } = *message;
     let body = message.body.as_ref();
     let (reaction, is_answer) = connection.step(|parts| {
@@ -88,10 +93,11 @@ fn answer<C: Connection>(connection: &C, message: &Message<C::Body>) {
         // Logging in means to connect again, which has phases of its own.
         connection.end_phase();
     }
-    perform(connection, reaction.actions);
+    let result = perform(connection, reaction.actions);
     if is_answer {
         connection.begin_phase();
     }
+    result
 }
 
 /// Waits for the next media message, and tells [`Outcome::Ended`] with the message that ended the stream. On a
@@ -121,10 +127,13 @@ pub fn next_media<C: Connection>(connection: &C) -> Result<(Outcome, Message<C::
             }
         })?;
         let outcome = reaction.outcome;
-        let wanted = wanted.unwrap_or_else(|| {
-            perform(connection, reaction.actions);
-            connection.step(|parts| is_wanted(parts.state, outcome, message.kind, message.timestamp))
-        });
+        let wanted = match wanted {
+            Some(wanted) => wanted,
+            None => {
+                perform(connection, reaction.actions)?;
+                connection.step(|parts| is_wanted(parts.state, outcome, message.kind, message.timestamp))
+            }
+        };
         if wanted {
             return Ok((outcome, message));
         }

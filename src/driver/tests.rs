@@ -18,6 +18,8 @@ struct Memory {
     arriving: RefCell<VecDeque<Vec<u8>>>,
     sent: RefCell<Vec<u8>>,
     open: Cell<bool>,
+    /// What was said of a failure last.
+    failed: Cell<Option<Phase>>,
 }
 
 #[derive(Default)]
@@ -35,7 +37,13 @@ impl Memory {
     fn new(profile: Profile<'static>, bytes: &[u8], step: usize) -> Self {
         let arriving = bytes.chunks(step.max(1)).map(<[u8]>::to_vec).collect();
         let parts = RefCell::new(Owned { profile, ..Owned::default() });
-        Self { parts, arriving: RefCell::new(arriving), sent: RefCell::default(), open: Cell::new(true) }
+        Self {
+            parts,
+            arriving: RefCell::new(arriving),
+            sent: RefCell::default(),
+            open: Cell::new(true),
+            failed: Cell::new(None),
+        }
     }
 }
 
@@ -96,6 +104,10 @@ impl Connection for Memory {
     fn give_up(&self) {
         self.open.set(false);
         self.step(|parts| parts.state.playing = false);
+    }
+
+    fn failed(&self, phase: Phase) {
+        self.failed.set(Some(phase));
     }
 }
 
@@ -253,6 +265,52 @@ fn a_server_that_closes_anywhere_is_an_error() {
             });
         assert!(matches!(result, Err(Error::Closed)), "after {len} bytes: {result:?}");
     }
+}
+
+#[test]
+fn a_failure_is_told_with_what_the_server_owed() {
+    // Which commands are answered: a publisher sends two more before createStream.
+    let cases: [(bool, &[f64], Phase); 5] = [
+        (false, &[], Phase::Connect),
+        (false, &[1.0], Phase::CreateStream),
+        (false, &[1.0, 2.0], Phase::Play),
+        (true, &[1.0], Phase::CreateStream),
+        (true, &[1.0, 4.0], Phase::Publish),
+    ];
+    for (publish, answered, owed) in cases {
+        let answers = |script: Script, transaction: &f64| {
+            script.command("_result", *transaction, |body| {
+                body.number(1.0);
+            })
+        };
+        let script = answered.iter().fold(Script::default(), answers);
+        let silent = script.bytes.len();
+        let bytes = script.status("NetConnection.Connect.InvalidApp").bytes;
+        for (len, refused) in [(silent, false), (bytes.len(), true)] {
+            let profile = Profile { publish, ..Profile::default() };
+            let connection = Memory::new(profile, &bytes[..len], 1000);
+            let connect = connection.step(|parts| command::connect(parts.state, &parts.profile, b""));
+            send(&connection, &connect).unwrap();
+            match connect_stream(&connection) {
+                Err(Error::Refused(words)) if refused => {
+                    assert_eq!(words.code, "NetConnection.Connect.InvalidApp");
+                }
+                Err(Error::Closed) if !refused => {}
+                other => panic!("{owed:?}: {other:?}"),
+            }
+            assert_eq!(connection.failed.get(), Some(owed), "publish: {publish}, refused: {refused}");
+            assert!(!connection.is_open());
+        }
+    }
+}
+
+#[test]
+fn a_refusal_while_the_stream_plays_is_returned_too() {
+    let bytes = Script::default().status("NetStream.Play.Start").status("NetStream.Play.Failed").bytes;
+    let connection = Memory::new(Profile::default(), &bytes, bytes.len());
+    connect_stream(&connection).unwrap();
+    let Err(Error::Refused(words)) = next_media(&connection) else { panic!("not refused") };
+    assert_eq!(words.code, "NetStream.Play.Failed");
 }
 
 #[test]

@@ -11,6 +11,22 @@ use super::tag::{PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
 use crate::error::{Error, Result};
 
 /// Reads tags from bytes that are passed in; holds none of them.
+///
+/// ```
+/// use rtmp::flv::{FILE_HEADER, TagHeader, TagReader};
+///
+/// let header = TagHeader { kind: 9, length: 2, timestamp: 40 };
+/// let file = [&FILE_HEADER[..], &header.write(), b"\x17\x01", &header.previous_tag_size()].concat();
+///
+/// let (mut reader, mut rest) = (TagReader::new(), &file[..]);
+/// while let decoded = reader.next(rest)?
+///     && let Some(tag) = decoded.tag
+/// {
+///     rest = &rest[decoded.consumed..];
+///     assert_eq!((tag.header.timestamp, tag.body), (40, &b"\x17\x01"[..]));
+/// }
+/// # Ok::<(), rtmp::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct TagReader {
     /// Bytes to skip before the next tag or file header.

@@ -84,6 +84,11 @@ impl<'a> Call<'a> {
         Self { out, written: 0, phase: Phase::Tags }
     }
 
+    /// How many bytes were written so far.
+    pub fn written(&self) -> usize {
+        self.written
+    }
+
     fn room(&mut self) -> &mut [u8] {
         &mut self.out[self.written..]
     }

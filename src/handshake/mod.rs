@@ -3,6 +3,30 @@
 //! In the published form each side echoes the other's random block. In Flash's own form the blocks hold digests and
 //! signatures, and for RTMPE public keys of a key agreement. Knows the blocks and nothing of sockets: bytes arrive as
 //! slices, the time and the randomness from the caller.
+//!
+//! ```
+//! use rtmp::handshake::{Client, ClientOptions, Server, ServerOptions};
+//!
+//! let options = ClientOptions { encrypted: true, ..ClientOptions::default() };
+//! let mut client = Client::new(options, &mut rtmp::random::system)?;
+//! let mut server = Server::new(ServerOptions::default(), &mut rtmp::random::system)?;
+//!
+//! // What each has sent and the other has not used yet; sockets would be in between.
+//! let (mut to_server, mut to_client) = (client.start(), Vec::new());
+//! let (mut of_client, mut of_server) = (None, None);
+//! while of_client.is_none() || of_server.is_none() {
+//!     let progress = server.advance(&to_server)?;
+//!     to_server.drain(..progress.consumed);
+//!     to_client.extend(progress.output);
+//!     of_server = of_server.or(progress.outcome);
+//!     let progress = client.advance(&to_client)?;
+//!     to_client.drain(..progress.consumed);
+//!     to_server.extend(progress.output);
+//!     of_client = of_client.or(progress.outcome);
+//! }
+//! assert!(of_client.is_some_and(|outcome| outcome.keys.is_some()));
+//! # Ok::<(), rtmp::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -3,6 +3,27 @@
 //! [`url`], [`request`] and [`response`] turn bytes into values and back. [`exchange`] plays one request through a
 //! stream, and [`get()`] makes the connection for it. There are no redirections, no content codings and no cookies, and
 //! what the body means is the receiver's business.
+//!
+//! ```no_run
+//! use rtmp::{http::{self, Outcome, Receiver}, transport::tls::Trust};
+//!
+//! /// Keeps the body.
+//! struct Body(Vec<u8>);
+//!
+//! impl Receiver for Body {
+//!     fn status(&mut self, _status: u16) {}
+//!     fn last_modified(&mut self, _date: &[u8]) {}
+//!     fn body(&mut self, bytes: &[u8]) -> rtmp::Result<()> {
+//!         self.0.extend_from_slice(bytes);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let mut body = Body(Vec::new());
+//! let outcome = http::get(b"https://localhost/player.swf", b"", &Trust::Platform, || false, &mut body)?;
+//! assert_eq!(outcome, Outcome::Complete);
+//! # Ok::<(), rtmp::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

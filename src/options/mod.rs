@@ -2,6 +2,21 @@
 //!
 //! Knows the syntax and the kinds of values. Which options exist and where their values go is said by a table of
 //! [`Definition`]s, which whoever owns the settings provides.
+//!
+//! ```
+//! use rtmp::options::{Definition, Setter, find};
+//!
+//! fn set_size(size: &mut i32, value: i32) -> rtmp::Result<()> {
+//!     *size = value;
+//!     Ok(())
+//! }
+//!
+//! let table = [Definition { name: "size", help: "in bytes", setter: Setter::Integer(set_size) }];
+//! let mut size = 0;
+//! find(&table, b"Size").expect("it is in the table").apply(&mut size, b"0x10")?;
+//! assert_eq!(size, 16);
+//! # Ok::<(), rtmp::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

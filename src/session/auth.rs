@@ -7,7 +7,10 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use md5::{Digest, Md5};
 
-use crate::{error::Result, random::Random};
+use crate::{
+    error::{Error, Refusal, Result},
+    random::Random,
+};
 
 /// What to do about a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,9 @@ pub enum Decision {
     /// The refusal has other reasons.
     NotAsked,
 }
+
+/// How often one session logs in at most; servers need two attempts.
+const MAX_LOGINS: u32 = 4;
 
 /// Descriptions are some hundred bytes; this is more than an address for the next connection may hold.
 const MAX_DESCRIPTION: usize = 16_384;
@@ -46,6 +52,19 @@ const SCHEMES: [(&[u8], &[u8], Answer); 2] = [
     (b"authmod=adobe", b"?authmod=adobe&user=", answer_adobe),
     (b"authmod=llnw", b"?authmod=llnw&user=", answer_llnw),
 ];
+
+/// Counts an attempt to log in. A server that always asks again must not keep the program busy.
+pub(crate) fn count_login(logins: &mut u32) -> Result<()> {
+    *logins += 1;
+    if *logins <= MAX_LOGINS {
+        return Ok(());
+    }
+    Err(Error::Refused(Refusal {
+        method: "connect".to_owned(),
+        code: String::new(),
+        description: "the server asks to log in again and again".to_owned(),
+    }))
+}
 
 /// Decides what follows a refusal of `connect`, of which `description` is the server's explanation; `app` is the
 /// application's name as it was sent, with everything that was appended before.

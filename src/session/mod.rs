@@ -36,6 +36,7 @@ mod secure_token;
 mod tests;
 
 pub use client::react;
+pub(crate) use reply::status_words;
 
 use crate::{
     error::{Refusal, Result},
@@ -153,6 +154,10 @@ pub struct Profile<'a> {
     pub stop_ms: i32,
 }
 
+/// How many commands wait for their results at most; the oldest is forgotten for one more. A server that answers none of
+/// them, while it or the application has more sent, must not use up the memory.
+pub(crate) const MAX_CALLS: usize = 1024;
+
 /// Commands that wait for their results. The C library keeps them in an array that its callers see.
 pub trait Calls {
     /// Remembers a command that was sent.
@@ -166,10 +171,16 @@ pub trait Calls {
 
     /// How many commands wait.
     fn count(&self) -> usize;
+
+    /// Whether a command of this name waits for its result.
+    fn contains(&self, name: &[u8]) -> bool;
 }
 
 impl Calls for Vec<(Vec<u8>, i32)> {
     fn remember(&mut self, name: &[u8], transaction: i32) {
+        if self.len() >= MAX_CALLS {
+            self.remove(0);
+        }
         self.push((name.to_vec(), transaction));
     }
 
@@ -186,6 +197,10 @@ impl Calls for Vec<(Vec<u8>, i32)> {
 
     fn count(&self) -> usize {
         self.len()
+    }
+
+    fn contains(&self, name: &[u8]) -> bool {
+        self.iter().any(|call| call.0 == name)
     }
 }
 

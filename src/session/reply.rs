@@ -10,6 +10,7 @@ use super::{
 use crate::{
     amf::{self, Properties, Value},
     error::{Refusal, Result},
+    message::MessageType,
     text::Text,
 };
 
@@ -236,6 +237,19 @@ fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
         Status::Paused | Status::Other => {}
     }
     reaction
+}
+
+/// What a command from the server says as a status message, for people; `None` if it is none.
+pub(crate) fn status_words(kind: MessageType, body: &[u8]) -> Option<Refusal> {
+    let body = match kind {
+        MessageType::COMMAND => body,
+        // Behind a byte that says so there is AMF0.
+        MessageType::COMMAND_AMF3 => body.get(1..)?,
+        _ => return None,
+    };
+    let values = amf::decode(body).ok()?;
+    let method = value(&values, 0).and_then(Value::as_string)?;
+    Some(refusal(method, info_object(&values)))
 }
 
 /// The server will not let the stream run: there is nothing to delete, and nothing to wait for.

@@ -23,6 +23,14 @@ pub const MAX_SIZE: usize = 64 << 20;
 ///
 /// Files that begin with `CWS` or `ZWS` are uncompressed. Everything else is hashed as it is, and so is what is
 /// shorter than the header of a SWF file. The length in that header is not trusted for anything.
+///
+/// ```
+/// let mut hasher = rtmp::swf::hash::Hasher::new();
+/// hasher.update(b"FWS\x0A\x0C\0\0\0")?;
+/// hasher.update(b"rest")?;
+/// assert_eq!(hasher.finish()?.map(|hash| hash.size), Some(12));
+/// # Ok::<(), rtmp::Error>(())
+/// ```
 pub struct Hasher {
     state: State,
 }

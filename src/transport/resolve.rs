@@ -3,7 +3,10 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
 };
 
@@ -66,10 +69,13 @@ fn within<T: Send + 'static>(
     patience: &dyn Patience,
     job: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T> {
+    let place = Place::take(&LOOKUPS)?;
     let (sender, receiver) = mpsc::sync_channel(1);
     thread::Builder::new().name("rtmp-resolver".to_owned()).spawn(move || {
+        let result = job();
+        drop(place);
         // Nobody listens any more when time was up.
-        let _ = sender.send(job());
+        let _ = sender.send(result);
     })?;
     loop {
         if patience.is_over() {
@@ -88,7 +94,7 @@ fn within<T: Send + 'static>(
 fn in_turns(found: Vec<SocketAddr>, family: Family) -> Vec<SocketAddr> {
     let mut admitted: Vec<SocketAddr> = Vec::new();
     for address in found {
-        if family.admits(address.ip()) && !admitted.contains(&address) {
+        if admitted.len() < MAX_ADDRESSES && family.admits(address.ip()) && !admitted.contains(&address) {
             admitted.push(address);
         }
     }
@@ -104,6 +110,34 @@ fn in_turns(found: Vec<SocketAddr>, family: Family) -> Vec<SocketAddr> {
     ordered.extend(second);
     ordered
 }
+
+/// A lookup's place among those that are under way, left behind ones included.
+struct Place(&'static AtomicUsize);
+
+impl Place {
+    fn take(lookups: &'static AtomicUsize) -> Result<Self> {
+        let place = Self(lookups);
+        if lookups.fetch_add(1, Ordering::Relaxed) >= MAX_LOOKUPS {
+            return Err(Error::TooLarge("number of name lookups that are under way"));
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many lookups may be under way in a process. A program that tries again and again, while its resolver takes longer
+/// than it waits, leaves a thread behind each time.
+const MAX_LOOKUPS: usize = 64;
+
+/// How many addresses of a host are tried; a host's owner may claim any number.
+const MAX_ADDRESSES: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -141,6 +175,21 @@ mod tests {
         }
         assert_eq!(in_turns(addresses("::1 1.1.1.1 ::2"), Family::V4), addresses("1.1.1.1"));
         assert_eq!(in_turns(addresses("1.1.1.1 ::1 ::2"), Family::V6), addresses("::1 ::2"));
+    }
+
+    #[test]
+    fn lookups_that_are_left_behind_have_a_bound() {
+        static FEW: AtomicUsize = AtomicUsize::new(MAX_LOOKUPS - 1);
+        let last = Place::take(&FEW).unwrap();
+        assert!(matches!(Place::take(&FEW), Err(Error::TooLarge(_))));
+        drop(last);
+        assert!(Place::take(&FEW).is_ok());
+    }
+
+    #[test]
+    fn a_host_with_a_great_many_addresses_has_its_first_ones() {
+        let found: Vec<SocketAddr> = (0..1000).map(|n: u32| SocketAddr::from((n.to_be_bytes(), 9))).collect();
+        assert_eq!(in_turns(found.clone(), Family::Any), found[..MAX_ADDRESSES]);
     }
 
     #[test]

@@ -10,6 +10,15 @@ use super::{
 use crate::error::Result;
 
 /// How a server is reached.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use rtmp::transport::{local::Local, route::Route};
+///
+/// let route = Route { host: b"localhost", port: 1935, proxy: None, local: &Local::default() };
+/// let socket = route.connect(Some(Duration::from_secs(10)), || false)?;
+/// # Ok::<(), rtmp::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Route<'a> {
     /// Name or address of the server, without brackets.

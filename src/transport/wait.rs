@@ -159,7 +159,7 @@ pub fn pause(fd: BorrowedFd<'_>, time: Duration, patience: &dyn Patience) -> Res
             return Err(Error::Interrupted);
         }
         if poll_slice(&mut [PollFd::new(&fd, PollFlags::empty())], left)? {
-            return Err(Error::Closed);
+            return Err(if patience.is_over() { Error::Interrupted } else { Error::Closed });
         }
     }
     Ok(())

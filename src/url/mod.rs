@@ -2,6 +2,13 @@
 //!
 //! This module cuts text into pieces and knows how stream names are spelled. It resolves nothing, keeps nothing and
 //! does not know the options that librtmp users append to a URL (see [`crate::options`]).
+//!
+//! ```
+//! let url = rtmp::url::parse(b"rtmps://user:secret@[::1]:444/vod/films/one.mp4")?;
+//! assert_eq!((url.protocol, url.host, url.port), (rtmp::url::Protocol::RTMPS, Some(&b"::1"[..]), 444));
+//! assert_eq!((url.app, url.playpath), (Some(&b"vod/films"[..]), Some(b"mp4:one".to_vec())));
+//! # Ok::<(), rtmp::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -10,6 +10,7 @@
 #include <librtmp/http.h>
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -20,86 +21,100 @@ typedef long any(long, long, long, long, long, long, long, long, long, long, lon
 
 /*
  * Name and arguments, zero for what is not listed: r RTMP, p RTMPPacket, o AMFObject, P AMFObjectProperty, c AMF3ClassDef,
- * s RTMPSockBuf, k RTMPChunk, h HTTP_ctx, v AVal, b 64 zero bytes, e the end of these, t text, 8 the number, 0 null.
+ * s RTMPSockBuf, k RTMPChunk, h HTTP_ctx, a sockaddr, f HTTP_read_callback, v AVal, b 64 zero bytes, e the end of these,
+ * t text, 8 the number, 0 null.
  */
 static const char *const calls[][2] = {
-	{"AMF3CD_AddProp", "0"}, {"AMF3CD_AddProp", "c0"}, {"AMF3CD_AddProp", "0v"},
-	{"AMF3CD_GetProp", "0"}, {"AMF3CD_GetProp", "c8"},
-	{"AMF3Prop_Decode", "0"}, {"AMF3Prop_Decode", "P08"}, {"AMF3Prop_Decode", "0b8"},
-	{"AMF3ReadInteger", "0"}, {"AMF3ReadInteger", "b0"}, {"AMF3ReadInteger", "0b"},
-	{"AMF3ReadString", "0"}, {"AMF3ReadString", "b0"}, {"AMF3ReadString", "0v"},
-	{"AMF3_Decode", "0"}, {"AMF3_Decode", "o08"}, {"AMF3_Decode", "0b8"},
-	{"AMFProp_Decode", "0"}, {"AMFProp_Decode", "P08"}, {"AMFProp_Decode", "0b8"},
+	{"AMF3CD_AddProp", "0"}, {"AMF3CD_AddProp", "c0"}, {"AMF3CD_AddProp", "0v"}, {"AMF3CD_GetProp", "0"},
+	{"AMF3CD_GetProp", "c8"}, {"AMF3Prop_Decode", "0"}, {"AMF3Prop_Decode", "P08"}, {"AMF3Prop_Decode", "0b8"},
+	{"AMF3ReadInteger", "0"}, {"AMF3ReadInteger", "b0"}, {"AMF3ReadInteger", "0b"}, {"AMF3ReadString", "0"},
+	{"AMF3ReadString", "b0"}, {"AMF3ReadString", "0v"}, {"AMF3_Decode", "0"}, {"AMF3_Decode", "o08"},
+	{"AMF3_Decode", "0b8"}, {"AMFProp_Decode", "0"}, {"AMFProp_Decode", "P08"}, {"AMFProp_Decode", "0b8"},
 	{"AMFProp_Dump", "0"}, {"AMFProp_Encode", "0"}, {"AMFProp_Encode", "P00"}, {"AMFProp_Encode", "0be"},
-	{"AMFProp_GetBoolean", "0"}, {"AMFProp_GetName", "0"}, {"AMFProp_GetName", "P0"}, {"AMFProp_GetName", "0v"},
-	{"AMFProp_GetNumber", "0"}, {"AMFProp_GetObject", "0"}, {"AMFProp_GetObject", "P0"}, {"AMFProp_GetObject", "0o"},
-	{"AMFProp_GetString", "0"}, {"AMFProp_GetString", "P0"}, {"AMFProp_GetString", "0v"},
-	{"AMFProp_GetType", "0"}, {"AMFProp_IsValid", "0"}, {"AMFProp_Reset", "0"},
-	{"AMFProp_SetName", "0"}, {"AMFProp_SetName", "P0"}, {"AMFProp_SetName", "0v"},
-	{"AMFProp_SetNumber", "0"}, {"AMFProp_SetBoolean", "0"},
-	{"AMFProp_SetString", "0"}, {"AMFProp_SetString", "P0"}, {"AMFProp_SetString", "0v"},
-	{"AMFProp_SetObject", "0"}, {"AMFProp_SetObject", "P0"}, {"AMFProp_SetObject", "0o"},
-	{"AMF_AddProp", "0"}, {"AMF_AddProp", "o0"}, {"AMF_AddProp", "0P"},
+	{"AMFProp_Encode", "P0e"}, {"AMFProp_Encode", "Pb0"}, {"AMFProp_GetBoolean", "0"}, {"AMFProp_GetName", "0"},
+	{"AMFProp_GetName", "P0"}, {"AMFProp_GetName", "0v"}, {"AMFProp_GetNumber", "0"}, {"AMFProp_GetObject", "0"},
+	{"AMFProp_GetObject", "P0"}, {"AMFProp_GetObject", "0o"}, {"AMFProp_GetString", "0"},
+	{"AMFProp_GetString", "P0"}, {"AMFProp_GetString", "0v"}, {"AMFProp_GetType", "0"}, {"AMFProp_IsValid", "0"},
+	{"AMFProp_Reset", "0"}, {"AMFProp_SetName", "0"}, {"AMFProp_SetName", "P0"}, {"AMFProp_SetName", "0v"},
+	{"AMFProp_SetNumber", "0"}, {"AMFProp_SetBoolean", "0"}, {"AMFProp_SetString", "0"}, {"AMFProp_SetString", "P0"},
+	{"AMFProp_SetString", "0v"}, {"AMFProp_SetObject", "0"}, {"AMFProp_SetObject", "P0"},
+	{"AMFProp_SetObject", "0o"}, {"AMF_AddProp", "0"}, {"AMF_AddProp", "o0"}, {"AMF_AddProp", "0P"},
 	{"AMF_CountProp", "0"}, {"AMF_Decode", "0"}, {"AMF_Decode", "o08"}, {"AMF_Decode", "0b8"},
-	{"AMF_DecodeArray", "0"}, {"AMF_DecodeArray", "o088"}, {"AMF_DecodeArray", "0b88"},
-	{"AMF_DecodeBoolean", "0"}, {"AMF_DecodeInt16", "0"}, {"AMF_DecodeInt24", "0"}, {"AMF_DecodeInt32", "0"},
-	{"AMF_DecodeLongString", "0"}, {"AMF_DecodeLongString", "b0"}, {"AMF_DecodeLongString", "0v"},
-	{"AMF_DecodeNumber", "0"}, {"AMF_DecodeString", "0"}, {"AMF_DecodeString", "b0"}, {"AMF_DecodeString", "0v"},
-	{"AMF_Dump", "0"}, {"AMF_Encode", "0"}, {"AMF_Encode", "o0"}, {"AMF_Encode", "0be"},
-	{"AMF_EncodeArray", "0"}, {"AMF_EncodeArray", "o0"}, {"AMF_EncodeArray", "0be"},
-	{"AMF_EncodeBoolean", "0"}, {"AMF_EncodeBoolean", "b0"},
-	{"AMF_EncodeEcmaArray", "0"}, {"AMF_EncodeEcmaArray", "o0"}, {"AMF_EncodeEcmaArray", "0be"},
-	{"AMF_EncodeInt16", "0"}, {"AMF_EncodeInt16", "b0"}, {"AMF_EncodeInt24", "0"}, {"AMF_EncodeInt24", "b0"},
-	{"AMF_EncodeInt32", "0"}, {"AMF_EncodeInt32", "b0"},
-	{"AMF_EncodeNamedBoolean", "0"}, {"AMF_EncodeNamedBoolean", "be0"}, {"AMF_EncodeNamedBoolean", "00v"},
+	{"AMF_DecodeArray", "0"}, {"AMF_DecodeArray", "o088"}, {"AMF_DecodeArray", "0b88"}, {"AMF_DecodeBoolean", "0"},
+	{"AMF_DecodeInt16", "0"}, {"AMF_DecodeInt24", "0"}, {"AMF_DecodeInt32", "0"}, {"AMF_DecodeLongString", "0"},
+	{"AMF_DecodeLongString", "b0"}, {"AMF_DecodeLongString", "0v"}, {"AMF_DecodeNumber", "0"},
+	{"AMF_DecodeString", "0"}, {"AMF_DecodeString", "b0"}, {"AMF_DecodeString", "0v"}, {"AMF_Dump", "0"},
+	{"AMF_Encode", "0"}, {"AMF_Encode", "o0"}, {"AMF_Encode", "0be"}, {"AMF_Encode", "o0e"}, {"AMF_Encode", "ob0"},
+	{"AMF_EncodeArray", "0"}, {"AMF_EncodeArray", "o0"}, {"AMF_EncodeArray", "0be"}, {"AMF_EncodeArray", "o0e"},
+	{"AMF_EncodeArray", "ob0"}, {"AMF_EncodeBoolean", "0"}, {"AMF_EncodeBoolean", "b0"},
+	{"AMF_EncodeBoolean", "0e0"}, {"AMF_EncodeEcmaArray", "0"}, {"AMF_EncodeEcmaArray", "o0"},
+	{"AMF_EncodeEcmaArray", "0be"}, {"AMF_EncodeEcmaArray", "o0e"}, {"AMF_EncodeEcmaArray", "ob0"},
+	{"AMF_EncodeInt16", "0"}, {"AMF_EncodeInt16", "b0"}, {"AMF_EncodeInt16", "0e0"}, {"AMF_EncodeInt24", "0"},
+	{"AMF_EncodeInt24", "b0"}, {"AMF_EncodeInt24", "0e0"}, {"AMF_EncodeInt32", "0"}, {"AMF_EncodeInt32", "b0"},
+	{"AMF_EncodeInt32", "0e0"}, {"AMF_EncodeNamedBoolean", "0"}, {"AMF_EncodeNamedBoolean", "be0"},
+	{"AMF_EncodeNamedBoolean", "00v"}, {"AMF_EncodeNamedBoolean", "0ev0"}, {"AMF_EncodeNamedBoolean", "b0v0"},
 	{"AMF_EncodeNamedNumber", "0"}, {"AMF_EncodeNamedNumber", "be0"}, {"AMF_EncodeNamedNumber", "00v"},
-	{"AMF_EncodeNamedString", "0"}, {"AMF_EncodeNamedString", "be00"}, {"AMF_EncodeNamedString", "bev0"},
-	{"AMF_EncodeNamedString", "be0v"},
-	{"AMF_EncodeNumber", "0"}, {"AMF_EncodeNumber", "b0"},
-	{"AMF_EncodeString", "0"}, {"AMF_EncodeString", "be0"}, {"AMF_EncodeString", "00v"},
-	{"AMF_GetProp", "0"}, {"AMF_GetProp", "o08"}, {"AMF_GetProp", "0v"}, {"AMF_Reset", "0"},
-	{"HTTP_get", "0"}, {"HTTP_get", "h0"}, {"HTTP_get", "0t"},
-	{"RTMP_Abort", "0"}, {"RTMP_Abort", "r"},
-	{"RTMPPacket_Alloc", "08"}, {"RTMPPacket_Dump", "0"}, {"RTMPPacket_Dump", "p"}, {"RTMPPacket_Free", "0"},
-	{"RTMPPacket_Reset", "0"},
+	{"AMF_EncodeNamedNumber", "0ev0"}, {"AMF_EncodeNamedNumber", "b0v0"}, {"AMF_EncodeNamedString", "0"},
+	{"AMF_EncodeNamedString", "be00"}, {"AMF_EncodeNamedString", "bev0"}, {"AMF_EncodeNamedString", "be0v"},
+	{"AMF_EncodeNamedString", "0evv"}, {"AMF_EncodeNamedString", "b0vv"}, {"AMF_EncodeNumber", "0"},
+	{"AMF_EncodeNumber", "b0"}, {"AMF_EncodeNumber", "0e0"}, {"AMF_EncodeString", "0"}, {"AMF_EncodeString", "be0"},
+	{"AMF_EncodeString", "00v"}, {"AMF_EncodeString", "0ev"}, {"AMF_EncodeString", "b0v"}, {"AMF_GetProp", "0"},
+	{"AMF_GetProp", "o08"}, {"AMF_GetProp", "0v"}, {"AMF_Reset", "0"}, {"HTTP_get", "0"}, {"HTTP_get", "h0"},
+	{"HTTP_get", "0t"}, {"HTTP_get", "0tf"}, {"HTTP_get", "h0f"}, {"HTTP_get", "ht0"}, {"RTMPPacket_Alloc", "08"},
+	{"RTMPPacket_Dump", "0"}, {"RTMPPacket_Dump", "p"}, {"RTMPPacket_Free", "0"}, {"RTMPPacket_Reset", "0"},
 	{"RTMPSockBuf_Close", "0"}, {"RTMPSockBuf_Fill", "0"}, {"RTMPSockBuf_Send", "0"}, {"RTMPSockBuf_Send", "s08"},
-	{"RTMP_Alloc", ""}, {"RTMP_ClientPacket", "0"}, {"RTMP_ClientPacket", "r0"}, {"RTMP_ClientPacket", "0p"},
-	{"RTMP_ClientPacket", "rp"},
-	{"RTMP_Close", "0"}, {"RTMP_Connect", "0"}, {"RTMP_Connect", "r0"}, {"RTMP_Connect0", "0"}, {"RTMP_Connect0", "r0"},
-	{"RTMP_Connect1", "0"}, {"RTMP_Connect1", "r0"}, {"RTMP_ConnectStream", "0"}, {"RTMP_ConnectStream", "r0"},
-	{"RTMP_DeleteStream", "0"}, {"RTMP_DeleteStream", "r"}, {"RTMP_DropRequest", "0"}, {"RTMP_DropRequest", "r8"},
-	{"RTMP_EnableWrite", "0"},
+	{"RTMPSockBuf_Send", "0b8"}, {"RTMP_Abort", "0"}, {"RTMP_Alloc", ""}, {"RTMP_ClientPacket", "0"}, {"RTMP_ClientPacket", "r0"},
+	{"RTMP_ClientPacket", "0p"}, {"RTMP_ClientPacket", "rp"}, {"RTMP_Close", "0"}, {"RTMP_Connect", "0"},
+	{"RTMP_Connect", "r0"}, {"RTMP_Connect", "0p"}, {"RTMP_Connect0", "0"}, {"RTMP_Connect0", "r0"},
+	{"RTMP_Connect0", "0a"}, {"RTMP_Connect1", "0"}, {"RTMP_Connect1", "r0"}, {"RTMP_Connect1", "0p"},
+	{"RTMP_ConnectStream", "0"}, {"RTMP_ConnectStream", "r0"}, {"RTMP_DeleteStream", "0"},
+	{"RTMP_DeleteStream", "r"}, {"RTMP_DropRequest", "0"}, {"RTMP_DropRequest", "r8"}, {"RTMP_EnableWrite", "0"},
 	{"RTMP_FindFirstMatchingProperty", "0"}, {"RTMP_FindFirstMatchingProperty", "o00"},
 	{"RTMP_FindFirstMatchingProperty", "ov0"}, {"RTMP_FindFirstMatchingProperty", "0vP"},
-	{"RTMP_FindPrefixProperty", "0"}, {"RTMP_FindPrefixProperty", "o00"}, {"RTMP_FindPrefixProperty", "ov0"},
-	{"RTMP_FindPrefixProperty", "0vP"},
-	{"RTMP_Free", "0"}, {"RTMP_GetDuration", "0"}, {"RTMP_GetNextMediaPacket", "0"}, {"RTMP_GetNextMediaPacket", "r0"},
-	{"RTMP_GetNextMediaPacket", "0p"}, {"RTMP_GetTime", ""},
-	{"RTMP_HashSWF", "0"}, {"RTMP_HashSWF", "t000"},
-	{"RTMP_Init", "0"}, {"RTMP_IsConnected", "0"}, {"RTMP_IsTimedout", "0"}, {"RTMP_LibVersion", ""},
-	{"RTMP_Log", "00"}, {"RTMP_LogGetLevel", ""}, {"RTMP_LogHex", "000"}, {"RTMP_LogHex", "008"},
-	{"RTMP_LogHexString", "000"}, {"RTMP_LogHexString", "008"}, {"RTMP_LogPrintf", "0"}, {"RTMP_LogSetCallback", "0"},
-	{"RTMP_LogSetLevel", "0"}, {"RTMP_LogSetOutput", "0"}, {"RTMP_LogStatus", "0"},
-	{"RTMP_ParsePlaypath", "0"}, {"RTMP_ParsePlaypath", "v0"}, {"RTMP_ParsePlaypath", "0v"},
-	{"RTMP_ParseURL", "0"}, {"RTMP_ParseURL", "t00000"}, {"RTMP_ParseURL", "0bvbvv"},
-	{"RTMP_Pause", "0"}, {"RTMP_Pause", "r8"}, {"RTMP_Read", "0"}, {"RTMP_Read", "r08"}, {"RTMP_Read", "0b8"},
-	{"RTMP_ReadPacket", "0"}, {"RTMP_ReadPacket", "r0"}, {"RTMP_ReadPacket", "0p"},
+	{"RTMP_FindFirstMatchingProperty", "o0P"}, {"RTMP_FindPrefixProperty", "0"}, {"RTMP_FindPrefixProperty", "o00"},
+	{"RTMP_FindPrefixProperty", "ov0"}, {"RTMP_FindPrefixProperty", "0vP"}, {"RTMP_FindPrefixProperty", "o0P"},
+	{"RTMP_Free", "0"}, {"RTMP_GetDuration", "0"}, {"RTMP_GetErrorString", "0"}, {"RTMP_GetLastError", "0"},
+	{"RTMP_GetNextMediaPacket", "0"},
+	{"RTMP_GetNextMediaPacket", "r0"}, {"RTMP_GetNextMediaPacket", "0p"}, {"RTMP_GetTime", ""},
+	{"RTMP_HashSWF", "0"}, {"RTMP_HashSWF", "t000"}, {"RTMP_HashSWF", "0bb0"}, {"RTMP_HashSWF", "t0b0"},
+	{"RTMP_HashSWF", "tb00"}, {"RTMP_Init", "0"}, {"RTMP_IsConnected", "0"}, {"RTMP_IsTimedout", "0"},
+	{"RTMP_LibVersion", ""}, {"RTMP_Log", "00"}, {"RTMP_LogGetLevel", ""}, {"RTMP_LogHex", "000"},
+	{"RTMP_LogHex", "008"}, {"RTMP_LogHexString", "000"}, {"RTMP_LogHexString", "008"}, {"RTMP_LogPrintf", "0"},
+	{"RTMP_LogSetCallback", "0"}, {"RTMP_LogSetLevel", "0"}, {"RTMP_LogSetOutput", "0"}, {"RTMP_LogStatus", "0"},
+	{"RTMP_ParsePlaypath", "0"}, {"RTMP_ParsePlaypath", "v0"}, {"RTMP_ParsePlaypath", "0v"}, {"RTMP_ParseURL", "0"},
+	{"RTMP_ParseURL", "t00000"}, {"RTMP_ParseURL", "0bvbvv"}, {"RTMP_ParseURL", "t0vbvv"},
+	{"RTMP_ParseURL", "tb0bvv"}, {"RTMP_ParseURL", "tbv0vv"}, {"RTMP_ParseURL", "tbvb0v"},
+	{"RTMP_ParseURL", "tbvbv0"}, {"RTMP_Pause", "0"}, {"RTMP_Pause", "r8"}, {"RTMP_Read", "0"}, {"RTMP_Read", "r08"},
+	{"RTMP_Read", "0b8"}, {"RTMP_ReadPacket", "0"}, {"RTMP_ReadPacket", "r0"}, {"RTMP_ReadPacket", "0p"},
 	{"RTMP_ReconnectStream", "0"}, {"RTMP_ReconnectStream", "r"}, {"RTMP_SendChunk", "0"}, {"RTMP_SendChunk", "r0"},
 	{"RTMP_SendChunk", "0k"}, {"RTMP_SendClientBW", "0"}, {"RTMP_SendCreateStream", "0"}, {"RTMP_SendCtrl", "0"},
 	{"RTMP_SendPacket", "0"}, {"RTMP_SendPacket", "r0"}, {"RTMP_SendPacket", "0p"}, {"RTMP_SendPause", "0"},
 	{"RTMP_SendSeek", "0"}, {"RTMP_SendServerBW", "0"}, {"RTMP_Serve", "0"}, {"RTMP_Serve", "r"},
 	{"RTMP_SetBufferMS", "08"}, {"RTMP_SetOpt", "0"}, {"RTMP_SetOpt", "r00"}, {"RTMP_SetOpt", "rv0"},
-	{"RTMP_SetOpt", "r0v"}, {"RTMP_SetOpt", "0vv"},
-	{"RTMP_SetupStream", "0"}, {"RTMP_SetupStream", "r"}, {"RTMP_SetupURL", "0"}, {"RTMP_SetupURL", "r0"},
-	{"RTMP_SetupURL", "0t"}, {"RTMP_Socket", "0"},
-	{"RTMP_TLS_Accept", "0"}, {"RTMP_TLS_Accept", "r0"}, {"RTMP_TLS_AllocServerContext", "0"},
-	{"RTMP_TLS_AllocServerContext", "t0"}, {"RTMP_TLS_AllocServerContext", "0t"}, {"RTMP_TLS_FreeServerContext", "0"},
-	{"RTMP_TLS_Init", ""}, {"RTMP_ToggleStream", "0"}, {"RTMP_UpdateBufferMS", "0"}, {"RTMP_UpdateBufferMS", "r"},
+	{"RTMP_SetOpt", "r0v"}, {"RTMP_SetOpt", "0vv"}, {"RTMP_SetupStream", "0"}, {"RTMP_SetupStream", "r"},
+	{"RTMP_SetupStream", "00v0vvvvvvvv0vvv0000"}, {"RTMP_SetupStream", "r000vvvvvvvv0vvv0000"},
+	{"RTMP_SetupStream", "r0v00vvvvvvv0vvv0000"}, {"RTMP_SetupStream", "r0v0v0vvvvvv0vvv0000"},
+	{"RTMP_SetupStream", "r0v0vv0vvvvv0vvv0000"}, {"RTMP_SetupStream", "r0v0vvv0vvvv0vvv0000"},
+	{"RTMP_SetupStream", "r0v0vvvv0vvv0vvv0000"}, {"RTMP_SetupStream", "r0v0vvvvv0vv0vvv0000"},
+	{"RTMP_SetupStream", "r0v0vvvvvv0v0vvv0000"}, {"RTMP_SetupStream", "r0v0vvvvvvv00vvv0000"},
+	{"RTMP_SetupStream", "r0v0vvvvvvvv00vv0000"}, {"RTMP_SetupStream", "r0v0vvvvvvvv0v0v0000"},
+	{"RTMP_SetupStream", "r0v0vvvvvvvv0vv00000"}, {"RTMP_SetupURL", "0"}, {"RTMP_SetupURL", "r0"},
+	{"RTMP_SetupURL", "0t"}, {"RTMP_Socket", "0"}, {"RTMP_TLS_Accept", "0"}, {"RTMP_TLS_Accept", "r0"},
+	{"RTMP_TLS_Accept", "0b"}, {"RTMP_TLS_AllocServerContext", "0"}, {"RTMP_TLS_AllocServerContext", "t0"},
+	{"RTMP_TLS_AllocServerContext", "0t"}, {"RTMP_TLS_FreeServerContext", "0"}, {"RTMP_TLS_Init", ""},
+	{"RTMP_ToggleStream", "0"}, {"RTMP_UpdateBufferMS", "0"}, {"RTMP_UpdateBufferMS", "r"},
 	{"RTMP_UserInterrupt", ""}, {"RTMP_Write", "0"}, {"RTMP_Write", "r08"}, {"RTMP_Write", "0b8"},
 };
 
 static const char *const data_symbols[] = {"RTMPProtocolStrings", "RTMPProtocolStringsLower", "RTMP_DefaultFlashVer",
 					   "RTMP_TLS_ctx", "RTMP_ctrlC", "RTMP_debuglevel"};
+
+static size_t take(void *data, size_t size, size_t count, void *stream)
+{
+	(void)data;
+	(void)stream;
+	return size * count;
+}
 
 static long argument(char kind)
 {
@@ -110,6 +125,7 @@ static long argument(char kind)
 	static RTMPSockBuf socket_buffer;
 	static RTMPChunk chunk;
 	static struct HTTP_ctx http;
+	static struct sockaddr_in address;
 	static AVal value;
 	static char bytes[64], text[] = "rtmp://127.0.0.1:1/app/stream";
 	static RTMP *r;
@@ -128,6 +144,12 @@ static long argument(char kind)
 		return (long)&socket_buffer;
 	case 'k': return (long)&chunk;
 	case 'h': return (long)&http;
+	case 'a':
+		address.sin_family = AF_INET;
+		address.sin_port = htons(1);
+		address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		return (long)&address;
+	case 'f': return (long)take;
 	case 'v':
 		value.av_val = text;
 		value.av_len = (int)strlen(text);
@@ -158,9 +180,13 @@ static void call(const char *name, const char *arguments)
 	_exit(0);
 }
 
-int main(void)
+/* All calls, or with two numbers every nth one from a certain one on. */
+int main(int argc, char **argv)
 {
-	unsigned i, bad = 0, names = 0;
+	unsigned i, bad = 0, names = 0, first = 0, step = 1;
+
+	if (argc == 3 && (sscanf(argv[1], "%u", &first) != 1 || sscanf(argv[2], "%u", &step) != 1 || !step))
+		return 2;
 
 	for (i = 0; i < sizeof(data_symbols) / sizeof(*data_symbols); i++) {
 		int found = dlsym(RTLD_DEFAULT, data_symbols[i]) != NULL;
@@ -171,6 +197,8 @@ int main(void)
 		int status;
 		pid_t child;
 		names += i == 0 || strcmp(calls[i][0], calls[i - 1][0]);
+		if (i % step != first)
+			continue;
 		fflush(stdout);
 		child = fork();
 		if (child == 0)

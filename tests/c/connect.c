@@ -68,6 +68,8 @@ int main(void)
 		printf(" -> %d connected %d\n", ret, RTMP_IsConnected(r) != 0);
 	}
 	RTMP_Close(r);
+	/* The name of the proxy stays the caller's. */
+	free(r->Link.sockshost.av_val);
 	RTMP_Free(r);
 	while (used)
 		free(kept[--used]);

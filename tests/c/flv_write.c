@@ -52,6 +52,8 @@ int main(int argc, char **argv)
 				memcpy(buffer, bytes, n);
 			}
 			ret = RTMP_Write(r, buffer, n);
+			if (strcmp(argv[3], "guard"))
+				free(buffer);
 			free(bytes);
 		}
 		printf("%d %d %d %u %u %u %d %s\n", n, ret, r->m_write.m_packetType, r->m_write.m_nBodySize,

@@ -1,5 +1,5 @@
 /* Lets a call wait for a peer that has nothing to say, and ends the wait: `interrupt PHASE HOW URL`.
- * Prints what the call returned and how many milliseconds after the interruption that was.
+ * Prints what the call returned, how many milliseconds after the interruption that was, and RTMP_GetLastError.
  *
  * PHASE is the call that waits: connect, stream, read, send, close, toggle, http, hash, setup (which hashes).
  * HOW: abort (RTMP_Abort in another thread), first (RTMP_Abort before the call), assign (RTMP_ctrlC in another thread),
@@ -25,8 +25,8 @@ static RTMP *session;
 static const char *how;
 static pthread_t waiting;
 static volatile long interrupted_at;
-/* Not linked: programs of this directory are linked with the original, which does not have it. */
-static int (*abort_session)(RTMP *);
+/* Not linked: programs of this directory are linked with the original, which does not have them. */
+static int (*abort_session)(RTMP *), (*last_error)(RTMP *);
 
 static long now(void)
 {
@@ -118,6 +118,7 @@ int main(int argc, char **argv)
     struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
     how = argv[2];
     abort_session = (int (*)(RTMP *))dlsym(RTLD_DEFAULT, "RTMP_Abort");
+    last_error = (int (*)(RTMP *))dlsym(RTLD_DEFAULT, "RTMP_GetLastError");
     waiting = pthread_self();
     sigaction(SIGUSR1, &action, NULL);
     RTMP_LogSetLevel(RTMP_LOGCRIT);
@@ -170,7 +171,7 @@ int main(int argc, char **argv)
     long took = now() - interrupted_at;
     if (!interrupted_at)
         return 5; /* It did not wait. */
-    printf("%d %ld\n", result, took);
+    printf("%d %ld %d\n", result, took, last_error(session));
     long closing = now();
     RTMP_Close(session);
     RTMP_Free(session);

@@ -32,11 +32,16 @@ impl ExampleServer {
         Self::launch(library, folder, &["-s", "0", "--cert", &chain, "--key", &key])
     }
 
+    /// As `start`, for clients that come to another address of this machine.
+    pub fn start_for_all(library: Library, folder: &Path) -> Option<Self> {
+        Self::launch(library, folder, &["-b", "0.0.0.0"])
+    }
+
     fn launch(library: Library, folder: &Path, arguments: &[&str]) -> Option<Self> {
         let mut command = Program::example("server")?.command(library)?;
         command.args(["-p", "0", "-v", "3", "-d"]).arg(folder).args(arguments);
         let mut process = Running::start(&mut command);
-        let listeners = 1 + usize::from(!arguments.is_empty());
+        let listeners = 1 + usize::from(arguments.contains(&"-s"));
         let ready = wait_until(Duration::from_secs(10), || {
             process.stdout().matches('\n').count() >= listeners || process.ended().is_some()
         });
@@ -73,6 +78,18 @@ impl ExampleServer {
 
     pub fn log(&self) -> String {
         self.process.stderr()
+    }
+
+    /// Asks it to end, and waits for that.
+    pub fn finish(mut self) -> Run {
+        self.process.signal("TERM");
+        let status = self.process.wait(LIMIT);
+        Run {
+            code: status.and_then(|status| status.code()),
+            stdout: self.process.stdout(),
+            stderr: self.process.stderr(),
+            timed_out: status.is_none(),
+        }
     }
 }
 

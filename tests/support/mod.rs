@@ -4,8 +4,11 @@
 #![allow(dead_code)] // every test binary uses a part of this module
 
 pub mod amf;
+pub mod calls;
+pub mod capture;
 pub mod certs;
 pub mod clip;
+pub mod differences;
 pub mod examples;
 pub mod flv;
 pub mod foreign;

@@ -1,7 +1,7 @@
 //! A scripted RTMP peer: the server side of a connection, driven by a closure, with everything the client sends kept.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,12 @@ impl<T: Send + 'static> Server<T> {
 
     /// Hands the listening socket to `script`, for clients that connect more than once or not at all.
     pub fn listen(script: impl FnOnce(&TcpListener) -> T + Send + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
+        Self::listen_on(Ipv4Addr::LOCALHOST, script)
+    }
+
+    /// As `listen`, on another address of the loopback interface.
+    pub fn listen_on(address: Ipv4Addr, script: impl FnOnce(&TcpListener) -> T + Send + 'static) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("loopback has a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         Self { port, thread: thread::spawn(move || script(&listener)) }
     }
@@ -36,6 +41,31 @@ impl<T: Send + 'static> Server<T> {
     }
 }
 
+impl Server<()> {
+    /// Plays a stream of so many short sounds to one client, and waits for it to leave.
+    pub fn of_sounds(messages: u32) -> Self {
+        Self::once(move |peer| {
+            peer.accept_play();
+            for time in 0..messages {
+                peer.send(&Message::new(4, time * 20, 8, 1, &[0xAF; 33]));
+            }
+            peer.status(1, "status", "NetStream.Play.Complete", "");
+            peer.finish();
+            peer.drain(PATIENCE);
+        })
+    }
+
+    /// `rtmp://…/app/name` on this server.
+    pub fn url(&self) -> String {
+        format!("rtmp://127.0.0.1:{}/app/name", self.port)
+    }
+}
+
+/// How long the FLV file of that stream is.
+pub fn bytes_of_sounds(messages: u32) -> u32 {
+    13 + messages * (11 + 33 + 4)
+}
+
 /// One connection, seen from the server.
 pub struct Peer {
     stream: TcpStream,
@@ -44,6 +74,8 @@ pub struct Peer {
     pub bytes: Vec<u8>,
     /// Every message the client sent.
     pub messages: Vec<Message>,
+    /// Every message this side sent.
+    pub sent: Vec<Message>,
     taken: usize,
     /// The client's C1.
     pub c1: Vec<u8>,
@@ -83,6 +115,7 @@ impl Peer {
             reader,
             bytes: Vec::new(),
             messages: Vec::new(),
+            sent: Vec::new(),
             taken: 0,
             c1: Vec::new(),
             chunk_size: 128,
@@ -95,6 +128,15 @@ impl Peer {
         self.stream.set_read_timeout(Some(PATIENCE)).expect("a positive time-out");
         self.stream.read_exact(&mut bytes).unwrap_or_else(|error| panic!("{n} bytes expected: {error}"));
         bytes
+    }
+
+    /// Reads up to and with an empty line: the head of an HTTP request.
+    pub fn read_head(&mut self) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.extend(self.read_exact(1));
+        }
+        String::from_utf8_lossy(&head).into_owned()
     }
 
     /// The simple handshake, with an S1 of zeros.
@@ -116,13 +158,19 @@ impl Peer {
     }
 
     pub fn send(&mut self, message: &Message) {
+        self.sent.push(message.clone());
         let chunks = message.chunks(self.chunk_size);
         self.send_raw(&chunks);
     }
 
+    /// Sends a message on the control chunk stream.
+    pub fn send_control(&mut self, kind: u8, body: &[u8]) {
+        self.send(&Message::new(2, 0, kind, 0, body));
+    }
+
     /// Announces and uses a chunk size.
     pub fn set_chunk_size(&mut self, size: u32) {
-        self.send(&Message::new(2, 0, 1, 0, &size.to_be_bytes()));
+        self.send_control(1, &size.to_be_bytes());
         self.chunk_size = size as usize;
     }
 

@@ -206,6 +206,18 @@ fn collect(mut pipe: impl Read + Send + 'static, into: Arc<Mutex<Vec<u8>>>) -> J
     })
 }
 
+/// Takes from a command's environment what cargo put there for this test: another cargo would take it for a change, and
+/// build some dependencies anew.
+pub fn leave_cargo(command: &mut Command) {
+    const ADDED: [&str; 6] =
+        ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIMARY_", "OUT_DIR"];
+    for (name, _) in std::env::vars_os() {
+        if ADDED.iter().any(|start| name.to_string_lossy().starts_with(start)) {
+            command.env_remove(name);
+        }
+    }
+}
+
 /// Runs a command to its end and returns its standard output; panics with its error output when it fails.
 pub fn output(program: impl AsRef<OsStr>, arguments: &[&str], limit: Duration) -> Vec<u8> {
     let mut running = Running::start(Command::new(program.as_ref()).args(arguments));

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
@@ -41,10 +42,40 @@ impl Run {
     }
 }
 
+/// Options of the C compiler that check every access to memory and every operation of a C program.
+const SANITIZERS: &str = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer";
+
+static SANITIZED: AtomicBool = AtomicBool::new(false);
+
+/// Compiles everything in this process with the sanitizers, which end a program that they find fault with. `None` when the
+/// compiler has none.
+pub fn sanitize() -> Option<()> {
+    let compiler = require::program("cc")?;
+    // The name comes back as it was if there is no such library.
+    let runtime = super::process::output(compiler, &["-print-file-name=libasan.so"], Duration::from_secs(10));
+    require::file(Path::new(String::from_utf8_lossy(&runtime).trim()))?;
+    SANITIZED.store(true, Ordering::Relaxed);
+    Some(())
+}
+
+/// Options for every compilation besides the usual ones: the sanitizers, and those of the environment variable
+/// `RTMP_TEST_CFLAGS`.
+fn more_flags() -> Vec<String> {
+    let sanitizers = if SANITIZED.load(Ordering::Relaxed) { SANITIZERS } else { "" };
+    let own = std::env::var("RTMP_TEST_CFLAGS").unwrap_or_default();
+    sanitizers.split_whitespace().chain(own.split_whitespace()).map(str::to_owned).collect()
+}
+
 impl Program {
     /// Compiles `tests/c/<name>.c`. `None` when there is no C compiler or nothing to link with.
     pub fn test(name: &str) -> Option<Self> {
         Self::compile(&library::package().join("tests/c").join(format!("{name}.c")))
+    }
+
+    /// As `test`, for a program that uses what the original does not have.
+    pub fn test_of_ours(name: &str) -> Option<Self> {
+        let directory = Library::Ours.directory().expect("ours is always there");
+        Self::compile_with(&library::package().join("tests/c").join(format!("{name}.c")), &directory)
     }
 
     /// A program of `c-examples`, built with the Makefile there; `None` when there are no examples.
@@ -62,7 +93,7 @@ impl Program {
                 .arg(format!("BUILD={}", directory.display()))
                 .arg(format!("CPPFLAGS={}", include_arguments().join(" ")))
                 .arg(format!("LDLIBS=-L{} -lrtmp", link_directory().display()))
-                .arg("CFLAGS=-O1 -g -Werror")
+                .arg(format!("CFLAGS=-O1 -g -Werror {}", more_flags().join(" ")))
                 .output()
                 .expect("make starts");
             let complaints = String::from_utf8_lossy(&output.stderr);
@@ -74,6 +105,10 @@ impl Program {
 
     /// Compiles a source file, once per process, with warnings as errors.
     pub fn compile(source: &Path) -> Option<Self> {
+        Self::compile_with(source, &link_directory())
+    }
+
+    fn compile_with(source: &Path, libraries: &Path) -> Option<Self> {
         static DONE: OnceLock<Mutex<HashMap<PathBuf, Program>>> = OnceLock::new();
         let mut done = DONE.get_or_init(Mutex::default).lock().unwrap_or_else(|broken| broken.into_inner());
         if let Some(program) = done.get(source) {
@@ -84,9 +119,10 @@ impl Program {
         fs::create_dir_all(&directory).expect("the build directory is writable");
         let binary = directory.join(source.file_stem().expect("a source file has a name"));
         let mut command = Command::new(compiler);
-        command.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror"]);
+        command.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror"]).args(more_flags());
         command.args(include_arguments()).arg("-o").arg(&binary).arg(source);
-        command.arg(format!("-L{}", link_directory().display())).args(["-lrtmp", "-lpthread", "-ldl", "-lm"]);
+        command.arg("-Wl,-z,lazy"); // see `calls`
+        command.arg(format!("-L{}", libraries.display())).args(["-lrtmp", "-lpthread", "-ldl", "-lm"]);
         let output = command.output().expect("the compiler starts");
         assert!(
             output.status.success(),
@@ -97,6 +133,11 @@ impl Program {
         let program = Self(binary);
         done.insert(source.to_owned(), program.clone());
         Some(program)
+    }
+
+    /// The executable.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// A command that runs the program on `library`.
@@ -121,19 +162,21 @@ impl LoaderLog {
         Self(directory)
     }
 
-    /// Panics unless the program has loaded `library` and no other librtmp.
-    pub fn assert_loaded(&self, library: Library) {
+    /// The files called librtmp that the program has loaded, and those that it started.
+    pub fn loaded(&self) -> Vec<PathBuf> {
         let logs = fs::read_dir(self.0.path()).expect("the directory is ours").flatten();
         let text: String = logs.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
-        let loaded: Vec<&str> = text
-            .lines()
+        text.lines()
             .filter_map(|line| line.split_once("calling init: "))
-            .map(|(_, file)| file.trim())
-            .filter(|file| file.contains("librtmp.so"))
-            .collect();
+            .map(|(_, file)| PathBuf::from(file.trim()))
+            .filter(|file| file.to_string_lossy().contains("librtmp.so"))
+            .collect()
+    }
+
+    /// Panics unless the program has loaded `library` and no other librtmp.
+    pub fn assert_loaded(&self, library: Library) {
         let directory = library.directory().expect("the program ran on it");
-        let wanted = directory.join("librtmp.so.1");
-        assert_eq!(loaded, [wanted.to_string_lossy()], "the program must load {library:?}");
+        assert_eq!(self.loaded(), [directory.join("librtmp.so.1")], "the program must load {library:?}");
     }
 }
 

@@ -194,6 +194,19 @@ impl Reader {
     }
 }
 
+/// The time that a header of the original stands for after `before`: its format 3 means "the same time".
+pub fn meant_time(before: u32, header: &[u8]) -> u32 {
+    let format = header[0] >> 6;
+    if format == 3 {
+        return before;
+    }
+    let basic = [2, 3].get(usize::from(header[0] & 0x3f)).copied().unwrap_or(1);
+    let number = |bytes: &[u8]| bytes.iter().fold(0_u32, |n, byte| n << 8 | u32::from(*byte));
+    let short = number(&header[basic..basic + 3]);
+    let field = if short == 0xff_ffff { number(&header[header.len() - 4..]) } else { short };
+    if format == 0 { field } else { before.wrapping_add(field) }
+}
+
 /// One message to be sent, as the caller of the library described it.
 pub struct Sent {
     pub chunk_stream: u32,
@@ -226,6 +239,9 @@ struct History {
 }
 
 impl Improved {
+    /// The name of these differences in `tests/differences.md`.
+    pub const NAME: &str = "full-first-headers";
+
     /// The acceptable headers, the preferred one first.
     pub fn headers(&mut self, sent: Sent, original: &[u8]) -> Vec<Vec<u8>> {
         let full = header(0, &sent, sent.timestamp);

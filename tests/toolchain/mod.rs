@@ -3,6 +3,7 @@
 
 pub mod header;
 pub mod listing;
+pub mod staging;
 
 use std::{
     fs,

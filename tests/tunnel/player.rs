@@ -96,6 +96,7 @@ pub fn connect(tunnel: &Tunnel, carrier: &impl Carrier, app: &[u8]) -> String {
         if message.kind == MessageType::COMMAND {
             return String::from_utf8_lossy(&message.body).into_owned();
         }
-        driver::dispatch(&session, message.chunk_stream, message.kind, message.timestamp, &message.body);
+        driver::dispatch(&session, message.chunk_stream, message.kind, message.timestamp, &message.body)
+            .expect("the server wants us");
     }
 }

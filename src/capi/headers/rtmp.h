@@ -12,7 +12,8 @@
  * thread may call RTMP_Abort. Every other function wants the session for itself, RTMP_Abort excepted.
  *
  * Functions that return int return TRUE or FALSE unless they say otherwise. One that fails may have closed the
- * session: ask RTMP_IsConnected. A NULL where a pointer is expected makes a function fail.
+ * session: ask RTMP_IsConnected. Why it failed tell RTMP_GetLastError and RTMP_GetErrorString. A NULL where a pointer is
+ * expected makes a function fail.
  */
 #ifndef __RTMP_H__
 #define __RTMP_H__
@@ -109,6 +110,35 @@ extern "C" {
 #define RTMP_READ_ERROR (-2) /**< the stream cannot be continued from where the caller wants to resume */
 #define RTMP_READ_EOF (-1) /**< the connection has ended, or its time was over */
 #define RTMP_READ_IGNORE 0 /**< nothing is wrong */
+
+/** Why a call failed: what RTMP_GetLastError returns. Values stay as they are; there may be more in later versions. */
+typedef enum {
+    RTMP_ERR_NONE = 0, /**< nothing failed */
+    RTMP_ERR_ENDED = 1, /**< the server ended the stream: there is no more to read */
+    RTMP_ERR_ARGUMENT = 2, /**< an argument, a field or a packet makes no sense */
+    RTMP_ERR_MEMORY = 3, /**< memory is short */
+    RTMP_ERR_URL = 4, /**< the URL cannot be used */
+    RTMP_ERR_OPTION = 5, /**< there is no such option, or its value cannot be used */
+    RTMP_ERR_NOT_CONNECTED = 6, /**< there is no connection, and none was lost before */
+    RTMP_ERR_RESOLVE = 7, /**< the host's address was not found in time */
+    RTMP_ERR_CONNECT = 8, /**< the server, or the proxy, was not reached: it refused, or did not answer in time */
+    RTMP_ERR_PROXY = 9, /**< the proxy did not connect to the server */
+    RTMP_ERR_TLS = 10, /**< no TLS: a certificate was refused, or the peer does not keep to the protocol */
+    RTMP_ERR_HANDSHAKE = 11, /**< the peer's handshake is wrong */
+    RTMP_ERR_REFUSED = 12, /**< the peer said no, and the text has its words */
+    RTMP_ERR_TIMEDOUT = 13, /**< Link.timeout passed; if RTMP_IsConnected, the call may be repeated */
+    RTMP_ERR_CLOSED = 14, /**< the peer closed the connection, without ending the stream */
+    RTMP_ERR_IO = 15, /**< the operating system reported an error of the connection */
+    RTMP_ERR_MALFORMED = 16, /**< what the peer sent breaks the protocol, or a bound of the library */
+    RTMP_ERR_TOO_LARGE = 17, /**< a message, or what the peer sent, is larger than it may be */
+    RTMP_ERR_FLV = 18, /**< what was given to RTMP_Write cannot be published */
+    RTMP_ERR_RESUME = 19, /**< the stream does not go on where m_read says that the file ends */
+    RTMP_ERR_JOINED = 20, /**< RTMP_Serve: nothing failed, the HTTP connection went to the session that it belongs to */
+    RTMP_ERR_INTERRUPTED = 21, /**< a signal came, and RTMP_ctrlC was set */
+    RTMP_ERR_ABORTED = 22, /**< another thread ended the call */
+    RTMP_ERR_UNSUPPORTED = 23, /**< the library does not have this */
+    RTMP_ERR_INTERNAL = 24 /**< a defect of the library, which ended the call and nothing else */
+} RTMP_ERR_CODE;
 
 /** Names of the protocols in capitals and in small letters, by RTMP_PROTOCOL_*; empty where there is none. */
 extern const char RTMPProtocolStrings[][7];

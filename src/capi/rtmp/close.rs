@@ -2,6 +2,8 @@
 
 use std::{ptr, time::Duration};
 
+use libc::c_int;
+
 use super::{RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, sockbuf};
 use crate::{
     capi::{
@@ -35,23 +37,37 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
         end_stream(handle);
     }
     let settings = handle.settings();
-    if !hang_up(handle, reset) {
-        return;
-    }
+    let kept = handle.keeps_descriptor();
+    let Some(socket) = hang_up(handle, reset, kept) else { return };
     // SAFETY: the handle's contract.
     unsafe { state::forget(handle.raw()) }
-    if settings != Settings::default() {
+    if settings != Settings::default() || socket.is_some() {
         // SAFETY: the handle's contract.
         let next = unsafe { Handle::from_raw(handle.raw()) };
         if let Ok(next) = next {
             next.change_settings(|stored| *stored = settings);
+            if let Some(socket) = socket {
+                next.core().block = handle.core().block;
+                // SAFETY: the handle's contract.
+                unsafe { shared::write(&raw mut (*next.raw()).m_sb.sb_socket, socket) };
+                next.mark_hung_up();
+            }
         }
     }
 }
 
+/// Closes what is left of a connection that has ended; `m_read` goes on to say how.
+pub(crate) fn close_quietly(handle: &Handle) {
+    // SAFETY: the handle's contract.
+    let status = unsafe { shared::read(&raw const (*handle.raw()).m_read.status) };
+    close(handle, Manner::Abrupt);
+    // SAFETY: the handle's contract.
+    unsafe { shared::write(&raw mut (*handle.raw()).m_read.status, status) };
+}
+
 /// Closes the connection without a word and gets ready for the next one to the same server, under the same names.
 pub(crate) fn close_to_reconnect(handle: &Handle) {
-    hang_up(handle, reset_connection);
+    hang_up(handle, reset_connection, false);
     handle.close_retired();
 }
 
@@ -77,20 +93,21 @@ fn end_stream(handle: &Handle) {
     handle.set_limit(Deadline::NEVER);
 }
 
-/// Takes the connection off the session and resets fields, unless another call has done so; tells whether it did.
-fn hang_up(handle: &Handle, reset: unsafe fn(*mut RTMP)) -> bool {
+/// Takes the connection off the session and resets fields; `None` if another call has done so. Returns the descriptor, if
+/// it is to be kept and there is one: the connection has ended then, too.
+fn hang_up(handle: &Handle, reset: unsafe fn(*mut RTMP), keep: bool) -> Option<Option<c_int>> {
     let _deferred = Deferred::begin();
     let mut core = handle.core();
     if !handle.is_current() {
-        return false;
+        return None;
     }
     handle.set_tunnel(None);
     core.stream.clear();
     core.writer.reset();
-    handle.hang_up();
+    let socket = handle.hang_up(keep);
     // SAFETY: the handle's contract; the lock keeps the steps of other calls out.
     unsafe { reset(handle.raw()) }
-    true
+    Some(socket)
 }
 
 /// How long closing may take when there is no time-out.
@@ -184,7 +201,10 @@ pub unsafe extern "C" fn RTMP_Close(r: *mut RTMP) {
         // SAFETY: the caller's contract.
         unsafe {
             match Handle::connected(r) {
-                Ok(handle) => close(&handle, Manner::Polite),
+                Ok(handle) => {
+                    handle.keep_descriptor(false);
+                    close(&handle, Manner::Polite);
+                }
                 Err(_) => {
                     state::take_pipe(r);
                     reset(r);

@@ -11,8 +11,8 @@ use libc::{c_int, sockaddr};
 use socket2::{SockAddr, SockAddrStorage, Socket};
 
 use super::{
-    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMPPacket,
-    close::close_to_reconnect, misc::RTMP_GetTime, packet::send_packet, sockbuf,
+    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMP_FEATURE_WRITE, RTMP_LF_FAPU,
+    RTMP_LF_FTCU, RTMPPacket, close::close_to_reconnect, misc::RTMP_GetTime, packet::send_packet, sockbuf,
 };
 use crate::{
     capi::{
@@ -22,6 +22,7 @@ use crate::{
         line::Line,
         memory,
         ptr::{aval_bytes, required},
+        reason::{self, Phase},
         shared,
         state::Handle,
         tls::connect_tls,
@@ -47,11 +48,13 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
         unsafe {
+            reason::start_afresh(r)?;
             let handle = Handle::from_raw(r)?;
+            reason::enter(Phase::Connect);
             if aval_bytes(&(*r).Link.hostname).is_empty() {
                 return Err(Error::Invalid("RTMP_Connect, there is no host name"));
             }
-            if handle.is_open() && handle.is_dialled() {
+            if handle.is_open() && (handle.is_dialled() || handle.is_hung_up()) {
                 // Connected before, and not closed: that socket would be lost.
                 close_to_reconnect(&handle);
             }
@@ -72,6 +75,8 @@ pub unsafe extern "C" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_in
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
         let (handle, address, host, port, proxy) = unsafe {
+            reason::start_afresh(r)?;
+            reason::enter(Phase::Connect);
             required(svc.cast_const(), "svc")?;
             let handle = Handle::from_raw(r)?;
             (handle, socket_address(svc)?, aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?)
@@ -99,9 +104,13 @@ pub unsafe extern "C" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_i
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
         unsafe {
+            reason::start_afresh(r)?;
             let handle = Handle::connected(r)?;
             handle.set_dialled(false);
-            start(&handle, cp)
+            start(&handle, cp)?;
+            // Who brings a socket waits for it as well.
+            handle.set_watched(!handle.is_opened() && (*r).Link.protocol & RTMP_FEATURE_WRITE == 0);
+            Ok(TRUE)
         }
     })
 }
@@ -151,6 +160,7 @@ pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<()> {
         (*link).lFlags |= RTMP_LF_FTCU;
     }
     close_to_reconnect(handle);
+    reason::enter(Phase::Connect);
     dial(handle)?;
     // SAFETY: there is no packet.
     unsafe { start(handle, ptr::null_mut()) }.map(drop)
@@ -188,7 +198,8 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
         if !matches!(error, Error::Unresolved(_)) {
             handle.give_up();
         }
-        in_librtmps_words(error)
+        log_in_librtmps_words(&error);
+        error.reported()
     })?;
     tcp::configure(socket.as_fd(), handle.timeout());
     // SAFETY: the handle's contract; what is left of a connection that was never closed is not for this socket.
@@ -197,15 +208,16 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
         sockbuf::set_size(&raw mut (*r).m_sb, 0);
         shared::write(&raw mut (*r).m_sb.sb_socket, socket.into_raw_fd());
     }
+    handle.mark_opened();
     Ok(())
 }
 
-/// What users of librtmp look for in the log.
-fn in_librtmps_words(error: Error) -> Error {
+/// Logs what users of librtmp look for.
+fn log_in_librtmps_words(error: &Error) {
     match error {
-        Error::Unresolved(host) => Error::Unreachable(format!("Problem accessing the DNS. (addr: {host})")),
-        Error::Proxy(reason) => Error::Proxy(format!("RTMP_Connect0, {reason}")),
-        error => Error::Unreachable(format!("RTMP_Connect0, failed to connect socket. {error}")),
+        Error::Unresolved(host) => log::error!("Problem accessing the DNS. (addr: {host})"),
+        Error::Proxy(reason) => log::error!("RTMP_Connect0, {reason}"),
+        error => log::error!("RTMP_Connect0, failed to connect socket. {error}"),
     }
 }
 
@@ -219,12 +231,16 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
         move |error: Error| {
             log::error!("RTMP_Connect1, {what}: {error}");
             handle.give_up();
-            Error::Reported
+            error.reported()
         }
     };
+    reason::enter(Phase::Tls);
     secure(handle).map_err(failed("TLS_Connect failed"))?;
+    reason::enter(Phase::Tunnel);
     open_tunnel(handle).map_err(failed("Could not connect for handshake"))?;
+    reason::enter(Phase::Handshake);
     shake_hands(handle).map_err(failed("handshake failed"))?;
+    reason::enter(Phase::CONNECT_COMMAND);
     // SAFETY: the caller's contract.
     match unsafe { cp.as_mut() } {
         // SAFETY: the caller's contract.
@@ -234,7 +250,7 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
             let extras =
                 unsafe { encode_extras(&(*handle.raw()).Link.extras) }.inspect_err(|_| handle.give_up())?;
             let connect = handle.step(|parts| command::connect(parts.state, &parts.profile, &extras));
-            driver::send(handle, &connect).map_err(|_| Error::Reported)?;
+            driver::send(handle, &connect).map_err(Error::reported)?;
         }
     }
     Ok(TRUE)

@@ -1,16 +1,17 @@
 //! `RTMP_Read` and `RTMP_Write`: streams as FLV bytes.
 
-use std::{ptr, slice};
+use std::{mem, ptr, slice};
 
 use libc::{c_char, c_int};
 
-use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, packet::send_message};
+use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, close, lifecycle::RTMP_Socket, packet::send_message};
 use crate::{
     capi::{
         boundary,
         log::Deferred,
         memory::Body,
         ptr::bytes,
+        reason::{self, Code, Phase},
         shared,
         state::{Core, Handle},
     },
@@ -18,7 +19,8 @@ use crate::{
     driver,
     error::{Error, Result},
     flv::{self, Call, Ending, Finished, Flags, ReadState, Resume, Step},
-    session::Outcome,
+    message::Message,
+    session::{self, Outcome},
 };
 
 /// The chunk stream that `RTMP_Write` sends on.
@@ -27,7 +29,10 @@ const PUBLISHING: u32 = 4;
 /// Reads the stream as an FLV file: waits for at most one message and returns how many bytes were put into `buf`, at
 /// most `size`. Returns 0 when there is no more, with the reason in `m_read.status` (`RTMP_READ_COMPLETE`,
 /// `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
-/// `RTMP_READ_ERROR`.
+/// `RTMP_READ_ERROR`. `RTMP_GetLastError` tells the end of the stream, a time-out and a lost connection apart.
+///
+/// A caller that fills one block with many calls, each for the rest of it, learns of the end of the connection
+/// (`RTMP_IsConnected`) only after it has asked for bytes of the next block.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
@@ -36,16 +41,21 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
     let read = boundary(None, || {
         // SAFETY: the caller's contract.
         unsafe {
-            if r.is_null() {
-                return Err(Error::Invalid("the RTMP pointer is NULL"));
+            reason::about(r)?;
+            reason::enter(Phase::Reading);
+            let ending = Ending::from_status(shared::read(&raw const (*r).m_read.status));
+            if ending == Some(Ending::Error) {
+                return Ok(None);
             }
-            match Ending::from_status(shared::read(&raw const (*r).m_read.status)) {
-                Some(Ending::Eof | Ending::Complete) => return Ok(Some(0)),
-                Some(Ending::Error) => return Ok(None),
-                None => {}
+            if RTMP_Socket(r) == -1 {
+                if ending.is_none() {
+                    reason::keep(&Error::NotConnected);
+                    shared::write(&raw mut (*r).m_read.status, Ending::Eof.status());
+                }
+                return Ok(Some(0));
             }
-            if shared::read(&raw const (*r).m_sb.sb_socket) == -1 {
-                shared::write(&raw mut (*r).m_read.status, Ending::Eof.status());
+            if ending.is_some() {
+                stay_at_the_end(&Handle::from_raw(r)?, buf, size.max(0) as usize);
                 return Ok(Some(0));
             }
             let room = usize::try_from(size).map_err(|_| Error::Invalid("size is negative"))?;
@@ -54,7 +64,11 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
                 _ if buf.is_null() => return Err(Error::Invalid("buf is NULL")),
                 room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
             };
-            Ok(read(&Handle::from_raw(r)?, out))
+            let handle = Handle::from_raw(r)?;
+            let count = read(&handle, out);
+            handle.keep_descriptor(false);
+            handle.settle();
+            Ok(count)
         }
     });
     read.map_or_else(
@@ -66,10 +80,25 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
     )
 }
 
+/// Lets the connection go that is kept for a reader who has not seen the end, unless this is the same block.
+fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
+    let block = handle.core().block.next(buffer, size);
+    if handle.is_hung_up() && !block.goes_on {
+        handle.keep_descriptor(false);
+        close::close_quietly(handle);
+    }
+}
+
 /// Reads into `out`; `None` when the stream failed before this call.
 fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
+    let (start, size) = (out.as_ptr().cast(), out.len());
+    let mut block = Block::default();
     let mut call = Call::new(out);
-    let mut next = step(handle, |core, state| core.stream.begin(&mut call, state));
+    let mut next = step(handle, |core, state| {
+        block = core.block.next(start, size);
+        core.stream.begin(&mut call, state)
+    });
+    handle.keep_descriptor(handle.is_opened() && block.is_unfinished(call.written() > 0));
     loop {
         match next {
             Step::Done(count) => return Some(count),
@@ -82,12 +111,33 @@ fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
                 let live = unsafe { (*handle.raw()).Link.lFlags } & RTMP_LF_LIVE != 0;
                 let body = message.body.as_mut();
                 step(handle, |core, state| {
-                    core.stream.message(&mut call, state, message.kind, message.timestamp, body, live)
+                    let next =
+                        core.stream.message(&mut call, state, message.kind, message.timestamp, body, live);
+                    if Ending::from_status(state.status) == Some(Ending::Error) {
+                        reason::keep_as(Code::Resume, "the stream does not go on where the file ends");
+                    }
+                    next
                 })
             }
-            Ok(_) => step(handle, |core, state| core.stream.end(&mut call, state, Ending::Complete)),
-            Err(_) => step(handle, |core, state| core.stream.end(&mut call, state, Ending::Eof)),
+            Ok((_, last)) => {
+                keep_ending(&last);
+                step(handle, |core, state| core.stream.end(&mut call, state, Ending::Complete))
+            }
+            Err(error) => {
+                reason::keep(&error);
+                step(handle, |core, state| core.stream.end(&mut call, state, Ending::Eof))
+            }
         };
+    }
+}
+
+/// Keeps what the server said in the end.
+fn keep_ending(last: &Message<Body>) {
+    match session::status_words(last.kind, last.body.as_ref()) {
+        Some(status) if !status.code.is_empty() => {
+            reason::keep_as(Code::Ended, format_args!("the stream is over, {}", status.code));
+        }
+        _ => reason::keep_as(Code::Ended, "the stream is over"),
     }
 }
 
@@ -144,9 +194,10 @@ pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_in
     boundary(-1, || {
         // SAFETY: the caller's contract.
         let (handle, input) = unsafe { (Handle::connected(r)?, bytes(buf, size, "buf")?) };
+        reason::enter(Phase::Flv);
         // SAFETY: the caller's contract.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
-        let mut writer = std::mem::take(&mut handle.core().writer);
+        let mut writer = mem::take(&mut handle.core().writer);
         let mut format = None;
         let result = flv::write(&mut writer, input, &mut |message| {
             format = Some(publish(&handle, stream_id, &message)?);
@@ -171,7 +222,10 @@ fn publish(handle: &Handle, stream_id: c_int, message: &Finished<&[u8]>) -> Resu
         stream_id: stream_id.cast_unsigned(),
         body: message.body,
     };
-    send_message(handle, &outgoing, None)
+    reason::enter(Phase::SENDING);
+    let format = send_message(handle, &outgoing, None)?;
+    reason::enter(Phase::Flv);
+    Ok(format)
 }
 
 /// Shows in `m_write` where the writer is.
@@ -200,6 +254,35 @@ unsafe fn mirror_writer(
     };
     // SAFETY: the caller's contract.
     unsafe { *shown = packet };
+}
+
+/// The buffer of a read call. Some programs fill a block with many calls, and hand it on when it is full or when a call
+/// returns 0; only the calls for the next block are to find the end.
+///
+/// GStreamer's rtmpsrc connects again if there is no connection any more when it begins a block.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Block {
+    start: usize,
+    end: usize,
+    /// Whether this call is for the rest of a block.
+    goes_on: bool,
+    /// Whether such a call was ever made.
+    fills: bool,
+}
+
+impl Block {
+    /// Goes to the buffer of the next call.
+    fn next(&mut self, buffer: *const c_char, size: usize) -> Self {
+        let (start, end) = (buffer.addr(), buffer.addr().wrapping_add(size));
+        let goes_on = end == self.end && start > self.start;
+        *self = Self { start, end, goes_on, fills: goes_on || self.fills };
+        *self
+    }
+
+    /// Whether a call that got bytes, or got none, leaves a block that has to be handed on.
+    fn is_unfinished(self, got_bytes: bool) -> bool {
+        self.fills && (self.goes_on || got_bytes)
+    }
 }
 
 /// This thread's `errno`.

@@ -43,20 +43,46 @@ pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
         // SAFETY: the caller's contract above; all-zero bytes are a valid `RTMP`, so the fields may be used afterwards.
         unsafe {
             r.write_bytes(0, 1);
-            (*r).m_sb.sb_socket = -1;
-            (*r).m_inChunkSize = DEFAULT_CHUNK_SIZE;
-            (*r).m_outChunkSize = DEFAULT_CHUNK_SIZE;
-            (*r).m_nBufferMS = 30_000;
-            (*r).m_nServerBW = DEFAULT_WINDOW;
-            (*r).m_nClientBW = DEFAULT_WINDOW;
-            (*r).m_nClientBW2 = DYNAMIC_LIMIT;
-            (*r).m_fAudioCodecs = AUDIO_CODECS;
-            (*r).m_fVideoCodecs = VIDEO_CODECS;
-            (*r).Link.timeout = 30;
+            initialise_zeroed(r);
             (*r).Link.swfAge = 30;
         }
         Ok(())
     })
+}
+
+/// Gives a session of zeros its defaults. Programs that allocate one with zeros and forget `RTMP_Init` would have
+/// descriptor 0 for a connection, and waits without an end. What they have set is kept.
+///
+/// # Safety
+/// `r` points to an `RTMP`, initialised or all zeros but for its settings.
+pub(crate) unsafe fn initialise_zeroed(r: *mut RTMP) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        // No session that was initialised or has a connection lacks both: what it finds there is replaced by defaults.
+        if shared::read(&raw const (*r).m_sb.sb_socket) != 0
+            || shared::read(&raw const (*r).m_inChunkSize) != 0
+            || shared::read(&raw const (*r).m_outChunkSize) != 0
+        {
+            return;
+        }
+        (*r).m_sb.sb_socket = NO_SOCKET;
+        (*r).m_inChunkSize = DEFAULT_CHUNK_SIZE;
+        (*r).m_outChunkSize = DEFAULT_CHUNK_SIZE;
+        let defaults: [(&mut c_int, c_int); 4] = [
+            (&mut (*r).m_nBufferMS, 30_000),
+            (&mut (*r).m_nServerBW, DEFAULT_WINDOW),
+            (&mut (*r).m_nClientBW, DEFAULT_WINDOW),
+            (&mut (*r).Link.timeout, 30),
+        ];
+        for (field, default) in defaults {
+            if *field == 0 {
+                *field = default;
+            }
+        }
+        (*r).m_nClientBW2 = DYNAMIC_LIMIT;
+        (*r).m_fAudioCodecs = AUDIO_CODECS;
+        (*r).m_fVideoCodecs = VIDEO_CODECS;
+    }
 }
 
 /// Makes the session publish instead of play. Call it after `RTMP_SetupURL` or `RTMP_SetupStream`, which reset this,
@@ -105,7 +131,10 @@ pub unsafe extern "C" fn RTMP_Socket(r: *mut RTMP) -> c_int {
         return NO_SOCKET;
     }
     // SAFETY: the caller's contract above.
-    unsafe { shared::read(&raw const (*r).m_sb.sb_socket) }
+    unsafe {
+        initialise_zeroed(r);
+        shared::read(&raw const (*r).m_sb.sb_socket)
+    }
 }
 
 /// Returns TRUE if the last read gave up because nothing arrived in time.

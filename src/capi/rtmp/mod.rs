@@ -4,6 +4,7 @@ pub mod abort;
 pub mod close;
 pub mod connect;
 pub(crate) mod direct;
+pub mod error;
 mod extras;
 pub mod io;
 pub mod lifecycle;

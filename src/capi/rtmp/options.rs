@@ -5,14 +5,16 @@ use libc::c_int;
 use super::{RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK, extras};
 use crate::{
     capi::{
-        FALSE,
+        FALSE, TRUE,
         amf::AVal,
         boundary, memory,
         ptr::{aval_bytes, required},
+        reason::{self, Phase},
         state::{Handle, Settings},
     },
     error::{Error, Result},
     options::{self, Definition, Setter, conn},
+    text::Text,
     transport::local::{Bind, Family},
 };
 
@@ -31,29 +33,29 @@ use crate::{
 pub unsafe extern "C" fn RTMP_SetOpt(r: *mut RTMP, opt: *const AVal, arg: *mut AVal) -> c_int {
     boundary(FALSE, || {
         // SAFETY: the caller's contract above.
+        unsafe { reason::about(r) }?;
+        reason::enter(Phase::Option);
+        // SAFETY: the caller's contract above.
         let name = unsafe { aval_bytes(required(opt, "opt is NULL")?) };
         // SAFETY: the caller's contract above.
         let arg = *unsafe { required(arg, "arg is NULL") }?;
         // SAFETY: the caller's contract above.
-        unsafe { set(r, name, arg) }.map(c_int::from)
+        unsafe { set(r, name, arg) }?;
+        Ok(TRUE)
     })
 }
 
-/// Sets one option; false if there is none of that name, which is logged.
+/// Sets one option.
 ///
 /// # Safety
-/// `r` is null or points to an initialised `RTMP`; `arg` is readable for its length.
-pub(super) unsafe fn set(r: *mut RTMP, name: &[u8], arg: AVal) -> Result<bool> {
-    if r.is_null() {
-        return Err(Error::Invalid("the RTMP pointer is NULL"));
-    }
+/// `r` points to an initialised `RTMP`; `arg` is readable for its length.
+pub(super) unsafe fn set(r: *mut RTMP, name: &[u8], arg: AVal) -> Result<()> {
     let Some(option) = options::find(OPTIONS, name) else {
         options::log_unknown(OPTIONS, name);
-        return Ok(false);
+        return Err(Error::UnknownOption(Text(name).to_string()).reported());
     };
     // SAFETY: the caller's contract above.
-    option.apply(&mut Target { r, arg }, unsafe { aval_bytes(&arg) })?;
-    Ok(true)
+    option.apply(&mut Target { r, arg }, unsafe { aval_bytes(&arg) })
 }
 
 /// Stores a string whose old value `flag` may mark as the library's: that is freed, and the flag goes.

@@ -10,6 +10,7 @@ use crate::{
         FALSE, TRUE, boundary,
         memory::{Body, RTMP_MAX_HEADER_SIZE, release},
         ptr::{bytes, required, required_mut},
+        reason::{self, Phase},
         state::Handle,
     },
     chunk::{Chunk, Outgoing},
@@ -41,9 +42,13 @@ pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
 pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
     boundary((), || {
         // SAFETY: the caller's contract.
-        let (packet, body) = unsafe {
-            let packet = required(p, "p")?;
-            (packet, body_of(packet)?)
+        let packet = unsafe { required(p, "p") }?;
+        // RTMPPacket_Free leaves the size as it was.
+        let first = if packet.m_body.is_null() {
+            0
+        } else {
+            // SAFETY: the caller's contract.
+            unsafe { body_of(packet) }?.first().copied().unwrap_or(0)
         };
         log::debug!(
             "RTMP PACKET: packet type: 0x{:02x}. channel: 0x{:02x}. info 1: {} info 2: {}. Body size: {}. body: 0x{:02x}",
@@ -52,7 +57,7 @@ pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
             packet.m_nTimeStamp,
             packet.m_nInfoField2,
             packet.m_nBodySize,
-            body.first().copied().unwrap_or(0),
+            first,
         );
         Ok(())
     })
@@ -120,7 +125,9 @@ pub unsafe extern "C" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) 
         packet.m_body = ptr::null_mut();
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
-        let Ok(chunk) = driver::receive_chunk(&handle) else { return Ok(FALSE) };
+        reason::enter(Phase::Reading);
+        let chunk = driver::receive_chunk(&handle).map_err(Error::reported)?;
+        handle.settle();
         // SAFETY: the caller's contract.
         if let Some(shown) = unsafe { packet.m_chunk.as_mut() } {
             show_chunk(shown, &handle, &chunk);
@@ -177,6 +184,7 @@ pub unsafe extern "C" fn RTMP_SendPacket(r: *mut RTMP, packet: *mut RTMPPacket, 
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
         let (handle, packet) = unsafe { (Handle::connected(r)?, required_mut(packet, "packet")?) };
+        reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
         unsafe { send_packet(&handle, packet, queue != 0) }?;
         Ok(TRUE)
@@ -223,10 +231,11 @@ pub(super) fn send_message(
         (Err(error), Some(_)) => {
             log::error!("RTMP_SendPacket, RTMP send error: {error}");
             handle.give_up();
-            Err(Error::Reported)
+            Err(error.reported())
         }
         (Err(error), None) => Err(error),
-        (Ok(()), None) => Err(Error::Reported),
+        // Nothing was encoded, and so nothing sent: `transmit` calls what it is given.
+        (Ok(()), None) => Err(Error::Invalid("nothing was sent")),
     }
 }
 
@@ -244,6 +253,7 @@ pub unsafe extern "C" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> 
             let chunk = required(chunk, "chunk")?;
             (Handle::connected(r)?, chunk, bytes(chunk.c_chunk, chunk.c_chunkSize, "c_chunk")?)
         };
+        reason::enter(Phase::SENDING);
         let header = usize::try_from(chunk.c_headerSize).ok().and_then(|len| chunk.c_header.get(..len));
         let header = header.ok_or(Error::Invalid("c_headerSize"))?;
         let header: Vec<u8> = header.iter().map(|byte| byte.cast_unsigned()).collect();
@@ -268,7 +278,10 @@ pub unsafe extern "C" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket
         };
         let kind = MessageType(packet.m_packetType);
         let chunk_stream = packet.m_nChannel.cast_unsigned();
-        Ok(number(driver::dispatch(&handle, chunk_stream, kind, packet.m_nTimeStamp, body)))
+        reason::enter(Phase::Reading);
+        // What the server refuses is no message for the caller, and neither is what could not be answered.
+        let outcome = driver::dispatch(&handle, chunk_stream, kind, packet.m_nTimeStamp, body);
+        Ok(number(outcome.map_err(Error::reported)?))
     })
 }
 
@@ -286,7 +299,9 @@ pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMP
         packet.m_body = ptr::null_mut();
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
-        let Ok((outcome, message)) = driver::next_media(&handle) else { return Ok(0) };
+        reason::enter(Phase::Reading);
+        let (outcome, message) = driver::next_media(&handle).map_err(Error::reported)?;
+        handle.settle();
         let Message { chunk_stream, format, kind, timestamp, stream_id, body } = message;
         let size = body.as_ref().len() as u32;
         *packet = RTMPPacket {

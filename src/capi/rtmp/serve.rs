@@ -11,7 +11,9 @@ use libc::c_int;
 use super::{RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP2, misc::RTMP_GetTime, sockbuf};
 use crate::{
     capi::{
-        FALSE, TRUE, boundary, globals, shared,
+        FALSE, TRUE, boundary, globals,
+        reason::{self, Code, Phase},
+        shared,
         state::{Handle, Pipe},
     },
     driver::{self, Connection},
@@ -25,6 +27,9 @@ use crate::{
     },
 };
 
+/// What becomes of a connection that joins a session.
+const JOINED: &str = "the connection belongs to a session that is served already";
+
 /// Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
 /// open and is the caller's to close with `RTMP_Close`. What the client says then is read with `RTMP_ReadPacket`.
 ///
@@ -34,7 +39,7 @@ use crate::{
 /// Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
 /// For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the
 /// connection. An HTTP connection may also belong to a session that another call serves already: then this one returns
-/// FALSE, and `sb_socket` is -1.
+/// FALSE, `sb_socket` is -1, and `RTMP_GetLastError` says `RTMP_ERR_JOINED`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -42,7 +47,11 @@ use crate::{
 pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }?;
+        let handle = unsafe {
+            reason::start_afresh(r)?;
+            Handle::connected(r)
+        }?;
+        reason::enter(Phase::Handshake);
         let waits_for_ever = tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
         handle.forget_ciphers();
         if speaks_http(&handle)? && !accept_tunnel(&handle)? {
@@ -88,9 +97,12 @@ fn accept_tunnel(handle: &Handle) -> Result<bool> {
         (handle.take_pipe(), received)
     };
     let Pipe { session, socket: Some(socket) } = pipe else { return Err(Error::NotConnected) };
-    match accept(socket, session, &received, name)? {
+    reason::enter(Phase::Tunnel);
+    let accepted = accept(socket, session, &received, name)?;
+    match accepted {
         Accepted::Joined => {
-            log::debug!("RTMP_Serve, the connection belongs to a session that is served already");
+            log::debug!("RTMP_Serve, {JOINED}");
+            reason::keep_as(Code::Joined, JOINED);
             Ok(false)
         }
         Accepted::Session(stream) => {
@@ -100,6 +112,7 @@ fn accept_tunnel(handle: &Handle) -> Result<bool> {
                 shared::write(&raw mut (*r).m_sb.sb_socket, stream.into_raw_fd());
                 (*r).Link.protocol |= RTMP_FEATURE_HTTP2;
             }
+            reason::enter(Phase::Handshake);
             Ok(true)
         }
     }

@@ -11,7 +11,14 @@ use super::{
     url::{borrowed, offset, owned, part, string},
 };
 use crate::{
-    capi::{FALSE, TRUE, amf::AVal, boundary, globals, memory, ptr::aval_bytes, state::Handle},
+    capi::{
+        FALSE, TRUE,
+        amf::AVal,
+        boundary, globals, memory,
+        ptr::aval_bytes,
+        reason::{self, Phase},
+        state::Handle,
+    },
     error::{Error, Result},
     options::{next_pair, number, unescape},
     text::Text,
@@ -22,20 +29,21 @@ use crate::{
 /// Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
 /// or FALSE if the URL or an option is wrong, with the settings filled halfway.
 ///
-/// `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. It is
-/// written to only where a space ends something, so a literal without options will do. A space inside a value is
-/// written `\20`, a backslash `\5c`. A user name and password in the URL are used for logging in as a publisher,
+/// `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. A literal
+/// will do, if none of its options has an escape in its value: a space inside a value is written `\20`, a backslash
+/// `\5c`. A user name and password in the URL are used for logging in as a publisher,
 /// unless options name others. The options `tlsVerify` and `tlsCA`, which say whose certificates to accept, are
 /// forgotten by `RTMP_Close`.
 ///
 /// # Safety
-/// `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, writable if it has spaces.
+/// `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which is writable from its
+/// first space on or not at all.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
     boundary(FALSE, || {
-        if r.is_null() {
-            return Err(Error::Invalid("the RTMP pointer is NULL"));
-        }
+        // SAFETY: the caller's contract above.
+        unsafe { reason::about(r) }?;
+        reason::enter(Phase::Url);
         // SAFETY: the caller's contract above.
         let text = unsafe { string(url) }?;
         let len = text.len();
@@ -45,10 +53,10 @@ pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int 
         unsafe {
             let userinfo = apply_url(&raw mut (*r).Link, url, &text[..head])?;
             if head < len {
-                *url.add(head) = 0;
-                if !apply_options(r, url, len, head + 1)? {
-                    return Ok(FALSE);
-                }
+                let writable = memory::try_end_text(url.add(head));
+                reason::enter(Phase::Option);
+                apply_options(r, url, len, head + 1, writable)?;
+                reason::enter(Phase::Url);
             }
             let link = &raw mut (*r).Link;
             complete_tc_url(link, url, &text[..head], userinfo)?;
@@ -61,6 +69,7 @@ pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int 
                     (*link).SWFHash = swf.hash;
                 }
             }
+            reason::enter(Phase::Option);
             set_proxy(link, (*link).sockshost)?;
             default_port(&mut *link);
         }
@@ -103,9 +112,9 @@ pub unsafe extern "C" fn RTMP_SetupStream(
     timeout: c_long,
 ) {
     boundary((), || {
-        if r.is_null() {
-            return Err(Error::Invalid("the RTMP pointer is NULL"));
-        }
+        // SAFETY: the caller's contract above.
+        unsafe { reason::about(r) }?;
+        reason::enter(Phase::Option);
         let [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app] =
             // SAFETY: the caller's contract above; copied at once, because they may be fields of `r`.
             [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app].map(|value| unsafe { copy(value) });
@@ -222,28 +231,40 @@ fn forget_stream(link: &mut RTMP_LNK) {
     unsafe { replace(link, |link| &mut link.app, RTMP_LF_FAPU, AVal::EMPTY) };
 }
 
-/// Divides the text from `start` on into options and sets them; false if there is no such option.
+/// Divides the text from `start` on into options and sets them. In a text that is not writable, names and values are not
+/// ended with a NUL.
 ///
 /// # Safety
-/// `r` points to an initialised `RTMP`; `base` is a string of `len` bytes and a NUL, writable from `start` on, and
-/// nobody else looks at that part meanwhile.
-unsafe fn apply_options(r: *mut RTMP, base: *mut c_char, len: usize, mut start: usize) -> Result<bool> {
+/// `r` points to an initialised `RTMP`; `base` is a string of `len` bytes and a NUL, from `start` on writable if that is
+/// said, and nobody else looks at that part meanwhile.
+unsafe fn apply_options(
+    r: *mut RTMP,
+    base: *mut c_char,
+    len: usize,
+    mut start: usize,
+    writable: bool,
+) -> Result<()> {
     loop {
         // SAFETY: the caller's contract above; the view is gone before anything is written.
         let pair = next_pair(unsafe { slice::from_raw_parts(base.cast(), len) }, start);
-        let Some(pair) = pair else { return Ok(true) };
+        let Some(pair) = pair else { return Ok(()) };
         // SAFETY: the pair lies between `start` and `len`, and the bytes behind its two parts are a separator or the
         // NUL at the end, so writing a NUL there changes nothing else.
         unsafe {
-            *base.add(pair.name.end) = 0;
-            let name = slice::from_raw_parts(base.add(pair.name.start).cast(), pair.name.len());
             let value = base.add(pair.value.start);
-            *value.add(pair.value.len()) = 0;
-            let value_len = unescape(slice::from_raw_parts_mut(value.cast(), pair.value.len()))?;
-            *value.add(value_len) = 0;
-            if !options::set(r, name, borrowed(value, value_len)?)? {
-                return Ok(false);
+            let mut value_len = pair.value.len();
+            if writable {
+                *base.add(pair.name.end) = 0;
+                *value.add(value_len) = 0;
+                value_len = unescape(slice::from_raw_parts_mut(value.cast(), value_len))?;
+                *value.add(value_len) = 0;
+            } else if slice::from_raw_parts(value.cast::<u8>(), value_len).contains(&b'\\') {
+                return Err(Error::Invalid(
+                    "an option's value has an escape, and the URL cannot be written to",
+                ));
             }
+            let name = slice::from_raw_parts(base.add(pair.name.start).cast(), pair.name.len());
+            options::set(r, name, borrowed(value, value_len)?)?;
         }
         start = pair.value.end + 1;
     }

@@ -6,7 +6,7 @@ use std::{
     slice,
     sync::{
         Arc,
-        atomic::{AtomicPtr, Ordering},
+        atomic::{AtomicBool, AtomicPtr, Ordering},
     },
 };
 
@@ -173,6 +173,47 @@ pub(crate) unsafe fn receive_into(
     match session {
         Some(session) => session.receive(fd, room, patience),
         None => tcp::receive(fd, room, patience),
+    }
+}
+
+/// As [`receive_into`], and leaves the last byte that came from the socket there, so that the socket stays readable for
+/// whoever waits for it. `left` tells whether it was done before.
+///
+/// # Safety
+/// As for [`receive_into`].
+pub(crate) unsafe fn receive_leaving_one(
+    sb: *const RTMPSockBuf,
+    room: &mut [u8],
+    left: &AtomicBool,
+    patience: &dyn Patience,
+) -> Result<usize> {
+    // SAFETY: the caller's contract.
+    let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
+    let receive = |room: &mut [u8]| {
+        drop_left_byte(fd, left);
+        let count = tcp::peek(fd, room, patience)?;
+        let mut taken = 1;
+        while taken < count {
+            // These are the same bytes once more.
+            match tcp::receive(fd, &mut room[taken - 1..count - 1], patience)? {
+                0 => return Err(Error::Closed),
+                more => taken += more,
+            }
+        }
+        left.store(count > 0, Ordering::Relaxed);
+        Ok(count)
+    };
+    match session {
+        Some(session) => session.receive_through(room, receive),
+        None => receive(room),
+    }
+}
+
+/// Takes the byte that was left on the socket.
+pub(crate) fn drop_left_byte(fd: BorrowedFd<'_>, left: &AtomicBool) {
+    if left.swap(false, Ordering::Relaxed) {
+        // It is there, so this does not wait.
+        let _ = tcp::receive(fd, &mut [0], &globals::USER);
     }
 }
 

@@ -6,7 +6,14 @@ use libc::{c_int, c_short, c_uint};
 
 use super::RTMP;
 use crate::{
-    capi::{FALSE, TRUE, boundary, calls::CallArray, memory::release, shared, state::Handle},
+    capi::{
+        FALSE, TRUE, boundary,
+        calls::CallArray,
+        memory::release,
+        reason::{self, Phase},
+        shared,
+        state::Handle,
+    },
     driver::{self, Connection, Parts},
     error::{Error, Result},
     flv::Ending,
@@ -19,7 +26,7 @@ const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Waits for the answers to `connect` and what follows it until the stream plays or may be published; returns TRUE or
 /// FALSE. `seekTime` above 0 says where to start, in milliseconds. A refusal by the server closes the connection and
-/// returns at once, with the server's words in the log.
+/// returns at once, with the server's words in the log and in `RTMP_GetErrorString`.
 ///
 /// For the answer to each of its commands the server has `Link.timeout`, whatever else it sends meanwhile. When that is
 /// over, `RTMP_IsTimedout` is TRUE and the connection stays open: the call may be repeated, and waits on.
@@ -36,7 +43,8 @@ pub unsafe extern "C" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_
             unsafe { (*r).Link.seekTime = seekTime };
         }
         // What went wrong was logged where it was seen.
-        driver::connect_stream(&handle).map_err(|_| Error::Reported)?;
+        driver::connect_stream(&handle).map_err(Error::reported)?;
+        handle.settle();
         Ok(TRUE)
     })
 }
@@ -77,7 +85,7 @@ pub unsafe extern "C" fn RTMP_DeleteStream(r: *mut RTMP) {
             state.stream_id = -1;
             Some(command)
         });
-        command.map_or(Ok(()), |command| driver::send(&handle, &command).map_err(|_| Error::Reported))
+        command.map_or(Ok(()), |command| driver::send(&handle, &command).map_err(Error::reported))
     })
 }
 
@@ -230,7 +238,7 @@ pub unsafe extern "C" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
 fn toggle(handle: &Handle, paused: bool) -> Result<()> {
     let command =
         handle.step(|parts| command::pause(parts.state, paused, parts.state.pause_timestamp.cast_signed()));
-    driver::send(handle, &command).map_err(|_| Error::Reported)
+    driver::send(handle, &command).map_err(Error::reported)
 }
 
 /// Forgets entry `i` of `m_methodCalls`; with `freeit` not 0 its name is freed, else it is the caller's.
@@ -242,11 +250,9 @@ pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int)
     boundary((), || {
         // SAFETY: the caller's contract; names of entries come from malloc.
         unsafe {
+            reason::about(r)?;
             let index =
                 usize::try_from(i).map_err(|_| Error::Invalid("RTMP_DropRequest, no such request"))?;
-            if r.is_null() {
-                return Err(Error::Invalid("the RTMP pointer is NULL"));
-            }
             let name = CallArray::new(r).remove(index);
             let name = name.ok_or(Error::Invalid("RTMP_DropRequest, no such request"))?;
             if freeit != 0 {
@@ -268,8 +274,9 @@ unsafe fn send(
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
+        reason::enter(Phase::SENDING);
         let command = handle.step(build);
-        driver::send(&handle, &command).map_err(|_| Error::Reported)?;
+        driver::send(&handle, &command).map_err(Error::reported)?;
         Ok(TRUE)
     })
 }

@@ -172,7 +172,7 @@ pub struct RTMP_LNK {
     /// data, each message sent, and closing. Calls on a socket of the program's own go by that socket's time-outs, if it
     /// has any. 0 and less wait for ever, but for closing.
     pub timeout: c_int,
-    /// Not used; here because later fields keep their place.
+    /// Private to the library: why a call failed, for `RTMP_GetLastError`.
     pub pFlags: c_int,
     /// Port of the proxy; 0 for no proxy.
     pub socksport: c_ushort,

@@ -3,6 +3,19 @@
 //! [`Session`] runs TLS 1.2 or 1.3 as client or server. [`Trust`] says whose certificates a client accepts,
 //! [`ServerContext`] is what a server shows. Knows no RTMP, reads no environment of its own accord, and keeps nothing
 //! between connections: no session is resumed.
+//!
+//! ```no_run
+//! use std::{net::TcpListener, os::fd::AsFd, time::Duration};
+//! use rtmp::transport::tls::{ServerContext, Session};
+//!
+//! let context = ServerContext::from_files("certificate.pem".as_ref(), "key.pem".as_ref())?;
+//! let (socket, _) = TcpListener::bind("localhost:4433")?.accept()?;
+//! let session = Session::server(&context)?;
+//! session.handshake(socket.as_fd(), Some(Duration::from_secs(10)), || false)?;
+//! let mut buffer = [0; 4096];
+//! let received = session.receive(socket.as_fd(), &mut buffer, || false)?;
+//! # Ok::<(), rtmp::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -153,12 +153,21 @@ impl Session {
     /// Waits for bytes and puts them into `buffer`; 0 means that the peer will send no more. A record that comes in pieces
     /// has to be complete in the time of one wait; if it is not, what came of it is kept.
     pub fn receive(&self, fd: BorrowedFd<'_>, buffer: &mut [u8], patience: &dyn Patience) -> Result<usize> {
+        let mut wait = Wait::for_bytes(patience);
+        self.receive_through(buffer, |block| tcp::receive_within(fd, block, &mut wait))
+    }
+
+    /// As `receive`, with `receive` to get bytes from the socket.
+    pub fn receive_through(
+        &self,
+        buffer: &mut [u8],
+        mut receive: impl FnMut(&mut [u8]) -> Result<usize>,
+    ) -> Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
         let mut block = lock(&self.receiving);
         block.resize(BLOCK_LEN, 0);
-        let mut wait = Wait::for_bytes(patience);
         loop {
             // A variable of its own: the lock has to be gone before the wait.
             let available = self.machine().read(buffer);
@@ -171,7 +180,7 @@ impl Session {
                 }
                 Available::Nothing => {}
             }
-            let count = tcp::receive_within(fd, &mut block, &mut wait)?;
+            let count = receive(&mut block)?;
             self.machine().accept(&block[..count]);
         }
     }

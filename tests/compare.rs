@@ -1,0 +1,173 @@
+//! C programs, compiled once, on the original and on ours: the same output, the same fields after every step, the same
+//! bytes on the wire.
+//!
+//! Rows are sessions against a scripted server (`cases`, `options`, `incoming`, `endings`) and whole programs
+//! (`programs`). What may differ is in `accepted`, each entry with a name that `tests/differences.md` explains; an entry
+//! that no longer differs fails. `coverage` says what has to have a row.
+#![forbid(unsafe_code)]
+
+#[path = "compare/accepted.rs"]
+mod accepted;
+#[path = "compare/cases.rs"]
+mod cases;
+#[path = "compare/coverage.rs"]
+mod coverage;
+#[path = "compare/endings.rs"]
+mod endings;
+#[path = "compare/incoming.rs"]
+mod incoming;
+#[path = "compare/options.rs"]
+mod options;
+#[path = "compare/programs.rs"]
+mod programs;
+#[path = "compare/session.rs"]
+mod session;
+mod support;
+mod web;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use support::wire::{Improved, Message, Sent, meant_time};
+use support::{Library, library};
+
+/// What a row shows on one library.
+#[derive(Default)]
+pub struct Observation {
+    /// What the program printed, and what the server saw, as text.
+    pub text: String,
+    /// The client's messages.
+    pub messages: Vec<Message>,
+    /// What the client did against the protocol.
+    pub violations: Vec<String>,
+    /// The exports that the program used.
+    pub used: BTreeSet<String>,
+    /// What the server sent.
+    pub sent: Vec<Message>,
+}
+
+/// Something to do on both libraries.
+pub struct Row {
+    /// By which `accepted` and failures name it.
+    pub name: &'static str,
+    /// `None` when a program is missing.
+    pub run: Box<dyn Fn(Library) -> Option<Observation> + Send + Sync>,
+}
+
+/// A row and what it showed; an error is the message of a panic.
+pub struct Outcome {
+    /// The row's.
+    pub name: &'static str,
+    /// What the original showed.
+    pub original: Result<Observation, String>,
+    /// What ours showed.
+    pub ours: Result<Observation, String>,
+}
+
+/// All rows on both libraries, run once for all tests. `None` when the original or a program is missing.
+fn outcomes() -> Option<&'static [Outcome]> {
+    static OUTCOMES: OnceLock<Option<Vec<Outcome>>> = OnceLock::new();
+    Library::Original.file()?;
+    OUTCOMES.get_or_init(run_all).as_deref()
+}
+
+fn run_all() -> Option<Vec<Outcome>> {
+    let rows: Vec<Row> = session::rows().chain(programs::rows()).collect();
+    let next = AtomicUsize::new(0);
+    // They wait more than they work.
+    let results: Vec<Vec<(usize, Option<Outcome>)>> = thread::scope(|scope| {
+        let worker = || {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(row) = rows.get(at) else { return done };
+                done.push((at, run_row(row)));
+            }
+        };
+        let threads: Vec<_> = (0..12).map(|_| scope.spawn(worker)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("panics of rows are caught")).collect()
+    });
+    let mut results: Vec<_> = results.into_iter().flatten().collect();
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+fn run_row(row: &Row) -> Option<Outcome> {
+    let on = |library| match catch_unwind(AssertUnwindSafe(|| (row.run)(library))) {
+        Ok(observation) => observation.map(Ok),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            Some(Err(text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()))
+        }
+    };
+    Some(Outcome { name: row.name, original: on(Library::Original)?, ours: on(Library::Ours)? })
+}
+
+#[test]
+fn every_row_is_the_same_on_both() {
+    let outcomes = need!(outcomes());
+    let failures: Vec<String> = outcomes
+        .iter()
+        .filter_map(|outcome| compare(outcome).err().map(|error| format!("{}: {error}", outcome.name)))
+        .collect();
+    assert!(failures.is_empty(), "{} of {} rows:\n{}", failures.len(), outcomes.len(), failures.join("\n"));
+}
+
+fn compare(outcome: &Outcome) -> Result<(), String> {
+    let original = outcome.original.as_ref().map_err(|error| format!("the original: {error}"))?;
+    let ours = outcome.ours.as_ref().map_err(|error| format!("ours: {error}"))?;
+    let expected = if library::ours_is_original() {
+        original.text.clone()
+    } else {
+        accepted::apply(outcome.name, &original.text)?
+    };
+    for (number, (expected, found)) in (1..).zip(expected.lines().zip(ours.text.lines())) {
+        if expected != found {
+            return Err(format!("line {number}\n  original {expected}\n  ours     {found}"));
+        }
+    }
+    if expected != ours.text {
+        return Err(format!("the lengths differ:\n--- original\n{expected}\n--- ours\n{}", ours.text));
+    }
+    if library::ours_is_original() {
+        return Ok(());
+    }
+    if !ours.violations.is_empty() {
+        return Err(format!("against the protocol: {:?}", ours.violations));
+    }
+    // Messages that are accepted to be missing or more have been compared as text.
+    if original.messages.len() == ours.messages.len() {
+        compare_headers(&original.messages, &ours.messages)?;
+    }
+    Ok(())
+}
+
+/// Headers are the original's, except where that one says something else than it means (`full-first-headers`). With the
+/// bodies, which are in the text, and the chunk size, which the reader of the server holds, that is every byte.
+fn compare_headers(original: &[Message], ours: &[Message]) -> Result<(), String> {
+    let mut rules = Improved::default();
+    let mut times = std::collections::BTreeMap::new();
+    for (number, (original, ours)) in original.iter().zip(ours).enumerate() {
+        let before = times.get(&original.chunk_stream).copied().unwrap_or(0);
+        let time = meant_time(before, &original.header);
+        times.insert(original.chunk_stream, time);
+        let sent = Sent {
+            chunk_stream: ours.chunk_stream,
+            timestamp: time,
+            length: ours.body.len(),
+            kind: ours.kind,
+            message_stream: ours.message_stream,
+        };
+        let accepted = rules.headers(sent, &original.header);
+        if !accepted.contains(&ours.header) || ours.timestamp != time {
+            return Err(format!(
+                "message {number} has the header {:02x?} and time {}, the original's is {:02x?} and means {time}",
+                ours.header, ours.timestamp, original.header
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,307 @@
+//! What has to have a row: every export, every option, every message type and command, every ending, every field that
+//! applications look at.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::support::amf;
+use super::support::differences::reasons;
+use super::support::wire::Improved;
+use super::support::{Library, Program, library};
+use super::{Outcome, accepted::ACCEPTED, outcomes, session};
+use crate::need;
+
+/// Fails with the wanted things that are not among the found ones.
+fn assert_covered<'a>(what: &str, wanted: impl IntoIterator<Item = &'a str>, found: &BTreeSet<String>) {
+    let missing: Vec<&str> = wanted.into_iter().filter(|name| !found.contains(*name)).collect();
+    assert!(missing.is_empty(), "{what} without a row: {missing:?}");
+}
+
+#[test]
+fn every_export_is_used_on_both() {
+    let outcomes = need!(outcomes());
+    let file = library::package().join("tests/abi/symbols.txt");
+    let text = fs::read_to_string(file).expect("the list of symbols is part of the package");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let exports: Vec<&str> = lines.filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(exports.len(), 116);
+    let used = |observation: fn(&Outcome) -> &Result<super::Observation, String>| -> BTreeSet<String> {
+        let all = outcomes.iter().filter_map(|outcome| observation(outcome).as_ref().ok());
+        all.flat_map(|observation| observation.used.iter().cloned()).collect()
+    };
+    assert_covered("exports", exports.iter().copied(), &used(|outcome| &outcome.original));
+    assert_covered("exports", exports.iter().copied(), &used(|outcome| &outcome.ours));
+}
+
+/// The original prints its options when it does not know one.
+#[test]
+fn every_option_is_used_in_a_url_and_on_its_own() {
+    let program = need!(Program::test("session_driver"));
+    let run = need!(program.run(Library::Original, &[], "option nonsense=1\n", session::LIMIT));
+    let options: Vec<&str> = run
+        .stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("ERROR:")?.trim().split_once(' '))
+        .filter(|(_, rest)| {
+            ["string ", "boolean ", "integer ", "AMF "].iter().any(|kind| rest.starts_with(kind))
+        })
+        .map(|(name, _)| name)
+        .collect();
+    assert!(options.len() >= 21 && options.contains(&"swfVfy"), "{}", run.stderr);
+    let (mut in_urls, mut alone) = (BTreeSet::new(), BTreeSet::new());
+    for session in session::all() {
+        for line in session.steps.lines() {
+            let (step, rest) = line.split_once(' ').unwrap_or((line, ""));
+            let names =
+                rest.split(' ').filter_map(|word| word.split_once('=')).map(|(name, _)| name.to_lowercase());
+            match step {
+                "setup" => in_urls.extend(names),
+                "option" => alone.extend(names),
+                _ => {}
+            }
+        }
+    }
+    let options: Vec<String> = options.iter().map(|name| name.to_lowercase()).collect();
+    assert_covered("options in a URL", options.iter().map(String::as_str), &in_urls);
+    assert_covered("options on their own", options.iter().map(String::as_str), &alone);
+}
+
+/// Message types, user control events, commands and status codes that a client reacts to, and one of each that it does
+/// not know. (session.md, 8 and 9)
+const TYPES: [u8; 14] = [1, 3, 4, 5, 6, 8, 9, 0x0f, 0x10, 0x11, 0x12, 0x13, 0x14, 0x16];
+const EVENTS: [u8; 8] = [0, 1, 2, 4, 6, 31, 32, 0x1a];
+const COMMANDS: [&str; 11] = [
+    "_result",
+    "_error",
+    "onBWDone",
+    "_onbwcheck",
+    "_onbwdone",
+    "ping",
+    "onFCSubscribe",
+    "onFCUnsubscribe",
+    "close",
+    "playlist_ready",
+    "onStatus",
+];
+const CODES: [&str; 12] = [
+    "NetStream.Failed",
+    "NetStream.Play.Failed",
+    "NetStream.Play.StreamNotFound",
+    "NetConnection.Connect.InvalidApp",
+    "NetStream.Play.Start",
+    "NetStream.Play.PublishNotify",
+    "NetStream.Publish.Start",
+    "NetStream.Play.Complete",
+    "NetStream.Play.Stop",
+    "NetStream.Play.UnpublishNotify",
+    "NetStream.Seek.Notify",
+    "NetStream.Pause.Notify",
+];
+/// What a server's refusal says decides about the login. (session.md, 9.1)
+const LOGINS: [&str; 8] = [
+    "authmod=adobe",
+    "authmod=llnw",
+    "code=403 need auth",
+    "?reason=needauth",
+    "?reason=authfailed",
+    "?reason=authfail",
+    "?reason=nosuchuser",
+    "authmod=other",
+];
+
+#[test]
+fn every_message_and_command_is_sent_to_a_client() {
+    let outcomes = need!(outcomes());
+    let sent = outcomes.iter().filter_map(|outcome| outcome.ours.as_ref().ok()).flat_map(|ours| &ours.sent);
+    let (mut types, mut events) = (BTreeSet::new(), BTreeSet::new());
+    let (mut commands, mut texts) = (BTreeSet::new(), String::new());
+    for message in sent {
+        types.insert(message.kind);
+        match message.kind {
+            4 => events.extend(message.body.get(1).copied()),
+            0x14 => {
+                commands.extend(message.command());
+                texts += &amf::describe(&message.body);
+            }
+            _ => {}
+        }
+    }
+    let missing: Vec<u8> = TYPES.into_iter().filter(|kind| !types.contains(kind)).collect();
+    assert!(missing.is_empty() && types.len() > TYPES.len(), "types without a row: {missing:?}");
+    let missing: Vec<u8> = EVENTS.into_iter().filter(|event| !events.contains(event)).collect();
+    assert!(missing.is_empty() && events.len() > EVENTS.len(), "events without a row: {missing:?}");
+    assert_covered("commands", COMMANDS, &commands);
+    assert!(commands.contains("unheardOf"));
+    let missing: Vec<&str> = CODES.into_iter().chain(LOGINS).filter(|text| !texts.contains(text)).collect();
+    assert!(missing.is_empty(), "codes and descriptions without a row: {missing:?}");
+}
+
+/// How `RTMP_Read` ends: what it returns and what is left of the session, for each ending of flv.md, 2. (Memory that
+/// runs out has no row: what is left then depends on who asks for how much.)
+#[test]
+fn every_ending_of_a_read_has_a_row() {
+    let outcomes = need!(outcomes());
+    let endings = [
+        ("read-until-the-peer-closes", "-> 0 | connected=0", "read.status=-1"),
+        ("read-until-silence", "-> 0 | timedout=1", "read.status=-1"),
+        ("read-until-stop", "-> 0 | connected=0", "read.status=-3"),
+        ("read-until-complete", "-> 0 | connected=0", "read.status=-3"),
+        ("read-until-unpublish", "-> 0 | connected=0", "read.status=-3"),
+        ("read-until-fcunsubscribe", "-> 0 | connected=0", "read.status=-3"),
+        ("read-until-failed", "-> 0 | connected=0", "read.status=-1"),
+        ("read-until-play-failed", "-> 0 | connected=0", "read.status=-1"),
+        ("read-until-not-found", "-> 0 | connected=0", "read.status=-1"),
+        ("read-until-invalid-app", "-> 0 | connected=0", "read.status=-1"),
+        ("read-until-close", "-> 0 | connected=0", "read.status=-1"),
+        ("read-resume-mismatch", "-> 0 |", "read.status=-2"),
+        ("read-resume-mismatch", "-> -1 |", "errno 22"),
+        ("read-resume-ignored-frames", "-> 0 |", "read.status=-2"),
+        ("read-resume-ignored-aggregates", "-> 0 |", "read.status=-2"),
+    ];
+    for (name, result, status) in endings {
+        let row = outcomes.iter().find(|outcome| outcome.name == name);
+        for observation in row.iter().flat_map(|row| [&row.original, &row.ours]) {
+            let text = observation.as_ref().map_or("", |observation| &observation.text);
+            let found = text
+                .lines()
+                .any(|line| line.starts_with("read ") && line.contains(result) && line.contains(status));
+            assert!(found, "{name}: no read ends with {result} {status}:\n{text}");
+        }
+        assert!(row.is_some(), "{name} has no row");
+    }
+}
+
+/// What applications read and write (abi.md, 6), by the names under which the driver prints it.
+const FIELDS: &[&str] = &[
+    // rtmpdump, rtmpgw
+    "read.timestamp",
+    "read.status",
+    "read.flags",
+    "pausing",
+    "pauseStamp",
+    "read.frameType",
+    "read.resumeTS",
+    "read.meta",
+    "read.frame",
+    "read.metaSize",
+    "read.frameSize",
+    "lFlags",
+    "extras",
+    "token",
+    // rtmpsrv
+    "encoding",
+    "connected",
+    "audioCodecs",
+    "videoCodecs",
+    "app",
+    "flashVer",
+    "swfUrl",
+    "tcUrl",
+    "pageUrl",
+    "usherToken",
+    "playpath",
+    "seekTime",
+    // rtmpsuck
+    "buffered",
+    "unread",
+    "mediaChannel",
+    "times",
+    "mediaStamp",
+    "SWFSize",
+    "body",
+    "inChunkSize",
+    "outChunkSize",
+    "stream_id",
+    "playing",
+    "sendCounter",
+    "sendEncoding",
+    "protocol",
+    "hostname",
+    "port",
+    "timeout",
+    "auth",
+    "SWFHash",
+    // libcurl, GStreamer, python-librtmp, publishers
+    "timedout",
+    "numInvokes",
+    "duration",
+    "bufferMS",
+    // what tells that the state behind them is the same
+    "calls",
+    "bytesIn",
+    "bytesInSent",
+    "serverBW",
+    "clientBW",
+    "clientBW2",
+    "bwCheckCounter",
+    "subscribepath",
+    "stopTime",
+    "swfAge",
+    "edepth",
+    "pubUser",
+    "pubPasswd",
+    "sockshost",
+    "socksport",
+];
+/// Those whose first value is the only one in all rows.
+const CONSTANT: &[&str] = &["port"];
+
+/// A field is covered when it changes in some row: a field that always looks the same shows nothing.
+#[test]
+fn every_field_that_applications_use_changes_in_some_row() {
+    let outcomes = need!(outcomes());
+    let mut values: BTreeSet<(String, String)> = BTreeSet::new();
+    for outcome in outcomes {
+        let text = outcome.ours.as_ref().map_or("", |ours| &ours.text);
+        for line in text.lines().filter_map(|line| line.split_once(" -> ")).map(|(_, fields)| fields) {
+            let pairs = line.split(' ').filter_map(|word| word.split_once('='));
+            values.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
+    }
+    let count = |name: &str| values.iter().filter(|(found, _)| found == name).count();
+    let missing: Vec<&&str> =
+        FIELDS.iter().filter(|name| count(name) < if CONSTANT.contains(name) { 1 } else { 2 }).collect();
+    assert!(missing.is_empty(), "fields that never change: {missing:?}");
+}
+
+/// Names in the tests and rows of the list belong together, and what is accepted really occurs.
+#[test]
+fn the_list_of_differences_is_alive() {
+    let reasons = reasons();
+    let tests = library::package().join("tests");
+    let mut sources = String::new();
+    for folder in ["", "compare", "vectors", "support"] {
+        let files = fs::read_dir(tests.join(folder)).expect("tests have a directory").flatten();
+        let files = files.map(|entry| entry.path()).filter(|file| {
+            file.extension().is_some_and(|extension| extension == "rs" || extension == "json")
+        });
+        sources.extend(files.filter_map(|file| fs::read_to_string(file).ok()));
+    }
+    let unused: Vec<&String> =
+        reasons.keys().filter(|name| !sources.contains(&format!("\"{name}\""))).collect();
+    assert!(unused.is_empty(), "differences that no test names: {unused:?}");
+    for entry in ACCEPTED {
+        assert!(reasons.contains_key(entry.name), "{} is not in tests/differences.md", entry.name);
+    }
+    let outcomes = need!(outcomes());
+    for entry in ACCEPTED.iter().filter(|entry| entry.rows.is_empty()) {
+        let occurs = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.original.as_ref().ok())
+            .any(|original| original.text.contains(entry.original));
+        assert!(occurs, "{} does not occur any more", entry.name);
+    }
+    let headers = |observation: &super::Observation| -> Vec<Vec<u8>> {
+        observation.messages.iter().map(|message| message.header.clone()).collect()
+    };
+    let other_headers = outcomes.iter().any(|outcome| match (&outcome.original, &outcome.ours) {
+        (Ok(original), Ok(ours)) => headers(original) != headers(ours),
+        _ => false,
+    });
+    assert!(other_headers || library::ours_is_original(), "{} does not occur any more", Improved::NAME);
+    let names: BTreeSet<&str> = outcomes.iter().map(|outcome| outcome.name).collect();
+    assert_eq!(names.len(), outcomes.len(), "rows have names of their own");
+    for row in ACCEPTED.iter().flat_map(|entry| entry.rows) {
+        assert!(names.contains(row), "{row} is no row");
+    }
+}

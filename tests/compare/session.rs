@@ -1,0 +1,97 @@
+//! Runs rows of `tests/c/session_driver.c` against a server that follows a script.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use super::cases::{COMMANDS, Case, MESSAGES};
+use super::endings::ENDINGS;
+use super::incoming::{INCOMING, LOGINS};
+use super::options::OPTIONS;
+use super::support::calls::CallLog;
+use super::support::{Library, Peer, Program, Server, TempDir, hex, program};
+use super::{Observation, Row};
+
+/// How long a program may take; the original is known to wait where ours does not.
+pub const LIMIT: Duration = Duration::from_secs(40);
+
+/// Steps for the client, and what the server does on each connection, one after another.
+pub struct Session {
+    pub name: &'static str,
+    pub steps: &'static str,
+    pub connections: &'static [fn(&mut Peer)],
+}
+
+/// All sessions.
+pub fn all() -> impl Iterator<Item = Session> {
+    let single = |case: &'static Case| Session {
+        name: case.name,
+        steps: case.steps,
+        connections: std::slice::from_ref(&case.server),
+    };
+    let cases = [COMMANDS, MESSAGES, INCOMING, ENDINGS].into_iter().flatten().map(single);
+    let several = OPTIONS.iter().chain(LOGINS).map(|session| Session { ..*session });
+    cases.chain(several)
+}
+
+pub fn rows() -> impl Iterator<Item = Row> {
+    all().map(|session| Row { name: session.name, run: Box::new(move |library| observe(library, &session)) })
+}
+
+fn observe(library: Library, session: &Session) -> Option<Observation> {
+    let driver = Program::test("session_driver")?;
+    let scripts = session.connections;
+    let server = Server::listen(move |listener| serve(listener, scripts));
+    let port = server.port.to_string();
+    let home = TempDir::new("home");
+    let mut command = driver.command(library)?;
+    command.env("HOME", home.path());
+    let calls = CallLog::of(&mut command);
+    let run = program::run(&mut command, &session.steps.replace("PORT", &port), LIMIT);
+    let mut observation = server.join();
+    let shown = run.expect(session.name);
+    observation.used = calls.used_by(driver.path());
+    observation.text = mask(&format!("{shown}\n{}", observation.text).replace(&port, "PORT"));
+    Some(observation)
+}
+
+/// Accepts connections as long as there are scripts for them.
+fn serve(listener: &TcpListener, scripts: &[fn(&mut Peer)]) -> Observation {
+    let mut all = Observation::default();
+    for (number, script) in scripts.iter().enumerate() {
+        let mut peer = Peer::accept(listener);
+        script(&mut peer);
+        peer.drain(LIMIT);
+        // The time in C1 is the client's own, what follows the four zeros is random.
+        let c1 = peer.c1.get(4..8).map(hex::encode).unwrap_or_default();
+        all.text += &format!("connection {number}, C1 {c1}\n{}", peer.transcript());
+        all.violations.extend_from_slice(peer.violations());
+        all.messages.append(&mut peer.messages);
+        all.sent.append(&mut peer.sent);
+    }
+    // A client that connects once more has something to say that no script answers.
+    let deadline = Instant::now() + Duration::from_millis(20);
+    while Instant::now() < deadline {
+        if Peer::try_accept(listener).is_some() {
+            all.text += "one more connection\n";
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    all
+}
+
+/// Puts a word in place of what is random: the nonce of a login, and the answer that depends on it.
+fn mask(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (name, length) in [("cnonce=", 8), ("response=", 32)] {
+        let mut from = 0;
+        while let Some(at) = text[from..].find(name) {
+            let start = from + at + name.len();
+            let digits = text[start..].bytes().take_while(u8::is_ascii_hexdigit).count();
+            if digits == length {
+                text.replace_range(start..start + length, "RANDOM");
+            }
+            from = start;
+        }
+    }
+    text
+}
