@@ -52,6 +52,18 @@ pub trait Body: Default + AsRef<[u8]> + AsMut<[u8]> {
 
     /// Appends `bytes`, for which room was made before.
     fn append(&mut self, bytes: &[u8]);
+
+    /// Moves the body to memory of its own, if it was put into somebody else's.
+    fn keep(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Appends the up to `payload` bytes that follow every `header` bytes of `chunks`; room was made before.
+    fn append_behind_headers(&mut self, chunks: &[u8], header: usize, payload: usize) {
+        for chunk in chunks.chunks(header + payload) {
+            self.append(chunk.get(header..).unwrap_or_default());
+        }
+    }
 }
 
 impl Body for Vec<u8> {

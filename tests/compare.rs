@@ -31,6 +31,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use accepted::{DEFECTS, Ending};
 use support::wire::{Improved, Message, Sent, meant_time};
 use support::{Library, library};
 
@@ -39,6 +40,8 @@ use support::{Library, library};
 pub struct Observation {
     /// What the program printed, and what the server saw, as text.
     pub text: String,
+    /// How it ended.
+    pub ending: Ending,
     /// The client's messages.
     pub messages: Vec<Message>,
     /// What the client did against the protocol.
@@ -119,6 +122,18 @@ fn every_row_is_the_same_on_both() {
 fn compare(outcome: &Outcome) -> Result<(), String> {
     let original = outcome.original.as_ref().map_err(|error| format!("the original: {error}"))?;
     let ours = outcome.ours.as_ref().map_err(|error| format!("ours: {error}"))?;
+    if ours.ending != Ending::Well && !library::ours_is_original() {
+        return Err(format!("ours ends in a {:?}:\n{}", ours.ending, ours.text));
+    }
+    let defect = DEFECTS.iter().find(|defect| defect.row == outcome.name);
+    let ending = defect.map_or(Ending::Well, |defect| defect.original);
+    if original.ending != ending {
+        return Err(format!("the original ends {:?}, not {ending:?}:\n{}", original.ending, original.text));
+    }
+    if let Some(defect) = defect {
+        let right = ours.text.contains(defect.ours) || library::ours_is_original();
+        return if right { Ok(()) } else { Err(format!("not {:?}, but\n{}", defect.ours, ours.text)) };
+    }
     let expected = if library::ours_is_original() {
         original.text.clone()
     } else {

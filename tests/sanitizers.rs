@@ -50,6 +50,19 @@ fn hostile_amf_is_read_within_its_bounds_and_freed() {
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{}", run.stderr);
 }
 
+#[test]
+fn handshakes_that_fail_leave_nothing_behind() {
+    need!(program::sanitize());
+    if library::ours_is_original() {
+        return;
+    }
+    let program = need!(Program::test("handshake_cut"));
+    for side in ["client", "server"] {
+        let run = need!(program.run(Library::Ours, &[side], "", LIMIT));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{side}: {}", run.stderr);
+    }
+}
+
 /// Every session that `compare` compares with the original.
 #[test]
 fn sessions_touch_nothing_that_is_not_theirs() {
@@ -85,15 +98,18 @@ fn the_examples_survive_each_other_and_hostile_clients() {
     let server = need!(ExampleServer::start(Library::Ours, folder.path()));
     let received = folder.join("received.flv").to_string_lossy().into_owned();
     let film = clip.to_string_lossy().into_owned();
+    let run = |program: &str, arguments: &[&str]| {
+        Client::example(program, Library::Ours, arguments)?.finish().expect(program);
+        Some(())
+    };
+    // Side by side, because films take their time.
     let round = |name: &str| {
-        for (program, arguments) in [
-            ("publish", ["-q", "-t", "20", &film, &server.url("rtmp", &format!("live/{name}"))]),
-            ("publish_packets", ["-q", "-t", "20", &film, &server.url("rtmp", &format!("live/{name}-2"))]),
-        ] {
-            Client::example(program, Library::Ours, &arguments)?.finish().expect(program);
-        }
-        let arguments = ["-q", "-t", "20", "-o", &received, &server.url("rtmp", "vod/film")];
-        Client::example("receive", Library::Ours, &arguments)?.finish().expect("receive");
+        let urls = ["", "-packets"].map(|kind| server.url("rtmp", &format!("live/{name}{kind}")));
+        thread::scope(|scope| {
+            scope.spawn(|| run("publish", &["-q", "-t", "20", &film, &urls[0]]));
+            scope.spawn(|| run("publish_packets", &["-q", "-t", "20", &film, &urls[1]]));
+            run("receive", &["-q", "-t", "20", "-o", &received, &server.url("rtmp", "vod/film")])
+        })?;
         let sent = flv::media(&flv::load(&clip));
         flv::assert_equal(&flv::readable(&sent), &flv::media(&flv::load(received.as_ref())), "receive");
         Some(())

@@ -113,15 +113,21 @@ fn rtmpdump_says_what_it_is_told_to_say() {
 fn examples_publish_to_nginx() {
     let stage = need!(Stage::set());
     let nginx = need!(Nginx::start());
-    for example in ["publish", "publish_packets"] {
-        need!(compare(nginx.port, |library, host| {
+    let publish = &|example: &str| {
+        compare(nginx.port, |library, host| {
             let url = format!("rtmp://{host}:{}/record/{example}", nginx.port);
             let clip = stage.clip.to_string_lossy();
             let run = Client::example(example, library, &["-q", "-t", "10", &clip, &url])?.finish();
             run.expect(&format!("{example} on {library:?}"));
             Some(())
-        }));
-    }
+        })
+    };
+    need!(Program::example("publish"));
+    thread::scope(|scope| {
+        for example in ["publish", "publish_packets"] {
+            scope.spawn(move || publish(example));
+        }
+    });
 }
 
 #[test]
@@ -182,9 +188,12 @@ fn long_film(clip: &Path, folder: &Path) -> Option<std::path::PathBuf> {
 fn every_message_of_a_session_dissects() {
     need!(Program::test("session_driver"));
     let captures = [need!(Capture::start()), need!(Capture::start())];
-    let both = BOTH.iter().zip(&captures);
-    let sessions: Option<Vec<Vec<Session>>> =
-        both.map(|(library, capture)| run_sessions(*library, capture)).collect();
+    let sessions: Option<Vec<Vec<Session>>> = thread::scope(|scope| {
+        let both = BOTH.iter().zip(&captures);
+        let threads: Vec<_> =
+            both.map(|(library, capture)| scope.spawn(|| run_sessions(*library, capture))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("both libraries run all sessions")).collect()
+    });
     let sessions = need!(sessions);
     let shown: Vec<Vec<Vec<String>>> = captures
         .into_iter()

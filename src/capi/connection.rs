@@ -12,14 +12,15 @@ use super::{
     log::Deferred,
     memory::Body,
     reason::{self, Phase},
-    rtmp::{close, connect, direct, sockbuf},
+    rtmp::{RTMP, close, connect, direct, sockbuf},
     shared,
     state::{Core, Handle, Outbound},
 };
 use crate::{
-    chunk::Chunks,
+    chunk::{Chunks, Outgoing},
     driver::{self, Connection, Parts},
     error::{Error, Result},
+    session::{Calls, State},
     transport::{deadline::Deadline, wait::Patience},
 };
 
@@ -84,7 +85,7 @@ impl Connection for Handle {
         let _deferred = Deferred::begin();
         let mut outbound = self.outbound();
         let chunks = self.step(encode)?;
-        self.send_pieces(chunks.pieces(), &mut outbound)
+        self.send_chunks(&chunks, &mut outbound)
     }
 
     fn try_transmit<'m>(
@@ -94,7 +95,7 @@ impl Connection for Handle {
         let _deferred = Deferred::begin();
         let mut outbound = self.try_outbound()?;
         let chunks = self.step(encode);
-        Some(chunks.and_then(|chunks| self.send_pieces(chunks.pieces(), &mut outbound)))
+        Some(chunks.and_then(|chunks| self.send_chunks(&chunks, &mut outbound)))
     }
 
     fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
@@ -153,6 +154,26 @@ impl Connection for Handle {
     }
 }
 
+/// [`load`] as one function for all kinds of steps.
+///
+/// # Safety
+/// As for `load`.
+#[inline(never)]
+unsafe fn load_all(raw: *mut RTMP) -> State {
+    // SAFETY: the caller's contract.
+    unsafe { load(raw) }
+}
+
+/// [`store`] as one function for all kinds of steps.
+///
+/// # Safety
+/// As for `store`.
+#[inline(never)]
+unsafe fn store_all(raw: *mut RTMP, before: &State, after: &State) {
+    // SAFETY: the caller's contract.
+    unsafe { store(raw, before, after) }
+}
+
 impl Handle {
     /// Runs a step with what the session owns; tells how much of `input` it used.
     fn run<R>(&self, input: &[u8], step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> (R, usize) {
@@ -163,7 +184,7 @@ impl Handle {
         // SAFETY: the handle's contract; the lock keeps other steps out, and callers do not free what the session
         // works with while a call is running.
         unsafe {
-            let before = load(raw);
+            let before = load_all(raw);
             let mut state = before;
             let mut parts = Parts {
                 state: &mut state,
@@ -176,27 +197,74 @@ impl Handle {
             };
             let result = step(&mut parts);
             let consumed = parts.consumed;
-            store(raw, &before, &state);
+            store_all(raw, &before, &state);
             (result, consumed)
+        }
+    }
+
+    /// Encodes a message and sends it, with as little besides as can be; `call` is remembered, and `encoded` tells the
+    /// header format once the message has its place among those that were sent.
+    pub(super) fn transmit_packet(
+        &self,
+        message: &Outgoing<'_>,
+        call: Option<(&[u8], i32)>,
+        encoded: &mut Option<u8>,
+    ) -> Result<()> {
+        let _deferred = Deferred::begin();
+        let mut outbound = self.outbound();
+        let chunks = {
+            let mut core = self.core();
+            let raw = self.raw();
+            // SAFETY: the handle's contract; the lock keeps steps out.
+            let chunk_size = driver::chunk_size(unsafe { shared::read(&raw const (*raw).m_outChunkSize) });
+            let chunks = core.encoder.encode(message, chunk_size)?;
+            if let Some((name, transaction)) = call {
+                // SAFETY: the handle's contract; the lock keeps steps out.
+                unsafe { CallArray::new(raw) }.remember(name, transaction);
+            }
+            chunks
+        };
+        *encoded = Some(chunks.format);
+        self.send_chunks(&chunks, &mut outbound)
+    }
+
+    /// Sends a message.
+    fn send_chunks(&self, chunks: &Chunks<'_>, outbound: &mut Outbound) -> Result<()> {
+        if outbound.cipher.is_some() || self.has_tunnel() {
+            outbound.whole.clear();
+            chunks.append_to(&mut outbound.whole);
+            return self.send_whole(outbound);
+        }
+        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+        unsafe {
+            let sb = &raw const (*self.raw()).m_sb;
+            sockbuf::send_chunks(sb, chunks, &mut outbound.scratch, &self.patience())
         }
     }
 
     /// Sends pieces in order.
     fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, outbound: &mut Outbound) -> Result<()> {
-        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
-        let sb = unsafe { &raw const (*self.raw()).m_sb };
-        let Outbound { cipher, scratch, whole } = outbound;
-        let tunnel = self.tunnel();
-        if cipher.is_none() && tunnel.is_none() {
-            // SAFETY: as above.
-            return unsafe { sockbuf::send_all(sb, pieces, scratch, &self.patience()) };
+        if outbound.cipher.is_some() || self.has_tunnel() {
+            outbound.whole.clear();
+            pieces.for_each(|piece| outbound.whole.extend_from_slice(piece));
+            return self.send_whole(outbound);
         }
-        whole.clear();
-        pieces.for_each(|piece| whole.extend_from_slice(piece));
+        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+        unsafe {
+            let sb = &raw const (*self.raw()).m_sb;
+            sockbuf::send_all(sb, pieces, &mut outbound.scratch, &self.patience())
+        }
+    }
+
+    /// Sends what was put together, encrypted and through the tunnel, as the connection has it.
+    fn send_whole(&self, outbound: &mut Outbound) -> Result<()> {
+        let Outbound { cipher, scratch, whole } = outbound;
         if let Some(cipher) = cipher {
             cipher.apply(whole);
         }
-        let Some(tunnel) = tunnel else {
+        let Some(tunnel) = self.tunnel() else {
+            // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+            let sb = unsafe { &raw const (*self.raw()).m_sb };
             // SAFETY: as above.
             return unsafe { sockbuf::send_all(sb, std::iter::once(&whole[..]), scratch, &self.patience()) };
         };

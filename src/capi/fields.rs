@@ -59,6 +59,7 @@ macro_rules! shared_fields {
         ///
         /// # Safety
         /// `raw` points to an initialised `RTMP`.
+        #[inline(always)]
         pub(super) unsafe fn load(raw: *mut RTMP) -> State {
             // SAFETY: the caller's contract; fields are plain numbers, read one by one.
             unsafe {
@@ -73,6 +74,7 @@ macro_rules! shared_fields {
         ///
         /// # Safety
         /// `raw` points to an initialised `RTMP`.
+        #[inline(always)]
         pub(super) unsafe fn store(raw: *mut RTMP, before: &State, after: &State) {
             $(if after.$field != before.$field {
                 // SAFETY: the caller's contract.

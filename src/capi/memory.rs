@@ -104,6 +104,8 @@ pub struct Body {
     data: *mut u8,
     len: usize,
     capacity: usize,
+    /// Whether the memory is somebody else's: no block, and no room in front.
+    borrowed: bool,
 }
 
 // SAFETY: a body owns its block, and malloc blocks may be used and freed by any thread.
@@ -115,8 +117,22 @@ impl Body {
         self.data
     }
 
+    /// A body that uses somebody else's memory, the last four bytes of `room` aside.
+    ///
+    /// # Safety
+    /// Nobody else uses the memory before [`keep`](message::Body::keep), or the last use of the body.
+    pub(crate) unsafe fn borrowed(room: &mut [u8]) -> Self {
+        Self { data: room.as_mut_ptr(), len: 0, capacity: room.len().saturating_sub(4), borrowed: true }
+    }
+
+    /// Whether the body is in somebody else's memory.
+    pub(crate) fn is_borrowed(&self) -> bool {
+        self.borrowed
+    }
+
     /// Hands the body to C, which frees it with `RTMPPacket_Free`; null if there is none.
     pub(crate) fn into_raw(self) -> *mut c_char {
+        assert!(!self.borrowed, "bodies in a caller's memory end with its call");
         let data = self.data;
         std::mem::forget(self);
         data.cast()
@@ -147,17 +163,17 @@ impl Body {
 
     /// The block that C's allocator knows.
     fn block(&self) -> *mut c_void {
-        if self.data.is_null() {
+        if self.data.is_null() || self.borrowed {
             return ptr::null_mut();
         }
-        // SAFETY: a body that is not null starts RTMP_MAX_HEADER_SIZE bytes into its block.
+        // SAFETY: a body that is not null, and its own, starts RTMP_MAX_HEADER_SIZE bytes into its block.
         unsafe { self.data.sub(RTMP_MAX_HEADER_SIZE) }.cast()
     }
 }
 
 impl Default for Body {
     fn default() -> Self {
-        Self { data: ptr::null_mut(), len: 0, capacity: 0 }
+        Self { data: ptr::null_mut(), len: 0, capacity: 0, borrowed: false }
     }
 }
 
@@ -193,6 +209,7 @@ impl message::Body for Body {
         if capacity <= self.capacity {
             return Ok(());
         }
+        self.keep()?;
         let size: size_t = capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1).ok_or(Error::OutOfMemory)?;
         // SAFETY: the block is null or came from here; on failure the old one stays valid and ours.
         let block = unsafe { libc::realloc(self.block(), size) }.cast::<u8>();
@@ -224,12 +241,87 @@ impl message::Body for Body {
             *self.data.add(self.len) = 0;
         }
     }
+
+    fn keep(&mut self) -> Result<()> {
+        if self.borrowed {
+            let borrowed = std::mem::take(self);
+            if borrowed.len > 0 {
+                self.reserve_total(borrowed.len)?;
+                self.append(borrowed.as_ref());
+            }
+        }
+        Ok(())
+    }
+
+    fn append_behind_headers(&mut self, chunks: &[u8], header: usize, payload: usize) {
+        const USUAL: usize = 128;
+        if payload != USUAL {
+            for chunk in chunks.chunks(header + payload) {
+                self.append(chunk.get(header..).unwrap_or_default());
+            }
+            return;
+        }
+        let payloads = chunks.len().saturating_sub(chunks.len().div_ceil(header + USUAL) * header);
+        assert!(payloads <= self.capacity - self.len, "room is made before bytes are appended");
+        let mut whole = chunks.chunks_exact(header + USUAL);
+        for chunk in &mut whole {
+            // SAFETY: the payload has that length, and all of them fit, as just checked. A copy of known length needs no
+            // call.
+            unsafe {
+                let payload = chunk.as_ptr().add(header).cast::<[u8; USUAL]>();
+                self.data.add(self.len).cast::<[u8; USUAL]>().write_unaligned(payload.read_unaligned());
+                self.len += USUAL;
+            }
+        }
+        self.append(whole.remainder().get(header..).unwrap_or_default());
+        if !self.data.is_null() {
+            // SAFETY: the block has a byte for the NUL behind `capacity`.
+            unsafe { *self.data.add(self.len) = 0 };
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::message::Body as _;
+
+    #[test]
+    fn a_body_in_borrowed_memory_can_be_moved_and_grow() {
+        let mut room = *b"....and more";
+        // SAFETY: the memory is not used before `keep`.
+        let mut body = unsafe { Body::borrowed(&mut room) };
+        assert_eq!((body.capacity(), body.is_borrowed()), (8, true));
+        body.append(b"abc");
+        body.keep().unwrap();
+        assert_eq!((body.as_ref(), body.is_borrowed(), &room), (&b"abc"[..], false, b"abc\0and more"));
+        // SAFETY: as above, for `reserve_total`.
+        let mut body = unsafe { Body::borrowed(&mut room) };
+        body.append(b"abc");
+        body.reserve_total(100).unwrap();
+        body.append(b"defghijklm");
+        assert_eq!(body.as_ref(), b"abcdefghijklm");
+        assert_eq!(&room, b"abc\0and more");
+        // SAFETY: as above, for the last use.
+        drop(unsafe { Body::borrowed(&mut room) });
+    }
+
+    #[test]
+    fn payloads_are_taken_out_from_between_headers() {
+        for (payload, size) in
+            [(128, 0), (128, 1), (128, 127), (128, 128), (128, 129), (128, 1000), (100, 950)]
+        {
+            let bytes: Vec<u8> = (0..size).map(|at| at as u8).collect();
+            let chunks: Vec<u8> = bytes.chunks(payload).flat_map(|piece| [&[0xC4], piece].concat()).collect();
+            let mut body = Body::default();
+            body.reserve_total(size + 2).unwrap();
+            body.append(b"ab");
+            body.append_behind_headers(&chunks, 1, payload);
+            assert_eq!(body.as_ref(), [b"ab", &bytes[..]].concat());
+            // SAFETY: the byte behind the body belongs to its block.
+            assert_eq!(unsafe { *body.as_ptr().add(size + 2) }, 0);
+        }
+    }
 
     #[test]
     fn a_body_keeps_its_bytes_while_it_grows_and_ends_with_a_nul() {

@@ -35,6 +35,13 @@ pub const FALSE: libc::c_int = 0;
 /// What is said of a call that panicked.
 const GIVEN_UP: &str = "internal error, the call was given up";
 
+/// Runs what an exported function can do in a hurry, which neither logs nor fails: `None` leaves the work to the long way.
+/// That is also where a panic is found out, by what it left behind.
+#[inline(always)]
+pub(crate) fn attempt<T>(body: impl FnOnce() -> Option<T>) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(body)).ok().flatten()
+}
+
 /// Runs the body of an exported function: an error is logged, unless it was, becomes the reason that the session tells,
 /// and `failure`. A panic ends here instead of crossing into C.
 pub(crate) fn boundary<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {

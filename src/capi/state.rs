@@ -51,6 +51,8 @@ pub(crate) struct Private {
     refilled: AtomicBool,
     /// The HTTP tunnel, if bytes go through one. Has locks of its own.
     tunnel: Mutex<Option<Arc<Tunnel>>>,
+    /// Whether there is one.
+    tunnelled: AtomicBool,
     /// Whether this library made the connection, and may make another in its place.
     dialled: AtomicBool,
     /// Whether this library made the socket.
@@ -147,6 +149,10 @@ pub(crate) struct Handle {
 }
 
 impl Private {
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn settings(&self) -> Settings {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -194,7 +200,7 @@ impl Handle {
 
     /// Protocol state, for the length of a step.
     pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
-        self.private.core.lock().unwrap_or_else(PoisonError::into_inner)
+        self.private.core()
     }
 
     /// Options that `Link` has no field for.
@@ -367,6 +373,11 @@ impl Handle {
         self.private.dialled.store(dialled, Ordering::Relaxed);
     }
 
+    /// Whether bytes go through an HTTP tunnel.
+    pub(super) fn has_tunnel(&self) -> bool {
+        self.private.tunnelled.load(Ordering::Acquire)
+    }
+
     /// Says that this library made the socket.
     pub(crate) fn mark_opened(&self) {
         self.private.opened.store(true, Ordering::Relaxed);
@@ -430,11 +441,15 @@ impl Handle {
 
     /// The HTTP tunnel, if bytes go through one.
     pub(crate) fn tunnel(&self) -> Option<Arc<Tunnel>> {
+        if !self.has_tunnel() {
+            return None;
+        }
         self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends everything from now on through a tunnel, or no longer.
     pub(crate) fn set_tunnel(&self, tunnel: Option<Arc<Tunnel>>) {
+        self.private.tunnelled.store(tunnel.is_some(), Ordering::Release);
         *self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = tunnel;
     }
 
@@ -483,7 +498,9 @@ impl Drop for Handle {
         // SAFETY: the handle's contract; no other call is using what hangs there.
         unsafe {
             if self.is_alone(&keeper) && hangs_on(self.raw(), &self.private, &keeper) {
-                drop(detach(self.raw(), &keeper));
+                let private = detach(self.raw(), &keeper);
+                drop(keeper);
+                release(private);
             }
         }
     }
@@ -552,6 +569,32 @@ unsafe fn detach(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<Private>> {
     }
 }
 
+/// Lets go of private state that was taken off. Whoever works on it without a reference of his own holds its lock.
+fn release(private: Option<Arc<Private>>) {
+    if let Some(private) = private {
+        drop(private.core());
+    }
+}
+
+/// The protocol state of an `RTMP` for a step that waits for nothing, at the least cost: no reference is counted, because
+/// [`release`] waits for the step to end. `None` unless the state is there, in its place, in order and in nobody's hands, and
+/// nobody waits for the socket to tell of bytes that are here already.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`, and nothing that ends its session is called by this thread while the result
+/// lives.
+pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<MutexGuard<'a, Core>> {
+    // SAFETY: the caller's contract; while the gate is held, what is on the slot stays, and from then on while its lock is.
+    unsafe {
+        let keeper = Gate::of(r).hold();
+        let private = &*slot(r, &keeper)?;
+        if private.home.load(Ordering::Relaxed) != r || private.watched.load(Ordering::Relaxed) {
+            return None;
+        }
+        private.core.try_lock().ok()
+    }
+}
+
 /// Forgets the private state of an `RTMP`, if it has any.
 ///
 /// # Safety
@@ -560,7 +603,7 @@ pub(crate) unsafe fn forget(r: *mut RTMP) {
     // SAFETY: the caller's contract.
     let private = unsafe { detach(r, &Gate::of(r).hold()) };
     // Not while the gate is held: it may be long.
-    drop(private);
+    release(private);
 }
 
 /// Takes the socket and TLS off an `RTMP` that no other call uses.

@@ -13,6 +13,9 @@ pub const MAX_UNFINISHED: usize = 64 << 20;
 /// The first allocation for a body; longer messages grow while they arrive, so that a header alone costs little.
 const FIRST_RESERVATION: usize = 64 << 10;
 
+/// The header of a further chunk on one of the first chunk streams: its number.
+pub(super) const SHORT_HEADER: usize = 1;
+
 /// Puts messages together from chunks.
 ///
 /// Keeps no input: [`Decoder::decode`] takes a slice and says how much of it was used. What it keeps is the last
@@ -26,6 +29,10 @@ pub struct Decoder<B = Vec<u8>> {
     pub(super) unfinished: usize,
     /// How many bodies were lent, which gives each loan a number.
     pub(super) loans: u64,
+    /// Where the next audio or video message goes if there is room for it.
+    pub(super) offer: Option<B>,
+    /// The chunk stream of the message that took the offer last.
+    pub(super) placed: Option<u32>,
 }
 
 /// What [`Decoder::decode`] made of its input.
@@ -65,16 +72,16 @@ pub struct Chunk<B> {
 /// What is known of one chunk stream.
 #[derive(Debug, Default)]
 pub(super) struct Inbound<B> {
-    format: u8,
-    kind: MessageType,
-    stream_id: u32,
+    pub(super) format: u8,
+    pub(super) kind: MessageType,
+    pub(super) stream_id: u32,
     pub(super) length: u32,
     /// The last 24-bit timestamp field; [`EXTENDED`] means that every header carries 32 bits more.
     pub(super) field: u32,
     /// `field`, or the 32 bits that followed it.
     pub(super) sent_timestamp: u32,
     /// Timestamp of the last complete message.
-    clock: u32,
+    pub(super) clock: u32,
     pub(super) body: B,
     pub(super) received: u32,
     /// The number of the loan that the body is on.
@@ -103,7 +110,7 @@ struct Parsed {
 
 impl<B> Default for Decoder<B> {
     fn default() -> Self {
-        Self { streams: Vec::new(), current: None, unfinished: 0, loans: 0 }
+        Self { streams: Vec::new(), current: None, unfinished: 0, loans: 0, offer: None, placed: None }
     }
 }
 
@@ -152,6 +159,14 @@ impl<B: Body> Decoder<B> {
             if stream.received == stream.length {
                 self.unfinished -= stream.body.capacity();
                 return Ok((consumed, Some(stream.finish(chunk_stream))));
+            }
+            let follows = 0xC0 | chunk_stream as u8;
+            if chunk_stream < 64 && stream.field != EXTENDED && input.get(consumed) == Some(&follows) {
+                consumed += stream.take_chunks(&input[consumed..], chunk_size, &mut self.unfinished)?;
+                if stream.received == stream.length {
+                    self.unfinished -= stream.body.capacity();
+                    return Ok((consumed, Some(stream.finish(chunk_stream))));
+                }
             }
         }
     }
@@ -226,7 +241,7 @@ impl<B: Body> Decoder<B> {
         let mut len = basic_len + MESSAGE_HEADER_LEN[usize::from(format)];
         let extended = match format {
             3 => self.stream(chunk_stream).is_some_and(|stream| stream.field == EXTENDED),
-            _ => u24(input.get(basic_len..basic_len + 3)?) == EXTENDED,
+            _ => u24(*input.get(basic_len..)?.first_chunk()?) == EXTENDED,
         };
         if extended {
             len += 4;
@@ -252,11 +267,11 @@ impl<B: Body> Decoder<B> {
             stream.format = format;
         }
         if format <= 2 {
-            stream.field = u24(&fields[..3]);
+            stream.field = u24([fields[0], fields[1], fields[2]]);
             stream.sent_timestamp = stream.field;
         }
         if format <= 1 {
-            stream.length = u24(&fields[3..6]);
+            stream.length = u24([fields[3], fields[4], fields[5]]);
             stream.kind = MessageType(fields[6]);
         }
         if format == 0 {
@@ -267,12 +282,35 @@ impl<B: Body> Decoder<B> {
         {
             stream.sent_timestamp = u32::from_be_bytes([a, b, c, d]);
         }
+        if stream.received == 0 && self.offer.is_some() {
+            self.accept_offer(chunk_stream);
+        }
+        let stream = slot(&mut self.streams, chunk_stream);
         let payload = (stream.length - stream.received).min(chunk_size.max(1));
         Current { chunk_stream, payload, missing: payload as usize, header }
     }
 }
 
 impl<B: Body> Inbound<B> {
+    /// Takes further chunks of the message that are there as a whole and have the same header of one byte as the one that
+    /// `input` begins with; tells how many bytes that were.
+    fn take_chunks(&mut self, input: &[u8], chunk_size: u32, unfinished: &mut usize) -> Result<usize> {
+        let chunk_size = chunk_size.max(1) as usize;
+        let whole = chunk_size + SHORT_HEADER;
+        let missing = (self.length - self.received) as usize;
+        let longest = missing + missing.div_ceil(chunk_size) * SHORT_HEADER;
+        let mut end = if input.len() >= longest { longest } else { input.len() / whole * whole };
+        if let Some(index) = input[..end].iter().step_by(whole).position(|header| *header != input[0]) {
+            end = index * whole;
+        }
+        let count = end.div_ceil(whole);
+        let taken = end - count * SHORT_HEADER;
+        reserve(&mut self.body, taken, self.length, unfinished)?;
+        self.body.append_behind_headers(&input[..end], SHORT_HEADER, chunk_size);
+        self.received += taken as u32;
+        Ok(end)
+    }
+
     /// Takes the complete message out and gets ready for the next.
     fn finish(&mut self, chunk_stream: u32) -> Message<B> {
         self.clock =
@@ -290,7 +328,10 @@ impl<B: Body> Inbound<B> {
 }
 
 /// The record of a chunk stream, made on first use. Ids are at most 65,599, so the table stays below a megabyte.
-fn slot<B: Default>(streams: &mut Vec<Option<Box<Inbound<B>>>>, chunk_stream: u32) -> &mut Inbound<B> {
+pub(super) fn slot<B: Default>(
+    streams: &mut Vec<Option<Box<Inbound<B>>>>,
+    chunk_stream: u32,
+) -> &mut Inbound<B> {
     let index = chunk_stream as usize;
     if index >= streams.len() {
         streams.resize_with(index + 1, || None);
@@ -314,6 +355,6 @@ pub(super) fn reserve<B: Body>(body: &mut B, more: usize, length: u32, unfinishe
     Ok(())
 }
 
-fn u24(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0, |value, byte| value << 8 | u32::from(*byte))
+pub(super) fn u24(bytes: [u8; 3]) -> u32 {
+    u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]])
 }

@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use super::{EXTENDED, Header, MAX_CHUNK_STREAM, MAX_MESSAGE_LEN};
+use super::{DEFAULT_CHUNK_SIZE, EXTENDED, Header, MAX_CHUNK_STREAM, MAX_MESSAGE_LEN};
 use crate::{
     error::{Error, Result},
     message::MessageType,
@@ -146,6 +146,29 @@ impl<'a> Chunks<'a> {
             .filter(|piece| !piece.is_empty())
     }
 
+    /// Appends what [`Self::pieces`] gives.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        let (head, tail) = self.body.split_at(self.body.len().min(self.chunk_size));
+        out.reserve(self.len());
+        out.extend_from_slice(self.first.as_bytes());
+        out.extend_from_slice(head);
+        let (chunks, mut rest) = tail.as_chunks::<USUAL>();
+        if let (&[next], USUAL) = (self.next.as_bytes(), self.chunk_size) {
+            // A copy of known length needs no call.
+            for chunk in chunks {
+                let mut whole = [next; 1 + USUAL];
+                whole[1..].copy_from_slice(chunk);
+                out.extend_from_slice(&whole);
+            }
+        } else {
+            rest = tail;
+        }
+        for payload in rest.chunks(self.chunk_size) {
+            out.extend_from_slice(self.next.as_bytes());
+            out.extend_from_slice(payload);
+        }
+    }
+
     /// How many chunks there are; at least one, even for an empty message.
     pub fn count(&self) -> usize {
         self.body.len().div_ceil(self.chunk_size).max(1)
@@ -161,6 +184,9 @@ impl<'a> Chunks<'a> {
         false
     }
 }
+
+/// The payload of most chunks: what is not agreed on otherwise.
+const USUAL: usize = DEFAULT_CHUNK_SIZE as usize;
 
 /// Which kind of message this is, for the rule that the first of each kind has a full header.
 fn kind_bit(kind: MessageType) -> u8 {

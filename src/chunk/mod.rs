@@ -38,10 +38,13 @@
 mod decoder;
 mod encoder;
 mod loan;
+mod place;
+mod ready;
 
 pub use decoder::{Chunk, Decoded, Decoder, MAX_UNFINISHED};
 pub use encoder::{Chunks, Encoder, Outgoing};
 pub use loan::Loan;
+pub use ready::Ready;
 
 /// The payload of a chunk until a Set Chunk Size message says otherwise (RTMP 1.0, section 5.4.1).
 pub const DEFAULT_CHUNK_SIZE: u32 = 128;

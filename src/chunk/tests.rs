@@ -26,6 +26,9 @@ impl Sender {
         let chunks = self.encoder.encode(&message, self.chunk_size).unwrap();
         let bytes = chunks.pieces().flatten().copied().collect::<Vec<_>>();
         assert_eq!(bytes.len(), chunks.len());
+        let mut whole = b"before".to_vec();
+        chunks.append_to(&mut whole);
+        assert_eq!(whole, [b"before", &bytes[..]].concat());
         (chunks.format, bytes)
     }
 
@@ -287,6 +290,91 @@ fn unfinished_messages_are_bounded() {
         assert!(decoder.unfinished <= MAX_UNFINISHED);
     }
     assert!(failed > 0);
+}
+
+#[test]
+fn a_message_that_is_there_as_a_whole_is_found_as_it_would_be_decoded() {
+    for chunk_size in [1, 100, 128, 4096] {
+        let (mut encoder, mut wire) = (Encoder::new(), Vec::new());
+        for (index, length) in [40, 1, 127, 128, 129, 300, 300, 0, 256, 700].into_iter().enumerate() {
+            let body: Vec<u8> = (0..length).map(|at| (at ^ index) as u8).collect();
+            let timestamp = 40 * index as u32;
+            let message = Outgoing {
+                chunk_stream: 4,
+                format: 1,
+                kind: MessageType(9),
+                timestamp,
+                stream_id: 1,
+                body: &body,
+            };
+            wire.extend(encoder.encode(&message, chunk_size).unwrap().pieces().flatten());
+        }
+        let expected = decode_all(&wire, chunk_size, wire.len());
+        let mut decoder = Decoder::<Vec<u8>>::new();
+        let (mut position, mut found) = (0, 0);
+        for expected in &expected {
+            let input = &wire[position..];
+            let ready = decoder.ready(input, chunk_size);
+            let (consumed, message) = decoder.decode_message(input, chunk_size).unwrap();
+            if let Some(ready) = ready {
+                let mut body = Vec::new();
+                ready.append_to(&mut body);
+                let mut copy = vec![0; ready.len()];
+                ready.copy_to(&mut copy);
+                assert_eq!((&body, &copy), (&expected.body, &expected.body));
+                let Ready { chunk_stream, format, kind, timestamp, stream_id, .. } = ready;
+                assert_eq!(Message { chunk_stream, format, kind, timestamp, stream_id, body }, *expected);
+                assert_eq!((consumed, input.is_empty()), (ready.consumed, false));
+                found += 1;
+            }
+            assert_eq!(message.as_ref(), Some(expected));
+            position += consumed;
+        }
+        assert_eq!((position, found), (wire.len(), expected.len() - 1), "all but the first");
+    }
+}
+
+#[test]
+fn a_message_that_was_found_and_used_is_remembered() {
+    let mut sender = Sender::new();
+    let messages: Vec<Vec<u8>> = [(0, 300), (40, 300), (80, 20), (120, 20), (160, 20)]
+        .map(|(timestamp, length)| sender.send(1, 4, 9, timestamp, length).1)
+        .to_vec();
+    let expected = decode_all(&messages.concat(), DEFAULT_CHUNK_SIZE, 7);
+    let mut decoder = Decoder::<Vec<u8>>::new();
+    for (index, (wire, expected)) in messages.iter().zip(&expected).enumerate() {
+        // Of an incomplete message nothing is found.
+        for end in 0..wire.len() {
+            assert!(decoder.ready(&wire[..end], DEFAULT_CHUNK_SIZE).is_none());
+        }
+        if index % 2 == 0 {
+            let (consumed, message) = decoder.decode_message(wire, DEFAULT_CHUNK_SIZE).unwrap();
+            assert_eq!((consumed, message.as_ref()), (wire.len(), Some(expected)));
+        } else {
+            let ready = decoder.ready(wire, DEFAULT_CHUNK_SIZE).unwrap();
+            assert_eq!((ready.consumed, ready.timestamp), (wire.len(), expected.timestamp));
+            decoder.take_ready(&ready);
+        }
+    }
+    assert_eq!(decoder.clock(4), 160);
+}
+
+#[test]
+fn a_message_that_something_comes_in_between_is_not_found() {
+    let mut sender = Sender::new();
+    let (first, second) = (sender.send(1, 4, 9, 0, 300).1, sender.send(1, 4, 9, 40, 300).1);
+    let other = sender.send(1, 5, 8, 40, 10).1;
+    let mut decoder = Decoder::<Vec<u8>>::new();
+    decoder.decode_message(&first, DEFAULT_CHUNK_SIZE).unwrap();
+    let header = second.len() - 300 - 2;
+    let cut = header + 128;
+    let mixed = [&second[..cut], &other, &second[cut..]].concat();
+    assert!(decoder.ready(&mixed, DEFAULT_CHUNK_SIZE).is_none());
+    // In mid-chunk and in mid-message there is nothing to be found either.
+    decoder.decode_message(&second[..header + 5], DEFAULT_CHUNK_SIZE).unwrap();
+    assert!(decoder.ready(&second, DEFAULT_CHUNK_SIZE).is_none());
+    decoder.decode_message(&second[header + 5..cut], DEFAULT_CHUNK_SIZE).unwrap();
+    assert!(decoder.ready(&second, DEFAULT_CHUNK_SIZE).is_none());
 }
 
 #[test]

@@ -150,6 +150,14 @@ pub fn send<C: Connection>(connection: &C, command: &Command) -> Result<()> {
     close_on_error(connection, connection.transmit(|parts| encode(parts, command)))
 }
 
+/// Sends an acknowledgement if one is due; an error has closed the connection.
+pub fn acknowledge_if_due<C: Connection>(connection: &C) -> Result<()> {
+    match connection.step(|parts| parts.state.acknowledgement_due()) {
+        Some(acknowledgement) => acknowledge(connection, &acknowledgement),
+        None => Ok(()),
+    }
+}
+
 /// Sends an acknowledgement, or leaves it for later while another thread is sending: that thread may be waiting for a
 /// peer that itself waits for us to read.
 fn acknowledge<C: Connection>(connection: &C, acknowledgement: &Command) -> Result<()> {

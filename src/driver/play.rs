@@ -4,8 +4,9 @@ use log::{debug, warn};
 
 use super::{Connection, Phase, exchange};
 use crate::{
+    chunk::{Decoder, Ready},
     error::{Error, Result},
-    message::{Message, MessageType},
+    message::{Body, Message, MessageType},
     session::{self, Action, Outcome, State, pausing},
 };
 
@@ -107,30 +108,32 @@ pub fn next_media<C: Connection>(connection: &C) -> Result<(Outcome, Message<C::
         if !connection.is_open() {
             return Err(Error::Closed);
         }
-        let (message, reaction, wanted) = exchange::receive_messages(connection, |parts, message| {
+        let (message, outcome, actions, wanted) = exchange::receive_messages(connection, |parts, message| {
             if message.body.as_ref().is_empty() {
                 return None;
             }
             let Message { chunk_stream, kind, timestamp, .. } = message;
+            if matches!(kind, MessageType::AUDIO | MessageType::VIDEO) && parts.state.pausing == pausing::NO {
+                parts.state.media_arrived(chunk_stream, timestamp);
+                parts.state.playing = true;
+                return Some((message, Outcome::Media, Vec::new(), Some(true)));
+            }
             let body = message.body.as_ref();
-            let reaction = session::react(&mut parts.context(), chunk_stream, kind, timestamp, body);
+            let session::Reaction { outcome, actions } =
+                session::react(&mut parts.context(), chunk_stream, kind, timestamp, body);
             // What is to be done first may change the answer.
-            let wanted = reaction
-                .actions
-                .is_empty()
-                .then(|| is_wanted(parts.state, reaction.outcome, kind, timestamp));
-            Some((message, reaction, wanted))
+            let wanted = actions.is_empty().then(|| is_wanted(parts.state, outcome, kind, timestamp));
+            Some((message, outcome, actions, wanted))
         })
         .inspect_err(|error| {
             if matches!(error, Error::TimedOut) {
                 remember_pause(connection);
             }
         })?;
-        let outcome = reaction.outcome;
         let wanted = match wanted {
             Some(wanted) => wanted,
             None => {
-                perform(connection, reaction.actions)?;
+                perform(connection, actions)?;
                 connection.step(|parts| is_wanted(parts.state, outcome, message.kind, message.timestamp))
             }
         };
@@ -138,6 +141,32 @@ pub fn next_media<C: Connection>(connection: &C) -> Result<(Outcome, Message<C::
             return Ok((outcome, message));
         }
     }
+}
+
+/// As [`next_media`], but only for audio and video of which all bytes are there, and nothing else has to be done. `accept`
+/// copies the message, unless it returns `None`. Tells how much of `input` was used as well.
+///
+/// An acknowledgement may be due afterwards: see [`acknowledge_if_due`](super::acknowledge_if_due).
+#[inline(always)]
+pub fn ready_media<B: Body, T>(
+    state: &mut State,
+    decoder: &mut Decoder<B>,
+    input: &[u8],
+    accept: impl FnOnce(&Ready<'_>) -> Option<T>,
+) -> Option<(usize, T)> {
+    if state.pausing != pausing::NO {
+        return None;
+    }
+    let ready = decoder.ready(input, exchange::chunk_size(state.in_chunk_size))?;
+    if ready.is_empty() || !matches!(ready.kind, MessageType::AUDIO | MessageType::VIDEO) {
+        return None;
+    }
+    let accepted = accept(&ready)?;
+    decoder.take_ready(&ready);
+    state.bytes_in = state.bytes_in.wrapping_add(ready.consumed as u32);
+    state.media_arrived(ready.chunk_stream, ready.timestamp);
+    state.playing = true;
+    Some((ready.consumed, accepted))
 }
 
 /// Whether the application gets a message.

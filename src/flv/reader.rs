@@ -204,6 +204,32 @@ pub fn accept(
     Verdict::Output(piece)
 }
 
+/// The header of the tag that an audio or video message of `length` bytes becomes, as [`accept`] does it; `None`, and no
+/// change, if it takes more than that to decide.
+pub fn plain_tag(
+    state: &mut ReadState<'_>,
+    kind: MessageType,
+    timestamp: u32,
+    length: usize,
+    live: bool,
+) -> Option<TagHeader> {
+    let media = data_type_of(kind.0);
+    if !in_order(state) || media == 0 || length > MAX_BODY_LEN || is_too_small(kind, length) {
+        return None;
+    }
+    let shifted = timestamp.wrapping_add(state.resume_timestamp);
+    state.data_type |= media;
+    state.timestamp = if live { timestamp } else { shifted };
+    Some(TagHeader { kind: kind.0, length: length as u32, timestamp: shifted })
+}
+
+/// Whether each audio and video message becomes a tag, now that the header is out.
+pub(super) fn in_order(state: &ReadState<'_>) -> bool {
+    state.status == 0
+        && state.flags.has(Flags::HEADER)
+        && !state.flags.has(Flags(Flags::RESUME.0 | Flags::SEEKING.0))
+}
+
 /// The data type bit of a message or tag type.
 pub(super) fn data_type_of(kind: u8) -> u8 {
     match MessageType(kind) {

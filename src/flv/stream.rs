@@ -8,8 +8,10 @@
 
 use std::mem;
 
-use super::FILE_HEADER;
-use super::reader::{DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Flags, Piece, ReadState, Verdict, accept};
+use super::reader::{
+    DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Flags, Piece, ReadState, Verdict, accept, in_order, plain_tag,
+};
+use super::{FILE_HEADER, PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN};
 use crate::error::Result;
 use crate::message::{Body, MessageType};
 
@@ -166,6 +168,38 @@ impl<B: Body> Stream<B> {
                 self.collect_more(call, state, fits)
             }
         }
+    }
+
+    /// Where the body of an audio or video message would go, with its trailing bytes, if the next message became the next
+    /// bytes of the call.
+    pub fn body_room<'c>(&self, call: &'c mut Call<'_>, state: &ReadState<'_>) -> Option<&'c mut [u8]> {
+        let next = call.phase == Phase::Tags && self.pending().is_empty() && in_order(state);
+        call.room().get_mut(TAG_HEADER_LEN..).filter(|room| next && room.len() > PREVIOUS_TAG_SIZE_LEN)
+    }
+
+    /// Goes on with a media message whose body of `length` bytes is at the start of [`Self::body_room`] already; `None`,
+    /// and no change, if it does not belong there.
+    pub fn message_in_place(
+        &self,
+        call: &mut Call<'_>,
+        state: &mut ReadState<'_>,
+        kind: MessageType,
+        timestamp: u32,
+        length: usize,
+        live: bool,
+    ) -> Option<Step> {
+        let whole = TAG_HEADER_LEN + length + PREVIOUS_TAG_SIZE_LEN;
+        // Without touching the room yet: if this is not to be, the body has to be moved out of it.
+        let room = call.out.len() - call.written;
+        if call.phase != Phase::Tags || !self.pending().is_empty() || room < whole {
+            return None;
+        }
+        let header = plain_tag(state, kind, timestamp, length, live)?;
+        let (front, behind) = call.room().split_at_mut(TAG_HEADER_LEN);
+        front.copy_from_slice(&header.write());
+        behind[length..][..PREVIOUS_TAG_SIZE_LEN].copy_from_slice(&header.previous_tag_size());
+        call.written += whole;
+        Some(Step::Done(call.written))
     }
 
     /// Ends the call because no message comes. What was kept back for the header is lost with it, as callers of the
@@ -335,6 +369,30 @@ mod tests {
         assert_eq!(read(&mut stream, &mut state, 4096, &mut source).unwrap().len(), 13 + 17 + 17);
         assert_eq!(read(&mut stream, &mut state, 4096, &mut source).unwrap().len(), 17);
         assert_eq!(source.count(), 5);
+    }
+
+    #[test]
+    fn a_body_in_its_place_needs_only_what_surrounds_it() {
+        let (mut stream, mut state) = (Stream::<Vec<u8>>::default(), ReadState::default());
+        let mut out = [0; 40];
+        let mut call = Call::new(&mut out);
+        assert!(stream.body_room(&mut call, &state).is_none(), "the header of the file comes first");
+        state.flags.set(Flags::HEADER);
+        assert_eq!(stream.begin(&mut call, &mut state), Step::NeedMessage);
+        let room = stream.body_room(&mut call, &state).unwrap();
+        room[..6].copy_from_slice(b"\x17videO");
+        let step = stream.message_in_place(&mut call, &mut state, MessageType::VIDEO, 0x0102_0304, 6, false);
+        assert_eq!((step, state.timestamp), (Some(Step::Done(21)), 0x0102_0304));
+        assert_eq!(&out[..21], b"\x09\0\0\x06\x02\x03\x04\x01\0\0\0\x17videO\0\0\0\x11");
+        // What is no ordinary tag is left alone.
+        let mut call = Call::new(&mut out);
+        for (kind, length) in [(MessageType::VIDEO, 5), (MessageType::DATA, 20), (MessageType::AUDIO, 26)] {
+            assert_eq!(stream.message_in_place(&mut call, &mut state, kind, 50, length, false), None);
+        }
+        state.flags.set(Flags::SEEKING);
+        assert!(stream.body_room(&mut call, &state).is_none());
+        assert_eq!(stream.message_in_place(&mut call, &mut state, MessageType::AUDIO, 50, 9, false), None);
+        assert_eq!((state.timestamp, &out[..2]), (0x0102_0304, &b"\x09\0"[..]));
     }
 
     #[test]

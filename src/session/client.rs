@@ -45,12 +45,7 @@ pub fn react(
             }
         }
         MessageType::AUDIO | MessageType::VIDEO => {
-            if state.media_chunk_stream == 0 {
-                state.media_chunk_stream = chunk_stream as i32;
-            }
-            if state.pausing == pausing::NO {
-                state.media_timestamp = timestamp;
-            }
+            state.media_arrived(chunk_stream, timestamp);
             reaction.outcome = Outcome::Media;
         }
         MessageType::DATA => {

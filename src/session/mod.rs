@@ -319,12 +319,26 @@ impl State {
     /// The acknowledgement that is due, if one is: a tenth of the peer's bandwidth limit after the last one, and in
     /// time for the window acknowledgement size (RTMP 1.0, section 5.4.3).
     pub fn acknowledgement_due(&mut self) -> Option<Command> {
-        let threshold = self.acknowledgement_threshold();
-        if !self.acknowledges || self.bytes_in.wrapping_sub(self.acknowledged) <= threshold {
+        if !self.owes_acknowledgement() {
             return None;
         }
         self.acknowledged = self.bytes_in;
         Some(command::acknowledgement(self.bytes_in))
+    }
+
+    /// Whether an acknowledgement is due.
+    pub fn owes_acknowledgement(&self) -> bool {
+        self.acknowledges && self.bytes_in.wrapping_sub(self.acknowledged) > self.acknowledgement_threshold()
+    }
+
+    /// Remembers what audio and video say about where the stream is.
+    pub(crate) fn media_arrived(&mut self, chunk_stream: u32, timestamp: u32) {
+        if self.media_chunk_stream == 0 {
+            self.media_chunk_stream = chunk_stream as i32;
+        }
+        if self.pausing == pausing::NO {
+            self.media_timestamp = timestamp;
+        }
     }
 
     /// Makes an acknowledgement that could not be sent due again with the next byte.

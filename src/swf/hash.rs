@@ -229,8 +229,9 @@ impl Write for Output {
 const KEY: &[u8] = b"Genuine Adobe Flash Player 001";
 /// Size of the part of a SWF file that is never compressed.
 const HEADER: usize = 8;
-/// How much is uncompressed at once.
-const OUTPUT: usize = 16 * 1024;
+/// How much is uncompressed at once: a whole window of the format. What is left of one when the damage is found would not
+/// come out.
+const OUTPUT: usize = 32 * 1024;
 
 const TOO_LARGE: Error = Error::TooLarge("an SWF file of more than 64 MiB");
 
@@ -341,6 +342,31 @@ mod tests {
         let mut changed = file.clone();
         *changed.last_mut().unwrap() ^= 1;
         assert_eq!(hex(hash(&changed)), HASH);
+    }
+
+    #[test]
+    fn a_damaged_deflate_stream_has_the_same_hash_however_it_arrives() {
+        // Found by fuzzing: the damage comes when more has come out than there was room for.
+        let file = unhex(
+            "4357530a00040000789ccacacacacacacacacacaa100cacacacacacacacacacacacacacacacacacacacacacacacacacacaca \
+             cacacaca1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d \
+             1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d \
+             1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d \
+             1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1dcaca636064caca73601d1d1e1d1d1d1d1d1dffffffffffffffffffffffff \
+             ffffffffff1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1dcaca636064caca73606462 \
+             66616563e7e0e4e262625155ff05ed18000000000080",
+        );
+        let whole = hash(&file);
+        assert!(whole.size > 16 * 1024);
+        for size in [1, 2, 3, 100, 319] {
+            assert_eq!(hash_parts(file.chunks(size)).unwrap().unwrap(), whole, "{size}");
+        }
+    }
+
+    fn unhex(text: &str) -> Vec<u8> {
+        let digits: Vec<u8> =
+            text.bytes().filter_map(|digit| (digit as char).to_digit(16)).map(|digit| digit as u8).collect();
+        digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
     }
 
     #[test]

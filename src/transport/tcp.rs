@@ -20,10 +20,10 @@ use super::{
 use crate::error::{Error, Result};
 
 /// How many pieces go to the system in one call without being copied together first.
-const MAX_SLICES: usize = 64;
+pub const MAX_SLICES: usize = 64;
 
 /// Messages up to this length are put together: that costs less than to hand over pieces.
-const SHORT: usize = 2048;
+pub const SHORT: usize = 2048;
 
 /// Sets what every connection of ours has: no delay, and time-outs for receiving and sending.
 pub fn configure(fd: BorrowedFd<'_>, timeout: Option<Duration>) {
@@ -130,6 +130,11 @@ pub fn send_all<'p>(
     slices.iter().for_each(|slice| scratch.extend_from_slice(slice));
     pieces.for_each(|piece| scratch.extend_from_slice(piece));
     send_slices(fd, &mut [IoSlice::new(scratch)], patience)
+}
+
+/// Sends all of one buffer.
+pub fn send_whole(fd: BorrowedFd<'_>, bytes: &[u8], patience: &dyn Patience) -> Result<()> {
+    send_slices(fd, &mut [IoSlice::new(bytes)], patience)
 }
 
 fn send_slices(fd: BorrowedFd<'_>, mut slices: &mut [IoSlice<'_>], patience: &dyn Patience) -> Result<()> {

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include "hex.h"
@@ -148,7 +149,8 @@ static void print_fields(void)
 	STRING("sockshost", sockshost);
 	if (settled) {
 		FIELD("unread", "%d", unread());
-		FIELD("buffered", "%d", r->m_sb.sb_size);
+		/* How much is read ahead of a large body is nobody's business. */
+		FIELD("buffered", "%s", r->m_sb.sb_size > 0 ? "some" : "none");
 	}
 	for (i = 0; i < n; i++) {
 		if (strcmp(now[i], before[i]))
@@ -200,6 +202,13 @@ static int set(const char *name, int value)
 	else if (!strcmp(name, "loglevel")) RTMP_LogSetLevel(value);
 	else return 0;
 	return 1;
+}
+
+/* Waits until the peer has refused what was sent to it. */
+static int broken(void)
+{
+	struct pollfd wait = {.fd = RTMP_Socket(r)};
+	return poll(&wait, 1, 10000) == 1 && (wait.revents & POLLERR) != 0;
 }
 
 /* An option on its own: "name=value". */
@@ -400,6 +409,7 @@ int main(void)
 		STEP("send") ret = send_packet(rest);
 		STEP("chunk") ret = send_chunk(rest);
 		STEP("resume") ret = resume(rest);
+		STEP("broken") ret = broken();
 		STEP("settle") ret = settle(a);
 		STEP("update") RTMP_UpdateBufferMS(r);
 		STEP("drop") RTMP_DropRequest(r, a, TRUE);

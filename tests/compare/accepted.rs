@@ -129,6 +129,67 @@ pub const ACCEPTED: &[Accepted] = &[
         original: "no such file: 0\n",
         ours: "ERROR: cannot use /nonexistent: I/O error: No such file or directory (os error 2)\nno such file: 0\n",
     },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["never-connected"],
+        original: "playing=0 stream_id=-1 numInvokes=0",
+        ours: "playing=0 stream_id=0 numInvokes=0",
+    },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["set-up-but-not-connected"],
+        original: "packet: -> -1 | stream_id=-1 playpath0=NULL playpath=NULL\n",
+        ours: "packet: -> -1 |\n",
+    },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["never-connected"],
+        original: "reconnect 0: -> 0 | read.status=0\n",
+        ours: "reconnect 0: -> 0 |\n",
+    },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["set-up-but-not-connected"],
+        original: "0011: -> -1 | read.status=0\n",
+        ours: "0011: -> -1 |\n",
+    },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["never-connected"],
+        original: "\nclose: -> 0 |\nclose",
+        ours: "\nclose: -> 0 | stream_id=-1 read.status=0\nclose",
+    },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["set-up-but-not-connected"],
+        original: "\nclose: -> 0 |\n",
+        ours: "\nclose: -> 0 | stream_id=-1 read.status=0 playpath0=NULL playpath=NULL\n",
+    },
+    Accepted {
+        name: "chunk-sizes-start-anew",
+        rows: &["connected-twice-with-chunk-sizes"],
+        original: "bytesIn=3514",
+        ours: "bytesIn=3515",
+    },
+    Accepted {
+        name: "chunk-sizes-start-anew",
+        rows: &["connected-twice-with-chunk-sizes"],
+        original: "calls=connect:1, bytesIn=3073\n",
+        ours: "calls=connect:1, inChunkSize=128 bytesIn=3073\n",
+    },
+    Accepted {
+        name: "chunk-size-zero",
+        rows: &["chunk-size-zero"],
+        original: "size 4 -> 0 | inChunkSize=0 bytesIn=3318",
+        ours: "size 4 -> 0 | bytesIn=3318",
+    },
+    Accepted {
+        name: "chunk-size-zero",
+        rows: &["chunk-size-zero"],
+        original: "media: -> 0 | timedout=1 bytesIn=3334\n",
+        ours: "media: type 9 time 20 size 4 -> 1 | mediaChannel=6 mediaStamp=20 times=6:20, bytesIn=3334 header 0 \
+               channel 6 stream 1 absolute 1 read 4 body=17010102\n",
+    },
 ];
 
 const ENDED_BY_SERVER: &[&str] = &[
@@ -145,6 +206,43 @@ const REFUSED: &str = "stream 0: -> 0 | connected=0 stream_id=-1 numInvokes=0 nu
                        playpath0=NULL playpath=NULL\n";
 const REFUSED_LOGIN: &str = "stream 0: -> 0 | connected=0 stream_id=-1 numInvokes=0 numCalls=0 calls= bytesIn=0 \
                              playpath0=NULL playpath=NULL app=NULL tcUrl=NULL\n";
+
+/// A row that the original does not survive.
+pub struct Defect {
+    /// The name in `tests/differences.md`.
+    pub name: &'static str,
+    pub row: &'static str,
+    pub original: Ending,
+    /// What ours prints.
+    pub ours: &'static str,
+}
+
+/// How a program ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    #[default]
+    Well,
+    /// Killed by a signal.
+    Crash,
+    /// Killed at its time limit.
+    Hang,
+}
+
+pub const DEFECTS: &[Defect] = &[
+    Defect {
+        name: "refusal-without-description",
+        row: "refused-without-description",
+        original: Ending::Crash,
+        ours: "\nstream 0: -> 0 | connected=0",
+    },
+    Defect {
+        name: "tunnel-without-answers",
+        row: "tunnel-without-answers",
+        original: Ending::Hang,
+        ours: "\nconnect: -> 0 |",
+    },
+    Defect { name: "sigpipe", row: "publishing-to-nobody", original: Ending::Crash, ours: "11: -> -1 |" },
+];
 
 /// What ours has to print in a row in which the original has printed `text`.
 pub fn apply(row: &str, text: &str) -> Result<String, String> {

@@ -338,7 +338,7 @@ pub const MESSAGES: &[Case] = &[
     },
     Case {
         name: "silence",
-        steps: "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 1\nconnect\nstream 0\nmedia\nmedia\nset status -1\n\
+        steps: "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 2\nconnect\nstream 0\nmedia\nmedia\nset status -1\n\
                 toggle\nread 100\n",
         server: |peer| {
             peer.accept_play();

@@ -9,7 +9,7 @@ use super::support::wire::Message;
 const READ: &str = "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 5\nconnect\nstream 0\nread 65536\nread 65536\n\
                     read 65536\nread 65536\nclose\n";
 /// As above, for servers that fall silent.
-const READ_SILENCE: &str = "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 1\nconnect\nstream 0\nread 65536\n\
+const READ_SILENCE: &str = "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 2\nconnect\nstream 0\nread 65536\n\
                             read 65536\nread 65536\nset status 0\nread 65536\nclose\n";
 /// Small reads, so that bytes are left over when the end comes.
 const READ_SMALL: &str = "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 5\nconnect\nstream 0\nread 10\nread 10\n\

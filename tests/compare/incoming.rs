@@ -228,7 +228,7 @@ pub const INCOMING: &[Case] = &[
     },
     Case {
         name: "refused-connect",
-        steps: "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 1\nconnect\nstream 0\n",
+        steps: "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 2\nconnect\nstream 0\n",
         server: |peer| {
             peer.handshake();
             peer.wait_for("connect");
@@ -238,12 +238,51 @@ pub const INCOMING: &[Case] = &[
     },
     Case {
         name: "refused-publish",
-        steps: "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 1\nenablewrite\nconnect\nstream 0\n",
+        steps: "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 2\nenablewrite\nconnect\nstream 0\n",
         server: |peer| {
             peer.accept_connect();
             peer.accept_create();
             peer.wait_for("publish");
             peer.status(1, "error", "NetStream.Publish.BadName", "no");
+        },
+    },
+    Case {
+        name: "refused-without-description",
+        steps: "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 2\nenablewrite\nconnect\nstream 0\n",
+        server: |peer| {
+            peer.handshake();
+            peer.wait_for("connect");
+            let why = object(&[("level", s("error")), ("code", s("NetConnection.Connect.Rejected"))]);
+            peer.invoke(0, &[s("_error"), n(1), Value::Null, why]);
+        },
+    },
+    Case {
+        name: "chunk-size-zero",
+        steps: "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 2\nconnect\nstream 0\npacket\nmedia\n",
+        server: |peer| {
+            peer.accept_play();
+            peer.send_control(1, &0_u32.to_be_bytes());
+            peer.send(&Message::new(6, 20, 9, 1, &[0x17, 1, 1, 2]));
+        },
+    },
+    Case {
+        name: "tunnel-without-answers",
+        steps: "setup rtmpt://127.0.0.1:PORT/app/inst/stream timeout=2\nconnect\n",
+        server: |peer| {
+            let head = peer.read_head();
+            assert!(head.starts_with("POST /open/1 HTTP/1.1\r\n"), "{head}");
+        },
+    },
+    Case {
+        name: "publishing-to-nobody",
+        steps: "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 2\nenablewrite\nconnect\nstream 0\npacket\n\
+                write 0900000600000000000000170100000000000011\nbroken\nwrite 0900000600002800000000270100000000000011\n\
+                write 0900000600005000000000270100000000000011\nwrite 0900000600007800000000270100000000000011\n",
+        server: |peer| {
+            peer.accept_publish();
+            // The client reads this when nobody is there any more.
+            peer.status(1, "status", "NetStream.Publish.Idle", "");
+            peer.leave();
         },
     },
     Case {
@@ -379,7 +418,7 @@ pub const LOGINS: &[Session] = &[
     },
     Session {
         name: "login-without-a-password",
-        steps: "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 1\nenablewrite\nconnect\nstream 0\n",
+        steps: "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 2\nenablewrite\nconnect\nstream 0\n",
         connections: &[|peer| reject(peer, "[ code=403 need auth; authmod=adobe ] : ")],
     },
     Session {
@@ -392,7 +431,7 @@ pub const LOGINS: &[Session] = &[
 const LOGIN: &str = "setup rtmp://127.0.0.1:PORT/app/inst/stream pubUser=foo pubPasswd=bar\nset timeout 5\nenablewrite\n\
                      connect\nstream 0\nclose\n";
 /// The original waits for the time-out when it has given up.
-const FAILING: &str = "setup rtmp://127.0.0.1:PORT/app/inst/stream pubUser=foo pubPasswd=bar\nset timeout 1\nenablewrite\nconnect\nstream 0\n";
+const FAILING: &str = "setup rtmp://127.0.0.1:PORT/app/inst/stream pubUser=foo pubPasswd=bar\nset timeout 2\nenablewrite\nconnect\nstream 0\n";
 
 fn reject(peer: &mut Peer, description: &str) {
     peer.handshake();

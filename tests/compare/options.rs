@@ -2,6 +2,7 @@
 
 use super::session::Session;
 use super::support::Peer;
+use super::support::wire::Message;
 
 pub const OPTIONS: &[Session] = &[
     Session {
@@ -29,7 +30,7 @@ pub const OPTIONS: &[Session] = &[
     },
     Session {
         name: "option-timeout",
-        steps: "setup rtmp://127.0.0.1:PORT/app/stream timeout=1\nconnect\nstream 0\nmedia\n",
+        steps: "setup rtmp://127.0.0.1:PORT/app/stream timeout=2\nconnect\nstream 0\nmedia\n",
         connections: &[Peer::accept_play],
     },
     Session {
@@ -98,7 +99,76 @@ pub const OPTIONS: &[Session] = &[
                 chunk 040000000000030801000000 aabbcc\n",
         connections: &[Peer::accept_play],
     },
+    Session { name: "never-connected", steps: EVERYTHING_WITHOUT_A_CONNECTION, connections: &[] },
+    Session {
+        name: "set-up-but-not-connected",
+        steps: concat!(
+            "setup rtmp://127.0.0.1:PORT/app/stream timeout=2\n",
+            "stream 0\npacket\nmedia\nread 100\nwrite 0900000600000000000000170100000000000011\nclose\nread 100\n"
+        ),
+        connections: &[],
+    },
+    Session {
+        name: "connected-twice",
+        steps: "setup rtmp://127.0.0.1:PORT/app/stream timeout=5\nconnect\nstream 0\nmedia\npause 1\nclose\n\
+                setup rtmp://127.0.0.1:PORT/other/name live=1\nconnect\nstream 0\nmedia\nclose\n",
+        connections: &[one_frame, one_frame],
+    },
+    Session {
+        name: "connected-again-after-the-end",
+        steps: "setup rtmp://127.0.0.1:PORT/app/stream timeout=5\nconnect\nstream 0\nread 100\nread 100\nread 100\n\
+                setup rtmp://127.0.0.1:PORT/app/stream\nconnect\nstream 0\nread 100\nread 100\nclose\n",
+        connections: &[
+            |peer| {
+                one_frame(peer);
+                peer.finish();
+            },
+            |peer| {
+                one_frame(peer);
+                peer.finish();
+            },
+        ],
+    },
+    Session {
+        name: "connected-twice-with-chunk-sizes",
+        steps: "setup rtmp://127.0.0.1:PORT/app/stream timeout=5\nconnect\nstream 0\npacket\nclose\n\
+                setup rtmp://127.0.0.1:PORT/app/stream timeout=2\nconnect\nstream 0\npacket\nclose\n",
+        connections: &[
+            |peer| {
+                peer.accept_play();
+                peer.set_chunk_size(4096);
+            },
+            |peer| {
+                peer.accept_play();
+                peer.send(&Message::new(6, 20, 9, 1, &[0x17; 200]));
+            },
+        ],
+    },
+    Session {
+        name: "large-messages",
+        steps: "setup rtmp://127.0.0.1:PORT/app/stream timeout=5\nconnect\nstream 0\npause 1\nsettle 50072\npacket\n\
+                packet\npacket\npacket\npacket\n",
+        connections: &[|peer| {
+            peer.accept_play();
+            peer.wait_for("pause");
+            peer.set_chunk_size(60_000);
+            for (time, size) in [(0, 10), (20, 30_000), (40, 20_000), (60, 1)] {
+                peer.send(&Message::new(6, time, 9, 1, &vec![0x17; size]));
+            }
+        }],
+    },
 ];
+
+/// Nothing to send to, nothing to read from: every function says so.
+const EVERYTHING_WITHOUT_A_CONNECTION: &str = "pause 1\npause 0\nsendpause 1 5\nseek 5\nctrl 3 1 5\nserverbw\nclientbw\n\
+     create\nbuffer 5\nupdate\ndelete\nsend 8 4 1 0 0 0 af01\nsend 20 3 0 0 0 1 02000463616c6c00404480000000000005\n\
+     chunk 040000000000030801000000 aabbcc\npacket\nmedia\nread 100\nstream 0\nreconnect 0\n\
+     write 0900000600000000000000170100000000000011\nconnect\nclose\nclose\n";
+
+fn one_frame(peer: &mut Peer) {
+    peer.accept_play();
+    peer.send(&Message::new(6, 40, 9, 1, &[0x17, 1, 0, 0, 0, 0, 1]));
+}
 
 /// A web server that has one SWF file.
 fn swf_file(peer: &mut Peer) {

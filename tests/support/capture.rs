@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::process::{self, Running, TempDir, wait_until};
 use super::require;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A capture of everything that goes to and from one loopback address, on which nobody else talks.
 pub struct Capture {
@@ -214,7 +214,7 @@ impl Dissected {
             out += field;
             out.push('\n');
         }
-        out.replace(&address.to_string(), "ADDRESS").replace(&port.to_string(), "PORT")
+        out.replace(&format!("{address}:{port}"), "ADDRESS:PORT")
     }
 
     /// A message of sound or picture.

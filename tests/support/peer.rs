@@ -225,6 +225,11 @@ impl Peer {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
+    /// Sends and reads nothing more.
+    pub fn leave(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
     /// Sends a command on chunk stream 3.
     pub fn invoke(&mut self, message_stream: u32, values: &[Value]) {
         self.send(&Message::invoke(3, message_stream, values));

@@ -180,9 +180,20 @@ impl LoaderLog {
     }
 }
 
-/// A command for any program that loads `librtmp.so.1`, made to load `library`.
+/// A command for any program that loads `librtmp.so.1`, made to load `library`. With the environment variable
+/// `RTMP_TEST_VALGRIND`, programs on our library run under valgrind, which ends them with status 99 if it finds fault.
 pub fn on_library(program: &Path, library: Library) -> Option<Command> {
-    let mut command = Command::new(program);
+    let mut command = match std::env::var_os("RTMP_TEST_VALGRIND") {
+        Some(_) if library == Library::Ours => {
+            let mut valgrind = Command::new(require::program("valgrind")?);
+            valgrind.args(["-q", "--error-exitcode=99", "--leak-check=full", "--num-callers=30"]);
+            valgrind
+                .args(["--show-leak-kinds=definite,indirect", "--errors-for-leak-kinds=definite,indirect"]);
+            valgrind.arg(program);
+            valgrind
+        }
+        _ => Command::new(program),
+    };
     command.env("LD_LIBRARY_PATH", library.directory()?);
     Some(command)
 }

@@ -4,10 +4,10 @@ use std::{mem, ptr, slice};
 
 use libc::{c_char, c_int};
 
-use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, close, lifecycle::RTMP_Socket, packet::send_message};
+use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, close, lifecycle::RTMP_Socket, packet::send_message, ready};
 use crate::{
     capi::{
-        boundary,
+        attempt, boundary,
         log::Deferred,
         memory::Body,
         ptr::bytes,
@@ -16,10 +16,10 @@ use crate::{
         state::{Core, Handle},
     },
     chunk::Outgoing,
-    driver,
+    driver::{self, Connection},
     error::{Error, Result},
     flv::{self, Call, Ending, Finished, Flags, ReadState, Resume, Step},
-    message::Message,
+    message::{Body as _, Message},
     session::{self, Outcome},
 };
 
@@ -38,6 +38,10 @@ const PUBLISHING: u32 = 4;
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
+    // SAFETY: the caller's contract.
+    if let Some(count) = attempt(|| unsafe { ready::read(r, buf, size) }) {
+        return count as c_int;
+    }
     let read = boundary(None, || {
         // SAFETY: the caller's contract.
         unsafe {
@@ -96,27 +100,45 @@ fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
     let mut call = Call::new(out);
     let mut next = step(handle, |core, state| {
         block = core.block.next(start, size);
-        core.stream.begin(&mut call, state)
+        let next = core.stream.begin(&mut call, state);
+        offer(core, &mut call, state, next)
     });
     handle.keep_descriptor(handle.is_opened() && block.is_unfinished(call.written() > 0));
+    let placement = Placement(handle);
     loop {
         match next {
             Step::Done(count) => return Some(count),
             Step::Failed => return None,
             Step::NeedMessage => {}
         }
-        next = match driver::next_media(handle) {
+        let arrived = driver::next_media(handle);
+        placement.end();
+        next = match arrived {
             Ok((Outcome::Media, mut message)) => {
                 // SAFETY: the handle's contract.
                 let live = unsafe { (*handle.raw()).Link.lFlags } & RTMP_LF_LIVE != 0;
-                let body = message.body.as_mut();
                 step(handle, |core, state| {
-                    let next =
-                        core.stream.message(&mut call, state, message.kind, message.timestamp, body, live);
+                    let Message { kind, timestamp, ref mut body, .. } = message;
+                    if body.is_borrowed()
+                        && let Some(next) = core.stream.message_in_place(
+                            &mut call,
+                            state,
+                            kind,
+                            timestamp,
+                            body.as_ref().len(),
+                            live,
+                        )
+                    {
+                        return next;
+                    }
+                    if body.keep().is_err() {
+                        return core.stream.end(&mut call, state, Ending::Error);
+                    }
+                    let next = core.stream.message(&mut call, state, kind, timestamp, body.as_mut(), live);
                     if Ending::from_status(state.status) == Some(Ending::Error) {
                         reason::keep_as(Code::Resume, "the stream does not go on where the file ends");
                     }
-                    next
+                    offer(core, &mut call, state, next)
                 })
             }
             Ok((_, last)) => {
@@ -128,6 +150,40 @@ fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
                 step(handle, |core, state| core.stream.end(&mut call, state, Ending::Eof))
             }
         };
+    }
+}
+
+/// Offers the caller's memory for the next message, in the place where a tag's body belongs.
+fn offer(core: &mut Core, call: &mut Call<'_>, state: &ReadState<'_>, next: Step) -> Step {
+    if next == Step::NeedMessage
+        && let Some(room) = core.stream.body_room(call, state)
+    {
+        // SAFETY: the memory is the caller's for the length of the call, before the end of which `Placement` takes the
+        // offer back; it is not used in another way while the offer stands.
+        core.decoder.offer(unsafe { Body::borrowed(room) });
+    }
+    next
+}
+
+/// The time in which a message may go straight into the caller's memory; ends in any case.
+struct Placement<'h>(&'h Handle);
+
+impl Placement<'_> {
+    /// From now on no message uses the caller's memory. What has arrived of one is moved.
+    fn end(&self) {
+        let result = self.0.core().decoder.withdraw();
+        if result.is_err() {
+            self.0.give_up();
+        }
+    }
+}
+
+impl Drop for Placement<'_> {
+    fn drop(&mut self) {
+        // Otherwise it has ended where the message was looked at.
+        if std::thread::panicking() {
+            self.end();
+        }
     }
 }
 
@@ -145,9 +201,28 @@ fn keep_ending(last: &Message<Body>) {
 fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> R) -> R {
     let _deferred = Deferred::begin();
     let mut core = handle.core();
-    // SAFETY: the handle's contract; callers that resume keep both buffers while they read.
+    // SAFETY: the handle's contract.
     unsafe {
+        let result = with_read_state(handle.raw(), |state| step(&mut core, state));
         let fields = &raw mut (*handle.raw()).m_read;
+        let pending = core.stream.pending();
+        let start = if pending.is_empty() { ptr::null_mut() } else { pending.as_ptr().cast_mut().cast() };
+        (*fields).buf = start;
+        (*fields).bufpos = start;
+        (*fields).buflen = pending.len() as u32;
+        result
+    }
+}
+
+/// Runs a step with what `m_read` says, and keeps what it changes.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+#[inline(always)]
+pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut ReadState<'_>) -> R) -> R {
+    // SAFETY: the caller's contract; callers that resume keep both buffers while they read.
+    unsafe {
+        let fields = &raw mut (*r).m_read;
         let block = |data: *mut c_char, size: u32| match size as usize {
             size if size > 0 && !data.is_null() => slice::from_raw_parts(data.cast::<u8>(), size),
             _ => &[],
@@ -166,18 +241,13 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
             ignored_frames: (*fields).nIgnoredFrameCounter,
             ignored_flv_frames: (*fields).nIgnoredFlvFrameCounter,
         };
-        let result = step(&mut core, &mut state);
+        let result = step(&mut state);
         (*fields).timestamp = state.timestamp;
         shared::write(&raw mut (*fields).dataType, state.data_type);
         shared::write(&raw mut (*fields).flags, state.flags.0);
         shared::write(&raw mut (*fields).status, state.status);
         (*fields).nIgnoredFrameCounter = state.ignored_frames;
         (*fields).nIgnoredFlvFrameCounter = state.ignored_flv_frames;
-        let pending = core.stream.pending();
-        let start = if pending.is_empty() { ptr::null_mut() } else { pending.as_ptr().cast_mut().cast() };
-        (*fields).buf = start;
-        (*fields).bufpos = start;
-        (*fields).buflen = pending.len() as u32;
         result
     }
 }
@@ -272,7 +342,7 @@ pub(crate) struct Block {
 
 impl Block {
     /// Goes to the buffer of the next call.
-    fn next(&mut self, buffer: *const c_char, size: usize) -> Self {
+    pub(super) fn next(&mut self, buffer: *const c_char, size: usize) -> Self {
         let (start, end) = (buffer.addr(), buffer.addr().wrapping_add(size));
         let goes_on = end == self.end && start > self.start;
         *self = Self { start, end, goes_on, fills: goes_on || self.fills };

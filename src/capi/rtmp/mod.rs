@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod misc;
 pub mod options;
 pub mod packet;
+mod ready;
 pub mod serve;
 pub mod setup;
 pub mod sockbuf;

@@ -4,10 +4,10 @@ use std::ptr;
 
 use libc::{c_char, c_int};
 
-use super::{RTMP, RTMPChunk, RTMPPacket};
+use super::{RTMP, RTMPChunk, RTMPPacket, ready};
 use crate::{
     capi::{
-        FALSE, TRUE, boundary,
+        FALSE, TRUE, attempt, boundary,
         memory::{Body, RTMP_MAX_HEADER_SIZE, release},
         ptr::{bytes, required, required_mut},
         reason::{self, Phase},
@@ -218,14 +218,7 @@ pub(super) fn send_message(
     call: Option<(&[u8], i32)>,
 ) -> Result<u8> {
     let mut encoded = None;
-    let result = handle.transmit(|parts| {
-        let chunks = parts.encoder.encode(message, parts.chunk_size_out())?;
-        encoded = Some(chunks.format);
-        if let Some((name, transaction)) = call {
-            parts.calls.remember(name, transaction);
-        }
-        Ok(chunks)
-    });
+    let result = handle.transmit_packet(message, call, &mut encoded);
     match (result, encoded) {
         (Ok(()), Some(format)) => Ok(format),
         (Err(error), Some(_)) => {
@@ -234,7 +227,7 @@ pub(super) fn send_message(
             Err(error.reported())
         }
         (Err(error), None) => Err(error),
-        // Nothing was encoded, and so nothing sent: `transmit` calls what it is given.
+        // Nothing was encoded, and so nothing sent: `transmit_packet` does the one before the other.
         (Ok(()), None) => Err(Error::Invalid("nothing was sent")),
     }
 }
@@ -293,6 +286,17 @@ pub unsafe extern "C" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    let next_ready = || {
+        // SAFETY: the caller's contract.
+        unsafe { ready::next(r) }
+    };
+    if !packet.is_null()
+        && let Some(ready) = attempt(next_ready)
+    {
+        // SAFETY: as above; not null.
+        unsafe { *packet = RTMPPacket { m_chunk: (*packet).m_chunk, ..ready } };
+        return number(Outcome::Media);
+    }
     boundary(0, || {
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;

@@ -15,6 +15,7 @@ use libc::{c_char, c_int};
 use super::{RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
 use crate::{
     capi::{boundary, gate::Keeper, globals, ptr, shared, state::Pipe},
+    chunk::Chunks,
     error::{Error, Result},
     transport::{tcp, tls::Session, wait::Patience},
 };
@@ -279,6 +280,29 @@ pub(crate) unsafe fn send_all<'p>(
         Some(session) => session.send_all(fd, pieces, scratch, patience),
         None => tcp::send_all(fd, pieces, scratch, patience),
     }
+}
+
+/// Sends a message, over TLS if there is any.
+///
+/// # Safety
+/// As for [`send_all`].
+pub(crate) unsafe fn send_chunks(
+    sb: *const RTMPSockBuf,
+    chunks: &Chunks<'_>,
+    scratch: &mut Vec<u8>,
+    patience: &dyn Patience,
+) -> Result<()> {
+    // SAFETY: the caller's contract.
+    let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
+    if let Some(session) = session {
+        return session.send_all(fd, chunks.pieces(), scratch, patience);
+    }
+    if chunks.len() > tcp::SHORT && chunks.count() <= tcp::MAX_SLICES / 2 {
+        return tcp::send_all(fd, chunks.pieces(), scratch, patience);
+    }
+    scratch.clear();
+    chunks.append_to(scratch);
+    tcp::send_whole(fd, scratch, patience)
 }
 
 /// Says that nothing more will be sent, and waits for the peer to have read what was, see [`tcp::linger`].

@@ -48,7 +48,7 @@ pub struct Registry {
 }
 
 /// The sessions of this process.
-pub static SESSIONS: Registry = Registry::new(Duration::from_secs(30), 4096, 4096);
+pub static SESSIONS: Registry = Registry::new(IDLE, MAX_SESSIONS, MAX_CONNECTIONS);
 
 /// An HTTP connection from its first request on.
 struct Connection<S> {
@@ -72,6 +72,15 @@ enum Outcome {
 
 /// A thread's place among those that serve connections.
 struct Place(&'static Registry);
+
+/// How long a session goes on without requests.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// How many sessions a process has.
+const MAX_SESSIONS: usize = 4096;
+
+/// How many HTTP connections a process serves, each with a thread.
+const MAX_CONNECTIONS: u64 = 4096;
 
 /// The longest body of a request: a message as large as chunks can carry, cut as small as they can be cut.
 const MAX_BODY: u32 = 40 << 20;

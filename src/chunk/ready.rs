@@ -1,0 +1,143 @@
+//! Messages that need no waiting: all of their bytes are in the input already.
+//!
+//! Most messages of a stream are short, and many arrive at once. Such a message is found without a change to the
+//! decoder, so that whoever cannot use it leaves it to [`Decoder::decode`], and its bytes are copied only once, to where
+//! they are wanted. Anything out of the ordinary is not found.
+
+#![forbid(unsafe_code)]
+
+use super::{
+    Decoder, EXTENDED, MESSAGE_HEADER_LEN,
+    decoder::{SHORT_HEADER, u24},
+};
+use crate::message::{Body, MessageType};
+
+/// A message all of whose bytes are in the input.
+#[derive(Debug, Clone, Copy)]
+pub struct Ready<'i> {
+    /// The chunk stream it came on.
+    pub chunk_stream: u32,
+    /// Header format of its first chunk, 0 to 3.
+    pub format: u8,
+    /// What it carries.
+    pub kind: MessageType,
+    /// Milliseconds, absolute, modulo 2^32.
+    pub timestamp: u32,
+    /// The message stream it belongs to.
+    pub stream_id: u32,
+    /// Bytes of the input that it takes, headers included.
+    pub consumed: usize,
+    field: u32,
+    length: u32,
+    chunk_size: usize,
+    /// The payload of the first chunk.
+    first: &'i [u8],
+    /// The other chunks, each with a header of one byte.
+    rest: &'i [u8],
+}
+
+impl<B: Body> Decoder<B> {
+    /// The message that `input` begins with, if all of it is there.
+    #[inline(always)]
+    pub fn ready<'i>(&self, input: &'i [u8], chunk_size: u32) -> Option<Ready<'i>> {
+        let basic = *input.first()?;
+        let stream = self.streams.get(usize::from(basic & 0x3F))?.as_deref()?;
+        if self.current.is_some() || stream.received > 0 || basic & 0x3F < 2 {
+            return None;
+        }
+        let format = basic >> 6;
+        let start = SHORT_HEADER + MESSAGE_HEADER_LEN[usize::from(format)];
+        let (header, payloads) = input.split_at_checked(start)?;
+        let (mut field, mut length, mut kind, mut stream_id) =
+            (stream.field, stream.length, stream.kind, stream.stream_id);
+        if let [_, a, b, c, more @ ..] = header {
+            field = u24([*a, *b, *c]);
+            if let [a, b, c, type_id, more @ ..] = more {
+                length = u24([*a, *b, *c]);
+                kind = MessageType(*type_id);
+                if let Some(id) = more.first_chunk() {
+                    stream_id = u32::from_le_bytes(*id);
+                }
+            }
+        }
+        if field == EXTENDED {
+            return None;
+        }
+        let chunk_size = chunk_size.max(1) as usize;
+        let first_len = chunk_size.min(length as usize);
+        let (first, behind) = payloads.split_at_checked(first_len)?;
+        let missing = length as usize - first_len;
+        let rest = behind.get(..missing + missing.div_ceil(chunk_size) * SHORT_HEADER)?;
+        let follows = 0xC0 | basic;
+        if rest.iter().step_by(chunk_size + SHORT_HEADER).any(|header| *header != follows) {
+            return None;
+        }
+        Some(Ready {
+            chunk_stream: u32::from(basic & 0x3F),
+            format,
+            kind,
+            timestamp: if format == 0 { field } else { stream.clock.wrapping_add(field) },
+            stream_id,
+            consumed: start + first.len() + rest.len(),
+            field,
+            length,
+            chunk_size,
+            first,
+            rest,
+        })
+    }
+
+    /// Uses up a message that was found: what follows it in the input is decoded as what follows it.
+    #[inline(always)]
+    pub fn take_ready(&mut self, ready: &Ready<'_>) {
+        let Some(Some(stream)) = self.streams.get_mut(ready.chunk_stream as usize) else { return };
+        stream.format = ready.format;
+        stream.kind = ready.kind;
+        stream.stream_id = ready.stream_id;
+        stream.length = ready.length;
+        stream.field = ready.field;
+        stream.sent_timestamp = ready.field;
+        stream.clock = ready.timestamp;
+    }
+}
+
+impl Ready<'_> {
+    /// Length of the message.
+    pub fn len(&self) -> usize {
+        self.length as usize
+    }
+
+    /// Whether the message has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Appends the message to a body that has room for it.
+    #[inline]
+    pub fn append_to<B: Body>(&self, body: &mut B) {
+        body.append(self.first);
+        if !self.rest.is_empty() {
+            body.append_behind_headers(self.rest, SHORT_HEADER, self.chunk_size);
+        }
+    }
+
+    /// Copies the message to the start of `out`, as far as there is room.
+    #[inline]
+    pub fn copy_to(&self, out: &mut [u8]) {
+        let mut left = copy_front(out, self.first);
+        for chunk in self.rest.chunks(self.chunk_size + SHORT_HEADER) {
+            left = copy_front(left, chunk.get(SHORT_HEADER..).unwrap_or_default());
+        }
+    }
+}
+
+/// Copies `bytes` to the start of `out` as far as there is room, and returns the rest of it.
+fn copy_front<'o>(out: &'o mut [u8], bytes: &[u8]) -> &'o mut [u8] {
+    let (front, left) = out.split_at_mut(out.len().min(bytes.len()));
+    match (<&mut [u8; 128]>::try_from(&mut *front), bytes.first_chunk::<128>()) {
+        // The length of most chunks: a copy of known length needs no call.
+        (Ok(front), Some(bytes)) => *front = *bytes,
+        _ => front.copy_from_slice(&bytes[..front.len()]),
+    }
+    left
+}
