@@ -215,6 +215,9 @@ fn a_server_that_falls_silent_while_a_client_connects_ends_the_call() {
         for tenth in [0, 5] {
             cases.push((protocol, opening.sent * tenth / 10, Then::Freeze));
         }
+        for tenth in [0, 3, 6] {
+            cases.push((protocol, opening.sent * tenth / 10, Then::Trickle));
+        }
     }
     all(&cases, |&(protocol, after, then)| {
         let relay = site.stall(protocol, after, then);

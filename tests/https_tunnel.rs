@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rtmp::error::Error;
 use rtmp::transport::tls::{ServerContext, Session};
+use rtmp::transport::wait::Endless;
 use support::certs::{Authority, Valid};
 use support::wire::Message;
 use support::{Library, Program, Server, library};
@@ -30,7 +31,7 @@ impl Client {
         socket.set_read_timeout(Some(LIMIT))?;
         socket.set_nodelay(true)?;
         let session = Session::server(context)?;
-        session.handshake(socket.as_fd(), Some(LIMIT), || false)?;
+        session.handshake(socket.as_fd(), Some(LIMIT), &Endless)?;
         Ok(Self { socket, session, input: Vec::new() })
     }
 
@@ -49,7 +50,7 @@ impl Client {
                 }
             }
             let mut part = [0; 4096];
-            match self.session.receive(self.socket.as_fd(), &mut part, || false)? {
+            match self.session.receive(self.socket.as_fd(), &mut part, &Endless)? {
                 0 => return Ok(None),
                 count => self.input.extend(&part[..count]),
             }
@@ -59,7 +60,7 @@ impl Client {
     fn reply(&mut self, content: &[u8]) -> Result<(), Error> {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len());
         let pieces = [head.as_bytes(), content];
-        self.session.send_all(self.socket.as_fd(), pieces.into_iter(), &mut Vec::new(), || false)
+        self.session.send_all(self.socket.as_fd(), pieces.into_iter(), &mut Vec::new(), &Endless)
     }
 }
 

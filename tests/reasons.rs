@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use rtmp::transport::tls::{ServerContext, Session};
+use rtmp::transport::wait::Endless;
 use support::amf::{self, Value, n, object, s, status};
 use support::certs::{Authority, Valid};
 use support::wire::{Message, basic_header};
@@ -179,7 +180,7 @@ fn a_certificate_that_is_refused_names_the_way_out() {
     let server = thread::spawn(move || {
         let (socket, _) = listener.accept().expect("a client");
         let session = Session::server(&context).expect("the certificate is good");
-        session.handshake(socket.as_fd(), Some(LIMIT), || false).map_err(|error| error.to_string())
+        session.handshake(socket.as_fd(), Some(LIMIT), &Endless).map_err(|error| error.to_string())
     });
     let steps = format!("setup rtmps://127.0.0.1:{port}/app/stream\ntimeout 20\nconnect\n");
     let found = failures(need!(run(&steps)), port);

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use rtmp::message::MessageType;
 use rtmp::transport::tls::{ServerContext, Session};
+use rtmp::transport::wait::Endless;
 use rtmp::{Client, Error, Player};
 use support::amf::{Value, n, s};
 use support::certs::{Authority, Certificate, Valid};
@@ -215,12 +216,12 @@ fn tls_front(certificate: &Certificate, upstream: u16) -> u16 {
             thread::spawn(move || {
                 let session = Session::server(&context).unwrap();
                 // Clients that do not like the certificate go away.
-                let Ok(()) = session.handshake(near.as_fd(), Some(LIMIT), || false) else { return };
+                let Ok(()) = session.handshake(near.as_fd(), Some(LIMIT), &Endless) else { return };
                 let far = TcpStream::connect(("127.0.0.1", upstream)).unwrap();
                 thread::scope(|scope| {
                     scope.spawn(|| {
                         let mut block = [0; 16 << 10];
-                        while let Ok(count @ 1..) = session.receive(near.as_fd(), &mut block, || false) {
+                        while let Ok(count @ 1..) = session.receive(near.as_fd(), &mut block, &Endless) {
                             if (&far).write_all(&block[..count]).is_err() {
                                 break;
                             }
@@ -230,7 +231,7 @@ fn tls_front(certificate: &Certificate, upstream: u16) -> u16 {
                     let mut block = [0; 16 << 10];
                     while let Ok(count @ 1..) = (&far).read(&mut block) {
                         let piece = std::iter::once(&block[..count]);
-                        if session.send_all(near.as_fd(), piece, &mut Vec::new(), || false).is_err() {
+                        if session.send_all(near.as_fd(), piece, &mut Vec::new(), &Endless).is_err() {
                             break;
                         }
                     }

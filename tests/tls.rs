@@ -15,16 +15,13 @@ use std::time::{Duration, Instant};
 
 use rtmp::error::Error;
 use rtmp::transport::tls::{ServerContext, Session, Trust};
+use rtmp::transport::wait::Endless;
 use support::certs::{Authority, Certificate, Valid};
 use support::process::{Running, free_port, listens_unseen, wait_until};
 use support::require;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const NAMES: &str = "DNS:localhost,IP:127.0.0.1,IP:::1";
-
-fn never() -> bool {
-    false
-}
 
 /// One end of a TLS connection.
 struct End {
@@ -40,16 +37,16 @@ impl End {
     }
 
     fn handshake(self, timeout: Duration) -> Result<Self, Error> {
-        self.session.handshake(self.socket.as_fd(), Some(timeout), never)?;
+        self.session.handshake(self.socket.as_fd(), Some(timeout), &Endless)?;
         Ok(self)
     }
 
     fn send(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.session.send_all(self.socket.as_fd(), std::iter::once(bytes), &mut Vec::new(), never)
+        self.session.send_all(self.socket.as_fd(), std::iter::once(bytes), &mut Vec::new(), &Endless)
     }
 
     fn receive(&self, buffer: &mut [u8]) -> Result<usize, Error> {
-        self.session.receive(self.socket.as_fd(), buffer, never)
+        self.session.receive(self.socket.as_fd(), buffer, &Endless)
     }
 
     fn receive_exact(&self, count: usize) -> Vec<u8> {
@@ -241,7 +238,7 @@ fn bytes_arrive_in_order_however_large_the_pieces_and_the_buffer_are() {
         for size in sizes.into_iter().cycle() {
             let (now, later) = rest.split_at(size.min(rest.len()));
             let pieces = now.chunks(129);
-            client.session.send_all(client.socket.as_fd(), pieces, &mut Vec::new(), never).unwrap();
+            client.session.send_all(client.socket.as_fd(), pieces, &mut Vec::new(), &Endless).unwrap();
             rest = later;
             if rest.is_empty() {
                 break;
@@ -454,7 +451,7 @@ fn a_handshake_that_trickles_ends_in_time() {
     });
     let start = Instant::now();
     let end = End::new(near, Session::client("localhost", &Trust::Anyone).unwrap());
-    let result = end.session.handshake(end.socket.as_fd(), Some(Duration::from_millis(400)), never);
+    let result = end.session.handshake(end.socket.as_fd(), Some(Duration::from_millis(400)), &Endless);
     assert!(matches!(result, Err(Error::TimedOut)), "{result:?}");
     assert!((350..5000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
     // The socket's own time-outs are what they were.

@@ -27,11 +27,16 @@ use front::Oddity;
 use gateway::{gateway, serve, sessions_end, with_limits};
 use rtmp::{
     error::{Error, Result},
-    transport::tunnel::{self, Carrier, Client, Ending, Tunnel, server::Accepted},
+    transport::{
+        deadline::Deadline,
+        tunnel::{self, Carrier, Client, Ending, Tunnel, server::Accepted},
+    },
 };
 use support::{Server, clip, process, require, servers};
 
 const LIMIT: Duration = Duration::from_secs(30);
+/// How long a client that ends waits for its last replies.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The TCP connections of a client.
 struct Tcp {
@@ -82,15 +87,15 @@ impl Tcp {
 }
 
 impl Carrier for Tcp {
-    fn receive(&self, buffer: &mut [u8]) -> Result<usize> {
+    fn receive(&self, buffer: &mut [u8], _: Deadline) -> Result<usize> {
         Ok((&*self.current()).read(buffer)?)
     }
 
-    fn send(&self, bytes: &[u8]) -> Result<()> {
+    fn send(&self, bytes: &[u8], _: Deadline) -> Result<()> {
         Ok((&*self.current()).write_all(bytes)?)
     }
 
-    fn reconnect(&self, ending: Ending) -> Result<()> {
+    fn reconnect(&self, ending: Ending, _: Deadline) -> Result<()> {
         if ending == Ending::Silent && self.may_be_shut_down && shut_down_here(&self.current()) {
             return Err(Error::Closed);
         }
@@ -171,7 +176,7 @@ fn echo_through(port: u16, total: usize, piece: usize) -> u32 {
         });
         assert!(receive_exactly(&tunnel, &tcp, total) == sent, "the bytes came back changed");
     });
-    tunnel.close(&tcp);
+    tunnel.close(&tcp, GOODBYE);
     tcp.replacements()
 }
 
@@ -241,7 +246,7 @@ fn one_thread_can_send_and_receive_in_turns() {
     let sent = pattern(2 << 20);
     sent.chunks(5000).for_each(|piece| tunnel.send(&tcp, &[piece]).unwrap());
     assert!(receive_exactly(&tunnel, &tcp, sent.len()) == sent);
-    tunnel.close(&tcp);
+    tunnel.close(&tcp, GOODBYE);
     sessions_end(registry);
 }
 
@@ -297,7 +302,7 @@ fn a_server_that_answers_nothing_ends_every_wait() {
     let result = (0..1000).try_for_each(|_| tunnel.send(&tcp, &[&[0; 1000]]));
     assert!(matches!(result, Err(Error::TimedOut)), "{result:?}");
     assert!(begin.elapsed() < Duration::from_secs(5));
-    tunnel.close(&tcp);
+    tunnel.close(&tcp, GOODBYE);
     drop((tunnel, tcp));
     server.join();
 }
@@ -323,7 +328,7 @@ fn a_wait_ends_when_the_program_wants_it_to() {
             true => assert!(matches!(result, Err(Error::Closed)), "{result:?}"),
             false => assert!(matches!(result, Err(Error::Interrupted)), "{result:?}"),
         }
-        tunnel.close(&tcp);
+        tunnel.close(&tcp, GOODBYE);
         assert!(begin.elapsed() < Duration::from_secs(10));
         assert_eq!(tcp.replacements(), 0);
     }
@@ -350,7 +355,7 @@ fn a_server_that_is_gone_is_an_error_not_a_wait() {
             Err(Error::Closed | Error::Io(_) | Error::NotConnected)
         ));
         assert!(tunnel.send(&tcp, &[b"x"]).is_err());
-        tunnel.close(&tcp);
+        tunnel.close(&tcp, GOODBYE);
         assert!(begin.elapsed() < Duration::from_secs(5));
     }
 }
@@ -381,7 +386,7 @@ fn a_client_that_says_goodbye_or_goes_silent_ends_the_stream() {
         let (tunnel, tcp) = open(port, LIMIT);
         tunnel.send(&tcp, &[b"last words"]).unwrap();
         if says_goodbye {
-            tunnel.close(&tcp);
+            tunnel.close(&tcp, GOODBYE);
         }
         assert_eq!(ended.recv_timeout(LIMIT).unwrap(), (b"last words".to_vec(), true));
         sessions_end(registry);
@@ -566,7 +571,7 @@ fn our_client_connects_to_a_foreign_server_through_the_tunnel() {
     let port = gateway(registry, nginx.port);
     let (tunnel, tcp) = open(port, LIMIT);
     assert!(player::connect(&tunnel, &tcp, b"live").contains("NetConnection.Connect.Success"));
-    tunnel.close(&tcp);
+    tunnel.close(&tcp, GOODBYE);
     sessions_end(registry);
 }
 

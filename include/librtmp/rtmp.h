@@ -7,6 +7,11 @@
  * then RTMP_Read or RTMP_Write (an FLV file as a stream of bytes) or RTMP_ReadPacket and RTMP_SendPacket (single
  * messages), at last RTMP_Close and RTMP_Free.
  *
+ * Calls block, none for longer than Link.timeout allows; RTMP_Abort, RTMP_UserInterrupt and shutdown of the socket end
+ * their waits. Sessions are independent of each other. With one session one thread may read (RTMP_Read, RTMP_ReadPacket,
+ * RTMP_GetNextMediaPacket, RTMP_ClientPacket) while another sends (RTMP_Write, RTMP_SendPacket, RTMP_Send...), and any
+ * thread may call RTMP_Abort. Every other function wants the session for itself, RTMP_Abort excepted.
+ *
  * Functions that return int return TRUE or FALSE unless they say otherwise. One that fails may have closed the
  * session: ask RTMP_IsConnected. Why it failed tell RTMP_GetLastError and RTMP_GetErrorString. A NULL where a pointer is
  * expected makes a function fail.
@@ -144,8 +149,8 @@ extern const char RTMPProtocolStringsLower[][7];
 extern const AVal RTMP_DefaultFlashVer;
 
 /**
- * Not 0: a call that waits ends with an error when a signal interrupts it, instead of waiting on. May be set in a
- * signal handler, see RTMP_UserInterrupt. The library never clears it.
+ * Not 0: calls that wait end with an error, within a tenth of a second, in all sessions and threads. May be set by any
+ * thread and in a signal handler, see RTMP_UserInterrupt. The library never clears it.
  */
 extern int RTMP_ctrlC;
 
@@ -290,7 +295,11 @@ typedef struct RTMP_LNK {
     int swfAge;
     /** One of `RTMP_PROTOCOL_*`, with `RTMP_FEATURE_WRITE` added for publishing. */
     int protocol;
-    /** Seconds that connecting and every read and write may take. */
+    /**
+     * Seconds that each phase of connecting may take (name lookup and connection, TLS, tunnel, handshake), each wait for
+     * data, each message sent, and closing. Calls on a socket of the program's own go by that socket's time-outs, if it
+     * has any. 0 and less wait for ever, but for closing.
+     */
     int timeout;
     /** Private to the library: why a call failed, for `RTMP_GetLastError`. */
     int pFlags;
@@ -368,9 +377,9 @@ typedef struct RTMP_METHOD {
 /**
  * A session: one connection to a server or, after `RTMP_Serve`, to a client.
  *
- * Memory for it comes from `RTMP_Alloc` or from the caller; `RTMP_Init` fills it. One thread at a time may use it,
- * except that another one may call `shutdown` on its socket in order to end a call that waits. Fields that are not
- * described as private may be read between calls, those marked "In" may be written too.
+ * Memory for it comes from `RTMP_Alloc` or from the caller; `RTMP_Init` fills it. One thread may read from it while
+ * another sends, and any thread may call `RTMP_Abort`, or `shutdown` on its socket, in order to end calls that wait.
+ * Fields that are not described as private may be read between calls, those marked "In" may be written too.
  */
 typedef struct RTMP {
     /**
@@ -654,11 +663,15 @@ int RTMP_Connect0(RTMP *r, struct sockaddr *svc);
 int RTMP_Connect1(RTMP *r, RTMPPacket *cp);
 
 /**
- * Ends the stream and closes the connection, if there is one, waits up to a second for the server to have what was
- * published, and frees everything that belongs to it; returns
- * nothing. What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks
- * as the library's; the options `bind`, `ipv`, `tlsVerify` and `tlsCA` go. May be called at any time, also
- * twice, but not from a signal handler: there, set `RTMP_ctrlC` or shut the socket down.
+ * Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns nothing.
+ * What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks as the
+ * library's; the options `bind`, `ipv`, `tlsVerify` and `tlsCA` go, and so does a wish of `RTMP_Abort`.
+ *
+ * A player does not wait for anything here. A publisher waits until the server has what was published last: as long as
+ * it takes bytes, one second after the last of them, and no longer than `Link.timeout` in all (30 seconds if that is 0).
+ *
+ * May be called at any time, also twice, but not from a signal handler, and not while another thread is in a call with
+ * this session, other than `RTMP_Abort`: that is how to end such a call first.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
@@ -668,6 +681,9 @@ void RTMP_Close(RTMP *r);
  * Waits for the answers to `connect` and what follows it until the stream plays or may be published; returns TRUE or
  * FALSE. `seekTime` above 0 says where to start, in milliseconds. A refusal by the server closes the connection and
  * returns at once, with the server's words in the log and in `RTMP_GetErrorString`.
+ *
+ * For the answer to each of its commands the server has `Link.timeout`, whatever else it sends meanwhile. When that is
+ * over, `RTMP_IsTimedout` is TRUE and the connection stays open: the call may be repeated, and waits on.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
@@ -941,11 +957,26 @@ uint32_t RTMP_GetTime(void);
 int RTMP_LibVersion(void);
 
 /**
- * Sets `RTMP_ctrlC`: calls that wait for the network end with an error at the next signal instead of going on.
- *
- * It wakes nobody up, nothing resets it, and a signal handler may call it.
+ * Sets `RTMP_ctrlC`: calls that wait for the network, in all sessions and threads, end with an error within a tenth of a
+ * second. Nothing resets it, and a signal handler may call it. `RTMP_Abort` does this for one session.
  */
 void RTMP_UserInterrupt(void);
+
+/**
+ * Ends every call that waits in this session, and shuts its socket down. Returns TRUE, or FALSE if `r` is NULL. The calls
+ * fail within a tenth of a second; `RTMP_Read` returns what it has, or 0.
+ *
+ * Also called before there is a socket it has this effect: `RTMP_Connect` fails. From then on every call that would have
+ * to wait fails, until the program calls `RTMP_Close`; then the session can connect again.
+ *
+ * May be called by any thread while others are in calls with the same session, `RTMP_Connect` and `RTMP_Close` included,
+ * and in a signal handler. It must not be called while `RTMP_Init` runs, nor once the memory of the session may be gone:
+ * whoever frees it first sees to it that nobody aborts any more. An abort that comes while `RTMP_Close` runs ends that,
+ * and may or may not count for the connection after it.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_Abort(RTMP *r);
 
 /**
  * Returns TRUE and copies the first property of that name to `*p`, or returns FALSE and leaves `*p` alone. Looks depth

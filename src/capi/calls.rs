@@ -122,6 +122,10 @@ impl Calls for CallArray {
         }
     }
 
+    fn count(&self) -> usize {
+        self.calls().len()
+    }
+
     fn contains(&self, name: &[u8]) -> bool {
         self.position(name).is_some()
     }

@@ -13,6 +13,7 @@ use super::{
     memory::Body,
     reason::{self, Phase},
     rtmp::{RTMP, close, connect, direct, sockbuf},
+    shared,
     state::{Core, Handle, Outbound},
 };
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     driver::{self, Connection, Parts},
     error::{Error, Result},
     session::{Calls, State},
+    transport::{deadline::Deadline, wait::Patience},
 };
 
 impl Connection for Handle {
@@ -36,7 +38,7 @@ impl Connection for Handle {
             let (result, consumed) = self.run(sockbuf::unread(buffer), step);
             sockbuf::consume(buffer, consumed);
             // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
-            let direct = !(*buffer).sb_ssl.is_null() && self.tunnel().is_none();
+            let direct = sockbuf::has_tls(buffer) && self.tunnel().is_none();
             let refilled = if direct { sockbuf::refill_from_pending(buffer) } else { 0 };
             if refilled > 0 {
                 self.receive_newest(refilled);
@@ -61,10 +63,10 @@ impl Connection for Handle {
         let count = unsafe {
             let sb = &raw mut (*self.raw()).m_sb;
             match tunnel {
-                None if self.is_watched() => {
-                    sockbuf::fill(sb, |room| sockbuf::receive_leaving_one(sb, room, self.left_byte()))
-                }
-                None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room)),
+                None if self.is_watched() => sockbuf::fill(sb, |room| {
+                    sockbuf::receive_leaving_one(sb, room, self.left_byte(), &self.patience())
+                }),
+                None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room, &self.patience())),
                 Some(tunnel) => {
                     let result = sockbuf::fill(sb, |room| tunnel.fill(&Line(self), room));
                     line::show(self, &tunnel.status());
@@ -103,7 +105,26 @@ impl Connection for Handle {
 
     fn is_open(&self) -> bool {
         // SAFETY: the handle's contract.
-        unsafe { (*self.raw()).m_sb.sb_socket != -1 }
+        unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) != -1 }
+    }
+
+    fn begin_phase(&self) {
+        self.set_limit(Deadline::after(self.timeout()));
+    }
+
+    fn end_phase(&self) {
+        self.set_limit(Deadline::NEVER);
+    }
+
+    fn check(&self) -> Result<()> {
+        let patience = self.patience();
+        if patience.is_over() {
+            return Err(Error::Interrupted);
+        }
+        patience.deadline().left().map(drop).inspect_err(|_| {
+            // SAFETY: the handle's contract.
+            unsafe { sockbuf::set_timed_out(&raw mut (*self.raw()).m_sb, true) }
+        })
     }
 
     fn close(&self) {
@@ -195,7 +216,7 @@ impl Handle {
             let mut core = self.core();
             let raw = self.raw();
             // SAFETY: the handle's contract; the lock keeps steps out.
-            let chunk_size = driver::chunk_size(unsafe { (*raw).m_outChunkSize });
+            let chunk_size = driver::chunk_size(unsafe { shared::read(&raw const (*raw).m_outChunkSize) });
             let chunks = core.encoder.encode(message, chunk_size)?;
             if let Some((name, transaction)) = call {
                 // SAFETY: the handle's contract; the lock keeps steps out.
@@ -215,7 +236,10 @@ impl Handle {
             return self.send_whole(outbound);
         }
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
-        unsafe { sockbuf::send_chunks(&raw const (*self.raw()).m_sb, chunks, &mut outbound.scratch) }
+        unsafe {
+            let sb = &raw const (*self.raw()).m_sb;
+            sockbuf::send_chunks(sb, chunks, &mut outbound.scratch, &self.patience())
+        }
     }
 
     /// Sends pieces in order.
@@ -226,7 +250,10 @@ impl Handle {
             return self.send_whole(outbound);
         }
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
-        unsafe { sockbuf::send_all(&raw const (*self.raw()).m_sb, pieces, &mut outbound.scratch) }
+        unsafe {
+            let sb = &raw const (*self.raw()).m_sb;
+            sockbuf::send_all(sb, pieces, &mut outbound.scratch, &self.patience())
+        }
     }
 
     /// Sends what was put together, encrypted and through the tunnel, as the connection has it.
@@ -239,7 +266,7 @@ impl Handle {
             // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
             let sb = unsafe { &raw const (*self.raw()).m_sb };
             // SAFETY: as above.
-            return unsafe { sockbuf::send_all(sb, std::iter::once(&whole[..]), scratch) };
+            return unsafe { sockbuf::send_all(sb, std::iter::once(&whole[..]), scratch, &self.patience()) };
         };
         let result = tunnel.send(&Line(self), &[whole]);
         line::show(self, &tunnel.status());
@@ -252,23 +279,23 @@ impl Handle {
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         let (sb, clear) = unsafe {
             let sb = &raw mut (*self.raw()).m_sb;
-            (sb, (*sb).sb_ssl.is_null() && sockbuf::extent(sb).1 == 0)
+            (sb, !sockbuf::has_tls(sb) && sockbuf::extent(sb).1 == 0)
         };
         if !clear || self.inbound().cipher.is_some() {
             return None;
         }
         // SAFETY: the handle's contract.
-        let chunk_size = unsafe { driver::chunk_size((*self.raw()).m_inChunkSize) };
-        let mut loan = self.core().decoder.lend(chunk_size)?;
+        let chunk_size = unsafe { shared::read(&raw const (*self.raw()).m_inChunkSize) };
+        let mut loan = self.core().decoder.lend(driver::chunk_size(chunk_size))?;
         // SAFETY: the handle's contract; only the thread that reads touches the buffer, which was found empty.
-        let result = unsafe { direct::receive(sb, &mut loan, whole) };
+        let result = unsafe { direct::receive(sb, &mut loan, whole, &self.patience()) };
         let arrived = *result.as_ref().unwrap_or(&direct::Arrived::default());
         let mut core = self.core();
         core.decoder.give_back(loan, arrived.chunks);
         // SAFETY: the handle's contract; the lock keeps steps out.
         unsafe {
             let count = &raw mut (*self.raw()).m_nBytesIn;
-            *count = (*count).wrapping_add(arrived.used as c_int);
+            shared::write(count, shared::read(count).wrapping_add(arrived.used as c_int));
         }
         Some(result.map(|_| ()))
     }

@@ -9,6 +9,7 @@ use super::{
     memory,
     ptr::aval_bytes,
     rtmp::{RTMP, RTMP_FEATURE_WRITE, RTMP_LF_AUTH, RTMP_LF_BUFX, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LNK},
+    shared,
 };
 use crate::{
     flv::Flags,
@@ -54,7 +55,7 @@ impl Shared<u8> for bool {
 /// The session's words for the fields that it shares with callers.
 macro_rules! shared_fields {
     ($($field:ident: $($name:ident).+;)*) => {
-        /// Reads the fields that a step works with.
+        /// Reads the fields that a step works with, one by one: callers may look at them meanwhile.
         ///
         /// # Safety
         /// `raw` points to an initialised `RTMP`.
@@ -63,8 +64,8 @@ macro_rules! shared_fields {
             // SAFETY: the caller's contract; fields are plain numbers, read one by one.
             unsafe {
                 State {
-                    $($field: Shared::load((*raw).$($name).+),)*
-                    seeking: (*raw).m_read.flags & Flags::SEEKING.0 != 0,
+                    $($field: Shared::load(shared::read(&raw const (*raw).$($name).+)),)*
+                    seeking: shared::read(&raw const (*raw).m_read.flags) & Flags::SEEKING.0 != 0,
                 }
             }
         }
@@ -77,12 +78,16 @@ macro_rules! shared_fields {
         pub(super) unsafe fn store(raw: *mut RTMP, before: &State, after: &State) {
             $(if after.$field != before.$field {
                 // SAFETY: the caller's contract.
-                unsafe { (*raw).$($name).+ = Shared::store(after.$field) };
+                unsafe { shared::write(&raw mut (*raw).$($name).+, Shared::store(after.$field)) };
             })*
             if after.seeking != before.seeking {
                 // SAFETY: the caller's contract.
-                let flags = unsafe { &mut (*raw).m_read.flags };
-                *flags = if after.seeking { *flags | Flags::SEEKING.0 } else { *flags & !Flags::SEEKING.0 };
+                unsafe {
+                    let field = &raw mut (*raw).m_read.flags;
+                    let flags = shared::read(field);
+                    let seeking = Flags::SEEKING.0;
+                    shared::write(field, if after.seeking { flags | seeking } else { flags & !seeking });
+                }
             }
         }
     };
@@ -149,7 +154,7 @@ fn owners(rtmp: &RTMP) {
         m_channelTimestamp: _,
         // Unused; always null.
         m_vecChannelsIn: _,
-        // Private: the slot of `Private`, and 0 to guard it.
+        // Private: the slot of `Private`, and the gate in front of it.
         m_vecChannelsOut: _,
         m_channelsAllocatedOut: _,
         // Mirrors of the tunnel's state.

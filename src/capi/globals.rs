@@ -12,16 +12,19 @@ use std::{
 
 use libc::{c_char, c_int, c_void};
 
-use crate::capi::{
-    amf::AVal,
-    log::{RTMP_LOGERROR, RTMP_LogLevel},
+use crate::{
+    capi::{
+        amf::AVal,
+        log::{RTMP_LOGERROR, RTMP_LogLevel},
+    },
+    transport::wait::Patience,
 };
 
 /// The highest level that is logged. Programs may assign to it at any time.
 #[unsafe(no_mangle)]
 pub static RTMP_debuglevel: AtomicU32 = AtomicU32::new(RTMP_LOGERROR);
 
-/// Not 0 when the user asked to stop: waiting calls then end at the next signal. `RTMP_UserInterrupt` sets it,
+/// Not 0 when the user asked to stop: calls that wait then end, within a tenth of a second. `RTMP_UserInterrupt` sets it,
 /// nothing resets it; programs may assign to it at any time.
 #[unsafe(no_mangle)]
 pub static RTMP_ctrlC: AtomicI32 = AtomicI32::new(0);
@@ -66,12 +69,25 @@ pub(crate) fn logs(level: c_int) -> bool {
     level.cast_unsigned() <= debug_level()
 }
 
-/// Whether the user asked to stop: then a wait that a signal interrupts is not taken up again.
+/// Whether the user asked to stop: then nothing is waited for.
 pub(crate) fn interrupted() -> bool {
     RTMP_ctrlC.load(Ordering::Relaxed) != 0
 }
 
-/// Asks everything that waits to stop at the next signal.
+/// Waits as long as the user has not asked to stop.
+pub(crate) static USER: User = User;
+
+/// The user of the process.
+#[derive(Debug)]
+pub(crate) struct User;
+
+impl Patience for User {
+    fn is_over(&self) -> bool {
+        interrupted()
+    }
+}
+
+/// Asks everything that waits to stop.
 pub(crate) fn interrupt() {
     RTMP_ctrlC.store(1, Ordering::Relaxed);
 }

@@ -79,13 +79,8 @@ pub unsafe extern "C" fn HTTP_get(
         let (url, mut answer) = unsafe { (CStr::from_ptr(url), Answer::new(http, cb)) };
         // A copy, because the answer replaces it.
         let date = answer.date();
-        let result = http::get(
-            url.to_bytes(),
-            &date,
-            &TlsOptions::default().trust(),
-            globals::interrupted,
-            &mut answer,
-        );
+        let result =
+            http::get(url.to_bytes(), &date, &TlsOptions::default().trust(), &globals::USER, &mut answer);
         if let Err(error) = &result {
             debug!("HTTP_get: {error}");
         }

@@ -6,19 +6,20 @@ use std::{
     time::Duration,
 };
 
-use socket2::SockRef;
-
 use super::{
-    globals, memory,
+    memory,
     rtmp::{connect, sockbuf},
+    shared,
     state::Handle,
 };
 use crate::{
     capi::amf::AVal,
     error::{Error, Result},
     transport::{
+        deadline::Deadline,
         tcp,
         tunnel::{Carrier, Ending, Status},
+        wait::{Patience, Until},
     },
 };
 
@@ -26,17 +27,25 @@ use crate::{
 pub(crate) struct Line<'a>(pub(crate) &'a Handle);
 
 impl Carrier for Line<'_> {
-    fn receive(&self, buffer: &mut [u8]) -> Result<usize> {
+    fn receive(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
+        let patience = self.0.patience();
         // SAFETY: the handle's contract.
-        unsafe { sockbuf::receive_into(&raw const (*self.0.raw()).m_sb, buffer) }
+        unsafe {
+            let sb = &raw const (*self.0.raw()).m_sb;
+            sockbuf::receive_into(sb, buffer, &Until::new(&patience, deadline))
+        }
     }
 
-    fn send(&self, bytes: &[u8]) -> Result<()> {
+    fn send(&self, bytes: &[u8], deadline: Deadline) -> Result<()> {
+        let patience = self.0.patience();
         // SAFETY: the handle's contract.
-        unsafe { sockbuf::send_all(&raw const (*self.0.raw()).m_sb, iter::once(bytes), &mut Vec::new()) }
+        unsafe {
+            let sb = &raw const (*self.0.raw()).m_sb;
+            sockbuf::send_all(sb, iter::once(bytes), &mut Vec::new(), &Until::new(&patience, deadline))
+        }
     }
 
-    fn reconnect(&self, ending: Ending) -> Result<()> {
+    fn reconnect(&self, ending: Ending, deadline: Deadline) -> Result<()> {
         // A caller that connected by itself had its reasons.
         if !self.0.is_dialled() {
             return Err(Error::Closed);
@@ -45,12 +54,35 @@ impl Carrier for Line<'_> {
         if ending == Ending::Silent && is_shut_down_here(self.0.socket()?) {
             return Err(Error::Interrupted);
         }
+        let limit = self.0.limit();
+        self.0.set_limit(limit.or_sooner(deadline));
+        let result = self.replace();
+        self.0.set_limit(limit);
+        result
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.0.timeout()
+    }
+
+    fn deadline(&self) -> Deadline {
+        Deadline::after(self.timeout()).or_sooner(self.0.limit())
+    }
+
+    fn interrupted(&self) -> bool {
+        self.0.patience().is_over()
+    }
+}
+
+impl Line<'_> {
+    /// Puts another connection in the place of the one that is there.
+    fn replace(&self) -> Result<()> {
         let fresh = connect::connect_socket(self.0)?;
-        tcp::configure(fresh.as_fd(), self.timeout());
+        tcp::configure(fresh.as_fd(), self.0.timeout());
         let fresh = fresh.into_raw_fd();
         // SAFETY: both are open descriptors, and `fresh` is ours. The socket keeps its number, which callers may hold.
         let replaced = unsafe {
-            let replaced = libc::dup2(fresh, (*self.0.raw()).m_sb.sb_socket);
+            let replaced = libc::dup2(fresh, shared::read(&raw const (*self.0.raw()).m_sb.sb_socket));
             libc::close(fresh);
             // A duplicate is open in programs that this process starts, unless it is told not to be.
             libc::fcntl(replaced, libc::F_SETFD, libc::FD_CLOEXEC);
@@ -60,22 +92,6 @@ impl Carrier for Line<'_> {
             return Err(std::io::Error::last_os_error().into());
         }
         connect::secure(self.0)
-    }
-
-    fn timeout(&self) -> Option<Duration> {
-        self.0.timeout()
-    }
-
-    fn interrupted(&self) -> bool {
-        globals::interrupted()
-    }
-
-    fn hurry(&self, longest: Duration) {
-        if let Ok(socket) = self.0.socket() {
-            let socket = SockRef::from(&socket);
-            let own = socket.read_timeout().unwrap_or_default();
-            let _ = socket.set_read_timeout(Some(own.map_or(longest, |own| own.min(longest))));
-        }
     }
 }
 
@@ -103,12 +119,14 @@ fn is_shut_down_here(socket: BorrowedFd<'_>) -> bool {
 /// broke the connection looks alike.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn is_shut_down_here(socket: BorrowedFd<'_>) -> bool {
-    tcp::send_some(socket, &[]).is_err()
+    tcp::send_now(socket, &[]).is_err()
 }
 
 /// Shows callers where the tunnel stands.
 pub(crate) fn show(handle: &Handle, status: &Status) {
     let r = handle.raw();
+    // The thread that reads and the one that sends come here.
+    let _core = handle.core();
     // SAFETY: the handle's contract; the name comes from `malloc`, like every other that `RTMP_Close` finds there.
     unsafe {
         (*r).m_msgCounter = status.sequence.cast_signed();

@@ -8,6 +8,7 @@ pub mod amf;
 mod calls;
 mod connection;
 mod fields;
+mod gate;
 pub mod globals;
 pub mod http;
 mod layout;
@@ -17,6 +18,7 @@ pub mod memory;
 pub mod ptr;
 mod reason;
 pub mod rtmp;
+mod shared;
 mod state;
 pub mod tls;
 

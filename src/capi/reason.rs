@@ -22,7 +22,7 @@ use std::{
     },
 };
 
-use super::rtmp::RTMP;
+use super::{gate::Gate, rtmp::RTMP};
 use crate::{
     driver,
     error::{Error, Result},
@@ -220,7 +220,17 @@ pub(crate) fn phase() -> Phase {
 /// Keeps an error as the reason why the call fails.
 pub(crate) fn keep(error: &Error) {
     let phase = phase_of(error, phase());
-    keep_text(code_of(error, phase), phase, |line| write_error(line, error));
+    match code_of(error, phase) {
+        Code::Interrupted if is_aborted() => keep_as(Code::Aborted, "aborted"),
+        code => keep_text(code, phase, |line| write_error(line, error)),
+    }
+}
+
+/// Whether it is the program that wants the calls of this session to end.
+fn is_aborted() -> bool {
+    let session = CALL.get().session;
+    // SAFETY: by the contract of `about`.
+    !session.is_null() && unsafe { Gate::of(session) }.is_aborted()
 }
 
 /// Keeps a reason that is no error, or none that has a name.

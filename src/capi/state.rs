@@ -4,19 +4,28 @@
 //! be appended to the struct, and callers move and clear it.
 
 use std::{
-    os::fd::BorrowedFd,
+    cell::Cell,
+    mem,
+    net::Shutdown,
+    os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
     ptr::{self, NonNull},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicPtr, Ordering},
+        atomic::{AtomicBool, AtomicPtr, Ordering, fence},
     },
     time::Duration,
 };
 
+use libc::c_int;
+use socket2::SockRef;
+
 use super::{
+    gate::{Gate, Keeper},
+    globals,
     memory::Body,
     reason,
     rtmp::{RTMP, io::Block, lifecycle, sockbuf},
+    shared,
     tls::TlsOptions,
 };
 use crate::{
@@ -26,7 +35,7 @@ use crate::{
     flv,
     handshake::{self, Cipher, Swf},
     session::auth,
-    transport::{local::Local, tunnel::Tunnel},
+    transport::{deadline::Deadline, local::Local, tls::Session, tunnel::Tunnel, wait::Patience},
 };
 
 /// What a session owns besides the fields of its `RTMP`.
@@ -59,6 +68,32 @@ pub(crate) struct Private {
     settings: Mutex<Settings>,
     /// Where the struct was when it was last used: callers move it by assignment.
     home: AtomicPtr<RTMP>,
+    /// Connections that were given up. Other calls may be using them; the last of all closes them.
+    retired: Mutex<Vec<Pipe>>,
+}
+
+/// What bytes of a connection go through.
+#[derive(Default)]
+pub(crate) struct Pipe {
+    /// TLS over the socket.
+    pub(crate) session: Option<Arc<Session>>,
+    pub(crate) socket: Option<OwnedFd>,
+}
+
+/// How long a call waits: as long as it may, unless the user or the program wants it to end.
+pub(crate) struct Patient<'a> {
+    gate: Gate<'a>,
+    deadline: Deadline,
+}
+
+impl Patience for Patient<'_> {
+    fn is_over(&self) -> bool {
+        self.gate.is_aborted() || globals::interrupted()
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.deadline
+    }
 }
 
 /// Options for which `Link` has no field. Text is copied. They are set before the connection, hold for every
@@ -109,6 +144,8 @@ pub(super) struct Inbound {
 pub(crate) struct Handle {
     raw: NonNull<RTMP>,
     private: Arc<Private>,
+    /// When all waits of this call end, besides each of them in its own time.
+    limit: Cell<Deadline>,
 }
 
 impl Private {
@@ -132,27 +169,28 @@ impl Handle {
         // SAFETY: the caller's contract.
         unsafe { lifecycle::initialise_zeroed(r) };
         // SAFETY: the caller's contract.
-        let private = match unsafe { attached(r) } {
-            Some(private) => private,
-            None => {
-                let private = Arc::<Private>::default();
-                // SAFETY: the caller's contract; the slot is empty.
-                unsafe {
-                    (*r).m_vecChannelsOut = Arc::into_raw(private.clone()).cast_mut().cast();
-                    (*r).m_channelsAllocatedOut = 0;
-                }
-                private
+        let gate = unsafe { Gate::of(r) };
+        // SAFETY: the caller's contract.
+        let found = unsafe { attached(r, &gate.hold()) };
+        let private = found.unwrap_or_else(|| {
+            let fresh = Arc::<Private>::default();
+            let keeper = gate.hold();
+            // SAFETY: the caller's contract; the slot is empty, unless another thread was faster.
+            unsafe {
+                attached(r, &keeper).unwrap_or_else(|| {
+                    (*r).m_vecChannelsOut = Arc::into_raw(fresh.clone()).cast_mut().cast();
+                    fresh
+                })
             }
-        };
-        let home = private.home.load(Ordering::Relaxed);
-        if home != r {
-            private.home.store(r, Ordering::Relaxed);
-            if !home.is_null() {
+        });
+        if private.home.load(Ordering::Relaxed) != r {
+            let home = private.home.swap(r, Ordering::Relaxed);
+            if home != r && !home.is_null() {
                 // SAFETY: the caller's contract.
                 unsafe { sockbuf::follow(&raw mut (*r).m_sb, home.addr(), r.addr()) }
             }
         }
-        Ok(Self { raw, private })
+        Ok(Self { raw, private, limit: Cell::new(Deadline::NEVER) })
     }
 
     /// The struct itself, for fields that no step touches.
@@ -179,11 +217,82 @@ impl Handle {
     pub(crate) fn socket(&self) -> Result<BorrowedFd<'_>> {
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
         unsafe {
-            match (*self.raw()).m_sb.sb_socket {
+            match shared::read(&raw const (*self.raw()).m_sb.sb_socket) {
                 -1 => Err(Error::NotConnected),
                 fd => sockbuf::borrow(fd),
             }
         }
+    }
+
+    /// What ends this call's waits.
+    pub(crate) fn patience(&self) -> Patient<'_> {
+        Patient { gate: self.gate(), deadline: self.limit.get() }
+    }
+
+    /// Says when all waits of this call end, besides each of them in its own time.
+    pub(crate) fn set_limit(&self, limit: Deadline) {
+        self.limit.set(limit);
+    }
+
+    /// When all waits of this call end, besides each of them in its own time.
+    pub(crate) fn limit(&self) -> Deadline {
+        self.limit.get()
+    }
+
+    fn gate(&self) -> Gate<'_> {
+        // SAFETY: the handle's contract.
+        unsafe { Gate::of(self.raw()) }
+    }
+
+    /// Whether what hangs on the struct is still what this call began with. If it is not, another call has closed the
+    /// session.
+    pub(super) fn is_current(&self) -> bool {
+        // SAFETY: the handle's contract.
+        unsafe { hangs_on(self.raw(), &self.private, &self.gate().hold()) }
+    }
+
+    /// Takes the socket and TLS off the struct.
+    pub(super) fn take_pipe(&self) -> Pipe {
+        // SAFETY: the handle's contract.
+        unsafe { sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &self.gate().hold()) }
+    }
+
+    /// Takes the connection off the struct. It is closed by the last call that may be using it; if its descriptor is to be
+    /// kept, the connection ends, and that is the caller's.
+    pub(super) fn hang_up(&self, keep: bool) -> Option<c_int> {
+        // SAFETY: the handle's contract.
+        unsafe {
+            let keeper = self.gate().hold();
+            let mut pipe = sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &keeper);
+            let alone = self.is_alone(&keeper);
+            drop(keeper);
+            pipe.say_goodbye();
+            if keep || !alone {
+                pipe.shut_down();
+            }
+            let kept = if keep { pipe.socket.take().map(IntoRawFd::into_raw_fd) } else { None };
+            self.private.retired.lock().unwrap_or_else(PoisonError::into_inner).push(pipe);
+            kept
+        }
+    }
+
+    /// Closes connections that were taken off the struct before, unless another call may be using them.
+    pub(super) fn close_retired(&self) {
+        let keeper = self.gate().hold();
+        if self.is_alone(&keeper) {
+            // What other calls did with them is over.
+            fence(Ordering::Acquire);
+            let pipes = mem::take(&mut *self.private.retired.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(keeper);
+            drop(pipes);
+        }
+    }
+
+    /// Whether this is the only call. No other begins while the gate is held.
+    fn is_alone(&self, keeper: &Keeper<'_>) -> bool {
+        // SAFETY: the handle's contract.
+        let on_slot = unsafe { hangs_on(self.raw(), &self.private, keeper) };
+        Arc::strong_count(&self.private) == 1 + usize::from(on_slot)
     }
 
     /// As `from_raw`, and there has to be a connection.
@@ -210,7 +319,7 @@ impl Handle {
     /// Whether the last wait for bytes ended because time was up.
     pub(crate) fn timed_out(&self) -> bool {
         // SAFETY: the handle's contract.
-        unsafe { (*self.raw()).m_sb.sb_timedout != 0 }
+        unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_timedout) != 0 }
     }
 
     /// How long a wait may last; `None` for ever.
@@ -382,11 +491,34 @@ impl Drop for Handle {
     /// Without a connection a session owns nothing but options. If there are none either, callers that free the struct
     /// without `RTMP_Close`, because they never got a connection, lose nothing.
     fn drop(&mut self) {
-        // The slot's reference and this one: no other call is using it.
-        let alone = || Arc::strong_count(&self.private) == 2;
-        if !self.is_open() && alone() && self.settings() == Settings::default() {
-            // SAFETY: the handle's contract.
-            unsafe { detach(self.raw()) }
+        if self.is_open() || self.settings() != Settings::default() {
+            return;
+        }
+        let keeper = self.gate().hold();
+        // SAFETY: the handle's contract; no other call is using what hangs there.
+        unsafe {
+            if self.is_alone(&keeper) && hangs_on(self.raw(), &self.private, &keeper) {
+                let private = detach(self.raw(), &keeper);
+                drop(keeper);
+                release(private);
+            }
+        }
+    }
+}
+
+impl Pipe {
+    /// Tells the peer in TLS that nothing more will come, unless that would have to wait.
+    pub(super) fn say_goodbye(&self) {
+        if let Self { session: Some(session), socket: Some(socket) } = self {
+            session.close(socket.as_fd());
+        }
+    }
+
+    /// Ends the waits of everybody who uses it.
+    fn shut_down(&self) {
+        if let Some(socket) = &self.socket {
+            // A socket whose peer has gone is shut down already.
+            let _ = SockRef::from(socket).shutdown(Shutdown::Both);
         }
     }
 }
@@ -394,69 +526,121 @@ impl Drop for Handle {
 /// The private state on an `RTMP`'s slot, if there is any.
 ///
 /// # Safety
-/// `r` points to an initialised `RTMP`.
-unsafe fn attached(r: *mut RTMP) -> Option<Arc<Private>> {
-    // SAFETY: the caller's contract; a slot that is not null, guarded by a count of 0, was filled by
-    // `Handle::from_raw` and holds a reference of its own.
+/// `r` points to an initialised `RTMP`, whose gate is held.
+unsafe fn attached(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<Private>> {
+    // SAFETY: the caller's contract; a slot that is not null was filled by `Handle::from_raw` and holds a reference of
+    // its own.
     unsafe {
-        let slot = (*r).m_vecChannelsOut.cast::<Private>().cast_const();
-        if slot.is_null() || (*r).m_channelsAllocatedOut != 0 {
-            return None;
-        }
+        let slot = slot(r, keeper)?;
         Arc::increment_strong_count(slot);
         Some(Arc::from_raw(slot))
     }
 }
 
-/// Options that `Link` has no field for.
+/// What is on the slot of an `RTMP`, if it was put there by this library.
 ///
 /// # Safety
-/// `r` points to an initialised `RTMP`.
-pub(crate) unsafe fn settings(r: *mut RTMP) -> Settings {
+/// As for [`attached`].
+unsafe fn slot(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<*const Private> {
     // SAFETY: the caller's contract.
-    let private = unsafe { attached(r) };
-    private.map(|private| private.settings()).unwrap_or_default()
+    let slot = unsafe { (*r).m_vecChannelsOut.cast::<Private>().cast_const() };
+    (!slot.is_null() && keeper.found_sound()).then_some(slot)
+}
+
+/// Whether it is `private` that is on the slot of an `RTMP`.
+///
+/// # Safety
+/// As for [`attached`].
+unsafe fn hangs_on(r: *mut RTMP, private: &Arc<Private>, keeper: &Keeper<'_>) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { slot(r, keeper) == Some(Arc::as_ptr(private)) }
 }
 
 /// Takes the private state off an `RTMP`; calls that are running keep it alive until they return.
 ///
 /// # Safety
-/// `r` points to an initialised `RTMP`.
-pub(crate) unsafe fn detach(r: *mut RTMP) {
-    // SAFETY: the caller's contract; the slot's own reference goes with it.
+/// As for [`attached`].
+unsafe fn detach(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<Private>> {
+    // SAFETY: the caller's contract; the slot's own reference is handed over.
     unsafe {
-        let private = attached(r);
-        {
-            // Whoever works on the state without a reference of his own holds this.
-            let _core = private.as_ref().map(|private| private.core());
-            (*r).m_vecChannelsOut = ptr::null_mut();
-            (*r).m_channelsAllocatedOut = 0;
-        }
-        if let Some(private) = private {
-            Arc::decrement_strong_count(Arc::as_ptr(&private));
-        }
+        let private = slot(r, keeper).map(|slot| Arc::from_raw(slot));
+        (*r).m_vecChannelsOut = ptr::null_mut();
+        private
+    }
+}
+
+/// Lets go of private state that was taken off. Whoever works on it without a reference of his own holds its lock.
+fn release(private: Option<Arc<Private>>) {
+    if let Some(private) = private {
+        drop(private.core());
     }
 }
 
 /// The protocol state of an `RTMP` for a step that waits for nothing, at the least cost: no reference is counted, because
-/// [`detach`] waits for the step to end. `None` unless the state is there, in its place, in order and in nobody's hands, and
+/// [`release`] waits for the step to end. `None` unless the state is there, in its place, in order and in nobody's hands, and
 /// nobody waits for the socket to tell of bytes that are here already.
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`, and nothing that ends its session is called by this thread while the result
 /// lives.
 pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<MutexGuard<'a, Core>> {
-    // SAFETY: the caller's contract; a slot that is not null, guarded by a count of 0, was filled by
-    // `Handle::from_raw`. While the lock is held and the slot is unchanged, its reference stays.
+    // SAFETY: the caller's contract; while the gate is held, what is on the slot stays, and from then on while its lock is.
     unsafe {
-        let slot = (*r).m_vecChannelsOut.cast::<Private>();
-        if slot.is_null() || (*r).m_channelsAllocatedOut != 0 || (*slot).home.load(Ordering::Relaxed) != r {
+        let keeper = Gate::of(r).hold();
+        let private = &*slot(r, &keeper)?;
+        if private.home.load(Ordering::Relaxed) != r || private.watched.load(Ordering::Relaxed) {
             return None;
         }
-        if (*slot).watched.load(Ordering::Relaxed) {
-            return None;
-        }
-        let core = (*slot).core.try_lock().ok()?;
-        (ptr::read_volatile(&raw const (*r).m_vecChannelsOut).cast() == slot).then_some(core)
+        private.core.try_lock().ok()
     }
+}
+
+/// Forgets the private state of an `RTMP`, if it has any.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(crate) unsafe fn forget(r: *mut RTMP) {
+    // SAFETY: the caller's contract.
+    let private = unsafe { detach(r, &Gate::of(r).hold()) };
+    // Not while the gate is held: it may be long.
+    release(private);
+}
+
+/// Takes the socket and TLS off an `RTMP` that no other call uses.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn take_pipe(r: *mut RTMP) {
+    // SAFETY: the caller's contract.
+    let pipe = unsafe { sockbuf::take_pipe(&raw mut (*r).m_sb, &Gate::of(r).hold()) };
+    pipe.say_goodbye();
+}
+
+/// Ends the waits of everybody who uses an `RTMP`, now and until it is closed.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn abort(r: *mut RTMP) {
+    // SAFETY: the caller's contract.
+    let gate = unsafe { Gate::of(r) };
+    gate.abort();
+    // Whoever holds the gate may be closing the socket, or be the one that a signal handler with this call in it has
+    // interrupted. Waits then end after their slice.
+    let Some(_keeper) = gate.try_hold() else { return };
+    // SAFETY: the caller's contract; while the gate is held, nobody closes the socket.
+    unsafe {
+        let socket = shared::read(&raw const (*r).m_sb.sb_socket);
+        if socket >= 0 {
+            libc::shutdown(socket, libc::SHUT_RDWR);
+        }
+    }
+}
+
+/// Lets the calls of an `RTMP` work again.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn pardon(r: *mut RTMP) {
+    // SAFETY: the caller's contract.
+    unsafe { Gate::of(r) }.pardon();
 }

@@ -118,7 +118,7 @@ fn begin(handle: &Handle, session: Session) -> Result<()> {
     unsafe {
         let sb = &raw mut (*handle.raw()).m_sb;
         sockbuf::attach(sb, session.clone());
-        session.handshake(handle.socket()?, handle.timeout(), globals::interrupted)?;
+        session.handshake(handle.socket()?, handle.timeout(), &handle.patience())?;
         // The peer's first bytes may have come with the end of its handshake.
         sockbuf::refill_from_pending(sb);
     }

@@ -167,10 +167,7 @@ impl fmt::Debug for Client {
 
 impl AbortHandle {
     /// Ends what the client's players and publishers are waiting for, now and from now on, with
-    /// [`Error::Interrupted`]. There is no way back; another client is not concerned.
-    ///
-    /// While a connection is still being made (name lookup, TCP, proxy), the wait goes on until that is decided, or
-    /// the time is over.
+    /// [`Error::Interrupted`], within a tenth of a second. There is no way back; another client is not concerned.
     pub fn abort(&self) {
         self.0.abort();
     }

@@ -20,7 +20,11 @@ use crate::{
     handshake::{self, Cipher, ClientOptions, Swf},
     random,
     session::{State, auth, command},
-    transport::tunnel::{Carrier, Tunnel},
+    transport::{
+        deadline::Deadline,
+        tcp::LINGER,
+        tunnel::{Carrier, Tunnel},
+    },
 };
 
 /// How much is received at once.
@@ -128,17 +132,22 @@ impl Server {
         if !self.is_open() || self.said_goodbye.swap(true, Ordering::SeqCst) {
             return;
         }
+        // A player has nothing to lose that would be worth a wait.
+        let (limit, goodbye) =
+            if self.publish { (self.settings.timeout, LINGER) } else { Default::default() };
+        self.wire.set_limit(Deadline::after(Some(limit)));
         driver::close_politely(self);
         match self.tunnel() {
             // The replies to what was sent before still come, and then there is nothing to ask for.
-            Some(tunnel) => tunnel.close(&self.wire),
+            Some(tunnel) => tunnel.close(&self.wire, goodbye),
             None => self.wire.end_sending(),
         }
+        self.wire.set_limit(Deadline::NEVER);
     }
 
     /// A connection, a handshake, and the first command.
     fn begin(&self) -> Result<()> {
-        self.wire.dial()?;
+        self.wire.dial(Deadline::NEVER)?;
         self.open.store(true, Ordering::SeqCst);
         self.said_goodbye.store(false, Ordering::SeqCst);
         *lock(&self.inbound) = Inbound::default();
@@ -209,7 +218,7 @@ impl Server {
         let Outbound { cipher, scratch, whole } = outbound;
         let tunnel = self.tunnel();
         if cipher.is_none() && tunnel.is_none() {
-            return self.wire.send_all(pieces, scratch);
+            return self.wire.send_all(pieces, scratch, self.wire.limit());
         }
         whole.clear();
         pieces.for_each(|piece| whole.extend_from_slice(piece));
@@ -218,7 +227,7 @@ impl Server {
         }
         match tunnel {
             Some(tunnel) => tunnel.send(&self.wire, &[whole]),
-            None => self.wire.send_all(std::iter::once(&whole[..]), scratch),
+            None => self.wire.send_all(std::iter::once(&whole[..]), scratch, self.wire.limit()),
         }
     }
 
@@ -245,7 +254,7 @@ impl Connection for Server {
         let mut block = mem::take(&mut lock(&self.inbound).block);
         block.resize(BLOCK_LEN, 0);
         let received = match self.tunnel() {
-            None => self.wire.receive(&mut block),
+            None => self.wire.receive(&mut block, self.wire.limit()),
             Some(tunnel) => tunnel.fill(&self.wire, &mut block),
         };
         let mut inbound = lock(&self.inbound);
@@ -313,6 +322,18 @@ impl Connection for Server {
 
     fn reconnect(&self, token: &[u8]) -> Result<()> {
         self.log_in(token).inspect_err(|error| log::error!("Closing connection: {error}"))
+    }
+
+    fn begin_phase(&self) {
+        self.wire.set_limit(Deadline::after(self.wire.timeout()));
+    }
+
+    fn end_phase(&self) {
+        self.wire.set_limit(Deadline::NEVER);
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.wire.is_aborted() { Err(Error::Interrupted) } else { self.wire.limit().left().map(drop) }
     }
 
     fn refused(&self, refusal: &Refusal) {

@@ -14,6 +14,7 @@ use crate::{
         local::{Bind, Family, Local},
         proxy::Proxy,
         tls::{TlsOptions, Trust},
+        wait::Endless,
     },
     url::{self, Protocol},
 };
@@ -165,7 +166,7 @@ impl Settings {
         if !self.verifies_swf || self.swf_url.is_empty() {
             return None;
         }
-        let found = swf::look_up(&self.swf_url, self.swf_age, &swf::store::path(), &self.trust(), || false);
+        let found = swf::look_up(&self.swf_url, self.swf_age, &swf::store::path(), &self.trust(), &Endless);
         found.swf.map(|swf| Swf { size: swf.size, hash: swf.hash })
     }
 

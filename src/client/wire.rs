@@ -17,10 +17,12 @@ use super::settings::Settings;
 use crate::{
     error::{Error, Result},
     transport::{
+        deadline::Deadline,
         route::Route,
         tcp,
         tls::{Session, Trust},
         tunnel::{Carrier, Ending},
+        wait::{Patience, Until},
     },
 };
 
@@ -29,6 +31,8 @@ pub(super) struct Wire {
     settings: Arc<Settings>,
     link: Mutex<Option<Arc<Link>>>,
     abort: Arc<Abort>,
+    /// When all waits end, besides each of them in its own time.
+    limit: Mutex<Deadline>,
 }
 
 /// A socket and what is over it.
@@ -69,6 +73,12 @@ impl Abort {
     }
 }
 
+impl Patience for Abort {
+    fn is_over(&self) -> bool {
+        self.is_wanted()
+    }
+}
+
 impl Link {
     fn shut_down(&self, how: Shutdown) {
         // A socket whose peer has gone is shut down already.
@@ -79,14 +89,25 @@ impl Link {
 impl Wire {
     /// No connection yet.
     pub(super) fn new(settings: Arc<Settings>, abort: Arc<Abort>) -> Self {
-        Self { settings, link: Mutex::new(None), abort }
+        Self { settings, link: Mutex::new(None), abort, limit: Mutex::new(Deadline::NEVER) }
     }
 
-    /// Connects to the server, in place of an earlier connection.
-    pub(super) fn dial(&self) -> Result<()> {
+    /// Says when waits end, besides each of them in its own time.
+    pub(super) fn set_limit(&self, limit: Deadline) {
+        *self.limit.lock().unwrap_or_else(PoisonError::into_inner) = limit;
+    }
+
+    /// When waits end, besides each of them in its own time.
+    pub(super) fn limit(&self) -> Deadline {
+        *self.limit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Connects to the server by `deadline`, in place of an earlier connection.
+    pub(super) fn dial(&self, deadline: Deadline) -> Result<()> {
         if self.abort.is_wanted() {
             return Err(Error::Interrupted);
         }
+        let patience = &Until::new(&*self.abort, deadline);
         let settings = &self.settings;
         let timeout = Some(settings.timeout);
         let route = Route {
@@ -95,29 +116,30 @@ impl Wire {
             proxy: settings.proxy.as_ref(),
             local: &settings.local,
         };
-        let socket = route.connect(timeout, never)?;
+        let socket = route.connect(timeout, patience)?;
         tcp::configure(socket.as_fd(), timeout);
         let tls = if settings.protocol.is_tls() { Some(self.tls()?) } else { None };
         let link = Arc::new(Link { socket, tls });
         self.abort.watch(&link)?;
         if let Some(tls) = &link.tls {
-            tls.handshake(link.socket.as_fd(), timeout, never).map_err(|error| self.verdict(error))?;
+            tls.handshake(link.socket.as_fd(), timeout, patience).map_err(|error| self.verdict(error))?;
         }
         *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link);
         Ok(())
     }
 
-    /// Sends all pieces.
+    /// Sends all pieces by `deadline`.
     pub(super) fn send_all<'p>(
         &self,
         pieces: impl Iterator<Item = &'p [u8]>,
         scratch: &mut Vec<u8>,
+        deadline: Deadline,
     ) -> Result<()> {
         let link = self.link()?;
-        let fd = link.socket.as_fd();
+        let (fd, patience) = (link.socket.as_fd(), &Until::new(&*self.abort, deadline));
         match &link.tls {
-            Some(tls) => tls.send_all(fd, pieces, scratch, never),
-            None => tcp::send_all(fd, pieces, scratch, never),
+            Some(tls) => tls.send_all(fd, pieces, scratch, patience),
+            None => tcp::send_all(fd, pieces, scratch, patience),
         }
         .map_err(|error| self.verdict(error))
     }
@@ -170,38 +192,37 @@ impl Wire {
 }
 
 impl Carrier for Wire {
-    fn receive(&self, buffer: &mut [u8]) -> Result<usize> {
+    fn receive(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
         let link = self.link()?;
-        let fd = link.socket.as_fd();
+        let (fd, patience) = (link.socket.as_fd(), &Until::new(&*self.abort, deadline));
         match &link.tls {
-            Some(tls) => tls.receive(fd, buffer, never),
-            None => tcp::receive(fd, buffer, never),
+            Some(tls) => tls.receive(fd, buffer, patience),
+            None => tcp::receive(fd, buffer, patience),
         }
         .map_err(|error| self.verdict(error))
     }
 
-    fn send(&self, bytes: &[u8]) -> Result<()> {
-        self.send_all(iter::once(bytes), &mut Vec::new())
+    fn send(&self, bytes: &[u8], deadline: Deadline) -> Result<()> {
+        self.send_all(iter::once(bytes), &mut Vec::new(), deadline)
     }
 
-    fn reconnect(&self, ending: Ending) -> Result<()> {
+    fn reconnect(&self, ending: Ending, deadline: Deadline) -> Result<()> {
         // A connection that this side has shut down takes nothing, not even nothing.
         if ending == Ending::Silent {
-            tcp::send_some(self.link()?.socket.as_fd(), &[]).map_err(|_| Error::Interrupted)?;
+            tcp::send_now(self.link()?.socket.as_fd(), &[]).map_err(|_| Error::Interrupted)?;
         }
-        self.dial()
+        self.dial(deadline)
     }
 
     fn timeout(&self) -> Option<Duration> {
         Some(self.settings.timeout)
     }
 
+    fn deadline(&self) -> Deadline {
+        Deadline::after(self.timeout()).or_sooner(self.limit())
+    }
+
     fn interrupted(&self) -> bool {
         self.abort.is_wanted()
     }
-}
-
-/// Signals end no wait: that is what [`Abort`] is for.
-fn never() -> bool {
-    false
 }

@@ -11,15 +11,17 @@ use crate::{
     session::{Command, command},
 };
 
-/// Runs the client's side of a handshake. Its outcome applies to every byte after it, received ones that are still
+/// Runs the client's side of a handshake, within the time of one wait. Its outcome applies to every byte after it, received ones that are still
 /// unread included.
 pub fn handshake_as_client<C: Connection>(
     connection: &C,
     mut client: handshake::Client,
 ) -> Result<handshake::Outcome> {
     start_session(connection);
-    connection.transmit_bytes(&[&client.start()])?;
-    run_handshake(connection, |input| client.advance(input))
+    in_one_phase(connection, || {
+        connection.transmit_bytes(&[&client.start()])?;
+        run_handshake(connection, |input| client.advance(input))
+    })
 }
 
 /// Runs the server's side of a handshake. Its outcome as in [`handshake_as_client`].
@@ -28,7 +30,15 @@ pub fn handshake_as_server<C: Connection>(
     mut server: handshake::Server,
 ) -> Result<handshake::Outcome> {
     start_session(connection);
-    run_handshake(connection, |input| server.advance(input))
+    in_one_phase(connection, || run_handshake(connection, |input| server.advance(input)))
+}
+
+/// All waits of `phase` together may last as long as one wait may: a peer that sends a byte now and then gains nothing.
+pub(super) fn in_one_phase<C: Connection, T>(connection: &C, phase: impl FnOnce() -> Result<T>) -> Result<T> {
+    connection.begin_phase();
+    let result = phase();
+    connection.end_phase();
+    result
 }
 
 /// A new connection starts with fresh chunk streams and the default chunk size both ways.
@@ -201,8 +211,15 @@ pub fn close_politely<C: Connection>(connection: &C) {
         goodbyes.push(command::delete_stream(parts.state, stream_id));
         goodbyes
     });
+    let publish = connection.step(|parts| parts.profile.publish);
     for goodbye in goodbyes {
-        if let Err(error) = connection.transmit(|parts| encode(parts, &goodbye)) {
+        let result = if publish {
+            connection.transmit(|parts| encode(parts, &goodbye))
+        } else {
+            // Another thread that is sending is not worth a wait.
+            connection.try_transmit(|parts| encode(parts, &goodbye)).unwrap_or(Ok(()))
+        };
+        if let Err(error) = result {
             debug!("the peer is gone before the goodbye: {error}");
             return;
         }

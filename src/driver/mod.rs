@@ -92,6 +92,18 @@ pub trait Connection {
     /// Sends bytes that were not encoded here, piece by piece.
     fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()>;
 
+    /// From now on all waits together may last no longer than one of them may, until [`end_phase`](Self::end_phase).
+    fn begin_phase(&self) {}
+
+    /// From now on each wait may last as long as one may.
+    fn end_phase(&self) {}
+
+    /// Fails if a wait would fail at once, because the phase is over or somebody wants to stop. For those who go on as
+    /// long as something comes.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether there is a connection.
     fn is_open(&self) -> bool;
 

@@ -46,36 +46,59 @@ fn perform<C: Connection>(connection: &C, actions: Vec<Action>) -> Result<()> {
 }
 
 /// Waits until the stream plays or is being published: answers what the server says until it says that.
+///
+/// Between two answers to what was asked the server has the time of one wait, whatever else it says meanwhile. Like any
+/// time-out, this one leaves the connection open, and the call may be repeated.
 pub fn connect_stream<C: Connection>(connection: &C) -> Result<()> {
     connection.step(|parts| parts.state.media_chunk_stream = 0);
-    loop {
-        let (playing, owed) = connection.step(|parts| (parts.state.playing, Phase::owed(parts)));
-        if playing {
-            return Ok(());
-        }
-        if !connection.is_open() {
-            connection.failed(owed);
-            return Err(Error::Closed);
-        }
-        let message = exchange::receive_message(connection).inspect_err(|_| connection.failed(owed))?;
-        let body = message.body.as_ref();
-        match message.kind {
-            _ if body.is_empty() => {}
-            MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA => {
-                warn!("Received FLV packet before play()! Ignoring.");
+    exchange::in_one_phase(connection, || {
+        loop {
+            let (playing, owed) = connection.step(|parts| (parts.state.playing, Phase::owed(parts)));
+            if playing {
+                return Ok(());
             }
-            kind => {
-                dispatch(connection, message.chunk_stream, kind, message.timestamp, body).inspect_err(
-                    |error| {
-                        // What else can fail is on its way to the server.
-                        if matches!(error, Error::Refused(_)) {
-                            connection.failed(owed);
-                        }
-                    },
-                )?;
+            if !connection.is_open() {
+                connection.failed(owed);
+                return Err(Error::Closed);
+            }
+            let message = connection
+                .check()
+                .and_then(|()| exchange::receive_message(connection))
+                .inspect_err(|_| connection.failed(owed))?;
+            match message.kind {
+                _ if message.body.as_ref().is_empty() => {}
+                MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA => {
+                    warn!("Received FLV packet before play()! Ignoring.");
+                }
+                _ => answer(connection, &message).inspect_err(|error| {
+                    // What else can fail is on its way to the server.
+                    if matches!(error, Error::Refused(_)) {
+                        connection.failed(owed);
+                    }
+                })?,
             }
         }
+    })
+}
+
+/// As [`dispatch`], and an answer to what was asked begins another phase.
+fn answer<C: Connection>(connection: &C, message: &Message<C::Body>) -> Result<()> {
+    let Message { chunk_stream, kind, timestamp, .. } = *message;
+    let body = message.body.as_ref();
+    let (reaction, is_answer) = connection.step(|parts| {
+        let asked = parts.calls.count();
+        let reaction = session::react(&mut parts.context(), chunk_stream, kind, timestamp, body);
+        (reaction, parts.calls.count() < asked)
+    });
+    if is_answer {
+        // Logging in means to connect again, which has phases of its own.
+        connection.end_phase();
     }
+    let result = perform(connection, reaction.actions);
+    if is_answer {
+        connection.begin_phase();
+    }
+    result
 }
 
 /// Waits for the next media message, and tells [`Outcome::Ended`] with the message that ended the stream. On a

@@ -11,8 +11,8 @@ use crate::{
     error::{Error, Result},
     transport::{
         stream::{Stream, TcpStream, TlsStream},
-        tcp::Interrupted,
         tls::Trust,
+        wait::Patience,
     },
 };
 
@@ -26,19 +26,19 @@ pub fn get(
     url: &[u8],
     date: &[u8],
     trust: &Trust,
-    interrupted: Interrupted,
+    patience: &dyn Patience,
     receiver: &mut dyn Receiver,
 ) -> Result<Outcome> {
     let url = Url::parse(url)?;
     let request = request::encode(&url, date)?;
-    exchange(&mut *connect(&url, trust, interrupted)?, &request, receiver)
+    exchange(&mut *connect(&url, trust, patience)?, &request, receiver)
 }
 
-fn connect(url: &Url, trust: &Trust, interrupted: Interrupted) -> Result<Box<dyn Stream>> {
+fn connect<'a>(url: &Url, trust: &Trust, patience: &'a dyn Patience) -> Result<Box<dyn Stream + 'a>> {
     if url.host.is_empty() {
         return Err(Error::Unresolved(String::new()));
     }
-    let tcp = TcpStream::connect(&url.host, url.port, CONNECT_TIME, interrupted)?;
+    let tcp = TcpStream::connect(&url.host, url.port, CONNECT_TIME, patience)?;
     if !url.secure {
         return Ok(Box::new(tcp));
     }

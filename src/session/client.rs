@@ -76,13 +76,13 @@ fn user_control(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     match u16::from_be_bytes(*kind) {
         event::SWF_VERIFICATION => match (data.first(), context.profile.swf_verification) {
             (Some(&version), _) if version.cast_signed() > 1 => {
-                error!("SWFVerification Type {version} request not supported!");
+                error!("HandleCtrl: SWFVerification Type {version} request not supported!");
             }
             (_, Some(response)) => {
                 let response = command::user_control(event::SWF_VERIFICATION_RESPONSE, response);
                 reaction.actions.push(Action::Send(response));
             }
-            (_, None) => error!("Ignoring SWFVerification request, use --swfVfy!"),
+            (_, None) => error!("HandleCtrl: Ignoring SWFVerification request, use --swfVfy!"),
         },
         _ if data.len() < 4 => {}
         event::STREAM_EOF if state.pausing == pausing::ASKED => reaction.outcome = Outcome::Ended,

@@ -169,6 +169,9 @@ pub trait Calls {
     /// Forgets the first command of this name.
     fn forget(&mut self, name: &[u8]);
 
+    /// How many commands wait.
+    fn count(&self) -> usize;
+
     /// Whether a command of this name waits for its result.
     fn contains(&self, name: &[u8]) -> bool;
 }
@@ -190,6 +193,10 @@ impl Calls for Vec<(Vec<u8>, i32)> {
         if let Some(index) = self.iter().position(|call| call.0 == name) {
             self.remove(index);
         }
+    }
+
+    fn count(&self) -> usize {
+        self.len()
     }
 
     fn contains(&self, name: &[u8]) -> bool {

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     http::{self, Outcome, Receiver},
-    transport::{tcp::Interrupted, tls::Trust},
+    transport::{tls::Trust, wait::Patience},
 };
 
 /// How long a download may take.
@@ -36,7 +36,7 @@ pub struct LookUp {
 
 /// Looks the hash up in the cache file `path`, and asks the server unless that was done less than `age` days ago. Says
 /// in the log what failed.
-pub fn look_up(url: &[u8], age: i32, path: &Path, trust: &Trust, interrupted: Interrupted) -> LookUp {
+pub fn look_up(url: &[u8], age: i32, path: &Path, trust: &Trust, patience: &dyn Patience) -> LookUp {
     let key = cache::key(url);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let known = store::load(path).find(key);
@@ -45,7 +45,7 @@ pub fn look_up(url: &[u8], age: i32, path: &Path, trust: &Trust, interrupted: In
         return LookUp { swf: old, succeeded: true };
     }
     let date = known.as_ref().map(|entry| entry.date.clone()).unwrap_or_default();
-    let Some((new, date)) = download(url, date, trust, interrupted) else {
+    let Some((new, date)) = download(url, date, trust, patience) else {
         return LookUp { swf: old, succeeded: false };
     };
     let Some(swf) = new.or(old) else {
@@ -73,10 +73,10 @@ fn download(
     url: &[u8],
     date: Vec<u8>,
     trust: &Trust,
-    interrupted: Interrupted,
+    patience: &dyn Patience,
 ) -> Option<(Option<SwfHash>, Vec<u8>)> {
     let mut download = Download::new(date.clone());
-    let mut result = http::get(url, &date, trust, interrupted, &mut download);
+    let mut result = http::get(url, &date, trust, patience, &mut download);
     let Download { hasher, status, date, .. } = download;
     if let Ok(Outcome::Complete) = result {
         match hasher.finish() {

@@ -8,12 +8,16 @@ use std::{
 
 use log::debug;
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
+    event::{PollFd, PollFlags},
     io::{Errno, ioctl_fionbio},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{deadline::Deadline, local::Local, tcp::Interrupted};
+use super::{
+    deadline::Deadline,
+    local::Local,
+    wait::{Patience, poll_slice},
+};
 use crate::error::{Error, Result};
 
 /// Connects to whichever of the addresses answers first. They are tried in order, each a quarter of a second after the
@@ -24,12 +28,15 @@ pub fn connect(
     addresses: &[SocketAddr],
     local: &Local,
     deadline: Deadline,
-    interrupted: Interrupted,
+    patience: &dyn Patience,
 ) -> Result<Socket> {
     let start = Instant::now();
     let mut race = Race { local, attempts: Vec::new(), next_start: start, worst: None };
     let mut waiting = addresses.iter();
     loop {
+        if patience.is_over() {
+            return Err(Error::Interrupted);
+        }
         let Ok(left) = deadline.left() else { return Err(race.out_of_time(start.elapsed())) };
         let pause = race.next_start.saturating_duration_since(Instant::now());
         if (race.attempts.is_empty() || pause.is_zero())
@@ -48,7 +55,7 @@ pub fn connect(
             (Some(left), Some(pause)) => Some(left.min(pause)),
             (left, pause) => left.or(pause),
         };
-        if let Some(socket) = race.wait(wait, interrupted)? {
+        if let Some(socket) = race.wait(wait)? {
             return finish(socket);
         }
     }
@@ -104,15 +111,12 @@ impl Race<'_> {
         Ok(socket)
     }
 
-    /// Waits until attempts are decided, or `time` is over; the first that succeeded.
-    fn wait(&mut self, time: Option<Duration>, interrupted: Interrupted) -> Result<Option<Socket>> {
-        let time = time.and_then(|time| Timespec::try_from(time).ok());
+    /// Waits until attempts are decided, or `time` or a slice of waiting is over; the first that succeeded.
+    fn wait(&mut self, time: Option<Duration>) -> Result<Option<Socket>> {
         let mut polled: Vec<_> =
             self.attempts.iter().map(|attempt| PollFd::new(&attempt.socket, PollFlags::OUT)).collect();
-        match poll(&mut polled, time.as_ref()) {
-            Ok(_) => {}
-            Err(Errno::INTR) if !interrupted() => return Ok(None),
-            Err(error) => return Err(io::Error::from(error).into()),
+        if !poll_slice(&mut polled, time)? {
+            return Ok(None);
         }
         let decided: Vec<bool> = polled.iter().map(|entry| !entry.revents().is_empty()).collect();
         let mut decided = decided.into_iter();
@@ -182,11 +186,7 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
     use super::*;
-    use crate::transport::local::Bind;
-
-    fn never() -> bool {
-        false
-    }
+    use crate::transport::{local::Bind, wait::Endless};
 
     fn within(seconds: u64) -> Deadline {
         Deadline::after(Some(Duration::from_secs(seconds)))
@@ -221,7 +221,7 @@ mod tests {
     }
 
     fn race(addresses: &[SocketAddr], deadline: Deadline) -> Result<Socket> {
-        connect(addresses, &Local::default(), deadline, never)
+        connect(addresses, &Local::default(), deadline, &Endless)
     }
 
     #[test]
@@ -278,10 +278,10 @@ mod tests {
         let (_listener, address) = listener();
         let bound = IpAddr::from(Ipv4Addr::new(127, 0, 0, 7));
         let mut local = Local { bind: Some(Bind::Address(bound)), ..Local::default() };
-        let socket = connect(&[address], &local, within(20), never).unwrap();
+        let socket = connect(&[address], &local, within(20), &Endless).unwrap();
         assert_eq!(socket.local_addr().unwrap().as_socket().unwrap().ip(), bound);
         local.bind = Some(Bind::Address(Ipv4Addr::new(203, 0, 113, 1).into()));
-        let error = connect(&[address], &local, within(20), never).unwrap_err().to_string();
+        let error = connect(&[address], &local, within(20), &Endless).unwrap_err().to_string();
         assert!(error.starts_with("cannot use local address 203.0.113.1: "), "{error}");
     }
 
@@ -290,10 +290,10 @@ mod tests {
     fn a_connection_leaves_by_the_interface_it_is_bound_to() {
         let (_listener, address) = listener();
         let mut local = Local { bind: Some(Bind::Interface("lo".to_owned())), ..Local::default() };
-        let socket = connect(&[address], &local, within(20), never).unwrap();
+        let socket = connect(&[address], &local, within(20), &Endless).unwrap();
         assert_eq!(socket.device().unwrap().as_deref(), Some(&b"lo"[..]));
         local.bind = Some(Bind::Interface("no-such-card".to_owned()));
-        let error = connect(&[address], &local, within(20), never).unwrap_err().to_string();
+        let error = connect(&[address], &local, within(20), &Endless).unwrap_err().to_string();
         assert!(error.starts_with("cannot use network interface no-such-card: "), "{error}");
     }
 }

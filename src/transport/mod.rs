@@ -1,7 +1,7 @@
 //! Moves bytes: name lookup, connecting, receiving and sending. Knows no RTMP.
 //!
-//! Every wait has a deadline. Sockets may belong to somebody else, so they are borrowed and stay in blocking mode;
-//! their time-outs are those of the socket itself.
+//! Every wait has a deadline, and ends when somebody wants it to: see [`wait`]. Sockets may belong to somebody else, so they
+//! are borrowed and stay in blocking mode; their time-outs are those of the socket itself.
 
 #![forbid(unsafe_code)]
 
@@ -15,3 +15,4 @@ pub mod stream;
 pub mod tcp;
 pub mod tls;
 pub mod tunnel;
+pub mod wait;

@@ -8,10 +8,13 @@ use std::{
         mpsc::{self, RecvTimeoutError},
     },
     thread,
-    time::Duration,
 };
 
-use super::{deadline::Deadline, local::Family};
+use super::{
+    deadline::Deadline,
+    local::Family,
+    wait::{Patience, SLICE},
+};
 use crate::{
     error::{Error, Result},
     text::Text,
@@ -19,13 +22,19 @@ use crate::{
 
 /// The addresses of a host: IPv6 and IPv4 take turns, beginning with what the system prefers (RFC 8305, 4).
 ///
-/// The system's resolver knows no deadline, so it works in a thread of its own. When time is up that thread is left
+/// The system's resolver knows no deadline, so it works in a thread of its own. When time is up, or the wait is to end, that thread is left
 /// behind; it ends, without an effect, when the resolver does. An address needs no lookup and no thread.
-pub fn resolve(host: &[u8], port: u16, family: Family, deadline: Deadline) -> Result<Vec<SocketAddr>> {
+pub fn resolve(
+    host: &[u8],
+    port: u16,
+    family: Family,
+    deadline: Deadline,
+    patience: &dyn Patience,
+) -> Result<Vec<SocketAddr>> {
     let host = readable(host)?;
     let found = match host.parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, port)],
-        Err(_) => look_up(host.clone(), port, deadline)?,
+        Err(_) => look_up(host.clone(), port, deadline, patience)?,
     };
     let addresses = in_turns(found, family);
     if addresses.is_empty() {
@@ -43,19 +52,21 @@ fn readable(host: &[u8]) -> Result<String> {
     }
 }
 
-fn look_up(host: String, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>> {
+fn look_up(host: String, port: u16, deadline: Deadline, patience: &dyn Patience) -> Result<Vec<SocketAddr>> {
     let name = host.clone();
-    within(deadline, move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect)).map_err(
-        |error| match error {
-            Error::TimedOut => Error::Unresolved(format!("{name} (the lookup took too long)")),
-            error => Error::Unresolved(format!("{name} ({error})")),
-        },
-    )
+    let found =
+        within(deadline, patience, move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect));
+    found.map_err(|error| match error {
+        Error::Interrupted => error,
+        Error::TimedOut => Error::Unresolved(format!("{name} (the lookup took too long)")),
+        error => Error::Unresolved(format!("{name} ({error})")),
+    })
 }
 
 /// Runs a job that may block for longer than there is time.
 fn within<T: Send + 'static>(
     deadline: Deadline,
+    patience: &dyn Patience,
     job: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T> {
     let place = Place::take(&LOOKUPS)?;
@@ -66,10 +77,12 @@ fn within<T: Send + 'static>(
         // Nobody listens any more when time was up.
         let _ = sender.send(result);
     })?;
-    // A wait for ever is cut into days, because the channel cannot wait for `None`.
     loop {
+        if patience.is_over() {
+            return Err(Error::Interrupted);
+        }
         let left = deadline.left()?;
-        match receiver.recv_timeout(left.unwrap_or(DAY)) {
+        match receiver.recv_timeout(left.map_or(SLICE, |left| left.min(SLICE))) {
             Ok(result) => return Ok(result?),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Err(Error::Invalid("the resolver gave up")),
@@ -126,13 +139,20 @@ const MAX_LOOKUPS: usize = 64;
 /// How many addresses of a host are tried; a host's owner may claim any number.
 const MAX_ADDRESSES: usize = 32;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::transport::wait::Endless;
+
+    struct Over;
+
+    impl Patience for Over {
+        fn is_over(&self) -> bool {
+            true
+        }
+    }
 
     fn soon() -> Deadline {
         Deadline::after(Some(Duration::from_secs(20)))
@@ -175,29 +195,29 @@ mod tests {
     #[test]
     fn an_address_is_its_own_result() {
         for (host, address) in [("127.0.0.1", "127.0.0.1:9"), ("::1", "[::1]:9")] {
-            let found = resolve(host.as_bytes(), 9, Family::Any, soon()).unwrap();
+            let found = resolve(host.as_bytes(), 9, Family::Any, soon(), &Endless).unwrap();
             assert_eq!(found, [address.parse().unwrap()]);
         }
-        let error = resolve(b"127.0.0.1", 9, Family::V6, soon()).unwrap_err();
+        let error = resolve(b"127.0.0.1", 9, Family::V6, soon(), &Endless).unwrap_err();
         assert_eq!(error.to_string(), "no address for host 127.0.0.1 (it has no IPv6 address)");
     }
 
     #[test]
     fn old_forms_of_addresses_are_understood() {
-        let found = resolve(b"127.1", 9, Family::V4, soon()).unwrap();
+        let found = resolve(b"127.1", 9, Family::V4, soon(), &Endless).unwrap();
         assert_eq!(found, ["127.0.0.1:9".parse().unwrap()]);
     }
 
     #[test]
     fn localhost_is_looked_up() {
-        let found = resolve(b"localhost", 9, Family::Any, soon()).unwrap();
+        let found = resolve(b"localhost", 9, Family::Any, soon(), &Endless).unwrap();
         assert!(found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
     }
 
     #[test]
     fn what_is_no_name_is_refused_before_anybody_is_asked() {
         for host in [&b""[..], b"a\nb", b"a\0b", b"\xff"] {
-            assert!(matches!(resolve(host, 9, Family::Any, soon()), Err(Error::Unresolved(_))));
+            assert!(matches!(resolve(host, 9, Family::Any, soon(), &Endless), Err(Error::Unresolved(_))));
         }
     }
 
@@ -205,13 +225,15 @@ mod tests {
     fn a_job_that_blocks_is_left_behind_at_the_deadline() {
         let (release, blocked) = mpsc::channel::<()>();
         let start = Instant::now();
-        let result = within(Deadline::after(Some(Duration::from_millis(50))), move || {
+        let result = within(Deadline::after(Some(Duration::from_millis(50))), &Endless, move || {
             let _ = blocked.recv();
             Ok(())
         });
         assert!(matches!(result, Err(Error::TimedOut)));
         assert!(start.elapsed() < Duration::from_secs(10));
+        let over = within(Deadline::NEVER, &Over, move || Ok(std::hint::black_box(7)));
+        assert!(matches!(over, Err(Error::Interrupted)));
         drop(release);
-        assert_eq!(within(Deadline::after(None), || Ok(7)).unwrap(), 7);
+        assert_eq!(within(Deadline::NEVER, &Endless, || Ok(7)).unwrap(), 7);
     }
 }

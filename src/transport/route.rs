@@ -5,7 +5,7 @@ use std::time::Duration;
 use socket2::Socket;
 
 use super::{
-    connect::connect, deadline::Deadline, local::Local, proxy::Proxy, resolve::resolve, tcp::Interrupted,
+    connect::connect, deadline::Deadline, local::Local, proxy::Proxy, resolve::resolve, wait::Patience,
 };
 use crate::error::Result;
 
@@ -32,17 +32,18 @@ pub struct Route<'a> {
 }
 
 impl Route<'_> {
-    /// A connection to the server, all of it within `timeout`. Its later waits have no bound yet.
-    pub fn connect(&self, timeout: Option<Duration>, interrupted: Interrupted) -> Result<Socket> {
-        let deadline = Deadline::after(timeout);
+    /// A connection to the server, all of it within `timeout`, and at the latest when `patience` ends. Its later waits
+    /// have no bound yet.
+    pub fn connect(&self, timeout: Option<Duration>, patience: &dyn Patience) -> Result<Socket> {
+        let deadline = Deadline::after(timeout).or_sooner(patience.deadline());
         match self.proxy {
             Some(proxy) => {
-                let socket = proxy.connect(self.local, deadline, interrupted)?;
-                proxy.open(socket, self.host, self.port, deadline, interrupted)
+                let socket = proxy.connect(self.local, deadline, patience)?;
+                proxy.open(socket, self.host, self.port, deadline, patience)
             }
             None => {
-                let addresses = resolve(self.host, self.port, self.local.reachable()?, deadline)?;
-                connect(&addresses, self.local, deadline, interrupted)
+                let addresses = resolve(self.host, self.port, self.local.reachable()?, deadline, patience)?;
+                connect(&addresses, self.local, deadline, patience)
             }
         }
     }

@@ -4,10 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::{
-    os::fd::AsFd,
-    time::{Duration, Instant},
-};
+use std::{os::fd::AsFd, time::Duration};
 
 use socket2::Socket;
 
@@ -16,10 +13,11 @@ use super::{
     deadline::Deadline,
     local::Local,
     resolve::resolve,
-    tcp::{self, Interrupted},
+    tcp,
     tls::{Session, Trust},
+    wait::{Patience, Until},
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Bytes both ways; every wait has an end.
 pub trait Stream {
@@ -31,114 +29,80 @@ pub trait Stream {
 }
 
 /// A TCP connection of our own.
-#[derive(Debug)]
-pub struct TcpStream {
+pub struct TcpStream<'a> {
     socket: Socket,
-    interrupted: Interrupted,
+    patience: &'a dyn Patience,
 }
 
-impl TcpStream {
+impl<'a> TcpStream<'a> {
     /// Looks the host up and connects to the first of its addresses that answers within `wait`.
-    pub fn connect(host: &str, port: u16, wait: Duration, interrupted: Interrupted) -> Result<Self> {
-        let deadline = Deadline::after(Some(wait));
+    pub fn connect(host: &str, port: u16, wait: Duration, patience: &'a dyn Patience) -> Result<Self> {
+        let deadline = Deadline::after(Some(wait)).or_sooner(patience.deadline());
         let local = Local::default();
-        let addresses = resolve(host.as_bytes(), port, local.family, deadline)?;
-        let socket = connect(&addresses, &local, deadline, interrupted)?;
+        let addresses = resolve(host.as_bytes(), port, local.family, deadline, patience)?;
+        let socket = connect(&addresses, &local, deadline, patience)?;
         tcp::configure(socket.as_fd(), Some(wait));
-        Ok(Self { socket, interrupted })
+        Ok(Self { socket, patience })
     }
 
-    /// Repeats a call that signals may interrupt until it is done or the time is over.
-    fn within<T>(&self, wait: Duration, mut call: impl FnMut(&Socket, Duration) -> Result<T>) -> Result<T> {
-        let deadline = Instant::now() + wait;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Error::TimedOut);
-            }
-            match call(&self.socket, left) {
-                Err(Error::Interrupted) if !(self.interrupted)() => {}
-                result => return result,
-            }
-        }
+    /// Waits end `wait` from now on.
+    fn within(&self, wait: Duration) -> Until<'a> {
+        Until::new(self.patience, Deadline::after(Some(wait)))
     }
 }
 
 /// TLS over a TCP connection of our own.
-pub struct TlsStream {
-    tcp: TcpStream,
+pub struct TlsStream<'a> {
+    tcp: TcpStream<'a>,
     session: Session,
     scratch: Vec<u8>,
 }
 
-impl TlsStream {
+impl<'a> TlsStream<'a> {
     /// Shakes hands with `host` within `wait`.
-    pub fn connect(tcp: TcpStream, host: &str, trust: &Trust, wait: Duration) -> Result<Self> {
+    pub fn connect(tcp: TcpStream<'a>, host: &str, trust: &Trust, wait: Duration) -> Result<Self> {
         let session = Session::client(host, trust)?;
-        session.handshake(tcp.socket.as_fd(), Some(wait), tcp.interrupted)?;
+        session.handshake(tcp.socket.as_fd(), Some(wait), tcp.patience)?;
         Ok(Self { tcp, session, scratch: Vec::new() })
     }
 }
 
-impl Stream for TlsStream {
+impl Stream for TlsStream<'_> {
     fn receive(&mut self, buffer: &mut [u8], wait: Duration) -> Result<usize> {
-        let Self { tcp, session, .. } = self;
-        tcp.within(wait, |socket, left| {
-            socket.set_read_timeout(Some(left))?;
-            session.receive(socket.as_fd(), buffer, || true)
-        })
+        self.session.receive(self.tcp.socket.as_fd(), buffer, &self.tcp.within(wait))
     }
 
     fn send(&mut self, bytes: &[u8], wait: Duration) -> Result<()> {
         let Self { tcp, session, scratch } = self;
-        tcp.socket.set_write_timeout(Some(wait))?;
-        session.send_all(tcp.socket.as_fd(), std::iter::once(bytes), scratch, tcp.interrupted)
+        session.send_all(tcp.socket.as_fd(), std::iter::once(bytes), scratch, &tcp.within(wait))
     }
 }
 
-impl Stream for TcpStream {
+impl Stream for TcpStream<'_> {
     fn receive(&mut self, buffer: &mut [u8], wait: Duration) -> Result<usize> {
-        self.within(wait, |socket, left| {
-            socket.set_read_timeout(Some(left))?;
-            // Going on after a signal is decided above, where the rest of the time is known.
-            tcp::receive(socket.as_fd(), buffer, || true)
-        })
+        tcp::receive(self.socket.as_fd(), buffer, &self.within(wait))
     }
 
     fn send(&mut self, bytes: &[u8], wait: Duration) -> Result<()> {
-        let mut rest = bytes;
-        self.within(wait, |socket, left| {
-            let deadline = Instant::now() + left;
-            while !rest.is_empty() {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(Error::TimedOut);
-                }
-                socket.set_write_timeout(Some(left))?;
-                let sent = tcp::send_some(socket.as_fd(), rest)?;
-                rest = rest.get(sent..).unwrap_or_default();
-            }
-            Ok(())
-        })
+        let pieces = std::iter::once(bytes);
+        tcp::send_all(self.socket.as_fd(), pieces, &mut Vec::new(), &self.within(wait))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read, io::Write, net::TcpListener, thread};
+    use std::{io::Read, io::Write, net::TcpListener, thread, time::Instant};
 
     use super::*;
+    use crate::error::Error;
+    use crate::transport::wait::Endless;
 
     const WAIT: Duration = Duration::from_secs(20);
 
-    fn never() -> bool {
-        false
-    }
-
-    fn pair(host: &str) -> (TcpStream, std::net::TcpStream) {
+    fn pair(host: &str) -> (TcpStream<'static>, std::net::TcpStream) {
         let listener = TcpListener::bind((host, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let near = TcpStream::connect(host, port, WAIT, never).unwrap();
+        let near = TcpStream::connect(host, port, WAIT, &Endless).unwrap();
         (near, listener.accept().unwrap().0)
     }
 
@@ -183,7 +147,7 @@ mod tests {
         // Once the queue is full, the system does not answer either.
         let mut queue = Vec::new();
         let error = loop {
-            match TcpStream::connect("127.0.0.1", port, Duration::from_millis(200), never) {
+            match TcpStream::connect("127.0.0.1", port, Duration::from_millis(200), &Endless) {
                 Ok(stream) => queue.push(stream),
                 Err(error) => break error,
             }

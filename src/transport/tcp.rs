@@ -1,15 +1,22 @@
 //! Receiving and sending on TCP sockets that are connected.
+//!
+//! A call that has bytes, or room for them, makes one system call and no more. Only then it waits, see [`wait`](super::wait).
 
 use std::{
-    io::{self, IoSlice, Read},
+    io::{self, IoSlice},
     net::Shutdown,
     os::fd::BorrowedFd,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use log::debug;
-use socket2::{MaybeUninitSlice, SockRef, Socket};
+use rustix::net::{RecvFlags, recv};
+use socket2::{MaybeUninitSlice, SockRef};
 
+use super::{
+    deadline::Deadline,
+    wait::{Patience, SLICE, Until, Wait},
+};
 use crate::error::{Error, Result};
 
 /// How many pieces go to the system in one call without being copied together first.
@@ -17,9 +24,6 @@ pub const MAX_SLICES: usize = 64;
 
 /// Messages up to this length are put together: that costs less than to hand over pieces.
 pub const SHORT: usize = 2048;
-
-/// Tells whether a wait that a signal interrupted should end instead of going on.
-pub type Interrupted = fn() -> bool;
 
 /// Sets what every connection of ours has: no delay, and time-outs for receiving and sending.
 pub fn configure(fd: BorrowedFd<'_>, timeout: Option<Duration>) {
@@ -50,50 +54,65 @@ pub fn wait_for_ever(fd: BorrowedFd<'_>) {
 }
 
 /// Waits for bytes and puts them into `buffer`; 0 means that the peer will send no more.
-pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], interrupted: Interrupted) -> Result<usize> {
-    let socket = SockRef::from(&fd);
-    loop {
-        match (&*socket).read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
-            result => return Ok(result?),
-        }
-    }
+pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], patience: &dyn Patience) -> Result<usize> {
+    receive_within(fd, buffer, &mut Wait::for_bytes(patience))
+}
+
+/// As `receive`, as a part of a longer wait.
+pub(super) fn receive_within(fd: BorrowedFd<'_>, buffer: &mut [u8], wait: &mut Wait<'_>) -> Result<usize> {
+    let count = wait.attempt(fd, || Ok(recv(fd, &mut *buffer, RecvFlags::DONTWAIT)?.1))?;
+    ended_by_peer(count, wait)
 }
 
 /// As `receive`, into several places one after the other.
 pub fn receive_vectored(
     fd: BorrowedFd<'_>,
     slices: &mut [MaybeUninitSlice<'_>],
-    interrupted: Interrupted,
+    patience: &dyn Patience,
 ) -> Result<usize> {
     let socket = SockRef::from(&fd);
-    loop {
-        match socket.recv_vectored(slices) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
-            result => return Ok(result?.0),
-        }
-    }
+    let mut wait = Wait::for_bytes(patience);
+    let received = wait.attempt(fd, || socket.recv_vectored_with_flags(slices, libc::MSG_DONTWAIT))?;
+    ended_by_peer(received.0, &wait)
 }
 
-/// Sends what the system takes of one buffer.
-pub fn send_some(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
-    Ok(SockRef::from(&fd).send_with_flags(bytes, NO_SIGNAL)?)
+/// As `receive`, and the bytes stay where they are.
+pub fn peek(fd: BorrowedFd<'_>, buffer: &mut [u8], patience: &dyn Patience) -> Result<usize> {
+    let mut wait = Wait::for_bytes(patience);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+    let count = wait.attempt(fd, || Ok(recv(fd, &mut *buffer, flags)?.1))?;
+    ended_by_peer(count, &wait)
+}
+
+/// A connection that this side has shut down ends like one that the peer has.
+fn ended_by_peer(count: usize, wait: &Wait<'_>) -> Result<usize> {
+    if count == 0 && wait.is_over() { Err(Error::Interrupted) } else { Ok(count) }
+}
+
+/// Waits until the system takes a part of one buffer, and returns how much that was.
+pub fn send_some(fd: BorrowedFd<'_>, bytes: &[u8], patience: &dyn Patience) -> Result<usize> {
+    send_within(fd, bytes, &mut Wait::for_room(patience))
+}
+
+/// As `send_some`, as a part of a longer wait.
+pub(super) fn send_within(fd: BorrowedFd<'_>, bytes: &[u8], wait: &mut Wait<'_>) -> Result<usize> {
+    let socket = SockRef::from(&fd);
+    wait.attempt(fd, || socket.send_with_flags(bytes, NOW))
 }
 
 /// Sends what the system takes of one buffer at once.
 pub fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
-    Ok(SockRef::from(&fd).send_with_flags(bytes, NO_SIGNAL | libc::MSG_DONTWAIT)?)
+    Ok(SockRef::from(&fd).send_with_flags(bytes, NOW)?)
 }
 
-/// Sends all pieces, in as few system calls as can be. `scratch` is used when there are too many of them for one
-/// call; it keeps its memory for the next time.
+/// Sends all pieces, in as few system calls as can be; the socket's time-out bounds all of it. `scratch` is used when
+/// there are too many of them for one call; it keeps its memory for the next time.
 pub fn send_all<'p>(
     fd: BorrowedFd<'_>,
     pieces: impl Iterator<Item = &'p [u8]>,
     scratch: &mut Vec<u8>,
-    interrupted: Interrupted,
+    patience: &dyn Patience,
 ) -> Result<()> {
-    let socket = SockRef::from(&fd);
     let mut slices = [IoSlice::new(&[]); MAX_SLICES];
     let mut used = 0;
     let mut pieces = pieces.peekable();
@@ -106,33 +125,33 @@ pub fn send_all<'p>(
     // One piece is as good as put together, and what is rarely sent need not be kept room for.
     let short = used > 1 && slices[..used].iter().map(|slice| slice.len()).sum::<usize>() <= SHORT;
     if pieces.peek().is_none() && !short {
-        return send_slices(&socket, &mut slices[..used], interrupted);
+        return send_slices(fd, &mut slices[..used], patience);
     }
     scratch.clear();
     slices.iter().for_each(|slice| scratch.extend_from_slice(slice));
     pieces.for_each(|piece| scratch.extend_from_slice(piece));
-    send_slices(&socket, &mut [IoSlice::new(scratch)], interrupted)
+    send_slices(fd, &mut [IoSlice::new(scratch)], patience)
 }
 
 /// Sends all of one buffer.
-pub fn send_whole(fd: BorrowedFd<'_>, bytes: &[u8], interrupted: Interrupted) -> Result<()> {
-    send_slices(&SockRef::from(&fd), &mut [IoSlice::new(bytes)], interrupted)
+pub fn send_whole(fd: BorrowedFd<'_>, bytes: &[u8], patience: &dyn Patience) -> Result<()> {
+    send_slices(fd, &mut [IoSlice::new(bytes)], patience)
 }
 
-fn send_slices(socket: &Socket, mut slices: &mut [IoSlice<'_>], interrupted: Interrupted) -> Result<()> {
+fn send_slices(fd: BorrowedFd<'_>, mut slices: &mut [IoSlice<'_>], patience: &dyn Patience) -> Result<()> {
+    let socket = SockRef::from(&fd);
+    let mut wait = Wait::for_room(patience);
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        // The system has less to do for one piece.
-        let result = match &*slices {
-            [slice] => socket.send_with_flags(slice, NO_SIGNAL),
-            slices => socket.send_vectored_with_flags(slices, NO_SIGNAL),
-        };
-        match result {
-            Ok(0) => return Err(Error::Closed),
-            Ok(sent) => IoSlice::advance_slices(&mut slices, sent),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
-            Err(error) => return Err(error.into()),
+        let sent = wait.attempt(fd, || match &*slices {
+            // The system has less to do for one piece.
+            [slice] => socket.send_with_flags(slice, NOW),
+            slices => socket.send_vectored_with_flags(slices, NOW),
+        })?;
+        if sent == 0 {
+            return Err(Error::Closed);
         }
+        IoSlice::advance_slices(&mut slices, sent);
     }
     Ok(())
 }
@@ -144,44 +163,53 @@ pub(super) const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd")))]
 pub(super) const NO_SIGNAL: i32 = 0;
 
-/// Ends the sending side and throws away what still comes until the peer has ended its own, at most for `limit`.
+/// Flags of every call that sends.
+const NOW: i32 = NO_SIGNAL | libc::MSG_DONTWAIT;
+
+/// Ends the sending side and throws away what still comes until the peer has ended its own, or does not take for
+/// [`LINGER`] what is on its way to it.
 ///
 /// Closing a socket while received bytes are unread, or still arrive, makes the system drop what it has not sent yet.
-pub fn linger(fd: BorrowedFd<'_>, limit: Duration, interrupted: Interrupted) {
+/// `unsent` tells how much that is, if it can be known.
+pub fn linger(fd: BorrowedFd<'_>, unsent: impl Fn() -> Option<usize>, patience: &dyn Patience) {
     let socket = SockRef::from(&fd);
-    let deadline = Instant::now() + limit;
     if socket.shutdown(Shutdown::Write).is_err() {
         return;
     }
     let mut unwanted = [0; 4096];
+    let mut rest = unsent();
+    let mut quiet = Deadline::after(Some(LINGER));
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || socket.set_read_timeout(Some(left)).is_err() {
-            return;
-        }
-        match (&*socket).read(&mut unwanted) {
+        let until = Until::new(patience, quiet);
+        match receive(fd, &mut unwanted, &Until::new(&until, Deadline::after(Some(SLICE)))) {
             Ok(0) => return,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
+            Ok(_) | Err(Error::TimedOut) => {}
             Err(_) => return,
+        }
+        let before = std::mem::replace(&mut rest, unsent());
+        if rest < before && patience.deadline().left().is_ok() {
+            quiet = Deadline::after(Some(LINGER));
+        } else if until.deadline().left().is_err() || patience.is_over() {
+            return;
         }
     }
 }
 
+/// How long a peer may leave alone what was sent to it last.
+pub const LINGER: Duration = Duration::from_secs(1);
+
 #[cfg(test)]
 mod tests {
     use std::{
-        io::Write,
+        io::{Read, Write},
         net::{TcpListener, TcpStream},
         os::fd::AsFd,
         thread,
+        time::Instant,
     };
 
     use super::*;
-
-    fn never() -> bool {
-        false
-    }
+    use crate::transport::wait::Endless;
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -197,7 +225,7 @@ mod tests {
             let expected = pieces.concat();
             let sender = thread::spawn(move || {
                 let slices = pieces.iter().map(Vec::as_slice);
-                send_all(near.as_fd(), slices, &mut Vec::new(), never).unwrap();
+                send_all(near.as_fd(), slices, &mut Vec::new(), &Endless).unwrap();
             });
             let mut received = Vec::new();
             far.read_to_end(&mut received).unwrap();
@@ -211,11 +239,11 @@ mod tests {
         let (near, mut far) = pair();
         configure(near.as_fd(), Some(Duration::from_millis(20)));
         let mut buffer = [0; 8];
-        assert!(matches!(receive(near.as_fd(), &mut buffer, never), Err(Error::TimedOut)));
+        assert!(matches!(receive(near.as_fd(), &mut buffer, &Endless), Err(Error::TimedOut)));
         far.write_all(b"abc").unwrap();
-        assert_eq!(receive(near.as_fd(), &mut buffer, never).unwrap(), 3);
+        assert_eq!(receive(near.as_fd(), &mut buffer, &Endless).unwrap(), 3);
         drop(far);
-        assert_eq!(receive(near.as_fd(), &mut buffer, never).unwrap(), 0);
+        assert_eq!(receive(near.as_fd(), &mut buffer, &Endless).unwrap(), 0);
     }
 
     #[test]
@@ -234,8 +262,8 @@ mod tests {
             far.read_to_end(&mut received).unwrap();
             received.len()
         });
-        send_all(near.as_fd(), std::iter::once(&block[..]), &mut Vec::new(), never).unwrap();
-        linger(near.as_fd(), Duration::from_secs(20), never);
+        send_all(near.as_fd(), std::iter::once(&block[..]), &mut Vec::new(), &Endless).unwrap();
+        linger(near.as_fd(), || None, &Endless);
         drop(near);
         assert_eq!(reader.join().unwrap(), 4 << 20);
     }
@@ -243,7 +271,32 @@ mod tests {
     #[test]
     fn lingering_ends_in_time() {
         let (near, _far) = pair();
-        linger(near.as_fd(), Duration::from_millis(30), never);
+        linger(near.as_fd(), || None, &Endless);
+        let (near, _far) = pair();
+        let start = Instant::now();
+        linger(near.as_fd(), || Some(1), &Until::new(&Endless, Deadline::after(Some(Duration::ZERO))));
+        assert!(start.elapsed() < LINGER);
+    }
+
+    #[test]
+    fn lingering_goes_on_while_the_peer_takes_what_was_sent() {
+        let (near, mut far) = pair();
+        let left = std::cell::Cell::new(30);
+        let start = Instant::now();
+        linger(
+            near.as_fd(),
+            || {
+                left.set(left.get() - 1);
+                if left.get() == 0 {
+                    // The end, as the peer says it.
+                    far.shutdown(Shutdown::Write).unwrap();
+                }
+                Some(left.get().max(0) as usize)
+            },
+            &Endless,
+        );
+        assert!(start.elapsed() >= LINGER, "{:?}", start.elapsed());
+        assert_eq!(far.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]
@@ -251,7 +304,26 @@ mod tests {
         let (near, _far) = pair();
         configure(near.as_fd(), Some(Duration::from_millis(50)));
         let block = vec![0; 1 << 20];
-        let result = send_all(near.as_fd(), std::iter::repeat_n(&block[..], 64), &mut Vec::new(), never);
+        let result = send_all(near.as_fd(), std::iter::repeat_n(&block[..], 64), &mut Vec::new(), &Endless);
         assert!(matches!(result, Err(Error::TimedOut)));
+    }
+
+    #[test]
+    fn a_peer_that_reads_too_slowly_is_a_timeout_of_the_whole_message() {
+        let (near, mut far) = pair();
+        configure(near.as_fd(), Some(Duration::from_millis(400)));
+        let reader = thread::spawn(move || {
+            let mut piece = vec![0; 64 << 10];
+            while far.read(&mut piece).is_ok_and(|count| count > 0) {
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let block = vec![0; 1 << 20];
+        let start = Instant::now();
+        let result = send_all(near.as_fd(), std::iter::repeat_n(&block[..], 64), &mut Vec::new(), &Endless);
+        assert!(matches!(result, Err(Error::TimedOut)));
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        drop(near);
+        reader.join().unwrap();
     }
 }

@@ -63,7 +63,7 @@ static const char *const calls[][2] = {
 	{"HTTP_get", "0t"}, {"HTTP_get", "0tf"}, {"HTTP_get", "h0f"}, {"HTTP_get", "ht0"}, {"RTMPPacket_Alloc", "08"},
 	{"RTMPPacket_Dump", "0"}, {"RTMPPacket_Dump", "p"}, {"RTMPPacket_Free", "0"}, {"RTMPPacket_Reset", "0"},
 	{"RTMPSockBuf_Close", "0"}, {"RTMPSockBuf_Fill", "0"}, {"RTMPSockBuf_Send", "0"}, {"RTMPSockBuf_Send", "s08"},
-	{"RTMPSockBuf_Send", "0b8"}, {"RTMP_Alloc", ""}, {"RTMP_ClientPacket", "0"}, {"RTMP_ClientPacket", "r0"},
+	{"RTMPSockBuf_Send", "0b8"}, {"RTMP_Abort", "0"}, {"RTMP_Alloc", ""}, {"RTMP_ClientPacket", "0"}, {"RTMP_ClientPacket", "r0"},
 	{"RTMP_ClientPacket", "0p"}, {"RTMP_ClientPacket", "rp"}, {"RTMP_Close", "0"}, {"RTMP_Connect", "0"},
 	{"RTMP_Connect", "r0"}, {"RTMP_Connect", "0p"}, {"RTMP_Connect0", "0"}, {"RTMP_Connect0", "r0"},
 	{"RTMP_Connect0", "0a"}, {"RTMP_Connect1", "0"}, {"RTMP_Connect1", "r0"}, {"RTMP_Connect1", "0p"},

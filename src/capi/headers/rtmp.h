@@ -6,6 +6,11 @@
  * then RTMP_Read or RTMP_Write (an FLV file as a stream of bytes) or RTMP_ReadPacket and RTMP_SendPacket (single
  * messages), at last RTMP_Close and RTMP_Free.
  *
+ * Calls block, none for longer than Link.timeout allows; RTMP_Abort, RTMP_UserInterrupt and shutdown of the socket end
+ * their waits. Sessions are independent of each other. With one session one thread may read (RTMP_Read, RTMP_ReadPacket,
+ * RTMP_GetNextMediaPacket, RTMP_ClientPacket) while another sends (RTMP_Write, RTMP_SendPacket, RTMP_Send...), and any
+ * thread may call RTMP_Abort. Every other function wants the session for itself, RTMP_Abort excepted.
+ *
  * Functions that return int return TRUE or FALSE unless they say otherwise. One that fails may have closed the
  * session: ask RTMP_IsConnected. Why it failed tell RTMP_GetLastError and RTMP_GetErrorString. A NULL where a pointer is
  * expected makes a function fail.
@@ -143,8 +148,8 @@ extern const char RTMPProtocolStringsLower[][7];
 extern const AVal RTMP_DefaultFlashVer;
 
 /**
- * Not 0: a call that waits ends with an error when a signal interrupts it, instead of waiting on. May be set in a
- * signal handler, see RTMP_UserInterrupt. The library never clears it.
+ * Not 0: calls that wait end with an error, within a tenth of a second, in all sessions and threads. May be set by any
+ * thread and in a signal handler, see RTMP_UserInterrupt. The library never clears it.
  */
 extern int RTMP_ctrlC;
 

@@ -1,24 +1,24 @@
 //! Ending a connection: what goes, what stays, and who frees it.
 
-use std::ptr;
+use std::{ptr, time::Duration};
 
 use libc::c_int;
 
-use super::{
-    RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU,
-    sockbuf::{self, RTMPSockBuf_Close},
-};
+use super::{RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, sockbuf};
 use crate::{
     capi::{
         amf::AVal,
         boundary,
         calls::CallArray,
         line::Line,
+        log::Deferred,
         memory::{self, release},
+        shared,
         state::{self, Handle, Settings},
     },
     driver::{self, Connection},
     flv::Flags,
+    transport::{deadline::Deadline, tcp::LINGER},
 };
 
 /// Whether the peer is told.
@@ -30,31 +30,17 @@ pub(crate) enum Manner {
     Abrupt,
 }
 
-/// Closes the connection and resets the fields that belong to it. Options stay, for the next connection.
+/// Closes the connection and resets the fields that belong to it. Options stay, for the next connection. Does nothing if
+/// another call has closed it meanwhile.
 pub(crate) fn close(handle: &Handle, manner: Manner) {
     if handle.is_open() && manner == Manner::Polite {
-        driver::close_politely(handle);
-        if let Some(tunnel) = handle.tunnel() {
-            tunnel.close(&Line(handle));
-        }
-        // SAFETY: the handle's contract.
-        unsafe {
-            if (*handle.raw()).Link.protocol & RTMP_FEATURE_WRITE != 0 && handle.is_open() {
-                // What was published last must not be lost because the server's acknowledgements were not read.
-                sockbuf::linger(&raw const (*handle.raw()).m_sb);
-            }
-        }
-    }
-    handle.set_tunnel(None);
-    {
-        let mut core = handle.core();
-        core.stream.clear();
-        core.writer.reset();
+        end_stream(handle);
     }
     let settings = handle.settings();
-    let socket = handle.keeps_descriptor().then(|| hang_up(handle)).flatten();
+    let kept = handle.keeps_descriptor();
+    let Some(socket) = hang_up(handle, reset, kept) else { return };
     // SAFETY: the handle's contract.
-    unsafe { reset(handle.raw()) }
+    unsafe { state::forget(handle.raw()) }
     if settings != Settings::default() || socket.is_some() {
         // SAFETY: the handle's contract.
         let next = unsafe { Handle::from_raw(handle.raw()) };
@@ -63,7 +49,7 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
             if let Some(socket) = socket {
                 next.core().block = handle.core().block;
                 // SAFETY: the handle's contract.
-                unsafe { (*next.raw()).m_sb.sb_socket = socket };
+                unsafe { shared::write(&raw mut (*next.raw()).m_sb.sb_socket, socket) };
                 next.mark_hung_up();
             }
         }
@@ -73,36 +59,61 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
 /// Closes what is left of a connection that has ended; `m_read` goes on to say how.
 pub(crate) fn close_quietly(handle: &Handle) {
     // SAFETY: the handle's contract.
-    let status = unsafe { (*handle.raw()).m_read.status };
+    let status = unsafe { shared::read(&raw const (*handle.raw()).m_read.status) };
     close(handle, Manner::Abrupt);
     // SAFETY: the handle's contract.
-    unsafe { (*handle.raw()).m_read.status = status };
-}
-
-/// Ends the connection and takes its descriptor, if there is one.
-fn hang_up(handle: &Handle) -> Option<c_int> {
-    // SAFETY: the handle's contract.
-    unsafe {
-        let sb = &raw mut (*handle.raw()).m_sb;
-        sockbuf::hang_up(sb);
-        let socket = std::mem::replace(&mut (*sb).sb_socket, -1);
-        (socket != -1).then_some(socket)
-    }
+    unsafe { shared::write(&raw mut (*handle.raw()).m_read.status, status) };
 }
 
 /// Closes the connection without a word and gets ready for the next one to the same server, under the same names.
 pub(crate) fn close_to_reconnect(handle: &Handle) {
-    handle.set_tunnel(None);
-    {
-        let mut core = handle.core();
-        core.stream.clear();
-        core.writer.reset();
-    }
-    // SAFETY: the handle's contract.
-    unsafe { reset_connection(handle.raw()) }
+    hang_up(handle, reset_connection, false);
+    handle.close_retired();
 }
 
-/// Closes the socket, resets what belongs to the connection, and frees the strings and the state that are the library's.
+/// Says that the stream ends. A player waits for nothing with that; for a publisher all of it may take as long as one
+/// wait, because what was published last must not be lost with the server's acknowledgements, which were not read.
+fn end_stream(handle: &Handle) {
+    // SAFETY: the handle's contract.
+    let publish = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_WRITE != 0;
+    let (longest, goodbye) = if publish {
+        (handle.timeout().unwrap_or(LONGEST_CLOSE), LINGER)
+    } else {
+        (Duration::ZERO, Duration::ZERO)
+    };
+    handle.set_limit(Deadline::after(Some(longest)));
+    driver::close_politely(handle);
+    if let Some(tunnel) = handle.tunnel() {
+        tunnel.close(&Line(handle), goodbye);
+    }
+    if publish {
+        // SAFETY: the handle's contract; another thread that closes the connection leaves the socket to this call.
+        unsafe { sockbuf::linger(&raw const (*handle.raw()).m_sb, &handle.patience()) }
+    }
+    handle.set_limit(Deadline::NEVER);
+}
+
+/// Takes the connection off the session and resets fields; `None` if another call has done so. Returns the descriptor, if
+/// it is to be kept and there is one: the connection has ended then, too.
+fn hang_up(handle: &Handle, reset: unsafe fn(*mut RTMP), keep: bool) -> Option<Option<c_int>> {
+    let _deferred = Deferred::begin();
+    let mut core = handle.core();
+    if !handle.is_current() {
+        return None;
+    }
+    handle.set_tunnel(None);
+    core.stream.clear();
+    core.writer.reset();
+    let socket = handle.hang_up(keep);
+    // SAFETY: the handle's contract; the lock keeps the steps of other calls out.
+    unsafe { reset(handle.raw()) }
+    Some(socket)
+}
+
+/// How long closing may take when there is no time-out.
+const LONGEST_CLOSE: Duration = Duration::from_secs(30);
+
+/// Resets what belongs to the connection, and frees the strings that are the library's.
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`.
@@ -123,26 +134,24 @@ unsafe fn reset(r: *mut RTMP) {
             memory::release_string(&raw mut (*r).Link.app);
         }
         (*r).Link.lFlags &= !(RTMP_LF_FTCU | RTMP_LF_FAPU);
-        state::detach(r);
     }
 }
 
-/// Closes the socket and resets what belongs to the connection.
+/// Resets what belongs to the connection, which has no socket any more.
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 unsafe fn reset_connection(r: *mut RTMP) {
     // SAFETY: the caller's contract; what is freed came from the C allocator.
     unsafe {
-        RTMPSockBuf_Close(&raw mut (*r).m_sb);
-        (*r).m_sb.sb_socket = -1;
-        (*r).m_sb.sb_size = 0;
-        (*r).m_stream_id = -1;
-        (*r).m_nBWCheckCounter = 0;
-        (*r).m_nBytesIn = 0;
-        (*r).m_nBytesInSent = 0;
-        (*r).m_bPlaying = 0;
-        (*r).m_numInvokes = 0;
+        // These are read while another thread closes.
+        shared::write(&raw mut (*r).m_sb.sb_size, 0);
+        shared::write(&raw mut (*r).m_stream_id, -1);
+        shared::write(&raw mut (*r).m_nBWCheckCounter, 0);
+        shared::write(&raw mut (*r).m_nBytesIn, 0);
+        shared::write(&raw mut (*r).m_nBytesInSent, 0);
+        shared::write(&raw mut (*r).m_bPlaying, 0);
+        shared::write(&raw mut (*r).m_numInvokes, 0);
         (*r).m_msgCounter = 0;
         (*r).m_resplen = 0;
         (*r).m_unackd = 0;
@@ -150,9 +159,9 @@ unsafe fn reset_connection(r: *mut RTMP) {
         if (*r).m_read.flags & Flags::HEADER.0 != 0 {
             (*r).m_read.buf = ptr::null_mut();
         }
-        (*r).m_read.dataType = 0;
-        (*r).m_read.flags = 0;
-        (*r).m_read.status = 0;
+        shared::write(&raw mut (*r).m_read.dataType, 0);
+        shared::write(&raw mut (*r).m_read.flags, 0);
+        shared::write(&raw mut (*r).m_read.status, 0);
         (*r).m_read.nResumeTS = 0;
         (*r).m_read.nIgnoredFrameCounter = 0;
         (*r).m_read.nIgnoredFlvFrameCounter = 0;
@@ -171,11 +180,15 @@ unsafe fn reset_connection(r: *mut RTMP) {
     }
 }
 
-/// Ends the stream and closes the connection, if there is one, waits up to a second for the server to have what was
-/// published, and frees everything that belongs to it; returns
-/// nothing. What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks
-/// as the library's; the options `bind`, `ipv`, `tlsVerify` and `tlsCA` go. May be called at any time, also
-/// twice, but not from a signal handler: there, set `RTMP_ctrlC` or shut the socket down.
+/// Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns nothing.
+/// What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks as the
+/// library's; the options `bind`, `ipv`, `tlsVerify` and `tlsCA` go, and so does a wish of `RTMP_Abort`.
+///
+/// A player does not wait for anything here. A publisher waits until the server has what was published last: as long as
+/// it takes bytes, one second after the last of them, and no longer than `Link.timeout` in all (30 seconds if that is 0).
+///
+/// May be called at any time, also twice, but not from a signal handler, and not while another thread is in a call with
+/// this session, other than `RTMP_Abort`: that is how to end such a call first.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -191,10 +204,14 @@ pub unsafe extern "C" fn RTMP_Close(r: *mut RTMP) {
                 Ok(handle) => {
                     handle.keep_descriptor(false);
                     close(&handle, Manner::Polite);
-                    state::detach(r);
                 }
-                Err(_) => reset(r),
+                Err(_) => {
+                    state::take_pipe(r);
+                    reset(r);
+                }
             }
+            state::forget(r);
+            state::pardon(r);
         }
         Ok(())
     })

@@ -18,11 +18,12 @@ use crate::{
     capi::{
         FALSE, TRUE,
         amf::{AVal, encode::encode_extras},
-        boundary, globals,
+        boundary,
         line::Line,
         memory,
         ptr::{aval_bytes, required},
         reason::{self, Phase},
+        shared,
         state::Handle,
         tls::connect_tls,
     },
@@ -82,9 +83,10 @@ pub unsafe extern "C" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_in
         };
         open(&handle, |handle| {
             let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
-            let socket = connect(&[address], &local, deadline, globals::interrupted)?;
+            let patience = handle.patience();
+            let socket = connect(&[address], &local, deadline, &patience)?;
             match proxy {
-                Some(proxy) => proxy.open(socket, host, port, deadline, globals::interrupted),
+                Some(proxy) => proxy.open(socket, host, port, deadline, &patience),
                 None => Ok(socket),
             }
         })?;
@@ -132,7 +134,7 @@ fn dial(handle: &Handle) -> Result<()> {
     open(handle, connect_socket)?;
     handle.set_dialled(true);
     // SAFETY: the handle's contract.
-    unsafe { (*handle.raw()).m_bSendCounter = 1 };
+    unsafe { shared::write(&raw mut (*handle.raw()).m_bSendCounter, 1) };
     Ok(())
 }
 
@@ -142,7 +144,7 @@ pub(crate) fn connect_socket(handle: &Handle) -> Result<Socket> {
     // SAFETY: the handle's contract; the host name is readable for its length.
     let (host, port, proxy) = unsafe { (aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?) };
     let route = Route { host, port, proxy: proxy.as_ref(), local: &handle.settings().local };
-    route.connect(handle.timeout(), globals::interrupted)
+    route.connect(handle.timeout(), &handle.patience())
 }
 
 /// Connects again, with what a server that wants a publisher to log in asked for behind the application's name and URL.
@@ -187,9 +189,9 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
     let r = handle.raw();
     // SAFETY: the handle's contract.
     unsafe {
-        (*r).m_sb.sb_timedout = 0;
-        (*r).m_pausing = 0;
-        (*r).m_fDuration = 0.0;
+        sockbuf::set_timed_out(&raw mut (*r).m_sb, false);
+        shared::write(&raw mut (*r).m_pausing, 0);
+        shared::write(&raw mut (*r).m_fDuration, 0.0);
     }
     let socket = connect(handle).map_err(|error| {
         // As in librtmp, a host that is not known closes nothing: the stream name is still there for another try.
@@ -203,8 +205,8 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
     // SAFETY: the handle's contract; what is left of a connection that was never closed is not for this socket.
     unsafe {
         drop(sockbuf::detach(&raw mut (*r).m_sb));
-        (*r).m_sb.sb_size = 0;
-        (*r).m_sb.sb_socket = socket.into_raw_fd();
+        sockbuf::set_size(&raw mut (*r).m_sb, 0);
+        shared::write(&raw mut (*r).m_sb.sb_socket, socket.into_raw_fd());
     }
     handle.mark_opened();
     Ok(())

@@ -11,10 +11,10 @@ use socket2::MaybeUninitSlice;
 
 use super::{RTMPSockBuf, sockbuf};
 use crate::{
-    capi::{globals, memory::Body},
+    capi::memory::Body,
     chunk::Loan,
     error::{Error, Result},
-    transport::tcp,
+    transport::{tcp, wait::Patience},
 };
 
 /// What came for a message on loan.
@@ -40,29 +40,33 @@ struct Ahead {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf` with nothing unread, whose buffer nobody else uses and whose socket nobody
 /// closes meanwhile.
-pub(crate) unsafe fn receive(sb: *mut RTMPSockBuf, loan: &mut Loan<Body>, ahead: bool) -> Result<Arrived> {
+pub(crate) unsafe fn receive(
+    sb: *mut RTMPSockBuf,
+    loan: &mut Loan<Body>,
+    ahead: bool,
+    patience: &dyn Patience,
+) -> Result<Arrived> {
     // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes.
     let (fd, buffer) = unsafe {
-        (*sb).sb_timedout = 0;
+        sockbuf::set_timed_out(sb, false);
         let start = (&raw mut (*sb).sb_buf).cast::<u8>();
         (*sb).sb_start = start.cast();
-        (*sb).sb_size = 0;
-        (sockbuf::borrow((*sb).sb_socket)?, slice::from_raw_parts_mut(start, sockbuf::CAPACITY))
+        sockbuf::set_size(sb, 0);
+        (sockbuf::socket(sb)?, slice::from_raw_parts_mut(start, sockbuf::CAPACITY))
     };
-    let (arrived, unread) = scatter(loan, buffer, ahead, |slices| {
-        match tcp::receive_vectored(fd, slices, globals::interrupted) {
+    let (arrived, unread) =
+        scatter(loan, buffer, ahead, |slices| match tcp::receive_vectored(fd, slices, patience) {
             Ok(0) => Err(Error::Closed),
             result => result,
-        }
-    })
-    .inspect_err(|error| {
-        if matches!(error, Error::TimedOut) {
-            // SAFETY: the caller's contract.
-            unsafe { (*sb).sb_timedout = 1 };
-        }
-    })?;
+        })
+        .inspect_err(|error| {
+            if matches!(error, Error::TimedOut) {
+                // SAFETY: the caller's contract.
+                unsafe { sockbuf::set_timed_out(sb, true) };
+            }
+        })?;
     // SAFETY: the caller's contract; that many bytes lie at the start of the buffer.
-    unsafe { (*sb).sb_size = unread as c_int };
+    unsafe { sockbuf::set_size(sb, unread as c_int) };
     Ok(arrived)
 }
 

@@ -12,6 +12,7 @@ use crate::{
         memory::Body,
         ptr::bytes,
         reason::{self, Code, Phase},
+        shared,
         state::{Core, Handle},
     },
     chunk::Outgoing,
@@ -46,14 +47,14 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
         unsafe {
             reason::about(r)?;
             reason::enter(Phase::Reading);
-            let ending = Ending::from_status((*r).m_read.status);
+            let ending = Ending::from_status(shared::read(&raw const (*r).m_read.status));
             if ending == Some(Ending::Error) {
                 return Ok(None);
             }
             if RTMP_Socket(r) == -1 {
                 if ending.is_none() {
                     reason::keep(&Error::NotConnected);
-                    (*r).m_read.status = Ending::Eof.status();
+                    shared::write(&raw mut (*r).m_read.status, Ending::Eof.status());
                 }
                 return Ok(Some(0));
             }
@@ -228,9 +229,9 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
         };
         let mut state = ReadState {
             timestamp: (*fields).timestamp,
-            data_type: (*fields).dataType,
-            flags: Flags((*fields).flags),
-            status: (*fields).status,
+            data_type: shared::read(&raw const (*fields).dataType),
+            flags: Flags(shared::read(&raw const (*fields).flags)),
+            status: shared::read(&raw const (*fields).status),
             resume_timestamp: (*fields).nResumeTS,
             resume: Resume {
                 initial_frame_type: (*fields).initialFrameType,
@@ -242,9 +243,9 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
         };
         let result = step(&mut state);
         (*fields).timestamp = state.timestamp;
-        (*fields).dataType = state.data_type;
-        (*fields).flags = state.flags.0;
-        (*fields).status = state.status;
+        shared::write(&raw mut (*fields).dataType, state.data_type);
+        shared::write(&raw mut (*fields).flags, state.flags.0);
+        shared::write(&raw mut (*fields).status, state.status);
         (*fields).nIgnoredFrameCounter = state.ignored_frames;
         (*fields).nIgnoredFlvFrameCounter = state.ignored_flv_frames;
         result
@@ -265,16 +266,19 @@ pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_in
         let (handle, input) = unsafe { (Handle::connected(r)?, bytes(buf, size, "buf")?) };
         reason::enter(Phase::Flv);
         // SAFETY: the caller's contract.
-        let stream_id = unsafe { (*r).m_stream_id };
+        let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
         let mut writer = mem::take(&mut handle.core().writer);
         let mut format = None;
         let result = flv::write(&mut writer, input, &mut |message| {
             format = Some(publish(&handle, stream_id, &message)?);
             Ok(())
         });
+        // Also keeps a thread out that closes the connection.
+        let mut core = handle.core();
         // SAFETY: the caller's contract.
         unsafe { mirror_writer(&raw mut (*r).m_write, &writer, stream_id, format) };
-        handle.core().writer = writer;
+        core.writer = writer;
+        drop(core);
         result.map(|used| used as c_int)
     })
 }
@@ -351,7 +355,13 @@ impl Block {
     }
 }
 
-fn set_errno(value: c_int) {
+/// This thread's `errno`.
+pub(super) fn errno() -> c_int {
+    // SAFETY: errno is this thread's own.
+    unsafe { *errno_location() }
+}
+
+pub(super) fn set_errno(value: c_int) {
     // SAFETY: errno is this thread's own.
     unsafe { *errno_location() = value };
 }

@@ -5,7 +5,7 @@ use std::mem::size_of;
 use libc::{c_double, c_int};
 
 use super::{RTMP, RTMP_FEATURE_WRITE};
-use crate::capi::{FALSE, boundary, globals, tls};
+use crate::capi::{FALSE, boundary, globals, shared, tls};
 
 /// Returns memory for a session, filled with zeroes, or NULL. `RTMP_Init` makes it usable; `RTMP_Free` or `free` gives
 /// it back.
@@ -59,7 +59,10 @@ pub(crate) unsafe fn initialise_zeroed(r: *mut RTMP) {
     // SAFETY: the caller's contract.
     unsafe {
         // No session that was initialised or has a connection lacks both: what it finds there is replaced by defaults.
-        if (*r).m_sb.sb_socket != 0 || (*r).m_inChunkSize != 0 || (*r).m_outChunkSize != 0 {
+        if shared::read(&raw const (*r).m_sb.sb_socket) != 0
+            || shared::read(&raw const (*r).m_inChunkSize) != 0
+            || shared::read(&raw const (*r).m_outChunkSize) != 0
+        {
             return;
         }
         (*r).m_sb.sb_socket = NO_SOCKET;
@@ -105,7 +108,7 @@ pub unsafe extern "C" fn RTMP_GetDuration(r: *mut RTMP) -> c_double {
         return 0.0;
     }
     // SAFETY: the caller's contract above.
-    unsafe { (*r).m_fDuration }
+    unsafe { shared::read(&raw const (*r).m_fDuration) }
 }
 
 /// Returns TRUE while there is a socket, FALSE when the session was never connected or was closed, also by an error.
@@ -130,7 +133,7 @@ pub unsafe extern "C" fn RTMP_Socket(r: *mut RTMP) -> c_int {
     // SAFETY: the caller's contract above.
     unsafe {
         initialise_zeroed(r);
-        (*r).m_sb.sb_socket
+        shared::read(&raw const (*r).m_sb.sb_socket)
     }
 }
 
@@ -144,7 +147,7 @@ pub unsafe extern "C" fn RTMP_IsTimedout(r: *mut RTMP) -> c_int {
         return FALSE;
     }
     // SAFETY: the caller's contract above.
-    unsafe { (*r).m_sb.sb_timedout }
+    unsafe { shared::read(&raw const (*r).m_sb.sb_timedout) }
 }
 
 /// Sets how many milliseconds of media the server should keep buffered on our side. Sends nothing, see
@@ -156,7 +159,7 @@ pub unsafe extern "C" fn RTMP_IsTimedout(r: *mut RTMP) -> c_int {
 pub unsafe extern "C" fn RTMP_SetBufferMS(r: *mut RTMP, size: c_int) {
     if !r.is_null() {
         // SAFETY: the caller's contract above.
-        unsafe { (*r).m_nBufferMS = size };
+        unsafe { shared::write(&raw mut (*r).m_nBufferMS, size) };
     }
 }
 

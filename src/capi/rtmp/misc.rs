@@ -17,9 +17,8 @@ pub extern "C" fn RTMP_LibVersion() -> c_int {
     RTMP_LIB_VERSION
 }
 
-/// Sets `RTMP_ctrlC`: calls that wait for the network end with an error at the next signal instead of going on.
-///
-/// It wakes nobody up, nothing resets it, and a signal handler may call it.
+/// Sets `RTMP_ctrlC`: calls that wait for the network, in all sessions and threads, end with an error within a tenth of a
+/// second. Nothing resets it, and a signal handler may call it. `RTMP_Abort` does this for one session.
 #[unsafe(no_mangle)]
 pub extern "C" fn RTMP_UserInterrupt() {
     globals::interrupt();

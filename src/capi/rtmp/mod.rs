@@ -1,5 +1,6 @@
 //! `rtmp.h`: the session object and everything that is done with it.
 
+pub mod abort;
 pub mod close;
 pub mod connect;
 pub(crate) mod direct;

@@ -14,6 +14,7 @@ use crate::{
         fields::{load, mirror_timestamp, store},
         memory::Body,
         rtmp::io::{self, Block},
+        shared,
         state::{Handle, undisturbed},
     },
     chunk::Ready,
@@ -95,7 +96,7 @@ unsafe fn take<T>(
 ) -> Option<T> {
     // SAFETY: the caller's contract; only the thread that reads touches the buffer, and the lock keeps steps out.
     let (result, more) = unsafe {
-        if r.is_null() || (*r).m_sb.sb_socket == -1 {
+        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) == -1 {
             return None;
         }
         let mut core = undisturbed(r)?;
@@ -112,7 +113,7 @@ unsafe fn take<T>(
         sockbuf::consume(sb, consumed);
         mirror_timestamp(r, seen.0 as usize, seen.1);
         store(r, &before, &state);
-        (result, state.owes_acknowledgement() || (*sb).sb_size == 0)
+        (result, state.owes_acknowledgement() || shared::read(&raw const (*sb).sb_size) == 0)
     };
     if more {
         // SAFETY: the caller's contract.

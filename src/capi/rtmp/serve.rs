@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpStream,
-    os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd},
+    os::fd::{AsFd, IntoRawFd, OwnedFd},
     sync::Arc,
 };
 
@@ -13,7 +13,8 @@ use crate::{
     capi::{
         FALSE, TRUE, boundary, globals,
         reason::{self, Code, Phase},
-        state::Handle,
+        shared,
+        state::{Handle, Pipe},
     },
     driver::{self, Connection},
     error::{Error, Result},
@@ -89,14 +90,13 @@ fn accept_tunnel(handle: &Handle) -> Result<bool> {
     let mut name = [0; 16];
     random::system(&mut name)?;
     // SAFETY: the handle's contract; the descriptor and TLS over it change hands, and the fields forget them.
-    let (socket, session, received) = unsafe {
+    let (pipe, received) = unsafe {
         let sb = &raw mut (*r).m_sb;
         let received = sockbuf::unread(sb).to_vec();
         sockbuf::consume(sb, received.len());
-        let socket = OwnedFd::from_raw_fd((*sb).sb_socket);
-        (*sb).sb_socket = -1;
-        (socket, sockbuf::detach(sb), received)
+        (handle.take_pipe(), received)
     };
+    let Pipe { session, socket: Some(socket) } = pipe else { return Err(Error::NotConnected) };
     reason::enter(Phase::Tunnel);
     let accepted = accept(socket, session, &received, name)?;
     match accepted {
@@ -109,7 +109,7 @@ fn accept_tunnel(handle: &Handle) -> Result<bool> {
             tcp::add_missing_timeouts(stream.as_fd(), handle.timeout());
             // SAFETY: the handle's contract.
             unsafe {
-                (*r).m_sb.sb_socket = stream.into_raw_fd();
+                shared::write(&raw mut (*r).m_sb.sb_socket, stream.into_raw_fd());
                 (*r).Link.protocol |= RTMP_FEATURE_HTTP2;
             }
             reason::enter(Phase::Handshake);
@@ -128,7 +128,7 @@ fn accept(
     match session {
         None => server::accept(socket, received, name),
         Some(session) => {
-            server::accept(TlsSocket::new(socket.into(), session, globals::interrupted), received, name)
+            server::accept(TlsSocket::new(socket.into(), session, &globals::USER), received, name)
         }
     }
     .map_err(|error| match error {

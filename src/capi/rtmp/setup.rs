@@ -17,7 +17,7 @@ use crate::{
         boundary, globals, memory,
         ptr::aval_bytes,
         reason::{self, Phase},
-        state,
+        state::Handle,
     },
     error::{Error, Result},
     options::{next_pair, number, unescape},
@@ -61,9 +61,10 @@ pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int 
             let link = &raw mut (*r).Link;
             complete_tc_url(link, url, &text[..head], userinfo)?;
             if (*link).lFlags & RTMP_LF_SWFV != 0 && (*link).swfUrl.av_len > 0 {
-                let settings = state::settings(r);
+                let handle = Handle::from_raw(r)?;
+                let (url, tls) = (aval_bytes(&(*link).swfUrl), handle.settings().tls);
                 // Why there is no hash was logged; the session then goes on without.
-                if let Ok(swf) = hash_swf(aval_bytes(&(*link).swfUrl), (*link).swfAge, &settings.tls) {
+                if let Ok(swf) = hash_swf(url, (*link).swfAge, &tls, &handle.patience()) {
                     (*link).SWFSize = swf.size;
                     (*link).SWFHash = swf.hash;
                 }

@@ -2,33 +2,26 @@
 //! `sb_size`.
 
 use std::{
-    io,
-    net::Shutdown,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     slice,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicPtr, Ordering},
     },
-    time::Duration,
 };
 
 use libc::{c_char, c_int};
-use socket2::SockRef;
 
 use super::{RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
 use crate::{
-    capi::{boundary, globals, ptr},
+    capi::{boundary, gate::Keeper, globals, ptr, shared, state::Pipe},
     chunk::Chunks,
     error::{Error, Result},
-    transport::{tcp, tls::Session},
+    transport::{tcp, tls::Session, wait::Patience},
 };
 
 /// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
 pub(super) const CAPACITY: usize = RTMP_BUFFER_CACHE_SIZE - 1;
-
-/// How long a publisher waits for the server to end the connection.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// A descriptor that C keeps in an `int`.
 ///
@@ -49,7 +42,10 @@ pub(crate) unsafe fn borrow<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
 /// `sb` points to an initialised `RTMPSockBuf`.
 pub(crate) unsafe fn extent(sb: *const RTMPSockBuf) -> (usize, usize) {
     // SAFETY: the caller's contract.
-    let (start, size, first) = unsafe { ((*sb).sb_start, (*sb).sb_size, (&raw const (*sb).sb_buf)) };
+    let (start, size, first) = unsafe {
+        let size = shared::read(&raw const (*sb).sb_size);
+        ((*sb).sb_start, size, (&raw const (*sb).sb_buf))
+    };
     let offset = (start as usize).wrapping_sub(first as usize);
     match usize::try_from(size) {
         Ok(size) if size > 0 && offset <= CAPACITY && size <= CAPACITY - offset => (offset, size),
@@ -97,7 +93,7 @@ pub(crate) unsafe fn consume(sb: *mut RTMPSockBuf, count: usize) {
     // SAFETY: the caller's contract.
     unsafe {
         (*sb).sb_start = (*sb).sb_start.add(count);
-        (*sb).sb_size -= count as c_int;
+        set_size(sb, shared::read(&raw const (*sb).sb_size) - count as c_int);
     }
 }
 
@@ -124,38 +120,60 @@ pub(crate) unsafe fn fill(
 ) -> Result<usize> {
     // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes.
     unsafe {
-        (*sb).sb_timedout = 0;
+        set_timed_out(sb, false);
         let (offset, size) = extent(sb);
         let buffer = (&raw mut (*sb).sb_buf).cast::<c_char>();
         if offset > 0 {
             std::ptr::copy(buffer.add(offset), buffer, size);
         }
         (*sb).sb_start = buffer;
-        (*sb).sb_size = size as c_int;
+        set_size(sb, size as c_int);
         let room = slice::from_raw_parts_mut(buffer.cast::<u8>().add(size), CAPACITY - size);
         let received = receive(room).inspect_err(|error| {
             if matches!(error, Error::TimedOut) {
-                (*sb).sb_timedout = 1;
+                set_timed_out(sb, true);
             }
         })?;
         if received == 0 {
             return Err(Error::Closed);
         }
-        (*sb).sb_size += received as c_int;
+        set_size(sb, (size + received) as c_int);
         Ok(received)
     }
+}
+
+/// Says how many bytes are unread.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+pub(super) unsafe fn set_size(sb: *mut RTMPSockBuf, size: c_int) {
+    // SAFETY: the caller's contract.
+    unsafe { shared::write(&raw mut (*sb).sb_size, size) }
+}
+
+/// Says whether the last wait for bytes ended because time was up.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+pub(crate) unsafe fn set_timed_out(sb: *mut RTMPSockBuf, timed_out: bool) {
+    // SAFETY: the caller's contract.
+    unsafe { shared::write(&raw mut (*sb).sb_timedout, c_int::from(timed_out)) }
 }
 
 /// Waits for bytes from the socket, decrypted if there is TLS over it; 0 when the peer has closed.
 ///
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile.
-pub(crate) unsafe fn receive_into(sb: *const RTMPSockBuf, room: &mut [u8]) -> Result<usize> {
+pub(crate) unsafe fn receive_into(
+    sb: *const RTMPSockBuf,
+    room: &mut [u8],
+    patience: &dyn Patience,
+) -> Result<usize> {
     // SAFETY: the caller's contract.
-    let (fd, session) = unsafe { (borrow((*sb).sb_socket)?, session(sb)) };
+    let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
     match session {
-        Some(session) => session.receive(fd, room, globals::interrupted),
-        None => tcp::receive(fd, room, globals::interrupted),
+        Some(session) => session.receive(fd, room, patience),
+        None => tcp::receive(fd, room, patience),
     }
 }
 
@@ -168,16 +186,17 @@ pub(crate) unsafe fn receive_leaving_one(
     sb: *const RTMPSockBuf,
     room: &mut [u8],
     left: &AtomicBool,
+    patience: &dyn Patience,
 ) -> Result<usize> {
     // SAFETY: the caller's contract.
-    let (fd, session) = unsafe { (borrow((*sb).sb_socket)?, session(sb)) };
+    let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
     let receive = |room: &mut [u8]| {
         drop_left_byte(fd, left);
-        let count = peek(fd, room)?;
+        let count = tcp::peek(fd, room, patience)?;
         let mut taken = 1;
         while taken < count {
             // These are the same bytes once more.
-            match tcp::receive(fd, &mut room[taken - 1..count - 1], globals::interrupted)? {
+            match tcp::receive(fd, &mut room[taken - 1..count - 1], patience)? {
                 0 => return Err(Error::Closed),
                 more => taken += more,
             }
@@ -195,40 +214,8 @@ pub(crate) unsafe fn receive_leaving_one(
 pub(crate) fn drop_left_byte(fd: BorrowedFd<'_>, left: &AtomicBool) {
     if left.swap(false, Ordering::Relaxed) {
         // It is there, so this does not wait.
-        let _ = tcp::receive(fd, &mut [0], globals::interrupted);
+        let _ = tcp::receive(fd, &mut [0], &globals::USER);
     }
-}
-
-/// Waits for bytes and looks at them; 0 means that the peer will send no more.
-fn peek(fd: BorrowedFd<'_>, room: &mut [u8]) -> Result<usize> {
-    loop {
-        // SAFETY: `room` is writable for its length.
-        let count =
-            unsafe { libc::recv(fd.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), libc::MSG_PEEK) };
-        match usize::try_from(count) {
-            Ok(count) => return Ok(count),
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted || globals::interrupted() {
-                    return Err(error.into());
-                }
-            }
-        }
-    }
-}
-
-/// Ends the connection, but keeps the descriptor.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile.
-pub(crate) unsafe fn hang_up(sb: *mut RTMPSockBuf) {
-    // SAFETY: the caller's contract.
-    let (fd, session) = unsafe { (borrow((*sb).sb_socket), detach(sb)) };
-    let Ok(fd) = fd else { return };
-    if let Some(session) = session {
-        session.close(fd);
-    }
-    let _ = SockRef::from(&fd).shutdown(Shutdown::Both);
 }
 
 /// Receives behind the unread bytes; 0 when the peer has closed, or when there is no room.
@@ -242,16 +229,16 @@ unsafe fn receive(sb: *mut RTMPSockBuf) -> Result<usize> {
         let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
         if size == 0 {
             (*sb).sb_start = buffer.cast();
-            (*sb).sb_size = 0;
+            set_size(sb, 0);
         }
         let end = offset + size;
         let room = slice::from_raw_parts_mut(buffer.add(end), CAPACITY - end);
-        let received = receive_into(sb, room);
+        let received = receive_into(sb, room, &globals::USER);
         if matches!(received, Err(Error::TimedOut)) {
-            (*sb).sb_timedout = 1;
+            set_timed_out(sb, true);
         }
         let received = received?;
-        (*sb).sb_size += received as c_int;
+        set_size(sb, (size + received) as c_int);
         Ok(received)
     }
 }
@@ -265,14 +252,14 @@ pub(crate) unsafe fn refill_from_pending(sb: *mut RTMPSockBuf) -> usize {
     // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes, of which the first `CAPACITY` are used;
     // the descriptor is open as long as the caller leaves it so.
     unsafe {
-        if (*sb).sb_ssl.is_null() || extent(sb).1 > 0 {
+        if !has_tls(sb) || extent(sb).1 > 0 {
             return 0;
         }
-        let (Some(session), Ok(fd)) = (session(sb), borrow((*sb).sb_socket)) else { return 0 };
+        let (Some(session), Ok(fd)) = (session(sb), socket(sb)) else { return 0 };
         let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
         let count = session.receive_pending(fd, slice::from_raw_parts_mut(buffer, CAPACITY));
         (*sb).sb_start = buffer.cast();
-        (*sb).sb_size = count as c_int;
+        set_size(sb, count as c_int);
         count
     }
 }
@@ -285,12 +272,13 @@ pub(crate) unsafe fn send_all<'p>(
     sb: *const RTMPSockBuf,
     pieces: impl Iterator<Item = &'p [u8]>,
     scratch: &mut Vec<u8>,
+    patience: &dyn Patience,
 ) -> Result<()> {
     // SAFETY: the caller's contract.
-    let (fd, session) = unsafe { (borrow((*sb).sb_socket)?, session(sb)) };
+    let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
     match session {
-        Some(session) => session.send_all(fd, pieces, scratch, globals::interrupted),
-        None => tcp::send_all(fd, pieces, scratch, globals::interrupted),
+        Some(session) => session.send_all(fd, pieces, scratch, patience),
+        None => tcp::send_all(fd, pieces, scratch, patience),
     }
 }
 
@@ -302,32 +290,48 @@ pub(crate) unsafe fn send_chunks(
     sb: *const RTMPSockBuf,
     chunks: &Chunks<'_>,
     scratch: &mut Vec<u8>,
+    patience: &dyn Patience,
 ) -> Result<()> {
     // SAFETY: the caller's contract.
-    let (fd, session) = unsafe { (borrow((*sb).sb_socket)?, session(sb)) };
+    let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
     if let Some(session) = session {
-        return session.send_all(fd, chunks.pieces(), scratch, globals::interrupted);
+        return session.send_all(fd, chunks.pieces(), scratch, patience);
     }
     if chunks.len() > tcp::SHORT && chunks.count() <= tcp::MAX_SLICES / 2 {
-        return tcp::send_all(fd, chunks.pieces(), scratch, globals::interrupted);
+        return tcp::send_all(fd, chunks.pieces(), scratch, patience);
     }
     scratch.clear();
     chunks.append_to(scratch);
-    tcp::send_whole(fd, scratch, globals::interrupted)
+    tcp::send_whole(fd, scratch, patience)
 }
 
-/// Says that nothing more will be sent, and waits a little for the peer to have read what was.
+/// Says that nothing more will be sent, and waits for the peer to have read what was, see [`tcp::linger`].
 ///
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile.
-pub(crate) unsafe fn linger(sb: *const RTMPSockBuf) {
+pub(crate) unsafe fn linger(sb: *const RTMPSockBuf, patience: &dyn Patience) {
     // SAFETY: the caller's contract.
-    let (fd, session) = unsafe { (borrow((*sb).sb_socket), session(sb)) };
+    let (fd, session) = unsafe { (socket(sb), session(sb)) };
     let Ok(fd) = fd else { return };
     if let Some(session) = session {
         session.close(fd);
     }
-    tcp::linger(fd, LINGER, globals::interrupted);
+    tcp::linger(fd, || unsent(fd), patience);
+}
+
+/// How many bytes the peer's system has not taken yet.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn unsent(fd: BorrowedFd<'_>) -> Option<usize> {
+    let mut count: c_int = 0;
+    // SAFETY: the descriptor is open, and the system writes one number.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+    if result == 0 { usize::try_from(count).ok() } else { None }
+}
+
+/// How many bytes the peer's system has not taken yet.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn unsent(_: BorrowedFd<'_>) -> Option<usize> {
+    None
 }
 
 /// The TLS session on the socket, if there is one; calls that are running keep it alive until they return.
@@ -337,7 +341,7 @@ pub(crate) unsafe fn linger(sb: *const RTMPSockBuf) {
 unsafe fn session(sb: *const RTMPSockBuf) -> Option<Arc<Session>> {
     // SAFETY: the caller's contract; what is not null was put there by `attach` and holds a reference of its own.
     unsafe {
-        let session = (*sb).sb_ssl.cast::<Session>().cast_const();
+        let session = shared::read(&raw const (*sb).sb_ssl).cast::<Session>().cast_const();
         if session.is_null() {
             return None;
         }
@@ -353,8 +357,10 @@ unsafe fn session(sb: *const RTMPSockBuf) -> Option<Arc<Session>> {
 pub(crate) unsafe fn attach(sb: *mut RTMPSockBuf, session: Arc<Session>) {
     // SAFETY: the caller's contract.
     unsafe {
-        drop(detach(sb));
-        (*sb).sb_ssl = Arc::into_raw(session).cast_mut().cast();
+        let before = ssl(sb).swap(Arc::into_raw(session).cast_mut(), Ordering::AcqRel);
+        if !before.is_null() {
+            drop(Arc::from_raw(before));
+        }
     }
 }
 
@@ -363,13 +369,51 @@ pub(crate) unsafe fn attach(sb: *mut RTMPSockBuf, session: Arc<Session>) {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
 pub(crate) unsafe fn detach(sb: *mut RTMPSockBuf) -> Option<Arc<Session>> {
-    // SAFETY: the caller's contract; the slot's own reference goes with it.
+    // SAFETY: the caller's contract; the slot's own reference is handed over.
     unsafe {
-        let session = session(sb)?;
-        (*sb).sb_ssl = std::ptr::null_mut();
-        Arc::decrement_strong_count(Arc::as_ptr(&session));
-        Some(session)
+        let session = ssl(sb).swap(std::ptr::null_mut(), Ordering::AcqRel);
+        if session.is_null() { None } else { Some(Arc::from_raw(session)) }
     }
+}
+
+/// Takes the socket and TLS off the buffer of an `RTMP` whose gate is held.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+pub(crate) unsafe fn take_pipe(sb: *mut RTMPSockBuf, _: &Keeper<'_>) -> Pipe {
+    // SAFETY: the caller's contract; the descriptor is the session's to close.
+    unsafe {
+        let socket = shared::read(&raw const (*sb).sb_socket);
+        shared::write(&raw mut (*sb).sb_socket, -1);
+        Pipe { session: detach(sb), socket: (socket >= 0).then(|| OwnedFd::from_raw_fd(socket)) }
+    }
+}
+
+/// Where the TLS session hangs.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`, which outlives the result.
+unsafe fn ssl<'a>(sb: *mut RTMPSockBuf) -> &'a AtomicPtr<Session> {
+    // SAFETY: the caller's contract; a pointer is laid out like any other.
+    unsafe { AtomicPtr::from_ptr((&raw mut (*sb).sb_ssl).cast()) }
+}
+
+/// Whether there is TLS on the socket.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+pub(crate) unsafe fn has_tls(sb: *const RTMPSockBuf) -> bool {
+    // SAFETY: the caller's contract.
+    !unsafe { shared::read(&raw const (*sb).sb_ssl) }.is_null()
+}
+
+/// The socket, while there is one.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`, whose socket is not closed while the result is used.
+pub(crate) unsafe fn socket<'a>(sb: *const RTMPSockBuf) -> Result<BorrowedFd<'a>> {
+    // SAFETY: the caller's contract.
+    unsafe { borrow(shared::read(&raw const (*sb).sb_socket)) }
 }
 
 /// Waits for bytes from the socket and appends them to the buffer; returns how many, 0 when the peer has closed the
@@ -405,10 +449,10 @@ pub unsafe extern "C" fn RTMPSockBuf_Send(sb: *mut RTMPSockBuf, buf: *const c_ch
         unsafe {
             let sb = ptr::required(sb, "sb")?;
             let bytes = ptr::bytes(buf, len, "buf")?;
-            let fd = borrow(sb.sb_socket)?;
+            let fd = socket(sb)?;
             let sent = match session(sb) {
-                Some(session) => session.send_some(fd, bytes, globals::interrupted),
-                None => tcp::send_some(fd, bytes),
+                Some(session) => session.send_some(fd, bytes, &globals::USER),
+                None => tcp::send_some(fd, bytes, &globals::USER),
             };
             Ok(sent? as c_int)
         }

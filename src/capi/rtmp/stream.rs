@@ -1,6 +1,6 @@
 //! Streams and what is said about them: starting, pausing, seeking, control messages.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use libc::{c_int, c_short, c_uint};
 
@@ -11,12 +11,14 @@ use crate::{
         calls::CallArray,
         memory::release,
         reason::{self, Phase},
+        shared,
         state::Handle,
     },
     driver::{self, Connection, Parts},
     error::{Error, Result},
     flv::Ending,
     session::{Command, command, pausing},
+    transport::wait,
 };
 
 /// How long `RTMP_ToggleStream` leaves the stream paused.
@@ -25,6 +27,9 @@ const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 /// Waits for the answers to `connect` and what follows it until the stream plays or may be published; returns TRUE or
 /// FALSE. `seekTime` above 0 says where to start, in milliseconds. A refusal by the server closes the connection and
 /// returns at once, with the server's words in the log and in `RTMP_GetErrorString`.
+///
+/// For the answer to each of its commands the server has `Link.timeout`, whatever else it sends meanwhile. When that is
+/// over, `RTMP_IsTimedout` is TRUE and the connection stays open: the call may be repeated, and waits on.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -169,7 +174,7 @@ pub unsafe extern "C" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
 pub unsafe extern "C" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
     if !r.is_null() {
         // SAFETY: the caller's contract.
-        unsafe { (*r).m_read.nResumeTS = 0 };
+        unsafe { shared::write(&raw mut (*r).m_read.nResumeTS, 0) };
     }
     // SAFETY: the caller's contract.
     unsafe {
@@ -215,13 +220,14 @@ pub unsafe extern "C" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
         if handle.step(|parts| parts.state.pausing) == pausing::NO {
             // SAFETY: the caller's contract.
             unsafe {
-                if handle.timed_out() && (*r).m_read.status == Ending::Eof.status() {
-                    (*r).m_read.status = 0;
+                let status = &raw mut (*r).m_read.status;
+                if handle.timed_out() && shared::read(status) == Ending::Eof.status() {
+                    shared::write(status, 0);
                 }
             }
             toggle(&handle, true)?;
             handle.step(|parts| parts.state.pausing = pausing::ASKED);
-            thread::sleep(TOGGLE_PAUSE);
+            wait::pause(handle.socket()?, TOGGLE_PAUSE, &handle.patience())?;
         }
         let result = toggle(&handle, false);
         handle.step(|parts| parts.state.pausing = pausing::RESUMING);

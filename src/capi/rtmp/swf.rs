@@ -9,6 +9,7 @@ use crate::{
     capi::{boundary, globals, tls::TlsOptions},
     error::{Error, Result},
     swf::{self, LookUp, SwfHash, store},
+    transport::wait::Patience,
 };
 
 /// Stores the length and the hash of the uncompressed SWF file at `url` in `*size` and in the `RTMP_SWF_HASHLEN` bytes
@@ -33,7 +34,8 @@ pub unsafe extern "C" fn RTMP_HashSWF(
             return Err(Error::Invalid("a null pointer for RTMP_HashSWF"));
         }
         // SAFETY: not null, and the caller's contract above.
-        let result = look_up(unsafe { CStr::from_ptr(url) }.to_bytes(), age, &TlsOptions::default());
+        let result =
+            look_up(unsafe { CStr::from_ptr(url) }.to_bytes(), age, &TlsOptions::default(), &globals::USER);
         if let Some(swf) = result.swf {
             // SAFETY: not null, and the caller's contract above.
             unsafe {
@@ -46,12 +48,12 @@ pub unsafe extern "C" fn RTMP_HashSWF(
 }
 
 /// What `RTMP_HashSWF` stores, for callers that go on without a hash; why there is none is in the log.
-pub(crate) fn hash_swf(url: &[u8], age: c_int, tls: &TlsOptions) -> Result<SwfHash> {
-    look_up(url, age, tls).swf.ok_or(Error::Invalid("swfUrl, whose hash is not known"))
+pub(crate) fn hash_swf(url: &[u8], age: c_int, tls: &TlsOptions, patience: &dyn Patience) -> Result<SwfHash> {
+    look_up(url, age, tls, patience).swf.ok_or(Error::Invalid("swfUrl, whose hash is not known"))
 }
 
-fn look_up(url: &[u8], age: c_int, tls: &TlsOptions) -> LookUp {
-    swf::look_up(url, age, &store::path(), &tls.trust(), globals::interrupted)
+fn look_up(url: &[u8], age: c_int, tls: &TlsOptions, patience: &dyn Patience) -> LookUp {
+    swf::look_up(url, age, &store::path(), &tls.trust(), patience)
 }
 
 #[cfg(test)]
@@ -73,6 +75,6 @@ mod tests {
 
     #[test]
     fn without_a_hash_there_is_an_error() {
-        assert!(hash_swf(b"rtmp://no/file", 0, &TlsOptions::default()).is_err());
+        assert!(hash_swf(b"rtmp://no/file", 0, &TlsOptions::default(), &globals::USER).is_err());
     }
 }

@@ -168,7 +168,9 @@ pub struct RTMP_LNK {
     pub swfAge: c_int,
     /// One of `RTMP_PROTOCOL_*`, with `RTMP_FEATURE_WRITE` added for publishing.
     pub protocol: c_int,
-    /// Seconds that connecting and every read and write may take.
+    /// Seconds that each phase of connecting may take (name lookup and connection, TLS, tunnel, handshake), each wait for
+    /// data, each message sent, and closing. Calls on a socket of the program's own go by that socket's time-outs, if it
+    /// has any. 0 and less wait for ever, but for closing.
     pub timeout: c_int,
     /// Private to the library: why a call failed, for `RTMP_GetLastError`.
     pub pFlags: c_int,
@@ -241,9 +243,9 @@ pub struct RTMP_METHOD {
 
 /// A session: one connection to a server or, after `RTMP_Serve`, to a client.
 ///
-/// Memory for it comes from `RTMP_Alloc` or from the caller; `RTMP_Init` fills it. One thread at a time may use it,
-/// except that another one may call `shutdown` on its socket in order to end a call that waits. Fields that are not
-/// described as private may be read between calls, those marked "In" may be written too.
+/// Memory for it comes from `RTMP_Alloc` or from the caller; `RTMP_Init` fills it. One thread may read from it while
+/// another sends, and any thread may call `RTMP_Abort`, or `shutdown` on its socket, in order to end calls that wait.
+/// Fields that are not described as private may be read between calls, those marked "In" may be written too.
 #[repr(C)]
 #[derive(Debug)]
 pub struct RTMP {

@@ -23,7 +23,7 @@ use super::{
     deadline::Deadline,
     local::{Family, Local},
     resolve,
-    tcp::Interrupted,
+    wait::{Patience, Until},
 };
 use crate::{
     error::{Error, Result},
@@ -143,28 +143,29 @@ impl Proxy {
     }
 
     /// Connects to the proxy.
-    pub fn connect(&self, local: &Local, deadline: Deadline, interrupted: Interrupted) -> Result<Socket> {
-        let reached = resolve::resolve(&self.host, self.port, local.reachable()?, deadline)
-            .and_then(|addresses| connect::connect(&addresses, local, deadline, interrupted));
+    pub fn connect(&self, local: &Local, deadline: Deadline, patience: &dyn Patience) -> Result<Socket> {
+        let reached = resolve::resolve(&self.host, self.port, local.reachable()?, deadline, patience)
+            .and_then(|addresses| connect::connect(&addresses, local, deadline, patience));
         reached.map_err(|error| match error {
             Error::Unreachable(reason) => Error::Unreachable(format!("proxy: {reason}")),
             error => error,
         })
     }
 
-    /// Has the proxy at the other end of `socket` connect us to a server. Changes the time-outs of the socket.
+    /// Has the proxy at the other end of `socket` connect us to a server.
     pub fn open(
         &self,
         socket: Socket,
         host: &[u8],
         port: u16,
         deadline: Deadline,
-        interrupted: Interrupted,
+        patience: &dyn Patience,
     ) -> Result<Socket> {
         let stream = TcpStream::from(socket);
-        self.target(host, port, deadline)
+        let patience = &Until::new(patience, deadline);
+        self.target(host, port, deadline, patience)
             .and_then(|target| self.negotiation(target))
-            .and_then(|mut talk| negotiation::run(&mut *talk, &stream, deadline, interrupted))
+            .and_then(|mut talk| negotiation::run(&mut *talk, &stream, patience))
             .map_err(|error| self.failed(error))?;
         Ok(stream.into())
     }
@@ -180,18 +181,25 @@ impl Proxy {
         })
     }
 
-    fn target<'a>(&self, host: &'a [u8], port: u16, deadline: Deadline) -> Result<Target<'a>> {
+    fn target<'a>(
+        &self,
+        host: &'a [u8],
+        port: u16,
+        deadline: Deadline,
+        patience: &dyn Patience,
+    ) -> Result<Target<'a>> {
         if let Some(address) = str::from_utf8(host).ok().and_then(|host| host.parse::<IpAddr>().ok()) {
             return Ok(Target::Address(SocketAddr::new(address, port)));
         }
         if self.kind == Kind::Socks4 {
             // Half of the time, so that there is some left for the proxy if the lookup has no answer.
-            match resolve::resolve(host, port, Family::V4, deadline.halfway()) {
+            match resolve::resolve(host, port, Family::V4, deadline.halfway(), patience) {
                 Ok(addresses) => {
                     return Ok(addresses
                         .first()
                         .map_or(Target::Name(host, port), |first| Target::Address(*first)));
                 }
+                Err(error @ Error::Interrupted) => return Err(error),
                 Err(error) => debug!("{error}, leaving it to the proxy"),
             }
         }

@@ -1,16 +1,8 @@
 //! What is said to a proxy, and saying it over a socket.
 
-use std::{
-    io::{self, Read},
-    iter,
-    net::TcpStream,
-    os::fd::AsFd,
-};
+use std::{io::Read, iter, net::TcpStream, os::fd::AsFd};
 
-use super::super::{
-    deadline::Deadline,
-    tcp::{self, Interrupted},
-};
+use super::super::{tcp, wait::Patience};
 use crate::error::{Error, Result};
 
 /// What is said to a proxy until it has connected us.
@@ -39,15 +31,14 @@ pub enum Next {
 pub(super) fn run(
     negotiation: &mut dyn Negotiation,
     stream: &TcpStream,
-    deadline: Deadline,
-    interrupted: Interrupted,
+    patience: &dyn Patience,
 ) -> Result<()> {
-    send(stream, &negotiation.greeting(), deadline)?;
+    send(stream, &negotiation.greeting(), patience)?;
     let mut reply = Vec::new();
     let mut total = 0;
     loop {
         let known = reply.len();
-        peek(stream, &mut reply, deadline, interrupted)?;
+        peek(stream, &mut reply, patience)?;
         let received = negotiation.receive(&reply)?;
         let used = received.as_ref().map_or(reply.len(), |(used, _)| *used);
         total += used.saturating_sub(known);
@@ -56,32 +47,25 @@ pub(super) fn run(
             Some((_, Next::Done)) => return Ok(()),
             _ if total > MAX_REPLIES => return Err(Error::TooLarge("the reply")),
             None => continue,
-            Some((_, Next::Send(bytes))) => send(stream, &bytes, deadline)?,
+            Some((_, Next::Send(bytes))) => send(stream, &bytes, patience)?,
             Some((_, Next::Receive)) => {}
         }
         reply.clear();
     }
 }
 
-/// Requests are short: they fit into what the system buffers.
-fn send(stream: &TcpStream, bytes: &[u8], deadline: Deadline) -> Result<()> {
-    stream.set_write_timeout(deadline.left()?)?;
-    tcp::send_all(stream.as_fd(), iter::once(bytes), &mut Vec::new(), || false)
+fn send(stream: &TcpStream, bytes: &[u8], patience: &dyn Patience) -> Result<()> {
+    tcp::send_all(stream.as_fd(), iter::once(bytes), &mut Vec::new(), patience)
 }
 
 /// Waits for bytes and appends a copy of them to `reply`.
-fn peek(stream: &TcpStream, reply: &mut Vec<u8>, deadline: Deadline, interrupted: Interrupted) -> Result<()> {
+fn peek(stream: &TcpStream, reply: &mut Vec<u8>, patience: &dyn Patience) -> Result<()> {
     let mut block = [0; BLOCK];
-    loop {
-        stream.set_read_timeout(deadline.left()?)?;
-        match stream.peek(&mut block) {
-            Ok(0) => return Err(Error::Closed),
-            Ok(count) => {
-                reply.extend_from_slice(block.get(..count).unwrap_or_default());
-                return Ok(());
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
-            Err(error) => return Err(error.into()),
+    match tcp::peek(stream.as_fd(), &mut block, patience)? {
+        0 => Err(Error::Closed),
+        count => {
+            reply.extend_from_slice(block.get(..count).unwrap_or_default());
+            Ok(())
         }
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::*;
+use crate::transport::wait::Endless;
 
 const V4: &str = "192.0.2.7:1935";
 const V6: &str = "[2001:db8::7]:1935";
@@ -246,12 +247,12 @@ fn names_cannot_smuggle_anything_into_a_request() {
         let proxy = proxy(&format!("{kind}://proxy"));
         for host in ["", "a b", "a\r\nHost: b", "a\0b", "ä", &long] {
             assert!(
-                matches!(proxy.target(host.as_bytes(), 1, deadline), Err(Error::Unresolved(_))),
+                matches!(proxy.target(host.as_bytes(), 1, deadline, &Endless), Err(Error::Unresolved(_))),
                 "{host}"
             );
         }
-        assert_eq!(proxy.target(b"localhost", 1, deadline).unwrap(), Target::Name(b"localhost", 1));
-        assert_eq!(proxy.target(b"::1", 1, deadline).unwrap(), to("[::1]:1"));
+        assert_eq!(proxy.target(b"localhost", 1, deadline, &Endless).unwrap(), Target::Name(b"localhost", 1));
+        assert_eq!(proxy.target(b"::1", 1, deadline, &Endless).unwrap(), to("[::1]:1"));
     }
 }
 
@@ -259,11 +260,14 @@ fn names_cannot_smuggle_anything_into_a_request() {
 fn socks4_looks_names_up_and_leaves_unknown_ones_to_the_proxy() {
     let soon = Deadline::after(Some(Duration::from_secs(20)));
     let proxy = proxy("proxy");
-    assert_eq!(proxy.target(b"localhost", 5, soon).unwrap(), to("127.0.0.1:5"));
-    assert_eq!(proxy.target(b"127.1", 5, soon).unwrap(), to("127.0.0.1:5"));
+    assert_eq!(proxy.target(b"localhost", 5, soon, &Endless).unwrap(), to("127.0.0.1:5"));
+    assert_eq!(proxy.target(b"127.1", 5, soon, &Endless).unwrap(), to("127.0.0.1:5"));
     // No resolver asks anybody for a label that is too long.
     let unknown = "a".repeat(64);
-    assert_eq!(proxy.target(unknown.as_bytes(), 5, soon).unwrap(), Target::Name(unknown.as_bytes(), 5));
+    assert_eq!(
+        proxy.target(unknown.as_bytes(), 5, soon, &Endless).unwrap(),
+        Target::Name(unknown.as_bytes(), 5)
+    );
 }
 
 /// A proxy that runs a script with its one client.
@@ -276,7 +280,7 @@ fn scripted<T: Send + 'static>(
 }
 
 fn open(kind: &str, socket: Socket, limit: Duration) -> Result<Socket> {
-    proxy(kind).open(socket, b"192.0.2.7", 1935, Deadline::after(Some(limit)), || false)
+    proxy(kind).open(socket, b"192.0.2.7", 1935, Deadline::after(Some(limit)), &Endless)
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -6,7 +6,7 @@ use std::{
     net::Shutdown,
     os::fd::BorrowedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use log::debug;
@@ -20,7 +20,11 @@ use socket2::SockRef;
 use super::{ServerContext, Trust, provider, refusal, versions};
 use crate::{
     error::{Error, Result},
-    transport::tcp::{self, Interrupted},
+    transport::{
+        deadline::Deadline,
+        tcp,
+        wait::{Patience, Until, Wait},
+    },
 };
 
 /// A TLS session over a socket.
@@ -111,24 +115,22 @@ impl Session {
         &self,
         fd: BorrowedFd<'_>,
         timeout: Option<Duration>,
-        interrupted: Interrupted,
+        patience: &dyn Patience,
     ) -> Result<()> {
-        let deadline = Deadline::new(&fd, timeout);
+        let patience = &Until::new(patience, Deadline::after(timeout));
         let mut block = lock(&self.receiving);
         block.resize(BLOCK_LEN, 0);
         loop {
             let handshaking = {
                 let mut outgoing = lock(&self.sending);
                 let handshaking = self.machine().produce(&mut outgoing);
-                deadline.apply()?;
-                outgoing.flush(fd, interrupted)?;
+                outgoing.flush(fd, &mut Wait::for_room(patience))?;
                 handshaking
             };
             if !handshaking {
                 return Ok(());
             }
-            deadline.apply()?;
-            let count = tcp::receive(fd, &mut block, interrupted)?;
+            let count = tcp::receive(fd, &mut block, patience)?;
             if count == 0 {
                 return Err(Error::Tls(format!(
                     "{} closed the connection during the TLS handshake",
@@ -148,16 +150,18 @@ impl Session {
         }
     }
 
-    /// Waits for bytes and puts them into `buffer`; 0 means that the peer will send no more.
-    pub fn receive(&self, fd: BorrowedFd<'_>, buffer: &mut [u8], interrupted: Interrupted) -> Result<usize> {
-        self.receive_through(buffer, |block| tcp::receive(fd, block, interrupted))
+    /// Waits for bytes and puts them into `buffer`; 0 means that the peer will send no more. A record that comes in pieces
+    /// has to be complete in the time of one wait; if it is not, what came of it is kept.
+    pub fn receive(&self, fd: BorrowedFd<'_>, buffer: &mut [u8], patience: &dyn Patience) -> Result<usize> {
+        let mut wait = Wait::for_bytes(patience);
+        self.receive_through(buffer, |block| tcp::receive_within(fd, block, &mut wait))
     }
 
     /// As `receive`, with `receive` to get bytes from the socket.
     pub fn receive_through(
         &self,
         buffer: &mut [u8],
-        receive: impl Fn(&mut [u8]) -> Result<usize>,
+        mut receive: impl FnMut(&mut [u8]) -> Result<usize>,
     ) -> Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
@@ -207,10 +211,11 @@ impl Session {
         fd: BorrowedFd<'_>,
         pieces: impl Iterator<Item = &'p [u8]>,
         scratch: &mut Vec<u8>,
-        interrupted: Interrupted,
+        patience: &dyn Patience,
     ) -> Result<()> {
         let mut outgoing = lock(&self.sending);
-        outgoing.flush(fd, interrupted)?;
+        let wait = &mut Wait::for_room(patience);
+        outgoing.flush(fd, wait)?;
         scratch.clear();
         for mut piece in pieces {
             while !piece.is_empty() {
@@ -220,22 +225,23 @@ impl Session {
                 if scratch.len() == BATCH_LEN {
                     self.encrypt(scratch, &mut outgoing)?;
                     scratch.clear();
-                    outgoing.flush(fd, interrupted)?;
+                    outgoing.flush(fd, wait)?;
                 }
             }
         }
         self.encrypt(scratch, &mut outgoing)?;
-        outgoing.flush(fd, interrupted)
+        outgoing.flush(fd, wait)
     }
 
     /// Sends the beginning of `bytes`, at most a record, and returns how much that was. Bytes that were encrypted
     /// count as sent: if the socket does not take them in time, the next call sends the rest before anything else.
-    pub fn send_some(&self, fd: BorrowedFd<'_>, bytes: &[u8], interrupted: Interrupted) -> Result<usize> {
+    pub fn send_some(&self, fd: BorrowedFd<'_>, bytes: &[u8], patience: &dyn Patience) -> Result<usize> {
         let mut outgoing = lock(&self.sending);
-        outgoing.flush(fd, interrupted)?;
+        let wait = &mut Wait::for_room(patience);
+        outgoing.flush(fd, wait)?;
         let record = &bytes[..bytes.len().min(RECORD_LEN)];
         self.encrypt(record, &mut outgoing)?;
-        match outgoing.flush(fd, interrupted) {
+        match outgoing.flush(fd, wait) {
             Ok(()) | Err(Error::TimedOut | Error::Interrupted) => Ok(record.len()),
             Err(error) => Err(error),
         }
@@ -256,7 +262,9 @@ impl Session {
             Err(TryLockError::WouldBlock) => return,
         };
         self.machine().produce(&mut outgoing);
-        let _ = tcp::send_now(fd, outgoing.unsent());
+        if let Ok(count) = tcp::send_now(fd, outgoing.unsent()) {
+            outgoing.sent += count;
+        }
     }
 
     /// Makes records of `bytes`.
@@ -347,61 +355,16 @@ impl Outgoing {
     }
 
     /// Sends everything. If that fails, the rest stays for the next time.
-    fn flush(&mut self, fd: BorrowedFd<'_>, interrupted: Interrupted) -> Result<()> {
+    fn flush(&mut self, fd: BorrowedFd<'_>, wait: &mut Wait<'_>) -> Result<()> {
         while self.sent < self.records.len() {
-            match tcp::send_some(fd, self.unsent()) {
-                Ok(0) => return Err(Error::Closed),
-                Ok(count) => self.sent += count,
-                Err(Error::Interrupted) if !interrupted() => {}
-                Err(error) => return Err(error),
+            match tcp::send_within(fd, self.unsent(), wait)? {
+                0 => return Err(Error::Closed),
+                count => self.sent += count,
             }
         }
         self.records.clear();
         self.sent = 0;
         Ok(())
-    }
-}
-
-/// Bounds several waits for one socket together. Its time-outs are put back in the end.
-struct Deadline<'s> {
-    socket: SockRef<'s>,
-    end: Option<Instant>,
-    receiving: Option<Duration>,
-    sending: Option<Duration>,
-}
-
-impl<'s> Deadline<'s> {
-    fn new(fd: &'s BorrowedFd<'_>, timeout: Option<Duration>) -> Self {
-        let socket = SockRef::from(fd);
-        let receiving = socket.read_timeout().unwrap_or_default();
-        let sending = socket.write_timeout().unwrap_or_default();
-        // A time that cannot be counted is for ever.
-        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        Self { socket, end, receiving, sending }
-    }
-
-    /// Makes sure that the next wait ends in time.
-    fn apply(&self) -> Result<()> {
-        let Some(end) = self.end else { return Ok(()) };
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Error::TimedOut);
-        }
-        // The system takes a time-out of 0 for none.
-        let left = left.max(Duration::from_millis(1));
-        let shorter = |own: Option<Duration>| Some(own.map_or(left, |own| own.min(left)));
-        self.socket.set_read_timeout(shorter(self.receiving))?;
-        self.socket.set_write_timeout(shorter(self.sending))?;
-        Ok(())
-    }
-}
-
-impl Drop for Deadline<'_> {
-    fn drop(&mut self) {
-        if self.end.is_some() {
-            let _ = self.socket.set_read_timeout(self.receiving);
-            let _ = self.socket.set_write_timeout(self.sending);
-        }
     }
 }
 

@@ -10,33 +10,33 @@ use std::{
 use socket2::Socket;
 
 use super::Session;
-use crate::{error::Error, transport::tcp::Interrupted};
+use crate::{error::Error, transport::wait::Patience};
 
 /// A socket of our own with a TLS session over it.
 pub struct TlsSocket {
     socket: Socket,
     session: Arc<Session>,
-    interrupted: Interrupted,
+    patience: &'static dyn Patience,
     scratch: Vec<u8>,
 }
 
 impl TlsSocket {
     /// Puts together what belongs together; the handshake is over.
-    pub fn new(socket: Socket, session: Arc<Session>, interrupted: Interrupted) -> Self {
-        Self { socket, session, interrupted, scratch: Vec::new() }
+    pub fn new(socket: Socket, session: Arc<Session>, patience: &'static dyn Patience) -> Self {
+        Self { socket, session, patience, scratch: Vec::new() }
     }
 }
 
 impl Read for TlsSocket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.session.receive(self.socket.as_fd(), buffer, self.interrupted).map_err(into_io)
+        self.session.receive(self.socket.as_fd(), buffer, self.patience).map_err(into_io)
     }
 }
 
 impl Write for TlsSocket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Self { socket, session, interrupted, scratch } = self;
-        session.send_all(socket.as_fd(), iter::once(bytes), scratch, *interrupted).map_err(into_io)?;
+        let Self { socket, session, patience, scratch } = self;
+        session.send_all(socket.as_fd(), iter::once(bytes), scratch, *patience).map_err(into_io)?;
         Ok(bytes.len())
     }
 

@@ -11,30 +11,35 @@ use std::{
 use log::debug;
 
 use super::{Client, Command, Poll, Status};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    transport::{deadline::Deadline, wait::SLICE},
+};
 
 /// A connection to the HTTP server that can be made anew.
 pub trait Carrier {
     /// Waits for bytes; 0 when the peer will send no more.
-    fn receive(&self, buffer: &mut [u8]) -> Result<usize>;
+    fn receive(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize>;
 
     /// Sends all bytes.
-    fn send(&self, bytes: &[u8]) -> Result<()>;
+    fn send(&self, bytes: &[u8], deadline: Deadline) -> Result<()>;
 
     /// Replaces the connection by a new one to the same server. Nobody sends or receives meanwhile. An error ends the
     /// session.
-    fn reconnect(&self, ending: Ending) -> Result<()>;
+    fn reconnect(&self, ending: Ending, deadline: Deadline) -> Result<()>;
 
     /// How long a wait may last; `None` for ever.
     fn timeout(&self) -> Option<Duration>;
+
+    /// When a wait that begins now has to be over.
+    fn deadline(&self) -> Deadline {
+        Deadline::after(self.timeout())
+    }
 
     /// Whether waiting should end instead of going on.
     fn interrupted(&self) -> bool {
         false
     }
-
-    /// The connection is about to be closed: no wait for bytes may last longer than this from now on.
-    fn hurry(&self, _longest: Duration) {}
 }
 
 /// How a connection ended.
@@ -80,12 +85,6 @@ enum Link {
     /// To be replaced before anything is sent.
     Down(Ending),
 }
-
-/// How long a wait goes on before it looks whether it should end.
-const SLICE: Duration = Duration::from_millis(50);
-
-/// How long a session that ends waits for its last replies.
-const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Bytes of the stream that are kept for later, while a program sends and never receives.
 const MAX_EARLY: usize = 16 << 20;
@@ -137,8 +136,8 @@ impl Tunnel {
 
     /// Asks the server for a session. To be called once, on a fresh connection, before anything else.
     pub fn open(&self, carrier: &impl Carrier) -> Result<()> {
-        let deadline = Deadline::new(carrier);
-        self.post(carrier, Command::Open, &[])?;
+        let deadline = carrier.deadline();
+        self.post(carrier, Command::Open, &[], deadline)?;
         let mut buffer = [0; 4096];
         loop {
             let shared = self.lock();
@@ -146,7 +145,7 @@ impl Tunnel {
                 return Ok(());
             }
             // Nothing of the stream comes before the session is there; what comes with it is kept.
-            self.read_early(carrier, shared, &mut buffer, &deadline)?;
+            self.read_early(carrier, shared, &mut buffer, deadline)?;
         }
     }
 
@@ -156,7 +155,7 @@ impl Tunnel {
         if buffer.is_empty() {
             return Err(Error::Invalid("no room for what a tunnel receives"));
         }
-        let deadline = Deadline::new(carrier);
+        let deadline = carrier.deadline();
         loop {
             let mut shared = self.lock();
             if !shared.early.is_empty() {
@@ -166,24 +165,24 @@ impl Tunnel {
                 return Ok(len);
             }
             if shared.reading {
-                self.wait(carrier, shared, SLICE, &deadline)?;
+                self.wait(carrier, shared, SLICE, deadline)?;
                 continue;
             }
             match shared.client.next_poll(self.now(), longest_pause(carrier)) {
                 Poll::Receive => {
-                    let (received, _) = self.read(carrier, shared, buffer)?;
+                    let (received, _) = self.read(carrier, shared, buffer, deadline)?;
                     if received > 0 {
                         return Ok(received);
                     }
-                    deadline.check(carrier)?;
+                    check(carrier, deadline)?;
                 }
                 Poll::Pause(left) => {
-                    self.wait(carrier, shared, SLICE.min(Duration::from_millis(left)), &deadline)?;
+                    self.wait(carrier, shared, SLICE.min(Duration::from_millis(left)), deadline)?;
                 }
-                Poll::Idle if shared.senders > 0 => self.wait(carrier, shared, SLICE, &deadline)?,
+                Poll::Idle if shared.senders > 0 => self.wait(carrier, shared, SLICE, deadline)?,
                 Poll::Idle => {
                     drop(shared);
-                    self.post(carrier, Command::Idle, &[])?;
+                    self.post(carrier, Command::Idle, &[], deadline)?;
                 }
             }
         }
@@ -197,14 +196,17 @@ impl Tunnel {
             return Ok(());
         }
         let _sending = Sending::new(self);
-        self.read_until(carrier, &Deadline::new(carrier), |shared| shared.client.has_room(len))?;
-        self.post(carrier, Command::Send, pieces)?;
-        self.read_until(carrier, &Deadline::new(carrier), |shared| !matches!(shared.link, Link::Failing(_)))
+        let deadline = carrier.deadline();
+        self.read_until(carrier, deadline, |shared| shared.client.has_room(len))?;
+        self.post(carrier, Command::Send, pieces, deadline)?;
+        self.read_until(carrier, deadline, |shared| !matches!(shared.link, Link::Failing(_)))
     }
 
-    /// Tells the server that the session is over. Does not wait for its answer, nor for another thread that is sending.
-    pub fn close(&self, carrier: &impl Carrier) {
-        let result = self.try_close(carrier);
+    /// Tells the server that the session is over, and waits as long as `goodbye` for its last replies: a connection that
+    /// is closed before them takes requests with it that are still on their way. Does not wait for another thread that is
+    /// sending.
+    pub fn close(&self, carrier: &impl Carrier, goodbye: Duration) {
+        let result = self.try_close(carrier, goodbye);
         if let Err(error) = result {
             debug!("the tunnel's server is gone before the goodbye: {error}");
         }
@@ -215,25 +217,30 @@ impl Tunnel {
         self.lock().client.status()
     }
 
-    fn try_close(&self, carrier: &impl Carrier) -> Result<()> {
+    fn try_close(&self, carrier: &impl Carrier, goodbye: Duration) -> Result<()> {
+        let deadline = carrier.deadline();
         if carrier.interrupted() && !self.lock().client.has_room(1) {
             return Err(Error::Interrupted);
         }
         if self.writing.try_lock().is_err() {
             return Err(Error::Interrupted);
         }
-        self.read_until(carrier, &Deadline::new(carrier), |shared| shared.client.has_room(1))?;
-        self.post(carrier, Command::Close, &[])?;
-        // A connection that is closed on unread replies takes requests with it that are still on their way.
-        carrier.hurry(GOODBYE);
-        let deadline = Deadline(Instant::now().checked_add(GOODBYE));
-        self.read_until(carrier, &deadline, |shared| {
+        self.read_until(carrier, deadline, |shared| shared.client.has_room(1))?;
+        self.post(carrier, Command::Close, &[], deadline)?;
+        let deadline = deadline.or_sooner(Deadline::after(Some(goodbye)));
+        self.read_until(carrier, deadline, |shared| {
             shared.client.status().unanswered == 0 || !matches!(shared.link, Link::Up)
         })
     }
 
     /// Sends a request. If that fails because the connection is gone, the request is sent again on the next one.
-    fn post(&self, carrier: &impl Carrier, command: Command, pieces: &[&[u8]]) -> Result<()> {
+    fn post(
+        &self,
+        carrier: &impl Carrier,
+        command: Command,
+        pieces: &[&[u8]],
+        deadline: Deadline,
+    ) -> Result<()> {
         let _writing = self.writing();
         let (request, link) = {
             let mut shared = self.lock();
@@ -244,9 +251,9 @@ impl Tunnel {
             (shared.client.request(command, pieces)?, shared.link)
         };
         match link {
-            Link::Up => carrier.send(&request).or_else(|error| self.fail(error))?,
+            Link::Up => carrier.send(&request, deadline).or_else(|error| self.fail(error))?,
             Link::Failing(_) => {}
-            Link::Down(_) => self.replace(carrier)?,
+            Link::Down(_) => self.replace(carrier, deadline)?,
         }
         self.changed.notify_all();
         Ok(())
@@ -259,16 +266,17 @@ impl Tunnel {
         carrier: &impl Carrier,
         mut shared: MutexGuard<'_, Shared>,
         buffer: &mut [u8],
+        deadline: Deadline,
     ) -> Result<(usize, Option<Reading<'_>>)> {
         if matches!(shared.link, Link::Down(_)) {
             drop(shared);
             let _writing = self.writing();
-            return self.replace(carrier).map(|()| (0, None));
+            return self.replace(carrier, deadline).map(|()| (0, None));
         }
         shared.reading = true;
         drop(shared);
         let turn = Reading(self);
-        let received = carrier.receive(buffer);
+        let received = carrier.receive(buffer, deadline);
         let now = self.now();
         let mut shared = self.lock();
         let (payload, ending) = match received {
@@ -296,17 +304,17 @@ impl Tunnel {
 
     /// Replaces the connection if that has to be, and sends again what was not answered. The caller holds `writing`;
     /// nobody is receiving, since a connection is given up by the thread that receives.
-    fn replace(&self, carrier: &impl Carrier) -> Result<()> {
+    fn replace(&self, carrier: &impl Carrier, deadline: Deadline) -> Result<()> {
         let Link::Down(ending) = self.lock().link else { return Ok(()) };
         debug!("a new connection for the tunnel, after one that ended: {ending:?}");
-        carrier.reconnect(ending)?;
+        carrier.reconnect(ending, deadline)?;
         let requests = {
             let mut shared = self.lock();
             shared.link = Link::Up;
             shared.client.reconnected()
         };
         for request in requests {
-            if let Err(error) = carrier.send(&request) {
+            if let Err(error) = carrier.send(&request, deadline) {
                 return self.fail(error);
             }
         }
@@ -325,7 +333,7 @@ impl Tunnel {
     fn read_until(
         &self,
         carrier: &impl Carrier,
-        deadline: &Deadline,
+        deadline: Deadline,
         done: impl Fn(&Shared) -> bool,
     ) -> Result<()> {
         let mut buffer = Vec::new();
@@ -345,16 +353,16 @@ impl Tunnel {
         carrier: &impl Carrier,
         shared: MutexGuard<'_, Shared>,
         buffer: &mut [u8],
-        deadline: &Deadline,
+        deadline: Deadline,
     ) -> Result<()> {
         if shared.reading {
             return self.wait(carrier, shared, SLICE, deadline);
         }
-        deadline.check(carrier)?;
+        check(carrier, deadline)?;
         if shared.early.len() > MAX_EARLY {
             return Err(Error::TooLarge("what arrived through the tunnel and was not read"));
         }
-        let (received, turn) = self.read(carrier, shared, buffer)?;
+        let (received, turn) = self.read(carrier, shared, buffer, deadline)?;
         self.lock().early.extend_from_slice(&buffer[..received]);
         drop(turn);
         Ok(())
@@ -366,9 +374,9 @@ impl Tunnel {
         carrier: &impl Carrier,
         shared: MutexGuard<'_, Shared>,
         slice: Duration,
-        deadline: &Deadline,
+        deadline: Deadline,
     ) -> Result<()> {
-        deadline.check(carrier)?;
+        check(carrier, deadline)?;
         drop(self.changed.wait_timeout(shared, slice).unwrap_or_else(PoisonError::into_inner));
         Ok(())
     }
@@ -387,23 +395,12 @@ impl Tunnel {
     }
 }
 
-/// When a wait for bytes of the stream ends. A server that answers and has nothing to say is silent, too.
-struct Deadline(Option<Instant>);
-
-impl Deadline {
-    fn new(carrier: &impl Carrier) -> Self {
-        Self(carrier.timeout().and_then(|timeout| Instant::now().checked_add(timeout)))
+/// Whether a wait for bytes of the stream may go on. A server that answers and has nothing to say is silent, too.
+fn check(carrier: &impl Carrier, deadline: Deadline) -> Result<()> {
+    if carrier.interrupted() {
+        return Err(Error::Interrupted);
     }
-
-    fn check(&self, carrier: &impl Carrier) -> Result<()> {
-        if carrier.interrupted() {
-            return Err(Error::Interrupted);
-        }
-        match self.0 {
-            Some(deadline) if Instant::now() >= deadline => Err(Error::TimedOut),
-            _ => Ok(()),
-        }
-    }
+    deadline.left().map(drop)
 }
 
 /// Milliseconds that a pause between polls may last, so that there are some before time is up.

@@ -1,0 +1,84 @@
+//! Fields of the public structs that several threads use: each of them is read and written as a whole, in an order of its
+//! own. What has to fit together is guarded elsewhere.
+
+use std::sync::atomic::{AtomicI8, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// What a field may be to be shared.
+pub(super) trait Shareable: Sized {
+    /// Reads a field.
+    ///
+    /// # Safety
+    /// `field` is the address of one, and whoever writes it in Rust does so with `write`.
+    unsafe fn read(field: *mut Self) -> Self;
+
+    /// Writes a field.
+    ///
+    /// # Safety
+    /// `field` is the address of one, and whoever reads it in Rust does so with `read`.
+    unsafe fn write(field: *mut Self, value: Self);
+}
+
+macro_rules! shareable {
+    ($($type:ty: $atomic:ty;)*) => { $(impl Shareable for $type {
+        unsafe fn read(field: *mut Self) -> Self {
+            // SAFETY: the caller's contract; fields of C structs are aligned.
+            unsafe { <$atomic>::from_ptr(field) }.load(Relaxed)
+        }
+
+        unsafe fn write(field: *mut Self, value: Self) {
+            // SAFETY: the caller's contract; fields of C structs are aligned.
+            unsafe { <$atomic>::from_ptr(field) }.store(value, Relaxed);
+        }
+    })* };
+}
+
+shareable! {
+    i8: AtomicI8;
+    u8: AtomicU8;
+    i32: AtomicI32;
+    u32: AtomicU32;
+}
+
+impl<T> Shareable for *mut T {
+    unsafe fn read(field: *mut Self) -> Self {
+        // SAFETY: the caller's contract; fields of C structs are aligned.
+        unsafe { AtomicPtr::from_ptr(field) }.load(Relaxed)
+    }
+
+    unsafe fn write(field: *mut Self, value: Self) {
+        // SAFETY: the caller's contract; fields of C structs are aligned.
+        unsafe { AtomicPtr::from_ptr(field) }.store(value, Relaxed);
+    }
+}
+
+impl Shareable for f64 {
+    unsafe fn read(field: *mut Self) -> Self {
+        // SAFETY: the caller's contract; a double is as large and as aligned as its bits.
+        Self::from_bits(unsafe { AtomicU64::from_ptr(field.cast()) }.load(Relaxed))
+    }
+
+    unsafe fn write(field: *mut Self, value: Self) {
+        // SAFETY: the caller's contract; a double is as large and as aligned as its bits.
+        unsafe { AtomicU64::from_ptr(field.cast()) }.store(value.to_bits(), Relaxed);
+    }
+}
+
+const _: () = assert!(align_of::<f64>() == align_of::<AtomicU64>());
+
+/// Reads a field.
+///
+/// # Safety
+/// `field` is the address of one, and whoever writes it in Rust does so with [`write`].
+pub(super) unsafe fn read<T: Shareable>(field: *const T) -> T {
+    // SAFETY: the caller's contract; nothing is written through the pointer.
+    unsafe { T::read(field.cast_mut()) }
+}
+
+/// Writes a field.
+///
+/// # Safety
+/// `field` is the address of one, and whoever reads it in Rust does so with [`read`].
+pub(super) unsafe fn write<T: Shareable>(field: *mut T, value: T) {
+    // SAFETY: the caller's contract.
+    unsafe { T::write(field, value) }
+}

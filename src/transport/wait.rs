@@ -1,0 +1,245 @@
+//! Waiting for a socket: not longer than it may take, and in slices, so that whoever wants the wait to end is heard.
+//!
+//! A signal does not do for that. It reaches one thread of a process, which need not be the one that waits, and a handler
+//! may be installed so that system calls go on after it.
+
+use std::{io, os::fd::BorrowedFd, time::Duration};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+use socket2::SockRef;
+
+use super::deadline::Deadline;
+use crate::error::{Error, Result};
+
+/// What ends a wait before the socket is ready.
+pub trait Patience: Sync {
+    /// Whether a wait should end now, with [`Error::Interrupted`]. Asked before each slice of a wait, so it has to be
+    /// quick.
+    fn is_over(&self) -> bool;
+
+    /// When waits end that began before, besides the socket's own time-outs: several together, that is.
+    fn deadline(&self) -> Deadline {
+        Deadline::NEVER
+    }
+}
+
+/// Nobody ends a wait before its time.
+#[derive(Debug, Clone, Copy)]
+pub struct Endless;
+
+impl Patience for Endless {
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+/// The same, and several waits together have to end at a certain moment.
+#[derive(Clone, Copy)]
+pub struct Until<'a> {
+    patience: &'a dyn Patience,
+    deadline: Deadline,
+}
+
+impl<'a> Until<'a> {
+    /// Waits end when they did before, and at `deadline`.
+    pub fn new(patience: &'a dyn Patience, deadline: Deadline) -> Self {
+        Self { patience, deadline: deadline.or_sooner(patience.deadline()) }
+    }
+}
+
+impl Patience for Until<'_> {
+    fn is_over(&self) -> bool {
+        self.patience.is_over()
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    Bytes,
+    Room,
+}
+
+/// One wait, however many times the socket was ready in between without being so for all that is wanted.
+pub(super) struct Wait<'a> {
+    patience: &'a dyn Patience,
+    what: For,
+    /// Known once there is something to wait for: most calls get by without.
+    deadline: Option<Deadline>,
+}
+
+impl<'a> Wait<'a> {
+    /// A wait for bytes to receive, which the socket's time-out for that bounds.
+    pub(super) fn for_bytes(patience: &'a dyn Patience) -> Self {
+        Self { patience, what: For::Bytes, deadline: None }
+    }
+
+    /// A wait for room for bytes to send, which the socket's time-out for that bounds.
+    pub(super) fn for_room(patience: &'a dyn Patience) -> Self {
+        Self { patience, what: For::Room, deadline: None }
+    }
+
+    /// Makes a call that does not wait, until it succeeds or the wait is over.
+    pub(super) fn attempt<T>(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        mut call: impl FnMut() -> io::Result<T>,
+    ) -> Result<T> {
+        loop {
+            match call() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready(fd)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Whoever ends a wait may shut the socket down, too.
+                Err(_) if self.is_over() => return Err(Error::Interrupted),
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    /// Whether somebody wants the wait to end.
+    pub(super) fn is_over(&self) -> bool {
+        self.patience.is_over()
+    }
+
+    /// Waits until the socket is ready, or has failed. A program that made its socket non-blocking does not want to wait.
+    pub(super) fn ready(&mut self, fd: BorrowedFd<'_>) -> Result<()> {
+        let socket = SockRef::from(&fd);
+        let deadline = match self.deadline {
+            Some(deadline) => deadline,
+            None => {
+                let own = match self.what {
+                    For::Bytes => socket.read_timeout(),
+                    For::Room => socket.write_timeout(),
+                };
+                let deadline = Deadline::after(own?).or_sooner(self.patience.deadline());
+                self.deadline = Some(deadline);
+                deadline
+            }
+        };
+        if socket.nonblocking()? {
+            return Err(Error::TimedOut);
+        }
+        let flags = match self.what {
+            For::Bytes => PollFlags::IN,
+            For::Room => PollFlags::OUT,
+        };
+        loop {
+            if self.is_over() {
+                return Err(Error::Interrupted);
+            }
+            if poll_slice(&mut [PollFd::new(&fd, flags)], deadline.left()?)? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Waits for one of several sockets, at most as long as a slice may be; false if it was not worth it.
+pub(super) fn poll_slice(sockets: &mut [PollFd<'_>], left: Option<Duration>) -> io::Result<bool> {
+    let time = left.map_or(SLICE, |left| left.min(SLICE));
+    match poll(sockets, Timespec::try_from(time).ok().as_ref()) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits for nothing, `time` long, or until the connection has ended in both directions.
+pub fn pause(fd: BorrowedFd<'_>, time: Duration, patience: &dyn Patience) -> Result<()> {
+    let deadline = Deadline::after(Some(time)).or_sooner(patience.deadline());
+    while let Ok(left) = deadline.left() {
+        if patience.is_over() {
+            return Err(Error::Interrupted);
+        }
+        if poll_slice(&mut [PollFd::new(&fd, PollFlags::empty())], left)? {
+            return Err(if patience.is_over() { Error::Interrupted } else { Error::Closed });
+        }
+    }
+    Ok(())
+}
+
+/// How long a wait goes on before it looks whether it should end.
+pub const SLICE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{Shutdown, TcpListener, TcpStream},
+        os::fd::AsFd,
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+        time::Instant,
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl Patience for Flag {
+        fn is_over(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn a_flag_ends_a_wait_that_has_no_time_out() {
+        let (near, _far) = pair();
+        let flag = Flag::default();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| Wait::for_bytes(&flag).ready(near.as_fd()));
+            thread::sleep(Duration::from_millis(20));
+            flag.0.store(true, Ordering::Relaxed);
+            assert!(matches!(waiting.join().unwrap(), Err(Error::Interrupted)));
+        });
+        let hour = Duration::from_secs(3600);
+        assert!(matches!(pause(near.as_fd(), hour, &flag), Err(Error::Interrupted)));
+    }
+
+    #[test]
+    fn shutting_the_socket_down_ends_a_wait() {
+        let (near, _far) = pair();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| Wait::for_bytes(&Endless).ready(near.as_fd()));
+            thread::sleep(Duration::from_millis(20));
+            near.shutdown(Shutdown::Both).unwrap();
+            waiting.join().unwrap().unwrap();
+        });
+        assert!(matches!(pause(near.as_fd(), Duration::from_secs(3600), &Endless), Err(Error::Closed)));
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_sockets_time_out_or_the_deadline_whichever_is_sooner() {
+        let (near, _far) = pair();
+        let second = Some(Duration::from_secs(100));
+        let short = Some(Duration::from_millis(30));
+        for (own, all) in [(short, second), (second, short), (None, short), (short, None)] {
+            near.set_read_timeout(own).unwrap();
+            let start = Instant::now();
+            let until = Until::new(&Endless, Deadline::after(all));
+            let result = Wait::for_bytes(&until).ready(near.as_fd());
+            assert!(matches!(result, Err(Error::TimedOut)));
+            assert!((25..20_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+        }
+    }
+
+    #[test]
+    fn a_non_blocking_socket_is_not_waited_for() {
+        let (near, _far) = pair();
+        near.set_nonblocking(true).unwrap();
+        assert!(matches!(Wait::for_bytes(&Endless).ready(near.as_fd()), Err(Error::TimedOut)));
+    }
+}
