@@ -244,10 +244,11 @@ impl Seat {
     }
 }
 
-/// Whether the publisher sent everything; `None` when it should have.
+/// Whether everything that the publisher sent has arrived, which nobody knows of one whose connection was cut (not `whole`);
+/// `None` if it did not send everything and should have.
 fn sent(outcome: &Outcome, stream: &Numbered, whole: bool) -> Option<bool> {
     match outcome {
-        Outcome::Published { tags, complete: true } if *tags == stream.tags => Some(true),
+        Outcome::Published { tags, complete: true } if *tags == stream.tags => Some(whole),
         Outcome::Published { .. } | Outcome::Refused if !whole => Some(false),
         _ => None,
     }
