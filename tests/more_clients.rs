@@ -23,7 +23,7 @@ const BOTH: [Library; 2] = [Library::Original, Library::Ours];
 /// Where rtmpsuck and rtmpsrv listen, whatever they are told.
 const PORT: u16 = 1935;
 
-/// rtmpdump's servers take commands from standard input and spin at its end: a FIFO that they hold open themselves.
+/// Starts one of rtmpdump's servers.
 fn start_server(
     network: Option<&Network>,
     library: Library,
@@ -36,7 +36,7 @@ fn start_server(
     process::output("mkfifo", &[&commands.to_string_lossy()], LIMIT);
     let shell = Path::new("/bin/sh");
     let mut command = network.map_or_else(|| Command::new(shell), |network| network.command(shell));
-    command.args(["-c", "exec \"$@\" <>\"$0\""]).arg(&commands).arg(program).args(arguments);
+    command.args(["-c", process::HOLDING_INPUT]).arg(&commands).arg(program).args(arguments);
     command.current_dir(directory.path()).env("LD_LIBRARY_PATH", library.directory()?);
     // Programs that a test puts there come first.
     let path = std::env::var("PATH").unwrap_or_default();
