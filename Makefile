@@ -96,8 +96,9 @@ examples: build
 demo: examples
 	c-examples/demo.sh '$(EXAMPLES)' receive.flv
 
+# The peers and the measured program hold up to 5,000 connections each.
 bench: build
-	ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' $(CARGO) bench --bench compare
+	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' $(CARGO) bench --bench compare
 
 lint:
 	$(CARGO) fmt --check

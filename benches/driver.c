@@ -2,7 +2,7 @@
  * Does one thing with librtmp, many times, and prints what it cost. Which librtmp that is, the dynamic linker decides.
  *
  *   driver read|next|write|send URL chunk-size message-size total
- *   driver connect|idle URL count
+ *   driver connect URL at-once count
  *   driver amf count
  *   driver recv|store PORT message-size total       without librtmp: what the socket alone costs
  */
@@ -136,35 +136,27 @@ static void publish(const char *url, int chunk_size, unsigned size, double total
     free(tag);
 }
 
-static void connect_often(const char *url, int count)
+/* Opens `at_once` connections and closes them, until there were `count`. */
+static void connect_often(const char *url, int at_once, int count)
 {
+    RTMP **sessions = calloc((size_t)at_once, sizeof *sessions);
     struct moment start;
-    int n;
+    double before;
+    int done, n;
 
     /* The first one loads and prepares what later ones find ready. */
     close_session(open_session(url, 0, 1));
-    start = now();
-    for (n = 0; n < count; n++)
-        close_session(open_session(url, 0, 1));
-    report(start, count, count);
-}
-
-static void keep_open(const char *url, int count)
-{
-    RTMP **sessions = calloc((size_t)count, sizeof *sessions);
-    struct moment start;
-    double before;
-    int n;
-
-    close_session(open_session(url, 0, 1));
     before = resident();
     start = now();
-    for (n = 0; n < count; n++)
-        sessions[n] = open_session(url, 0, 1);
-    printf("{\"resident\":%.0f}\n", (resident() - before) / count);
-    report(start, count, count);
-    for (n = 0; n < count; n++)
-        close_session(sessions[n]);
+    for (done = 0; done < count; done += at_once) {
+        for (n = 0; n < at_once; n++)
+            sessions[n] = open_session(url, 0, 1);
+        if (!done)
+            printf("{\"resident\":%.0f}\n", (resident() - before) / at_once);
+        for (n = 0; n < at_once; n++)
+            close_session(sessions[n]);
+    }
+    report(start, done, done);
     free(sessions);
 }
 
@@ -253,10 +245,8 @@ int main(int argc, char **argv)
         next_packets(argv[2], atof(argv[5]));
     else if ((!strcmp(what, "write") || !strcmp(what, "send")) && argc == 6)
         publish(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]), !strcmp(what, "send"));
-    else if (!strcmp(what, "connect") && argc == 4)
-        connect_often(argv[2], atoi(argv[3]));
-    else if (!strcmp(what, "idle") && argc == 4)
-        keep_open(argv[2], atoi(argv[3]));
+    else if (!strcmp(what, "connect") && argc == 5)
+        connect_often(argv[2], atoi(argv[3]), atoi(argv[4]));
     else if (!strcmp(what, "amf"))
         encode_and_decode(atoi(argv[2]));
     else if ((!strcmp(what, "recv") || !strcmp(what, "store")) && argc == 5)

@@ -5,12 +5,13 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
 use crate::{
-    Figures, Measured,
+    ABSENT, Figures, Measured,
     peer::{Cover, Peer, Role},
     rows::{Row, Unit},
 };
@@ -32,6 +33,13 @@ impl Contestant {
     /// In the order of the table.
     pub const ALL: [Self; 4] = [Self::Ours, Self::Original, Self::Ffmpeg, Self::Socket];
 }
+
+/// Seconds after which a run is given up.
+const PATIENCE: &str = "10";
+/// What a row may take before it has to do with fewer rounds, but not fewer than [`ENOUGH_ROUNDS`].
+const ROW_TIME: Duration = Duration::from_secs(5);
+const ENOUGH_ROUNDS: usize = 3;
+const MOST_ROUNDS: usize = 7;
 
 /// Compiled programs and the directories that libraries are found in.
 pub struct Contestants {
@@ -87,30 +95,34 @@ impl Contestants {
         Ok(Self { driver, avio: avio.ok(), ours, original, traced })
     }
 
-    /// Measures all contestants of a row in turn, `rounds` times.
-    pub fn measure(&self, row: Row, rounds: usize) -> io::Result<Measured> {
+    /// Measures all contestants of a row in turn, `rounds` times, or as often as there is time for.
+    pub fn measure(&self, row: Row, rounds: Option<usize>) -> io::Result<Measured> {
         let mut runs = Vec::new();
         for contestant in Contestant::ALL {
             runs.push(self.run(contestant, &row)?);
         }
-        let mut seen: [Vec<Figures>; 4] = Default::default();
-        for _ in 0..rounds.max(1) {
-            for (run, seen) in runs.iter_mut().zip(&mut seen) {
-                match run.as_ref().map(|run| run.figures(&row)) {
-                    Some(Ok(figures)) => seen.push(figures),
-                    // Whoever cannot do it has no figures; the table shows a dash.
-                    Some(Err(error)) => {
+        let mut seen: [Result<Vec<Figures>, &str>; 4] = [const { Ok(Vec::new()) }; 4];
+        let started = Instant::now();
+        for round in 0..rounds.unwrap_or(MOST_ROUNDS) {
+            if rounds.is_none() && round >= ENOUGH_ROUNDS && started.elapsed() > ROW_TIME {
+                break;
+            }
+            for (run, seen) in runs.iter().zip(&mut seen) {
+                let (Some(run), Ok(all)) = (run, &mut *seen) else { continue };
+                match run.figures(&row) {
+                    Ok(figures) => all.push(figures),
+                    // Whoever cannot do it once is not asked again.
+                    Err(error) => {
                         eprintln!("{}: {error}", row.name);
-                        seen.clear();
-                        *run = None;
+                        let late = error.kind() == io::ErrorKind::TimedOut;
+                        *seen = Err(if late { "did not finish" } else { "failed" });
                     }
-                    None => {}
                 }
             }
         }
-        let mut figures = seen.map(|seen| median(&seen));
+        let mut figures = seen.map(|seen| median(&seen?).ok_or(ABSENT));
         for (run, figures) in runs.iter().zip(&mut figures).take(2) {
-            if let (Some(run), Some(figures), true) = (run, figures, self.traced) {
+            if let (Some(run), Ok(figures), true) = (run, figures, self.traced) {
                 figures.calls = run.calls(&row).ok().flatten();
             }
         }
@@ -164,8 +176,8 @@ impl Contestants {
                         let total = (row.total / 8).to_string();
                         vec![row.ffmpeg.unwrap_or_default().to_owned(), url, size, total]
                     }
-                    _ if row.unit == Unit::PerGigabyte => vec![row.work.to_owned(), url, chunk, size, total],
-                    _ => vec![row.work.to_owned(), url, total],
+                    _ if role == Role::Idle => vec![row.work.to_owned(), url, row.at_once.to_string(), total],
+                    _ => vec![row.work.to_owned(), url, chunk, size, total],
                 };
                 (Some(peer), arguments)
             }
@@ -177,15 +189,15 @@ impl Contestants {
 
 impl Run {
     fn figures(&self, row: &Row) -> io::Result<Figures> {
-        let output = self.output(Command::new(&self.program).args(&self.arguments))?;
+        let output = self.output(bounded(&self.program).args(&self.arguments))?;
         let field = |name: &str| {
             let value = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             value.filter_map(|value| value.get(name)?.as_f64()).next_back().unwrap_or(f64::NAN)
         };
-        let (count, messages) = (field("count"), field("messages"));
+        let messages = field("messages");
         let scale = match row.unit {
-            Unit::PerGigabyte => 1e9 / count,
-            Unit::Each | Unit::Memory => 1e6 / count,
+            Unit::PerGigabyte => 1e9 / field("count"),
+            Unit::Each | Unit::Memory => 1e6 / messages,
         };
         Ok(Figures {
             cost: if row.unit == Unit::Memory { field("resident") } else { field("cpu") * scale },
@@ -193,15 +205,17 @@ impl Run {
             allocations: field("allocations") / messages,
             calls: None,
             peak: field("peak"),
+            rounds: 1,
         })
     }
 
     /// System calls for each message: what twice the work needs more.
     fn calls(&self, row: &Row) -> io::Result<Option<f64>> {
-        if row.unit == Unit::Memory || row.peer.is_none() {
+        let small = (row.total / 16).max(row.few());
+        // Those that are open at once do not get fewer, and thousands of them take long when every call is stopped at.
+        if row.peer.is_none() || row.at_once > small {
             return Ok(None);
         }
-        let small = (row.total / 16).max(10);
         let (once, twice) = (self.traced(small)?, self.traced(2 * small)?);
         Ok(Some((twice.0 - once.0) / (twice.1 - once.1)))
     }
@@ -211,7 +225,7 @@ impl Run {
         let log = self.program.with_extension("calls");
         let mut arguments = self.arguments.clone();
         arguments.pop();
-        let mut strace = Command::new("strace");
+        let mut strace = bounded(Path::new("strace"));
         strace.args(["-f", "-c", "-U", "name,calls", "-o"]).arg(&log).arg(&self.program);
         let output = self.output(strace.args(arguments).arg(total.to_string()))?;
         let calls = fs::read_to_string(&log)?
@@ -228,11 +242,21 @@ impl Run {
             command.env("LD_LIBRARY_PATH", library);
         }
         let output = command.env("RTMP_TLS_VERIFY", "0").stderr(Stdio::inherit()).output()?;
+        if output.status.code() == Some(124) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{command:?} did not finish")));
+        }
         if !output.status.success() {
             return Err(io::Error::other(format!("{command:?} failed")));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
+}
+
+/// A program that is ended when it takes too long; that is exit status 124 then.
+fn bounded(program: &Path) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=1", PATIENCE]).arg(program);
+    command
 }
 
 fn url(cover: Cover, port: u16, role: Role, contestant: Contestant) -> String {
@@ -249,7 +273,7 @@ fn url(cover: Cover, port: u16, role: Role, contestant: Contestant) -> String {
 fn median(seen: &[Figures]) -> Option<Figures> {
     let mut seen = seen.to_vec();
     seen.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-    seen.get(seen.len() / 2).copied()
+    Some(Figures { rounds: seen.len(), ..*seen.get(seen.len() / 2)? })
 }
 
 /// A directory in which the names of the library mean this file.

@@ -25,6 +25,8 @@ pub enum Role {
         chunk: usize,
         /// Bytes of a message.
         size: usize,
+        /// The chunk streams that take turns, if not just one.
+        streams: usize,
     },
     /// Throws away whatever comes after the handshake.
     Publish,
@@ -64,7 +66,7 @@ impl Peer {
             _ => None,
         };
         let block: Arc<[u8]> = match role {
-            Role::Play { chunk, size } => media(chunk, size).into(),
+            Role::Play { chunk, size, streams } => media(chunk, size, streams).into(),
             Role::RawSource => vec![0; 1 << 20].into(),
             _ => [].into(),
         };
@@ -218,37 +220,54 @@ fn start(role: Role) -> Vec<u8> {
     bytes
 }
 
-/// About a megabyte of whole video messages on the chunk stream of the first one.
-fn media(chunk: usize, size: usize) -> Vec<u8> {
+/// At least a megabyte of whole video messages: on the chunk stream of the first one, or on several in turn.
+fn media(chunk: usize, size: usize, streams: usize) -> Vec<u8> {
     let mut body = vec![0x55; size];
     body[..2].copy_from_slice(&[0x27, 1]);
     let mut bytes = Vec::new();
-    loop {
-        let [_, length @ ..] = (size as u32).to_be_bytes();
-        bytes.extend([0x44, 0, 0, 40]);
-        bytes.extend(length);
-        bytes.push(9);
-        pieces(&mut bytes, 4, chunk, &body);
-        if bytes.len() >= 1 << 20 {
-            return bytes;
+    while bytes.len() < 1 << 20 {
+        if streams == 1 {
+            let [_, length @ ..] = (size as u32).to_be_bytes();
+            bytes.extend([0x44, 0, 0, 40]);
+            bytes.extend(length);
+            bytes.push(9);
+            pieces(&mut bytes, 4, chunk, &body);
+        } else {
+            for chunk_stream in 3..3 + streams {
+                message(&mut bytes, chunk_stream, 9, chunk, &body);
+            }
         }
     }
+    bytes
 }
 
 /// A message with a full header.
-fn message(bytes: &mut Vec<u8>, chunk_stream: u8, kind: u8, chunk: usize, body: &[u8]) {
+fn message(bytes: &mut Vec<u8>, chunk_stream: usize, kind: u8, chunk: usize, body: &[u8]) {
     let [_, length @ ..] = (body.len() as u32).to_be_bytes();
-    bytes.extend([chunk_stream, 0, 0, 0]);
+    basic_header(bytes, 0, chunk_stream);
+    bytes.extend([0; 3]);
     bytes.extend(length);
     bytes.extend([kind, u8::from(kind > 6), 0, 0, 0]);
     pieces(bytes, chunk_stream, chunk, body);
 }
 
-fn pieces(bytes: &mut Vec<u8>, chunk_stream: u8, chunk: usize, body: &[u8]) {
+fn pieces(bytes: &mut Vec<u8>, chunk_stream: usize, chunk: usize, body: &[u8]) {
     for (index, piece) in body.chunks(chunk).enumerate() {
         if index > 0 {
-            bytes.push(0xC0 | chunk_stream);
+            basic_header(bytes, 0xC0, chunk_stream);
         }
         bytes.extend(piece);
+    }
+}
+
+/// The format with the chunk stream's number in as few bytes as it fits in.
+fn basic_header(bytes: &mut Vec<u8>, format: u8, chunk_stream: usize) {
+    match chunk_stream {
+        ..64 => bytes.push(format | chunk_stream as u8),
+        64..320 => bytes.extend([format, (chunk_stream - 64) as u8]),
+        _ => {
+            bytes.push(format | 1);
+            bytes.extend(((chunk_stream - 64) as u16).to_le_bytes());
+        }
     }
 }

@@ -15,6 +15,8 @@ pub struct Row {
     pub peer: Option<(Role, Cover)>,
     /// Chunk and message size of what is sent.
     pub sends: (usize, usize),
+    /// Connections that are open before the first of them is closed.
+    pub at_once: u64,
     /// Bytes of media, connections or rounds.
     pub total: u64,
     /// FFmpeg's way to the same.
@@ -26,7 +28,7 @@ pub struct Row {
 pub enum Unit {
     /// CPU seconds for a gigabyte.
     PerGigabyte,
-    /// CPU microseconds for each.
+    /// CPU microseconds for each message, connection or round.
     Each,
     /// Resident bytes for each.
     Memory,
@@ -45,38 +47,59 @@ impl Unit {
 
 /// Bytes of an ordinary message.
 const MESSAGE: usize = 16 << 10;
+/// Bytes of the largest message that RTMP can say the length of, and of the largest chunk.
+const LARGEST: usize = (16 << 20) - 1;
+/// Bytes of a message on one of many chunk streams, and how many of them there are.
+const SHORT: usize = 100;
+const STREAMS: usize = 65_000;
 
-/// The table.
+/// The table. What is slow on one of the contestants has less to do.
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
-    for (name, work, chunk, size, ffmpeg) in [
-        ("RTMP_Read, chunks of 128", "read", 128, MESSAGE, true),
-        ("RTMP_Read, chunks of 4096", "read", 4096, MESSAGE, true),
-        ("RTMP_Read, chunks of 65536", "read", 65536, MESSAGE, true),
-        ("RTMP_Read, 400-byte messages", "read", 65536, 400, true),
-        ("RTMP_GetNextMediaPacket, chunks of 128", "next", 128, MESSAGE, false),
-        ("RTMP_GetNextMediaPacket, chunks of 4096", "next", 4096, MESSAGE, false),
-        ("RTMP_GetNextMediaPacket, chunks of 65536", "next", 65536, MESSAGE, false),
-        ("RTMP_GetNextMediaPacket, 400-byte messages", "next", 65536, 400, false),
+    for (name, work, chunk, size, total, ffmpeg) in [
+        ("RTMP_Read, chunks of 1", "read", 1, MESSAGE, 8 << 20, true),
+        ("RTMP_Read, chunks of 16", "read", 16, MESSAGE, 64 << 20, true),
+        ("RTMP_Read, chunks of 128", "read", 128, MESSAGE, 512 << 20, true),
+        ("RTMP_Read, chunks of 1024", "read", 1024, MESSAGE, 512 << 20, true),
+        ("RTMP_Read, chunks of 4096", "read", 4096, MESSAGE, 512 << 20, true),
+        ("RTMP_Read, chunks of 65536", "read", 65536, MESSAGE, 512 << 20, true),
+        ("RTMP_Read, chunks of 1 MB, messages of 16 MB", "read", 1 << 20, LARGEST, 512 << 20, true),
+        ("RTMP_Read, chunks of 16 MB, messages of 16 MB", "read", LARGEST, LARGEST, 512 << 20, true),
+        ("RTMP_Read, 100-byte messages", "read", 65536, 100, 64 << 20, true),
+        ("RTMP_Read, 400-byte messages", "read", 65536, 400, 256 << 20, true),
+        ("RTMP_Read, 1000-byte messages", "read", 65536, 1000, 256 << 20, true),
+        ("RTMP_Read, 64 kB messages", "read", 65536, 64 << 10, 512 << 20, true),
+        ("RTMP_Read, 1 MB messages", "read", 65536, 1 << 20, 512 << 20, true),
+        ("RTMP_Read, 16 MB messages", "read", 65536, LARGEST, 512 << 20, true),
+        ("RTMP_GetNextMediaPacket, chunks of 128", "next", 128, MESSAGE, 512 << 20, false),
+        ("RTMP_GetNextMediaPacket, chunks of 4096", "next", 4096, MESSAGE, 512 << 20, false),
+        ("RTMP_GetNextMediaPacket, chunks of 65536", "next", 65536, MESSAGE, 512 << 20, false),
+        ("RTMP_GetNextMediaPacket, 400-byte messages", "next", 65536, 400, 256 << 20, false),
+        ("RTMP_GetNextMediaPacket, 16 MB messages", "next", 65536, LARGEST, 512 << 20, false),
     ] {
         rows.push(Row {
             name,
             work,
-            peer: Some((Role::Play { chunk, size }, Cover::Plain)),
-            total: if size == MESSAGE { 1 << 30 } else { 512 << 20 },
+            peer: Some((Role::Play { chunk, size, streams: 1 }, Cover::Plain)),
+            total,
             ffmpeg: ffmpeg.then_some("read"),
             ..Row::EMPTY
         });
     }
     for (name, work, chunk, size, total, ffmpeg) in [
-        ("RTMP_Write, chunks of 128", "write", 128, MESSAGE, 64 << 20, true),
-        ("RTMP_Write, chunks of 4096", "write", 4096, MESSAGE, 512 << 20, false),
-        ("RTMP_Write, chunks of 65536", "write", 65536, MESSAGE, 1 << 30, true),
-        ("RTMP_Write, 300-byte messages", "write", 65536, 300, 32 << 20, true),
-        ("RTMP_SendPacket, chunks of 128", "send", 128, MESSAGE, 64 << 20, false),
-        ("RTMP_SendPacket, chunks of 4096", "send", 4096, MESSAGE, 512 << 20, false),
-        ("RTMP_SendPacket, chunks of 65536", "send", 65536, MESSAGE, 1 << 30, false),
-        ("RTMP_SendPacket, 300-byte messages", "send", 65536, 300, 32 << 20, false),
+        ("RTMP_Write, chunks of 128", "write", 128, MESSAGE, 32 << 20, true),
+        ("RTMP_Write, chunks of 4096", "write", 4096, MESSAGE, 256 << 20, false),
+        ("RTMP_Write, chunks of 65536", "write", 65536, MESSAGE, 512 << 20, true),
+        ("RTMP_Write, 100-byte messages", "write", 65536, 100, 8 << 20, true),
+        ("RTMP_Write, 300-byte messages", "write", 65536, 300, 16 << 20, true),
+        ("RTMP_Write, 1000-byte messages", "write", 65536, 1000, 64 << 20, true),
+        ("RTMP_Write, 64 kB messages", "write", 65536, 64 << 10, 512 << 20, true),
+        ("RTMP_Write, 1 MB messages", "write", 65536, 1 << 20, 512 << 20, true),
+        ("RTMP_Write, 16 MB messages", "write", 65536, LARGEST, 512 << 20, true),
+        ("RTMP_SendPacket, chunks of 128", "send", 128, MESSAGE, 32 << 20, false),
+        ("RTMP_SendPacket, chunks of 4096", "send", 4096, MESSAGE, 256 << 20, false),
+        ("RTMP_SendPacket, chunks of 65536", "send", 65536, MESSAGE, 512 << 20, false),
+        ("RTMP_SendPacket, 300-byte messages", "send", 65536, 300, 16 << 20, false),
     ] {
         rows.push(Row {
             name,
@@ -88,25 +111,42 @@ pub fn rows() -> Vec<Row> {
             ..Row::EMPTY
         });
     }
-    let play = Role::Play { chunk: 4096, size: MESSAGE };
+    let play = Role::Play { chunk: 4096, size: MESSAGE, streams: 1 };
     for (name, work, role, cover, total) in [
-        ("RTMPE, RTMP_Read", "read", play, Cover::Encrypted, 256 << 20),
+        ("RTMPE, RTMP_Read", "read", play, Cover::Encrypted, 128 << 20),
         ("RTMPE, RTMP_Write", "write", Role::Publish, Cover::Encrypted, 128 << 20),
-        ("TLS 1.2, RTMP_Read", "read", play, Cover::Tls("1.2"), 512 << 20),
-        ("TLS 1.3, RTMP_Read", "read", play, Cover::Tls("1.3"), 512 << 20),
-        ("TLS 1.2, RTMP_Write", "write", Role::Publish, Cover::Tls("1.2"), 256 << 20),
-        ("TLS 1.3, RTMP_Write", "write", Role::Publish, Cover::Tls("1.3"), 256 << 20),
+        ("TLS 1.2, RTMP_Read", "read", play, Cover::Tls("1.2"), 256 << 20),
+        ("TLS 1.3, RTMP_Read", "read", play, Cover::Tls("1.3"), 256 << 20),
+        ("TLS 1.2, RTMP_Write", "write", Role::Publish, Cover::Tls("1.2"), 128 << 20),
+        ("TLS 1.3, RTMP_Write", "write", Role::Publish, Cover::Tls("1.3"), 128 << 20),
     ] {
         rows.push(Row { name, work, peer: Some((role, cover)), sends: (4096, MESSAGE), total, ..Row::EMPTY });
     }
-    for (name, unit, work, cover, total) in [
-        ("Connect, play, close", Unit::Each, "connect", Cover::Plain, 1000),
-        ("Connect, play, close over RTMPE", Unit::Each, "connect", Cover::Encrypted, 200),
-        ("Connect 10", Unit::Each, "connect", Cover::Plain, 10),
-        ("Open 1000 side by side", Unit::Each, "idle", Cover::Plain, 1000),
-        ("Memory of one of 1000 connections", Unit::Memory, "idle", Cover::Plain, 1000),
+    for (name, streams) in [
+        ("65,000 messages on one chunk stream", 1),
+        ("65,000 messages on 1,000 chunk streams", 1000),
+        ("65,000 messages on 65,000 chunk streams", STREAMS),
     ] {
-        rows.push(Row { name, unit, work, peer: Some((Role::Idle, cover)), total, ..Row::EMPTY });
+        rows.push(Row {
+            name,
+            unit: Unit::Each,
+            work: "next",
+            peer: Some((Role::Play { chunk: 4096, size: SHORT, streams }, Cover::Plain)),
+            total: (STREAMS * SHORT) as u64,
+            ..Row::EMPTY
+        });
+    }
+    for (name, unit, cover, at_once, total) in [
+        ("Connect, play, close", Unit::Each, Cover::Plain, 1, 1000),
+        ("Connect, play, close over RTMPE", Unit::Each, Cover::Encrypted, 1, 200),
+        ("Connect 10, then close them", Unit::Each, Cover::Plain, 10, 1000),
+        ("Connect 100, then close them", Unit::Each, Cover::Plain, 100, 1000),
+        ("Connect 1,000, then close them", Unit::Each, Cover::Plain, 1000, 1000),
+        ("Connect 5,000, then close them", Unit::Each, Cover::Plain, 5000, 5000),
+        ("Memory of one of 1,000 connections", Unit::Memory, Cover::Plain, 1000, 1000),
+    ] {
+        let peer = Some((Role::Idle, cover));
+        rows.push(Row { name, unit, work: "connect", peer, at_once, total, ..Row::EMPTY });
     }
     rows.push(Row {
         name: "AMF, encode and decode an object",
@@ -125,13 +165,24 @@ impl Row {
         work: "",
         peer: None,
         sends: (4096, MESSAGE),
+        at_once: 1,
         total: 0,
         ffmpeg: None,
     };
 
+    /// So little of the work that an average can just be made of it: sixteen messages or ten of the rest.
+    pub fn few(&self) -> u64 {
+        match self.peer {
+            Some((Role::Play { size, .. }, _)) => 16 * size as u64,
+            Some((Role::Publish, _)) => 16 * self.sends.1 as u64,
+            _ => 10,
+        }
+    }
+
     /// The bare socket doing the same, and the bytes it handles in one call; `None` where there is no such thing.
     pub fn limit(&self) -> Option<(Role, &'static str, usize)> {
         match self.peer? {
+            _ if self.unit != Unit::PerGigabyte => None,
             (Role::Play { .. }, Cover::Plain) => Some((Role::RawSource, "recv", MESSAGE)),
             (Role::Publish, Cover::Plain) => Some((Role::RawSink, "store", self.sends.1)),
             _ => None,

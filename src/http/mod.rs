@@ -5,7 +5,7 @@
 //! what the body means is the receiver's business.
 //!
 //! ```no_run
-//! use rtmp::{http::{self, Outcome, Receiver}, transport::tls::Trust};
+//! use rtmp::{http::{self, Outcome, Receiver}, transport::{tls::Trust, wait::Endless}};
 //!
 //! /// Keeps the body.
 //! struct Body(Vec<u8>);
@@ -20,7 +20,7 @@
 //! }
 //!
 //! let mut body = Body(Vec::new());
-//! let outcome = http::get(b"https://localhost/player.swf", b"", &Trust::Platform, || false, &mut body)?;
+//! let outcome = http::get(b"https://localhost/player.swf", b"", &Trust::Platform, &Endless, &mut body)?;
 //! assert_eq!(outcome, Outcome::Complete);
 //! # Ok::<(), rtmp::Error>(())
 //! ```

@@ -13,10 +13,10 @@ use crate::error::Result;
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use rtmp::transport::{local::Local, route::Route};
+/// use rtmp::transport::{local::Local, route::Route, wait::Endless};
 ///
 /// let route = Route { host: b"localhost", port: 1935, proxy: None, local: &Local::default() };
-/// let socket = route.connect(Some(Duration::from_secs(10)), || false)?;
+/// let socket = route.connect(Some(Duration::from_secs(10)), &Endless)?;
 /// # Ok::<(), rtmp::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]

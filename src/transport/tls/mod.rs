@@ -6,14 +6,14 @@
 //!
 //! ```no_run
 //! use std::{net::TcpListener, os::fd::AsFd, time::Duration};
-//! use rtmp::transport::tls::{ServerContext, Session};
+//! use rtmp::transport::{tls::{ServerContext, Session}, wait::Endless};
 //!
 //! let context = ServerContext::from_files("certificate.pem".as_ref(), "key.pem".as_ref())?;
 //! let (socket, _) = TcpListener::bind("localhost:4433")?.accept()?;
 //! let session = Session::server(&context)?;
-//! session.handshake(socket.as_fd(), Some(Duration::from_secs(10)), || false)?;
+//! session.handshake(socket.as_fd(), Some(Duration::from_secs(10)), &Endless)?;
 //! let mut buffer = [0; 4096];
-//! let received = session.receive(socket.as_fd(), &mut buffer, || false)?;
+//! let received = session.receive(socket.as_fd(), &mut buffer, &Endless)?;
 //! # Ok::<(), rtmp::Error>(())
 //! ```
 
