@@ -19,9 +19,7 @@ use support::flv;
 use support::site::Make;
 use support::stage::Stage;
 use support::wire::Message;
-use support::{
-    Library, Program as Compiled, Server, clip, foreign, library::ours_is_original, process, require,
-};
+use support::{Library, Program as Compiled, Server, clip, foreign, library::ours_is_original, require};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -254,10 +252,7 @@ fn curl_publishes_a_long_film() {
     }
     let stage = need!(Stage::set());
     let site = need!(Make::Ours.start(stage.folder.path()));
-    let (clip, long) = (need!(clip::without_index()), stage.folder.join("long.flv"));
-    let [from, to] = [&clip, &long].map(|path| path.to_string_lossy());
-    let arguments = ["-loglevel", "error", "-stream_loop", "200", "-i", &from, "-c", "copy", &to];
-    process::output(need!(require::program("ffmpeg")), &arguments, LIMIT);
+    let long = need!(clip::repeated(&stage.folder.join("long.flv"), 200));
     let (url, file) = (site.live("long"), stage.folder.join("received.flv"));
     let player = need!(stage.player(&url, &file, Library::Ours));
     site.wait_for_players("long", 1);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use support::certs::{Authority, Valid};
 use support::examples::ExampleServer;
-use support::network::Nowhere;
+use support::network::{BLACK_HOLE, Nowhere};
 use support::numbered::{Numbered, Outcome, Worker};
 use support::stall::{Stalling, Then};
 use support::{Library, Program, Run, Running, TempDir, library::ours_is_original, program, wait_until};
@@ -345,11 +345,6 @@ fn a_proxy_that_falls_silent_ends_the_call() {
         }
     });
 }
-
-/// A cable with nobody at its other end, and a neighbour there who therefore never answers.
-const BLACK_HOLE: &str = "ip link add hole type veth peer name bottom; ip addr add 192.0.2.1/24 dev hole; \
-    ip link set hole up; ip link set bottom up; \
-    ip neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev hole; ip route add default via 192.0.2.9";
 
 #[test]
 fn an_address_that_does_not_answer_ends_the_connection_attempt() {

@@ -194,3 +194,38 @@ fn python_calls_remote_methods() {
         }
     }
 }
+
+/// The server refuses players that come before the publisher, and they miss one that is faster than they. Only GStreamer
+/// takes as long as the film.
+#[test]
+fn publishers_reach_node_rtsp_rtmp_server() {
+    let stage = need!(Stage::set());
+    let site = need!(Make::NodeRtspRtmpServer.start(stage.folder.path()));
+    // Long enough for a player that comes late.
+    let clip = need!(clip::repeated(&stage.folder.join("twice.flv"), 2));
+    for program in PUBLISHERS {
+        for library in BOTH {
+            // curl ends its blocks anywhere, which crashes the original.
+            if program == Program::Curl && (library == Library::Original || ours_is_original()) {
+                continue;
+            }
+            let what = format!("{program:?} on {library:?}, to {:?}", site.make);
+            let name = format!("{program:?}-{library:?}");
+            let (url, file) = (site.live(&name), stage.folder.join(&name));
+            let publisher = need!(program.publish(library, &clip, &url));
+            site.wait_for_publisher(&name);
+            let arguments = ["-q", "--live", "-t", "50", "-o", &file.to_string_lossy(), &url];
+            let player = (program == Program::GStreamer)
+                .then(|| Client::example("receive", Library::Ours, &arguments));
+            let run = publisher.finish();
+            assert_eq!(run.code, Some(0), "{what}: {run:?}");
+            let goodbye = format!("FCUnpublish: {name}\n");
+            let all_read = support::wait_until(LIMIT, || site.log().contains(&goodbye));
+            assert!(all_read, "{what}: {}", site.log());
+            if let Some(player) = player {
+                need!(player).finish().expect(&what);
+                foreign::assert_part(&flv::load(&clip), &file, 20, &what);
+            }
+        }
+    }
+}

@@ -10,10 +10,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use support::flv::{self, Tag};
-use support::program::{LoaderLog, Program};
+use support::program::{LoaderLog, Program, on_library};
 use support::servers::Nginx;
+use support::site::Make;
 use support::{
-    Library, Network, Running, TempDir, clip, library::ours_is_original, process, require, wait_until,
+    Library, Network, Running, TempDir, clip, foreign, library, library::ours_is_original, process, require,
+    wait_until,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -21,7 +23,7 @@ const BOTH: [Library; 2] = [Library::Original, Library::Ours];
 /// Where rtmpsuck and rtmpsrv listen, whatever they are told.
 const PORT: u16 = 1935;
 
-/// rtmpdump's servers take commands from standard input and spin at its end: a FIFO that they hold open themselves.
+/// Starts one of rtmpdump's servers.
 fn start_server(
     network: Option<&Network>,
     library: Library,
@@ -34,7 +36,7 @@ fn start_server(
     process::output("mkfifo", &[&commands.to_string_lossy()], LIMIT);
     let shell = Path::new("/bin/sh");
     let mut command = network.map_or_else(|| Command::new(shell), |network| network.command(shell));
-    command.args(["-c", "exec \"$@\" <>\"$0\""]).arg(&commands).arg(program).args(arguments);
+    command.args(["-c", process::HOLDING_INPUT]).arg(&commands).arg(program).args(arguments);
     command.current_dir(directory.path()).env("LD_LIBRARY_PATH", library.directory()?);
     // Programs that a test puts there come first.
     let path = std::env::var("PATH").unwrap_or_default();
@@ -73,11 +75,86 @@ fn film() -> Option<(PathBuf, Vec<Tag>)> {
     Some((clip, tags))
 }
 
+/// A command, made to run in a network.
+fn inside(network: &Network, command: &Command) -> Command {
+    let mut inside = network.command(Path::new(command.get_program()));
+    inside.args(command.get_args());
+    inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    inside
+}
+
+/// A server in a network, which plays the film or what is published.
+struct Behind {
+    port: u16,
+    /// Where the film is, or a live stream.
+    app: &'static str,
+    process: Running,
+    _folder: TempDir,
+}
+
+impl Behind {
+    fn start(make: Make, network: &Network, clip: &Path) -> Option<Self> {
+        let (port, folder) = (process::free_port(), TempDir::new("behind"));
+        let number = port.to_string();
+        let (command, app) = match make {
+            Make::Ours => {
+                fs::copy(clip, folder.join("film.flv")).expect("the build directory is writable");
+                let mut command = Program::example("server")?.command(Library::Ours)?;
+                command.args(["-v", "3", "-p", &number, "-d"]).arg(folder.path());
+                (command, "vod")
+            }
+            Make::NodeMediaServer => {
+                let modules = foreign::tool("node/node_modules")?;
+                let mut command = Command::new(require::program("node")?);
+                command.arg(library::package().join("tests/node/media_server.js")).arg(modules).arg(number);
+                (command, "live")
+            }
+            _ => panic!("{make:?} is started elsewhere"),
+        };
+        let mut process = Running::start(&mut inside(network, &command));
+        wait_for_port(&mut process, port);
+        Some(Self { port, app, process, _folder: folder })
+    }
+}
+
+/// rtmpsuck between rtmpdump and a server: what rtmpdump receives and what rtmpsuck saves.
+fn pass_on(
+    library: Library,
+    network: &Network,
+    (port, app): (u16, &str),
+    publish: impl FnOnce(),
+    complete: impl Fn(&[Tag]) -> bool,
+) -> Option<[Vec<Tag>; 2]> {
+    let rtmpdump = require::program("rtmpdump")?;
+    let directory = TempDir::new("rtmpsuck");
+    let mut proxy = start_server(Some(network), library, "rtmpsuck", &[], &directory)?;
+    wait_for_port(&mut proxy, PORT);
+    assert_mapped(&proxy, library);
+    let file = directory.join("received.flv");
+    let mut command = network.command(&rtmpdump);
+    command.args(["-r", &format!("rtmp://127.0.0.1:{PORT}/{app}/film"), "-m", "20"]);
+    command.args(["--tcUrl", &format!("rtmp://127.0.0.1:{port}/{app}"), "-o"]).arg(&file);
+    command.args((app == "live").then_some("--live"));
+    let mut player = Running::start(&mut command);
+    publish();
+    assert!(player.wait(LIMIT).is_some(), "{library:?}: {}", proxy.stderr());
+    // The proxy closes its file when it has seen the end of the connection.
+    let saved = directory.join("film");
+    wait_until(LIMIT, || complete(&flv::load_part(&saved)));
+    Some([flv::load(&file), flv::load_part(&saved)])
+}
+
+/// Both are the film.
+fn assert_film(film: &[Tag], found: &[Vec<Tag>; 2], what: &str) {
+    flv::assert_equal(film, &flv::media(&found[0]), &format!("{what}, passed on"));
+    flv::assert_equal(film, &flv::media(&found[1]), &format!("{what}, saved"));
+}
+
 #[test]
 fn rtmpsuck_passes_a_film_on_and_saves_it() {
     let (clip, film) = need!(film());
     need!(require::program("rtmpsuck"));
-    let rtmpdump = need!(require::program("rtmpdump"));
+    let complete = |found: &[Tag]| flv::media(found).len() >= film.len();
     for library in BOTH {
         let network = need!(Network::new(PORT));
         let prefix = network.prefix();
@@ -86,23 +163,42 @@ fn rtmpsuck_passes_a_film_on_and_saves_it() {
         let nginx = need!(Nginx::start_on(port, (!words.is_empty()).then_some(words.as_slice())));
         nginx.wait_until_it_listens();
         nginx.offer(&clip, "film.flv");
-        let directory = TempDir::new("rtmpsuck");
-        let mut proxy = need!(start_server(Some(&network), library, "rtmpsuck", &[], &directory));
-        wait_for_port(&mut proxy, PORT);
-        assert_mapped(&proxy, library);
-        let file = directory.join("received.flv");
-        let mut command = network.command(&rtmpdump);
-        command.args(["-r", &format!("rtmp://127.0.0.1:{PORT}/vod/film"), "-m", "10"]);
-        command.args(["--tcUrl", &format!("rtmp://127.0.0.1:{port}/vod"), "-o"]).arg(&file);
-        let mut player = Running::start(&mut command);
-        assert!(player.wait(LIMIT).is_some(), "{library:?}: {}", proxy.stderr());
-        let what = format!("rtmpsuck on {library:?}");
-        flv::assert_equal(&film, &flv::media(&flv::load(&file)), &format!("{what}, passed on"));
-        // The proxy closes its file when it has seen the end of the connection.
-        let saved = directory.join("film");
-        let complete = || flv::media(&flv::load_part(&saved)).len() >= film.len();
-        wait_until(LIMIT, complete);
-        flv::assert_equal(&film, &flv::media(&flv::load_part(&saved)), &format!("{what}, saved"));
+        let found = need!(pass_on(library, &network, (port, "vod"), || (), complete));
+        assert_film(&film, &found, &format!("rtmpsuck on {library:?}, nginx"));
+
+        let ours = need!(Behind::start(Make::Ours, &network, &clip));
+        let found = need!(pass_on(library, &network, (ours.port, ours.app), || (), complete));
+        assert_film(&film, &found, &format!("rtmpsuck on {library:?}, our server"));
+    }
+}
+
+#[test]
+fn rtmpsuck_passes_a_live_stream_on_and_saves_it() {
+    need!(require::program("rtmpsuck"));
+    let (ffmpeg, clip) = (need!(require::program("ffmpeg")), need!(clip::without_index()));
+    let sent = flv::readable(&flv::load(&clip));
+    let frames = |tags: &[Tag]| flv::media(tags).iter().filter(|tag| !tag.is_sequence_header()).count();
+    for library in BOTH {
+        let network = need!(Network::new(PORT));
+        let server = need!(Behind::start(Make::NodeMediaServer, &network, &clip));
+        let publish = || {
+            let log = || server.process.stdout() + &server.process.stderr();
+            let waits = wait_until(LIMIT, || log().contains("Stream not found"));
+            assert!(waits, "rtmpsuck on {library:?}: no player came: {}", log());
+            let mut command = network.command(&ffmpeg);
+            command.args(["-loglevel", "error", "-re", "-i"]).arg(&clip).args(["-c", "copy", "-f", "flv"]);
+            command.arg(format!("rtmp://127.0.0.1:{}/live/film", server.port));
+            let mut publisher = Running::start(&mut command);
+            let status = publisher.wait(LIMIT);
+            assert!(status.is_some_and(|status| status.success()), "{}", publisher.stderr());
+        };
+        let complete = |found: &[Tag]| frames(found) >= frames(&sent);
+        let found = need!(pass_on(library, &network, (server.port, server.app), publish, complete));
+        for (found, how) in found.iter().zip(["passed on", "saved"]) {
+            let what = format!("rtmpsuck on {library:?}, node-media-server, {how}");
+            let received = flv::assert_contiguous(&sent, &flv::readable(found), &what);
+            assert_eq!(received, frames(&sent), "{what}");
+        }
     }
 }
 
@@ -147,14 +243,31 @@ fn rtmpsrv_tells_what_a_player_wants() {
         command.args(["-C", "S:text", "-C", "O:1", "-C", "NN:number:1.5", "-C", "O:0"]);
         Some(command)
     };
-    let example = |network: &Network| {
-        let plain = receive.command(Library::Ours)?;
-        let mut command = network.command(Path::new(plain.get_program()));
-        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.args(["-q", "-t", "5", "-o", "/dev/null", &url]);
-        Some(command)
+    let plain = |command: Option<Command>, arguments: &[&str], network: &Network| {
+        let mut command = command?;
+        command.args(arguments);
+        Some(inside(network, &command))
     };
-    let clients: [(&str, &Client<'_>); 3] = [("ffmpeg", &play), ("rtmpdump", &dump), ("receive", &example)];
+    let example = |network: &Network| {
+        let command = receive.command(Library::Ours);
+        plain(command, &["-q", "-t", "5", "-o", "/dev/null", &url], network)
+    };
+    let curl = |network: &Network| {
+        let command = on_library(&require::program("curl")?, Library::Ours);
+        plain(command, &["-s", "-m", "20", "-o", "/dev/null", &url], network)
+    };
+    let registry = TempDir::new("rtmpsrc");
+    let source = |network: &Network| {
+        let pipeline = format!("rtmpsrc location={url} num-buffers=1 ! fakesink");
+        Some(inside(network, &gstreamer_command(Library::Ours, &registry, &pipeline)?))
+    };
+    let clients: [(&str, &Client<'_>); 5] = [
+        ("ffmpeg", &play),
+        ("rtmpdump", &dump),
+        ("receive", &example),
+        ("curl", &curl),
+        ("rtmpsrc", &source),
+    ];
     for (name, client) in clients {
         let original = need!(ask_rtmpsrv(Library::Original, client));
         let ours = need!(ask_rtmpsrv(Library::Ours, client));
@@ -186,13 +299,18 @@ fn rtmpgw_plays_over_http() {
 }
 
 /// GStreamer with the plugin that uses librtmp, and a plugin registry of its own: the user's knows one library only.
-fn gstreamer(library: Library, directory: &TempDir, pipeline: &str) -> Option<()> {
+fn gstreamer_command(library: Library, directory: &TempDir, pipeline: &str) -> Option<Command> {
     let plugin = format!("/usr/lib/{}-linux-gnu/gstreamer-1.0/libgstrtmp.so", std::env::consts::ARCH);
     require::file(Path::new(&plugin))?;
-    let mut command = Command::new(require::program("gst-launch-1.0")?);
+    let mut command = on_library(&require::program("gst-launch-1.0")?, library)?;
     command.arg("-q").args(pipeline.split(' '));
     // Plugins are looked at in the process itself, which is the one whose libraries are checked.
     command.env("GST_REGISTRY", directory.join("registry")).env("GST_REGISTRY_FORK", "no");
+    Some(command)
+}
+
+fn gstreamer(library: Library, directory: &TempDir, pipeline: &str) -> Option<()> {
+    let command = gstreamer_command(library, directory, pipeline)?;
     run(command, library, &format!("gst-launch-1.0 {pipeline} on {library:?}")).map(drop)
 }
 

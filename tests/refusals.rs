@@ -4,6 +4,9 @@
 //! time-out, and crashes on some of these servers (session.md, "Known defects"): most of this does not run on it.
 #![forbid(unsafe_code)]
 
+#[path = "matrix/programs.rs"]
+#[allow(dead_code)] // the matrix uses all of it
+mod programs;
 mod support;
 
 use std::sync::Arc;
@@ -11,8 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use programs::Program as Publisher;
 use support::amf::{Value, n, object, s, status};
-use support::{Library, Peer, Program, Server, hex, library};
+use support::{Library, Peer, Program, Server, clip, hex, library};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const PLAY: &str = "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 20\nconnect\nstream 0\n";
@@ -114,11 +118,10 @@ fn refuse_by_error(peer: &mut Peer, command: &str, code: &str) {
     peer.invoke(1, &[s("_error"), values[1].clone(), Value::Null, status("error", code, DESCRIPTION)]);
 }
 
-/// A publisher that has to log in, as (app of its connect message, answer to it) per connection. The driver publishes
-/// to app/inst as foo with the password bar.
-fn log_in(library: Library, answers: &'static [&'static str]) -> Option<(String, Vec<String>)> {
-    let program = Program::test("session_driver")?;
-    let server = Server::listen(move |listener| {
+/// A server that a publisher has to log in to. It gives these answers, one per connection, and then lets it publish; its
+/// result is the app of each connect message.
+fn lock(answers: &'static [&'static str]) -> Server<Vec<String>> {
+    Server::listen(move |listener| {
         let mut apps = Vec::new();
         for answer in answers.iter().map(Some).chain([None]) {
             let mut peer = Peer::accept(listener);
@@ -142,7 +145,13 @@ fn log_in(library: Library, answers: &'static [&'static str]) -> Option<(String,
             peer.drain(LIMIT);
         }
         apps
-    });
+    })
+}
+
+/// What the driver and the server say when it logs in to publish to app/inst as foo with the password bar.
+fn log_in(library: Library, answers: &'static [&'static str]) -> Option<(String, Vec<String>)> {
+    let program = Program::test("session_driver")?;
+    let server = lock(answers);
     let steps = PUBLISH
         .replace("PORT", &server.port.to_string())
         .replace("/stream\n", "/stream pubUser=foo pubPasswd=bar\n");
@@ -185,6 +194,16 @@ fn publishers_log_in_the_limelight_way() {
     }
 }
 
+const ADOBE_FIRST: &str = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
+const ADOBE: &[&str] = &[
+    ADOBE_FIRST,
+    "[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=needauth&user=foo&salt=SALT&challenge=CHAL&opaque=OPAQ",
+];
+const ADOBE_WITHOUT_OPAQUE: &[&str] = &[
+    ADOBE_FIRST,
+    "[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=needauth&user=foo&salt=SALT&challenge=CHAL",
+];
+
 /// The login of Adobe's servers, with and without an opaque value. The original builds its answer from uninitialised
 /// memory.
 #[test]
@@ -192,24 +211,37 @@ fn publishers_log_in_the_adobe_way() {
     if library::ours_is_original() {
         return;
     }
-    const FIRST: &str = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
-    let with_opaque: &[&str] = &[
-        FIRST,
-        "[ AccessManager.Reject ] : [ authmod=adobe ] : \
-         ?reason=needauth&user=foo&salt=SALT&challenge=CHAL&opaque=OPAQ",
-    ];
-    let without: &[&str] = &[
-        FIRST,
-        "[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=needauth&user=foo&salt=SALT&challenge=CHAL",
-    ];
-    for (answers, hashed, opaque) in [(with_opaque, "OPAQ", "OPAQ"), (without, "CHAL", "")] {
+    for (answers, hashed, opaque) in [(ADOBE, "OPAQ", "OPAQ"), (ADOBE_WITHOUT_OPAQUE, "CHAL", "")] {
         let (output, apps) = need!(log_in(Library::Ours, answers));
         assert!(output.contains("stream 0: -> 1 |"), "{output}");
-        assert_eq!(apps[..2], ["app/inst", "app/inst?authmod=adobe&user=foo"]);
-        let challenge = parameter(&apps[2], "challenge");
-        assert_eq!(challenge.len(), 8, "{:?}", apps[2]);
-        let response = base64(&hex::decode(&md5(&format!("sgHUb5T2rJR/BmRsZP3RsQ=={hashed}{challenge}"))));
-        assert_eq!(apps[2], format!("{}&challenge={challenge}&response={response}&opaque={opaque}", apps[1]));
+        assert_adobe(&apps, hashed, opaque);
+    }
+}
+
+/// The apps of a login as foo with the password bar.
+fn assert_adobe(apps: &[String], hashed: &str, opaque: &str) {
+    assert_eq!(apps[..2], ["app/inst", "app/inst?authmod=adobe&user=foo"]);
+    let challenge = parameter(&apps[2], "challenge");
+    assert_eq!(challenge.len(), 8, "{:?}", apps[2]);
+    let response = base64(&hex::decode(&md5(&format!("sgHUb5T2rJR/BmRsZP3RsQ=={hashed}{challenge}"))));
+    assert_eq!(apps[2], format!("{}&challenge={challenge}&response={response}&opaque={opaque}", apps[1]));
+}
+
+/// Unmodified programs log in to publish a film. They abort on the original.
+#[test]
+fn programs_log_in_the_adobe_way() {
+    if library::ours_is_original() {
+        return;
+    }
+    let clip = need!(clip::without_index());
+    for program in [Publisher::GStreamer, Publisher::DebiansPython, Publisher::PypisPython] {
+        let server = lock(ADOBE);
+        // Blanks that do not end an argument of GStreamer's.
+        let blank = if program == Publisher::GStreamer { "\u{a0}" } else { " " };
+        let url = ["/app/inst/stream", "pubUser=foo", "pubPasswd=bar"].join(blank);
+        let url = format!("rtmp://127.0.0.1:{}{url}", server.port);
+        need!(program.publish(Library::Ours, &clip, &url)).finish().expect(&format!("{program:?}"));
+        assert_adobe(&server.join(), "OPAQ", "OPAQ");
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 
 use flate2::{Compression, write::ZlibEncoder};
 use rtmp::swf::date::{self, DAY};
-use support::{Library, Program, Running, TempDir, program};
+use support::{Library, Program, Running, TempDir, examples::Client, program, require, wait_until};
 use web::{Site, Step, response};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -142,6 +142,30 @@ fn setting_up_a_url_with_swf_vfy_hashes_the_file() {
         let run =
             program::run(user.program.command(user.library).unwrap().arg(url.replace("=1", "=0")), "", LIMIT);
         assert_eq!(run.stdout, format!("setup 1, size 0, hash {}\n", "0".repeat(64)), "{:?}", user.library);
+    }
+}
+
+/// rtmpdump fetches the file, or is told the hash, and answers the server that asks for it.
+#[test]
+fn rtmpdump_vouches_for_its_swf_file() {
+    let server = need!(Program::test("swf_verify"));
+    let rtmpdump = need!(require::program("rtmpdump"));
+    let site = Site::of_file(&plain());
+    let file = site.url("/x.swf");
+    for library in [Library::Original, Library::Ours] {
+        for options in [vec!["-W", &file], vec!["-w", HASH, "-x", "5008", "-s", &file]] {
+            let serving = Running::start(need!(server.command(Library::Ours)).args(["server", HASH]));
+            assert!(wait_until(LIMIT, || serving.stdout().contains('\n')), "{}", serving.stderr());
+            let port = serving.stdout().trim().to_owned();
+            let home = TempDir::new("home");
+            let mut command = need!(program::on_library(&rtmpdump, library));
+            command.args(["-r", &format!("rtmp://127.0.0.1:{port}/app/name"), "-o", "/dev/null", "-m", "10"]);
+            command.args(&options).env("HOME", home.path());
+            Client::start(command, library).finish();
+            assert!(wait_until(LIMIT, || serving.stdout().lines().count() >= 4), "{}", serving.stdout());
+            let expected = format!("{port}\nserve 1\nanswer right\nversion 1 1, size 1\n");
+            assert_eq!(serving.stdout(), expected, "{library:?}, {options:?}");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 /* SWF verification between two processes: the server asks for it (user control event 0x1A) after a signed handshake and
  * compares the answer (event 0x1B) with what it expects itself.
  *
- *   swf_verify server            prints the port it listens on, then what came
+ *   swf_verify server [HASH]     prints the port it listens on, then what came; HASH is the file's, in hexadecimal digits
  *   swf_verify client PORT
  */
 #include <arpa/inet.h>
@@ -78,8 +78,11 @@ int main(int argc, char **argv)
     RTMP_LogSetLevel(RTMP_LOGCRIT);
     RTMP_Init(r);
     r->Link.timeout = 20;
-    if (argc == 2 && !strcmp(argv[1], "server")) {
+    if (argc >= 2 && !strcmp(argv[1], "server")) {
         know_the_file(r);
+        for (int i = 0; argc == 3 && i < RTMP_SWF_HASHLEN; i++)
+            if (sscanf(argv[2] + 2 * i, "%2hhx", &r->Link.SWFHash[i]) != 1)
+                return 1;
         result = serve(r);
     } else if (argc == 3) {
         snprintf(url, sizeof url, "rtmp://127.0.0.1:%d/app/name", atoi(argv[2]));

@@ -155,14 +155,14 @@ impl Work {
     }
 }
 
-/// rtmpgw on a free port. It reads commands from its standard input, which must not end.
+/// rtmpgw on a free port.
 fn gateway(library: Library, folder: &TempDir) -> Option<(Running, u16)> {
     let port = free_port();
     let commands = folder.join(format!("commands-{port}"));
     process::output("mkfifo", &[&commands.to_string_lossy()], examples::LIMIT);
     let mut command = program::on_library(Path::new("/bin/sh"), library)?;
-    command.args(["-c", "exec \"$1\" -D 127.0.0.1 -g \"$2\" <>\"$0\""]).arg(commands);
-    command.arg(require::program("rtmpgw")?).arg(port.to_string());
+    command.args(["-c", process::HOLDING_INPUT]).arg(commands).arg(require::program("rtmpgw")?);
+    command.args(["-D", "127.0.0.1", "-g", &port.to_string()]);
     let mut gateway = Running::start(&mut command);
     let ready = wait_until(examples::LIMIT, || listens(port) || gateway.ended().is_some());
     assert!(ready && gateway.ended().is_none(), "rtmpgw: {}", gateway.stderr());

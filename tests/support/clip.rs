@@ -1,7 +1,7 @@
 //! A sample film of a few seconds, made once by ffmpeg and kept in the build directory.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -46,4 +46,13 @@ pub fn without_index() -> Option<PathBuf> {
         fs::rename(&unfinished, &file).expect("the build directory is writable");
     }
     Some(file)
+}
+
+/// A film of so many repetitions, in a file.
+pub fn repeated(file: &Path, times: u32) -> Option<PathBuf> {
+    let (ffmpeg, clip) = (require::program("ffmpeg")?, without_index()?);
+    let (times, [from, to]) = ((times - 1).to_string(), [&clip, file].map(|path| path.to_string_lossy()));
+    let arguments = ["-loglevel", "error", "-stream_loop", &times, "-i", &from, "-c", "copy", &to];
+    process::output(ffmpeg, &arguments, Duration::from_secs(60));
+    Some(file.to_owned())
 }

@@ -14,6 +14,11 @@ pub struct Network(Option<Running>);
 /// A network that leads nowhere, and mounts of its own.
 pub struct Nowhere(Running);
 
+/// A cable with nobody at its other end, and a neighbour there who therefore never answers: 192.0.2.9.
+pub const BLACK_HOLE: &str = "ip link add hole type veth peer name bottom; ip addr add 192.0.2.1/24 dev hole; \
+    ip link set hole up; ip link set bottom up; \
+    ip neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev hole; ip route add default via 192.0.2.9";
+
 impl Nowhere {
     /// `commands` set it up, by a shell. `None` without the right to do so.
     pub fn new(commands: &str) -> Option<Self> {

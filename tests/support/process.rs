@@ -92,6 +92,11 @@ impl Drop for TempDir {
     }
 }
 
+/// What a shell has to run so that a program does not outlive the test, not even one that was killed and could not end it.
+/// For programs that take commands from standard input and spin at its end: `$0` is a FIFO that they hold open themselves,
+/// the program and its arguments follow. They end with the thread that starts them.
+pub const HOLDING_INPUT: &str = "exec setpriv --pdeathsig KILL \"$@\" <>\"$0\"";
+
 /// A running program: its output is collected as it comes, and it is killed when the value is dropped.
 pub struct Running {
     child: Child,
