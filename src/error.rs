@@ -8,6 +8,16 @@ use std::{fmt, io};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed.
+///
+/// ```
+/// use rtmp::{Client, Error};
+///
+/// match Client::new("http://localhost/live/stream") {
+///     Err(Error::TimedOut) => println!("the server does not answer, later perhaps"),
+///     Err(error) => println!("{error}"),
+///     Ok(_) => unreachable!("this is no address of RTMP"),
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -57,6 +67,18 @@ pub enum Error {
 }
 
 /// A peer's refusal of a command, in its own words.
+///
+/// ```no_run
+/// use rtmp::{Client, Error};
+///
+/// let played = Client::new("rtmp://localhost/vod/film")?.play();
+/// if let Err(Error::Refused(refusal)) = played
+///     && refusal.code == "NetStream.Play.StreamNotFound"
+/// {
+///     println!("there is no such film: {}", refusal.description);
+/// }
+/// # Ok::<(), rtmp::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refusal {
     /// The command that was refused, or the status message that said so.
