@@ -393,6 +393,50 @@ fn a_client_that_says_goodbye_or_goes_silent_ends_the_stream() {
     }
 }
 
+/// Whoever serves the stream answers while it reads what came before the goodbye; that must not fail in the middle.
+#[test]
+fn what_came_before_the_goodbye_is_read_although_answers_to_it_go_nowhere() {
+    let registry = with_limits(LIMIT, 8);
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (sender, ended) = std::sync::mpsc::channel();
+    let released = Mutex::new(released);
+    let port = serve(registry, move |mut stream| {
+        let _ = released.lock().unwrap().recv();
+        let mut received = Vec::new();
+        let mut piece = [0; 1000];
+        loop {
+            match stream.read(&mut piece).unwrap() {
+                0 => break,
+                len => received.extend_from_slice(&piece[..len]),
+            }
+            if let Err(error) = stream.write_all(&[0; 5000]) {
+                println!("after {} bytes: {error}", received.len());
+                break;
+            }
+        }
+        sender.send(received).unwrap();
+    });
+    let (tunnel, tcp) = open(port, LIMIT);
+    let sent = pattern(100_000);
+    sent.chunks(9000).for_each(|piece| tunnel.send(&tcp, &[piece]).unwrap());
+    tunnel.close(&tcp, GOODBYE);
+    assert_eq!(tunnel.status().unanswered, 0);
+    release.send(()).unwrap();
+    assert!(ended.recv_timeout(LIMIT).unwrap() == sent);
+    sessions_end(registry);
+}
+
+/// One who never reads, and writes on and on, is not kept for ever.
+#[test]
+fn whoever_writes_after_the_goodbye_and_reads_nothing_comes_to_an_end() {
+    let registry = with_limits(Duration::from_millis(500), 8);
+    let port = serve(registry, |mut stream| while stream.write_all(&[0; 5000]).is_ok() {});
+    let (tunnel, tcp) = open(port, LIMIT);
+    tunnel.send(&tcp, &[b"never read"]).unwrap();
+    tunnel.close(&tcp, GOODBYE);
+    sessions_end(registry);
+}
+
 #[test]
 fn a_stream_that_nobody_reads_does_not_grow_without_bounds() {
     let registry = with_limits(Duration::from_millis(500), 8);
