@@ -426,6 +426,32 @@ fn what_came_before_the_goodbye_is_read_although_answers_to_it_go_nowhere() {
     sessions_end(registry);
 }
 
+/// A client that sends and never waits for what comes back has many requests on their way when it ends.
+#[test]
+fn what_was_sent_last_arrives_through_servers_that_are_slow_or_close() {
+    for oddity in [
+        Oddity::AnswersLate,
+        Oddity::ThreeRepliesPerConnection,
+        Oddity::SilentlyThreeReplies,
+        Oddity::EndsWithTheConnection,
+    ] {
+        let registry = with_limits(Duration::from_secs(2), 8);
+        let (sender, ended) = std::sync::mpsc::channel();
+        let good = serve(registry, move |mut stream| {
+            let mut received = Vec::new();
+            let _ = stream.read_to_end(&mut received);
+            sender.send(received).unwrap();
+        });
+        let (tunnel, tcp) = open(front::in_front_of(good, oddity), LIMIT);
+        let sent = pattern(10_000);
+        sent.chunks(1000).for_each(|piece| tunnel.send(&tcp, &[piece]).unwrap());
+        tunnel.close(&tcp, GOODBYE);
+        drop((tunnel, tcp));
+        let received = ended.recv_timeout(LIMIT).unwrap();
+        assert!(received == sent, "{oddity:?}: {} bytes of {}", received.len(), sent.len());
+    }
+}
+
 /// One who never reads, and writes on and on, is not kept for ever.
 #[test]
 fn whoever_writes_after_the_goodbye_and_reads_nothing_comes_to_an_end() {
