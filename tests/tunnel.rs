@@ -578,6 +578,35 @@ fn requests_on_other_connections_keep_their_order_and_are_answered_once() {
     sessions_end(registry);
 }
 
+/// What a broken connection had on its way may come long after the client has sent it again on the next one.
+#[test]
+fn requests_that_come_after_later_ones_on_another_connection_do_not_count() {
+    let registry = with_limits(LIMIT, 8);
+    let port = serve(registry, echo);
+    let id = request(port, "/open/1", "\0").trim().to_owned();
+    let ask = |command: &str, sequence: u32, body: &str| {
+        request(port, &format!("/{command}/{id}/{sequence}"), body).get(1..).unwrap_or_default().to_owned()
+    };
+    // More than are remembered.
+    let mut stream: String = (0..60_u32)
+        .map(|sequence| ask("send", sequence, &char::from(b'0' + sequence as u8).to_string()))
+        .collect();
+    for late in [0, 1, 5] {
+        assert_eq!(ask("send", late, "late"), "");
+    }
+    let mut sequence = 60;
+    stream += &ask("send", sequence, "end");
+    assert!(process::wait_until(LIMIT, || {
+        sequence += 1;
+        stream += &ask("idle", sequence, "\0");
+        stream.ends_with("end")
+    }));
+    let expected: String = (0..60_u8).map(|sequence| char::from(b'0' + sequence)).collect();
+    assert_eq!(stream, expected + "end");
+    ask("close", sequence + 1, "\0");
+    sessions_end(registry);
+}
+
 #[test]
 fn ffmpeg_plays_and_publishes_through_the_server() {
     let (Some(clip), Some(nginx), Some(ffmpeg)) =

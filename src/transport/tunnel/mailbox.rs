@@ -167,6 +167,10 @@ impl Mailbox {
         if let Some(answered) = mail.answered(request) {
             return Some(answered.content.clone());
         }
+        if mail.is_belated(request) {
+            debug!("request {:?} of a tunnelled session comes after later ones", request.sequence);
+            return None;
+        }
         if mail.over || (mail.closed && mail.outbound.is_empty()) {
             return None;
         }
@@ -304,6 +308,14 @@ impl Mail {
                 && request.command == answered.command
                 && request.connection != answered.connection
         })
+    }
+
+    /// Whether a request comes after later ones that came on another connection. It was sent again there, or nobody waited
+    /// for it any more; its bytes have no place in the stream.
+    fn is_belated(&self, request: &Request<'_>) -> bool {
+        let (Some(last), Some(sequence)) = (self.answered.back(), request.sequence) else { return false };
+        let behind = last.sequence.wrapping_sub(sequence);
+        request.connection != last.connection && (1..1024).contains(&behind)
     }
 
     fn remember(&mut self, answered: Answered) {
