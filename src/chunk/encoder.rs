@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use super::{DEFAULT_CHUNK_SIZE, EXTENDED, Header, MAX_CHUNK_STREAM, MAX_MESSAGE_LEN};
+use super::{DEFAULT_CHUNK_SIZE, EXTENDED, Header, MAX_CHUNK_STREAM, MAX_MESSAGE_LEN, streams::Streams};
 use crate::{
     error::{Error, Result},
     message::MessageType,
@@ -11,8 +11,7 @@ use crate::{
 /// Cuts messages into chunks and chooses the smallest header that a conforming receiver understands.
 #[derive(Debug, Default)]
 pub struct Encoder {
-    /// By chunk stream id.
-    streams: Vec<Option<Sent>>,
+    streams: Streams<Sent>,
 }
 
 /// A message to be sent.
@@ -72,11 +71,7 @@ impl Encoder {
         if length > MAX_MESSAGE_LEN {
             return Err(Error::TooLarge("message"));
         }
-        let index = chunk_stream as usize;
-        if index >= self.streams.len() {
-            self.streams.resize(index + 1, None);
-        }
-        let sent = &mut self.streams[index];
+        let sent = self.streams.slot(chunk_stream);
         let format = match sent {
             Some(sent) => sent.format_for(message, length)?,
             None if message.format > 3 => return Err(Error::Invalid("header format")),
