@@ -316,6 +316,30 @@ impl Handle {
         Ok(handle)
     }
 
+    /// As `connected`, at the least cost, if the session is in its place and there is no doubt about its socket.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    #[inline]
+    pub(crate) unsafe fn at_hand(r: *mut RTMP) -> Option<Self> {
+        let raw = NonNull::new(r)?;
+        // SAFETY: the caller's contract.
+        let private = unsafe {
+            // 0 may be what a program left there that forgot RTMP_Init.
+            if shared::read(&raw const (*r).m_sb.sb_socket) <= 0 {
+                return None;
+            }
+            attached(r, &Gate::of(r).try_hold()?)?
+        };
+        let handle = Self { raw, private, limit: Cell::new(Deadline::NEVER) };
+        (handle.private.home.load(Ordering::Relaxed) == r).then_some(handle)
+    }
+
+    /// Protocol state, for the length of a step, unless it is in somebody's hands or was left half done.
+    pub(super) fn try_core(&self) -> Option<MutexGuard<'_, Core>> {
+        self.private.core.try_lock().ok()
+    }
+
     /// Whether the last wait for bytes ended because time was up.
     pub(crate) fn timed_out(&self) -> bool {
         // SAFETY: the handle's contract.
