@@ -399,3 +399,72 @@ fn media_before_the_stream_plays_is_dropped() {
     connect_stream(&connection).unwrap();
     assert_eq!(next_media(&connection).unwrap().1.body, b"late");
 }
+
+#[test]
+fn what_no_reader_gets_is_not_worth_reading() {
+    let metadata = |name: &str| {
+        let mut body = amf::Encoder::new();
+        body.string(name.as_bytes());
+        body.finish()
+    };
+    let worth = |script: Script, begun| {
+        let (state, decoder) = (State::default(), Decoder::<Vec<u8>>::new());
+        is_worth_reading(&state, &decoder, begun, &script.bytes)
+    };
+    let quiet = || {
+        Script::default()
+            .message(MessageType::USER_CONTROL, 0, &[0, 0, 0, 0, 0, 1])
+            .status("NetStream.Play.Reset")
+            .message(MessageType::DATA, 40, &metadata("|RtmpSampleAccess"))
+            .message(MessageType::SHARED_OBJECT, 40, b"")
+    };
+    for begun in [false, true] {
+        assert!(!worth(Script::default(), begun));
+        assert!(!worth(quiet(), begun));
+        for (kind, body) in [
+            (MessageType::AUDIO, b"sound".to_vec()),
+            (MessageType::VIDEO, b"picture".to_vec()),
+            (MessageType::AGGREGATE, b"tags".to_vec()),
+            (MessageType::DATA, metadata("onMetaData")),
+        ] {
+            // Without a time it does not end the wait for the beginning.
+            assert_eq!(worth(quiet().message(kind, 0, &body), begun), begun, "{kind:?}");
+            let mut timed = quiet().message(kind, 40, &body);
+            assert!(worth(Script { bytes: timed.bytes.clone(), ..Script::default() }, begun), "{kind:?}");
+            timed.bytes.pop();
+            assert!(!worth(timed, begun), "{kind:?}, cut");
+        }
+        for end in ["NetStream.Play.Stop", "NetStream.Play.UnpublishNotify", "NetStream.Play.StreamNotFound"]
+        {
+            assert!(worth(quiet().status(end), begun), "{end}");
+        }
+        assert!(worth(quiet().command("close", 0.0, |_| ()), begun));
+        assert!(worth(quiet().message(MessageType::USER_CONTROL, 0, &[0, 31, 0, 0, 0, 1]), begun));
+    }
+}
+
+#[test]
+fn a_look_ahead_follows_chunk_sizes_and_headers_and_changes_nothing() {
+    let mut script = Script::default().message(MessageType::VIDEO, 40, b"first");
+    let first = script.bytes.len();
+    script = script.message(MessageType::SET_CHUNK_SIZE, 40, &1000_u32.to_be_bytes());
+    let long = Outgoing {
+        chunk_stream: 3,
+        format: 1,
+        kind: MessageType::VIDEO,
+        timestamp: 80,
+        stream_id: 1,
+        body: &[7; 900],
+    };
+    script.bytes.extend(script.encoder.encode(&long, 1000).unwrap().pieces().flatten());
+    let (state, mut decoder) = (State::default(), Decoder::<Vec<u8>>::new());
+    decoder.decode_message(&script.bytes[..first], 128).unwrap().1.unwrap();
+    let rest = &script.bytes[first..];
+    for len in 0..=rest.len() {
+        assert_eq!(is_worth_reading(&state, &decoder, true, &rest[..len]), len == rest.len(), "{len}");
+    }
+    assert_eq!(decoder.clock(3), 40);
+    // What it cannot know the beginning of may be anything.
+    let (_, message) = decoder.decode_message(&rest[..13], 128).unwrap();
+    assert!(message.is_none() && is_worth_reading(&state, &decoder, true, &rest[13..15]));
+}
