@@ -29,7 +29,7 @@ pub fn dispatch<C: Connection>(
 fn perform<C: Connection>(connection: &C, actions: Vec<Action>) -> Result<()> {
     for action in actions {
         match action {
-            Action::Send(command) => exchange::send(connection, &command)?,
+            Action::Send(command) => exchange::respond(connection, &command)?,
             Action::Abort(chunk_stream) => connection.step(|parts| parts.decoder.abort(chunk_stream)),
             Action::Close => connection.close(),
             Action::Refuse(refusal) => {

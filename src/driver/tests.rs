@@ -18,6 +18,8 @@ struct Memory {
     arriving: RefCell<VecDeque<Vec<u8>>>,
     sent: RefCell<Vec<u8>>,
     open: Cell<bool>,
+    /// How sending fails, if it does.
+    unsendable: Cell<Option<fn() -> Error>>,
     /// What was said of a failure last.
     failed: Cell<Option<Phase>>,
 }
@@ -42,6 +44,7 @@ impl Memory {
             arriving: RefCell::new(arriving),
             sent: RefCell::default(),
             open: Cell::new(true),
+            unsendable: Cell::new(None),
             failed: Cell::new(None),
         }
     }
@@ -83,6 +86,9 @@ impl Connection for Memory {
         encode: impl FnOnce(&mut Parts<'_, '_, Vec<u8>>) -> Result<Chunks<'m>>,
     ) -> Result<()> {
         let chunks = self.step(encode)?;
+        if let Some(error) = self.unsendable.get() {
+            return Err(error());
+        }
         self.sent.borrow_mut().extend(chunks.pieces().flatten());
         Ok(())
     }
@@ -265,6 +271,49 @@ fn a_server_that_closes_anywhere_is_an_error() {
             });
         assert!(matches!(result, Err(Error::Closed)), "after {len} bytes: {result:?}");
     }
+}
+
+/// A peer that has sent everything may be gone before it is read. Answers to what it said, such as acknowledgements and
+/// those to pings, then fail in the middle of what is still there.
+#[test]
+fn what_a_peer_sent_before_it_went_is_read_to_the_end() {
+    let script = Script::default().status("NetStream.Play.Start");
+    let script = (0..20).fold(script, |script, time| {
+        script.message(MessageType::VIDEO, time, &[0x27; 300]).message(
+            MessageType::USER_CONTROL,
+            time,
+            b"\0\x06\0\0\0\x09",
+        )
+    });
+    let connection = || {
+        let connection = Memory::new(Profile::default(), &script.bytes, 100);
+        connection.step(|parts| {
+            parts.state.acknowledges = true;
+            parts.state.peer_bandwidth = 10_000;
+        });
+        connect_stream(&connection).unwrap();
+        connection
+    };
+    for error in [|| Error::Closed, || std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()] {
+        let player = connection();
+        player.unsendable.set(Some(error));
+        for time in 0..20 {
+            assert_eq!(next_media(&player).unwrap().1.timestamp, time);
+        }
+        assert!(matches!(next_media(&player), Err(Error::Closed)));
+        assert!(!player.is_open());
+
+        let server = connection();
+        server.unsendable.set(Some(error));
+        let count = std::iter::from_fn(|| receive_message(&server).ok()).count();
+        assert_eq!(count, 40);
+        assert!(!server.is_open());
+    }
+    // One that is there and does not read is given up: half an answer may be on its way.
+    let stuck = connection();
+    stuck.unsendable.set(Some(|| Error::TimedOut));
+    assert!((0..20).any(|_| next_media(&stuck).is_err()));
+    assert!(!stuck.is_open());
 }
 
 #[test]
