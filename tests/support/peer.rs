@@ -268,9 +268,8 @@ impl Peer {
 
     /// Reads and forgets everything until the client closes; tells how many bytes that were.
     pub fn swallow(&mut self, limit: Duration) -> u64 {
-        self.stream.set_read_timeout(Some(limit)).expect("a positive time-out");
         let (mut part, mut total) = (vec![0; 1 << 20], 0);
-        while let Ok(n @ 1..) = self.stream.read(&mut part) {
+        while let Ok(n @ 1..) = self.carriage.receive(&mut part, limit) {
             total += n as u64;
         }
         total
