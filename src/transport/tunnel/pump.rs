@@ -172,6 +172,7 @@ impl Tunnel {
                 self.wait(carrier, shared, SLICE, deadline)?;
                 continue;
             }
+            shared.client.check()?;
             match shared.client.next_poll(self.now(), longest_pause(carrier)) {
                 Poll::Receive => {
                     let (received, _) = self.read(carrier, shared, buffer, deadline)?;
@@ -362,7 +363,7 @@ impl Tunnel {
     fn read_early(
         &self,
         carrier: &impl Carrier,
-        shared: MutexGuard<'_, Shared>,
+        mut shared: MutexGuard<'_, Shared>,
         buffer: &mut [u8],
         deadline: Deadline,
     ) -> Result<()> {
@@ -370,6 +371,7 @@ impl Tunnel {
             return self.wait(carrier, shared, SLICE, deadline);
         }
         check(carrier, deadline)?;
+        shared.client.check()?;
         if shared.early.len() > MAX_EARLY {
             return Err(Error::TooLarge("what arrived through the tunnel and was not read"));
         }
