@@ -228,6 +228,31 @@ impl Handle {
         self.send_chunks(&chunks, &mut outbound)
     }
 
+    /// Encodes a message and sends it if nothing but the socket is in its way: nobody else uses the session, and bytes
+    /// leave as they are. Tells the header format and what came of sending; `None` if nothing has happened.
+    #[inline(always)]
+    pub(super) fn transmit_straight<'m>(
+        &self,
+        encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
+    ) -> Option<(u8, Result<()>)> {
+        let mut outbound = self.try_outbound()?;
+        if outbound.cipher.is_some() || self.has_tunnel() {
+            return None;
+        }
+        let mut core = self.try_core()?;
+        // SAFETY: the handle's contract; the lock keeps steps out.
+        let chunk_size = unsafe { shared::read(&raw const (*self.raw()).m_outChunkSize) };
+        let encoded = encode(&mut core, driver::chunk_size(chunk_size));
+        drop(core);
+        let Some(Ok(chunks)) = &encoded else { return None };
+        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+        let result = unsafe {
+            let sb = &raw const (*self.raw()).m_sb;
+            sockbuf::send_chunks(sb, chunks, &mut outbound.scratch, &self.patience())
+        };
+        Some((chunks.format, result))
+    }
+
     /// Sends a message.
     fn send_chunks(&self, chunks: &Chunks<'_>, outbound: &mut Outbound) -> Result<()> {
         if outbound.cipher.is_some() || self.has_tunnel() {

@@ -1,6 +1,6 @@
 //! Chunks in, messages out.
 
-use super::{EXTENDED, Header, MAX_HEADER_LEN, MESSAGE_HEADER_LEN};
+use super::{EXTENDED, Header, MAX_HEADER_LEN, MESSAGE_HEADER_LEN, streams::Streams};
 use crate::{
     error::{Error, Result},
     message::{Body, Message, MessageType},
@@ -22,8 +22,7 @@ pub(super) const SHORT_HEADER: usize = 1;
 /// header of every chunk stream, the unfinished messages, and the chunk whose payload is still arriving.
 #[derive(Debug)]
 pub struct Decoder<B = Vec<u8>> {
-    /// By chunk stream id.
-    pub(super) streams: Vec<Option<Box<Inbound<B>>>>,
+    pub(super) streams: Streams<Box<Inbound<B>>>,
     pub(super) current: Option<Current>,
     /// Capacity of all unfinished bodies.
     pub(super) unfinished: usize,
@@ -110,7 +109,14 @@ struct Parsed {
 
 impl<B> Default for Decoder<B> {
     fn default() -> Self {
-        Self { streams: Vec::new(), current: None, unfinished: 0, loans: 0, offer: None, placed: None }
+        Self {
+            streams: Streams::default(),
+            current: None,
+            unfinished: 0,
+            loans: 0,
+            offer: None,
+            placed: None,
+        }
     }
 }
 
@@ -204,7 +210,7 @@ impl<B: Body> Decoder<B> {
         if self.current.as_ref().is_some_and(|current| current.chunk_stream == chunk_stream) {
             return;
         }
-        if let Some(Some(stream)) = self.streams.get_mut(chunk_stream as usize) {
+        if let Some(stream) = self.streams.get_mut(chunk_stream) {
             if stream.lent.is_some() {
                 stream.abandoned = true;
                 return;
@@ -226,7 +232,7 @@ impl<B: Body> Decoder<B> {
     }
 
     fn stream(&self, chunk_stream: u32) -> Option<&Inbound<B>> {
-        self.streams.get(chunk_stream as usize)?.as_deref()
+        self.streams.get(chunk_stream).map(Box::as_ref)
     }
 
     /// Finds a complete header at the start of `input`, or asks for more.
@@ -327,16 +333,9 @@ impl<B: Body> Inbound<B> {
     }
 }
 
-/// The record of a chunk stream, made on first use. Ids are at most 65,599, so the table stays below a megabyte.
-pub(super) fn slot<B: Default>(
-    streams: &mut Vec<Option<Box<Inbound<B>>>>,
-    chunk_stream: u32,
-) -> &mut Inbound<B> {
-    let index = chunk_stream as usize;
-    if index >= streams.len() {
-        streams.resize_with(index + 1, || None);
-    }
-    streams[index].get_or_insert_default()
+/// The record of a chunk stream, made on first use.
+pub(super) fn slot<B: Default>(streams: &mut Streams<Box<Inbound<B>>>, chunk_stream: u32) -> &mut Inbound<B> {
+    streams.slot(chunk_stream).get_or_insert_default()
 }
 
 /// Makes room for `more` bytes in the body of a message of `length` bytes, doubling towards that length.

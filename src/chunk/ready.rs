@@ -41,7 +41,7 @@ impl<B: Body> Decoder<B> {
     #[inline(always)]
     pub fn ready<'i>(&self, input: &'i [u8], chunk_size: u32) -> Option<Ready<'i>> {
         let basic = *input.first()?;
-        let stream = self.streams.get(usize::from(basic & 0x3F))?.as_deref()?;
+        let stream = self.streams.get(u32::from(basic & 0x3F))?;
         if self.current.is_some() || stream.received > 0 || basic & 0x3F < 2 {
             return None;
         }
@@ -90,7 +90,7 @@ impl<B: Body> Decoder<B> {
     /// Uses up a message that was found: what follows it in the input is decoded as what follows it.
     #[inline(always)]
     pub fn take_ready(&mut self, ready: &Ready<'_>) {
-        let Some(Some(stream)) = self.streams.get_mut(ready.chunk_stream as usize) else { return };
+        let Some(stream) = self.streams.get_mut(ready.chunk_stream) else { return };
         stream.format = ready.format;
         stream.kind = ready.kind;
         stream.stream_id = ready.stream_id;

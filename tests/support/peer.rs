@@ -266,6 +266,15 @@ impl Peer {
         Instant::now() < deadline
     }
 
+    /// Reads and forgets everything until the client closes; tells how many bytes that were.
+    pub fn swallow(&mut self, limit: Duration) -> u64 {
+        let (mut part, mut total) = (vec![0; 1 << 20], 0);
+        while let Ok(n @ 1..) = self.carriage.receive(&mut part, limit) {
+            total += n as u64;
+        }
+        total
+    }
+
     /// Sends nothing more.
     pub fn finish(&mut self) {
         self.carriage.end(Shutdown::Write);
