@@ -94,7 +94,7 @@ fn run_all() -> Option<Vec<Outcome>> {
     let sanitized = std::env::var("RTMP_TEST_CFLAGS").is_ok_and(|flags| flags.contains("-fsanitize"));
     let rows: Vec<Row> = session::rows()
         .chain(programs::rows())
-        .filter(|row| !(sanitized && NOT_SANITIZED.contains(&row.name)))
+        .filter(|row| !(sanitized && NOT_SANITIZED.contains(&row.name.as_str())))
         .collect();
     let next = AtomicUsize::new(0);
     // They wait more than they work.
