@@ -128,10 +128,10 @@ pub(crate) struct Core {
 pub(super) struct Outbound {
     /// Encrypts, after an RTMPE handshake.
     pub(super) cipher: Option<Cipher>,
+    /// What goes in front of the next message, as it is.
+    pub(super) ahead: Vec<u8>,
     /// Memory for putting pieces together.
     pub(super) scratch: Vec<u8>,
-    /// Memory for a message as a whole: the pieces that are sent belong to somebody else.
-    pub(super) whole: Vec<u8>,
 }
 
 /// What bytes pass on their way in.
@@ -505,7 +505,9 @@ impl Handle {
     /// Starts from clear bytes, whatever an earlier handshake agreed on.
     pub(crate) fn forget_ciphers(&self) {
         self.inbound().cipher = None;
-        self.outbound().cipher = None;
+        let mut outbound = self.outbound();
+        outbound.cipher = None;
+        outbound.ahead = Vec::new();
     }
 
     /// Applies what a handshake agreed on to everything after it, what is received and unread already included.
