@@ -271,6 +271,42 @@ fn a_server_that_stops_reading_ends_the_write() {
 }
 
 #[test]
+fn closing_does_not_wait_for_a_server_that_stands_still() {
+    let site = need!(Site::open());
+    let program = need!(Program::test("deadlines"));
+    let mut cases = Vec::new();
+    for protocol in PROTOCOLS {
+        // The second time-out is none: closing has to end by its own rules.
+        for timeout in ["20", "0"] {
+            cases.push((protocol, "leave", timeout));
+            cases.push((protocol, "finish", timeout));
+        }
+    }
+    all(&cases, |&(protocol, mode, timeout)| {
+        let what = format!("{mode} {protocol} {timeout}");
+        let relay = site.stall(protocol, u64::MAX, Then::Silence);
+        let path =
+            if mode == "leave" { "vod/film".to_owned() } else { format!("live/{protocol}-close-{timeout}") };
+        let mut command = program.command(Library::Ours).expect("our library has a directory");
+        let before = standstill();
+        let mut client =
+            Running::start(command.args([mode, timeout, &site.url(protocol, relay.port, &path)]));
+        assert!(wait_until(LIMIT, || client.stdout().contains("waiting\n")), "{what}: {}", client.stderr());
+        relay.freeze();
+        client.signal("USR1");
+        let status = client.wait(LIMIT);
+        let run = Run {
+            code: status.and_then(|status| status.code()),
+            stdout: client.stdout().replace("waiting\n", ""),
+            stderr: client.stderr(),
+            timed_out: status.is_none(),
+        };
+        let calls = judge(&run, before, &what);
+        assert!(last(&calls).result > 0, "{what}: it streamed: {calls:?}");
+    });
+}
+
+#[test]
 fn a_time_out_in_the_middle_of_a_message_loses_nothing() {
     let site = need!(Site::open());
     let mut cases = Vec::new();

@@ -1,6 +1,7 @@
-/* deadlines play|watch|publish|feed|idle|ready TIMEOUT URL: calls what a client calls, and says of each call how it ended
- * and how long it took, in milliseconds. `play` reads until there is nothing more or for 5 seconds, `watch` until there is
- * nothing more; `publish` writes until that fails, `feed` does so at leisure; `idle` and `ready` stop before. */
+/* deadlines play|watch|publish|feed|idle|ready|leave|finish TIMEOUT URL: calls what a client calls, and says of each call
+ * how it ended and how long it took, in milliseconds. `play` reads until there is nothing more or for 5 seconds, `watch`
+ * until there is nothing more; `publish` writes until that fails, `feed` does so at leisure; `idle` and `ready` stop before.
+ * `leave` reads once and `finish` writes once, then they wait for SIGUSR1 before they close. */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
 #include <signal.h>
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 enum { BODY = 50000, LONGEST_PLAY = 5000, MOST = 200 << 20 };
+
+static char tag[11 + BODY + 4] = { 9, 0, BODY >> 8, (char)(BODY & 0xff), 0, 0, 40, 0, 0, 0, 0, 0x12 };
 
 static double now(void)
 {
@@ -39,10 +42,8 @@ static void play(RTMP *r, int for_ever)
 
 static void publish(RTMP *r, int at_leisure)
 {
-    static char tag[11 + BODY + 4] = { 9, 0, BODY >> 8, (char)(BODY & 0xff), 0, 0, 40 };
     double since;
     long count, sum = 0;
-    tag[11] = 0x12;
     do {
         if (at_leisure)
             usleep(20000);
@@ -53,11 +54,40 @@ static void publish(RTMP *r, int at_leisure)
     say("write", count, since, r);
 }
 
+static void read_once(RTMP *r)
+{
+    static char bytes[65536];
+    double since = now();
+    say("read", RTMP_Read(r, bytes, sizeof bytes), since, r);
+}
+
+static void write_once(RTMP *r)
+{
+    double since = now();
+    say("write", RTMP_Write(r, tag, sizeof tag), since, r);
+}
+
+static void wait_for_signal(void)
+{
+    sigset_t wanted;
+    int number;
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGUSR1);
+    printf("waiting\n");
+    fflush(stdout);
+    sigwait(&wanted, &number);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 4)
         return 2;
     const char *mode = argv[1];
+    int leaves = strcmp(mode, "leave") == 0, finishes = strcmp(mode, "finish") == 0;
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &held, NULL);
     int at_leisure = strcmp(mode, "feed") == 0, publishes = at_leisure || strcmp(mode, "publish") == 0;
     int for_ever = strcmp(mode, "watch") == 0, plays = for_ever || strcmp(mode, "play") == 0;
     RTMP *r = RTMP_Alloc();
@@ -68,7 +98,7 @@ int main(int argc, char **argv)
     if (!RTMP_SetupURL(r, argv[3]))
         return 2;
     r->Link.timeout = atoi(argv[2]);
-    if (publishes || strcmp(mode, "ready") == 0)
+    if (publishes || finishes || strcmp(mode, "ready") == 0)
         RTMP_EnableWrite(r);
     double since = now();
     int ok = RTMP_Connect(r, NULL);
@@ -82,6 +112,12 @@ int main(int argc, char **argv)
         publish(r, at_leisure);
     else if (ok && plays)
         play(r, for_ever);
+    else if (ok && leaves)
+        read_once(r);
+    else if (ok && finishes)
+        write_once(r);
+    if (leaves || finishes)
+        wait_for_signal();
     since = now();
     RTMP_Close(r);
     say("close", 0, since, r);

@@ -25,6 +25,7 @@ pub struct Stalling {
     pub port: u16,
     sent: Arc<AtomicU64>,
     taken: Arc<AtomicU64>,
+    frozen: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
 }
 
@@ -65,7 +66,8 @@ impl Stalling {
             frozen: Arc::new(AtomicBool::new(after == 0 && then == Then::Freeze)),
             over: Arc::default(),
         };
-        let (sent, taken, over) = (shared.sent.clone(), shared.taken.clone(), shared.over.clone());
+        let (sent, taken) = (shared.sent.clone(), shared.taken.clone());
+        let (frozen, over) = (shared.frozen.clone(), shared.over.clone());
         listener.set_nonblocking(true).expect("listening sockets can be polled");
         thread::spawn(move || {
             while !shared.is_over() {
@@ -85,7 +87,12 @@ impl Stalling {
                 shared.clone().forward(&server, &client, true);
             }
         });
-        Self { port, sent, taken, over }
+        Self { port, sent, taken, frozen, over }
+    }
+
+    /// Does nothing more from now on, not even read.
+    pub fn freeze(&self) {
+        self.frozen.store(true, Ordering::SeqCst);
     }
 
     /// How many bytes of the server have passed.
