@@ -60,7 +60,7 @@ pub(crate) fn boundary<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => {
             if !matches!(error, Error::Reported(_)) {
-                ::log::error!("{error}");
+                ::log::error!("{}{error}", reason::words_of_librtmp(&error));
             }
             reason::keep(&error);
             failure

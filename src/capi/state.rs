@@ -317,6 +317,15 @@ impl Handle {
         Ok(handle)
     }
 
+    /// As `connected`; a missing connection is told as what keeps the call from what it would do next.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    pub(crate) unsafe fn connected_for(r: *mut RTMP, phase: reason::Phase) -> Result<Self> {
+        // SAFETY: the caller's contract.
+        unsafe { Self::connected(r) }.inspect_err(|_| reason::enter(phase))
+    }
+
     /// As `connected`, at the least cost, if the session is in its place and there is no doubt about its socket.
     ///
     /// # Safety
