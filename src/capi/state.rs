@@ -20,6 +20,7 @@ use libc::c_int;
 use socket2::SockRef;
 
 use super::{
+    fields::load,
     gate::{Gate, Keeper},
     globals,
     memory::Body,
@@ -30,7 +31,7 @@ use super::{
 };
 use crate::{
     chunk::{Decoder, Encoder},
-    driver::Connection,
+    driver::{self, Connection},
     error::{Error, Result},
     flv,
     handshake::{self, Cipher, Swf},
@@ -436,15 +437,23 @@ impl Handle {
         &self.private.left
     }
 
-    /// Lets the socket become quiet when everything that was received has been read. Callers that brought their own
-    /// socket, as curl does, wait for it before they read and do not know of bytes that are here already.
+    /// Lets the socket become quiet when there is nothing for a reader in what was received. Callers that brought their
+    /// own socket, as curl does, wait for it before they read and do not know of bytes that are here already.
     pub(crate) fn settle(&self) {
         if !self.private.left.load(Ordering::Relaxed) {
             return;
         }
-        // SAFETY: the handle's contract.
-        let unread = unsafe { sockbuf::extent(&raw const (*self.raw()).m_sb).1 > 0 };
-        if unread || !self.core().stream.pending().is_empty() {
+        let core = self.core();
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        let worth_reading = unsafe {
+            let (sb, flags) = (&raw const (*self.raw()).m_sb, &raw const (*self.raw()).m_read.flags);
+            let unread = sockbuf::unread(sb);
+            let begun = flv::Flags(shared::read(flags)).has(flv::Flags::HEADER);
+            // Behind what is unread, TLS may hold more that is decrypted already.
+            let more = sockbuf::has_tls(sb) && !unread.is_empty();
+            more || driver::is_worth_reading(&load(self.raw()), &core.decoder, begun, unread)
+        };
+        if worth_reading || !core.stream.pending().is_empty() {
             return;
         }
         if let Ok(fd) = self.socket() {

@@ -40,6 +40,7 @@ mod encoder;
 mod loan;
 mod place;
 mod ready;
+mod scout;
 mod streams;
 
 pub use decoder::{Chunk, Decoded, Decoder, MAX_UNFINISHED};

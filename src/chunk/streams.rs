@@ -58,6 +58,15 @@ impl<T> Streams<T> {
             Some(far) => place(place(&mut self.pages, far / PAGE, Vec::new), far % PAGE, || None),
         }
     }
+
+    /// All that was put there, with the ids.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        let far = self.pages.iter().enumerate().flat_map(|(page, slots)| {
+            slots.iter().enumerate().map(move |(index, slot)| (NEAR + page * PAGE + index, slot))
+        });
+        let near = self.near.iter().enumerate();
+        near.chain(far).filter_map(|(id, slot)| Some((u32::try_from(id).ok()?, slot.as_ref()?)))
+    }
 }
 
 /// The element at `index` of a list that is made long enough for it.
@@ -90,6 +99,7 @@ mod tests {
             assert_eq!(*streams.slot(id), Some(id));
         }
         assert_eq!(streams.get(MAX_CHUNK_STREAM + 1), None);
+        assert!(streams.iter().map(|(id, value)| (id, *value)).eq((0..=MAX_CHUNK_STREAM).map(|id| (id, id))));
     }
 
     #[test]

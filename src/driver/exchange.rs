@@ -167,14 +167,6 @@ pub fn send<C: Connection>(connection: &C, command: &Command) -> Result<()> {
     close_on_error(connection, connection.transmit(|parts| parts.encode(command)))
 }
 
-/// Sends some of the session's messages; after an error the connection is closed.
-pub(super) fn send_all<'m, C: Connection>(
-    connection: &C,
-    commands: impl Iterator<Item = &'m Command>,
-) -> Result<()> {
-    close_on_error(connection, connection.transmit_commands(commands))
-}
-
 /// Sends an acknowledgement if one is due; an error has closed the connection.
 pub fn acknowledge_if_due<C: Connection>(connection: &C) -> Result<()> {
     match connection.step(|parts| parts.state.acknowledgement_due()) {
@@ -187,11 +179,30 @@ pub fn acknowledge_if_due<C: Connection>(connection: &C) -> Result<()> {
 /// peer that itself waits for us to read.
 fn acknowledge<C: Connection>(connection: &C, acknowledgement: &Command) -> Result<()> {
     match connection.try_transmit(|parts| parts.encode(acknowledgement)) {
-        Some(result) => close_on_error(connection, result),
+        Some(result) => close_unless_gone(connection, result),
         None => {
             connection.step(|parts| parts.state.postpone_acknowledgement());
             Ok(())
         }
+    }
+}
+
+/// Answers what the peer said, which the program knows nothing of. A peer that is gone may have sent more before it
+/// went, so that is for those to find out who read to the end; after any other error the connection is closed.
+pub(super) fn respond<'m, C: Connection>(
+    connection: &C,
+    commands: impl Iterator<Item = &'m Command>,
+) -> Result<()> {
+    close_unless_gone(connection, connection.transmit_commands(commands))
+}
+
+fn close_unless_gone<C: Connection>(connection: &C, result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.is_end_of_connection() => {
+            debug!("the peer takes no answer any more: {error}");
+            Ok(())
+        }
+        result => close_on_error(connection, result),
     }
 }
 

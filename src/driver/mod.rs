@@ -32,7 +32,7 @@ pub use exchange::{
     receive_message, send,
 };
 pub use phase::Phase;
-pub use play::{connect_stream, dispatch, next_media, ready_media};
+pub use play::{connect_stream, dispatch, is_worth_reading, next_media, ready_media};
 
 use crate::{
     chunk::{Chunks, Decoder, Encoder},

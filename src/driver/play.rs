@@ -4,7 +4,7 @@ use log::{debug, warn};
 
 use super::{Connection, Phase, exchange};
 use crate::{
-    chunk::{Decoder, Ready},
+    chunk::{self, Decoder, Ready},
     error::{Error, Result},
     message::{Body, Message, MessageType},
     session::{self, Action, Outcome, State, pausing},
@@ -33,7 +33,7 @@ fn perform<C: Connection>(connection: &C, actions: Vec<Action>) -> Result<()> {
         let commands = actions.as_slice().iter().map_while(Action::command);
         let count = commands.clone().count();
         if count > 0 {
-            exchange::send_all(connection, commands)?;
+            exchange::respond(connection, commands)?;
         }
         let Some(action) = actions.nth(count) else { return Ok(()) };
         match action {
@@ -175,6 +175,30 @@ pub fn ready_media<B: Body, T>(
     state.media_arrived(ready.chunk_stream, ready.timestamp);
     state.playing = true;
     Some((ready.consumed, accepted))
+}
+
+/// Whether `input` has something for a reader, so that a call which waits for it returns. In doubt it has. `begun` tells
+/// whether something was read before.
+pub fn is_worth_reading<B: Body>(state: &State, decoder: &Decoder<B>, begun: bool, input: &[u8]) -> bool {
+    let Some(mut decoder) = decoder.scout() else { return true };
+    let (mut input, mut size) = (input, state.in_chunk_size);
+    loop {
+        let Ok((consumed, message)) = decoder.decode_message(input, exchange::chunk_size(size)) else {
+            return true;
+        };
+        let Some(message) = message else { return false };
+        match (message.kind, message.body.first_chunk()) {
+            (MessageType::ABORT, _) => return true,
+            (MessageType::SET_CHUNK_SIZE, Some(bytes)) => {
+                size = chunk::valid_chunk_size(u32::from_be_bytes(*bytes)).map_or(size, u32::cast_signed);
+            }
+            (kind, _) if session::gets_something(kind, message.timestamp, &message.body, begun) => {
+                return true;
+            }
+            _ => {}
+        }
+        input = &input[consumed..];
+    }
 }
 
 /// Whether the application gets a message.

@@ -29,6 +29,7 @@ pub mod auth;
 mod client;
 pub mod command;
 mod metadata;
+mod reader;
 mod reply;
 mod secure_token;
 
@@ -36,6 +37,7 @@ mod secure_token;
 mod tests;
 
 pub use client::react;
+pub use reader::gets_something;
 pub(crate) use reply::status_words;
 
 use crate::{
