@@ -224,7 +224,7 @@ pub fn plain_tag(
 }
 
 /// Whether each audio and video message becomes a tag, now that the header is out.
-pub(super) fn in_order(state: &ReadState<'_>) -> bool {
+pub(crate) fn in_order(state: &ReadState<'_>) -> bool {
     state.status == 0
         && state.flags.has(Flags::HEADER)
         && !state.flags.has(Flags(Flags::RESUME.0 | Flags::SEEKING.0))
@@ -240,7 +240,7 @@ pub(super) fn data_type_of(kind: u8) -> u8 {
 }
 
 /// Some servers send audio and video that is a header without data, as a keep-alive.
-fn is_too_small(kind: MessageType, len: usize) -> bool {
+pub(crate) fn is_too_small(kind: MessageType, len: usize) -> bool {
     match kind {
         MessageType::VIDEO => len <= 5,
         MessageType::AUDIO => len <= 1,
