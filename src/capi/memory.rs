@@ -258,6 +258,16 @@ impl message::Body for Body {
         }
     }
 
+    fn clear(&mut self) {
+        if self.borrowed || self.data.is_null() {
+            *self = Self::default();
+            return;
+        }
+        self.len = 0;
+        // SAFETY: the block has a byte for the NUL behind the body.
+        unsafe { *self.data = 0 };
+    }
+
     fn keep(&mut self) -> Result<()> {
         if self.borrowed {
             let borrowed = std::mem::take(self);

@@ -1,6 +1,6 @@
 //! Chunks in, messages out.
 
-use super::{EXTENDED, Header, MESSAGE_HEADER_LEN};
+use super::{EXTENDED, Header, MESSAGE_HEADER_LEN, spare::Spare};
 use crate::{
     error::{Error, Result},
     message::{Body, Message, MessageType},
@@ -33,6 +33,8 @@ pub struct Decoder<B = Vec<u8>> {
     pub(super) offer: Option<B>,
     /// The chunk stream of the message that took the offer last.
     pub(super) placed: Option<u32>,
+    /// Memory of an earlier message, for the next long one.
+    pub(super) spare: Option<Spare<B>>,
 }
 
 /// What [`Decoder::decode`] made of its input.
@@ -110,7 +112,15 @@ struct Parsed<'i> {
 
 impl<B> Default for Decoder<B> {
     fn default() -> Self {
-        Self { streams: Vec::new(), current: None, unfinished: 0, loans: 0, offer: None, placed: None }
+        Self {
+            streams: Vec::new(),
+            current: None,
+            unfinished: 0,
+            loans: 0,
+            offer: None,
+            placed: None,
+            spare: None,
+        }
     }
 }
 
@@ -295,6 +305,9 @@ impl<B: Body> Decoder<B> {
         let payload = (stream.length - stream.received).min(chunk_size.max(1));
         if begins && self.offer.is_some() {
             self.accept_offer(chunk_stream);
+        }
+        if begins && self.spare.is_some() {
+            self.use_spare(chunk_stream);
         }
         Current { chunk_stream, payload, missing: payload as usize, header }
     }

@@ -40,6 +40,7 @@ mod encoder;
 mod loan;
 mod place;
 mod ready;
+mod spare;
 
 pub use decoder::{Chunk, Decoded, Decoder, MAX_UNFINISHED};
 pub use encoder::{Chunks, Encoder, Outgoing};

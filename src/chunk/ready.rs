@@ -102,6 +102,9 @@ impl<B: Body> Decoder<B> {
         stream.field = ready.field;
         stream.sent_timestamp = ready.field;
         stream.clock = ready.timestamp;
+        if self.spare.is_some() {
+            self.pass_spare();
+        }
     }
 }
 

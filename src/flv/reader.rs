@@ -131,6 +131,12 @@ impl Piece {
         self.len() == 0
     }
 
+    /// How many bytes it has in front of the body, which part of the body counts, and what it has behind that.
+    pub(super) fn layout(&self) -> (usize, Range<usize>, &[u8]) {
+        let front = self.prefix.map_or(0, |prefix| prefix.len());
+        (front, self.body.clone(), self.suffix.as_ref().map_or(&[], |suffix| suffix.as_slice()))
+    }
+
     /// Its bytes in order; `body` is the body of the message it was made for.
     pub fn parts<'a>(&'a self, body: &'a [u8]) -> [&'a [u8]; 3] {
         [

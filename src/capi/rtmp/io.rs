@@ -139,7 +139,8 @@ fn read(handle: &Handle, out: &mut [u8], mut failure: Option<Box<ready::Failure>
                     if body.keep().is_err() {
                         return core.stream.end(&mut call, state, Ending::Error);
                     }
-                    let next = core.stream.message(&mut call, state, kind, timestamp, body.as_mut(), live);
+                    let next = core.stream.message(&mut call, state, kind, timestamp, body, live);
+                    core.decoder.reuse(mem::take(body));
                     if Ending::from_status(state.status) == Some(Ending::Error) {
                         reason::keep_as(Code::Resume, "the stream does not go on where the file ends");
                     }
@@ -209,6 +210,9 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
     // SAFETY: the handle's contract.
     unsafe {
         let result = with_read_state(handle.raw(), |state| step(&mut core, state));
+        if let Some(spent) = core.stream.take_spent() {
+            core.decoder.reuse(spent);
+        }
         let fields = &raw mut (*handle.raw()).m_read;
         let pending = core.stream.pending();
         let start = if pending.is_empty() { ptr::null_mut() } else { pending.as_ptr().cast_mut().cast() };
