@@ -95,6 +95,21 @@ impl Error {
         Self::Malformed { what, detail }
     }
 
+    /// Whether it says that the connection has ended: nothing can be sent any more. What the peer sent before may still
+    /// be there to be read.
+    pub(crate) fn is_end_of_connection(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+        match self {
+            Self::Closed => true,
+            Self::Io(error) => matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof
+            ),
+            Self::Reported(cause) => cause.is_end_of_connection(),
+            _ => false,
+        }
+    }
+
     /// This error, marked as logged.
     pub(crate) fn reported(self) -> Self {
         match self {

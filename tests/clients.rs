@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use support::amf::Value;
+use support::amf::{self, Value};
 use support::flv::{self, Tag};
 use support::program::{self, LoaderLog, Run};
 use support::servers::{self, Nginx};
@@ -236,6 +236,36 @@ fn curl_downloads_a_file_to_its_end() {
         assert!(matches!(run.code, Some(0 | 28)) && (run.code == Some(0) || !whole), "{what}: {run:?}");
         let part = if whole { &sent[..] } else { &sent[..found.len().min(sent.len())] };
         flv::assert_equal(part, &found, &what);
+    }
+}
+
+/// What a server says besides when a stream starts is nothing that curl could get: it waits on for a publisher, for as
+/// long as it was told.
+#[test]
+fn curl_waits_for_a_stream_that_has_not_begun() {
+    let clients = BOTH.map(|library| {
+        let server = Server::once(move |peer| {
+            peer.accept_connect();
+            peer.accept_create();
+            peer.wait_for("play");
+            let status = amf::status("status", "NetStream.Play.Start", "");
+            let start = Message::invoke(3, 1, &[amf::s("onStatus"), amf::n(0), Value::Null, status]);
+            let begin = Message::new(2, 0, 4, 0, &[0, 0, 0, 0, 0, 1]);
+            let access = amf::encode(&[amf::s("|RtmpSampleAccess"), Value::Bool(false), Value::Bool(false)]);
+            let access = Message::new(6, 0, 0x12, 1, &access);
+            // In one piece: what comes later wakes curl up.
+            peer.send_raw(&[start, begin, access].map(|message| message.chunks(128)).concat());
+            peer.drain(LIMIT);
+        });
+        let url = format!("rtmp://127.0.0.1:{}/live/film", server.port);
+        let arguments = ["--silent", "--show-error", "--max-time", "2", "-o", "/dev/null", &url];
+        Client::start("curl", library, &arguments).map(|client| (library, client, server))
+    });
+    for client in clients {
+        let (library, client, server) = need!(client);
+        let run = client.finish();
+        server.join();
+        assert_eq!(run.code, Some(28), "{library:?}: {run:?}");
     }
 }
 

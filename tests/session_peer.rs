@@ -110,6 +110,35 @@ fn ours_acknowledges_within_the_window_of_the_server() {
     );
 }
 
+/// A server that has said everything may be gone before the client has read it. Acknowledgements that nobody takes any more
+/// come due in the middle of that; the original gives up there, and what had arrived is lost.
+#[test]
+fn ours_reads_what_arrived_before_the_connection_broke() {
+    if library::ours_is_original() {
+        return;
+    }
+    let program = need!(Program::test("session_driver"));
+    let server = Server::once(|peer| {
+        peer.accept_play();
+        peer.wait_for("pause");
+        peer.send_control(6, &[0, 0, 0x03, 0xe8, 2]);
+        for time in 0..20 {
+            peer.send(&Message::new(6, time, 9, 1, &[0x27; 150]));
+        }
+        peer.leave();
+    });
+    let arrived = 17 + 20 * (12 + 150 + 1);
+    let more = format!("pause 1\nset pausing 0\nsettle {arrived}\nbuffer 1000\nbroken\n");
+    let steps = PLAY.replace("PORT", &server.port.to_string()) + &more + &"media\n".repeat(21);
+    let output = need!(program.run(Library::Ours, &[], &steps, LIMIT)).expect("session_driver");
+    server.join();
+    assert!(output.contains("broken: -> 1"), "{output}");
+    let times: Vec<&str> =
+        output.lines().filter_map(|line| line.strip_prefix("media: type 9 time ")).collect();
+    assert_eq!(times.len(), 20, "{output}");
+    assert!(output.lines().any(|line| line.starts_with("media: -> 0")), "the end: {output}");
+}
+
 /// The messages a client must not trip over: the original hangs, reads behind the body or crashes. Afterwards an audio
 /// message must arrive as usual.
 #[test]

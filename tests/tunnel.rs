@@ -198,8 +198,9 @@ fn client_and_server_understand_each_other_byte_by_byte() {
         let output = Arc::<Mutex<Vec<u8>>>::default();
         // The first bytes were read by whoever found out that this is HTTP.
         let input = request[7..].iter().copied().collect();
-        let accepted =
-            registry.accept(Script { input, output: output.clone() }, &request[..7], [7; 16]).unwrap();
+        let accepted = registry
+            .accept(Script { input, output: output.clone() }, &request[..7], [7; 16], Deadline::NEVER)
+            .unwrap();
         match (command, accepted) {
             (tunnel::Command::Open, Accepted::Session(fd)) => stream = Some(UnixStream::from(fd)),
             (tunnel::Command::Send, Accepted::Joined) => {
@@ -221,6 +222,45 @@ fn client_and_server_understand_each_other_byte_by_byte() {
     }
     assert_eq!(received, b"hello client");
     assert_eq!(stream.unwrap().read(&mut [0; 9]).unwrap(), 0, "the goodbye ends the stream");
+    sessions_end(registry);
+}
+
+/// Says the beginning of a request, and goes on with a byte each time it is asked.
+struct Trickle(Vec<u8>, usize);
+
+impl Read for Trickle {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        thread::sleep(Duration::from_millis(1));
+        self.1 += 1;
+        assert!(self.1 < 100_000, "this goes on for ever");
+        let bytes = if self.0.is_empty() { vec![b'x'] } else { std::mem::take(&mut self.0) };
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+}
+
+impl Write for Trickle {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_first_request_that_trickles_is_given_up_in_time() {
+    let registry = with_limits(LIMIT, 8);
+    for beginning in [
+        "POST /open/1 HTTP/1.1\r\n",
+        "POST /open/1 HTTP/1.1\r\nContent-Length: 40000000\r\n\r\n",
+        "POST /send/none/1 HTTP/1.1\r\nContent-Length: 65536\r\n\r\n",
+    ] {
+        let limit = Deadline::after(Some(Duration::from_millis(20)));
+        let accepted = registry.accept(Trickle(beginning.into(), 0), b"", [7; 16], limit);
+        assert!(matches!(accepted, Err(Error::TimedOut)), "{beginning}: {accepted:?}");
+    }
     sessions_end(registry);
 }
 
@@ -393,6 +433,76 @@ fn a_client_that_says_goodbye_or_goes_silent_ends_the_stream() {
     }
 }
 
+/// Whoever serves the stream answers while it reads what came before the goodbye; that must not fail in the middle.
+#[test]
+fn what_came_before_the_goodbye_is_read_although_answers_to_it_go_nowhere() {
+    let registry = with_limits(LIMIT, 8);
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (sender, ended) = std::sync::mpsc::channel();
+    let released = Mutex::new(released);
+    let port = serve(registry, move |mut stream| {
+        let _ = released.lock().unwrap().recv();
+        let mut received = Vec::new();
+        let mut piece = [0; 1000];
+        loop {
+            match stream.read(&mut piece).unwrap() {
+                0 => break,
+                len => received.extend_from_slice(&piece[..len]),
+            }
+            if let Err(error) = stream.write_all(&[0; 5000]) {
+                println!("after {} bytes: {error}", received.len());
+                break;
+            }
+        }
+        sender.send(received).unwrap();
+    });
+    let (tunnel, tcp) = open(port, LIMIT);
+    let sent = pattern(100_000);
+    sent.chunks(9000).for_each(|piece| tunnel.send(&tcp, &[piece]).unwrap());
+    tunnel.close(&tcp, GOODBYE);
+    assert_eq!(tunnel.status().unanswered, 0);
+    release.send(()).unwrap();
+    assert!(ended.recv_timeout(LIMIT).unwrap() == sent);
+    sessions_end(registry);
+}
+
+/// A client that sends and never waits for what comes back has many requests on their way when it ends.
+#[test]
+fn what_was_sent_last_arrives_through_servers_that_are_slow_or_close() {
+    for oddity in [
+        Oddity::AnswersLate,
+        Oddity::ThreeRepliesPerConnection,
+        Oddity::SilentlyThreeReplies,
+        Oddity::EndsWithTheConnection,
+    ] {
+        let registry = with_limits(Duration::from_secs(2), 8);
+        let (sender, ended) = std::sync::mpsc::channel();
+        let good = serve(registry, move |mut stream| {
+            let mut received = Vec::new();
+            let _ = stream.read_to_end(&mut received);
+            sender.send(received).unwrap();
+        });
+        let (tunnel, tcp) = open(front::in_front_of(good, oddity), LIMIT);
+        let sent = pattern(10_000);
+        sent.chunks(1000).for_each(|piece| tunnel.send(&tcp, &[piece]).unwrap());
+        tunnel.close(&tcp, GOODBYE);
+        drop((tunnel, tcp));
+        let received = ended.recv_timeout(LIMIT).unwrap();
+        assert!(received == sent, "{oddity:?}: {} bytes of {}", received.len(), sent.len());
+    }
+}
+
+/// One who never reads, and writes on and on, is not kept for ever.
+#[test]
+fn whoever_writes_after_the_goodbye_and_reads_nothing_comes_to_an_end() {
+    let registry = with_limits(Duration::from_millis(500), 8);
+    let port = serve(registry, |mut stream| while stream.write_all(&[0; 5000]).is_ok() {});
+    let (tunnel, tcp) = open(port, LIMIT);
+    tunnel.send(&tcp, &[b"never read"]).unwrap();
+    tunnel.close(&tcp, GOODBYE);
+    sessions_end(registry);
+}
+
 #[test]
 fn a_stream_that_nobody_reads_does_not_grow_without_bounds() {
     let registry = with_limits(Duration::from_millis(500), 8);
@@ -505,6 +615,35 @@ fn requests_on_other_connections_keep_their_order_and_are_answered_once() {
     }));
     assert_eq!(stream, "abc");
     ask("close", sequence, "\0");
+    sessions_end(registry);
+}
+
+/// What a broken connection had on its way may come long after the client has sent it again on the next one.
+#[test]
+fn requests_that_come_after_later_ones_on_another_connection_do_not_count() {
+    let registry = with_limits(LIMIT, 8);
+    let port = serve(registry, echo);
+    let id = request(port, "/open/1", "\0").trim().to_owned();
+    let ask = |command: &str, sequence: u32, body: &str| {
+        request(port, &format!("/{command}/{id}/{sequence}"), body).get(1..).unwrap_or_default().to_owned()
+    };
+    // More than are remembered.
+    let mut stream: String = (0..60_u32)
+        .map(|sequence| ask("send", sequence, &char::from(b'0' + sequence as u8).to_string()))
+        .collect();
+    for late in [0, 1, 5, 20] {
+        assert_eq!(ask("send", late, "late"), "");
+    }
+    let mut sequence = 60;
+    stream += &ask("send", sequence, "end");
+    assert!(process::wait_until(LIMIT, || {
+        sequence += 1;
+        stream += &ask("idle", sequence, "\0");
+        stream.ends_with("end")
+    }));
+    let expected: String = (0..60_u8).map(|sequence| char::from(b'0' + sequence)).collect();
+    assert_eq!(stream, expected + "end");
+    ask("close", sequence + 1, "\0");
     sessions_end(registry);
 }
 

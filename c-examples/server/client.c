@@ -132,8 +132,8 @@ static int take_message(struct client *client, const RTMPPacket *packet)
     case RTMP_PACKET_TYPE_CONTROL:
         return take_control(client, body, size);
     case RTMP_PACKET_TYPE_SERVER_BW:
-        if (size >= 4 && AMF_DecodeInt32(body) >= 1000)
-            client->window = AMF_DecodeInt32(body);
+        if (size >= 4 && AMF_DecodeInt32(body) >= 1000 && AMF_DecodeInt32(body) <= INT32_MAX)
+            client->rtmp.m_nServerBW = (int)AMF_DecodeInt32(body); /* the library acknowledges in time for it */
         return 1;
     case RTMP_PACKET_TYPE_AUDIO:
     case RTMP_PACKET_TYPE_VIDEO:
@@ -201,11 +201,6 @@ static int read_chunk(struct client *client)
         if (ok)
             ok = take_message(client, &packet);
         RTMPPacket_Free(&packet);
-    }
-    uint32_t received = (uint32_t)r->m_nBytesIn;
-    if (ok && received - client->acknowledged >= client->window / 2) {
-        client->acknowledged = received;
-        ok = reply_acknowledge(r, received);
     }
     return ok;
 }
@@ -451,7 +446,6 @@ struct client *client_start(struct server *server, int fd, void *tls, unsigned n
     client->server = server;
     client->tls = tls;
     client->number = number;
-    client->window = SERVER_WINDOW;
     client->buffer_ms = 3000;
     client->wake[0] = client->wake[1] = -1;
     client->shutdown_fd = dup(fd);

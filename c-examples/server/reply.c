@@ -115,8 +115,6 @@ int reply_limits(RTMP *r)
     return 1;
 }
 
-int reply_acknowledge(RTMP *r, uint32_t bytes) { return send_uint32(r, RTMP_PACKET_TYPE_BYTES_READ_REPORT, bytes); }
-
 int reply_connected(RTMP *r, double transaction)
 {
     struct writer w;

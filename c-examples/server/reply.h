@@ -14,7 +14,6 @@ enum { CONTROL_STREAM_BEGIN = 0, CONTROL_STREAM_EOF = 1, CONTROL_STREAM_IS_RECOR
 
 /* Window size, bandwidth and chunk size: what a server says first. */
 int reply_limits(RTMP *r);
-int reply_acknowledge(RTMP *r, uint32_t bytes);
 
 int reply_connected(RTMP *r, double transaction);
 /* _result(transaction, null, value); the value is left out when `value` is NULL. */

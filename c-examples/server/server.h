@@ -47,7 +47,6 @@ struct client {
     int wake[2];              /* pipe: live.c writes when media is there */
     struct media_out out;
     int64_t last_heard, last_ping;
-    uint32_t acknowledged, window;
     struct { int channel; uint32_t size; } partial[MOST_PARTIAL]; /* messages that have begun; size 0 is free */
 
     int connected, streams_created;

@@ -8,7 +8,7 @@ use rtmp::{
     flv::{Call, Ending, ReadState, Step, Stream},
     handshake::{BLOCK_LEN, Client, ClientOptions, RESPONSE_LEN},
     message::MessageType,
-    session::{Outcome, Profile, command},
+    session::{Outcome, Profile, State, command},
 };
 
 use super::{
@@ -39,7 +39,10 @@ pub fn run(data: &[u8]) {
         // When an acknowledgement is sent depends on how much came at once, and so do the headers behind it.
         if choice & ACKNOWLEDGES == 0 {
             assert_eq!(cut.sent, whole.sent);
-            assert_eq!(cut.state, whole.state);
+            // A number that is none differs from itself, but not from how it is written.
+            if cut.state != whole.state {
+                assert_eq!(format!("{:?}", cut.state), format!("{:?}", whole.state));
+            }
         }
         assert!(cut.sent.len() <= 8192 + 1024 * bytes.len());
     }
@@ -52,14 +55,14 @@ struct Played {
     media: Vec<(Outcome, MessageType, u32, u32, Vec<u8>)>,
     flv: Vec<u8>,
     ending: String,
-    state: String,
+    state: State,
     sent: Vec<u8>,
 }
 
 fn play(bytes: &[u8], choice: u8, cuts: Cuts) -> Played {
-    let mut pieces: Vec<_> = cuts.pieces(bytes).into_iter().map(<[u8]>::to_vec).collect();
+    let mut pieces = cuts.pieces(bytes);
     if choice & TIME_OUTS != 0 {
-        pieces = pieces.into_iter().flat_map(|piece| [Vec::new(), piece]).collect();
+        pieces = pieces.into_iter().flat_map(|piece| [&[], piece]).collect();
     }
     let connection = Memory::new(profile(choice), pieces);
     let mut played = Played::default();
@@ -72,14 +75,14 @@ fn play(bytes: &[u8], choice: u8, cuts: Cuts) -> Played {
     played.state = connection.step(|parts| {
         // Bytes in front of those that end a session are counted or not, as they came.
         parts.state.bytes_in = 0;
-        format!("{:?}", parts.state)
+        *parts.state
     });
     played.sent = connection.sent.take();
     played
 }
 
 fn session(
-    connection: &Memory,
+    connection: &Memory<'_>,
     choice: u8,
     stream: &mut Stream<Counted>,
     played: &mut Played,

@@ -4,7 +4,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
+    vec,
 };
 
 use rtmp::{
@@ -16,9 +16,9 @@ use rtmp::{
 };
 
 /// What the peer sends comes in pieces, after which it closes; what is sent is kept.
-pub struct Memory {
+pub struct Memory<'b> {
     parts: RefCell<Owned>,
-    arriving: RefCell<VecDeque<Vec<u8>>>,
+    arriving: RefCell<vec::IntoIter<&'b [u8]>>,
     /// Everything that was sent.
     pub sent: RefCell<Vec<u8>>,
     open: Cell<bool>,
@@ -33,11 +33,13 @@ struct Owned {
     decoder: Decoder<Counted>,
     encoder: Encoder,
     input: Vec<u8>,
+    /// How much of the input was used.
+    used: usize,
 }
 
-impl Memory {
+impl<'b> Memory<'b> {
     /// A connection on which `pieces` will arrive. An empty one stands for a time-out.
-    pub fn new(profile: Profile<'static>, pieces: Vec<Vec<u8>>) -> Self {
+    pub fn new(profile: Profile<'static>, pieces: Vec<&'b [u8]>) -> Self {
         let len: usize = pieces.iter().map(|piece| piece.len() + 1).sum();
         let parts = Owned {
             state: State::default(),
@@ -46,10 +48,11 @@ impl Memory {
             decoder: Decoder::new(),
             encoder: Encoder::new(),
             input: Vec::new(),
+            used: 0,
         };
         Self {
             parts: RefCell::new(parts),
-            arriving: RefCell::new(pieces.into()),
+            arriving: RefCell::new(pieces.into_iter()),
             sent: RefCell::default(),
             open: Cell::new(true),
             steps: Cell::new(0),
@@ -64,7 +67,7 @@ impl Memory {
     }
 }
 
-impl Connection for Memory {
+impl Connection for Memory<'_> {
     type Body = Counted;
 
     fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Counted>) -> R) -> R {
@@ -77,20 +80,22 @@ impl Connection for Memory {
     fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Counted>) -> R) -> R {
         self.count_step();
         let mut owned = self.parts.borrow_mut();
-        let Owned { state, profile, calls, decoder, encoder, input } = &mut *owned;
+        let Owned { state, profile, calls, decoder, encoder, input, used } = &mut *owned;
+        let input = &input[*used..];
         let mut parts = Parts { state, profile: *profile, calls, decoder, encoder, input, consumed: 0 };
         let result = step(&mut parts);
-        let consumed = parts.consumed;
-        owned.input.drain(..consumed);
+        *used += parts.consumed;
         result
     }
 
     fn fill(&self, _whole: bool) -> Result<()> {
         self.count_step();
-        match self.arriving.borrow_mut().pop_front() {
-            Some(piece) if piece.is_empty() => Err(Error::TimedOut),
+        match self.arriving.borrow_mut().next() {
+            Some([]) => Err(Error::TimedOut),
             Some(piece) => {
-                self.parts.borrow_mut().input.extend(piece);
+                let Owned { input, used, .. } = &mut *self.parts.borrow_mut();
+                input.drain(..std::mem::take(used));
+                input.extend_from_slice(piece);
                 Ok(())
             }
             None => Err(Error::Closed),
@@ -103,12 +108,12 @@ impl Connection for Memory {
     ) -> Result<()> {
         assert!(self.open.get(), "something is sent on a closed connection");
         let chunks = self.step(encode)?;
-        self.sent.borrow_mut().extend(chunks.pieces().flatten());
+        chunks.pieces().for_each(|piece| self.sent.borrow_mut().extend_from_slice(piece));
         Ok(())
     }
 
     fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
-        self.sent.borrow_mut().extend(pieces.iter().copied().flatten());
+        pieces.iter().for_each(|piece| self.sent.borrow_mut().extend_from_slice(piece));
         Ok(())
     }
 

@@ -42,6 +42,15 @@ pub(crate) fn attempt<T>(body: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(body)).ok().flatten()
 }
 
+/// As [`attempt`], for what cannot be done once more: a panic is the end of the call.
+#[inline(always)]
+pub(crate) fn attempt_once<T>(failure: T, body: impl FnOnce() -> Option<T>) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(result) => result,
+        Err(_) => Some(boundary(failure, || Err(Error::Invalid(GIVEN_UP)))),
+    }
+}
+
 /// Runs the body of an exported function: an error is logged, unless it was, becomes the reason that the session tells,
 /// and `failure`. A panic ends here instead of crossing into C.
 pub(crate) fn boundary<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {

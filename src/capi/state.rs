@@ -21,6 +21,7 @@ use libc::c_int;
 use socket2::SockRef;
 
 use super::{
+    fields::load,
     gate::{Gate, Keeper},
     globals,
     memory::Body,
@@ -31,7 +32,7 @@ use super::{
 };
 use crate::{
     chunk::{Decoder, Encoder},
-    driver::Connection,
+    driver::{self, Connection},
     error::{Error, Result},
     flv,
     handshake::{self, Cipher, Swf},
@@ -130,10 +131,10 @@ pub(crate) struct Core {
 pub(super) struct Outbound {
     /// Encrypts, after an RTMPE handshake.
     pub(super) cipher: Option<Cipher>,
+    /// What goes in front of the next message, as it is.
+    pub(super) ahead: Vec<u8>,
     /// Memory for putting pieces together.
     pub(super) scratch: Vec<u8>,
-    /// Memory for a message as a whole: the pieces that are sent belong to somebody else.
-    pub(super) whole: Vec<u8>,
 }
 
 /// What bytes pass on their way in.
@@ -319,6 +320,30 @@ impl Handle {
         Ok(handle)
     }
 
+    /// As `connected`, at the least cost, if the session is in its place and there is no doubt about its socket.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    #[inline]
+    pub(crate) unsafe fn at_hand(r: *mut RTMP) -> Option<Self> {
+        let raw = NonNull::new(r)?;
+        // SAFETY: the caller's contract.
+        let private = unsafe {
+            // 0 may be what a program left there that forgot RTMP_Init.
+            if shared::read(&raw const (*r).m_sb.sb_socket) <= 0 {
+                return None;
+            }
+            attached(r, &Gate::of(r).try_hold()?)?
+        };
+        let handle = Self { raw, private, limit: Cell::new(Deadline::NEVER) };
+        (handle.private.home.load(Ordering::Relaxed) == r).then_some(handle)
+    }
+
+    /// Protocol state, for the length of a step, unless it is in somebody's hands or was left half done.
+    pub(super) fn try_core(&self) -> Option<MutexGuard<'_, Core>> {
+        self.private.core.try_lock().ok()
+    }
+
     /// Whether the last wait for bytes ended because time was up.
     pub(crate) fn timed_out(&self) -> bool {
         // SAFETY: the handle's contract.
@@ -406,15 +431,23 @@ impl Handle {
         &self.private.left
     }
 
-    /// Lets the socket become quiet when everything that was received has been read. Callers that brought their own
-    /// socket, as curl does, wait for it before they read and do not know of bytes that are here already.
+    /// Lets the socket become quiet when there is nothing for a reader in what was received. Callers that brought their
+    /// own socket, as curl does, wait for it before they read and do not know of bytes that are here already.
     pub(crate) fn settle(&self) {
         if !self.private.left.load(Ordering::Relaxed) {
             return;
         }
-        // SAFETY: the handle's contract.
-        let unread = unsafe { sockbuf::extent(&raw const (*self.raw()).m_sb).1 > 0 };
-        if unread || !self.core().stream.pending().is_empty() {
+        let core = self.core();
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        let worth_reading = unsafe {
+            let (sb, flags) = (&raw const (*self.raw()).m_sb, &raw const (*self.raw()).m_read.flags);
+            let unread = sockbuf::unread(sb);
+            let begun = flv::Flags(shared::read(flags)).has(flv::Flags::HEADER);
+            // Behind what is unread, TLS may hold more that is decrypted already.
+            let more = sockbuf::has_tls(sb) && !unread.is_empty();
+            more || driver::is_worth_reading(&load(self.raw()), &core.decoder, begun, unread)
+        };
+        if worth_reading || !core.stream.pending().is_empty() {
             return;
         }
         if let Ok(fd) = self.socket() {
@@ -466,7 +499,9 @@ impl Handle {
     /// Starts from clear bytes, whatever an earlier handshake agreed on.
     pub(crate) fn forget_ciphers(&self) {
         self.inbound().cipher = None;
-        self.outbound().cipher = None;
+        let mut outbound = self.outbound();
+        outbound.cipher = None;
+        outbound.ahead = Vec::new();
     }
 
     /// Applies what a handshake agreed on to everything after it, what is received and unread already included.

@@ -1,6 +1,6 @@
 //! Chunks in, messages out.
 
-use super::{EXTENDED, Header, MESSAGE_HEADER_LEN, spare::Spare};
+use super::{EXTENDED, Header, MESSAGE_HEADER_LEN, spare::Spare, streams::Streams};
 use crate::{
     error::{Error, Result},
     message::{Body, Message, MessageType},
@@ -22,8 +22,7 @@ pub(super) const SHORT_HEADER: usize = 1;
 /// header of every chunk stream, the unfinished messages, and the chunk whose payload is still arriving.
 #[derive(Debug)]
 pub struct Decoder<B = Vec<u8>> {
-    /// By chunk stream id.
-    pub(super) streams: Vec<Option<Box<Inbound<B>>>>,
+    pub(super) streams: Streams<Box<Inbound<B>>>,
     pub(super) current: Option<Current>,
     /// Capacity of all unfinished bodies.
     pub(super) unfinished: usize,
@@ -113,7 +112,7 @@ struct Parsed<'i> {
 impl<B> Default for Decoder<B> {
     fn default() -> Self {
         Self {
-            streams: Vec::new(),
+            streams: Streams::default(),
             current: None,
             unfinished: 0,
             loans: 0,
@@ -229,7 +228,7 @@ impl<B: Body> Decoder<B> {
         if self.current.as_ref().is_some_and(|current| current.chunk_stream == chunk_stream) {
             return;
         }
-        if let Some(Some(stream)) = self.streams.get_mut(chunk_stream as usize) {
+        if let Some(stream) = self.streams.get_mut(chunk_stream) {
             if stream.lent.is_some() {
                 stream.abandoned = true;
                 return;
@@ -252,7 +251,7 @@ impl<B: Body> Decoder<B> {
 
     #[inline]
     pub(super) fn stream(&self, chunk_stream: u32) -> Option<&Inbound<B>> {
-        self.streams.get(chunk_stream as usize)?.as_deref()
+        self.streams.get(chunk_stream).map(Box::as_ref)
     }
 
     /// Finds a complete header at the start of `input`, or asks for more.
@@ -349,17 +348,10 @@ impl<B: Body> Inbound<B> {
     }
 }
 
-/// The record of a chunk stream, made on first use. Ids are at most 65,599, so the table stays below a megabyte.
+/// The record of a chunk stream, made on first use.
 #[inline]
-pub(super) fn slot<B: Default>(
-    streams: &mut Vec<Option<Box<Inbound<B>>>>,
-    chunk_stream: u32,
-) -> &mut Inbound<B> {
-    let index = chunk_stream as usize;
-    if index >= streams.len() {
-        streams.resize_with(index + 1, || None);
-    }
-    streams[index].get_or_insert_default()
+pub(super) fn slot<B: Default>(streams: &mut Streams<Box<Inbound<B>>>, chunk_stream: u32) -> &mut Inbound<B> {
+    streams.slot(chunk_stream).get_or_insert_default()
 }
 
 /// Format, chunk stream, and how many bytes it takes to say them.

@@ -2,7 +2,10 @@
 
 use std::iter;
 
-use super::{DEFAULT_CHUNK_SIZE, EXTENDED, Header, MAX_CHUNK_STREAM, MAX_MESSAGE_LEN};
+use super::{
+    DEFAULT_CHUNK_SIZE, EXTENDED, Header, MAX_CHUNK_STREAM, MAX_HEADER_LEN, MAX_MESSAGE_LEN,
+    MESSAGE_HEADER_LEN, streams::Streams,
+};
 use crate::{
     error::{Error, Result},
     message::MessageType,
@@ -11,8 +14,7 @@ use crate::{
 /// Cuts messages into chunks and chooses the smallest header that a conforming receiver understands.
 #[derive(Debug, Default)]
 pub struct Encoder {
-    /// By chunk stream id.
-    streams: Vec<Option<Sent>>,
+    streams: Streams<Sent>,
 }
 
 /// A message to be sent.
@@ -72,13 +74,10 @@ impl Encoder {
         if length > MAX_MESSAGE_LEN {
             return Err(Error::TooLarge("message"));
         }
-        let index = chunk_stream as usize;
-        if index >= self.streams.len() {
-            self.streams.resize(index + 1, None);
-        }
-        let sent = &mut self.streams[index];
+        let sent = self.streams.slot(chunk_stream);
+        let bit = kind_bit(kind);
         let format = match sent {
-            Some(sent) => sent.format_for(message, length)?,
+            Some(sent) => sent.format_for(message, length, bit)?,
             None if message.format > 3 => return Err(Error::Invalid("header format")),
             None => 0,
         };
@@ -87,23 +86,17 @@ impl Encoder {
             (0, _) | (_, None) => timestamp,
             (_, Some(last)) => timestamp.wrapping_sub(last.timestamp),
         };
-        let kinds = last.map_or(0, |last| last.kinds) | kind_bit(kind);
+        let kinds = last.map_or(0, |last| last.kinds) | bit;
         *sent = Some(Sent { kind, length, timestamp, field, kinds });
 
-        let mut first = Header::default();
+        let (mut first, mut next) = (Header::default(), Header::default());
         first.push_basic(format, chunk_stream);
-        if format <= 2 {
-            first.push(&field.min(EXTENDED).to_be_bytes()[1..]);
-        }
-        if format <= 1 {
-            first.push(&length.to_be_bytes()[1..]);
-            first.push(&[kind.0]);
-        }
-        if format == 0 {
-            first.push(&message.stream_id.to_le_bytes());
-        }
-        let mut next = Header::default();
         next.push_basic(3, chunk_stream);
+        let [_, t0, t1, t2] = field.min(EXTENDED).to_be_bytes();
+        let [_, l0, l1, l2] = length.to_be_bytes();
+        let [s0, s1, s2, s3] = message.stream_id.to_le_bytes();
+        let whole = [t0, t1, t2, l0, l1, l2, kind.0, s0, s1, s2, s3];
+        first.push_part(whole, MESSAGE_HEADER_LEN[usize::from(format)]);
         if field >= EXTENDED {
             first.push(&field.to_be_bytes());
             next.push(&field.to_be_bytes());
@@ -113,14 +106,14 @@ impl Encoder {
 }
 
 impl Sent {
-    /// The header format for the next message of this chunk stream.
+    /// The header format for the next message of this chunk stream; `bit` is that of its kind.
     ///
     /// The first message of each kind has a full header because strict servers want one, and so has a message whose
     /// timestamp steps back, because a difference cannot be negative (RTMP 1.0, section 5.3.1.2.1).
-    fn format_for(&self, message: &Outgoing<'_>, length: u32) -> Result<u8> {
+    fn format_for(&self, message: &Outgoing<'_>, length: u32, bit: u8) -> Result<u8> {
         let delta = message.timestamp.wrapping_sub(self.timestamp);
         let alike = self.kind == message.kind && self.length == length;
-        let first_of_kind = self.kinds & kind_bit(message.kind) == 0;
+        let first_of_kind = self.kinds & bit == 0;
         let repeats = alike && delta == self.field;
         Ok(match message.format {
             0..=3 if first_of_kind || delta > i32::MAX as u32 => 0,
@@ -146,12 +139,23 @@ impl<'a> Chunks<'a> {
             .filter(|piece| !piece.is_empty())
     }
 
+    /// The pieces of a message that fits into one chunk.
+    pub fn as_one(&self) -> Option<[&[u8]; 2]> {
+        (self.body.len() <= self.chunk_size).then(|| [self.first.as_bytes(), self.body])
+    }
+
     /// Appends what [`Self::pieces`] gives.
     pub fn append_to(&self, out: &mut Vec<u8>) {
         let (head, tail) = self.body.split_at(self.body.len().min(self.chunk_size));
-        out.reserve(self.len());
-        out.extend_from_slice(self.first.as_bytes());
+        // A copy of known length needs no call.
+        out.reserve(self.len() + MAX_HEADER_LEN);
+        let start = out.len();
+        out.extend_from_slice(&self.first.bytes);
+        out.truncate(start + usize::from(self.first.len));
         out.extend_from_slice(head);
+        if tail.is_empty() {
+            return;
+        }
         let (chunks, mut rest) = tail.as_chunks::<USUAL>();
         if let (&[next], USUAL) = (self.next.as_bytes(), self.chunk_size) {
             // A copy of known length needs no call.
@@ -171,6 +175,10 @@ impl<'a> Chunks<'a> {
 
     /// How many chunks there are; at least one, even for an empty message.
     pub fn count(&self) -> usize {
+        // A division takes longer than all the rest.
+        if self.body.len() <= self.chunk_size {
+            return 1;
+        }
         self.body.len().div_ceil(self.chunk_size).max(1)
     }
 

@@ -34,7 +34,7 @@ impl<B: Body> Decoder<B> {
     pub fn lend(&mut self, chunk_size: u32) -> Option<Loan<B>> {
         let current = self.current.as_ref().filter(|current| current.missing >= WORTHWHILE)?;
         let (chunk_stream, missing) = (current.chunk_stream, current.missing);
-        let stream = self.streams.get_mut(chunk_stream as usize)?.as_deref_mut()?;
+        let stream = self.streams.get_mut(chunk_stream)?;
         reserve(&mut stream.body, 1, stream.length, &mut self.unfinished).ok()?;
         let mut header = Header::default();
         header.push_basic(3, chunk_stream);
@@ -58,7 +58,7 @@ impl<B: Body> Decoder<B> {
     /// Takes a body back that has grown within its capacity, by the rest of the current chunk and of the `chunks`
     /// behind it, whose headers were as foretold. Without effect if the decoder has started anew meanwhile.
     pub fn give_back(&mut self, loan: Loan<B>, chunks: usize) {
-        let Some(Some(stream)) = self.streams.get_mut(loan.chunk_stream as usize) else { return };
+        let Some(stream) = self.streams.get_mut(loan.chunk_stream) else { return };
         if stream.lent != Some(loan.number) {
             return;
         }

@@ -40,7 +40,9 @@ mod encoder;
 mod loan;
 mod place;
 mod ready;
+mod scout;
 mod spare;
+mod streams;
 
 pub use decoder::{Chunk, Decoded, Decoder, MAX_UNFINISHED};
 pub use encoder::{Chunks, Encoder, Outgoing};
@@ -100,16 +102,28 @@ impl Header {
         self.len += bytes.len() as u8;
     }
 
+    #[inline]
     fn push_basic(&mut self, format: u8, chunk_stream: u32) {
         let top = format << 6;
         match chunk_stream {
-            0..=63 => self.push(&[top | chunk_stream as u8]),
+            0..=63 => {
+                self.bytes[0] = top | chunk_stream as u8;
+                self.len = 1;
+            }
             64..=319 => self.push(&[top, (chunk_stream - 64) as u8]),
             _ => {
                 let [low, high, ..] = (chunk_stream - 64).to_le_bytes();
                 self.push(&[top | 1, low, high]);
             }
         }
+    }
+
+    /// Pushes the first `len` of these bytes; behind a basic header there is room for all of them. A copy of known length
+    /// needs no call.
+    fn push_part(&mut self, bytes: [u8; MESSAGE_HEADER_LEN[0]], len: usize) {
+        let start = usize::from(self.len);
+        self.bytes[start..start + bytes.len()].copy_from_slice(&bytes);
+        self.len += len as u8;
     }
 
     /// The bytes as they travel.

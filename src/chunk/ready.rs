@@ -90,9 +90,8 @@ impl<B: Body> Decoder<B> {
     /// Uses up a message that was found: what follows it in the input is decoded as what follows it.
     #[inline(always)]
     pub fn take_ready(&mut self, ready: &Ready<'_>) {
-        let known = self.streams.get_mut(ready.chunk_stream as usize).and_then(Option::as_deref_mut);
-        let stream = match known {
-            Some(stream) => stream,
+        let stream = match self.streams.get_mut(ready.chunk_stream) {
+            Some(stream) => &mut **stream,
             None => slot(&mut self.streams, ready.chunk_stream),
         };
         stream.format = ready.format;

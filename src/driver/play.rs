@@ -6,7 +6,7 @@ use log::{debug, warn};
 
 use super::{Connection, Phase, exchange};
 use crate::{
-    chunk::{Decoder, Ready},
+    chunk::{self, Decoder, Ready},
     error::{Error, Result},
     message::{Body, Message, MessageType},
     session::{self, Action, Outcome, State, pausing},
@@ -29,9 +29,18 @@ pub fn dispatch<C: Connection>(
 
 /// Does what the session asks for.
 fn perform<C: Connection>(connection: &C, actions: Vec<Action>) -> Result<()> {
-    for action in actions {
+    let mut actions = actions.into_iter();
+    loop {
+        // What is sent without anything in between goes together.
+        let commands = actions.as_slice().iter().map_while(Action::command);
+        let count = commands.clone().count();
+        if count > 0 {
+            exchange::respond(connection, commands)?;
+        }
+        let Some(action) = actions.nth(count) else { return Ok(()) };
         match action {
-            Action::Send(command) => exchange::send(connection, &command)?,
+            // They were all sent.
+            Action::Send(_) => {}
             Action::Abort(chunk_stream) => connection.step(|parts| parts.decoder.abort(chunk_stream)),
             Action::Close => connection.close(),
             Action::Refuse(refusal) => {
@@ -44,7 +53,6 @@ fn perform<C: Connection>(connection: &C, actions: Vec<Action>) -> Result<()> {
             }
         }
     }
-    Ok(())
 }
 
 /// Waits until the stream plays or is being published: answers what the server says until it says that.
@@ -214,6 +222,30 @@ pub fn arriving_media<B: Body>(
         None => Arriving::Unfinished,
     };
     Ok((consumed, arriving))
+}
+
+/// Whether `input` has something for a reader, so that a call which waits for it returns. In doubt it has. `begun` tells
+/// whether something was read before.
+pub fn is_worth_reading<B: Body>(state: &State, decoder: &Decoder<B>, begun: bool, input: &[u8]) -> bool {
+    let Some(mut decoder) = decoder.scout() else { return true };
+    let (mut input, mut size) = (input, state.in_chunk_size);
+    loop {
+        let Ok((consumed, message)) = decoder.decode_message(input, exchange::chunk_size(size)) else {
+            return true;
+        };
+        let Some(message) = message else { return false };
+        match (message.kind, message.body.first_chunk()) {
+            (MessageType::ABORT, _) => return true,
+            (MessageType::SET_CHUNK_SIZE, Some(bytes)) => {
+                size = chunk::valid_chunk_size(u32::from_be_bytes(*bytes)).map_or(size, u32::cast_signed);
+            }
+            (kind, _) if session::gets_something(kind, message.timestamp, &message.body, begun) => {
+                return true;
+            }
+            _ => {}
+        }
+        input = &input[consumed..];
+    }
 }
 
 /// Whether the application gets a message.

@@ -18,6 +18,8 @@ struct Memory {
     arriving: RefCell<VecDeque<Vec<u8>>>,
     sent: RefCell<Vec<u8>>,
     open: Cell<bool>,
+    /// How sending fails, if it does.
+    unsendable: Cell<Option<fn() -> Error>>,
     /// What was said of a failure last.
     failed: Cell<Option<Phase>>,
 }
@@ -42,6 +44,7 @@ impl Memory {
             arriving: RefCell::new(arriving),
             sent: RefCell::default(),
             open: Cell::new(true),
+            unsendable: Cell::new(None),
             failed: Cell::new(None),
         }
     }
@@ -83,6 +86,9 @@ impl Connection for Memory {
         encode: impl FnOnce(&mut Parts<'_, '_, Vec<u8>>) -> Result<Chunks<'m>>,
     ) -> Result<()> {
         let chunks = self.step(encode)?;
+        if let Some(error) = self.unsendable.get() {
+            return Err(error());
+        }
         self.sent.borrow_mut().extend(chunks.pieces().flatten());
         Ok(())
     }
@@ -267,6 +273,62 @@ fn a_server_that_closes_anywhere_is_an_error() {
     }
 }
 
+/// A peer that has sent everything may be gone before it is read. Answers to what it said, such as acknowledgements and
+/// those to pings, then fail in the middle of what is still there.
+#[test]
+fn what_a_peer_sent_before_it_went_is_read_to_the_end() {
+    let script = Script::default().status("NetStream.Play.Start");
+    let script = (0..20).fold(script, |script, time| {
+        script.message(MessageType::VIDEO, time, &[0x27; 300]).message(
+            MessageType::USER_CONTROL,
+            time,
+            b"\0\x06\0\0\0\x09",
+        )
+    });
+    let connection = || {
+        let connection = Memory::new(Profile::default(), &script.bytes, 100);
+        connection.step(|parts| {
+            parts.state.acknowledges = true;
+            parts.state.peer_bandwidth = 10_000;
+        });
+        connect_stream(&connection).unwrap();
+        connection
+    };
+    for error in [|| Error::Closed, || std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()] {
+        let player = connection();
+        player.unsendable.set(Some(error));
+        for time in 0..20 {
+            assert_eq!(next_media(&player).unwrap().1.timestamp, time);
+        }
+        assert!(matches!(next_media(&player), Err(Error::Closed)));
+        assert!(!player.is_open());
+
+        let server = connection();
+        server.unsendable.set(Some(error));
+        let count = std::iter::from_fn(|| receive_message(&server).ok()).count();
+        assert_eq!(count, 40);
+        assert!(!server.is_open());
+    }
+    // One that is there and does not read is given up: half an answer may be on its way.
+    let stuck = connection();
+    stuck.unsendable.set(Some(|| Error::TimedOut));
+    assert!((0..20).any(|_| next_media(&stuck).is_err()));
+    assert!(!stuck.is_open());
+}
+
+#[test]
+fn what_a_client_owes_is_sent_before_it_waits() {
+    // A server that sends S2 only when it has C2.
+    for (received, sent) in [(0, 0), (BLOCK_LEN, 0), (1 + BLOCK_LEN, BLOCK_LEN), (2 * BLOCK_LEN, BLOCK_LEN)] {
+        let mut script = vec![3];
+        script.extend([0; 2 * BLOCK_LEN]);
+        let connection = Memory::new(Profile::default(), &script[..received], 700);
+        let result = handshake_as_client(&connection, client());
+        assert!(matches!(result, Err(Error::Closed)), "{result:?}");
+        assert_eq!(connection.sent.take().len(), 1 + BLOCK_LEN + sent, "after {received} bytes");
+    }
+}
+
 #[test]
 fn a_failure_is_told_with_what_the_server_owed() {
     // Which commands are answered: a publisher sends two more before createStream.
@@ -349,4 +411,73 @@ fn media_before_the_stream_plays_is_dropped() {
     let connection = Memory::new(Profile::default(), &script, script.len());
     connect_stream(&connection).unwrap();
     assert_eq!(next_media(&connection).unwrap().1.body, b"late");
+}
+
+#[test]
+fn what_no_reader_gets_is_not_worth_reading() {
+    let metadata = |name: &str| {
+        let mut body = amf::Encoder::new();
+        body.string(name.as_bytes());
+        body.finish()
+    };
+    let worth = |script: Script, begun| {
+        let (state, decoder) = (State::default(), Decoder::<Vec<u8>>::new());
+        is_worth_reading(&state, &decoder, begun, &script.bytes)
+    };
+    let quiet = || {
+        Script::default()
+            .message(MessageType::USER_CONTROL, 0, &[0, 0, 0, 0, 0, 1])
+            .status("NetStream.Play.Reset")
+            .message(MessageType::DATA, 40, &metadata("|RtmpSampleAccess"))
+            .message(MessageType::SHARED_OBJECT, 40, b"")
+    };
+    for begun in [false, true] {
+        assert!(!worth(Script::default(), begun));
+        assert!(!worth(quiet(), begun));
+        for (kind, body) in [
+            (MessageType::AUDIO, b"sound".to_vec()),
+            (MessageType::VIDEO, b"picture".to_vec()),
+            (MessageType::AGGREGATE, b"tags".to_vec()),
+            (MessageType::DATA, metadata("onMetaData")),
+        ] {
+            // Without a time it does not end the wait for the beginning.
+            assert_eq!(worth(quiet().message(kind, 0, &body), begun), begun, "{kind:?}");
+            let mut timed = quiet().message(kind, 40, &body);
+            assert!(worth(Script { bytes: timed.bytes.clone(), ..Script::default() }, begun), "{kind:?}");
+            timed.bytes.pop();
+            assert!(!worth(timed, begun), "{kind:?}, cut");
+        }
+        for end in ["NetStream.Play.Stop", "NetStream.Play.UnpublishNotify", "NetStream.Play.StreamNotFound"]
+        {
+            assert!(worth(quiet().status(end), begun), "{end}");
+        }
+        assert!(worth(quiet().command("close", 0.0, |_| ()), begun));
+        assert!(worth(quiet().message(MessageType::USER_CONTROL, 0, &[0, 31, 0, 0, 0, 1]), begun));
+    }
+}
+
+#[test]
+fn a_look_ahead_follows_chunk_sizes_and_headers_and_changes_nothing() {
+    let mut script = Script::default().message(MessageType::VIDEO, 40, b"first");
+    let first = script.bytes.len();
+    script = script.message(MessageType::SET_CHUNK_SIZE, 40, &1000_u32.to_be_bytes());
+    let long = Outgoing {
+        chunk_stream: 3,
+        format: 1,
+        kind: MessageType::VIDEO,
+        timestamp: 80,
+        stream_id: 1,
+        body: &[7; 900],
+    };
+    script.bytes.extend(script.encoder.encode(&long, 1000).unwrap().pieces().flatten());
+    let (state, mut decoder) = (State::default(), Decoder::<Vec<u8>>::new());
+    decoder.decode_message(&script.bytes[..first], 128).unwrap().1.unwrap();
+    let rest = &script.bytes[first..];
+    for len in 0..=rest.len() {
+        assert_eq!(is_worth_reading(&state, &decoder, true, &rest[..len]), len == rest.len(), "{len}");
+    }
+    assert_eq!(decoder.clock(3), 40);
+    // What it cannot know the beginning of may be anything.
+    let (_, message) = decoder.decode_message(&rest[..13], 128).unwrap();
+    assert!(message.is_none() && is_worth_reading(&state, &decoder, true, &rest[13..15]));
 }

@@ -169,6 +169,16 @@ impl<B: Body> Writer<B> {
         Some((end, Finished { kind, timestamp, format_hint: format, body }))
     }
 
+    /// The message of a call that brings one tag as a whole, and nothing else. `None` leaves the work to [`write`].
+    #[inline]
+    pub fn whole<'i>(&mut self, input: &'i [u8]) -> Option<Finished<&'i [u8]>> {
+        let rest = input.len().checked_sub(TAG_HEADER_LEN + PREVIOUS_TAG_SIZE_LEN)?;
+        if self.cut.len > 0 || TagHeader::parse(input)?.body_len() != rest {
+            return None;
+        }
+        self.borrow(input).map(|(_, message)| message)
+    }
+
     /// Begins the message of a tag.
     fn start(&mut self, header: TagHeader) -> Result<B> {
         let prefix: &[u8] = if header.kind == MessageType::DATA.0 { SET_DATA_FRAME } else { &[] };
@@ -413,6 +423,27 @@ mod tests {
             let (_, sent) = call(&mut Writer::default(), &tag(kind, timestamp, b"body"));
             assert_eq!(sent[0].format_hint, format, "type {kind} at {timestamp}");
         }
+    }
+
+    #[test]
+    fn only_a_tag_that_comes_alone_and_as_a_whole_is_taken_at_once() {
+        let alone = tag(9, 70, b"video");
+        let mut writer = Writer::<Vec<u8>>::default();
+        let taken = writer.whole(&alone).unwrap();
+        assert_eq!((taken.kind, taken.timestamp, taken.body), (MessageType::VIDEO, 70, &b"video"[..]));
+        let (_, by_write) = call(&mut Writer::default(), &alone);
+        assert_eq!(taken.format_hint, by_write[0].format_hint);
+        let two = [&alone[..], &alone].concat();
+        let file = [&FILE_HEADER[..], &alone].concat();
+        for other in [&alone[..alone.len() - 1], &alone[..7], &two, &file, &tag(0x12, 0, b"data"), b""] {
+            assert!(Writer::<Vec<u8>>::default().whole(other).is_none(), "{other:02x?}");
+        }
+        // The end of another tag may come first.
+        let mut writer = Writer::default();
+        call(&mut writer, &alone[..alone.len() - 4]).0.unwrap();
+        assert!(writer.whole(&alone).is_none());
+        call(&mut writer, &two[alone.len() - 4..alone.len() + 13]).0.unwrap();
+        assert!(writer.body().is_some() && writer.whole(&alone).is_none());
     }
 
     #[test]

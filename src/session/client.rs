@@ -6,7 +6,7 @@ use super::{Action, Context, Outcome, Reaction, command, metadata, pausing, repl
 use crate::{flv, message::MessageType};
 
 /// User control events (RTMP 1.0, section 7.1.7, and what Flash Media Server adds).
-mod event {
+pub(super) mod event {
     pub const STREAM_EOF: u16 = 1;
     pub const PING: u16 = 6;
     pub const PONG: u16 = 7;

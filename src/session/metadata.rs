@@ -28,8 +28,7 @@ pub(super) fn receive(state: &mut State, body: &[u8]) -> bool {
             return false;
         }
     };
-    let first = values.get(0).and_then(|property| property.value.as_string());
-    if first != Some(b"onMetaData") {
+    if !is_on_metadata(&values) {
         return false;
     }
     if log::log_enabled!(log::Level::Info) {
@@ -46,6 +45,15 @@ pub(super) fn receive(state: &mut State, body: &[u8]) -> bool {
         state.media_types |= HAS_AUDIO;
     }
     true
+}
+
+/// Whether the application gets a data message.
+pub(super) fn is_handed_on(body: &[u8]) -> bool {
+    amf::decode(body).is_ok_and(|values| is_on_metadata(&values))
+}
+
+fn is_on_metadata(values: &Properties<'_>) -> bool {
+    values.get(0).and_then(|property| property.value.as_string()) == Some(b"onMetaData")
 }
 
 /// Logs named properties, one per line, and what containers hold below their names.

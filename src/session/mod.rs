@@ -29,6 +29,7 @@ pub mod auth;
 mod client;
 pub mod command;
 mod metadata;
+mod reader;
 mod reply;
 mod secure_token;
 
@@ -36,6 +37,7 @@ mod secure_token;
 mod tests;
 
 pub use client::react;
+pub use reader::gets_something;
 pub(crate) use reply::status_words;
 
 use crate::{
@@ -236,6 +238,16 @@ pub enum Action {
     Refuse(Refusal),
     /// Close the connection and connect again, with this appended to the application's name and to its URL.
     Authenticate(Vec<u8>),
+}
+
+impl Action {
+    /// The message that is to be sent.
+    pub fn command(&self) -> Option<&Command> {
+        match self {
+            Self::Send(command) => Some(command),
+            _ => None,
+        }
+    }
 }
 
 /// What a message means for the application.

@@ -239,6 +239,19 @@ fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
     reaction
 }
 
+/// Whether a command says that the stream is over.
+pub(super) fn ends(body: &[u8]) -> bool {
+    let Ok(values) = amf::decode(body) else { return false };
+    match value(&values, 0).and_then(Value::as_string) {
+        Some(b"onStatus") => {
+            let code = text_member(info_object(&values), b"code");
+            matches!(status_of(code), Status::Ended | Status::Failed)
+        }
+        Some(b"onFCUnsubscribe" | b"close") => true,
+        _ => false,
+    }
+}
+
 /// What a command from the server says as a status message, for people; `None` if it is none.
 pub(crate) fn status_words(kind: MessageType, body: &[u8]) -> Option<Refusal> {
     let body = match kind {

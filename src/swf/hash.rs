@@ -4,12 +4,18 @@
 
 use std::io::{self, Write};
 
-use flate2::{Decompress, FlushDecompress, Status};
 use hmac::{Hmac, KeyInit, Mac};
 use log::warn;
 use lzma_rs::{
     decompress::{Options, UnpackedSize},
     lzma_decompress_with_options,
+};
+use miniz_oxide::inflate::{
+    TINFLStatus as Status,
+    core::{
+        DecompressorOxide, decompress,
+        inflate_flags::{TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_PARSE_ZLIB_HEADER},
+    },
 };
 use sha2::Sha256;
 
@@ -145,8 +151,11 @@ impl Digest {
 
 /// Uncompresses a zlib stream as it arrives.
 struct Inflater {
-    stream: Decompress,
-    output: Vec<u8>,
+    stream: Box<DecompressorOxide>,
+    /// The last bytes that came out, which the stream refers to.
+    window: Vec<u8>,
+    /// Where in the window the next byte belongs.
+    position: usize,
     /// The stream is complete; what follows it is ignored.
     is_done: bool,
     /// The stream is damaged; what follows the damage is ignored.
@@ -155,23 +164,29 @@ struct Inflater {
 
 impl Inflater {
     fn new() -> Self {
-        Self { stream: Decompress::new(true), output: vec![0; OUTPUT], is_done: false, is_damaged: false }
+        Self {
+            stream: Box::default(),
+            window: vec![0; WINDOW],
+            position: 0,
+            is_done: false,
+            is_damaged: false,
+        }
     }
 
     fn update(&mut self, mut input: &[u8], digest: &mut Digest) -> Result<()> {
         while !self.is_done && !self.is_damaged {
-            let (before_in, before_out) = (self.stream.total_in(), self.stream.total_out());
-            let result = self.stream.decompress(input, &mut self.output, FlushDecompress::None);
-            let consumed = (self.stream.total_in() - before_in) as usize;
-            let produced = (self.stream.total_out() - before_out) as usize;
+            let (status, consumed, produced) =
+                decompress(&mut self.stream, input, &mut self.window, self.position, FLAGS);
+            let end = self.position + produced;
             // What came out before the damage counts, as in librtmp.
-            digest.update(self.output.get(..produced).unwrap_or_default())?;
+            digest.update(self.window.get(self.position..end).unwrap_or_default())?;
+            self.position = end % WINDOW;
             input = input.get(consumed..).unwrap_or_default();
-            match result {
-                Ok(Status::StreamEnd) => self.is_done = true,
-                Ok(_) if consumed == 0 && produced == 0 => return Ok(()),
-                Ok(_) => {}
-                Err(_) => self.is_damaged = true,
+            match status {
+                Status::Done => self.is_done = true,
+                Status::NeedsMoreInput => return Ok(()),
+                Status::HasMoreOutput => {}
+                _ => self.is_damaged = true,
             }
         }
         Ok(())
@@ -229,15 +244,15 @@ impl Write for Output {
 const KEY: &[u8] = b"Genuine Adobe Flash Player 001";
 /// Size of the part of a SWF file that is never compressed.
 const HEADER: usize = 8;
-/// How much is uncompressed at once: a whole window of the format. What is left of one when the damage is found would not
-/// come out.
-const OUTPUT: usize = 32 * 1024;
+/// How far back a zlib stream refers at most.
+const WINDOW: usize = 32 * 1024;
+const FLAGS: u32 = TINFL_FLAG_PARSE_ZLIB_HEADER | TINFL_FLAG_HAS_MORE_INPUT;
 
 const TOO_LARGE: Error = Error::TooLarge("an SWF file of more than 64 MiB");
 
 #[cfg(test)]
 mod tests {
-    use flate2::{Compress, Compression, FlushCompress};
+    use flate2::{Compress, Compression, FlushCompress, Status};
 
     use super::*;
 
@@ -360,6 +375,35 @@ mod tests {
         assert!(whole.size > 16 * 1024);
         for size in [1, 2, 3, 100, 319] {
             assert_eq!(hash_parts(file.chunks(size)).unwrap().unwrap(), whole, "{size}");
+        }
+    }
+
+    /// Found by fuzzing: a window had room for a part of what came out before the damage.
+    #[test]
+    fn what_comes_out_before_the_damage_counts_whatever_the_window_holds() {
+        let file = [
+            &unhex("4357530a00040000789ccacaca")[..],
+            &[0x1D; 46],
+            &[0x9D],
+            &[0x1D; 309],
+            &unhex(
+                "9a9f60626063204e8c280e3d7bf7ed3f70f0d0e123478f1d3f71f2d4e93746cf9dbf1d1d1d1d1d1d1d1d70f17fffff",
+            ),
+            &[0x3C; 62],
+            &[0x44],
+            &[0x3C; 29],
+            &[0x2C, 0x3C],
+            &[0x1D; 24],
+            &[0x3C, 0x3C],
+            &[0x1D; 32],
+            &unhex("00123c4357530a00040000789ccacaca"),
+            &[0x1D; 15],
+        ]
+        .concat();
+        let whole = hash(&file);
+        for place in 1..file.len() {
+            let (front, back) = file.split_at(place);
+            assert_eq!(hash_parts([front, back].into_iter()).unwrap().unwrap(), whole, "cut at {place}");
         }
     }
 

@@ -159,25 +159,45 @@ pub fn send_all<'p>(
     send_slices(fd, &mut [IoSlice::new(scratch)], patience)
 }
 
-/// Sends all of one buffer.
-pub fn send_whole(fd: BorrowedFd<'_>, bytes: &[u8], patience: &dyn Patience) -> Result<()> {
-    send_slices(fd, &mut [IoSlice::new(bytes)], patience)
+fn send_slices(fd: BorrowedFd<'_>, slices: &mut [IoSlice<'_>], patience: &dyn Patience) -> Result<()> {
+    match send_slices_now(fd, slices) {
+        Ok(sent) if sent == slices.iter().map(|slice| slice.len()).sum() => Ok(()),
+        first => send_rest(fd, slices, first, patience),
+    }
 }
 
-fn send_slices(fd: BorrowedFd<'_>, mut slices: &mut [IoSlice<'_>], patience: &dyn Patience) -> Result<()> {
+/// Sends what the system takes of some pieces at once.
+#[inline]
+pub fn send_slices_now(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     let socket = SockRef::from(&fd);
+    match slices {
+        // The system has less to do for one piece.
+        [slice] => socket.send_with_flags(slice, NOW),
+        slices => socket.send_vectored_with_flags(slices, NOW),
+    }
+}
+
+/// Sends what is left of some pieces after `first` came of sending them; the socket's time-out bounds it.
+#[cold]
+pub fn send_rest(
+    fd: BorrowedFd<'_>,
+    mut slices: &mut [IoSlice<'_>],
+    first: io::Result<usize>,
+    patience: &dyn Patience,
+) -> Result<()> {
     let mut wait = Wait::for_room(patience);
+    let mut first = Some(first);
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        let sent = wait.attempt(fd, || match &*slices {
-            // The system has less to do for one piece.
-            [slice] => socket.send_with_flags(slice, NOW),
-            slices => socket.send_vectored_with_flags(slices, NOW),
-        })?;
+        let sent = wait.attempt(fd, || first.take().unwrap_or_else(|| send_slices_now(fd, slices)))?;
         if sent == 0 {
             return Err(Error::Closed);
         }
         IoSlice::advance_slices(&mut slices, sent);
+        if !slices.is_empty() {
+            // It took what there was room for.
+            wait.ready(fd)?;
+        }
     }
     Ok(())
 }

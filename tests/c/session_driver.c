@@ -109,6 +109,9 @@ static void print_fields(void)
 	FIELD("encoding", "%g", r->m_fEncoding);
 	FIELD("sendEncoding", "%d", r->m_bSendEncoding);
 	FIELD("sendCounter", "%d", r->m_bSendCounter);
+	FIELD("msgCounter", "%d", r->m_msgCounter);
+	FIELD("polling", "%d", r->m_polling);
+	print_string(now[n++], "clientID", &r->m_clientID);
 	FIELD("read.status", "%d", r->m_read.status);
 	FIELD("read.flags", "%d", r->m_read.flags);
 	FIELD("read.dataType", "%d", r->m_read.dataType);
@@ -288,6 +291,24 @@ static int send_packet(const char *text)
 	return ret;
 }
 
+/* Publishes a tag of an FLV file with so many bytes in it. */
+static int write_tag(int type, unsigned time, int size)
+{
+	unsigned char *tag = malloc((size_t)size + 15);
+	int i, ret;
+	char *end = AMF_EncodeInt24((char *)tag + 1, (char *)tag + 4, size);
+	end = AMF_EncodeInt24(end, end + 3, (int)(time & 0xffffff));
+	tag[0] = (unsigned char)type;
+	*end++ = (char)(time >> 24);
+	end = AMF_EncodeInt24(end, end + 3, 0);
+	for (i = 0; i < size; i++)
+		*end++ = (char)(i * 7 + (i >> 8));
+	AMF_EncodeInt32(end, end + 4, size + 11);
+	ret = RTMP_Write(r, (char *)tag, size + 15);
+	free(tag);
+	return ret;
+}
+
 /* "<header> <body>", both in hexadecimal digits. */
 static int send_chunk(const char *text)
 {
@@ -415,6 +436,8 @@ int main(void)
 			ret = RTMP_Write(r, bytes, a);
 			free(bytes);
 		}
+		/* A tag of an FLV file: "<type> <time> <size of its data>". */
+		STEP("tag") ret = write_tag(a, (unsigned)b, c);
 		STEP("option") {
 			ret = set_option(rest);
 			kept[used++] = line;

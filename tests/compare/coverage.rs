@@ -141,6 +141,29 @@ fn every_message_and_command_is_sent_to_a_client() {
     assert!(missing.is_empty(), "codes and descriptions without a row: {missing:?}");
 }
 
+/// Whatever is around the messages, they go both ways.
+#[test]
+fn every_way_plays_and_publishes() {
+    let outcomes = need!(outcomes());
+    for (way, around) in [
+        ("rtmpt", &TUNNEL[..]),
+        ("rtmpe", &["RTMPE of type 6\n"]),
+        ("rtmpte", &[&TUNNEL[..], &["RTMPE of type 6\n"]].concat()),
+        ("rtmps", &["TLS for None, None\n"]),
+        ("rtmpts", &TUNNEL),
+    ] {
+        for name in ["film-to-the-end", "film-to-a-server"].map(|name| format!("{name} over {way}")) {
+            assert!(outcomes.iter().any(|outcome| outcome.name == name), "{name} has no row");
+        }
+        let rows = outcomes.iter().filter(|outcome| outcome.name.ends_with(&format!(" over {way}")));
+        let text: String = rows.filter_map(|row| Some(row.ours.as_ref().ok()?.text.as_str())).collect();
+        let missing: Vec<&&str> = around.iter().filter(|part| !text.contains(**part)).collect();
+        assert!(missing.is_empty(), "{way} without {missing:?}");
+    }
+}
+
+const TUNNEL: [&str; 4] = ["POST /open/1", "POST /send/", "POST /idle/", "POST /close/"];
+
 /// How `RTMP_Read` ends: what it returns and what is left of the session, for each ending of flv.md, 2.
 #[test]
 fn every_ending_of_a_read_has_a_row() {
@@ -232,6 +255,9 @@ const FIELDS: &[&str] = &[
     "duration",
     "bufferMS",
     // what tells that the state behind them is the same
+    "msgCounter",
+    "polling",
+    "clientID",
     "calls",
     "bytesIn",
     "bytesInSent",
@@ -307,9 +333,11 @@ fn the_list_of_differences_is_alive() {
         _ => false,
     });
     assert!(other_headers || library::ours_is_original(), "{} does not occur any more", Improved::NAME);
-    let names: BTreeSet<&str> = outcomes.iter().map(|outcome| outcome.name).collect();
+    let names: BTreeSet<&str> = outcomes.iter().map(|outcome| outcome.name.as_str()).collect();
     assert_eq!(names.len(), outcomes.len(), "rows have names of their own");
     let defects = DEFECTS.iter().map(|entry| &entry.row);
+    let likes = outcomes.iter().map(|outcome| outcome.like);
+    let names: BTreeSet<&str> = names.into_iter().chain(likes).collect();
     for row in ACCEPTED.iter().flat_map(|entry| entry.rows).chain(defects) {
         assert!(names.contains(row), "{row} is no row");
     }

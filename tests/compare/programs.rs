@@ -13,7 +13,11 @@ use super::web::Site;
 use super::{Observation, Row};
 
 pub fn rows() -> impl Iterator<Item = Row> {
-    let row = |name, run: fn(Library) -> Option<Observation>| Row { name, run: Box::new(run) };
+    let row = |name: &'static str, run: fn(Library) -> Option<Observation>| Row {
+        name: name.to_owned(),
+        like: name,
+        run: Box::new(run),
+    };
     [
         row("amf", |library| run("amf", library, &[], &amf_vectors())),
         row("log", |library| run("log", library, &[], "")),

@@ -1,15 +1,22 @@
 //! Runs rows of `tests/c/session_driver.c` against a server that follows a script.
+//!
+//! `carried` says which of them travel in other ways than plain RTMP as well.
 
 use std::net::TcpListener;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use rustls::ServerConfig;
+
 use super::accepted::{DEFECTS, Ending};
+use super::carried;
 use super::cases::{COMMANDS, Case, MESSAGES};
 use super::endings::ENDINGS;
 use super::incoming::{INCOMING, LOGINS};
 use super::options::OPTIONS;
 use super::support::calls::CallLog;
 use super::support::{Library, Peer, Program, Server, TempDir, hex, program};
+use super::ways::{Credentials, Way};
 use super::{Observation, Row};
 
 /// How long a program may take; the original is known to wait where ours does not.
@@ -24,7 +31,7 @@ pub struct Session {
     pub connections: &'static [fn(&mut Peer)],
 }
 
-/// All sessions.
+/// All sessions over plain RTMP.
 pub fn all() -> impl Iterator<Item = Session> {
     let single = |case: &'static Case| Session {
         name: case.name,
@@ -37,21 +44,50 @@ pub fn all() -> impl Iterator<Item = Session> {
 }
 
 pub fn rows() -> impl Iterator<Item = Row> {
-    all().map(|session| Row { name: session.name, run: Box::new(move |library| observe(library, &session)) })
+    let plain = all().map(|session| (session, Way::PLAIN));
+    // One certificate for all of them.
+    let credentials: Arc<OnceLock<Option<Credentials>>> = Arc::default();
+    plain.chain(carried::all()).map(move |(session, way)| {
+        let credentials = credentials.clone();
+        Row {
+            name: if way == Way::PLAIN {
+                session.name.to_owned()
+            } else {
+                format!("{} over {way}", session.name)
+            },
+            like: session.name,
+            run: Box::new(move |library| {
+                let credentials = match way.tls {
+                    true => Some(credentials.get_or_init(Credentials::new).as_ref()?),
+                    false => None,
+                };
+                observe(library, &session, way, credentials)
+            }),
+        }
+    })
 }
 
-fn observe(library: Library, session: &Session) -> Option<Observation> {
+fn observe(
+    library: Library,
+    session: &Session,
+    way: Way,
+    credentials: Option<&Credentials>,
+) -> Option<Observation> {
     let driver = Program::test("session_driver")?;
     let scripts = session.connections;
-    let server = Server::listen(move |listener| serve(listener, scripts));
+    let trusted = credentials.map(|credentials| credentials.authority.certificate());
+    let tls = credentials.map(|credentials| credentials.config.clone());
+    let server = Server::listen(move |listener| serve(listener, scripts, way, tls.as_ref()));
     let port = server.port.to_string();
     let home = TempDir::new("home");
     let mut command = driver.command(library)?;
     command.env("HOME", home.path());
+    command.envs(trusted.map(|file| ("SSL_CERT_FILE", file)));
     let calls = CallLog::of(&mut command);
     let hangs = DEFECTS.iter().any(|entry| entry.row == session.name && entry.original == Ending::Hang);
     let limit = if hangs && library == Library::Original { HANGS } else { LIMIT };
-    let run = program::run(&mut command, &session.steps.replace("PORT", &port), limit);
+    let steps = session.steps.replace("rtmp://127.0.0.1:PORT", &format!("{way}://127.0.0.1:PORT"));
+    let run = program::run(&mut command, &steps.replace("PORT", &port), limit);
     let mut observation = server.join();
     observation.ending = match (run.timed_out, run.code) {
         (true, _) => Ending::Hang,
@@ -65,10 +101,15 @@ fn observe(library: Library, session: &Session) -> Option<Observation> {
 }
 
 /// Accepts connections as long as there are scripts for them.
-fn serve(listener: &TcpListener, scripts: &[fn(&mut Peer)]) -> Observation {
+fn serve(
+    listener: &TcpListener,
+    scripts: &[fn(&mut Peer)],
+    way: Way,
+    tls: Option<&Arc<ServerConfig>>,
+) -> Observation {
     let mut all = Observation::default();
     for (number, script) in scripts.iter().enumerate() {
-        let mut peer = Peer::accept(listener);
+        let mut peer = way.dress(Peer::accept(listener), tls);
         script(&mut peer);
         peer.drain(LIMIT);
         // The time in C1 is the client's own, what follows the four zeros is random.

@@ -1,6 +1,7 @@
 //! A bad network: a relay that splits, joins, delays and cuts what passes, as a seed says.
 //!
-//! It is still TCP: the bytes of one direction stay in their order, and none are lost unless the connection is.
+//! It is still TCP: the bytes of one direction stay in their order, and none are lost unless the connection is. What can
+//! come in another order is what passes in the two directions, and the HTTP requests of two connections.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -70,6 +71,9 @@ pub struct Faults {
     pub stalls: bool,
     /// The connection ends in the middle.
     pub cut: Option<Cut>,
+    /// After so many bytes, once: the client's connection ends, and what had been received from it goes on its way later,
+    /// when the client may be on its next connection and further. Only HTTP has that.
+    pub overtakes: Option<u64>,
 }
 
 /// An end in the middle.
@@ -91,6 +95,7 @@ impl Faults {
             turns: dice.one_in(4),
             stalls: dice.one_in(6),
             cut: dice.one_in(6).then(|| Cut { after: dice.below(likely_bytes), reset: dice.one_in(2) }),
+            overtakes: dice.one_in(4).then(|| dice.below(likely_bytes)),
         }
     }
 
@@ -104,6 +109,7 @@ impl Faults {
             (self.turns, "turns"),
             (self.stalls, "stalls"),
             (self.cut.is_some(), cut),
+            (self.overtakes.is_some(), "overtakes"),
         ]
         .into_iter()
         .filter_map(|(chosen, name)| chosen.then_some(name))
@@ -131,6 +137,7 @@ struct Weather {
 struct State {
     passed: AtomicU64,
     was_cut: AtomicBool,
+    was_overtaken: AtomicBool,
 }
 
 impl BadNetwork {
@@ -148,6 +155,7 @@ impl BadNetwork {
                 let mut weather = all.lock().expect("nobody panics holding this lock");
                 let Ok(server) = TcpStream::connect(("127.0.0.1", weather.behind)) else { continue };
                 let link = Link {
+                    overtaken: Arc::default(),
                     faults: weather.faults.clone(),
                     state: weather.state.clone(),
                     total: total.clone(),
@@ -169,7 +177,16 @@ impl BadNetwork {
     /// Whether the network has lost something since the last change.
     pub fn has_cut(&self) -> bool {
         let weather = self.weather.lock().expect("nobody panics holding this lock");
-        weather.state.was_cut.load(Ordering::SeqCst)
+        weather.state.was_cut.load(Ordering::SeqCst) || weather.state.was_overtaken.load(Ordering::SeqCst)
+    }
+
+    /// The names of what has happened since the last change, as far as it is known, or may have.
+    pub fn kinds(&self) -> Vec<&'static str> {
+        let weather = self.weather.lock().expect("nobody panics holding this lock");
+        let mut faults = weather.faults.clone();
+        faults.cut = faults.cut.filter(|_| weather.state.was_cut.load(Ordering::SeqCst));
+        faults.overtakes = faults.overtakes.filter(|_| weather.state.was_overtaken.load(Ordering::SeqCst));
+        faults.kinds()
     }
 
     /// How many bytes have passed in all.
@@ -181,6 +198,8 @@ impl BadNetwork {
 /// One connection.
 #[derive(Clone)]
 struct Link {
+    /// Whether this is the connection that the client has lost, see [`Faults::overtakes`].
+    overtaken: Arc<AtomicBool>,
     faults: Faults,
     state: Arc<State>,
     total: Arc<AtomicU64>,
@@ -236,11 +255,30 @@ impl Link {
                     self.turn.wait(direction);
                 }
                 let piece = self.cut(piece, from, to)?;
+                if self.is_overtaken(if direction == 0 { from } else { to }) {
+                    if direction == 0 {
+                        thread::sleep(Duration::from_millis(20 + dice.below(400)));
+                        return to.write_all(rest);
+                    }
+                    // Nobody waits for the replies.
+                    while from.read(&mut block)? > 0 {}
+                    return Ok(());
+                }
                 to.write_all(&rest[..piece])?;
                 self.total.fetch_add(piece as u64, Ordering::Relaxed);
                 rest = &rest[piece..];
             }
         }
+    }
+
+    /// Whether the client has lost this connection, and goes on with another one.
+    fn is_overtaken(&self, client: &TcpStream) -> bool {
+        let due = self.faults.overtakes.is_some_and(|after| self.state.passed.load(Ordering::SeqCst) > after);
+        if due && !self.state.was_overtaken.swap(true, Ordering::SeqCst) {
+            self.overtaken.store(true, Ordering::SeqCst);
+            let _ = client.shutdown(Shutdown::Both);
+        }
+        self.overtaken.load(Ordering::SeqCst)
     }
 
     /// Reads what is there, or waits for more of it.

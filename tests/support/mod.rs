@@ -15,6 +15,7 @@ pub mod flv;
 pub mod foreign;
 pub mod front;
 pub mod hex;
+pub mod holdings;
 pub mod library;
 pub mod network;
 pub mod numbered;

@@ -1,6 +1,5 @@
 //! `tests/c/numbered.c`: processes that publish and play streams of numbered tags, one after the other.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -145,26 +144,5 @@ impl Outcome {
             "played" => Self::Played { tags: number(1), timed_out: words.contains(&"timedout=1") },
             _ => Self::Wrong(line.to_owned()),
         }
-    }
-}
-
-/// What a process holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Holdings {
-    /// Resident memory of its own, in kilobytes.
-    pub memory: u64,
-    pub descriptors: usize,
-}
-
-impl Holdings {
-    /// Zero for a process that has died.
-    pub fn of(process: u32) -> Self {
-        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-        let memory = status
-            .lines()
-            .find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB")?.parse().ok())
-            .unwrap_or_default();
-        let descriptors = fs::read_dir(format!("/proc/{process}/fd")).map_or(0, Iterator::count);
-        Self { memory, descriptors }
     }
 }

@@ -1,9 +1,11 @@
 //! A scripted RTMP peer: the server side of a connection, driven by a closure, with everything the client sends kept.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use socket2::SockRef;
 
 use super::amf::{self, Value, n, s};
 use super::wire::{Message, Reader};
@@ -66,9 +68,46 @@ pub fn bytes_of_sounds(messages: u32) -> u32 {
     13 + messages * (11 + 33 + 4)
 }
 
+/// What carries the bytes of a connection: a socket, or something around one.
+pub trait Carriage: Send {
+    /// Reads what is there within `limit`; 0 at the end of the connection.
+    fn receive(&mut self, buffer: &mut [u8], limit: Duration) -> io::Result<usize>;
+
+    /// Sends bytes, or keeps them until it is this side's turn.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Ends one direction, or both.
+    fn end(&mut self, how: Shutdown);
+
+    /// Lets what follows travel apart from what was sent so far, where the carriage decides about that.
+    fn part(&mut self) {}
+
+    /// What the client did, apart from the bytes that it sent.
+    fn transcript(&self) -> String {
+        String::new()
+    }
+}
+
+impl Carriage for TcpStream {
+    fn receive(&mut self, buffer: &mut [u8], limit: Duration) -> io::Result<usize> {
+        self.set_read_timeout(Some(limit))?;
+        // What a client's system holds back for want of acknowledgements is lost if it closes without reading.
+        SockRef::from(&*self).set_tcp_quickack(true)?;
+        self.read(buffer)
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn end(&mut self, how: Shutdown) {
+        let _ = self.shutdown(how);
+    }
+}
+
 /// One connection, seen from the server.
 pub struct Peer {
-    stream: TcpStream,
+    carriage: Box<dyn Carriage>,
     reader: Reader,
     /// Every byte the client sent after the handshake.
     pub bytes: Vec<u8>,
@@ -100,19 +139,21 @@ impl Peer {
     /// A connection that is there already. The listener does not block.
     pub fn try_accept(listener: &TcpListener) -> Option<Self> {
         match listener.accept() {
-            Ok((stream, _)) => Some(Self::new(stream)),
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false).expect("sockets can block");
+                stream.set_nodelay(true).expect("TCP sockets take TCP_NODELAY");
+                Some(Self::over(Box::new(stream)))
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
             Err(error) => panic!("cannot accept: {error}"),
         }
     }
 
-    fn new(stream: TcpStream) -> Self {
-        stream.set_nonblocking(false).expect("sockets can block");
-        stream.set_nodelay(true).expect("TCP sockets take TCP_NODELAY");
-        let reader = Reader::new();
+    /// A peer on a connection that is there already.
+    pub fn over(carriage: Box<dyn Carriage>) -> Self {
         Self {
-            stream,
-            reader,
+            carriage,
+            reader: Reader::new(),
             bytes: Vec::new(),
             messages: Vec::new(),
             sent: Vec::new(),
@@ -122,12 +163,15 @@ impl Peer {
         }
     }
 
+    /// Puts something around the connection, before the chunk stream starts.
+    pub fn wrap(mut self, around: impl FnOnce(Box<dyn Carriage>) -> Box<dyn Carriage>) -> Self {
+        self.carriage = around(self.carriage);
+        self
+    }
+
     /// Reads exactly `n` bytes, before the chunk stream starts.
     pub fn read_exact(&mut self, n: usize) -> Vec<u8> {
-        let mut bytes = vec![0; n];
-        self.stream.set_read_timeout(Some(PATIENCE)).expect("a positive time-out");
-        self.stream.read_exact(&mut bytes).unwrap_or_else(|error| panic!("{n} bytes expected: {error}"));
-        bytes
+        read_exact(self.carriage.as_mut(), n)
     }
 
     /// Reads up to and with an empty line: the head of an HTTP request.
@@ -139,8 +183,11 @@ impl Peer {
         String::from_utf8_lossy(&head).into_owned()
     }
 
-    /// The simple handshake, with an S1 of zeros.
+    /// The simple handshake, with an S1 of zeros, unless there was another one already.
     pub fn handshake(&mut self) {
+        if !self.c1.is_empty() {
+            return;
+        }
         let c0c1 = self.read_exact(1537);
         assert_eq!(c0c1[0], 3, "version of the handshake");
         self.c1 = c0c1[1..].to_vec();
@@ -154,7 +201,7 @@ impl Peer {
 
     /// Sends bytes as they are. A client that is gone is not an error: what it received is judged elsewhere.
     pub fn send_raw(&mut self, bytes: &[u8]) {
-        let _ = self.stream.write_all(bytes);
+        let _ = self.carriage.send(bytes);
     }
 
     pub fn send(&mut self, message: &Message) {
@@ -179,9 +226,8 @@ impl Peer {
         if limit.is_zero() {
             return false;
         }
-        self.stream.set_read_timeout(Some(limit)).expect("a positive time-out");
         let mut part = [0; 65536];
-        let Ok(n @ 1..) = self.stream.read(&mut part) else { return false };
+        let Ok(n @ 1..) = self.carriage.receive(&mut part, limit) else { return false };
         self.bytes.extend(&part[..n]);
         self.messages.extend(self.reader.feed(&part[..n]));
         true
@@ -220,14 +266,28 @@ impl Peer {
         Instant::now() < deadline
     }
 
+    /// Reads and forgets everything until the client closes; tells how many bytes that were.
+    pub fn swallow(&mut self, limit: Duration) -> u64 {
+        let (mut part, mut total) = (vec![0; 1 << 20], 0);
+        while let Ok(n @ 1..) = self.carriage.receive(&mut part, limit) {
+            total += n as u64;
+        }
+        total
+    }
+
     /// Sends nothing more.
     pub fn finish(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Write);
+        self.carriage.end(Shutdown::Write);
     }
 
     /// Sends and reads nothing more.
     pub fn leave(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
+        self.carriage.end(Shutdown::Both);
+    }
+
+    /// Lets what follows travel apart from what was sent so far: in an HTTP tunnel, in the next reply.
+    pub fn part(&mut self) {
+        self.carriage.part();
     }
 
     /// Sends a command on chunk stream 3.
@@ -296,8 +356,25 @@ impl Peer {
         &self.reader.violations
     }
 
-    /// The client's messages as lines.
+    /// What the client did as lines: what carries its messages, and these.
     pub fn transcript(&self) -> String {
-        self.messages.iter().map(|message| message.describe() + "\n").collect()
+        let messages: String = self.messages.iter().map(|message| message.describe() + "\n").collect();
+        self.carriage.transcript() + &messages
     }
+}
+
+/// Reads exactly `n` bytes.
+pub fn read_exact(carriage: &mut dyn Carriage, n: usize) -> Vec<u8> {
+    let mut bytes = vec![0; n];
+    let deadline = Instant::now() + PATIENCE;
+    let mut have = 0;
+    while have < n {
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        match carriage.receive(&mut bytes[have..], left) {
+            Ok(0) => panic!("{n} bytes expected, the client has closed after {have}"),
+            Ok(count) => have += count,
+            Err(error) => panic!("{n} bytes expected: {error}"),
+        }
+    }
+    bytes
 }

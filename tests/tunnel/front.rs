@@ -28,9 +28,12 @@ pub enum Oddity {
     /// Closes after the third reply without a word.
     SilentlyThreeReplies,
     TwoRepliesInOnePiece,
+    /// Has everything else to do first.
+    AnswersLate,
 }
 
 impl Oddity {
+    /// All that cost no time.
     pub const ALL: [Self; 13] = [
         Self::LowerCaseHeaders,
         Self::SpacesAroundColons,
@@ -126,6 +129,9 @@ fn pass_on(client: &TcpStream, good: u16, oddity: Oddity) -> io::Result<()> {
     let mut kept = Vec::new();
     for count in 1.. {
         let Some((head, body)) = read(&mut requests)? else { break };
+        if oddity == Oddity::AnswersLate {
+            thread::sleep(Duration::from_millis(300));
+        }
         (&server).write_all(&[head.as_bytes(), &body].concat())?;
         let Some((_, mut content)) = read(&mut replies)? else { break };
         let opens = head.starts_with("POST /open");

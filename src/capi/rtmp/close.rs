@@ -185,7 +185,8 @@ unsafe fn reset_connection(r: *mut RTMP) {
 /// library's; the options `bind`, `ipv`, `tlsVerify` and `tlsCA` go, and so does a wish of `RTMP_Abort`.
 ///
 /// A player does not wait for anything here. A publisher waits until the server has what was published last: as long as
-/// it takes bytes, one second after the last of them, and no longer than `Link.timeout` in all (30 seconds if that is 0).
+/// it takes bytes, one second after the last of them, or five after its last answer over HTTP, and no longer than
+/// `Link.timeout` in all (30 seconds if that is 0).
 ///
 /// May be called at any time, also twice, but not from a signal handler, and not while another thread is in a call with
 /// this session, other than `RTMP_Abort`: that is how to end such a call first.

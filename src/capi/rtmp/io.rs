@@ -4,10 +4,12 @@ use std::{mem, ptr, slice};
 
 use libc::{c_char, c_int};
 
-use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, close, lifecycle::RTMP_Socket, packet::send_message, ready};
+use super::{
+    RTMP, RTMP_LF_LIVE, RTMPPacket, close, lifecycle::RTMP_Socket, packet::send_message, ready, straight,
+};
 use crate::{
     capi::{
-        attempt, boundary,
+        attempt, attempt_once, boundary,
         log::Deferred,
         memory::Body,
         ptr::bytes,
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// The chunk stream that `RTMP_Write` sends on.
-const PUBLISHING: u32 = 4;
+pub(super) const PUBLISHING: u32 = 4;
 
 /// Reads the stream as an FLV file: waits for at most one message and returns how many bytes were put into `buf`, at
 /// most `size`. Returns 0 when there is no more, with the reason in `m_read.status` (`RTMP_READ_COMPLETE`,
@@ -270,6 +272,10 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
+    // SAFETY: the caller's contract.
+    if let Some(used) = attempt_once(-1, || unsafe { straight::write(r, buf, size, -1) }) {
+        return used;
+    }
     boundary(-1, || {
         // SAFETY: the caller's contract.
         let (handle, input) = unsafe { (Handle::connected(r)?, bytes(buf, size, "buf")?) };
@@ -311,7 +317,7 @@ fn publish(handle: &Handle, stream_id: c_int, message: &Finished<&[u8]>) -> Resu
 ///
 /// # Safety
 /// `shown` points to an `RTMPPacket`.
-unsafe fn mirror_writer(
+pub(super) unsafe fn mirror_writer(
     shown: *mut RTMPPacket,
     writer: &flv::Writer<Body>,
     stream_id: c_int,

@@ -15,6 +15,7 @@ mod ready;
 pub mod serve;
 pub mod setup;
 pub mod sockbuf;
+mod straight;
 pub mod stream;
 pub mod swf;
 pub mod types;

@@ -4,10 +4,10 @@ use std::ptr;
 
 use libc::{c_char, c_int};
 
-use super::{RTMP, RTMPChunk, RTMPPacket, ready};
+use super::{RTMP, RTMPChunk, RTMPPacket, ready, straight};
 use crate::{
     capi::{
-        FALSE, TRUE, attempt, boundary,
+        FALSE, TRUE, attempt, attempt_once, boundary,
         memory::{Body, RTMP_MAX_HEADER_SIZE, release},
         ptr::{bytes, required, required_mut},
         reason::{self, Phase},
@@ -181,6 +181,10 @@ fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
 /// readable for `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SendPacket(r: *mut RTMP, packet: *mut RTMPPacket, queue: c_int) -> c_int {
+    // SAFETY: the caller's contract.
+    if let Some(sent) = attempt_once(FALSE, || unsafe { straight::send(r, packet, queue != 0, FALSE) }) {
+        return sent;
+    }
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
         let (handle, packet) = unsafe { (Handle::connected(r)?, required_mut(packet, "packet")?) };
@@ -221,15 +225,18 @@ pub(super) fn send_message(
     let result = handle.transmit_packet(message, call, &mut encoded);
     match (result, encoded) {
         (Ok(()), Some(format)) => Ok(format),
-        (Err(error), Some(_)) => {
-            log::error!("RTMP_SendPacket, RTMP send error: {error}");
-            handle.give_up();
-            Err(error.reported())
-        }
+        (Err(error), Some(_)) => Err(report(handle, error)),
         (Err(error), None) => Err(error),
         // Nothing was encoded, and so nothing sent: `transmit_packet` does the one before the other.
         (Ok(()), None) => Err(Error::Invalid("nothing was sent")),
     }
+}
+
+/// Says why a message could not be sent, and closes the connection.
+pub(super) fn report(handle: &Handle, error: Error) -> Error {
+    log::error!("RTMP_SendPacket, RTMP send error: {error}");
+    handle.give_up();
+    error.reported()
 }
 
 /// Sends a chunk as it is: `c_header`, then `c_chunkSize` bytes at `c_chunk`; returns TRUE, or FALSE if that failed. No
@@ -324,7 +331,7 @@ fn number(outcome: Outcome) -> c_int {
 ///
 /// # Safety
 /// The body is null or readable for `m_nBodySize` bytes while the result is used.
-unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
+pub(super) unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
     let size = c_int::try_from(packet.m_nBodySize).map_err(|_| Error::TooLarge("m_nBodySize"))?;
     // SAFETY: the caller's contract.
     unsafe { bytes(packet.m_body, size, "m_body is NULL but m_nBodySize is not 0") }

@@ -2,6 +2,7 @@
 //! `sb_size`.
 
 use std::{
+    io::IoSlice,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     slice,
     sync::{
@@ -307,6 +308,7 @@ pub(crate) unsafe fn send_all<'p>(
 ///
 /// # Safety
 /// As for [`send_all`].
+#[inline]
 pub(crate) unsafe fn send_chunks(
     sb: *const RTMPSockBuf,
     chunks: &Chunks<'_>,
@@ -318,12 +320,29 @@ pub(crate) unsafe fn send_chunks(
     if let Some(session) = session {
         return session.send_all(fd, chunks.pieces(), scratch, patience);
     }
-    if chunks.len() > tcp::SHORT && chunks.count() <= tcp::MAX_SLICES / 2 {
-        return tcp::send_all(fd, chunks.pieces(), scratch, patience);
+    if chunks.len() <= tcp::SHORT || chunks.count() > tcp::MAX_SLICES / 2 {
+        scratch.clear();
+        chunks.append_to(scratch);
+        return send_slices(fd, &mut [IoSlice::new(scratch)], chunks.len(), patience);
     }
-    scratch.clear();
-    chunks.append_to(scratch);
-    tcp::send_whole(fd, scratch, patience)
+    if let Some(pieces) = chunks.as_one() {
+        return send_slices(fd, &mut pieces.map(IoSlice::new), chunks.len(), patience);
+    }
+    tcp::send_all(fd, chunks.pieces(), scratch, patience)
+}
+
+/// Sends all slices, `len` bytes in all. Most of the time the system takes them at once.
+#[inline]
+fn send_slices(
+    fd: BorrowedFd<'_>,
+    slices: &mut [IoSlice<'_>],
+    len: usize,
+    patience: &dyn Patience,
+) -> Result<()> {
+    match tcp::send_slices_now(fd, slices) {
+        Ok(sent) if sent == len => Ok(()),
+        first => tcp::send_rest(fd, slices, first, patience),
+    }
 }
 
 /// Says that nothing more will be sent, and waits for the peer to have read what was, see [`tcp::linger`].

@@ -37,6 +37,8 @@ pub struct Client {
     keep_alive: bool,
     /// How many requests are sent ahead of their replies.
     window: usize,
+    /// What was wrong behind the bytes that were handed out last.
+    failure: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -123,6 +125,7 @@ impl Client {
             answered: 0,
             keep_alive: true,
             window: MAX_UNANSWERED,
+            failure: None,
         })
     }
 
@@ -170,13 +173,30 @@ impl Client {
     }
 
     /// Takes newly received bytes and leaves those of the stream at the front of `input`. `now` is in milliseconds.
+    ///
+    /// An error behind bytes of the stream is kept for [`Self::check`]: a server may end a session in one piece with
+    /// the last reply that counts.
     pub fn decode(&mut self, input: &mut [u8], now: u64) -> Result<Decoded> {
+        self.check()?;
         let mut decoded = Decoded { payload: 0, connection_over: false };
+        match self.decode_all(input, now, &mut decoded) {
+            Err(error) if decoded.payload > 0 => self.failure = Some(error),
+            result => result?,
+        }
+        Ok(decoded)
+    }
+
+    /// Whether what was received made sense to its end. To be asked before anybody waits for more.
+    pub fn check(&mut self) -> Result<()> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    fn decode_all(&mut self, input: &mut [u8], now: u64, decoded: &mut Decoded) -> Result<()> {
         let mut used = 0;
         loop {
             let (consumed, event) = self.replies.next(&input[used..])?;
             match event {
-                Event::More => return Ok(decoded),
+                Event::More => return Ok(()),
                 Event::Begin => {
                     if self.unanswered.is_empty() {
                         return Err(Error::malformed("HTTP tunnel", "a reply that nobody asked for"));
@@ -409,6 +429,27 @@ mod tests {
         let mut client = opened();
         client.request(Command::Idle, &[]).unwrap();
         assert!(decode(&mut client, &reply(b"")).is_err());
+    }
+
+    #[test]
+    fn what_arrived_in_front_of_an_error_is_delivered() {
+        let last_words =
+            [&reply(b"\x01abc")[..], b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"].concat();
+        for step in 1..=last_words.len() {
+            let mut client = opened();
+            for _ in 0..2 {
+                client.request(Command::Idle, &[]).unwrap();
+            }
+            let (mut stream, mut failed) = (Vec::new(), false);
+            for piece in last_words.chunks(step) {
+                match decode(&mut client, piece) {
+                    Ok(bytes) => stream.extend(bytes),
+                    Err(error) => failed |= matches!(error, Error::Refused(_)),
+                }
+            }
+            failed |= matches!(client.check(), Err(Error::Refused(_)));
+            assert_eq!((stream.as_slice(), failed), (&b"abc"[..], true), "by {step}");
+        }
     }
 
     #[test]

@@ -149,6 +149,8 @@ impl Mailbox {
         }
         drop(mail);
         self.end();
+        self.discard(&mut buffer);
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// Answers a request: the content of the reply, or `None` if the session is over.
@@ -164,6 +166,10 @@ impl Mailbox {
         mail.last_request = Instant::now();
         if let Some(answered) = mail.answered(request) {
             return Some(answered.content.clone());
+        }
+        if mail.is_belated(request) {
+            debug!("request {:?} of a tunnelled session comes after later ones", request.sequence);
+            return None;
         }
         if mail.over || (mail.closed && mail.outbound.is_empty()) {
             return None;
@@ -196,11 +202,25 @@ impl Mailbox {
         Some(content)
     }
 
-    /// Ends the session for both sides. Bytes that have arrived can still be read.
+    /// Ends the session. Whoever serves the stream reads what has arrived and then its end, as on a TCP connection that
+    /// the client has closed.
     pub(super) fn end(&self) {
         self.lock().over = true;
         self.changed.notify_all();
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Takes what is still written to a session that is over. Whoever serves the stream may have something to say to what
+    /// it has not read yet, such as acknowledgements, and must not fail with that before it comes to the end.
+    fn discard(&self, buffer: &mut [u8]) {
+        let end = Instant::now() + self.limits.idle;
+        while Instant::now() < end {
+            match (&self.stream).read(buffer) {
+                Ok(0) => break,
+                Err(error) if !is_timeout(&error) && error.kind() != io::ErrorKind::Interrupted => break,
+                _ => {}
+            }
+        }
     }
 
     /// A connection begins or ceases to carry requests of this session.
@@ -250,6 +270,7 @@ impl Mailbox {
                     debug!("nobody reads what a tunnel brings: {error}");
                     if is_timeout(&error) {
                         self.end();
+                        let _ = self.stream.shutdown(Shutdown::Both);
                     }
                     break;
                 }
@@ -287,6 +308,14 @@ impl Mail {
                 && request.command == answered.command
                 && request.connection != answered.connection
         })
+    }
+
+    /// Whether a request comes after later ones that came on another connection. It was sent again there, or nobody waited
+    /// for it any more; its bytes have no place in the stream.
+    fn is_belated(&self, request: &Request<'_>) -> bool {
+        let (Some(last), Some(sequence)) = (self.answered.back(), request.sequence) else { return false };
+        let behind = last.sequence.wrapping_sub(sequence);
+        request.connection != last.connection && (1..1 << 31).contains(&behind)
     }
 
     fn remember(&mut self, answered: Answered) {

@@ -86,6 +86,10 @@ enum Link {
     Down(Ending),
 }
 
+/// How long a server may take for the next reply to what was sent before the goodbye. Longer than for a TCP connection:
+/// there the system goes on when the program has given up.
+const NEXT_REPLY: Duration = Duration::from_secs(5);
+
 /// Bytes of the stream that are kept for later, while a program sends and never receives.
 const MAX_EARLY: usize = 16 << 20;
 
@@ -168,6 +172,7 @@ impl Tunnel {
                 self.wait(carrier, shared, SLICE, deadline)?;
                 continue;
             }
+            shared.client.check()?;
             match shared.client.next_poll(self.now(), longest_pause(carrier)) {
                 Poll::Receive => {
                     let (received, _) = self.read(carrier, shared, buffer, deadline)?;
@@ -202,9 +207,9 @@ impl Tunnel {
         self.read_until(carrier, deadline, |shared| !matches!(shared.link, Link::Failing(_)))
     }
 
-    /// Tells the server that the session is over, and waits as long as `goodbye` for its last replies: a connection that
-    /// is closed before them takes requests with it that are still on their way. Does not wait for another thread that is
-    /// sending.
+    /// Tells the server that the session is over, and waits for its last replies: a connection that is closed before them
+    /// takes requests with it that are still on their way. Those with bytes of the stream have [`NEXT_REPLY`] each; the
+    /// goodbye's own reply is worth no more than `goodbye`. Does not wait for another thread that is sending.
     pub fn close(&self, carrier: &impl Carrier, goodbye: Duration) {
         let result = self.try_close(carrier, goodbye);
         if let Err(error) = result {
@@ -227,6 +232,13 @@ impl Tunnel {
         }
         self.read_until(carrier, deadline, |shared| shared.client.has_room(1))?;
         self.post(carrier, Command::Close, &[], deadline)?;
+        // What was sent and not answered may still be on its way, and is lost with the connection.
+        let mut missing = self.lock().client.status().unanswered;
+        while missing > 1 {
+            let next = deadline.or_sooner(Deadline::after(Some(NEXT_REPLY)));
+            self.read_until(carrier, next, |shared| shared.client.status().unanswered < missing)?;
+            missing = self.lock().client.status().unanswered;
+        }
         let deadline = deadline.or_sooner(Deadline::after(Some(goodbye)));
         self.read_until(carrier, deadline, |shared| {
             shared.client.status().unanswered == 0 || !matches!(shared.link, Link::Up)
@@ -351,7 +363,7 @@ impl Tunnel {
     fn read_early(
         &self,
         carrier: &impl Carrier,
-        shared: MutexGuard<'_, Shared>,
+        mut shared: MutexGuard<'_, Shared>,
         buffer: &mut [u8],
         deadline: Deadline,
     ) -> Result<()> {
@@ -359,6 +371,7 @@ impl Tunnel {
             return self.wait(carrier, shared, SLICE, deadline);
         }
         check(carrier, deadline)?;
+        shared.client.check()?;
         if shared.early.len() > MAX_EARLY {
             return Err(Error::TooLarge("what arrived through the tunnel and was not read"));
         }
@@ -410,14 +423,11 @@ fn longest_pause(carrier: &impl Carrier) -> u64 {
 
 /// How the connection ended, if an error says that it has.
 fn ending(error: &Error) -> Option<Ending> {
-    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
     match error {
-        Error::Closed => Some(Ending::Silent),
-        Error::Io(error) => match error.kind() {
-            ConnectionReset | ConnectionAborted => Some(Ending::Reset),
-            BrokenPipe | NotConnected | UnexpectedEof => Some(Ending::Silent),
-            _ => None,
-        },
-        _ => None,
+        Error::Io(error) if matches!(error.kind(), ConnectionReset | ConnectionAborted) => {
+            Some(Ending::Reset)
+        }
+        _ => error.is_end_of_connection().then_some(Ending::Silent),
     }
 }

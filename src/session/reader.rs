@@ -1,0 +1,21 @@
+//! What whoever reads a stream gets from a message, found out without reacting to it.
+
+use super::{client::event, metadata, reply};
+use crate::message::MessageType;
+
+/// Whether a message lets a reader go on: something of the stream, its end, or what makes the session ask for more.
+/// `begun` tells whether something was read already: before that, only what has a time ends the wait.
+pub fn gets_something(kind: MessageType, timestamp: u32, body: &[u8], begun: bool) -> bool {
+    let counts = begun || timestamp != 0;
+    match kind {
+        MessageType::AUDIO | MessageType::VIDEO | MessageType::AGGREGATE => counts,
+        MessageType::DATA => counts && metadata::is_handed_on(body),
+        MessageType::COMMAND => reply::ends(body),
+        MessageType::COMMAND_AMF3 => reply::ends(body.get(1..).unwrap_or_default()),
+        MessageType::USER_CONTROL => {
+            let kind = body.first_chunk().copied().map(u16::from_be_bytes);
+            matches!(kind, Some(event::BUFFER_EMPTY | event::STREAM_EOF))
+        }
+        _ => false,
+    }
+}
