@@ -56,6 +56,8 @@ pub struct Observation {
     pub used: BTreeSet<String>,
     /// What the server sent.
     pub sent: Vec<Message>,
+    /// What a session's log says of errors, warnings and more.
+    pub log: String,
 }
 
 /// Something to do on both libraries.
@@ -180,6 +182,29 @@ fn compare(outcome: &Outcome) -> Result<(), String> {
         compare_headers(&original.messages, &ours.messages)?;
     }
     Ok(())
+}
+
+/// Whoever searches the log for the original's words finds them in ours, where they may go on.
+#[test]
+fn the_log_says_what_the_original_says() {
+    let outcomes = need!(outcomes());
+    let mut missing = Vec::new();
+    for outcome in outcomes {
+        let (Ok(original), Ok(ours)) = (&outcome.original, &outcome.ours) else { continue };
+        let lines: BTreeSet<&str> = original.log.lines().filter(|line| !line.is_empty()).collect();
+        for line in lines {
+            let expected = accepted::log_line(outcome.like, line);
+            let found =
+                expected.is_none_or(|expected| ours.log.lines().any(|own| own.starts_with(&expected)));
+            if !found && !library::ours_is_original() {
+                missing.push(format!("{}: {line}\n{}", outcome.name, ours.log));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{} lines are missing:\n{}", missing.len(), missing.join("\n"));
+    let lines: usize =
+        outcomes.iter().filter_map(|outcome| Some(outcome.ours.as_ref().ok()?.log.len())).sum();
+    assert!(lines > 1000, "nothing is logged");
 }
 
 /// Headers are the original's, except where that one says something else than it means (`full-first-headers`). With the
