@@ -6,50 +6,25 @@
 mod programs;
 mod support;
 
-use std::fs;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::thread;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use programs::{PLAYERS, Program};
+use programs::{Order, PLAYERS, Program};
 use support::examples::{self, Client};
 use support::flv;
-use support::servers::Nginx;
 use support::site::Make;
 use support::stage::Stage;
 use support::wire::Message;
-use support::{Library, Server, clip, library::ours_is_original};
+use support::{Library, Server, clip, library::ours_is_original, proxy};
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// Passes connections on, each after `open` has talked to the client and said where to.
-fn relay(
-    listener: TcpListener,
-    open: impl Fn(&mut TcpStream) -> io::Result<SocketAddr> + Send + Copy + 'static,
-) {
-    thread::spawn(move || {
-        for mut client in listener.incoming().flatten() {
-            thread::spawn(move || -> io::Result<()> {
-                let server = TcpStream::connect(open(&mut client)?)?;
-                let (mut up, mut down) = (client.try_clone()?, server.try_clone()?);
-                thread::spawn(move || {
-                    let _ = io::copy(&mut up, &mut down);
-                    let _ = down.shutdown(Shutdown::Write);
-                });
-                io::copy(&mut &server, &mut client)?;
-                client.shutdown(Shutdown::Both)
-            });
-        }
-    });
-}
 
 /// The film arrives whole with every program that plays.
 fn all_play(url: &str, stage: &Stage, what: &str) {
     for program in PLAYERS {
         let what = format!("{program:?}, {what}");
         let file = stage.folder.join(format!("{program:?}.flv"));
-        let run = need!(program.play(Library::Ours, url, false, &file, &stage.folder)).finish();
+        let run = need!(program.play(Library::Ours, &Order::film(url, &file, &stage.folder))).finish();
         assert!(file.exists(), "{what}: {run:?}");
         stage.assert_whole(&file, &what);
     }
@@ -65,67 +40,8 @@ fn programs_play_from_an_address_of_ipv6() {
     let behind = SocketAddr::from(([127, 0, 0, 1], server.port()));
     let listener = TcpListener::bind("[::1]:0").expect("loopback has IPv6");
     let url = format!("rtmp://{}/vod/film", listener.local_addr().expect("it is bound"));
-    relay(listener, move |_| Ok(behind));
+    proxy::relay(listener, move |_| Ok(behind));
     all_play(&url, &stage, "over IPv6");
-}
-
-/// Talks SOCKS4 until it is known where to connect to.
-fn socks4(client: &mut TcpStream) -> io::Result<SocketAddr> {
-    let mut request = [0; 8];
-    client.read_exact(&mut request)?;
-    let mut byte = [1];
-    while byte != [0] {
-        client.read_exact(&mut byte)?;
-    }
-    client.write_all(&[0, 90, 0, 0, 0, 0, 0, 0])?;
-    let [_, _, high, low, a, b, c, d] = request;
-    Ok(SocketAddr::from(([a, b, c, d], u16::from_be_bytes([high, low]))))
-}
-
-/// rtmpdump with what it can be told, on both libraries: the same result.
-#[test]
-fn rtmpdump_does_what_it_is_told() {
-    let stage = need!(Stage::set());
-    let server = need!(examples::ExampleServer::start(Library::Ours, stage.folder.path()));
-    let proxy = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    let socks = format!("-S {}", proxy.local_addr().expect("it is bound"));
-    relay(proxy, socks4);
-    let hash = "-w 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef -x 4711 -s http://127.0.0.1/a.swf";
-    let rows = [
-        ("rtmp", "-C B:1 -C N:1.5 -C S:text -C O:1 -C NS:name:text -C O:0 -C Z:"),
-        ("rtmp", hash),
-        ("rtmpe", hash),
-        ("rtmp", "--flashVer WIN_10,0 --pageUrl http://a/b --auth token"),
-        ("rtmp", socks.as_str()),
-        ("rtmpe", socks.as_str()),
-        ("rtmpe", "-m 20"),
-        ("rtmpt", "-m 20"),
-        ("rtmpte", "-m 20"),
-        ("rtmp", "--start 1"),
-        ("rtmp", "--stop 2"),
-        ("rtmp", "--start 1 --stop 2"),
-    ];
-    for (protocol, options) in rows {
-        let what = format!("rtmpdump from {protocol} with {options}");
-        let url = server.url(protocol, "vod/film");
-        let mut results = Vec::new();
-        for library in [Library::Original, Library::Ours] {
-            let file = stage.folder.join(format!("{library:?}.flv"));
-            let target = file.to_string_lossy();
-            let mut arguments = vec!["-r", &url, "-o", &target];
-            arguments.extend(options.split(' '));
-            let run = need!(Client::installed("rtmpdump", library, &arguments)).finish();
-            assert!(file.exists(), "{what}, on {library:?}: {run:?}");
-            results.push((run.code, flv::load(&file)));
-        }
-        assert_eq!(results[0].0, results[1].0, "{what}: exit code");
-        flv::assert_equal(&results[0].1, &results[1].1, &what);
-        if options.contains("--st") {
-            assert!(results[1].1.len() > 10, "{what}: only {} tags", results[1].1.len());
-        } else {
-            flv::assert_equal(&flv::media(&stage.film), &flv::media(&results[1].1), &what);
-        }
-    }
 }
 
 /// Blocks that end anywhere, the file's header alone among them, crash the original.
@@ -223,24 +139,4 @@ fn programs_give_up_an_http_server_that_never_answers() {
         need!(Client::installed("rtmpdump", Library::Ours, &["-r", &url, "-o", "/dev/null", "-m", "1"]))
             .finish();
     assert!(!run.timed_out && matches!(run.code, Some(1..)), "{run:?}");
-}
-
-/// curl ends its blocks of 64 kB anywhere, and passes once more what a call did not count.
-#[test]
-fn curl_publishes_a_long_film() {
-    if ours_is_original() {
-        return;
-    }
-    let stage = need!(Stage::set());
-    let nginx = need!(Nginx::start());
-    let long = need!(clip::repeated(&stage.folder.join("long.flv"), 200));
-    // What is recorded, since a player that is slower than curl misses what a server does not keep for it.
-    need!(Program::Curl.publish(Library::Ours, &long, &nginx.url("record", "long"))).finish().expect("curl");
-    nginx.wait_for_disconnects(1);
-    let sent = flv::media(&flv::load(&long));
-    assert!(fs::metadata(&long).is_ok_and(|data| data.len() > 100 * 65_536), "the film is not long");
-    let received =
-        flv::assert_contiguous(&sent, &flv::media(&flv::load(&nginx.recording("long"))), "curl, a long film");
-    let frames = sent.iter().filter(|tag| !tag.is_sequence_header()).count();
-    assert_eq!(received, frames);
 }

@@ -18,6 +18,8 @@ use support::wire::{Message, basic_header};
 use support::{Library, Peer, Program, Run, Server, library};
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// For programs that work more than they wait, which sanitizers make slow.
+const AT_WORK: Duration = Duration::from_secs(300);
 const PLAY: &str = "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 20\nconnect\nstream 0\n";
 
 /// Runs steps of `session_driver.c` on our library against a server; `None` when that is not possible.
@@ -236,7 +238,7 @@ fn run_c(name: &str, arguments: &[&str]) {
         return;
     }
     let program = need!(Program::test(name));
-    let run = need!(program.run(Library::Ours, arguments, "", LIMIT));
+    let run = need!(program.run(Library::Ours, arguments, "", AT_WORK));
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{name} {arguments:?}: {run:?}");
 }
 

@@ -87,7 +87,9 @@ impl Connection for Handle {
         let _deferred = Deferred::begin();
         let mut outbound = self.outbound();
         let chunks = self.step(encode)?;
-        self.send_chunks(&chunks, &mut outbound)
+        let result = self.send_chunks(&chunks, &mut outbound);
+        outbound.rest();
+        result
     }
 
     fn try_transmit<'m>(
@@ -96,8 +98,9 @@ impl Connection for Handle {
     ) -> Option<Result<()>> {
         let _deferred = Deferred::begin();
         let mut outbound = self.try_outbound()?;
-        let chunks = self.step(encode);
-        Some(chunks.and_then(|chunks| self.send_chunks(&chunks, &mut outbound)))
+        let result = self.step(encode).and_then(|chunks| self.send_chunks(&chunks, &mut outbound));
+        outbound.rest();
+        Some(result)
     }
 
     fn transmit_commands<'m>(&self, mut commands: impl Iterator<Item = &'m Command>) -> Result<()> {
@@ -115,7 +118,9 @@ impl Connection for Handle {
             }
             Ok::<_, Error>(())
         })?;
-        self.send_whole(&mut outbound)
+        let result = self.send_whole(&mut outbound);
+        outbound.rest();
+        result
     }
 
     fn transmit_ahead(&self, bytes: &[u8]) -> Result<()> {

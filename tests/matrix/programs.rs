@@ -22,6 +22,26 @@ pub enum Program {
     PypisPython,
 }
 
+/// What a player has to do.
+pub struct Order<'a> {
+    pub url: &'a str,
+    pub live: bool,
+    /// The seconds that the server may be silent; for curl, those that all of it may take.
+    pub patience: u32,
+    pub file: &'a Path,
+    pub folder: &'a TempDir,
+    /// For rtmpdump alone.
+    pub options: Vec<String>,
+    pub environment: Vec<(&'static str, PathBuf)>,
+}
+
+impl<'a> Order<'a> {
+    /// To write a film into a file.
+    pub fn film(url: &'a str, file: &'a Path, folder: &'a TempDir) -> Self {
+        Self { url, live: false, patience: 60, file, folder, options: Vec::new(), environment: Vec::new() }
+    }
+}
+
 /// A program on its way.
 pub struct Work {
     client: Client,
@@ -47,54 +67,59 @@ impl Program {
         self != Self::Curl
     }
 
-    /// Starts to play `url` into `file`.
-    pub fn play(
-        self,
-        library: Library,
-        url: &str,
-        live: bool,
-        file: &Path,
-        folder: &TempDir,
-    ) -> Option<Work> {
-        let target = file.to_string_lossy();
-        let option = |text| if live { text } else { "" };
-        let mut helper = None;
-        let client = match self {
+    /// Starts to play.
+    pub fn play(self, library: Library, order: &Order<'_>) -> Option<Work> {
+        let (url, target) = (order.url, order.file.to_string_lossy());
+        let patience = order.patience.to_string();
+        let (mut command, helper) = match self {
             Self::Rtmpdump => {
-                let flag = if live { "--live" } else { "--quiet" };
-                Client::installed("rtmpdump", library, &["-r", url, "-o", &target, "-m", "60", flag])?
+                let mut command = installed("rtmpdump", library)?;
+                command.args(["-r", url, "-o", &target, "-m", &patience]);
+                command.args(order.live.then_some("--live"));
+                (command, None)
             }
             Self::Rtmpgw => {
-                let (gateway, port) = gateway(library, folder)?;
-                helper = Some((gateway, library));
+                let (gateway, port) = gateway(library, order.folder)?;
                 let escaped =
                     url.replace(':', "%3A").replace('/', "%2F").replace('[', "%5B").replace(']', "%5D");
-                let request = format!("http://127.0.0.1:{port}/?r={escaped}{}", option("&v=1"));
+                let live = if order.live { "&v=1" } else { "" };
+                let request = format!("http://127.0.0.1:{port}/?r={escaped}&m={patience}{live}");
                 let mut command = Command::new(require::program("curl")?);
-                command.args(["-s", "-S", "-m", "30", "-o", &target, &request]);
-                return Some(Work { client: Client::start(command, library), helper });
+                let limit = (2 * order.patience).to_string();
+                command.args(["-s", "-S", "-m", &limit, "-o", &target, &request]);
+                (command, Some((gateway, library)))
             }
             Self::Curl => {
-                let limit = if library == Library::Ours { "60" } else { "5" };
-                Client::installed("curl", library, &["-s", "-S", "-m", limit, "-o", &target, url])?
+                let mut command = installed("curl", library)?;
+                command.args(["-s", "-S", "-m", &patience, "-o", &target, url]);
+                (command, None)
             }
             Self::GStreamer => {
-                let pipeline =
-                    format!("rtmpsrc location={url}{} ! filesink location={target}", option("\u{a0}live=1"));
-                gstreamer(library, &pipeline)?
+                let live = if order.live { "\u{a0}live=1" } else { "" };
+                // What was received is to be seen at once.
+                let pipeline = format!(
+                    "rtmpsrc timeout={patience} location={url}{live} ! filesink buffer-mode=2 location={target}"
+                );
+                (gstreamer(library, &pipeline)?, None)
             }
             Self::DebiansPython | Self::PypisPython => {
-                self.python(library, &["play", url, &target, option("live")])?
+                let live = if order.live { "live" } else { "" };
+                (self.python(library, &["play", url, &patience, &target, live])?, None)
             }
         };
-        Some(Work { client, helper })
+        command.args(&order.options).envs(order.environment.iter().map(|(name, value)| (name, value)));
+        Some(Work { client: Client::start(command, library), helper })
     }
 
     /// Starts to publish `clip` at `url`.
     pub fn publish(self, library: Library, clip: &Path, url: &str) -> Option<Work> {
         let source = clip.to_string_lossy();
-        let client = match self {
-            Self::Curl => Client::installed("curl", library, &["-s", "-S", "-m", "30", "-T", &source, url])?,
+        let command = match self {
+            Self::Curl => {
+                let mut command = installed("curl", library)?;
+                command.args(["-s", "-S", "-m", "30", "-T", &source, url]);
+                command
+            }
             Self::GStreamer => {
                 let pipeline = format!(
                     "filesrc location={source} ! flvdemux name=d flvmux name=m ! rtmpsink location={url} \
@@ -102,23 +127,26 @@ impl Program {
                 );
                 gstreamer(library, &pipeline)?
             }
-            Self::DebiansPython | Self::PypisPython => self.python(library, &["publish", url, &source])?,
+            Self::DebiansPython | Self::PypisPython => {
+                self.python(library, &["publish", url, "60", &source])?
+            }
             Self::Rtmpdump | Self::Rtmpgw => panic!("{self:?} cannot publish"),
         };
-        Some(Work { client, helper: None })
+        Some(Work { client: Client::start(command, library), helper: None })
     }
 
     /// Publishes `clip` in blocks of these sizes, in turn. What was not used of a block comes again with the next.
     pub fn publish_in_blocks(self, library: Library, clip: &Path, url: &str, sizes: &str) -> Option<Run> {
-        Some(self.python(library, &["blocks", url, &clip.to_string_lossy(), sizes])?.finish())
+        let arguments = ["blocks", url, "60", &clip.to_string_lossy(), sizes];
+        Some(Client::start(self.python(library, &arguments)?, library).finish())
     }
 
     /// Calls remote methods and prints their results.
     pub fn call(self, library: Library, url: &str) -> Option<Run> {
-        Some(self.python(library, &["call", url])?.finish())
+        Some(Client::start(self.python(library, &["call", url, "60"])?, library).finish())
     }
 
-    fn python(self, library: Library, arguments: &[&str]) -> Option<Client> {
+    fn python(self, library: Library, arguments: &[&str]) -> Option<Command> {
         let (python, modules) = match self {
             Self::PypisPython => (require::program("python3")?, foreign::tool("python")?),
             _ => {
@@ -129,11 +157,16 @@ impl Program {
         };
         let mut command = program::on_library(&python, library)?;
         command.env("PYTHONPATH", modules).args(["-c", PYTHON]).args(arguments);
-        Some(Client::start(command, library))
+        Some(command)
     }
 }
 
 impl Work {
+    /// Ends it.
+    pub fn stop(&mut self) {
+        self.client.running.kill();
+    }
+
     /// Waits for the end; proves that the right library was used.
     pub fn finish(self) -> Run {
         match self.helper {
@@ -155,6 +188,10 @@ impl Work {
     }
 }
 
+fn installed(name: &str, library: Library) -> Option<Command> {
+    program::on_library(&require::program(name)?, library)
+}
+
 /// rtmpgw on a free port.
 fn gateway(library: Library, folder: &TempDir) -> Option<(Running, u16)> {
     let port = free_port();
@@ -170,7 +207,7 @@ fn gateway(library: Library, folder: &TempDir) -> Option<(Running, u16)> {
 }
 
 /// GStreamer with the plugin that uses librtmp, and a plugin registry of its own: the user's knows one library only.
-fn gstreamer(library: Library, pipeline: &str) -> Option<Client> {
+fn gstreamer(library: Library, pipeline: &str) -> Option<Command> {
     let plugin = format!("/usr/lib/{}-linux-gnu/gstreamer-1.0/libgstrtmp.so", std::env::consts::ARCH);
     require::file(Path::new(&plugin))?;
     let mut command = program::on_library(&require::program("gst-launch-1.0")?, library)?;
@@ -179,14 +216,14 @@ fn gstreamer(library: Library, pipeline: &str) -> Option<Client> {
     let registry = library::scratch().join(format!("gstreamer-{}", std::process::id()));
     std::fs::create_dir_all(&registry).expect("the build directory is writable");
     command.env("GST_REGISTRY", registry.join("registry")).env("GST_REGISTRY_FORK", "no");
-    Some(Client::start(command, library))
+    Some(command)
 }
 
 /// What both Python modules can do.
 const PYTHON: &str = "
 import librtmp, sys
-task, url, *file = sys.argv[1:]
-connection = librtmp.RTMP(url, timeout=60, live='live' in file)
+task, url, timeout, *file = sys.argv[1:]
+connection = librtmp.RTMP(url, timeout=int(timeout), live='live' in file)
 connection.connect()
 if task == 'play':
     stream = connection.create_stream()

@@ -12,20 +12,30 @@ pub const SECONDS: u32 = 3;
 
 /// `clip.flv`: H.264 with a key frame every half second, and AAC. `None` when ffmpeg is not installed.
 pub fn flv() -> Option<PathBuf> {
+    make("clip", SECONDS, "add_keyframe_index")
+}
+
+/// A film of the same kind that lasts longer than players need to join it: it is for who ends it before its time.
+pub fn long() -> Option<PathBuf> {
+    make("long", 45, "no_metadata")
+}
+
+/// A film in a file of that name.
+fn make(name: &str, seconds: u32, flags: &str) -> Option<PathBuf> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let ffmpeg = require::program("ffmpeg")?;
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|broken| broken.into_inner());
-    let file = library::scratch().join("clip.flv");
+    let file = library::scratch().join(format!("{name}.flv"));
     if !file.exists() {
-        let unfinished = library::scratch().join(format!("clip-{}.flv", std::process::id()));
-        let duration = SECONDS.to_string();
+        let unfinished = library::scratch().join(format!("{name}-{}.flv", std::process::id()));
+        let duration = seconds.to_string();
         let target = unfinished.to_string_lossy().into_owned();
         let picture = "testsrc=size=160x120:rate=25";
         let sound = "sine=frequency=440:sample_rate=44100";
         let mut arguments = vec!["-hide_banner", "-loglevel", "error", "-y"];
         arguments.extend(["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, "-t", &duration]);
         arguments.extend(["-c:v", "libx264", "-preset", "veryfast", "-g", "12", "-pix_fmt", "yuv420p"]);
-        arguments.extend(["-c:a", "aac", "-b:a", "64k", "-flvflags", "add_keyframe_index", &target]);
+        arguments.extend(["-c:a", "aac", "-b:a", "64k", "-flvflags", flags, &target]);
         process::output(ffmpeg, &arguments, Duration::from_secs(60));
         fs::rename(&unfinished, &file).expect("the build directory is writable");
     }

@@ -54,11 +54,12 @@ pub fn parse(data: &[u8]) -> Result<Vec<Tag>, String> {
     Ok(tags)
 }
 
-/// Takes a file apart that a recorder may have left unfinished: a last tag that is cut off is dropped.
+/// Takes a file apart that a recorder may have left unfinished: a last tag that is cut off is dropped, and so is what
+/// follows if it began once more.
 pub fn load_part(file: &Path) -> Vec<Tag> {
     let data = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let mut end = 13.min(data.len());
-    while let Some(header) = data.get(end..end + 4) {
+    while let Some(header) = data.get(end..end + 4).filter(|header| !header.starts_with(b"FLV")) {
         let next = end + 15 + u32::from_be_bytes([0, header[1], header[2], header[3]]) as usize;
         if next > data.len() {
             break;
@@ -72,6 +73,16 @@ pub fn load_part(file: &Path) -> Vec<Tag> {
 pub fn load(file: &Path) -> Vec<Tag> {
     let data = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     parse(&data).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// Leaves the first half of a film in its file, as an interrupted download would, and returns its tags.
+pub fn cut_in_half(file: &Path) -> Vec<Tag> {
+    let mut tags = load(file);
+    tags.truncate(tags.len() / 2);
+    let half: usize = tags.iter().map(|tag| 15 + tag.body.len()).sum();
+    let data = fs::read(file).expect("it was just read");
+    fs::write(file, &data[..13 + half]).expect("the build directory is writable");
+    tags
 }
 
 /// The tags that carry sound or pictures.

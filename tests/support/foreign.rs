@@ -46,6 +46,11 @@ pub struct NodeServer {
 
 impl NodeServer {
     pub fn start() -> Option<Self> {
+        Self::start_by(|command| command)
+    }
+
+    /// Starts it by a command that is made of the usual one.
+    pub fn start_by(make: impl Fn(Command) -> Command) -> Option<Self> {
         let node = require::program("node")?;
         let modules = tool("node/node_modules")?;
         let directory = TempDir::new("node");
@@ -54,7 +59,7 @@ impl NodeServer {
         let mut command = Command::new(node);
         command.arg("--openssl-legacy-provider").arg(library::package().join("tests/node/server.js"));
         command.arg(modules).args([port.to_string(), http_port.to_string()]).arg(directory.path());
-        let mut process = Running::start(&mut command);
+        let mut process = Running::start(&mut make(command));
         let ready = wait_until(Duration::from_secs(20), || {
             process.stdout().contains("ready") || process.ended().is_some()
         });
@@ -106,9 +111,13 @@ pub fn frames(tags: &[Tag], kind: u8) -> Vec<&[u8]> {
 
 /// Checks that sound and pictures of a file are one uninterrupted part of what was sent, at least so many frames.
 pub fn assert_part(sent: &[Tag], file: &Path, least: usize, what: &str) {
-    let found = flv::load(file);
+    assert_frames(sent, &flv::load(file), least, what);
+}
+
+/// As `assert_part`, for the tags of a file.
+pub fn assert_frames(sent: &[Tag], found: &[Tag], least: usize, what: &str) {
     for kind in [8, 9] {
-        let (sent, found) = (frames(sent, kind), frames(&found, kind));
+        let (sent, found) = (frames(sent, kind), frames(found, kind));
         assert!(found.len() >= least, "{what}: only {} frames of type {kind}", found.len());
         let part = (0..=sent.len().saturating_sub(found.len()))
             .any(|start| sent.get(start..start + found.len()) == Some(&found[..]));

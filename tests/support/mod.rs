@@ -22,6 +22,7 @@ pub mod numbered;
 pub mod peer;
 pub mod process;
 pub mod program;
+pub mod proxy;
 pub mod relay;
 pub mod require;
 pub mod servers;

@@ -103,17 +103,8 @@ impl Nginx {
 
 /// ffmpeg publishing a file in real time.
 pub fn publish_with_ffmpeg(file: &Path, url: &str) -> Option<Running> {
-    publish_at(file, url, "1")
-}
-
-/// As `publish_with_ffmpeg`, in more time, so that players can join.
-pub fn publish_slowly_with_ffmpeg(file: &Path, url: &str) -> Option<Running> {
-    publish_at(file, url, "0.5")
-}
-
-fn publish_at(file: &Path, url: &str, rate: &str) -> Option<Running> {
     let mut command = Command::new(require::program("ffmpeg")?);
-    command.args(["-hide_banner", "-loglevel", "error", "-readrate", rate, "-i"]).arg(file);
+    command.args(["-hide_banner", "-loglevel", "error", "-re", "-i"]).arg(file);
     command.args(["-c", "copy", "-f", "flv", url]);
     Some(Running::start(&mut command))
 }

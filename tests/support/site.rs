@@ -64,33 +64,39 @@ impl Make {
         }
     }
 
-    /// Whether the server passes messages on as they are; else it writes tags and times of its own.
-    pub fn keeps_messages(self) -> bool {
-        self != Self::NodeRtspRtmpServer
+    /// How many players may come at once. The slowest of the servers needs so long for the handshakes of many that some give
+    /// up, and leaves frames out.
+    pub fn most_players(self) -> usize {
+        if self == Self::NodeRtspRtmpServer { 10 } else { 60 }
     }
 }
 
 impl Site {
     /// The address of a live stream.
     pub fn live(&self, name: &str) -> String {
-        self.url("live", name)
+        format!("rtmp://127.0.0.1:{}/live/{name}", self.port())
     }
 
-    /// The address of the film, on a server that plays files.
-    pub fn film(&self) -> Option<String> {
-        match self.server {
-            Server::Nginx(_) | Server::Ours(_) => Some(self.url("vod", "film")),
-            Server::Media(_) => None,
-            Server::RtspRtmp(_) => Some(self.url("file", "mp4:film.mp4")),
+    /// Application and name of the film, on a server that plays files.
+    pub fn film(&self) -> &'static str {
+        if self.make == Make::NodeRtspRtmpServer { "file/mp4:film.mp4" } else { "vod/film" }
+    }
+
+    pub fn port(&self) -> u16 {
+        match &self.server {
+            Server::Nginx(nginx) => nginx.port,
+            Server::Ours(server) => server.port(),
+            Server::Media(server) => server.port,
+            Server::RtspRtmp(server) => server.port,
         }
     }
 
-    fn url(&self, app: &str, name: &str) -> String {
+    /// Where the server itself speaks RTMPT.
+    pub fn http_port(&self) -> Option<u16> {
         match &self.server {
-            Server::Nginx(nginx) => nginx.url(app, name),
-            Server::Ours(server) => server.url("rtmp", &format!("{app}/{name}")),
-            Server::Media(server) => format!("rtmp://127.0.0.1:{}/{app}/{name}", server.port),
-            Server::RtspRtmp(server) => server.url("rtmp", &format!("{app}/{name}")),
+            Server::Nginx(_) | Server::Media(_) => None,
+            Server::Ours(server) => (!library::ours_is_original()).then(|| server.port()),
+            Server::RtspRtmp(server) => Some(server.http_port),
         }
     }
 
