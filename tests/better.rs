@@ -6,9 +6,7 @@
 mod programs;
 mod support;
 
-use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::time::Duration;
 
 use programs::{Order, PLAYERS, Program};
@@ -17,9 +15,7 @@ use support::flv;
 use support::site::Make;
 use support::stage::Stage;
 use support::wire::Message;
-use support::{
-    Library, Program as Compiled, Server, clip, foreign, library::ours_is_original, proxy, require,
-};
+use support::{Library, Server, clip, library::ours_is_original, proxy};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -143,23 +139,4 @@ fn programs_give_up_an_http_server_that_never_answers() {
         need!(Client::installed("rtmpdump", Library::Ours, &["-r", &url, "-o", "/dev/null", "-m", "1"]))
             .finish();
     assert!(!run.timed_out && matches!(run.code, Some(1..)), "{run:?}");
-}
-
-/// Kodi's add-on finds all its symbols in our library, and Kodi could start it.
-#[test]
-fn kodi_could_load_its_add_on() {
-    let folder = format!("kodi/usr/lib/{}-linux-gnu/kodi/addons/inputstream.rtmp", std::env::consts::ARCH);
-    let folder = need!(foreign::tool(&folder));
-    let files = fs::read_dir(&folder).expect("it is there").flatten().map(|entry| entry.path());
-    let file = need!(files.into_iter().find(|file| file.extension().is_some_and(|end| end == "so")));
-    let program = need!(Compiled::test("kodi_addon"));
-    need!(require::file(Path::new(&file)));
-    let mut results = Vec::new();
-    for library in [Library::Original, Library::Ours] {
-        let mut command = need!(program.command(library));
-        command.arg(&file);
-        results.push(Client::start(command, library).finish().expect("the add-on"));
-    }
-    assert!(results[1].contains("input stream 3."), "{}", results[1]);
-    assert_eq!(results[0], results[1]);
 }

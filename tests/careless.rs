@@ -105,6 +105,35 @@ fn a_connection_after_an_error_starts_with_the_default_chunk_size() {
 }
 
 #[test]
+fn closing_twice_or_without_a_connection_closes_nothing_else() {
+    check("double");
+}
+
+#[test]
+fn freeing_without_closing_leaves_the_connection_alone() {
+    check("freed");
+}
+
+#[test]
+fn the_last_of_an_option_that_is_set_twice_counts() {
+    check("options");
+}
+
+#[test]
+fn a_struct_may_be_moved_between_all_calls() {
+    check("moved");
+}
+
+/// Whoever adds a scenario is told here.
+#[test]
+fn every_scenario_has_a_test() {
+    let here = std::fs::read_to_string(library::package().join("tests/careless.rs")).expect("it is there");
+    for scenario in MISUSE {
+        assert!(here.contains(&format!("check(\"{}\")", scenario.name)), "{}", scenario.name);
+    }
+}
+
+#[test]
 fn a_body_left_in_a_packet_is_neither_used_nor_freed() {
     check("leftover");
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use support::certs::{Authority, Valid};
 use support::examples::ExampleServer;
+use support::hex;
 use support::network::{BLACK_HOLE, Nowhere};
 use support::numbered::{Numbered, Outcome, Worker};
 use support::stall::{Stalling, Then};
@@ -379,6 +380,31 @@ fn a_proxy_that_falls_silent_ends_the_call() {
             let calls = calls(None, "idle", 1, &url).expect("the program was there before");
             assert!(last(&calls).name == "connect" && last(&calls).result == 0, "{url}: {calls:?}");
         }
+    });
+}
+
+/// The same on the other side: clients of RTMP_Serve that go on with a byte now and then.
+#[test]
+fn a_client_that_trickles_ends_rtmp_serve() {
+    if ours_is_original() {
+        return; // It serves what trickles for ever.
+    }
+    let beginnings: [&[u8]; 6] = [
+        b"\x03",
+        b"\x06",
+        b"POST /open/1 HTTP/1.1\r\n",
+        b"POST /open/1 HTTP/1.1\r\nContent-Length: 4000000\r\n\r\n",
+        b"POST /open/1 HTTP/1.1\r\nContent-Length: 1\r\n\r\n",
+        b"GET /crossdomain.xml HTTP/1.1\r\nContent-Length: 60000\r\n\r\n",
+    ];
+    all(&beginnings, |beginning| {
+        let program = need!(Program::test("serve_trickle"));
+        let mut command = need!(program.command(Library::Ours));
+        let before = standstill();
+        let run = program::run(command.arg(hex::encode(beginning)), "", LIMIT);
+        let what = String::from_utf8_lossy(beginning);
+        let calls = judge(&run, before, &what);
+        assert!(last(&calls).result == 0 && last(&calls).milliseconds > 500, "{what}: {calls:?}");
     });
 }
 

@@ -7,8 +7,8 @@
 #   openssl gnutls-bin              make certificates, and speak TLS as client and server
 #   microsocks tinyproxy            proxies to connect through
 #   valgrind                        finds memory that is left behind, and access to what is not a program's
-#   curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp
-#                                   use librtmp
+#   curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools
+#   python3-librtmp                 use librtmp
 #   libnss-wrapper iproute2         let a program that names its server find this machine instead
 #   gcc g++ clang make pkg-config   compile the C test programs and the examples
 #   tshark                          shows what is on the wire
@@ -23,7 +23,8 @@
 set -eu
 
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
-	microsocks tinyproxy valgrind curl gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools python3-librtmp \
+	microsocks tinyproxy valgrind curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good \
+	gstreamer1.0-tools python3-librtmp \
 	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base libssl-dev tshark"
 command -v npm >/dev/null || packages="$packages nodejs npm"
 python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3 python3-pip"
@@ -108,14 +109,15 @@ install_python_librtmp() {
 		"python-librtmp==$version" "cffi==2.1.1" "pycparser==3.12"
 }
 
-# Kodi's add-on for RTMP, unpacked: Kodi itself, which it depends on, is not needed to load it.
+# Kodi's add-on for RTMP and the headers of the interface to it, unpacked: Kodi itself, which it depends on, is not needed.
 install_kodi_addon() {
-	if [ -d "$tools/kodi/usr" ]; then
+	if [ -d "$tools/kodi/usr/include/kodi" ] && [ -d "$tools/kodi/usr/share/kodi" ]; then
 		return
 	fi
 	rm -rf "$tools/kodi"
 	mkdir -p "$tools/kodi" &&
-		(cd "$tools/kodi" && apt-get download -qq kodi-inputstream-rtmp && dpkg -x kodi-inputstream-rtmp*.deb .)
+		(cd "$tools/kodi" && apt-get download -qq kodi-inputstream-rtmp kodi-addons-dev-common &&
+			for package in *.deb; do dpkg -x "$package" . || exit 1; done)
 }
 
 # cargo-c, built in two to four minutes: Debian's does not know the edition of Rust that this package is written in.
@@ -142,6 +144,6 @@ install_node_servers || { rm -rf "$tools/node"; unavailable "node-rtsp-rtmp-serv
 install_koffi || { rm -rf "$tools/koffi"; unavailable "koffi (npm)"; }
 install_ffmpeg || { rm -rf "$tools/wheel"; unavailable "imageio-ffmpeg (pip)"; }
 install_python_librtmp || { rm -rf "$tools/python"; unavailable "python-librtmp (pip)"; }
-install_kodi_addon || { rm -rf "$tools/kodi"; unavailable "kodi-inputstream-rtmp (Debian)"; }
+install_kodi_addon || { rm -rf "$tools/kodi"; unavailable "kodi-inputstream-rtmp and kodi-addons-dev-common (Debian)"; }
 install_cargo_c || { rm -rf "$tools/cargo-c" "$tools/cargo-c-build"; unavailable "cargo-c (crates.io)"; }
 echo "everything there is to install is installed"

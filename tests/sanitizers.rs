@@ -9,6 +9,8 @@
 mod careless_cases;
 #[path = "compare/cases.rs"]
 mod cases;
+#[path = "hostile/handshakes.rs"]
+mod handshakes;
 mod support;
 
 use std::io::{Read, Write};
@@ -57,9 +59,8 @@ fn handshakes_that_fail_leave_nothing_behind() {
         return;
     }
     let program = need!(Program::test("handshake_cut"));
-    for side in ["client", "server"] {
-        let run = need!(program.run(Library::Ours, &[side], "", LIMIT));
-        assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{side}: {}", run.stderr);
+    for cut in handshakes::cuts() {
+        need!(cut.run(&program, true));
     }
 }
 

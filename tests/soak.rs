@@ -245,7 +245,7 @@ impl Lane {
         let (publisher, players) = self.seats.split_first_mut().expect("a lane has a publisher");
         publisher.worker.publish(&stream, pace, &parts[0].url);
         let published = publisher.worker.outcome(LIMIT);
-        let whole = !publisher.network.has_cut();
+        let mut whole = !publisher.network.has_cut();
         if published == Outcome::Refused {
             // Players wait for a publisher as long as it takes.
             publisher.network.change(site.port(parts[0].protocol), Faults::default(), dice.fork());
@@ -260,6 +260,8 @@ impl Lane {
             .zip(outcomes)
             .map(|(seat, early)| early.unwrap_or_else(|| seat.worker.outcome(LIMIT)))
             .collect();
+        // A publisher tells before it closes, which may be when the connection is cut.
+        whole &= !publisher.network.has_cut();
 
         let mut wrong = Vec::new();
         let Some(sent) = sent(&published, &stream, whole) else {

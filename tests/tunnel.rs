@@ -198,8 +198,9 @@ fn client_and_server_understand_each_other_byte_by_byte() {
         let output = Arc::<Mutex<Vec<u8>>>::default();
         // The first bytes were read by whoever found out that this is HTTP.
         let input = request[7..].iter().copied().collect();
-        let accepted =
-            registry.accept(Script { input, output: output.clone() }, &request[..7], [7; 16]).unwrap();
+        let accepted = registry
+            .accept(Script { input, output: output.clone() }, &request[..7], [7; 16], Deadline::NEVER)
+            .unwrap();
         match (command, accepted) {
             (tunnel::Command::Open, Accepted::Session(fd)) => stream = Some(UnixStream::from(fd)),
             (tunnel::Command::Send, Accepted::Joined) => {
@@ -221,6 +222,45 @@ fn client_and_server_understand_each_other_byte_by_byte() {
     }
     assert_eq!(received, b"hello client");
     assert_eq!(stream.unwrap().read(&mut [0; 9]).unwrap(), 0, "the goodbye ends the stream");
+    sessions_end(registry);
+}
+
+/// Says the beginning of a request, and goes on with a byte each time it is asked.
+struct Trickle(Vec<u8>, usize);
+
+impl Read for Trickle {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        thread::sleep(Duration::from_millis(1));
+        self.1 += 1;
+        assert!(self.1 < 100_000, "this goes on for ever");
+        let bytes = if self.0.is_empty() { vec![b'x'] } else { std::mem::take(&mut self.0) };
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+}
+
+impl Write for Trickle {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_first_request_that_trickles_is_given_up_in_time() {
+    let registry = with_limits(LIMIT, 8);
+    for beginning in [
+        "POST /open/1 HTTP/1.1\r\n",
+        "POST /open/1 HTTP/1.1\r\nContent-Length: 40000000\r\n\r\n",
+        "POST /send/none/1 HTTP/1.1\r\nContent-Length: 65536\r\n\r\n",
+    ] {
+        let limit = Deadline::after(Some(Duration::from_millis(20)));
+        let accepted = registry.accept(Trickle(beginning.into(), 0), b"", [7; 16], limit);
+        assert!(matches!(accepted, Err(Error::TimedOut)), "{beginning}: {accepted:?}");
+    }
     sessions_end(registry);
 }
 
@@ -591,7 +631,7 @@ fn requests_that_come_after_later_ones_on_another_connection_do_not_count() {
     let mut stream: String = (0..60_u32)
         .map(|sequence| ask("send", sequence, &char::from(b'0' + sequence as u8).to_string()))
         .collect();
-    for late in [0, 1, 5] {
+    for late in [0, 1, 5, 20] {
         assert_eq!(ask("send", late, "late"), "");
     }
     let mut sequence = 60;

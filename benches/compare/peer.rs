@@ -76,9 +76,8 @@ impl Peer {
                 let serve = move || {
                     // The client leaves when it has enough.
                     let _ = match config {
-                        Some(config) => {
-                            tls::accept(stream, config).and_then(|mut tls| talk(&mut tls, role, &block))
-                        }
+                        Some(config) => tls::accept(stream, config)
+                            .and_then(|mut tls| talk(&mut tls, role, &block, tls::answer_goodbye)),
                         None => serve(stream, role, cover, &block),
                     };
                 };
@@ -98,7 +97,12 @@ fn serve(mut stream: TcpStream, role: Role, cover: Cover, block: &[u8]) -> io::R
         _ => {}
     }
     if cover != Cover::Encrypted {
-        return talk(&mut stream, role, block);
+        if role == Role::Publish {
+            // As the socket that it is compared with.
+            greet(&mut stream, role)?;
+            return discard(&stream);
+        }
+        return talk(&mut stream, role, block, |_| Ok(false));
     }
     let mut cipher = shake_hands_encrypted(&mut stream)?;
     let mut first = start(role);
@@ -110,8 +114,8 @@ fn serve(mut stream: TcpStream, role: Role, cover: Cover, block: &[u8]) -> io::R
     }
 }
 
-/// The handshake that repeats what it is told, then the role.
-fn talk<S: Read + Write>(stream: &mut S, role: Role, block: &[u8]) -> io::Result<()> {
+/// The handshake that repeats what it is told, and everything that a client waits for before there is media.
+fn greet<S: Read + Write>(stream: &mut S, role: Role) -> io::Result<()> {
     let mut hello = [0; 1537];
     stream.read_exact(&mut hello)?;
     let mut answer = vec![3];
@@ -119,11 +123,24 @@ fn talk<S: Read + Write>(stream: &mut S, role: Role, block: &[u8]) -> io::Result
     answer.extend(&hello[1..]);
     stream.write_all(&answer)?;
     stream.read_exact(&mut hello[1..])?;
-    stream.write_all(&start(role))?;
+    stream.write_all(&start(role))
+}
+
+/// The handshake, then the role, until the client leaves or `is_over`.
+fn talk<S: Read + Write>(
+    stream: &mut S,
+    role: Role,
+    block: &[u8],
+    is_over: impl Fn(&mut S) -> io::Result<bool>,
+) -> io::Result<()> {
+    greet(stream, role)?;
     match role {
-        Role::Play { .. } => loop {
-            stream.write_all(block)?;
-        },
+        Role::Play { .. } => {
+            while !is_over(stream)? {
+                stream.write_all(block)?;
+            }
+            Ok(())
+        }
         _ => {
             let mut buffer = vec![0; 256 << 10];
             while stream.read(&mut buffer)? > 0 {}

@@ -1,7 +1,8 @@
 //! TLS for peers: a certificate made for the occasion with the `openssl` program.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     net::TcpStream,
     path::Path,
     process::{Command, Stdio},
@@ -18,10 +19,12 @@ use rustls::{
 pub fn config(version: &str) -> io::Result<Arc<ServerConfig>> {
     let (certificate, key) = certificate()?;
     let versions = if version == "1.2" { [&TLS12] } else { [&TLS13] };
-    let config = ServerConfig::builder_with_protocol_versions(&versions)
+    let mut config = ServerConfig::builder_with_protocol_versions(&versions)
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .map_err(io::Error::other)?;
+    // The original takes a session ticket for an error, and has no figures then.
+    config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
 
@@ -33,6 +36,30 @@ pub fn accept(
     stream.set_nodelay(true)?;
     let session = ServerConnection::new(config).map_err(io::Error::other)?;
     Ok(StreamOwned::new(session, stream))
+}
+
+/// Whether the client has said goodbye, which is answered: the original reads on until it is, whatever else comes.
+pub fn answer_goodbye(tls: &mut StreamOwned<ServerConnection, TcpStream>) -> io::Result<bool> {
+    let StreamOwned { conn, sock } = tls;
+    sock.set_nonblocking(true)?;
+    let received = conn.read_tls(sock);
+    sock.set_nonblocking(false)?;
+    match received {
+        Ok(0) => return Ok(true),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    let state = conn.process_new_packets().map_err(io::Error::other)?;
+    io::copy(&mut conn.reader().take(state.plaintext_bytes_to_read() as u64), &mut io::sink())?;
+    if !state.peer_has_closed() {
+        return Ok(false);
+    }
+    conn.send_close_notify();
+    while conn.wants_write() {
+        conn.write_tls(sock)?;
+    }
+    Ok(true)
 }
 
 fn certificate() -> io::Result<(CertificateDer<'static>, PrivateKeyDer<'static>)> {

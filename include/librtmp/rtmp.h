@@ -1000,8 +1000,8 @@ int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty 
  * Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
  * open and is the caller's to close with `RTMP_Close`. What the client says then is read with `RTMP_ReadPacket`.
  *
- * The handshake has to be over within `Link.timeout` seconds of silence. After it the socket waits as long as the caller
- * had set it to, and sends within that time.
+ * The first byte has to come within `Link.timeout` seconds, the handshake has to be over within as many, and so has what a
+ * tunnel needs before it. After it the socket waits as long as the caller had set it to, and sends within that time.
  *
  * Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
  * For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the

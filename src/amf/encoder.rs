@@ -26,6 +26,11 @@ impl Encoder {
         Self::default()
     }
 
+    /// An encoder that has written nothing, with room for so many bytes.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { bytes: Vec::with_capacity(capacity) }
+    }
+
     /// Writes a string; what is longer than 65,535 bytes becomes a long string.
     pub fn string(&mut self, value: &[u8]) -> &mut Self {
         match u16::try_from(value.len()) {

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::session::{Calls, MAX_CALLS};
 
-/// The array grows by this many entries at a time.
-const GROWTH: usize = 16;
+/// Entries of the first array, a power of two; it doubles when it is full. Few commands wait at a time.
+const LEAST: usize = 2;
 
 /// The array of one `RTMP`.
 pub(crate) struct CallArray {
@@ -87,11 +87,12 @@ impl Calls for CallArray {
         let count = self.calls().len();
         // An entry that cannot be stored is lost, and its result will be ignored.
         let Ok(copy) = memory::duplicate(name) else { return };
-        // SAFETY: by the contract of `new`; the array has room for `count` rounded up to `GROWTH` entries.
+        // SAFETY: by the contract of `new`; the array has room for `count` entries rounded up to a power of two, and for
+        // `LEAST` at least.
         unsafe {
             let mut array = (*self.raw).m_methodCalls;
-            if array.is_null() || count.is_multiple_of(GROWTH) {
-                let Ok(grown) = memory::grow_zeroed(array, count, count / GROWTH * GROWTH + GROWTH) else {
+            if array.is_null() || (count >= LEAST && count.is_power_of_two()) {
+                let Ok(grown) = memory::grow_zeroed(array, count, (2 * count).max(LEAST)) else {
                     memory::release(copy);
                     return;
                 };

@@ -3,6 +3,8 @@
 //! Bytes pass encryption, the HTTP tunnel, TLS and the socket, each of which but the last may be missing. They are put
 //! together here and nowhere else: `fill` and what it calls for one direction, `send_pieces` for the other.
 
+use std::{iter, mem};
+
 use libc::c_int;
 
 use super::{
@@ -20,7 +22,7 @@ use crate::{
     chunk::{Chunks, Outgoing},
     driver::{self, Connection, Parts},
     error::{Error, Result},
-    session::{Calls, State},
+    session::{Calls, Command, State},
     transport::{deadline::Deadline, wait::Patience},
 };
 
@@ -85,7 +87,9 @@ impl Connection for Handle {
         let _deferred = Deferred::begin();
         let mut outbound = self.outbound();
         let chunks = self.step(encode)?;
-        self.send_chunks(&chunks, &mut outbound)
+        let result = self.send_chunks(&chunks, &mut outbound);
+        outbound.rest();
+        result
     }
 
     fn try_transmit<'m>(
@@ -94,8 +98,30 @@ impl Connection for Handle {
     ) -> Option<Result<()>> {
         let _deferred = Deferred::begin();
         let mut outbound = self.try_outbound()?;
-        let chunks = self.step(encode);
-        Some(chunks.and_then(|chunks| self.send_chunks(&chunks, &mut outbound)))
+        let result = self.step(encode).and_then(|chunks| self.send_chunks(&chunks, &mut outbound));
+        outbound.rest();
+        Some(result)
+    }
+
+    fn transmit_commands<'m>(&self, commands: impl Iterator<Item = &'m Command>) -> Result<()> {
+        let _deferred = Deferred::begin();
+        let mut outbound = self.outbound();
+        let Outbound { scratch, .. } = &mut *outbound;
+        scratch.clear();
+        self.step(|parts| {
+            for command in commands {
+                parts.encode(command)?.append_to(scratch);
+            }
+            Ok::<_, Error>(())
+        })?;
+        let result = self.send_whole(&mut outbound);
+        outbound.rest();
+        result
+    }
+
+    fn transmit_ahead(&self, bytes: &[u8]) -> Result<()> {
+        self.outbound().ahead.extend_from_slice(bytes);
+        Ok(())
     }
 
     fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
@@ -236,7 +262,7 @@ impl Handle {
         encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
     ) -> Option<(u8, Result<()>)> {
         let mut outbound = self.try_outbound()?;
-        if outbound.cipher.is_some() || self.has_tunnel() {
+        if !self.leaves_as_it_is(&outbound) {
             return None;
         }
         let mut core = self.try_core()?;
@@ -253,11 +279,16 @@ impl Handle {
         Some((chunks.format, result))
     }
 
+    /// Whether a message goes to the socket, or into TLS, as it was encoded, and by itself.
+    fn leaves_as_it_is(&self, outbound: &Outbound) -> bool {
+        outbound.cipher.is_none() && outbound.ahead.is_empty() && !self.has_tunnel()
+    }
+
     /// Sends a message.
     fn send_chunks(&self, chunks: &Chunks<'_>, outbound: &mut Outbound) -> Result<()> {
-        if outbound.cipher.is_some() || self.has_tunnel() {
-            outbound.whole.clear();
-            chunks.append_to(&mut outbound.whole);
+        if !self.leaves_as_it_is(outbound) {
+            outbound.scratch.clear();
+            chunks.append_to(&mut outbound.scratch);
             return self.send_whole(outbound);
         }
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
@@ -269,9 +300,9 @@ impl Handle {
 
     /// Sends pieces in order.
     fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, outbound: &mut Outbound) -> Result<()> {
-        if outbound.cipher.is_some() || self.has_tunnel() {
-            outbound.whole.clear();
-            pieces.for_each(|piece| outbound.whole.extend_from_slice(piece));
+        if !self.leaves_as_it_is(outbound) {
+            outbound.scratch.clear();
+            pieces.for_each(|piece| outbound.scratch.extend_from_slice(piece));
             return self.send_whole(outbound);
         }
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
@@ -281,17 +312,24 @@ impl Handle {
         }
     }
 
-    /// Sends what was put together, encrypted and through the tunnel, as the connection has it.
+    /// Sends what was put together in the scratch memory, encrypted and through the tunnel, as the connection has it.
     fn send_whole(&self, outbound: &mut Outbound) -> Result<()> {
-        let Outbound { cipher, scratch, whole } = outbound;
+        let Outbound { cipher, ahead, scratch } = outbound;
         if let Some(cipher) = cipher {
-            cipher.apply(whole);
+            cipher.apply(scratch);
         }
+        let mut first = mem::take(ahead);
+        let whole = if first.is_empty() {
+            &scratch[..]
+        } else {
+            first.extend_from_slice(scratch);
+            &first
+        };
         let Some(tunnel) = self.tunnel() else {
             // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
             let sb = unsafe { &raw const (*self.raw()).m_sb };
-            // SAFETY: as above.
-            return unsafe { sockbuf::send_all(sb, std::iter::once(&whole[..]), scratch, &self.patience()) };
+            // SAFETY: as above. One piece needs no memory to be put together in.
+            return unsafe { sockbuf::send_all(sb, iter::once(whole), &mut Vec::new(), &self.patience()) };
         };
         let result = tunnel.send(&Line(self), &[whole]);
         line::show(self, &tunnel.status());

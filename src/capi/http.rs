@@ -57,9 +57,9 @@ assert_layout! {
 /// Fetches `url` and returns how that ended, one of the `HTTPRES_*` values.
 ///
 /// `http` describes the request and takes the answer; `url` is an `http` URL. `cb` gets the body in pieces, also that
-/// of an error page, and is not called when there is none. It may use the library. Redirections are not followed. A server that is silent for 5 seconds is given up, unless it sends a body whose
-/// length it did not tell: that then counts as complete. Servers of https URLs are
-/// verified; the environment variables `SSL_CERT_FILE` and `RTMP_TLS_VERIFY` apply.
+/// of an error page, and is not called when there is none. It may use the library. Redirections are not followed. A server
+/// that is silent for 5 seconds is given up, unless it sends a body whose length it did not tell: that then counts as
+/// complete. A body may take a minute, and a second more for every 4 KiB of it. Servers of https URLs are verified; the environment variables `SSL_CERT_FILE` and `RTMP_TLS_VERIFY` apply.
 ///
 /// # Safety
 /// `http` is null or points to an `HTTP_ctx` whose `date` is null or as described there; `url` is null or a

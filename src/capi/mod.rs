@@ -51,6 +51,17 @@ pub(crate) fn attempt_once<T>(failure: T, body: impl FnOnce() -> Option<T>) -> O
     }
 }
 
+/// As [`boundary`], for functions that are about no session, and so leave no reason behind.
+#[inline(always)]
+pub(crate) fn sessionless<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
+    log::enter();
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => value,
+        Ok(Err(error)) => boundary(failure, || Err(error)),
+        Err(_) => boundary(failure, || Err(Error::Invalid(GIVEN_UP))),
+    }
+}
+
 /// Runs the body of an exported function: an error is logged, unless it was, becomes the reason that the session tells,
 /// and `failure`. A panic ends here instead of crossing into C.
 pub(crate) fn boundary<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
@@ -60,7 +71,7 @@ pub(crate) fn boundary<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => {
             if !matches!(error, Error::Reported(_)) {
-                ::log::error!("{error}");
+                ::log::error!("{}{error}", reason::words_of_librtmp(&error));
             }
             reason::keep(&error);
             failure

@@ -217,6 +217,17 @@ pub(crate) fn phase() -> Phase {
     CALL.get().phase
 }
 
+/// What librtmp logs, in front of the reason, when a call finds no connection: people search for it.
+pub(super) fn words_of_librtmp(error: &Error) -> &'static str {
+    match phase() {
+        Phase::Reading if matches!(error, Error::NotConnected) => {
+            "RTMP_ReadPacket, failed to read RTMP packet header: "
+        }
+        Phase::SENDING if matches!(error, Error::NotConnected) => "WriteN, RTMP send error: ",
+        _ => "",
+    }
+}
+
 /// Keeps an error as the reason why the call fails.
 pub(crate) fn keep(error: &Error) {
     let phase = phase_of(error, phase());

@@ -66,7 +66,8 @@ pub(crate) struct Private {
     keeps_descriptor: AtomicBool,
     /// Whether the connection has ended and only its descriptor is left.
     hung_up: AtomicBool,
-    settings: Mutex<Settings>,
+    /// Few programs change any.
+    settings: Mutex<Option<Box<Settings>>>,
     /// Where the struct was when it was last used: callers move it by assignment.
     home: AtomicPtr<RTMP>,
     /// Connections that were given up. Other calls may be using them; the last of all closes them.
@@ -128,10 +129,17 @@ pub(crate) struct Core {
 pub(super) struct Outbound {
     /// Encrypts, after an RTMPE handshake.
     pub(super) cipher: Option<Cipher>,
+    /// What goes in front of the next message, as it is.
+    pub(super) ahead: Vec<u8>,
     /// Memory for putting pieces together.
     pub(super) scratch: Vec<u8>,
-    /// Memory for a message as a whole: the pieces that are sent belong to somebody else.
-    pub(super) whole: Vec<u8>,
+}
+
+impl Outbound {
+    /// Lets memory go after a message of the session's own. They are rare, and many connections only listen.
+    pub(super) fn rest(&mut self) {
+        self.scratch = Vec::new();
+    }
 }
 
 /// What bytes pass on their way in.
@@ -155,7 +163,7 @@ impl Private {
     }
 
     fn settings(&self) -> Settings {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned().unwrap_or_default()
     }
 }
 
@@ -211,7 +219,8 @@ impl Handle {
 
     /// Changes options that `Link` has no field for.
     pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
-        change(&mut self.private.settings.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut settings = self.private.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        change(settings.get_or_insert_default())
     }
 
     /// The socket, while there is one.
@@ -315,6 +324,15 @@ impl Handle {
             return Err(Error::NotConnected);
         }
         Ok(handle)
+    }
+
+    /// As `connected`; a missing connection is told as what keeps the call from what it would do next.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    pub(crate) unsafe fn connected_for(r: *mut RTMP, phase: reason::Phase) -> Result<Self> {
+        // SAFETY: the caller's contract.
+        unsafe { Self::connected(r) }.inspect_err(|_| reason::enter(phase))
     }
 
     /// As `connected`, at the least cost, if the session is in its place and there is no doubt about its socket.
@@ -496,7 +514,9 @@ impl Handle {
     /// Starts from clear bytes, whatever an earlier handshake agreed on.
     pub(crate) fn forget_ciphers(&self) {
         self.inbound().cipher = None;
-        self.outbound().cipher = None;
+        let mut outbound = self.outbound();
+        outbound.cipher = None;
+        outbound.ahead = Vec::new();
     }
 
     /// Applies what a handshake agreed on to everything after it, what is received and unread already included.

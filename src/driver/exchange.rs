@@ -20,7 +20,8 @@ pub fn handshake_as_client<C: Connection>(
     start_session(connection);
     in_one_phase(connection, || {
         connection.transmit_bytes(&[&client.start()])?;
-        run_handshake(connection, |input| client.advance(input))
+        // A command comes next.
+        run_handshake(connection, |input| client.advance(input), |last| connection.transmit_ahead(last))
     })
 }
 
@@ -30,7 +31,9 @@ pub fn handshake_as_server<C: Connection>(
     mut server: handshake::Server,
 ) -> Result<handshake::Outcome> {
     start_session(connection);
-    in_one_phase(connection, || run_handshake(connection, |input| server.advance(input)))
+    in_one_phase(connection, || {
+        run_handshake(connection, |input| server.advance(input), |last| connection.transmit_bytes(&[last]))
+    })
 }
 
 /// All waits of `phase` together may last as long as one wait may: a peer that sends a byte now and then gains nothing.
@@ -51,23 +54,37 @@ fn start_session<C: Connection>(connection: &C) {
     });
 }
 
+/// What is to be sent goes when there is nothing to be done but to wait, or when all is done; then `finish` sends it.
 fn run_handshake<C: Connection>(
     connection: &C,
     mut advance: impl FnMut(&[u8]) -> Result<Progress>,
+    finish: impl FnOnce(&[u8]) -> Result<()>,
 ) -> Result<handshake::Outcome> {
+    let mut unsent = Vec::new();
     loop {
         let progress = connection.reading_step(|parts| {
             let progress = advance(parts.input)?;
             parts.consume(progress.consumed);
             Ok::<_, Error>(progress)
-        })?;
-        if !progress.output.is_empty() {
-            connection.transmit_bytes(&[&progress.output])?;
+        });
+        // A peer that answers with nonsense has earned an answer all the same.
+        if progress.is_err() && !unsent.is_empty() {
+            connection.transmit_bytes(&[&unsent])?;
         }
+        let mut progress = progress?;
+        let waits = progress.consumed == 0 && progress.output.is_empty();
+        unsent.append(&mut progress.output);
         if let Some(outcome) = progress.outcome {
+            if !unsent.is_empty() {
+                finish(&unsent)?;
+            }
             return Ok(outcome);
         }
-        if progress.consumed == 0 && progress.output.is_empty() {
+        if waits {
+            if !unsent.is_empty() {
+                connection.transmit_bytes(&[&unsent])?;
+                unsent.clear();
+            }
             connection.fill(true)?;
         }
     }
@@ -147,7 +164,7 @@ fn receive<C: Connection, T>(
 
 /// Sends one of the session's messages; after an error the connection is closed.
 pub fn send<C: Connection>(connection: &C, command: &Command) -> Result<()> {
-    close_on_error(connection, connection.transmit(|parts| encode(parts, command)))
+    close_on_error(connection, connection.transmit(|parts| parts.encode(command)))
 }
 
 /// Sends an acknowledgement if one is due; an error has closed the connection.
@@ -161,7 +178,7 @@ pub fn acknowledge_if_due<C: Connection>(connection: &C) -> Result<()> {
 /// Sends an acknowledgement, or leaves it for later while another thread is sending: that thread may be waiting for a
 /// peer that itself waits for us to read.
 fn acknowledge<C: Connection>(connection: &C, acknowledgement: &Command) -> Result<()> {
-    match connection.try_transmit(|parts| encode(parts, acknowledgement)) {
+    match connection.try_transmit(|parts| parts.encode(acknowledgement)) {
         Some(result) => close_unless_gone(connection, result),
         None => {
             connection.step(|parts| parts.state.postpone_acknowledgement());
@@ -172,8 +189,11 @@ fn acknowledge<C: Connection>(connection: &C, acknowledgement: &Command) -> Resu
 
 /// Answers what the peer said, which the program knows nothing of. A peer that is gone may have sent more before it
 /// went, so that is for those to find out who read to the end; after any other error the connection is closed.
-pub(super) fn respond<C: Connection>(connection: &C, command: &Command) -> Result<()> {
-    close_unless_gone(connection, connection.transmit(|parts| encode(parts, command)))
+pub(super) fn respond<'m, C: Connection>(
+    connection: &C,
+    commands: impl Iterator<Item = &'m Command>,
+) -> Result<()> {
+    close_unless_gone(connection, connection.transmit_commands(commands))
 }
 
 fn close_unless_gone<C: Connection>(connection: &C, result: Result<()>) -> Result<()> {
@@ -194,25 +214,6 @@ fn close_on_error<C: Connection>(connection: &C, result: Result<()>) -> Result<(
     })
 }
 
-fn encode<'m, B>(parts: &mut Parts<'_, '_, B>, command: &'m Command) -> Result<Chunks<'m>>
-where
-    B: crate::message::Body,
-{
-    let message = Outgoing {
-        chunk_stream: command.chunk_stream,
-        format: command.format,
-        kind: command.kind,
-        timestamp: command.timestamp,
-        stream_id: command.stream_id,
-        body: &command.body,
-    };
-    let chunks = parts.encoder.encode(&message, parts.chunk_size_out())?;
-    if let Some((name, transaction)) = command.remember {
-        parts.calls.remember(name.as_bytes(), transaction);
-    }
-    Ok(chunks)
-}
-
 /// Ends the stream, if there is one: what a client says before it closes the connection.
 pub fn close_politely<C: Connection>(connection: &C) {
     let goodbyes = connection.step(|parts| {
@@ -230,10 +231,10 @@ pub fn close_politely<C: Connection>(connection: &C) {
     let publish = connection.step(|parts| parts.profile.publish);
     for goodbye in goodbyes {
         let result = if publish {
-            connection.transmit(|parts| encode(parts, &goodbye))
+            connection.transmit(|parts| parts.encode(&goodbye))
         } else {
             // Another thread that is sending is not worth a wait.
-            connection.try_transmit(|parts| encode(parts, &goodbye)).unwrap_or(Ok(()))
+            connection.try_transmit(|parts| parts.encode(&goodbye)).unwrap_or(Ok(()))
         };
         if let Err(error) = result {
             debug!("the peer is gone before the goodbye: {error}");
@@ -243,6 +244,23 @@ pub fn close_politely<C: Connection>(connection: &C) {
 }
 
 impl<B: crate::message::Body> Parts<'_, '_, B> {
+    /// One of the session's messages as chunks; remembers the command if it will have a result.
+    pub fn encode<'m>(&mut self, command: &'m Command) -> Result<Chunks<'m>> {
+        let message = Outgoing {
+            chunk_stream: command.chunk_stream,
+            format: command.format,
+            kind: command.kind,
+            timestamp: command.timestamp,
+            stream_id: command.stream_id,
+            body: &command.body,
+        };
+        let chunks = self.encoder.encode(&message, self.chunk_size_out())?;
+        if let Some((name, transaction)) = command.remember {
+            self.calls.remember(name.as_bytes(), transaction);
+        }
+        Ok(chunks)
+    }
+
     /// The largest chunk payload from the peer; nonsense that a caller stored counts as the default.
     fn chunk_size_in(&self) -> u32 {
         chunk_size(self.state.in_chunk_size)

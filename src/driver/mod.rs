@@ -39,7 +39,7 @@ use crate::{
     error::{Error, Refusal, Result},
     message::Body,
     random,
-    session::{Calls, Context, Profile, State},
+    session::{Calls, Command, Context, Profile, State},
 };
 
 /// What a step of protocol code works with.
@@ -89,8 +89,21 @@ pub trait Connection {
         Some(self.transmit(encode))
     }
 
+    /// Encodes messages and sends them, one after the other.
+    fn transmit_commands<'m>(&self, commands: impl Iterator<Item = &'m Command>) -> Result<()> {
+        for command in commands {
+            self.transmit(|parts| parts.encode(command))?;
+        }
+        Ok(())
+    }
+
     /// Sends bytes that were not encoded here, piece by piece.
     fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()>;
+
+    /// Sends bytes that were not encoded here, at the latest together with what is sent next.
+    fn transmit_ahead(&self, bytes: &[u8]) -> Result<()> {
+        self.transmit_bytes(&[bytes])
+    }
 
     /// From now on all waits together may last no longer than one of them may, until [`end_phase`](Self::end_phase).
     fn begin_phase(&self) {}

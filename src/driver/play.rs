@@ -27,9 +27,18 @@ pub fn dispatch<C: Connection>(
 
 /// Does what the session asks for.
 fn perform<C: Connection>(connection: &C, actions: Vec<Action>) -> Result<()> {
-    for action in actions {
+    let mut actions = actions.into_iter();
+    loop {
+        // What is sent without anything in between goes together.
+        let commands = actions.as_slice().iter().map_while(Action::command);
+        let count = commands.clone().count();
+        if count > 0 {
+            exchange::respond(connection, commands)?;
+        }
+        let Some(action) = actions.nth(count) else { return Ok(()) };
         match action {
-            Action::Send(command) => exchange::respond(connection, &command)?,
+            // They were all sent.
+            Action::Send(_) => {}
             Action::Abort(chunk_stream) => connection.step(|parts| parts.decoder.abort(chunk_stream)),
             Action::Close => connection.close(),
             Action::Refuse(refusal) => {
@@ -42,7 +51,6 @@ fn perform<C: Connection>(connection: &C, actions: Vec<Action>) -> Result<()> {
             }
         }
     }
-    Ok(())
 }
 
 /// Waits until the stream plays or is being published: answers what the server says until it says that.

@@ -317,6 +317,19 @@ fn what_a_peer_sent_before_it_went_is_read_to_the_end() {
 }
 
 #[test]
+fn what_a_client_owes_is_sent_before_it_waits() {
+    // A server that sends S2 only when it has C2.
+    for (received, sent) in [(0, 0), (BLOCK_LEN, 0), (1 + BLOCK_LEN, BLOCK_LEN), (2 * BLOCK_LEN, BLOCK_LEN)] {
+        let mut script = vec![3];
+        script.extend([0; 2 * BLOCK_LEN]);
+        let connection = Memory::new(Profile::default(), &script[..received], 700);
+        let result = handshake_as_client(&connection, client());
+        assert!(matches!(result, Err(Error::Closed)), "{result:?}");
+        assert_eq!(connection.sent.take().len(), 1 + BLOCK_LEN + sent, "after {received} bytes");
+    }
+}
+
+#[test]
 fn a_failure_is_told_with_what_the_server_owed() {
     // Which commands are answered: a publisher sends two more before createStream.
     let cases: [(bool, &[f64], Phase); 5] = [

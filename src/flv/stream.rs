@@ -8,6 +8,8 @@
 
 use std::mem;
 
+use log::error;
+
 use super::reader::{
     DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Flags, Piece, ReadState, Verdict, accept, in_order, plain_tag,
 };
@@ -126,7 +128,7 @@ impl<B: Body> Stream<B> {
         }
         self.clear();
         if self.pending.reserve_total(HEADER_BLOCK_LEN).is_err() {
-            return self.end(call, state, Ending::Error);
+            return self.out_of_memory(call, state);
         }
         self.pending.append(&FILE_HEADER);
         if state.timestamp == 0 { Step::NeedMessage } else { self.finish_header(call, state) }
@@ -156,7 +158,7 @@ impl<B: Body> Stream<B> {
                 if self.keep(&piece, body, call.room().len().min(whole)).is_err() {
                     // Callers take the time for that of the last tag they have got.
                     state.timestamp = before;
-                    return self.end(call, state, Ending::Error);
+                    return self.out_of_memory(call, state);
                 }
                 call.written += piece.copy_to(body, 0, call.room());
                 Step::Done(call.written)
@@ -167,7 +169,7 @@ impl<B: Body> Stream<B> {
                 let fits = piece.len() + SPARE_LEN <= free;
                 if self.keep(&piece, body, 0).is_err() {
                     state.timestamp = before;
-                    return self.end(call, state, Ending::Error);
+                    return self.out_of_memory(call, state);
                 }
                 self.collect_more(call, state, fits)
             }
@@ -204,6 +206,12 @@ impl<B: Body> Stream<B> {
         behind[length..][..PREVIOUS_TAG_SIZE_LEN].copy_from_slice(&header.previous_tag_size());
         call.written += whole;
         Some(Step::Done(call.written))
+    }
+
+    /// Ends the call because there is no room for what has to be kept.
+    pub fn out_of_memory(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>) -> Step {
+        error!("Couldn't allocate memory!");
+        self.end(call, state, Ending::Error)
     }
 
     /// Ends the call because no message comes. What was kept back for the header is lost with it, as callers of the

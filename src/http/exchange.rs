@@ -17,6 +17,10 @@ use crate::{
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long sending the request, and receiving the head of the response, may take.
 const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How long a body may take that comes at less than [`BODY_RATE`].
+const BODY_TIME: Duration = Duration::from_secs(60);
+/// Bytes of a body that are worth another second.
+const BODY_RATE: u64 = 4096;
 /// How many bytes are received at once.
 const BLOCK: usize = 16_383;
 
@@ -24,6 +28,16 @@ const BLOCK: usize = 16_383;
 ///
 /// A body of unknown length also ends with a pause of 5 seconds, since librtmp's servers may keep the connection open.
 pub fn exchange(stream: &mut dyn Stream, request: &[u8], receiver: &mut dyn Receiver) -> Result<Outcome> {
+    exchange_within(BODY_TIME, stream, request, receiver)
+}
+
+/// As [`exchange`], with another time for bodies that trickle.
+fn exchange_within(
+    body_time: Duration,
+    stream: &mut dyn Stream,
+    request: &[u8],
+    receiver: &mut dyn Receiver,
+) -> Result<Outcome> {
     stream.send(request, HEAD_TIME)?;
     let mut block = vec![0; BLOCK];
     let mut input = Vec::new();
@@ -39,18 +53,45 @@ pub fn exchange(stream: &mut dyn Stream, request: &[u8], receiver: &mut dyn Rece
         receiver.body(first)?;
         remaining.arrived(first.len());
     }
+    let mut pace = Pace::new(body_time);
     while !remaining.is_complete() {
+        pace.check(Instant::now())?;
         match (stream.receive(&mut block, PAUSE), remaining) {
             (Ok(0) | Err(Error::TimedOut), Remaining::UntilEnd) => break,
             (Ok(0), Remaining::Bytes(_)) => return Err(Error::Closed),
             (Ok(count), _) => {
                 receiver.body(block.get(..count).unwrap_or_default())?;
                 remaining.arrived(count);
+                pace.arrived(count);
             }
             (Err(error), _) => return Err(error),
         }
     }
     Ok(Outcome::of_status(head.status))
+}
+
+/// The time that a body may take, which grows with it: a peer that lets it trickle has the first part only.
+struct Pace {
+    began: Instant,
+    time: Duration,
+    received: u64,
+}
+
+impl Pace {
+    fn new(time: Duration) -> Self {
+        Self { began: Instant::now(), time, received: 0 }
+    }
+
+    fn arrived(&mut self, count: usize) {
+        self.received = self.received.saturating_add(count as u64);
+    }
+
+    /// An error if the body should be there by `now`.
+    fn check(&self, now: Instant) -> Result<()> {
+        let earned = Duration::from_secs(self.received / BODY_RATE);
+        let time = self.time.saturating_add(earned);
+        if now.saturating_duration_since(self.began) > time { Err(Error::TimedOut) } else { Ok(()) }
+    }
 }
 
 /// Receives until the head is complete, which may bring the first bytes of the body too. There is no head if the
@@ -219,6 +260,48 @@ mod tests {
             let steps: Vec<_> = [send(OPEN), send(b" world")].into_iter().chain(last).collect();
             let (outcome, seen) = run(&steps);
             assert_eq!((outcome, &seen.body[..]), (Outcome::Complete, &b"hello world"[..]));
+        }
+    }
+
+    #[test]
+    fn a_body_may_take_a_minute_and_a_second_for_each_4_kib() {
+        let mut pace = Pace::new(BODY_TIME);
+        let after = |pace: &Pace, seconds| pace.check(pace.began + Duration::from_secs(seconds)).is_ok();
+        assert!(after(&pace, 60) && !after(&pace, 61));
+        (0..4096).for_each(|_| pace.arrived(1));
+        assert!(after(&pace, 61) && !after(&pace, 62));
+        pace.arrived(100 << 20);
+        assert!(after(&pace, 60 + (100 << 8)) && !after(&pace, 100 + (100 << 8)));
+    }
+
+    /// Sends its bytes, and then one byte each time it is asked.
+    struct Trickle(Vec<u8>, usize);
+
+    impl Stream for Trickle {
+        fn receive(&mut self, buffer: &mut [u8], _wait: Duration) -> Result<usize> {
+            std::thread::sleep(Duration::from_millis(1));
+            let bytes = if self.0.is_empty() { vec![b'x'] } else { std::mem::take(&mut self.0) };
+            buffer[..bytes.len()].copy_from_slice(&bytes);
+            self.1 += 1;
+            assert!(self.1 < 100_000, "this goes on for ever");
+            Ok(bytes.len())
+        }
+
+        fn send(&mut self, _bytes: &[u8], _wait: Duration) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_body_that_trickles_is_a_lost_connection_whether_or_not_its_length_is_known() {
+        for length in ["", "Content-Length: 1000000\r\n"] {
+            let head = format!("HTTP/1.0 200 OK\r\n{length}\r\n").into_bytes();
+            let mut seen = Seen::default();
+            let result =
+                exchange_within(Duration::from_millis(50), &mut Trickle(head, 0), b"request", &mut seen);
+            assert!(matches!(result, Err(Error::TimedOut)), "{result:?}");
+            assert_eq!(Outcome::of_result(&result), Outcome::LostConnection);
+            assert!(!seen.body.is_empty() && seen.body.iter().all(|byte| *byte == b'x'));
         }
     }
 

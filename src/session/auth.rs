@@ -40,8 +40,8 @@ const NEED_ANSWER: &[u8] = b"?reason=needauth";
 
 /// The reasons for which servers give up, and how they are reported.
 const REASONS: [(&[u8], &str); 2] = [
-    (b"?reason=authfail", "the server refuses user name and password"),
-    (b"?reason=nosuchuser", "the server does not know the user"),
+    (b"?reason=authfail", "Authentication failed: wrong password"),
+    (b"?reason=nosuchuser", "Authentication failed: no such user"),
 ];
 
 /// How the answer to a challenge is made.
@@ -76,15 +76,17 @@ pub fn respond(
     random: Random<'_>,
 ) -> Result<Decision> {
     if description.len() > MAX_DESCRIPTION {
-        return Ok(Decision::GiveUp { reason: "the server's refusal is too long to be a challenge" });
+        return Ok(Decision::GiveUp {
+            reason: "Authentication failed: the server's refusal is too long to be a challenge",
+        });
     }
     let asked = SCHEMES.into_iter().find(|(name, ..)| position(description, name).is_some());
     let Some((name, user_prefix, answer)) = asked else { return Ok(Decision::NotAsked) };
     if position(description, NEED_USER).is_some() {
         return Ok(if position(app, name).is_some() {
-            Decision::GiveUp { reason: "the server asks for a user name again" }
+            Decision::GiveUp { reason: "Authentication failed: the server asks for a user name again" }
         } else if user.is_empty() || password.is_empty() {
-            Decision::GiveUp { reason: "the server wants a user name and a password to publish" }
+            Decision::GiveUp { reason: "need to set pubUser & pubPasswd for publisher auth" }
         } else {
             Decision::Reconnect { append: [user_prefix, user].concat() }
         });
@@ -96,7 +98,10 @@ pub fn respond(
         return Ok(Decision::Reconnect { append: answer(&parameters, app, password, own_nonce) });
     }
     let known = REASONS.into_iter().find(|(reason, _)| position(description, reason).is_some());
-    let reason = known.map_or("the server wants an authentication that is not known", |(_, reason)| reason);
+    let reason = known.map_or(
+        "Authentication failed: the server wants an authentication that is not known",
+        |(_, reason)| reason,
+    );
     Ok(Decision::GiveUp { reason })
 }
 

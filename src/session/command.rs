@@ -25,6 +25,11 @@ const BANDWIDTH_CHECK_STEP: u32 = 22;
 /// Start argument of `play` for a live stream (RTMP 1.0, section 7.2.2.1, in milliseconds here).
 const PLAY_LIVE: f64 = -1000.0;
 
+/// Room for a command with a short argument.
+const USUAL_LEN: usize = 64;
+/// Room for `connect` without what the application says.
+const CONNECT_LEN: usize = 256;
+
 /// Sends a command and remembers it until its result comes.
 fn remembered(name: &'static str, transaction: i32, command: Command) -> Command {
     Command { remember: Some((name, transaction)), ..command }
@@ -45,7 +50,7 @@ fn new(chunk_stream: u32, format: u8, stream_id: u32, body: Encoder) -> Command 
 
 /// The start of every command body: name, transaction id, and the command object that only `connect` has.
 fn arguments(name: &str, transaction: f64) -> Encoder {
-    let mut body = Encoder::new();
+    let mut body = Encoder::with_capacity(USUAL_LEN);
     body.string(name.as_bytes()).number(transaction).null();
     body
 }
@@ -60,7 +65,9 @@ fn connection_command(state: &mut State, name: &'static str, argument: &[u8]) ->
 /// `connect`; `extras` are encoded AMF0 values that follow its command object.
 pub fn connect(state: &mut State, profile: &Profile<'_>, extras: &[u8]) -> Command {
     let transaction = state.next_transaction();
-    let mut body = Encoder::new();
+    let strings = [profile.app, profile.flash_version, profile.swf_url, profile.tc_url, profile.page_url];
+    let mut body =
+        Encoder::with_capacity(CONNECT_LEN + extras.len() + strings.map(<[u8]>::len).iter().sum::<usize>());
     body.string(b"connect").number(f64::from(transaction)).begin_object();
     body.named_string(b"app", profile.app);
     if profile.publish {
@@ -233,7 +240,9 @@ pub fn user_control(event: u16, data: &[u8]) -> Command {
 
 /// Set Buffer Length for the stream that plays (RTMP 1.0, section 7.1.7).
 pub fn set_buffer_length(stream_id: i32, buffer_ms: i32) -> Command {
-    user_control(3, &[stream_id.to_be_bytes(), buffer_ms.to_be_bytes()].concat())
+    let [s0, s1, s2, s3] = stream_id.to_be_bytes();
+    let [b0, b1, b2, b3] = buffer_ms.to_be_bytes();
+    user_control(3, &[s0, s1, s2, s3, b0, b1, b2, b3])
 }
 
 fn control(format: u8, kind: MessageType, body: Vec<u8>) -> Command {

@@ -240,6 +240,16 @@ pub enum Action {
     Authenticate(Vec<u8>),
 }
 
+impl Action {
+    /// The message that is to be sent.
+    pub fn command(&self) -> Option<&Command> {
+        match self {
+            Self::Send(command) => Some(command),
+            _ => None,
+        }
+    }
+}
+
 /// What a message means for the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

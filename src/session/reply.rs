@@ -58,13 +58,13 @@ fn status_of(code: &[u8]) -> Status {
 pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     let mut reaction = Reaction::new(Outcome::Handled);
     if body.first() != Some(&STRING_MARKER) {
-        warn!("Sanity failed. no string method in invoke packet");
+        warn!("HandleInvoke, Sanity failed. no string method in invoke packet");
         return reaction;
     }
     let values = match amf::decode(body) {
         Ok(values) => values,
         Err(error) => {
-            error!("error decoding invoke packet: {error}");
+            error!("HandleInvoke, error decoding invoke packet: {error}");
             return reaction;
         }
     };
@@ -170,11 +170,11 @@ fn error_result(
 ) {
     let id = transaction as i32;
     let call = if f64::from(id) == transaction { context.calls.take(id) } else { None };
+    let info = info_object(values);
     let Some(call) = call else {
-        debug!("received error id {transaction} without matching request");
+        error!("rtmp server sent error: {}", refusal(b"no command that is known", info));
         return;
     };
-    let info = info_object(values);
     if call == b"connect" && context.profile.publish {
         match authenticate(context, text_member(info, b"description")) {
             Ok(Decision::Reconnect { append }) => {
@@ -182,16 +182,15 @@ fn error_result(
                 actions.push(Action::Authenticate(append));
                 return;
             }
-            Ok(Decision::GiveUp { reason }) => error!("Authentication failed: {reason}"),
+            Ok(Decision::GiveUp { reason }) => error!("PublisherAuth, {reason}"),
             Ok(Decision::NotAsked) => {}
-            Err(error) => error!("Authentication failed: {error}"),
+            Err(error) => error!("PublisherAuth, Authentication failed: {error}"),
         }
     }
     let refusal = refusal(&call, info);
+    error!("rtmp server sent error: {refusal}");
     if ESSENTIAL.contains(&&call[..]) {
         refused(context, refusal, actions);
-    } else {
-        warn!("rtmp server sent error: {refusal}");
     }
 }
 

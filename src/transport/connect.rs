@@ -104,9 +104,7 @@ impl Race<'_> {
     }
 
     fn begin(&self, address: SocketAddr) -> Result<Socket> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // One system call, where the flags of a descriptor take two.
-        ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
+        let socket = non_blocking(Domain::for_address(address))?;
         self.local.apply(&socket)?;
         Ok(socket)
     }
@@ -118,15 +116,20 @@ impl Race<'_> {
         if !poll_slice(&mut polled, time)? {
             return Ok(None);
         }
-        let decided: Vec<bool> = polled.iter().map(|entry| !entry.revents().is_empty()).collect();
-        let mut decided = decided.into_iter();
-        let (ready, pending) =
-            std::mem::take(&mut self.attempts).into_iter().partition(|_| decided.next().unwrap_or(false));
-        self.attempts = pending;
-        for attempt in ready {
-            match attempt.socket.take_error() {
-                Ok(None) => return Ok(Some(attempt.socket)),
-                Ok(Some(error)) | Err(error) => self.refuse(attempt.address, &error),
+        let events: Vec<PollFlags> = polled.iter().map(PollFd::revents).collect();
+        let mut index = 0;
+        for event in events {
+            if event.is_empty() {
+                index += 1;
+                continue;
+            }
+            let Attempt { socket, address } = self.attempts.remove(index);
+            if event == PollFlags::OUT && SAYS_ERRORS {
+                return Ok(Some(socket));
+            }
+            match socket.take_error() {
+                Ok(None) => return Ok(Some(socket)),
+                Ok(Some(error)) | Err(error) => self.refuse(address, &error),
             }
         }
         Ok(None)
@@ -162,6 +165,23 @@ impl Race<'_> {
         self.worst.map_or(Error::Invalid("no address to connect to"), |worst| worst.error)
     }
 }
+
+/// A socket that does not wait.
+fn non_blocking(domain: Domain) -> io::Result<Socket> {
+    let protocol = Some(Protocol::TCP);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    return Socket::new(domain, Type::STREAM.nonblocking(), protocol);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let socket = Socket::new(domain, Type::STREAM, protocol)?;
+        // One system call, where the flags of a descriptor take two.
+        ioctl_fionbio(&socket, true)?;
+        Ok(socket)
+    }
+}
+
+/// Whether a wait tells an attempt that has failed from one that has not. Other systems may, too.
+const SAYS_ERRORS: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 fn finish(socket: Socket) -> Result<Socket> {
     ioctl_fionbio(&socket, false).map_err(io::Error::from)?;

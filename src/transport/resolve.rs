@@ -32,11 +32,11 @@ pub fn resolve(
     patience: &dyn Patience,
 ) -> Result<Vec<SocketAddr>> {
     let host = readable(host)?;
-    let found = match host.parse::<IpAddr>() {
-        Ok(address) => vec![SocketAddr::new(address, port)],
-        Err(_) => look_up(host.clone(), port, deadline, patience)?,
+    let addresses = match host.parse::<IpAddr>() {
+        Ok(address) if family.admits(address) => vec![SocketAddr::new(address, port)],
+        Ok(_) => Vec::new(),
+        Err(_) => in_turns(look_up(host.clone(), port, deadline, patience)?, family),
     };
-    let addresses = in_turns(found, family);
     if addresses.is_empty() {
         return Err(Error::Unresolved(format!("{host} (it has no {} address)", family.name())));
     }

@@ -1,15 +1,16 @@
 /*
- * The peer goes away after each byte of a handshake: RTMP_Connect1 and RTMP_Serve fail, and nothing is left behind. The
- * argument is "client" or "server". Prints what is not as it should be.
+ * "handshake_cut client|server PROTOCOL SWFSIZE STEP", and what the peer says in hexadecimal digits on standard input: it
+ * goes away after so many bytes of it, each STEP more, and then after all. RTMP_Connect1 and RTMP_Serve fail, and nothing
+ * is left behind. Prints after how many they do not, and what is not as it should be.
  */
+#include "hex.h"
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-enum { WHOLE = 1 + 1536 + 1536 };
 
 /* What the peer sends, cut after n bytes; whether the handshake succeeded. What comes back is not read: it fits. */
 static int shake(int server, int protocol, unsigned swf_size, const char *bytes, int n)
@@ -38,33 +39,21 @@ static int shake(int server, int protocol, unsigned swf_size, const char *bytes,
 	return result;
 }
 
-/* The first byte that both sides understand, the protocol, the size of an SWF file, and whether all of it succeeds. */
-static const struct { int server, version, protocol; unsigned swf_size; int succeeds, step; } kinds[] = {
-	{0, 3, RTMP_PROTOCOL_RTMP, 0, 1, 1},    /* simple */
-	{0, 3, RTMP_PROTOCOL_RTMP, 99, 1, 7},   /* the client would sign, the server does not */
-	{0, 6, RTMP_PROTOCOL_RTMPE, 0, 0, 61},  /* encrypted, without a digest */
-	{0, 9, RTMP_PROTOCOL_RTMPE, 99, 0, 61}, /* encrypted and signed, without a digest */
-	{1, 3, RTMP_PROTOCOL_RTMP, 0, 1, 1},
-	{1, 3, RTMP_PROTOCOL_RTMP, 99, 1, 7},
-	{1, 6, RTMP_PROTOCOL_RTMP, 0, 0, 61},
-	{1, 8, RTMP_PROTOCOL_RTMP, 99, 0, 61},
-};
-
 int main(int argc, char **argv)
 {
-	static char bytes[WHOLE];
-	size_t i;
-	int n, server = argc > 1 && !strcmp(argv[1], "server");
+	int n, len, step, server = argc > 1 && !strcmp(argv[1], "server");
+	char *line, *bytes;
+	if (argc != 5 || (step = atoi(argv[4])) < 1 || !(line = read_line()))
+		return 2;
+	bytes = parse_hex(line, &len);
 	RTMP_LogSetLevel(RTMP_LOGCRIT);
-	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		if (kinds[i].server != server)
-			continue;
-		bytes[0] = (char)kinds[i].version;
-		for (n = 0; n <= WHOLE; n += n + kinds[i].step > WHOLE && n < WHOLE ? WHOLE - n : kinds[i].step) {
-			int result = shake(server, kinds[i].protocol, kinds[i].swf_size, bytes, n);
-			if (result != (n == WHOLE && kinds[i].succeeds))
-				printf("kind %zu, %d bytes: %d\n", i, n, result);
-		}
+	for (n = 0;; n = n < len && len < n + step ? len : n + step) {
+		if (n > len)
+			break;
+		if (shake(server, atoi(argv[2]), (unsigned)atoi(argv[3]), bytes, n))
+			printf("%d succeed\n", n);
 	}
+	free(bytes);
+	free(line);
 	return 0;
 }

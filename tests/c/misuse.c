@@ -702,6 +702,109 @@ static void reconnect(char *url)
 	free(copy);
 }
 
+/* Closed more than once: what has got the number of the socket since then stays open. Closed without a connection. */
+static void closed_twice(char *url)
+{
+	RTMP *r = RTMP_Alloc();
+	char bytes[4096];
+	int number, next;
+	RTMP_Init(r);
+	RTMP_Close(r);
+	CHECK(RTMP_SetupURL(r, url));
+	r->Link.timeout = 5;
+	CHECK(start(r));
+	CHECK(RTMP_Read(r, bytes, sizeof(bytes)) > 0);
+	number = RTMP_Socket(r);
+	RTMP_Close(r);
+	next = dup(2);
+	CHECK(next == number);
+	RTMP_Close(r);
+	RTMP_Close(r);
+	CHECK(fcntl(next, F_GETFD) >= 0);
+	close(next);
+	/* The settings are there, the connection was never made. */
+	RTMP_Init(r);
+	CHECK(RTMP_SetupURL(r, (char *)"rtmp://127.0.0.1:1/app/stream conn=S:text"));
+	AMF_Reset(&r->Link.extras);
+	RTMP_Close(r);
+	RTMP_Close(r);
+	RTMP_Free(r);
+}
+
+/* Freed while it is connected: the connection is not touched, and a copy of the struct goes on with it. */
+static void freed_without_close(char *url)
+{
+	static RTMP copy;
+	RTMP *r = RTMP_Alloc();
+	char bytes[4096];
+	int sum = 0, n;
+	RTMP_Init(r);
+	CHECK(RTMP_SetupURL(r, url));
+	r->Link.timeout = 5;
+	CHECK(start(r));
+	copy = *r;
+	RTMP_Free(r);
+	while ((n = RTMP_Read(&copy, bytes, sizeof(bytes))) > 0)
+		sum += n;
+	CHECK(sum > 20 * 700);
+	RTMP_Close(&copy);
+}
+
+static int set_option(RTMP *r, const char *name, const char *value)
+{
+	AVal option = {(char *)name, (int)strlen(name)}, argument = {(char *)value, (int)strlen(value)};
+	return RTMP_SetOpt(r, &option, &argument);
+}
+
+/* Every option twice, as separate calls and in one URL: the last one counts, and members of `conn` are added. */
+static void options_twice(char *url)
+{
+	RTMP *r = RTMP_Alloc();
+	int round;
+	(void)url;
+	RTMP_Init(r);
+	for (round = 0; round < 2; round++) {
+		CHECK(set_option(r, "app", round ? "second" : "first"));
+		CHECK(set_option(r, "tcUrl", round ? "rtmp://h/second" : "rtmp://h/first"));
+		CHECK(set_option(r, "playpath", round ? "two" : "one"));
+		CHECK(set_option(r, "timeout", round ? "7" : "5"));
+		CHECK(set_option(r, "live", round ? "1" : "0"));
+		CHECK(set_option(r, "conn", "S:text"));
+		CHECK(!set_option(r, "nonsense", "1"));
+	}
+	CHECK(r->Link.app.av_len == 6 && !memcmp(r->Link.app.av_val, "second", 6));
+	CHECK(r->Link.playpath.av_len == 3 && !memcmp(r->Link.playpath.av_val, "two", 3));
+	CHECK(r->Link.timeout == 7 && r->Link.extras.o_num == 2);
+	CHECK(r->Link.lFlags & RTMP_LF_LIVE);
+	CHECK(RTMP_SetupURL(r, (char *)"rtmp://127.0.0.1:1/app/stream app=third app=fourth timeout=8 timeout=9"));
+	CHECK(RTMP_SetupURL(r, (char *)"rtmp://127.0.0.1:2/app/stream app=fifth app=sixth timeout=8 timeout=10"));
+	CHECK(r->Link.app.av_len == 5 && !memcmp(r->Link.app.av_val, "sixth", 5));
+	CHECK(r->Link.port == 2 && r->Link.timeout == 10);
+	AMF_Reset(&r->Link.extras);
+	RTMP_Close(r);
+	RTMP_Free(r);
+}
+
+/* Copied to another place between all calls, and what is left behind is overwritten. */
+static void moved(char *url)
+{
+	static RTMP places[2];
+	char bytes[1000];
+	int n, sum = 0, at = 0;
+#define MOVE() (places[!at] = places[at], memset(&places[at], 0xAA, sizeof(RTMP)), at = !at, &places[at])
+	RTMP_Init(&places[at]);
+	places[at].Link.timeout = 5;
+	CHECK(RTMP_SetupURL(MOVE(), url));
+	CHECK(RTMP_Connect(MOVE(), NULL));
+	CHECK(RTMP_ConnectStream(MOVE(), 0));
+	while ((n = RTMP_Read(MOVE(), bytes, sizeof(bytes))) > 0)
+		sum += n;
+	CHECK(sum > 20 * 700);
+	RTMP_Close(MOVE());
+	CHECK(!RTMP_IsConnected(MOVE()));
+#undef MOVE
+}
+
 /* A struct that still has a body: it is neither freed nor written to, nor given back. */
 static void leftover(char *url)
 {
@@ -737,7 +840,8 @@ int main(int argc, char **argv)
 		{"literal", literal},     {"bodies", bodies},         {"chunks", chunks},     {"queued", queued},
 		{"handled", handled},     {"piece", one_piece},       {"socket", socket_number}, {"write", write_cut},
 		{"twice", connect_twice}, {"reconnect", reconnect},   {"leftover", leftover}, {"gone", peer_gone},
-		{"threads", threads},
+		{"threads", threads},     {"double", closed_twice},   {"freed", freed_without_close}, {"options", options_twice},
+		{"moved", moved},
 	};
 	size_t i;
 	if (argc < 2)

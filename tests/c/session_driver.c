@@ -1,6 +1,6 @@
 /*
  * Drives one RTMP object: every line of the input is a step. Prints each step with its result, and the fields that
- * applications look at whenever one of them has changed.
+ * applications look at whenever one of them has changed. An argument is the level of the log.
  */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
@@ -357,7 +357,7 @@ static void describe(const RTMPPacket *packet, char *note)
 	print_bytes(note + n - 1, "", (unsigned char *)packet->m_body, packet->m_nBodySize < 64 ? (int)packet->m_nBodySize : 64);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char *line, *kept[64];
 	static char note[2 * WIDTH];
@@ -366,6 +366,8 @@ int main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	r = RTMP_Alloc();
 	RTMP_Init(r);
+	if (argc > 1)
+		RTMP_LogSetLevel((RTMP_LogLevel)atoi(argv[1]));
 	while ((line = read_line())) {
 		char word[32] = "", name[64] = "", *rest;
 		int a = 0, b = 0, c = 0, ret = 0;

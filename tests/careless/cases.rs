@@ -47,12 +47,16 @@ pub const MISUSE: &[Scenario] = &[
     offline("write"),
     offline("gone"),
     offline("threads"),
+    offline("options"),
     Scenario { name: "used", connections: 1, server: film },
     Scenario { name: "zeroed", connections: 1, server: film },
     Scenario { name: "cleared", connections: 1, server: film },
     Scenario { name: "twice", connections: 3, server: film_without_a_name_at_last },
     Scenario { name: "reconnect", connections: 2, server: large_chunks_first },
     Scenario { name: "leftover", connections: 1, server: film },
+    Scenario { name: "double", connections: 1, server: film },
+    Scenario { name: "freed", connections: 1, server: film },
+    Scenario { name: "moved", connections: 1, server: film },
 ];
 
 const fn offline(name: &'static str) -> Scenario {

@@ -257,6 +257,77 @@ pub const DEFECTS: &[Defect] = &[
     Defect { name: "sigpipe", row: "publishing-to-nobody", original: Ending::Crash, ours: "11: -> -1 |" },
 ];
 
+/// A line of the original's log that ours says in other words, or has no reason to say.
+pub struct LogLine {
+    /// The name in `tests/differences.md`.
+    pub name: &'static str,
+    /// The rows in which it may be missing; none: any row.
+    pub rows: &'static [&'static str],
+    /// How it begins.
+    pub original: &'static str,
+    /// How ours begins instead; nothing: it says nothing.
+    ours: Option<&'static str>,
+}
+
+pub const LOG: &[LogLine] = &[
+    // The number is that of the operating system's error, and of bytes that nobody could send.
+    LogLine {
+        name: "log-lines-say-why",
+        rows: &[],
+        original: "ERROR: WriteN, RTMP send error ",
+        ours: Some("ERROR: WriteN, RTMP send error: "),
+    },
+    LogLine {
+        name: "log-lines-say-why",
+        rows: &["option-socks-refused"],
+        original: "ERROR: SocksNegotiate, SOCKS returned error code 91",
+        ours: Some(
+            "ERROR: RTMP_Connect0, SOCKS negotiation failed. 127.0.0.1:PORT: SOCKS returned error code 91",
+        ),
+    },
+    LogLine {
+        name: "log-lines-say-why",
+        rows: &["swf-verification"],
+        original: "ERROR: HandleCtrl: SWFVerification Type 2 request not supported!",
+        ours: Some("ERROR: HandleCtrl: SWFVerification Type 2 request not supported!"),
+    },
+    LogLine {
+        name: "refusals-end-the-wait",
+        rows: &[
+            "refused-connect",
+            "refused-publish",
+            "login-adobe-unknown-user",
+            "login-adobe-wrong-password",
+            "login-limelight-unknown-user",
+            "login-limelight-wrong-password",
+            "login-without-a-password",
+            "login-of-an-unknown-kind",
+        ],
+        original: "ERROR: RTMP_ReadPacket, failed to read RTMP packet header",
+        ours: Some("ERROR: Closing connection: "),
+    },
+    LogLine {
+        name: "chunk-size-zero",
+        rows: &["chunk-size-zero"],
+        original: "ERROR: RTMP_ReadPacket, failed to read RTMP packet header. type: 17",
+        ours: Some("WARNING: ignoring a chunk size of less than 1 from the server"),
+    },
+    LogLine {
+        name: "option-help",
+        rows: &["options-one-by-one"],
+        original: "ERROR:  ",
+        ours: Some("ERROR:  "),
+    },
+];
+
+/// How a line of our log has to begin where the original's has `line`; `None` if there may be none.
+pub fn log_line(row: &str, line: &str) -> Option<String> {
+    let entry = LOG.iter().find(|entry| {
+        line.starts_with(entry.original) && (entry.rows.is_empty() || entry.rows.contains(&row))
+    });
+    entry.map_or(Some(line), |entry| entry.ours).map(str::to_owned)
+}
+
 /// What ours has to print in a row in which the original has printed `text`. `names` are those by which it may be meant.
 pub fn apply(names: [&str; 2], text: &str) -> Result<String, String> {
     let mut expected = text.to_owned();

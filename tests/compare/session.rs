@@ -81,7 +81,7 @@ fn observe(
     let port = server.port.to_string();
     let home = TempDir::new("home");
     let mut command = driver.command(library)?;
-    command.env("HOME", home.path());
+    command.arg("3").env("HOME", home.path());
     command.envs(trusted.map(|file| ("SSL_CERT_FILE", file)));
     let calls = CallLog::of(&mut command);
     let hangs = DEFECTS.iter().any(|entry| entry.row == session.name && entry.original == Ending::Hang);
@@ -89,6 +89,7 @@ fn observe(
     let steps = session.steps.replace("rtmp://127.0.0.1:PORT", &format!("{way}://127.0.0.1:PORT"));
     let run = program::run(&mut command, &steps.replace("PORT", &port), limit);
     let mut observation = server.join();
+    observation.log = mask(&run.stderr, &port);
     observation.ending = match (run.timed_out, run.code) {
         (true, _) => Ending::Hang,
         (false, None) => Ending::Crash,

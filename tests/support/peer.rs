@@ -12,6 +12,8 @@ use super::wire::{Message, Reader};
 
 /// How long a peer waits for anything unless told otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it waits for a client, which may be a program that starts under valgrind.
+const START: Duration = Duration::from_secs(90);
 
 /// A listening socket whose connections are handled by a closure in a thread.
 pub struct Server<T> {
@@ -126,7 +128,7 @@ impl Peer {
     /// Waits for a connection.
     pub fn accept(listener: &TcpListener) -> Self {
         listener.set_nonblocking(true).expect("listening sockets can be polled");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + START;
         loop {
             if let Some(peer) = Self::try_accept(listener) {
                 return peer;

@@ -75,7 +75,13 @@ impl Program {
     /// As `test`, for a program that uses what the original does not have.
     pub fn test_of_ours(name: &str) -> Option<Self> {
         let directory = Library::Ours.directory().expect("ours is always there");
-        Self::compile_with(&library::package().join("tests/c").join(format!("{name}.c")), &directory)
+        Self::compile_with(&library::package().join("tests/c").join(format!("{name}.c")), &directory, None)
+    }
+
+    /// As `test`, for a program that uses headers of others.
+    pub fn test_with_headers(name: &str, headers: &Path) -> Option<Self> {
+        let source = library::package().join("tests/c").join(format!("{name}.c"));
+        Self::compile_with(&source, &link_directory(), Some(headers))
     }
 
     /// A program of `c-examples`, built with the Makefile there; `None` when there are no examples.
@@ -105,10 +111,10 @@ impl Program {
 
     /// Compiles a source file, once per process, with warnings as errors.
     pub fn compile(source: &Path) -> Option<Self> {
-        Self::compile_with(source, &link_directory())
+        Self::compile_with(source, &link_directory(), None)
     }
 
-    fn compile_with(source: &Path, libraries: &Path) -> Option<Self> {
+    fn compile_with(source: &Path, libraries: &Path, headers: Option<&Path>) -> Option<Self> {
         static DONE: OnceLock<Mutex<HashMap<PathBuf, Program>>> = OnceLock::new();
         let mut done = DONE.get_or_init(Mutex::default).lock().unwrap_or_else(|broken| broken.into_inner());
         if let Some(program) = done.get(source) {
@@ -120,6 +126,9 @@ impl Program {
         let binary = directory.join(source.file_stem().expect("a source file has a name"));
         let mut command = Command::new(compiler);
         command.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror"]).args(more_flags());
+        if let Some(headers) = headers {
+            command.arg("-isystem").arg(headers);
+        }
         command.args(include_arguments()).arg("-o").arg(&binary).arg(source);
         command.arg("-Wl,-z,lazy"); // see `calls`
         command.arg(format!("-L{}", libraries.display())).args(["-lrtmp", "-lpthread", "-ldl", "-lm"]);

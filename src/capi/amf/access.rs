@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     capi::{
-        FALSE, TRUE, boundary,
+        FALSE, TRUE,
         ptr::{aval_bytes, required, required_mut},
+        sessionless,
     },
     error::{Error, Result},
 };
@@ -48,7 +49,7 @@ pub(super) fn writable(prop: *mut AMFObjectProperty) -> Result<*mut AMFObjectPro
 /// `obj` is null or points to an initialised object whose arrays came from this library or from `malloc`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_Reset(obj: *mut AMFObject) {
-    boundary((), || {
+    sessionless((), || {
         // SAFETY: the caller's contract above.
         let object = std::mem::replace(unsafe { required_mut(obj, "obj") }?, AMFObject::EMPTY);
         // SAFETY: the caller's contract above.
@@ -65,7 +66,7 @@ pub unsafe extern "C" fn AMF_Reset(obj: *mut AMFObject) {
 /// to the next multiple of 16; `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_AddProp(obj: *mut AMFObject, prop: *const AMFObjectProperty) {
-    boundary((), || {
+    sessionless((), || {
         // SAFETY: the caller's contract above. Copied before the array moves, because it may lie in it.
         let property = *unsafe { required(prop, "prop") }?;
         // SAFETY: the caller's contract above.
@@ -82,7 +83,7 @@ pub unsafe extern "C" fn AMF_AddProp(obj: *mut AMFObject, prop: *const AMFObject
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_CountProp(obj: *mut AMFObject) -> c_int {
     // SAFETY: the caller's contract above.
-    boundary(0, || Ok(unsafe { required(obj, "obj") }?.o_num))
+    sessionless(0, || Ok(unsafe { required(obj, "obj") }?.o_num))
 }
 
 /// Returns the property at `nIndex`, or if that is negative the first one of that name. Never returns null: if there is
@@ -96,7 +97,7 @@ pub unsafe extern "C" fn AMF_GetProp(
     name: *const AVal,
     nIndex: c_int,
 ) -> *mut AMFObjectProperty {
-    boundary(invalid_property(), || {
+    sessionless(invalid_property(), || {
         // SAFETY: the caller's contract above.
         let object = unsafe { required(obj, "obj") }?;
         // SAFETY: the caller's contract above.
@@ -125,7 +126,7 @@ pub unsafe extern "C" fn AMF_GetProp(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetType(prop: *mut AMFObjectProperty) -> AMFDataType {
     // SAFETY: the caller's contract above.
-    boundary(AMF_INVALID, || Ok(unsafe { required(prop, "prop") }?.p_type))
+    sessionless(AMF_INVALID, || Ok(unsafe { required(prop, "prop") }?.p_type))
 }
 
 /// Makes a property a number. What it held is forgotten, not freed.
@@ -135,7 +136,7 @@ pub unsafe extern "C" fn AMFProp_GetType(prop: *mut AMFObjectProperty) -> AMFDat
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetNumber(prop: *mut AMFObjectProperty, dval: c_double) {
     // SAFETY: the caller's contract above.
-    boundary((), || unsafe { set(prop, AMF_NUMBER, AMFPropertyValue { p_number: dval }) })
+    sessionless((), || unsafe { set(prop, AMF_NUMBER, AMFPropertyValue { p_number: dval }) })
 }
 
 /// Makes a property true if `bflag` is not 0, else false. What it held is forgotten, not freed.
@@ -146,7 +147,7 @@ pub unsafe extern "C" fn AMFProp_SetNumber(prop: *mut AMFObjectProperty, dval: c
 pub unsafe extern "C" fn AMFProp_SetBoolean(prop: *mut AMFObjectProperty, bflag: c_int) {
     let p_number = if bflag == 0 { 0.0 } else { 1.0 };
     // SAFETY: the caller's contract above.
-    boundary((), || unsafe { set(prop, AMF_BOOLEAN, AMFPropertyValue { p_number }) })
+    sessionless((), || unsafe { set(prop, AMF_BOOLEAN, AMFPropertyValue { p_number }) })
 }
 
 /// Makes a property a string. The text is borrowed; it must outlive the property. What the property held is forgotten,
@@ -156,7 +157,7 @@ pub unsafe extern "C" fn AMFProp_SetBoolean(prop: *mut AMFObjectProperty, bflag:
 /// `prop` is null or writable; `str` is null or readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetString(prop: *mut AMFObjectProperty, str: *mut AVal) {
-    boundary((), || {
+    sessionless((), || {
         // SAFETY: the caller's contract above.
         let p_aval = *unsafe { required(str, "str") }?;
         // SAFETY: the caller's contract above.
@@ -171,7 +172,7 @@ pub unsafe extern "C" fn AMFProp_SetString(prop: *mut AMFObjectProperty, str: *m
 /// `prop` is null or writable; `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetObject(prop: *mut AMFObjectProperty, obj: *mut AMFObject) {
-    boundary((), || {
+    sessionless((), || {
         // SAFETY: the caller's contract above.
         let p_object = *unsafe { required(obj, "obj") }?;
         // SAFETY: the caller's contract above.
@@ -186,7 +187,7 @@ pub unsafe extern "C" fn AMFProp_SetObject(prop: *mut AMFObjectProperty, obj: *m
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetName(prop: *mut AMFObjectProperty, name: *mut AVal) {
     // SAFETY: the caller's contract above.
-    boundary((), || unsafe { read(prop, name, AVal::EMPTY, |property| property.p_name) })
+    sessionless((), || unsafe { read(prop, name, AVal::EMPTY, |property| property.p_name) })
 }
 
 /// Gives a property a name. The text is borrowed; it must outlive the property.
@@ -195,7 +196,7 @@ pub unsafe extern "C" fn AMFProp_GetName(prop: *mut AMFObjectProperty, name: *mu
 /// `prop` is null or writable; `name` is null or readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetName(prop: *mut AMFObjectProperty, name: *mut AVal) {
-    boundary((), || {
+    sessionless((), || {
         // SAFETY: the caller's contract above.
         let name = *unsafe { required(name, "name") }?;
         let prop = writable(prop)?;
@@ -213,7 +214,7 @@ pub unsafe extern "C" fn AMFProp_SetName(prop: *mut AMFObjectProperty, name: *mu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetNumber(prop: *mut AMFObjectProperty) -> c_double {
     // SAFETY: the caller's contract above.
-    boundary(0.0, || Ok(unsafe { required(prop, "prop") }?.number()))
+    sessionless(0.0, || Ok(unsafe { required(prop, "prop") }?.number()))
 }
 
 /// Returns 1 if `AMFProp_GetNumber` is not 0.0, else 0.
@@ -223,7 +224,7 @@ pub unsafe extern "C" fn AMFProp_GetNumber(prop: *mut AMFObjectProperty) -> c_do
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetBoolean(prop: *mut AMFObjectProperty) -> c_int {
     // SAFETY: the caller's contract above.
-    boundary(FALSE, || Ok(c_int::from(unsafe { required(prop, "prop") }?.number() != 0.0)))
+    sessionless(FALSE, || Ok(c_int::from(unsafe { required(prop, "prop") }?.number() != 0.0)))
 }
 
 /// Stores the text of a string property in `*str`; it is borrowed. Other types give an empty string with a null
@@ -234,7 +235,7 @@ pub unsafe extern "C" fn AMFProp_GetBoolean(prop: *mut AMFObjectProperty) -> c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetString(prop: *mut AMFObjectProperty, str: *mut AVal) {
     // SAFETY: the caller's contract above.
-    boundary((), || unsafe { read(prop, str, AVal::EMPTY, AMFObjectProperty::string) })
+    sessionless((), || unsafe { read(prop, str, AVal::EMPTY, AMFObjectProperty::string) })
 }
 
 /// Stores the members of an object property in `*obj`; they still belong to the property, so `*obj` must not be reset.
@@ -249,7 +250,7 @@ pub unsafe extern "C" fn AMFProp_GetObject(prop: *mut AMFObjectProperty, obj: *m
         _ => AMFObject::EMPTY,
     };
     // SAFETY: the caller's contract above.
-    boundary((), || unsafe { read(prop, obj, AMFObject::EMPTY, object) })
+    sessionless((), || unsafe { read(prop, obj, AMFObject::EMPTY, object) })
 }
 
 /// Returns TRUE if the type of the property is not `AMF_INVALID`.
@@ -258,7 +259,7 @@ pub unsafe extern "C" fn AMFProp_GetObject(prop: *mut AMFObjectProperty, obj: *m
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_IsValid(prop: *mut AMFObjectProperty) -> c_int {
-    boundary(FALSE, || {
+    sessionless(FALSE, || {
         // SAFETY: the caller's contract above.
         let property = unsafe { required(prop, "prop") }?;
         Ok(if property.p_type == AMF_INVALID { FALSE } else { TRUE })
@@ -271,7 +272,7 @@ pub unsafe extern "C" fn AMFProp_IsValid(prop: *mut AMFObjectProperty) -> c_int 
 /// `prop` is null or points to an initialised property whose members are owned by it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_Reset(prop: *mut AMFObjectProperty) {
-    boundary((), || {
+    sessionless((), || {
         if prop == invalid_property() {
             return Ok(());
         }
@@ -295,7 +296,7 @@ pub unsafe extern "C" fn AMFProp_Reset(prop: *mut AMFObjectProperty) {
 /// up to the next multiple of 16; `prop` is null or readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF3CD_AddProp(cd: *mut AMF3ClassDef, prop: *mut AVal) {
-    boundary((), || {
+    sessionless((), || {
         // SAFETY: the caller's contract above. Copied before the array moves, because it may lie in it.
         let name = *unsafe { required(prop, "prop") }?;
         // SAFETY: the caller's contract above.
@@ -313,7 +314,7 @@ pub unsafe extern "C" fn AMF3CD_AddProp(cd: *mut AMF3ClassDef, prop: *mut AVal) 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF3CD_GetProp(cd: *mut AMF3ClassDef, idx: c_int) -> *mut AVal {
     let empty = (&raw const EMPTY_NAME.0).cast_mut();
-    boundary(empty, || {
+    sessionless(empty, || {
         // SAFETY: the caller's contract above.
         let definition = unsafe { required(cd, "cd") }?;
         Ok(match usize::try_from(idx) {

@@ -8,7 +8,7 @@ use libc::{c_char, c_int};
 use super::{access::writable, list::OwnedObject, types::*};
 use crate::{
     amf::{amf0, amf3},
-    capi::{boundary, ptr::bytes},
+    capi::{ptr::bytes, sessionless},
     error::{Error, Result},
 };
 
@@ -27,7 +27,7 @@ pub unsafe extern "C" fn AMF_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    boundary(MALFORMED, || {
+    sessionless(MALFORMED, || {
         // SAFETY: the caller's contract above.
         unsafe {
             fill(obj, pBuffer, nSize.max(0), |list, input| amf0::decode_into(list, input, bDecodeName != 0))
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn AMF_DecodeArray(
     nArrayLen: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    boundary(MALFORMED, || {
+    sessionless(MALFORMED, || {
         let count = usize::try_from(nArrayLen).unwrap_or(0);
         // Without elements the buffer is not looked at, so that it may be null.
         let size = if count == 0 { 0 } else { nSize };
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn AMF3_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    boundary(MALFORMED, || {
+    sessionless(MALFORMED, || {
         // SAFETY: the caller's contract above.
         unsafe { fill(obj, pBuffer, nSize, |list, input| amf3::decode_into(list, input, bDecodeName != 0)) }
     })
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn AMF3Prop_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    boundary(MALFORMED, || {
+    sessionless(MALFORMED, || {
         let decode = |list: &mut _, input| amf3::decode_property_into(list, input, bDecodeName != 0);
         // SAFETY: the caller's contract above.
         unsafe { fill_property(prop, pBuffer, nSize, decode) }
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn AMFProp_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    boundary(MALFORMED, || {
+    sessionless(MALFORMED, || {
         let decode = |list: &mut _, input| amf0::decode_array_into(list, input, 1, bDecodeName != 0);
         // SAFETY: the caller's contract above.
         unsafe { fill_property(prop, pBuffer, nSize, decode) }

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     capi::{
-        boundary,
         ptr::{aval_bytes, required},
+        sessionless,
     },
     error::Result,
 };
@@ -23,7 +23,7 @@ use crate::{
 /// `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_Dump(obj: *mut AMFObject) {
-    boundary((), || {
+    sessionless((), || {
         // SAFETY: the caller's contract above.
         let object = unsafe { required(obj, "obj") }?;
         if log_enabled!(Level::Debug) {
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn AMF_Dump(obj: *mut AMFObject) {
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_Dump(prop: *mut AMFObjectProperty) {
-    boundary((), || {
+    sessionless((), || {
         // SAFETY: the caller's contract above.
         let property = unsafe { required(prop, "prop") }?;
         if !log_enabled!(Level::Debug) {

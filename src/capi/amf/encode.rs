@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     amf::stack::Stack,
-    capi::{boundary, ptr::required},
+    capi::{ptr::required, sessionless},
     error::{Error, Result},
 };
 
@@ -278,7 +278,7 @@ unsafe fn encode(
     outend: *mut c_char,
     write: impl FnOnce(&mut Room) -> Result<Option<()>>,
 ) -> *mut c_char {
-    boundary(ptr::null_mut(), || {
+    sessionless(ptr::null_mut(), || {
         // SAFETY: the caller's contract above.
         let mut room = unsafe { Room::new(output, outend) }?;
         Ok(match write(&mut room)? {

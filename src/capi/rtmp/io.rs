@@ -134,7 +134,7 @@ fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
                         return next;
                     }
                     if body.keep().is_err() {
-                        return core.stream.end(&mut call, state, Ending::Error);
+                        return core.stream.out_of_memory(&mut call, state);
                     }
                     let next = core.stream.message(&mut call, state, kind, timestamp, body.as_mut(), live);
                     if Ending::from_status(state.status) == Some(Ending::Error) {
@@ -269,7 +269,8 @@ pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_in
     }
     boundary(-1, || {
         // SAFETY: the caller's contract.
-        let (handle, input) = unsafe { (Handle::connected(r)?, bytes(buf, size, "buf")?) };
+        let (handle, input) =
+            unsafe { (Handle::connected_for(r, Phase::SENDING)?, bytes(buf, size, "buf")?) };
         reason::enter(Phase::Flv);
         // SAFETY: the caller's contract.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };

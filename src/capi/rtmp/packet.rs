@@ -123,9 +123,9 @@ pub unsafe extern "C" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) 
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
+        reason::enter(Phase::Reading);
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
-        reason::enter(Phase::Reading);
         let chunk = driver::receive_chunk(&handle).map_err(Error::reported)?;
         handle.settle();
         // SAFETY: the caller's contract.
@@ -186,9 +186,9 @@ pub unsafe extern "C" fn RTMP_SendPacket(r: *mut RTMP, packet: *mut RTMPPacket, 
         return sent;
     }
     boundary(FALSE, || {
+        reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
         let (handle, packet) = unsafe { (Handle::connected(r)?, required_mut(packet, "packet")?) };
-        reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
         unsafe { send_packet(&handle, packet, queue != 0) }?;
         Ok(TRUE)
@@ -234,7 +234,7 @@ pub(super) fn send_message(
 
 /// Says why a message could not be sent, and closes the connection.
 pub(super) fn report(handle: &Handle, error: Error) -> Error {
-    log::error!("RTMP_SendPacket, RTMP send error: {error}");
+    log::error!("WriteN, RTMP send error: {error}");
     handle.give_up();
     error.reported()
 }
@@ -248,12 +248,12 @@ pub(super) fn report(handle: &Handle, error: Error) -> Error {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
     boundary(FALSE, || {
+        reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
         let (handle, chunk, payload) = unsafe {
             let chunk = required(chunk, "chunk")?;
             (Handle::connected(r)?, chunk, bytes(chunk.c_chunk, chunk.c_chunkSize, "c_chunk")?)
         };
-        reason::enter(Phase::SENDING);
         let header = usize::try_from(chunk.c_headerSize).ok().and_then(|len| chunk.c_header.get(..len));
         let header = header.ok_or(Error::Invalid("c_headerSize"))?;
         let header: Vec<u8> = header.iter().map(|byte| byte.cast_unsigned()).collect();
@@ -308,9 +308,9 @@ pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMP
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
+        reason::enter(Phase::Reading);
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
-        reason::enter(Phase::Reading);
         let (outcome, message) = driver::next_media(&handle).map_err(Error::reported)?;
         handle.settle();
         let Message { chunk_stream, format, kind, timestamp, stream_id, body } = message;

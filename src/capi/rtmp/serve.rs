@@ -21,6 +21,7 @@ use crate::{
     handshake::{self, ServerOptions},
     random,
     transport::{
+        deadline::Deadline,
         tcp,
         tls::{Session, TlsSocket},
         tunnel::server::{self, Accepted},
@@ -33,8 +34,8 @@ const JOINED: &str = "the connection belongs to a session that is served already
 /// Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
 /// open and is the caller's to close with `RTMP_Close`. What the client says then is read with `RTMP_ReadPacket`.
 ///
-/// The handshake has to be over within `Link.timeout` seconds of silence. After it the socket waits as long as the caller
-/// had set it to, and sends within that time.
+/// The first byte has to come within `Link.timeout` seconds, the handshake has to be over within as many, and so has what a
+/// tunnel needs before it. After it the socket waits as long as the caller had set it to, and sends within that time.
 ///
 /// Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
 /// For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the
@@ -98,7 +99,8 @@ fn accept_tunnel(handle: &Handle) -> Result<bool> {
     };
     let Pipe { session, socket: Some(socket) } = pipe else { return Err(Error::NotConnected) };
     reason::enter(Phase::Tunnel);
-    let accepted = accept(socket, session, &received, name)?;
+    let limit = Deadline::after(handle.timeout());
+    let accepted = accept(socket, session, &received, name, limit)?;
     match accepted {
         Accepted::Joined => {
             log::debug!("RTMP_Serve, {JOINED}");
@@ -123,12 +125,13 @@ fn accept(
     session: Option<Arc<Session>>,
     received: &[u8],
     name: [u8; 16],
+    limit: Deadline,
 ) -> Result<Accepted> {
     let socket = TcpStream::from(socket);
     match session {
-        None => server::accept(socket, received, name),
+        None => server::accept(socket, received, name, limit),
         Some(session) => {
-            server::accept(TlsSocket::new(socket.into(), session, &globals::USER), received, name)
+            server::accept(TlsSocket::new(socket.into(), session, &globals::USER), received, name, limit)
         }
     }
     .map_err(|error| match error {

@@ -37,7 +37,7 @@ const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 pub unsafe extern "C" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }?;
+        let handle = unsafe { Handle::connected_for(r, Phase::Reading) }?;
         if seekTime > 0 {
             // SAFETY: the caller's contract.
             unsafe { (*r).Link.seekTime = seekTime };
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> 
     boundary(FALSE, || {
         // SAFETY: the caller's contract, the same for all of these. Without a connection the others would say so again.
         unsafe {
-            Handle::connected(r)?;
+            Handle::connected_for(r, Phase::SENDING)?;
             RTMP_DeleteStream(r);
             RTMP_SendCreateStream(r);
             Ok(RTMP_ConnectStream(r, seekTime))
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> 
 pub unsafe extern "C" fn RTMP_DeleteStream(r: *mut RTMP) {
     boundary((), || {
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }?;
+        let handle = unsafe { Handle::connected_for(r, Phase::SENDING) }?;
         let command = handle.step(|parts| {
             let state = &mut *parts.state;
             if state.stream_id < 0 {
@@ -216,7 +216,7 @@ pub unsafe extern "C" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
 pub unsafe extern "C" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
     boundary(FALSE, || {
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }?;
+        let handle = unsafe { Handle::connected_for(r, Phase::SENDING) }?;
         if handle.step(|parts| parts.state.pausing) == pausing::NO {
             // SAFETY: the caller's contract.
             unsafe {
@@ -272,9 +272,9 @@ unsafe fn send(
     build: impl FnOnce(&mut Parts<'_, '_, crate::capi::memory::Body>) -> Command,
 ) -> c_int {
     boundary(FALSE, || {
+        reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
-        reason::enter(Phase::SENDING);
         let command = handle.step(build);
         driver::send(&handle, &command).map_err(Error::reported)?;
         Ok(TRUE)

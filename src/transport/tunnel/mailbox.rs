@@ -315,7 +315,7 @@ impl Mail {
     fn is_belated(&self, request: &Request<'_>) -> bool {
         let (Some(last), Some(sequence)) = (self.answered.back(), request.sequence) else { return false };
         let behind = last.sequence.wrapping_sub(sequence);
-        request.connection != last.connection && (1..1024).contains(&behind)
+        request.connection != last.connection && (1..1 << 31).contains(&behind)
     }
 
     fn remember(&mut self, answered: Answered) {

@@ -23,7 +23,10 @@ use super::{
     mailbox::{Limits, Mailbox, Request},
     request::{Head, Target, parse_head},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    transport::deadline::Deadline,
+};
 
 /// What became of a connection.
 #[derive(Debug)]
@@ -58,6 +61,8 @@ struct Connection<S> {
     input: Vec<u8>,
     /// The session whose requests came last.
     session: Option<Arc<Mailbox>>,
+    /// When it has to be known whose the connection is.
+    limit: Deadline,
 }
 
 /// What a request led to.
@@ -85,6 +90,10 @@ const MAX_CONNECTIONS: u64 = 4096;
 /// The longest body of a request: a message as large as chunks can carry, cut as small as they can be cut.
 const MAX_BODY: u32 = 40 << 20;
 
+/// How long a request may take from its first byte on, and a body besides a second for each [`BODY_RATE`] bytes.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
+const BODY_RATE: u32 = 4096;
+
 /// Bodies up to this length are read even if nobody wants them, so that the connection can be kept.
 const MAX_UNWANTED: u32 = 64 << 10;
 
@@ -94,12 +103,13 @@ const MAX_REFUSALS: u32 = 16;
 /// Serves the HTTP connection `stream` until it is known whose it is, and from then on in the background.
 /// `already_read` is what was received from it before. `random` makes the name of a session that no one can guess.
 ///
-/// The time-outs of `stream` bound how long a connection may be silent; they are the caller's to set.
-pub fn accept<S>(stream: S, already_read: &[u8], random: [u8; 16]) -> Result<Accepted>
+/// The time-outs of `stream` bound how long a connection may be silent; they are the caller's to set. With a byte now and
+/// then it is given up at `limit`, or later when a request takes too long.
+pub fn accept<S>(stream: S, already_read: &[u8], random: [u8; 16], limit: Deadline) -> Result<Accepted>
 where
     S: Read + Write + Send + 'static,
 {
-    SESSIONS.accept(stream, already_read, random)
+    SESSIONS.accept(stream, already_read, random, limit)
 }
 
 impl Registry {
@@ -116,13 +126,20 @@ impl Registry {
     }
 
     /// As the function [`accept`].
-    pub fn accept<S>(&'static self, stream: S, already_read: &[u8], random: [u8; 16]) -> Result<Accepted>
+    pub fn accept<S>(
+        &'static self,
+        stream: S,
+        already_read: &[u8],
+        random: [u8; 16],
+        limit: Deadline,
+    ) -> Result<Accepted>
     where
         S: Read + Write + Send + 'static,
     {
         let place = self.place()?;
         let number = self.accepted.fetch_add(1, Ordering::Relaxed);
-        let mut connection = Connection { stream, number, input: already_read.to_vec(), session: None };
+        let mut connection =
+            Connection { stream, number, input: already_read.to_vec(), session: None, limit };
         for _ in 0..MAX_REFUSALS {
             let Some(head) = connection.read_head()? else { return Err(Error::Closed) };
             let keep_alive = head.keep_alive;
@@ -133,6 +150,7 @@ impl Registry {
                 Outcome::Refused => return Err(Error::Closed),
             };
             if keep_alive {
+                connection.limit = Deadline::NEVER;
                 spawn("rtmpt connection", move || {
                     let _place = place;
                     if let Err(error) = self.serve(connection) {
@@ -261,7 +279,7 @@ impl Drop for Place {
 impl<S: Read + Write> Connection<S> {
     /// The next request; `None` when the client has closed the connection after the last one.
     fn read_head(&mut self) -> Result<Option<Head>> {
-        let mut seen = 0;
+        let (mut seen, mut limit) = (0, self.limit);
         loop {
             match parse_head(&self.input, seen) {
                 Ok(Some((head, len))) => {
@@ -274,8 +292,11 @@ impl<S: Read + Write> Connection<S> {
                     return Err(error);
                 }
             }
+            if seen == 0 && !self.input.is_empty() {
+                limit = self.in_time(REQUEST_TIME);
+            }
             seen = self.input.len();
-            if self.receive()? == 0 {
+            if self.receive(limit)? == 0 {
                 return if self.input.is_empty() { Ok(None) } else { Err(Error::Closed) };
             }
         }
@@ -291,8 +312,9 @@ impl<S: Read + Write> Connection<S> {
             self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
             self.stream.flush()?;
         }
+        let limit = self.in_time(REQUEST_TIME + Duration::from_secs((head.length / BODY_RATE).into()));
         while self.input.len() < length {
-            if self.receive()? == 0 {
+            if self.receive(limit)? == 0 {
                 return Err(Error::Closed);
             }
         }
@@ -300,9 +322,15 @@ impl<S: Read + Write> Connection<S> {
         Ok(std::mem::replace(&mut self.input, rest))
     }
 
-    fn receive(&mut self) -> Result<usize> {
+    /// The end of `time`, or of the time for the connection.
+    fn in_time(&self, time: Duration) -> Deadline {
+        Deadline::after(Some(time)).or_sooner(self.limit)
+    }
+
+    fn receive(&mut self, limit: Deadline) -> Result<usize> {
         let mut buffer = [0; 16 << 10];
         loop {
+            limit.left()?;
             match self.stream.read(&mut buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
