@@ -6,11 +6,13 @@ mod support;
 use std::path::Path;
 
 use support::amf::{self, Value};
+use support::certs::{Authority, Valid};
 use support::examples::{Client, LIMIT};
 use support::flv::{self, Tag};
-use support::program::Run;
+use support::front::Front;
+use support::program::{self, Run};
 use support::wire::Message;
-use support::{Library, Server, TempDir, clip};
+use support::{Library, Server, TempDir, clip, require};
 
 const BOTH: [Library; 2] = [Library::Original, Library::Ours];
 
@@ -68,28 +70,40 @@ fn rtmpdump_resumes_a_download() {
 /// long as it was told.
 #[test]
 fn curl_waits_for_a_stream_that_has_not_begun() {
-    let clients = BOTH.map(|library| {
-        let server = Server::once(move |peer| {
-            peer.accept_connect();
-            peer.accept_create();
-            peer.wait_for("play");
-            let status = amf::status("status", "NetStream.Play.Start", "");
-            let start = Message::invoke(3, 1, &[amf::s("onStatus"), amf::n(0), Value::Null, status]);
-            let begin = Message::new(2, 0, 4, 0, &[0, 0, 0, 0, 0, 1]);
-            let access = amf::encode(&[amf::s("|RtmpSampleAccess"), Value::Bool(false), Value::Bool(false)]);
-            let access = Message::new(6, 0, 0x12, 1, &access);
-            // In one piece: what comes later wakes curl up.
-            peer.send_raw(&[start, begin, access].map(|message| message.chunks(128)).concat());
-            peer.drain(LIMIT);
-        });
-        let url = format!("rtmp://127.0.0.1:{}/live/film", server.port);
-        let arguments = ["--silent", "--show-error", "--max-time", "2", "-o", "/dev/null", &url];
-        Client::installed("curl", library, &arguments).map(|client| (library, client, server))
-    });
+    let authority = need!(Authority::new());
+    let certificate = authority.issue("server", "DNS:localhost", Valid::Now);
+    let cells = [false, true].into_iter().flat_map(|tls| BOTH.map(|library| (tls, library)));
+    let clients: Vec<_> = cells
+        .map(|(tls, library)| {
+            let server = Server::once(move |peer| {
+                peer.accept_connect();
+                peer.accept_create();
+                peer.wait_for("play");
+                let status = amf::status("status", "NetStream.Play.Start", "");
+                let start = Message::invoke(3, 1, &[amf::s("onStatus"), amf::n(0), Value::Null, status]);
+                let begin = Message::new(2, 0, 4, 0, &[0, 0, 0, 0, 0, 1]);
+                let access =
+                    amf::encode(&[amf::s("|RtmpSampleAccess"), Value::Bool(false), Value::Bool(false)]);
+                let access = Message::new(6, 0, 0x12, 1, &access);
+                // In one piece: what comes later wakes curl up.
+                peer.send_raw(&[start, begin, access].map(|message| message.chunks(128)).concat());
+                peer.drain(LIMIT);
+            });
+            let front = if tls { Some(Front::nginx(&certificate, "TLSv1.2", server.port)?) } else { None };
+            let url = match &front {
+                Some(front) => front.url("live", "film"),
+                None => format!("rtmp://127.0.0.1:{}/live/film", server.port),
+            };
+            let mut command = program::on_library(&require::program("curl")?, library)?;
+            command.args(["--silent", "--show-error", "--max-time", "3", "-o", "/dev/null", &url]);
+            command.env("SSL_CERT_FILE", authority.certificate());
+            Some((url, library, Client::start(command, library), server, front))
+        })
+        .collect();
     for client in clients {
-        let (library, client, server) = need!(client);
+        let (url, library, client, server, _front) = need!(client);
         let run = client.finish();
         server.join();
-        assert_eq!(run.code, Some(28), "{library:?}: {run:?}");
+        assert_eq!(run.code, Some(28), "{url} on {library:?}: {run:?}");
     }
 }

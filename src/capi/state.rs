@@ -461,8 +461,8 @@ impl Handle {
             let (sb, flags) = (&raw const (*self.raw()).m_sb, &raw const (*self.raw()).m_read.flags);
             let unread = sockbuf::unread(sb);
             let begun = flv::Flags(shared::read(flags)).has(flv::Flags::HEADER);
-            // Behind what is unread, TLS may hold more that is decrypted already.
-            let more = sockbuf::has_tls(sb) && !unread.is_empty();
+            // Without anything unread it was all fetched.
+            let more = !unread.is_empty() && sockbuf::tls_holds_more(sb);
             more || driver::is_worth_reading(&load(self.raw()), &core.decoder, begun, unread)
         };
         if worth_reading || !core.stream.pending().is_empty() {

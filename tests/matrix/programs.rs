@@ -162,6 +162,10 @@ impl Program {
 }
 
 impl Work {
+    pub fn has_ended(&mut self) -> bool {
+        self.client.running.ended().is_some()
+    }
+
     /// Ends it.
     pub fn stop(&mut self) {
         self.client.running.kill();

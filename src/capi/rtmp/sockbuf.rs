@@ -286,6 +286,15 @@ pub(crate) unsafe fn refill_from_pending(sb: *mut RTMPSockBuf) -> usize {
     }
 }
 
+/// Whether TLS has received more than was put into the buffer.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+pub(crate) unsafe fn tls_holds_more(sb: *const RTMPSockBuf) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { session(sb) }.is_some_and(|session| session.holds_more())
+}
+
 /// Sends all pieces, over TLS if there is any.
 ///
 /// # Safety

@@ -1,7 +1,7 @@
 //! One TLS connection: bytes in the clear on one side, records on a socket on the other.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, BufRead, Read, Write},
     mem,
     net::Shutdown,
     os::fd::BorrowedFd,
@@ -203,6 +203,13 @@ impl Session {
                 0
             }
         }
+    }
+
+    /// Whether there is more than was read so far: bytes that were received already, or the end.
+    pub fn holds_more(&self) -> bool {
+        let mut machine = self.machine();
+        let nothing = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        !machine.backlog.is_empty() || !machine.connection.reader().fill_buf().is_err_and(nothing)
     }
 
     /// Sends all pieces. `scratch` is where they are put together; it keeps its memory for the next time.
