@@ -1,4 +1,4 @@
-//! Replies of a tunnel's server: the same stream of bytes however they arrive.
+//! Replies of a tunnel's server: the same stream of bytes, and the same error behind it, however they arrive.
 
 #![forbid(unsafe_code)]
 
@@ -12,7 +12,7 @@ const OPEN: u8 = 0x01;
 pub fn run(data: &[u8]) {
     let Some(([choice], cuts, bytes)) = input::choices(data) else { return };
     let (whole, cut) = (receive(bytes, choice, Cuts::WHOLE), receive(bytes, choice, cuts));
-    assert_eq!(cut.error, whole.error);
+    assert_eq!((cut.error.as_ref(), &cut.stream), (whole.error.as_ref(), &whole.stream));
     if whole.error.is_none() {
         assert_eq!(cut, whole);
     }
@@ -47,10 +47,14 @@ fn receive(bytes: &[u8], choice: u8, cuts: Cuts) -> Received {
                 received.stream.extend_from_slice(&input[..decoded.payload]);
                 received.is_over |= decoded.connection_over;
             }
-            Err(error) => {
-                received.error = Some(error.to_string());
-                break;
-            }
+            Err(error) => received.error = Some(error.to_string()),
+        }
+        // As before each wait for more.
+        if let Err(error) = client.check() {
+            received.error = Some(error.to_string());
+        }
+        if received.error.is_some() {
+            break;
         }
         let _ = (client.next_poll(3, 1000), client.has_room(100), client.is_open());
     }
