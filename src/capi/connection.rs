@@ -103,7 +103,11 @@ impl Connection for Handle {
         Some(result)
     }
 
-    fn transmit_commands<'m>(&self, commands: impl Iterator<Item = &'m Command>) -> Result<()> {
+    fn transmit_commands<'m>(&self, mut commands: impl Iterator<Item = &'m Command>) -> Result<()> {
+        if self.has_tunnel() {
+            // Programs see the number of requests, and servers get one for each command, as from librtmp.
+            return commands.try_for_each(|command| self.transmit(|parts| parts.encode(command)));
+        }
         let _deferred = Deferred::begin();
         let mut outbound = self.outbound();
         let Outbound { scratch, .. } = &mut *outbound;
@@ -120,6 +124,9 @@ impl Connection for Handle {
     }
 
     fn transmit_ahead(&self, bytes: &[u8]) -> Result<()> {
+        if self.has_tunnel() {
+            return self.transmit_bytes(&[bytes]);
+        }
         self.outbound().ahead.extend_from_slice(bytes);
         Ok(())
     }
