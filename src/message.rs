@@ -53,6 +53,11 @@ pub trait Body: Default + AsRef<[u8]> + AsMut<[u8]> {
     /// Appends `bytes`, for which room was made before.
     fn append(&mut self, bytes: &[u8]);
 
+    /// Forgets the bytes, and keeps the room that they were in if it can be used again.
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// Moves the body to memory of its own, if it was put into somebody else's.
     fn keep(&mut self) -> Result<()> {
         Ok(())
@@ -77,6 +82,10 @@ impl Body for Vec<u8> {
 
     fn append(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
+    }
+
+    fn clear(&mut self) {
+        Vec::clear(self);
     }
 }
 

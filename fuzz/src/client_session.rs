@@ -116,7 +116,7 @@ fn session(
                             Outcome::Ended => stream.end(&mut call, &mut state, Ending::Complete),
                             _ => {
                                 let live = choice & LIVE != 0;
-                                stream.message(&mut call, &mut state, kind, timestamp, message.body.as_mut(), live)
+                                stream.message(&mut call, &mut state, kind, timestamp, &mut message.body, live)
                             }
                         }
                     }

@@ -4,7 +4,7 @@
 
 use rtmp::{
     flv::{Call, Ending, Flags, ReadState, Resume, Step, Stream},
-    message::MessageType,
+    message::{Body, MessageType},
 };
 
 use super::{
@@ -61,7 +61,10 @@ impl Config {
                     Step::NeedMessage => match source.next() {
                         Some((kind, timestamp, body)) => {
                             let live = self.choice & LIVE != 0;
-                            stream.message(&mut call, &mut state, *kind, *timestamp, &mut body.clone(), live)
+                            let mut owned = Counted::default();
+                            owned.reserve_total(body.len()).expect("there is memory");
+                            owned.append(body);
+                            stream.message(&mut call, &mut state, *kind, *timestamp, &mut owned, live)
                         }
                         None => stream.end(&mut call, &mut state, Ending::Eof),
                     },

@@ -105,7 +105,7 @@ impl Connection for Handle {
 
     fn transmit_commands<'m>(&self, mut commands: impl Iterator<Item = &'m Command>) -> Result<()> {
         if self.has_tunnel() {
-            // Programs see the number of requests, and servers get one for each command, as from librtmp.
+            // One request for each, as servers know it from librtmp.
             return commands.try_for_each(|command| self.transmit(|parts| parts.encode(command)));
         }
         let _deferred = Deferred::begin();
@@ -125,6 +125,7 @@ impl Connection for Handle {
 
     fn transmit_ahead(&self, bytes: &[u8]) -> Result<()> {
         if self.has_tunnel() {
+            // A request of its own, as above.
             return self.transmit_bytes(&[bytes]);
         }
         self.outbound().ahead.extend_from_slice(bytes);

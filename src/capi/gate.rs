@@ -6,6 +6,7 @@
 
 use std::{
     hint,
+    mem::ManuallyDrop,
     sync::atomic::{AtomicI32, Ordering},
     thread,
 };
@@ -22,7 +23,7 @@ pub(crate) struct Keeper<'a> {
     found_sound: bool,
 }
 
-/// Somebody holds the gate, for a few instructions.
+/// Somebody holds the gate, for a few instructions, or to receive what is there.
 const HELD: i32 = 1;
 /// The program wants calls to end, until it closes the session.
 const ABORTED: i32 = 2;
@@ -76,7 +77,14 @@ impl<'a> Gate<'a> {
         Some(Keeper { gate: self, found_sound: word == word_of(flags(word)) })
     }
 
+    /// Lets others in again; tells whether the program wants calls to end.
+    #[inline]
+    fn leave(self) -> bool {
+        self.change(|flags| Some(flags & !HELD)).is_ok_and(|word| flags(word) & ABORTED != 0)
+    }
+
     /// Tells what the word was before.
+    #[inline]
     fn change(self, mut change: impl FnMut(i32) -> Option<i32>) -> Result<i32, i32> {
         let change = |word| change(flags(word)).map(word_of);
         self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, change)
@@ -88,11 +96,17 @@ impl Keeper<'_> {
     pub(crate) fn found_sound(&self) -> bool {
         self.found_sound
     }
+
+    /// Lets others in; tells whether the program wants calls to end.
+    #[inline]
+    pub(crate) fn release(self) -> bool {
+        ManuallyDrop::new(self).gate.leave()
+    }
 }
 
 impl Drop for Keeper<'_> {
     fn drop(&mut self) {
-        let _ = self.gate.change(|flags| Some(flags & !HELD));
+        self.gate.leave();
     }
 }
 
@@ -118,7 +132,7 @@ mod tests {
         let keeper = gate.hold();
         gate.abort();
         assert!(gate.is_aborted() && gate.try_hold().is_none());
-        drop(keeper);
+        assert!(keeper.release(), "whoever held the gate learns of it");
         assert!(gate.is_aborted() && gate.try_hold().is_some());
         gate.pardon();
         assert_eq!(word.into_inner(), 0);

@@ -112,6 +112,22 @@ pub struct Body {
 unsafe impl Send for Body {}
 
 impl Body {
+    /// A body with room for `capacity` bytes.
+    #[inline]
+    pub(crate) fn with_capacity(capacity: usize) -> Result<Self> {
+        let size = capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1).ok_or(Error::OutOfMemory)?;
+        // SAFETY: malloc accepts any size.
+        let block = unsafe { libc::malloc(size) }.cast::<u8>();
+        if block.is_null() {
+            return Err(Error::OutOfMemory);
+        }
+        // SAFETY: the block is larger than the headroom.
+        let data = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
+        // SAFETY: the block has a byte for the NUL behind the body.
+        unsafe { *data = 0 };
+        Ok(Self { data, len: 0, capacity, borrowed: false })
+    }
+
     /// The address of the first byte; stays valid until the body grows or goes.
     pub(crate) fn as_ptr(&self) -> *mut u8 {
         self.data
@@ -240,6 +256,16 @@ impl message::Body for Body {
             self.len += bytes.len();
             *self.data.add(self.len) = 0;
         }
+    }
+
+    fn clear(&mut self) {
+        if self.borrowed || self.data.is_null() {
+            *self = Self::default();
+            return;
+        }
+        self.len = 0;
+        // SAFETY: the block has a byte for the NUL behind the body.
+        unsafe { *self.data = 0 };
     }
 
     fn keep(&mut self) -> Result<()> {

@@ -5,7 +5,7 @@
 
 use std::{
     cell::Cell,
-    mem,
+    mem::{self, ManuallyDrop},
     net::Shutdown,
     os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
     ptr::{self, NonNull},
@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicPtr, Ordering, fence},
     },
+    thread,
     time::Duration,
 };
 
@@ -62,6 +63,8 @@ pub(crate) struct Private {
     watched: AtomicBool,
     /// Whether a byte that was received is still on the socket.
     left: AtomicBool,
+    /// Whether a panic left the protocol state half done without a lock to tell.
+    broken: AtomicBool,
     /// Whether the end of the connection keeps the descriptor, because a reader does not know of the end yet.
     keeps_descriptor: AtomicBool,
     /// Whether the connection has ended and only its descriptor is left.
@@ -318,7 +321,7 @@ impl Handle {
         }
         // SAFETY: the caller's contract.
         let handle = unsafe { Self::from_raw(r) }?;
-        if handle.private.core.is_poisoned() {
+        if handle.private.core.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
             // A panic left the protocol state half done. That is the end of this session, and of nothing else.
             handle.give_up();
             return Err(Error::NotConnected);
@@ -553,7 +556,7 @@ impl Drop for Handle {
             if self.is_alone(&keeper) && hangs_on(self.raw(), &self.private, &keeper) {
                 let private = detach(self.raw(), &keeper);
                 drop(keeper);
-                release(private);
+                drop(private);
             }
         }
     }
@@ -622,30 +625,69 @@ unsafe fn detach(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<Private>> {
     }
 }
 
-/// Lets go of private state that was taken off. Whoever works on it without a reference of his own holds its lock.
-fn release(private: Option<Arc<Private>>) {
-    if let Some(private) = private {
-        drop(private.core());
+/// A session for a step that waits for nothing, at the least cost. What makes short steps expensive is to let others know
+/// of them, so this does so once: it holds the gate, and there is no other call, which would have a lock.
+pub(crate) struct Undisturbed<'a> {
+    r: *mut RTMP,
+    private: &'a mut Private,
+    /// Always there.
+    keeper: Option<Keeper<'a>>,
+}
+
+impl Undisturbed<'_> {
+    /// Protocol state.
+    #[inline]
+    pub(crate) fn core(&mut self) -> &mut Core {
+        self.private.core.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether bytes come as they are, from the socket or from TLS.
+    #[inline]
+    pub(crate) fn is_plain(&mut self) -> bool {
+        let inbound = self.private.inbound.get_mut().unwrap_or_else(PoisonError::into_inner);
+        inbound.cipher.is_none() && !*self.private.tunnelled.get_mut()
     }
 }
 
-/// The protocol state of an `RTMP` for a step that waits for nothing, at the least cost: no reference is counted, because
-/// [`release`] waits for the step to end. `None` unless the state is there, in its place, in order and in nobody's hands, and
+impl Drop for Undisturbed<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if thread::panicking() {
+            *self.private.broken.get_mut() = true;
+        }
+        if self.keeper.take().is_some_and(Keeper::release) {
+            // Whoever wanted that found the gate held.
+            // SAFETY: by the contract of `undisturbed`.
+            unsafe { abort(self.r) }
+        }
+    }
+}
+
+/// The session of an `RTMP`, undisturbed: `None` unless it is there, in its place, in order and in nobody's hands, and
 /// nobody waits for the socket to tell of bytes that are here already.
 ///
 /// # Safety
-/// `r` points to an initialised `RTMP`, and nothing that ends its session is called by this thread while the result
-/// lives.
-pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<MutexGuard<'a, Core>> {
-    // SAFETY: the caller's contract; while the gate is held, what is on the slot stays, and from then on while its lock is.
-    unsafe {
+/// `r` points to an initialised `RTMP`, and this thread begins no other call about it while the result lives.
+#[inline]
+pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<Undisturbed<'a>> {
+    // SAFETY: the caller's contract; while the gate is held, what is on the slot stays, and no call gets a reference to it.
+    // If there is none but the slot's own, what is there is this call's alone.
+    let (private, keeper) = unsafe {
         let keeper = Gate::of(r).hold();
-        let private = &*slot(r, &keeper)?;
-        if private.home.load(Ordering::Relaxed) != r || private.watched.load(Ordering::Relaxed) {
+        let slot = slot(r, &keeper)?;
+        let owner = ManuallyDrop::new(Arc::from_raw(slot));
+        if Arc::strong_count(&owner) != 1 {
             return None;
         }
-        private.core.try_lock().ok()
+        // What other calls did with it is over.
+        fence(Ordering::Acquire);
+        (&mut *slot.cast_mut(), keeper)
+    };
+    let in_place = *private.home.get_mut() == r && !*private.watched.get_mut();
+    if !in_place || *private.broken.get_mut() || private.core.is_poisoned() {
+        return None;
     }
+    Some(Undisturbed { r, private, keeper: Some(keeper) })
 }
 
 /// Forgets the private state of an `RTMP`, if it has any.
@@ -656,7 +698,7 @@ pub(crate) unsafe fn forget(r: *mut RTMP) {
     // SAFETY: the caller's contract.
     let private = unsafe { detach(r, &Gate::of(r).hold()) };
     // Not while the gate is held: it may be long.
-    release(private);
+    drop(private);
 }
 
 /// Takes the socket and TLS off an `RTMP` that no other call uses.

@@ -1,6 +1,6 @@
 //! Chunks in, messages out.
 
-use super::{EXTENDED, Header, MAX_HEADER_LEN, MESSAGE_HEADER_LEN, streams::Streams};
+use super::{EXTENDED, Header, MESSAGE_HEADER_LEN, spare::Spare, streams::Streams};
 use crate::{
     error::{Error, Result},
     message::{Body, Message, MessageType},
@@ -32,6 +32,8 @@ pub struct Decoder<B = Vec<u8>> {
     pub(super) offer: Option<B>,
     /// The chunk stream of the message that took the offer last.
     pub(super) placed: Option<u32>,
+    /// Memory of an earlier message, for the next long one.
+    pub(super) spare: Option<Spare<B>>,
 }
 
 /// What [`Decoder::decode`] made of its input.
@@ -98,12 +100,12 @@ pub(super) struct Current {
     pub(super) header: Header,
 }
 
-/// The parts of a header before they are applied to their chunk stream.
-struct Parsed {
+/// Where the parts of a header are, before they are applied to their chunk stream.
+struct Parsed<'i> {
     format: u8,
     chunk_stream: u32,
-    /// Position of the message header.
-    fields_at: usize,
+    /// The message header, behind the basic header.
+    fields: &'i [u8],
     header: Header,
 }
 
@@ -116,6 +118,7 @@ impl<B> Default for Decoder<B> {
             loans: 0,
             offer: None,
             placed: None,
+            spare: None,
         }
     }
 }
@@ -154,52 +157,67 @@ impl<B: Body> Decoder<B> {
 
     /// Reads up to the end of one message, and tells how many bytes that took; without a message, all that can be used.
     pub fn decode_message(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, Option<Message<B>>)> {
+        self.decode_message_if(input, chunk_size, |_, _| true)
+    }
+
+    /// As `decode_message`, unless a message ends that is not `wanted`, by its kind and body: that one stays and is the
+    /// next to be decoded.
+    #[inline]
+    pub fn decode_message_if(
+        &mut self,
+        input: &[u8],
+        chunk_size: u32,
+        wanted: impl Fn(MessageType, &B) -> bool,
+    ) -> Result<(usize, Option<Message<B>>)> {
         let mut consumed = 0;
         loop {
             let (used, complete) = self.advance(&input[consumed..], chunk_size)?;
             consumed += used;
-            let (true, Some(current)) = (complete, &self.current) else { return Ok((consumed, None)) };
+            let (true, Some(current)) = (complete, &mut self.current) else { return Ok((consumed, None)) };
             let chunk_stream = current.chunk_stream;
-            self.current = None;
             let stream = slot(&mut self.streams, chunk_stream);
+            let follows = 0xC0 | chunk_stream as u8;
+            if stream.received < stream.length
+                && chunk_stream < 64
+                && stream.field != EXTENDED
+                && input.get(consumed) == Some(&follows)
+            {
+                consumed += stream.take_chunks(&input[consumed..], chunk_size, &mut self.unfinished)?;
+            }
             if stream.received == stream.length {
+                if !wanted(stream.kind, &stream.body) {
+                    return Ok((consumed, None));
+                }
+                self.current = None;
                 self.unfinished -= stream.body.capacity();
                 return Ok((consumed, Some(stream.finish(chunk_stream))));
             }
-            let follows = 0xC0 | chunk_stream as u8;
-            if chunk_stream < 64 && stream.field != EXTENDED && input.get(consumed) == Some(&follows) {
-                consumed += stream.take_chunks(&input[consumed..], chunk_size, &mut self.unfinished)?;
-                if stream.received == stream.length {
-                    self.unfinished -= stream.body.capacity();
-                    return Ok((consumed, Some(stream.finish(chunk_stream))));
-                }
-            }
+            self.current = None;
         }
     }
 
     /// Takes bytes up to the end of a chunk; tells how many, and whether it is complete.
+    #[inline]
     fn advance(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, bool)> {
-        let mut consumed = 0;
-        let current = match &mut self.current {
-            Some(current) => current,
+        let (start, current) = match &mut self.current {
+            Some(current) => (0, current),
             None => {
                 let Some(parsed) = self.parse_header(input) else { return Ok((0, false)) };
-                consumed = parsed.header.as_bytes().len();
+                let start = parsed.header.as_bytes().len();
                 let current = self.start_chunk(parsed, chunk_size);
-                self.current.insert(current)
+                (start, self.current.insert(current))
             }
         };
-        let stream = slot(&mut self.streams, current.chunk_stream);
-        let available = &input[consumed..];
+        let available = &input[start..];
         let taken = current.missing.min(available.len());
         if taken > 0 {
+            let stream = slot(&mut self.streams, current.chunk_stream);
             reserve(&mut stream.body, taken, stream.length, &mut self.unfinished)?;
             stream.body.append(&available[..taken]);
             stream.received += taken as u32;
             current.missing -= taken;
-            consumed += taken;
         }
-        Ok((consumed, current.missing == 0))
+        Ok((start + taken, current.missing == 0))
     }
 
     /// Forgets the unfinished message of a chunk stream (Abort message, RTMP 1.0, section 5.4.2).
@@ -231,19 +249,15 @@ impl<B: Body> Decoder<B> {
         self.stream(chunk_stream).map(|stream| &stream.body)
     }
 
-    fn stream(&self, chunk_stream: u32) -> Option<&Inbound<B>> {
+    #[inline]
+    pub(super) fn stream(&self, chunk_stream: u32) -> Option<&Inbound<B>> {
         self.streams.get(chunk_stream).map(Box::as_ref)
     }
 
     /// Finds a complete header at the start of `input`, or asks for more.
-    fn parse_header(&self, input: &[u8]) -> Option<Parsed> {
-        let first = *input.first()?;
-        let format = first >> 6;
-        let (chunk_stream, basic_len) = match first & 0x3F {
-            0 => (u32::from(*input.get(1)?) + 64, 2),
-            1 => (u32::from(*input.get(1)?) + u32::from(*input.get(2)?) * 256 + 64, 3),
-            id => (u32::from(id), 1),
-        };
+    #[inline]
+    fn parse_header<'i>(&self, input: &'i [u8]) -> Option<Parsed<'i>> {
+        let (format, chunk_stream, basic_len) = basic_header(input)?;
         let mut len = basic_len + MESSAGE_HEADER_LEN[usize::from(format)];
         let extended = match format {
             3 => self.stream(chunk_stream).is_some_and(|stream| stream.field == EXTENDED),
@@ -252,16 +266,14 @@ impl<B: Body> Decoder<B> {
         if extended {
             len += 4;
         }
-        debug_assert!(len <= MAX_HEADER_LEN);
-        let mut header = Header::default();
-        header.push(input.get(..len)?);
-        Some(Parsed { format, chunk_stream, fields_at: basic_len, header })
+        let header = Header::at_start_of(input, len)?;
+        Some(Parsed { format, chunk_stream, fields: &input[basic_len..len], header })
     }
 
     /// Applies a header to its chunk stream.
-    fn start_chunk(&mut self, parsed: Parsed, chunk_size: u32) -> Current {
-        let Parsed { format, chunk_stream, fields_at, header } = parsed;
-        let fields = &header.as_bytes()[fields_at..];
+    #[inline]
+    fn start_chunk(&mut self, parsed: Parsed<'_>, chunk_size: u32) -> Current {
+        let Parsed { format, chunk_stream, fields, header } = parsed;
         let stream = slot(&mut self.streams, chunk_stream);
         if format <= 1 && stream.received > 0 {
             // A new length in mid-message: the old message never ends. Its bytes must not meet the new length.
@@ -288,11 +300,14 @@ impl<B: Body> Decoder<B> {
         {
             stream.sent_timestamp = u32::from_be_bytes([a, b, c, d]);
         }
-        if stream.received == 0 && self.offer.is_some() {
+        let begins = stream.received == 0;
+        let payload = (stream.length - stream.received).min(chunk_size.max(1));
+        if begins && self.offer.is_some() {
             self.accept_offer(chunk_stream);
         }
-        let stream = slot(&mut self.streams, chunk_stream);
-        let payload = (stream.length - stream.received).min(chunk_size.max(1));
+        if begins && self.spare.is_some() {
+            self.use_spare(chunk_stream);
+        }
         Current { chunk_stream, payload, missing: payload as usize, header }
     }
 }
@@ -334,8 +349,21 @@ impl<B: Body> Inbound<B> {
 }
 
 /// The record of a chunk stream, made on first use.
+#[inline]
 pub(super) fn slot<B: Default>(streams: &mut Streams<Box<Inbound<B>>>, chunk_stream: u32) -> &mut Inbound<B> {
     streams.slot(chunk_stream).get_or_insert_default()
+}
+
+/// Format, chunk stream, and how many bytes it takes to say them.
+#[inline]
+pub(super) fn basic_header(input: &[u8]) -> Option<(u8, u32, usize)> {
+    let first = *input.first()?;
+    let (chunk_stream, len) = match first & 0x3F {
+        0 => (u32::from(*input.get(1)?) + 64, 2),
+        1 => (u32::from(*input.get(1)?) + u32::from(*input.get(2)?) * 256 + 64, 3),
+        id => (u32::from(id), 1),
+    };
+    Some((first >> 6, chunk_stream, len))
 }
 
 /// Makes room for `more` bytes in the body of a message of `length` bytes, doubling towards that length.

@@ -99,5 +99,5 @@ impl<B: Body> Loan<B> {
     }
 }
 
-/// Below this, copying costs less than a look at where bytes belong.
-const WORTHWHILE: usize = 1024;
+/// For less than this, what the system does for each piece of a scattered call costs more than copying the bytes.
+const WORTHWHILE: usize = 8192;

@@ -41,6 +41,7 @@ mod loan;
 mod place;
 mod ready;
 mod scout;
+mod spare;
 mod streams;
 
 pub use decoder::{Chunk, Decoded, Decoder, MAX_UNFINISHED};
@@ -72,13 +73,29 @@ pub fn valid_chunk_size(size: u32) -> Option<u32> {
 }
 
 /// Header bytes in a fixed place.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Header {
+    /// Behind `len` there may be anything.
     bytes: [u8; MAX_HEADER_LEN],
     len: u8,
 }
 
 impl Header {
+    /// The first `len` bytes of `input`, if they are there.
+    #[inline]
+    fn at_start_of(input: &[u8], len: usize) -> Option<Self> {
+        debug_assert!(len <= MAX_HEADER_LEN);
+        match input.first_chunk() {
+            // A copy of known length needs no call.
+            Some(bytes) => Some(Self { bytes: *bytes, len: len as u8 }),
+            None => {
+                let mut header = Self::default();
+                header.push(input.get(..len)?);
+                Some(header)
+            }
+        }
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         let len = usize::from(self.len);
         self.bytes[len..len + bytes.len()].copy_from_slice(bytes);
@@ -114,6 +131,14 @@ impl Header {
         &self.bytes[..usize::from(self.len)]
     }
 }
+
+impl PartialEq for Header {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Header {}
 
 #[cfg(test)]
 mod tests;

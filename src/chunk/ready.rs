@@ -8,7 +8,7 @@
 
 use super::{
     Decoder, EXTENDED, MESSAGE_HEADER_LEN,
-    decoder::{SHORT_HEADER, u24},
+    decoder::{SHORT_HEADER, basic_header, slot, u24},
 };
 use crate::message::{Body, MessageType};
 
@@ -40,17 +40,21 @@ impl<B: Body> Decoder<B> {
     /// The message that `input` begins with, if all of it is there.
     #[inline(always)]
     pub fn ready<'i>(&self, input: &'i [u8], chunk_size: u32) -> Option<Ready<'i>> {
-        let basic = *input.first()?;
-        let stream = self.streams.get(u32::from(basic & 0x3F))?;
-        if self.current.is_some() || stream.received > 0 || basic & 0x3F < 2 {
+        let (format, chunk_stream, basic_len) = basic_header(input)?;
+        if self.current.is_some() {
             return None;
         }
-        let format = basic >> 6;
-        let start = SHORT_HEADER + MESSAGE_HEADER_LEN[usize::from(format)];
+        let start = basic_len + MESSAGE_HEADER_LEN[usize::from(format)];
         let (header, payloads) = input.split_at_checked(start)?;
-        let (mut field, mut length, mut kind, mut stream_id) =
-            (stream.field, stream.length, stream.kind, stream.stream_id);
-        if let [_, a, b, c, more @ ..] = header {
+        let header = &header[basic_len..];
+        let (clock, mut field, mut length, mut kind, mut stream_id) = match self.stream(chunk_stream) {
+            Some(stream) if stream.received == 0 => {
+                (stream.clock, stream.field, stream.length, stream.kind, stream.stream_id)
+            }
+            None if format == 0 => (0, 0, 0, MessageType(0), 0),
+            _ => return None,
+        };
+        if let [a, b, c, more @ ..] = header {
             field = u24([*a, *b, *c]);
             if let [a, b, c, type_id, more @ ..] = more {
                 length = u24([*a, *b, *c]);
@@ -67,16 +71,12 @@ impl<B: Body> Decoder<B> {
         let first_len = chunk_size.min(length as usize);
         let (first, behind) = payloads.split_at_checked(first_len)?;
         let missing = length as usize - first_len;
-        let rest = behind.get(..missing + missing.div_ceil(chunk_size) * SHORT_HEADER)?;
-        let follows = 0xC0 | basic;
-        if rest.iter().step_by(chunk_size + SHORT_HEADER).any(|header| *header != follows) {
-            return None;
-        }
+        let rest = if missing == 0 { &[] } else { chunks(behind, chunk_stream, missing, chunk_size)? };
         Some(Ready {
-            chunk_stream: u32::from(basic & 0x3F),
+            chunk_stream,
             format,
             kind,
-            timestamp: if format == 0 { field } else { stream.clock.wrapping_add(field) },
+            timestamp: if format == 0 { field } else { clock.wrapping_add(field) },
             stream_id,
             consumed: start + first.len() + rest.len(),
             field,
@@ -90,7 +90,10 @@ impl<B: Body> Decoder<B> {
     /// Uses up a message that was found: what follows it in the input is decoded as what follows it.
     #[inline(always)]
     pub fn take_ready(&mut self, ready: &Ready<'_>) {
-        let Some(stream) = self.streams.get_mut(ready.chunk_stream) else { return };
+        let stream = match self.streams.get_mut(ready.chunk_stream) {
+            Some(stream) => &mut **stream,
+            None => slot(&mut self.streams, ready.chunk_stream),
+        };
         stream.format = ready.format;
         stream.kind = ready.kind;
         stream.stream_id = ready.stream_id;
@@ -98,6 +101,9 @@ impl<B: Body> Decoder<B> {
         stream.field = ready.field;
         stream.sent_timestamp = ready.field;
         stream.clock = ready.timestamp;
+        if self.spare.is_some() {
+            self.pass_spare();
+        }
     }
 }
 
@@ -129,6 +135,15 @@ impl Ready<'_> {
             left = copy_front(left, chunk.get(SHORT_HEADER..).unwrap_or_default());
         }
     }
+}
+
+/// The chunks behind a message's first, with `missing` bytes of it, if `input` begins with them and each has the header of
+/// one byte.
+fn chunks(input: &[u8], chunk_stream: u32, missing: usize, chunk_size: usize) -> Option<&[u8]> {
+    let follows = 0xC0 | u8::try_from(chunk_stream).ok().filter(|id| *id < 64)?;
+    let chunks = input.get(..missing + missing.div_ceil(chunk_size) * SHORT_HEADER)?;
+    let mut headers = chunks.iter().step_by(chunk_size + SHORT_HEADER);
+    headers.all(|header| *header == follows).then_some(chunks)
 }
 
 /// Copies `bytes` to the start of `out` as far as there is room, and returns the rest of it.

@@ -330,7 +330,7 @@ fn a_message_that_is_there_as_a_whole_is_found_as_it_would_be_decoded() {
             assert_eq!(message.as_ref(), Some(expected));
             position += consumed;
         }
-        assert_eq!((position, found), (wire.len(), expected.len() - 1), "all but the first");
+        assert_eq!((position, found), (wire.len(), expected.len()));
     }
 }
 
@@ -375,6 +375,49 @@ fn a_message_that_something_comes_in_between_is_not_found() {
     assert!(decoder.ready(&second, DEFAULT_CHUNK_SIZE).is_none());
     decoder.decode_message(&second[header + 5..cut], DEFAULT_CHUNK_SIZE).unwrap();
     assert!(decoder.ready(&second, DEFAULT_CHUNK_SIZE).is_none());
+}
+
+#[test]
+fn a_message_on_any_chunk_stream_is_found_if_it_is_one_chunk() {
+    for chunk_stream in [63, 64, 319, 320, 65_599] {
+        let mut sender = Sender::new();
+        let messages = [(0, 20), (40, 20), (80, 300)]
+            .map(|(timestamp, length)| sender.send(1, chunk_stream, 9, timestamp, length).1);
+        let expected = decode_all(&messages.concat(), DEFAULT_CHUNK_SIZE, usize::MAX);
+        let mut decoder = Decoder::<Vec<u8>>::new();
+        for (wire, expected) in messages.iter().zip(&expected).take(2) {
+            let ready = decoder.ready(wire, DEFAULT_CHUNK_SIZE).unwrap();
+            assert_eq!((ready.chunk_stream, ready.consumed), (chunk_stream, wire.len()));
+            assert_eq!(ready.timestamp, expected.timestamp);
+            decoder.take_ready(&ready);
+        }
+        assert_eq!(decoder.ready(&messages[2], DEFAULT_CHUNK_SIZE).is_some(), chunk_stream < 64);
+        let (_, last) = decoder.decode_message(&messages[2], DEFAULT_CHUNK_SIZE).unwrap();
+        assert_eq!(last.as_ref(), Some(&expected[2]));
+    }
+}
+
+#[test]
+fn a_message_that_is_not_wanted_stays_for_whoever_wants_it() {
+    for length in [20, 128, 300] {
+        let mut sender = Sender::new();
+        let wire = [sender.send(1, 3, 20, 0, length).1, sender.send(1, 4, 9, 0, 300).1].concat();
+        let expected = decode_all(&wire, DEFAULT_CHUNK_SIZE, usize::MAX);
+        for cut in 1..wire.len() {
+            let mut decoder = Decoder::<Vec<u8>>::new();
+            let media = |kind: MessageType, _: &Vec<u8>| kind == MessageType::VIDEO;
+            let (first, none) = decoder.decode_message_if(&wire[..cut], DEFAULT_CHUNK_SIZE, media).unwrap();
+            let (second, nor) = decoder.decode_message_if(&wire[first..], DEFAULT_CHUNK_SIZE, media).unwrap();
+            assert!(none.is_none() && nor.is_none(), "{length}, cut at {cut}");
+            let mut position = first + second;
+            for expected in &expected {
+                let (used, message) = decoder.decode_message(&wire[position..], DEFAULT_CHUNK_SIZE).unwrap();
+                assert_eq!(message.as_ref(), Some(expected), "{length}, cut at {cut}");
+                position += used;
+            }
+            assert_eq!(position, wire.len());
+        }
+    }
 }
 
 #[test]

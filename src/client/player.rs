@@ -204,7 +204,10 @@ impl io::Read for Player {
         let mut step = self.flv.begin(&mut call, &mut self.progress);
         loop {
             match step {
-                Step::Done(count) => return Ok(count),
+                Step::Done(count) => {
+                    drop(self.flv.take_spent());
+                    return Ok(count);
+                }
                 Step::Failed => return Err(into_io(Error::OutOfMemory)),
                 Step::NeedMessage => {}
             }

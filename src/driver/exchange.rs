@@ -139,26 +139,32 @@ fn receive<C: Connection, T>(
                 let selected = decode(parts)?;
                 Ok::<_, Error>((selected, parts.state.acknowledgement_due()))
             })
-            .inspect_err(|error| {
-                error!("RTMP_ReadPacket, {error}");
-                connection.give_up();
-            })?;
+            .inspect_err(|error| fail_decoding(connection, error))?;
         if let Some(acknowledgement) = acknowledgement {
             acknowledge(connection, &acknowledgement)?;
         }
         if let Some(selected) = selected {
             return Ok(selected);
         }
-        connection.fill(whole).inspect_err(|error| {
-            // A wait that this side has ended is no news.
-            if connection.is_open() {
-                error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
-            }
-            if !matches!(error, Error::TimedOut) {
-                // A peer that will send no more may still read.
-                connection.close();
-            }
-        })?;
+        connection.fill(whole).inspect_err(|error| fail_receiving(connection, error))?;
+    }
+}
+
+/// What becomes of a connection on which something came that makes no sense.
+pub fn fail_decoding<C: Connection>(connection: &C, error: &Error) {
+    error!("RTMP_ReadPacket, {error}");
+    connection.give_up();
+}
+
+/// What becomes of a connection that nothing comes on.
+pub fn fail_receiving<C: Connection>(connection: &C, error: &Error) {
+    // A wait that this side has ended is no news.
+    if connection.is_open() {
+        error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
+    }
+    if !matches!(error, Error::TimedOut) {
+        // A peer that will send no more may still read.
+        connection.close();
     }
 }
 

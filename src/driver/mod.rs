@@ -28,11 +28,13 @@ mod phase;
 mod play;
 
 pub use exchange::{
-    acknowledge_if_due, chunk_size, close_politely, handshake_as_client, handshake_as_server, receive_chunk,
-    receive_message, send,
+    acknowledge_if_due, chunk_size, close_politely, fail_decoding, fail_receiving, handshake_as_client,
+    handshake_as_server, receive_chunk, receive_message, send,
 };
 pub use phase::Phase;
-pub use play::{connect_stream, dispatch, is_worth_reading, next_media, ready_media};
+pub use play::{
+    Arriving, arriving_media, connect_stream, dispatch, is_worth_reading, next_media, ready_media,
+};
 
 use crate::{
     chunk::{Chunks, Decoder, Encoder},

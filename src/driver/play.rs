@@ -1,5 +1,7 @@
 //! Messages as the application sees them: starting a stream, and its media.
 
+use std::cell::Cell;
+
 use log::{debug, warn};
 
 use super::{Connection, Phase, exchange};
@@ -175,6 +177,51 @@ pub fn ready_media<B: Body, T>(
     state.media_arrived(ready.chunk_stream, ready.timestamp);
     state.playing = true;
     Some((ready.consumed, accepted))
+}
+
+/// What a look at the input comes to.
+pub enum Arriving<B> {
+    /// A message for the application.
+    Media(Message<B>),
+    /// More bytes are needed.
+    Unfinished,
+    /// The next message needs more care, of [`next_media`].
+    Other,
+}
+
+/// As [`ready_media`], for messages of which more may have to come: what is there is used up, as the number tells.
+/// `wanted` says yes to the body of a message, or leaves it to [`next_media`].
+///
+/// An error is for [`fail_decoding`](super::fail_decoding).
+#[inline(always)]
+pub fn arriving_media<B: Body>(
+    state: &mut State,
+    decoder: &mut Decoder<B>,
+    input: &[u8],
+    wanted: impl Fn(MessageType, &B) -> bool,
+) -> Result<(usize, Arriving<B>)> {
+    if state.pausing != pausing::NO {
+        return Ok((0, Arriving::Other));
+    }
+    let refused = Cell::new(false);
+    let chunk_size = exchange::chunk_size(state.in_chunk_size);
+    let (consumed, message) = decoder.decode_message_if(input, chunk_size, |kind, body| {
+        let media = matches!(kind, MessageType::AUDIO | MessageType::VIDEO) && !body.as_ref().is_empty();
+        let wanted = media && wanted(kind, body);
+        refused.set(!wanted);
+        wanted
+    })?;
+    state.bytes_in = state.bytes_in.wrapping_add(consumed as u32);
+    let arriving = match message {
+        Some(message) => {
+            state.media_arrived(message.chunk_stream, message.timestamp);
+            state.playing = true;
+            Arriving::Media(message)
+        }
+        None if refused.get() => Arriving::Other,
+        None => Arriving::Unfinished,
+    };
+    Ok((consumed, arriving))
 }
 
 /// Whether `input` has something for a reader, so that a call which waits for it returns. In doubt it has. `begun` tells

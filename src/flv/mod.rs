@@ -39,6 +39,7 @@ pub use file::{Decoded, Tag, TagReader};
 pub use reader::{
     DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Flags, Piece, ReadState, Resume, Verdict, accept, plain_tag,
 };
+pub(crate) use reader::{in_order, is_too_small};
 pub use stream::{Call, Ending, Step, Stream};
 pub use tag::{PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
 pub use writer::{Finished, Writer, write};

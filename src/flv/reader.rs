@@ -131,6 +131,12 @@ impl Piece {
         self.len() == 0
     }
 
+    /// How many bytes it has in front of the body, which part of the body counts, and what it has behind that.
+    pub(super) fn layout(&self) -> (usize, Range<usize>, &[u8]) {
+        let front = self.prefix.map_or(0, |prefix| prefix.len());
+        (front, self.body.clone(), self.suffix.as_ref().map_or(&[], |suffix| suffix.as_slice()))
+    }
+
     /// Its bytes in order; `body` is the body of the message it was made for.
     pub fn parts<'a>(&'a self, body: &'a [u8]) -> [&'a [u8]; 3] {
         [
@@ -224,7 +230,7 @@ pub fn plain_tag(
 }
 
 /// Whether each audio and video message becomes a tag, now that the header is out.
-pub(super) fn in_order(state: &ReadState<'_>) -> bool {
+pub(crate) fn in_order(state: &ReadState<'_>) -> bool {
     state.status == 0
         && state.flags.has(Flags::HEADER)
         && !state.flags.has(Flags(Flags::RESUME.0 | Flags::SEEKING.0))
@@ -240,7 +246,7 @@ pub(super) fn data_type_of(kind: u8) -> u8 {
 }
 
 /// Some servers send audio and video that is a header without data, as a keep-alive.
-fn is_too_small(kind: MessageType, len: usize) -> bool {
+pub(crate) fn is_too_small(kind: MessageType, len: usize) -> bool {
     match kind {
         MessageType::VIDEO => len <= 5,
         MessageType::AUDIO => len <= 1,

@@ -22,6 +22,8 @@ use crate::message::{Body, MessageType};
 pub struct Stream<B> {
     pending: B,
     position: usize,
+    /// The memory of what was read last.
+    spent: B,
     /// A call was left while messages were kept back for the header; the next one goes on there.
     suspended: bool,
 }
@@ -106,7 +108,7 @@ impl<B: Body> Stream<B> {
 
     /// Drops what was not read yet and the memory it is in.
     pub fn clear(&mut self) {
-        *self = Self { pending: B::default(), position: 0, suspended: false };
+        *self = Self { pending: B::default(), position: 0, spent: B::default(), suspended: false };
     }
 
     /// Begins a read call.
@@ -134,18 +136,23 @@ impl<B: Body> Stream<B> {
         if state.timestamp == 0 { Step::NeedMessage } else { self.finish_header(call, state) }
     }
 
-    /// Goes on with the next media message.
+    /// Memory that is not needed any more, and may be of use to whoever receives the next message.
+    pub fn take_spent(&mut self) -> Option<B> {
+        (self.spent.capacity() > 0).then(|| mem::take(&mut self.spent))
+    }
+
+    /// Goes on with the next media message, whose body may become part of what is pending.
     pub fn message(
         &mut self,
         call: &mut Call<'_>,
         state: &mut ReadState<'_>,
         kind: MessageType,
         timestamp: u32,
-        body: &mut [u8],
+        body: &mut B,
         live: bool,
     ) -> Step {
         let before = state.timestamp;
-        let verdict = accept(state, kind, timestamp, body, live);
+        let verdict = accept(state, kind, timestamp, body.as_mut(), live);
         let piece = match verdict {
             Verdict::Mismatch => return self.end(call, state, Ending::Error),
             Verdict::Ignore => None,
@@ -154,20 +161,29 @@ impl<B: Body> Stream<B> {
         match (call.phase, piece) {
             (Phase::Tags, None) => Step::NeedMessage,
             (Phase::Tags, Some(piece)) => {
-                let whole = piece.len();
-                if self.keep(&piece, body, call.room().len().min(whole)).is_err() {
+                let count = call.room().len().min(piece.len());
+                let kept = match self.take_over(&piece, body, count) {
+                    Some(position) => position.map(|position| {
+                        call.written += piece.copy_to(body.as_ref(), 0, call.room());
+                        self.pending = mem::take(body);
+                        self.position = position;
+                    }),
+                    None => self.keep(&piece, body.as_ref(), count).map(|()| {
+                        call.written += piece.copy_to(body.as_ref(), 0, call.room());
+                    }),
+                };
+                if kept.is_err() {
                     // Callers take the time for that of the last tag they have got.
                     state.timestamp = before;
                     return self.out_of_memory(call, state);
                 }
-                call.written += piece.copy_to(body, 0, call.room());
                 Step::Done(call.written)
             }
             (Phase::Header, None) => self.collect_more(call, state, true),
             (Phase::Header, Some(piece)) => {
                 let free = HEADER_BLOCK_LEN.saturating_sub(self.pending().len());
                 let fits = piece.len() + SPARE_LEN <= free;
-                if self.keep(&piece, body, 0).is_err() {
+                if self.keep(&piece, body.as_ref(), 0).is_err() {
                     state.timestamp = before;
                     return self.out_of_memory(call, state);
                 }
@@ -273,9 +289,26 @@ impl<B: Body> Stream<B> {
         call.written += count;
         self.position += count;
         if self.pending().is_empty() {
+            let mut spent = mem::take(&mut self.pending);
+            spent.clear();
             self.clear();
+            self.spent = spent;
         }
         if call.room().is_empty() { Step::Done(call.written) } else { Step::NeedMessage }
+    }
+
+    /// Makes all of `piece` that lies behind its first bytes one with the body, so that most of a long message is not copied
+    /// to be kept; tells the position of the byte behind the first `count` of the piece. `None` if it has to be copied.
+    fn take_over(&self, piece: &Piece, body: &mut B, count: usize) -> Option<Result<usize>> {
+        let (front, range, behind) = piece.layout();
+        let skipped = count.checked_sub(front)?;
+        if count == piece.len() || range.end != body.as_ref().len() || !self.pending().is_empty() {
+            return None;
+        }
+        Some(body.reserve_total(range.end + behind.len()).map(|()| {
+            body.append(behind);
+            range.start + skipped
+        }))
     }
 
     /// Keeps the bytes of `piece` from position `skip` on for later.
@@ -543,7 +576,8 @@ mod tests {
         let mut out = [0; 9];
         let mut call = Call::new(&mut out);
         assert_eq!(stream.begin(&mut call, &mut state), Step::NeedMessage);
-        let step = stream.message(&mut call, &mut state, MessageType::AUDIO, 1, &mut [0xAF; 2], false);
+        let mut body = Scarce(vec![0xAF; 2]);
+        let step = stream.message(&mut call, &mut state, MessageType::AUDIO, 1, &mut body, false);
         assert_eq!((step, state.status), (Step::Done(0), -2));
         assert_eq!(state.timestamp, 0, "nothing was handed out");
     }

@@ -76,6 +76,32 @@ pub fn receive_vectored(
     ended_by_peer(received.0, &wait)
 }
 
+/// Puts bytes that are there into `buffer`; `None` if there are none yet.
+pub fn receive_now(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<usize>> {
+    now(|| Ok(recv(fd, &mut *buffer, RecvFlags::DONTWAIT)?.1))
+}
+
+/// As `receive_now`, into several places one after the other.
+pub fn receive_vectored_now(
+    fd: BorrowedFd<'_>,
+    slices: &mut [MaybeUninitSlice<'_>],
+) -> Result<Option<usize>> {
+    let socket = SockRef::from(&fd);
+    now(|| Ok(socket.recv_vectored_with_flags(slices, libc::MSG_DONTWAIT)?.0))
+}
+
+/// The result of a call that does not wait. What it may have to wait for, and the end of the connection, are left to a
+/// call that can say more about it.
+fn now(receive: impl FnOnce() -> io::Result<usize>) -> Result<Option<usize>> {
+    match receive() {
+        Ok(count) => Ok((count > 0).then_some(count)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// As `receive`, and the bytes stay where they are.
 pub fn peek(fd: BorrowedFd<'_>, buffer: &mut [u8], patience: &dyn Patience) -> Result<usize> {
     let mut wait = Wait::for_bytes(patience);

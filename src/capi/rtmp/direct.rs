@@ -4,7 +4,7 @@
 //! Where bytes belong is a guess: the message goes on in chunks with the shortest header. What comes instead moves to the
 //! caller's buffer, which has room for all that was guessed.
 
-use std::{array, mem::MaybeUninit, slice};
+use std::{array, mem::MaybeUninit, os::fd::BorrowedFd, slice};
 
 use libc::c_int;
 use socket2::MaybeUninitSlice;
@@ -12,7 +12,7 @@ use socket2::MaybeUninitSlice;
 use super::{RTMPSockBuf, sockbuf};
 use crate::{
     capi::memory::Body,
-    chunk::Loan,
+    chunk::{Loan, MAX_HEADER_LEN},
     error::{Error, Result},
     transport::{tcp, wait::Patience},
 };
@@ -46,6 +46,47 @@ pub(crate) unsafe fn receive(
     ahead: bool,
     patience: &dyn Patience,
 ) -> Result<Arrived> {
+    let fill = |fd: BorrowedFd<'_>, slices: &mut [MaybeUninitSlice<'_>]| match tcp::receive_vectored(
+        fd, slices, patience,
+    ) {
+        Ok(0) => Err(Error::Closed),
+        result => result,
+    };
+    // SAFETY: the caller's contract.
+    unsafe { fill_loan(sb, loan, ahead, fill) }.inspect_err(|error| {
+        if matches!(error, Error::TimedOut) {
+            // SAFETY: the caller's contract.
+            unsafe { sockbuf::set_timed_out(sb, true) };
+        }
+    })
+}
+
+/// As [`receive`] with `ahead`, but only what is there already: if that is nothing, neither are there bytes in the result.
+///
+/// # Safety
+/// As for [`receive`].
+pub(crate) unsafe fn receive_now(sb: *mut RTMPSockBuf, loan: &mut Loan<Body>) -> Result<Option<Arrived>> {
+    let mut none = false;
+    let fill = |fd: BorrowedFd<'_>, slices: &mut [MaybeUninitSlice<'_>]| {
+        let count = tcp::receive_vectored_now(fd, slices)?;
+        none = count.is_none();
+        Ok(count.unwrap_or(0))
+    };
+    // SAFETY: the caller's contract.
+    let arrived = unsafe { fill_loan(sb, loan, true, fill) }?;
+    Ok((!none).then_some(arrived))
+}
+
+/// Lets `fill` put bytes into a message on loan, and behind it into the buffer.
+///
+/// # Safety
+/// As for [`receive`].
+unsafe fn fill_loan(
+    sb: *mut RTMPSockBuf,
+    loan: &mut Loan<Body>,
+    ahead: bool,
+    fill: impl FnOnce(BorrowedFd<'_>, &mut [MaybeUninitSlice<'_>]) -> Result<usize>,
+) -> Result<Arrived> {
     // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes.
     let (fd, buffer) = unsafe {
         sockbuf::set_timed_out(sb, false);
@@ -54,17 +95,7 @@ pub(crate) unsafe fn receive(
         sockbuf::set_size(sb, 0);
         (sockbuf::socket(sb)?, slice::from_raw_parts_mut(start, sockbuf::CAPACITY))
     };
-    let (arrived, unread) =
-        scatter(loan, buffer, ahead, |slices| match tcp::receive_vectored(fd, slices, patience) {
-            Ok(0) => Err(Error::Closed),
-            result => result,
-        })
-        .inspect_err(|error| {
-            if matches!(error, Error::TimedOut) {
-                // SAFETY: the caller's contract.
-                unsafe { sockbuf::set_timed_out(sb, true) };
-            }
-        })?;
+    let (arrived, unread) = scatter(loan, buffer, ahead, |slices| fill(fd, slices))?;
     // SAFETY: the caller's contract; that many bytes lie at the start of the buffer.
     unsafe { sockbuf::set_size(sb, unread as c_int) };
     Ok(arrived)
@@ -101,7 +132,14 @@ fn scatter(
         start += len;
         budget -= header.len() + len;
     }
-    let tail = if complete { budget.min(TAIL) } else { 0 };
+    // Messages of this length are there as a whole with every call, if the buffer takes them; longer ones are better off where
+    // they belong.
+    let several = loan.length + MAX_HEADER_LEN <= buffer.len();
+    let tail = match complete {
+        true if several => budget,
+        true => budget.min(TAIL),
+        false => 0,
+    };
 
     let count = {
         let mut slices: [MaybeUninitSlice<'_>; 2 * MAX_AHEAD + 2] =
@@ -166,11 +204,11 @@ fn take(left: &mut usize, most: usize) -> usize {
     taken
 }
 
-/// How many further chunks are guessed at most.
-const MAX_AHEAD: usize = 16;
+/// How many further chunks are guessed at most: bodies are lent for long chunks, of which the buffer takes two.
+const MAX_AHEAD: usize = 2;
 /// The longest header of a chunk in mid-message.
 const MAX_SHORT_HEADER: usize = 7;
-/// How much is taken of what follows the message: enough for the next header, and for a few short messages.
+/// How much is taken of what follows a long message: enough for the next header, and for a few short messages.
 const TAIL: usize = 1024;
 
 #[cfg(test)]
@@ -263,7 +301,7 @@ mod tests {
     #[test]
     fn messages_are_the_same_however_they_arrive() {
         for (chunk_size, size) in
-            [(1024, 5000), (1500, 3001), (4096, 16384), (4096, 100_000), (65536, 200_000)]
+            [(1024, 5000), (4096, 16384), (8192, 50_000), (9000, 18_001), (65536, 15_000), (65536, 200_000)]
         {
             for between in [false, true] {
                 for timestamp in [0, 0x0100_0000] {
@@ -282,8 +320,8 @@ mod tests {
 
     #[test]
     fn a_message_takes_one_call_when_the_socket_has_it() {
-        let (wire, expected) = wire(4096, 16_384, 0, false);
-        let (bodies, reads) = read(&wire, 4096, usize::MAX, true);
+        let (wire, expected) = wire(8192, 16_384, 0, false);
+        let (bodies, reads) = read(&wire, 8192, usize::MAX, true);
         assert_eq!(bodies.len(), expected.len());
         assert!(reads <= expected.len() + 1, "{reads} calls");
     }

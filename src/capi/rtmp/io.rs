@@ -41,9 +41,11 @@ pub(super) const PUBLISHING: u32 = 4;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    if let Some(count) = attempt(|| unsafe { ready::read(r, buf, size) }) {
-        return count as c_int;
-    }
+    let failure = match attempt(|| unsafe { ready::read(r, buf, size) }) {
+        Some(Ok(count)) => return count as c_int,
+        Some(Err(failure)) => Some(failure),
+        None => None,
+    };
     let read = boundary(None, || {
         // SAFETY: the caller's contract.
         unsafe {
@@ -71,7 +73,7 @@ pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) 
                 room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
             };
             let handle = Handle::from_raw(r)?;
-            let count = read(&handle, out);
+            let count = read(&handle, out, failure);
             handle.keep_descriptor(false);
             handle.settle();
             Ok(count)
@@ -95,8 +97,8 @@ fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
     }
 }
 
-/// Reads into `out`; `None` when the stream failed before this call.
-fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
+/// Reads into `out`; `None` when the stream failed before this call. `failure` is what is known to go wrong.
+fn read(handle: &Handle, out: &mut [u8], mut failure: Option<Box<ready::Failure>>) -> Option<usize> {
     let (start, size) = (out.as_ptr().cast(), out.len());
     let mut block = Block::default();
     let mut call = Call::new(out);
@@ -113,7 +115,10 @@ fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
             Step::Failed => return None,
             Step::NeedMessage => {}
         }
-        let arrived = driver::next_media(handle);
+        let arrived = match failure.take() {
+            None => driver::next_media(handle),
+            Some(failure) => Err(failure.settle(handle)),
+        };
         placement.end();
         next = match arrived {
             Ok((Outcome::Media, mut message)) => {
@@ -136,7 +141,8 @@ fn read(handle: &Handle, out: &mut [u8]) -> Option<usize> {
                     if body.keep().is_err() {
                         return core.stream.out_of_memory(&mut call, state);
                     }
-                    let next = core.stream.message(&mut call, state, kind, timestamp, body.as_mut(), live);
+                    let next = core.stream.message(&mut call, state, kind, timestamp, body, live);
+                    core.decoder.reuse(mem::take(body));
                     if Ending::from_status(state.status) == Some(Ending::Error) {
                         reason::keep_as(Code::Resume, "the stream does not go on where the file ends");
                     }
@@ -206,6 +212,9 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
     // SAFETY: the handle's contract.
     unsafe {
         let result = with_read_state(handle.raw(), |state| step(&mut core, state));
+        if let Some(spent) = core.stream.take_spent() {
+            core.decoder.reuse(spent);
+        }
         let fields = &raw mut (*handle.raw()).m_read;
         let pending = core.stream.pending();
         let start = if pending.is_empty() { ptr::null_mut() } else { pending.as_ptr().cast_mut().cast() };

@@ -16,7 +16,7 @@ use crate::{
     chunk::{Chunk, Outgoing},
     driver::{self, Connection},
     error::{Error, Result},
-    message::{Message, MessageType},
+    message::MessageType,
     session::Outcome,
 };
 
@@ -293,17 +293,12 @@ pub unsafe extern "C" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
-    let next_ready = || {
-        // SAFETY: the caller's contract.
-        unsafe { ready::next(r) }
+    // SAFETY: the caller's contract.
+    let failure = match attempt(|| unsafe { ready::next(r, packet) }) {
+        Some(Ok(())) => return number(Outcome::Media),
+        Some(Err(failure)) => Some(failure),
+        None => None,
     };
-    if !packet.is_null()
-        && let Some(ready) = attempt(next_ready)
-    {
-        // SAFETY: as above; not null.
-        unsafe { *packet = RTMPPacket { m_chunk: (*packet).m_chunk, ..ready } };
-        return number(Outcome::Media);
-    }
     boundary(0, || {
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
@@ -311,22 +306,14 @@ pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMP
         reason::enter(Phase::Reading);
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }?;
-        let (outcome, message) = driver::next_media(&handle).map_err(Error::reported)?;
-        handle.settle();
-        let Message { chunk_stream, format, kind, timestamp, stream_id, body } = message;
-        let size = body.as_ref().len() as u32;
-        *packet = RTMPPacket {
-            m_headerType: format,
-            m_packetType: kind.0,
-            m_hasAbsTimestamp: u8::from(format == 0),
-            m_nChannel: chunk_stream as c_int,
-            m_nTimeStamp: timestamp,
-            m_nInfoField2: stream_id.cast_signed(),
-            m_nBodySize: size,
-            m_nBytesRead: size,
-            m_chunk: packet.m_chunk,
-            m_body: body.into_raw(),
+        let next = match failure {
+            None => driver::next_media(&handle),
+            Some(failure) => Err(failure.settle(&handle)),
         };
+        let (outcome, message) = next.map_err(Error::reported)?;
+        handle.settle();
+        // SAFETY: it is a packet.
+        unsafe { ready::show(packet, message) }
         Ok(number(outcome))
     })
 }

@@ -119,6 +119,34 @@ pub(crate) unsafe fn fill(
     sb: *mut RTMPSockBuf,
     receive: impl FnOnce(&mut [u8]) -> Result<usize>,
 ) -> Result<usize> {
+    // SAFETY: the caller's contract.
+    let received = unsafe { append(sb, receive) }.inspect_err(|error| {
+        if matches!(error, Error::TimedOut) {
+            // SAFETY: the caller's contract.
+            unsafe { set_timed_out(sb, true) };
+        }
+    })?;
+    if received == 0 { Err(Error::Closed) } else { Ok(received) }
+}
+
+/// As [`fill`], but only with what is on the socket already; tells whether that was something.
+///
+/// # Safety
+/// As for [`fill`]; nobody closes the socket meanwhile.
+pub(crate) unsafe fn fill_now(sb: *mut RTMPSockBuf) -> Result<bool> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let fd = socket(sb)?;
+        let received = append(sb, |room| Ok(tcp::receive_now(fd, room)?.unwrap_or(0)))?;
+        Ok(received > 0)
+    }
+}
+
+/// Lets `receive` append to the unread bytes, which move to the front.
+///
+/// # Safety
+/// As for [`fill`].
+unsafe fn append(sb: *mut RTMPSockBuf, receive: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
     // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes.
     unsafe {
         set_timed_out(sb, false);
@@ -130,14 +158,7 @@ pub(crate) unsafe fn fill(
         (*sb).sb_start = buffer;
         set_size(sb, size as c_int);
         let room = slice::from_raw_parts_mut(buffer.cast::<u8>().add(size), CAPACITY - size);
-        let received = receive(room).inspect_err(|error| {
-            if matches!(error, Error::TimedOut) {
-                set_timed_out(sb, true);
-            }
-        })?;
-        if received == 0 {
-            return Err(Error::Closed);
-        }
+        let received = receive(room)?;
         set_size(sb, (size + received) as c_int);
         Ok(received)
     }
