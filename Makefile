@@ -16,6 +16,7 @@
 #   make soak               more than 4 GiB in each direction, then sessions through a bad network for TIME=60 seconds,
 #                           looking for loss and for leaks; it begins with a number, and SEED= that number makes its
 #                           choices again
+#   make miri               calls every export with null pointers under Miri, which needs a nightly toolchain that has it
 #   make sanitize           tests C programs and the library with sanitizers for memory and undefined behaviour
 
 prefix = /usr/local
@@ -49,7 +50,7 @@ HEADER_DIR = include
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build demo examples fuzz headers install lint memcheck prefixed sanitize soak test uninstall
+.PHONY: all bench build demo examples fuzz headers install lint memcheck miri prefixed sanitize soak test uninstall
 
 all: build
 
@@ -133,6 +134,10 @@ fuzz:
 		$(FUZZ) run $(FUZZ_OPTIONS) $$target '$(TARGET_DIR)'/corpus/$$target fuzz/corpus/$$target -- \
 			-max_total_time=$(TIME) -timeout=20 -max_len=4096 -print_final_stats=1; \
 	done
+
+# What the calls point to lives until the end.
+miri:
+	MIRIFLAGS=-Zmiri-ignore-leaks $(CARGO) +nightly miri test --target-dir '$(TARGET_DIR)/miri' --lib nulls
 
 soak:
 	SOAK_SECONDS='$(TIME)' SEED='$(SEED)' $(CARGO) test --release --test far --test soak -- --ignored --nocapture

@@ -15,6 +15,8 @@ mod layout;
 mod line;
 pub mod log;
 pub mod memory;
+#[cfg(test)]
+mod nulls;
 pub mod ptr;
 mod reason;
 pub mod rtmp;

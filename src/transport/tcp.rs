@@ -161,7 +161,7 @@ pub fn send_all<'p>(
 
 fn send_slices(fd: BorrowedFd<'_>, slices: &mut [IoSlice<'_>], patience: &dyn Patience) -> Result<()> {
     match send_slices_now(fd, slices) {
-        Ok(sent) if sent == slices.iter().map(|slice| slice.len()).sum() => Ok(()),
+        Ok(sent) if sent == slices.iter().map(|slice| slice.len()).sum::<usize>() => Ok(()),
         first => send_rest(fd, slices, first, patience),
     }
 }
