@@ -3,23 +3,27 @@
 //! It lives in [`Private`], which hangs on a pointer of the struct that librtmp used for a table of its own. Nothing can
 //! be appended to the struct, and callers move and clear it.
 
+mod slot;
+mod undisturbed;
+
 use std::{
     cell::Cell,
-    mem::{self, ManuallyDrop},
+    mem,
     net::Shutdown,
     os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
-    ptr::{self, NonNull},
+    ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicPtr, Ordering, fence},
     },
-    thread,
     time::Duration,
 };
 
 use libc::c_int;
 use socket2::SockRef;
 
+use self::slot::{attached, detach, hangs_on};
+pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
     fields::load,
     gate::{Gate, Keeper},
@@ -577,117 +581,6 @@ impl Pipe {
             let _ = SockRef::from(socket).shutdown(Shutdown::Both);
         }
     }
-}
-
-/// The private state on an `RTMP`'s slot, if there is any.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`, whose gate is held.
-unsafe fn attached(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<Private>> {
-    // SAFETY: the caller's contract; a slot that is not null was filled by `Handle::from_raw` and holds a reference of
-    // its own.
-    unsafe {
-        let slot = slot(r, keeper)?;
-        Arc::increment_strong_count(slot);
-        Some(Arc::from_raw(slot))
-    }
-}
-
-/// What is on the slot of an `RTMP`, if it was put there by this library.
-///
-/// # Safety
-/// As for [`attached`].
-unsafe fn slot(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<*const Private> {
-    // SAFETY: the caller's contract.
-    let slot = unsafe { (*r).m_vecChannelsOut.cast::<Private>().cast_const() };
-    (!slot.is_null() && keeper.found_sound()).then_some(slot)
-}
-
-/// Whether it is `private` that is on the slot of an `RTMP`.
-///
-/// # Safety
-/// As for [`attached`].
-unsafe fn hangs_on(r: *mut RTMP, private: &Arc<Private>, keeper: &Keeper<'_>) -> bool {
-    // SAFETY: the caller's contract.
-    unsafe { slot(r, keeper) == Some(Arc::as_ptr(private)) }
-}
-
-/// Takes the private state off an `RTMP`; calls that are running keep it alive until they return.
-///
-/// # Safety
-/// As for [`attached`].
-unsafe fn detach(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<Private>> {
-    // SAFETY: the caller's contract; the slot's own reference is handed over.
-    unsafe {
-        let private = slot(r, keeper).map(|slot| Arc::from_raw(slot));
-        (*r).m_vecChannelsOut = ptr::null_mut();
-        private
-    }
-}
-
-/// A session for a step that waits for nothing, at the least cost. What makes short steps expensive is to let others know
-/// of them, so this does so once: it holds the gate, and there is no other call, which would have a lock.
-pub(crate) struct Undisturbed<'a> {
-    r: *mut RTMP,
-    private: &'a mut Private,
-    /// Always there.
-    keeper: Option<Keeper<'a>>,
-}
-
-impl Undisturbed<'_> {
-    /// Protocol state.
-    #[inline]
-    pub(crate) fn core(&mut self) -> &mut Core {
-        self.private.core.get_mut().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether bytes come as they are, from the socket or from TLS.
-    #[inline]
-    pub(crate) fn is_plain(&mut self) -> bool {
-        let inbound = self.private.inbound.get_mut().unwrap_or_else(PoisonError::into_inner);
-        inbound.cipher.is_none() && !*self.private.tunnelled.get_mut()
-    }
-}
-
-impl Drop for Undisturbed<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if thread::panicking() {
-            *self.private.broken.get_mut() = true;
-        }
-        if self.keeper.take().is_some_and(Keeper::release) {
-            // Whoever wanted that found the gate held.
-            // SAFETY: by the contract of `undisturbed`.
-            unsafe { abort(self.r) }
-        }
-    }
-}
-
-/// The session of an `RTMP`, undisturbed: `None` unless it is there, in its place, in order and in nobody's hands, and
-/// nobody waits for the socket to tell of bytes that are here already.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`, and this thread begins no other call about it while the result lives.
-#[inline]
-pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<Undisturbed<'a>> {
-    // SAFETY: the caller's contract; while the gate is held, what is on the slot stays, and no call gets a reference to it.
-    // If there is none but the slot's own, what is there is this call's alone.
-    let (private, keeper) = unsafe {
-        let keeper = Gate::of(r).hold();
-        let slot = slot(r, &keeper)?;
-        let owner = ManuallyDrop::new(Arc::from_raw(slot));
-        if Arc::strong_count(&owner) != 1 {
-            return None;
-        }
-        // What other calls did with it is over.
-        fence(Ordering::Acquire);
-        (&mut *slot.cast_mut(), keeper)
-    };
-    let in_place = *private.home.get_mut() == r && !*private.watched.get_mut();
-    if !in_place || *private.broken.get_mut() || private.core.is_poisoned() {
-        return None;
-    }
-    Some(Undisturbed { r, private, keeper: Some(keeper) })
 }
 
 /// Forgets the private state of an `RTMP`, if it has any.

@@ -1,0 +1,81 @@
+//! The session in short steps of a program that uses it with one thread at a time, as most do.
+
+use std::{
+    mem::ManuallyDrop,
+    sync::{
+        Arc, PoisonError,
+        atomic::{Ordering, fence},
+    },
+    thread,
+};
+
+use super::{Core, Private, abort, slot::slot};
+use crate::capi::{
+    gate::{Gate, Keeper},
+    rtmp::RTMP,
+};
+
+/// A session for a step that waits for nothing, at the least cost. What makes short steps expensive is to let others know
+/// of them, so this does so once: it holds the gate, and there is no other call, which would have a lock.
+pub(crate) struct Undisturbed<'a> {
+    r: *mut RTMP,
+    private: &'a mut Private,
+    /// Always there.
+    keeper: Option<Keeper<'a>>,
+}
+
+impl Undisturbed<'_> {
+    /// Protocol state.
+    #[inline]
+    pub(crate) fn core(&mut self) -> &mut Core {
+        self.private.core.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether bytes come as they are, from the socket or from TLS.
+    #[inline]
+    pub(crate) fn is_plain(&mut self) -> bool {
+        let inbound = self.private.inbound.get_mut().unwrap_or_else(PoisonError::into_inner);
+        inbound.cipher.is_none() && !*self.private.tunnelled.get_mut()
+    }
+}
+
+impl Drop for Undisturbed<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if thread::panicking() {
+            *self.private.broken.get_mut() = true;
+        }
+        if self.keeper.take().is_some_and(Keeper::release) {
+            // Whoever wanted that found the gate held.
+            // SAFETY: by the contract of `undisturbed`.
+            unsafe { abort(self.r) }
+        }
+    }
+}
+
+/// The session of an `RTMP`, undisturbed: `None` unless it is there, in its place, in order and in nobody's hands, and
+/// nobody waits for the socket to tell of bytes that are here already.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`, and this thread begins no other call about it while the result lives.
+#[inline]
+pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<Undisturbed<'a>> {
+    // SAFETY: the caller's contract; while the gate is held, what is on the slot stays, and no call gets a reference to it.
+    // If there is none but the slot's own, what is there is this call's alone.
+    let (private, keeper) = unsafe {
+        let keeper = Gate::of(r).hold();
+        let slot = slot(r, &keeper)?;
+        let owner = ManuallyDrop::new(Arc::from_raw(slot));
+        if Arc::strong_count(&owner) != 1 {
+            return None;
+        }
+        // What other calls did with it is over.
+        fence(Ordering::Acquire);
+        (&mut *slot.cast_mut(), keeper)
+    };
+    let in_place = *private.home.get_mut() == r && !*private.watched.get_mut();
+    if !in_place || *private.broken.get_mut() || private.core.is_poisoned() {
+        return None;
+    }
+    Some(Undisturbed { r, private, keeper: Some(keeper) })
+}
