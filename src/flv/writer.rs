@@ -169,7 +169,7 @@ impl<B: Body> Writer<B> {
         Some((end, Finished { kind, timestamp, format_hint: format, body }))
     }
 
-    /// The message of a call that brings one tag as a whole, and nothing else. `None` leaves the work to [`write`].
+    /// The message of a call that brings one tag as a whole, and nothing else. `None` leaves the work to [`write()`].
     #[inline]
     pub fn whole<'i>(&mut self, input: &'i [u8]) -> Option<Finished<&'i [u8]>> {
         let rest = input.len().checked_sub(TAG_HEADER_LEN + PREVIOUS_TAG_SIZE_LEN)?;

@@ -208,7 +208,7 @@ impl Tunnel {
     }
 
     /// Tells the server that the session is over, and waits for its last replies: a connection that is closed before them
-    /// takes requests with it that are still on their way. Those with bytes of the stream have [`NEXT_REPLY`] each; the
+    /// takes requests with it that are still on their way. Those with bytes of the stream have `NEXT_REPLY` each; the
     /// goodbye's own reply is worth no more than `goodbye`. Does not wait for another thread that is sending.
     pub fn close(&self, carrier: &impl Carrier, goodbye: Duration) {
         let result = self.try_close(carrier, goodbye);
