@@ -13,7 +13,7 @@ use serde_json::Value;
 use support::wire::{Improved, Message, Sent, meant_time};
 use support::{Library, Peer, Program, Server, hex, library};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 
 fn vectors(side: &str) -> Vec<Value> {
     let file = library::package().join("tests/vectors/flv-vectors.json");
