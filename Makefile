@@ -148,7 +148,7 @@ soak:
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZED_TESTS = bad_input careless chunk_vectors compare connect flv_vectors hostile http log publish refusals rtmps \
-	sanitizers sample session_peer swf swf_verification tls_c
+	sanitizers session_peer swf swf_verification tls_c
 UNSANITIZED = librtmps rtmpdump a_real_ leave_no_memory_behind memory_that_cannot_be_had programs_log_in \
 	every_ending_of_a_read the_list_of_differences
 
