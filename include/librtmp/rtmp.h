@@ -225,9 +225,12 @@ typedef struct RTMPSockBuf {
      * readable: look here before waiting with `select`.
      */
     int sb_size;
-    /** First unused byte, inside `sb_buf`. */
+    /**
+     * First unused byte: in `sb_buf`, or in memory of the library's own, which is larger, while a peer sends fast. It is
+     * there until the next call that reads.
+     */
     char *sb_start;
-    /** The bytes that were read. */
+    /** The bytes that were read, unless they are elsewhere. */
     char sb_buf[RTMP_BUFFER_CACHE_SIZE];
     /** Out: not 0 when the last read gave up because its time was over. */
     int sb_timedout;
@@ -891,8 +894,8 @@ int RTMP_GetNextMediaPacket(RTMP *r, RTMPPacket *packet);
 
 /**
  * Waits for bytes from the socket and appends them to the buffer; returns how many, 0 when the peer has closed the
- * connection, when the socket's time-out passed (`sb_timedout` is then 1) or when the buffer is full, and -1 on an
- * error.
+ * connection, when the socket's time-out passed (`sb_timedout` is then 1) or when the buffer is full, as it is while unread
+ * bytes lie outside of it, and -1 on an error.
  *
  * Requires: `sb` is null or points to an initialised `RTMPSockBuf`.
  */

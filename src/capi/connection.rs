@@ -14,7 +14,11 @@ use super::{
     log::Deferred,
     memory::Body,
     reason::{self, Phase},
-    rtmp::{RTMP, close, connect, direct, sockbuf},
+    rtmp::{
+        RTMP, close, connect, direct,
+        reservoir::{self, Reservoir},
+        sockbuf,
+    },
     shared,
     state::{Core, Handle, Outbound},
 };
@@ -30,14 +34,14 @@ impl Connection for Handle {
     type Body = Body;
 
     fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
-        self.run(&[], step).0
+        self.run(false, step).0
     }
 
     fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         unsafe {
             let buffer = &raw mut (*self.raw()).m_sb;
-            let (result, consumed) = self.run(sockbuf::unread(buffer), step);
+            let (result, consumed) = self.run(true, step);
             sockbuf::consume(buffer, consumed);
             // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
             let direct = sockbuf::has_tls(buffer) && self.tunnel().is_none();
@@ -57,7 +61,7 @@ impl Connection for Handle {
         let tunnel = self.tunnel();
         if tunnel.is_none()
             && !self.is_watched()
-            && let Some(result) = self.fill_body(whole)
+            && let Some(result) = self.fill_straight(whole)
         {
             return result;
         }
@@ -209,15 +213,17 @@ unsafe fn store_all(raw: *mut RTMP, before: &State, after: &State) {
 }
 
 impl Handle {
-    /// Runs a step with what the session owns; tells how much of `input` it used.
-    fn run<R>(&self, input: &[u8], step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> (R, usize) {
+    /// Runs a step with what the session owns, unread bytes included if it `reads`; tells how many of those it used.
+    fn run<R>(&self, reads: bool, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> (R, usize) {
         let _deferred = Deferred::begin();
         let mut core = self.core();
-        let Core { decoder, encoder, .. } = &mut *core;
+        let Core { decoder, encoder, reservoir, .. } = &mut *core;
         let raw = self.raw();
-        // SAFETY: the handle's contract; the lock keeps other steps out, and callers do not free what the session
-        // works with while a call is running.
+        // SAFETY: the handle's contract; the lock keeps other steps out, callers do not free what the session works with
+        // while a call is running, and only the thread that reads touches the buffer.
         unsafe {
+            let input: &[u8] =
+                if reads { reservoir::unread(&raw const (*raw).m_sb, reservoir.as_deref()) } else { &[] };
             let before = load_all(raw);
             let mut state = before;
             let mut parts = Parts {
@@ -344,20 +350,31 @@ impl Handle {
         result
     }
 
-    /// Receives into the body of the message that is arriving. `None` if there is none, or if its bytes have to pass
-    /// something on their way.
-    fn fill_body(&self, whole: bool) -> Option<Result<()>> {
+    /// Receives into the body of the message that is arriving, or into the reservoir. `None` if there is neither, or if the
+    /// bytes have to pass something on their way.
+    fn fill_straight(&self, whole: bool) -> Option<Result<()>> {
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
-        let (sb, clear) = unsafe {
-            let sb = &raw mut (*self.raw()).m_sb;
-            (sb, !sockbuf::has_tls(sb) && sockbuf::extent(sb).1 == 0)
-        };
-        if !clear || self.inbound().cipher.is_some() {
+        let sb = unsafe { &raw mut (*self.raw()).m_sb };
+        // SAFETY: as above.
+        if unsafe { sockbuf::has_tls(sb) } || self.inbound().cipher.is_some() {
             return None;
         }
-        // SAFETY: the handle's contract.
-        let chunk_size = unsafe { shared::read(&raw const (*self.raw()).m_inChunkSize) };
-        let mut loan = self.core().decoder.lend(driver::chunk_size(chunk_size))?;
+        let mut core = self.core();
+        let Core { decoder, reservoir, .. } = &mut *core;
+        let worthwhile = direct::worthwhile(reservoir.as_deref());
+        // SAFETY: as above.
+        let (chunk_size, unread) = unsafe {
+            let chunk_size = shared::read(&raw const (*self.raw()).m_inChunkSize);
+            (driver::chunk_size(chunk_size), reservoir::unread(sb, reservoir.as_deref()))
+        };
+        let loan = if unread.is_empty() { decoder.lend(chunk_size, worthwhile) } else { None };
+        let Some(mut loan) = loan else {
+            // Its memory stays where it is, and what is unread in it.
+            let reservoir = reservoir.take()?;
+            drop(core);
+            return Some(self.fill_reservoir(reservoir));
+        };
+        drop(core);
         // SAFETY: the handle's contract; only the thread that reads touches the buffer, which was found empty.
         let result = unsafe { direct::receive(sb, &mut loan, whole, &self.patience()) };
         let arrived = *result.as_ref().unwrap_or(&direct::Arrived::default());
@@ -369,6 +386,21 @@ impl Handle {
             shared::write(count, shared::read(count).wrapping_add(arrived.used as c_int));
         }
         Some(result.map(|_| ()))
+    }
+
+    /// Receives into a reservoir that was taken out of the core.
+    fn fill_reservoir(&self, mut reservoir: Box<Reservoir>) -> Result<()> {
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        let sb = unsafe { &raw mut (*self.raw()).m_sb };
+        // SAFETY: as above.
+        let result = unsafe { reservoir.fill(sb, &self.patience()) };
+        let mut core = self.core();
+        core.reservoir = Some(reservoir);
+        if matches!(result, Err(Error::TimedOut)) {
+            // SAFETY: as above.
+            unsafe { reservoir::release(sb, &mut core.reservoir) }
+        }
+        result
     }
 
     /// Undoes what the peer did to bytes that have just arrived, the last of those unread.

@@ -30,9 +30,10 @@ pub struct Loan<B> {
 }
 
 impl<B: Body> Decoder<B> {
-    /// Lends the body of the message whose chunk is arriving; `None` if that needs no more than a few bytes.
-    pub fn lend(&mut self, chunk_size: u32) -> Option<Loan<B>> {
-        let current = self.current.as_ref().filter(|current| current.missing >= WORTHWHILE)?;
+    /// Lends the body of the message whose chunk is arriving; `None` if less than `worthwhile` bytes are missing to the end of
+    /// the chunk.
+    pub fn lend(&mut self, chunk_size: u32, worthwhile: usize) -> Option<Loan<B>> {
+        let current = self.current.as_ref().filter(|current| current.missing >= worthwhile.max(1))?;
         let (chunk_stream, missing) = (current.chunk_stream, current.missing);
         let stream = self.streams.get_mut(chunk_stream)?;
         reserve(&mut stream.body, 1, stream.length, &mut self.unfinished).ok()?;
@@ -98,6 +99,3 @@ impl<B: Body> Loan<B> {
         })
     }
 }
-
-/// For less than this, what the system does for each piece of a scattered call costs more than copying the bytes.
-const WORTHWHILE: usize = 8192;

@@ -206,6 +206,7 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
     unsafe {
         drop(sockbuf::detach(&raw mut (*r).m_sb));
         sockbuf::set_size(&raw mut (*r).m_sb, 0);
+        handle.core().reservoir = None;
         shared::write(&raw mut (*r).m_sb.sb_socket, socket.into_raw_fd());
     }
     handle.mark_opened();

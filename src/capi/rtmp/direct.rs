@@ -9,13 +9,20 @@ use std::{array, mem::MaybeUninit, os::fd::BorrowedFd, slice};
 use libc::c_int;
 use socket2::MaybeUninitSlice;
 
-use super::{RTMPSockBuf, sockbuf};
+use super::{RTMPSockBuf, reservoir::Reservoir, sockbuf};
 use crate::{
     capi::memory::Body,
     chunk::{Loan, MAX_HEADER_LEN},
     error::{Error, Result},
     transport::{tcp, wait::Patience},
 };
+
+/// How much has to be missing to the end of a chunk for its bytes to come straight into the body. For less, what the system
+/// does for each piece of a scattered call costs more than copying the bytes; and far more bytes than that come with one call
+/// where there is a reservoir.
+pub(crate) const fn worthwhile(reservoir: Option<&Reservoir>) -> usize {
+    if reservoir.is_some() { 48 << 10 } else { 8192 }
+}
 
 /// What came for a message on loan.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +31,8 @@ pub(crate) struct Arrived {
     pub(crate) used: usize,
     /// How many further chunks of the message began.
     pub(crate) chunks: usize,
+    /// Whether there was no room for more.
+    pub(crate) full: bool,
 }
 
 /// A further chunk, as far as there is room for it.
@@ -160,10 +169,11 @@ fn scatter(
         fill(&mut slices[..=used])?
     };
 
-    let tail_len = count.saturating_sub(start + planned * header.len());
+    let before_tail = start + planned * header.len();
+    let tail_len = count.saturating_sub(before_tail);
     let mut left = count;
     let first_len = take(&mut left, first);
-    let mut arrived = Arrived { used: first_len, chunks: 0 };
+    let mut arrived = Arrived { used: first_len, chunks: 0, full: count == before_tail + tail };
     let mut body_len = first_len;
     let mut moved = 0;
     for (ahead, room) in plan[..planned].iter().zip(&headers) {
@@ -278,7 +288,7 @@ mod tests {
                 }
                 Ok(position - before)
             };
-            let lent = if unread.is_empty() { decoder.lend(chunk_size) } else { None };
+            let lent = if unread.is_empty() { decoder.lend(chunk_size, worthwhile(None)) } else { None };
             if let Some(mut loan) = lent {
                 let (arrived, count) = scatter(&mut loan, &mut buffer, ahead, &mut supply).unwrap();
                 decoder.give_back(loan, arrived.chunks);

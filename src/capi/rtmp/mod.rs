@@ -12,6 +12,7 @@ pub mod misc;
 pub mod options;
 pub mod packet;
 mod ready;
+pub(crate) mod reservoir;
 pub mod serve;
 pub mod setup;
 pub mod sockbuf;

@@ -8,7 +8,11 @@ use std::slice;
 
 use libc::{c_char, c_int};
 
-use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, RTMPSockBuf, direct, sockbuf};
+use super::{
+    RTMP, RTMP_LF_LIVE, RTMPPacket, RTMPSockBuf, direct,
+    reservoir::{self, Reservoir},
+    sockbuf,
+};
 use crate::{
     capi::{
         fields::{load, mirror_timestamp, store},
@@ -247,15 +251,16 @@ unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
             return None;
         }
         let mut found = undisturbed(r)?;
-        let Core { decoder, stream, block, .. } = found.core();
+        let Core { decoder, reservoir, stream, block, .. } = found.core();
         let sb = &raw mut (*r).m_sb;
         let before = load(r);
         let mut state = before;
         let mut seen = (0, 0);
-        let ready = driver::ready_media(&mut state, decoder, sockbuf::unread(sb), |ready| {
-            seen = (ready.chunk_stream, ready.timestamp);
-            place.copy(ready, stream, block)
-        });
+        let ready =
+            driver::ready_media(&mut state, decoder, reservoir::unread(sb, reservoir.as_deref()), |ready| {
+                seen = (ready.chunk_stream, ready.timestamp);
+                place.copy(ready, stream, block)
+            });
         let Some((consumed, made)) = ready else { return take_arriving(r, found, &mut place) };
         sockbuf::consume(sb, consumed);
         mirror_timestamp(r, seen.0 as usize, seen.1);
@@ -308,13 +313,13 @@ unsafe fn receive<P: Place>(
         if sockbuf::has_tls(sb) || !found.is_plain() {
             return None;
         }
-        let Core { decoder, stream, block, .. } = found.core();
+        let Core { decoder, reservoir, stream, block, .. } = found.core();
         if !place.prepare(decoder, stream) {
             return None;
         }
         let offered = Offered(decoder);
         let message = loop {
-            let input = sockbuf::unread(sb);
+            let input = reservoir::unread(sb, reservoir.as_deref());
             let (consumed, arriving) =
                 match driver::arriving_media(state, offered.0, input, |kind, body| place.fits(kind, body)) {
                     Ok(decoded) => decoded,
@@ -326,7 +331,7 @@ unsafe fn receive<P: Place>(
                 Arriving::Other => break None,
                 Arriving::Unfinished => {}
             }
-            match receive_more(sb, offered.0, state) {
+            match receive_more(sb, offered.0, reservoir, state) {
                 Ok(true) => {}
                 Ok(false) => break None,
                 Err(error) => return Some(Err(Box::new(Failure::Receiving(error)))),
@@ -348,19 +353,29 @@ unsafe fn receive<P: Place>(
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf` without TLS that nobody else reads from, and whose socket nobody closes
 /// meanwhile.
-unsafe fn receive_more(sb: *mut RTMPSockBuf, decoder: &mut Decoder<Body>, state: &mut State) -> Result<bool> {
+unsafe fn receive_more(
+    sb: *mut RTMPSockBuf,
+    decoder: &mut Decoder<Body>,
+    reservoir: &mut Option<Box<Reservoir>>,
+    state: &mut State,
+) -> Result<bool> {
+    let (chunk_size, worthwhile) =
+        (driver::chunk_size(state.in_chunk_size), direct::worthwhile(reservoir.as_deref()));
     // SAFETY: the caller's contract.
     unsafe {
-        if sockbuf::extent(sb).1 == 0
-            && let Some(mut loan) = decoder.lend(driver::chunk_size(state.in_chunk_size))
+        if reservoir::unread(sb, reservoir.as_deref()).is_empty()
+            && let Some(mut loan) = decoder.lend(chunk_size, worthwhile)
         {
             let result = direct::receive_now(sb, &mut loan);
             let arrived = result.as_ref().ok().copied().flatten().unwrap_or_default();
             decoder.give_back(loan, arrived.chunks);
             state.bytes_in = state.bytes_in.wrapping_add(arrived.used as u32);
+            if arrived.full {
+                reservoir::provide(reservoir);
+            }
             return result.map(|arrived| arrived.is_some());
         }
-        sockbuf::fill_now(sb)
+        reservoir::fill_now(sb, reservoir)
     }
 }
 

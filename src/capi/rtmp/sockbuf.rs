@@ -240,7 +240,7 @@ pub(crate) fn drop_left_byte(fd: BorrowedFd<'_>, left: &AtomicBool) {
     }
 }
 
-/// Receives behind the unread bytes; 0 when the peer has closed, or when there is no room.
+/// Receives behind the unread bytes; 0 when the peer has closed, or when there is no room or unread bytes are elsewhere.
 ///
 /// # Safety
 /// As for [`fill`].
@@ -250,6 +250,10 @@ unsafe fn receive(sb: *mut RTMPSockBuf) -> Result<usize> {
         let (offset, size) = extent(sb);
         let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
         if size == 0 {
+            if shared::read(&raw const (*sb).sb_size) > 0 && !(*sb).sb_start.is_null() {
+                // They are in a session's reservoir. To start over would lose them.
+                return Ok(0);
+            }
             (*sb).sb_start = buffer.cast();
             set_size(sb, 0);
         }
@@ -466,8 +470,8 @@ pub(crate) unsafe fn socket<'a>(sb: *const RTMPSockBuf) -> Result<BorrowedFd<'a>
 }
 
 /// Waits for bytes from the socket and appends them to the buffer; returns how many, 0 when the peer has closed the
-/// connection, when the socket's time-out passed (`sb_timedout` is then 1) or when the buffer is full, and -1 on an
-/// error.
+/// connection, when the socket's time-out passed (`sb_timedout` is then 1) or when the buffer is full, as it is while unread
+/// bytes lie outside of it, and -1 on an error.
 ///
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`.

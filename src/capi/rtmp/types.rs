@@ -102,9 +102,10 @@ pub struct RTMPSockBuf {
     /// Bytes at `sb_start` that nobody has used yet. While it is not 0, a read may succeed without the socket being
     /// readable: look here before waiting with `select`.
     pub sb_size: c_int,
-    /// First unused byte, inside `sb_buf`.
+    /// First unused byte: in `sb_buf`, or in memory of the library's own, which is larger, while a peer sends fast. It is
+    /// there until the next call that reads.
     pub sb_start: *mut c_char,
-    /// The bytes that were read.
+    /// The bytes that were read, unless they are elsewhere.
     pub sb_buf: [c_char; RTMP_BUFFER_CACHE_SIZE],
     /// Out: not 0 when the last read gave up because its time was over.
     pub sb_timedout: c_int,

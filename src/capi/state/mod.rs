@@ -30,7 +30,13 @@ use super::{
     globals,
     memory::Body,
     reason,
-    rtmp::{RTMP, io::Block, lifecycle, sockbuf},
+    rtmp::{
+        RTMP,
+        io::Block,
+        lifecycle,
+        reservoir::{self, Reservoir},
+        sockbuf,
+    },
     shared,
     tls::TlsOptions,
 };
@@ -120,6 +126,8 @@ pub(crate) struct Settings {
 #[derive(Default)]
 pub(crate) struct Core {
     pub(crate) decoder: Decoder<Body>,
+    /// Room for what a fast peer sends, while there is one.
+    pub(crate) reservoir: Option<Box<Reservoir>>,
     pub(crate) encoder: Encoder,
     /// Behind `m_read`: FLV bytes that were made but not read.
     pub(crate) stream: flv::Stream<Body>,
@@ -463,7 +471,7 @@ impl Handle {
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         let worth_reading = unsafe {
             let (sb, flags) = (&raw const (*self.raw()).m_sb, &raw const (*self.raw()).m_read.flags);
-            let unread = sockbuf::unread(sb);
+            let unread = reservoir::unread(sb, core.reservoir.as_deref());
             let begun = flv::Flags(shared::read(flags)).has(flv::Flags::HEADER);
             // Without anything unread it was all fetched.
             let more = !unread.is_empty() && sockbuf::tls_holds_more(sb);
