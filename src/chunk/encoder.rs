@@ -46,8 +46,8 @@ pub struct Chunks<'a> {
     chunk_size: usize,
 }
 
-/// The last message on a chunk stream.
-#[derive(Debug, Clone, Copy)]
+/// The last message on a chunk stream; before the first, no kind of message has had a full header.
+#[derive(Debug, Default, Clone, Copy)]
 struct Sent {
     kind: MessageType,
     length: u32,
@@ -76,18 +76,9 @@ impl Encoder {
         }
         let sent = self.streams.slot(chunk_stream);
         let bit = kind_bit(kind);
-        let format = match sent {
-            Some(sent) => sent.format_for(message, length, bit)?,
-            None if message.format > 3 => return Err(Error::Invalid("header format")),
-            None => 0,
-        };
-        let last = *sent;
-        let field = match (format, last) {
-            (0, _) | (_, None) => timestamp,
-            (_, Some(last)) => timestamp.wrapping_sub(last.timestamp),
-        };
-        let kinds = last.map_or(0, |last| last.kinds) | bit;
-        *sent = Some(Sent { kind, length, timestamp, field, kinds });
+        let format = sent.format_for(message, length, bit)?;
+        let field = if format == 0 { timestamp } else { timestamp.wrapping_sub(sent.timestamp) };
+        *sent = Sent { kind, length, timestamp, field, kinds: sent.kinds | bit };
 
         let (mut first, mut next) = (Header::default(), Header::default());
         first.push_basic(format, chunk_stream);

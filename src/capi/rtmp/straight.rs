@@ -72,7 +72,8 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
     let (_, result) = handle.transmit_straight(|core, chunk_size| {
         // SAFETY: the caller's contract, and there is a session.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
-        let tag = core.writer.whole(input)?;
+        let writer = core.writer.get_or_insert_default();
+        let tag = writer.whole(input)?;
         let message = Outgoing {
             chunk_stream: PUBLISHING,
             format: tag.format_hint,
@@ -84,7 +85,7 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
         let encoded = core.encoder.encode(&message, chunk_size);
         if let Ok(chunks) = &encoded {
             // SAFETY: as above; the lock keeps threads out that close the connection.
-            unsafe { mirror_writer(&raw mut (*r).m_write, &core.writer, stream_id, Some(chunks.format)) };
+            unsafe { mirror_writer(&raw mut (*r).m_write, writer, stream_id, Some(chunks.format)) };
         }
         Some(encoded)
     })?;

@@ -133,8 +133,8 @@ pub(crate) struct Core {
     pub(crate) stream: flv::Stream<Body>,
     /// Where the last read call was told to put its bytes.
     pub(crate) block: Block,
-    /// Behind `m_write`: the tag that is being written.
-    pub(crate) writer: flv::Writer<Body>,
+    /// Behind `m_write`: the tag that is being written. Most connections write none.
+    pub(crate) writer: Option<Box<flv::Writer<Body>>>,
     /// How often a server made this session log in.
     logins: u32,
 }
