@@ -135,6 +135,17 @@ impl<'a> Chunks<'a> {
         (self.body.len() <= self.chunk_size).then(|| [self.first.as_bytes(), self.body])
     }
 
+    /// The same in one piece, put together in `room`, if the message is that short.
+    #[inline]
+    pub(crate) fn together<'r>(&self, room: &'r mut [u8; TINY]) -> Option<&'r [u8]> {
+        let [header, body] = self.as_one()?;
+        let len = header.len() + body.len();
+        let (front, behind) = room.get_mut(..len)?.split_at_mut(header.len());
+        front.copy_from_slice(header);
+        behind.copy_from_slice(body);
+        Some(&room[..len])
+    }
+
     /// Appends what [`Self::pieces`] gives.
     pub fn append_to(&self, out: &mut Vec<u8>) {
         let (head, tail) = self.body.split_at(self.body.len().min(self.chunk_size));
@@ -183,6 +194,9 @@ impl<'a> Chunks<'a> {
         false
     }
 }
+
+/// Room for an acknowledgement and messages like it.
+pub(crate) const TINY: usize = 32;
 
 /// The payload of most chunks: what is not agreed on otherwise.
 const USUAL: usize = DEFAULT_CHUNK_SIZE as usize;

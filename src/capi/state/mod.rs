@@ -151,6 +151,15 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
+    /// Begins to put pieces together, behind what goes in front of them; tells where they begin.
+    pub(super) fn begin(&mut self) -> usize {
+        self.scratch.clear();
+        if !self.ahead.is_empty() {
+            self.scratch = mem::take(&mut self.ahead);
+        }
+        self.scratch.len()
+    }
+
     /// Lets memory go after a message of the session's own. They are rare, and many connections only listen.
     pub(super) fn rest(&mut self) {
         self.scratch = Vec::new();
