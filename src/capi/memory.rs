@@ -112,20 +112,20 @@ pub struct Body {
 unsafe impl Send for Body {}
 
 impl Body {
-    /// A body with room for `capacity` bytes.
+    /// A body with room for `capacity` bytes, if memory is not short.
     #[inline]
-    pub(crate) fn with_capacity(capacity: usize) -> Result<Self> {
-        let size = capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1).ok_or(Error::OutOfMemory)?;
+    pub(crate) fn with_capacity(capacity: usize) -> Option<Self> {
+        let size = capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1)?;
         // SAFETY: malloc accepts any size.
         let block = unsafe { libc::malloc(size) }.cast::<u8>();
         if block.is_null() {
-            return Err(Error::OutOfMemory);
+            return None;
         }
         // SAFETY: the block is larger than the headroom.
         let data = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
         // SAFETY: the block has a byte for the NUL behind the body.
         unsafe { *data = 0 };
-        Ok(Self { data, len: 0, capacity, borrowed: false })
+        Some(Self { data, len: 0, capacity, borrowed: false })
     }
 
     /// The address of the first byte; stays valid until the body grows or goes.
