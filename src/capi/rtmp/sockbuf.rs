@@ -333,12 +333,13 @@ pub(crate) unsafe fn send_chunks(
     if let Some(session) = session {
         return session.send_all(fd, chunks.pieces(), scratch, patience);
     }
-    if chunks.len() <= tcp::SHORT || chunks.count() > tcp::MAX_SLICES / 2 {
-        let len = chunks.len();
+    let len = chunks.len();
+    let many = chunks.count() > tcp::MAX_SLICES / 2;
+    if len <= tcp::SHORT || (many && len <= tcp::MOST_PUT_TOGETHER) {
         return send_slices(fd, &mut [IoSlice::new(put_together(chunks, len, scratch))], len, patience);
     }
     if let Some(pieces) = chunks.as_one() {
-        return send_slices(fd, &mut pieces.map(IoSlice::new), chunks.len(), patience);
+        return send_slices(fd, &mut pieces.map(IoSlice::new), len, patience);
     }
     tcp::send_all(fd, chunks.pieces(), scratch, patience)
 }
