@@ -369,8 +369,12 @@ impl Handle {
         };
         let loan = if unread.is_empty() { decoder.lend(chunk_size, worthwhile) } else { None };
         let Some(mut loan) = loan else {
+            // SAFETY: as above.
+            unsafe { reservoir::release_idle(sb, reservoir) };
             // Its memory stays where it is, and what is unread in it.
-            let reservoir = reservoir.take()?;
+            let mut reservoir = reservoir.take()?;
+            // SAFETY: as above. Another call may close the connection, but not while the lock is held.
+            unsafe { reservoir.gather(sb) };
             drop(core);
             return Some(self.fill_reservoir(reservoir));
         };
@@ -384,21 +388,31 @@ impl Handle {
         unsafe {
             let count = &raw mut (*self.raw()).m_nBytesIn;
             shared::write(count, shared::read(count).wrapping_add(arrived.used as c_int));
+            if matches!(result, Err(Error::TimedOut)) {
+                reservoir::release(sb, &mut core.reservoir);
+            }
         }
         Some(result.map(|_| ()))
     }
 
-    /// Receives into a reservoir that was taken out of the core.
+    /// Receives into a reservoir that was taken out of the core, and has gathered what is unread.
     fn fill_reservoir(&self, mut reservoir: Box<Reservoir>) -> Result<()> {
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         let sb = unsafe { &raw mut (*self.raw()).m_sb };
         // SAFETY: as above.
         let result = unsafe { reservoir.fill(sb, &self.patience()) };
         let mut core = self.core();
-        core.reservoir = Some(reservoir);
-        if matches!(result, Err(Error::TimedOut)) {
-            // SAFETY: as above.
-            unsafe { reservoir::release(sb, &mut core.reservoir) }
+        if !self.is_open() || !self.is_current() {
+            // What has come is nobody's, and the memory goes with this call.
+            return result;
+        }
+        // SAFETY: as above; the lock keeps out whoever closes the connection.
+        unsafe {
+            reservoir.show(sb);
+            core.reservoir = Some(reservoir);
+            if matches!(result, Err(Error::TimedOut)) {
+                reservoir::release(sb, &mut core.reservoir);
+            }
         }
         result
     }
