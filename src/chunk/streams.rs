@@ -28,25 +28,27 @@ impl<T> Default for Streams<T> {
 
 impl<T> Streams<T> {
     /// What was put there for a chunk stream.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, chunk_stream: u32) -> Option<&T> {
-        let index = chunk_stream as usize;
-        match index.checked_sub(NEAR) {
-            None => self.near.get(index),
-            Some(far) => self.pages.get(far / PAGE)?.get(far % PAGE),
-        }?
-        .as_ref()
+        match self.near.get(chunk_stream as usize) {
+            Some(place) => place.as_ref(),
+            None => self.get_far(chunk_stream),
+        }
+    }
+
+    #[inline(never)]
+    fn get_far(&self, chunk_stream: u32) -> Option<&T> {
+        let far = (chunk_stream as usize).checked_sub(NEAR)?;
+        self.pages.get(far / PAGE)?.get(far % PAGE)?.as_ref()
     }
 
     /// The same, to be changed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get_mut(&mut self, chunk_stream: u32) -> Option<&mut T> {
-        let index = chunk_stream as usize;
-        match index.checked_sub(NEAR) {
-            None => self.near.get_mut(index),
-            Some(far) => self.pages.get_mut(far / PAGE)?.get_mut(far % PAGE),
-        }?
-        .as_mut()
+        match self.near.get_mut(chunk_stream as usize) {
+            Some(place) => place.as_mut(),
+            None => get_far_mut(&mut self.pages, chunk_stream),
+        }
     }
 
     /// The place of a chunk stream, made on first use. Whoever asks has checked the id: the table grows up to it.
@@ -67,6 +69,12 @@ impl<T> Streams<T> {
         let near = self.near.iter().enumerate();
         near.chain(far).filter_map(|(id, slot)| Some((u32::try_from(id).ok()?, slot.as_ref()?)))
     }
+}
+
+#[inline(never)]
+fn get_far_mut<T>(pages: &mut [Vec<Option<T>>], chunk_stream: u32) -> Option<&mut T> {
+    let far = (chunk_stream as usize).checked_sub(NEAR)?;
+    pages.get_mut(far / PAGE)?.get_mut(far % PAGE)?.as_mut()
 }
 
 /// The element at `index` of a list that is made long enough for it.

@@ -41,11 +41,26 @@ pub(super) const PUBLISHING: u32 = 4;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    let failure = match attempt(|| unsafe { ready::read(r, buf, size) }) {
-        Some(Ok(count)) => return count as c_int,
-        Some(Err(failure)) => Some(failure),
-        None => None,
-    };
+    match attempt(|| unsafe { ready::read(r, buf, size) }) {
+        Some(Ok(count)) => count as c_int,
+        // SAFETY: as above.
+        Some(Err(failure)) => unsafe { read_patiently(r, buf, size, Some(failure)) },
+        // SAFETY: as above.
+        None => unsafe { read_patiently(r, buf, size, None) },
+    }
+}
+
+/// The long way. `failure` is what is known to go wrong.
+///
+/// # Safety
+/// As for [`RTMP_Read`].
+#[inline(never)]
+unsafe fn read_patiently(
+    r: *mut RTMP,
+    buf: *mut c_char,
+    size: c_int,
+    failure: Option<Box<ready::Failure>>,
+) -> c_int {
     let read = boundary(None, || {
         // SAFETY: the caller's contract.
         unsafe {

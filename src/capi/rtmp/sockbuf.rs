@@ -334,9 +334,13 @@ pub(crate) unsafe fn send_chunks(
         return session.send_all(fd, chunks.pieces(), scratch, patience);
     }
     if chunks.len() <= tcp::SHORT || chunks.count() > tcp::MAX_SLICES / 2 {
-        scratch.clear();
-        chunks.append_to(scratch);
-        return send_slices(fd, &mut [IoSlice::new(scratch)], chunks.len(), patience);
+        // What was there before need not be cleared.
+        let len = chunks.len();
+        if scratch.len() < len {
+            scratch.resize(len, 0);
+        }
+        chunks.write_to(&mut scratch[..len]);
+        return send_slices(fd, &mut [IoSlice::new(&scratch[..len])], len, patience);
     }
     if let Some(pieces) = chunks.as_one() {
         return send_slices(fd, &mut pieces.map(IoSlice::new), chunks.len(), patience);

@@ -25,6 +25,7 @@ use socket2::SockRef;
 use self::slot::{attached, detach, hangs_on};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
+    alone,
     fields::load,
     gate::{Gate, Keeper},
     globals,
@@ -192,6 +193,7 @@ impl Handle {
         let raw = unsafe { reason::about(r) }?;
         // SAFETY: the caller's contract.
         unsafe { lifecycle::initialise_zeroed(r) };
+        alone::ask();
         // SAFETY: the caller's contract.
         let gate = unsafe { Gate::of(r) };
         // SAFETY: the caller's contract.
