@@ -2,24 +2,28 @@
  *
  * PATTERN is repeated, one letter a turn: k, r, R RTMP_Read with blocks of 1 kB, 64 kB, 1 MB; n RTMP_GetNextMediaPacket;
  * p RTMP_ReadPacket. OPTIONS: l repeats only the last letter; w waits for the socket, and only if nothing is unread; m moves
- * the struct by assignment after each turn; b makes the socket non-blocking; u tells the server when time was up; - none.
- * ROUNDS is how often the same struct connects.
+ * the struct by assignment after each turn; b makes the socket non-blocking; u tells the server when time was up; f receives
+ * with RTMPSockBuf_Fill in between; t sends from another thread; a aborts from there after ABORT_AFTER messages; - none. ROUNDS
+ * is how often the same struct connects. With t or a, a line says when a round is over.
  *
  * Standard output has one line for each message: kind, timestamp, length, hash. What differs between libraries goes to
  * standard error: how often unread bytes were found outside of the struct, whether they are in the end, and how much less
  * memory was in use when they no longer were, or when time was up; and a sum of them, for tools that see where it is from. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
 #include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { BLOCK = 1 << 20, TAG_HEADER = 11, FILE_HEADER = 13, PATIENCE = 30000 };
+enum { BLOCK = 1 << 20, TAG_HEADER = 11, FILE_HEADER = 13, PATIENCE = 30000, ABORT_AFTER = 300 };
 
 static RTMP *r;
 static const char *options;
@@ -33,6 +37,8 @@ static int last_outside;
 static size_t heap_before, given_back, given_back_late;
 static int size_before;
 static volatile unsigned sum;
+static unsigned shown;
+static int over;
 
 static int has(char option)
 {
@@ -61,6 +67,7 @@ static uint64_t hash(const uint8_t *bytes, size_t size)
 static void show(int kind, uint32_t time, const uint8_t *body, size_t size)
 {
 	printf("%d %u %zu %016llx\n", kind, time, size, (unsigned long long)hash(body, size));
+	__atomic_add_fetch(&shown, 1, __ATOMIC_RELAXED);
 }
 
 static size_t heap(void)
@@ -94,7 +101,8 @@ static void after(void)
 {
 	const char *start = r->m_sb.sb_start;
 	int size = r->m_sb.sb_size;
-	if (!RTMP_IsConnected(r)) {
+	/* Another thread may close the connection between any two steps. */
+	if (!RTMP_IsConnected(r) && !has('t') && !has('a')) {
 		if (size > 0)
 			fail("unread bytes of no connection");
 		return;
@@ -217,8 +225,21 @@ static int read_chunks(int most)
 	return 1;
 }
 
+/* Receives behind what is unread in the struct. */
+static void fill(void)
+{
+	struct pollfd socket = { .fd = RTMP_Socket(r), .events = POLLIN };
+	if (poll(&socket, 1, 0) > 0 && RTMPSockBuf_Fill(&r->m_sb) < 0)
+		fail("RTMPSockBuf_Fill");
+	size_before = 0;
+	heap_before = 0;
+	after();
+}
+
 static int take_turn(char letter, int most)
 {
+	if (has('f'))
+		fill();
 	switch (letter) {
 	case 'k': return read_blocks(1 << 10, most);
 	case 'r': return read_blocks(1 << 16, most);
@@ -241,8 +262,30 @@ static void move(void)
 	r = other;
 }
 
+static void *disturb(void *unused)
+{
+	char body[100] = { 0x2f };
+	RTMPPacket packet = { .m_headerType = RTMP_PACKET_SIZE_LARGE, .m_packetType = RTMP_PACKET_TYPE_AUDIO, .m_nChannel = 4 };
+	/* Programs of this directory are linked with the original, which does not have it. */
+	int (*abort_session)(RTMP *) = (int (*)(RTMP *))dlsym(RTLD_DEFAULT, "RTMP_Abort");
+	packet.m_body = body;
+	packet.m_nBodySize = sizeof body;
+	packet.m_nInfoField2 = 1;
+	while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
+		if (has('t') && !RTMP_SendPacket(r, &packet, FALSE))
+			break;
+		if (has('a') && __atomic_load_n(&shown, __ATOMIC_RELAXED) >= ABORT_AFTER) {
+			abort_session(r);
+			break;
+		}
+		usleep(has('t') ? 1000 : 100);
+	}
+	return unused;
+}
+
 static void play(char *url, const char *pattern)
 {
+	pthread_t thread;
 	if (!RTMP_SetupURL(r, url))
 		fail("not a URL");
 	r->Link.timeout = has('u') ? 1 : PATIENCE / 1000;
@@ -252,6 +295,10 @@ static void play(char *url, const char *pattern)
 		fcntl(RTMP_Socket(r), F_SETFL, fcntl(RTMP_Socket(r), F_GETFL) | O_NONBLOCK);
 	part_size = 0;
 	header_seen = 0;
+	shown = 0;
+	over = 0;
+	if ((has('t') || has('a')) && pthread_create(&thread, NULL, disturb, NULL))
+		fail("no thread");
 	unsigned length = (unsigned)strlen(pattern), turn = 0, letter = 0;
 	while (take_turn(pattern[letter], 1 + (int)(turn++ * 7 % 23))) {
 		letter++;
@@ -259,6 +306,11 @@ static void play(char *url, const char *pattern)
 			letter = has('l') ? length - 1 : 0;
 		if (has('m'))
 			move();
+	}
+	if (has('t') || has('a')) {
+		__atomic_store_n(&over, 1, __ATOMIC_RELAXED);
+		pthread_join(thread, NULL);
+		printf("over\n");
 	}
 }
 

@@ -16,6 +16,8 @@ pub enum End {
     Late,
     /// In the middle of a message.
     Cut,
+    /// The same, and the peer does not read any more either.
+    Gone,
 }
 
 /// What is sent, and what arrives.
@@ -62,6 +64,10 @@ const EXTENDED: u32 = 0xff_ffff;
 const SLOW_MESSAGES: u32 = 60;
 /// The length of the last message that comes late or not at all, and how much of it comes at first.
 const LATE: (usize, usize) = (90_000, 40_000);
+/// More bytes than come before all this.
+const BEFORE: usize = 8192;
+/// What a client may leave without an acknowledgement.
+const WINDOW: usize = 2_500_000;
 /// A user control message that asks for an answer.
 const PING: [u8; 6] = [0, 6, 0, 0, 0, 1];
 
@@ -128,15 +134,19 @@ impl Torrent {
         peer.accept_play();
         for Piece { bytes, pings } in &self.fast.pieces {
             peer.send_raw(bytes);
-            wait_for_pongs(peer, *pings);
+            if !wait_for_pongs(peer, *pings) {
+                return; // The client has gone.
+            }
         }
+        let total: usize = self.fast.pieces.iter().map(|piece| piece.bytes.len()).sum();
+        check_acknowledgements(peer, total);
         peer.chunk_size = self.fast.chunk_size;
         match self.end {
             End::Slow => {
                 for message in self.slow() {
                     peer.send(&message);
                     peer.send_control(4, &PING);
-                    wait_for_pongs(peer, 1);
+                    assert!(wait_for_pongs(peer, 1), "an answer to each ping");
                 }
             }
             End::Late => {
@@ -147,10 +157,12 @@ impl Torrent {
                 while !is_event(&peer.next(PATIENCE).expect("the program notices"), 3) {}
                 peer.send_raw(&chunks[LATE.1..]);
             }
-            End::Cut => peer.send_raw(&self.late().chunks(peer.chunk_size)[..LATE.1]),
+            End::Cut | End::Gone => peer.send_raw(&self.late().chunks(peer.chunk_size)[..LATE.1]),
         }
-        if self.end != End::Cut {
-            peer.status(1, "status", "NetStream.Play.Complete", "");
+        match self.end {
+            End::Slow | End::Late => peer.status(1, "status", "NetStream.Play.Complete", ""),
+            End::Cut => {}
+            End::Gone => return peer.leave(),
         }
         peer.finish();
         peer.swallow(PATIENCE);
@@ -162,7 +174,7 @@ impl Torrent {
         match self.end {
             End::Slow => lines.extend(self.slow().iter().map(describe)),
             End::Late => lines.push(describe(&self.late())),
-            End::Cut => {}
+            End::Cut | End::Gone => {}
         }
         lines
     }
@@ -178,11 +190,26 @@ impl Torrent {
     }
 }
 
-/// Waits for as many answers to pings.
-fn wait_for_pongs(peer: &mut Peer, pings: usize) {
+/// Waits for as many answers to pings; false if the client has gone.
+fn wait_for_pongs(peer: &mut Peer, pings: usize) -> bool {
     for _ in 0..pings {
-        while !is_event(&peer.next(PATIENCE).expect("an answer to a ping"), 7) {}
+        while !match peer.next(PATIENCE) {
+            Some(message) => is_event(&message, 7),
+            None => return false,
+        } {}
     }
+    true
+}
+
+/// Compares what the client has acknowledged with what it has read, which is all of `total` bytes and a few before.
+fn check_acknowledgements(peer: &Peer, total: usize) {
+    let acknowledgements = peer.messages.iter().filter(|message| message.kind == 3);
+    let counts: Vec<u32> = acknowledgements
+        .map(|message| u32::from_be_bytes(message.body[..].try_into().expect("four bytes")))
+        .collect();
+    assert!(counts.is_sorted_by(|before, after| before < after), "{counts:?}");
+    let (last, total) = (counts.last().copied().unwrap_or(0) as usize, total + BEFORE);
+    assert!(last <= total && last + WINDOW >= total, "{last} of {total} bytes are acknowledged");
 }
 
 /// Whether a message is a user control message of this kind.
