@@ -108,6 +108,15 @@ fn bytes_that_the_program_receives_itself_have_their_place() {
     need!(both(&torrent, "npr", "f"));
 }
 
+/// To a peer that goes on as if nothing had been said.
+#[test]
+fn seeking_and_pausing_lose_nothing_that_was_received_ahead() {
+    let torrent = Torrent::new(14, 6 << 20, 6);
+    for pattern in ["n", "np"] {
+        need!(both(&torrent, pattern, "s"));
+    }
+}
+
 #[test]
 fn the_memory_goes_whatever_calls_read_the_slow_part() {
     let torrent = Torrent::new(8, 6 << 20, 6);

@@ -3,7 +3,7 @@
  * PATTERN is repeated, one letter a turn: k, r, R RTMP_Read with blocks of 1 kB, 64 kB, 1 MB; n RTMP_GetNextMediaPacket;
  * p RTMP_ReadPacket. OPTIONS: l repeats only the last letter; w waits for the socket, and only if nothing is unread; m moves
  * the struct by assignment after each turn; b makes the socket non-blocking; u tells the server when time was up; f receives
- * with RTMPSockBuf_Fill in between; t sends from another thread; a aborts from there after ABORT_AFTER messages; - none. ROUNDS
+ * with RTMPSockBuf_Fill in between; s seeks, and pauses for a moment, now and then; t sends from another thread; a aborts from there after ABORT_AFTER messages; - none. ROUNDS
  * is how often the same struct connects. With t or a, a line says when a round is over.
  *
  * Standard output has one line for each message: kind, timestamp, length, hash. What differs between libraries goes to
@@ -306,6 +306,12 @@ static void play(char *url, const char *pattern)
 			letter = has('l') ? length - 1 : 0;
 		if (has('m'))
 			move();
+		if (has('s') && turn % 5 == 4)
+			RTMP_SendSeek(r, (int)turn);
+		if (has('s') && turn % 7 == 6) {
+			RTMP_Pause(r, 1);
+			RTMP_Pause(r, 0);
+		}
 	}
 	if (has('t') || has('a')) {
 		__atomic_store_n(&over, 1, __ATOMIC_RELAXED);
