@@ -34,15 +34,14 @@ impl Connection for Handle {
     type Body = Body;
 
     fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
-        self.run(false, step).0
+        self.run(false, step)
     }
 
     fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         unsafe {
             let buffer = &raw mut (*self.raw()).m_sb;
-            let (result, consumed) = self.run(true, step);
-            sockbuf::consume(buffer, consumed);
+            let result = self.run(true, step);
             // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
             let direct = sockbuf::has_tls(buffer) && self.tunnel().is_none();
             let refilled = if direct { sockbuf::refill_from_pending(buffer) } else { 0 };
@@ -213,8 +212,8 @@ unsafe fn store_all(raw: *mut RTMP, before: &State, after: &State) {
 }
 
 impl Handle {
-    /// Runs a step with what the session owns, unread bytes included if it `reads`; tells how many of those it used.
-    fn run<R>(&self, reads: bool, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> (R, usize) {
+    /// Runs a step with what the session owns, unread bytes included if it `reads`.
+    fn run<R>(&self, reads: bool, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
         let _deferred = Deferred::begin();
         let mut core = self.core();
         let Core { decoder, encoder, reservoir, .. } = &mut *core;
@@ -238,7 +237,9 @@ impl Handle {
             let result = step(&mut parts);
             let consumed = parts.consumed;
             store_all(raw, &before, &state);
-            (result, consumed)
+            // Before another call may close the connection, after which nothing is unread.
+            sockbuf::consume(&raw mut (*raw).m_sb, consumed);
+            result
         }
     }
 
