@@ -288,9 +288,17 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    if let Some(used) = attempt_once(-1, || unsafe { straight::write(r, buf, size, -1) }) {
-        return used;
-    }
+    let used = attempt_once(-1, || unsafe { straight::write(r, buf, size, -1) });
+    // SAFETY: as above.
+    used.unwrap_or_else(|| unsafe { write_patiently(r, buf, size) })
+}
+
+/// The long way.
+///
+/// # Safety
+/// As for [`RTMP_Write`].
+#[inline(never)]
+unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
     boundary(-1, || {
         // SAFETY: the caller's contract.
         let (handle, input) =

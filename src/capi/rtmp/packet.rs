@@ -180,15 +180,23 @@ fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SendPacket(r: *mut RTMP, packet: *mut RTMPPacket, queue: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    if let Some(sent) = attempt_once(FALSE, || unsafe { straight::send(r, packet, queue != 0, FALSE) }) {
-        return sent;
-    }
+    let sent = attempt_once(FALSE, || unsafe { straight::send(r, packet, queue != 0, FALSE) });
+    // SAFETY: as above.
+    sent.unwrap_or_else(|| unsafe { send_patiently(r, packet, queue != 0) })
+}
+
+/// The long way.
+///
+/// # Safety
+/// As for [`RTMP_SendPacket`].
+#[inline(never)]
+unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> c_int {
     boundary(FALSE, || {
         reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
         let (handle, packet) = unsafe { (Handle::connected(r)?, required_mut(packet, "packet")?) };
         // SAFETY: the caller's contract.
-        unsafe { send_packet(&handle, packet, queue != 0) }?;
+        unsafe { send_packet(&handle, packet, queue) }?;
         Ok(TRUE)
     })
 }
