@@ -102,7 +102,6 @@ impl<'a> Gate<'a> {
         Some(Keeper { gate: self, found_sound })
     }
 
-    /// Makes sense of a word that was not written here.
     /// Says that the gate is held; tells what was said before.
     #[inline]
     fn take(self) -> u8 {
@@ -116,6 +115,7 @@ impl<'a> Gate<'a> {
         before
     }
 
+    /// Makes sense of a word that was not written here.
     #[cold]
     fn tidy(self, aborted: u8) {
         // Unless something is said just now.

@@ -528,8 +528,10 @@ impl Handle {
         (size != 0).then_some(Swf { size, hash })
     }
 
-    /// Starts from clear bytes, whatever an earlier handshake agreed on.
+    /// Starts from clear bytes in the struct, whatever an earlier connection had.
     pub(crate) fn forget_ciphers(&self) {
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        unsafe { reservoir::release(&raw mut (*self.raw()).m_sb, &mut self.core().reservoir) }
         self.inbound().cipher = None;
         let mut outbound = self.outbound();
         outbound.cipher = None;
