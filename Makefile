@@ -147,8 +147,8 @@ soak:
 # Left out is what starts programs that were not built for it, and what is short of memory on purpose.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-SANITIZED_TESTS = bad_input careless chunk_vectors compare connect flv_vectors hostile http log publish refusals rtmps \
-	sanitizers session_peer swf swf_verification tls_c
+SANITIZED_TESTS = bad_input careless chunk_vectors compare connect fast_peers flv_vectors hostile http log publish refusals \
+	rtmps sanitizers session_peer swf swf_verification tls_c
 UNSANITIZED = librtmps rtmpdump a_real_ leave_no_memory_behind memory_that_cannot_be_had programs_log_in \
 	every_ending_of_a_read the_list_of_differences
 

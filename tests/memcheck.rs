@@ -15,6 +15,7 @@ use std::time::Duration;
 use careless_cases::MISUSE;
 use cases::{COMMANDS, Case, MESSAGES};
 use support::servers::Nginx;
+use support::torrent::{End, Torrent};
 use support::wire::Message;
 use support::{Library, Peer, Program, Run, Server, TempDir, clip, flv, library, process, program, require};
 
@@ -162,6 +163,26 @@ fn misuse_loses_nothing() {
             });
         }
     });
+}
+
+/// All kinds of reading, of a struct that moves and connects again.
+#[test]
+fn a_fast_peer_is_read_within_bounds() {
+    let program = need!(Program::test("fast_peer"));
+    need!(require::program("valgrind"));
+    if library::ours_is_original() {
+        return;
+    }
+    for (end, options) in [(End::Slow, "mw"), (End::Cut, "b"), (End::Late, "u")] {
+        let torrent = Torrent::new(9, 1 << 20, 6).with_end(end);
+        let server = torrent.clone().serve(2);
+        let arguments = [&server.url(), "nprkR", options, "2"];
+        let run = need!(memcheck(&program, &arguments, "", options));
+        assert_eq!(run.code, Some(0), "{run:?}");
+        assert!(!run.stderr.contains("outside 0 "), "unread bytes were never outside: {}", run.stderr);
+        assert!(run.stdout == (torrent.arrives().join("\n") + "\n").repeat(2), "{options}: other messages");
+        server.join();
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ use careless_cases::{LIMIT, MISUSE};
 use cases::{COMMANDS, Case, MESSAGES};
 use support::amf::{Value, ecma, n, object, s};
 use support::examples::{Client, ExampleServer};
+use support::torrent::{End, Torrent};
 use support::wire::Message;
 use support::{Library, Program, Server, TempDir, amf, clip, flv, library, program};
 
@@ -61,6 +62,29 @@ fn handshakes_that_fail_leave_nothing_behind() {
     let program = need!(Program::test("handshake_cut"));
     for cut in handshakes::cuts() {
         need!(cut.run(&program, true));
+    }
+}
+
+/// All kinds of reading, of a struct that moves and connects again.
+#[test]
+fn what_a_fast_peer_has_sent_is_where_the_struct_says() {
+    need!(program::sanitize());
+    if library::ours_is_original() {
+        return;
+    }
+    let program = need!(Program::test("fast_peer"));
+    let disturbed = [(End::Gone, "t"), (End::Gone, "a")];
+    for (end, options) in [(End::Slow, "mw"), (End::Cut, "b"), (End::Late, "u")].into_iter().chain(disturbed)
+    {
+        let torrent = Torrent::new(10, 2 << 20, 6).with_end(end);
+        let server = torrent.clone().serve(2);
+        let run = need!(program.run(Library::Ours, &[&server.url(), "nprkR", options, "2"], "", LIMIT));
+        assert_eq!(run.code, Some(0), "{options}: {}", run.stderr);
+        if end == End::Gone {
+            continue; // Some of it is lost, and what is not is compared elsewhere.
+        }
+        assert!(run.stdout == (torrent.arrives().join("\n") + "\n").repeat(2), "{options}: other messages");
+        server.join();
     }
 }
 

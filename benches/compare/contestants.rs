@@ -38,8 +38,8 @@ impl Contestant {
 const PATIENCE: &str = "10";
 /// What a row may take before it has to do with fewer rounds, but not fewer than [`ENOUGH_ROUNDS`].
 const ROW_TIME: Duration = Duration::from_secs(5);
-const ENOUGH_ROUNDS: usize = 3;
-const MOST_ROUNDS: usize = 7;
+const ENOUGH_ROUNDS: usize = 5;
+const MOST_ROUNDS: usize = 11;
 
 /// Compiled programs and the directories that libraries are found in.
 pub struct Contestants {
@@ -120,13 +120,18 @@ impl Contestants {
                 }
             }
         }
+        let ours = seen[Contestant::Ours as usize].as_deref().unwrap_or_default();
+        let ratios = seen.each_ref().map(|seen| {
+            let pairs = seen.as_deref().unwrap_or_default().iter().zip(ours);
+            middle(pairs.map(|(theirs, ours)| theirs.cost / ours.cost).collect())
+        });
         let mut figures = seen.map(|seen| median(&seen?).ok_or(ABSENT));
         for (run, figures) in runs.iter().zip(&mut figures).take(2) {
             if let (Some(run), Ok(figures), true) = (run, figures, self.traced) {
                 figures.calls = run.calls(&row).ok().flatten();
             }
         }
-        Ok(Measured { row, figures })
+        Ok(Measured { row, figures, ratios })
     }
 
     /// The shared libraries without symbols, in bytes.
@@ -274,6 +279,12 @@ fn median(seen: &[Figures]) -> Option<Figures> {
     let mut seen = seen.to_vec();
     seen.sort_by(|a, b| a.cost.total_cmp(&b.cost));
     Some(Figures { rounds: seen.len(), ..*seen.get(seen.len() / 2)? })
+}
+
+/// The number in the middle.
+fn middle(mut numbers: Vec<f64>) -> Option<f64> {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied()
 }
 
 /// A directory in which the names of the library mean this file.

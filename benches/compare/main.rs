@@ -47,6 +47,8 @@ pub struct Measured {
     pub row: Row,
     /// By contestant, or why there are none.
     pub figures: [Result<Figures, &'static str>; 4],
+    /// How many times as much each of them needs as this library did in the same round: the ratio in the middle.
+    ratios: [Option<f64>; 4],
 }
 
 impl Measured {
@@ -57,7 +59,7 @@ impl Measured {
 
     /// How many times as much another contestant needs.
     pub fn ratio(&self, other: Contestant) -> Option<f64> {
-        Some(self.of(other)?.cost / self.of(Contestant::Ours)?.cost)
+        self.of(other).and(self.ratios[other as usize])
     }
 }
 

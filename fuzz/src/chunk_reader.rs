@@ -3,22 +3,64 @@
 #![forbid(unsafe_code)]
 
 use rtmp::{
-    chunk::{Decoder, Encoder, MAX_UNFINISHED, Outgoing, valid_chunk_size},
-    message::{Message, MessageType},
+    Result,
+    chunk::{Decoder, Encoder, MAX_UNFINISHED, Outgoing, Ready, valid_chunk_size},
+    message::{Body, Message, MessageType},
 };
 
 use super::{connection::Counted, input, input::Cuts};
 
 pub fn run(data: &[u8]) {
     let Some(([format], cuts, bytes)) = input::choices(data) else { return };
-    let whole = read(bytes, Cuts::WHOLE);
-    assert_eq!(read(bytes, cuts), whole);
+    let whole = read(bytes, Cuts::WHOLE, by_chunks);
+    assert_eq!(read(bytes, cuts, by_chunks), whole);
+    assert_eq!(read(bytes, cuts, by_messages), whole);
+    assert_eq!(read(bytes, Cuts::WHOLE, in_one_step), whole);
+    assert_eq!(read(bytes, cuts, in_one_step), whole);
     assert_eq!(Counted::reserved(), 0);
     write_and_read(&whole.0, format);
 }
 
+/// What came of looking at the input: how much of it was used, and the message that ended, unless more is needed.
+type Looked = (usize, Option<Message<Counted>>);
+
+fn by_chunks(decoder: &mut Decoder<Counted>, input: &[u8], chunk_size: u32) -> Result<Looked> {
+    let mut used = 0;
+    loop {
+        let decoded = decoder.decode(&input[used..], chunk_size)?;
+        used += decoded.consumed;
+        let Some(chunk) = decoded.chunk else { return Ok((used, None)) };
+        assert!(decoded.consumed > 0 && chunk.payload <= chunk.received && chunk.received <= chunk.length);
+        assert_eq!(chunk.message.is_some(), chunk.received == chunk.length);
+        if chunk.message.is_some() {
+            return Ok((used, chunk.message));
+        }
+    }
+}
+
+fn by_messages(decoder: &mut Decoder<Counted>, input: &[u8], chunk_size: u32) -> Result<Looked> {
+    decoder.decode_message(input, chunk_size)
+}
+
+fn in_one_step(decoder: &mut Decoder<Counted>, input: &[u8], chunk_size: u32) -> Result<Looked> {
+    let Some(ready) = decoder.ready(input, chunk_size) else { return by_messages(decoder, input, chunk_size) };
+    let mut body = Counted::default();
+    body.reserve_total(ready.len())?;
+    ready.append_to(&mut body);
+    let mut copy = vec![0; ready.len()];
+    ready.copy_to(&mut copy);
+    assert_eq!(body.as_ref(), copy);
+    decoder.take_ready(&ready);
+    let Ready { chunk_stream, format, kind, timestamp, stream_id, consumed, .. } = ready;
+    Ok((consumed, Some(Message { chunk_stream, format, kind, timestamp, stream_id, body })))
+}
+
 /// The messages, and whether reading failed in the end.
-fn read(bytes: &[u8], cuts: Cuts) -> (Vec<Message>, bool) {
+fn read(
+    bytes: &[u8],
+    cuts: Cuts,
+    look: fn(&mut Decoder<Counted>, &[u8], u32) -> Result<Looked>,
+) -> (Vec<Message>, bool) {
     let mut decoder = Decoder::<Counted>::new();
     let mut chunk_size = 128;
     let mut messages = Vec::new();
@@ -27,15 +69,13 @@ fn read(bytes: &[u8], cuts: Cuts) -> (Vec<Message>, bool) {
         input.extend_from_slice(piece);
         let mut from = 0;
         loop {
-            let Ok(decoded) = decoder.decode(&input[from..], chunk_size) else { return (messages, true) };
-            from += decoded.consumed;
-            assert!(Counted::reserved() <= MAX_UNFINISHED + (1 << 24));
-            let Some(chunk) = decoded.chunk else { break };
-            assert!(decoded.consumed > 0 && chunk.payload <= chunk.received && chunk.received <= chunk.length);
-            assert_eq!(chunk.message.is_some(), chunk.received == chunk.length);
-            let Some(Message { chunk_stream, format, kind, timestamp, stream_id, body }) = chunk.message else {
-                continue;
+            let Ok((used, message)) = look(&mut decoder, &input[from..], chunk_size) else {
+                return (messages, true);
             };
+            from += used;
+            assert!(Counted::reserved() <= MAX_UNFINISHED + (1 << 24));
+            let Some(message) = message else { break };
+            let Message { chunk_stream, format, kind, timestamp, stream_id, body } = message;
             let body = body.as_ref().to_vec();
             let number = body.first_chunk().copied().map(u32::from_be_bytes);
             match (kind, number) {
@@ -68,6 +108,9 @@ fn write_and_read(messages: &[Message], format: u8) {
         let chunks = encoder.encode(&outgoing, chunk_size).expect("what was read can be written");
         let bytes = chunks.pieces().collect::<Vec<_>>().concat();
         assert_eq!(bytes.len(), chunks.len());
+        let mut written = vec![0; chunks.len()];
+        chunks.write_to(&mut written);
+        assert_eq!(written, bytes);
         let (mut from, mut read) = (0, None);
         while read.is_none() {
             let decoded = decoder.decode(&bytes[from..], chunk_size).expect("what was written can be read");

@@ -227,7 +227,7 @@ typedef struct RTMPSockBuf {
     int sb_size;
     /**
      * First unused byte: in `sb_buf`, or in memory of the library's own, which is larger, while a peer sends fast. It is
-     * there until the next call that reads.
+     * there until the next call that reads or ends the connection.
      */
     char *sb_start;
     /** The bytes that were read, unless they are elsewhere. */

@@ -34,15 +34,14 @@ impl Connection for Handle {
     type Body = Body;
 
     fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
-        self.run(false, step).0
+        self.run(false, step)
     }
 
     fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         unsafe {
             let buffer = &raw mut (*self.raw()).m_sb;
-            let (result, consumed) = self.run(true, step);
-            sockbuf::consume(buffer, consumed);
+            let result = self.run(true, step);
             // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
             let direct = sockbuf::has_tls(buffer) && self.tunnel().is_none();
             let refilled = if direct { sockbuf::refill_from_pending(buffer) } else { 0 };
@@ -218,8 +217,8 @@ unsafe fn store_all(raw: *mut RTMP, before: &State, after: &State) {
 }
 
 impl Handle {
-    /// Runs a step with what the session owns, unread bytes included if it `reads`; tells how many of those it used.
-    fn run<R>(&self, reads: bool, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> (R, usize) {
+    /// Runs a step with what the session owns, unread bytes included if it `reads`.
+    fn run<R>(&self, reads: bool, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
         let _deferred = Deferred::begin();
         let mut core = self.core();
         let Core { decoder, encoder, reservoir, .. } = &mut *core;
@@ -243,7 +242,9 @@ impl Handle {
             let result = step(&mut parts);
             let consumed = parts.consumed;
             store_all(raw, &before, &state);
-            (result, consumed)
+            // Before another call may close the connection, after which nothing is unread.
+            sockbuf::consume(&raw mut (*raw).m_sb, consumed);
+            result
         }
     }
 
@@ -369,8 +370,12 @@ impl Handle {
         };
         let loan = if unread.is_empty() { decoder.lend(chunk_size, worthwhile) } else { None };
         let Some(mut loan) = loan else {
+            // SAFETY: as above.
+            unsafe { reservoir::release_idle(sb, reservoir) };
             // Its memory stays where it is, and what is unread in it.
-            let reservoir = reservoir.take()?;
+            let mut reservoir = reservoir.take()?;
+            // SAFETY: as above. Another call may close the connection, but not while the lock is held.
+            unsafe { reservoir.gather(sb) };
             drop(core);
             return Some(self.fill_reservoir(reservoir));
         };
@@ -384,21 +389,31 @@ impl Handle {
         unsafe {
             let count = &raw mut (*self.raw()).m_nBytesIn;
             shared::write(count, shared::read(count).wrapping_add(arrived.used as c_int));
+            if matches!(result, Err(Error::TimedOut)) {
+                reservoir::release(sb, &mut core.reservoir);
+            }
         }
         Some(result.map(|_| ()))
     }
 
-    /// Receives into a reservoir that was taken out of the core.
+    /// Receives into a reservoir that was taken out of the core, and has gathered what is unread.
     fn fill_reservoir(&self, mut reservoir: Box<Reservoir>) -> Result<()> {
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         let sb = unsafe { &raw mut (*self.raw()).m_sb };
         // SAFETY: as above.
         let result = unsafe { reservoir.fill(sb, &self.patience()) };
         let mut core = self.core();
-        core.reservoir = Some(reservoir);
-        if matches!(result, Err(Error::TimedOut)) {
-            // SAFETY: as above.
-            unsafe { reservoir::release(sb, &mut core.reservoir) }
+        if !self.is_open() || !self.is_current() {
+            // What has come is nobody's, and the memory goes with this call.
+            return result;
+        }
+        // SAFETY: as above; the lock keeps out whoever closes the connection.
+        unsafe {
+            reservoir.show(sb);
+            core.reservoir = Some(reservoir);
+            if matches!(result, Err(Error::TimedOut)) {
+                reservoir::release(sb, &mut core.reservoir);
+            }
         }
         result
     }

@@ -52,9 +52,9 @@ impl Shared<u8> for bool {
     }
 }
 
-/// The session's words for the fields that it shares with callers.
+/// The session's words for the fields that it shares with callers: first those that plain audio and video have to do with.
 macro_rules! shared_fields {
-    ($($field:ident: $($name:ident).+;)*) => {
+    ($($media:ident: $($media_name:ident).+;)* ...; $($field:ident: $($name:ident).+;)*) => {
         /// Reads the fields that a step works with, one by one: callers may look at them meanwhile.
         ///
         /// # Safety
@@ -66,6 +66,23 @@ macro_rules! shared_fields {
                 State {
                     $($field: Shared::load(shared::read(&raw const (*raw).$($name).+)),)*
                     seeking: shared::read(&raw const (*raw).m_read.flags) & Flags::SEEKING.0 != 0,
+                    ..load_for_media(raw)
+                }
+            }
+        }
+
+        /// As [`load`], but only the fields that the arrival of audio and video has to do with; the others are as in a new
+        /// session.
+        ///
+        /// # Safety
+        /// As for `load`.
+        #[inline(always)]
+        pub(super) unsafe fn load_for_media(raw: *mut RTMP) -> State {
+            // SAFETY: the caller's contract; fields are plain numbers, read one by one.
+            unsafe {
+                State {
+                    $($media: Shared::load(shared::read(&raw const (*raw).$($media_name).+)),)*
+                    ..State::NEW
                 }
             }
         }
@@ -76,6 +93,8 @@ macro_rules! shared_fields {
         /// `raw` points to an initialised `RTMP`.
         #[inline(always)]
         pub(super) unsafe fn store(raw: *mut RTMP, before: &State, after: &State) {
+            // SAFETY: the caller's contract.
+            unsafe { store_for_media(raw, before, after) };
             $(if after.$field != before.$field {
                 // SAFETY: the caller's contract.
                 unsafe { shared::write(&raw mut (*raw).$($name).+, Shared::store(after.$field)) };
@@ -90,27 +109,40 @@ macro_rules! shared_fields {
                 }
             }
         }
+
+        /// As [`store`], for what [`load_for_media`] has read.
+        ///
+        /// # Safety
+        /// As for `store`.
+        #[inline(always)]
+        pub(super) unsafe fn store_for_media(raw: *mut RTMP, before: &State, after: &State) {
+            $(if after.$media != before.$media {
+                // SAFETY: the caller's contract.
+                unsafe { shared::write(&raw mut (*raw).$($media_name).+, Shared::store(after.$media)) };
+            })*
+        }
     };
 }
 
 shared_fields! {
     in_chunk_size: m_inChunkSize;
-    out_chunk_size: m_outChunkSize;
-    bandwidth_checks: m_nBWCheckCounter;
     bytes_in: m_nBytesIn;
     acknowledged: m_nBytesInSent;
-    buffer_ms: m_nBufferMS;
-    stream_id: m_stream_id;
+    acknowledges: m_bSendCounter;
     media_chunk_stream: m_mediaChannel;
     media_timestamp: m_mediaStamp;
-    pause_timestamp: m_pauseStamp;
     pausing: m_pausing;
     window_size: m_nServerBW;
     peer_bandwidth: m_nClientBW;
-    peer_bandwidth_limit: m_nClientBW2;
     playing: m_bPlaying;
+    ...;
+    out_chunk_size: m_outChunkSize;
+    bandwidth_checks: m_nBWCheckCounter;
+    buffer_ms: m_nBufferMS;
+    stream_id: m_stream_id;
+    pause_timestamp: m_pauseStamp;
+    peer_bandwidth_limit: m_nClientBW2;
     sends_encoding: m_bSendEncoding;
-    acknowledges: m_bSendCounter;
     transactions: m_numInvokes;
     audio_codecs: m_fAudioCodecs;
     video_codecs: m_fVideoCodecs;
@@ -214,16 +246,30 @@ pub(super) unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`.
+#[inline(always)]
 pub(super) unsafe fn mirror_timestamp(r: *mut RTMP, chunk_stream: usize, timestamp: u32) {
     // SAFETY: the caller's contract; the array has `m_channelsAllocatedIn` entries and comes from the C allocator.
     unsafe {
         let allocated = usize::try_from((*r).m_channelsAllocatedIn).unwrap_or(0);
-        if chunk_stream >= allocated {
-            let wanted = (chunk_stream + 10).max(allocated * 2);
-            let Ok(grown) = memory::grow_zeroed((*r).m_channelTimestamp, allocated, wanted) else { return };
-            (*r).m_channelTimestamp = grown;
-            (*r).m_channelsAllocatedIn = wanted as c_int;
+        if chunk_stream < allocated || grow_timestamps(r, chunk_stream, allocated) {
+            *(*r).m_channelTimestamp.add(chunk_stream) = timestamp.cast_signed();
         }
-        *(*r).m_channelTimestamp.add(chunk_stream) = timestamp.cast_signed();
     }
+}
+
+/// Makes room for a chunk stream behind those there is room for; tells whether that was possible.
+///
+/// # Safety
+/// As for [`mirror_timestamp`], whose array has `allocated` entries.
+#[cold]
+#[inline(never)]
+unsafe fn grow_timestamps(r: *mut RTMP, chunk_stream: usize, allocated: usize) -> bool {
+    let wanted = (chunk_stream + 10).max(allocated * 2);
+    // SAFETY: the caller's contract.
+    unsafe {
+        let Ok(grown) = memory::grow_zeroed((*r).m_channelTimestamp, allocated, wanted) else { return false };
+        (*r).m_channelTimestamp = grown;
+        (*r).m_channelsAllocatedIn = wanted as c_int;
+    }
+    true
 }

@@ -7,15 +7,16 @@
 use std::{
     hint,
     mem::ManuallyDrop,
-    sync::atomic::{AtomicI32, Ordering},
+    sync::atomic::{AtomicU8, Ordering, compiler_fence},
     thread,
 };
 
-use super::rtmp::RTMP;
+use super::{alone, rtmp::RTMP};
 
-/// The gate of one `RTMP`.
+/// The gate of one `RTMP`: the bytes of the word, which have one writer at a time each. So letting go of the gate needs no more
+/// than to say so, which is what most calls of a fast stream do.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Gate<'a>(&'a AtomicI32);
+pub(crate) struct Gate<'a>(&'a [AtomicU8; 4]);
 
 /// Keeps others out of the gate while it exists.
 pub(crate) struct Keeper<'a> {
@@ -23,12 +24,11 @@ pub(crate) struct Keeper<'a> {
     found_sound: bool,
 }
 
-/// Somebody holds the gate, for a few instructions, or to receive what is there.
-const HELD: i32 = 1;
-/// The program wants calls to end, until it closes the session.
-const ABORTED: i32 = 2;
-/// What a word with flags looks like otherwise. Anything else was not written here, and counts as 0.
-const MARK: i32 = 0x5254_4D00;
+/// The first byte while somebody holds the gate, for a few instructions, or to receive what is there; else it is 0.
+const HELD: u8 = 0xA5;
+/// The second byte when the program wants calls to end, until it closes the session; else it is 0. The others are always 0:
+/// a word of which this is not true was not written here, and counts as 0.
+const ABORTED: u8 = 0x5A;
 
 impl<'a> Gate<'a> {
     /// The gate of `r`.
@@ -36,58 +36,113 @@ impl<'a> Gate<'a> {
     /// # Safety
     /// `r` points to an initialised `RTMP`, which outlives the result.
     pub(crate) unsafe fn of(r: *mut RTMP) -> Self {
-        // SAFETY: the caller's contract; nobody uses the field but through this.
-        Self(unsafe { AtomicI32::from_ptr(&raw mut (*r).m_channelsAllocatedOut) })
+        // SAFETY: the caller's contract; nobody uses the field but through this, and a byte is as large as an atomic one.
+        Self(unsafe { &*(&raw mut (*r).m_channelsAllocatedOut).cast::<[AtomicU8; 4]>() })
     }
 
     /// Whether the program wants calls to end.
     pub(crate) fn is_aborted(self) -> bool {
-        flags(self.0.load(Ordering::Relaxed)) & ABORTED != 0
+        self.aborted().load(Ordering::Relaxed) == ABORTED && self.ends_in_zeros()
     }
 
     /// Wants calls to end.
     pub(crate) fn abort(self) {
-        let _ = self.change(|flags| Some(flags | ABORTED));
+        if !self.ends_in_zeros() {
+            drop(self.hold());
+        }
+        self.aborted().store(ABORTED, Ordering::Release);
     }
 
     /// Wants calls to work again.
     pub(crate) fn pardon(self) {
-        let _ = self.change(|flags| Some(flags & !ABORTED));
+        self.aborted().store(0, Ordering::Release);
     }
 
     /// Waits for whoever holds the gate, which does not take long.
+    #[inline]
     pub(crate) fn hold(self) -> Keeper<'a> {
+        match self.try_hold() {
+            Some(keeper) => keeper,
+            None => self.wait(),
+        }
+    }
+
+    #[cold]
+    fn wait(self) -> Keeper<'a> {
         let mut tries = 0_u32;
         loop {
-            if let Some(keeper) = self.try_hold() {
-                return keeper;
-            }
             tries += 1;
             if tries.is_multiple_of(64) {
                 thread::yield_now();
             } else {
                 hint::spin_loop();
             }
+            if self.held().load(Ordering::Relaxed) != HELD
+                && let Some(keeper) = self.try_hold()
+            {
+                return keeper;
+            }
         }
     }
 
     /// Holds the gate unless somebody does.
+    #[inline]
     pub(crate) fn try_hold(self) -> Option<Keeper<'a>> {
-        let word = self.change(|flags| (flags & HELD == 0).then_some(flags | HELD)).ok()?;
-        Some(Keeper { gate: self, found_sound: word == word_of(flags(word)) })
+        let before = self.take();
+        let zeros = self.ends_in_zeros();
+        if before == HELD && zeros {
+            return None;
+        }
+        let aborted = self.aborted().load(Ordering::Acquire);
+        let makes_sense = zeros && matches!(aborted, 0 | ABORTED);
+        if !makes_sense {
+            self.tidy(aborted);
+        }
+        let found_sound = makes_sense && before == 0;
+        Some(Keeper { gate: self, found_sound })
     }
 
-    /// Lets others in again; tells whether the program wants calls to end.
+    /// Says that the gate is held; tells what was said before.
+    #[inline]
+    fn take(self) -> u8 {
+        if !alone::is_alone() {
+            return self.held().swap(HELD, Ordering::Acquire);
+        }
+        // A signal handler in between lets go of what it takes.
+        let before = self.held().load(Ordering::Acquire);
+        self.held().store(HELD, Ordering::Relaxed);
+        compiler_fence(Ordering::Acquire);
+        before
+    }
+
+    /// Makes sense of a word that was not written here.
+    #[cold]
+    fn tidy(self, aborted: u8) {
+        // Unless something is said just now.
+        let _ = self.aborted().compare_exchange(aborted, 0, Ordering::Relaxed, Ordering::Relaxed);
+        for byte in &self.0[2..] {
+            byte.store(0, Ordering::Release);
+        }
+    }
+
+    /// Lets others in again; tells whether the program wants calls to end. If it begins to want that at this moment, both
+    /// sides may miss each other. Then the next call finds out, and waits end after their slice.
     #[inline]
     fn leave(self) -> bool {
-        self.change(|flags| Some(flags & !HELD)).is_ok_and(|word| flags(word) & ABORTED != 0)
+        self.held().store(0, Ordering::Release);
+        self.aborted().load(Ordering::Relaxed) == ABORTED
     }
 
-    /// Tells what the word was before.
-    #[inline]
-    fn change(self, mut change: impl FnMut(i32) -> Option<i32>) -> Result<i32, i32> {
-        let change = |word| change(flags(word)).map(word_of);
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, change)
+    fn ends_in_zeros(self) -> bool {
+        self.0[2..].iter().all(|byte| byte.load(Ordering::Acquire) == 0)
+    }
+
+    fn held(self) -> &'a AtomicU8 {
+        &self.0[0]
+    }
+
+    fn aborted(self) -> &'a AtomicU8 {
+        &self.0[1]
     }
 }
 
@@ -105,17 +160,10 @@ impl Keeper<'_> {
 }
 
 impl Drop for Keeper<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.gate.leave();
     }
-}
-
-fn flags(word: i32) -> i32 {
-    if word & !(HELD | ABORTED) == MARK { word & (HELD | ABORTED) } else { 0 }
-}
-
-fn word_of(flags: i32) -> i32 {
-    if flags == 0 { 0 } else { MARK | flags }
 }
 
 #[cfg(test)]
@@ -124,9 +172,17 @@ mod tests {
 
     use super::*;
 
+    fn word(value: u32) -> [AtomicU8; 4] {
+        value.to_le_bytes().map(AtomicU8::new)
+    }
+
+    fn value(word: [AtomicU8; 4]) -> u32 {
+        u32::from_le_bytes(word.map(AtomicU8::into_inner))
+    }
+
     #[test]
     fn an_abort_is_seen_until_it_is_pardoned_whoever_holds_the_gate() {
-        let word = AtomicI32::new(0);
+        let word = word(0);
         let gate = Gate(&word);
         assert!(!gate.is_aborted());
         let keeper = gate.hold();
@@ -135,17 +191,33 @@ mod tests {
         assert!(keeper.release(), "whoever held the gate learns of it");
         assert!(gate.is_aborted() && gate.try_hold().is_some());
         gate.pardon();
-        assert_eq!(word.into_inner(), 0);
+        assert_eq!(value(word), 0);
     }
 
     #[test]
     fn a_word_that_nobody_wrote_counts_for_nothing() {
-        for strange in [1, 2, 3, -1, 16, MARK, MARK | 4] {
-            let word = AtomicI32::new(strange);
+        let (held, aborted) = (u32::from(HELD), u32::from(ABORTED) << 8);
+        for strange in
+            [1, 2, 3, u32::MAX, 16, 0x5A00_0000, 1 << 16 | held, 1 << 24 | aborted, 1 << 16 | aborted | held]
+        {
+            let word = word(strange);
             let gate = Gate(&word);
             assert!(!gate.is_aborted(), "{strange:x}");
-            drop(gate.hold());
-            assert_eq!(word.into_inner(), 0);
+            assert!(!gate.hold().found_sound());
+            assert_eq!(value(word), 0, "{strange:x}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_a_word_that_nobody_wrote_is_heard() {
+        for strange in [2, u32::MAX, 1 << 16 | u32::from(HELD)] {
+            let word = word(strange);
+            let gate = Gate(&word);
+            gate.abort();
+            assert!(gate.is_aborted());
+            assert!(gate.hold().release());
+            gate.pardon();
+            assert_eq!(value(word), 0, "{strange:x}");
         }
     }
 
@@ -154,7 +226,7 @@ mod tests {
         struct Counter(Cell<u32>);
         // SAFETY: only used while the gate is held.
         unsafe impl Sync for Counter {}
-        let (word, counter) = (AtomicI32::new(0), Counter(Cell::new(0)));
+        let (word, counter) = (word(0), Counter(Cell::new(0)));
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {

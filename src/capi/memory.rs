@@ -11,6 +11,7 @@ use libc::{c_char, c_void, size_t};
 
 use crate::{
     capi::amf::AVal,
+    chunk,
     error::{Error, Result},
     message,
 };
@@ -113,20 +114,20 @@ pub struct Body {
 unsafe impl Send for Body {}
 
 impl Body {
-    /// A body with room for `capacity` bytes.
+    /// A body with room for `capacity` bytes, if memory is not short.
     #[inline]
-    pub(crate) fn with_capacity(capacity: usize) -> Result<Self> {
+    pub(crate) fn with_capacity(capacity: usize) -> Option<Self> {
         let (capacity, size) = block_size(capacity)?;
         // SAFETY: malloc accepts any size.
         let block = unsafe { libc::malloc(size) }.cast::<u8>();
         if block.is_null() {
-            return Err(Error::OutOfMemory);
+            return None;
         }
         // SAFETY: the block is larger than the headroom.
         let data = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
         // SAFETY: the block has a byte for the NUL behind the body.
         unsafe { *data = 0 };
-        Ok(Self { data, len: 0, capacity, borrowed: false })
+        Some(Self { data, len: 0, capacity, borrowed: false })
     }
 
     /// The address of the first byte; stays valid until the body grows or goes.
@@ -234,7 +235,7 @@ impl message::Body for Body {
             return Ok(());
         }
         self.keep()?;
-        let (capacity, size) = block_size(capacity)?;
+        let (capacity, size) = block_size(capacity).ok_or(Error::OutOfMemory)?;
         // SAFETY: the block is null or came from here; on failure the old one stays valid and ours.
         let block = unsafe { libc::realloc(self.block(), size) }.cast::<u8>();
         if block.is_null() {
@@ -288,38 +289,32 @@ impl message::Body for Body {
     }
 
     fn append_behind_headers(&mut self, chunks: &[u8], header: usize, payload: usize) {
-        const USUAL: usize = 128;
-        if payload != USUAL {
-            for chunk in chunks.chunks(header + payload) {
-                self.append(chunk.get(header..).unwrap_or_default());
-            }
-            return;
-        }
-        let payloads = chunks.len().saturating_sub(chunks.len().div_ceil(header + USUAL) * header);
-        assert!(payloads <= self.room(), "room is made before bytes are appended");
-        let mut whole = chunks.chunks_exact(header + USUAL);
-        for chunk in &mut whole {
-            // SAFETY: the payload has that length, and all of them fit, as just checked. A copy of known length needs no
-            // call.
+        const USUAL: usize = chunk::DEFAULT_CHUNK_SIZE as usize;
+        let mut chunks = chunks;
+        if (header, payload) == (1, USUAL) {
+            let (usual, last) = chunks.as_chunks::<{ 1 + USUAL }>();
+            let len = usual.len() * USUAL;
+            assert!(len <= self.room(), "room is made before bytes are appended");
+            // SAFETY: there is room for as many payloads. Copies of known length need no call.
             unsafe {
-                let payload = chunk.as_ptr().add(header).cast::<[u8; USUAL]>();
-                self.data.add(self.len).cast::<[u8; USUAL]>().write_unaligned(payload.read_unaligned());
-                self.len += USUAL;
+                let to = self.data.add(self.len).cast::<[u8; USUAL]>();
+                for (index, [_, payload @ ..]) in usual.iter().enumerate() {
+                    to.add(index).write_unaligned(*payload);
+                }
+                self.advance(len);
             }
+            chunks = last;
         }
-        self.append(whole.remainder().get(header..).unwrap_or_default());
-        if !self.data.is_null() {
-            // SAFETY: the block has a byte for the NUL behind `capacity`.
-            unsafe { *self.data.add(self.len) = 0 };
+        for chunk in chunks.chunks(header + payload) {
+            self.append(chunk.get(header..).unwrap_or_default());
         }
     }
 }
 
 /// The capacity of a body as it is kept, and the size of its block.
 #[inline]
-fn block_size(capacity: usize) -> Result<(u32, size_t)> {
-    let kept = u32::try_from(capacity).map_err(|_| Error::OutOfMemory)?;
-    Ok((kept, capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1).ok_or(Error::OutOfMemory)?))
+fn block_size(capacity: usize) -> Option<(u32, size_t)> {
+    Some((u32::try_from(capacity).ok()?, capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1)?))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! hands over are concentrated in [`ptr`], [`memory`] and `state`. `amf`, `log`, `http` and `rtmp` mirror the four
 //! public headers.
 
+mod alone;
 pub mod amf;
 mod calls;
 mod connection;

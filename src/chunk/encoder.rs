@@ -3,8 +3,7 @@
 use std::iter;
 
 use super::{
-    DEFAULT_CHUNK_SIZE, EXTENDED, Header, MAX_CHUNK_STREAM, MAX_HEADER_LEN, MAX_MESSAGE_LEN,
-    MESSAGE_HEADER_LEN, streams::Streams,
+    EXTENDED, Header, MAX_CHUNK_STREAM, MAX_MESSAGE_LEN, MESSAGE_HEADER_LEN, USUAL, streams::Streams,
 };
 use crate::{
     error::{Error, Result},
@@ -148,30 +147,29 @@ impl<'a> Chunks<'a> {
 
     /// Appends what [`Self::pieces`] gives.
     pub fn append_to(&self, out: &mut Vec<u8>) {
-        let (head, tail) = self.body.split_at(self.body.len().min(self.chunk_size));
-        // A copy of known length needs no call.
-        out.reserve(self.len() + MAX_HEADER_LEN);
         let start = out.len();
-        out.extend_from_slice(&self.first.bytes);
-        out.truncate(start + usize::from(self.first.len));
-        out.extend_from_slice(head);
-        if tail.is_empty() {
-            return;
-        }
-        let (chunks, mut rest) = tail.as_chunks::<USUAL>();
-        if let (&[next], USUAL) = (self.next.as_bytes(), self.chunk_size) {
-            // A copy of known length needs no call.
-            for chunk in chunks {
-                let mut whole = [next; 1 + USUAL];
-                whole[1..].copy_from_slice(chunk);
-                out.extend_from_slice(&whole);
+        out.resize(start + self.len(), 0);
+        self.write_to(&mut out[start..]);
+    }
+
+    /// Writes what [`Self::pieces`] gives to `out`, which is [`len`](Self::len) bytes long.
+    pub fn write_to(&self, out: &mut [u8]) {
+        let (head, mut tail) = self.body.split_at(self.body.len().min(self.chunk_size));
+        let (first, next) = (self.first.as_bytes(), self.next.as_bytes());
+        let mut out = write(write(out, first), head);
+        if let (&[next], USUAL) = (next, self.chunk_size) {
+            // Copies of known length need no call.
+            let (payloads, last) = tail.as_chunks::<USUAL>();
+            let (chunks, _) = out.as_chunks_mut::<{ 1 + USUAL }>();
+            for ([header, payload @ ..], from) in chunks.iter_mut().zip(payloads) {
+                *header = next;
+                *payload = *from;
             }
-        } else {
-            rest = tail;
+            out = &mut out[payloads.len() * (1 + USUAL)..];
+            tail = last;
         }
-        for payload in rest.chunks(self.chunk_size) {
-            out.extend_from_slice(self.next.as_bytes());
-            out.extend_from_slice(payload);
+        for payload in tail.chunks(self.chunk_size) {
+            out = write(write(out, next), payload);
         }
     }
 
@@ -195,11 +193,15 @@ impl<'a> Chunks<'a> {
     }
 }
 
+/// Writes `bytes` to the start of `out`, and returns the rest of it.
+fn write<'o>(out: &'o mut [u8], bytes: &[u8]) -> &'o mut [u8] {
+    let (front, rest) = out.split_at_mut(bytes.len());
+    front.copy_from_slice(bytes);
+    rest
+}
+
 /// Room for an acknowledgement and messages like it.
 pub(crate) const TINY: usize = 32;
-
-/// The payload of most chunks: what is not agreed on otherwise.
-const USUAL: usize = DEFAULT_CHUNK_SIZE as usize;
 
 /// Which kind of message this is, for the rule that the first of each kind has a full header.
 fn kind_bit(kind: MessageType) -> u8 {

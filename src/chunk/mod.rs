@@ -53,6 +53,9 @@ pub use ready::Ready;
 /// The payload of a chunk until a Set Chunk Size message says otherwise (RTMP 1.0, section 5.4.1).
 pub const DEFAULT_CHUNK_SIZE: u32 = 128;
 
+/// The same, as a length: it deserves copies of known length.
+const USUAL: usize = DEFAULT_CHUNK_SIZE as usize;
+
 /// The longest header of a chunk: basic header 3, message header 11, extended timestamp 4.
 pub const MAX_HEADER_LEN: usize = 18;
 

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::{
-    Decoder, EXTENDED, MESSAGE_HEADER_LEN,
+    Decoder, EXTENDED, MESSAGE_HEADER_LEN, USUAL,
     decoder::{SHORT_HEADER, basic_header, slot, u24},
 };
 use crate::message::{Body, MessageType};
@@ -128,7 +128,20 @@ impl Ready<'_> {
     #[inline]
     pub fn copy_to(&self, out: &mut [u8]) {
         let mut left = copy_front(out, self.first);
-        for chunk in self.rest.chunks(self.chunk_size + SHORT_HEADER) {
+        let mut chunks = self.rest;
+        if self.chunk_size == USUAL {
+            // Copies of known length need no call.
+            let (usual, last) = chunks.as_chunks::<{ SHORT_HEADER + USUAL }>();
+            let room = left.as_chunks_mut::<USUAL>().0;
+            for (to, [_, payload @ ..]) in room.iter_mut().zip(usual) {
+                *to = *payload;
+            }
+            if room.len() >= usual.len() {
+                left = &mut left[usual.len() * USUAL..];
+                chunks = last;
+            }
+        }
+        for chunk in chunks.chunks(self.chunk_size + SHORT_HEADER) {
             left = copy_front(left, chunk.get(SHORT_HEADER..).unwrap_or_default());
         }
     }
@@ -139,17 +152,18 @@ impl Ready<'_> {
 fn chunks(input: &[u8], chunk_stream: u32, missing: usize, chunk_size: usize) -> Option<&[u8]> {
     let follows = 0xC0 | u8::try_from(chunk_stream).ok().filter(|id| *id < 64)?;
     let chunks = input.get(..missing + missing.div_ceil(chunk_size) * SHORT_HEADER)?;
-    let mut headers = chunks.iter().step_by(chunk_size + SHORT_HEADER);
-    headers.all(|header| *header == follows).then_some(chunks)
+    let foretold = if chunk_size == USUAL {
+        let (usual, last) = chunks.as_chunks::<{ SHORT_HEADER + USUAL }>();
+        usual.iter().all(|chunk| chunk[0] == follows) && last.first().is_none_or(|header| *header == follows)
+    } else {
+        chunks.iter().step_by(chunk_size + SHORT_HEADER).all(|header| *header == follows)
+    };
+    foretold.then_some(chunks)
 }
 
 /// Copies `bytes` to the start of `out` as far as there is room, and returns the rest of it.
 fn copy_front<'o>(out: &'o mut [u8], bytes: &[u8]) -> &'o mut [u8] {
     let (front, left) = out.split_at_mut(out.len().min(bytes.len()));
-    match (<&mut [u8; 128]>::try_from(&mut *front), bytes.first_chunk::<128>()) {
-        // The length of most chunks: a copy of known length needs no call.
-        (Ok(front), Some(bytes)) => *front = *bytes,
-        _ => front.copy_from_slice(&bytes[..front.len()]),
-    }
+    front.copy_from_slice(&bytes[..front.len()]);
     left
 }

@@ -40,7 +40,7 @@ impl<T> Default for Streams<T> {
 
 impl<T> Streams<T> {
     /// What is known of a chunk stream.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, chunk_stream: u32) -> Option<&T> {
         let index = chunk_stream as usize;
         match self.numbers.get(index) {
@@ -50,7 +50,7 @@ impl<T> Streams<T> {
     }
 
     /// The same, to be changed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get_mut(&mut self, chunk_stream: u32) -> Option<&mut T> {
         let index = chunk_stream as usize;
         match self.numbers.get(index) {
@@ -101,10 +101,12 @@ impl<T> Default for Far<T> {
 }
 
 impl<T> Far<T> {
+    #[inline(never)]
     fn get(&self, index: usize) -> Option<&T> {
         self.records.get(self.place(index)?)
     }
 
+    #[inline(never)]
     fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         let place = self.place(index)?;
         self.records.get_mut(place)

@@ -292,36 +292,39 @@ pub struct Context<'a, 'p> {
 
 impl Default for State {
     fn default() -> Self {
-        Self {
-            in_chunk_size: 128,
-            out_chunk_size: 128,
-            bandwidth_checks: 0,
-            bytes_in: 0,
-            acknowledged: 0,
-            buffer_ms: 30_000,
-            stream_id: 0,
-            media_chunk_stream: 0,
-            media_timestamp: 0,
-            pause_timestamp: 0,
-            pausing: pausing::NO,
-            window_size: 2_500_000,
-            peer_bandwidth: 2_500_000,
-            peer_bandwidth_limit: 2,
-            playing: false,
-            sends_encoding: false,
-            acknowledges: false,
-            transactions: 0,
-            audio_codecs: 3191.0,
-            video_codecs: 252.0,
-            object_encoding: 0.0,
-            duration: 0.0,
-            media_types: 0,
-            seeking: false,
-        }
+        Self::NEW
     }
 }
 
 impl State {
+    /// What is known before there is a connection.
+    pub const NEW: Self = Self {
+        in_chunk_size: 128,
+        out_chunk_size: 128,
+        bandwidth_checks: 0,
+        bytes_in: 0,
+        acknowledged: 0,
+        buffer_ms: 30_000,
+        stream_id: 0,
+        media_chunk_stream: 0,
+        media_timestamp: 0,
+        pause_timestamp: 0,
+        pausing: pausing::NO,
+        window_size: 2_500_000,
+        peer_bandwidth: 2_500_000,
+        peer_bandwidth_limit: 2,
+        playing: false,
+        sends_encoding: false,
+        acknowledges: false,
+        transactions: 0,
+        audio_codecs: 3191.0,
+        video_codecs: 252.0,
+        object_encoding: 0.0,
+        duration: 0.0,
+        media_types: 0,
+        seeking: false,
+    };
+
     /// The transaction id for the next command.
     fn next_transaction(&mut self) -> i32 {
         self.transactions = self.transactions.wrapping_add(1);

@@ -25,6 +25,12 @@ pub const MAX_SLICES: usize = 64;
 /// Messages up to this length are put together: that costs less than to hand over pieces.
 pub const SHORT: usize = 2048;
 
+/// As many bytes are worth a call of their own.
+const MUCH: usize = 64 << 10;
+
+/// What is put together for one call at most, so that long messages take no memory of their length.
+pub const MOST_PUT_TOGETHER: usize = 256 << 10;
+
 /// Sets what every connection of ours has: no delay, and time-outs for receiving and sending.
 pub fn configure(fd: BorrowedFd<'_>, timeout: Option<Duration>) {
     let socket = SockRef::from(&fd);
@@ -131,38 +137,56 @@ pub fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     Ok(SockRef::from(&fd).send_with_flags(bytes, NOW)?)
 }
 
-/// Sends all pieces, in as few system calls as can be; the socket's time-out bounds all of it. `scratch` is used when
-/// there are too many of them for one call; it keeps its memory for the next time.
+/// Sends all pieces, in as few system calls as can be; the socket's time-out bounds all of it. `scratch` is used to put short
+/// pieces together; it keeps its memory for the next time.
 pub fn send_all<'p>(
     fd: BorrowedFd<'_>,
     pieces: impl Iterator<Item = &'p [u8]>,
     scratch: &mut Vec<u8>,
     patience: &dyn Patience,
 ) -> Result<()> {
-    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-    let mut used = 0;
+    let mut wait = Wait::for_room(patience);
     let mut pieces = pieces.peekable();
-    while used < MAX_SLICES
-        && let Some(piece) = pieces.next()
-    {
-        slices[used] = IoSlice::new(piece);
-        used += 1;
+    loop {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let (mut used, mut len) = (0, 0);
+        while used < MAX_SLICES
+            && let Some(piece) = pieces.next()
+        {
+            slices[used] = IoSlice::new(piece);
+            len += piece.len();
+            used += 1;
+        }
+        // One piece is as good as put together, and what is rarely sent need not be kept room for.
+        let short = used > 1 && len <= SHORT;
+        if len >= MUCH || (pieces.peek().is_none() && !short) {
+            send_slices(fd, &mut slices[..used], len, &mut wait)?;
+        } else {
+            scratch.clear();
+            slices.iter().for_each(|slice| scratch.extend_from_slice(slice));
+            while scratch.len() < MOST_PUT_TOGETHER
+                && let Some(piece) = pieces.next()
+            {
+                scratch.extend_from_slice(piece);
+            }
+            send_slices(fd, &mut [IoSlice::new(scratch)], scratch.len(), &mut wait)?;
+        }
+        if pieces.peek().is_none() {
+            return Ok(());
+        }
     }
-    // One piece is as good as put together, and what is rarely sent need not be kept room for.
-    let short = used > 1 && slices[..used].iter().map(|slice| slice.len()).sum::<usize>() <= SHORT;
-    if pieces.peek().is_none() && !short {
-        return send_slices(fd, &mut slices[..used], patience);
-    }
-    scratch.clear();
-    slices.iter().for_each(|slice| scratch.extend_from_slice(slice));
-    pieces.for_each(|piece| scratch.extend_from_slice(piece));
-    send_slices(fd, &mut [IoSlice::new(scratch)], patience)
 }
 
-fn send_slices(fd: BorrowedFd<'_>, slices: &mut [IoSlice<'_>], patience: &dyn Patience) -> Result<()> {
+/// Sends slices of `len` bytes in all.
+fn send_slices(
+    fd: BorrowedFd<'_>,
+    slices: &mut [IoSlice<'_>],
+    len: usize,
+    wait: &mut Wait<'_>,
+) -> Result<()> {
     match send_slices_now(fd, slices) {
-        Ok(sent) if sent == slices.iter().map(|slice| slice.len()).sum::<usize>() => Ok(()),
-        first => send_rest(fd, slices, first, patience),
+        Ok(sent) if sent == len => Ok(()),
+        first => send_rest_within(fd, slices, first, wait),
     }
 }
 
@@ -181,11 +205,20 @@ pub fn send_slices_now(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result
 #[cold]
 pub fn send_rest(
     fd: BorrowedFd<'_>,
-    mut slices: &mut [IoSlice<'_>],
+    slices: &mut [IoSlice<'_>],
     first: io::Result<usize>,
     patience: &dyn Patience,
 ) -> Result<()> {
-    let mut wait = Wait::for_room(patience);
+    send_rest_within(fd, slices, first, &mut Wait::for_room(patience))
+}
+
+/// As `send_rest`, as a part of a longer wait.
+fn send_rest_within(
+    fd: BorrowedFd<'_>,
+    mut slices: &mut [IoSlice<'_>],
+    first: io::Result<usize>,
+    wait: &mut Wait<'_>,
+) -> Result<()> {
     let mut first = Some(first);
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {

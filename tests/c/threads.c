@@ -1,8 +1,9 @@
 /* Several threads and one session: `threads URL_SCHEME SESSIONS MESSAGES [CERTIFICATE KEY AUTHORITY]`.
  *
- * A server in this process sends back each message. Of each client session one thread sends, one receives, and when all
- * has arrived, both go on until a third one aborts the session. Then it connects again and is closed. Meanwhile another
- * thread changes the level of the log and where it goes. SIGPIPE is left as it is: it would end the program.
+ * A server in this process sends back each message. Of each client session one thread sends, one receives, some messages
+ * whole and some by the chunk, and when all has arrived, both go on until a third one aborts the session. Then it connects
+ * again and is closed. Meanwhile another thread changes the level of the log and where it goes. SIGPIPE is left as it is: it
+ * would end the program.
  */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
@@ -85,7 +86,10 @@ static void *receiver(void *argument)
     struct client *client = argument;
     int next = 0;
     RTMPPacket packet = { 0 };
-    while (RTMP_ReadPacket(client->rtmp, &packet)) {
+    for (unsigned turn = 0;; turn++) {
+        int got = turn / 50 % 2 ? RTMP_ReadPacket(client->rtmp, &packet) : RTMP_GetNextMediaPacket(client->rtmp, &packet);
+        if (!got)
+            break;
         if (!RTMPPacket_IsReady(&packet) || packet.m_packetType != RTMP_PACKET_TYPE_VIDEO || next >= messages) {
             RTMPPacket_Free(&packet);
             continue;

@@ -29,6 +29,7 @@ pub mod servers;
 pub mod site;
 pub mod stage;
 pub mod stall;
+pub mod torrent;
 pub mod wire;
 pub mod wiretap;
 

@@ -41,11 +41,26 @@ pub(super) const PUBLISHING: u32 = 4;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    let failure = match attempt(|| unsafe { ready::read(r, buf, size) }) {
-        Some(Ok(count)) => return count as c_int,
-        Some(Err(failure)) => Some(failure),
-        None => None,
-    };
+    match attempt(|| unsafe { ready::read(r, buf, size) }) {
+        Some(Ok(count)) => count as c_int,
+        // SAFETY: as above.
+        Some(Err(failure)) => unsafe { read_patiently(r, buf, size, Some(failure)) },
+        // SAFETY: as above.
+        None => unsafe { read_patiently(r, buf, size, None) },
+    }
+}
+
+/// The long way. `failure` is what is known to go wrong.
+///
+/// # Safety
+/// As for [`RTMP_Read`].
+#[inline(never)]
+unsafe fn read_patiently(
+    r: *mut RTMP,
+    buf: *mut c_char,
+    size: c_int,
+    failure: Option<Box<ready::Failure>>,
+) -> c_int {
     let read = boundary(None, || {
         // SAFETY: the caller's contract.
         unsafe {
@@ -273,9 +288,17 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    if let Some(used) = attempt_once(-1, || unsafe { straight::write(r, buf, size, -1) }) {
-        return used;
-    }
+    let used = attempt_once(-1, || unsafe { straight::write(r, buf, size, -1) });
+    // SAFETY: as above.
+    used.unwrap_or_else(|| unsafe { write_patiently(r, buf, size) })
+}
+
+/// The long way.
+///
+/// # Safety
+/// As for [`RTMP_Write`].
+#[inline(never)]
+unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
     boundary(-1, || {
         // SAFETY: the caller's contract.
         let (handle, input) =

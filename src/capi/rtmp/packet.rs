@@ -94,16 +94,14 @@ pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_i
 /// a block from `malloc`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
-    boundary((), || {
-        // SAFETY: the caller's contract.
-        let p = unsafe { required_mut(p, "p") }?;
-        if !p.m_body.is_null() {
-            // SAFETY: bodies lie that far into their blocks, by the caller's contract.
-            unsafe { release(p.m_body.sub(RTMP_MAX_HEADER_SIZE)) };
-            p.m_body = ptr::null_mut();
-        }
-        Ok(())
-    })
+    // SAFETY: the caller's contract.
+    let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p is NULL") };
+    // This comes with every message, and nothing in it fails.
+    if !p.m_body.is_null() {
+        // SAFETY: bodies lie that far into their blocks, by the caller's contract.
+        unsafe { release(p.m_body.sub(RTMP_MAX_HEADER_SIZE)) };
+        p.m_body = ptr::null_mut();
+    }
 }
 
 /// Reads one chunk; returns TRUE, or FALSE when the connection was closed or the time-out passed (see
@@ -182,15 +180,23 @@ fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SendPacket(r: *mut RTMP, packet: *mut RTMPPacket, queue: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    if let Some(sent) = attempt_once(FALSE, || unsafe { straight::send(r, packet, queue != 0, FALSE) }) {
-        return sent;
-    }
+    let sent = attempt_once(FALSE, || unsafe { straight::send(r, packet, queue != 0, FALSE) });
+    // SAFETY: as above.
+    sent.unwrap_or_else(|| unsafe { send_patiently(r, packet, queue != 0) })
+}
+
+/// The long way.
+///
+/// # Safety
+/// As for [`RTMP_SendPacket`].
+#[inline(never)]
+unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> c_int {
     boundary(FALSE, || {
         reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
         let (handle, packet) = unsafe { (Handle::connected(r)?, required_mut(packet, "packet")?) };
         // SAFETY: the caller's contract.
-        unsafe { send_packet(&handle, packet, queue != 0) }?;
+        unsafe { send_packet(&handle, packet, queue) }?;
         Ok(TRUE)
     })
 }
@@ -294,11 +300,21 @@ pub unsafe extern "C" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
     // SAFETY: the caller's contract.
-    let failure = match attempt(|| unsafe { ready::next(r, packet) }) {
-        Some(Ok(())) => return number(Outcome::Media),
-        Some(Err(failure)) => Some(failure),
-        None => None,
-    };
+    match attempt(|| unsafe { ready::next(r, packet) }) {
+        Some(Ok(())) => number(Outcome::Media),
+        // SAFETY: as above.
+        Some(Err(failure)) => unsafe { next_media(r, packet, Some(failure)) },
+        // SAFETY: as above.
+        None => unsafe { next_media(r, packet, None) },
+    }
+}
+
+/// The long way. `failure` is what is known to go wrong.
+///
+/// # Safety
+/// As for [`RTMP_GetNextMediaPacket`].
+#[inline(never)]
+unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<ready::Failure>>) -> c_int {
     boundary(0, || {
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
@@ -316,6 +332,13 @@ pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMP
         unsafe { ready::show(packet, message) }
         Ok(number(outcome))
     })
+}
+
+/// Says what is wrong with an argument.
+#[cold]
+#[inline(never)]
+fn refuse(why: &'static str) {
+    boundary((), || Err(Error::Invalid(why)));
 }
 
 /// What `RTMP_ClientPacket` returns.

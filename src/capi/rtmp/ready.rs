@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     capi::{
-        fields::{load, mirror_timestamp, store},
+        fields::{load_for_media, mirror_timestamp, store_for_media},
         memory::Body,
         rtmp::io::{self, Block},
         shared,
@@ -105,7 +105,7 @@ impl Place for Packet {
 
     #[inline(always)]
     fn copy(&mut self, ready: &Ready<'_>, _: &flv::Stream<Body>, _: &mut Block) -> Option<()> {
-        let mut body = Body::with_capacity(ready.len()).ok()?;
+        let mut body = Body::with_capacity(ready.len())?;
         ready.append_to(&mut body);
         let Ready { chunk_stream, format, kind, timestamp, stream_id, .. } = *ready;
         // SAFETY: by the contract of `next`.
@@ -253,7 +253,7 @@ unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
         let mut found = undisturbed(r)?;
         let Core { decoder, reservoir, stream, block, .. } = found.core();
         let sb = &raw mut (*r).m_sb;
-        let before = load(r);
+        let before = load_for_media(r);
         let mut state = before;
         let mut seen = (0, 0);
         let ready =
@@ -264,7 +264,7 @@ unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
         let Some((consumed, made)) = ready else { return take_arriving(r, found, &mut place) };
         sockbuf::consume(sb, consumed);
         mirror_timestamp(r, seen.0 as usize, seen.1);
-        store(r, &before, &state);
+        store_for_media(r, &before, &state);
         if is_due(r, &state) {
             drop(found);
             settle(r);
@@ -285,10 +285,10 @@ unsafe fn take_arriving<P: Place>(
 ) -> Attempt<P::Made> {
     // SAFETY: the caller's contract.
     unsafe {
-        let before = load(r);
+        let before = load_for_media(r);
         let mut state = before;
         let made = receive(r, &mut found, &mut state, place);
-        store(r, &before, &state);
+        store_for_media(r, &before, &state);
         if is_due(r, &state) && matches!(made, Some(Ok(_))) {
             drop(found);
             settle(r);

@@ -9,17 +9,19 @@ use super::{
     RTMP, RTMPPacket,
     io::{PUBLISHING, mirror_writer},
     packet::{body_of, report},
+    sockbuf,
 };
 use crate::{
     capi::{
-        TRUE, boundary,
+        TRUE, alone, boundary,
         ptr::bytes,
         reason::{self, Phase},
         shared,
-        state::Handle,
+        state::{Core, Handle, undisturbed},
     },
-    chunk::Outgoing,
-    error::Error,
+    chunk::{Chunks, Outgoing},
+    driver::{self, Connection},
+    error::{Error, Result},
     message::MessageType,
 };
 
@@ -36,7 +38,7 @@ pub(super) unsafe fn send(
     failure: c_int,
 ) -> Option<c_int> {
     // SAFETY: the caller's contract.
-    let (handle, packet) = unsafe { (Handle::at_hand(r)?, packet.as_mut()?) };
+    let packet = unsafe { packet.as_mut()? };
     let kind = MessageType(packet.m_packetType);
     if queue && kind == MessageType::COMMAND {
         return None;
@@ -50,14 +52,15 @@ pub(super) unsafe fn send(
         // SAFETY: the caller's contract.
         body: unsafe { body_of(packet) }.ok()?,
     };
-    let (format, result) =
-        handle.transmit_straight(|core, chunk_size| Some(core.encoder.encode(&message, chunk_size)))?;
-    match result {
-        Ok(()) => {
+    let encode = |core: &mut Core, chunk_size| Some(core.encoder.encode(&message, chunk_size));
+    // SAFETY: the caller's contract.
+    match unsafe { transmit(r, message.body.len(), encode) }? {
+        Ok(format) => {
             packet.m_headerType = format;
             Some(TRUE)
         }
-        Err(error) => Some(fail(&handle, error, failure)),
+        // SAFETY: the caller's contract, and there is a session.
+        Err(error) => Some(unsafe { fail(r, error, failure) }),
     }
 }
 
@@ -68,8 +71,8 @@ pub(super) unsafe fn send(
 #[inline(always)]
 pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failure: c_int) -> Option<c_int> {
     // SAFETY: the caller's contract.
-    let (handle, input) = unsafe { (Handle::at_hand(r)?, bytes(buf, size, "buf").ok()?) };
-    let (_, result) = handle.transmit_straight(|core, chunk_size| {
+    let input = unsafe { bytes(buf, size, "buf").ok()? };
+    let encode = |core: &mut Core, chunk_size| {
         // SAFETY: the caller's contract, and there is a session.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
         let writer = core.writer.get_or_insert_default();
@@ -84,24 +87,96 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
         };
         let encoded = core.encoder.encode(&message, chunk_size);
         if let Ok(chunks) = &encoded {
-            // SAFETY: as above; the lock keeps threads out that close the connection.
+            // SAFETY: as above; no other thread closes the connection meanwhile.
             unsafe { mirror_writer(&raw mut (*r).m_write, writer, stream_id, Some(chunks.format)) };
         }
         Some(encoded)
-    })?;
-    match result {
-        Ok(()) => Some(size),
-        Err(error) => Some(fail(&handle, error, failure)),
+    };
+    // SAFETY: the caller's contract.
+    match unsafe { transmit(r, input.len(), encode) }? {
+        Ok(_) => Some(size),
+        // SAFETY: the caller's contract, and there is a session.
+        Err(error) => Some(unsafe { fail(r, error, failure) }),
     }
 }
 
-/// What is said and done when a message could not be sent.
+/// Encodes a message of about `len` bytes and sends it; tells the header format. `None` if nothing has happened.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[inline(always)]
+unsafe fn transmit<'m>(
+    r: *mut RTMP,
+    len: usize,
+    encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
+) -> Option<Result<u8>> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) <= 0 {
+            // 0 may be what a program left there that forgot RTMP_Init.
+            return None;
+        }
+        let chunk_size = driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize));
+        if alone::is_alone() && sockbuf::goes_at_once(len, chunk_size) {
+            return transmit_alone(r, chunk_size, encode);
+        }
+        let (format, result) = Handle::at_hand(r)?.transmit_straight(encode)?;
+        Some(result.map(|()| format))
+    }
+}
+
+/// As [`transmit`], in a process with one thread, where nobody has to be kept out while a message is only half sent.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+#[inline(always)]
+unsafe fn transmit_alone<'m>(
+    r: *mut RTMP,
+    chunk_size: u32,
+    encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
+) -> Option<Result<u8>> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let sb = &raw const (*r).m_sb;
+        let mut found = undisturbed(r)?;
+        if sockbuf::has_tls(sb) {
+            return None;
+        }
+        let (core, scratch) = found.core_and_scratch()?;
+        let Ok(chunks) = encode(core, chunk_size)? else { return None };
+        let unsent = sockbuf::send_at_once(sb, &chunks, scratch);
+        drop(found);
+        if unsent == 0 {
+            return Some(Ok(chunks.format));
+        }
+        Some(send_rest(r, &chunks, unsent).map(|()| chunks.format))
+    }
+}
+
+/// Waits until the last bytes of a message are sent.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`, which no other thread uses.
 #[cold]
-fn fail(handle: &Handle, error: Error, failure: c_int) -> c_int {
+#[inline(never)]
+unsafe fn send_rest(r: *mut RTMP, chunks: &Chunks<'_>, unsent: usize) -> Result<()> {
+    let mut whole = Vec::new();
+    chunks.append_to(&mut whole);
+    // SAFETY: the caller's contract.
+    let handle = unsafe { Handle::at_hand(r) }.ok_or(Error::NotConnected)?;
+    handle.transmit_bytes(&[&whole[whole.len() - unsent..]])
+}
+
+/// What is said and done when a message could not be sent.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+#[cold]
+unsafe fn fail(r: *mut RTMP, error: Error, failure: c_int) -> c_int {
     boundary(failure, || {
-        // SAFETY: the handle's contract.
-        unsafe { reason::about(handle.raw()) }?;
+        // SAFETY: the caller's contract.
+        let handle = unsafe { Handle::from_raw(r) }?;
         reason::enter(Phase::SENDING);
-        Err(report(handle, error))
+        Err(report(&handle, error))
     })
 }

@@ -103,7 +103,7 @@ pub struct RTMPSockBuf {
     /// readable: look here before waiting with `select`.
     pub sb_size: c_int,
     /// First unused byte: in `sb_buf`, or in memory of the library's own, which is larger, while a peer sends fast. It is
-    /// there until the next call that reads.
+    /// there until the next call that reads or ends the connection.
     pub sb_start: *mut c_char,
     /// The bytes that were read, unless they are elsewhere.
     pub sb_buf: [c_char; RTMP_BUFFER_CACHE_SIZE],

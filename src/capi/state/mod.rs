@@ -25,6 +25,7 @@ use socket2::SockRef;
 use self::slot::{attached, detach, hangs_on};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
+    alone,
     fields::load,
     gate::{Gate, Keeper},
     globals,
@@ -201,6 +202,7 @@ impl Handle {
         let raw = unsafe { reason::about(r) }?;
         // SAFETY: the caller's contract.
         unsafe { lifecycle::initialise_zeroed(r) };
+        alone::ask();
         // SAFETY: the caller's contract.
         let gate = unsafe { Gate::of(r) };
         // SAFETY: the caller's contract.
@@ -535,8 +537,10 @@ impl Handle {
         (size != 0).then_some(Swf { size, hash })
     }
 
-    /// Starts from clear bytes, whatever an earlier handshake agreed on.
+    /// Starts from clear bytes in the struct, whatever an earlier connection had.
     pub(crate) fn forget_ciphers(&self) {
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        unsafe { reservoir::release(&raw mut (*self.raw()).m_sb, &mut self.core().reservoir) }
         self.inbound().cipher = None;
         let mut outbound = self.outbound();
         outbound.cipher = None;

@@ -31,6 +31,17 @@ impl Undisturbed<'_> {
         self.private.core.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Protocol state and memory to put a message together in, if messages leave as they are, to the socket or into TLS.
+    #[inline]
+    pub(crate) fn core_and_scratch(&mut self) -> Option<(&mut Core, &mut Vec<u8>)> {
+        let Private { core, outbound, tunnelled, .. } = &mut *self.private;
+        let outbound = outbound.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if outbound.cipher.is_some() || !outbound.ahead.is_empty() || *tunnelled.get_mut() {
+            return None;
+        }
+        Some((core.get_mut().unwrap_or_else(PoisonError::into_inner), &mut outbound.scratch))
+    }
+
     /// Whether bytes come as they are, from the socket or from TLS.
     #[inline]
     pub(crate) fn is_plain(&mut self) -> bool {

@@ -1,0 +1,50 @@
+//! Whether the process has one thread, as most programs that use the library do: then nobody has to be kept out, and an
+//! instruction that other processors have to know of can be one that they need not. glibc tells (`sys/single_threaded.h`,
+//! since 2.32); elsewhere it counts as no.
+
+use std::sync::{
+    Once,
+    atomic::{AtomicPtr, AtomicU8, Ordering},
+};
+
+static UNKNOWN: AtomicU8 = AtomicU8::new(0);
+
+/// Where it is told.
+static FLAG: AtomicPtr<AtomicU8> = AtomicPtr::new((&raw const UNKNOWN).cast_mut());
+
+/// Finds out where it is told, the first time.
+pub(super) fn ask() {
+    static ASKED: Once = Once::new();
+    ASKED.call_once(|| {
+        // SAFETY: the name is a C string.
+        let flag = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
+        if !flag.is_null() {
+            FLAG.store(flag.cast(), Ordering::Relaxed);
+        }
+    });
+}
+
+/// Whether this is the only thread: until this thread makes another, which it can know.
+#[inline]
+pub(super) fn is_alone() -> bool {
+    // SAFETY: the flag is a byte that is there as long as the process, and that only glibc writes, while there is one thread.
+    unsafe { &*FLAG.load(Ordering::Relaxed) }.load(Ordering::Relaxed) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn with_another_thread_this_one_is_not_alone() {
+        ask();
+        // Tests have threads of their own, but one is sure.
+        thread::scope(|scope| {
+            let other = scope.spawn(thread::park);
+            assert!(!is_alone());
+            other.thread().unpark();
+        });
+    }
+}
