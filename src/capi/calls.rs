@@ -13,7 +13,7 @@ use super::{
 use crate::session::{Calls, MAX_CALLS};
 
 /// Entries of the first array, a power of two; it doubles when it is full. Few commands wait at a time.
-const LEAST: usize = 2;
+const LEAST: usize = 1;
 
 /// The array of one `RTMP`.
 pub(crate) struct CallArray {

@@ -3,7 +3,7 @@
 //! Bytes pass encryption, the HTTP tunnel, TLS and the socket, each of which but the last may be missing. They are put
 //! together here and nowhere else: `fill` and what it calls for one direction, `send_pieces` for the other.
 
-use std::{iter, mem};
+use std::iter;
 
 use libc::c_int;
 
@@ -113,25 +113,30 @@ impl Connection for Handle {
         }
         let _deferred = Deferred::begin();
         let mut outbound = self.outbound();
+        let start = outbound.begin();
         let Outbound { scratch, .. } = &mut *outbound;
-        scratch.clear();
         self.step(|parts| {
             for command in commands {
                 parts.encode(command)?.append_to(scratch);
             }
             Ok::<_, Error>(())
         })?;
-        let result = self.send_whole(&mut outbound);
+        let result = self.send_whole(&mut outbound, start);
         outbound.rest();
         result
     }
 
-    fn transmit_ahead(&self, bytes: &[u8]) -> Result<()> {
+    fn transmit_ahead(&self, mut bytes: Vec<u8>) -> Result<()> {
         if self.has_tunnel() {
             // A request of its own, as above.
-            return self.transmit_bytes(&[bytes]);
+            return self.transmit_bytes(&[&bytes]);
         }
-        self.outbound().ahead.extend_from_slice(bytes);
+        let mut outbound = self.outbound();
+        if outbound.ahead.is_empty() {
+            outbound.ahead = bytes;
+        } else {
+            outbound.ahead.append(&mut bytes);
+        }
         Ok(())
     }
 
@@ -302,9 +307,9 @@ impl Handle {
     /// Sends a message.
     fn send_chunks(&self, chunks: &Chunks<'_>, outbound: &mut Outbound) -> Result<()> {
         if !self.leaves_as_it_is(outbound) {
-            outbound.scratch.clear();
+            let start = outbound.begin();
             chunks.append_to(&mut outbound.scratch);
-            return self.send_whole(outbound);
+            return self.send_whole(outbound, start);
         }
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
         unsafe {
@@ -316,9 +321,9 @@ impl Handle {
     /// Sends pieces in order.
     fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, outbound: &mut Outbound) -> Result<()> {
         if !self.leaves_as_it_is(outbound) {
-            outbound.scratch.clear();
+            let start = outbound.begin();
             pieces.for_each(|piece| outbound.scratch.extend_from_slice(piece));
-            return self.send_whole(outbound);
+            return self.send_whole(outbound, start);
         }
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
         unsafe {
@@ -327,19 +332,14 @@ impl Handle {
         }
     }
 
-    /// Sends what was put together in the scratch memory, encrypted and through the tunnel, as the connection has it.
-    fn send_whole(&self, outbound: &mut Outbound) -> Result<()> {
-        let Outbound { cipher, ahead, scratch } = outbound;
+    /// Sends what was put together in the scratch memory, encrypted from `start` on and through the tunnel, as the
+    /// connection has it.
+    fn send_whole(&self, outbound: &mut Outbound, start: usize) -> Result<()> {
+        let Outbound { cipher, scratch, .. } = outbound;
         if let Some(cipher) = cipher {
-            cipher.apply(scratch);
+            cipher.apply(&mut scratch[start..]);
         }
-        let mut first = mem::take(ahead);
-        let whole = if first.is_empty() {
-            &scratch[..]
-        } else {
-            first.extend_from_slice(scratch);
-            &first
-        };
+        let whole = &scratch[..];
         let Some(tunnel) = self.tunnel() else {
             // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
             let sb = unsafe { &raw const (*self.raw()).m_sb };

@@ -104,7 +104,8 @@ pub struct Body {
     /// First byte of the body, null while there is no block.
     data: *mut u8,
     len: usize,
-    capacity: usize,
+    /// No message is longer than this can tell.
+    capacity: u32,
     /// Whether the memory is somebody else's: no block, and no room in front.
     borrowed: bool,
 }
@@ -116,7 +117,7 @@ impl Body {
     /// A body with room for `capacity` bytes, if memory is not short.
     #[inline]
     pub(crate) fn with_capacity(capacity: usize) -> Option<Self> {
-        let size = capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1)?;
+        let (capacity, size) = block_size(capacity)?;
         // SAFETY: malloc accepts any size.
         let block = unsafe { libc::malloc(size) }.cast::<u8>();
         if block.is_null() {
@@ -139,7 +140,8 @@ impl Body {
     /// # Safety
     /// Nobody else uses the memory before [`keep`](message::Body::keep), or the last use of the body.
     pub(crate) unsafe fn borrowed(room: &mut [u8]) -> Self {
-        Self { data: room.as_mut_ptr(), len: 0, capacity: room.len().saturating_sub(4), borrowed: true }
+        let capacity = u32::try_from(room.len()).unwrap_or(u32::MAX).saturating_sub(4);
+        Self { data: room.as_mut_ptr(), len: 0, capacity, borrowed: true }
     }
 
     /// Whether the body is in somebody else's memory.
@@ -161,7 +163,7 @@ impl Body {
             return &mut [];
         }
         // SAFETY: the block has `capacity` bytes, and the body is borrowed exclusively.
-        unsafe { slice::from_raw_parts_mut(self.data.add(self.len).cast(), self.capacity - self.len) }
+        unsafe { slice::from_raw_parts_mut(self.data.add(self.len).cast(), self.room()) }
     }
 
     /// Makes the first `count` bytes of the spare room part of the body.
@@ -172,10 +174,16 @@ impl Body {
         if count == 0 {
             return;
         }
-        debug_assert!(count <= self.capacity - self.len);
+        debug_assert!(count <= self.room());
         self.len += count;
         // SAFETY: the caller's contract; the NUL behind `capacity` bytes has its own.
         unsafe { *self.data.add(self.len) = 0 };
+    }
+
+    /// How many bytes the spare room has.
+    #[inline]
+    fn room(&self) -> usize {
+        self.capacity as usize - self.len
     }
 
     /// The block that C's allocator knows.
@@ -223,11 +231,11 @@ impl AsMut<[u8]> for Body {
 
 impl message::Body for Body {
     fn reserve_total(&mut self, capacity: usize) -> Result<()> {
-        if capacity <= self.capacity {
+        if capacity <= self.capacity() {
             return Ok(());
         }
         self.keep()?;
-        let size: size_t = capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1).ok_or(Error::OutOfMemory)?;
+        let (capacity, size) = block_size(capacity).ok_or(Error::OutOfMemory)?;
         // SAFETY: the block is null or came from here; on failure the old one stays valid and ours.
         let block = unsafe { libc::realloc(self.block(), size) }.cast::<u8>();
         if block.is_null() {
@@ -242,11 +250,11 @@ impl message::Body for Body {
     }
 
     fn capacity(&self) -> usize {
-        self.capacity
+        self.capacity as usize
     }
 
     fn append(&mut self, bytes: &[u8]) {
-        assert!(bytes.len() <= self.capacity - self.len, "room is made before bytes are appended");
+        assert!(bytes.len() <= self.room(), "room is made before bytes are appended");
         if bytes.is_empty() {
             return;
         }
@@ -286,7 +294,7 @@ impl message::Body for Body {
         if (header, payload) == (1, USUAL) {
             let (usual, last) = chunks.as_chunks::<{ 1 + USUAL }>();
             let len = usual.len() * USUAL;
-            assert!(len <= self.capacity - self.len, "room is made before bytes are appended");
+            assert!(len <= self.room(), "room is made before bytes are appended");
             // SAFETY: there is room for as many payloads. Copies of known length need no call.
             unsafe {
                 let to = self.data.add(self.len).cast::<[u8; USUAL]>();
@@ -301,6 +309,12 @@ impl message::Body for Body {
             self.append(chunk.get(header..).unwrap_or_default());
         }
     }
+}
+
+/// The capacity of a body as it is kept, and the size of its block.
+#[inline]
+fn block_size(capacity: usize) -> Option<(u32, size_t)> {
+    Some((u32::try_from(capacity).ok()?, capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1)?))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Chunks in, messages out.
 
+use std::num::NonZeroU64;
+
 use super::{EXTENDED, Header, MESSAGE_HEADER_LEN, spare::Spare, streams::Streams};
 use crate::{
     error::{Error, Result},
@@ -22,7 +24,7 @@ pub(super) const SHORT_HEADER: usize = 1;
 /// header of every chunk stream, the unfinished messages, and the chunk whose payload is still arriving.
 #[derive(Debug)]
 pub struct Decoder<B = Vec<u8>> {
-    pub(super) streams: Streams<Box<Inbound<B>>>,
+    pub(super) streams: Streams<Inbound<B>>,
     pub(super) current: Option<Current>,
     /// Capacity of all unfinished bodies.
     pub(super) unfinished: usize,
@@ -32,8 +34,8 @@ pub struct Decoder<B = Vec<u8>> {
     pub(super) offer: Option<B>,
     /// The chunk stream of the message that took the offer last.
     pub(super) placed: Option<u32>,
-    /// Memory of an earlier message, for the next long one.
-    pub(super) spare: Option<Spare<B>>,
+    /// Memory of an earlier message, for the next long one. Few connections have any.
+    pub(super) spare: Option<Box<Spare<B>>>,
 }
 
 /// What [`Decoder::decode`] made of its input.
@@ -86,7 +88,7 @@ pub(super) struct Inbound<B> {
     pub(super) body: B,
     pub(super) received: u32,
     /// The number of the loan that the body is on.
-    pub(super) lent: Option<u64>,
+    pub(super) lent: Option<NonZeroU64>,
     /// Whether the message was aborted while its body was on loan.
     pub(super) abandoned: bool,
 }
@@ -251,7 +253,7 @@ impl<B: Body> Decoder<B> {
 
     #[inline]
     pub(super) fn stream(&self, chunk_stream: u32) -> Option<&Inbound<B>> {
-        self.streams.get(chunk_stream).map(Box::as_ref)
+        self.streams.get(chunk_stream)
     }
 
     /// Finds a complete header at the start of `input`, or asks for more.
@@ -350,8 +352,8 @@ impl<B: Body> Inbound<B> {
 
 /// The record of a chunk stream, made on first use.
 #[inline]
-pub(super) fn slot<B: Default>(streams: &mut Streams<Box<Inbound<B>>>, chunk_stream: u32) -> &mut Inbound<B> {
-    streams.slot(chunk_stream).get_or_insert_default()
+pub(super) fn slot<B: Default>(streams: &mut Streams<Inbound<B>>, chunk_stream: u32) -> &mut Inbound<B> {
+    streams.slot(chunk_stream)
 }
 
 /// Format, chunk stream, and how many bytes it takes to say them.

@@ -45,8 +45,8 @@ pub struct Chunks<'a> {
     chunk_size: usize,
 }
 
-/// The last message on a chunk stream.
-#[derive(Debug, Clone, Copy)]
+/// The last message on a chunk stream; before the first, no kind of message has had a full header.
+#[derive(Debug, Default, Clone, Copy)]
 struct Sent {
     kind: MessageType,
     length: u32,
@@ -75,18 +75,9 @@ impl Encoder {
         }
         let sent = self.streams.slot(chunk_stream);
         let bit = kind_bit(kind);
-        let format = match sent {
-            Some(sent) => sent.format_for(message, length, bit)?,
-            None if message.format > 3 => return Err(Error::Invalid("header format")),
-            None => 0,
-        };
-        let last = *sent;
-        let field = match (format, last) {
-            (0, _) | (_, None) => timestamp,
-            (_, Some(last)) => timestamp.wrapping_sub(last.timestamp),
-        };
-        let kinds = last.map_or(0, |last| last.kinds) | bit;
-        *sent = Some(Sent { kind, length, timestamp, field, kinds });
+        let format = sent.format_for(message, length, bit)?;
+        let field = if format == 0 { timestamp } else { timestamp.wrapping_sub(sent.timestamp) };
+        *sent = Sent { kind, length, timestamp, field, kinds: sent.kinds | bit };
 
         let (mut first, mut next) = (Header::default(), Header::default());
         first.push_basic(format, chunk_stream);
@@ -143,6 +134,17 @@ impl<'a> Chunks<'a> {
         (self.body.len() <= self.chunk_size).then(|| [self.first.as_bytes(), self.body])
     }
 
+    /// The same in one piece, put together in `room`, if the message is that short.
+    #[inline]
+    pub(crate) fn together<'r>(&self, room: &'r mut [u8; TINY]) -> Option<&'r [u8]> {
+        let [header, body] = self.as_one()?;
+        let len = header.len() + body.len();
+        let (front, behind) = room.get_mut(..len)?.split_at_mut(header.len());
+        front.copy_from_slice(header);
+        behind.copy_from_slice(body);
+        Some(&room[..len])
+    }
+
     /// Appends what [`Self::pieces`] gives.
     pub fn append_to(&self, out: &mut Vec<u8>) {
         let start = out.len();
@@ -197,6 +199,9 @@ fn write<'o>(out: &'o mut [u8], bytes: &[u8]) -> &'o mut [u8] {
     front.copy_from_slice(bytes);
     rest
 }
+
+/// Room for an acknowledgement and messages like it.
+pub(crate) const TINY: usize = 32;
 
 /// Which kind of message this is, for the rule that the first of each kind has a full header.
 fn kind_bit(kind: MessageType) -> u8 {

@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::num::NonZeroU64;
+
 use super::{
     Decoder, EXTENDED, Header,
     decoder::{Current, reserve},
@@ -26,7 +28,7 @@ pub struct Loan<B> {
     /// Length of the whole message.
     pub length: usize,
     chunk_stream: u32,
-    number: u64,
+    number: NonZeroU64,
 }
 
 impl<B: Body> Decoder<B> {
@@ -42,8 +44,9 @@ impl<B: Body> Decoder<B> {
         if stream.field == EXTENDED {
             header.push(&stream.sent_timestamp.to_be_bytes());
         }
+        let number = NonZeroU64::MIN.saturating_add(self.loans);
         self.loans += 1;
-        stream.lent = Some(self.loans);
+        stream.lent = Some(number);
         let body = std::mem::take(&mut stream.body);
         Some(Loan {
             missing,
@@ -51,7 +54,7 @@ impl<B: Body> Decoder<B> {
             chunk_size: chunk_size.max(1) as usize,
             length: stream.length as usize,
             chunk_stream,
-            number: self.loans,
+            number,
             body,
         })
     }

@@ -45,6 +45,7 @@ mod spare;
 mod streams;
 
 pub use decoder::{Chunk, Decoded, Decoder, MAX_UNFINISHED};
+pub(crate) use encoder::TINY;
 pub use encoder::{Chunks, Encoder, Outgoing};
 pub use loan::Loan;
 pub use ready::Ready;

@@ -90,10 +90,7 @@ impl<B: Body> Decoder<B> {
     /// Uses up a message that was found: what follows it in the input is decoded as what follows it.
     #[inline(always)]
     pub fn take_ready(&mut self, ready: &Ready<'_>) {
-        let stream = match self.streams.get_mut(ready.chunk_stream) {
-            Some(stream) => &mut **stream,
-            None => slot(&mut self.streams, ready.chunk_stream),
-        };
+        let stream = slot(&mut self.streams, ready.chunk_stream);
         stream.format = ready.format;
         stream.kind = ready.kind;
         stream.stream_id = ready.stream_id;

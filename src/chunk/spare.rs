@@ -30,7 +30,7 @@ impl<B: Body> Decoder<B> {
         body.clear();
         let kept = self.spare.as_ref().map_or(LONG, |spare| spare.body.capacity());
         if body.capacity() > kept {
-            self.spare = Some(Spare { body, passed: 0 });
+            self.spare = Some(Box::new(Spare { body, passed: 0 }));
         }
     }
 
@@ -40,7 +40,7 @@ impl<B: Body> Decoder<B> {
         let length = stream.length as usize;
         let unused = stream.body.capacity() == 0 && stream.lent.is_none();
         let unfinished = self.unfinished;
-        let fits = |spare: &mut Spare<B>| {
+        let fits = |spare: &mut Box<Spare<B>>| {
             let room = spare.body.capacity();
             unused
                 && (LONG + 1..=room).contains(&length)

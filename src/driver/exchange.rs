@@ -1,5 +1,7 @@
 //! Handshakes, and chunks and messages in both directions.
 
+use std::mem;
+
 use log::{debug, error};
 
 use super::{Connection, Parts, Phase};
@@ -32,7 +34,7 @@ pub fn handshake_as_server<C: Connection>(
 ) -> Result<handshake::Outcome> {
     start_session(connection);
     in_one_phase(connection, || {
-        run_handshake(connection, |input| server.advance(input), |last| connection.transmit_bytes(&[last]))
+        run_handshake(connection, |input| server.advance(input), |last| connection.transmit_bytes(&[&last]))
     })
 }
 
@@ -58,7 +60,7 @@ fn start_session<C: Connection>(connection: &C) {
 fn run_handshake<C: Connection>(
     connection: &C,
     mut advance: impl FnMut(&[u8]) -> Result<Progress>,
-    finish: impl FnOnce(&[u8]) -> Result<()>,
+    finish: impl FnOnce(Vec<u8>) -> Result<()>,
 ) -> Result<handshake::Outcome> {
     let mut unsent = Vec::new();
     loop {
@@ -73,10 +75,14 @@ fn run_handshake<C: Connection>(
         }
         let mut progress = progress?;
         let waits = progress.consumed == 0 && progress.output.is_empty();
-        unsent.append(&mut progress.output);
+        if unsent.is_empty() {
+            unsent = mem::take(&mut progress.output);
+        } else {
+            unsent.append(&mut progress.output);
+        }
         if let Some(outcome) = progress.outcome {
             if !unsent.is_empty() {
-                finish(&unsent)?;
+                finish(unsent)?;
             }
             return Ok(outcome);
         }
@@ -183,7 +189,7 @@ pub fn acknowledge_if_due<C: Connection>(connection: &C) -> Result<()> {
 
 /// Sends an acknowledgement, or leaves it for later while another thread is sending: that thread may be waiting for a
 /// peer that itself waits for us to read.
-fn acknowledge<C: Connection>(connection: &C, acknowledgement: &Command) -> Result<()> {
+fn acknowledge<C: Connection>(connection: &C, acknowledgement: &Command<[u8; 4]>) -> Result<()> {
     match connection.try_transmit(|parts| parts.encode(acknowledgement)) {
         Some(result) => close_unless_gone(connection, result),
         None => {
@@ -223,7 +229,7 @@ fn close_on_error<C: Connection>(connection: &C, result: Result<()>) -> Result<(
 /// Ends the stream, if there is one: what a client says before it closes the connection.
 pub fn close_politely<C: Connection>(connection: &C) {
     let goodbyes = connection.step(|parts| {
-        let stream_id = std::mem::replace(&mut parts.state.stream_id, 0);
+        let stream_id = mem::replace(&mut parts.state.stream_id, 0);
         if stream_id <= 0 {
             return Vec::new();
         }
@@ -251,14 +257,14 @@ pub fn close_politely<C: Connection>(connection: &C) {
 
 impl<B: crate::message::Body> Parts<'_, '_, B> {
     /// One of the session's messages as chunks; remembers the command if it will have a result.
-    pub fn encode<'m>(&mut self, command: &'m Command) -> Result<Chunks<'m>> {
+    pub fn encode<'m, C: AsRef<[u8]>>(&mut self, command: &'m Command<C>) -> Result<Chunks<'m>> {
         let message = Outgoing {
             chunk_stream: command.chunk_stream,
             format: command.format,
             kind: command.kind,
             timestamp: command.timestamp,
             stream_id: command.stream_id,
-            body: &command.body,
+            body: command.body.as_ref(),
         };
         let chunks = self.encoder.encode(&message, self.chunk_size_out())?;
         if let Some((name, transaction)) = command.remember {

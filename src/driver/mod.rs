@@ -103,8 +103,8 @@ pub trait Connection {
     fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()>;
 
     /// Sends bytes that were not encoded here, at the latest together with what is sent next.
-    fn transmit_ahead(&self, bytes: &[u8]) -> Result<()> {
-        self.transmit_bytes(&[bytes])
+    fn transmit_ahead(&self, bytes: Vec<u8>) -> Result<()> {
+        self.transmit_bytes(&[&bytes])
     }
 
     /// From now on all waits together may last no longer than one of them may, until [`end_phase`](Self::end_phase).

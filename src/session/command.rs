@@ -229,8 +229,8 @@ pub fn set_peer_bandwidth(state: &State) -> Command {
 }
 
 /// Acknowledgement of `bytes_in` bytes.
-pub fn acknowledgement(bytes_in: u32) -> Command {
-    control(SAME_STREAM, MessageType::ACKNOWLEDGEMENT, bytes_in.to_be_bytes().to_vec())
+pub fn acknowledgement(bytes_in: u32) -> Command<[u8; 4]> {
+    control(SAME_STREAM, MessageType::ACKNOWLEDGEMENT, bytes_in.to_be_bytes())
 }
 
 /// A user control event and its data.
@@ -245,6 +245,6 @@ pub fn set_buffer_length(stream_id: i32, buffer_ms: i32) -> Command {
     user_control(3, &[s0, s1, s2, s3, b0, b1, b2, b3])
 }
 
-fn control(format: u8, kind: MessageType, body: Vec<u8>) -> Command {
+fn control<B>(format: u8, kind: MessageType, body: B) -> Command<B> {
     Command { chunk_stream: CONTROL, format, kind, timestamp: 0, stream_id: 0, body, remember: None }
 }

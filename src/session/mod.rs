@@ -208,7 +208,7 @@ impl Calls for Vec<(Vec<u8>, i32)> {
 
 /// A message that the session wants sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
+pub struct Command<B = Vec<u8>> {
     /// The chunk stream to send it on.
     pub chunk_stream: u32,
     /// The header format asked for.
@@ -220,7 +220,7 @@ pub struct Command {
     /// The message stream it belongs to.
     pub stream_id: u32,
     /// Its bytes.
-    pub body: Vec<u8>,
+    pub body: B,
     /// Name and transaction id, if the result has to be recognised later.
     pub remember: Option<(&'static str, i32)>,
 }
@@ -333,7 +333,7 @@ impl State {
 
     /// The acknowledgement that is due, if one is: a tenth of the peer's bandwidth limit after the last one, and in
     /// time for the window acknowledgement size (RTMP 1.0, section 5.4.3).
-    pub fn acknowledgement_due(&mut self) -> Option<Command> {
+    pub fn acknowledgement_due(&mut self) -> Option<Command<[u8; 4]>> {
         if !self.owes_acknowledgement() {
             return None;
         }

@@ -441,7 +441,7 @@ fn acknowledgements_come_in_time_for_both_limits() {
     };
     let mut state = State { acknowledges: true, ..State::default() };
     assert_eq!(due(&mut state, 250_000), None);
-    assert_eq!(due(&mut state, 250_001), Some(250_001_u32.to_be_bytes().to_vec()));
+    assert_eq!(due(&mut state, 250_001), Some(250_001_u32.to_be_bytes()));
     assert_eq!(due(&mut state, 500_001), None);
     state.window_size = 1000;
     assert!(due(&mut state, 250_502).is_some(), "within the window acknowledgement size");

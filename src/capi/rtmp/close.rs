@@ -103,7 +103,9 @@ fn hang_up(handle: &Handle, reset: unsafe fn(*mut RTMP), keep: bool) -> Option<O
     }
     handle.set_tunnel(None);
     core.stream.clear();
-    core.writer.reset();
+    if let Some(writer) = &mut core.writer {
+        writer.reset();
+    }
     let socket = handle.hang_up(keep);
     // SAFETY: the handle's contract; the lock keeps the steps of other calls out.
     unsafe { reset(handle.raw()) }

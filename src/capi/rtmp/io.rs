@@ -306,7 +306,7 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
         reason::enter(Phase::Flv);
         // SAFETY: the caller's contract.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
-        let mut writer = mem::take(&mut handle.core().writer);
+        let mut writer = handle.core().writer.take().unwrap_or_default();
         let mut format = None;
         let result = flv::write(&mut writer, input, &mut |message| {
             format = Some(publish(&handle, stream_id, &message)?);
@@ -316,7 +316,7 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
         let mut core = handle.core();
         // SAFETY: the caller's contract.
         unsafe { mirror_writer(&raw mut (*r).m_write, &writer, stream_id, format) };
-        core.writer = writer;
+        core.writer = Some(writer);
         drop(core);
         result.map(|used| used as c_int)
     })

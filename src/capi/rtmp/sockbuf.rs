@@ -16,7 +16,7 @@ use libc::{c_char, c_int};
 use super::{RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
 use crate::{
     capi::{boundary, gate::Keeper, globals, ptr, shared, state::Pipe},
-    chunk::Chunks,
+    chunk::{Chunks, TINY},
     error::{Error, Result},
     transport::{tcp, tls::Session, wait::Patience},
 };
@@ -332,6 +332,10 @@ pub(crate) unsafe fn send_chunks(
     let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
     if let Some(session) = session {
         return session.send_all(fd, chunks.pieces(), scratch, patience);
+    }
+    // Connections that only listen send acknowledgements, and keep no memory for them.
+    if let Some(whole) = chunks.together(&mut [0; TINY]) {
+        return send_slices(fd, &mut [IoSlice::new(whole)], whole.len(), patience);
     }
     let len = chunks.len();
     let many = chunks.count() > tcp::MAX_SLICES / 2;

@@ -75,7 +75,8 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
     let encode = |core: &mut Core, chunk_size| {
         // SAFETY: the caller's contract, and there is a session.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
-        let tag = core.writer.whole(input)?;
+        let writer = core.writer.get_or_insert_default();
+        let tag = writer.whole(input)?;
         let message = Outgoing {
             chunk_stream: PUBLISHING,
             format: tag.format_hint,
@@ -87,7 +88,7 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
         let encoded = core.encoder.encode(&message, chunk_size);
         if let Ok(chunks) = &encoded {
             // SAFETY: as above; no other thread closes the connection meanwhile.
-            unsafe { mirror_writer(&raw mut (*r).m_write, &core.writer, stream_id, Some(chunks.format)) };
+            unsafe { mirror_writer(&raw mut (*r).m_write, writer, stream_id, Some(chunks.format)) };
         }
         Some(encoded)
     };

@@ -134,8 +134,8 @@ pub(crate) struct Core {
     pub(crate) stream: flv::Stream<Body>,
     /// Where the last read call was told to put its bytes.
     pub(crate) block: Block,
-    /// Behind `m_write`: the tag that is being written.
-    pub(crate) writer: flv::Writer<Body>,
+    /// Behind `m_write`: the tag that is being written. Most connections write none.
+    pub(crate) writer: Option<Box<flv::Writer<Body>>>,
     /// How often a server made this session log in.
     logins: u32,
 }
@@ -152,6 +152,15 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
+    /// Begins to put pieces together, behind what goes in front of them; tells where they begin.
+    pub(super) fn begin(&mut self) -> usize {
+        self.scratch.clear();
+        if !self.ahead.is_empty() {
+            self.scratch = mem::take(&mut self.ahead);
+        }
+        self.scratch.len()
+    }
+
     /// Lets memory go after a message of the session's own. They are rare, and many connections only listen.
     pub(super) fn rest(&mut self) {
         self.scratch = Vec::new();
