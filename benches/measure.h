@@ -58,32 +58,31 @@ static struct moment now(void)
     return moment;
 }
 
-/* Resident memory in bytes. */
-static double resident(void)
-{
-    long total = 0, pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-
-    if (file && fscanf(file, "%ld %ld", &total, &pages) != 2)
-        pages = 0;
-    if (file)
-        fclose(file);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
-}
-
-/* The largest resident set in bytes; that of getrusage() begins with what the process that started this one has. */
-static double peak(void)
+/* A line of numbers in kilobytes that the system tells of this process, in bytes. */
+static double told(const char *name)
 {
     char line[256];
     double kilobytes = 0;
     FILE *file = fopen("/proc/self/status", "r");
 
     while (file && fgets(line, sizeof line, file))
-        if (!strncmp(line, "VmHWM:", 6))
-            kilobytes = atof(line + 6);
+        if (!strncmp(line, name, strlen(name)))
+            kilobytes = atof(line + strlen(name));
     if (file)
         fclose(file);
     return kilobytes * 1024;
+}
+
+/* Resident memory that is the process's own: pages of programs and libraries come and go. */
+static double resident(void)
+{
+    return told("RssAnon:");
+}
+
+/* The largest resident set; that of getrusage() begins with what the process that started this one has. */
+static double peak(void)
+{
+    return told("VmHWM:");
 }
 
 /* Prints what happened since `start`; `count` is of bytes, connections or rounds. */
