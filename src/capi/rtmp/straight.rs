@@ -117,7 +117,8 @@ unsafe fn transmit<'m>(
             return None;
         }
         let chunk_size = driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize));
-        if alone::is_alone() && sockbuf::goes_at_once(len, chunk_size) {
+        let tls = sockbuf::has_tls(&raw const (*r).m_sb);
+        if !tls && alone::is_alone() && sockbuf::goes_at_once(len, chunk_size) {
             return transmit_alone(r, chunk_size, encode);
         }
         let (format, result) = Handle::at_hand(r)?.transmit_straight(encode)?;
@@ -128,7 +129,7 @@ unsafe fn transmit<'m>(
 /// As [`transmit`], in a process with one thread, where nobody has to be kept out while a message is only half sent.
 ///
 /// # Safety
-/// `r` points to an initialised `RTMP`.
+/// `r` points to an initialised `RTMP` without TLS.
 #[inline(always)]
 unsafe fn transmit_alone<'m>(
     r: *mut RTMP,
@@ -139,9 +140,6 @@ unsafe fn transmit_alone<'m>(
     unsafe {
         let sb = &raw const (*r).m_sb;
         let mut found = undisturbed(r)?;
-        if sockbuf::has_tls(sb) {
-            return None;
-        }
         let (core, scratch) = found.core_and_scratch()?;
         let Ok(chunks) = encode(core, chunk_size)? else { return None };
         let unsent = sockbuf::send_at_once(sb, &chunks, scratch);
