@@ -37,6 +37,16 @@ mod tests {
 
     use super::*;
 
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[test]
+    fn glibc_tells_since_2_32() {
+        // SAFETY: the text lasts as long as the process.
+        let version = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) }.to_str().unwrap();
+        let minor: u32 = version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap();
+        ask();
+        assert_eq!(FLAG.load(Ordering::Relaxed).cast_const() != &raw const UNKNOWN, minor >= 32, "{version}");
+    }
+
     #[test]
     fn with_another_thread_this_one_is_not_alone() {
         ask();

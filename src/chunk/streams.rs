@@ -96,7 +96,7 @@ impl<T: Default> Streams<T> {
 
 impl<T> Default for Far<T> {
     fn default() -> Self {
-        Self { pages: [const { None }; _], records: Vec::new() }
+        Self { pages: [const { None }; FAR.div_ceil(PAGE)], records: Vec::new() }
     }
 }
 

@@ -298,9 +298,11 @@ mod tests {
 
     #[test]
     fn pieces_arrive_in_order_whether_or_not_they_fit_into_one_call() {
-        for count in [1, MAX_SLICES, MAX_SLICES + 1, 5000] {
+        for (count, longest) in [(1, 300), (MAX_SLICES, 300), (MAX_SLICES + 1, 300), (5000, 300), (200, 9000)]
+        {
             let (near, mut far) = pair();
-            let pieces: Vec<Vec<u8>> = (0..count).map(|index| vec![index as u8; 1 + index % 300]).collect();
+            let piece = |index| vec![index as u8; 1 + (index * 97) % longest];
+            let pieces: Vec<Vec<u8>> = (0..count).map(piece).collect();
             let expected = pieces.concat();
             let sender = thread::spawn(move || {
                 let slices = pieces.iter().map(Vec::as_slice);

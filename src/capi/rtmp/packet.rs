@@ -95,7 +95,7 @@ pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
     // SAFETY: the caller's contract.
-    let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p is NULL") };
+    let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p") };
     // This comes with every message, and nothing in it fails.
     if !p.m_body.is_null() {
         // SAFETY: bodies lie that far into their blocks, by the caller's contract.
