@@ -147,9 +147,22 @@ impl Refusal {
     /// Writes what the peer said: code and description.
     pub(crate) fn write_words(&self, to: &mut impl fmt::Write) -> fmt::Result {
         to.write_str(if self.code.is_empty() { "refused without a code" } else { &self.code })?;
-        match &self.description[..] {
+        match self.explanation() {
             "" => Ok(()),
-            description => write!(to, ": {description}"),
+            explanation => write!(to, ": {explanation}"),
+        }
+    }
+
+    /// The description without the code, with which many servers begin it, and some are content.
+    fn explanation(&self) -> &str {
+        match self.description.strip_prefix(&self.code[..]) {
+            Some(rest)
+                if !self.code.is_empty()
+                    && (rest.is_empty() || rest.starts_with([':', ' ', ',', '-', '('])) =>
+            {
+                rest.trim_start_matches([':', ' ', ',', '-'])
+            }
+            _ => &self.description,
         }
     }
 }
@@ -186,6 +199,30 @@ impl From<io::Error> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_gives_its_code_once() {
+        let words = |code: &str, description: &str| {
+            let mut text = String::new();
+            let refusal =
+                Refusal { code: code.into(), description: description.into(), ..Refusal::default() };
+            refusal.write_words(&mut text).expect("strings take everything");
+            text
+        };
+        let code = "NetStream.Play.Failed";
+        for (description, expected) in [
+            ("", "NetStream.Play.Failed"),
+            ("NetStream.Play.Failed", "NetStream.Play.Failed"),
+            ("NetStream.Play.Failed: no disk", "NetStream.Play.Failed: no disk"),
+            ("NetStream.Play.Failed - no disk", "NetStream.Play.Failed: no disk"),
+            ("NetStream.Play.Failed (no disk)", "NetStream.Play.Failed: (no disk)"),
+            ("NetStream.Play.FailedAgain", "NetStream.Play.Failed: NetStream.Play.FailedAgain"),
+            ("no disk", "NetStream.Play.Failed: no disk"),
+        ] {
+            assert_eq!(words(code, description), expected);
+        }
+        assert_eq!(words("", ": no disk"), "refused without a code: : no disk");
+    }
 
     #[test]
     fn a_connection_that_the_system_gave_up_is_not_a_wait_that_timed_out() {

@@ -87,7 +87,7 @@ macro_rules! codes {
 
 codes! {
     None = 0, "RTMP_ERR_NONE", c"";
-    Ended = 1, "RTMP_ERR_ENDED", c"the stream is over";
+    Ended = 1, "RTMP_ERR_ENDED", c"the stream has ended";
     Argument = 2, "RTMP_ERR_ARGUMENT", c"invalid argument";
     Memory = 3, "RTMP_ERR_MEMORY", c"out of memory";
     Url = 4, "RTMP_ERR_URL", c"the URL cannot be used";
@@ -233,7 +233,7 @@ pub(crate) fn keep(error: &Error) {
     let phase = phase_of(error, phase());
     match code_of(error, phase) {
         Code::Interrupted if is_aborted() => keep_as(Code::Aborted, "aborted"),
-        code => keep_text(code, phase, |line| write_error(line, error)),
+        code => keep_text(code, phase, |line| write_error(line, error, phase)),
     }
 }
 
@@ -255,13 +255,15 @@ fn keep_text(code: Code, phase: Phase, write: impl FnOnce(&mut Line) -> fmt::Res
     if code == Code::NotConnected && stored(field).0 != Code::None {
         return;
     }
-    let mut line = Line::default();
+    let (mut line, mut words) = (Line::default(), Line::default());
     // A line takes whatever comes, and leaves out what does not fit.
-    let _ = line.write_str(name_of(phase));
-    if line.used > 0 {
-        let _ = line.write_str(": ");
+    let _ = write(&mut words);
+    // What begins with the phase needs no second one in front.
+    let name = name_of(phase);
+    if !name.is_empty() && !words.as_str().strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')) {
+        let _ = write!(line, "{name}: ");
     }
-    let _ = write(&mut line);
+    let _ = line.write_str(words.as_str());
     let number = TEXTS.lock().unwrap_or_else(PoisonError::into_inner).add(&line.finish());
     field.store((number << CODE_BITS | code as u32).cast_signed(), Ordering::Relaxed);
 }
@@ -379,9 +381,14 @@ fn code_of(error: &Error, phase: Phase) -> Code {
 }
 
 /// An error in the words of the log and of the Rust API, without what the phase says already.
-fn write_error(line: &mut Line, error: &Error) -> fmt::Result {
+fn write_error(line: &mut Line, error: &Error, phase: Phase) -> fmt::Result {
     match error {
-        Error::Reported(cause) => write_error(line, cause),
+        Error::Reported(cause) => write_error(line, cause, phase),
+        Error::Malformed { what, detail }
+            if matches!(phase, Phase::Url | Phase::Flv | Phase::Tunnel) && what.ends_with(name_of(phase)) =>
+        {
+            line.write_str(detail)
+        }
         Error::Handshake(why) | Error::Invalid(why) => line.write_str(why),
         Error::Refused(refusal) => refusal.write_words(line),
         error => write!(line, "{error}"),
@@ -403,6 +410,11 @@ impl Default for Line {
 }
 
 impl Line {
+    fn as_str(&self) -> &str {
+        // Only whole characters were written.
+        str::from_utf8(&self.text[..self.used + if self.cut { DOTS.len() } else { 0 }]).unwrap_or_default()
+    }
+
     fn finish(self) -> Text {
         self.text
     }
@@ -496,7 +508,7 @@ mod tests {
             (Phase::Connect, unknown, Code::Resolve, "name lookup: no address for host x.invalid (no)"),
             (Phase::Tls, Error::TimedOut, Code::TimedOut, "TLS: timed out"),
             (Phase::Call, Error::Closed, Code::Closed, "the peer closed the connection"),
-            (Phase::Flv, Error::malformed("FLV", "no"), Code::Flv, "FLV: malformed FLV: no"),
+            (Phase::Flv, Error::malformed("FLV", "no"), Code::Flv, "FLV: no"),
             (
                 Phase::Reading,
                 Error::malformed("chunk", "no"),

@@ -59,7 +59,12 @@ fn look_up(host: String, port: u16, deadline: Deadline, patience: &dyn Patience)
     found.map_err(|error| match error {
         Error::Interrupted => error,
         Error::TimedOut => Error::Unresolved(format!("{name} (the lookup took too long)")),
-        error => Error::Unresolved(format!("{name} ({error})")),
+        error => {
+            let text = error.to_string();
+            // Rust's own words, which repeat ours, in front of the system's.
+            let why = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+            Error::Unresolved(format!("{name} ({why})"))
+        }
     })
 }
 

@@ -214,9 +214,9 @@ impl Drop for Placement<'_> {
 fn keep_ending(last: &Message<Body>) {
     match session::status_words(last.kind, last.body.as_ref()) {
         Some(status) if !status.code.is_empty() => {
-            reason::keep_as(Code::Ended, format_args!("the stream is over, {}", status.code));
+            reason::keep_as(Code::Ended, format_args!("the stream has ended, {}", status.code));
         }
-        _ => reason::keep_as(Code::Ended, "the stream is over"),
+        _ => reason::keep_as(Code::Ended, "the stream has ended"),
     }
 }
 

@@ -10,7 +10,7 @@ use rustls::{
     },
 };
 
-use super::{provider, versions};
+use super::{provider, refusal::words, versions};
 use crate::error::{Error, Result};
 
 /// A server's certificates and key, for any number of sessions at the same time.
@@ -52,6 +52,6 @@ fn open(path: &Path) -> Result<BufReader<fs::File>, pem::Error> {
     fs::File::open(path).map(BufReader::new).map_err(pem::Error::Io)
 }
 
-fn unusable(path: &Path, why: impl std::fmt::Display) -> Error {
-    Error::Tls(format!("cannot use {}: {why}", path.display()))
+fn unusable(path: &Path, why: impl ToString) -> Error {
+    Error::Tls(format!("cannot use {}: {}", path.display(), words(&why)))
 }
