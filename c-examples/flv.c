@@ -1,9 +1,13 @@
 #define _POSIX_C_SOURCE 200809L
 #include "flv.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 uint32_t flv_get24(const uint8_t *p) { return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2]; }
@@ -32,21 +36,28 @@ static void put_timestamp(uint8_t *header, uint32_t timestamp)
     header[7] = (uint8_t)(timestamp >> 24);
 }
 
-static int is_tag_type(uint8_t type) { return type == FLV_AUDIO || type == FLV_VIDEO || type == FLV_SCRIPT; }
+int flv_is_known(uint8_t type)
+{
+    return type == FLV_AUDIO || type == FLV_VIDEO || type == FLV_SCRIPT || type == FLV_SCRIPT3;
+}
+
+void flv_reader_start(struct flv_reader *reader, FILE *file)
+{
+    memset(reader, 0, sizeof *reader);
+    reader->file = file;
+    reader->first_tag = -1;
+    reader->base = lseek(fileno(file), 0, SEEK_CUR); /* not 0 in a file that the caller's shell has read from */
+}
 
 int flv_reader_open(struct flv_reader *reader, FILE *file)
 {
-    uint8_t header[9];
-    memset(reader, 0, sizeof *reader);
-    reader->file = file;
-    if (fread(header, 1, sizeof header, file) == sizeof header && memcmp(header, "FLV", 3) == 0) {
-        uint32_t offset = flv_get32(header + 5);
-        if (offset >= sizeof header && offset <= 0xffff) {
-            reader->first_tag = (long)offset + 4;
-            if (flv_rewind(reader))
-                return 1;
-        }
-    }
+    enum flv_result result;
+    flv_reader_start(reader, file);
+    while ((result = flv_take_header(reader)) == FLV_MORE)
+        if (!flv_fill(reader))
+            break;
+    if (result == FLV_TAG)
+        return 1;
     flv_reader_close(reader);
     return 0;
 }
@@ -59,48 +70,146 @@ void flv_reader_close(struct flv_reader *reader)
     memset(reader, 0, sizeof *reader);
 }
 
-int flv_rewind(struct flv_reader *reader) { return fseek(reader->file, reader->first_tag, SEEK_SET) == 0; }
-
-int flv_next(struct flv_reader *reader, struct flv_tag *tag)
+/* Grows with what has arrived, not with what a tag's header promises. */
+static int have_room(struct flv_reader *reader)
 {
-    uint8_t header[FLV_TAG_HEADER];
-    if (fread(header, 1, sizeof header, reader->file) != sizeof header)
-        return 0;
-    if (!is_tag_type(header[0]))
-        return -1;
-
-    uint32_t size = flv_get24(header + 1);
-    size_t raw_size = (size_t)FLV_TAG_HEADER + size + FLV_TAG_TRAILER;
-    if (raw_size > reader->capacity) {
-        uint8_t *bigger = realloc(reader->buffer, raw_size);
-        if (!bigger)
-            return -1;
-        reader->buffer = bigger;
-        reader->capacity = raw_size;
+    if (reader->begin == reader->end)
+        reader->begin = reader->end = 0;
+    /* Four bytes stay free: a tag whose trailer is cut gets one. */
+    if (reader->end + FLV_TAG_TRAILER < reader->capacity)
+        return 1;
+    if (reader->begin > 0) {
+        memmove(reader->buffer, reader->buffer + reader->begin, reader->end - reader->begin);
+        reader->end -= reader->begin;
+        reader->begin = 0;
+        if (reader->end < reader->capacity / 2)
+            return 1;
     }
-    uint8_t *raw = reader->buffer;
-    memcpy(raw, header, sizeof header);
-    if (fread(raw + FLV_TAG_HEADER, 1, size, reader->file) != size)
-        return 0; /* cut off in the middle */
-
-    /* The trailer is for reading backwards; some files lack the last one, so it is made rather than read. */
-    uint8_t trailer[FLV_TAG_TRAILER];
-    if (fread(trailer, 1, sizeof trailer, reader->file) != sizeof trailer)
-        clearerr(reader->file);
-    put32(raw + FLV_TAG_HEADER + size, FLV_TAG_HEADER + size);
-
-    tag->type = header[0];
-    tag->timestamp = get_timestamp(header);
-    tag->size = size;
-    tag->body = raw + FLV_TAG_HEADER;
-    tag->raw = raw;
-    tag->raw_size = raw_size;
+    size_t capacity = reader->capacity ? reader->capacity * 2 : 64 * 1024;
+    uint8_t *bigger = realloc(reader->buffer, capacity);
+    if (!bigger)
+        return 0;
+    reader->buffer = bigger;
+    reader->capacity = capacity;
     return 1;
+}
+
+int flv_fill(struct flv_reader *reader)
+{
+    if (!have_room(reader)) {
+        errno = ENOMEM;
+        return 0;
+    }
+    size_t room = reader->capacity - FLV_TAG_TRAILER - reader->end;
+    ssize_t count = read(fileno(reader->file), reader->buffer + reader->end, room);
+    if (count > 0)
+        reader->end += (size_t)count;
+    else if (count == 0)
+        reader->ended = 1;
+    else if (errno != EINTR && errno != EAGAIN)
+        return 0;
+    return 1;
+}
+
+static void take(struct flv_reader *reader, size_t count)
+{
+    reader->begin += count;
+    reader->position += (long long)count;
+}
+
+enum flv_result flv_take_header(struct flv_reader *reader)
+{
+    size_t have = reader->end - reader->begin;
+    if (reader->header_seen)
+        return FLV_TAG;
+    if (have == 0)
+        return reader->ended ? FLV_NO_FLV : FLV_MORE;
+    const uint8_t *header = reader->buffer + reader->begin;
+    if (memcmp(header, "FLV", have < 3 ? have : 3) != 0)
+        return FLV_NO_FLV;
+    if (have >= 9) {
+        uint32_t offset = flv_get32(header + 5);
+        if (offset < 9 || offset > 0xffff)
+            return FLV_NO_FLV;
+        if (have >= offset + FLV_TAG_TRAILER) {
+            take(reader, offset + FLV_TAG_TRAILER);
+            if (reader->base >= 0)
+                reader->first_tag = reader->base + reader->position;
+            reader->header_seen = 1;
+            return FLV_TAG;
+        }
+    }
+    return reader->ended ? FLV_CUT : FLV_MORE;
+}
+
+int flv_rewind(struct flv_reader *reader)
+{
+    if (reader->first_tag < 0 || lseek(fileno(reader->file), reader->first_tag, SEEK_SET) < 0)
+        return 0;
+    reader->begin = reader->end = 0;
+    reader->position = reader->first_tag - reader->base;
+    reader->ended = reader->trailer_cut = 0;
+    return 1;
+}
+
+enum flv_result flv_take(struct flv_reader *reader, struct flv_tag *tag)
+{
+    for (;;) {
+        uint8_t *raw = reader->buffer + reader->begin;
+        size_t have = reader->end - reader->begin;
+        if (have < FLV_TAG_HEADER) {
+            if (!reader->ended)
+                return FLV_MORE;
+            return have > 0 || reader->trailer_cut ? FLV_CUT : FLV_END;
+        }
+        uint32_t size = flv_get24(raw + 1);
+        size_t whole = (size_t)FLV_TAG_HEADER + size, raw_size = whole + FLV_TAG_TRAILER;
+        if (have < raw_size && !reader->ended)
+            return FLV_MORE;
+        if (!flv_is_known(raw[0])) {
+            /* A tag of a type that came later has the right size behind it; anything else has not. */
+            if (have < raw_size || flv_get32(raw + whole) != whole)
+                return FLV_DAMAGED;
+            reader->skipped++;
+            reader->skipped_type = raw[0];
+            take(reader, raw_size);
+            continue;
+        }
+        if (have < whole)
+            return FLV_CUT;
+        reader->trailer_cut = have < raw_size;
+        take(reader, reader->trailer_cut ? have : raw_size);
+        put32(raw + whole, (uint32_t)whole); /* it is for reading backwards, and some writers get it wrong */
+
+        tag->type = raw[0];
+        tag->timestamp = get_timestamp(raw);
+        tag->size = size;
+        tag->body = raw + FLV_TAG_HEADER;
+        tag->raw = raw;
+        tag->raw_size = raw_size;
+        return FLV_TAG;
+    }
+}
+
+enum flv_result flv_next(struct flv_reader *reader, struct flv_tag *tag)
+{
+    enum flv_result result;
+    while ((result = flv_take(reader, tag)) == FLV_MORE)
+        if (!flv_fill(reader))
+            return FLV_FAILED;
+    return result;
+}
+
+/* How many bytes were read at `offset` of the file, without moving its position. */
+static size_t read_at(struct flv_reader *reader, void *bytes, size_t size, long long offset)
+{
+    ssize_t count = pread(fileno(reader->file), bytes, size, (off_t)offset);
+    return count > 0 ? (size_t)count : 0;
 }
 
 int flv_seek(struct flv_reader *reader, uint32_t timestamp, uint32_t *found)
 {
-    long any_at = -1, key_at = -1;
+    long long any_at = -1, key_at = -1, at = reader->first_tag;
     uint32_t any_time = 0, key_time = 0;
     int has_video = 0;
 
@@ -108,15 +217,14 @@ int flv_seek(struct flv_reader *reader, uint32_t timestamp, uint32_t *found)
         return 0;
     for (;;) {
         uint8_t head[FLV_TAG_HEADER + 8];
-        long at = ftell(reader->file);
-        size_t got = at < 0 ? 0 : fread(head, 1, sizeof head, reader->file);
-        if (got < FLV_TAG_HEADER || !is_tag_type(head[0]))
+        size_t got = read_at(reader, head, sizeof head, at);
+        if (got < FLV_TAG_HEADER)
             break;
         uint32_t size = flv_get24(head + 1);
         uint32_t time = get_timestamp(head);
         size_t peeked = got - FLV_TAG_HEADER < size ? got - FLV_TAG_HEADER : size;
         enum flv_kind kind = flv_kind(head[0], head + FLV_TAG_HEADER, peeked);
-        if (kind == FLV_PLAIN || kind == FLV_KEY) {
+        if ((head[0] == FLV_AUDIO || head[0] == FLV_VIDEO) && (kind == FLV_PLAIN || kind == FLV_KEY)) {
             if (time > timestamp)
                 break;
             if (head[0] == FLV_VIDEO)
@@ -129,18 +237,15 @@ int flv_seek(struct flv_reader *reader, uint32_t timestamp, uint32_t *found)
                 any_time = time;
             }
         }
-        if (fseek(reader->file, at + FLV_TAG_HEADER + (long)size + FLV_TAG_TRAILER, SEEK_SET) != 0)
-            break;
+        at += FLV_TAG_HEADER + (long long)size + FLV_TAG_TRAILER;
     }
-    clearerr(reader->file);
     if (!has_video && any_at >= 0) {
         key_at = any_at;
         key_time = any_time;
     }
-    if (key_at < 0 || fseek(reader->file, key_at, SEEK_SET) != 0) {
-        flv_rewind(reader);
+    if (key_at < 0 || lseek(fileno(reader->file), (off_t)key_at, SEEK_SET) < 0)
         return 0;
-    }
+    reader->position = key_at - reader->base;
     *found = key_time;
     return 1;
 }
@@ -148,21 +253,15 @@ int flv_seek(struct flv_reader *reader, uint32_t timestamp, uint32_t *found)
 uint32_t flv_last_timestamp(struct flv_reader *reader)
 {
     uint8_t trailer[FLV_TAG_TRAILER], header[FLV_TAG_HEADER];
-    uint32_t timestamp = 0;
-    long here = ftell(reader->file);
-    if (here >= 0 && fseek(reader->file, -(long)sizeof trailer, SEEK_END) == 0) {
-        long end = ftell(reader->file);
-        if (fread(trailer, 1, sizeof trailer, reader->file) == sizeof trailer) {
-            long start = end - (long)flv_get32(trailer);
-            if (start >= reader->first_tag && fseek(reader->file, start, SEEK_SET) == 0
-                && fread(header, 1, sizeof header, reader->file) == sizeof header && is_tag_type(header[0]))
-                timestamp = get_timestamp(header);
-        }
-    }
-    clearerr(reader->file);
-    if (here >= 0 && fseek(reader->file, here, SEEK_SET) != 0)
+    struct stat info;
+    if (reader->first_tag < 0 || fstat(fileno(reader->file), &info) != 0
+        || read_at(reader, trailer, sizeof trailer, (long long)info.st_size - FLV_TAG_TRAILER) != sizeof trailer)
         return 0;
-    return timestamp;
+    long long start = (long long)info.st_size - FLV_TAG_TRAILER - flv_get32(trailer);
+    if (start < reader->first_tag || read_at(reader, header, sizeof header, start) != sizeof header
+        || !flv_is_known(header[0]))
+        return 0;
+    return get_timestamp(header);
 }
 
 void flv_set_timestamp(struct flv_tag *tag, uint32_t timestamp)
@@ -171,14 +270,44 @@ void flv_set_timestamp(struct flv_tag *tag, uint32_t timestamp)
     put_timestamp(tag->raw, timestamp);
 }
 
+/* Writes all of it, however little the file takes at once. Standard I/O stays out of this: what it could not write it
+ * would try again when the file is closed, behind what has been cut off meanwhile. */
+static int write_all(int fd, struct iovec *parts, int count)
+{
+    while (count > 0) {
+        ssize_t done = writev(fd, parts, count);
+        if (done < 0 && errno == EAGAIN) {
+            struct pollfd room = { .fd = fd, .events = POLLOUT }; /* a pipe that somebody made non-blocking */
+            if (poll(&room, 1, -1) < 0)
+                return 0;
+            continue;
+        }
+        if (done < 0)
+            return 0;
+        for (; count > 0 && (size_t)done >= parts->iov_len; parts++, count--)
+            done -= (ssize_t)parts->iov_len;
+        if (count > 0) {
+            parts->iov_base = (uint8_t *)parts->iov_base + done;
+            parts->iov_len -= (size_t)done;
+        }
+    }
+    return 1;
+}
+
 int flv_writer_start(struct flv_writer *writer, FILE *file)
 {
     /* Both content bits for now: a file that never gets finished is then still played in full. */
     static const uint8_t header[FLV_FILE_HEADER] = { 'F', 'L', 'V', 1, 5, 0, 0, 0, 9 };
+    struct iovec part = { .iov_base = (void *)(uintptr_t)header, .iov_len = sizeof header };
+    struct stat info;
+    int fd = fileno(file), flags = fcntl(fd, F_GETFL);
     memset(writer, 0, sizeof *writer);
     writer->file = file;
     writer->duration_at = -1;
-    if (fwrite(header, 1, sizeof header, file) != sizeof header || fflush(file) != 0)
+    /* Standard output belongs to the caller's shell too: it may append, or let several programs write to it. */
+    writer->own = file != stdout && flags >= 0 && !(flags & O_APPEND) && fstat(fd, &info) == 0
+                  && S_ISREG(info.st_mode) && info.st_size == 0;
+    if (!write_all(fd, &part, 1))
         return 0;
     writer->whole = sizeof header;
     return 1;
@@ -214,18 +343,26 @@ int flv_write(struct flv_writer *writer, uint8_t type, uint32_t timestamp, const
 {
     uint8_t header[FLV_TAG_HEADER] = { type };
     uint8_t trailer[FLV_TAG_TRAILER];
-    if (size > 0xffffff)
+    if (size > 0xffffff) {
+        errno = EFBIG;
         return 0;
+    }
     put24(header + 1, size);
     put_timestamp(header, timestamp);
     put32(trailer, FLV_TAG_HEADER + size);
 
-    /* Flushed per tag: whoever looks at the file, or finds it after a crash, sees whole tags. */
-    if (fwrite(header, 1, sizeof header, writer->file) != sizeof header
-        || fwrite(body, 1, size, writer->file) != size
-        || fwrite(trailer, 1, sizeof trailer, writer->file) != sizeof trailer || fflush(writer->file) != 0) {
-        if (ftruncate(fileno(writer->file), (off_t)writer->whole) != 0)
-            clearerr(writer->file); /* a pipe: nothing to cut */
+    /* One write for a tag: readers of the file, and a crash, find whole tags. */
+    struct iovec parts[] = {
+        { .iov_base = header, .iov_len = sizeof header },
+        { .iov_base = (void *)(uintptr_t)body, .iov_len = size },
+        { .iov_base = trailer, .iov_len = sizeof trailer },
+    };
+    int fd = fileno(writer->file);
+    if (!write_all(fd, parts, 3)) {
+        writer->error = errno;
+        if (writer->own && ftruncate(fd, (off_t)writer->whole) == 0)
+            lseek(fd, (off_t)writer->whole, SEEK_SET);
+        errno = writer->error;
         return 0;
     }
     if (type == FLV_SCRIPT && writer->duration_at < 0 && flv_kind(type, body, size) == FLV_METADATA) {
@@ -235,40 +372,58 @@ int flv_write(struct flv_writer *writer, uint8_t type, uint32_t timestamp, const
             writer->duration = get_double(body + at);
         }
     }
-    if (type != FLV_SCRIPT) {
+    if (type == FLV_AUDIO || type == FLV_VIDEO) {
         if (writer->content == 0)
             writer->first = timestamp;
         writer->last = timestamp;
         writer->content |= type == FLV_AUDIO ? 4 : 1;
     }
-    writer->whole += FLV_TAG_HEADER + (long)size + FLV_TAG_TRAILER;
+    writer->whole += FLV_TAG_HEADER + (long long)size + FLV_TAG_TRAILER;
     writer->tags++;
     return 1;
 }
 
+static int write_at(int fd, const void *bytes, size_t size, long long offset)
+{
+    ssize_t done = pwrite(fd, bytes, size, (off_t)offset);
+    if (done >= 0 && (size_t)done != size)
+        errno = EIO;
+    return done == (ssize_t)size;
+}
+
+/* Corrects the header and the duration, and waits until the disk has everything: some say only now that they are full. */
+static int correct(struct flv_writer *writer)
+{
+    int fd = fileno(writer->file);
+    double played = (double)(uint32_t)(writer->last - writer->first) / 1000.0;
+    double wrong_by = writer->duration > played ? writer->duration - played : played - writer->duration;
+    if (writer->content && !write_at(fd, &writer->content, 1, 4))
+        return 0;
+    /* A second more or less is the length of the last frame and rounding; leave the sender's number then.
+     * (The comparison is false for NaN as well, hence written this way round.) */
+    if (writer->content && writer->duration_at >= 0 && !(wrong_by <= 1.0)) {
+        uint8_t value[8];
+        put_double(value, played);
+        if (!write_at(fd, value, sizeof value, writer->duration_at))
+            return 0;
+    }
+    return fsync(fd) == 0 || errno == EINVAL || errno == EINTR;
+}
+
 int flv_writer_finish(struct flv_writer *writer)
 {
-    struct stat info;
-    int ok = 1;
-    if (!writer->file)
+    if (!writer->file) {
+        errno = EBADF;
         return 0;
-    /* Standard output may be appended to something else, so it is left alone. */
-    if (writer->file != stdout && fstat(fileno(writer->file), &info) == 0 && S_ISREG(info.st_mode)
-        && writer->content) {
-        double played = (double)(uint32_t)(writer->last - writer->first) / 1000.0;
-        double wrong_by = writer->duration > played ? writer->duration - played : played - writer->duration;
-        ok = fseek(writer->file, 4, SEEK_SET) == 0 && fputc(writer->content, writer->file) != EOF;
-        /* A second more or less is the length of the last frame and rounding; leave the sender's number then.
-         * (The comparison is false for NaN as well, hence written this way round.) */
-        if (ok && writer->duration_at >= 0 && !(wrong_by <= 1.0)) {
-            uint8_t value[8];
-            put_double(value, played);
-            ok = fseek(writer->file, writer->duration_at, SEEK_SET) == 0
-                 && fwrite(value, 1, sizeof value, writer->file) == sizeof value;
-        }
     }
-    if (fclose(writer->file) != 0)
+    int ok = !writer->own || correct(writer);
+    int reason = errno;
+    if (fclose(writer->file) == 0)
+        errno = reason;
+    else if (ok)
         ok = 0;
+    else
+        errno = reason;
     writer->file = NULL;
     return ok;
 }

@@ -1,4 +1,4 @@
-/* FLV files: reading tag by tag, writing whole tags only, and telling key frames and decoder
+/* FLV files and pipes: reading tag by tag, writing whole tags only, and telling key frames and decoder
  * configuration from ordinary frames. Knows nothing of RTMP, except that RTMP carries the same bodies. */
 #ifndef EXAMPLES_FLV_H
 #define EXAMPLES_FLV_H
@@ -7,7 +7,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { FLV_AUDIO = 8, FLV_VIDEO = 9, FLV_SCRIPT = 18 };
+/* FLV_SCRIPT3 is script data in AMF3. */
+enum { FLV_AUDIO = 8, FLV_VIDEO = 9, FLV_SCRIPT3 = 15, FLV_SCRIPT = 18 };
+
+/* Whether programs play tags of this type. Other types are legal, and to be skipped. */
+int flv_is_known(uint8_t type);
 
 /* A tag is an 11-byte header, the body, and the 4-byte size of both. */
 enum { FLV_TAG_HEADER = 11, FLV_TAG_TRAILER = 4, FLV_FILE_HEADER = 13 };
@@ -21,19 +25,49 @@ struct flv_tag {
     size_t raw_size;
 };
 
+/* Bytes are read with read(), so that a program can wait for them together with other descriptors. */
 struct flv_reader {
     FILE *file; /* owned: flv_reader_close closes it */
     uint8_t *buffer;
-    size_t capacity;
-    long first_tag; /* file offset */
+    size_t begin, end, capacity; /* the unread bytes are buffer[begin] to buffer[end] */
+    long long position;          /* of buffer[begin] in the input */
+    long long first_tag;         /* file offset, -1 where the input cannot seek */
+    long long base;              /* file offset at which the reader began */
+    int header_seen, ended, trailer_cut;
+    unsigned skipped;            /* tags of unknown types so far, which were passed over */
+    uint8_t skipped_type;        /* the type of the last of them */
 };
 
-/* Takes over `file` (also on failure). Returns 1, or 0 when it is no FLV file. */
+enum flv_result {
+    FLV_TAG = 1,
+    FLV_END = 0,      /* the input ended behind a whole tag */
+    FLV_DAMAGED = -1, /* what follows is no FLV tag */
+    FLV_CUT = -2,     /* the input ended inside a tag or inside the file header */
+    FLV_NO_FLV = -3,  /* the input does not begin as an FLV file does */
+    FLV_FAILED = -4,  /* it cannot be read: see errno */
+    FLV_MORE = -5     /* flv_take only: call flv_fill first */
+};
+
+/* Takes over `file`, from which nothing has been read, and reads nothing yet. */
+void flv_reader_start(struct flv_reader *reader, FILE *file);
+
+/* As flv_reader_start, and reads the file header. Returns 1, or 0 when it is no FLV file, which is closed then. */
 int flv_reader_open(struct flv_reader *reader, FILE *file);
 void flv_reader_close(struct flv_reader *reader);
 
-/* Returns 1 with a tag, 0 at the end of the last whole tag, -1 when what follows is no FLV tag. */
-int flv_next(struct flv_reader *reader, struct flv_tag *tag);
+/* Takes the file header from what has been read: FLV_TAG when it has been seen, or another result. */
+enum flv_result flv_take_header(struct flv_reader *reader);
+
+/* Takes the next tag from what has been read. */
+enum flv_result flv_take(struct flv_reader *reader, struct flv_tag *tag);
+
+/* Reads what is there with one read(), which may wait. Returns 0 after an error, for which see errno. */
+int flv_fill(struct flv_reader *reader);
+
+/* The next tag, for which it waits. Tags of unknown types are passed over. */
+enum flv_result flv_next(struct flv_reader *reader, struct flv_tag *tag);
+
+/* Begins again with the first tag. Returns 0 where the input cannot seek. */
 int flv_rewind(struct flv_reader *reader);
 
 /* Continues with the last key frame at or before `timestamp` (any tag in a file without video).
@@ -47,22 +81,26 @@ uint32_t flv_last_timestamp(struct flv_reader *reader);
 void flv_set_timestamp(struct flv_tag *tag, uint32_t timestamp);
 
 struct flv_writer {
-    FILE *file; /* owned */
-    long whole; /* offset behind the last whole tag */
-    long duration_at;
+    FILE *file;      /* owned */
+    int own;         /* a file with nothing in it but what this writer wrote: only such a file is cut or corrected */
+    long long whole; /* how many bytes were written, up to the last whole tag */
+    long long duration_at;
     double duration;
     uint32_t first, last;
     unsigned tags;
+    int error;       /* errno of the write that failed */
     uint8_t content; /* bit 2 audio, bit 0 video, as in the file header */
 };
 
-/* Takes over `file` and writes the file header. Returns 1 or 0. */
+/* Takes over `file`, into which nothing has been written, and writes the file header. Returns 1, or 0 with errno. */
 int flv_writer_start(struct flv_writer *writer, FILE *file);
 
-/* Returns 1 when the whole tag was accepted. After 0 the file still ends with a whole tag. */
+/* Returns 1 when the whole tag was accepted, or 0 with errno. A file of the writer's own then still ends with a whole
+ * tag; in a pipe, or in a file that others write to as well, the part that was accepted stays. */
 int flv_write(struct flv_writer *writer, uint8_t type, uint32_t timestamp, const uint8_t *body, uint32_t size);
 
-/* Corrects what was unknown at the start (content flags, duration) where the file can seek; closes it. */
+/* Corrects what was unknown at the start (content flags, duration) in a file of the writer's own; closes it. Returns 1,
+ * or 0 with errno. */
 int flv_writer_finish(struct flv_writer *writer);
 
 /* What a body is good for when somebody starts to play in the middle of a stream. */

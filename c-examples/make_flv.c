@@ -2,11 +2,13 @@
  * video in uncompressed zlib blocks) and a tone (16-bit PCM). Enough to try the other programs. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "ending.h"
 #include "flv.h"
 
 enum {
@@ -139,29 +141,30 @@ int main(int argc, char **argv)
     while ((letter = getopt(argc, argv, "t:h")) != -1) {
         if (letter == 'h') {
             fputs(usage, stdout);
-            return 0;
+            return fflush(stdout) == 0 ? END_WELL : END_FILE_FAILED;
         }
         if (letter != 't' || (seconds = atoi(optarg)) <= 0 || seconds > 3600) {
             fputs(usage, stderr);
-            return 2;
+            return END_WRONG_USE;
         }
     }
     if (optind + 1 != argc) {
         fputs(usage, stderr);
-        return 2;
+        return END_WRONG_USE;
     }
     struct flv_writer writer;
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow any more is an error, not the end of the program */
     FILE *file = fopen(argv[optind], "wb");
     if (!file) {
         fprintf(stderr, "make_flv: cannot write %s: %s\n", argv[optind], strerror(errno));
-        return 1;
+        return END_FILE_FAILED;
     }
     int ok = flv_writer_start(&writer, file) && write_metadata(&writer, seconds);
     for (int number = 0; ok && number < seconds * FRAMES_PER_SECOND; number++)
         ok = write_picture(&writer, number) && write_sound(&writer, number);
-    if (!flv_writer_finish(&writer) || !ok) {
-        fprintf(stderr, "make_flv: cannot write %s: %s\n", argv[optind], strerror(errno));
-        return 1;
-    }
-    return 0;
+    int error = errno;
+    if (flv_writer_finish(&writer) && ok)
+        return END_WELL;
+    fprintf(stderr, "make_flv: cannot write %s: %s\n", argv[optind], strerror(ok ? errno : error));
+    return END_FILE_FAILED;
 }

@@ -1,10 +1,7 @@
-/* publish: sends an FLV file to an RTMP server with RTMP_Write, the simple way.
+/* publish: sends an FLV file, or what an encoder writes into a pipe, to an RTMP server with RTMP_Write, the simple way.
  *
  * RTMP_Write takes FLV bytes and makes RTMP messages of them; onMetaData becomes @setDataFrame by itself.
  * It is given whole tags: that works with every version of the library. */
-#include <stdio.h>
-
-#include "reason.h"
 #include "upload.h"
 
 int main(int argc, char **argv)
@@ -16,17 +13,13 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
 
-    int result = -1;
     if (upload_open(&upload, &options)) {
-        while ((result = upload_next(&upload, &tag)) == 1) {
+        while (upload_next(&upload, &tag)) {
             if (RTMP_Write(upload.rtmp, (const char *)tag.raw, (int)tag.raw_size) <= 0) {
-                if (!upload_interrupted)
-                    fprintf(stderr, "publish: the connection was lost (%s)\n", reason(upload.rtmp));
-                result = -1;
+                upload_failed(&upload);
                 break;
             }
         }
     }
-    upload_close(&upload);
-    return result == 0 ? 0 : 1;
+    return upload_close(&upload);
 }

@@ -3,10 +3,8 @@
  * More work than RTMP_Write (see publish.c), but the program decides: here about the chunk size, about
  * separate channels for audio and video, and about what metadata is sent. */
 #include <librtmp/rtmp.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "reason.h"
 #include "upload.h"
 
 /* Channels 2 and 3 carry protocol control and commands; 4 was used by the library for `publish`. */
@@ -41,7 +39,8 @@ static int send_tag(RTMP *r, struct channel *channels, const struct flv_tag *tag
 {
     /* Servers keep metadata for late joiners when it is wrapped in this call. */
     static const AVal set_data_frame = AVC("@setDataFrame");
-    size_t prefix = tag->type == FLV_SCRIPT ? 3 + (size_t)set_data_frame.av_len : 0;
+    int metadata = flv_kind(tag->type, tag->body, tag->size) == FLV_METADATA;
+    size_t prefix = metadata ? 3 + (size_t)set_data_frame.av_len : 0;
     RTMPPacket packet;
     memset(&packet, 0, sizeof packet);
     if (!RTMPPacket_Alloc(&packet, (uint32_t)prefix + tag->size + 2)) /* AMF_EncodeString wants 2 to spare */
@@ -79,20 +78,12 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
 
-    int result = -1;
     if (upload_open(&upload, &options)) {
-        if (!set_chunk_size(upload.rtmp, options.chunk_size))
-            fprintf(stderr, "publish_packets: cannot set the chunk size (%s)\n", reason(upload.rtmp));
-        else
-            while ((result = upload_next(&upload, &tag)) == 1) {
-                if (!send_tag(upload.rtmp, channels, &tag)) {
-                    if (!upload_interrupted)
-                        fprintf(stderr, "publish_packets: the connection was lost (%s)\n", reason(upload.rtmp));
-                    result = -1;
-                    break;
-                }
-            }
+        int ok = set_chunk_size(upload.rtmp, options.chunk_size);
+        while (ok && upload_next(&upload, &tag))
+            ok = send_tag(upload.rtmp, channels, &tag);
+        if (!ok)
+            upload_failed(&upload);
     }
-    upload_close(&upload);
-    return result == 0 ? 0 : 1;
+    return upload_close(&upload);
 }

@@ -2,8 +2,9 @@
  *
  * RTMP_Read hands out the stream as the bytes of an FLV file, cut anywhere. Here they are put together
  * to whole tags first and only those are written, so the file is playable however the stream ends. */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
@@ -30,6 +31,7 @@ struct assembly {
     uint8_t *bytes;
     size_t used, capacity;
     int header_seen;
+    int skipped; /* a tag of unknown type was passed over */
 };
 
 enum outcome { GOING_ON, ENDED, REACHED_STOP, WRITE_FAILED, BROKEN };
@@ -59,6 +61,7 @@ static void catch_signals(void)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* a closed connection is an error code, not the end of the program */
+    signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow any more */
 }
 
 static double seconds_now(void)
@@ -79,7 +82,8 @@ static void usage(FILE *to)
                 "  -t SECONDS     give up when the server is silent that long (default 30)\n"
                 "  -q             only errors      -v  tell more (twice: everything)\n"
                 "  -h             this text\n"
-                "librtmp's own options may follow the URL inside the quotes: \"rtmp://… token=secret\".\n");
+                "librtmp's own options may follow the URL inside the quotes: \"rtmp://… token=secret\".\n"
+                ENDING_HELP);
 }
 
 /* 90 and 90s are seconds, 1500ms are milliseconds. Returns 0 when it is no such time. */
@@ -121,34 +125,35 @@ static int parse_options(int argc, char **argv, struct options *options)
         case 't': ok = (options->timeout = atoi(optarg)) > 0; break;
         case 'q': options->quiet = 1; break;
         case 'v': options->verbose++; break;
-        case 'h': usage(stdout); return 0;
-        default: usage(stderr); return 2;
+        case 'h': usage(stdout); return fflush(stdout) == 0 ? END_WELL : END_FILE_FAILED;
+        default: usage(stderr); return END_WRONG_USE;
         }
         if (!ok) {
             fprintf(stderr, "receive: %s is not a usable time\n", optarg);
-            return 2;
+            return END_WRONG_USE;
         }
     }
     if (optind + 1 != argc) {
         usage(stderr);
-        return 2;
+        return END_WRONG_USE;
     }
     if (options->stop && options->stop <= options->start) {
         fprintf(stderr, "receive: --stop has to be later than --start\n");
-        return 2;
+        return END_WRONG_USE;
     }
     options->url = argv[optind];
     return -1;
 }
 
-/* `url` is changed and pointed into by the session, so it has to live until RTMP_Close. */
-static int connect_stream(RTMP *r, char *url, const struct options *options)
+/* Returns END_WELL once the stream plays, or says why it does not. `url` is changed and pointed into by the session, so
+ * it has to live until RTMP_Close. */
+static enum ending connect_stream(RTMP *r, char *url, const struct options *options)
 {
     RTMP_Init(r);
     r->Link.timeout = options->timeout;
     if (!RTMP_SetupURL(r, url)) {
         fprintf(stderr, "receive: not a usable address: %s (%s)\n", options->url, reason(r));
-        return 0;
+        return END_WRONG_USE;
     }
     if (options->live) {
         r->Link.lFlags |= RTMP_LF_LIVE;
@@ -157,18 +162,21 @@ static int connect_stream(RTMP *r, char *url, const struct options *options)
         r->Link.stopTime = (int)options->stop;
         RTMP_SetBufferMS(r, 3600 * 1000); /* a file needs no pacing: ask for it in one go */
     }
-    if (!RTMP_Connect(r, NULL)) {
-        if (!interrupted)
-            fprintf(stderr, "receive: cannot connect to %s (%s)\n", options->url, reason(r));
-        return 0;
+    const char *what = "cannot connect to";
+    enum ending failure = END_NOT_CONNECTED;
+    if (RTMP_Connect(r, NULL)) {
+        open_socket = RTMP_Socket(r);
+        if (RTMP_ConnectStream(r, 0))
+            return END_WELL;
+        what = "the server does not play";
+        failure = END_REFUSED;
     }
-    open_socket = RTMP_Socket(r);
-    if (!RTMP_ConnectStream(r, 0)) {
-        if (!interrupted)
-            fprintf(stderr, "receive: the server does not play %s (%s)\n", options->url, reason(r));
-        return 0;
+    if (interrupted) {
+        fprintf(stderr, "receive: stopped before the stream began\n");
+        return END_FAILED;
     }
-    return 1;
+    fprintf(stderr, "receive: %s %s (%s)\n", what, options->url, reason(r));
+    return ending_of(r, failure);
 }
 
 static int assemble(struct assembly *in, const char *bytes, size_t count)
@@ -190,7 +198,7 @@ static int assemble(struct assembly *in, const char *bytes, size_t count)
  * streams from the start of the file, some from the place where they began to play. */
 static int past_stop(const struct options *options, const struct flv_writer *out, uint8_t type, uint32_t timestamp)
 {
-    if (!options->stop || type == FLV_SCRIPT || out->content == 0)
+    if (!options->stop || (type != FLV_AUDIO && type != FLV_VIDEO) || out->content == 0)
         return 0;
     uint32_t passed = timestamp - out->first;
     return passed < 0x80000000u && passed >= options->stop - (options->live ? 0 : options->start);
@@ -212,11 +220,17 @@ static enum outcome write_tags(struct assembly *in, struct flv_writer *out, cons
         uint32_t size = flv_get24(tag + 1);
         uint32_t timestamp = flv_get24(tag + 4) | (uint32_t)tag[7] << 24;
         size_t whole = (size_t)FLV_TAG_HEADER + size + FLV_TAG_TRAILER;
-        if (tag[0] != FLV_AUDIO && tag[0] != FLV_VIDEO && tag[0] != FLV_SCRIPT)
-            return BROKEN;
         if (in->used - at < whole)
             break;
-        if (past_stop(options, out, tag[0], timestamp))
+        if (!flv_is_known(tag[0])) {
+            /* Messages of several tags may have any in them. The size behind it shows that it is one. */
+            if (flv_get32(tag + whole - FLV_TAG_TRAILER) != FLV_TAG_HEADER + size)
+                return BROKEN;
+            if (!in->skipped)
+                fprintf(stderr, "receive: the stream has tags of type %d, which are left out\n", tag[0]);
+            in->skipped = 1;
+            at += whole;
+        } else if (past_stop(options, out, tag[0], timestamp))
             outcome = REACHED_STOP;
         else if (!flv_write(out, tag[0], timestamp, tag + FLV_TAG_HEADER, size))
             outcome = WRITE_FAILED;
@@ -226,6 +240,13 @@ static enum outcome write_tags(struct assembly *in, struct flv_writer *out, cons
     memmove(in->bytes, in->bytes + at, in->used - at);
     in->used -= at;
     return outcome;
+}
+
+static enum ending cannot_write(const char *name, int error)
+{
+    fprintf(stderr, "receive: cannot write %s: %s\n", strcmp(name, "-") == 0 ? "to standard output" : name,
+            strerror(error));
+    return END_FILE_FAILED;
 }
 
 static void show_progress(const struct flv_writer *out, double seconds, const char *end)
@@ -258,123 +279,142 @@ static enum outcome receive(RTMP *r, struct flv_writer *out, const struct option
             show_progress(out, shown - began, "\r");
         }
     }
+    /* A stream ends with a whole tag. */
+    if (outcome == ENDED && in.used > 0 && has_ended(r))
+        outcome = BROKEN;
     free(in.bytes);
     if (!options->quiet)
         show_progress(out, seconds_now() - began, "\n");
     return outcome;
 }
 
-/* Says what happened; returns the exit code. */
-static int judge(RTMP *r, const struct flv_writer *out, enum outcome outcome, const struct options *options)
+/* Whether a recorded stream arrived to its end although the server closed the connection without a word. */
+static int is_whole(RTMP *r, const struct flv_writer *out, const struct options *options)
 {
-    if (interrupted && outcome != WRITE_FAILED && out->tags > 0)
-        return 0;
-    switch (outcome) {
-    case REACHED_STOP:
-        return 0;
-    case WRITE_FAILED:
-        fprintf(stderr, "receive: cannot write %s: %s\n", options->output, strerror(errno));
-        return 1;
-    case BROKEN:
-        fprintf(stderr, "receive: the server sent something that is not a stream (%s)\n", reason(r));
-        return 1;
-    default:
-        break;
-    }
-    if (RTMP_IsTimedout(r)) {
-        fprintf(stderr, "receive: the server was silent for %d seconds\n", options->timeout);
-        return 1;
-    }
-    if (out->tags == 0) {
-        fprintf(stderr, "receive: the stream ended before anything arrived (%s)\n", reason(r));
-        return 1;
-    }
-    if (r->m_read.status != RTMP_READ_COMPLETE && !options->live) {
-        /* The connection went away without a word. Fine when everything was there. */
-        double expected = options->stop ? options->stop / 1000.0 : RTMP_GetDuration(r);
-        double passed = (out->last - out->first + options->start) / 1000.0;
-        if (expected > 0 && passed + 1.0 < expected) {
-            fprintf(stderr, "receive: the connection was lost at %.1f of %.1f seconds (%s)\n", passed, expected,
-                    reason(r));
-            return 1;
-        }
-    }
-    return 0;
+    double expected = options->stop ? options->stop / 1000.0 : RTMP_GetDuration(r);
+    double passed = ((double)(uint32_t)(out->last - out->first) + options->start) / 1000.0;
+    return !options->live && expected > 0 && passed + 1.0 >= expected;
 }
 
-/* Regular files are written as FILE.part and get their name when they are closed: whoever finds FILE
- * finds a valid one, and an attempt that brings nothing leaves an earlier recording alone. */
-static FILE *open_output(const char *name, char **temporary)
+/* Says what happened; returns the exit code. */
+static enum ending judge(RTMP *r, const struct flv_writer *out, enum outcome outcome, const struct options *options)
 {
-    struct stat info;
-    FILE *file;
-    *temporary = NULL;
-    if (strcmp(name, "-") == 0)
-        return stdout;
-    if (stat(name, &info) == 0 && !S_ISREG(info.st_mode)) {
-        file = S_ISDIR(info.st_mode) ? (errno = EISDIR, NULL) : fopen(name, "wb");
+    double seconds = (double)(uint32_t)(out->last - out->first) / 1000.0;
+    if (outcome == REACHED_STOP || (interrupted && outcome != WRITE_FAILED && out->tags > 0))
+        return END_WELL;
+    if (outcome == WRITE_FAILED)
+        return cannot_write(options->output, out->error ? out->error : ENOMEM);
+    if (interrupted) {
+        fprintf(stderr, "receive: stopped before anything arrived\n");
+        return END_FAILED;
+    }
+    if (outcome == BROKEN) {
+        fprintf(stderr, "receive: the server sent something that is not a stream (%s)\n", reason(r));
+        return END_CUT;
+    }
+    if (out->tags > 0 && (has_ended(r) || is_whole(r, out, options)))
+        return END_WELL;
+    enum ending ending = has_ended(r) ? END_FAILED : ending_of(r, END_LOST);
+    if (ending == END_TIMED_OUT)
+        fprintf(stderr, "receive: the server was silent for %d seconds, after %.1f seconds of the stream\n",
+                options->timeout, seconds);
+    else if (out->tags == 0)
+        fprintf(stderr, "receive: the stream ended before anything arrived (%s)\n", reason(r));
+    else
+        fprintf(stderr, "receive: the stream broke off after %.1f seconds (%s)\n", seconds, reason(r));
+    return ending;
+}
+
+static int begins_with(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
+
+/* Opens FILE.part, or FILE.part2 and so on: what an earlier recording left, or another one is writing, stays. */
+static FILE *open_part(const char *name, char **temporary)
+{
+    size_t length = strlen(name) + sizeof ".part" + 10;
+    char *part = malloc(length);
+    int fd = -1;
+    for (int number = 1; part && fd < 0 && number < 1000; number++) {
+        snprintf(part, length, number == 1 ? "%s.part" : "%s.part%d", name, number);
+        fd = open(part, O_WRONLY | O_CREAT | O_EXCL, 0666);
+        if (fd < 0 && errno != EEXIST)
+            break;
+    }
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "wb");
+    if (file) {
+        *temporary = part;
     } else {
-        size_t length = strlen(name) + sizeof ".part";
-        char *part = malloc(length);
-        if (!part)
-            return NULL;
-        snprintf(part, length, "%s.part", name);
-        file = fopen(part, "wb");
-        if (file)
-            *temporary = part;
-        else
-            free(part);
+        int error = errno;
+        free(part);
+        errno = error;
     }
     return file;
+}
+
+/* Regular files are written as FILE.part and get their name when they are closed: what is called FILE is always valid,
+ * and an attempt that brings nothing leaves an earlier recording alone. Everything else is only appended to: pipes,
+ * devices, and what the shell has opened. */
+static FILE *open_output(const char *name, char **temporary, char **target)
+{
+    struct stat info;
+    *temporary = *target = NULL;
+    if (strcmp(name, "-") == 0 || strcmp(name, "/dev/stdout") == 0)
+        return stdout;
+    int exists = stat(name, &info) == 0;
+    if (begins_with(name, "/dev/fd/") || begins_with(name, "/dev/std") || begins_with(name, "/proc/")
+        || (exists && !S_ISREG(info.st_mode))) {
+        int fd = open(name, O_WRONLY | O_APPEND);
+        return fd < 0 ? NULL : fdopen(fd, "ab");
+    }
+    /* Behind a symbolic link, the file that it names gets the recording. */
+    *target = exists ? realpath(name, NULL) : strdup(name);
+    return *target ? open_part(*target, temporary) : NULL;
 }
 
 int main(int argc, char **argv)
 {
     struct options options;
     struct flv_writer out;
-    char *temporary;
+    char *temporary, *target;
     int code = parse_options(argc, argv, &options);
     if (code >= 0)
         return code;
 
     catch_signals();
-    RTMP_LogSetLevel(options.verbose > 1 ? RTMP_LOGDEBUG : options.verbose ? RTMP_LOGINFO
-                     : options.quiet     ? RTMP_LOGCRIT
-                                         : RTMP_LOGERROR);
-    FILE *file = open_output(options.output, &temporary);
+    set_log_level(options.quiet, options.verbose);
+    FILE *file = open_output(options.output, &temporary, &target);
     if (!file) {
-        fprintf(stderr, "receive: cannot write %s: %s\n", options.output, strerror(errno));
-        return 1;
+        free(target);
+        return cannot_write(options.output, errno);
     }
     RTMP *r = RTMP_Alloc();
     char *url = strdup(options.url);
-    int failed = 1;
+    enum ending ending = END_FAILED;
     if (!flv_writer_start(&out, file)) {
-        fprintf(stderr, "receive: cannot write %s: %s\n", options.output, strerror(errno));
+        ending = cannot_write(options.output, errno);
     } else if (r && url) {
-        if (connect_stream(r, url, &options)) {
-            enum outcome outcome = receive(r, &out, &options);
-            failed = judge(r, &out, outcome, &options);
-        }
+        ending = connect_stream(r, url, &options);
+        if (ending == END_WELL)
+            ending = judge(r, &out, receive(r, &out, &options), &options);
         open_socket = -1;
         RTMP_Close(r);
+    } else {
+        fprintf(stderr, "receive: out of memory\n");
     }
     int tags = out.tags > 0;
-    if (!flv_writer_finish(&out) && !failed) {
-        fprintf(stderr, "receive: cannot write %s: %s\n", options.output, strerror(errno));
-        failed = 1;
-    }
+    if (!flv_writer_finish(&out) && ending != END_FILE_FAILED)
+        ending = cannot_write(options.output, errno);
     if (temporary) {
         /* What arrived before a failure is worth keeping; an empty file is not. */
-        if (!tags)
+        if (!tags) {
             remove(temporary);
-        else if (rename(temporary, options.output) != 0) {
+        } else if (rename(temporary, target) != 0) {
             fprintf(stderr, "receive: cannot rename %s: %s\n", temporary, strerror(errno));
-            failed = 1;
+            ending = END_FILE_FAILED;
         }
     }
     free(temporary);
+    free(target);
     RTMP_Free(r);
     free(url);
-    return failed ? 1 : 0;
+    return ending;
 }

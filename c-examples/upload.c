@@ -44,12 +44,12 @@ static int64_t clock_ms(void)
 static void usage(FILE *to, const char *program, const char *extra)
 {
     fprintf(to, "usage: %s [options] file.flv rtmp://host[:port]/app/name\n"
-                "Publishes an FLV file at the speed of its timestamps.\n"
+                "Publishes an FLV file, or standard input if that is -, at the speed of its timestamps.\n"
                 "  -l, --loop      repeat until stopped; timestamps keep rising\n"
                 "  -n COUNT        send the file COUNT times\n%s"
                 "  -t SECONDS      give up when the server is silent that long (default 30)\n"
                 "  -q              only errors      -v  tell more (twice: everything)\n"
-                "  -h              this text\n", program, extra);
+                "  -h              this text\n" ENDING_HELP, program, extra);
 }
 
 int upload_parse(int argc, char **argv, const char *program, const char *extra, struct upload_options *options)
@@ -70,17 +70,17 @@ int upload_parse(int argc, char **argv, const char *program, const char *extra, 
         case 'c': ok = *extra && (options->chunk_size = atoi(optarg)) > 0 && options->chunk_size <= 65536; break;
         case 'q': options->quiet = 1; break;
         case 'v': options->verbose++; break;
-        case 'h': usage(stdout, program, extra); return 0;
-        default: usage(stderr, program, extra); return 2;
+        case 'h': usage(stdout, program, extra); return fflush(stdout) == 0 ? END_WELL : END_FILE_FAILED;
+        default: usage(stderr, program, extra); return END_WRONG_USE;
         }
         if (!ok) {
             fprintf(stderr, "%s: -%c cannot be %s\n", program, letter, optarg);
-            return 2;
+            return END_WRONG_USE;
         }
     }
     if (optind + 2 != argc) {
         usage(stderr, program, extra);
-        return 2;
+        return END_WRONG_USE;
     }
     options->file = argv[optind];
     options->url = argv[optind + 1];
@@ -105,7 +105,10 @@ static int is_refusal(const struct upload *upload, const RTMPPacket *packet)
         AMFProp_GetString(AMF_GetProp(&information, &level_name, -1), &level);
         AMFProp_GetString(AMF_GetProp(&information, &code_name, -1), &code);
         if (AVMATCH(&level, &error)) {
-            fprintf(stderr, "%s: the server says %.*s\n", upload->options->program, code.av_len, code.av_val);
+            fprintf(stderr, "%s: the server says ", upload->options->program);
+            for (int at = 0; at < code.av_len; at++) /* nothing that a terminal would obey */
+                fputc(code.av_val[at] < ' ' || code.av_val[at] > '~' ? '?' : code.av_val[at], stderr);
+            fputc('\n', stderr);
             refused = 1;
         }
     }
@@ -120,8 +123,7 @@ static int listen_once(struct upload *upload)
     RTMPPacket packet;
     memset(&packet, 0, sizeof packet);
     if (!RTMP_ReadPacket(r, &packet)) {
-        if (!upload_interrupted)
-            fprintf(stderr, "%s: the server closed the connection (%s)\n", upload->options->program, reason(r));
+        upload_failed(upload);
         return 0;
     }
     if (!RTMPPacket_IsReady(&packet))
@@ -129,31 +131,104 @@ static int listen_once(struct upload *upload)
     int refused = is_refusal(upload, &packet);
     RTMP_ClientPacket(r, &packet);
     RTMPPacket_Free(&packet);
+    if (refused)
+        upload->ending = END_REFUSED;
+    else if (!RTMP_IsConnected(r))
+        upload_failed(upload);
     return !refused && RTMP_IsConnected(r);
 }
 
-/* Listens to the server until `due`. A publisher that never reads looks dead to a server that pings.
+/* Listens to the server until `due`, or until there is something to read from `input`, which may be -1. A publisher that
+ * never reads looks dead to a server that pings. Returns 0 when the stream cannot go on.
  *
  * Not over HTTP: there each request has a reply, most with no message in it, and reading would wait for one. */
-static int wait_until(struct upload *upload, int64_t due)
+static int wait_until(struct upload *upload, int64_t due, int input)
 {
     RTMP *r = upload->rtmp;
-    int over_http = (r->Link.protocol & RTMP_FEATURE_HTTP) != 0;
+    int listens = r && !(r->Link.protocol & RTMP_FEATURE_HTTP);
     for (;;) {
         int64_t left = due - clock_ms();
         if (upload_interrupted)
             return 0;
-        struct pollfd socket = { .fd = over_http ? -1 : RTMP_Socket(r), .events = POLLIN };
-        int readable = 1;
-        if (r->m_sb.sb_size == 0) /* otherwise bytes are waiting inside the library already */
-            readable = poll(&socket, 1, left < 0 ? 0 : left > 1000 ? 1000 : (int)left);
-        if (readable < 0 && errno != EINTR)
+        struct pollfd waiting[] = {
+            { .fd = input, .events = POLLIN },
+            { .fd = listens ? RTMP_Socket(r) : -1, .events = POLLIN },
+        };
+        int buffered = listens && r->m_sb.sb_size > 0; /* bytes are waiting inside the library already */
+        int ready = poll(waiting, 2, buffered || left < 0 ? 0 : left > 1000 ? 1000 : (int)left);
+        if (ready < 0 && errno != EINTR) {
+            fprintf(stderr, "%s: cannot wait: %s\n", upload->options->program, strerror(errno));
+            upload->ending = END_FAILED;
             return 0;
-        if (readable > 0 && !listen_once(upload))
+        }
+        if ((buffered || (ready > 0 && waiting[1].revents)) && !listen_once(upload))
             return 0;
-        if (due <= clock_ms())
+        if ((ready > 0 && waiting[0].revents) || due <= clock_ms())
             return !upload_interrupted;
     }
+}
+
+static const char *input_name(const struct upload *upload)
+{
+    return strcmp(upload->options->file, "-") == 0 ? "standard input" : upload->options->file;
+}
+
+/* Explains why there are no more tags. */
+static void input_failed(struct upload *upload, enum flv_result result)
+{
+    const char *program = upload->options->program, *name = input_name(upload);
+    long long end = upload->reader.position + (long long)(upload->reader.end - upload->reader.begin);
+    upload->ending = END_CUT;
+    switch (result) {
+    case FLV_NO_FLV:
+        fprintf(stderr, "%s: %s %s\n", program, name, end == 0 ? "is empty" : "is not an FLV file");
+        break;
+    case FLV_CUT:
+        fprintf(stderr, "%s: %s is cut: it ends after %lld bytes, inside %s\n", program, name, end,
+                upload->reader.header_seen ? "a tag" : "its header");
+        break;
+    case FLV_DAMAGED:
+        fprintf(stderr, "%s: %s is damaged: there is no FLV tag at byte %lld\n", program, name,
+                upload->reader.position);
+        break;
+    default:
+        fprintf(stderr, "%s: cannot read %s: %s\n", program, name, strerror(errno));
+        upload->ending = END_FILE_FAILED;
+    }
+}
+
+/* Reads what the input has, and listens to the server until it has something. */
+static int fill(struct upload *upload)
+{
+    if (!wait_until(upload, INT64_MAX, fileno(upload->reader.file)))
+        return 0;
+    if (flv_fill(&upload->reader))
+        return 1;
+    input_failed(upload, FLV_FAILED);
+    return 0;
+}
+
+static int open_input(struct upload *upload)
+{
+    const struct upload_options *options = upload->options;
+    enum flv_result result;
+    FILE *file = strcmp(options->file, "-") == 0 ? stdin : fopen(options->file, "rb");
+    if (!file) {
+        input_failed(upload, FLV_FAILED);
+        return 0;
+    }
+    flv_reader_start(&upload->reader, file);
+    if (options->loops != 1 && upload->reader.base < 0) {
+        fprintf(stderr, "%s: %s can be sent only once: it is not a file\n", options->program, input_name(upload));
+        upload->ending = END_WRONG_USE;
+        return 0;
+    }
+    while ((result = flv_take_header(&upload->reader)) == FLV_MORE)
+        if (!fill(upload))
+            return 0;
+    if (result != FLV_TAG)
+        input_failed(upload, result);
+    return result == FLV_TAG;
 }
 
 int upload_open(struct upload *upload, const struct upload_options *options)
@@ -161,57 +236,80 @@ int upload_open(struct upload *upload, const struct upload_options *options)
     memset(upload, 0, sizeof *upload);
     upload->options = options;
     upload->step = 40;
-    RTMP_LogSetLevel(options->verbose > 1 ? RTMP_LOGDEBUG : options->verbose ? RTMP_LOGINFO
-                     : options->quiet     ? RTMP_LOGCRIT
-                                          : RTMP_LOGERROR);
+    set_log_level(options->quiet, options->verbose);
     catch_signals();
+    if (!open_input(upload))
+        return 0;
 
-    FILE *file = fopen(options->file, "rb");
-    if (!file) {
-        fprintf(stderr, "%s: cannot read %s: %s\n", options->program, options->file, strerror(errno));
-        return 0;
-    }
-    if (!flv_reader_open(&upload->reader, file)) {
-        fprintf(stderr, "%s: %s is not an FLV file\n", options->program, options->file);
-        return 0;
-    }
     upload->url = strdup(options->url);
     upload->rtmp = RTMP_Alloc();
-    if (!upload->url || !upload->rtmp)
-        return 0;
-    RTMP_Init(upload->rtmp);
-    upload->rtmp->Link.timeout = options->timeout;
-    if (!RTMP_SetupURL(upload->rtmp, upload->url)) {
-        fprintf(stderr, "%s: not a usable address: %s (%s)\n", options->program, options->url, reason(upload->rtmp));
+    if (!upload->url || !upload->rtmp) {
+        fprintf(stderr, "%s: out of memory\n", options->program);
+        upload->ending = END_FAILED;
         return 0;
     }
-    RTMP_EnableWrite(upload->rtmp); /* after the address, before connecting */
-    if (!RTMP_Connect(upload->rtmp, NULL)) {
-        fprintf(stderr, "%s: cannot connect to %s (%s)\n", options->program, options->url, reason(upload->rtmp));
+    RTMP *r = upload->rtmp;
+    RTMP_Init(r);
+    r->Link.timeout = options->timeout;
+    if (!RTMP_SetupURL(r, upload->url)) {
+        fprintf(stderr, "%s: not a usable address: %s (%s)\n", options->program, options->url, reason(r));
+        upload->ending = END_WRONG_USE;
         return 0;
     }
-    if (!RTMP_ConnectStream(upload->rtmp, 0)) {
-        fprintf(stderr, "%s: the server does not accept %s (%s)\n", options->program, options->url,
-                reason(upload->rtmp));
-        return 0;
+    RTMP_EnableWrite(r); /* after the address, before connecting */
+    const char *what = "cannot connect to";
+    upload->ending = END_NOT_CONNECTED;
+    if (RTMP_Connect(r, NULL)) {
+        if (RTMP_ConnectStream(r, 0)) {
+            upload->ending = END_WELL;
+            return 1;
+        }
+        what = "the server does not accept";
+        upload->ending = END_REFUSED;
     }
-    return 1;
+    if (!upload_interrupted)
+        fprintf(stderr, "%s: %s %s (%s)\n", options->program, what, options->url, reason(r));
+    upload->ending = ending_of(r, upload->ending);
+    return 0;
+}
+
+void upload_failed(struct upload *upload)
+{
+    if (!upload_interrupted)
+        fprintf(stderr, "%s: the connection was lost (%s)\n", upload->options->program, reason(upload->rtmp));
+    upload->ending = ending_of(upload->rtmp, END_LOST);
 }
 
 /* The next tag of this round or of the next one. */
 static int next_tag(struct upload *upload, struct flv_tag *tag)
 {
+    struct flv_reader *reader = &upload->reader;
     for (;;) {
-        int result = flv_next(&upload->reader, tag);
-        if (result < 0)
-            fprintf(stderr, "%s: %s is damaged\n", upload->options->program, upload->options->file);
-        if (result != 0)
-            return result;
-        if (++upload->round == upload->options->loops || !upload->started)
+        unsigned skipped = reader->skipped;
+        enum flv_result result = flv_take(reader, tag);
+        if (skipped == 0 && reader->skipped > 0)
+            fprintf(stderr, "%s: %s has tags of type %d, which are left out\n", upload->options->program,
+                    input_name(upload), reader->skipped_type);
+        if (result == FLV_TAG)
+            return 1;
+        if (result == FLV_MORE) {
+            if (!fill(upload))
+                return 0;
+        } else if (result != FLV_END) {
+            input_failed(upload, result);
+            return 0;
+        } else if (upload->bytes == 0) {
+            fprintf(stderr, "%s: %s has no tags\n", upload->options->program, input_name(upload));
+            upload->ending = END_CUT;
+            return 0;
+        } else if (++upload->round == upload->options->loops || !upload->started) {
             return 0; /* enough, or a file without frames */
-        if (!flv_rewind(&upload->reader))
-            return -1;
-        upload->base = upload->highest + upload->step - upload->first;
+        } else if (flv_rewind(reader)) {
+            upload->base = upload->highest + upload->step - upload->first;
+        } else {
+            input_failed(upload, FLV_FAILED);
+            return 0;
+        }
     }
 }
 
@@ -238,19 +336,17 @@ static void show_progress(const struct upload *upload, const char *end)
 
 int upload_next(struct upload *upload, struct flv_tag *tag)
 {
-    int result;
     do
-        result = next_tag(upload, tag);
-    while (result == 1 && tag->type == FLV_SCRIPT && upload->round > 0); /* metadata once is enough */
-    if (result != 1)
-        return result;
+        if (!next_tag(upload, tag))
+            return 0;
+    while (tag->type != FLV_AUDIO && tag->type != FLV_VIDEO && upload->round > 0); /* metadata once is enough */
 
     flv_set_timestamp(tag, tag->timestamp + upload->base);
-    if (tag->type != FLV_SCRIPT)
+    if (tag->type == FLV_AUDIO || tag->type == FLV_VIDEO)
         keep_time(upload, tag->timestamp);
     int64_t due = upload->started ? upload->began + upload->elapsed : clock_ms();
-    if (!wait_until(upload, due))
-        return upload_interrupted ? 0 : -1;
+    if (!wait_until(upload, due, -1))
+        return 0;
 
     upload->bytes += tag->raw_size;
     if (!upload->options->quiet && isatty(STDERR_FILENO))
@@ -276,8 +372,14 @@ static void drain(RTMP *r)
     }
 }
 
-void upload_close(struct upload *upload)
+enum ending upload_close(struct upload *upload)
 {
+    enum ending ending = upload->ending;
+    if (upload_interrupted) {
+        ending = upload->bytes > 0 ? END_WELL : END_FAILED;
+        if (upload->bytes == 0)
+            fprintf(stderr, "%s: stopped before anything was sent\n", upload->options->program);
+    }
     if (upload->rtmp) {
         if (RTMP_IsConnected(upload->rtmp) && !(upload->rtmp->Link.protocol & RTMP_FEATURE_HTTP))
             drain(upload->rtmp);
@@ -286,7 +388,9 @@ void upload_close(struct upload *upload)
     }
     if (upload->started && !upload->options->quiet)
         show_progress(upload, "\n");
-    flv_reader_close(&upload->reader);
+    if (upload->reader.file)
+        flv_reader_close(&upload->reader);
     free(upload->url);
     memset(upload, 0, sizeof *upload);
+    return ending;
 }

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdint.h>
 
+#include "ending.h"
 #include "flv.h"
 
 struct upload_options {
@@ -26,6 +27,7 @@ struct upload {
     RTMP *rtmp;
     char *url; /* pointed into by the session */
     struct flv_reader reader;
+    enum ending ending; /* the exit code so far */
     const struct upload_options *options;
     int round;          /* how often the file was sent completely */
     int started;        /* the first frame has been seen */
@@ -42,11 +44,14 @@ struct upload {
 /* Opens the file and connects to the server as a publisher. Returns 1, or 0 with one line of explanation. */
 int upload_open(struct upload *upload, const struct upload_options *options);
 
-/* Waits for the next tag's time and returns 1 with its timestamp rising across rounds, 0 when all is
- * sent, -1 after a failure (explained). */
+/* Waits for the next tag, and for its time, and returns 1 with its timestamp rising across rounds; 0 when all is sent, or
+ * after a failure (explained). */
 int upload_next(struct upload *upload, struct flv_tag *tag);
 
-/* Says goodbye, waits for the server to take everything, and frees all. */
-void upload_close(struct upload *upload);
+/* Explains why a tag was not sent. */
+void upload_failed(struct upload *upload);
+
+/* Says goodbye, waits for the server to take everything, and frees all. Returns the exit code. */
+enum ending upload_close(struct upload *upload);
 
 #endif

@@ -12,7 +12,8 @@ use std::time::Duration;
 use support::program::{self, LoaderLog, Run};
 use support::relay::Relay;
 use support::servers::Nginx;
-use support::{Library, TempDir, clip, flv, library, require};
+use support::wire::Message;
+use support::{Library, Server, TempDir, clip, flv, library, process, require};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -51,13 +52,30 @@ fn records_a_film(language: &str, command: impl Fn() -> Command) {
 
     let missing = directory.join("missing.flv");
     let run = receive(&command, &server.url("missing start=1"), &missing);
-    assert!(!run.timed_out && run.code == Some(1), "{language}: {run:?}");
-    // With the reason, which the server and the library know.
+    assert!(!run.timed_out && run.code == Some(4), "{language}: {run:?}");
+    // With the reason, which the server and the library know, and once.
     assert!(
-        run.stderr.contains("the stream does not play (play: NetStream.Play.StreamNotFound"),
+        run.stderr.ends_with(": the stream does not play (play: NetStream.Play.StreamNotFound)\n")
+            && run.stderr.lines().count() == 1,
         "{language}: {run:?}"
     );
     assert!(!missing.exists(), "{language}");
+
+    let nobody = format!("rtmp://127.0.0.1:{}/app/film", process::free_port());
+    assert_eq!(receive(&command, &nobody, &missing).code, Some(3), "{language}");
+    let lost = Server::once(|peer| {
+        peer.accept_play();
+        peer.send(&Message::new(4, 0, 8, 1, &[0xAF; 33]));
+        peer.finish();
+    });
+    let run = receive(&command, &lost.url(), &missing);
+    lost.join();
+    assert_eq!(run.code, Some(5), "{language}: {run:?}");
+    let full = receive(&command, &server.url("film"), Path::new("/dev/full"));
+    assert!(
+        full.code == Some(7) && full.stderr.to_lowercase().contains("no space left"),
+        "{language}: {full:?}"
+    );
 }
 
 #[test]

@@ -194,17 +194,17 @@ fn a_certificate_that_is_not_right_is_refused_unless_somebody_says_so() {
     .map(|(front, options, reason)| (front, options.to_owned(), reason));
     for (front, options, reason) in &fronts {
         let run = need!(play(stage, front, options, &[]));
-        assert_eq!(run.code, Some(1), "{reason}: {run:?}");
+        assert_eq!(run.code, Some(3), "{reason}: {run:?}");
         assert!(run.stderr.contains("certificate of localhost is refused"), "{reason}: {}", run.stderr);
         assert!(run.stderr.contains(reason), "{reason}: {}", run.stderr);
         need!(play(stage, front, " tlsVerify=0", &[])).expect(reason);
         need!(play(stage, front, "", &[("RTMP_TLS_VERIFY", zero)])).expect(reason);
         // What the option says counts.
         let run = need!(play(stage, front, " tlsVerify=1", &[("RTMP_TLS_VERIFY", zero)]));
-        assert_eq!(run.code, Some(1), "{reason}: {run:?}");
+        assert_eq!(run.code, Some(3), "{reason}: {run:?}");
     }
     need!(play(stage, &front_of_own, &named_own, &[])).expect("tlsCA");
     need!(play(stage, &front_of_own, "", &[("SSL_CERT_FILE", &own.chain)])).expect("SSL_CERT_FILE");
     let run = need!(play(stage, &front_of_own, "", &[("SSL_CERT_FILE", &ca)]));
-    assert_eq!(run.code, Some(1), "another authority: {run:?}");
+    assert_eq!(run.code, Some(3), "another authority: {run:?}");
 }

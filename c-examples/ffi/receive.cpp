@@ -4,12 +4,40 @@
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
 
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+// The exit codes of ../README.md.
+int exit_code(int error)
+{
+    switch (error) {
+    case RTMP_ERR_URL: case RTMP_ERR_OPTION:
+        return 2;
+    case RTMP_ERR_RESOLVE: case RTMP_ERR_CONNECT: case RTMP_ERR_PROXY: case RTMP_ERR_TLS: case RTMP_ERR_HANDSHAKE:
+        return 3;
+    case RTMP_ERR_REFUSED:
+        return 4;
+    case RTMP_ERR_CLOSED: case RTMP_ERR_IO:
+        return 5;
+    case RTMP_ERR_TIMEDOUT:
+        return 6;
+    case RTMP_ERR_MALFORMED: case RTMP_ERR_TOO_LARGE:
+        return 8;
+    default:
+        return 1;
+    }
+}
+
+struct Failure : std::runtime_error {
+    Failure(const std::string &text, int code) : std::runtime_error(text), code(code) {}
+    int code;
+};
 
 // A stream that plays.
 class Stream {
@@ -21,7 +49,9 @@ public:
         RTMP_Init(rtmp.get());
         if (!RTMP_SetupURL(rtmp.get(), this->url.data()))
             fail("the URL is wrong");
-        if (!RTMP_Connect(rtmp.get(), nullptr) || !RTMP_ConnectStream(rtmp.get(), 0))
+        if (!RTMP_Connect(rtmp.get(), nullptr))
+            fail("cannot connect", true);
+        if (!RTMP_ConnectStream(rtmp.get(), 0))
             fail("the stream does not play");
     }
 
@@ -30,17 +60,20 @@ public:
     {
         bytes.resize(64 * 1024);
         int count = RTMP_Read(rtmp.get(), bytes.data(), static_cast<int>(bytes.size()));
-        if (count < 0 || (count == 0 && RTMP_IsTimedout(rtmp.get())))
+        if (count <= 0 && RTMP_GetLastError(rtmp.get()) != RTMP_ERR_ENDED)
             fail("the stream broke off");
-        bytes.resize(static_cast<std::size_t>(count));
+        bytes.resize(static_cast<std::size_t>(count > 0 ? count : 0));
         return count > 0;
     }
 
 private:
     // Throws, with the library's reason.
-    [[noreturn]] void fail(const std::string &what)
+    [[noreturn]] void fail(const std::string &what, bool connecting = false)
     {
-        throw std::runtime_error(what + " (" + RTMP_GetErrorString(rtmp.get()) + ')');
+        int code = exit_code(RTMP_GetLastError(rtmp.get()));
+        if (connecting && (code == 5 || code == 8))
+            code = 3;
+        throw Failure(what + " (" + RTMP_GetErrorString(rtmp.get()) + ')', code);
     }
 
     struct Close {
@@ -66,7 +99,7 @@ int main(int argc, char **argv)
         std::cerr << "usage: receive URL FILE\n";
         return 2;
     }
-    RTMP_LogSetLevel(RTMP_LOGERROR);
+    RTMP_LogSetLevel(RTMP_LOGCRIT); // the program prints the reasons itself
     try {
         Stream stream(argv[1]);
         std::ofstream file;
@@ -75,6 +108,12 @@ int main(int argc, char **argv)
         for (std::vector<char> bytes; stream.read(bytes);)
             file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
         file.close();
+    } catch (const Failure &failure) {
+        std::cerr << "receive: " << failure.what() << '\n';
+        return failure.code;
+    } catch (const std::ios::failure &failure) {
+        std::cerr << "receive: cannot write " << argv[2] << ": " << std::strerror(errno) << '\n';
+        return 7;
     } catch (const std::exception &error) {
         std::cerr << "receive: " << error.what() << '\n';
         return 1;

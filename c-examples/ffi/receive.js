@@ -12,14 +12,19 @@ const { promisify } = require('node:util');
 const koffi = require('koffi');
 
 const SIZE = 64 * 1024;
-const LOG_ERROR = 1;
+const LOG_CRITICAL = 0; // the program prints the reasons itself
+
+const ENDED = 1; // what RTMP_GetLastError returns at the end of a stream
+// The exit code for each of its other values, as in ../README.md.
+const EXIT_CODES = { 4: 2, 5: 2, 7: 3, 8: 3, 9: 3, 10: 3, 11: 3, 12: 4, 13: 6, 14: 5, 15: 5, 16: 8, 17: 8 };
+const NOT_CONNECTED = 3, FILE_FAILED = 7;
 
 const library = koffi.load('librtmp.so.1');
 const logSetLevel = library.func('void RTMP_LogSetLevel(int level)');
 const alloc = library.func('void *RTMP_Alloc()');
 const init = library.func('void RTMP_Init(void *r)');
 const setupUrl = library.func('int RTMP_SetupURL(void *r, void *url)');
-const isTimedOut = library.func('int RTMP_IsTimedout(void *r)');
+const lastError = library.func('int RTMP_GetLastError(void *r)');
 const errorString = library.func('const char *RTMP_GetErrorString(void *r)');
 const free = library.func('void RTMP_Free(void *r)');
 const waiting = (prototype) => promisify(library.func(prototype).async);
@@ -37,16 +42,21 @@ async function* stream(url) {
     if (!handle)
         throw new Error('out of memory');
     init(handle);
-    const failure = (what) => new Error(`${what} (${errorString(handle)})`);
+    const failure = (what, codes = {}) => {
+        const code = EXIT_CODES[lastError(handle)] ?? 1;
+        return Object.assign(new Error(`${what} (${errorString(handle)})`), { exitCode: codes[code] ?? code });
+    };
     try {
         if (!setupUrl(handle, text))
             throw failure('the URL is wrong');
-        if (!await connect(handle, null) || !await connectStream(handle, 0))
+        if (!await connect(handle, null))
+            throw failure('cannot connect', { 5: NOT_CONNECTED, 8: NOT_CONNECTED });
+        if (!await connectStream(handle, 0))
             throw failure('the stream does not play');
         let count;
         while ((count = await read(handle, buffer, SIZE)) > 0)
             yield buffer.subarray(0, count);
-        if (count < 0 || isTimedOut(handle))
+        if (lastError(handle) !== ENDED)
             throw failure('the stream broke off');
     } finally {
         await close(handle);
@@ -56,7 +66,7 @@ async function* stream(url) {
 }
 
 async function main(url, name) {
-    logSetLevel(LOG_ERROR);
+    logSetLevel(LOG_CRITICAL);
     let file;
     try {
         for await (const bytes of stream(url)) {
@@ -74,6 +84,6 @@ if (process.argv.length !== 4) {
 } else {
     main(process.argv[2], process.argv[3]).catch((error) => {
         console.error(`receive.js: ${error.message}`);
-        process.exitCode = 1;
+        process.exitCode = error.exitCode ?? FILE_FAILED;
     });
 }

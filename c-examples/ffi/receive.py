@@ -10,7 +10,12 @@ import sys
 from ctypes import c_char_p, c_int, c_void_p
 
 SIZE = 64 * 1024
-LOG_ERROR = 1
+LOG_CRITICAL = 0  # the program prints the reasons itself
+
+ENDED = 1  # what RTMP_GetLastError returns at the end of a stream
+# The exit code for each of its other values, as in ../README.md.
+EXIT_CODES = {4: 2, 5: 2, 7: 3, 8: 3, 9: 3, 10: 3, 11: 3, 12: 4, 13: 6, 14: 5, 15: 5, 16: 8, 17: 8}
+NOT_CONNECTED, FILE_FAILED = 3, 7
 
 library = ctypes.CDLL("librtmp.so.1")
 
@@ -29,10 +34,18 @@ setup_url = function("RTMP_SetupURL", c_int, c_void_p, c_void_p)
 connect = function("RTMP_Connect", c_int, c_void_p, c_void_p)
 connect_stream = function("RTMP_ConnectStream", c_int, c_void_p, c_int)
 read = function("RTMP_Read", c_int, c_void_p, c_void_p, c_int)
-is_timed_out = function("RTMP_IsTimedout", c_int, c_void_p)
+last_error = function("RTMP_GetLastError", c_int, c_void_p)
 error_string = function("RTMP_GetErrorString", c_char_p, c_void_p)
 close = function("RTMP_Close", None, c_void_p)
 free = function("RTMP_Free", None, c_void_p)
+
+
+class Failure(Exception):
+    """Why a stream failed, and the exit code."""
+
+    def __init__(self, text, code):
+        super().__init__(text)
+        self.code = code
 
 
 class Stream:
@@ -47,20 +60,23 @@ class Stream:
         init(self.handle)
         if not setup_url(self.handle, self.url):
             raise self.failure("the URL is wrong")
-        if not connect(self.handle, None) or not connect_stream(self.handle, 0):
+        if not connect(self.handle, None):
+            raise self.failure("cannot connect", {5: NOT_CONNECTED, 8: NOT_CONNECTED})
+        if not connect_stream(self.handle, 0):
             raise self.failure("the stream does not play")
 
-    def failure(self, what):
+    def failure(self, what, codes=None):
         """An error with the library's reason, which has to be asked for before the session is freed."""
         why = error_string(self.handle).decode(errors="replace")
+        code = EXIT_CODES.get(last_error(self.handle), 1)
         self.close()
-        return OSError(f"{what} ({why})")
+        return Failure(f"{what} ({why})", (codes or {}).get(code, code))
 
     def __iter__(self):
         buffer = ctypes.create_string_buffer(SIZE)
         while (count := read(self.handle, buffer, SIZE)) > 0:
             yield buffer.raw[:count]
-        if count < 0 or is_timed_out(self.handle):
+        if last_error(self.handle) != ENDED:
             raise self.failure("the stream broke off")
 
     def close(self):
@@ -77,15 +93,17 @@ class Stream:
 
 
 def main(url, file):
-    log_set_level(LOG_ERROR)
+    log_set_level(LOG_CRITICAL)
     with Stream(url) as stream, open(file, "wb") as output:
         output.writelines(stream)
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
-        sys.exit(__doc__)
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     try:
         main(*sys.argv[1:])
-    except OSError as error:
-        sys.exit(f"receive.py: {error}")
+    except (Failure, OSError) as error:
+        print(f"receive.py: {error}", file=sys.stderr)
+        sys.exit(getattr(error, "code", FILE_FAILED))
