@@ -39,6 +39,11 @@ impl<T: Send + 'static> Server<T> {
         Self { port, thread: thread::spawn(move || script(&listener)) }
     }
 
+    /// `rtmp://…/app/name` on this server.
+    pub fn url(&self) -> String {
+        format!("rtmp://127.0.0.1:{}/app/name", self.port)
+    }
+
     /// The result of the script; panics if the script did.
     pub fn join(self) -> T {
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -57,11 +62,6 @@ impl Server<()> {
             peer.finish();
             peer.drain(PATIENCE);
         })
-    }
-
-    /// `rtmp://…/app/name` on this server.
-    pub fn url(&self) -> String {
-        format!("rtmp://127.0.0.1:{}/app/name", self.port)
     }
 }
 
