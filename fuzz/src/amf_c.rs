@@ -4,13 +4,17 @@ use std::ffi::c_int;
 
 use rtmp::{
     amf::{Properties, amf0, amf3},
-    capi::amf::{AMFObject, access::*, decode::*, encode::AMF_Encode},
+    capi::{
+        amf::{AMFObject, access::*, decode::*, encode::AMF_Encode},
+        log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
+    },
 };
 
 use super::input;
 
 pub fn run(data: &[u8]) {
     let Some(([choice], cuts, bytes)) = input::choices(data) else { return };
+    RTMP_LogSetLevel(RTMP_LOGCRIT);
     let named = choice & 1 == 1;
     // Exactly as long as it has to be, so that reading on is found out.
     let copy: Box<[u8]> = bytes.into();

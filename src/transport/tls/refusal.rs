@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_wrong_name_is_answered_with_the_certificate_s_own() {
-        let mut wrong = |presented: &[&str]| {
+        let wrong = |presented: &[&str]| {
             let error = CertificateError::NotValidForNameContext {
                 expected: ServerName::try_from("host").expect("it is one"),
                 presented: presented.iter().map(|name| (*name).to_owned()).collect(),
