@@ -2,7 +2,8 @@
 #
 #   make                    the libraries, in target/release
 #   make demo               streams through the library and leaves receive.flv
-#   make test               installs what the tests need if it may, then checks everything
+#   make test               installs what the tests need if it may, then checks everything and sums it up; TESTS= options
+#                           of cargo test for some of it
 #   make install            prefix=/usr/local, DESTDIR for staging
 #   make install PREFIX_SYMBOLS=rs_
 #                           a library with rs_ in front of all its symbols, beside which librtmp has a place in the same
@@ -103,14 +104,13 @@ bench: build
 	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' $(CARGO) bench --bench compare
 
 lint:
-	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --no-deps
+	CARGO='$(CARGO)' tests/run.sh lint
+
+# Options for `cargo test`, for example TESTS='--test rtmps'.
+TESTS =
 
 test:
-	tests/install.sh
-	$(MAKE) lint
-	$(CARGO) test --no-fail-fast
+	CARGO='$(CARGO)' tests/run.sh $(TESTS)
 
 headers:
 	WRITE_HEADERS=1 $(CARGO) test --test headers committed

@@ -79,14 +79,17 @@ fn file_of(tags: &[(u8, u32, &[u8])]) -> Vec<u8> {
     file
 }
 
+/// Type, time and body of a message or a tag.
+type Medium = (u8, u32, Vec<u8>);
+
 /// What a publisher sent of sound, pictures and script data.
-fn media(peer: &Peer) -> Vec<(u8, u32, Vec<u8>)> {
+fn media(peer: &Peer) -> Vec<Medium> {
     let carried = peer.messages.iter().filter(|message| matches!(message.kind, 8 | 9 | 15 | 18 | 33));
     carried.map(|message| (message.kind, message.timestamp, message.body.clone())).collect()
 }
 
 /// Takes what a publisher sends until it leaves.
-fn publishing() -> Server<Vec<(u8, u32, Vec<u8>)>> {
+fn publishing() -> Server<Vec<Medium>> {
     Server::once(|peer| {
         peer.accept_publish();
         peer.drain(LIMIT);
@@ -208,7 +211,8 @@ fn parts_of_other_recordings_and_links_stay() {
 
 #[test]
 fn an_end_differs_from_a_lost_connection() {
-    let ends: [(fn(&mut Peer), i32); 6] = [
+    type End = fn(&mut Peer);
+    let ends: [(End, i32); 6] = [
         (complete, 0),
         (|peer| peer.status(1, "status", "NetStream.Play.UnpublishNotify", ""), 0),
         (|peer| peer.status(1, "status", "NetStream.Play.Stop", ""), 0),
@@ -400,8 +404,8 @@ fn tags_of_amf3_are_passed_on_and_unknown_ones_passed_over() {
 fn a_file_that_is_cut_anywhere_is_reported_and_what_is_whole_is_sent() {
     let directory = TempDir::new("cut");
     let clip = directory.join("clip.flv");
-    let (first, second): ((u8, u32, &[u8]), (u8, u32, &[u8])) =
-        ((9, 0, b"\x17\x01key"), (8, 10, b"\xAF\x01aac"));
+    let first: (u8, u32, &[u8]) = (9, 0, b"\x17\x01key");
+    let second: (u8, u32, &[u8]) = (8, 10, b"\xAF\x01aac");
     let whole = file_of(&[first, second]);
     let owned = |(kind, time, body): (u8, u32, &[u8])| (kind, time, body.to_vec());
     for example in PUBLISHERS {
@@ -415,7 +419,8 @@ fn a_file_that_is_cut_anywhere_is_reported_and_what_is_whole_is_sent() {
             let sent = server.map(Server::join).unwrap_or_default();
             let expected: Vec<_> = [(29, first), (49, second)]
                 .into_iter()
-                .filter_map(|(end, tag)| (cut >= end).then(|| owned(tag)))
+                .filter(|(end, _)| cut >= *end)
+                .map(|(_, tag)| owned(tag))
                 .collect();
             assert_eq!(sent, expected, "{what}");
             if [33, 53].contains(&cut) {

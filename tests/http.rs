@@ -224,7 +224,7 @@ fn lines_may_end_in_lf_alone() {
 fn ipv6_addresses_work() {
     let program = need!(Program::test("http_get"));
     let Some(site) = Site::on("::1", &[send(OK)]) else {
-        return eprintln!("skipped: this machine has no IPv6 loopback");
+        return support::require::skipped("this machine has no IPv6 loopback");
     };
     let url = format!("http://[::1]:{}/x", site.port());
     assert_eq!(get(&program, &[&url]), report(0, 200, "now", "hello"));

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the integration tests need (Debian and Ubuntu), or prints it when it may not.
+# Installs what the integration tests need (Debian and Ubuntu), after saying what that is. What it may not or cannot
+# install it names, in the file target/test-tools/missing as well, and leaves to the user; with CI set it fails instead.
 #
 #   librtmp1 librtmp-dev rtmpdump   the original library, its headers and its main program: what ours is compared with
 #   nginx libnginx-mod-rtmp ffmpeg  servers, players and publishers of other makes
@@ -20,7 +21,7 @@
 #   libssl-dev                      builds cargo-c, which installs C libraries that are written in Rust
 #
 # What the last four are for comes from the registries of their languages, into target/test-tools and nowhere else.
-set -eu
+set -u
 
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
 	microsocks tinyproxy valgrind curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good \
@@ -33,117 +34,187 @@ command -v python3-config >/dev/null || packages="$packages python3-dev"
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 tools=${CARGO_TARGET_DIR:-$root/target}/test-tools
+log=$tools/install.log
+not_there=$tools/missing
+mkdir -p "$tools"
+: >"$log"
+: >"$not_there"
+
+# What could not be installed, and what to do about it. Some tests are skipped then, which a change must not be.
+unavailable() {
+	echo "$1" >>"$not_there"
+	if [ -n "${CI:-}" ]; then
+		tail -n 40 "$log"
+		echo "$1"
+		exit 1
+	fi
+}
+
+is_installed() {
+	dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+may_install() {
+	[ "$(id -u)" = 0 ] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }
+}
 
 install_packages() {
 	missing=""
 	for package in $packages; do
-		if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
-			missing="$missing $package"
-		fi
+		is_installed "$package" || missing="$missing $package"
 	done
 	if [ -z "$missing" ]; then
 		return
 	fi
-	if [ "$(id -u)" = 0 ]; then
-		as_root=""
-	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-		as_root="sudo -n"
-	else
-		echo "please install:$missing"
-		echo "    sudo apt-get install --no-install-recommends$missing"
-		exit 1
+	if ! command -v apt-get >/dev/null; then
+		unavailable "this system has no apt-get: the tests look for what Debian calls$missing"
+		return
 	fi
-	$as_root apt-get update -qq
+	if ! may_install; then
+		unavailable "not root, and no sudo without a password; please install: sudo apt-get install --no-install-recommends$missing"
+		return
+	fi
+	as_root apt-get update -qq >>"$log" 2>&1 || echo "apt-get update failed: going on with what is known"
+	known="" unknown=""
+	for package in $missing; do
+		if apt-cache show "$package" >/dev/null 2>&1; then known="$known $package"; else unknown="$unknown $package"; fi
+	done
+	if [ -n "$unknown" ]; then
+		unavailable "apt-get does not know$unknown"
+	fi
+	if [ -z "$known" ]; then
+		return
+	fi
 	# shellcheck disable=SC2086 # a list of words
-	DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing
+	count=$(apt-get install -s --no-install-recommends $known 2>/dev/null | grep -c '^Inst ')
+	# shellcheck disable=SC2086
+	size=$(apt-get install -qq --print-uris --no-install-recommends $known 2>/dev/null |
+		awk '{ bytes += $3 } END { printf "%d", bytes / 1000000 }')
+	echo "installing with apt-get:$known"
+	echo "    $count packages with what they depend on, $size MB to download; expect 2 to 10 minutes"
+	# shellcheck disable=SC2086
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $known >>"$log" 2>&1 ||
+		{
+			tail -n 5 "$log"
+			unavailable "apt-get could not install$known (see $log)"
+		}
 	# nginx must not run by itself: the tests start their own.
-	$as_root systemctl disable --now nginx 2>/dev/null || true
+	as_root systemctl disable --now nginx >/dev/null 2>&1 || true
 }
 
 # node-rtsp-rtmp-server and node-media-server, as tests/node/package-lock.json has them.
+has_node_servers() {
+	cmp -s "$root/tests/node/package-lock.json" "$tools/node/package-lock.json" && [ -d "$tools/node/node_modules" ]
+}
+
 install_node_servers() {
-	if cmp -s "$root/tests/node/package-lock.json" "$tools/node/package-lock.json" && [ -d "$tools/node/node_modules" ]; then
-		return
-	fi
-	rm -rf "$tools/node"
-	mkdir -p "$tools/node" &&
-		cp "$root/tests/node/package.json" "$root/tests/node/package-lock.json" "$tools/node/" &&
-		npm --prefix "$tools/node" ci --ignore-scripts --no-audit --no-fund --loglevel error
+	from_npm node "$root/tests/node"
 }
 
 # koffi, as c-examples/ffi/package-lock.json has it.
+has_koffi() {
+	cmp -s "$root/c-examples/ffi/package-lock.json" "$tools/koffi/package-lock.json" &&
+		[ -d "$tools/koffi/node_modules/koffi" ]
+}
+
 install_koffi() {
-	lock=$root/c-examples/ffi/package-lock.json
-	if cmp -s "$lock" "$tools/koffi/package-lock.json" && [ -d "$tools/koffi/node_modules/koffi" ]; then
-		return
-	fi
-	rm -rf "$tools/koffi"
-	mkdir -p "$tools/koffi" &&
-		cp "$root/c-examples/ffi/package.json" "$lock" "$tools/koffi/" &&
-		npm --prefix "$tools/koffi" ci --ignore-scripts --no-audit --no-fund --loglevel error
+	from_npm koffi "$root/c-examples/ffi"
+}
+
+# What the lock file in $2 names, into $1. A machine without a network learns of it within a minute.
+from_npm() {
+	rm -rf "${tools:?}/$1"
+	mkdir -p "$tools/$1" &&
+		cp "$2/package.json" "$2/package-lock.json" "$tools/$1/" &&
+		npm --prefix "$tools/$1" ci --ignore-scripts --no-audit --no-fund --loglevel error \
+			--fetch-retries 1 --fetch-timeout 30000 || { rm -rf "${tools:?}/$1"; return 1; }
 }
 
 # The ffmpeg of the Python package imageio-ffmpeg: one file, `ffmpeg`.
+ffmpeg_version=0.8.1
+
+has_ffmpeg() {
+	[ -x "$tools/ffmpeg-$ffmpeg_version" ]
+}
+
 install_ffmpeg() {
-	version=0.8.1
-	if [ -x "$tools/ffmpeg-$version" ]; then
-		return
-	fi
 	rm -rf "$tools/wheel"
 	mkdir -p "$tools/wheel" &&
-		python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$tools/wheel" "imageio-ffmpeg==$version" &&
+		python3 -m pip download --quiet --retries 1 --no-deps --only-binary :all: --dest "$tools/wheel" \
+			"imageio-ffmpeg==$ffmpeg_version" &&
 		python3 -m zipfile -e "$tools"/wheel/*.whl "$tools/wheel" &&
 		chmod +x "$tools"/wheel/imageio_ffmpeg/binaries/ffmpeg-* &&
-		mv "$tools"/wheel/imageio_ffmpeg/binaries/ffmpeg-* "$tools/ffmpeg-$version" || return 1
+		mv "$tools"/wheel/imageio_ffmpeg/binaries/ffmpeg-* "$tools/ffmpeg-$ffmpeg_version" ||
+		{ rm -rf "$tools/wheel"; return 1; }
 	rm -rf "$tools/wheel"
 }
 
 # python-librtmp, built against the original's headers, with what it needs.
+python_librtmp_version=0.3.0
+
+has_python_librtmp() {
+	[ -d "$tools/python/python_librtmp-$python_librtmp_version.dist-info" ]
+}
+
 install_python_librtmp() {
-	version=0.3.0
-	if [ -d "$tools/python/python_librtmp-$version.dist-info" ]; then
-		return
-	fi
 	rm -rf "$tools/python"
-	python3 -m pip install --quiet --disable-pip-version-check --target "$tools/python" \
-		"python-librtmp==$version" "cffi==2.1.1" "pycparser==3.12"
+	python3 -m pip install --quiet --retries 1 --disable-pip-version-check --target "$tools/python" \
+		"python-librtmp==$python_librtmp_version" "cffi==2.1.1" "pycparser==3.12" || { rm -rf "$tools/python"; return 1; }
 }
 
 # Kodi's add-on for RTMP and the headers of the interface to it, unpacked: Kodi itself, which it depends on, is not needed.
+has_kodi_addon() {
+	[ -d "$tools/kodi/usr/include/kodi" ] && [ -d "$tools/kodi/usr/share/kodi" ]
+}
+
 install_kodi_addon() {
-	if [ -d "$tools/kodi/usr/include/kodi" ] && [ -d "$tools/kodi/usr/share/kodi" ]; then
-		return
-	fi
 	rm -rf "$tools/kodi"
 	mkdir -p "$tools/kodi" &&
 		(cd "$tools/kodi" && apt-get download -qq kodi-inputstream-rtmp kodi-addons-dev-common &&
-			for package in *.deb; do dpkg -x "$package" . || exit 1; done)
+			for package in *.deb; do dpkg -x "$package" . || exit 1; done) || { rm -rf "$tools/kodi"; return 1; }
 }
 
-# cargo-c, built in two to four minutes: Debian's does not know the edition of Rust that this package is written in.
+# cargo-c: Debian's does not know the edition of Rust that this package is written in.
+cargo_c_version=0.10.16+cargo-0.91.0
+
+has_cargo_c() {
+	[ -x "$tools/cargo-c/bin/cargo-cinstall" ] && grep -qF "cargo-c $cargo_c_version" "$tools/cargo-c/.crates.toml"
+}
+
 install_cargo_c() {
-	version=0.10.16+cargo-0.91.0
-	if [ -x "$tools/cargo-c/bin/cargo-cinstall" ] && grep -qF "cargo-c $version" "$tools/cargo-c/.crates.toml"; then
-		return
-	fi
-	cargo install --quiet --locked --profile dev --config profile.dev.debug=0 --root "$tools/cargo-c" \
-		--target-dir "$tools/cargo-c-build" "cargo-c@$version" || return 1
+	CARGO_NET_RETRY=1 cargo install --quiet --locked --profile dev --config profile.dev.debug=0 --root "$tools/cargo-c" \
+		--target-dir "$tools/cargo-c-build" "cargo-c@$cargo_c_version" ||
+		{ rm -rf "$tools/cargo-c" "$tools/cargo-c-build"; return 1; }
 	rm -rf "$tools/cargo-c-build"
 }
 
-# Without these some tests are skipped, which a change must not be.
-unavailable() {
-	echo "$1 could not be fetched"
-	if [ -n "${CI:-}" ]; then
-		exit 1
+# Says what comes, and installs it: a function, what it installs, from where, how long that takes.
+fetch() {
+	if "has_$1"; then
+		return
+	fi
+	echo "fetching $2 into target/test-tools with $3; $4"
+	if ! "install_$1" >>"$log" 2>&1; then
+		tail -n 3 "$log"
+		unavailable "$2 could not be fetched with $3 (see $log)"
 	fi
 }
 
 install_packages
-install_node_servers || { rm -rf "$tools/node"; unavailable "node-rtsp-rtmp-server and node-media-server (npm)"; }
-install_koffi || { rm -rf "$tools/koffi"; unavailable "koffi (npm)"; }
-install_ffmpeg || { rm -rf "$tools/wheel"; unavailable "imageio-ffmpeg (pip)"; }
-install_python_librtmp || { rm -rf "$tools/python"; unavailable "python-librtmp (pip)"; }
-install_kodi_addon || { rm -rf "$tools/kodi"; unavailable "kodi-inputstream-rtmp and kodi-addons-dev-common (Debian)"; }
-install_cargo_c || { rm -rf "$tools/cargo-c" "$tools/cargo-c-build"; unavailable "cargo-c (crates.io)"; }
-echo "everything there is to install is installed"
+fetch node_servers "node-rtsp-rtmp-server and node-media-server" npm "expect a minute"
+fetch koffi koffi npm "expect a minute"
+fetch ffmpeg "the ffmpeg of imageio-ffmpeg" pip "30 MB, expect a minute"
+fetch python_librtmp python-librtmp pip "expect a minute"
+fetch kodi_addon "kodi-inputstream-rtmp and kodi-addons-dev-common" apt-get "expect a minute"
+fetch cargo_c cargo-c cargo "which builds it: expect 2 to 4 minutes"
+if [ -s "$not_there" ]; then
+	echo "not installed, so some tests will be skipped:"
+	sed 's/^/    /' "$not_there"
+else
+	echo "everything that the tests need is installed"
+fi

@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 fn sample() -> Option<PathBuf> {
     let file = library::package().join("../shared/sample/receive.c");
     if !file.exists() {
-        eprintln!("skipped: the C sample is not there ({})", file.display());
+        require::skipped(&format!("the C sample is not there ({})", file.display()));
         return None;
     }
     Some(file)

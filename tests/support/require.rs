@@ -3,13 +3,30 @@
 //! Locally such a test says so and passes; with `CI=true` in the environment it fails, since CI installs everything
 //! first (`tests/install.sh`).
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Prints that `test` is skipped because `what` is missing. Panics in CI.
+/// Says that the test is skipped because `what` is missing. Panics in CI.
 pub fn missing(what: &str) {
     let ci = std::env::var("CI").is_ok_and(|value| value == "true");
     assert!(!ci, "{what} is not installed: CI must install it (tests/install.sh)");
-    eprintln!("skipped: {what} is not installed (tests/install.sh lists what the tests need)");
+    skipped(&format!("{what} is not installed"));
+}
+
+/// Says that the test is skipped: in its output, which the test runner hides, and in the file for `tests/run.sh`.
+pub fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+    let Some(file) = std::env::var_os("RTMP_TEST_SKIPPED") else { return };
+    let program = std::env::current_exe().expect("a process knows its own file");
+    let program = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // Cargo adds a hash to the name.
+    let program = program.rsplit_once('-').map_or(&*program, |(name, _)| name);
+    let thread = std::thread::current();
+    let line = format!("{program}::{}\t{why}\n", thread.name().unwrap_or("a thread of a test"));
+    let mut file =
+        OpenOptions::new().append(true).create(true).open(file).expect("the build directory is writable");
+    file.write_all(line.as_bytes()).expect("the build directory is writable");
 }
 
 /// The path of a program, searched in PATH and in the system's administrator directories.

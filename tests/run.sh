@@ -1,0 +1,141 @@
+#!/bin/sh
+# What `make test` does: installs what the tests need, if it may; checks format, lints and documentation; runs the tests;
+# and says at the end what passed, what failed, what was skipped and why. A step that fails does not keep the others from
+# running. Arguments go to `cargo test`, for example `--test rtmps`; `lint` instead of them does only the checks.
+#
+# Of the tests' output it shows the closing lines of the test runner and all about failures. The rest is in
+# target/test.log.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+cargo=${CARGO:-cargo}
+target=${CARGO_TARGET_DIR:-target}
+mkdir -p "$target" || exit 1
+target=$(cd "$target" && pwd)
+log=$target/test.log
+failed="" not_run=""
+started=$(date +%s)
+
+# Runs a check that says nothing unless it fails.
+check() {
+	name=$1
+	shift
+	if "$@" >"$target/check.log" 2>&1; then
+		echo "ok: $name"
+	else
+		cat "$target/check.log"
+		echo "FAILED: $name"
+		failed="$failed
+    $name"
+	fi
+}
+
+# As check, with a component of Rust that may be missing.
+check_with() {
+	if "$cargo" "$1" --version >/dev/null 2>&1; then
+		shift
+		check "$@"
+	elif [ -n "${CI:-}" ]; then
+		echo "cargo $1 is missing"
+		exit 1
+	else
+		not_run="$not_run
+    $2: cargo $1 is missing (rustup component add rustfmt clippy)"
+	fi
+}
+
+documentation() {
+	RUSTDOCFLAGS='-D warnings' "$cargo" doc --quiet --no-deps
+}
+
+lint() {
+	check_with fmt "formatting (cargo fmt)" "$cargo" fmt --check
+	check_with clippy "lints (cargo clippy)" "$cargo" clippy --all-targets -- -D warnings
+	check "documentation (cargo doc)" documentation
+}
+
+# Passes on what a reader of the tests' output needs: of each test program its name and result, and if it failed, all but
+# the tests that passed.
+essence() {
+	program="" kept=$target/test-kept.log
+	: >"$kept"
+	while IFS= read -r line; do
+		case $line in
+		"     Running "* | "   Doc-tests "*)
+			# One that was ended by a signal has no result.
+			cat "$kept"
+			: >"$kept"
+			program=$line
+			echo "$line"
+			;;
+		"test result: ok. "*)
+			echo "$line"
+			: >"$kept"
+			program=""
+			;;
+		"test result: "*)
+			cat "$kept"
+			echo "$line"
+			: >"$kept"
+			program=""
+			;;
+		"test "*" ... ok" | "test "*" ... ignored"* | "running "*" test"* | "") ;;
+		"   Compiling "* | "    Finished "* | " Downloading "* | "  Downloaded "* | "    Blocking "*) ;;
+		*)
+			if [ -n "$program" ]; then printf '%s\n' "$line" >>"$kept"; else printf '%s\n' "$line"; fi
+			;;
+		esac
+	done
+	cat "$kept"
+	rm -f "$kept"
+}
+
+if [ "${1:-}" = lint ]; then
+	lint
+	[ -z "$failed" ]
+	exit
+fi
+
+tests/install.sh || exit 1
+echo "checking format, lints and documentation; the first time this takes a few minutes"
+lint
+echo "running the tests; this takes some 15 minutes"
+export RTMP_TEST_SKIPPED="$target/test-skipped"
+: >"$RTMP_TEST_SKIPPED"
+status=$target/test-status
+{
+	"$cargo" test --no-fail-fast "$@" 2>&1
+	echo $? >"$status"
+} | tee "$log" | essence
+if [ "$(cat "$status")" != 0 ]; then
+	names=$(sed -n 's/^test \(.*\) \.\.\. FAILED$/    \1/p' "$log")
+	failed="$failed
+${names:-    the tests do not build or do not end, see above}"
+fi
+
+echo
+seconds=$(($(date +%s) - started))
+skipped=$(cut -f 1 "$RTMP_TEST_SKIPPED" | sort -u | wc -l)
+awk -v skipped="$skipped" -v seconds="$seconds" '
+	/^test result: / { passed += $4; failed += $6; ignored += $8 }
+	END {
+		printf "%d tests passed, %d failed, %d skipped, %d left to other targets of make; %d min %02d s\n",
+			passed - skipped, failed, skipped, ignored, seconds / 60, seconds % 60
+	}' "$log"
+if [ "$skipped" != 0 ]; then
+	echo "skipped:"
+	sort -u "$RTMP_TEST_SKIPPED" | awk -F '\t' '
+		{ count[$2]++; names[$2] = names[$2] (count[$2] == 1 ? "" : ", ") $1 }
+		END { for (why in count) printf "    %s: %d (%s)\n", why, count[why], names[why] }' | sort
+fi
+if [ -s "$target/test-tools/missing" ]; then
+	echo "not installed:"
+	sed 's/^/    /' "$target/test-tools/missing"
+fi
+if [ -n "$not_run" ]; then
+	echo "not run:$not_run"
+fi
+echo "everything that the tests printed is in $log"
+if [ -n "$failed" ]; then
+	echo "failed:$failed"
+	exit 1
+fi
