@@ -42,10 +42,10 @@ mkdir -p "$tools"
 
 # What could not be installed, and what to do about it. Some tests are skipped then, which a change must not be.
 unavailable() {
+	echo "$1"
 	echo "$1" >>"$not_there"
 	if [ -n "${CI:-}" ]; then
 		tail -n 40 "$log"
-		echo "$1"
 		exit 1
 	fi
 }
@@ -62,8 +62,9 @@ may_install() {
 	[ "$(id -u)" = 0 ] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }
 }
 
-install_packages() {
-	missing=""
+# Finds out which packages are to be installed, in `known`, and says so.
+plan_packages() {
+	missing="" known="" unknown=""
 	for package in $packages; do
 		is_installed "$package" || missing="$missing $package"
 	done
@@ -79,7 +80,6 @@ install_packages() {
 		return
 	fi
 	as_root apt-get update -qq >>"$log" 2>&1 || echo "apt-get update failed: going on with what is known"
-	known="" unknown=""
 	for package in $missing; do
 		if apt-cache show "$package" >/dev/null 2>&1; then known="$known $package"; else unknown="$unknown $package"; fi
 	done
@@ -94,15 +94,20 @@ install_packages() {
 	# shellcheck disable=SC2086
 	size=$(apt-get install -qq --print-uris --no-install-recommends $known 2>/dev/null |
 		awk '{ bytes += $3 } END { printf "%d", bytes / 1000000 }')
-	echo "installing with apt-get:$known"
+	echo "to be installed with apt-get:$known"
 	echo "    $count packages with what they depend on, $size MB to download; expect 2 to 10 minutes"
+}
+
+install_packages() {
+	if [ -z "$known" ]; then
+		return
+	fi
 	# shellcheck disable=SC2086
-	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -qq --no-install-recommends $known >>"$log" 2>&1 ||
-		{
-			tail -n 5 "$log"
-			unavailable "apt-get could not install$known (see $log)"
-		}
+	if ! as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $known >>"$log" 2>&1; then
+		tail -n 5 "$log"
+		unavailable "apt-get could not install$known (see $log)"
+	fi
 	# nginx must not run by itself: the tests start their own.
 	as_root systemctl disable --now nginx >/dev/null 2>&1 || true
 }
@@ -193,28 +198,40 @@ install_cargo_c() {
 	rm -rf "$tools/cargo-c-build"
 }
 
-# Says what comes, and installs it: a function, what it installs, from where, how long that takes.
-fetch() {
-	if "has_$1"; then
-		return
-	fi
-	echo "fetching $2 into target/test-tools with $3; $4"
-	if ! "install_$1" >>"$log" 2>&1; then
+# What is fetched: a function, from where, what, and how long that takes.
+tools_from="node_servers|npm|node-rtsp-rtmp-server and node-media-server|a minute
+koffi|npm|koffi|a minute
+ffmpeg|pip|the ffmpeg of imageio-ffmpeg, 30 MB|a minute
+python_librtmp|pip|python-librtmp|a minute
+kodi_addon|apt-get|kodi-inputstream-rtmp and kodi-addons-dev-common|a minute
+cargo_c|cargo|cargo-c, which is built|2 to 4 minutes"
+
+# Runs a command for each tool that is missing, with its line.
+each_missing_tool() {
+	while IFS='|' read -r name from what time; do
+		"has_$name" || "$1" "$name" "$from" "$what" "$time"
+	done <<-END
+		$tools_from
+	END
+}
+
+plan_tool() {
+	echo "to be fetched into target/test-tools with $2: $3; expect $4"
+}
+
+fetch_tool() {
+	if ! "install_$1" >>"$log" 2>&1 </dev/null; then
 		tail -n 3 "$log"
-		unavailable "$2 could not be fetched with $3 (see $log)"
+		unavailable "$3: could not be fetched with $2 (see $log)"
 	fi
 }
 
+plan_packages
+each_missing_tool plan_tool
 install_packages
-fetch node_servers "node-rtsp-rtmp-server and node-media-server" npm "expect a minute"
-fetch koffi koffi npm "expect a minute"
-fetch ffmpeg "the ffmpeg of imageio-ffmpeg" pip "30 MB, expect a minute"
-fetch python_librtmp python-librtmp pip "expect a minute"
-fetch kodi_addon "kodi-inputstream-rtmp and kodi-addons-dev-common" apt-get "expect a minute"
-fetch cargo_c cargo-c cargo "which builds it: expect 2 to 4 minutes"
+each_missing_tool fetch_tool
 if [ -s "$not_there" ]; then
-	echo "not installed, so some tests will be skipped:"
-	sed 's/^/    /' "$not_there"
+	echo "some tests will be skipped, because not everything is installed"
 else
 	echo "everything that the tests need is installed"
 fi
