@@ -103,14 +103,17 @@ bench: build
 	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' $(CARGO) bench --bench compare
 
 lint:
-	$(CARGO) fmt --check
+	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --no-deps
+	$(CARGO) clippy --package librtmp --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --no-deps --lib
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --no-deps --package librtmp
 
 test:
 	tests/install.sh
 	$(MAKE) lint
 	$(CARGO) test --no-fail-fast
+	$(CARGO) test --no-fail-fast --package librtmp
 
 headers:
 	WRITE_HEADERS=1 $(CARGO) test --test headers committed
