@@ -1,42 +1,9 @@
-//! An RTMP client and server library: a memory-safe replacement for rtmpdump's `librtmp`.
+//! The C library `librtmp.so.1`: what programs written for librtmp 2.4 link, over the safe core in the package `librtmp`.
 //!
-//! Three types are enough to play and to publish: [`Client`] is a server and options, [`Player`] a stream that comes,
-//! [`Publisher`] one that goes.
-//!
-//! ```no_run
-//! use std::{fs::File, io};
-//!
-//! // Records a stream as an FLV file.
-//! let mut player = rtmp::Client::new("rtmp://localhost/live/stream")?.live(true).play()?;
-//! io::copy(&mut player, &mut File::create("stream.flv")?)?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! Below them the protocol lives in layers that know nothing of sockets, each calling the one below: [`flv`] (a byte
-//! stream of FLV tags), [`session`] (commands and stream control), [`chunk`] (messages cut into chunks), [`amf`]
-//! (values). [`transport`] moves bytes and knows no RTMP, [`driver`] joins a session to a transport. [`client`] puts
-//! all of it together for Rust programs, and [`capi`] is the C library that programs written for librtmp 2.4 link.
-//!
-//! What happens is reported through the [`log`] crate.
+//! Rust programs use that package. This crate can be linked from Rust for its tests and fuzz targets alone.
 
-pub mod amf;
 #[allow(non_camel_case_types, non_snake_case, non_upper_case_globals)]
 pub mod capi;
-pub mod chunk;
-pub mod client;
-pub mod driver;
-pub mod error;
-pub mod flv;
-pub mod handshake;
-pub mod http;
-pub mod message;
-pub mod options;
-pub mod random;
-pub mod session;
-pub mod swf;
-pub mod text;
-pub mod transport;
-pub mod url;
 
-pub use client::{AbortHandle, Client, Player, Publisher};
-pub use error::{Error, Refusal, Result};
+#[doc(no_inline)]
+pub use rtmp_core::*;

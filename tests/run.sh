@@ -43,14 +43,31 @@ check_with() {
 	fi
 }
 
+# The C library and the Rust package each by itself, so that neither hides what the other lacks.
+clippy() {
+	"$cargo" clippy --all-targets -- -D warnings &&
+		"$cargo" clippy --package librtmp --all-targets -- -D warnings
+}
+
 documentation() {
-	RUSTDOCFLAGS='-D warnings' "$cargo" doc --quiet --no-deps
+	RUSTDOCFLAGS='-D warnings' "$cargo" doc --quiet --no-deps --lib &&
+		RUSTDOCFLAGS='-D warnings' "$cargo" doc --quiet --no-deps --package librtmp
 }
 
 lint() {
-	check_with fmt "formatting (cargo fmt)" "$cargo" fmt --check
-	check_with clippy "lints (cargo clippy)" "$cargo" clippy --all-targets -- -D warnings
+	check_with fmt "formatting (cargo fmt)" "$cargo" fmt --all --check
+	check_with clippy "lints (cargo clippy)" clippy
 	check "documentation (cargo doc)" documentation
+}
+
+# Both packages, or what the arguments name of the C library.
+run_tests() {
+	"$cargo" test --no-fail-fast "$@"
+	result=$?
+	if [ $# = 0 ]; then
+		"$cargo" test --no-fail-fast --package librtmp || result=$?
+	fi
+	return $result
 }
 
 # Passes on what a reader of the tests' output needs: of each test program its name and result, and if it failed, all but
@@ -103,7 +120,7 @@ export RTMP_TEST_SKIPPED="$target/test-skipped"
 : >"$RTMP_TEST_SKIPPED"
 status=$target/test-status
 {
-	"$cargo" test --no-fail-fast "$@" 2>&1
+	run_tests "$@" 2>&1
 	echo $? >"$status"
 } | tee "$log" | essence
 if [ "$(cat "$status")" != 0 ]; then

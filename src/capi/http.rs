@@ -6,7 +6,11 @@ use libc::{c_char, c_int, c_uint, c_void, size_t};
 use log::debug;
 
 use crate::{
-    capi::{boundary, globals, layout::assert_layout, tls::TlsOptions},
+    capi::{
+        boundary, globals,
+        layout::assert_layout,
+        tls::{TlsOptions, trust},
+    },
     error::{Error, Result},
     http::{self, Outcome, Receiver},
     swf::cache::{MAX_DATE, is_date},
@@ -80,7 +84,7 @@ pub unsafe extern "C" fn HTTP_get(
         // A copy, because the answer replaces it.
         let date = answer.date();
         let result =
-            http::get(url.to_bytes(), &date, &TlsOptions::default().trust(), &globals::USER, &mut answer);
+            http::get(url.to_bytes(), &date, &trust(&TlsOptions::default()), &globals::USER, &mut answer);
         if let Err(error) = &result {
             debug!("HTTP_get: {error}");
         }

@@ -377,6 +377,8 @@ fn code_of(error: &Error, phase: Phase) -> Code {
         (Error::Refused(_), _) => Code::Refused,
         (Error::Tls(_), _) => Code::Tls,
         (Error::Unsupported(_), _) => Code::Unsupported,
+        // `Error` is open for Rust programs alone; what the core adds belongs above.
+        (_, _) => Code::Internal,
     }
 }
 

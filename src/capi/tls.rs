@@ -26,11 +26,9 @@ use crate::{
     },
 };
 
-impl TlsOptions {
-    /// Whom to trust. A process with more rights than whoever started it does not believe its environment.
-    pub(crate) fn trust(&self) -> Trust {
-        self.trust_in(is_privileged(), std::env::var_os("RTMP_TLS_VERIFY").as_deref())
-    }
+/// The certificates to trust. A process with more rights than its caller ignores its environment.
+pub(crate) fn trust(options: &TlsOptions) -> Trust {
+    options.trust_in(is_privileged(), std::env::var_os("RTMP_TLS_VERIFY").as_deref())
 }
 
 /// Makes TLS ready for use; afterwards `RTMP_TLS_ctx` is not null. `RTMP_Init` calls it, and calling it again does
@@ -103,7 +101,7 @@ pub unsafe extern "C" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) -> c_in
 /// Shakes hands in TLS with the server on the socket, and checks that it is `host`. After a failure the session may
 /// still hang on the socket; closing the connection releases it.
 pub(crate) fn connect_tls(handle: &Handle, host: &str, options: &TlsOptions) -> Result<()> {
-    let trust = options.trust();
+    let trust = trust(options);
     if trust == Trust::Anyone {
         log::warn!("TLS: nobody checks that the server is {host}");
     }

@@ -6,7 +6,10 @@ use libc::{c_char, c_int, c_uchar, c_uint};
 
 use super::RTMP_SWF_HASHLEN;
 use crate::{
-    capi::{boundary, globals, tls::TlsOptions},
+    capi::{
+        boundary, globals,
+        tls::{TlsOptions, trust},
+    },
     error::{Error, Result},
     swf::{self, LookUp, SwfHash, store},
     transport::wait::Patience,
@@ -53,7 +56,7 @@ pub(crate) fn hash_swf(url: &[u8], age: c_int, tls: &TlsOptions, patience: &dyn 
 }
 
 fn look_up(url: &[u8], age: c_int, tls: &TlsOptions, patience: &dyn Patience) -> LookUp {
-    swf::look_up(url, age, &store::path(), &tls.trust(), patience)
+    swf::look_up(url, age, &store::path(), &trust(tls), patience)
 }
 
 #[cfg(test)]

@@ -1,0 +1,148 @@
+//! The AMF0 decoder: which bytes make which value, and what is refused.
+//!
+//! It is as lenient as librtmp: lists may end with the data instead of an end marker, at every level.
+
+use log::{debug, error};
+
+use super::{
+    Fault, List, Parse, Value, amf3,
+    level::{self, Pause, Shape},
+    reader::Reader,
+};
+use crate::error::Result;
+
+/// Decodes values up to an end marker or the end of the input and returns how many bytes they took. With `named` each
+/// value has a name in front. On failure the values before the offending one stay in `list`.
+pub fn decode_into<'a, L: List<'a>>(list: &mut L, input: &'a [u8], named: bool) -> Result<usize> {
+    read(list, input, Shape::Members { named, ecma: false })
+}
+
+/// Decodes exactly `count` values and returns how many bytes they took; an end marker is not looked for. On failure
+/// the values before the offending one stay in `list`.
+pub fn decode_array_into<'a, L: List<'a>>(
+    list: &mut L,
+    input: &'a [u8],
+    count: usize,
+    named: bool,
+) -> Result<usize> {
+    read(list, input, Shape::Elements { named, left: count })
+}
+
+fn read<'a, L: List<'a>>(list: &mut L, input: &'a [u8], shape: Shape<'a>) -> Result<usize> {
+    let mut reader = Reader::new(input);
+    match level::read(list, &mut reader, shape) {
+        Ok(()) => Ok(input.len() - reader.len()),
+        Err(fault) => Err(fault.into_error(FORMAT)),
+    }
+}
+
+/// Reads properties of an AMF0 list up to one with members, or to the end of the list.
+pub(super) fn read_scalars<'a, L: List<'a>>(
+    list: &mut L,
+    shape: &mut Shape<'a>,
+    reader: &mut Reader<'a>,
+) -> Parse<Pause<'a>> {
+    loop {
+        let named = match shape {
+            Shape::Members { .. } if reader.is_empty() => return Ok(Pause::End),
+            Shape::Members { named, .. } => {
+                // The marker counts even without names, where a number could begin with the same bytes: librtmp does
+                // so.
+                if let Some(rest) = reader.rest.strip_prefix(&END_OF_LIST) {
+                    reader.rest = rest;
+                    return Ok(Pause::End);
+                }
+                *named
+            }
+            Shape::Elements { left: 0, .. } | Shape::Amf3(_) => return Ok(Pause::End),
+            Shape::Elements { named, left } => {
+                *left -= 1;
+                *named
+            }
+        };
+        reader.count_value()?;
+        let name = name(reader, named)?;
+        let value = match reader.u8()? {
+            NUMBER => Value::Number(reader.f64()?),
+            BOOLEAN => Value::Boolean(reader.u8()? != 0),
+            STRING => Value::String(reader.string()?),
+            NULL | UNDEFINED | UNSUPPORTED => Value::Null,
+            DATE => {
+                debug!("AMF_DATE");
+                Value::Date { millis: reader.f64()?, utc_offset: i16::from_be_bytes(reader.array()?) }
+            }
+            LONG_STRING => Value::String(reader.long_string()?),
+            XML_DOCUMENT => Value::XmlDocument(reader.long_string()?),
+            marker => return Ok(Pause::Nested(name, nested(marker, reader)?)),
+        };
+        list.push(name, value)?;
+    }
+}
+
+/// What follows the marker of a value with members.
+fn nested<'a>(marker: u8, reader: &mut Reader<'a>) -> Parse<Shape<'a>> {
+    match marker {
+        OBJECT => Ok(Shape::Members { named: true, ecma: false }),
+        ECMA_ARRAY => {
+            // The count is only a hint; senders get it wrong.
+            reader.u32()?;
+            Ok(Shape::Members { named: true, ecma: true })
+        }
+        STRICT_ARRAY => {
+            // A count beyond what C's int holds stands for no elements, as librtmp has it.
+            let left = usize::try_from(i32::from_be_bytes(reader.array()?)).unwrap_or(0);
+            Ok(Shape::Elements { named: false, left })
+        }
+        AVMPLUS => Ok(Shape::Amf3(amf3::Members::open(reader, true)?)),
+        _ => Err(refused(marker)),
+    }
+}
+
+#[inline]
+fn name<'a>(reader: &mut Reader<'a>, named: bool) -> Parse<&'a [u8]> {
+    if !named {
+        return Ok(&[]);
+    }
+    if reader.len() < SHORTEST_NAMED {
+        return Err(Fault::Malformed("not enough data for a name and a value"));
+    }
+    reader.string()
+}
+
+#[cold]
+fn refused(marker: u8) -> Fault {
+    match marker {
+        MOVIECLIP => error!("AMF_MOVIECLIP reserved!"),
+        REFERENCE => error!("AMF_REFERENCE not supported!"),
+        RECORDSET => error!("AMF_RECORDSET reserved!"),
+        TYPED_OBJECT => error!("AMF_TYPED_OBJECT not supported!"),
+        _ => debug!("AMFProp_Decode - unknown datatype 0x{marker:02x}"),
+    }
+    Fault::Malformed("unknown or unsupported type marker")
+}
+
+const FORMAT: &str = "AMF0";
+
+/// An empty name and the object-end marker.
+pub(super) const END_OF_LIST: [u8; 3] = [0, 0, 9];
+/// The fewest bytes in which librtmp looks for a name and a value.
+const SHORTEST_NAMED: usize = 4;
+
+// Type markers (AMF 0 specification, 2.1).
+pub(super) const NUMBER: u8 = 0x00;
+pub(super) const BOOLEAN: u8 = 0x01;
+pub(super) const STRING: u8 = 0x02;
+pub(super) const OBJECT: u8 = 0x03;
+const MOVIECLIP: u8 = 0x04;
+pub(super) const NULL: u8 = 0x05;
+const UNDEFINED: u8 = 0x06;
+const REFERENCE: u8 = 0x07;
+pub(super) const ECMA_ARRAY: u8 = 0x08;
+const STRICT_ARRAY: u8 = 0x0A;
+const DATE: u8 = 0x0B;
+pub(super) const LONG_STRING: u8 = 0x0C;
+const UNSUPPORTED: u8 = 0x0D;
+const RECORDSET: u8 = 0x0E;
+const XML_DOCUMENT: u8 = 0x0F;
+const TYPED_OBJECT: u8 = 0x10;
+const AVMPLUS: u8 = 0x11;

@@ -1,0 +1,81 @@
+//! Walking nested data without recursion: which lists are open, and where a finished one goes.
+//!
+//! An explicit stack keeps the thread's stack out of a peer's reach: C programs call in from threads with little of it.
+
+use std::mem;
+
+use super::{Fault, List, MAX_DEPTH, Parse, Value, amf0, amf3, reader::Reader, stack::Stack};
+
+/// How the properties of a list are written, and how far it was read.
+#[derive(Debug)]
+pub(super) enum Shape<'a> {
+    /// AMF0, up to an end marker or the end of the data.
+    Members { named: bool, ecma: bool },
+    /// AMF0, a number of values.
+    Elements { named: bool, left: usize },
+    /// The members of an AMF3 object.
+    Amf3(amf3::Members<'a>),
+}
+
+/// Where the reading of a list paused.
+pub(super) enum Pause<'a> {
+    /// At the start of a value with members: its name, and the shape of what follows.
+    Nested(&'a [u8], Shape<'a>),
+    /// At the end of the list.
+    End,
+}
+
+/// A list that is being read.
+struct Level<'a, L> {
+    name: &'a [u8],
+    shape: Shape<'a>,
+    list: L,
+}
+
+/// Reads the properties of a list into `list`; on failure those before the offending one stay there.
+pub(super) fn read<'a, L: List<'a>>(list: &mut L, reader: &mut Reader<'a>, shape: Shape<'a>) -> Parse<()> {
+    let mut outer = Stack::new();
+    let mut current = Level { name: &[], shape, list: mem::take(list) };
+    let result = read_levels(&mut outer, &mut current, reader);
+    let outermost = outer.into_first().unwrap_or(current);
+    *list = outermost.list;
+    result
+}
+
+fn read_levels<'a, L: List<'a>>(
+    outer: &mut Stack<Level<'a, L>>,
+    current: &mut Level<'a, L>,
+    reader: &mut Reader<'a>,
+) -> Parse<()> {
+    loop {
+        let Level { shape, list, .. } = &mut *current;
+        let pause = match shape {
+            Shape::Amf3(members) => amf3::read_scalars(list, members, reader)?,
+            shape => amf0::read_scalars(list, shape, reader)?,
+        };
+        match pause {
+            Pause::Nested(name, shape) => {
+                if outer.len() == MAX_DEPTH {
+                    return Err(Fault::Malformed("objects are nested too deeply"));
+                }
+                outer.push(mem::replace(current, Level { name, shape, list: L::default() }))?;
+            }
+            Pause::End => {
+                let Some(parent) = outer.pop() else { return Ok(()) };
+                let Level { name, shape, list } = mem::replace(current, parent);
+                current.list.push(name, shape.value(list))?;
+            }
+        }
+    }
+}
+
+impl Shape<'_> {
+    /// The value that a nested list of this shape makes.
+    fn value<'a, L>(&self, list: L) -> Value<'a, L> {
+        match self {
+            Self::Members { ecma: true, .. } => Value::EcmaArray(list),
+            Self::Elements { .. } => Value::StrictArray(list),
+            Self::Members { .. } | Self::Amf3(_) => Value::Object(list),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Messages in, chunks out.
+
+use std::iter;
+
+use super::{
+    EXTENDED, Header, MAX_CHUNK_STREAM, MAX_MESSAGE_LEN, MESSAGE_HEADER_LEN, USUAL, streams::Streams,
+};
+use crate::{
+    error::{Error, Result},
+    message::MessageType,
+};
+
+/// Cuts messages into chunks and chooses the smallest header that a conforming receiver understands.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    streams: Streams<Sent>,
+}
+
+/// A message to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// The chunk stream to send it on.
+    pub chunk_stream: u32,
+    /// The header format asked for, 0 to 3. A smaller header is used where it says the same, a larger one where it
+    /// has to be.
+    pub format: u8,
+    /// What the message carries.
+    pub kind: MessageType,
+    /// Milliseconds, absolute, modulo 2^32.
+    pub timestamp: u32,
+    /// The message stream it belongs to; travels in headers of format 0 only.
+    pub stream_id: u32,
+    /// Its bytes.
+    pub body: &'a [u8],
+}
+
+/// A message as chunks, without a copy of its body.
+#[derive(Debug, Clone, Copy)]
+pub struct Chunks<'a> {
+    /// Header format of the first chunk, 0 to 3.
+    pub format: u8,
+    first: Header,
+    next: Header,
+    body: &'a [u8],
+    chunk_size: usize,
+}
+
+/// The last message on a chunk stream; before the first, no kind of message has had a full header.
+#[derive(Debug, Default, Clone, Copy)]
+struct Sent {
+    kind: MessageType,
+    length: u32,
+    timestamp: u32,
+    /// The timestamp field as it was sent: what a receiver adds when a header of format 3 starts a message.
+    field: u32,
+    /// One bit for each kind of message that has had a full header.
+    kinds: u8,
+}
+
+impl Encoder {
+    /// An encoder for a connection on which nothing was sent yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Chooses the headers of a message and remembers it as the last of its chunk stream.
+    pub fn encode<'a>(&mut self, message: &Outgoing<'a>, chunk_size: u32) -> Result<Chunks<'a>> {
+        let Outgoing { chunk_stream, kind, timestamp, .. } = *message;
+        if chunk_stream > MAX_CHUNK_STREAM {
+            return Err(Error::TooLarge("chunk stream id"));
+        }
+        let length = u32::try_from(message.body.len()).unwrap_or(u32::MAX);
+        if length > MAX_MESSAGE_LEN {
+            return Err(Error::TooLarge("message"));
+        }
+        let sent = self.streams.slot(chunk_stream);
+        let bit = kind_bit(kind);
+        let format = sent.format_for(message, length, bit)?;
+        let field = if format == 0 { timestamp } else { timestamp.wrapping_sub(sent.timestamp) };
+        *sent = Sent { kind, length, timestamp, field, kinds: sent.kinds | bit };
+
+        let (mut first, mut next) = (Header::default(), Header::default());
+        first.push_basic(format, chunk_stream);
+        next.push_basic(3, chunk_stream);
+        let [_, t0, t1, t2] = field.min(EXTENDED).to_be_bytes();
+        let [_, l0, l1, l2] = length.to_be_bytes();
+        let [s0, s1, s2, s3] = message.stream_id.to_le_bytes();
+        let whole = [t0, t1, t2, l0, l1, l2, kind.0, s0, s1, s2, s3];
+        first.push_part(whole, MESSAGE_HEADER_LEN[usize::from(format)]);
+        if field >= EXTENDED {
+            first.push(&field.to_be_bytes());
+            next.push(&field.to_be_bytes());
+        }
+        Ok(Chunks { format, first, next, body: message.body, chunk_size: chunk_size.max(1) as usize })
+    }
+}
+
+impl Sent {
+    /// The header format for the next message of this chunk stream; `bit` is that of its kind.
+    ///
+    /// The first message of each kind has a full header because strict servers want one, and so has a message whose
+    /// timestamp steps back, because a difference cannot be negative (RTMP 1.0, section 5.3.1.2.1).
+    fn format_for(&self, message: &Outgoing<'_>, length: u32, bit: u8) -> Result<u8> {
+        let delta = message.timestamp.wrapping_sub(self.timestamp);
+        let alike = self.kind == message.kind && self.length == length;
+        let first_of_kind = self.kinds & bit == 0;
+        let repeats = alike && delta == self.field;
+        Ok(match message.format {
+            0..=3 if first_of_kind || delta > i32::MAX as u32 => 0,
+            0 => 0,
+            3 if repeats => 3,
+            1..=3 if !alike => 1,
+            // A header of format 3 would also do for any repeated difference; like librtmp, use it for 0 only.
+            1..=3 if delta == 0 && repeats => 3,
+            1..=3 => 2,
+            _ => return Err(Error::Invalid("header format")),
+        })
+    }
+}
+
+impl<'a> Chunks<'a> {
+    /// The pieces in the order they travel: header, payload, header, payload …
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let (head, tail) = self.body.split_at(self.body.len().min(self.chunk_size));
+        let rest = tail.chunks(self.chunk_size).flat_map(|payload| [self.next.as_bytes(), payload]);
+        iter::once(self.first.as_bytes())
+            .chain(iter::once(head))
+            .chain(rest)
+            .filter(|piece| !piece.is_empty())
+    }
+
+    /// The pieces of a message that fits into one chunk.
+    pub fn as_one(&self) -> Option<[&[u8]; 2]> {
+        (self.body.len() <= self.chunk_size).then(|| [self.first.as_bytes(), self.body])
+    }
+
+    /// The same in one piece, put together in `room`, if the message is that short.
+    #[inline]
+    pub fn together<'r>(&self, room: &'r mut [u8; TINY]) -> Option<&'r [u8]> {
+        let [header, body] = self.as_one()?;
+        let len = header.len() + body.len();
+        let (front, behind) = room.get_mut(..len)?.split_at_mut(header.len());
+        front.copy_from_slice(header);
+        behind.copy_from_slice(body);
+        Some(&room[..len])
+    }
+
+    /// Appends what [`Self::pieces`] gives.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.resize(start + self.len(), 0);
+        self.write_to(&mut out[start..]);
+    }
+
+    /// Writes what [`Self::pieces`] gives to `out`, which is [`len`](Self::len) bytes long.
+    pub fn write_to(&self, out: &mut [u8]) {
+        let (head, mut tail) = self.body.split_at(self.body.len().min(self.chunk_size));
+        let (first, next) = (self.first.as_bytes(), self.next.as_bytes());
+        let mut out = write(write(out, first), head);
+        if let (&[next], USUAL) = (next, self.chunk_size) {
+            // Copies of known length need no call.
+            let (payloads, last) = tail.as_chunks::<USUAL>();
+            let (chunks, _) = out.as_chunks_mut::<{ 1 + USUAL }>();
+            for ([header, payload @ ..], from) in chunks.iter_mut().zip(payloads) {
+                *header = next;
+                *payload = *from;
+            }
+            out = &mut out[payloads.len() * (1 + USUAL)..];
+            tail = last;
+        }
+        for payload in tail.chunks(self.chunk_size) {
+            out = write(write(out, next), payload);
+        }
+    }
+
+    /// How many chunks there are; at least one, even for an empty message.
+    pub fn count(&self) -> usize {
+        // A division takes longer than all the rest.
+        if self.body.len() <= self.chunk_size {
+            return 1;
+        }
+        self.body.len().div_ceil(self.chunk_size).max(1)
+    }
+
+    /// Bytes in all.
+    pub fn len(&self) -> usize {
+        self.first.as_bytes().len() + (self.count() - 1) * self.next.as_bytes().len() + self.body.len()
+    }
+
+    /// Never true: every message has a header.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+/// Writes `bytes` to the start of `out`, and returns the rest of it.
+fn write<'o>(out: &'o mut [u8], bytes: &[u8]) -> &'o mut [u8] {
+    let (front, rest) = out.split_at_mut(bytes.len());
+    front.copy_from_slice(bytes);
+    rest
+}
+
+/// Room for an acknowledgement and messages like it.
+pub const TINY: usize = 32;
+
+/// Which kind of message this is, for the rule that the first of each kind has a full header.
+fn kind_bit(kind: MessageType) -> u8 {
+    match kind {
+        MessageType::AUDIO => 0x01,
+        MessageType::VIDEO => 0x02,
+        MessageType::DATA | MessageType::DATA_AMF3 => 0x04,
+        MessageType::COMMAND | MessageType::COMMAND_AMF3 => 0x08,
+        MessageType::SHARED_OBJECT | MessageType::SHARED_OBJECT_AMF3 => 0x10,
+        MessageType::AGGREGATE => 0x20,
+        MessageType(0..=7) => 0x40,
+        _ => 0x80,
+    }
+}

@@ -1,0 +1,32 @@
+//! A look at bytes that stay where they are.
+
+use super::{Decoder, decoder::Inbound, streams::Streams};
+
+/// More chunk streams than this are not worth a copy. Servers use a handful.
+const MOST_STREAMS: usize = 64;
+
+impl<B> Decoder<B> {
+    /// A decoder that goes on where this one is, to see what comes without using it up. `None` in the middle of a
+    /// message, which it would not know the beginning of, and behind headers on very many chunk streams.
+    pub fn scout(&self) -> Option<Decoder> {
+        let unfinished = self.streams.records().any(|stream| stream.received > 0);
+        if self.current.is_some() || unfinished || self.streams.records().nth(MOST_STREAMS).is_some() {
+            return None;
+        }
+        let copy = |stream: &Inbound<B>| Inbound {
+            format: stream.format,
+            kind: stream.kind,
+            stream_id: stream.stream_id,
+            length: stream.length,
+            field: stream.field,
+            sent_timestamp: stream.sent_timestamp,
+            clock: stream.clock,
+            ..Inbound::default()
+        };
+        let mut streams = Streams::default();
+        for (id, stream) in self.streams.iter() {
+            *streams.slot(id) = copy(stream);
+        }
+        Some(Decoder { streams, ..Decoder::default() })
+    }
+}

@@ -1,0 +1,208 @@
+//! Playing and publishing from Rust: [`Client`], [`Player`] and [`Publisher`].
+//!
+//! The blocking side of the protocol code for Rust programs, as `capi` is for C programs. Knows URLs, options and
+//! threads; the protocol itself is in the layers below, which both share.
+
+mod player;
+mod publisher;
+mod server;
+mod settings;
+mod wire;
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use self::{server::Server, settings::Settings, wire::Abort};
+use crate::error::{Error, Result};
+
+pub use player::{Messages, Player};
+pub use publisher::Publisher;
+
+/// What to connect to, and how: the beginning of every connection.
+///
+/// A client is made from a URL, `rtmp://host[:port]/app/stream`. The schemes are `rtmp`, `rtmps` (inside TLS), `rtmpe`
+/// (encrypted by RTMPE), `rtmpt`, `rtmpts` and `rtmpte` (the same through an HTTP tunnel). A user name and a password
+/// in front of the host log a publisher in. Connections are made by [`play`](Self::play) and
+/// [`publish`](Self::publish), any number of them.
+///
+/// ```no_run
+/// use std::{fs::File, io};
+///
+/// let mut player = rtmp::Client::new("rtmp://localhost/live/stream")?.live(true).play()?;
+/// io::copy(&mut player, &mut File::create("stream.flv")?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Options
+///
+/// Whatever C programs can say to librtmp can be said here, too: behind the URL, separated by spaces, or with
+/// [`option`](Self::option). Names are the same in any case. In text behind a URL `\20` stands for a space.
+///
+/// ```
+/// let client = rtmp::Client::new("rtmp://localhost/app/stream live=1 swfUrl=http://localhost/player.swf")?
+///     .option("pageUrl", "http://localhost/")?
+///     .option("socks", "socks5://localhost:1080")?;
+/// assert!(rtmp::Client::new("rtmp://localhost/app/stream lvie=1").is_err());
+/// # Ok::<(), rtmp::Error>(())
+/// ```
+///
+/// | | |
+/// |---|---|
+/// | `app`, `playpath`, `tcUrl` | Application, stream and URL, where they are not what the URL says |
+/// | `live`, `start`, `stop`, `buffer`, `playlist`, `subscribe` | What to play; times in milliseconds |
+/// | `timeout` | Seconds that one wait may take, more than 0 |
+/// | `swfUrl`, `pageUrl`, `flashver`, `conn` | What `connect` says of the player |
+/// | `swfVfy`, `swfAge`, `token`, `jtv` | What servers want proved |
+/// | `pubUser`, `pubPasswd` | Who publishes |
+/// | `tlsVerify`, `tlsCA` | Which certificates to accept; without them, those that the platform trusts |
+/// | `socks`, `bind`, `ipv` | Proxy, local address or interface, version of IP |
+///
+/// # Waiting
+///
+/// Calls block. No wait takes longer than the time-out, 30 seconds unless [`timeout`](Self::timeout) says otherwise,
+/// and a wait for the server's bytes that was too long ends with [`Error::TimedOut`] and loses nothing: the call may
+/// be repeated. [`abort_handle`](Self::abort_handle) ends waits from another thread.
+pub struct Client {
+    settings: Arc<Settings>,
+    abort: Arc<Abort>,
+}
+
+/// Ends the connections of a [`Client`] from another thread.
+///
+/// ```no_run
+/// use std::{thread, time::Duration};
+///
+/// let client = rtmp::Client::new("rtmp://localhost/live/stream")?;
+/// let handle = client.abort_handle();
+/// thread::spawn(move || {
+///     thread::sleep(Duration::from_secs(60));
+///     handle.abort();
+/// });
+/// let mut player = client.play()?;
+/// for message in player.messages() {
+///     match message {
+///         Err(rtmp::Error::Interrupted) => println!("a minute is over"),
+///         message => println!("{:?}", message?.kind),
+///     }
+/// }
+/// # Ok::<(), rtmp::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct AbortHandle(Arc<Abort>);
+
+impl Client {
+    /// Reads a URL, and options behind it if there are any. Nothing is connected yet.
+    pub fn new(url: &str) -> Result<Self> {
+        Ok(Self { settings: Arc::new(Settings::parse(url.as_bytes())?), abort: Arc::default() })
+    }
+
+    /// Sets an option by its name. Text is taken as it is, without escapes.
+    pub fn option(mut self, name: &str, value: &str) -> Result<Self> {
+        self.settings().set(name.as_bytes(), value.as_bytes())?;
+        Ok(self)
+    }
+
+    /// How long one wait may take: for a connection, for bytes from the server, for the server to take ours. At least
+    /// a millisecond.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings().timeout = timeout.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Whether the stream is live, and so has no beginning to start from.
+    pub fn live(mut self, live: bool) -> Self {
+        self.settings().live = live;
+        self
+    }
+
+    /// Where in the stream to start.
+    pub fn start(mut self, time: Duration) -> Self {
+        self.settings().start_ms = milliseconds(time);
+        self
+    }
+
+    /// Where in the stream to stop.
+    pub fn stop(mut self, time: Duration) -> Self {
+        self.settings().stop_ms = milliseconds(time);
+        self
+    }
+
+    /// Connects and waits until the stream plays.
+    ///
+    /// What the server does not want is [`Error::Refused`], with its code and description.
+    pub fn play(&self) -> Result<Player> {
+        Ok(Player::new(Server::connect(&self.settings, &self.abort, false)?))
+    }
+
+    /// Connects and waits until the server is ready to take the stream.
+    ///
+    /// What the server does not want is [`Error::Refused`], with its code and description.
+    pub fn publish(&self) -> Result<Publisher> {
+        Publisher::new(Server::connect(&self.settings, &self.abort, true)?)
+    }
+
+    /// What ends the waits of this client and of all its players and publishers.
+    pub fn abort_handle(&self) -> AbortHandle {
+        AbortHandle(self.abort.clone())
+    }
+
+    /// Connections that were made keep the settings that they were made with.
+    fn settings(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.settings)
+    }
+}
+
+impl fmt::Debug for Client {
+    /// Names the server. Options may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Settings { protocol, .. } = &*self.settings;
+        f.debug_struct("Client")
+            .field("scheme", &protocol.scheme())
+            .field("host", &self.settings.host_name())
+            .field("port", &self.settings.port())
+            .finish_non_exhaustive()
+    }
+}
+
+impl AbortHandle {
+    /// Ends what the client's players and publishers are waiting for, now and from now on, with
+    /// [`Error::Interrupted`], within a tenth of a second. There is no way back; another client is not concerned.
+    pub fn abort(&self) {
+        self.0.abort();
+    }
+
+    /// Whether [`abort`](Self::abort) was called.
+    pub fn is_aborted(&self) -> bool {
+        self.0.is_wanted()
+    }
+}
+
+impl fmt::Debug for AbortHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AbortHandle").field("aborted", &self.is_aborted()).finish()
+    }
+}
+
+/// The names of all options, in the order in which the C library lists them.
+#[doc(hidden)]
+pub fn option_names() -> Vec<&'static str> {
+    settings::OPTIONS.iter().map(|option| option.name).collect()
+}
+
+fn milliseconds(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// An error as the traits of `std::io` have it. [`Error::Interrupted`] is not `ErrorKind::Interrupted`, after which
+/// readers and writers would try again.
+fn into_io(error: Error) -> io::Error {
+    let kind = match error {
+        Error::Io(error) => return error,
+        Error::TimedOut => io::ErrorKind::TimedOut,
+        Error::Closed => io::ErrorKind::ConnectionAborted,
+        Error::NotConnected => io::ErrorKind::NotConnected,
+        Error::OutOfMemory => io::ErrorKind::OutOfMemory,
+        Error::Malformed { .. } => io::ErrorKind::InvalidData,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}

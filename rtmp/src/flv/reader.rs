@@ -1,0 +1,347 @@
+//! Messages in, FLV tags out.
+//!
+//! Knows which media messages become part of the FLV stream, with which timestamps, and what is remembered between
+//! messages. Refuses to know how many of the bytes the caller has room for (see [`super::stream`]) and what metadata says.
+
+use std::ops::Range;
+
+use log::debug;
+
+use super::tag::{MAX_BODY_LEN, PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
+use super::{aggregate, resume};
+use crate::message::MessageType;
+
+/// Bit of [`ReadState::data_type`]: audio was seen.
+pub const DATA_TYPE_AUDIO: u8 = 4;
+/// Bit of [`ReadState::data_type`]: video was seen.
+pub const DATA_TYPE_VIDEO: u8 = 1;
+
+/// What the reader knows between messages. The C library keeps these in its caller's struct, where callers read and preset
+/// them, so they are loaded before and stored after each step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadState<'a> {
+    /// Timestamp of the last message handed out, milliseconds.
+    pub timestamp: u32,
+    /// The kinds of media seen so far, as in byte 4 of an FLV file.
+    pub data_type: u8,
+    /// How far the stream has come.
+    pub flags: Flags,
+    /// 0 while the stream runs, else the [`Ending::status`](super::Ending::status) that ended it.
+    pub status: i8,
+    /// Added to all timestamps; when a download is resumed, the timestamp of the last key frame in the file.
+    pub resume_timestamp: u32,
+    /// What the file to be resumed ends with; set by the caller after connecting.
+    pub resume: Resume<'a>,
+    /// Messages dropped because the resumed stream did not reach the key frame.
+    pub ignored_frames: u32,
+    /// The same for aggregates.
+    pub ignored_flv_frames: u32,
+}
+
+/// What a file to be resumed contains, so that the stream can be checked to be the same one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resume<'a> {
+    /// Message type of the key frame: 8 or 9.
+    pub initial_frame_type: u8,
+    /// Body of the last key frame in the file; empty if there is none, and then nothing is ever accepted.
+    pub initial_frame: &'a [u8],
+    /// Body of the file's metadata tag; empty if it need not be compared.
+    pub meta_header: &'a [u8],
+}
+
+/// Bits of the reader's progress, with the values of the C constants `RTMP_READ_*`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// The FLV header has been produced, or is not wanted.
+    pub const HEADER: Self = Self(0x01);
+    /// The stream continues a file; set by the caller.
+    pub const RESUME: Self = Self(0x02);
+    /// A message with a timestamp above 0 came after the key frame: nothing is left out any more.
+    pub const NO_IGNORE: Self = Self(0x04);
+    /// The key frame was found.
+    pub const GOT_KEY_FRAME: Self = Self(0x08);
+    /// The key frame was found inside an aggregate.
+    pub const GOT_FLV_KEY_FRAME: Self = Self(0x10);
+    /// A seek was sent and not yet answered.
+    pub const SEEKING: Self = Self(0x20);
+
+    /// Whether any bit of `bits` is set.
+    pub fn has(self, bits: Self) -> bool {
+        self.0 & bits.0 != 0
+    }
+
+    /// Sets the bits of `bits`.
+    pub fn set(&mut self, bits: Self) {
+        self.0 |= bits.0;
+    }
+
+    /// Clears the bits of `bits`.
+    pub fn clear(&mut self, bits: Self) {
+        self.0 &= !bits.0;
+    }
+}
+
+/// What becomes of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is not part of the FLV stream.
+    Ignore,
+    /// The stream is not the one to be resumed; the read ends with an error.
+    Mismatch,
+    /// It is part of the FLV stream in this form.
+    Output(Piece),
+}
+
+/// A message's FLV form, which borrows nothing: the bytes that surround its body, and which part of the body counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    prefix: Option<[u8; TAG_HEADER_LEN]>,
+    body: Range<usize>,
+    suffix: Option<[u8; PREVIOUS_TAG_SIZE_LEN]>,
+}
+
+impl Piece {
+    /// A body with a tag header in front and a PreviousTagSize behind.
+    fn tag(header: TagHeader) -> Self {
+        Self {
+            prefix: Some(header.write()),
+            body: 0..header.body_len(),
+            suffix: Some(header.previous_tag_size()),
+        }
+    }
+
+    /// Part of an aggregate's body, which consists of tags already; `suffix` completes the last one.
+    pub(super) fn tags(body: Range<usize>, suffix: Option<[u8; PREVIOUS_TAG_SIZE_LEN]>) -> Self {
+        Self { prefix: None, body, suffix }
+    }
+
+    /// How many bytes it has in all.
+    pub fn len(&self) -> usize {
+        self.prefix.map_or(0, |prefix| prefix.len())
+            + self.body.len()
+            + self.suffix.map_or(0, |suffix| suffix.len())
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many bytes it has in front of the body, which part of the body counts, and what it has behind that.
+    pub(super) fn layout(&self) -> (usize, Range<usize>, &[u8]) {
+        let front = self.prefix.map_or(0, |prefix| prefix.len());
+        (front, self.body.clone(), self.suffix.as_ref().map_or(&[], |suffix| suffix.as_slice()))
+    }
+
+    /// Its bytes in order; `body` is the body of the message it was made for.
+    pub fn parts<'a>(&'a self, body: &'a [u8]) -> [&'a [u8]; 3] {
+        [
+            self.prefix.as_ref().map_or(&[], |prefix| prefix.as_slice()),
+            body.get(self.body.clone()).unwrap_or_default(),
+            self.suffix.as_ref().map_or(&[], |suffix| suffix.as_slice()),
+        ]
+    }
+
+    /// Copies its bytes from position `skip` on into `out`, as far as there is room, and returns how many.
+    pub fn copy_to(&self, body: &[u8], mut skip: usize, out: &mut [u8]) -> usize {
+        let mut written = 0;
+        for part in self.parts(body) {
+            let rest = part.get(skip..).unwrap_or_default();
+            skip -= part.len() - rest.len();
+            let free = &mut out[written..];
+            let count = rest.len().min(free.len());
+            free[..count].copy_from_slice(&rest[..count]);
+            written += count;
+        }
+        written
+    }
+}
+
+/// Decides what becomes of the next media message. `timestamp` is absolute. The timestamps inside an aggregate are shifted
+/// in place. `live` is whether [`ReadState::timestamp`] follows the messages or the tags.
+pub fn accept(
+    state: &mut ReadState<'_>,
+    kind: MessageType,
+    timestamp: u32,
+    body: &mut [u8],
+    live: bool,
+) -> Verdict {
+    if body.is_empty() || body.len() > MAX_BODY_LEN {
+        return Verdict::Ignore;
+    }
+    state.data_type |= data_type_of(kind.0);
+    if is_too_small(kind, body.len()) {
+        debug!("ignoring message of type {:#04x} with only {} bytes", kind.0, body.len());
+        return Verdict::Ignore;
+    }
+    if state.flags.has(Flags::SEEKING) {
+        return Verdict::Ignore;
+    }
+    let mut start = 0;
+    if state.flags.has(Flags::RESUME) {
+        match resume::check(state, kind, timestamp, body) {
+            resume::Outcome::Ignore => return Verdict::Ignore,
+            resume::Outcome::Mismatch => return Verdict::Mismatch,
+            resume::Outcome::From(position) => start = position,
+        }
+    }
+    let shifted = timestamp.wrapping_add(state.resume_timestamp);
+    let (piece, last_timestamp) = match kind {
+        MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA => {
+            let header = TagHeader { kind: kind.0, length: body.len() as u32, timestamp: shifted };
+            (Piece::tag(header), shifted)
+        }
+        MessageType::AGGREGATE => {
+            // The key frame may have been all there was.
+            if start >= body.len() {
+                return Verdict::Ignore;
+            }
+            let rebased = aggregate::rebase(&mut body[start..], timestamp, state.resume_timestamp);
+            state.data_type |= rebased.data_type;
+            (Piece::tags(start..start + rebased.len, rebased.suffix), rebased.last_timestamp)
+        }
+        _ => return Verdict::Ignore,
+    };
+    state.timestamp = if live { timestamp } else { last_timestamp };
+    Verdict::Output(piece)
+}
+
+/// The header of the tag that an audio or video message of `length` bytes becomes, as [`accept`] does it; `None`, and no
+/// change, if it takes more than that to decide.
+pub fn plain_tag(
+    state: &mut ReadState<'_>,
+    kind: MessageType,
+    timestamp: u32,
+    length: usize,
+    live: bool,
+) -> Option<TagHeader> {
+    let media = data_type_of(kind.0);
+    if !in_order(state) || media == 0 || length > MAX_BODY_LEN || is_too_small(kind, length) {
+        return None;
+    }
+    let shifted = timestamp.wrapping_add(state.resume_timestamp);
+    state.data_type |= media;
+    state.timestamp = if live { timestamp } else { shifted };
+    Some(TagHeader { kind: kind.0, length: length as u32, timestamp: shifted })
+}
+
+/// Whether each audio and video message becomes a tag, now that the header is out.
+pub fn in_order(state: &ReadState<'_>) -> bool {
+    state.status == 0
+        && state.flags.has(Flags::HEADER)
+        && !state.flags.has(Flags(Flags::RESUME.0 | Flags::SEEKING.0))
+}
+
+/// The data type bit of a message or tag type.
+pub(super) fn data_type_of(kind: u8) -> u8 {
+    match MessageType(kind) {
+        MessageType::AUDIO => DATA_TYPE_AUDIO,
+        MessageType::VIDEO => DATA_TYPE_VIDEO,
+        _ => 0,
+    }
+}
+
+/// Some servers send audio and video that is a header without data, as a keep-alive.
+pub fn is_too_small(kind: MessageType, len: usize) -> bool {
+    match kind {
+        MessageType::VIDEO => len <= 5,
+        MessageType::AUDIO => len <= 1,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_becomes_a_tag_with_its_size_behind() {
+        let mut state = ReadState::default();
+        let mut body = [0xAF, 1, 2];
+        let verdict = accept(&mut state, MessageType::AUDIO, 0x0102_0304, &mut body, false);
+        let Verdict::Output(piece) = verdict else { panic!("{verdict:?}") };
+        let expected = [8, 0, 0, 3, 2, 3, 4, 1, 0, 0, 0, 0xAF, 1, 2, 0, 0, 0, 14];
+        let mut out = [0; 18];
+        assert_eq!((piece.len(), piece.copy_to(&body, 0, &mut out)), (18, 18));
+        assert_eq!(out, expected);
+        assert_eq!((state.timestamp, state.data_type), (0x0102_0304, DATA_TYPE_AUDIO));
+    }
+
+    #[test]
+    fn piece_can_be_copied_from_and_up_to_any_byte() {
+        let mut body = [0xAF, 1, 2];
+        let mut state = ReadState::default();
+        let Verdict::Output(piece) = accept(&mut state, MessageType::AUDIO, 7, &mut body, false) else {
+            panic!("audio is output")
+        };
+        let mut whole = vec![0; piece.len()];
+        piece.copy_to(&body, 0, &mut whole);
+        for skip in 0..=whole.len() + 1 {
+            for room in 0..=whole.len() + 1 {
+                let mut out = vec![0; room];
+                let expected = whole.get(skip..).unwrap_or_default();
+                let expected = &expected[..expected.len().min(room)];
+                assert_eq!(piece.copy_to(&body, skip, &mut out), expected.len());
+                assert_eq!(&out[..expected.len()], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn timestamps_are_shifted_and_wrap() {
+        let mut state = ReadState { resume_timestamp: 0x20, ..Default::default() };
+        let mut body = [0x17, 1, 0, 0, 0, 0];
+        let Verdict::Output(piece) = accept(&mut state, MessageType::VIDEO, 0xFFFF_FFF0, &mut body, false)
+        else {
+            panic!("video is output")
+        };
+        let [header, _, _] = piece.parts(&body);
+        assert_eq!(TagHeader::parse(header).map(|header| header.timestamp), Some(0x10));
+        assert_eq!(state.timestamp, 0x10);
+    }
+
+    #[test]
+    fn live_streams_remember_the_timestamp_of_the_message() {
+        let mut state = ReadState { resume_timestamp: 5000, ..Default::default() };
+        let mut body = [0xAF, 1];
+        assert!(matches!(accept(&mut state, MessageType::AUDIO, 23, &mut body, true), Verdict::Output(_)));
+        assert_eq!(state.timestamp, 23);
+    }
+
+    #[test]
+    fn media_without_data_is_ignored_but_noticed() {
+        for (kind, len, ignored) in [
+            (MessageType::VIDEO, 5, true),
+            (MessageType::VIDEO, 6, false),
+            (MessageType::AUDIO, 1, true),
+            (MessageType::AUDIO, 2, false),
+        ] {
+            let mut state = ReadState::default();
+            let verdict = accept(&mut state, kind, 9, &mut vec![0; len], false);
+            assert_eq!(verdict == Verdict::Ignore, ignored, "{kind:?} {len}");
+            assert_eq!(state.data_type, data_type_of(kind.0));
+            assert_eq!(state.timestamp, if ignored { 0 } else { 9 });
+        }
+    }
+
+    #[test]
+    fn nothing_is_output_while_a_seek_is_unanswered() {
+        let mut state = ReadState { flags: Flags(0x21), ..Default::default() };
+        assert_eq!(accept(&mut state, MessageType::AUDIO, 9, &mut [0; 8], false), Verdict::Ignore);
+        state.flags.clear(Flags::SEEKING);
+        assert_eq!(state.flags, Flags::HEADER);
+        assert!(matches!(accept(&mut state, MessageType::AUDIO, 9, &mut [0; 8], false), Verdict::Output(_)));
+    }
+
+    #[test]
+    fn empty_and_foreign_messages_are_ignored() {
+        let mut state = ReadState::default();
+        for kind in [MessageType::AUDIO, MessageType::DATA, MessageType::AGGREGATE] {
+            assert_eq!(accept(&mut state, kind, 0, &mut [], false), Verdict::Ignore);
+        }
+        assert_eq!(accept(&mut state, MessageType::COMMAND, 0, &mut [0; 9], false), Verdict::Ignore);
+        assert_eq!(state, ReadState::default());
+    }
+}

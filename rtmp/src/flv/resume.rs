@@ -1,0 +1,228 @@
+//! Resuming a download: is this the stream that the file came from, and where does the file end in it?
+//!
+//! Knows the checks on each message of a resumed stream. Refuses to output anything: what passes goes the way of any other
+//! message.
+
+use log::{debug, error, warn};
+
+use super::reader::{Flags, ReadState};
+use super::tag::{PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
+use crate::amf;
+use crate::message::MessageType;
+
+/// What a resumed stream's message is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// In the file already, or before its end.
+    Ignore,
+    /// A sign that the stream is a different one.
+    Mismatch,
+    /// New from this position of the body on.
+    From(usize),
+}
+
+/// How many messages may be dropped while the key frame has not come.
+const MAX_IGNORED_FRAMES: u32 = 50;
+
+/// Compares a message with what the file ends with.
+pub(super) fn check(state: &mut ReadState<'_>, kind: MessageType, timestamp: u32, body: &[u8]) -> Outcome {
+    let is_aggregate = kind == MessageType::AGGREGATE;
+    let resume = state.resume;
+    let mut start = 0;
+    if timestamp == 0 {
+        if kind == MessageType::DATA
+            && !resume.meta_header.is_empty()
+            && is_metadata(body)
+            && body != resume.meta_header
+        {
+            return Outcome::Mismatch;
+        }
+        if !resume.initial_frame.is_empty() {
+            if kind.0 == resume.initial_frame_type && body == resume.initial_frame {
+                debug!("Checked keyframe successfully!");
+                state.flags.set(Flags::GOT_KEY_FRAME);
+                return Outcome::Ignore;
+            }
+            if is_aggregate {
+                start = skip_key_frame(state, body);
+                if !state.flags.has(Flags::GOT_FLV_KEY_FRAME) {
+                    error!("Couldn't find the seeked keyframe in this chunk!");
+                    return Outcome::Ignore;
+                }
+            }
+        }
+    } else if state.flags.has(EITHER_KEY_FRAME) {
+        state.flags.set(EITHER_KEY_FRAME);
+    }
+
+    if is_aggregate {
+        if !state.flags.has(Flags::GOT_FLV_KEY_FRAME) {
+            warn!("Stream does not start with requested FLV frame, ignoring data... ");
+            return count(&mut state.ignored_flv_frames);
+        }
+        return Outcome::From(start);
+    }
+    if !state.flags.has(Flags::GOT_KEY_FRAME) {
+        warn!("Stream does not start with requested frame, ignoring data... ");
+        return count(&mut state.ignored_frames);
+    }
+    if !state.flags.has(Flags::NO_IGNORE) {
+        // Until time moves on, servers repeat metadata and decoder configuration that the file has.
+        if timestamp == 0 {
+            return Outcome::Ignore;
+        }
+        state.flags.set(Flags::NO_IGNORE);
+    }
+    Outcome::From(start)
+}
+
+/// Looks for the key frame in an aggregate and returns where new data begins; 0 if it is not to be cut.
+fn skip_key_frame(state: &mut ReadState<'_>, body: &[u8]) -> usize {
+    let wanted = state.resume_timestamp;
+    let mut last_timestamp = 0;
+    let mut position = 0;
+    let mut start = 0;
+    while position + TAG_HEADER_LEN < body.len() {
+        let tag = &body[position..];
+        let Some(header) = TagHeader::parse(tag) else { break };
+        let end = TAG_HEADER_LEN + header.body_len();
+        last_timestamp = header.timestamp;
+        if header.kind == state.resume.initial_frame_type {
+            if header.timestamp > wanted {
+                break;
+            }
+            if header.timestamp == wanted {
+                debug!("found the timestamp of the key frame, {wanted} ms");
+                if tag.get(TAG_HEADER_LEN..end) != Some(state.resume.initial_frame) {
+                    error!("FLV Stream: Keyframe doesn't match!");
+                } else {
+                    state.flags.set(Flags::GOT_FLV_KEY_FRAME);
+                    if tag.len() >= end + PREVIOUS_TAG_SIZE_LEN {
+                        start = position + end + PREVIOUS_TAG_SIZE_LEN;
+                    } else {
+                        warn!("Non skipable packet since it doesn't end with chunk, stream corrupt!");
+                    }
+                }
+                break;
+            }
+        }
+        position += end + PREVIOUS_TAG_SIZE_LEN;
+    }
+    if last_timestamp < wanted {
+        error!(
+            "First packet does not contain keyframe, all timestamps are smaller than the keyframe timestamp; \
+             probably the resume seek failed?"
+        );
+    }
+    start
+}
+
+/// One more message is dropped; too many are an error.
+fn count(ignored: &mut u32) -> Outcome {
+    *ignored = ignored.saturating_add(1);
+    if *ignored > MAX_IGNORED_FRAMES { Outcome::Mismatch } else { Outcome::Ignore }
+}
+
+/// Whether `body` is AMF0 data that begins with the string `onMetaData`.
+fn is_metadata(body: &[u8]) -> bool {
+    amf::decode(body).is_ok_and(|values| {
+        values.get(0).and_then(|first| first.value.as_string()) == Some(b"onMetaData".as_slice())
+    })
+}
+
+/// Either way of having found the key frame.
+const EITHER_KEY_FRAME: Flags = Flags(Flags::GOT_KEY_FRAME.0 | Flags::GOT_FLV_KEY_FRAME.0);
+
+#[cfg(test)]
+mod tests {
+    use super::super::reader::Resume;
+    use super::*;
+
+    const FRAME: &[u8] = b"\x17\x01key frame";
+
+    fn state<'a>() -> ReadState<'a> {
+        let resume = Resume { initial_frame_type: 9, initial_frame: FRAME, meta_header: b"" };
+        ReadState { resume, resume_timestamp: 5000, ..Default::default() }
+    }
+
+    fn tag(kind: u8, timestamp: u32, body: &[u8]) -> Vec<u8> {
+        let header = TagHeader { kind, length: body.len() as u32, timestamp };
+        [&header.write()[..], body, &header.previous_tag_size()].concat()
+    }
+
+    #[test]
+    fn other_metadata_means_another_stream() {
+        let own = b"\x02\x00\x0AonMetaData\x05";
+        let mut state = state();
+        state.resume.meta_header = own;
+        let other = b"\x02\x00\x0AonMetaData\x06";
+        assert_eq!(check(&mut state, MessageType::DATA, 0, other), Outcome::Mismatch);
+        assert_eq!(check(&mut state, MessageType::DATA, 9, other), Outcome::Ignore);
+        assert_eq!(check(&mut state, MessageType::DATA, 0, own), Outcome::Ignore);
+        assert_eq!(check(&mut state, MessageType::DATA, 0, b"\x02\x00\x05other"), Outcome::Ignore);
+    }
+
+    #[test]
+    fn output_begins_when_time_moves_on_after_the_key_frame() {
+        let mut state = state();
+        assert_eq!(check(&mut state, MessageType::AUDIO, 0, b"\xAF\x01"), Outcome::Ignore);
+        assert_eq!(check(&mut state, MessageType::VIDEO, 0, FRAME), Outcome::Ignore);
+        assert_eq!(check(&mut state, MessageType::AUDIO, 0, b"\xAF\x01"), Outcome::Ignore);
+        assert_eq!((state.flags, state.ignored_frames), (Flags::GOT_KEY_FRAME, 1));
+        assert_eq!(check(&mut state, MessageType::AUDIO, 1, b"\xAF\x01"), Outcome::From(0));
+        assert_eq!(state.flags, Flags(0x1C));
+        assert_eq!(check(&mut state, MessageType::AUDIO, 0, b"\xAF\x01"), Outcome::From(0));
+    }
+
+    #[test]
+    fn fifty_frames_are_forgiven() {
+        for kind in [MessageType::VIDEO, MessageType::AGGREGATE] {
+            let mut state = state();
+            for _ in 0..50 {
+                assert_eq!(check(&mut state, kind, 40, b"other"), Outcome::Ignore);
+            }
+            assert_eq!(check(&mut state, kind, 40, b"other"), Outcome::Mismatch);
+        }
+    }
+
+    #[test]
+    fn aggregate_is_cut_behind_the_key_frame() {
+        let before = [tag(8, 4990, b"audio"), tag(9, 5000, FRAME)].concat();
+        let body = [&before[..], &tag(8, 5010, b"audio")].concat();
+        let mut state = state();
+        assert_eq!(check(&mut state, MessageType::AGGREGATE, 0, &body), Outcome::From(before.len()));
+        assert_eq!(state.flags, Flags::GOT_FLV_KEY_FRAME);
+    }
+
+    #[test]
+    fn key_frame_that_the_message_cuts_is_a_mismatch() {
+        let body = tag(9, 5000, FRAME);
+        for len in 12..TAG_HEADER_LEN + FRAME.len() {
+            let mut state = state();
+            assert_eq!(check(&mut state, MessageType::AGGREGATE, 0, &body[..len]), Outcome::Ignore);
+            assert_eq!(state.flags, Flags::default());
+        }
+        // With its size cut it is known, but not left out.
+        for len in TAG_HEADER_LEN + FRAME.len()..body.len() {
+            let mut state = state();
+            assert_eq!(check(&mut state, MessageType::AGGREGATE, 0, &body[..len]), Outcome::From(0));
+        }
+    }
+
+    #[test]
+    fn key_frame_at_the_beginning_is_ignored_every_time() {
+        let mut state = state();
+        assert_eq!(check(&mut state, MessageType::VIDEO, 0, FRAME), Outcome::Ignore);
+        assert_eq!(check(&mut state, MessageType::AUDIO, 20, b"\xAF\x01"), Outcome::From(0));
+        assert_eq!(check(&mut state, MessageType::VIDEO, 0, FRAME), Outcome::Ignore);
+    }
+
+    #[test]
+    fn scan_ends_behind_the_wanted_timestamp() {
+        let body = [tag(9, 5001, b"other"), tag(9, 5000, FRAME)].concat();
+        let mut state = state();
+        assert_eq!(check(&mut state, MessageType::AGGREGATE, 0, &body), Outcome::Ignore);
+        assert_eq!(state.flags, Flags::default());
+        assert_eq!(state.ignored_flv_frames, 0);
+    }
+}

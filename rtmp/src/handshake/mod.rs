@@ -1,0 +1,154 @@
+//! The handshake: three blocks each way before the first chunk (RTMP 1.0, section 5.2).
+//!
+//! In the published form each side echoes the other's random block. In Flash's own form the blocks hold digests and
+//! signatures, and for RTMPE public keys of a key agreement. Knows the blocks and nothing of sockets: bytes arrive as
+//! slices, the time and the randomness from the caller.
+//!
+//! ```
+//! use rtmp::handshake::{Client, ClientOptions, Server, ServerOptions};
+//!
+//! let options = ClientOptions { encrypted: true, ..ClientOptions::default() };
+//! let mut client = Client::new(options, &mut rtmp::random::system)?;
+//! let mut server = Server::new(ServerOptions::default(), &mut rtmp::random::system)?;
+//!
+//! // What each has sent and the other has not used yet; sockets would be in between.
+//! let (mut to_server, mut to_client) = (client.start(), Vec::new());
+//! let (mut of_client, mut of_server) = (None, None);
+//! while of_client.is_none() || of_server.is_none() {
+//!     let progress = server.advance(&to_server)?;
+//!     to_server.drain(..progress.consumed);
+//!     to_client.extend(progress.output);
+//!     of_server = of_server.or(progress.outcome);
+//!     let progress = client.advance(&to_client)?;
+//!     to_client.drain(..progress.consumed);
+//!     to_server.extend(progress.output);
+//!     of_client = of_client.or(progress.outcome);
+//! }
+//! assert!(of_client.is_some_and(|outcome| outcome.keys.is_some()));
+//! # Ok::<(), rtmp::Error>(())
+//! ```
+
+mod cipher_keys;
+mod client;
+pub mod dh;
+pub mod digest;
+pub mod rc4;
+mod server;
+pub mod signature;
+mod swf;
+
+#[cfg(test)]
+mod tests;
+
+use log::warn;
+
+use self::digest::End;
+pub use self::{
+    client::{Client, ClientOptions},
+    rc4::{Cipher, Keys},
+    server::{Server, ServerOptions},
+    swf::{RESPONSE_LEN, Response, Swf},
+};
+use crate::error::{Error, Result};
+
+/// Length of C1, C2, S1 and S2.
+pub const BLOCK_LEN: usize = 1536;
+
+/// C1, C2, S1 or S2.
+pub type Block = [u8; BLOCK_LEN];
+
+/// The version byte (C0, S0) of plain RTMP.
+const PLAIN: u8 = 3;
+/// The version byte of RTMPE.
+const ENCRYPTED: u8 = 6;
+
+/// What a step of a handshake made of its input.
+#[derive(Debug)]
+pub struct Progress {
+    /// Bytes of the input that were used; the rest has to be offered again, with more behind it.
+    pub consumed: usize,
+    /// Bytes to send now, before anything else is read.
+    pub output: Vec<u8>,
+    /// What was agreed on, once the handshake is over and chunks may follow. Told once.
+    pub outcome: Option<Outcome>,
+}
+
+/// What the two ends agreed on.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The ciphers, if everything after the handshake is encrypted. Input that was not consumed is encrypted, too.
+    pub keys: Option<Keys>,
+    /// The answer to a request for SWF verification; only signed handshakes have one.
+    pub swf_response: Option<Response>,
+}
+
+impl Progress {
+    /// Nothing can be done before more input arrives.
+    const fn needs_more() -> Self {
+        Self { consumed: 0, output: Vec::new(), outcome: None }
+    }
+
+    /// Bytes were used, and others are to be sent.
+    const fn step(consumed: usize, output: Vec<u8>) -> Self {
+        Self { consumed, output, outcome: None }
+    }
+
+    /// The peer's last block was used.
+    const fn done(outcome: Outcome) -> Self {
+        Self { consumed: BLOCK_LEN, output: Vec::new(), outcome: Some(outcome) }
+    }
+}
+
+/// What the peer's last block has to be.
+enum Expected {
+    /// The block that was sent, unchanged.
+    Echo,
+    /// A block with a signature.
+    Signature {
+        /// S0, which says how the signature is encrypted.
+        version: u8,
+        /// The peer's key for it.
+        key: digest::Hash,
+        /// What is agreed on if it is right.
+        outcome: Outcome,
+        /// Whether an echo will do as well: FFmpeg publishes with a digest in C1 and does not sign C2.
+        or_echo: bool,
+    },
+}
+
+impl Expected {
+    /// Compares with the peer's answer to `own`. An echo that is none is accepted, as everywhere.
+    fn check(&mut self, peer: &End, own: &Block, answer: &Block) -> Result<Outcome> {
+        let (function, party) = peer.names_in_log();
+        match self {
+            Self::Echo => {
+                if answer != own {
+                    warn!("{function}: client signature does not match!");
+                }
+                Ok(Outcome::default())
+            }
+            Self::Signature { version, key, outcome, or_echo } => {
+                let accepted = signature::verify(*version, key, answer) || (*or_echo && answer == own);
+                if !accepted {
+                    warn!("{function}: {party} not genuine Adobe!");
+                    return Err(Error::Handshake("the peer's signature is wrong"));
+                }
+                Ok(std::mem::take(outcome))
+            }
+        }
+    }
+}
+
+/// C1 or S1 without digest and key: the time in milliseconds, the sender's version, and what is left of `random`.
+fn first_block(time: u32, version: [u8; 4], random: &Block) -> Block {
+    let mut block = *random;
+    block[..4].copy_from_slice(&time.to_be_bytes());
+    block[4..8].copy_from_slice(&version);
+    block
+}
+
+/// The version byte and block at the start of `input`, once both are there.
+fn version_and_block(input: &[u8]) -> Option<(u8, &Block)> {
+    let (&version, rest) = input.split_first()?;
+    Some((version, rest.first_chunk()?))
+}

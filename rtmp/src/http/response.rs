@@ -1,0 +1,238 @@
+//! Responses: the head as a value, and where the body ends.
+
+use httparse::{EMPTY_HEADER, ParserConfig, Response, Status};
+
+use crate::error::{Error, Result};
+
+/// The longest head that is read.
+pub const MAX_HEAD: usize = 16 * 1024;
+
+/// What the head of a response says, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The status code.
+    pub status: u16,
+    /// How long the body is, if that is said.
+    pub content_length: Option<u64>,
+    /// The date of the resource, in the server's words.
+    pub last_modified: Option<Vec<u8>>,
+}
+
+/// How far the bytes of a response reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// The head is not complete; its status may already be known.
+    Incomplete {
+        /// The status code.
+        status: Option<u16>,
+    },
+    /// The head, and how many bytes it took.
+    Complete {
+        /// Where the body begins.
+        consumed: usize,
+        /// What the head says.
+        head: Head,
+    },
+}
+
+/// Reads the head of a response from all bytes that have arrived. Lines may end in LF alone, and lines that are no
+/// headers are passed over.
+pub fn decode(input: &[u8]) -> Result<Progress> {
+    if !input.iter().zip(SIGNATURE).all(|(byte, expected)| byte == expected) {
+        return Err(NOT_HTTP);
+    }
+    // There cannot be more headers than lines.
+    let lines = input.iter().take(MAX_HEAD).filter(|&&byte| byte == b'\n').count();
+    let mut headers = vec![EMPTY_HEADER; lines + 1];
+    let mut response = Response::new(&mut headers);
+    let parsed = ParserConfig::default()
+        .ignore_invalid_headers_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_multiple_spaces_in_response_status_delimiters(true)
+        .parse_response(&mut response, input.get(..MAX_HEAD).unwrap_or(input));
+    match parsed {
+        Ok(Status::Complete(consumed)) => {
+            let status = response.code.ok_or(NOT_HTTP)?;
+            // When a header is there twice, librtmp goes by the last one.
+            let last = |name: &str| {
+                let mut found = response.headers.iter().rev();
+                found.find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+            };
+            Ok(Progress::Complete {
+                consumed,
+                head: Head {
+                    status,
+                    content_length: last("Content-Length").and_then(length),
+                    last_modified: last("Last-Modified").map(<[u8]>::to_vec),
+                },
+            })
+        }
+        Ok(Status::Partial) if input.len() >= MAX_HEAD => {
+            Err(Error::malformed("HTTP response", "its head is longer than 16 KiB"))
+        }
+        Ok(Status::Partial) => Ok(Progress::Incomplete { status: response.code }),
+        Err(_) => Err(NOT_HTTP),
+    }
+}
+
+/// What is still to come of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remaining {
+    /// This many bytes.
+    Bytes(u64),
+    /// All that arrives until the peer has no more to say.
+    UntilEnd,
+}
+
+impl Remaining {
+    /// What follows a head. A length of 0 is taken for none, as librtmp does.
+    pub fn after(head: &Head) -> Self {
+        match head.content_length {
+            Some(length) if length > 0 => Self::Bytes(length),
+            _ => Self::UntilEnd,
+        }
+    }
+
+    /// Counts bytes that have arrived; there may be more of them than were announced.
+    pub fn arrived(&mut self, count: usize) {
+        if let Self::Bytes(missing) = self {
+            *missing = missing.saturating_sub(count as u64);
+        }
+    }
+
+    /// Whether the body is known to be complete.
+    pub fn is_complete(self) -> bool {
+        self == Self::Bytes(0)
+    }
+}
+
+/// The number that text begins with, if it does.
+fn length(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(None, |value: Option<u64>, digit| {
+        Some(value.unwrap_or(0).saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+    })
+}
+
+/// What every response of the versions that are understood begins with.
+const SIGNATURE: &[u8] = b"HTTP/1";
+
+const NOT_HTTP: Error = Error::malformed("HTTP response", "it is not one of HTTP/1");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OK: &[u8] =
+        b"HTTP/1.0 200 OK\r\nDate: x\r\ncontent-LENGTH: 5\r\nLast-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n\r\n";
+
+    fn head(input: &[u8]) -> Head {
+        match decode(input) {
+            Ok(Progress::Complete { head, .. }) => head,
+            other => panic!("{}: {other:?}", input.escape_ascii()),
+        }
+    }
+
+    fn status(input: &[u8]) -> Option<u16> {
+        match decode(input) {
+            Ok(Progress::Incomplete { status }) => status,
+            other => panic!("{}: {other:?}", input.escape_ascii()),
+        }
+    }
+
+    #[test]
+    fn a_head_has_status_length_and_date() {
+        let expected = Head {
+            status: 200,
+            content_length: Some(5),
+            last_modified: Some(b"Mon, 01 Jan 2024 00:00:00 GMT".to_vec()),
+        };
+        assert_eq!(
+            decode(&[OK, b"hello"].concat()).unwrap(),
+            Progress::Complete { consumed: OK.len(), head: expected }
+        );
+    }
+
+    #[test]
+    fn every_cut_of_a_head_is_incomplete_and_the_status_is_known_early() {
+        for end in 0..OK.len() {
+            let known = if end >= 12 { Some(200) } else { None };
+            assert_eq!(status(&OK[..end]), known, "{end}");
+        }
+    }
+
+    #[test]
+    fn lines_may_end_in_lf_alone() {
+        let expected = Head { status: 200, content_length: Some(2), last_modified: None };
+        assert_eq!(head(b"HTTP/1.1 200 OK\nContent-Length: 2\n\n"), expected);
+        assert_eq!(head(b"HTTP/1.1 200\nContent-Length: 2\r\n\n"), expected);
+    }
+
+    #[test]
+    fn lines_that_are_no_headers_are_passed_over() {
+        let read =
+            head(b"HTTP/1.1 200 OK\r\nno colon\r\n: x\r\nA B: c\r\nContent-Length: 7\r\n folded\r\n\r\n");
+        assert_eq!(read.content_length, Some(7));
+    }
+
+    #[test]
+    fn lengths_are_the_number_they_begin_with() {
+        let length =
+            |text: &str| head(format!("HTTP/1.0 200 OK\r\n{text}\r\n\r\n").as_bytes()).content_length;
+        assert_eq!(length("Content-Length: 12abc"), Some(12));
+        assert_eq!(length("Content-Length:12"), Some(12));
+        assert_eq!(length("Content-Length: -12"), None);
+        assert_eq!(length("Content-Length: abc"), None);
+        assert_eq!(length("Content-Length: "), None);
+        assert_eq!(length("Content-Length: 2\r\nContent-Length: 4"), Some(4));
+        assert_eq!(length("Content-Length: 99999999999999999999999"), Some(u64::MAX));
+    }
+
+    #[test]
+    fn a_length_of_0_says_nothing() {
+        let head = Head { status: 200, content_length: Some(0), last_modified: None };
+        assert_eq!(Remaining::after(&head), Remaining::UntilEnd);
+    }
+
+    #[test]
+    fn more_bytes_than_announced_complete_a_body() {
+        let mut remaining = Remaining::Bytes(3);
+        remaining.arrived(2);
+        assert!(!remaining.is_complete());
+        remaining.arrived(2);
+        assert!(remaining.is_complete());
+    }
+
+    #[test]
+    fn other_protocols_are_refused_at_the_first_byte_that_differs() {
+        for input in [&b"G"[..], b"HTTP/2", b"HTTP/2 200 OK\r\n\r\n", b"SSH-2.0", b"HTTP/1.1 abc\r\n\r\n"] {
+            assert!(decode(input).is_err(), "{}", input.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_head_of_more_than_16_kib_is_refused() {
+        let head = |size: usize| {
+            let mut head = b"HTTP/1.0 200 OK\r\nX: ".to_vec();
+            head.resize(size - 4, b'x');
+            [&head[..], b"\r\n\r\nbody"].concat()
+        };
+        assert!(matches!(decode(&head(MAX_HEAD)), Ok(Progress::Complete { consumed: MAX_HEAD, .. })));
+        assert!(decode(&head(MAX_HEAD + 1)).is_err());
+        let many = [b"HTTP/1.0 200 OK\r\n".as_slice(), &b"a:\n".repeat(4000), b"\r\n"].concat();
+        assert!(matches!(decode(&many), Ok(Progress::Complete { .. })));
+    }
+
+    #[test]
+    fn no_changed_byte_panics() {
+        for index in 0..OK.len() {
+            for byte in 0..=u8::MAX {
+                let mut changed = OK.to_vec();
+                changed[index] = byte;
+                let _ = decode(&changed);
+                let _ = decode(&changed[..=index]);
+            }
+        }
+    }
+}

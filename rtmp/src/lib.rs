@@ -1,0 +1,42 @@
+//! An RTMP client and server library: a memory-safe replacement for rtmpdump's `librtmp`.
+//!
+//! Three types are enough to play and to publish: [`Client`] is a server and options, [`Player`] a stream that comes,
+//! [`Publisher`] one that goes.
+//!
+//! ```no_run
+//! use std::{fs::File, io};
+//!
+//! // Records a stream as an FLV file.
+//! let mut player = rtmp::Client::new("rtmp://localhost/live/stream")?.live(true).play()?;
+//! io::copy(&mut player, &mut File::create("stream.flv")?)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Below them the protocol lives in layers that know nothing of sockets, each calling the one below: [`flv`] (a byte
+//! stream of FLV tags), [`session`] (commands and stream control), [`chunk`] (messages cut into chunks), [`amf`]
+//! (values). [`transport`] moves bytes and knows no RTMP, [`driver`] joins a session to a transport. [`client`] puts
+//! all of it together. The C library that programs written for librtmp 2.4 link is a package of its own over this one.
+//!
+//! What happens is reported through the [`log`] crate.
+
+#![forbid(unsafe_code)]
+
+pub mod amf;
+pub mod chunk;
+pub mod client;
+pub mod driver;
+pub mod error;
+pub mod flv;
+pub mod handshake;
+pub mod http;
+pub mod message;
+pub mod options;
+pub mod random;
+pub mod session;
+pub mod swf;
+pub mod text;
+pub mod transport;
+pub mod url;
+
+pub use client::{AbortHandle, Client, Player, Publisher};
+pub use error::{Error, Refusal, Result};

@@ -1,0 +1,261 @@
+//! RTMP addresses: what the text of a URL says about protocol, host, port, application and stream.
+//!
+//! This module cuts text into pieces and knows how stream names are spelled. It resolves nothing, keeps nothing and
+//! does not know the options that librtmp users append to a URL (see [`crate::options`]).
+//!
+//! ```
+//! let url = rtmp::url::parse(b"rtmps://user:secret@[::1]:444/vod/films/one.mp4")?;
+//! assert_eq!((url.protocol, url.host, url.port), (rtmp::url::Protocol::RTMPS, Some(&b"::1"[..]), 444));
+//! assert_eq!((url.app, url.playpath), (Some(&b"vod/films"[..]), Some(b"mp4:one".to_vec())));
+//! # Ok::<(), rtmp::Error>(())
+//! ```
+
+mod protocol;
+mod stream_name;
+
+use crate::{
+    error::{Error, Result},
+    options::number,
+    text::Text,
+};
+
+pub use protocol::Protocol;
+pub use stream_name::hex_pair;
+pub use stream_name::stream_name;
+
+/// A URL in pieces. Everything but the stream name is a part of the text that was parsed, so a caller can tell where
+/// in that text it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url<'a> {
+    /// RTMP when the scheme is unknown.
+    pub protocol: Protocol,
+    /// User name and password, as written (nothing is decoded).
+    pub userinfo: Option<UserInfo<'a>>,
+    /// Name or address without brackets, possibly empty; `None` when it is longer than any host name.
+    pub host: Option<&'a [u8]>,
+    /// 0 when the URL gives none, or one that is none.
+    pub port: u16,
+    /// `None` when nothing follows the host, not even a slash.
+    pub app: Option<&'a [u8]>,
+    /// The stream name as it is sent, `None` when the URL ends before it.
+    pub playpath: Option<Vec<u8>>,
+}
+
+/// What precedes an `@` in front of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserInfo<'a> {
+    /// Text before the first colon.
+    pub user: &'a [u8],
+    /// Text behind the first colon, if there is one.
+    pub password: Option<&'a [u8]>,
+}
+
+/// Splits a URL the way librtmp does: the scheme may be unknown, a port that makes no sense is left out, and up to
+/// three path components belong to the application when a fourth follows.
+///
+/// Fails only if `://` is missing or nothing follows it. Two things are understood that librtmp gets wrong: an IPv6
+/// address in brackets, and `user:password@` in front of the host.
+pub fn parse(text: &[u8]) -> Result<Url<'_>> {
+    log::debug!("Parsing...");
+    let Some((scheme, rest)) = cut(text, b"://") else {
+        return Err(Error::malformed("RTMP URL", "no :// in url"));
+    };
+    let protocol = Protocol::from_scheme(scheme);
+    match protocol {
+        Some(protocol) => log::debug!("Parsed protocol: {}", protocol.bits()),
+        None => log::warn!("Unknown protocol!"),
+    }
+    if rest.is_empty() {
+        return Err(Error::malformed("RTMP URL", "no hostname in url"));
+    }
+
+    let authority = Authority::parse(rest);
+    let (app, name) = split_path(rest, authority.end);
+    if let Some(app) = app {
+        log::debug!("Parsed app     : {}", Text(app));
+    } else {
+        log::warn!("No application or playpath in URL!");
+    }
+    Ok(Url {
+        protocol: protocol.unwrap_or(Protocol::RTMP),
+        userinfo: authority.userinfo,
+        host: authority.host,
+        port: authority.port,
+        app,
+        playpath: name.map(stream_name),
+    })
+}
+
+/// `host:port` as it stands in URLs and in HTTP: an IPv6 address needs brackets to be told from its port.
+pub fn authority(host: &[u8], port: u16) -> Vec<u8> {
+    let (open, close) = if host.contains(&b':') { ("[", "]") } else { ("", "") };
+    [open.as_bytes(), host, close.as_bytes(), b":", port.to_string().as_bytes()].concat()
+}
+
+/// The part of a URL up to the first slash behind the scheme.
+struct Authority<'a> {
+    userinfo: Option<UserInfo<'a>>,
+    host: Option<&'a [u8]>,
+    port: u16,
+    /// Where the first slash is, or the end of the text.
+    end: usize,
+}
+
+impl<'a> Authority<'a> {
+    fn parse(rest: &'a [u8]) -> Self {
+        let end = position(rest, b'/').unwrap_or(rest.len());
+        let (userinfo, text) = split_userinfo(&rest[..end]);
+        let (host, port) = split_host(text);
+        let host = if host.len() > MAX_HOST {
+            log::warn!("Hostname exceeds {MAX_HOST} characters!");
+            None
+        } else {
+            log::debug!("Parsed host    : {}", Text(host));
+            Some(host)
+        };
+        Self { userinfo, host, port: port.map_or(0, parse_port), end }
+    }
+}
+
+/// The user information and what follows it. An `@` behind a question mark belongs to the query.
+fn split_userinfo(authority: &[u8]) -> (Option<UserInfo<'_>>, &[u8]) {
+    let limit = position(authority, b'?').unwrap_or(authority.len());
+    let Some(at) = authority[..limit].iter().rposition(|&byte| byte == b'@') else {
+        return (None, authority);
+    };
+    let userinfo = match cut(&authority[..at], b":") {
+        Some((user, password)) => UserInfo { user, password: Some(password) },
+        None => UserInfo { user: &authority[..at], password: None },
+    };
+    (Some(userinfo), &authority[at + 1..])
+}
+
+/// The host and the text of the port. A question mark does not end a host, for librtmp's sake.
+fn split_host(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    if let Some((address, behind)) = text.strip_prefix(b"[").and_then(|inside| cut(inside, b"]")) {
+        match behind.split_first() {
+            None | Some((b'?', _)) => return (address, None),
+            Some((b':', port)) => return (address, Some(port)),
+            Some(_) => {}
+        }
+    }
+    match cut(text, b":") {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    }
+}
+
+/// The number at the start of `text`, 0 if it is no port. What C's `int` cannot hold wraps around first.
+fn parse_port(text: &[u8]) -> u16 {
+    u16::try_from(number::decimal(text)).unwrap_or_else(|_| {
+        log::warn!("Invalid port number!");
+        0
+    })
+}
+
+/// The application and the text that names the stream, given where the slash behind the host is.
+fn split_path(rest: &[u8], slash: usize) -> (Option<&[u8]>, Option<&[u8]>) {
+    let Some(path) = rest.get(slash + 1..) else {
+        return (None, None);
+    };
+    let query = position(rest, b'?');
+    let (app, name) = match query {
+        // A playlist in the query: the stream is named there, and the server wants to see it in the application too.
+        Some(query) if find(path, b"slist=").is_some() => (path, &rest[query..]),
+        _ => path.split_at(app_len(path)),
+    };
+    let name = name.strip_prefix(b"/").unwrap_or(name);
+    (Some(app), Some(name).filter(|name| !name.is_empty()))
+}
+
+/// How much of a path is the application.
+fn app_len(path: &[u8]) -> usize {
+    if path.starts_with(b"ondemand/") {
+        return b"ondemand".len();
+    }
+    let slashes = path.iter().enumerate().filter(|&(_, &byte)| byte == b'/').map(|(at, _)| at);
+    slashes.take(3).last().unwrap_or(path.len())
+}
+
+/// The text on both sides of the first `separator`.
+fn cut<'a>(text: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = find(text, separator)?;
+    Some((&text[..at], &text[at + separator.len()..]))
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|window| window == wanted)
+}
+
+fn position(text: &[u8], wanted: u8) -> Option<usize> {
+    text.iter().position(|&byte| byte == wanted)
+}
+
+/// No host name is longer; longer text is not taken for one.
+const MAX_HOST: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Host, port and application, with `-` for what is missing.
+    fn pieces(text: &str) -> String {
+        let url = parse(text.as_bytes()).expect("the URL has a scheme and a host");
+        let text = |part: Option<&[u8]>| String::from_utf8_lossy(part.unwrap_or(b"-")).into_owned();
+        format!("{} {} {}", text(url.host), url.port, text(url.app))
+    }
+
+    #[test]
+    fn an_ipv6_address_is_put_into_brackets() {
+        assert_eq!(authority(b"host", 1935), b"host:1935");
+        assert_eq!(authority(b"::1", 80), b"[::1]:80");
+    }
+
+    #[test]
+    fn an_address_in_brackets_is_one_host() {
+        assert_eq!(pieces("rtmp://[::1]:1936/a/s"), "::1 1936 a");
+        assert_eq!(pieces("rtmp://[fe80::1%25eth0]/a/s"), "fe80::1%25eth0 0 a");
+        assert_eq!(pieces("rtmp://u:p@[::1]:1936"), "::1 1936 -");
+        assert_eq!(pieces("rtmp://[::1]?x=1"), "::1 0 -");
+    }
+
+    #[test]
+    fn a_bracket_that_does_not_close_a_host_is_an_ordinary_character() {
+        assert_eq!(pieces("rtmp://[::1/a]/s"), "[ 0 a]");
+        assert_eq!(pieces("rtmp://[a]b:5/a/s"), "[a]b 5 a");
+    }
+
+    #[test]
+    fn user_information_ends_at_the_last_at_sign_before_path_and_query() {
+        let userinfo = |text: &'static str| parse(text.as_bytes()).unwrap().userinfo;
+        assert_eq!(userinfo("rtmp://u:p@h/a"), Some(UserInfo { user: b"u", password: Some(b"p") }));
+        assert_eq!(userinfo("rtmp://u@h/a"), Some(UserInfo { user: b"u", password: None }));
+        assert_eq!(userinfo("rtmp://u:p:q@r@h/a"), Some(UserInfo { user: b"u", password: Some(b"p:q@r") }));
+        assert_eq!(userinfo("rtmp://@h/a"), Some(UserInfo { user: b"", password: None }));
+        assert_eq!(userinfo("rtmp://h/a@b/s"), None);
+        assert_eq!(userinfo("rtmp://h?a@b"), None);
+        assert_eq!(pieces("rtmp://h?a@b"), "h?a@b 0 -");
+    }
+
+    #[test]
+    fn a_port_wraps_like_a_c_int_before_it_is_judged() {
+        assert_eq!(pieces("rtmp://h:4294967376/a"), "h 80 a");
+        assert_eq!(pieces("rtmp://h:99999999999999999999/a"), "h 0 a");
+        assert_eq!(pieces("rtmp://h: +80x/a"), "h 80 a");
+    }
+
+    #[test]
+    fn a_host_longer_than_any_name_is_left_out() {
+        let url = |len: usize| format!("rtmp://{}/a/s", "x".repeat(len));
+        assert_eq!(parse(url(255).as_bytes()).unwrap().host.map(<[u8]>::len), Some(255));
+        let long = url(256);
+        let long = parse(long.as_bytes()).unwrap();
+        assert_eq!((long.host, long.app), (None, Some(&b"a"[..])));
+    }
+
+    #[test]
+    fn a_playlist_name_may_precede_the_path() {
+        let url = parse(b"rtmp://h?x/slist=b").unwrap();
+        assert_eq!((url.app, url.playpath), (Some(&b"slist=b"[..]), Some(b"b".to_vec())));
+    }
+}

@@ -1,0 +1,93 @@
+//! Stream names as Flash servers want them: `mp4:`, `mp3:`, no file extension, nothing escaped.
+
+use super::{cut, find, position};
+
+/// The name under which a server knows the stream that the last part of a URL names.
+///
+/// `dir/film.mp4?key=1` is `mp4:dir/film?key=1`. Text that starts with `?` and has an `slist=` parameter is named by
+/// that parameter. `%xx` is decoded; what is no escape stays as it is.
+pub fn stream_name(text: &[u8]) -> Vec<u8> {
+    let (name, in_playlist) = match playlist_entry(text) {
+        Some(entry) => (entry, true),
+        None => (text, false),
+    };
+    let end = position(name, b'?').unwrap_or(name.len());
+    let start = end.saturating_sub(EXTENSION_LEN);
+    let (prefix, strips): (&[u8], bool) = match &name[start..end] {
+        b".f4v" | b".mp4" => (b"mp4:", true),
+        b".mp3" => (b"mp3:", true),
+        b".flv" => (b"", !in_playlist),
+        _ => (b"", false),
+    };
+    if !strips || (!prefix.is_empty() && name.starts_with(prefix)) {
+        return decode(Vec::with_capacity(name.len()), name);
+    }
+    let mut out = Vec::with_capacity(prefix.len() + name.len());
+    out.extend_from_slice(prefix);
+    let out = decode(out, &name[..start]);
+    decode(out, &name[end..])
+}
+
+/// The value of `slist=` in a query.
+fn playlist_entry(text: &[u8]) -> Option<&[u8]> {
+    if !text.starts_with(b"?") {
+        return None;
+    }
+    let entry = &text[find(text, b"slist=")? + b"slist=".len()..];
+    Some(cut(entry, b"&").map_or(entry, |(entry, _)| entry))
+}
+
+/// Appends `text` with `%xx` decoded.
+fn decode(mut out: Vec<u8>, mut text: &[u8]) -> Vec<u8> {
+    while let Some((&first, rest)) = text.split_first() {
+        let escaped = match rest {
+            [high, low, ..] if first == b'%' => hex_pair(*high, *low),
+            _ => None,
+        };
+        out.push(escaped.unwrap_or(first));
+        text = if escaped.is_some() { &rest[2..] } else { rest };
+    }
+    out
+}
+
+/// The byte that two hexadecimal digits spell.
+pub fn hex_pair(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? << 4 | digit(low)?).ok()
+}
+
+const EXTENSION_LEN: usize = ".mp4".len();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_escape_stays_as_it_is() {
+        for text in ["%", "%4", "%zzb", "a%", "% 4x", "%-4x", "%4gx"] {
+            assert_eq!(stream_name(text.as_bytes()), text.as_bytes());
+        }
+        assert_eq!(stream_name(b"%41%00%2f"), b"A\0/");
+    }
+
+    #[test]
+    fn a_name_shorter_than_its_extension_has_none() {
+        assert_eq!(stream_name(b"mp4?x"), b"mp4?x");
+        assert_eq!(stream_name(b"?x.mp4"), b"?x.mp4");
+        assert_eq!(stream_name(b"?slist=y?.mp4"), b"y?.mp4");
+        assert_eq!(stream_name(b"?"), b"?");
+        assert_eq!(stream_name(b""), b"");
+    }
+
+    #[test]
+    fn an_extension_is_looked_for_before_escapes_are_decoded() {
+        assert_eq!(stream_name(b"s.mp4%41"), b"s.mp4A");
+        assert_eq!(stream_name(b"%2emp4"), b".mp4");
+        assert_eq!(stream_name(b"%6d%70%34:s.mp4"), b"mp4:mp4:s");
+    }
+
+    #[test]
+    fn an_escape_does_not_reach_across_a_removed_extension() {
+        assert_eq!(stream_name(b"a%4.flv?1"), b"a%4?1");
+    }
+}
