@@ -7,7 +7,8 @@
  *   reply.c    messages to a client
  *   live.c     live streams and their queues
  *   vod.c      playing a file
- *   name.c     stream names and files */
+ *   name.c     stream names and files
+ *   text.c     what clients say, made fit for a terminal */
 #define _POSIX_C_SOURCE 200809L
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "server.h"
+#include "text.h"
 
 static int signal_pipe[2] = { -1, -1 };
 
@@ -264,6 +266,7 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
     RTMP_LogSetLevel((RTMP_LogLevel)server.log_level);
+    RTMP_LogSetCallback(text_log);
     if (pipe(signal_pipe) != 0) {
         perror("server");
         return 1;
