@@ -4,19 +4,7 @@
 #include <string.h>
 
 /* How far into the file metadata and decoder configuration are looked for. */
-enum { HEADER_TAGS = 64, HEADER_COUNT = 3 };
-
-static void keep_header(struct header_copy *copy, const struct flv_tag *tag)
-{
-    if (copy->body || tag->size == 0)
-        return;
-    copy->body = malloc(tag->size);
-    if (!copy->body)
-        return;
-    memcpy(copy->body, tag->body, tag->size);
-    copy->size = tag->size;
-    copy->type = tag->type;
-}
+enum { HEADER_TAGS = 64, HEADER_SEARCH = 4 << 20 };
 
 struct vod *vod_open(FILE *file)
 {
@@ -30,12 +18,13 @@ struct vod *vod_open(FILE *file)
         return NULL;
     }
     struct flv_tag tag;
-    for (int i = 0; i < HEADER_TAGS && flv_next(&vod->reader, &tag) == 1; i++) {
-        enum flv_kind kind = flv_kind(tag.type, tag.body, tag.size);
-        if (kind == FLV_METADATA)
-            keep_header(&vod->headers[0], &tag);
-        else if (kind == FLV_CONFIG)
-            keep_header(&vod->headers[tag.type == FLV_VIDEO ? 1 : 2], &tag);
+    size_t seen = 0;
+    for (int i = 0; i < HEADER_TAGS && seen < HEADER_SEARCH && flv_next(&vod->reader, &tag) == 1; i++) {
+        seen += tag.raw_size;
+        struct message *message = message_new(tag.type, tag.timestamp, tag.body, tag.size);
+        if (message && message->media.kind >= MEDIA_CONFIG)
+            headers_add(&vod->headers, message);
+        message_release(message);
     }
     flv_rewind(&vod->reader);
     return vod;
@@ -45,8 +34,7 @@ void vod_close(struct vod *vod)
 {
     if (!vod)
         return;
-    for (int i = 0; i < HEADER_COUNT; i++)
-        free(vod->headers[i].body);
+    headers_clear(&vod->headers);
     flv_reader_close(&vod->reader);
     free(vod);
 }
@@ -59,7 +47,7 @@ static uint32_t go_to(struct vod *vod, uint32_t position, int64_t now)
     if (position == 0 || !flv_seek(&vod->reader, position, &found))
         flv_rewind(&vod->reader);
     else
-        vod->headers_due = HEADER_COUNT;
+        vod->headers_due = vod->headers.count;
     vod->ready = vod->ended = vod->finished = 0;
     vod->clock_tag = found;
     vod->clock_began = now;
@@ -122,8 +110,8 @@ int64_t vod_wait(struct vod *vod, uint32_t buffer, int64_t now)
 int vod_next(struct vod *vod, uint8_t *type, uint32_t *timestamp, const uint8_t **body, uint32_t *size)
 {
     while (vod->headers_due > 0) {
-        const struct header_copy *header = &vod->headers[HEADER_COUNT - vod->headers_due--];
-        if (!header->body || unwanted(vod, header->type))
+        const struct message *header = vod->headers.entries[vod->headers.count - vod->headers_due--].message;
+        if (unwanted(vod, header->type))
             continue;
         *type = header->type;
         *timestamp = vod->clock_tag - vod->origin;

@@ -7,24 +7,19 @@
 #include <stdio.h>
 
 #include "../flv.h"
-
-struct header_copy {
-    uint8_t type;
-    uint32_t size;
-    uint8_t *body;
-};
+#include "catchup.h"
 
 struct vod {
     struct flv_reader reader;
-    struct header_copy headers[3]; /* metadata, video and audio configuration from the file's beginning */
-    struct flv_tag tag;            /* the next one, when `ready` */
+    struct headers headers; /* from the file's beginning */
+    struct flv_tag tag;     /* the next one, when `ready` */
     int ready, ended, paused;
-    int finished;                  /* the end was reported by vod_next */
-    int headers_due;               /* how many of `headers` are still to be sent before the next tag */
-    uint32_t origin;               /* file time that is sent as 0 */
-    uint32_t stop;                 /* file time at which playing ends, UINT32_MAX for never */
-    uint32_t clock_tag;            /* this file time … */
-    int64_t clock_began;           /* … was due at this moment */
+    int finished;           /* the end was reported by vod_next */
+    size_t headers_due;     /* how many of `headers` are still to be sent before the next tag */
+    uint32_t origin;        /* file time that is sent as 0 */
+    uint32_t stop;          /* file time at which playing ends, UINT32_MAX for never */
+    uint32_t clock_tag;     /* this file time … */
+    int64_t clock_began;    /* … was due at this moment */
     int64_t paused_at;
     int skip_audio, skip_video;
 };
