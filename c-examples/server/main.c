@@ -183,8 +183,8 @@ static void look_after_clients(struct server *server)
     }
 }
 
-/* Accepts a connection if there is one. Returns 0 when there is no room for it, no descriptors or no memory: it stays
- * with the system until a client has left. `tls` is NULL for plain connections. */
+/* Accepts a connection if there is one. Returns 0, with errno set, when there is no room for it, no descriptors or no
+ * memory: the next one stays with the system for a while. `tls` is NULL for plain connections. */
 static int accept_client(struct server *server, int listener, void *tls, unsigned *number)
 {
     if (!server->spare && !(server->spare = client_new(server)))
@@ -200,10 +200,8 @@ static int accept_client(struct server *server, int listener, void *tls, unsigne
     }
     struct client *client = server->spare;
     server->spare = NULL;
-    if (!client_start(client, fd, tls, *number)) {
-        RTMP_Log(RTMP_LOGERROR, "client %u: cannot be served: %s", *number, strerror(errno));
+    if (!client_start(client, fd, tls, *number))
         return 0;
-    }
     client->next = server->clients;
     server->clients = client;
     server->client_count++;

@@ -199,11 +199,10 @@ int netstream_receive(struct client *client, int id, uint8_t type, uint32_t time
 
 /* ---- media to a player ---- */
 
-static int send_media(struct client *client, int id, uint8_t type, uint32_t timestamp, const uint8_t *body,
-                      uint32_t size)
+static int send_media(struct client *client, int id, uint8_t type, uint32_t timestamp, const struct body *body)
 {
     client_guard(client, 2 * (int64_t)client->server->timeout_ms);
-    return media_send(&client->out, &client->rtmp, id, type, timestamp, body, size);
+    return media_send(&client->out, &client->rtmp, id, type, timestamp, body);
 }
 
 static int send_event(struct client *client, int id, int control, const char *code, const char *details)
@@ -219,12 +218,13 @@ static int send_live(struct client *client, struct netstream *netstream)
     const char *name = name_of(netstream->path);
     for (; ok && count < BATCH && live_take(client->server->live, netstream->player, &next); count++) {
         const struct message *message = next.message;
+        struct body body = { message->body, NULL, message->size };
         if (message->type == LIVE_PUBLISHED)
             ok = send_event(client, id, CONTROL_STREAM_BEGIN, "NetStream.Play.PublishNotify", name);
         else if (message->type == LIVE_UNPUBLISHED)
             ok = send_event(client, id, CONTROL_STREAM_EOF, "NetStream.Play.UnpublishNotify", name);
         else
-            ok = send_media(client, id, message->type, next.timestamp, message->body, message->size);
+            ok = send_media(client, id, message->type, next.timestamp, &body);
         message_release(next.message);
     }
     netstream->more = count == BATCH;
@@ -236,16 +236,16 @@ static int send_file(struct client *client, struct netstream *netstream)
     struct vod *vod = netstream->vod;
     int id = netstream_id(client, netstream);
     uint8_t type;
-    uint32_t timestamp, size, last = 0;
-    const uint8_t *body;
+    uint32_t timestamp, last = 0;
+    struct body body;
     for (int i = 0; i < BATCH && vod_wait(vod, client->buffer_ms, clock_ms()) == 0; i++) {
-        if (vod_next(vod, &type, &timestamp, &body, &size)) {
-            if (!send_media(client, id, type, timestamp, body, size))
+        if (vod_next(vod, &type, &timestamp, &body)) {
+            if (!send_media(client, id, type, timestamp, &body))
                 return 0;
             continue;
         }
-        if (vod->tag.timestamp > vod->origin)
-            last = vod->tag.timestamp - vod->origin;
+        if (vod->timestamp > vod->origin)
+            last = vod->timestamp - vod->origin;
         return reply_play_complete(&client->rtmp, id, last)
                && send_event(client, id, CONTROL_STREAM_EOF, "NetStream.Play.Stop", name_of(netstream->path));
     }

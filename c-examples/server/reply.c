@@ -232,8 +232,9 @@ static char *put_header(char *at, int format, int channel, uint32_t time, uint32
 }
 
 int media_send(struct media_out *out, RTMP *r, int stream_id, uint8_t type, uint32_t timestamp,
-               const uint8_t *body, uint32_t size)
+               const struct body *body)
 {
+    uint32_t sent = 0;
     int number = type == FLV_VIDEO ? 1 : type == FLV_AUDIO ? 2 : 0, channel = CHANNEL_MEDIA + number;
     RTMPChunk chunk;
     memset(&chunk, 0, sizeof chunk);
@@ -249,18 +250,21 @@ int media_send(struct media_out *out, RTMP *r, int stream_id, uint8_t type, uint
     out->chunk_streams[number].stream_id = stream_id;
     out->chunk_streams[number].timestamp = timestamp;
     chunk.c_headerSize =
-        (int)(put_header(chunk.c_header, shorter, channel, time, size, type, stream_id) - chunk.c_header);
+        (int)(put_header(chunk.c_header, shorter, channel, time, body->size, type, stream_id) - chunk.c_header);
     do {
-        chunk.c_chunkSize = (int)(size < SERVER_CHUNK_SIZE ? size : SERVER_CHUNK_SIZE);
-        memcpy(chunk.c_chunk, body, (size_t)chunk.c_chunkSize);
+        size_t part = body->size - sent < SERVER_CHUNK_SIZE ? body->size - sent : SERVER_CHUNK_SIZE;
+        if (body->bytes)
+            memcpy(chunk.c_chunk, body->bytes + sent, part);
+        else if (fread(chunk.c_chunk, 1, part, body->file) != part)
+            return 0; /* the message cannot be ended otherwise */
+        chunk.c_chunkSize = (int)part;
         if (!RTMP_SendChunk(r, &chunk))
             return 0;
-        body += chunk.c_chunkSize;
-        size -= (uint32_t)chunk.c_chunkSize;
+        sent += (uint32_t)part;
         chunk.c_header[0] = (char)(3 << 6 | channel);
         AMF_EncodeInt32(chunk.c_header + 1, chunk.c_header + 5, (int)time);
         chunk.c_headerSize = time < EXTENDED ? 1 : 5;
-    } while (size > 0);
+    } while (sent < body->size);
     return 1;
 }
 

@@ -7,6 +7,7 @@
 #include <librtmp/rtmp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { SERVER_CHUNK_SIZE = 60000, SERVER_WINDOW = 2500000 };
 
@@ -44,8 +45,14 @@ struct media_out {
     struct { int stream_id; uint32_t timestamp; } chunk_streams[3]; /* stream_id 0: nothing was sent */
     char *block;
 };
+/* A body in memory, or what comes next in `file` when `bytes` is NULL. */
+struct body {
+    const uint8_t *bytes;
+    FILE *file;
+    uint32_t size;
+};
 int media_send(struct media_out *out, RTMP *r, int stream_id, uint8_t type, uint32_t timestamp,
-               const uint8_t *body, uint32_t size);
+               const struct body *body);
 void media_free(struct media_out *out);
 
 #endif

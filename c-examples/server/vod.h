@@ -8,11 +8,15 @@
 
 #include "../flv.h"
 #include "catchup.h"
+#include "reply.h"
 
 struct vod {
     struct flv_reader reader;
     struct headers headers; /* from the file's beginning */
-    struct flv_tag tag;     /* the next one, when `ready` */
+    long next_at;           /* where the next tag is looked for */
+    uint8_t type;           /* the next tag, when `ready`: its body follows in the file. It is never read as a whole, */
+    uint32_t timestamp;     /* since it may be long, and the players many */
+    uint32_t size;
     int ready, ended, paused;
     int finished;           /* the end was reported by vod_next */
     size_t headers_due;     /* how many of `headers` are still to be sent before the next tag */
@@ -41,7 +45,7 @@ void vod_pause(struct vod *vod, int pause, int64_t now);
 int64_t vod_wait(struct vod *vod, uint32_t buffer, int64_t now);
 
 /* The next message. Returns 1, or 0 at the end. The body is valid until the next call. */
-int vod_next(struct vod *vod, uint8_t *type, uint32_t *timestamp, const uint8_t **body, uint32_t *size);
+int vod_next(struct vod *vod, uint8_t *type, uint32_t *timestamp, struct body *body);
 
 double vod_seconds(struct vod *vod);
 

@@ -142,6 +142,30 @@ fn a_long_message_is_in_memory_once_for_all_players_on_librtmp() {
     players_that_do_not_read_share(Library::Original);
 }
 
+/// Nor does a long tag of a file become a message in memory for each player.
+#[test]
+fn players_of_a_file_that_do_not_read_need_little_memory() {
+    let (server, folder) = need!(server(Library::Ours, &[]));
+    let body = [&[0x12][..], &vec![7; (8 << 20) - 1]].concat();
+    let size = (body.len() as u32).to_be_bytes();
+    let mut file = [&b"FLV\x01\x01\0\0\0\x09\0\0\0\0\x09"[..], &size[1..], &[0; 7], &body].concat();
+    file.extend((body.len() as u32 + 11).to_be_bytes());
+    fs::write(folder.join("long.flv"), file).expect("the build directory is writable");
+    let play = || {
+        let mut player = Client::connect(&server, "vod");
+        let stream = player.create();
+        player.command(stream, "play", &[s("long"), n(0)]);
+        player.wait_for_status(stream, "NetStream.Play.Start");
+        player
+    };
+    let mut reader = play();
+    let before = peak_memory(server.id());
+    let players: Vec<Client> = (0..60).map(|_| play()).collect();
+    assert_eq!(reader.next_media(PATIENCE).map(|message| message.body), Some(body));
+    let grown = peak_memory(server.id()) - before;
+    assert!(grown < 64 << 20, "{} MiB for {} players", grown >> 20, players.len());
+}
+
 /// Publishes at full speed: what the system takes of so many messages.
 fn flood(publisher: &mut Client, messages: u32, body: &[u8]) {
     for time in 0..messages {
