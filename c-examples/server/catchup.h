@@ -2,7 +2,7 @@
  *
  * The frames begin with the oldest key frame that a video track needs. Metadata, configurations and layouts that came
  * before are in `headers`, those that came later stand between the frames, so that both together are the stream as
- * everybody else has seen it. */
+ * the other players have seen it. */
 #ifndef SERVER_CATCHUP_H
 #define SERVER_CATCHUP_H
 
@@ -32,7 +32,7 @@ struct catchup {
     struct message **frames; /* CATCHUP_MESSAGES places */
     size_t count, bytes;
     uint64_t first;          /* number of frames[0] in the stream */
-    uint64_t key_at[256];    /* per video track: the number behind that of its last key frame, 0 when that is not kept */
+    uint64_t key_at[256];    /* per video track: 1 + the number of its last key frame, 0 when that is not kept */
     int has_video;           /* a key frame was seen */
 };
 

@@ -57,7 +57,7 @@ static void abort_message(struct client *client, RTMPPacket *packet)
     RTMP *r = &client->rtmp;
     int channel = AMF_DecodeInt32(packet->m_body) <= INT32_MAX ? (int)AMF_DecodeInt32(packet->m_body) : -1;
     RTMP_ClientPacket(r, packet);
-    /* librtmp 2.4 knows nothing of this, but keeps what it has of a message in these fields. Others leave them empty. */
+    /* librtmp 2.4 ignores it, but keeps what it has of a message in these fields. Others leave them empty. */
     RTMPPacket *begun =
         r->m_vecChannelsIn && channel >= 0 && channel < r->m_channelsAllocatedIn ? r->m_vecChannelsIn[channel] : NULL;
     if (begun && begun->m_body) {

@@ -176,7 +176,7 @@ static void deliver(struct player *player, struct message *message)
         return; /* a stream taken up in the middle: not decodable yet */
     if (queue_add(player, message, message->timestamp))
         return;
-    /* Too slow. What it missed stays missed; it goes on with a picture that stands on its own. */
+    /* Too slow. What it missed stays missed; it continues with a key frame. */
     queue_clear(player);
     if (player->stream->catchup.has_video && kind != MEDIA_KEY) {
         player->waiting = 1;

@@ -1,4 +1,4 @@
-/* Live streams: one publisher, any number of players, nobody waits for anybody.
+/* Live streams: one publisher, any number of players, none of which delays another.
  *
  * The publisher's thread hands messages in; each player's own thread takes them out of its queue. A queue
  * that grows too long is emptied and goes on at the next key frame. Nothing here touches a socket. */
@@ -23,7 +23,7 @@ struct delivery {
 struct live *live_new(void);
 void live_free(struct live *live);
 
-/* `name` is application and stream name. Returns NULL when somebody publishes it already. */
+/* `name` is application and stream name. Returns NULL when it is being published already. */
 struct stream *live_publish(struct live *live, const char *name);
 void live_unpublish(struct live *live, struct stream *stream);
 

@@ -53,7 +53,7 @@ static void usage(FILE *to)
                 "  -s PORT      listen there for rtmps:// too (needs --cert)\n"
                 "  --cert FILE  the server's certificate and those behind it, PEM\n"
                 "  --key FILE   its key, PEM (default: in the file of the certificate)\n"
-                "  -b ADDRESS   local address (default 127.0.0.1; 0.0.0.0 lets everybody in)\n"
+                "  -b ADDRESS   local address (default 127.0.0.1; 0.0.0.0: from everywhere)\n"
                 "  -d FOLDER    play its FLV files: rtmp://…/app/NAME is FOLDER/NAME.flv\n"
                 "  -r FOLDER    record what is published there\n"
                 "  -m COUNT     clients at the same time (default 100)\n"
@@ -145,7 +145,7 @@ static int start_listening(const char *host, int wanted_port, const char *protoc
     fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
     if (fd >= 0)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    /* Not blocking: a connection that poll() has seen may be gone when it is accepted. */
+    /* Not blocking: a connection that poll() has seen may have ended before it is accepted. */
     if (fd < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || bind(fd, address->ai_addr, address->ai_addrlen) != 0
         || listen(fd, 64) != 0
         || getsockname(fd, (struct sockaddr *)&bound, &length) != 0
@@ -163,7 +163,7 @@ static int start_listening(const char *host, int wanted_port, const char *protoc
     return fd;
 }
 
-/* Joins those who have ended, and shuts down whoever is past its deadline. */
+/* Joins those who have ended, and shuts down those that are past their deadline. */
 static void look_after_clients(struct server *server)
 {
     int64_t now = clock_ms();
@@ -190,7 +190,7 @@ static int accept_client(struct server *server, int listener, void *tls, unsigne
     if (!server->spare && !(server->spare = client_new(server)))
         return 0;
     int fd = accept(listener, NULL, NULL);
-    if (fd < 0) /* a connection may have gone again */
+    if (fd < 0) /* the client may have left already */
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ECONNABORTED || errno == EPROTO;
     ++*number;
     if (server->client_count >= server->most_clients) {

@@ -131,14 +131,14 @@ static struct media enhanced(const struct packet_types *types, int frame, struct
 static enum media_kind legacy_video(const uint8_t *body, size_t size)
 {
     int frame = body[0] >> 4, codec = body[0] & 0x0f;
-    enum media_kind picture = frame == VIDEO_KEY ? MEDIA_KEY : MEDIA_FRAME;
+    enum media_kind frame_kind = frame == VIDEO_KEY ? MEDIA_KEY : MEDIA_FRAME;
     if (frame == VIDEO_COMMAND)
         return MEDIA_OTHER;
     if (codec != 7 && codec != 12) /* AVC, and HEVC as some encoders send it, have a packet type */
-        return picture;
+        return frame_kind;
     if (size < 2)
         return MEDIA_OTHER;
-    return body[1] == 0 ? MEDIA_CONFIG : body[1] == 1 ? picture : body[1] == 2 ? MEDIA_END : MEDIA_OTHER;
+    return body[1] == 0 ? MEDIA_CONFIG : body[1] == 1 ? frame_kind : body[1] == 2 ? MEDIA_END : MEDIA_OTHER;
 }
 
 /* Returns where the value of a property stands that has `size` bytes at least, NULL when there is none. */

@@ -39,8 +39,9 @@ int reply_status(RTMP *r, int stream_id, const char *level, const char *code, co
 /* onPlayStatus(NetStream.Play.Complete) as the data message that players expect */
 int reply_play_complete(RTMP *r, int stream_id, uint32_t timestamp);
 
-/* Sends media in chunks of its own, and remembers per chunk stream what lets the next header be shorter. All players share
- * a body, and RTMP_SendPacket may write into it: so each chunk is copied. A player that does not read holds up one chunk. */
+/* Sends media in chunks of its own, and remembers per chunk stream what lets the next header be shorter. All players
+ * share a body, and RTMP_SendPacket may write into it: so each chunk is copied. A player that does not read costs the
+ * memory of one chunk. */
 struct media_out {
     struct { int stream_id; uint32_t timestamp; } chunk_streams[3]; /* stream_id 0: nothing was sent */
     char *block;

@@ -37,7 +37,7 @@ fn one_of_two_published_streams_ends() {
         client.media(1, 8, 40, &[0x2f, 3]);
         client.media(2, 8, 40, &[0x2f, 4]);
         assert_eq!(players[1].media_until(&[0x2f, 4]).len(), 1, "{ending}");
-        assert_eq!(players[0].next_media(MOMENT), None, "{ending}: nobody publishes it");
+        assert_eq!(players[0].next_media(MOMENT), None, "{ending}: it has ended");
     }
 }
 

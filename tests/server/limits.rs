@@ -20,7 +20,7 @@ fn processor_time(id: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("the process runs");
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks: u64 = fields[11..13].iter().filter_map(|field| field.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10) // Linux counts in hundredths of a second for everybody.
+    Duration::from_millis(ticks * 10) // Linux counts in hundredths of a second on every machine.
 }
 
 /// The most memory a process has had, in bytes.
@@ -55,7 +55,7 @@ fn waits_for_descriptors(library: Library) {
     server.wait_for_log("no room for more clients");
     let used = processor_time(server.id());
     let begin = Instant::now();
-    // Whoever is there is served meanwhile.
+    // Connected clients are served meanwhile.
     for time in 0..100 {
         first.media(1, 8, time, &[0xaf; 100]);
         first.assert_alive();
@@ -174,7 +174,7 @@ fn flood(publisher: &mut Client, messages: u32, body: &[u8]) {
 }
 
 #[test]
-fn a_flood_costs_a_slow_player_pictures_and_others_nothing() {
+fn a_flood_costs_slow_players_frames_and_others_nothing() {
     let (server, _folder) = need!(server(Library::Ours, &[]));
     let _slow: Vec<Client> = (0..20).map(|_| Client::player(&server, "live", "a")).collect();
     let mut reader = Client::player(&server, "live", "b");

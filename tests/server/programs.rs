@@ -10,7 +10,7 @@ use crate::need;
 use crate::support::examples::{ExampleServer, LIMIT};
 use crate::support::{Library, Running, TempDir, clip, program, require, wait_until};
 
-/// A program that publishes a film at its own speed, or plays into a file.
+/// A program that publishes a clip at its own speed, or plays into a file.
 struct Client {
     name: &'static str,
     /// Paths that it says itself it cannot use.
@@ -37,16 +37,16 @@ fn installed(name: &str, arguments: &[&str]) -> Option<Command> {
     Some(command)
 }
 
-fn publish_with_ffmpeg(url: &str, film: &str) -> Option<Command> {
+fn publish_with_ffmpeg(url: &str, clip: &str) -> Option<Command> {
     installed(
         "ffmpeg",
-        &["-nostdin", "-loglevel", "error", "-re", "-i", film, "-c", "copy", "-f", "flv", url],
+        &["-nostdin", "-loglevel", "error", "-re", "-i", clip, "-c", "copy", "-f", "flv", url],
     )
 }
 
-fn publish_with_gstreamer(url: &str, film: &str) -> Option<Command> {
+fn publish_with_gstreamer(url: &str, clip: &str) -> Option<Command> {
     let pipeline = format!(
-        "-q filesrc location={film} ! flvdemux name=d flvmux name=m streamable=true ! rtmp2sink sync=true location={url} \
+        "-q filesrc location={clip} ! flvdemux name=d flvmux name=m streamable=true ! rtmp2sink sync=true location={url} \
          d.video ! queue ! m.video d.audio ! queue ! m.audio"
     );
     installed("gst-launch-1.0", &pipeline.split_whitespace().collect::<Vec<_>>())
@@ -95,7 +95,7 @@ fn play_with_curl(url: &str, file: &str) -> Option<Command> {
     installed("curl", &["-sS", "--no-buffer", "-m", "60", "-o", file, url])
 }
 
-/// Plays until some of the film has arrived.
+/// Plays until some of the clip has arrived.
 fn play(player: &Client, server: &ExampleServer, path: &str, folder: &Path) -> Option<()> {
     let file = folder.join(player.name.replace(' ', "-"));
     let _ = fs::remove_file(&file);
@@ -108,12 +108,12 @@ fn play(player: &Client, server: &ExampleServer, path: &str, folder: &Path) -> O
 }
 
 fn programs_meet(path: &str) {
-    let film = need!(clip::long()).to_string_lossy().into_owned();
+    let clip = need!(clip::long()).to_string_lossy().into_owned();
     for publisher in PUBLISHERS.iter().filter(|publisher| !publisher.without.contains(&path)) {
         let (server, _files) = need!(server(Library::Ours, &[]));
         let folder = TempDir::new("meeting");
         let url = server.url("rtmp", &path[1..]);
-        let _publishing = Running::start(&mut need!((publisher.command)(&url, &film)));
+        let _publishing = Running::start(&mut need!((publisher.command)(&url, &clip)));
         server.wait_for_log("publishes ");
         thread::scope(|scope| {
             for player in PLAYERS.iter().filter(|player| !player.without.contains(&path)) {
