@@ -16,10 +16,10 @@ const LAST_RESORT: &str =
 /// The error for the log.
 pub(super) fn explain(peer: &str, error: &rustls::Error) -> Error {
     let rustls::Error::InvalidCertificate(error) = error else {
-        return Error::Tls(format!("TLS with {peer} failed: {error}"));
+        return Error::Tls(format!("TLS with {peer} failed: {error}").into());
     };
     let (why, remedy) = reason(error);
-    Error::Tls(format!("the certificate of {peer} is refused: {why}; {remedy}"))
+    Error::Tls(format!("the certificate of {peer} is refused: {why}; {remedy}").into())
 }
 
 fn reason(error: &CertificateError) -> (String, &'static str) {

@@ -1,6 +1,6 @@
 //! What a server shows its clients.
 
-use std::{fs, io::BufReader, path::Path, sync::Arc};
+use std::{fmt, fs, io::BufReader, path::Path, sync::Arc};
 
 use rustls::{
     ServerConfig,
@@ -11,7 +11,7 @@ use rustls::{
 };
 
 use super::{provider, versions};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 
 /// A server's certificates and key, for any number of sessions at the same time.
 #[derive(Debug, Clone)]
@@ -25,13 +25,13 @@ impl ServerContext {
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self> {
         let certificates = open(certificate)
             .and_then(|file| CertificateDer::pem_reader_iter(file).collect::<Result<Vec<_>, _>>())
-            .map_err(|error| unusable(certificate, error))?;
+            .map_err(|error| unreadable(certificate, &error))?;
         if certificates.is_empty() {
             return Err(unusable(certificate, "there is no certificate in it"));
         }
         let private = open(key).and_then(PrivateKeyDer::from_pem_reader).map_err(|error| match error {
             pem::Error::NoItemsFound => unusable(key, "there is no unencrypted key in it"),
-            error => unusable(key, error),
+            error => unreadable(key, &error),
         })?;
         let mut config = versions(ServerConfig::builder_with_provider(provider()))?
             .with_no_client_auth()
@@ -52,6 +52,18 @@ fn open(path: &Path) -> Result<BufReader<fs::File>, pem::Error> {
     fs::File::open(path).map(BufReader::new).map_err(pem::Error::Io)
 }
 
-fn unusable(path: &Path, why: impl std::fmt::Display) -> Error {
-    Error::Tls(format!("cannot use {}: {why}", path.display()))
+fn unusable(path: &Path, why: impl fmt::Display) -> Error {
+    Error::Tls(words(path, why).into())
+}
+
+fn unreadable(path: &Path, error: &pem::Error) -> Error {
+    let code = match error {
+        pem::Error::Io(error) => error.raw_os_error(),
+        _ => None,
+    };
+    Error::Tls(Cause::new(words(path, error), code))
+}
+
+fn words(path: &Path, why: impl fmt::Display) -> String {
+    format!("cannot use {}: {why}", path.display())
 }
