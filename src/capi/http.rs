@@ -6,7 +6,7 @@ use libc::{c_char, c_int, c_uint, c_void, size_t};
 use log::debug;
 
 use crate::{
-    capi::{boundary, globals, layout::assert_layout, tls::TlsOptions},
+    capi::{boundary_with_errno, globals, layout::assert_layout, tls::TlsOptions},
     error::{Error, Result},
     http::{self, Outcome, Receiver},
     swf::cache::{MAX_DATE, is_date},
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn HTTP_get(
     url: *const c_char,
     cb: *mut HTTP_read_callback,
 ) -> HTTPResult {
-    boundary(HTTPRES_LOST_CONNECTION, || {
+    boundary_with_errno(HTTPRES_LOST_CONNECTION, |errno| {
         if http.is_null() || url.is_null() || cb.is_null() {
             debug!("HTTP_get: an argument is null");
             return Ok(HTTPRES_BAD_REQUEST);
@@ -83,6 +83,7 @@ pub unsafe extern "C" fn HTTP_get(
             http::get(url.to_bytes(), &date, &TlsOptions::default().trust(), &globals::USER, &mut answer);
         if let Err(error) = &result {
             debug!("HTTP_get: {error}");
+            errno.say(error);
         }
         Ok(match Outcome::of_result(&result) {
             Outcome::Complete => HTTPRES_OK,

@@ -21,6 +21,46 @@ static char before[FIELDS][WIDTH];
 static const char *playpath0; /* what Link.playpath0 was when it was something */
 static int settled;
 
+/* What errno is set to before each call of the library. No system uses the value. */
+#define UNTOUCHED 4711
+
+/* The values of errno that calls of this step have left behind, each once. */
+static char errnos[256];
+
+/* Notes errno behind a call, which failed or not: what a call that succeeded left there is "stray". */
+static void note_errno(int failed)
+{
+	static const struct {
+		int value;
+		const char *name;
+	} known[] = {{EAGAIN, "EAGAIN"}, {EBADF, "EBADF"}, {ECONNREFUSED, "ECONNREFUSED"}, {ECONNRESET, "ECONNRESET"},
+		     {EINPROGRESS, "EINPROGRESS"}, {EINTR, "EINTR"}, {EINVAL, "EINVAL"}, {ENOENT, "ENOENT"},
+		     {ENOMEM, "ENOMEM"}, {ENOTCONN, "ENOTCONN"}, {ENOTTY, "ENOTTY"}, {EPIPE, "EPIPE"},
+		     {ETIMEDOUT, "ETIMEDOUT"}, {0, "0"}};
+	int left = errno;
+	char text[40];
+	size_t i;
+	if (left == UNTOUCHED)
+		return;
+	snprintf(text, sizeof text, " %s=%d", failed ? "errno" : "stray", left);
+	for (i = 0; i < sizeof known / sizeof *known; i++)
+		if (left == known[i].value)
+			snprintf(text, sizeof text, " %s=%s", failed ? "errno" : "stray", known[i].name);
+	if (!strstr(errnos, text) && strlen(errnos) + strlen(text) < sizeof errnos)
+		strcat(errnos, text);
+}
+
+/* The result of a call; `least` is the least that it returns when it succeeds. */
+static int after(int ret, int least)
+{
+	note_errno(ret < least);
+	return ret;
+}
+
+/* Calls the library, and looks at errno as soon as that has returned. */
+#define CALL(call, least) (errno = UNTOUCHED, after(call, least))
+#define RUN(call) (errno = UNTOUCHED, (call), note_errno(0))
+
 static int open_socket(void)
 {
 	return RTMP_IsConnected(r) != 0;
@@ -176,7 +216,7 @@ static int settle(int wanted)
 /* Reads chunks until a message is complete; 0 when reading failed. */
 static int read_message(RTMPPacket *packet)
 {
-	while (RTMP_ReadPacket(r, packet))
+	while (CALL(RTMP_ReadPacket(r, packet), 1))
 		if (RTMPPacket_IsReady(packet))
 			return 1;
 	return 0;
@@ -236,7 +276,7 @@ static int set_option(char *text)
 	char *equals = strchr(text, '=');
 	AVal name = {text, (int)(equals - text)}, value = {equals + 1, (int)strlen(equals + 1)};
 	*equals = 0;
-	return RTMP_SetOpt(r, &name, &value);
+	return CALL(RTMP_SetOpt(r, &name, &value), 1);
 }
 
 /* Everything that RTMP_SetupStream takes, for a server of this machine. */
@@ -247,8 +287,8 @@ static void setup_stream(int port)
 		    swf = AVC("http://h/a.swf"), page = AVC("http://h/"), app = AVC("app"), auth = AVC("secret"),
 		    version = AVC("TST 1,2"), subscribe = AVC("other"), usher = AVC("usher");
 	AVal hash = {hash_bytes, 32};
-	RTMP_SetupStream(r, RTMP_PROTOCOL_RTMP, &host, (unsigned)port, &none, &playpath, &url, &swf, &page, &app, &auth,
-			 &hash, 4321, &version, &subscribe, &usher, 1000, 5000, 1, 5);
+	RUN(RTMP_SetupStream(r, RTMP_PROTOCOL_RTMP, &host, (unsigned)port, &none, &playpath, &url, &swf, &page, &app, &auth,
+			     &hash, 4321, &version, &subscribe, &usher, 1000, 5000, 1, 5));
 }
 
 /* Connects the program's own way: an address, then a connect command of its own. */
@@ -265,7 +305,7 @@ static int connect_with_packet(int port)
 	at = AMF_EncodeNamedString(at, end, &app, &value);
 	at = AMF_EncodeInt24(at, end, AMF_OBJECT_END);
 	packet.m_nBodySize = (uint32_t)(at - start);
-	return RTMP_Connect0(r, (struct sockaddr *)&address) && RTMP_Connect1(r, &packet);
+	return CALL(RTMP_Connect0(r, (struct sockaddr *)&address), 1) && CALL(RTMP_Connect1(r, &packet), 1);
 }
 
 /* "<kind> <channel> <stream> <time> <header type> <queue> <body>" */
@@ -286,8 +326,8 @@ static int send_packet(const char *text)
 	packet.m_nTimeStamp = time;
 	packet.m_headerType = (uint8_t)header;
 	packet.m_nBodySize = (uint32_t)n;
-	ret = RTMP_SendPacket(r, &packet, (int)queue);
-	RTMPPacket_Free(&packet);
+	ret = CALL(RTMP_SendPacket(r, &packet, (int)queue), 1);
+	RUN(RTMPPacket_Free(&packet));
 	return ret;
 }
 
@@ -304,7 +344,7 @@ static int write_tag(int type, unsigned time, int size)
 	for (i = 0; i < size; i++)
 		*end++ = (char)(i * 7 + (i >> 8));
 	AMF_EncodeInt32(end, end + 4, size + 11);
-	ret = RTMP_Write(r, (char *)tag, size + 15);
+	ret = CALL(RTMP_Write(r, (char *)tag, size + 15), 0);
 	free(tag);
 	return ret;
 }
@@ -324,7 +364,7 @@ static int send_chunk(const char *text)
 	chunk.c_headerSize = header;
 	chunk.c_chunkSize = body;
 	chunk.c_chunk = room + header;
-	ret = RTMP_SendChunk(r, &chunk);
+	ret = CALL(RTMP_SendChunk(r, &chunk), 1);
 	free(room);
 	return ret;
 }
@@ -371,7 +411,7 @@ int main(int argc, char **argv)
 	while ((line = read_line())) {
 		char word[32] = "", name[64] = "", *rest;
 		int a = 0, b = 0, c = 0, ret = 0;
-		*note = 0;
+		*note = *errnos = 0;
 		sscanf(line, "%31s", word);
 		rest = line + strlen(word);
 		rest += *rest == ' ';
@@ -379,44 +419,44 @@ int main(int argc, char **argv)
 		sscanf(rest, "%i %i %i", &a, &b, &c);
 #define STEP(step) else if (!strcmp(word, step))
 		if (!strcmp(word, "setup")) {
-			ret = RTMP_SetupURL(r, rest);
+			ret = CALL(RTMP_SetupURL(r, rest), 1);
 			kept[used++] = line; /* the object points into it */
 			line = NULL;
 		}
 		STEP("set") ret = sscanf(rest, "%63s %i", name, &a) == 2 && set(name, a);
-		STEP("enablewrite") RTMP_EnableWrite(r);
-		STEP("connect") ret = RTMP_Connect(r, NULL);
-		STEP("stream") ret = RTMP_ConnectStream(r, a);
-		STEP("reconnect") ret = RTMP_ReconnectStream(r, a);
-		STEP("delete") RTMP_DeleteStream(r);
-		STEP("close") RTMP_Close(r);
-		STEP("pause") ret = RTMP_Pause(r, a);
-		STEP("sendpause") ret = RTMP_SendPause(r, a, b);
-		STEP("seek") ret = RTMP_SendSeek(r, a);
-		STEP("toggle") ret = RTMP_ToggleStream(r);
-		STEP("ctrl") ret = RTMP_SendCtrl(r, (short)a, (unsigned)b, (unsigned)c);
-		STEP("serverbw") ret = RTMP_SendServerBW(r);
-		STEP("clientbw") ret = RTMP_SendClientBW(r);
-		STEP("create") ret = RTMP_SendCreateStream(r);
-		STEP("buffer") { RTMP_SetBufferMS(r, a); RTMP_UpdateBufferMS(r); }
+		STEP("enablewrite") RUN(RTMP_EnableWrite(r));
+		STEP("connect") ret = CALL(RTMP_Connect(r, NULL), 1);
+		STEP("stream") ret = CALL(RTMP_ConnectStream(r, a), 1);
+		STEP("reconnect") ret = CALL(RTMP_ReconnectStream(r, a), 1);
+		STEP("delete") RUN(RTMP_DeleteStream(r));
+		STEP("close") RUN(RTMP_Close(r));
+		STEP("pause") ret = CALL(RTMP_Pause(r, a), 1);
+		STEP("sendpause") ret = CALL(RTMP_SendPause(r, a, b), 1);
+		STEP("seek") ret = CALL(RTMP_SendSeek(r, a), 1);
+		STEP("toggle") ret = CALL(RTMP_ToggleStream(r), 1);
+		STEP("ctrl") ret = CALL(RTMP_SendCtrl(r, (short)a, (unsigned)b, (unsigned)c), 1);
+		STEP("serverbw") ret = CALL(RTMP_SendServerBW(r), 1);
+		STEP("clientbw") ret = CALL(RTMP_SendClientBW(r), 1);
+		STEP("create") ret = CALL(RTMP_SendCreateStream(r), 1);
+		STEP("buffer") { RUN(RTMP_SetBufferMS(r, a)); RUN(RTMP_UpdateBufferMS(r)); }
 		STEP("packet") {
 			RTMPPacket packet = {0};
 			ret = -1;
 			if (read_message(&packet)) {
 				printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
 				describe(&packet, note);
-				ret = RTMP_ClientPacket(r, &packet);
-				RTMPPacket_Free(&packet);
+				ret = CALL(RTMP_ClientPacket(r, &packet), 0);
+				RUN(RTMPPacket_Free(&packet));
 			}
 		}
 		STEP("media") {
 			RTMPPacket packet = {0};
-			ret = RTMP_GetNextMediaPacket(r, &packet);
+			ret = CALL(RTMP_GetNextMediaPacket(r, &packet), 1);
 			if (ret) {
 				printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
 				describe(&packet, note);
 			}
-			RTMPPacket_Free(&packet);
+			RUN(RTMPPacket_Free(&packet));
 		}
 		/* The most memory that the process had so far, in megabytes. */
 		STEP("memory") {
@@ -425,17 +465,14 @@ int main(int argc, char **argv)
 		}
 		STEP("read") {
 			char *buffer = malloc(a + 1);
-			errno = 0;
-			ret = RTMP_Read(r, buffer, a);
+			ret = CALL(RTMP_Read(r, buffer, a), 1);
 			if (ret > 0)
 				print_bytes(note, " flv", (unsigned char *)buffer, ret < 400 ? ret : 400);
-			else if (ret < 0)
-				sprintf(note, " errno %d", errno == EINVAL ? EINVAL : 0);
 			free(buffer);
 		}
 		STEP("write") {
 			char *bytes = parse_hex(rest, &a);
-			ret = RTMP_Write(r, bytes, a);
+			ret = CALL(RTMP_Write(r, bytes, a), 0);
 			free(bytes);
 		}
 		/* A tag of an FLV file: "<type> <time> <size of its data>". */
@@ -453,15 +490,15 @@ int main(int argc, char **argv)
 		STEP("leave") ret = limit_memory(a);
 		STEP("broken") ret = broken();
 		STEP("settle") ret = settle(a);
-		STEP("update") RTMP_UpdateBufferMS(r);
-		STEP("drop") RTMP_DropRequest(r, a, TRUE);
+		STEP("update") RUN(RTMP_UpdateBufferMS(r));
+		STEP("drop") RUN(RTMP_DropRequest(r, a, TRUE));
 		else {
 			printf(" unknown step\n");
 			return 2;
 		}
 		printf(" -> %d |", ret);
 		print_fields();
-		printf("%s\n", note);
+		printf("%s%s\n", note, errnos);
 		free(line);
 	}
 	free(r->m_read.initialFrame);

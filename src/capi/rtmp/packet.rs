@@ -7,7 +7,7 @@ use libc::{c_char, c_int};
 use super::{RTMP, RTMPChunk, RTMPPacket, ready, straight};
 use crate::{
     capi::{
-        FALSE, TRUE, attempt, attempt_once, boundary,
+        FALSE, TRUE, attempt, attempt_once, boundary, boundary_with_errno,
         memory::{Body, RTMP_MAX_HEADER_SIZE, release},
         ptr::{bytes, required, required_mut},
         reason::{self, Phase},
@@ -315,13 +315,13 @@ pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMP
 /// As for [`RTMP_GetNextMediaPacket`].
 #[inline(never)]
 unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<ready::Failure>>) -> c_int {
-    boundary(0, || {
+    boundary_with_errno(0, |errno| {
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
         reason::enter(Phase::Reading);
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }?;
+        let handle = unsafe { Handle::connected(r) }.inspect_err(|_| errno.settle())?;
         let next = match failure {
             None => driver::next_media(&handle),
             Some(failure) => Err(failure.settle(&handle)),
