@@ -1,7 +1,7 @@
 //! C programs, compiled once, on the original and on ours: the same output, the same fields after every step, the same
 //! bytes on the wire.
 //!
-//! Rows are sessions against a scripted server (`cases`, `options`, `incoming`, `endings`) and whole programs
+//! Rows are sessions against a scripted server (`cases`, `options`, `incoming`, `endings`, `patterns`) and whole programs
 //! (`programs`). What may differ is in `accepted`, each entry with a name that `tests/differences.md` explains; an entry
 //! that no longer differs fails. `coverage` says what has to have a row.
 #![forbid(unsafe_code)]
@@ -20,6 +20,8 @@ mod endings;
 mod incoming;
 #[path = "compare/options.rs"]
 mod options;
+#[path = "compare/patterns.rs"]
+mod patterns;
 #[path = "compare/programs.rs"]
 mod programs;
 #[path = "compare/session.rs"]

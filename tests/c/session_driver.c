@@ -4,12 +4,14 @@
  */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
-#include <sys/resource.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include "hex.h"
 
@@ -389,6 +391,54 @@ static int resume(const char *text)
 	return 1;
 }
 
+/* Sends Set Chunk Size as programs do that fill in what they know of, in a packet that was never initialised. */
+static int announce(int size)
+{
+	RTMPPacket packet;
+	char memory[RTMP_MAX_HEADER_SIZE + 4];
+	memset(&packet, 0xa5, sizeof packet);
+	memset(memory, 0xa5, sizeof memory);
+	packet.m_nBytesRead = 0;
+	packet.m_body = memory + RTMP_MAX_HEADER_SIZE;
+	packet.m_packetType = RTMP_PACKET_TYPE_CHUNK_SIZE;
+	packet.m_hasAbsTimestamp = 0;
+	packet.m_nChannel = 2;
+	packet.m_headerType = RTMP_PACKET_SIZE_LARGE;
+	packet.m_nBodySize = 4;
+	AMF_EncodeInt32(packet.m_body, packet.m_body + 4, size);
+	return CALL(RTMP_SendPacket(r, &packet, FALSE), 1);
+}
+
+/* Looks at what was sent last on a chunk stream, as far as there is a record of it. It must not be what is freed. */
+static int look_at_sent(int channel)
+{
+	const RTMPPacket *sent = channel < r->m_channelsAllocatedOut ? r->m_vecChannelsOut[channel] : NULL;
+	return !sent || sent->m_nChannel == channel;
+}
+
+/* Lets the system end waits on the library's socket after so many milliseconds. */
+static int limit_waits(int milliseconds)
+{
+	struct timeval limit = {milliseconds / 1000, milliseconds % 1000 * 1000};
+	return !setsockopt(RTMP_Socket(r), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) &&
+	       !setsockopt(RTMP_Socket(r), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+/* Waits for the socket with poll, and reads as much as is there, until a message is complete. */
+static int poll_message(RTMPPacket *packet)
+{
+	for (;;) {
+		struct pollfd wait = {.fd = RTMP_Socket(r), .events = POLLIN};
+		errno = 0;
+		if (CALL(RTMP_ReadPacket(r, packet), 1)) {
+			if (RTMPPacket_IsReady(packet))
+				return 1;
+		} else if (errno != EAGAIN || poll(&wait, 1, 10000) != 1) {
+			return 0;
+		}
+	}
+}
+
 /* What a message is, apart from what every line says. */
 static void describe(const RTMPPacket *packet, char *note)
 {
@@ -491,6 +541,23 @@ int main(int argc, char **argv)
 		STEP("broken") ret = broken();
 		STEP("settle") ret = settle(a);
 		STEP("update") RUN(RTMP_UpdateBufferMS(r));
+		STEP("announce") ret = announce(a);
+		STEP("sent") ret = look_at_sent(a);
+		STEP("waits") ret = limit_waits(a);
+		STEP("nonblocking") ret = fcntl(RTMP_Socket(r), F_SETFL, fcntl(RTMP_Socket(r), F_GETFL) | O_NONBLOCK);
+		/* Closes the socket behind the library's back. */
+		STEP("steal") {
+			ret = close(r->m_sb.sb_socket);
+			r->m_sb.sb_socket = -1;
+		}
+		STEP("poll") {
+			RTMPPacket packet = {0};
+			ret = poll_message(&packet);
+			if (ret) {
+				printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
+				RTMPPacket_Free(&packet);
+			}
+		}
 		STEP("drop") RUN(RTMP_DropRequest(r, a, TRUE));
 		else {
 			printf(" unknown step\n");

@@ -192,6 +192,20 @@ pub const ACCEPTED: &[Accepted] = &[
         ours: "calls=connect:1, inChunkSize=128 bytesIn=3073\n",
     },
     Accepted {
+        name: "wished-chunk-size",
+        rows: &["chunk-size-before-connecting"],
+        original: "connection 0, C1 00000000\n",
+        ours: "connection 0, C1 00000000\nchunk stream 2 type 1 stream 0: 00001000\n",
+    },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["socket-closed-by-the-program"],
+        original: "pause 1: -> 0 | playing=0 stream_id=-1 numInvokes=0 pauseStamp=20 times= bytesIn=0 playpath0=NULL \
+                   playpath=NULL errno=EBADF\nclose: -> 0 |\n",
+        ours: "pause 1: -> 0 | errno=EBADF\nclose: -> 0 | playing=0 stream_id=-1 numInvokes=0 times= bytesIn=0 \
+               playpath0=NULL playpath=NULL\n",
+    },
+    Accepted {
         name: "errno-after-success",
         rows: &["options-swfVfy-swfAge"],
         original: " stray=ENOENT\n",

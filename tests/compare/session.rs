@@ -14,6 +14,7 @@ use super::cases::{COMMANDS, Case, MESSAGES};
 use super::endings::ENDINGS;
 use super::incoming::{INCOMING, LOGINS};
 use super::options::OPTIONS;
+use super::patterns::PATTERNS;
 use super::support::calls::CallLog;
 use super::support::{Library, Peer, Program, Server, TempDir, hex, program};
 use super::ways::{Credentials, Way};
@@ -39,7 +40,7 @@ pub fn all() -> impl Iterator<Item = Session> {
         connections: std::slice::from_ref(&case.server),
     };
     let cases = [COMMANDS, MESSAGES, INCOMING, ENDINGS].into_iter().flatten().map(single);
-    let several = OPTIONS.iter().chain(LOGINS).map(|session| Session { ..*session });
+    let several = OPTIONS.iter().chain(LOGINS).chain(PATTERNS).map(|session| Session { ..*session });
     cases.chain(several)
 }
 

@@ -26,12 +26,10 @@ use crate::{
 /// `p` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
-    boundary((), || {
-        // SAFETY: the caller's contract.
-        let p = unsafe { required_mut(p, "p") }?;
-        *p = RTMPPacket { m_chunk: p.m_chunk, m_body: p.m_body, ..RTMPPacket::EMPTY };
-        Ok(())
-    })
+    // SAFETY: the caller's contract.
+    let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p") };
+    // This comes with every message, and nothing in it fails.
+    *p = RTMPPacket { m_chunk: p.m_chunk, m_body: p.m_body, ..RTMPPacket::EMPTY };
 }
 
 /// Writes one DEBUG log line about a packet.
@@ -71,20 +69,21 @@ pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
 /// `p` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_int {
-    boundary(FALSE, || {
-        // SAFETY: the caller's contract.
-        let p = unsafe { required_mut(p, "p") }?;
-        let size = usize::try_from(nSize).ok().and_then(|size| size.checked_add(RTMP_MAX_HEADER_SIZE + 1));
-        // SAFETY: calloc accepts any size.
-        let block = unsafe { libc::calloc(1, size.ok_or(Error::OutOfMemory)?) }.cast::<c_char>();
-        if block.is_null() {
-            return Err(Error::OutOfMemory);
-        }
-        // SAFETY: the block is larger than the headroom.
-        p.m_body = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
-        p.m_nBytesRead = 0;
-        Ok(TRUE)
-    })
+    // SAFETY: the caller's contract.
+    let Some(p) = (unsafe { p.as_mut() }) else {
+        refuse("p");
+        return FALSE;
+    };
+    let size = usize::try_from(nSize).ok().and_then(|size| size.checked_add(RTMP_MAX_HEADER_SIZE + 1));
+    // SAFETY: calloc accepts any size.
+    let block = size.map_or(ptr::null_mut(), |size| unsafe { libc::calloc(1, size) }).cast::<c_char>();
+    if block.is_null() {
+        return boundary(FALSE, || Err(Error::OutOfMemory));
+    }
+    // SAFETY: the block is larger than the headroom.
+    p.m_body = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
+    p.m_nBytesRead = 0;
+    TRUE
 }
 
 /// Frees a packet's body, if it has one, and sets `m_body` to NULL.

@@ -252,7 +252,9 @@ pub struct RTMP_METHOD {
 pub struct RTMP {
     /// Payload bytes per chunk that the peer sends. In, for callers that read its Set Chunk Size themselves.
     pub m_inChunkSize: c_int,
-    /// Payload bytes per chunk that we send. In: change it right after sending a message of type
+    /// Payload bytes per chunk that we send. In: a value other than 128, of 1 to 0xFFFFFF, that is there before
+    /// `RTMP_Connect`, `RTMP_Connect1` or `RTMP_Serve` is announced to the peer before any other message and then used,
+    /// on every connection. While connected, change it right after sending a message of type
     /// `RTMP_PACKET_TYPE_CHUNK_SIZE` with the same number.
     pub m_outChunkSize: c_int,
     /// How often the server's bandwidth check was answered.
