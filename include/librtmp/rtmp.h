@@ -390,7 +390,9 @@ typedef struct RTMP {
      */
     int m_inChunkSize;
     /**
-     * Payload bytes per chunk that we send. In: change it right after sending a message of type
+     * Payload bytes per chunk that we send. In: a value other than 128, of 1 to 0xFFFFFF, that is there before
+     * `RTMP_Connect`, `RTMP_Connect1` or `RTMP_Serve` is announced to the peer before any other message and then used,
+     * on every connection. While connected, change it right after sending a message of type
      * `RTMP_PACKET_TYPE_CHUNK_SIZE` with the same number.
      */
     int m_outChunkSize;
@@ -640,7 +642,8 @@ int RTMP_SetOpt(RTMP *r, const AVal *opt, AVal *arg);
 /**
  * Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
  * or FALSE. TRUE means that the command was sent; `RTMP_ConnectStream` waits for the answer. `cp`, if not NULL, is sent
- * in place of the library's `connect` command and stays the caller's.
+ * in place of the library's `connect` command and stays the caller's. If `m_outChunkSize` is not 128, the server is told
+ * so before.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose
  * body is readable for `m_nBodySize` bytes.
@@ -1005,6 +1008,8 @@ int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty 
  *
  * The first byte has to come within `Link.timeout` seconds, the handshake has to be over within as many, and so has what a
  * tunnel needs before it. After it the socket waits as long as the caller had set it to, and sends within that time.
+ *
+ * If `m_outChunkSize` is not 128, the client is told so behind the handshake.
  *
  * Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
  * For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the
