@@ -1,6 +1,7 @@
 /*
  * Drives one RTMP object: every line of the input is a step. Prints each step with its result, and the fields that
- * applications look at whenever one of them has changed. An argument is the level of the log.
+ * applications look at whenever one of them has changed. Arguments are the level of the log, and "in-turns" if each step
+ * is to be taken by another thread.
  */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
@@ -8,6 +9,8 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -429,13 +432,14 @@ static int poll_message(RTMPPacket *packet)
 {
 	for (;;) {
 		struct pollfd wait = {.fd = RTMP_Socket(r), .events = POLLIN};
-		errno = 0;
 		if (CALL(RTMP_ReadPacket(r, packet), 1)) {
 			if (RTMPPacket_IsReady(packet))
 				return 1;
 		} else if (errno != EAGAIN || poll(&wait, 1, 10000) != 1) {
 			return 0;
 		}
+		/* How often it waits is up to the network. */
+		*errnos = 0;
 	}
 }
 
@@ -447,127 +451,203 @@ static void describe(const RTMPPacket *packet, char *note)
 	print_bytes(note + n - 1, "", (unsigned char *)packet->m_body, packet->m_nBodySize < 64 ? (int)packet->m_nBodySize : 64);
 }
 
+/* Lines that the object points into. */
+static char *kept[64];
+static int used;
+
+/* Takes one step; 0, or the program's exit status. */
+static int take_step(char *line)
+{
+	static char note[2 * WIDTH];
+	char word[32] = "", name[64] = "", *rest;
+	int a = 0, b = 0, c = 0, ret = 0;
+	*note = *errnos = 0;
+	sscanf(line, "%31s", word);
+	rest = line + strlen(word);
+	rest += *rest == ' ';
+	printf("%s:", line);
+	sscanf(rest, "%i %i %i", &a, &b, &c);
+#define STEP(step) else if (!strcmp(word, step))
+	if (!strcmp(word, "setup")) {
+		ret = CALL(RTMP_SetupURL(r, rest), 1);
+		kept[used++] = line; /* the object points into it */
+		line = NULL;
+	}
+	STEP("set") ret = sscanf(rest, "%63s %i", name, &a) == 2 && set(name, a);
+	STEP("enablewrite") RUN(RTMP_EnableWrite(r));
+	STEP("connect") ret = CALL(RTMP_Connect(r, NULL), 1);
+	STEP("stream") ret = CALL(RTMP_ConnectStream(r, a), 1);
+	STEP("reconnect") ret = CALL(RTMP_ReconnectStream(r, a), 1);
+	STEP("delete") RUN(RTMP_DeleteStream(r));
+	STEP("close") RUN(RTMP_Close(r));
+	STEP("pause") ret = CALL(RTMP_Pause(r, a), 1);
+	STEP("sendpause") ret = CALL(RTMP_SendPause(r, a, b), 1);
+	STEP("seek") ret = CALL(RTMP_SendSeek(r, a), 1);
+	STEP("toggle") ret = CALL(RTMP_ToggleStream(r), 1);
+	STEP("ctrl") ret = CALL(RTMP_SendCtrl(r, (short)a, (unsigned)b, (unsigned)c), 1);
+	STEP("serverbw") ret = CALL(RTMP_SendServerBW(r), 1);
+	STEP("clientbw") ret = CALL(RTMP_SendClientBW(r), 1);
+	STEP("create") ret = CALL(RTMP_SendCreateStream(r), 1);
+	STEP("buffer") { RUN(RTMP_SetBufferMS(r, a)); RUN(RTMP_UpdateBufferMS(r)); }
+	STEP("packet") {
+		RTMPPacket packet = {0};
+		ret = -1;
+		if (read_message(&packet)) {
+			printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
+			describe(&packet, note);
+			ret = CALL(RTMP_ClientPacket(r, &packet), 0);
+			RUN(RTMPPacket_Free(&packet));
+		}
+	}
+	STEP("media") {
+		RTMPPacket packet = {0};
+		ret = CALL(RTMP_GetNextMediaPacket(r, &packet), 1);
+		if (ret) {
+			printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
+			describe(&packet, note);
+		}
+		RUN(RTMPPacket_Free(&packet));
+	}
+	/* The most memory that the process had so far, in megabytes. */
+	STEP("memory") {
+		struct rusage used_up;
+		ret = getrusage(RUSAGE_SELF, &used_up) ? -1 : (int)(used_up.ru_maxrss >> 10);
+	}
+	STEP("read") {
+		char *buffer = malloc(a + 1);
+		ret = CALL(RTMP_Read(r, buffer, a), 1);
+		if (ret > 0)
+			print_bytes(note, " flv", (unsigned char *)buffer, ret < 400 ? ret : 400);
+		free(buffer);
+	}
+	STEP("write") {
+		char *bytes = parse_hex(rest, &a);
+		ret = CALL(RTMP_Write(r, bytes, a), 0);
+		free(bytes);
+	}
+	/* A tag of an FLV file: "<type> <time> <size of its data>". */
+	STEP("tag") ret = write_tag(a, (unsigned)b, c);
+	STEP("option") {
+		ret = set_option(rest);
+		kept[used++] = line;
+		line = NULL;
+	}
+	STEP("setupstream") setup_stream(a);
+	STEP("connectwith") ret = connect_with_packet(a);
+	STEP("send") ret = send_packet(rest);
+	STEP("chunk") ret = send_chunk(rest);
+	STEP("resume") ret = resume(rest);
+	STEP("leave") ret = limit_memory(a);
+	STEP("broken") ret = broken();
+	STEP("settle") ret = settle(a);
+	STEP("update") RUN(RTMP_UpdateBufferMS(r));
+	STEP("announce") ret = announce(a);
+	STEP("sent") ret = look_at_sent(a);
+	STEP("waits") ret = limit_waits(a);
+	STEP("nonblocking") ret = fcntl(RTMP_Socket(r), F_SETFL, fcntl(RTMP_Socket(r), F_GETFL) | O_NONBLOCK);
+	/* Closes the socket behind the library's back. */
+	STEP("steal") {
+		ret = close(r->m_sb.sb_socket);
+		r->m_sb.sb_socket = -1;
+	}
+	STEP("poll") {
+		RTMPPacket packet = {0};
+		ret = poll_message(&packet);
+		if (ret) {
+			printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
+			RTMPPacket_Free(&packet);
+		}
+	}
+	STEP("drop") RUN(RTMP_DropRequest(r, a, TRUE));
+	else {
+		printf(" unknown step\n");
+		return 2;
+	}
+	printf(" -> %d |", ret);
+	print_fields();
+	printf("%s%s\n", note, errnos);
+	free(line);
+	return 0;
+}
+
+/* A step that another thread takes, as calls of a program in Go or Java come from one thread and then from another. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_t thread;
+	int running, result;
+	char *line;
+} turn = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void *take_turn(void *unused)
+{
+	(void)unused;
+	turn.result = take_step(turn.line);
+	pthread_mutex_lock(&turn.lock);
+	turn.running = 0;
+	pthread_mutex_unlock(&turn.lock);
+	return NULL;
+}
+
+static void ignore_signal(int number)
+{
+	(void)number;
+}
+
+/* Interrupts whoever takes a step every other millisecond, as Go's scheduler does. */
+static void *interrupt_turns(void *unused)
+{
+	(void)unused;
+	for (;;) {
+		usleep(2000);
+		pthread_mutex_lock(&turn.lock);
+		if (turn.running)
+			pthread_kill(turn.thread, SIGURG);
+		pthread_mutex_unlock(&turn.lock);
+	}
+	return NULL;
+}
+
+static void start_interrupting(void)
+{
+	struct sigaction action = {.sa_handler = ignore_signal, .sa_flags = SA_RESTART};
+	pthread_t thread;
+	sigaction(SIGURG, &action, NULL);
+	if (pthread_create(&thread, NULL, interrupt_turns, NULL) || pthread_detach(thread))
+		abort();
+}
+
+/* Has a new thread take a step, with a stack as small as other languages give their threads. */
+static int take_step_in_turn(char *line)
+{
+	pthread_attr_t small;
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 256 << 10);
+	pthread_mutex_lock(&turn.lock);
+	turn.line = line;
+	turn.running = 1;
+	if (pthread_create(&turn.thread, &small, take_turn, NULL))
+		abort();
+	pthread_mutex_unlock(&turn.lock);
+	pthread_join(turn.thread, NULL);
+	pthread_attr_destroy(&small);
+	return turn.result;
+}
+
 int main(int argc, char **argv)
 {
-	char *line, *kept[64];
-	static char note[2 * WIDTH];
-	int used = 0;
+	int in_turns = argc > 2 && !strcmp(argv[2], "in-turns"), result;
+	char *line;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	r = RTMP_Alloc();
 	RTMP_Init(r);
 	if (argc > 1)
 		RTMP_LogSetLevel((RTMP_LogLevel)atoi(argv[1]));
-	while ((line = read_line())) {
-		char word[32] = "", name[64] = "", *rest;
-		int a = 0, b = 0, c = 0, ret = 0;
-		*note = *errnos = 0;
-		sscanf(line, "%31s", word);
-		rest = line + strlen(word);
-		rest += *rest == ' ';
-		printf("%s:", line);
-		sscanf(rest, "%i %i %i", &a, &b, &c);
-#define STEP(step) else if (!strcmp(word, step))
-		if (!strcmp(word, "setup")) {
-			ret = CALL(RTMP_SetupURL(r, rest), 1);
-			kept[used++] = line; /* the object points into it */
-			line = NULL;
-		}
-		STEP("set") ret = sscanf(rest, "%63s %i", name, &a) == 2 && set(name, a);
-		STEP("enablewrite") RUN(RTMP_EnableWrite(r));
-		STEP("connect") ret = CALL(RTMP_Connect(r, NULL), 1);
-		STEP("stream") ret = CALL(RTMP_ConnectStream(r, a), 1);
-		STEP("reconnect") ret = CALL(RTMP_ReconnectStream(r, a), 1);
-		STEP("delete") RUN(RTMP_DeleteStream(r));
-		STEP("close") RUN(RTMP_Close(r));
-		STEP("pause") ret = CALL(RTMP_Pause(r, a), 1);
-		STEP("sendpause") ret = CALL(RTMP_SendPause(r, a, b), 1);
-		STEP("seek") ret = CALL(RTMP_SendSeek(r, a), 1);
-		STEP("toggle") ret = CALL(RTMP_ToggleStream(r), 1);
-		STEP("ctrl") ret = CALL(RTMP_SendCtrl(r, (short)a, (unsigned)b, (unsigned)c), 1);
-		STEP("serverbw") ret = CALL(RTMP_SendServerBW(r), 1);
-		STEP("clientbw") ret = CALL(RTMP_SendClientBW(r), 1);
-		STEP("create") ret = CALL(RTMP_SendCreateStream(r), 1);
-		STEP("buffer") { RUN(RTMP_SetBufferMS(r, a)); RUN(RTMP_UpdateBufferMS(r)); }
-		STEP("packet") {
-			RTMPPacket packet = {0};
-			ret = -1;
-			if (read_message(&packet)) {
-				printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
-				describe(&packet, note);
-				ret = CALL(RTMP_ClientPacket(r, &packet), 0);
-				RUN(RTMPPacket_Free(&packet));
-			}
-		}
-		STEP("media") {
-			RTMPPacket packet = {0};
-			ret = CALL(RTMP_GetNextMediaPacket(r, &packet), 1);
-			if (ret) {
-				printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
-				describe(&packet, note);
-			}
-			RUN(RTMPPacket_Free(&packet));
-		}
-		/* The most memory that the process had so far, in megabytes. */
-		STEP("memory") {
-			struct rusage used_up;
-			ret = getrusage(RUSAGE_SELF, &used_up) ? -1 : (int)(used_up.ru_maxrss >> 10);
-		}
-		STEP("read") {
-			char *buffer = malloc(a + 1);
-			ret = CALL(RTMP_Read(r, buffer, a), 1);
-			if (ret > 0)
-				print_bytes(note, " flv", (unsigned char *)buffer, ret < 400 ? ret : 400);
-			free(buffer);
-		}
-		STEP("write") {
-			char *bytes = parse_hex(rest, &a);
-			ret = CALL(RTMP_Write(r, bytes, a), 0);
-			free(bytes);
-		}
-		/* A tag of an FLV file: "<type> <time> <size of its data>". */
-		STEP("tag") ret = write_tag(a, (unsigned)b, c);
-		STEP("option") {
-			ret = set_option(rest);
-			kept[used++] = line;
-			line = NULL;
-		}
-		STEP("setupstream") setup_stream(a);
-		STEP("connectwith") ret = connect_with_packet(a);
-		STEP("send") ret = send_packet(rest);
-		STEP("chunk") ret = send_chunk(rest);
-		STEP("resume") ret = resume(rest);
-		STEP("leave") ret = limit_memory(a);
-		STEP("broken") ret = broken();
-		STEP("settle") ret = settle(a);
-		STEP("update") RUN(RTMP_UpdateBufferMS(r));
-		STEP("announce") ret = announce(a);
-		STEP("sent") ret = look_at_sent(a);
-		STEP("waits") ret = limit_waits(a);
-		STEP("nonblocking") ret = fcntl(RTMP_Socket(r), F_SETFL, fcntl(RTMP_Socket(r), F_GETFL) | O_NONBLOCK);
-		/* Closes the socket behind the library's back. */
-		STEP("steal") {
-			ret = close(r->m_sb.sb_socket);
-			r->m_sb.sb_socket = -1;
-		}
-		STEP("poll") {
-			RTMPPacket packet = {0};
-			ret = poll_message(&packet);
-			if (ret) {
-				printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
-				RTMPPacket_Free(&packet);
-			}
-		}
-		STEP("drop") RUN(RTMP_DropRequest(r, a, TRUE));
-		else {
-			printf(" unknown step\n");
-			return 2;
-		}
-		printf(" -> %d |", ret);
-		print_fields();
-		printf("%s%s\n", note, errnos);
-		free(line);
-	}
+	if (in_turns)
+		start_interrupting();
+	while ((line = read_line()))
+		if ((result = in_turns ? take_step_in_turn(line) : take_step(line)) != 0)
+			return result;
 	free(r->m_read.initialFrame);
 	free(r->m_read.metaHeader);
 	r->m_read.initialFrame = r->m_read.metaHeader = NULL;

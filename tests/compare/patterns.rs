@@ -4,6 +4,20 @@ use super::session::Session;
 use super::support::Peer;
 use super::support::wire::Message;
 
+/// Sessions whose steps come from one thread and then from another, each with a small stack, while signals interrupt them,
+/// as calls come through the bindings of Go and Java.
+pub const IN_TURNS: &[&str] = &[
+    "play",
+    "publish-delete-close",
+    "media-messages",
+    "invokes",
+    "reconnect-stream",
+    "end-complete",
+    "chunk-size-of-its-own-accord",
+    "poll-and-read-packets",
+    "socket-closed-by-the-program",
+];
+
 pub const PATTERNS: &[Session] = &[
     // The name is short: the original sends the connect command in one chunk, whose size it has told nobody.
     Session {
