@@ -93,8 +93,8 @@ fn outcomes() -> Option<&'static [Outcome]> {
 
 /// Rows, whatever carries them, in which a sanitizer ends the original before a signal does, needs the memory that is kept
 /// from the program, or makes the original so slow that it is ended inside one of its endless requests.
-const NOT_SANITIZED: [&str; 3] =
-    ["refused-without-description", "read-until-memory-runs-out", "tunnel-of-silence"];
+const NOT_SANITIZED: [&str; 4] =
+    ["refused-without-description", "read-until-memory-runs-out", "tunnel-of-silence", "errno"];
 
 fn run_all() -> Option<Vec<Outcome>> {
     let sanitized = std::env::var("RTMP_TEST_CFLAGS").is_ok_and(|flags| flags.contains("-fsanitize"));

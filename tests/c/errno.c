@@ -63,7 +63,7 @@ static int show(const char *what, int ret)
 #define DONE(call) (errno = UNTOUCHED, (call), show(#call, 0))
 
 /* What a peer does with a connection before, and after, the handshake. */
-enum deed { WAIT, CLOSE, RESET, SEND_MESSAGE, SEND_HALF, SAY_NO, GARBAGE, PAGE, NO_PAGE };
+enum deed { WAIT, CLOSE, RESET, SEND_MESSAGE, SEND_HALF, SAY_NO, GARBAGE, PAGE, NO_PAGE, WAIT_FOR_EVER };
 
 struct peer {
 	int listener, port;
@@ -271,6 +271,8 @@ static int write_flv(RTMP *r)
 }
 
 static const char plain[] = "rtmp://127.0.0.1:%d/app/name";
+static const char tls[] = "rtmps://127.0.0.1:%d/app/name";
+static const char encrypted[] = "rtmpe://127.0.0.1:%d/app/name";
 
 static void without_a_connection(void)
 {
@@ -560,6 +562,12 @@ int main(int argc, char **argv)
 	handshaking("handshake, time-out", plain, GARBAGE);
 	handshaking("handshake, closed", plain, CLOSE);
 	handshaking("handshake, reset", plain, RESET);
+	handshaking("TLS, time-out", tls, WAIT_FOR_EVER);
+	handshaking("TLS, garbage", tls, GARBAGE);
+	handshaking("TLS, closed", tls, CLOSE);
+	handshaking("TLS, reset", tls, RESET);
+	handshaking("RTMPE, closed", encrypted, CLOSE);
+	handshaking("RTMPE, reset", encrypted, RESET);
 	handshaking("proxy, says no", "rtmp://127.0.0.1:1/app/name socks=127.0.0.1:%d", SAY_NO);
 	handshaking("proxy, closed", "rtmp://127.0.0.1:1/app/name socks=127.0.0.1:%d", CLOSE);
 	reading("ReadPacket", read_packet);

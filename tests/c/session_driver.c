@@ -616,12 +616,18 @@ static void start_interrupting(void)
 		abort();
 }
 
+#ifdef __SANITIZE_ADDRESS__
+#define SMALL_STACK (4 << 20)
+#else
+#define SMALL_STACK (256 << 10)
+#endif
+
 /* Has a new thread take a step, with a stack as small as other languages give their threads. */
 static int take_step_in_turn(char *line)
 {
 	pthread_attr_t small;
 	pthread_attr_init(&small);
-	pthread_attr_setstacksize(&small, 256 << 10);
+	pthread_attr_setstacksize(&small, SMALL_STACK);
 	pthread_mutex_lock(&turn.lock);
 	turn.line = line;
 	turn.running = 1;

@@ -192,6 +192,12 @@ pub const ACCEPTED: &[Accepted] = &[
         ours: "calls=connect:1, inChunkSize=128 bytesIn=3073\n",
     },
     Accepted {
+        name: "errno-is-the-reason",
+        rows: &["errno"],
+        original: "TLS, reset: RTMP_Connect(r, NULL) -> 0 EPIPE\n",
+        ours: "TLS, reset: RTMP_Connect(r, NULL) -> 0 ECONNRESET\n",
+    },
+    Accepted {
         name: "wished-chunk-size",
         rows: &["chunk-size-before-connecting"],
         original: "connection 0, C1 00000000\n",
