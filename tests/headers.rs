@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use support::{TempDir, library::package};
+use support::{Library, Program, TempDir, library::package};
 use toolchain::{compile_as, compile_everywhere, header::identifiers};
 
 /// The headers that are generated. The Rust files of a header are `src/capi/<name>.rs` and those in `src/capi/<name>/`;
@@ -99,6 +99,15 @@ fn each_header_compiles_alone_without_warnings() {
 fn programs_compile_against_the_headers() {
     for program in ["prototypes", "abi_layout", "portable_sockets"] {
         compile_everywhere(program, &c_program(program));
+    }
+}
+
+#[test]
+fn the_names_of_the_portable_header_work_on_both_libraries() {
+    let program = need!(Program::test("portable_sockets"));
+    for library in [Library::Original, Library::Ours] {
+        let run = need!(program.run(library, &[], "", std::time::Duration::from_secs(20)));
+        assert_eq!(run.expect("portable_sockets"), "ok\n", "{library:?}");
     }
 }
 
