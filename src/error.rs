@@ -119,7 +119,8 @@ impl Error {
 
     /// What C programs find in `errno`: the operating system's number for this error, or its number for the same
     /// condition. `None` where librtmp left `errno` as it was, because no system call had failed.
-    pub(crate) fn errno(&self) -> Option<i32> {
+    #[doc(hidden)]
+    pub fn errno(&self) -> Option<i32> {
         match self {
             Self::TimedOut => Some(libc::EAGAIN),
             Self::NotConnected => Some(libc::EBADF),
