@@ -15,6 +15,10 @@
  * Functions that return int return TRUE or FALSE unless they say otherwise. One that fails may have closed the
  * session: ask RTMP_IsConnected. Why it failed tell RTMP_GetLastError and RTMP_GetErrorString. A NULL where a pointer is
  * expected makes a function fail.
+ *
+ * A function that succeeds leaves errno as it was. One that fails sets it if a call of the operating system failed: EAGAIN
+ * after a time-out, or when a socket that does not block has nothing to read, ECONNREFUSED, ECONNRESET, EPIPE and so on,
+ * and EBADF if there is no connection. Where the peer is the reason, errno stays as it was.
  */
 #ifndef __RTMP_H__
 #define __RTMP_H__
@@ -46,7 +50,7 @@ extern "C" {
 #define RTMP_FEATURE_SSL 0x04 /**< inside TLS */
 #define RTMP_FEATURE_MFP 0x08 /**< RTMFP, which the library cannot speak */
 #define RTMP_FEATURE_WRITE 0x10 /**< publish; see RTMP_EnableWrite */
-#define RTMP_FEATURE_HTTP2 0x20 /**< reserved for serving tunnelled clients */
+#define RTMP_FEATURE_HTTP2 0x20 /**< set by RTMP_Serve: the client tunnels through HTTP */
 
 /* Protocols that a URL can name, made of the bits above. */
 #define RTMP_PROTOCOL_UNDEFINED (-1)
@@ -167,8 +171,8 @@ typedef struct RTMPChunk {
     /** Bytes at `c_chunk`. */
     int c_chunkSize;
     /**
-     * Payload. After reading it points into the body of the packet and lives as long as that. For sending it is the
-     * caller's; the `c_headerSize` bytes in front of it must be writable too, and have their old contents afterwards.
+     * Payload. After reading it points into the body of the packet and lives as long as that, or, while the message is
+     * incomplete, until the next call. For sending it is the caller's and only read.
      */
     char *c_chunk;
     /** Header bytes. */
@@ -178,13 +182,15 @@ typedef struct RTMPChunk {
 /** A message, or the part of it that has arrived. */
 typedef struct RTMPPacket {
     /**
-     * How much of the header goes out, one of `RTMP_PACKET_SIZE_*`. `RTMP_SendPacket` may choose a smaller one and
-     * then stores it here.
+     * How much the header says, one of `RTMP_PACKET_SIZE_*`: that of the chunk that was read, or what is asked for when
+     * sending; `RTMP_SendPacket` may choose another and then stores it here.
      */
     uint8_t m_headerType;
     /** Message type, one of `RTMP_PACKET_TYPE_*`. */
     uint8_t m_packetType;
-    /** Out, only while a message is incomplete: its timestamp is absolute. Not read when sending. */
+    /**
+     * Out: not 0 if the header of the chunk that was read has an absolute timestamp. Not read when sending.
+     */
     uint8_t m_hasAbsTimestamp;
     /** Chunk stream id, 2 to 65599. */
     int m_nChannel;
@@ -386,17 +392,22 @@ typedef struct RTMP_METHOD {
  */
 typedef struct RTMP {
     /**
-     * Payload bytes per chunk that the peer sends. In, for callers that read its Set Chunk Size themselves.
+     * Payload bytes per chunk that the peer sends: 128 after a handshake, then what its Set Chunk Size says. In, for
+     * callers that look at that message themselves.
      */
     int m_inChunkSize;
     /**
-     * Payload bytes per chunk that we send. In: change it right after sending a message of type
+     * Payload bytes per chunk that we send. In: a value other than 128, of 1 to 0xFFFFFF, that is there before
+     * `RTMP_Connect`, `RTMP_Connect1` or `RTMP_Serve` is announced to the peer before any other message and then used,
+     * on every connection. While connected, change it right after sending a message of type
      * `RTMP_PACKET_TYPE_CHUNK_SIZE` with the same number.
      */
     int m_outChunkSize;
     /** How often the server's bandwidth check was answered. */
     int m_nBWCheckCounter;
-    /** Bytes received, the low 32 bits. */
+    /**
+     * Bytes received and used, the low 32 bits. What is unread in `m_sb` and what a tunnel adds is not counted.
+     */
     int m_nBytesIn;
     /** `m_nBytesIn` when it was last reported to the peer. */
     int m_nBytesInSent;
@@ -409,17 +420,25 @@ typedef struct RTMP {
     int m_stream_id;
     /** Chunk stream id of the first audio or video message; 0 before one came. */
     int m_mediaChannel;
-    /** Timestamp of the last audio or video message in milliseconds. */
+    /**
+     * Timestamp of the last audio or video message in milliseconds; it stands still while the stream is paused.
+     */
     uint32_t m_mediaStamp;
     /** Where the stream was paused, in milliseconds. */
     uint32_t m_pauseStamp;
     /** 0 playing, 1 pause requested, 2 paused, 3 continuing. */
     int m_pausing;
-    /** Window of the acknowledgements that we ask the peer for, in bytes. */
+    /**
+     * In: window acknowledgement size in bytes, which `RTMP_SendServerBW` sends; so does a player when it is connected.
+     * The peer's own takes its place, and what is received is acknowledged before it is half as much.
+     */
     int m_nServerBW;
-    /** Window of the acknowledgements that the peer asks us for, in bytes; a tenth of it triggers one. */
+    /**
+     * In: limit for the peer's bandwidth in bytes, which `RTMP_SendClientBW` sends. A limit that the peer sets takes its
+     * place, and each tenth of it that is received is acknowledged.
+     */
     int m_nClientBW;
-    /** Kind of limit that came with `m_nClientBW`: 0 hard, 1 soft, 2 dynamic. */
+    /** In: kind of the limit in `m_nClientBW`: 0 hard, 1 soft, 2 dynamic; 255 if the peer did not say. */
     uint8_t m_nClientBW2;
     /** Not 0 while a stream plays or is published. */
     uint8_t m_bPlaying;
@@ -433,11 +452,11 @@ typedef struct RTMP {
     int m_numCalls;
     /** Commands that wait for their results; see `RTMP_DropRequest`. NULL when there are none. */
     RTMP_METHOD *m_methodCalls;
-    /** Entries in `m_vecChannelsIn` and `m_channelTimestamp`. */
+    /** Entries in `m_channelTimestamp`. */
     int m_channelsAllocatedIn;
     /** Private to the library. */
     int m_channelsAllocatedOut;
-    /** Private to the library. */
+    /** Not used, always NULL. */
     RTMPPacket **m_vecChannelsIn;
     /** Private to the library. */
     RTMPPacket **m_vecChannelsOut;
@@ -640,7 +659,8 @@ int RTMP_SetOpt(RTMP *r, const AVal *opt, AVal *arg);
 /**
  * Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
  * or FALSE. TRUE means that the command was sent; `RTMP_ConnectStream` waits for the answer. `cp`, if not NULL, is sent
- * in place of the library's `connect` command and stays the caller's.
+ * in place of the library's `connect` command and stays the caller's. If `m_outChunkSize` is not 128, the server is told
+ * so before.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose
  * body is readable for `m_nBodySize` bytes.
@@ -1005,6 +1025,8 @@ int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty 
  *
  * The first byte has to come within `Link.timeout` seconds, the handshake has to be over within as many, and so has what a
  * tunnel needs before it. After it the socket waits as long as the caller had set it to, and sends within that time.
+ *
+ * If `m_outChunkSize` is not 128, the client is told so behind the handshake.
  *
  * Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
  * For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the

@@ -25,7 +25,7 @@ use socket2::SockRef;
 use self::slot::{attached, detach, hangs_on};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
-    alone,
+    Errno, alone,
     fields::load,
     gate::{Gate, Keeper},
     globals,
@@ -636,6 +636,8 @@ pub(super) unsafe fn abort(r: *mut RTMP) {
     // Whoever holds the gate may be closing the socket, or be the one that a signal handler with this call in it has
     // interrupted. Waits then end after their slice.
     let Some(_keeper) = gate.try_hold() else { return };
+    // What a signal handler has interrupted may be about to look at it, and a socket that has lost its peer is no failure.
+    let _errno = Errno::keep();
     // SAFETY: the caller's contract; while the gate is held, nobody closes the socket.
     unsafe {
         let socket = shared::read(&raw const (*r).m_sb.sb_socket);

@@ -45,7 +45,7 @@ impl Negotiation for Http {
         let len = match response.parse(input) {
             Ok(httparse::Status::Complete(len)) => len,
             Ok(httparse::Status::Partial) => return Ok(None),
-            Err(error) => return Err(Error::Proxy(format!("this is no HTTP reply: {error}"))),
+            Err(error) => return Err(Error::Proxy(format!("this is no HTTP reply: {error}").into())),
         };
         match response.code.unwrap_or(0) {
             // A success has no body, whatever its header says.
@@ -54,7 +54,7 @@ impl Negotiation for Http {
             100 | 102..=199 => Ok(Some((len, Next::Receive))),
             code => {
                 let reason = Text(response.reason.unwrap_or("").as_bytes());
-                Err(Error::Proxy(format!("the proxy refuses: {code} {reason}")))
+                Err(Error::Proxy(format!("the proxy refuses: {code} {reason}").into()))
             }
         }
     }

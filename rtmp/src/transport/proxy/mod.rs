@@ -26,7 +26,7 @@ use super::{
     wait::{Patience, Until},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Cause, Error, Result},
     options::number,
     text::Text,
     url::{authority, hex_pair},
@@ -147,7 +147,9 @@ impl Proxy {
         let reached = resolve::resolve(&self.host, self.port, local.reachable()?, deadline, patience)
             .and_then(|addresses| connect::connect(&addresses, local, deadline, patience));
         reached.map_err(|error| match error {
-            Error::Unreachable(reason) => Error::Unreachable(format!("proxy: {reason}")),
+            Error::Unreachable(cause) => {
+                Error::Unreachable(Cause::new(format!("proxy: {cause}"), cause.raw_os_error()))
+            }
             error => error,
         })
     }
@@ -204,20 +206,22 @@ impl Proxy {
             }
         }
         if host.is_empty() || host.len() > MAX_NAME || !host.iter().all(u8::is_ascii_graphic) {
-            return Err(Error::Unresolved(format!("{} (this is no name)", Text(host))));
+            return Err(Error::Unresolved(format!("{} (this is no name)", Text(host)).into()));
         }
         Ok(Target::Name(host, port))
     }
 
     /// Names the proxy in an error.
     fn failed(&self, error: Error) -> Error {
+        let code = error.errno();
         let reason = match error {
             Error::Interrupted => return error,
             Error::TimedOut => "no answer in time".to_owned(),
             Error::Closed => "the proxy closed the connection".to_owned(),
             error => error.to_string(),
         };
-        Error::Proxy(format!("{} negotiation failed. {}: {reason}", self.kind.name(), self.authority()))
+        let words = format!("{} negotiation failed. {}: {reason}", self.kind.name(), self.authority());
+        Error::Proxy(Cause::new(words, code))
     }
 
     fn authority(&self) -> String {
