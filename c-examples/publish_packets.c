@@ -41,7 +41,10 @@ static int send_tag(RTMP *r, struct channel *channels, const struct flv_tag *tag
 {
     /* Servers keep metadata for late joiners when it is wrapped in this call. */
     static const AVal set_data_frame = AVC("@setDataFrame");
-    size_t prefix = tag->type == FLV_SCRIPT ? 3 + (size_t)set_data_frame.av_len : 0;
+    static const char metadata[] = "\x02\x00\x0aonMetaData"; /* what it begins with, as AMF0 */
+    int is_metadata = tag->type == FLV_SCRIPT && tag->size >= sizeof metadata - 1 &&
+                      !memcmp(tag->body, metadata, sizeof metadata - 1);
+    size_t prefix = is_metadata ? 3 + (size_t)set_data_frame.av_len : 0;
     RTMPPacket packet;
     memset(&packet, 0, sizeof packet);
     if (!RTMPPacket_Alloc(&packet, (uint32_t)prefix + tag->size + 2)) /* AMF_EncodeString wants 2 to spare */
