@@ -76,8 +76,8 @@ fn one_after_the_other(r: *mut RTMP, bytes: &[u8], closes: bool) {
         // SAFETY: `r` was initialised.
         let link = unsafe { &(*r).Link };
         for string in strings(link) {
-            let points_into = |old: &Box<[u8]>| old.as_ptr_range().contains(&string.av_val.cast::<u8>().cast_const());
-            assert!(!texts.iter().any(points_into));
+            let string = string.av_val.cast::<u8>().cast_const();
+            assert!(!texts.iter().any(|old| old.as_ptr_range().contains(&string)));
         }
         let proxy = link.sockshost.av_val;
         if !text.as_ptr_range().contains(&proxy.cast::<u8>().cast_const()) && !proxies.contains(&proxy) {
