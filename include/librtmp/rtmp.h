@@ -592,11 +592,16 @@ const char *RTMP_GetErrorString(RTMP *r);
  * Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
  * or FALSE if the URL or an option is wrong, with the settings filled halfway.
  *
- * `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. A literal
- * will do, if none of its options has an escape in its value: a space inside a value is written `\20`, a backslash
- * `\5c`. A user name and password in the URL are used for logging in as a publisher,
- * unless options name others. The options `tlsVerify` and `tlsCA`, which say whose certificates to accept, are
- * forgotten by `RTMP_Close`.
+ * `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned, and longer if
+ * the session is connected again without another URL. A literal will do, if none of its options has an escape in its
+ * value: a space inside a value is written `\20`, a backslash `\5c`. A user name and password in the URL are used for
+ * logging in as a publisher, unless options name others. A character in them that would end them, `/`, `?`, `#`, `:` or
+ * `@`, is written as `%` and two hexadecimal digits.
+ *
+ * What the text of an earlier call has set, options but `timeout` included, is forgotten first; what the program set with `RTMP_SetOpt`
+ * or in the fields stays, unless that text replaced it. Only when the same memory is passed once more without any change,
+ * its options stay, too, although they are no longer behind the URL. The options `tlsVerify` and `tlsCA`, which say whose
+ * certificates to accept, are forgotten by `RTMP_Close`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which
  * is writable from its first space on or not at all.
@@ -605,11 +610,12 @@ int RTMP_SetupURL(RTMP *r, char *url);
 
 /**
  * Fills the settings from parts, instead of a URL. Strings are not copied, except for `sockshost`: their memory has
- * to stay until `RTMP_Close` has returned.
+ * to stay until `RTMP_Close` has returned, and longer if the session is connected again.
  *
  * `protocol` is one of the `RTMP_PROTOCOL_` constants; port 0 stands for the protocol's default. `sockshost` is
  * a proxy as in the option `socks`, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
- * `usherToken` leave out, by being NULL or empty, stays as it was. `swfSHA256Hash` are the 32 bytes of the hash of an
+ * `usherToken` leave out, by being NULL or empty, stays as it was, unless it came from the text of an `RTMP_SetupURL` before
+ * the last `RTMP_Close`. `swfSHA256Hash` are the 32 bytes of the hash of an
  * SWF file of `swfSize` bytes. `dStart` and `dStop` are milliseconds, `timeout` is in seconds.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; the others are null or point to strings that are
@@ -646,7 +652,8 @@ void RTMP_ParsePlaypath(AVal *in, AVal *out);
  * Sets the option `opt`, in any case, to the value `arg`; returns TRUE, or FALSE if there is no such option or `arg`
  * makes no sense for it. The log then lists the options there are.
  *
- * Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned. Numbers may be hexadecimal
+ * Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned, and longer if the session is
+ * connected again: what is set here holds for every URL that follows, until one has the same option. Numbers may be hexadecimal
  * or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows:
  * see `RTMP_LNK.sockshost` for the proxies it can name. `bind` and `ipv` are copied, hold for every connection until
  * then, and are forgotten by `RTMP_Close`.
@@ -687,8 +694,9 @@ int RTMP_Connect1(RTMP *r, RTMPPacket *cp);
 
 /**
  * Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns nothing.
- * What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks as the
- * library's; the options `bind`, `ipv`, `tlsVerify` and `tlsCA` go, and so does a wish of `RTMP_Abort`.
+ * What the caller put into `Link` stays for the next connection, as long as its memory does, except a stream name from the
+ * URL, a login with escapes from the URL and strings that `Link.lFlags` marks as the library's; the options `bind`, `ipv`,
+ * `tlsVerify` and `tlsCA` go, and so does a wish of `RTMP_Abort`.
  *
  * A player does not wait for anything here. A publisher waits until the server has what was published last: as long as
  * it takes bytes, one second after the last of them, or five after its last answer over HTTP, and no longer than
@@ -818,10 +826,11 @@ void RTMP_DropRequest(RTMP *r, int i, int freeit);
 int RTMP_Read(RTMP *r, char *buf, int size);
 
 /**
- * Publishes `size` bytes of an FLV file, cut anywhere; returns how many were used, or -1 if the stream cannot go on.
+ * Publishes `size` bytes of an FLV file, cut anywhere; returns `size`, or -1 if the stream cannot go on.
  *
- * Usually that is `size`. It is less when the last tag's four trailing bytes are not all there: go on with what was not
- * counted, with what is missing, or with the next tag. And it is less when the header of the next tag is cut: pass that again with more behind it.
+ * The next call goes on behind these bytes: what does not complete a tag is kept. Behind a tag without its four trailing
+ * bytes, or with a part of them, a call may also begin with the next tag. Metadata (`onMetaData`) is sent with
+ * `@setDataFrame` in front, so that the server keeps it; other tags are sent as they are.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
  */

@@ -11,6 +11,18 @@ pub struct Accepted {
 }
 
 pub const ACCEPTED: &[Accepted] = &[
+    Accepted {
+        name: "next-url",
+        rows: &["connected-twice"],
+        original: "playpath='name' app='other'\n",
+        ours: "playpath='name' app='other' tcUrl='rtmp://127.0.0.1:PORT/other'\n",
+    },
+    Accepted {
+        name: "next-url",
+        rows: &["connected-twice"],
+        original: "app=s(\"other\"), tcUrl=s(\"rtmp://127.0.0.1:PORT/app\")",
+        ours: "app=s(\"other\"), tcUrl=s(\"rtmp://127.0.0.1:PORT/other\")",
+    },
     Accepted { name: "no-dangling-strings", rows: &[], original: "playpath=dangling", ours: "playpath=NULL" },
     Accepted {
         name: "no-dangling-strings",

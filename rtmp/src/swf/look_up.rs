@@ -18,6 +18,7 @@ use crate::{
     error::{Error, Result},
     http::{self, Outcome, Receiver},
     transport::{tls::Trust, wait::Patience},
+    url,
 };
 
 /// How long a download may take.
@@ -83,7 +84,8 @@ fn download(
         }
     }
 
-    let url = String::from_utf8_lossy(url);
+    let url = url::without_login(url);
+    let url = String::from_utf8_lossy(&url);
     match (&result, Outcome::of_result(&result)) {
         (_, Outcome::NotModified) => return Ok((None, date)),
         // Was told where the connection would have been made.

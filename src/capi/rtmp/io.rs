@@ -297,10 +297,11 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
     }
 }
 
-/// Publishes `size` bytes of an FLV file, cut anywhere; returns how many were used, or -1 if the stream cannot go on.
+/// Publishes `size` bytes of an FLV file, cut anywhere; returns `size`, or -1 if the stream cannot go on.
 ///
-/// Usually that is `size`. It is less when the last tag's four trailing bytes are not all there: go on with what was not
-/// counted, with what is missing, or with the next tag. And it is less when the header of the next tag is cut: pass that again with more behind it.
+/// The next call goes on behind these bytes: what does not complete a tag is kept. Behind a tag without its four trailing
+/// bytes, or with a part of them, a call may also begin with the next tag. Metadata (`onMetaData`) is sent with
+/// `@setDataFrame` in front, so that the server keeps it; other tags are sent as they are.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.

@@ -1,12 +1,10 @@
 //! HTTP CONNECT (RFC 9110, 9.3.6), with a user name and password (RFC 7617) if there are any.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-
 use super::{Negotiation, Next, Target};
 use crate::{
     error::{Error, Result},
     text::Text,
-    url::authority,
+    url::{authority, basic_credentials},
 };
 
 /// One request, and one reply behind any number of interim ones.
@@ -23,11 +21,8 @@ impl Http {
         let mut request =
             [b"CONNECT ", &authority[..], b" HTTP/1.1\r\nHost: ", &authority[..], b"\r\n"].concat();
         if !user.is_empty() || !password.is_empty() {
-            if user.contains(&b':') {
-                return Err(Error::Invalid("the user name for an HTTP proxy has a colon"));
-            }
-            let login = BASE64_STANDARD.encode([user, b":", password].concat());
-            request.extend_from_slice(format!("Proxy-Authorization: Basic {login}\r\n").as_bytes());
+            let login = basic_credentials(user, password)?;
+            request.extend_from_slice(format!("Proxy-Authorization: {login}\r\n").as_bytes());
         }
         request.extend_from_slice(b"\r\n");
         Ok(Self { request })
