@@ -21,14 +21,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 fn messages_arrive_on_a_socket_that_does_not_block() {
     let driver = need!(Program::test("session_driver"));
     let credentials = need!(Credentials::new());
-    for way in [
-        Way::PLAIN,
-        Way::TUNNELLED,
-        Way::ENCRYPTED,
-        Way::ENCRYPTED_TUNNELLED,
-        Way::TLS,
-        Way::TLS_TUNNELLED,
-    ] {
+    for way in
+        [Way::PLAIN, Way::TUNNELLED, Way::ENCRYPTED, Way::ENCRYPTED_TUNNELLED, Way::TLS, Way::TLS_TUNNELLED]
+    {
         let tls = credentials.config.clone();
         let server = Server::listen(move |listener: &TcpListener| {
             let mut peer = way.dress(Peer::accept(listener), Some(&tls));
@@ -51,7 +46,9 @@ fn messages_arrive_on_a_socket_that_does_not_block() {
         let output = need!(driver.run(Library::Ours, &[], &steps, LIMIT)).expect("session_driver");
         server.join();
         for time in 0..20 {
-            for kind in [format!("type 9 time {time} size 3000 -> 1"), format!("type 8 time {time} size 9 -> 1")] {
+            for kind in
+                [format!("type 9 time {time} size 3000 -> 1"), format!("type 8 time {time} size 9 -> 1")]
+            {
                 assert!(output.contains(&format!("\npoll: {kind} |")), "{way}: no {kind}:\n{output}");
             }
         }
