@@ -18,7 +18,7 @@ use crate::{
         state::{Core, Handle},
     },
     chunk::Outgoing,
-    driver::{self, Connection},
+    driver::{Connection, Reading},
     error::{Error, Result},
     flv::{self, Call, Ending, Finished, Flags, ReadState, Resume, Step},
     message::{Body as _, Message},
@@ -124,6 +124,7 @@ fn read(handle: &Handle, out: &mut [u8], mut failure: Option<Box<ready::Failure>
     });
     handle.keep_descriptor(handle.is_opened() && block.is_unfinished(call.written() > 0));
     let placement = Placement(handle);
+    let mut reading = Reading::new(handle);
     loop {
         match next {
             Step::Done(count) => return Some(count),
@@ -131,7 +132,7 @@ fn read(handle: &Handle, out: &mut [u8], mut failure: Option<Box<ready::Failure>
             Step::NeedMessage => {}
         }
         let arrived = match failure.take() {
-            None => driver::next_media(handle),
+            None => reading.next_media(),
             Some(failure) => Err(failure.settle(handle)),
         };
         placement.end();
