@@ -598,3 +598,50 @@ fn gnutls_understands_the_server_in_both_versions() {
         echo_to("gnutls-cli", &authority, &arguments);
     }
 }
+
+/// A server may send tickets as long as it likes, which are nothing to read.
+#[test]
+fn records_without_content_do_not_extend_a_wait() {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+
+    let authority = need!(Authority::new());
+    let certificate = authority.issue("server", "DNS:localhost", Valid::Now);
+    let chain = CertificateDer::pem_file_iter(&certificate.chain).unwrap().collect::<Result<_, _>>().unwrap();
+    let key = PrivateKeyDer::from_pem_file(&certificate.key).unwrap();
+    let mut config =
+        rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    config.send_tls13_tickets = 3000;
+    config.ticketer = rustls::crypto::ring::Ticketer::new().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut far, _) = listener.accept().unwrap();
+    // What the server says behind its handshake stays here.
+    let server = thread::spawn(move || {
+        let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        while connection.is_handshaking() {
+            while connection.wants_write() {
+                connection.write_tls(&mut far).unwrap();
+            }
+            connection.read_tls(&mut far).unwrap();
+            connection.process_new_packets().unwrap();
+        }
+        let mut tickets = Vec::new();
+        while connection.wants_write() {
+            connection.write_tls(&mut tickets).unwrap();
+        }
+        (tickets, far)
+    });
+    near.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let session = Session::client("localhost", &Trust::Anyone).unwrap();
+    session.handshake(near.as_fd(), Some(Duration::from_secs(20)), &Endless).unwrap();
+    let (tickets, _far) = server.join().unwrap();
+    let mut pieces = tickets.chunks(200);
+    let received = session.receive_through(near.as_fd(), &mut [0; 100], &Endless, |block| {
+        thread::sleep(Duration::from_millis(2));
+        let piece = pieces.next().expect("the wait should have ended long ago");
+        block[..piece.len()].copy_from_slice(piece);
+        Ok(piece.len())
+    });
+    assert!(matches!(received, Err(Error::TimedOut)), "{received:?}");
+    assert!(pieces.len() > 1000, "{} pieces are left", pieces.len());
+}

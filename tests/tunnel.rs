@@ -29,7 +29,10 @@ use rtmp::{
     error::{Error, Result},
     transport::{
         deadline::Deadline,
-        tunnel::{self, Carrier, Client, Ending, Tunnel, server::Accepted},
+        tunnel::{
+            self, Carrier, Client, Ending, Tunnel,
+            server::{Accepted, Link},
+        },
     },
 };
 use support::{Server, clip, process, require, servers};
@@ -115,29 +118,26 @@ impl Carrier for Tcp {
 }
 
 /// Bytes that arrive one by one, and what is answered.
+#[derive(Debug)]
 struct Script {
-    input: VecDeque<u8>,
+    input: Mutex<VecDeque<u8>>,
     output: Arc<Mutex<Vec<u8>>>,
 }
 
-impl Read for Script {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        Ok(self.input.pop_front().map_or(0, |byte| {
+impl Link for Script {
+    fn receive(&self, buffer: &mut [u8], _: Deadline) -> Result<usize> {
+        Ok(self.input.lock().unwrap().pop_front().map_or(0, |byte| {
             buffer[0] = byte;
             1
         }))
     }
-}
 
-impl Write for Script {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.output.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn send(&self, pieces: &[&[u8]]) -> Result<()> {
+        self.output.lock().unwrap().extend(pieces.concat());
         Ok(())
     }
+
+    fn shut_down(&self) {}
 }
 
 /// A client that has a session on `port`.
@@ -197,10 +197,9 @@ fn client_and_server_understand_each_other_byte_by_byte() {
         let request = client.request(command, &[b"hello ", b"server"]).unwrap();
         let output = Arc::<Mutex<Vec<u8>>>::default();
         // The first bytes were read by whoever found out that this is HTTP.
-        let input = request[7..].iter().copied().collect();
-        let accepted = registry
-            .accept(Script { input, output: output.clone() }, &request[..7], [7; 16], Deadline::NEVER)
-            .unwrap();
+        let input = Mutex::new(request[7..].iter().copied().collect());
+        let script = Arc::new(Script { input, output: output.clone() });
+        let accepted = registry.accept(script, &request[..7], [7; 16], Deadline::NEVER).unwrap();
         match (command, accepted) {
             (tunnel::Command::Open, Accepted::Session(fd)) => stream = Some(UnixStream::from(fd)),
             (tunnel::Command::Send, Accepted::Joined) => {
@@ -226,27 +225,24 @@ fn client_and_server_understand_each_other_byte_by_byte() {
 }
 
 /// Says the beginning of a request, and goes on with a byte each time it is asked.
-struct Trickle(Vec<u8>, usize);
+#[derive(Debug)]
+struct Trickle(Mutex<Vec<u8>>);
 
-impl Read for Trickle {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+impl Link for Trickle {
+    fn receive(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
         thread::sleep(Duration::from_millis(1));
-        self.1 += 1;
-        assert!(self.1 < 100_000, "this goes on for ever");
-        let bytes = if self.0.is_empty() { vec![b'x'] } else { std::mem::take(&mut self.0) };
+        deadline.left()?;
+        let beginning = std::mem::take(&mut *self.0.lock().unwrap());
+        let bytes = if beginning.is_empty() { vec![b'x'] } else { beginning };
         buffer[..bytes.len()].copy_from_slice(&bytes);
         Ok(bytes.len())
     }
-}
 
-impl Write for Trickle {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn send(&self, _: &[&[u8]]) -> Result<()> {
         Ok(())
     }
+
+    fn shut_down(&self) {}
 }
 
 #[test]
@@ -258,7 +254,7 @@ fn a_first_request_that_trickles_is_given_up_in_time() {
         "POST /send/none/1 HTTP/1.1\r\nContent-Length: 65536\r\n\r\n",
     ] {
         let limit = Deadline::after(Some(Duration::from_millis(20)));
-        let accepted = registry.accept(Trickle(beginning.into(), 0), b"", [7; 16], limit);
+        let accepted = registry.accept(Arc::new(Trickle(Mutex::new(beginning.into()))), b"", [7; 16], limit);
         assert!(matches!(accepted, Err(Error::TimedOut)), "{beginning}: {accepted:?}");
     }
     sessions_end(registry);
@@ -644,6 +640,126 @@ fn requests_that_come_after_later_ones_on_another_connection_do_not_count() {
     let expected: String = (0..60_u8).map(|sequence| char::from(b'0' + sequence)).collect();
     assert_eq!(stream, expected + "end");
     ask("close", sequence + 1, "\0");
+    sessions_end(registry);
+}
+
+/// A connection on which the server has answered one `idle` request, with the number `sequence`.
+fn join(port: u16, id: &str, sequence: u32) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let text = format!("POST /idle/{id}/{sequence} HTTP/1.1\r\nContent-Length: 1\r\n\r\n\0");
+    stream.write_all(text.as_bytes()).unwrap();
+    assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+    stream
+}
+
+/// Begins a `send` request of 100 bytes, of which these come.
+fn begin_send(port: u16, id: &str, sequence: u32, body: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let head = format!("POST /send/{id}/{sequence} HTTP/1.1\r\nContent-Length: 100\r\n\r\n");
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    stream
+}
+
+/// A server that hands on what it reads, and nothing at the end.
+fn listener(registry: &'static tunnel::server::Registry) -> (u16, std::sync::mpsc::Receiver<Vec<u8>>) {
+    let (sender, arrived) = std::sync::mpsc::channel();
+    let port = serve(registry, move |mut stream| {
+        let mut piece = [0; 4096];
+        while let Ok(len @ 1..) = stream.read(&mut piece) {
+            let _ = sender.send(piece[..len].to_vec());
+        }
+        let _ = sender.send(Vec::new());
+    });
+    (port, arrived)
+}
+
+/// Receives until that many bytes are there.
+fn collect(arrived: &std::sync::mpsc::Receiver<Vec<u8>>, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while bytes.len() < len {
+        bytes.extend(arrived.recv_timeout(LIMIT).unwrap());
+    }
+    bytes
+}
+
+#[test]
+fn a_body_is_handed_on_as_it_comes_and_counts_once_when_it_comes_again() {
+    let registry = with_limits(LIMIT, 8);
+    let (port, arrived) = listener(registry);
+    let id = request(port, "/open/1", "\0").trim().to_owned();
+    let body = pattern(100);
+    let broken = begin_send(port, &id, 0, &body[..60]);
+    assert!(collect(&arrived, 60) == body[..60]);
+    drop(broken);
+    let mut again = begin_send(port, &id, 0, &body);
+    assert!(again.read(&mut [0; 4096]).unwrap() > 0);
+    assert!(collect(&arrived, 40) == body[60..]);
+    // Another request in its place means that the stream has a hole.
+    drop(begin_send(port, &id, 1, &body[..10]));
+    assert!(collect(&arrived, 10) == body[..10]);
+    let mut other = begin_send(port, &id, 2, &body);
+    let _ = other.read(&mut [0; 4096]);
+    assert_eq!(arrived.recv_timeout(LIMIT).unwrap(), b"", "the stream has ended");
+    sessions_end(registry);
+}
+
+#[test]
+fn the_connection_used_longest_ago_makes_room_for_the_ninth() {
+    let registry = with_limits(LIMIT, 8);
+    let port = serve(registry, echo);
+    let id = request(port, "/open/1", "\0").trim().to_owned();
+    let mut joined: Vec<TcpStream> = (0..20).map(|sequence| join(port, &id, sequence)).collect();
+    let gone = |stream: &mut TcpStream| stream.read(&mut [0]).is_ok_and(|len| len == 0);
+    assert!(joined[..12].iter_mut().all(gone));
+    assert!(process::wait_until(LIMIT, || registry.connection_count() == 8));
+    // The session is served on those that are left, and they end with it.
+    let last = format!("POST /close/{id}/20 HTTP/1.1\r\nContent-Length: 1\r\n\r\n\0");
+    joined[19].write_all(last.as_bytes()).unwrap();
+    let mut reply = [0; 4096];
+    let len = joined[19].read(&mut reply).unwrap();
+    assert!(reply[..len].starts_with(b"HTTP/1.1 200 OK"));
+    assert!(joined[12..].iter_mut().all(gone));
+    sessions_end(registry);
+    assert!(process::wait_until(LIMIT, || registry.connection_count() == 0));
+}
+
+/// The server program ends the stream in the middle of a body, the rest of which never comes.
+#[test]
+fn a_body_ends_with_the_stream() {
+    let registry = with_limits(LIMIT, 8);
+    let port = serve(registry, |mut stream| {
+        let _ = stream.read_exact(&mut [0; 50]);
+        let _ = stream.shutdown(Shutdown::Both);
+    });
+    let id = request(port, "/open/1", "\0").trim().to_owned();
+    let mut half = begin_send(port, &id, 0, &pattern(50));
+    let begin = Instant::now();
+    assert!(half.read(&mut [0; 4096]).is_ok());
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    sessions_end(registry);
+}
+
+/// What a body brings is worth nothing when its session has ended.
+#[test]
+fn a_body_is_dropped_when_its_session_ends() {
+    let registry = with_limits(LIMIT, 8);
+    let (port, arrived) = listener(registry);
+    let id = request(port, "/open/1", "\0").trim().to_owned();
+    let mut half = begin_send(port, &id, 1, &pattern(50));
+    assert_eq!(collect(&arrived, 50), pattern(50));
+    let mut goodbye = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    goodbye.set_read_timeout(Some(LIMIT)).unwrap();
+    let head = format!("POST /close/{id}/2 HTTP/1.1\r\nContent-Length: 1\r\n\r\n\0");
+    goodbye.write_all(head.as_bytes()).unwrap();
+    // It waits for the request before it, and that for the rest of its body.
+    drop(half.write_all(&pattern(50)));
+    assert!(half.read(&mut [0; 4096]).unwrap() > 0 && goodbye.read(&mut [0; 4096]).unwrap() > 0);
+    let mut late = begin_send(port, &id, 3, &pattern(50));
+    let begin = Instant::now();
+    assert!(late.read(&mut [0; 4096]).is_ok());
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     sessions_end(registry);
 }
 

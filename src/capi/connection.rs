@@ -3,7 +3,7 @@
 //! Bytes pass encryption, the HTTP tunnel, TLS and the socket, each of which but the last may be missing. They are put
 //! together here and nowhere else: `fill` and what it calls for one direction, `send_pieces` for the other.
 
-use std::iter;
+use std::{iter, sync::atomic::Ordering};
 
 use libc::c_int;
 
@@ -27,7 +27,10 @@ use crate::{
     driver::{self, Connection, Parts},
     error::{Error, Result},
     session::{Calls, Command, State},
-    transport::{deadline::Deadline, wait::Patience},
+    transport::{
+        deadline::Deadline,
+        wait::{self, Patience},
+    },
 };
 
 impl Connection for Handle {
@@ -143,6 +146,12 @@ impl Connection for Handle {
     fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
         let _deferred = Deferred::begin();
         self.send_pieces(pieces.iter().copied(), &mut self.outbound())
+    }
+
+    fn has_more(&self) -> bool {
+        // A byte that was left there is none of them.
+        let left = usize::from(self.left_byte().load(Ordering::Relaxed));
+        self.socket().is_ok_and(|fd| wait::has_more(fd, left))
     }
 
     fn is_open(&self) -> bool {

@@ -44,7 +44,7 @@ pub fn serve(registry: &'static Registry, handle: impl Fn(&UnixStream) + Send + 
             stream.set_nodelay(true).expect("TCP sockets take TCP_NODELAY");
             stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a positive time-out");
             let handle = handle.clone();
-            thread::spawn(move || match registry.accept(stream, &[], random(), Deadline::NEVER) {
+            thread::spawn(move || match registry.accept(Arc::new(stream), &[], random(), Deadline::NEVER) {
                 Ok(Accepted::Session(fd)) => handle(&UnixStream::from(fd)),
                 Ok(Accepted::Joined) => {}
                 Err(error) => println!("not accepted: {error}"),

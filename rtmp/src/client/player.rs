@@ -5,7 +5,7 @@ use std::{fmt, io, time::Duration};
 use super::{into_io, milliseconds, server::Server};
 use crate::{
     amf::{self, Properties, Value},
-    driver::{self, Connection},
+    driver::{self, Connection, Reading},
     error::{Error, Result},
     flv::{self, Call, Flags, ReadState, Step},
     message::{Message, MessageType},
@@ -84,9 +84,9 @@ impl Player {
     /// After [`Error::TimedOut`] the call may be repeated. [`Error::Closed`] is the end of a connection about which
     /// the server has said nothing; with some servers that is how live streams end.
     pub fn next_message(&mut self) -> Result<Option<Message>> {
+        let mut reading = Reading::new(&self.server);
         while !self.over {
-            let (outcome, message) =
-                driver::next_media(&self.server).map_err(|error| self.server.verdict(error))?;
+            let (outcome, message) = reading.next_media().map_err(|error| self.server.verdict(error))?;
             if outcome == Outcome::Ended {
                 self.over = true;
                 break;

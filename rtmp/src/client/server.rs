@@ -305,6 +305,10 @@ impl Connection for Server {
         self.send_pieces(pieces.iter().copied(), &mut lock(&self.outbound))
     }
 
+    fn has_more(&self) -> bool {
+        self.wire.has_more()
+    }
+
     fn is_open(&self) -> bool {
         self.open.load(Ordering::SeqCst)
     }

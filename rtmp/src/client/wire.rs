@@ -22,7 +22,7 @@ use crate::{
         tcp,
         tls::{Session, Trust},
         tunnel::{Carrier, Ending},
-        wait::{Patience, Until},
+        wait::{self, Patience, Until},
     },
 };
 
@@ -165,6 +165,11 @@ impl Wire {
         if let Ok(link) = self.link() {
             link.shut_down(Shutdown::Both);
         }
+    }
+
+    /// Whether receiving would not wait.
+    pub(super) fn has_more(&self) -> bool {
+        self.link().is_ok_and(|link| wait::has_more(link.socket.as_fd(), 0))
     }
 
     /// What an error is called when the program itself has ended the connection.

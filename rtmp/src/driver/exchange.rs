@@ -4,7 +4,7 @@ use std::mem;
 
 use log::{debug, error};
 
-use super::{Connection, Parts, Phase};
+use super::{Connection, Parts, Phase, Reading};
 use crate::{
     chunk::{self, Chunk, Chunks, Outgoing},
     error::{Error, Result},
@@ -99,28 +99,35 @@ fn run_handshake<C: Connection>(
 /// Receives one chunk. A time-out leaves the connection open, and the next call goes on where this one stopped; after
 /// any other error the connection is closed.
 pub fn receive_chunk<C: Connection>(connection: &C) -> Result<Chunk<C::Body>> {
-    receive(connection, false, |parts| {
-        let decoded = parts.decoder.decode(parts.input, parts.chunk_size_in())?;
-        parts.consume(decoded.consumed);
-        if let Some(message) = decoded.chunk.as_ref().and_then(|chunk| chunk.message.as_ref()) {
-            connection.arrived(message.chunk_stream, message.timestamp);
-        }
-        Ok(decoded.chunk)
-    })
+    let mut reading = Reading::new(connection);
+    receive(
+        connection,
+        || reading.fill(false),
+        |parts| {
+            let decoded = parts.decoder.decode(parts.input, parts.chunk_size_in())?;
+            parts.consume(decoded.consumed);
+            if let Some(message) = decoded.chunk.as_ref().and_then(|chunk| chunk.message.as_ref()) {
+                connection.arrived(message.chunk_stream, message.timestamp);
+            }
+            Ok(decoded.chunk)
+        },
+    )
 }
 
-/// Receives chunks until a message is complete. Time-outs and errors as in [`receive_chunk`].
-pub fn receive_message<C: Connection>(connection: &C) -> Result<Message<C::Body>> {
-    receive_messages(connection, |_, message| Some(message))
-}
-
-/// Receives messages until `select`, which is part of the step that completes them, takes one. Time-outs and errors as in
+/// Receives chunks until a message is complete, within the time of the phase, if there is one. Time-outs and errors as in
 /// [`receive_chunk`].
+pub fn receive_message<C: Connection>(connection: &C) -> Result<Message<C::Body>> {
+    receive_messages(connection, || connection.fill(true), |_, message| Some(message))
+}
+
+/// Receives with `fill` until `select`, which is part of the step that completes messages, takes one. Time-outs and errors
+/// as in [`receive_chunk`].
 pub(super) fn receive_messages<C: Connection, T>(
     connection: &C,
+    fill: impl FnMut() -> Result<()>,
     mut select: impl FnMut(&mut Parts<'_, '_, C::Body>, Message<C::Body>) -> Option<T>,
 ) -> Result<T> {
-    receive(connection, true, |parts| {
+    receive(connection, fill, |parts| {
         loop {
             let (consumed, message) = parts.decoder.decode_message(parts.input, parts.chunk_size_in())?;
             parts.consume(consumed);
@@ -133,10 +140,10 @@ pub(super) fn receive_messages<C: Connection, T>(
     })
 }
 
-/// Receives until `decode` finds what it looks for in the input; `whole` as in [`Connection::fill`].
+/// Receives with `fill` until `decode` finds what it looks for in the input.
 fn receive<C: Connection, T>(
     connection: &C,
-    whole: bool,
+    mut fill: impl FnMut() -> Result<()>,
     mut decode: impl FnMut(&mut Parts<'_, '_, C::Body>) -> Result<Option<T>>,
 ) -> Result<T> {
     loop {
@@ -152,7 +159,7 @@ fn receive<C: Connection, T>(
         if let Some(selected) = selected {
             return Ok(selected);
         }
-        connection.fill(whole).inspect_err(|error| fail_receiving(connection, error))?;
+        fill().inspect_err(|error| fail_receiving(connection, error))?;
     }
 }
 

@@ -24,6 +24,7 @@
 mod exchange;
 mod phase;
 mod play;
+mod reading;
 
 pub use exchange::{
     acknowledge_if_due, chunk_size, close_politely, fail_decoding, fail_receiving, handshake_as_client,
@@ -33,6 +34,7 @@ pub use phase::Phase;
 pub use play::{
     Arriving, arriving_media, connect_stream, dispatch, is_worth_reading, next_media, ready_media,
 };
+pub use reading::Reading;
 
 use crate::{
     chunk::{Chunks, Decoder, Encoder},
@@ -115,6 +117,11 @@ pub trait Connection {
     /// long as something comes.
     fn check(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether the peer has sent more than was received, so that receiving would not wait.
+    fn has_more(&self) -> bool {
+        false
     }
 
     /// Whether there is a connection.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use log::{debug, warn};
 
-use super::{Connection, Phase, exchange};
+use super::{Connection, Phase, Reading, exchange};
 use crate::{
     chunk::{self, Decoder, Ready},
     error::{Error, Result},
@@ -114,41 +114,55 @@ fn answer<C: Connection>(connection: &C, message: &Message<C::Body>) -> Result<(
 /// Waits for the next media message, and tells [`Outcome::Ended`] with the message that ended the stream. On a
 /// time-out the place to resume at is remembered.
 pub fn next_media<C: Connection>(connection: &C) -> Result<(Outcome, Message<C::Body>)> {
-    loop {
-        if !connection.is_open() {
-            return Err(Error::Closed);
-        }
-        let (message, outcome, actions, wanted) = exchange::receive_messages(connection, |parts, message| {
-            if message.body.as_ref().is_empty() {
-                return None;
+    Reading::new(connection).next_media()
+}
+
+impl<C: Connection> Reading<'_, C> {
+    /// As the function [`next_media`], for calls that may drop what comes.
+    pub fn next_media(&mut self) -> Result<(Outcome, Message<C::Body>)> {
+        let connection = self.connection;
+        loop {
+            if !connection.is_open() {
+                return Err(Error::Closed);
             }
-            let Message { chunk_stream, kind, timestamp, .. } = message;
-            if matches!(kind, MessageType::AUDIO | MessageType::VIDEO) && parts.state.pausing == pausing::NO {
-                parts.state.media_arrived(chunk_stream, timestamp);
-                parts.state.playing = true;
-                return Some((message, Outcome::Media, Vec::new(), Some(true)));
+            let (message, outcome, actions, wanted) = exchange::receive_messages(
+                connection,
+                || self.fill(true),
+                |parts, message| {
+                    if message.body.as_ref().is_empty() {
+                        return None;
+                    }
+                    let Message { chunk_stream, kind, timestamp, .. } = message;
+                    if matches!(kind, MessageType::AUDIO | MessageType::VIDEO)
+                        && parts.state.pausing == pausing::NO
+                    {
+                        parts.state.media_arrived(chunk_stream, timestamp);
+                        parts.state.playing = true;
+                        return Some((message, Outcome::Media, Vec::new(), Some(true)));
+                    }
+                    let body = message.body.as_ref();
+                    let session::Reaction { outcome, actions } =
+                        session::react(&mut parts.context(), chunk_stream, kind, timestamp, body);
+                    // What is to be done first may change the answer.
+                    let wanted = actions.is_empty().then(|| is_wanted(parts.state, outcome, kind, timestamp));
+                    Some((message, outcome, actions, wanted))
+                },
+            )
+            .inspect_err(|error| {
+                if matches!(error, Error::TimedOut) {
+                    remember_pause(connection);
+                }
+            })?;
+            let wanted = match wanted {
+                Some(wanted) => wanted,
+                None => {
+                    perform(connection, actions)?;
+                    connection.step(|parts| is_wanted(parts.state, outcome, message.kind, message.timestamp))
+                }
+            };
+            if wanted {
+                return Ok((outcome, message));
             }
-            let body = message.body.as_ref();
-            let session::Reaction { outcome, actions } =
-                session::react(&mut parts.context(), chunk_stream, kind, timestamp, body);
-            // What is to be done first may change the answer.
-            let wanted = actions.is_empty().then(|| is_wanted(parts.state, outcome, kind, timestamp));
-            Some((message, outcome, actions, wanted))
-        })
-        .inspect_err(|error| {
-            if matches!(error, Error::TimedOut) {
-                remember_pause(connection);
-            }
-        })?;
-        let wanted = match wanted {
-            Some(wanted) => wanted,
-            None => {
-                perform(connection, actions)?;
-                connection.step(|parts| is_wanted(parts.state, outcome, message.kind, message.timestamp))
-            }
-        };
-        if wanted {
-            return Ok((outcome, message));
         }
     }
 }

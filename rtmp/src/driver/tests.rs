@@ -22,7 +22,14 @@ struct Memory {
     unsendable: Cell<Option<fn() -> Error>>,
     /// What was said of a failure last.
     failed: Cell<Option<Phase>>,
+    /// Whether the socket is never empty.
+    floods: Cell<bool>,
+    /// How often may be received until the phase is over, if there is one.
+    left: Cell<Option<u32>>,
 }
+
+/// As many receives are the time of a phase when the socket is never empty.
+const PHASE: u32 = 100;
 
 #[derive(Default)]
 struct Owned {
@@ -46,6 +53,8 @@ impl Memory {
             open: Cell::new(true),
             unsendable: Cell::new(None),
             failed: Cell::new(None),
+            floods: Cell::new(false),
+            left: Cell::new(None),
         }
     }
 }
@@ -70,6 +79,9 @@ impl Connection for Memory {
     }
 
     fn fill(&self, _whole: bool) -> Result<()> {
+        if let Some(left) = self.left.get() {
+            self.left.set(Some(left.checked_sub(1).ok_or(Error::TimedOut)?));
+        }
         match self.arriving.borrow_mut().pop_front() {
             // An empty piece stands for a time-out.
             Some(piece) if piece.is_empty() => Err(Error::TimedOut),
@@ -96,6 +108,18 @@ impl Connection for Memory {
     fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
         self.sent.borrow_mut().extend(pieces.iter().copied().flatten());
         Ok(())
+    }
+
+    fn begin_phase(&self) {
+        self.left.set(self.floods.get().then_some(PHASE));
+    }
+
+    fn end_phase(&self) {
+        self.left.set(None);
+    }
+
+    fn has_more(&self) -> bool {
+        self.floods.get()
     }
 
     fn is_open(&self) -> bool {
@@ -480,4 +504,45 @@ fn a_look_ahead_follows_chunk_sizes_and_headers_and_changes_nothing() {
     // What it cannot know the beginning of may be anything.
     let (_, message) = decoder.decode_message(&rest[..13], 128).unwrap();
     assert!(message.is_none() && is_worth_reading(&state, &decoder, true, &rest[13..15]));
+}
+
+/// A connection on which so many pings come, one with each receive, and then media.
+fn pings(count: u32) -> Memory {
+    let ping = |script: Script, _| script.message(MessageType::USER_CONTROL, 0, &[0, 6, 0, 0, 0, 1]);
+    let script = (0..count).fold(Script::default(), ping).message(MessageType::VIDEO, 0, &[0x17; 5]);
+    Memory::new(Profile::default(), &script.bytes, 18)
+}
+
+#[test]
+fn pings_do_not_end_a_call_that_has_to_wait_for_them() {
+    let connection = pings(1000);
+    assert!(matches!(next_media(&connection), Ok((Outcome::Media, _))));
+}
+
+#[test]
+fn a_peer_that_is_never_waited_for_has_the_time_of_one_wait() {
+    let connection = pings(1000);
+    connection.floods.set(true);
+    let before = connection.arriving.borrow().len();
+    assert!(matches!(next_media(&connection), Err(Error::TimedOut)));
+    let received = before - connection.arriving.borrow().len();
+    assert!((PHASE as usize..PHASE as usize + 65).contains(&received), "{received}");
+    assert_eq!(connection.left.get(), None, "the phase is over with the call");
+    // The call may be repeated, and a socket that runs empty is waited for again.
+    connection.floods.set(false);
+    assert!(matches!(next_media(&connection), Ok((Outcome::Media, _))));
+}
+
+#[test]
+fn a_socket_that_runs_empty_ends_a_flood() {
+    let connection = pings(1000);
+    let mut reading = Reading::new(&connection);
+    connection.floods.set(true);
+    for _ in 0..100 {
+        reading.fill(true).unwrap();
+    }
+    assert!(connection.left.get().is_some());
+    connection.floods.set(false);
+    reading.fill(true).unwrap();
+    assert_eq!(connection.left.get(), None);
 }

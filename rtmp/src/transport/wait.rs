@@ -7,7 +7,7 @@ use std::{io, os::fd::BorrowedFd, time::Duration};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
+    io::{Errno, ioctl_fionread},
 };
 use socket2::SockRef;
 
@@ -87,11 +87,17 @@ impl<'a> Wait<'a> {
     }
 
     /// Makes a call that does not wait, until it succeeds or the wait is over.
+    ///
+    /// Bytes that are there do not extend the deadline of several waits together: a peer that never stops sending would
+    /// never be waited for. Room for our own bytes is used whenever it is there, since they come to an end.
     pub(super) fn attempt<T>(
         &mut self,
         fd: BorrowedFd<'_>,
         mut call: impl FnMut() -> io::Result<T>,
     ) -> Result<T> {
+        if self.what == For::Bytes {
+            self.patience.deadline().left()?;
+        }
         loop {
             match call() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready(fd)?,
@@ -108,21 +114,32 @@ impl<'a> Wait<'a> {
         self.patience.is_over()
     }
 
+    /// Fails if the wait is over. For waits that bytes did not end.
+    pub(super) fn check(&mut self, fd: BorrowedFd<'_>) -> Result<()> {
+        if self.is_over() {
+            return Err(Error::Interrupted);
+        }
+        self.deadline(SockRef::from(&fd))?.left().map(drop)
+    }
+
+    /// When the wait ends, which is settled when this is asked for the first time.
+    fn deadline(&mut self, socket: SockRef<'_>) -> Result<Deadline> {
+        if let Some(deadline) = self.deadline {
+            return Ok(deadline);
+        }
+        let own = match self.what {
+            For::Bytes => socket.read_timeout(),
+            For::Room => socket.write_timeout(),
+        };
+        let deadline = Deadline::after(own?).or_sooner(self.patience.deadline());
+        self.deadline = Some(deadline);
+        Ok(deadline)
+    }
+
     /// Waits until the socket is ready, or has failed. A program that made its socket non-blocking does not want to wait.
     pub(super) fn ready(&mut self, fd: BorrowedFd<'_>) -> Result<()> {
         let socket = SockRef::from(&fd);
-        let deadline = match self.deadline {
-            Some(deadline) => deadline,
-            None => {
-                let own = match self.what {
-                    For::Bytes => socket.read_timeout(),
-                    For::Room => socket.write_timeout(),
-                };
-                let deadline = Deadline::after(own?).or_sooner(self.patience.deadline());
-                self.deadline = Some(deadline);
-                deadline
-            }
-        };
+        let deadline = self.deadline(SockRef::from(&fd))?;
         if socket.nonblocking()? {
             return Err(Error::TimedOut);
         }
@@ -151,6 +168,11 @@ pub(super) fn poll_slice(sockets: &mut [PollFd<'_>], left: Option<Duration>) -> 
     }
 }
 
+/// Whether there are more than `known` bytes to receive.
+pub fn has_more(fd: BorrowedFd<'_>, known: usize) -> bool {
+    ioctl_fionread(fd).is_ok_and(|count| count > known as u64)
+}
+
 /// Waits for nothing, `time` long, or until the connection has ended in both directions.
 pub fn pause(fd: BorrowedFd<'_>, time: Duration, patience: &dyn Patience) -> Result<()> {
     let deadline = Deadline::after(Some(time)).or_sooner(patience.deadline());
@@ -171,6 +193,7 @@ pub const SLICE: Duration = Duration::from_millis(50);
 #[cfg(test)]
 mod tests {
     use std::{
+        io::Write,
         net::{Shutdown, TcpListener, TcpStream},
         os::fd::AsFd,
         sync::atomic::{AtomicBool, Ordering},
@@ -234,6 +257,21 @@ mod tests {
             assert!(matches!(result, Err(Error::TimedOut)));
             assert!((25..20_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
         }
+    }
+
+    #[test]
+    fn bytes_that_are_there_do_not_extend_a_deadline() {
+        let (near, mut far) = pair();
+        far.write_all(b"more").unwrap();
+        let late = Until::new(&Endless, Deadline::after(Some(Duration::ZERO)));
+        let mut call = || Ok(());
+        assert!(matches!(Wait::for_bytes(&late).attempt(near.as_fd(), &mut call), Err(Error::TimedOut)));
+        assert!(Wait::for_room(&late).attempt(near.as_fd(), &mut call).is_ok());
+        near.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let mut wait = Wait::for_bytes(&Endless);
+        wait.check(near.as_fd()).unwrap();
+        thread::sleep(Duration::from_millis(30));
+        assert!(matches!(wait.check(near.as_fd()), Err(Error::TimedOut)));
     }
 
     #[test]

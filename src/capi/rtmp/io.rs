@@ -18,7 +18,7 @@ use crate::{
         state::{Core, Handle},
     },
     chunk::Outgoing,
-    driver::{self, Connection},
+    driver::{Connection, Reading},
     error::{Error, Result},
     flv::{self, Call, Ending, Finished, Flags, ReadState, Resume, Step},
     message::{Body as _, Message},
@@ -131,6 +131,7 @@ fn read(
     handle.keep_descriptor(handle.is_opened() && block.is_unfinished(call.written() > 0));
     let placement = Placement(handle);
     let mut why = None;
+    let mut reading = Reading::new(handle);
     loop {
         match next {
             Step::Done(count) => {
@@ -143,7 +144,7 @@ fn read(
             Step::NeedMessage => {}
         }
         let arrived = match failure.take() {
-            None => driver::next_media(handle),
+            None => reading.next_media(),
             Some(failure) => Err(failure.settle(handle)),
         };
         placement.end();

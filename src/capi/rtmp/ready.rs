@@ -321,6 +321,7 @@ unsafe fn receive<P: Place>(
             return None;
         }
         let offered = Offered(decoder);
+        let mut receives = 0..MAX_RECEIVES;
         let message = loop {
             let input = reservoir::unread(sb, reservoir.as_deref());
             let (consumed, arriving) =
@@ -333,6 +334,9 @@ unsafe fn receive<P: Place>(
                 Arriving::Media(message) => break Some(message),
                 Arriving::Other => break None,
                 Arriving::Unfinished => {}
+            }
+            if receives.next().is_none() {
+                break None;
             }
             match receive_more(sb, offered.0, reservoir, state) {
                 Ok(true) => {}
@@ -350,6 +354,10 @@ unsafe fn receive<P: Place>(
         }
     }
 }
+
+/// How often one call receives here. A peer can begin message after message and finish none: that is for the long way to
+/// end.
+const MAX_RECEIVES: u32 = 64;
 
 /// Receives what is there; tells whether that was something.
 ///

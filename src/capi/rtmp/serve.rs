@@ -26,7 +26,7 @@ use crate::{
         deadline::Deadline,
         tcp,
         tls::{Session, TlsSocket},
-        tunnel::server::{self, Accepted},
+        tunnel::server::{self, Accepted, Link},
     },
 };
 
@@ -134,13 +134,11 @@ fn accept(
     limit: Deadline,
 ) -> Result<Accepted> {
     let socket = TcpStream::from(socket);
-    match session {
-        None => server::accept(socket, received, name, limit),
-        Some(session) => {
-            server::accept(TlsSocket::new(socket.into(), session, &globals::USER), received, name, limit)
-        }
-    }
-    .map_err(|error| match error {
+    let link: Arc<dyn Link> = match session {
+        None => Arc::new(socket),
+        Some(session) => Arc::new(TlsSocket::new(socket.into(), session, &globals::USER)),
+    };
+    server::accept(link, received, name, limit).map_err(|error| match error {
         Error::Closed => Error::malformed("HTTP connection", "it ended before a session began"),
         error => error,
     })

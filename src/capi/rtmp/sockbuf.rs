@@ -227,7 +227,7 @@ pub(crate) unsafe fn receive_leaving_one(
         Ok(count)
     };
     match session {
-        Some(session) => session.receive_through(room, receive),
+        Some(session) => session.receive_through(fd, room, patience, receive),
         None => receive(room),
     }
 }

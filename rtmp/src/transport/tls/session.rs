@@ -11,7 +11,7 @@ use std::{
 
 use log::debug;
 use rustls::{
-    ClientConfig, ClientConnection, Connection, ServerConnection,
+    ClientConfig, ClientConnection, Connection, InvalidMessage, ServerConnection,
     client::Resumption,
     pki_types::{IpAddr, Ipv4Addr, ServerName},
 };
@@ -44,8 +44,10 @@ pub struct Session {
 /// The protocol, which waits for nothing.
 struct Machine {
     connection: Connection,
-    /// Received, but too much to be decrypted before what is decrypted already has been read.
+    /// Received, but too much to be decrypted before what is decrypted already has been read: less than a block.
     backlog: Vec<u8>,
+    /// The peer said goodbye; nothing that follows counts.
+    closed: bool,
     /// What the peer did against the protocol; nothing that follows can be decrypted.
     failure: Option<rustls::Error>,
 }
@@ -102,7 +104,7 @@ impl Session {
 
     fn new(connection: Connection, peer: String) -> Self {
         Self {
-            machine: Mutex::new(Machine { connection, backlog: Vec::new(), failure: None }),
+            machine: Mutex::new(Machine { connection, backlog: Vec::new(), closed: false, failure: None }),
             receiving: Mutex::default(),
             sending: Mutex::default(),
             peer,
@@ -119,6 +121,7 @@ impl Session {
         let patience = &Until::new(patience, Deadline::after(timeout));
         let mut block = lock(&self.receiving);
         block.resize(BLOCK_LEN, 0);
+        let mut received = 0;
         loop {
             let handshaking = {
                 let mut outgoing = lock(&self.sending);
@@ -130,19 +133,24 @@ impl Session {
                 return Ok(());
             }
             let count = tcp::receive(fd, &mut block, patience)?;
-            if count == 0 {
-                let words = format!("{} closed the connection during the TLS handshake", self.peer);
-                return Err(Error::Tls(words.into()));
-            }
-            let failure = {
+            let (failure, closed) = {
                 let mut machine = self.machine();
                 machine.accept(&block[..count]);
-                machine.failure.clone()
+                (machine.failure.clone(), machine.closed && machine.connection.is_handshaking())
             };
             if let Some(error) = failure {
                 // The peer is told why, if that needs no waiting.
                 self.send_rest(fd);
                 return Err(refusal::explain(&self.peer, &error));
+            }
+            if count == 0 || closed {
+                let words = format!("{} closed the connection during the TLS handshake", self.peer);
+                return Err(Error::Tls(words.into()));
+            }
+            received += count;
+            if received > MAX_HANDSHAKE {
+                let words = format!("{} does not finish the TLS handshake", self.peer);
+                return Err(Error::Tls(words.into()));
             }
         }
     }
@@ -151,13 +159,15 @@ impl Session {
     /// has to be complete in the time of one wait; if it is not, what came of it is kept.
     pub fn receive(&self, fd: BorrowedFd<'_>, buffer: &mut [u8], patience: &dyn Patience) -> Result<usize> {
         let mut wait = Wait::for_bytes(patience);
-        self.receive_through(buffer, |block| tcp::receive_within(fd, block, &mut wait))
+        self.receive_through(fd, buffer, patience, |block| tcp::receive_within(fd, block, &mut wait))
     }
 
     /// As `receive`, with `receive` to get bytes from the socket.
     pub fn receive_through(
         &self,
+        fd: BorrowedFd<'_>,
         buffer: &mut [u8],
+        patience: &dyn Patience,
         mut receive: impl FnMut(&mut [u8]) -> Result<usize>,
     ) -> Result<usize> {
         if buffer.is_empty() {
@@ -165,6 +175,7 @@ impl Session {
         }
         let mut block = lock(&self.receiving);
         block.resize(BLOCK_LEN, 0);
+        let (mut wait, mut received) = (Wait::for_bytes(patience), false);
         loop {
             // A variable of its own: the lock has to be gone before the wait.
             let available = self.machine().read(buffer);
@@ -177,7 +188,12 @@ impl Session {
                 }
                 Available::Nothing => {}
             }
+            // Records without content, tickets and the like may come without end, and are no reason to go on.
+            if received {
+                wait.check(fd)?;
+            }
             let count = receive(&mut block)?;
+            received = true;
             self.machine().accept(&block[..count]);
         }
     }
@@ -301,31 +317,42 @@ impl Machine {
         self.connection.is_handshaking()
     }
 
-    /// Takes what came from the socket; nothing means that the connection ended.
+    /// Takes what came from the socket; nothing means that the connection ended. The backlog is empty: nothing is
+    /// received before that is used up.
     fn accept(&mut self, received: &[u8]) {
         if received.is_empty() {
             // Tells the connection, which takes no bytes after that.
             let _ = self.connection.read_tls(&mut io::empty());
             return;
         }
-        if !self.backlog.is_empty() {
-            self.backlog.extend_from_slice(received);
-            return;
+        if self.backlog.is_empty() {
+            let taken = self.decrypt(received);
+            self.backlog.extend_from_slice(&received[taken..]);
+        } else {
+            self.failure = Some(rustls::Error::General("more records than were asked for".to_owned()));
         }
-        let taken = self.decrypt(received);
-        self.backlog.extend_from_slice(&received[taken..]);
     }
 
-    /// Decrypts as much as the connection takes before what is decrypted already has been read.
+    /// Decrypts as much as the connection takes before what is decrypted already has been read; returns how much of
+    /// `received` is done with.
     fn decrypt(&mut self, received: &[u8]) -> usize {
         let mut rest = received;
-        while !rest.is_empty() && self.failure.is_none() {
-            if !matches!(self.connection.read_tls(&mut rest), Ok(1..)) {
-                break;
+        while !rest.is_empty() && self.failure.is_none() && !self.closed {
+            match self.connection.read_tls(&mut rest) {
+                Ok(1..) => match self.connection.process_new_packets() {
+                    Ok(state) => self.closed = state.peer_has_closed(),
+                    Err(error) => self.failure = Some(error),
+                },
+                Ok(0) => break,
+                // A handshake message in more bytes of records than the connection keeps.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    self.failure = Some(InvalidMessage::HandshakePayloadTooLarge.into());
+                }
+                // What is decrypted has to be read first.
+                Err(_) => break,
             }
-            self.failure = self.connection.process_new_packets().err();
         }
-        received.len() - rest.len()
+        if self.closed { received.len() } else { received.len() - rest.len() }
     }
 
     /// What there is to read. What came before a failure is still delivered.
@@ -382,6 +409,10 @@ const BLOCK_LEN: usize = RECORD_LEN + 2048 + 5;
 
 /// The most that a record can hold.
 const RECORD_LEN: usize = 16 * 1024;
+
+/// The most that a peer sends in a handshake: certificates and the names of their issuers, each of which the protocol's
+/// implementation takes up to 64 KiB of, and all else.
+const MAX_HANDSHAKE: usize = 256 << 10;
 
 /// How much is encrypted before the socket gets it.
 const BATCH_LEN: usize = 4 * RECORD_LEN;

@@ -6,27 +6,62 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Read, Write},
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    fmt, mem,
+    net::{Shutdown, TcpStream},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use log::debug;
 
 use super::{
     SessionId,
-    mailbox::{Limits, Mailbox, Request},
+    mailbox::{Body, Limits, Mailbox, Reply, Request, Reserve},
     request::{Head, Target, parse_head},
 };
 use crate::{
     error::{Error, Result},
-    transport::deadline::Deadline,
+    transport::{
+        deadline::Deadline,
+        tcp,
+        wait::{Endless, Until},
+    },
 };
+
+/// An HTTP connection, for the thread that serves it and for those that end it.
+pub trait Link: fmt::Debug + Send + Sync + 'static {
+    /// Waits for bytes, at most until `deadline`, and puts them into `buffer`; 0 when the peer will send no more.
+    fn receive(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize>;
+
+    /// Sends all pieces.
+    fn send(&self, pieces: &[&[u8]]) -> Result<()>;
+
+    /// Ends the connection, and the waits of its thread.
+    fn shut_down(&self);
+}
+
+impl Link for TcpStream {
+    fn receive(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
+        tcp::receive(self.as_fd(), buffer, &Until::new(&Endless, deadline))
+    }
+
+    fn send(&self, pieces: &[&[u8]]) -> Result<()> {
+        tcp::send_all(self.as_fd(), pieces.iter().copied(), &mut Vec::new(), &Endless)
+    }
+
+    fn shut_down(&self) {
+        // One whose peer has gone is shut down already.
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
 
 /// What became of a connection.
 #[derive(Debug)]
@@ -54,8 +89,8 @@ pub struct Registry {
 pub static SESSIONS: Registry = Registry::new(IDLE, MAX_SESSIONS, MAX_CONNECTIONS);
 
 /// An HTTP connection from its first request on.
-struct Connection<S> {
-    stream: S,
+struct Connection {
+    link: Arc<dyn Link>,
     number: u64,
     /// Received and not used yet.
     input: Vec<u8>,
@@ -90,9 +125,13 @@ const MAX_CONNECTIONS: u64 = 4096;
 /// The longest body of a request: a message as large as chunks can carry, cut as small as they can be cut.
 const MAX_BODY: u32 = 40 << 20;
 
-/// How long a request may take from its first byte on, and a body besides a second for each [`BODY_RATE`] bytes.
+/// How long a request may take from its first byte on, and a body besides a second for each [`BODY_RATE`] bytes that have
+/// come.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
-const BODY_RATE: u32 = 4096;
+const BODY_RATE: usize = 4096;
+
+/// How long a body may take, however long it is.
+const BODY_TIME: Duration = Duration::from_secs(300);
 
 /// Bodies up to this length are read even if nobody wants them, so that the connection can be kept.
 const MAX_UNWANTED: u32 = 64 << 10;
@@ -100,16 +139,18 @@ const MAX_UNWANTED: u32 = 64 << 10;
 /// Requests for things that a tunnel does not have, before a connection is given up.
 const MAX_REFUSALS: u32 = 16;
 
-/// Serves the HTTP connection `stream` until it is known whose it is, and from then on in the background.
+/// Serves the HTTP connection `link` until it is known whose it is, and from then on in the background.
 /// `already_read` is what was received from it before. `random` makes the name of a session that no one can guess.
 ///
-/// The time-outs of `stream` bound how long a connection may be silent; they are the caller's to set. With a byte now and
-/// then it is given up at `limit`, or later when a request takes too long.
-pub fn accept<S>(stream: S, already_read: &[u8], random: [u8; 16], limit: Deadline) -> Result<Accepted>
-where
-    S: Read + Write + Send + 'static,
-{
-    SESSIONS.accept(stream, already_read, random, limit)
+/// The time-outs of the socket bound how long a connection may be silent; they are the caller's to set. With a byte now and
+/// then it is given up at `limit`, or later when a request takes too long. It ends with its session at the latest.
+pub fn accept(
+    link: Arc<dyn Link>,
+    already_read: &[u8],
+    random: [u8; 16],
+    limit: Deadline,
+) -> Result<Accepted> {
+    SESSIONS.accept(link, already_read, random, limit)
 }
 
 impl Registry {
@@ -119,27 +160,23 @@ impl Registry {
             sessions: Mutex::new(BTreeMap::new()),
             connections: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
-            limits: Limits { idle },
+            limits: Limits { idle, reserve: &RESERVE },
             max_sessions,
             max_connections,
         }
     }
 
     /// As the function [`accept`].
-    pub fn accept<S>(
+    pub fn accept(
         &'static self,
-        stream: S,
+        link: Arc<dyn Link>,
         already_read: &[u8],
         random: [u8; 16],
         limit: Deadline,
-    ) -> Result<Accepted>
-    where
-        S: Read + Write + Send + 'static,
-    {
+    ) -> Result<Accepted> {
         let place = self.place()?;
         let number = self.accepted.fetch_add(1, Ordering::Relaxed);
-        let mut connection =
-            Connection { stream, number, input: already_read.to_vec(), session: None, limit };
+        let mut connection = Connection { link, number, input: already_read.to_vec(), session: None, limit };
         for _ in 0..MAX_REFUSALS {
             let Some(head) = connection.read_head()? else { return Err(Error::Closed) };
             let keep_alive = head.keep_alive;
@@ -174,7 +211,7 @@ impl Registry {
     }
 
     /// Answers requests until the connection ends.
-    fn serve<S: Read + Write>(&'static self, mut connection: Connection<S>) -> Result<()> {
+    fn serve(&'static self, mut connection: Connection) -> Result<()> {
         while let Some(head) = connection.read_head()? {
             let keep_alive = head.keep_alive;
             self.answer(&mut connection, head, None)?;
@@ -186,16 +223,16 @@ impl Registry {
     }
 
     /// Answers one request. Sessions are started only if there are random bytes for a name.
-    fn answer<S: Read + Write>(
+    fn answer(
         &'static self,
-        connection: &mut Connection<S>,
+        connection: &mut Connection,
         head: Head,
         random: Option<[u8; 16]>,
     ) -> Result<Outcome> {
         let keep_alive = head.keep_alive;
         match (&head.target, random) {
             (Target::Open, Some(random)) => {
-                connection.read_body(&head)?;
+                connection.body(&head)?.pass_over()?;
                 let Some((id, mailbox, stream)) = self.start(random)? else {
                     connection.refuse("503 Service Unavailable")?;
                     return Err(Error::TooLarge("number of tunnelled sessions"));
@@ -215,12 +252,15 @@ impl Registry {
                     return connection.refuse_politely(&head);
                 };
                 connection.carry(&mailbox);
-                let body = connection.read_body(&head)?;
-                let (command, sequence) = (*command, *sequence);
-                let request = Request { connection: connection.number, command, sequence, body: &body };
-                match mailbox.exchange(&request) {
-                    Some(content) => connection.reply("200 OK", keep_alive, &content)?,
-                    None => connection.reply("404 Not Found", keep_alive, b"")?,
+                let (number, limit) = (connection.number, connection.limit);
+                let request = Request { connection: number, command: *command, sequence: *sequence, limit };
+                let mut body = connection.body(&head)?;
+                let reply = mailbox.exchange(&request, &mut body)?;
+                body.skip()?;
+                drop(body);
+                match reply {
+                    Reply::Content(content) => connection.reply("200 OK", keep_alive, &content)?,
+                    Reply::Nothing => connection.reply("404 Not Found", keep_alive, b"")?,
                 }
                 Ok(Outcome::Answered)
             }
@@ -276,7 +316,7 @@ impl Drop for Place {
     }
 }
 
-impl<S: Read + Write> Connection<S> {
+impl Connection {
     /// The next request; `None` when the client has closed the connection after the last one.
     fn read_head(&mut self) -> Result<Option<Head>> {
         let (mut seen, mut limit) = (0, self.limit);
@@ -302,24 +342,17 @@ impl<S: Read + Write> Connection<S> {
         }
     }
 
-    fn read_body(&mut self, head: &Head) -> Result<Vec<u8>> {
-        let length = head.length as usize;
+    /// The body that follows a head.
+    fn body(&mut self, head: &Head) -> Result<RequestBody<'_>> {
+        let left = head.length as usize;
         if head.length > MAX_BODY {
             self.refuse("413 Content Too Large")?;
             return Err(Error::TooLarge("body of an HTTP request"));
         }
-        if head.expects_continue && self.input.len() < length {
-            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-            self.stream.flush()?;
+        if head.expects_continue && self.input.len() < left {
+            self.link.send(&[b"HTTP/1.1 100 Continue\r\n\r\n"])?;
         }
-        let limit = self.in_time(REQUEST_TIME + Duration::from_secs((head.length / BODY_RATE).into()));
-        while self.input.len() < length {
-            if self.receive(limit)? == 0 {
-                return Err(Error::Closed);
-            }
-        }
-        let rest = self.input.split_off(length);
-        Ok(std::mem::replace(&mut self.input, rest))
+        Ok(RequestBody { connection: self, left, handed: 0, received: 0, began: Instant::now() })
     }
 
     /// The end of `time`, or of the time for the connection.
@@ -328,34 +361,25 @@ impl<S: Read + Write> Connection<S> {
     }
 
     fn receive(&mut self, limit: Deadline) -> Result<usize> {
-        let mut buffer = [0; 16 << 10];
-        loop {
-            limit.left()?;
-            match self.stream.read(&mut buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => {
-                    let received = result?;
-                    self.input.extend_from_slice(buffer.get(..received).unwrap_or_default());
-                    return Ok(received);
-                }
-            }
-        }
+        let mut buffer = [0; BLOCK_LEN];
+        let received = self.link.receive(&mut buffer, limit)?;
+        self.input.extend_from_slice(buffer.get(..received).unwrap_or_default());
+        Ok(received)
     }
 
     /// Requests of this session come on this connection now.
     fn carry(&mut self, mailbox: &Arc<Mailbox>) {
-        if self.session.as_ref().is_some_and(|session| Arc::ptr_eq(session, mailbox)) {
-            return;
-        }
-        mailbox.count_connection(true);
-        if let Some(before) = self.session.replace(mailbox.clone()) {
-            before.count_connection(false);
+        mailbox.carry(self.number, &self.link);
+        if let Some(before) = self.session.replace(mailbox.clone())
+            && !Arc::ptr_eq(&before, mailbox)
+        {
+            before.drop_carrier(self.number);
         }
     }
 
     fn reply(&mut self, status: &str, keep_alive: bool, content: &[u8]) -> Result<()> {
         // librtmp takes the first header that begins with `Content-` for the length, and one space after its colon.
-        let mut reply = format!(
+        let head = format!(
             "HTTP/1.1 {status}\r\n\
              Content-Length: {}\r\n\
              Content-Type: application/x-fcs\r\n\
@@ -364,11 +388,8 @@ impl<S: Read + Write> Connection<S> {
              \r\n",
             content.len(),
             if keep_alive { "Keep-Alive" } else { "close" }
-        )
-        .into_bytes();
-        reply.extend_from_slice(content);
-        self.stream.write_all(&reply)?;
-        Ok(self.stream.flush()?)
+        );
+        self.link.send(&[head.as_bytes(), content])
     }
 
     /// There is nothing to be had, but other requests are welcome.
@@ -377,7 +398,7 @@ impl<S: Read + Write> Connection<S> {
             self.refuse("404 Not Found")?;
             return Err(Error::malformed("HTTP request", "nothing that a tunnel has"));
         }
-        self.read_body(head)?;
+        self.body(head)?.pass_over()?;
         self.reply("404 Not Found", head.keep_alive, b"")?;
         Ok(Outcome::Refused)
     }
@@ -388,15 +409,97 @@ impl<S: Read + Write> Connection<S> {
     }
 }
 
-impl<S> Drop for Connection<S> {
+impl Drop for Connection {
     fn drop(&mut self) {
         if let Some(session) = &self.session {
-            session.count_connection(false);
+            session.drop_carrier(self.number);
         }
     }
 }
 
+/// The body of a request, which is handed on as it comes.
+struct RequestBody<'c> {
+    connection: &'c mut Connection,
+    /// Bytes that were not handed on, of which some may have been received.
+    left: usize,
+    /// Bytes at the front of what was received that were handed on.
+    handed: usize,
+    received: usize,
+    began: Instant,
+}
+
+/// How long a body may take of which so many bytes have come. One that trickles has the first part only.
+fn body_time(received: usize) -> Duration {
+    let earned = Duration::from_secs((received / BODY_RATE) as u64);
+    (REQUEST_TIME + earned).min(BODY_TIME)
+}
+
+impl RequestBody<'_> {
+    fn pass_over(&mut self) -> Result<()> {
+        while !self.next()?.is_empty() {}
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<()> {
+        let left = body_time(self.received).saturating_sub(self.began.elapsed());
+        match self.connection.receive(self.connection.in_time(left))? {
+            0 => Err(Error::Closed),
+            count => {
+                self.received += count;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Body for RequestBody<'_> {
+    fn next(&mut self) -> Result<&[u8]> {
+        self.connection.input.drain(..mem::take(&mut self.handed));
+        if self.left > 0 && self.connection.input.is_empty() {
+            self.receive()?;
+        }
+        let count = self.connection.input.len().min(self.left);
+        self.left -= count;
+        self.handed = count;
+        Ok(&self.connection.input[..count])
+    }
+
+    fn skip(&mut self) -> Result<()> {
+        if self.left > MAX_UNWANTED as usize {
+            return Err(Error::Closed);
+        }
+        self.pass_over()
+    }
+}
+
+impl Drop for RequestBody<'_> {
+    fn drop(&mut self) {
+        self.connection.input.drain(..self.handed);
+    }
+}
+
+/// What the sessions of the process share.
+static RESERVE: Reserve = Reserve::new();
+
+/// How much is received at a time.
+const BLOCK_LEN: usize = 16 << 10;
+
+/// The stack of a thread: enough for what is called here, and for a program's own log function.
+const STACK_LEN: usize = 256 << 10;
+
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(run)?;
+    thread::Builder::new().name(name.to_owned()).stack_size(STACK_LEN).spawn(run)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_has_more_time_the_more_of_it_has_come_but_not_for_ever() {
+        for (received, seconds) in [(0, 30), (4095, 30), (4096, 31), (1 << 20, 286), (2 << 20, 300)] {
+            assert_eq!(body_time(received), Duration::from_secs(seconds), "{received}");
+        }
+    }
 }
