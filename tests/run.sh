@@ -12,6 +12,7 @@ target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target" || exit 1
 target=$(cd "$target" && pwd)
 log=$target/test.log
+export CARGO_TERM_COLOR=never # the lines below are recognised by their text
 failed="" not_run=""
 started=$(date +%s)
 
