@@ -1,7 +1,7 @@
 //! C programs, compiled once, on the original and on ours: the same output, the same fields after every step, the same
 //! bytes on the wire.
 //!
-//! Rows are sessions against a scripted server (`cases`, `options`, `incoming`, `endings`) and whole programs
+//! Rows are sessions against a scripted server (`cases`, `options`, `incoming`, `endings`, `patterns`) and whole programs
 //! (`programs`). What may differ is in `accepted`, each entry with a name that `tests/differences.md` explains; an entry
 //! that no longer differs fails. `coverage` says what has to have a row.
 #![forbid(unsafe_code)]
@@ -20,6 +20,8 @@ mod endings;
 mod incoming;
 #[path = "compare/options.rs"]
 mod options;
+#[path = "compare/patterns.rs"]
+mod patterns;
 #[path = "compare/programs.rs"]
 mod programs;
 #[path = "compare/session.rs"]
@@ -91,8 +93,8 @@ fn outcomes() -> Option<&'static [Outcome]> {
 
 /// Rows, whatever carries them, in which a sanitizer ends the original before a signal does, needs the memory that is kept
 /// from the program, or makes the original so slow that it is ended inside one of its endless requests.
-const NOT_SANITIZED: [&str; 3] =
-    ["refused-without-description", "read-until-memory-runs-out", "tunnel-of-silence"];
+const NOT_SANITIZED: [&str; 4] =
+    ["refused-without-description", "read-until-memory-runs-out", "tunnel-of-silence", "errno"];
 
 fn run_all() -> Option<Vec<Outcome>> {
     let sanitized = std::env::var("RTMP_TEST_CFLAGS").is_ok_and(|flags| flags.contains("-fsanitize"));

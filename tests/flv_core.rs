@@ -61,22 +61,17 @@ fn replay_writes(scenario: &Value) {
     let mut writer = Writer::<Vec<u8>>::default();
     let mut sent = Vec::new();
     let mut returned = Vec::new();
-    let mut unused = Vec::new();
-    for (index, entry) in scenario["writes"].as_array().unwrap().iter().enumerate() {
-        let mut input = match entry.as_str() {
+    for (index, entry) in scenario["writes"].as_array().unwrap().iter().enumerate().take(calls(id)) {
+        let input = match entry.as_str() {
             Some(hex) => bytes(hex),
             None => vec![0; number(&entry["size_only"]) as usize],
         };
-        if matches!(id, "write-11" | "write-12") {
-            // The caller passes what was not used again.
-            input.splice(0..0, unused);
-        }
         let result = flv::write(&mut writer, &input, &mut |message| {
             sent.push(owned(&message));
             Ok(())
         });
         returned.push(result.unwrap_or_else(|error| panic!("{id}: {error}")));
-        unused = input.split_off(returned[index]);
+        assert_eq!(returned[index], input.len(), "{id}: every byte counts");
         if !scenario["original_crashes"].as_bool().unwrap() && required(id).is_none() {
             check_call(&format!("{id} call {index}"), &scenario["calls"][index], &writer, returned[index]);
         }
@@ -91,21 +86,33 @@ fn replay_writes(scenario: &Value) {
     }
 }
 
+/// How many calls of a scenario make sense here: the original drops a few bytes that are no tag.
+fn calls(id: &str) -> usize {
+    if ["write-09", "write-10"].contains(&id) { 1 } else { usize::MAX }
+}
+
 /// Return values, then types and lengths of the messages.
 type Required = (Vec<usize>, Vec<(u8, usize)>);
 
-/// What is required where the original crashes or loses data.
+/// What is required where the original crashes, loses data, counts less than it takes, or marks what is no metadata.
 fn required(id: &str) -> Option<Required> {
     let file = vec![(18, 72), (9, 15), (8, 7), (9, 15), (8, 7), (9, 15), (9, 15), (9, 15)];
     Some(match id {
         "write-03" | "write-04" => (vec![13, 71, 30, 22, 30, 22, 30, 30, 30], file),
-        "write-05" => (vec![22, 4, 22], vec![(9, 15), (8, 7)]),
-        "write-30" => (vec![20, 4, 0, 3], vec![(9, 15)]),
+        "write-05" => (vec![26, 4, 22], vec![(9, 15), (8, 7)]),
+        "write-09" => (vec![5], vec![]),
+        "write-10" => (vec![0], vec![]),
+        "write-30" => (vec![20, 4, 3, 3], vec![(9, 15)]),
         "write-06" => (vec![11, 19, 22], vec![(9, 15), (8, 7)]),
-        "write-11" | "write-12" => (vec![30, 22], vec![(9, 15), (8, 7)]),
-        "write-22" => (vec![13], vec![]),
-        "write-23" => (vec![15, 30], vec![(18, 16), (9, 15)]),
-        "write-24" => (vec![16, 30], vec![(18, 17), (9, 15)]),
+        "write-11" | "write-12" => (vec![35, 17], vec![(9, 15), (8, 7)]),
+        "write-20" => (vec![87], vec![(18, 72)]),
+        "write-21" => (vec![39], vec![(9, 15)]),
+        "write-22" => (vec![15], vec![]),
+        "write-23" => (vec![15, 30], vec![(18, 0), (9, 15)]),
+        "write-24" => (vec![16, 30], vec![(18, 1), (9, 15)]),
+        "write-25" => (vec![17, 30], vec![(18, 2), (9, 15)]),
+        "write-26" => (vec![29, 28, 27, 30], vec![(9, 15); 4]),
+        "write-27" => (vec![56, 30], vec![(9, 15); 3]),
         _ => return None,
     })
 }

@@ -12,8 +12,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use support::{TempDir, library::package};
-use toolchain::{compile_everywhere, header::identifiers};
+use support::{Library, Program, TempDir, library::package};
+use toolchain::{compile_as, compile_everywhere, header::identifiers};
 
 /// The headers that are generated. The Rust files of a header are `src/capi/<name>.rs` and those in `src/capi/<name>/`;
 /// what belongs to no other header belongs to the last.
@@ -99,6 +99,53 @@ fn each_header_compiles_alone_without_warnings() {
 fn programs_compile_against_the_headers() {
     for program in ["prototypes", "abi_layout", "portable_sockets"] {
         compile_everywhere(program, &c_program(program));
+    }
+}
+
+#[test]
+fn the_names_of_the_portable_header_work_on_both_libraries() {
+    let program = need!(Program::test("portable_sockets"));
+    for library in [Library::Original, Library::Ours] {
+        let run = need!(program.run(library, &[], "", std::time::Duration::from_secs(20)));
+        assert_eq!(run.expect("portable_sockets"), "ok\n", "{library:?}");
+    }
+}
+
+/// Names that programs define for themselves, because librtmp 2.4 does not, and whether C++ programs may.
+const OWN_NAMES: [(&str, bool); 15] = [
+    ("#define SOCKET int", true),
+    ("typedef int SOCKET;", true),
+    ("typedef unsigned char bool;", false),
+    ("enum { false, true };", false),
+    ("typedef enum { false, true } bool;", false),
+    ("typedef int bool;", false),
+    ("#define bool int\n#define false 0\n#define true 1", false),
+    ("#include <stdbool.h>", true),
+    ("#define closesocket close", true),
+    ("#define closesocket(s) close(s)", true),
+    ("#define INVALID_SOCKET -1\n#define SOCKET_ERROR -1\n#define SD_BOTH 2", true),
+    ("#define WSAGetLastError() errno", true),
+    ("typedef unsigned short WORD;", true),
+    ("#define WORD unsigned short", true),
+    ("#define TRUE 1\n#define FALSE 0", true),
+];
+
+#[test]
+fn names_that_programs_define_may_stand_on_either_side_of_the_portable_header() {
+    let (header, log) = ("#include <librtmp/rtmp_sys.h>", "#include <librtmp/log.h>");
+    let compile = |parts: &[&str], in_cpp: bool| {
+        let text = parts.join("\n") + "\nint unit(void) { return WSACleanup() + GetSockError(); }\n";
+        // The strictest standards.
+        compile_as(if in_cpp { &["-std=c99", "-std=c++11"] } else { &["-std=c99"] }, "own_names", &text);
+    };
+    for (own, in_cpp) in OWN_NAMES {
+        compile(&[own, header, log], in_cpp);
+        compile(&[header, own], in_cpp);
+        compile(&[log, header, own], in_cpp);
+    }
+    // C programs that have bool, true and false from both headers may still define these.
+    for own in ["typedef unsigned char bool;", "typedef int SOCKET;", "#define true 1\n#define false 0"] {
+        compile(&[header, log, own], false);
     }
 }
 

@@ -10,6 +10,7 @@
 #   valgrind                        finds memory that is left behind, and access to what is not a program's
 #   curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools
 #   python3-librtmp                 use librtmp
+#   ruby-ffi                        calls librtmp from Ruby
 #   libnss-wrapper iproute2         let a program that names its server find this machine instead
 #   gcc g++ clang make pkg-config   compile the C test programs and the examples
 #   tshark                          shows what is on the wire
@@ -25,7 +26,7 @@ set -u
 
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
 	microsocks tinyproxy valgrind curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good \
-	gstreamer1.0-tools python3-librtmp \
+	gstreamer1.0-tools python3-librtmp ruby-ffi \
 	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base libssl-dev tshark"
 command -v npm >/dev/null || packages="$packages nodejs npm"
 python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3 python3-pip"

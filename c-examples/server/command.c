@@ -5,6 +5,7 @@
 #include <librtmp/log.h>
 #include <string.h>
 
+#include "amf0.h"
 #include "server.h"
 
 struct call {
@@ -47,9 +48,19 @@ static uint32_t milliseconds(double value)
     return value < 4294967295.0 ? (uint32_t)value : 4294967295u;
 }
 
-static void full_name(const struct client *client, const char *name, char *full, size_t size)
+/* The path that application and name of a call mean. Returns 0 when it is not acceptable. */
+static int path_at(const struct call *call, int index, char *path)
 {
-    snprintf(full, size, "%s/%s", client->app, name);
+    AVal name = string_at(call, index);
+    memcpy(path, call->client->app, PATH_SIZE);
+    return AMFProp_GetType(value_at(call, index)) == AMF_STRING && name_append(path, &name) && name_finish(path);
+}
+
+/* publish(false) and play(false), also with null, end what the stream does. */
+static int ends_at(const struct call *call, int index)
+{
+    AMFDataType type = AMFProp_GetType(value_at(call, index));
+    return type == AMF_NULL || type == AMF_UNDEFINED || (type == AMF_BOOLEAN && !boolean_at(call, index, 0));
 }
 
 static int do_connect(struct call *call)
@@ -62,7 +73,7 @@ static int do_connect(struct call *call)
         return 0;
     AMFProp_GetObject(value_at(call, 2), &parameters); /* belongs to call->values */
     AMFProp_GetString(AMF_GetProp(&parameters, &app, -1), &wanted);
-    if (!name_accept_app(&wanted, client->app, sizeof client->app)) {
+    if (!name_append(client->app, &wanted)) {
         reply_error(call->rtmp, call->transaction, "NetConnection.Connect.InvalidApp", "no such application");
         return 0;
     }
@@ -75,10 +86,16 @@ static int do_connect(struct call *call)
 static int do_create_stream(struct call *call)
 {
     struct client *client = call->client;
-    if (client->streams_created == MOST_STREAMS)
-        return reply_error(call->rtmp, call->transaction, "NetConnection.Call.Failed", "too many streams");
-    double id = ++client->streams_created;
-    return reply_result(call->rtmp, call->transaction, &id);
+    for (int i = 0; i < MOST_NETSTREAMS; i++) {
+        struct netstream *netstream = &client->netstreams[i];
+        if (netstream->created || netstream->role != ROLE_NONE)
+            continue;
+        double id = netstream_id(client, netstream);
+        memset(netstream, 0, sizeof *netstream);
+        netstream->created = 1;
+        return reply_result(call->rtmp, call->transaction, &id);
+    }
+    return reply_error(call->rtmp, call->transaction, "NetConnection.Call.Failed", "too many streams");
 }
 
 static int do_result(struct call *call) { return reply_result(call->rtmp, call->transaction, NULL); }
@@ -114,73 +131,68 @@ static int stream_status(struct call *call, const char *level, const char *code,
 
 /* ---- publishing ---- */
 
-static void start_recording(struct client *client)
+static int stop_stream(struct call *call, struct netstream *netstream)
 {
-    const char *folder = client->server->record_folder;
-    FILE *file = folder ? name_create(folder, client->name) : NULL;
-    if (file && flv_writer_start(&client->recording, file))
-        return;
-    if (folder)
-        RTMP_Log(RTMP_LOGERROR, "client %u: cannot record %s in %s", client->number, client->name, folder);
-    if (file)
-        fclose(file);
-    memset(&client->recording, 0, sizeof client->recording);
+    enum role role = netstream->role;
+    call->stream_id = netstream_id(call->client, netstream);
+    netstream_stop(call->client, netstream);
+    if (role == ROLE_PUBLISHING)
+        return stream_status(call, "status", "NetStream.Unpublish.Success", name_of(netstream->path));
+    return role == ROLE_NONE || stream_status(call, "status", "NetStream.Play.Stop", name_of(netstream->path));
 }
 
 static int do_publish(struct call *call)
 {
     struct client *client = call->client;
-    char name[NAME_SIZE], full[2 * NAME_SIZE];
-    AVal wanted = string_at(call, 3);
-    client_stop_role(client);
+    char path[PATH_SIZE];
+    struct netstream *netstream = netstream_find(client, call->stream_id);
     struct stream *stream = NULL;
-    if (call->stream_id > 0 && name_accept(&wanted, name, sizeof name)) {
-        full_name(client, name, full, sizeof full);
-        stream = live_publish(client->server->live, full);
-    }
+    if (netstream && ends_at(call, 3))
+        return stop_stream(call, netstream);
+    if (netstream)
+        netstream_stop(client, netstream);
+    if (netstream && call->stream_id > 0 && path_at(call, 3, path))
+        stream = live_publish(client->server->live, path);
     if (!stream) {
         RTMP_Log(RTMP_LOGWARNING, "client %u: may not publish, bad or used name", client->number);
         stream_status(call, "error", "NetStream.Publish.BadName", "bad or used name");
-        return 0; /* librtmp's clients would wait for a Publish.Start for ever */
+        return netstream_in_use(client); /* librtmp's clients would wait for a Publish.Start for ever */
     }
-    client->role = ROLE_PUBLISHING;
-    client->stream = stream;
-    client->stream_id = call->stream_id;
-    memcpy(client->name, name, sizeof name);
-    start_recording(client);
-    RTMP_Log(RTMP_LOGINFO, "client %u: publishes %s", client->number, full);
+    memcpy(netstream->path, path, sizeof path);
+    netstream_publish(client, netstream, stream);
+    RTMP_Log(RTMP_LOGINFO, "client %u: publishes %s", client->number, path);
     return RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_BEGIN, (unsigned)call->stream_id, 0)
-           && stream_status(call, "status", "NetStream.Publish.Start", client->name);
-}
-
-static int stop_stream(struct call *call, int stream_id)
-{
-    struct client *client = call->client;
-    if (client->role == ROLE_NONE || client->stream_id != stream_id)
-        return 1;
-    int published = client->role == ROLE_PUBLISHING;
-    client_stop_role(client);
-    call->stream_id = stream_id;
-    return !published || stream_status(call, "status", "NetStream.Unpublish.Success", client->name);
+           && stream_status(call, "status", "NetStream.Publish.Start", name_of(path));
 }
 
 static int do_fc_unpublish(struct call *call)
 {
     struct client *client = call->client;
-    int ok = do_result(call);
-    if (client->role == ROLE_PUBLISHING)
-        ok = ok && stop_stream(call, client->stream_id);
+    char path[PATH_SIZE];
+    int ok = do_result(call), named = path_at(call, 3, path);
+    for (int i = 0; ok && named && i < MOST_NETSTREAMS; i++) {
+        struct netstream *netstream = &client->netstreams[i];
+        if (netstream->role == ROLE_PUBLISHING && strcmp(netstream->path, path) == 0)
+            ok = stop_stream(call, netstream);
+    }
     return ok;
 }
 
-static int do_close_stream(struct call *call) { return stop_stream(call, call->stream_id); }
+static int do_close_stream(struct call *call)
+{
+    struct netstream *netstream = netstream_find(call->client, call->stream_id);
+    return !netstream || stop_stream(call, netstream);
+}
 
 /* No answer: clients that delete a stream are often gone already. */
 static int do_delete_stream(struct call *call)
 {
-    struct client *client = call->client;
-    if (number_at(call, 3, 0) == (double)client->stream_id)
-        client_stop_role(client);
+    double id = number_at(call, 3, 0);
+    struct netstream *netstream = id >= 1 && id <= MOST_NETSTREAMS ? netstream_find(call->client, (int)id) : NULL;
+    if (netstream) {
+        netstream_stop(call->client, netstream);
+        netstream->created = 0;
+    }
     return 1;
 }
 
@@ -192,41 +204,37 @@ static int not_found(struct call *call, const char *name)
     return stream_status(call, "error", "NetStream.Play.StreamNotFound", name);
 }
 
-static int announce_play(struct call *call)
+static int announce_play(struct call *call, const char *name)
 {
-    return stream_status(call, "status", "NetStream.Play.Reset", call->client->name)
-           && stream_status(call, "status", "NetStream.Play.Start", call->client->name);
+    return stream_status(call, "status", "NetStream.Play.Reset", name)
+           && stream_status(call, "status", "NetStream.Play.Start", name);
 }
 
-static int play_live(struct call *call, const char *full)
+/* What is published from here on waits in the queue, behind what the client is told. */
+static int play_live(struct call *call, struct netstream *netstream)
 {
     struct client *client = call->client;
-    RTMP_Log(RTMP_LOGINFO, "client %u: plays %s", client->number, full);
-    if (!RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_BEGIN, (unsigned)call->stream_id, 0) || !announce_play(call))
-        return 0;
-    client->player = live_join(client->server->live, full, client->wake[1]);
-    if (!client->player)
-        return 0;
-    client->role = ROLE_PLAYING_LIVE;
-    client->more = 1; /* look into the queue at once */
-    live_mute(client->server->live, client->player, FLV_AUDIO, client->no_audio);
-    live_mute(client->server->live, client->player, FLV_VIDEO, client->no_video);
-    return 1;
+    struct player *player = live_join(client->server->live, netstream->path, client->wake[1]);
+    if (!player)
+        return not_found(call, name_of(netstream->path));
+    netstream_play_live(client, netstream, player);
+    RTMP_Log(RTMP_LOGINFO, "client %u: plays %s", client->number, netstream->path);
+    return RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_BEGIN, (unsigned)call->stream_id, 0)
+           && announce_play(call, name_of(netstream->path));
 }
 
-static int play_file(struct call *call, FILE *file, double start, double length)
+static int play_file(struct call *call, struct netstream *netstream, FILE *file, double start, double length)
 {
-    struct client *client = call->client;
-    client->vod = vod_open(file);
-    if (!client->vod)
-        return not_found(call, client->name);
-    client->role = ROLE_PLAYING_FILE;
-    client->vod->skip_audio = client->no_audio;
-    client->vod->skip_video = client->no_video;
-    RTMP_Log(RTMP_LOGINFO, "client %u: plays the file %s", client->number, client->name);
-    vod_play(client->vod, milliseconds(start), length, clock_ms());
+    const char *name = name_of(netstream->path);
+    struct vod *vod = vod_open(file);
+    if (!vod)
+        return not_found(call, name);
+    netstream_play_file(netstream, vod);
+    RTMP_Log(RTMP_LOGINFO, "client %u: plays the file %s", call->client->number, name);
+    vod_play(vod, milliseconds(start), length, clock_ms());
     return RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_IS_RECORDED, (unsigned)call->stream_id, 0)
-           && RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_BEGIN, (unsigned)call->stream_id, 0) && announce_play(call);
+           && RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_BEGIN, (unsigned)call->stream_id, 0)
+           && announce_play(call, name);
 }
 
 /* play(name, start, length). `start` is a time in a recording, -1000 for live only (the player waits for a
@@ -235,81 +243,90 @@ static int do_play(struct call *call)
 {
     struct client *client = call->client;
     struct server *server = client->server;
-    char name[NAME_SIZE], full[2 * NAME_SIZE];
-    AVal wanted = string_at(call, 3);
+    struct netstream *netstream = netstream_find(client, call->stream_id);
     double start = number_at(call, 4, -2000), length = number_at(call, 5, -1);
     int live_only = start == -1000 || start == -1;
 
-    client_stop_role(client);
-    if (call->stream_id <= 0 || !name_accept(&wanted, name, sizeof name))
+    if (netstream && ends_at(call, 3))
+        return stop_stream(call, netstream);
+    if (!netstream || call->stream_id <= 0)
         return not_found(call, "");
-    full_name(client, name, full, sizeof full);
-    memcpy(client->name, name, sizeof name);
-    client->stream_id = call->stream_id;
+    netstream_stop(client, netstream);
+    if (!path_at(call, 3, netstream->path))
+        return not_found(call, "");
 
-    int published = live_is_published(server->live, full);
-    RTMP_Log(RTMP_LOGDEBUG, "client %u: play(%s, %g, %g)", client->number, full, start, length);
+    int published = live_is_published(server->live, netstream->path);
+    RTMP_Log(RTMP_LOGDEBUG, "client %u: play(%s, %g, %g)", client->number, netstream->path, start, length);
     if (live_only || (start < 0 && published))
-        return play_live(call, full);
-    FILE *file = name_open(server->vod_folder, name);
+        return play_live(call, netstream);
+    FILE *file = name_open(server->vod_folder, name_of(netstream->path));
     if (file)
-        return play_file(call, file, start, length);
-    return published ? play_live(call, full) : not_found(call, name);
+        return play_file(call, netstream, file, start, length);
+    return published ? play_live(call, netstream) : not_found(call, name_of(netstream->path));
+}
+
+/* The stream that a command for players means, if it plays. */
+static struct netstream *playing(struct call *call)
+{
+    struct netstream *netstream = netstream_find(call->client, call->stream_id);
+    if (!netstream || (netstream->role != ROLE_PLAYING_LIVE && netstream->role != ROLE_PLAYING_FILE))
+        return NULL;
+    call->stream_id = netstream_id(call->client, netstream);
+    return netstream;
 }
 
 static int do_pause(struct call *call)
 {
-    struct client *client = call->client;
-    int pause = boolean_at(call, 3, !client->paused);
-    if (client->role == ROLE_PLAYING_FILE) {
-        vod_pause(client->vod, pause, clock_ms());
-    } else if (client->role == ROLE_PLAYING_LIVE) {
-        live_mute(client->server->live, client->player, FLV_AUDIO, pause || client->no_audio);
-        live_mute(client->server->live, client->player, FLV_VIDEO, pause || client->no_video);
-    } else {
+    struct netstream *netstream = playing(call);
+    if (!netstream)
         return 1;
-    }
-    client->paused = pause;
-    call->stream_id = client->stream_id;
-    return stream_status(call, "status", pause ? "NetStream.Pause.Notify" : "NetStream.Unpause.Notify", client->name);
+    netstream->paused = boolean_at(call, 3, !netstream->paused);
+    if (netstream->role == ROLE_PLAYING_FILE)
+        vod_pause(netstream->vod, netstream->paused, clock_ms());
+    else
+        netstream_mute(call->client, netstream);
+    return stream_status(call, "status", netstream->paused ? "NetStream.Pause.Notify" : "NetStream.Unpause.Notify",
+                         name_of(netstream->path));
 }
 
 static int do_seek(struct call *call)
 {
-    struct client *client = call->client;
-    call->stream_id = client->stream_id;
-    if (client->role != ROLE_PLAYING_FILE)
-        return stream_status(call, "error", "NetStream.Seek.Failed", client->name);
-    vod_seek(client->vod, milliseconds(number_at(call, 3, 0)), clock_ms());
+    struct netstream *netstream = playing(call);
+    if (!netstream || netstream->role != ROLE_PLAYING_FILE)
+        return stream_status(call, "error", "NetStream.Seek.Failed", netstream ? name_of(netstream->path) : "");
+    vod_seek(netstream->vod, milliseconds(number_at(call, 3, 0)), clock_ms());
     return RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_IS_RECORDED, (unsigned)call->stream_id, 0)
            && RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_BEGIN, (unsigned)call->stream_id, 0)
-           && stream_status(call, "status", "NetStream.Seek.Notify", client->name)
-           && stream_status(call, "status", "NetStream.Play.Start", client->name);
+           && stream_status(call, "status", "NetStream.Seek.Notify", name_of(netstream->path))
+           && stream_status(call, "status", "NetStream.Play.Start", name_of(netstream->path));
 }
 
-static int receive_media(struct call *call, uint8_t type, int *unwanted)
+/* Also before the stream plays. */
+static int do_receive_audio(struct call *call)
 {
-    struct client *client = call->client;
-    *unwanted = !boolean_at(call, 3, 1);
-    if (client->role == ROLE_PLAYING_LIVE)
-        live_mute(client->server->live, client->player, type, client->paused || *unwanted);
-    if (client->role == ROLE_PLAYING_FILE) {
-        client->vod->skip_audio = client->no_audio;
-        client->vod->skip_video = client->no_video;
-    }
+    struct netstream *netstream = netstream_find(call->client, call->stream_id);
+    if (!netstream)
+        return 1;
+    netstream->no_audio = !boolean_at(call, 3, 1);
+    netstream_mute(call->client, netstream);
     return 1;
 }
 
-static int do_receive_audio(struct call *call) { return receive_media(call, FLV_AUDIO, &call->client->no_audio); }
-
-static int do_receive_video(struct call *call) { return receive_media(call, FLV_VIDEO, &call->client->no_video); }
+static int do_receive_video(struct call *call)
+{
+    struct netstream *netstream = netstream_find(call->client, call->stream_id);
+    if (!netstream)
+        return 1;
+    netstream->no_video = !boolean_at(call, 3, 1);
+    netstream_mute(call->client, netstream);
+    return 1;
+}
 
 static int do_stream_length(struct call *call)
 {
-    char name[NAME_SIZE];
+    char path[PATH_SIZE];
     double seconds = 0;
-    AVal wanted = string_at(call, 3);
-    FILE *file = name_accept(&wanted, name, sizeof name) ? name_open(call->client->server->vod_folder, name) : NULL;
+    FILE *file = path_at(call, 3, path) ? name_open(call->client->server->vod_folder, name_of(path)) : NULL;
     struct vod *vod = file ? vod_open(file) : NULL;
     if (vod)
         seconds = vod_seconds(vod);
@@ -365,16 +382,16 @@ static int run(struct call *call)
            || reply_error(call->rtmp, call->transaction, "NetConnection.Call.Failed", "no such command");
 }
 
-int command_handle(struct client *client, int stream_id, const char *body, uint32_t size)
+int command_handle(struct client *client, int stream_id, char *body, uint32_t size)
 {
     AMFObject values;
     struct call call = { .client = client, .rtmp = &client->rtmp, .stream_id = stream_id, .values = &values };
     memset(&values, 0, sizeof values);
-    int ok = size > 0 && AMF_Decode(&values, body, (int)size, FALSE) >= 0;
-    if (ok) {
-        call.transaction = number_at(&call, 1, 0);
-        ok = run(&call);
-    }
+    size = amf0_simplify(body, size);
+    if (size > 0)
+        AMF_Decode(&values, body, (int)size, FALSE); /* what stands before a failure is there even so */
+    call.transaction = number_at(&call, 1, 0);
+    int ok = AMFProp_GetType(value_at(&call, 0)) == AMF_STRING && run(&call);
     AMF_Reset(&values);
     return ok;
 }

@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include "../flv.h"
+#include "catchup.h"
 
 enum {
-    CACHE_MESSAGES = 4096, /* pictures since the last key frame, kept for late joiners */
-    CACHE_BYTES = 16 << 20,
-    QUEUE_MESSAGES = 8192, /* more than the cache, which a queue takes over at once */
-    QUEUE_BYTES = 32 << 20
+    QUEUE_MESSAGES = 8192, /* more than catchup.h has, which a queue takes over at once */
+    QUEUE_BYTES = 32 << 20,
+    SHORT_QUEUE_BYTES = 2 << 20 /* while memory is short */
 };
 
 struct player {
@@ -21,7 +21,8 @@ struct player {
     struct delivery *queue; /* ring of QUEUE_MESSAGES */
     size_t head, count, bytes;
     int wake;
-    int waiting; /* for a key frame: nothing is queued until then */
+    int waiting;          /* for a key frame: nothing is queued until then */
+    struct tracks begun;  /* of video: those of which a key frame was queued */
     int no_audio, no_video;
 };
 
@@ -29,11 +30,8 @@ struct stream {
     struct stream *next;
     char *name;
     int published;
-    int key_seen; /* it has video, and a key frame came by */
     uint32_t latest;
-    struct message *metadata, *video_config, *audio_config;
-    struct message **cache; /* starts with a key frame; empty when it would not fit */
-    size_t cached, cached_bytes;
+    struct catchup catchup;
     struct player *players;
 };
 
@@ -41,32 +39,6 @@ struct live {
     pthread_mutex_t lock;
     struct stream *streams;
 };
-
-struct message *message_new(uint8_t type, uint32_t timestamp, const void *body, uint32_t size)
-{
-    struct message *message = malloc(sizeof *message + size);
-    if (!message)
-        return NULL;
-    atomic_init(&message->users, 1);
-    message->type = type;
-    message->timestamp = timestamp;
-    message->size = size;
-    if (size)
-        memcpy(message->body, body, size);
-    return message;
-}
-
-static struct message *message_share(struct message *message)
-{
-    atomic_fetch_add(&message->users, 1);
-    return message;
-}
-
-void message_release(struct message *message)
-{
-    if (message && atomic_fetch_sub(&message->users, 1) == 1)
-        free(message);
-}
 
 struct live *live_new(void)
 {
@@ -86,39 +58,6 @@ void live_free(struct live *live)
 
 /* All functions below that have no `live` argument are called with the lock held. */
 
-static void cache_clear(struct stream *stream)
-{
-    for (size_t i = 0; i < stream->cached; i++)
-        message_release(stream->cache[i]);
-    stream->cached = stream->cached_bytes = 0;
-}
-
-static void cache_add(struct stream *stream, struct message *message)
-{
-    if (stream->cached == CACHE_MESSAGES || stream->cached_bytes + message->size > CACHE_BYTES) {
-        cache_clear(stream); /* late joiners wait for the next key frame then */
-        return;
-    }
-    stream->cache[stream->cached++] = message_share(message);
-    stream->cached_bytes += message->size;
-}
-
-static void remember(struct message **place, struct message *message)
-{
-    message_release(*place);
-    *place = message ? message_share(message) : NULL;
-}
-
-static void forget_content(struct stream *stream)
-{
-    cache_clear(stream);
-    remember(&stream->metadata, NULL);
-    remember(&stream->video_config, NULL);
-    remember(&stream->audio_config, NULL);
-    stream->key_seen = 0;
-    stream->latest = 0;
-}
-
 static struct stream *find(struct live *live, const char *name)
 {
     struct stream *stream = live->streams;
@@ -136,10 +75,8 @@ static struct stream *find_or_add(struct live *live, const char *name)
     if (!stream)
         return NULL;
     stream->name = strdup(name);
-    stream->cache = calloc(CACHE_MESSAGES, sizeof(struct message *));
-    if (!stream->name || !stream->cache) {
+    if (!stream->name || !catchup_init(&stream->catchup)) {
         free(stream->name);
-        free(stream->cache);
         free(stream);
         return NULL;
     }
@@ -156,32 +93,37 @@ static void remove_if_unused(struct live *live, struct stream *stream)
     while (*link != stream)
         link = &(*link)->next;
     *link = stream->next;
-    forget_content(stream);
-    free(stream->cache);
+    catchup_free(&stream->catchup);
     free(stream->name);
     free(stream);
 }
 
-static void queue_clear(struct player *player)
+static int queue_take(struct player *player, struct delivery *delivery)
 {
-    for (; player->count > 0; player->count--) {
-        message_release(player->queue[player->head].message);
-        player->head = (player->head + 1) % QUEUE_MESSAGES;
-    }
-    player->bytes = 0;
+    if (player->count == 0)
+        return 0;
+    *delivery = player->queue[player->head];
+    player->head = (player->head + 1) % QUEUE_MESSAGES;
+    player->count--;
+    player->bytes -= message_cost(delivery->message);
+    return 1;
 }
 
 /* Returns 0 when the queue is full. */
 static int queue_add(struct player *player, struct message *message, uint32_t timestamp)
 {
+    size_t most = message_memory_is_short() ? SHORT_QUEUE_BYTES : QUEUE_BYTES;
     if ((message->type == FLV_AUDIO && player->no_audio) || (message->type == FLV_VIDEO && player->no_video))
         return 1;
-    if (player->count == QUEUE_MESSAGES || player->bytes + message->size > QUEUE_BYTES)
+    if (player->count == QUEUE_MESSAGES
+        || (player->count > 0 && player->bytes + message_cost(message) > most))
         return 0;
     struct delivery *place = &player->queue[(player->head + player->count) % QUEUE_MESSAGES];
     place->message = message_share(message);
     place->timestamp = timestamp;
-    player->bytes += message->size;
+    player->bytes += message_cost(message);
+    if (message->media.kind == MEDIA_KEY)
+        tracks_add(&player->begun, &message->media.tracks);
     if (player->count++ == 0) {
         /* A full pipe is fine: then the player has a wake-up call waiting already. */
         ssize_t ignored = write(player->wake, "", 1);
@@ -190,47 +132,70 @@ static int queue_add(struct player *player, struct message *message, uint32_t ti
     return 1;
 }
 
-/* What a decoder needs before the first frame. */
-static void queue_headers(struct player *player, uint32_t timestamp)
+static void queue_clear(struct player *player)
 {
-    struct stream *stream = player->stream;
-    struct message *headers[] = { stream->metadata, stream->video_config, stream->audio_config };
-    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
-        if (headers[i])
-            queue_add(player, headers[i], timestamp);
+    struct delivery delivery;
+    while (queue_take(player, &delivery))
+        message_release(delivery.message);
+    memset(&player->begun, 0, sizeof player->begun);
 }
 
-static void deliver(struct player *player, struct message *message, enum flv_kind kind)
+/* What `catchup_each` hands messages to. */
+struct handover {
+    struct player *player;
+    uint32_t timestamp;
+    uint8_t type; /* only of this type, 0 for all */
+    int full;     /* the queue did not take everything */
+};
+
+static void queue_header(void *context, struct message *message)
 {
+    const struct handover *headers = context;
+    if (headers->type == 0 || headers->type == message->type)
+        queue_add(headers->player, message, headers->timestamp);
+}
+
+/* What a decoder needs before the first frame. */
+static void queue_headers(struct player *player, uint32_t timestamp, uint8_t type)
+{
+    struct handover headers = { player, timestamp, type, 0 };
+    catchup_each(&player->stream->catchup, 1, queue_header, &headers);
+}
+
+static void deliver(struct player *player, struct message *message)
+{
+    enum media_kind kind = message->media.kind;
     if (player->waiting) {
-        if (kind != FLV_KEY)
+        if (kind != MEDIA_KEY)
             return;
         player->waiting = 0;
-        queue_headers(player, message->timestamp);
+        queue_headers(player, message->timestamp, 0);
     }
+    if (message->type == FLV_VIDEO && (kind == MEDIA_FRAME || kind == MEDIA_END)
+        && !tracks_overlap(&player->begun, &message->media.tracks))
+        return; /* a stream taken up in the middle: not decodable yet */
     if (queue_add(player, message, message->timestamp))
         return;
-    /* Too slow. What it missed stays missed; it goes on with a picture that stands on its own. */
+    /* Too slow. What it missed stays missed; it continues with a key frame. */
     queue_clear(player);
-    if (player->stream->key_seen && kind != FLV_KEY) {
+    if (player->stream->catchup.has_video && kind != MEDIA_KEY) {
         player->waiting = 1;
         return;
     }
-    queue_headers(player, message->timestamp);
+    queue_headers(player, message->timestamp, 0);
     queue_add(player, message, message->timestamp);
 }
 
 static void deliver_event(struct stream *stream, uint8_t type)
 {
     struct message *event = message_new(type, stream->latest, NULL, 0);
-    if (!event)
-        return;
     for (struct player *player = stream->players; player; player = player->next) {
-        if (!queue_add(player, event, event->timestamp)) {
+        if (event && !queue_add(player, event, event->timestamp)) {
             queue_clear(player);
             queue_add(player, event, event->timestamp);
         }
         player->waiting = 0;
+        memset(&player->begun, 0, sizeof player->begun);
     }
     message_release(event);
 }
@@ -253,51 +218,20 @@ void live_unpublish(struct live *live, struct stream *stream)
 {
     pthread_mutex_lock(&live->lock);
     deliver_event(stream, LIVE_UNPUBLISHED);
-    forget_content(stream);
+    catchup_clear(&stream->catchup);
+    stream->latest = 0;
     stream->published = 0;
     remove_if_unused(live, stream);
     pthread_mutex_unlock(&live->lock);
 }
 
-/* Keeps what late joiners need. Returns 0 when the message is of no use to anybody. */
-static int keep(struct stream *stream, struct message *message, enum flv_kind kind)
-{
-    switch (kind) {
-    case FLV_METADATA:
-        remember(&stream->metadata, message);
-        return 1;
-    case FLV_CONFIG:
-        if (message->type == FLV_AUDIO) {
-            remember(&stream->audio_config, message);
-        } else {
-            struct message *old = stream->video_config;
-            if (old && (old->size != message->size || memcmp(old->body, message->body, old->size) != 0))
-                cache_clear(stream); /* the cached pictures belong to the old configuration */
-            remember(&stream->video_config, message);
-        }
-        return 1;
-    case FLV_KEY:
-        stream->key_seen = 1;
-        cache_clear(stream);
-        cache_add(stream, message);
-        return 1;
-    default:
-        if (message->type == FLV_VIDEO && !stream->key_seen)
-            return 0; /* a stream taken up in the middle: not decodable yet */
-        if (stream->cached)
-            cache_add(stream, message);
-        return 1;
-    }
-}
-
 void live_feed(struct live *live, struct stream *stream, struct message *message)
 {
-    enum flv_kind kind = flv_kind(message->type, message->body, message->size);
     pthread_mutex_lock(&live->lock);
     stream->latest = message->timestamp;
-    if (keep(stream, message, kind))
-        for (struct player *player = stream->players; player; player = player->next)
-            deliver(player, message, kind);
+    catchup_add(&stream->catchup, message);
+    for (struct player *player = stream->players; player; player = player->next)
+        deliver(player, message);
     pthread_mutex_unlock(&live->lock);
     message_release(message);
 }
@@ -311,19 +245,23 @@ int live_is_published(struct live *live, const char *name)
     return published;
 }
 
-/* Catches up: headers, then everything since the last key frame. */
+static void queue_late(void *context, struct message *message)
+{
+    struct handover *late = context;
+    int is_later = message->timestamp - late->timestamp < INT32_MAX; /* headers may come from long before */
+    if (!queue_add(late->player, message, is_later ? message->timestamp : late->timestamp))
+        late->full = 1;
+}
+
 static void start_player(struct player *player)
 {
-    struct stream *stream = player->stream;
-    if (stream->cached) {
-        queue_headers(player, stream->cache[0]->timestamp);
-        for (size_t i = 0; i < stream->cached; i++)
-            queue_add(player, stream->cache[i], stream->cache[i]->timestamp);
-    } else if (stream->key_seen) {
-        player->waiting = 1;
-    } else {
-        queue_headers(player, stream->latest); /* sound only, or nothing yet */
-    }
+    const struct catchup *catchup = &player->stream->catchup;
+    struct handover late = { player, catchup_time(catchup, player->stream->latest), 0, 0 };
+    if (!catchup->has_video || catchup->count > 0)
+        catchup_each(catchup, 0, queue_late, &late);
+    if (late.full)
+        queue_clear(player);
+    player->waiting = catchup->has_video && player->count == 0;
 }
 
 struct player *live_join(struct live *live, const char *name, int wake)
@@ -366,28 +304,19 @@ void live_leave(struct live *live, struct player *player)
 void live_mute(struct live *live, struct player *player, uint8_t type, int muted)
 {
     pthread_mutex_lock(&live->lock);
-    if (type == FLV_AUDIO) {
-        int again = player->no_audio && !muted;
-        player->no_audio = muted;
-        if (again && player->stream->audio_config)
-            queue_add(player, player->stream->audio_config, player->stream->latest);
-    } else {
-        if (player->no_video && !muted && player->stream->key_seen)
-            player->waiting = 1;
-        player->no_video = muted;
-    }
+    int *mute = type == FLV_AUDIO ? &player->no_audio : &player->no_video, again = *mute && !muted;
+    *mute = muted;
+    if (type == FLV_VIDEO && muted)
+        memset(&player->begun, 0, sizeof player->begun);
+    if (again && !player->waiting) /* otherwise they come with the key frame */
+        queue_headers(player, player->stream->latest, type);
     pthread_mutex_unlock(&live->lock);
 }
 
-size_t live_take(struct live *live, struct player *player, struct delivery *deliveries, size_t most)
+int live_take(struct live *live, struct player *player, struct delivery *delivery)
 {
-    size_t taken = 0;
     pthread_mutex_lock(&live->lock);
-    for (; taken < most && player->count > 0; taken++, player->count--) {
-        deliveries[taken] = player->queue[player->head];
-        player->bytes -= deliveries[taken].message->size;
-        player->head = (player->head + 1) % QUEUE_MESSAGES;
-    }
+    int taken = queue_take(player, delivery);
     pthread_mutex_unlock(&live->lock);
     return taken;
 }

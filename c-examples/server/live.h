@@ -1,29 +1,14 @@
-/* Live streams: one publisher, any number of players, nobody waits for anybody.
+/* Live streams: one publisher, any number of players, none of which delays another.
  *
  * The publisher's thread hands messages in; each player's own thread takes them out of its queue. A queue
  * that grows too long is emptied and goes on at the next key frame. Nothing here touches a socket. */
 #ifndef SERVER_LIVE_H
 #define SERVER_LIVE_H
 
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "message.h"
 
 /* Types beside FLV_AUDIO, FLV_VIDEO and FLV_SCRIPT that appear in queues; no message on the wire has them. */
 enum { LIVE_PUBLISHED = 0xf0, LIVE_UNPUBLISHED = 0xf1 };
-
-/* One message, shared by all queues it stands in. */
-struct message {
-    atomic_int users;
-    uint8_t type;
-    uint32_t timestamp;
-    uint32_t size;
-    uint8_t body[];
-};
-
-/* Returns NULL when memory is short. The caller is its first user. */
-struct message *message_new(uint8_t type, uint32_t timestamp, const void *body, uint32_t size);
-void message_release(struct message *message);
 
 struct live; /* all streams of the server */
 struct stream;
@@ -38,7 +23,7 @@ struct delivery {
 struct live *live_new(void);
 void live_free(struct live *live);
 
-/* `name` is application and stream name. Returns NULL when somebody publishes it already. */
+/* `name` is application and stream name. Returns NULL when it is being published already. */
 struct stream *live_publish(struct live *live, const char *name);
 void live_unpublish(struct live *live, struct stream *stream);
 
@@ -55,7 +40,7 @@ void live_leave(struct live *live, struct player *player);
 /* What the player does not want to get: receiveAudio(false), pause(true). Video resumes with a key frame. */
 void live_mute(struct live *live, struct player *player, uint8_t type, int muted);
 
-/* Moves up to `most` deliveries out of the queue; returns their number. */
-size_t live_take(struct live *live, struct player *player, struct delivery *deliveries, size_t most);
+/* Takes the next delivery out of the queue. Returns 0 when there is none. */
+int live_take(struct live *live, struct player *player, struct delivery *delivery);
 
 #endif

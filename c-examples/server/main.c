@@ -1,16 +1,23 @@
 /* server: a small RTMP server on RTMP_Serve. Live streams from one publisher to any number of players,
  * and FLV files from a folder.
  *
- *   main.c     options, the listening socket, and an eye on clients that hang
- *   client.c   one thread per client: messages in, media out
- *   command.c  connect, publish, play …
- *   reply.c    messages to a client
- *   live.c     live streams and their queues
- *   vod.c      playing a file
- *   name.c     stream names and files */
+ *   main.c       options, the listening sockets, and an eye on clients that hang
+ *   client.c     one thread per client, and the messages it gets
+ *   command.c    connect, publish, play …
+ *   netstream.c  one stream of a client: media in, media out
+ *   amf0.c       arguments that librtmp does not decode
+ *   reply.c      messages to a client
+ *   live.c       live streams and the queues of their players
+ *   catchup.c    what a player needs that comes late
+ *   message.c    a message that all queues share
+ *   media.c      what is in a message
+ *   vod.c        playing a file
+ *   name.c       stream names and files
+ *   text.c       what clients say, made fit for a terminal */
 #define _POSIX_C_SOURCE 200809L
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <librtmp/log.h>
 #include <netdb.h>
@@ -24,6 +31,7 @@
 #include <unistd.h>
 
 #include "server.h"
+#include "text.h"
 
 static int signal_pipe[2] = { -1, -1 };
 
@@ -45,7 +53,7 @@ static void usage(FILE *to)
                 "  -s PORT      listen there for rtmps:// too (needs --cert)\n"
                 "  --cert FILE  the server's certificate and those behind it, PEM\n"
                 "  --key FILE   its key, PEM (default: in the file of the certificate)\n"
-                "  -b ADDRESS   local address (default 127.0.0.1; 0.0.0.0 lets everybody in)\n"
+                "  -b ADDRESS   local address (default 127.0.0.1; 0.0.0.0: from everywhere)\n"
                 "  -d FOLDER    play its FLV files: rtmp://…/app/NAME is FOLDER/NAME.flv\n"
                 "  -r FOLDER    record what is published there\n"
                 "  -m COUNT     clients at the same time (default 100)\n"
@@ -137,7 +145,9 @@ static int start_listening(const char *host, int wanted_port, const char *protoc
     fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
     if (fd >= 0)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (fd < 0 || bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, 64) != 0
+    /* Not blocking: a connection that poll() has seen may have ended before it is accepted. */
+    if (fd < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || bind(fd, address->ai_addr, address->ai_addrlen) != 0
+        || listen(fd, 64) != 0
         || getsockname(fd, (struct sockaddr *)&bound, &length) != 0
         || getnameinfo((struct sockaddr *)&bound, length, NULL, 0, port, sizeof port, NI_NUMERICSERV) != 0) {
         fprintf(stderr, "server: cannot listen on %s port %d: %s\n", host, wanted_port, strerror(errno));
@@ -153,7 +163,7 @@ static int start_listening(const char *host, int wanted_port, const char *protoc
     return fd;
 }
 
-/* Joins those who have ended, and shuts down whoever is past its deadline. */
+/* Joins those who have ended, and shuts down those that are past their deadline. */
 static void look_after_clients(struct server *server)
 {
     int64_t now = clock_ms();
@@ -173,48 +183,57 @@ static void look_after_clients(struct server *server)
     }
 }
 
-/* `tls` is NULL for plain connections. */
-static void accept_client(struct server *server, int listener, void *tls, unsigned number)
+/* Accepts a connection if there is one. Returns 0, with errno set, when there is no room for it, no descriptors or no
+ * memory: the next one stays with the system for a while. `tls` is NULL for plain connections. */
+static int accept_client(struct server *server, int listener, void *tls, unsigned *number)
 {
+    if (!server->spare && !(server->spare = client_new(server)))
+        return 0;
     int fd = accept(listener, NULL, NULL);
-    if (fd < 0)
-        return;
+    if (fd < 0) /* the client may have left already */
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ECONNABORTED || errno == EPROTO;
+    ++*number;
     if (server->client_count >= server->most_clients) {
-        RTMP_Log(RTMP_LOGWARNING, "client %u: turned away, %d clients are enough", number, server->most_clients);
+        RTMP_Log(RTMP_LOGWARNING, "client %u: turned away, %d clients are enough", *number, server->most_clients);
         close(fd);
-        return;
+        return 1;
     }
-    struct client *client = client_start(server, fd, tls, number);
-    if (!client) {
-        RTMP_Log(RTMP_LOGERROR, "client %u: cannot be served: %s", number, strerror(errno));
-        return;
-    }
+    struct client *client = server->spare;
+    server->spare = NULL;
+    if (!client_start(client, fd, tls, *number))
+        return 0;
     client->next = server->clients;
     server->clients = client;
     server->client_count++;
+    return 1;
 }
 
 static void run(struct server *server, int listener, int tls_listener)
 {
     unsigned accepted = 0;
+    int room = 1, waits = 0;
     for (;;) {
         look_after_clients(server);
         int enough = server->accept_count > 0 && accepted >= (unsigned)server->accept_count;
         if (enough && server->client_count == 0)
             return;
-        /* poll() ignores negative descriptors. */
+        /* poll() ignores negative descriptors. Without room a listener would be ready all the time. */
         struct pollfd waiting[3] = { { .fd = signal_pipe[0], .events = POLLIN },
-                                     { .fd = enough ? -1 : listener, .events = POLLIN },
-                                     { .fd = enough ? -1 : tls_listener, .events = POLLIN } };
-        int ready = poll(waiting, 3, enough ? 50 : 500);
+                                     { .fd = enough || !room ? -1 : listener, .events = POLLIN },
+                                     { .fd = enough || !room ? -1 : tls_listener, .events = POLLIN } };
+        int ready = poll(waiting, 3, enough || !room ? 50 : 500);
         if (ready > 0 && waiting[0].revents)
             return;
-        for (int i = 1; ready > 0 && i < 3; i++) {
+        room = 1;
+        for (int i = 1; ready > 0 && room && i < 3; i++) {
             enough = server->accept_count > 0 && accepted >= (unsigned)server->accept_count;
             if (!waiting[i].revents || enough)
                 continue;
             look_after_clients(server); /* those who have just left make room */
-            accept_client(server, waiting[i].fd, i == 2 ? server->tls : NULL, ++accepted);
+            room = accept_client(server, waiting[i].fd, i == 2 ? server->tls : NULL, &accepted);
+            if (!room && !waits)
+                RTMP_Log(RTMP_LOGWARNING, "no room for more clients: %s", strerror(errno));
+            waits = !room;
         }
     }
 }
@@ -264,6 +283,7 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
     RTMP_LogSetLevel((RTMP_LogLevel)server.log_level);
+    RTMP_LogSetCallback(text_log);
     if (pipe(signal_pipe) != 0) {
         perror("server");
         return 1;
@@ -280,6 +300,8 @@ int main(int argc, char **argv)
         run(&server, listener, tls_listener);
         end_clients(&server);
     }
+    if (server.spare)
+        client_free(server.spare);
     if (listener >= 0)
         close(listener);
     if (tls_listener >= 0)

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "name.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -8,21 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int copy_safely(const char *text, size_t length, char *name, size_t size, int slashes)
-{
-    if (length == 0 || length >= size || text[0] == '.' || text[0] == '/')
-        return 0;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c == 0x7f || c == '\\')
-            return 0;
-        if (c == '/' && (!slashes || i + 1 == length || text[i + 1] == '.' || text[i + 1] == '/'))
-            return 0;
-    }
-    memcpy(name, text, length);
-    name[length] = 0;
-    return 1;
-}
+#include "text.h"
 
 static size_t length_without_query(const AVal *wire)
 {
@@ -32,49 +19,82 @@ static size_t length_without_query(const AVal *wire)
     return query ? (size_t)(query - wire->av_val) : (size_t)wire->av_len;
 }
 
-int name_accept(const AVal *wire, char *name, size_t size)
+static int append_part(char *path, const char *part, size_t length)
 {
     static const char *const kinds[] = { "flv:", "mp4:", "mp3:" };
-    static const char *const endings[] = { ".flv", ".mp4", ".f4v", ".mp3" };
-    const char *text = wire->av_val;
-    size_t length = length_without_query(wire);
+    size_t at = strlen(path), character;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (length > 4 && strncasecmp(text, kinds[i], 4) == 0) {
-            text += 4;
+        if (length > 4 && strncasecmp(part, kinds[i], 4) == 0) {
+            part += 4;
             length -= 4;
             break;
         }
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (length > 4 && strncasecmp(text + length - 4, endings[i], 4) == 0) {
-            length -= 4;
-            break;
-        }
-    return copy_safely(text, length, name, size, 0);
+    if (part[0] == '.' || length >= NAME_SIZE || at + length + 2 > PATH_SIZE)
+        return 0;
+    for (size_t i = 0; i < length; i += character) {
+        character = text_printable(part + i, length - i);
+        if (character == 0 || part[i] == '\\')
+            return 0;
+    }
+    if (at > 0)
+        path[at++] = '/';
+    memcpy(path + at, part, length);
+    path[at + length] = 0;
+    return 1;
 }
 
-int name_accept_app(const AVal *wire, char *name, size_t size)
+int name_append(char *path, const AVal *wire)
 {
-    size_t length = length_without_query(wire);
-    while (length > 0 && wire->av_val[length - 1] == '/')
-        length--;
-    if (length == 0) { /* rtmp://host/name has none */
-        name[0] = 0;
-        return 1;
+    size_t left = length_without_query(wire);
+    const char *part = wire->av_val;
+    while (left > 0) {
+        const char *slash = memchr(part, '/', left);
+        size_t length = slash ? (size_t)(slash - part) : left;
+        if (length > 0 && !append_part(path, part, length))
+            return 0;
+        length += slash != NULL;
+        part += length;
+        left -= length;
     }
-    return copy_safely(wire->av_val, length, name, size, 1);
+    return 1;
+}
+
+int name_finish(char *path)
+{
+    static const char *const endings[] = { ".flv", ".mp4", ".f4v", ".mp3" };
+    size_t length = strlen(path), last = strlen(name_of(path));
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (last > 4 && strcasecmp(path + length - 4, endings[i]) == 0) {
+            path[length - 4] = 0;
+            break;
+        }
+    return length > 0;
+}
+
+const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* A name that begins with a letter, a digit or '_' means nothing else to a program that is given a list of files. */
+static const char *prefix(const char *name)
+{
+    unsigned char first = (unsigned char)name[0];
+    return isalnum(first) || first == '_' || first >= 0x80 ? "" : "_";
 }
 
 static int open_folder(const char *folder) { return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
 
 FILE *name_open(const char *folder, const char *name)
 {
-    char path[NAME_SIZE + 8];
+    char path[NAME_SIZE + 16];
     struct stat info;
     FILE *file = NULL;
     int directory = folder ? open_folder(folder) : -1;
     if (directory < 0)
         return NULL;
-    snprintf(path, sizeof path, "%s.flv", name);
+    snprintf(path, sizeof path, "%s%s.flv", prefix(name), name);
     /* O_NONBLOCK: opening a named pipe would wait for a writer. */
     int fd = openat(directory, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     close(directory);
@@ -89,16 +109,16 @@ FILE *name_open(const char *folder, const char *name)
 
 FILE *name_create(const char *folder, const char *name)
 {
-    char path[NAME_SIZE + 24];
+    char path[NAME_SIZE + 32];
     int fd = -1;
     int directory = open_folder(folder);
     if (directory < 0)
         return NULL;
     for (int number = 0; fd < 0 && number < 10000; number++) {
         if (number == 0)
-            snprintf(path, sizeof path, "%s.flv", name);
+            snprintf(path, sizeof path, "%s%s.flv", prefix(name), name);
         else
-            snprintf(path, sizeof path, "%s-%d.flv", name, number);
+            snprintf(path, sizeof path, "%s%s-%d.flv", prefix(name), name, number);
         fd = openat(directory, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
         if (fd < 0 && errno != EEXIST)
             break;

@@ -10,6 +10,8 @@ enum { CHANNEL_CONTROL = 2, CHANNEL_COMMAND = 3, CHANNEL_STATUS = 5, CHANNEL_MED
 
 enum { BODY_SIZE = 2048 };
 
+enum { EXTENDED = 0xffffff }; /* a time from here on stands in four bytes behind the header */
+
 /* A message being written. AMF_Encode… return NULL when the room does not suffice and do not take it. */
 struct writer {
     char block[RTMP_MAX_HEADER_SIZE + BODY_SIZE];
@@ -217,38 +219,53 @@ int reply_play_complete(RTMP *r, int stream_id, uint32_t timestamp)
     return finish(&w, r, CHANNEL_STATUS, RTMP_PACKET_TYPE_INFO, stream_id, timestamp);
 }
 
-int media_send(struct media_out *out, RTMP *r, int stream_id, uint8_t type, uint32_t timestamp,
-               const uint8_t *body, uint32_t size)
+static char *put_header(char *at, int format, int channel, uint32_t time, uint32_t size, uint8_t type, int stream_id)
 {
-    int number = type == FLV_VIDEO ? 1 : type == FLV_AUDIO ? 2 : 0;
-    if (out->capacity < (size_t)size + RTMP_MAX_HEADER_SIZE) {
-        size_t capacity = (size_t)size * 2 + RTMP_MAX_HEADER_SIZE;
-        char *bigger = realloc(out->block, capacity);
-        if (!bigger)
-            return 0;
-        out->block = bigger;
-        out->capacity = capacity;
-    }
-    RTMPPacket packet;
-    memset(&packet, 0, sizeof packet);
-    packet.m_body = out->block + RTMP_MAX_HEADER_SIZE; /* the chunk header is written in front of the body */
-    if (size)
-        memcpy(packet.m_body, body, size);
-    packet.m_nBodySize = size;
-    packet.m_packetType = type;
-    packet.m_nTimeStamp = timestamp;
-    packet.m_nInfoField2 = stream_id;
-    packet.m_nChannel = CHANNEL_MEDIA + number;
+    char *end = at + RTMP_MAX_HEADER_SIZE;
+    *at++ = (char)(format << 6 | channel);
+    at = AMF_EncodeInt24(at, end, (int)(time < EXTENDED ? time : EXTENDED));
+    at = AMF_EncodeInt24(at, end, (int)size);
+    *at++ = (char)type;
+    for (int shift = 0; format == 0 && shift < 32; shift += 8)
+        *at++ = (char)((uint32_t)stream_id >> shift); /* the only number that has its lowest byte first */
+    return time < EXTENDED ? at : AMF_EncodeInt32(at, end, (int)time);
+}
+
+int media_send(struct media_out *out, RTMP *r, int stream_id, uint8_t type, uint32_t timestamp,
+               const struct body *body)
+{
+    uint32_t sent = 0;
+    int number = type == FLV_VIDEO ? 1 : type == FLV_AUDIO ? 2 : 0, channel = CHANNEL_MEDIA + number;
+    RTMPChunk chunk;
+    memset(&chunk, 0, sizeof chunk);
+    if (!out->block && !(out->block = malloc(RTMP_MAX_HEADER_SIZE + SERVER_CHUNK_SIZE)))
+        return 0;
+    chunk.c_chunk = out->block + RTMP_MAX_HEADER_SIZE;
 
     /* A short header says how much later this is than the one before. For an equal or earlier time
      * receivers disagree about its meaning, and a change of the stream needs the full one. */
-    int shorter = out->chunk_streams[number].used && out->chunk_streams[number].stream_id == stream_id
-                  && (int32_t)(timestamp - out->chunk_streams[number].timestamp) > 0;
-    packet.m_headerType = shorter ? RTMP_PACKET_SIZE_MEDIUM : RTMP_PACKET_SIZE_LARGE;
-    out->chunk_streams[number].used = 1;
+    uint32_t later = timestamp - out->chunk_streams[number].timestamp;
+    int shorter = out->chunk_streams[number].stream_id == stream_id && (int32_t)later > 0;
+    uint32_t time = shorter ? later : timestamp;
     out->chunk_streams[number].stream_id = stream_id;
     out->chunk_streams[number].timestamp = timestamp;
-    return RTMP_SendPacket(r, &packet, FALSE);
+    chunk.c_headerSize =
+        (int)(put_header(chunk.c_header, shorter, channel, time, body->size, type, stream_id) - chunk.c_header);
+    do {
+        size_t part = body->size - sent < SERVER_CHUNK_SIZE ? body->size - sent : SERVER_CHUNK_SIZE;
+        if (body->bytes)
+            memcpy(chunk.c_chunk, body->bytes + sent, part);
+        else if (fread(chunk.c_chunk, 1, part, body->file) != part)
+            return 0; /* the message cannot be ended otherwise */
+        chunk.c_chunkSize = (int)part;
+        if (!RTMP_SendChunk(r, &chunk))
+            return 0;
+        sent += (uint32_t)part;
+        chunk.c_header[0] = (char)(3 << 6 | channel);
+        AMF_EncodeInt32(chunk.c_header + 1, chunk.c_header + 5, (int)time);
+        chunk.c_headerSize = time < EXTENDED ? 1 : 5;
+    } while (sent < body->size);
+    return 1;
 }
 
 void media_free(struct media_out *out)

@@ -7,10 +7,21 @@
 #include <librtmp/rtmp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { SERVER_CHUNK_SIZE = 60000, SERVER_WINDOW = 2500000 };
 
-enum { CONTROL_STREAM_BEGIN = 0, CONTROL_STREAM_EOF = 1, CONTROL_STREAM_IS_RECORDED = 4, CONTROL_PING = 6 };
+enum { PACKET_TYPE_ABORT = 2 }; /* the one message type that rtmp.h has no name for */
+
+/* User control events. */
+enum {
+    CONTROL_STREAM_BEGIN = 0,
+    CONTROL_STREAM_EOF = 1,
+    CONTROL_BUFFER_LENGTH = 3,
+    CONTROL_STREAM_IS_RECORDED = 4,
+    CONTROL_PING = 6,
+    CONTROL_PONG = 7
+};
 
 /* Window size, bandwidth and chunk size: what a server says first. */
 int reply_limits(RTMP *r);
@@ -28,14 +39,21 @@ int reply_status(RTMP *r, int stream_id, const char *level, const char *code, co
 /* onPlayStatus(NetStream.Play.Complete) as the data message that players expect */
 int reply_play_complete(RTMP *r, int stream_id, uint32_t timestamp);
 
-/* Sends media and remembers, per chunk stream, what lets the next header be shorter. */
+/* Sends media in chunks of its own, and remembers per chunk stream what lets the next header be shorter. All players
+ * share a body, and RTMP_SendPacket may write into it: so each chunk is copied. A player that does not read costs the
+ * memory of one chunk. */
 struct media_out {
-    struct { int used, stream_id; uint32_t timestamp; } chunk_streams[3];
-    char *block; /* the library may write into a body it sends, so every player has a copy */
-    size_t capacity;
+    struct { int stream_id; uint32_t timestamp; } chunk_streams[3]; /* stream_id 0: nothing was sent */
+    char *block;
+};
+/* A body in memory, or what comes next in `file` when `bytes` is NULL. */
+struct body {
+    const uint8_t *bytes;
+    FILE *file;
+    uint32_t size;
 };
 int media_send(struct media_out *out, RTMP *r, int stream_id, uint8_t type, uint32_t timestamp,
-               const uint8_t *body, uint32_t size);
+               const struct body *body);
 void media_free(struct media_out *out);
 
 #endif

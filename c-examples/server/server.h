@@ -7,11 +7,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "../flv.h"
-#include "live.h"
 #include "name.h"
+#include "netstream.h"
 #include "reply.h"
-#include "vod.h"
 
 struct server {
     /* options, fixed before the first client */
@@ -22,13 +20,12 @@ struct server {
     void *tls; /* what RTMP_TLS_Accept needs, NULL without a certificate */
     struct live *live;
     atomic_int stopping;
-    struct client *clients; /* these two are the main thread's own */
+    struct client *clients; /* these are the main thread's own */
     int client_count;
+    struct client *spare;   /* what the next connection needs, before it is accepted */
 };
 
-enum { MOST_PARTIAL = 16, MOST_STREAMS = 16 };
-
-enum role { ROLE_NONE, ROLE_PUBLISHING, ROLE_PLAYING_LIVE, ROLE_PLAYING_FILE };
+enum { MOST_PARTIAL = 16, MOST_NETSTREAMS = 16 };
 
 /* After the first two groups everything is used by the client's own thread only. librtmp has no locks: an
  * RTMP that is used by one thread needs none. */
@@ -46,35 +43,33 @@ struct client {
     void *tls;                /* the server's, or NULL on the plain port */
     int wake[2];              /* pipe: live.c writes when media is there */
     struct media_out out;
-    int64_t last_heard, last_ping;
+    int64_t last_heard, last_ping, last_busy;
+    int64_t second;           /* clock_ms() at which the present second began … */
+    unsigned commands;        /* … and how many commands have come since */
     struct { int channel; uint32_t size; } partial[MOST_PARTIAL]; /* messages that have begun; size 0 is free */
 
-    int connected, streams_created;
-    char app[NAME_SIZE];
+    int connected;
+    char app[PATH_SIZE];
     uint32_t buffer_ms;       /* how much the client wants to hold */
-
-    enum role role;           /* one stream per connection plays or publishes */
-    int stream_id;
-    char name[NAME_SIZE];
-    struct stream *stream;
-    struct flv_writer recording; /* recording.file is NULL when nothing is recorded */
-    struct player *player;
-    struct vod *vod;
-    int paused, no_audio, no_video;
-    int more;                 /* the player's queue was not emptied */
+    struct netstream netstreams[MOST_NETSTREAMS]; /* message stream 1 first */
 };
 
 int64_t clock_ms(void);
 
-/* client.c: serves one accepted socket in a new thread, over TLS unless `tls` is NULL. Returns NULL, with the
- * socket closed, when that cannot be started. */
-struct client *client_start(struct server *server, int fd, void *tls, unsigned number);
+/* client.c: what a client needs but its connection. Returns NULL when that cannot be had. */
+struct client *client_new(struct server *server);
+void client_free(struct client *client);
+/* Serves one accepted socket in a new thread, over TLS unless `tls` is NULL. Returns 0, with the socket closed and the
+ * client freed, when that cannot be started. */
+int client_start(struct client *client, int fd, void *tls, unsigned number);
 /* Waits for the thread and frees the client. */
 void client_join(struct client *client);
-/* Ends whatever the client plays or publishes. */
-void client_stop_role(struct client *client);
 
-/* command.c: executes one command. Returns 0 when the connection has to end. */
-int command_handle(struct client *client, int stream_id, const char *body, uint32_t size);
+/* From here on the connection is shut down unless the client's thread waits for the next message in time. A peer that
+ * sends or takes one byte now and then passes every socket time-out, but not this. */
+void client_guard(struct client *client, int64_t ms);
+
+/* command.c: executes one command, whose body it may change. Returns 0 when the connection has to end. */
+int command_handle(struct client *client, int stream_id, char *body, uint32_t size);
 
 #endif

@@ -1,21 +1,46 @@
+#define _POSIX_C_SOURCE 200809L
 #include "vod.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* How far into the file metadata and decoder configuration are looked for. */
-enum { HEADER_TAGS = 64, HEADER_COUNT = 3 };
+enum { HEADER_TAGS = 64 };
 
-static void keep_header(struct header_copy *copy, const struct flv_tag *tag)
+/* Script data of AMF3, which is sent as it is. */
+enum { FLV_SCRIPT_AMF3 = 15 };
+
+/* Reads the header of the next tag. Returns 0 at the end of the last whole one. */
+static int next_tag(struct vod *vod)
 {
-    if (copy->body || tag->size == 0)
-        return;
-    copy->body = malloc(tag->size);
-    if (!copy->body)
-        return;
-    memcpy(copy->body, tag->body, tag->size);
-    copy->size = tag->size;
-    copy->type = tag->type;
+    uint8_t header[FLV_TAG_HEADER], type;
+    struct stat info;
+    FILE *file = vod->reader.file;
+    if (fseek(file, vod->next_at, SEEK_SET) != 0 || fread(header, 1, sizeof header, file) != sizeof header)
+        return 0;
+    type = header[0];
+    long end = vod->next_at + FLV_TAG_HEADER + (long)flv_get24(header + 1);
+    if ((type != FLV_AUDIO && type != FLV_VIDEO && type != FLV_SCRIPT && type != FLV_SCRIPT_AMF3)
+        || fstat(fileno(file), &info) != 0 || end > (long)info.st_size)
+        return 0;
+    vod->next_at = end + FLV_TAG_TRAILER;
+    vod->type = type;
+    vod->size = flv_get24(header + 1);
+    vod->timestamp = flv_get24(header + 4) | (uint32_t)header[7] << 24;
+    return 1;
+}
+
+static void keep_header(struct vod *vod)
+{
+    uint8_t *body = vod->size <= HEADER_BYTES ? malloc(vod->size) : NULL;
+    struct message *message = NULL;
+    if (body && fread(body, 1, vod->size, vod->reader.file) == vod->size)
+        message = message_new(vod->type, vod->timestamp, body, vod->size);
+    if (message && message->media.kind >= MEDIA_CONFIG)
+        headers_add(&vod->headers, message);
+    message_release(message);
+    free(body);
 }
 
 struct vod *vod_open(FILE *file)
@@ -29,15 +54,9 @@ struct vod *vod_open(FILE *file)
         free(vod);
         return NULL;
     }
-    struct flv_tag tag;
-    for (int i = 0; i < HEADER_TAGS && flv_next(&vod->reader, &tag) == 1; i++) {
-        enum flv_kind kind = flv_kind(tag.type, tag.body, tag.size);
-        if (kind == FLV_METADATA)
-            keep_header(&vod->headers[0], &tag);
-        else if (kind == FLV_CONFIG)
-            keep_header(&vod->headers[tag.type == FLV_VIDEO ? 1 : 2], &tag);
-    }
-    flv_rewind(&vod->reader);
+    vod->next_at = vod->reader.first_tag;
+    for (int i = 0; i < HEADER_TAGS && next_tag(vod); i++)
+        keep_header(vod);
     return vod;
 }
 
@@ -45,8 +64,7 @@ void vod_close(struct vod *vod)
 {
     if (!vod)
         return;
-    for (int i = 0; i < HEADER_COUNT; i++)
-        free(vod->headers[i].body);
+    headers_clear(&vod->headers);
     flv_reader_close(&vod->reader);
     free(vod);
 }
@@ -59,7 +77,8 @@ static uint32_t go_to(struct vod *vod, uint32_t position, int64_t now)
     if (position == 0 || !flv_seek(&vod->reader, position, &found))
         flv_rewind(&vod->reader);
     else
-        vod->headers_due = HEADER_COUNT;
+        vod->headers_due = vod->headers.count;
+    vod->next_at = ftell(vod->reader.file);
     vod->ready = vod->ended = vod->finished = 0;
     vod->clock_tag = found;
     vod->clock_began = now;
@@ -95,14 +114,14 @@ static int unwanted(const struct vod *vod, uint8_t type)
     return (type == FLV_AUDIO && vod->skip_audio) || (type == FLV_VIDEO && vod->skip_video);
 }
 
-/* Makes `tag` the next one to send. */
+/* Finds the next tag to send. */
 static void prepare(struct vod *vod)
 {
     while (!vod->ready && !vod->ended) {
-        if (flv_next(&vod->reader, &vod->tag) != 1 || vod->tag.timestamp >= vod->stop)
+        if (!next_tag(vod) || vod->timestamp >= vod->stop)
             vod->ended = 1;
         else
-            vod->ready = !unwanted(vod, vod->tag.type);
+            vod->ready = !unwanted(vod, vod->type);
     }
 }
 
@@ -115,20 +134,19 @@ int64_t vod_wait(struct vod *vod, uint32_t buffer, int64_t now)
     prepare(vod);
     if (vod->ended)
         return 0;
-    int64_t due = vod->clock_began + (int64_t)vod->tag.timestamp - (int64_t)vod->clock_tag - (int64_t)buffer;
+    int64_t due = vod->clock_began + (int64_t)vod->timestamp - (int64_t)vod->clock_tag - (int64_t)buffer;
     return due > now ? due - now : 0;
 }
 
-int vod_next(struct vod *vod, uint8_t *type, uint32_t *timestamp, const uint8_t **body, uint32_t *size)
+int vod_next(struct vod *vod, uint8_t *type, uint32_t *timestamp, struct body *body)
 {
     while (vod->headers_due > 0) {
-        const struct header_copy *header = &vod->headers[HEADER_COUNT - vod->headers_due--];
-        if (!header->body || unwanted(vod, header->type))
+        const struct message *header = vod->headers.entries[vod->headers.count - vod->headers_due--].message;
+        if (unwanted(vod, header->type))
             continue;
         *type = header->type;
         *timestamp = vod->clock_tag - vod->origin;
-        *body = header->body;
-        *size = header->size;
+        *body = (struct body){ header->body, NULL, header->size };
         return 1;
     }
     prepare(vod);
@@ -137,10 +155,9 @@ int vod_next(struct vod *vod, uint8_t *type, uint32_t *timestamp, const uint8_t 
         return 0;
     }
     vod->ready = 0;
-    *type = vod->tag.type;
-    *timestamp = vod->tag.timestamp > vod->origin ? vod->tag.timestamp - vod->origin : 0;
-    *body = vod->tag.body;
-    *size = vod->tag.size;
+    *type = vod->type;
+    *timestamp = vod->timestamp > vod->origin ? vod->timestamp - vod->origin : 0;
+    *body = (struct body){ NULL, vod->reader.file, vod->size };
     return 1;
 }
 

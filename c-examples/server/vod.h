@@ -7,24 +7,23 @@
 #include <stdio.h>
 
 #include "../flv.h"
-
-struct header_copy {
-    uint8_t type;
-    uint32_t size;
-    uint8_t *body;
-};
+#include "catchup.h"
+#include "reply.h"
 
 struct vod {
     struct flv_reader reader;
-    struct header_copy headers[3]; /* metadata, video and audio configuration from the file's beginning */
-    struct flv_tag tag;            /* the next one, when `ready` */
+    struct headers headers; /* from the file's beginning */
+    long next_at;           /* where the next tag is looked for */
+    uint8_t type;           /* the next tag, when `ready`: its body follows in the file. It is never read as a whole, */
+    uint32_t timestamp;     /* since it may be long, and the players many */
+    uint32_t size;
     int ready, ended, paused;
-    int finished;                  /* the end was reported by vod_next */
-    int headers_due;               /* how many of `headers` are still to be sent before the next tag */
-    uint32_t origin;               /* file time that is sent as 0 */
-    uint32_t stop;                 /* file time at which playing ends, UINT32_MAX for never */
-    uint32_t clock_tag;            /* this file time … */
-    int64_t clock_began;           /* … was due at this moment */
+    int finished;           /* the end was reported by vod_next */
+    size_t headers_due;     /* how many of `headers` are still to be sent before the next tag */
+    uint32_t origin;        /* file time that is sent as 0 */
+    uint32_t stop;          /* file time at which playing ends, UINT32_MAX for never */
+    uint32_t clock_tag;     /* this file time … */
+    int64_t clock_began;    /* … was due at this moment */
     int64_t paused_at;
     int skip_audio, skip_video;
 };
@@ -46,7 +45,7 @@ void vod_pause(struct vod *vod, int pause, int64_t now);
 int64_t vod_wait(struct vod *vod, uint32_t buffer, int64_t now);
 
 /* The next message. Returns 1, or 0 at the end. The body is valid until the next call. */
-int vod_next(struct vod *vod, uint8_t *type, uint32_t *timestamp, const uint8_t **body, uint32_t *size);
+int vod_next(struct vod *vod, uint8_t *type, uint32_t *timestamp, struct body *body);
 
 double vod_seconds(struct vod *vod);
 

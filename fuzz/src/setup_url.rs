@@ -8,7 +8,7 @@ use std::{
 use rtmp::capi::{
     amf::{AVal, access::AMF_Reset},
     log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
-    rtmp::{RTMP, close::RTMP_Close, lifecycle::RTMP_Init, options::RTMP_SetOpt, setup::RTMP_SetupURL},
+    rtmp::{RTMP, RTMP_LNK, close::RTMP_Close, lifecycle::RTMP_Init, options::RTMP_SetOpt, setup::RTMP_SetupURL},
 };
 
 use super::input;
@@ -28,7 +28,9 @@ pub fn run(data: &[u8]) {
         RTMP_LogSetLevel(RTMP_LOGCRIT);
         RTMP_Init(r);
     }
-    if choice & 1 == 0 {
+    if choice & 3 == 2 {
+        one_after_the_other(r, bytes, choice & 4 != 0);
+    } else if choice & 1 == 0 {
         // SAFETY: `r` was initialised, and `text` ends with a 0 and lives as long as the session.
         unsafe { RTMP_SetupURL(r, text.as_mut_ptr().cast()) };
     } else {
@@ -52,6 +54,55 @@ pub fn run(data: &[u8]) {
         AMF_Reset(&raw mut (*r).Link.extras);
         RTMP_Close(r);
     }
+}
+
+/// Sets up one text after the other, and closes the session in between or not. Nothing points into a text that is no longer
+/// in use.
+fn one_after_the_other(r: *mut RTMP, bytes: &[u8], closes: bool) {
+    let mut texts: Vec<Box<[u8]>> = Vec::new();
+    let mut proxies = Vec::new();
+    for text in bytes.split(|byte| *byte == b'\n').take(4) {
+        if closes {
+            // SAFETY: `r` was initialised.
+            unsafe { RTMP_Close(r) };
+        }
+        for old in &mut texts {
+            // Nothing reads it any more.
+            old.fill(0xAA);
+        }
+        let mut text: Box<[u8]> = text.iter().copied().filter(|byte| *byte != 0).chain([0]).collect();
+        // SAFETY: `r` was initialised, and `text` ends with a 0 and is kept to the end.
+        unsafe { RTMP_SetupURL(r, text.as_mut_ptr().cast()) };
+        // SAFETY: `r` was initialised.
+        let link = unsafe { &(*r).Link };
+        for string in strings(link) {
+            let string = string.av_val.cast::<u8>().cast_const();
+            assert!(!texts.iter().any(|old| old.as_ptr_range().contains(&string)));
+        }
+        let proxy = link.sockshost.av_val;
+        if !text.as_ptr_range().contains(&proxy.cast::<u8>().cast_const()) && !proxies.contains(&proxy) {
+            proxies.push(proxy);
+        }
+        texts.push(text);
+    }
+    // SAFETY: `r` was initialised. Proxies that are no part of a text are copies, or null, which programs know to be never
+    // freed.
+    unsafe {
+        (*r).Link.sockshost = AVal { av_val: std::ptr::null_mut(), av_len: 0 };
+        proxies.into_iter().for_each(|proxy| free(proxy.cast()));
+        AMF_Reset(&raw mut (*r).Link.extras);
+        RTMP_Close(r);
+    }
+}
+
+/// What texts can set.
+fn strings(link: &RTMP_LNK) -> [AVal; 14] {
+    let RTMP_LNK { hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app, .. } = *link;
+    let RTMP_LNK { auth, flashVer, subscribepath, usherToken, token, pubUser, pubPasswd, .. } = *link;
+    [
+        hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app, auth, flashVer, subscribepath, usherToken,
+        token, pubUser, pubPasswd,
+    ]
 }
 
 unsafe extern "C" {

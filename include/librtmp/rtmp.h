@@ -15,6 +15,10 @@
  * Functions that return int return TRUE or FALSE unless they say otherwise. One that fails may have closed the
  * session: ask RTMP_IsConnected. Why it failed tell RTMP_GetLastError and RTMP_GetErrorString. A NULL where a pointer is
  * expected makes a function fail.
+ *
+ * A function that succeeds leaves errno as it was. One that fails sets it if a call of the operating system failed: EAGAIN
+ * after a time-out, or when a socket that does not block has nothing to read, ECONNREFUSED, ECONNRESET, EPIPE and so on,
+ * and EBADF if there is no connection. Where the peer is the reason, errno stays as it was.
  */
 #ifndef __RTMP_H__
 #define __RTMP_H__
@@ -46,7 +50,7 @@ extern "C" {
 #define RTMP_FEATURE_SSL 0x04 /**< inside TLS */
 #define RTMP_FEATURE_MFP 0x08 /**< RTMFP, which the library cannot speak */
 #define RTMP_FEATURE_WRITE 0x10 /**< publish; see RTMP_EnableWrite */
-#define RTMP_FEATURE_HTTP2 0x20 /**< reserved for serving tunnelled clients */
+#define RTMP_FEATURE_HTTP2 0x20 /**< set by RTMP_Serve: the client tunnels through HTTP */
 
 /* Protocols that a URL can name, made of the bits above. */
 #define RTMP_PROTOCOL_UNDEFINED (-1)
@@ -167,8 +171,8 @@ typedef struct RTMPChunk {
     /** Bytes at `c_chunk`. */
     int c_chunkSize;
     /**
-     * Payload. After reading it points into the body of the packet and lives as long as that. For sending it is the
-     * caller's; the `c_headerSize` bytes in front of it must be writable too, and have their old contents afterwards.
+     * Payload. After reading it points into the body of the packet and lives as long as that, or, while the message is
+     * incomplete, until the next call. For sending it is the caller's and only read.
      */
     char *c_chunk;
     /** Header bytes. */
@@ -178,13 +182,15 @@ typedef struct RTMPChunk {
 /** A message, or the part of it that has arrived. */
 typedef struct RTMPPacket {
     /**
-     * How much of the header goes out, one of `RTMP_PACKET_SIZE_*`. `RTMP_SendPacket` may choose a smaller one and
-     * then stores it here.
+     * How much the header says, one of `RTMP_PACKET_SIZE_*`: that of the chunk that was read, or what is asked for when
+     * sending; `RTMP_SendPacket` may choose another and then stores it here.
      */
     uint8_t m_headerType;
     /** Message type, one of `RTMP_PACKET_TYPE_*`. */
     uint8_t m_packetType;
-    /** Out, only while a message is incomplete: its timestamp is absolute. Not read when sending. */
+    /**
+     * Out: not 0 if the header of the chunk that was read has an absolute timestamp. Not read when sending.
+     */
     uint8_t m_hasAbsTimestamp;
     /** Chunk stream id, 2 to 65599. */
     int m_nChannel;
@@ -386,17 +392,22 @@ typedef struct RTMP_METHOD {
  */
 typedef struct RTMP {
     /**
-     * Payload bytes per chunk that the peer sends. In, for callers that read its Set Chunk Size themselves.
+     * Payload bytes per chunk that the peer sends: 128 after a handshake, then what its Set Chunk Size says. In, for
+     * callers that look at that message themselves.
      */
     int m_inChunkSize;
     /**
-     * Payload bytes per chunk that we send. In: change it right after sending a message of type
+     * Payload bytes per chunk that we send. In: a value other than 128, of 1 to 0xFFFFFF, that is there before
+     * `RTMP_Connect`, `RTMP_Connect1` or `RTMP_Serve` is announced to the peer before any other message and then used,
+     * on every connection. While connected, change it right after sending a message of type
      * `RTMP_PACKET_TYPE_CHUNK_SIZE` with the same number.
      */
     int m_outChunkSize;
     /** How often the server's bandwidth check was answered. */
     int m_nBWCheckCounter;
-    /** Bytes received, the low 32 bits. */
+    /**
+     * Bytes received and used, the low 32 bits. What is unread in `m_sb` and what a tunnel adds is not counted.
+     */
     int m_nBytesIn;
     /** `m_nBytesIn` when it was last reported to the peer. */
     int m_nBytesInSent;
@@ -409,17 +420,25 @@ typedef struct RTMP {
     int m_stream_id;
     /** Chunk stream id of the first audio or video message; 0 before one came. */
     int m_mediaChannel;
-    /** Timestamp of the last audio or video message in milliseconds. */
+    /**
+     * Timestamp of the last audio or video message in milliseconds; it stands still while the stream is paused.
+     */
     uint32_t m_mediaStamp;
     /** Where the stream was paused, in milliseconds. */
     uint32_t m_pauseStamp;
     /** 0 playing, 1 pause requested, 2 paused, 3 continuing. */
     int m_pausing;
-    /** Window of the acknowledgements that we ask the peer for, in bytes. */
+    /**
+     * In: window acknowledgement size in bytes, which `RTMP_SendServerBW` sends; so does a player when it is connected.
+     * The peer's own takes its place, and what is received is acknowledged before it is half as much.
+     */
     int m_nServerBW;
-    /** Window of the acknowledgements that the peer asks us for, in bytes; a tenth of it triggers one. */
+    /**
+     * In: limit for the peer's bandwidth in bytes, which `RTMP_SendClientBW` sends. A limit that the peer sets takes its
+     * place, and each tenth of it that is received is acknowledged.
+     */
     int m_nClientBW;
-    /** Kind of limit that came with `m_nClientBW`: 0 hard, 1 soft, 2 dynamic. */
+    /** In: kind of the limit in `m_nClientBW`: 0 hard, 1 soft, 2 dynamic; 255 if the peer did not say. */
     uint8_t m_nClientBW2;
     /** Not 0 while a stream plays or is published. */
     uint8_t m_bPlaying;
@@ -433,11 +452,11 @@ typedef struct RTMP {
     int m_numCalls;
     /** Commands that wait for their results; see `RTMP_DropRequest`. NULL when there are none. */
     RTMP_METHOD *m_methodCalls;
-    /** Entries in `m_vecChannelsIn` and `m_channelTimestamp`. */
+    /** Entries in `m_channelTimestamp`. */
     int m_channelsAllocatedIn;
     /** Private to the library. */
     int m_channelsAllocatedOut;
-    /** Private to the library. */
+    /** Not used, always NULL. */
     RTMPPacket **m_vecChannelsIn;
     /** Private to the library. */
     RTMPPacket **m_vecChannelsOut;
@@ -573,11 +592,16 @@ const char *RTMP_GetErrorString(RTMP *r);
  * Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
  * or FALSE if the URL or an option is wrong, with the settings filled halfway.
  *
- * `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. A literal
- * will do, if none of its options has an escape in its value: a space inside a value is written `\20`, a backslash
- * `\5c`. A user name and password in the URL are used for logging in as a publisher,
- * unless options name others. The options `tlsVerify` and `tlsCA`, which say whose certificates to accept, are
- * forgotten by `RTMP_Close`.
+ * `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned, and longer if
+ * the session is connected again without another URL. A literal will do, if none of its options has an escape in its
+ * value: a space inside a value is written `\20`, a backslash `\5c`. A user name and password in the URL are used for
+ * logging in as a publisher, unless options name others. A character in them that would end them, `/`, `?`, `#`, `:` or
+ * `@`, is written as `%` and two hexadecimal digits.
+ *
+ * What the text of an earlier call has set, options but `timeout` included, is forgotten first; what the program set with `RTMP_SetOpt`
+ * or in the fields stays, unless that text replaced it. Only when the same memory is passed once more without any change,
+ * its options stay, too, although they are no longer behind the URL. The options `tlsVerify` and `tlsCA`, which say whose
+ * certificates to accept, are forgotten by `RTMP_Close`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which
  * is writable from its first space on or not at all.
@@ -586,11 +610,12 @@ int RTMP_SetupURL(RTMP *r, char *url);
 
 /**
  * Fills the settings from parts, instead of a URL. Strings are not copied, except for `sockshost`: their memory has
- * to stay until `RTMP_Close` has returned.
+ * to stay until `RTMP_Close` has returned, and longer if the session is connected again.
  *
  * `protocol` is one of the `RTMP_PROTOCOL_` constants; port 0 stands for the protocol's default. `sockshost` is
  * a proxy as in the option `socks`, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
- * `usherToken` leave out, by being NULL or empty, stays as it was. `swfSHA256Hash` are the 32 bytes of the hash of an
+ * `usherToken` leave out, by being NULL or empty, stays as it was, unless it came from the text of an `RTMP_SetupURL` before
+ * the last `RTMP_Close`. `swfSHA256Hash` are the 32 bytes of the hash of an
  * SWF file of `swfSize` bytes. `dStart` and `dStop` are milliseconds, `timeout` is in seconds.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; the others are null or point to strings that are
@@ -627,7 +652,8 @@ void RTMP_ParsePlaypath(AVal *in, AVal *out);
  * Sets the option `opt`, in any case, to the value `arg`; returns TRUE, or FALSE if there is no such option or `arg`
  * makes no sense for it. The log then lists the options there are.
  *
- * Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned. Numbers may be hexadecimal
+ * Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned, and longer if the session is
+ * connected again: what is set here holds for every URL that follows, until one has the same option. Numbers may be hexadecimal
  * or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows:
  * see `RTMP_LNK.sockshost` for the proxies it can name. `bind` and `ipv` are copied, hold for every connection until
  * then, and are forgotten by `RTMP_Close`.
@@ -640,7 +666,8 @@ int RTMP_SetOpt(RTMP *r, const AVal *opt, AVal *arg);
 /**
  * Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
  * or FALSE. TRUE means that the command was sent; `RTMP_ConnectStream` waits for the answer. `cp`, if not NULL, is sent
- * in place of the library's `connect` command and stays the caller's.
+ * in place of the library's `connect` command and stays the caller's. If `m_outChunkSize` is not 128, the server is told
+ * so before.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose
  * body is readable for `m_nBodySize` bytes.
@@ -667,8 +694,9 @@ int RTMP_Connect1(RTMP *r, RTMPPacket *cp);
 
 /**
  * Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns nothing.
- * What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks as the
- * library's; the options `bind`, `ipv`, `tlsVerify` and `tlsCA` go, and so does a wish of `RTMP_Abort`.
+ * What the caller put into `Link` stays for the next connection, as long as its memory does, except a stream name from the
+ * URL, a login with escapes from the URL and strings that `Link.lFlags` marks as the library's; the options `bind`, `ipv`,
+ * `tlsVerify` and `tlsCA` go, and so does a wish of `RTMP_Abort`.
  *
  * A player does not wait for anything here. A publisher waits until the server has what was published last: as long as
  * it takes bytes, one second after the last of them, or five after its last answer over HTTP, and no longer than
@@ -798,10 +826,11 @@ void RTMP_DropRequest(RTMP *r, int i, int freeit);
 int RTMP_Read(RTMP *r, char *buf, int size);
 
 /**
- * Publishes `size` bytes of an FLV file, cut anywhere; returns how many were used, or -1 if the stream cannot go on.
+ * Publishes `size` bytes of an FLV file, cut anywhere; returns `size`, or -1 if the stream cannot go on.
  *
- * Usually that is `size`. It is less when the last tag's four trailing bytes are not all there: go on with what was not
- * counted, with what is missing, or with the next tag. And it is less when the header of the next tag is cut: pass that again with more behind it.
+ * The next call goes on behind these bytes: what does not complete a tag is kept. Behind a tag without its four trailing
+ * bytes, or with a part of them, a call may also begin with the next tag. Metadata (`onMetaData`) is sent with
+ * `@setDataFrame` in front, so that the server keeps it; other tags are sent as they are.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
  */
@@ -1005,6 +1034,8 @@ int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty 
  *
  * The first byte has to come within `Link.timeout` seconds, the handshake has to be over within as many, and so has what a
  * tunnel needs before it. After it the socket waits as long as the caller had set it to, and sends within that time.
+ *
+ * If `m_outChunkSize` is not 128, the client is told so behind the handshake.
  *
  * Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
  * For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the

@@ -18,6 +18,9 @@ use rtmp::{Client, flv::TagReader, message::MessageType};
 /// What tells a server to keep the metadata behind it for players that come later.
 const SET_DATA_FRAME: &[u8] = b"@setDataFrame";
 
+/// What metadata begins with, as AMF0.
+const METADATA: &[u8] = b"\x02\0\x0AonMetaData";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [file, url] = &arguments[..] else {
@@ -49,7 +52,7 @@ fn publish(file: &str, url: &str) -> Result<u32, Box<dyn Error>> {
         let due = Duration::from_millis(tag.header.timestamp.into());
         thread::sleep(due.saturating_sub(begin.elapsed()));
         match MessageType(tag.header.kind) {
-            MessageType::DATA => {
+            MessageType::DATA if tag.body.starts_with(METADATA) => {
                 let mut body = rtmp::amf::Encoder::new();
                 body.string(SET_DATA_FRAME).raw(tag.body);
                 publisher.send(MessageType::DATA, tag.header.timestamp, &body.finish())?;

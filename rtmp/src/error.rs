@@ -45,15 +45,15 @@ pub enum Error {
     /// The operating system refused an operation on the socket.
     Io(io::Error),
     /// The host has no usable address.
-    Unresolved(String),
+    Unresolved(Cause),
     /// The host was not reached: what was tried, and why it failed.
-    Unreachable(String),
+    Unreachable(Cause),
     /// A proxy did not connect us: which one, and why.
-    Proxy(String),
+    Proxy(Cause),
     /// The peer answered a command with an error.
     Refused(Refusal),
     /// TLS could not be had, or broke: the whole story.
-    Tls(String),
+    Tls(Cause),
     /// There is no option of that name.
     UnknownOption(String),
     /// A feature that this build does not have.
@@ -62,6 +62,13 @@ pub enum Error {
     /// function for Rust programs returns it.
     #[doc(hidden)]
     Reported(Box<Error>),
+}
+
+/// What went wrong in words, and the operating system's number for it if it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    words: String,
+    code: Option<i32>,
 }
 
 /// A peer's refusal of a command, in its own words.
@@ -108,6 +115,24 @@ impl Error {
         }
     }
 
+    /// What C programs find in `errno`: the operating system's number for this error, or its number for the same
+    /// condition. `None` where librtmp left `errno` as it was, because no system call had failed.
+    #[doc(hidden)]
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::TimedOut => Some(libc::EAGAIN),
+            Self::NotConnected => Some(libc::EBADF),
+            Self::OutOfMemory => Some(libc::ENOMEM),
+            Self::Interrupted => Some(libc::EINTR),
+            Self::Io(error) => error.raw_os_error(),
+            // The C library sets 0 for a name that nobody knows, and librtmp handed that on.
+            Self::Unresolved(cause) => Some(cause.code.unwrap_or(0)),
+            Self::Unreachable(cause) | Self::Proxy(cause) | Self::Tls(cause) => cause.code,
+            Self::Reported(cause) => cause.errno(),
+            _ => None,
+        }
+    }
+
     /// This error, marked as logged.
     pub fn reported(self) -> Self {
         match self {
@@ -131,13 +156,35 @@ impl fmt::Display for Error {
             Self::Interrupted => f.write_str("interrupted"),
             Self::Io(error) => write!(f, "{error}"),
             Self::Unresolved(host) => write!(f, "no address for host {host}"),
-            Self::Unreachable(reason) | Self::Proxy(reason) => f.write_str(reason),
+            Self::Unreachable(cause) | Self::Proxy(cause) | Self::Tls(cause) => write!(f, "{cause}"),
             Self::Refused(refusal) => write!(f, "{refusal}"),
             Self::UnknownOption(name) => write!(f, "there is no option {name}"),
             Self::Reported(cause) => write!(f, "{cause}"),
-            Self::Tls(story) => f.write_str(story),
             Self::Unsupported(what) => write!(f, "{what} is not supported"),
         }
+    }
+}
+
+impl Cause {
+    pub(crate) fn new(words: String, code: Option<i32>) -> Self {
+        Self { words, code }
+    }
+
+    /// The operating system's number, as in [`io::Error::raw_os_error`].
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.code
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl<T: Into<String>> From<T> for Cause {
+    fn from(words: T) -> Self {
+        Self { words: words.into(), code: None }
     }
 }
 

@@ -39,4 +39,4 @@ pub mod transport;
 pub mod url;
 
 pub use client::{AbortHandle, Client, Player, Publisher};
-pub use error::{Error, Refusal, Result};
+pub use error::{Cause, Error, Refusal, Result};

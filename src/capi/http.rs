@@ -7,7 +7,7 @@ use log::debug;
 
 use crate::{
     capi::{
-        boundary, globals,
+        boundary_with_errno, globals,
         layout::assert_layout,
         tls::{TlsOptions, trust},
     },
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn HTTP_get(
     url: *const c_char,
     cb: *mut HTTP_read_callback,
 ) -> HTTPResult {
-    boundary(HTTPRES_LOST_CONNECTION, || {
+    boundary_with_errno(HTTPRES_LOST_CONNECTION, |errno| {
         if http.is_null() || url.is_null() || cb.is_null() {
             debug!("HTTP_get: an argument is null");
             return Ok(HTTPRES_BAD_REQUEST);
@@ -87,6 +87,7 @@ pub unsafe extern "C" fn HTTP_get(
             http::get(url.to_bytes(), &date, &trust(&TlsOptions::default()), &globals::USER, &mut answer);
         if let Err(error) = &result {
             debug!("HTTP_get: {error}");
+            errno.say(error);
         }
         Ok(match Outcome::of_result(&result) {
             Outcome::Complete => HTTPRES_OK,

@@ -8,6 +8,7 @@ mod alone;
 pub mod amf;
 mod calls;
 mod connection;
+mod errno;
 mod fields;
 mod gate;
 pub mod globals;
@@ -27,6 +28,7 @@ pub mod tls;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub(crate) use self::errno::Errno;
 use self::reason::{Code, Scope};
 use crate::error::{Error, Result};
 
@@ -65,18 +67,25 @@ pub(crate) fn sessionless<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T 
     }
 }
 
-/// Runs the body of an exported function: an error is logged, unless it was, becomes the reason that the session tells,
-/// and `failure`. A panic ends here instead of crossing into C.
+/// Runs the body of an exported function: an error is logged, unless it was, becomes the reason that the session tells and
+/// the value of `errno`, and `failure`. A panic ends here instead of crossing into C.
 pub(crate) fn boundary<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
+    boundary_with_errno(failure, |_| body())
+}
+
+/// As [`boundary`], for functions that return as usual after a failure, or that leave `errno` alone after an error.
+pub(crate) fn boundary_with_errno<T>(failure: T, body: impl FnOnce(&mut Errno) -> Result<T>) -> T {
+    let mut errno = Errno::keep();
     log::enter();
     let _scope = Scope::begin();
-    match catch_unwind(AssertUnwindSafe(body)) {
+    match catch_unwind(AssertUnwindSafe(|| body(&mut errno))) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => {
             if !matches!(error, Error::Reported(_)) {
                 ::log::error!("{}{error}", reason::words_of_librtmp(&error));
             }
             reason::keep(&error);
+            errno.say(&error);
             failure
         }
         Err(_) => {

@@ -498,7 +498,7 @@ mod tests {
             code: "NetStream.Publish.BadName".to_owned(),
             description: "already publishing".to_owned(),
         };
-        let unknown = Error::Unresolved("x.invalid (no)".to_owned()).reported();
+        let unknown = Error::Unresolved("x.invalid (no)".into()).reported();
         let cases = [
             (
                 Phase::Stream(driver::Phase::Publish),
@@ -541,10 +541,10 @@ mod tests {
             (Phase::Reading, Error::NotConnected, Code::NotConnected),
             (Phase::Reading, Error::Interrupted, Code::Interrupted),
             (Phase::Connect, io(), Code::Io),
-            (Phase::Connect, Error::Unresolved(text()), Code::Resolve),
-            (Phase::Connect, Error::Unreachable(text()), Code::Connect),
-            (Phase::Connect, Error::Proxy(text()), Code::Proxy),
-            (Phase::Reading, Error::Tls(text()), Code::Tls),
+            (Phase::Connect, Error::Unresolved(text().into()), Code::Resolve),
+            (Phase::Connect, Error::Unreachable(text().into()), Code::Connect),
+            (Phase::Connect, Error::Proxy(text().into()), Code::Proxy),
+            (Phase::Reading, Error::Tls(text().into()), Code::Tls),
             (Phase::Option, Error::UnknownOption(text()), Code::Option),
             (Phase::Tunnel, Error::Unsupported("a"), Code::Unsupported),
             (Phase::Reading, io().reported(), Code::Io),
@@ -608,7 +608,7 @@ mod tests {
     fn a_reason_follows_its_struct_and_tells_its_code_when_the_text_is_gone() {
         let _alone = alone();
         let mut first = session();
-        fail(&raw mut *first, Phase::Connect, Error::Unreachable("nobody there".to_owned()));
+        fail(&raw mut *first, Phase::Connect, Error::Unreachable("nobody there".into()));
         let mut moved = *first;
         assert_eq!(reason(&raw mut moved), (Code::Connect, "connect: nobody there".to_owned()));
         let mut others = session();
@@ -677,7 +677,7 @@ mod tests {
                     let r = &raw mut *session;
                     for count in 0..1000 {
                         let words = format!("{name} {count}");
-                        fail(r, Phase::Connect, Error::Unreachable(words.clone()));
+                        fail(r, Phase::Connect, Error::Unreachable(words.clone().into()));
                         let (code, text) = reason(r);
                         assert_eq!(code, Code::Connect);
                         // The other threads may have displaced it meanwhile, but not exchanged it.

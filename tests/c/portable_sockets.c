@@ -25,6 +25,22 @@ int main(void)
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     listener = socket(AF_INET, SOCK_STREAM, 0);
+    {
+        /* What programs of librtmp 2.4 use. */
+        SET_RCVTIMEO(limit, 1);
+        struct timeval found;
+        socklen_t len = sizeof(found);
+        uint32_t before = RTMP_GetTime();
+        ok = ok && setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, (char *)&limit, sizeof(limit)) == 0
+             && getsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &found, &len) == 0 && found.tv_sec == 1
+             && found.tv_usec == 0;
+        SetSockError(EAGAIN);
+        ok = ok && GetSockError() == EAGAIN && errno == EAGAIN;
+        SetSockError(0);
+        msleep(30);
+        ok = ok && GetSockError() == 0 && RTMP_GetTime() - before >= 29;
+        sleep(0);
+    }
     ok = ok && text && session && listener != INVALID_SOCKET
          && bind(listener, (struct sockaddr *)&address, sizeof(address)) != SOCKET_ERROR
          && shutdown(listener, SD_BOTH) == SOCKET_ERROR && WSAGetLastError() == ENOTCONN

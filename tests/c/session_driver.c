@@ -1,15 +1,20 @@
 /*
  * Drives one RTMP object: every line of the input is a step. Prints each step with its result, and the fields that
- * applications look at whenever one of them has changed. An argument is the level of the log.
+ * applications look at whenever one of them has changed. Arguments are the level of the log, and "in-turns" if each step
+ * is to be taken by another thread.
  */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
-#include <sys/resource.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include "hex.h"
 
@@ -20,6 +25,46 @@ static RTMP *r;
 static char before[FIELDS][WIDTH];
 static const char *playpath0; /* what Link.playpath0 was when it was something */
 static int settled;
+
+/* What errno is set to before each call of the library. No system uses the value. */
+#define UNTOUCHED 4711
+
+/* The values of errno that calls of this step have left behind, each once. */
+static char errnos[256];
+
+/* Notes errno behind a call, which failed or not: what a call that succeeded left there is "stray". */
+static void note_errno(int failed)
+{
+	static const struct {
+		int value;
+		const char *name;
+	} known[] = {{EAGAIN, "EAGAIN"}, {EBADF, "EBADF"}, {ECONNREFUSED, "ECONNREFUSED"}, {ECONNRESET, "ECONNRESET"},
+		     {EINPROGRESS, "EINPROGRESS"}, {EINTR, "EINTR"}, {EINVAL, "EINVAL"}, {ENOENT, "ENOENT"},
+		     {ENOMEM, "ENOMEM"}, {ENOTCONN, "ENOTCONN"}, {ENOTTY, "ENOTTY"}, {EPIPE, "EPIPE"},
+		     {ETIMEDOUT, "ETIMEDOUT"}, {0, "0"}};
+	int left = errno;
+	char text[40];
+	size_t i;
+	if (left == UNTOUCHED)
+		return;
+	snprintf(text, sizeof text, " %s=%d", failed ? "errno" : "stray", left);
+	for (i = 0; i < sizeof known / sizeof *known; i++)
+		if (left == known[i].value)
+			snprintf(text, sizeof text, " %s=%s", failed ? "errno" : "stray", known[i].name);
+	if (!strstr(errnos, text) && strlen(errnos) + strlen(text) < sizeof errnos)
+		strcat(errnos, text);
+}
+
+/* The result of a call; `least` is the least that it returns when it succeeds. */
+static int after(int ret, int least)
+{
+	note_errno(ret < least);
+	return ret;
+}
+
+/* Calls the library, and looks at errno as soon as that has returned. */
+#define CALL(call, least) (errno = UNTOUCHED, after(call, least))
+#define RUN(call) (errno = UNTOUCHED, (call), note_errno(0))
 
 static int open_socket(void)
 {
@@ -176,7 +221,7 @@ static int settle(int wanted)
 /* Reads chunks until a message is complete; 0 when reading failed. */
 static int read_message(RTMPPacket *packet)
 {
-	while (RTMP_ReadPacket(r, packet))
+	while (CALL(RTMP_ReadPacket(r, packet), 1))
 		if (RTMPPacket_IsReady(packet))
 			return 1;
 	return 0;
@@ -236,7 +281,7 @@ static int set_option(char *text)
 	char *equals = strchr(text, '=');
 	AVal name = {text, (int)(equals - text)}, value = {equals + 1, (int)strlen(equals + 1)};
 	*equals = 0;
-	return RTMP_SetOpt(r, &name, &value);
+	return CALL(RTMP_SetOpt(r, &name, &value), 1);
 }
 
 /* Everything that RTMP_SetupStream takes, for a server of this machine. */
@@ -247,8 +292,8 @@ static void setup_stream(int port)
 		    swf = AVC("http://h/a.swf"), page = AVC("http://h/"), app = AVC("app"), auth = AVC("secret"),
 		    version = AVC("TST 1,2"), subscribe = AVC("other"), usher = AVC("usher");
 	AVal hash = {hash_bytes, 32};
-	RTMP_SetupStream(r, RTMP_PROTOCOL_RTMP, &host, (unsigned)port, &none, &playpath, &url, &swf, &page, &app, &auth,
-			 &hash, 4321, &version, &subscribe, &usher, 1000, 5000, 1, 5);
+	RUN(RTMP_SetupStream(r, RTMP_PROTOCOL_RTMP, &host, (unsigned)port, &none, &playpath, &url, &swf, &page, &app, &auth,
+			     &hash, 4321, &version, &subscribe, &usher, 1000, 5000, 1, 5));
 }
 
 /* Connects the program's own way: an address, then a connect command of its own. */
@@ -265,7 +310,7 @@ static int connect_with_packet(int port)
 	at = AMF_EncodeNamedString(at, end, &app, &value);
 	at = AMF_EncodeInt24(at, end, AMF_OBJECT_END);
 	packet.m_nBodySize = (uint32_t)(at - start);
-	return RTMP_Connect0(r, (struct sockaddr *)&address) && RTMP_Connect1(r, &packet);
+	return CALL(RTMP_Connect0(r, (struct sockaddr *)&address), 1) && CALL(RTMP_Connect1(r, &packet), 1);
 }
 
 /* "<kind> <channel> <stream> <time> <header type> <queue> <body>" */
@@ -286,8 +331,8 @@ static int send_packet(const char *text)
 	packet.m_nTimeStamp = time;
 	packet.m_headerType = (uint8_t)header;
 	packet.m_nBodySize = (uint32_t)n;
-	ret = RTMP_SendPacket(r, &packet, (int)queue);
-	RTMPPacket_Free(&packet);
+	ret = CALL(RTMP_SendPacket(r, &packet, (int)queue), 1);
+	RUN(RTMPPacket_Free(&packet));
 	return ret;
 }
 
@@ -304,7 +349,7 @@ static int write_tag(int type, unsigned time, int size)
 	for (i = 0; i < size; i++)
 		*end++ = (char)(i * 7 + (i >> 8));
 	AMF_EncodeInt32(end, end + 4, size + 11);
-	ret = RTMP_Write(r, (char *)tag, size + 15);
+	ret = CALL(RTMP_Write(r, (char *)tag, size + 15), 0);
 	free(tag);
 	return ret;
 }
@@ -324,7 +369,7 @@ static int send_chunk(const char *text)
 	chunk.c_headerSize = header;
 	chunk.c_chunkSize = body;
 	chunk.c_chunk = room + header;
-	ret = RTMP_SendChunk(r, &chunk);
+	ret = CALL(RTMP_SendChunk(r, &chunk), 1);
 	free(room);
 	return ret;
 }
@@ -349,6 +394,55 @@ static int resume(const char *text)
 	return 1;
 }
 
+/* Sends Set Chunk Size as programs do that fill in what they know of, in a packet that was never initialised. */
+static int announce(int size)
+{
+	RTMPPacket packet;
+	char memory[RTMP_MAX_HEADER_SIZE + 4];
+	memset(&packet, 0xa5, sizeof packet);
+	memset(memory, 0xa5, sizeof memory);
+	packet.m_nBytesRead = 0;
+	packet.m_body = memory + RTMP_MAX_HEADER_SIZE;
+	packet.m_packetType = RTMP_PACKET_TYPE_CHUNK_SIZE;
+	packet.m_hasAbsTimestamp = 0;
+	packet.m_nChannel = 2;
+	packet.m_headerType = RTMP_PACKET_SIZE_LARGE;
+	packet.m_nBodySize = 4;
+	AMF_EncodeInt32(packet.m_body, packet.m_body + 4, size);
+	return CALL(RTMP_SendPacket(r, &packet, FALSE), 1);
+}
+
+/* Looks at what was sent last on a chunk stream, as far as there is a record of it. It must not be what is freed. */
+static int look_at_sent(int channel)
+{
+	const RTMPPacket *sent = channel < r->m_channelsAllocatedOut ? r->m_vecChannelsOut[channel] : NULL;
+	return !sent || sent->m_nChannel == channel;
+}
+
+/* Lets the system end waits on the library's socket after so many milliseconds. */
+static int limit_waits(int milliseconds)
+{
+	struct timeval limit = {milliseconds / 1000, milliseconds % 1000 * 1000};
+	return !setsockopt(RTMP_Socket(r), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) &&
+	       !setsockopt(RTMP_Socket(r), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+/* Waits for the socket with poll, and reads as much as is there, until a message is complete. */
+static int poll_message(RTMPPacket *packet)
+{
+	for (;;) {
+		struct pollfd wait = {.fd = RTMP_Socket(r), .events = POLLIN};
+		if (CALL(RTMP_ReadPacket(r, packet), 1)) {
+			if (RTMPPacket_IsReady(packet))
+				return 1;
+		} else if (errno != EAGAIN || poll(&wait, 1, 10000) != 1) {
+			return 0;
+		}
+		/* How often it waits is up to the network. */
+		*errnos = 0;
+	}
+}
+
 /* What a message is, apart from what every line says. */
 static void describe(const RTMPPacket *packet, char *note)
 {
@@ -357,113 +451,209 @@ static void describe(const RTMPPacket *packet, char *note)
 	print_bytes(note + n - 1, "", (unsigned char *)packet->m_body, packet->m_nBodySize < 64 ? (int)packet->m_nBodySize : 64);
 }
 
+/* Lines that the object points into. */
+static char *kept[64];
+static int used;
+
+/* Takes one step; 0, or the program's exit status. */
+static int take_step(char *line)
+{
+	static char note[2 * WIDTH];
+	char word[32] = "", name[64] = "", *rest;
+	int a = 0, b = 0, c = 0, ret = 0;
+	*note = *errnos = 0;
+	sscanf(line, "%31s", word);
+	rest = line + strlen(word);
+	rest += *rest == ' ';
+	printf("%s:", line);
+	sscanf(rest, "%i %i %i", &a, &b, &c);
+#define STEP(step) else if (!strcmp(word, step))
+	if (!strcmp(word, "setup")) {
+		ret = CALL(RTMP_SetupURL(r, rest), 1);
+		kept[used++] = line; /* the object points into it */
+		line = NULL;
+	}
+	STEP("set") ret = sscanf(rest, "%63s %i", name, &a) == 2 && set(name, a);
+	STEP("enablewrite") RUN(RTMP_EnableWrite(r));
+	STEP("connect") ret = CALL(RTMP_Connect(r, NULL), 1);
+	STEP("stream") ret = CALL(RTMP_ConnectStream(r, a), 1);
+	STEP("reconnect") ret = CALL(RTMP_ReconnectStream(r, a), 1);
+	STEP("delete") RUN(RTMP_DeleteStream(r));
+	STEP("close") RUN(RTMP_Close(r));
+	STEP("pause") ret = CALL(RTMP_Pause(r, a), 1);
+	STEP("sendpause") ret = CALL(RTMP_SendPause(r, a, b), 1);
+	STEP("seek") ret = CALL(RTMP_SendSeek(r, a), 1);
+	STEP("toggle") ret = CALL(RTMP_ToggleStream(r), 1);
+	STEP("ctrl") ret = CALL(RTMP_SendCtrl(r, (short)a, (unsigned)b, (unsigned)c), 1);
+	STEP("serverbw") ret = CALL(RTMP_SendServerBW(r), 1);
+	STEP("clientbw") ret = CALL(RTMP_SendClientBW(r), 1);
+	STEP("create") ret = CALL(RTMP_SendCreateStream(r), 1);
+	STEP("buffer") { RUN(RTMP_SetBufferMS(r, a)); RUN(RTMP_UpdateBufferMS(r)); }
+	STEP("packet") {
+		RTMPPacket packet = {0};
+		ret = -1;
+		if (read_message(&packet)) {
+			printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
+			describe(&packet, note);
+			ret = CALL(RTMP_ClientPacket(r, &packet), 0);
+			RUN(RTMPPacket_Free(&packet));
+		}
+	}
+	STEP("media") {
+		RTMPPacket packet = {0};
+		ret = CALL(RTMP_GetNextMediaPacket(r, &packet), 1);
+		if (ret) {
+			printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
+			describe(&packet, note);
+		}
+		RUN(RTMPPacket_Free(&packet));
+	}
+	/* The most memory that the process had so far, in megabytes. */
+	STEP("memory") {
+		struct rusage used_up;
+		ret = getrusage(RUSAGE_SELF, &used_up) ? -1 : (int)(used_up.ru_maxrss >> 10);
+	}
+	STEP("read") {
+		char *buffer = malloc(a + 1);
+		ret = CALL(RTMP_Read(r, buffer, a), 1);
+		if (ret > 0)
+			print_bytes(note, " flv", (unsigned char *)buffer, ret < 400 ? ret : 400);
+		free(buffer);
+	}
+	STEP("write") {
+		char *bytes = parse_hex(rest, &a);
+		ret = CALL(RTMP_Write(r, bytes, a), 0);
+		free(bytes);
+	}
+	/* A tag of an FLV file: "<type> <time> <size of its data>". */
+	STEP("tag") ret = write_tag(a, (unsigned)b, c);
+	STEP("option") {
+		ret = set_option(rest);
+		kept[used++] = line;
+		line = NULL;
+	}
+	STEP("setupstream") setup_stream(a);
+	STEP("connectwith") ret = connect_with_packet(a);
+	STEP("send") ret = send_packet(rest);
+	STEP("chunk") ret = send_chunk(rest);
+	STEP("resume") ret = resume(rest);
+	STEP("leave") ret = limit_memory(a);
+	STEP("broken") ret = broken();
+	STEP("settle") ret = settle(a);
+	STEP("update") RUN(RTMP_UpdateBufferMS(r));
+	STEP("announce") ret = announce(a);
+	STEP("sent") ret = look_at_sent(a);
+	STEP("waits") ret = limit_waits(a);
+	STEP("nonblocking") ret = fcntl(RTMP_Socket(r), F_SETFL, fcntl(RTMP_Socket(r), F_GETFL) | O_NONBLOCK);
+	/* Closes the socket behind the library's back. */
+	STEP("steal") {
+		ret = close(r->m_sb.sb_socket);
+		r->m_sb.sb_socket = -1;
+	}
+	STEP("poll") {
+		RTMPPacket packet = {0};
+		ret = poll_message(&packet);
+		if (ret) {
+			printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
+			RTMPPacket_Free(&packet);
+		}
+	}
+	STEP("drop") RUN(RTMP_DropRequest(r, a, TRUE));
+	else {
+		printf(" unknown step\n");
+		return 2;
+	}
+	printf(" -> %d |", ret);
+	print_fields();
+	printf("%s%s\n", note, errnos);
+	free(line);
+	return 0;
+}
+
+/* A step that another thread takes, as calls of a program in Go or Java come from one thread and then from another. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_t thread;
+	int running, result;
+	char *line;
+} turn = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void *take_turn(void *unused)
+{
+	(void)unused;
+	turn.result = take_step(turn.line);
+	pthread_mutex_lock(&turn.lock);
+	turn.running = 0;
+	pthread_mutex_unlock(&turn.lock);
+	return NULL;
+}
+
+static void ignore_signal(int number)
+{
+	(void)number;
+}
+
+/* Interrupts whoever takes a step every other millisecond, as Go's scheduler does. */
+static void *interrupt_turns(void *unused)
+{
+	(void)unused;
+	for (;;) {
+		usleep(2000);
+		pthread_mutex_lock(&turn.lock);
+		if (turn.running)
+			pthread_kill(turn.thread, SIGURG);
+		pthread_mutex_unlock(&turn.lock);
+	}
+	return NULL;
+}
+
+static void start_interrupting(void)
+{
+	struct sigaction action = {.sa_handler = ignore_signal, .sa_flags = SA_RESTART};
+	pthread_t thread;
+	sigaction(SIGURG, &action, NULL);
+	if (pthread_create(&thread, NULL, interrupt_turns, NULL) || pthread_detach(thread))
+		abort();
+}
+
+#ifdef __SANITIZE_ADDRESS__
+#define SMALL_STACK (4 << 20)
+#else
+#define SMALL_STACK (256 << 10)
+#endif
+
+/* Has a new thread take a step, with a stack as small as other languages give their threads. */
+static int take_step_in_turn(char *line)
+{
+	pthread_attr_t small;
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, SMALL_STACK);
+	pthread_mutex_lock(&turn.lock);
+	turn.line = line;
+	turn.running = 1;
+	if (pthread_create(&turn.thread, &small, take_turn, NULL))
+		abort();
+	pthread_mutex_unlock(&turn.lock);
+	pthread_join(turn.thread, NULL);
+	pthread_attr_destroy(&small);
+	return turn.result;
+}
+
 int main(int argc, char **argv)
 {
-	char *line, *kept[64];
-	static char note[2 * WIDTH];
-	int used = 0;
+	int in_turns = argc > 2 && !strcmp(argv[2], "in-turns"), result;
+	char *line;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	r = RTMP_Alloc();
 	RTMP_Init(r);
 	if (argc > 1)
 		RTMP_LogSetLevel((RTMP_LogLevel)atoi(argv[1]));
-	while ((line = read_line())) {
-		char word[32] = "", name[64] = "", *rest;
-		int a = 0, b = 0, c = 0, ret = 0;
-		*note = 0;
-		sscanf(line, "%31s", word);
-		rest = line + strlen(word);
-		rest += *rest == ' ';
-		printf("%s:", line);
-		sscanf(rest, "%i %i %i", &a, &b, &c);
-#define STEP(step) else if (!strcmp(word, step))
-		if (!strcmp(word, "setup")) {
-			ret = RTMP_SetupURL(r, rest);
-			kept[used++] = line; /* the object points into it */
-			line = NULL;
-		}
-		STEP("set") ret = sscanf(rest, "%63s %i", name, &a) == 2 && set(name, a);
-		STEP("enablewrite") RTMP_EnableWrite(r);
-		STEP("connect") ret = RTMP_Connect(r, NULL);
-		STEP("stream") ret = RTMP_ConnectStream(r, a);
-		STEP("reconnect") ret = RTMP_ReconnectStream(r, a);
-		STEP("delete") RTMP_DeleteStream(r);
-		STEP("close") RTMP_Close(r);
-		STEP("pause") ret = RTMP_Pause(r, a);
-		STEP("sendpause") ret = RTMP_SendPause(r, a, b);
-		STEP("seek") ret = RTMP_SendSeek(r, a);
-		STEP("toggle") ret = RTMP_ToggleStream(r);
-		STEP("ctrl") ret = RTMP_SendCtrl(r, (short)a, (unsigned)b, (unsigned)c);
-		STEP("serverbw") ret = RTMP_SendServerBW(r);
-		STEP("clientbw") ret = RTMP_SendClientBW(r);
-		STEP("create") ret = RTMP_SendCreateStream(r);
-		STEP("buffer") { RTMP_SetBufferMS(r, a); RTMP_UpdateBufferMS(r); }
-		STEP("packet") {
-			RTMPPacket packet = {0};
-			ret = -1;
-			if (read_message(&packet)) {
-				printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
-				describe(&packet, note);
-				ret = RTMP_ClientPacket(r, &packet);
-				RTMPPacket_Free(&packet);
-			}
-		}
-		STEP("media") {
-			RTMPPacket packet = {0};
-			ret = RTMP_GetNextMediaPacket(r, &packet);
-			if (ret) {
-				printf(" type %d time %u size %u", packet.m_packetType, packet.m_nTimeStamp, packet.m_nBodySize);
-				describe(&packet, note);
-			}
-			RTMPPacket_Free(&packet);
-		}
-		/* The most memory that the process had so far, in megabytes. */
-		STEP("memory") {
-			struct rusage used_up;
-			ret = getrusage(RUSAGE_SELF, &used_up) ? -1 : (int)(used_up.ru_maxrss >> 10);
-		}
-		STEP("read") {
-			char *buffer = malloc(a + 1);
-			errno = 0;
-			ret = RTMP_Read(r, buffer, a);
-			if (ret > 0)
-				print_bytes(note, " flv", (unsigned char *)buffer, ret < 400 ? ret : 400);
-			else if (ret < 0)
-				sprintf(note, " errno %d", errno == EINVAL ? EINVAL : 0);
-			free(buffer);
-		}
-		STEP("write") {
-			char *bytes = parse_hex(rest, &a);
-			ret = RTMP_Write(r, bytes, a);
-			free(bytes);
-		}
-		/* A tag of an FLV file: "<type> <time> <size of its data>". */
-		STEP("tag") ret = write_tag(a, (unsigned)b, c);
-		STEP("option") {
-			ret = set_option(rest);
-			kept[used++] = line;
-			line = NULL;
-		}
-		STEP("setupstream") setup_stream(a);
-		STEP("connectwith") ret = connect_with_packet(a);
-		STEP("send") ret = send_packet(rest);
-		STEP("chunk") ret = send_chunk(rest);
-		STEP("resume") ret = resume(rest);
-		STEP("leave") ret = limit_memory(a);
-		STEP("broken") ret = broken();
-		STEP("settle") ret = settle(a);
-		STEP("update") RTMP_UpdateBufferMS(r);
-		STEP("drop") RTMP_DropRequest(r, a, TRUE);
-		else {
-			printf(" unknown step\n");
-			return 2;
-		}
-		printf(" -> %d |", ret);
-		print_fields();
-		printf("%s\n", note);
-		free(line);
-	}
+	if (in_turns)
+		start_interrupting();
+	while ((line = read_line()))
+		if ((result = in_turns ? take_step_in_turn(line) : take_step(line)) != 0)
+			return result;
 	free(r->m_read.initialFrame);
 	free(r->m_read.metaHeader);
 	r->m_read.initialFrame = r->m_read.metaHeader = NULL;

@@ -11,6 +11,18 @@ pub struct Accepted {
 }
 
 pub const ACCEPTED: &[Accepted] = &[
+    Accepted {
+        name: "next-url",
+        rows: &["connected-twice"],
+        original: "playpath='name' app='other'\n",
+        ours: "playpath='name' app='other' tcUrl='rtmp://127.0.0.1:PORT/other'\n",
+    },
+    Accepted {
+        name: "next-url",
+        rows: &["connected-twice"],
+        original: "app=s(\"other\"), tcUrl=s(\"rtmp://127.0.0.1:PORT/app\")",
+        ours: "app=s(\"other\"), tcUrl=s(\"rtmp://127.0.0.1:PORT/other\")",
+    },
     Accepted { name: "no-dangling-strings", rows: &[], original: "playpath=dangling", ours: "playpath=NULL" },
     Accepted {
         name: "no-dangling-strings",
@@ -55,13 +67,13 @@ pub const ACCEPTED: &[Accepted] = &[
     Accepted {
         name: "refusals-end-the-wait",
         rows: &["refused-connect"],
-        original: "stream 0: -> 0 | timedout=1 bytesIn=3180\n",
+        original: "stream 0: -> 0 | timedout=1 bytesIn=3180 errno=EAGAIN\n",
         ours: REFUSED,
     },
     Accepted {
         name: "refusals-end-the-wait",
         rows: &["refused-publish"],
-        original: "stream 0: -> 0 | timedout=1 stream_id=1 numInvokes=5 calls=publish:5, bytesIn=3308\n",
+        original: "stream 0: -> 0 | timedout=1 stream_id=1 numInvokes=5 calls=publish:5, bytesIn=3308 errno=EAGAIN\n",
         ours: REFUSED,
     },
     Accepted {
@@ -76,7 +88,7 @@ pub const ACCEPTED: &[Accepted] = &[
         rows: &["login-limelight-wrong-password"],
         original: "stream 0: -> 0 | timedout=1 stream_id=-1 numCalls=0 calls= bytesIn=3250 lFlags=96 \
                    app='app/inst?authmod=llnw&user=foo' \
-                   tcUrl='rtmp://127.0.0.1:PORT/app/inst?authmod=llnw&user=foo'\n",
+                   tcUrl='rtmp://127.0.0.1:PORT/app/inst?authmod=llnw&user=foo' errno=EAGAIN\n",
         ours: REFUSED_LOGIN,
     },
     Accepted {
@@ -84,25 +96,25 @@ pub const ACCEPTED: &[Accepted] = &[
         rows: &["login-adobe-wrong-password"],
         original: "stream 0: -> 0 | timedout=1 stream_id=-1 numCalls=0 calls= bytesIn=3253 lFlags=96 \
                    app='app/inst?authmod=adobe&user=foo' \
-                   tcUrl='rtmp://127.0.0.1:PORT/app/inst?authmod=adobe&user=foo'\n",
+                   tcUrl='rtmp://127.0.0.1:PORT/app/inst?authmod=adobe&user=foo' errno=EAGAIN\n",
         ours: REFUSED_LOGIN,
     },
     Accepted {
         name: "refusals-end-the-wait",
         rows: &["login-limelight-unknown-user"],
-        original: "stream 0: -> 0 | timedout=1 numCalls=0 calls= bytesIn=3216\n",
+        original: "stream 0: -> 0 | timedout=1 numCalls=0 calls= bytesIn=3216 errno=EAGAIN\n",
         ours: REFUSED,
     },
     Accepted {
         name: "refusals-end-the-wait",
         rows: &["login-adobe-unknown-user"],
-        original: "stream 0: -> 0 | timedout=1 numCalls=0 calls= bytesIn=3217\n",
+        original: "stream 0: -> 0 | timedout=1 numCalls=0 calls= bytesIn=3217 errno=EAGAIN\n",
         ours: REFUSED,
     },
     Accepted {
         name: "refusals-end-the-wait",
         rows: &["login-without-a-password", "login-of-an-unknown-kind"],
-        original: "stream 0: -> 0 | timedout=1 numCalls=0 calls= bytesIn=3219\n",
+        original: "stream 0: -> 0 | timedout=1 numCalls=0 calls= bytesIn=3219 errno=EAGAIN\n",
         ours: REFUSED,
     },
     Accepted {
@@ -142,23 +154,30 @@ pub const ACCEPTED: &[Accepted] = &[
         original: "playing=0 stream_id=-1 numInvokes=0",
         ours: "playing=0 stream_id=0 numInvokes=0",
     },
+    // After that close there is no stream whose end could not be sent.
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["never-connected"],
+        original: "\ndelete: -> 0 |\n",
+        ours: "\ndelete: -> 0 | stray=EBADF\n",
+    },
     Accepted {
         name: "no-close-without-a-connection",
         rows: &["set-up-but-not-connected"],
-        original: "packet: -> -1 | stream_id=-1 playpath0=NULL playpath=NULL\n",
-        ours: "packet: -> -1 |\n",
+        original: "packet: -> -1 | stream_id=-1 playpath0=NULL playpath=NULL errno=EBADF\n",
+        ours: "packet: -> -1 | errno=EBADF\n",
     },
     Accepted {
         name: "no-close-without-a-connection",
         rows: &["never-connected"],
-        original: "reconnect 0: -> 0 | read.status=0\n",
-        ours: "reconnect 0: -> 0 |\n",
+        original: "reconnect 0: -> 0 | read.status=0 errno=EBADF\n",
+        ours: "reconnect 0: -> 0 | errno=EBADF\n",
     },
     Accepted {
         name: "no-close-without-a-connection",
         rows: &["set-up-but-not-connected"],
-        original: "0011: -> -1 | read.status=0\n",
-        ours: "0011: -> -1 |\n",
+        original: "0011: -> -1 | read.status=0 errno=EBADF\n",
+        ours: "0011: -> -1 | errno=EBADF\n",
     },
     Accepted {
         name: "no-close-without-a-connection",
@@ -185,6 +204,33 @@ pub const ACCEPTED: &[Accepted] = &[
         ours: "calls=connect:1, inChunkSize=128 bytesIn=3073\n",
     },
     Accepted {
+        name: "errno-is-the-reason",
+        rows: &["errno"],
+        original: "TLS, reset: RTMP_Connect(r, NULL) -> 0 EPIPE\n",
+        ours: "TLS, reset: RTMP_Connect(r, NULL) -> 0 ECONNRESET\n",
+    },
+    Accepted {
+        name: "wished-chunk-size",
+        rows: &["chunk-size-before-connecting"],
+        original: "connection 0, C1 00000000\n",
+        ours: "connection 0, C1 00000000\nchunk stream 2 type 1 stream 0: 00001000\n",
+    },
+    Accepted {
+        name: "no-close-without-a-connection",
+        rows: &["socket-closed-by-the-program"],
+        original: "pause 1: -> 0 | playing=0 stream_id=-1 numInvokes=0 pauseStamp=20 times= bytesIn=0 playpath0=NULL \
+                   playpath=NULL errno=EBADF\nclose: -> 0 |\n",
+        ours: "pause 1: -> 0 | errno=EBADF\nclose: -> 0 | playing=0 stream_id=-1 numInvokes=0 times= bytesIn=0 \
+               playpath0=NULL playpath=NULL\n",
+    },
+    Accepted {
+        name: "errno-after-success",
+        rows: &["options-swfVfy-swfAge"],
+        original: " stray=ENOENT\n",
+        ours: "\n",
+    },
+    Accepted { name: "errno-after-success", rows: &["errno"], original: "-> 32 EAGAIN\n", ours: "-> 32 -\n" },
+    Accepted {
         name: "chunk-size-zero",
         rows: &["chunk-size-zero"],
         original: "size 4 -> 0 | inChunkSize=0 bytesIn=3318",
@@ -193,7 +239,7 @@ pub const ACCEPTED: &[Accepted] = &[
     Accepted {
         name: "chunk-size-zero",
         rows: &["chunk-size-zero"],
-        original: "media: -> 0 | timedout=1 bytesIn=3334\n",
+        original: "media: -> 0 | timedout=1 bytesIn=3334 errno=EAGAIN\n",
         ours: "media: type 9 time 20 size 4 -> 1 | mediaChannel=6 mediaStamp=20 times=6:20, bytesIn=3334 header 0 \
                channel 6 stream 1 absolute 1 read 4 body=17010102\n",
     },

@@ -75,7 +75,8 @@ const FILMS: &[Case] = &[
     },
     Case {
         name: "film-to-a-server",
-        steps: "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 5\nenablewrite\nconnect\nstream 0\ntag 18 0 40\n\
+        steps: "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 5\nenablewrite\nconnect\nstream 0\n\
+                write 1200000e0000000000000002000a6f6e4d657461446174610500000019\n\
                 tag 9 0 5\ntag 8 0 10\ntag 9 40 128\ntag 8 40 129\ntag 9 80 5000\ntag 8 80 10\ntag 9 16777216 10\n\
                 packet\ndelete\nclose\n",
         server: film_from_a_publisher,

@@ -27,9 +27,16 @@ pub fn rows() -> impl Iterator<Item = Row> {
         row("serve", |library| run("serve", library, &[], "")),
         row("serve-tls", serve_tls),
         row("http-get", http_get),
+        row("errno", errno),
         row("hash-swf", hash_swf),
     ]
     .into_iter()
+}
+
+/// Every way in which a call can end, and what it leaves in `errno`.
+fn errno(library: Library) -> Option<Observation> {
+    let directory = TempDir::new("errno");
+    run("errno", library, &[&directory.path().to_string_lossy()], "")
 }
 
 /// Runs a program of `tests/c`.

@@ -14,6 +14,7 @@ use super::cases::{COMMANDS, Case, MESSAGES};
 use super::endings::ENDINGS;
 use super::incoming::{INCOMING, LOGINS};
 use super::options::OPTIONS;
+use super::patterns::{IN_TURNS, PATTERNS};
 use super::support::calls::CallLog;
 use super::support::{Library, Peer, Program, Server, TempDir, hex, program};
 use super::ways::{Credentials, Way};
@@ -39,7 +40,7 @@ pub fn all() -> impl Iterator<Item = Session> {
         connections: std::slice::from_ref(&case.server),
     };
     let cases = [COMMANDS, MESSAGES, INCOMING, ENDINGS].into_iter().flatten().map(single);
-    let several = OPTIONS.iter().chain(LOGINS).map(|session| Session { ..*session });
+    let several = OPTIONS.iter().chain(LOGINS).chain(PATTERNS).map(|session| Session { ..*session });
     cases.chain(several)
 }
 
@@ -47,13 +48,15 @@ pub fn rows() -> impl Iterator<Item = Row> {
     let plain = all().map(|session| (session, Way::PLAIN));
     // One certificate for all of them.
     let credentials: Arc<OnceLock<Option<Credentials>>> = Arc::default();
-    plain.chain(carried::all()).map(move |(session, way)| {
+    let in_turns = all().filter(|session| IN_TURNS.contains(&session.name));
+    let once = plain.chain(carried::all()).map(|(session, way)| (session, way, false));
+    once.chain(in_turns.map(|session| (session, Way::PLAIN, true))).map(move |(session, way, in_turns)| {
         let credentials = credentials.clone();
         Row {
-            name: if way == Way::PLAIN {
-                session.name.to_owned()
-            } else {
-                format!("{} over {way}", session.name)
+            name: match (way, in_turns) {
+                (_, true) => format!("{} in turns", session.name),
+                (Way::PLAIN, false) => session.name.to_owned(),
+                (way, false) => format!("{} over {way}", session.name),
             },
             like: session.name,
             run: Box::new(move |library| {
@@ -61,7 +64,7 @@ pub fn rows() -> impl Iterator<Item = Row> {
                     true => Some(credentials.get_or_init(Credentials::new).as_ref()?),
                     false => None,
                 };
-                observe(library, &session, way, credentials)
+                observe(library, &session, way, in_turns, credentials)
             }),
         }
     })
@@ -71,6 +74,7 @@ fn observe(
     library: Library,
     session: &Session,
     way: Way,
+    in_turns: bool,
     credentials: Option<&Credentials>,
 ) -> Option<Observation> {
     let driver = Program::test("session_driver")?;
@@ -81,7 +85,7 @@ fn observe(
     let port = server.port.to_string();
     let home = TempDir::new("home");
     let mut command = driver.command(library)?;
-    command.arg("3").env("HOME", home.path());
+    command.arg("3").args(in_turns.then_some("in-turns")).env("HOME", home.path());
     command.envs(trusted.map(|file| ("SSL_CERT_FILE", file)));
     let calls = CallLog::of(&mut command);
     let hangs = DEFECTS.iter().any(|entry| entry.row == session.name && entry.original == Ending::Hang);
@@ -98,6 +102,10 @@ fn observe(
     let shown = if observation.ending == Ending::Well { run.expect(session.name) } else { run.stdout };
     observation.used = calls.used_by(driver.path());
     observation.text = mask(&format!("{shown}\n{}", observation.text), &port);
+    if in_turns && library == Library::Original {
+        // What "errno-after-success" says: a signal may come in any call.
+        observation.text = observation.text.replace(" stray=EINTR", "");
+    }
     Some(observation)
 }
 

@@ -108,6 +108,16 @@ impl ExampleServer {
     }
 }
 
+/// A test that fails shows what the server said.
+impl Drop for ExampleServer {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let status = self.process.ended();
+            eprintln!("the server, which has ended with {status:?}, said:\n{}", self.process.stderr());
+        }
+    }
+}
+
 /// A program on its way, on a library.
 pub struct Client {
     pub running: Running,

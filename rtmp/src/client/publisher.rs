@@ -14,7 +14,7 @@ use crate::{
     chunk::{self, Outgoing},
     driver::{self, Connection, Parts},
     error::{Error, Result},
-    flv::{PREVIOUS_TAG_SIZE_LEN, Writer},
+    flv,
     message::{Message, MessageType},
 };
 
@@ -56,11 +56,7 @@ const CONTROL: u32 = 2;
 pub struct Publisher {
     server: Arc<Server>,
     listener: Option<Listener>,
-    writer: Writer<Vec<u8>>,
-    /// The beginning of a tag whose header is not complete.
-    head: Vec<u8>,
-    /// What is still to come of the size behind a tag.
-    skip: usize,
+    writer: flv::Writer<Vec<u8>>,
 }
 
 /// The thread that answers the server.
@@ -85,7 +81,7 @@ impl Publisher {
             }
         })?;
         let listener = Some(Listener { thread, ended });
-        Ok(Self { server, listener, writer: Writer::default(), head: Vec::new(), skip: 0 })
+        Ok(Self { server, listener, writer: flv::Writer::default() })
     }
 
     /// Sends one message. `timestamp` is in milliseconds, `body` that of an FLV tag. Metadata has the kind
@@ -149,31 +145,11 @@ impl Publisher {
 
     /// Takes FLV bytes, all of them.
     fn take(&mut self, bytes: &[u8]) -> Result<()> {
-        let mut rest = bytes;
-        loop {
-            let skipped = self.skip.min(rest.len());
-            self.skip -= skipped;
-            rest = &rest[skipped..];
-            let Some((&next, behind)) = rest.split_first() else { return Ok(()) };
-            let step = if self.head.is_empty() {
-                let step = self.writer.step(rest)?;
-                rest = &rest[step.consumed..];
-                step
-            } else {
-                // A header that was cut: it takes a few more bytes, but not those behind it.
-                self.head.push(next);
-                rest = behind;
-                let step = self.writer.step(&self.head)?;
-                self.head.drain(..step.consumed);
-                step
-            };
-            if let Some(message) = step.finished {
-                self.skip = PREVIOUS_TAG_SIZE_LEN;
-                self.send(message.kind, message.timestamp, &message.body)?;
-            } else if step.consumed == 0 && self.head.is_empty() {
-                self.head = mem::take(&mut rest).to_vec();
-            }
-        }
+        let mut writer = mem::take(&mut self.writer);
+        let mut send = |tag: flv::Finished<&[u8]>| self.send(tag.kind, tag.timestamp, tag.body);
+        let result = flv::write(&mut writer, bytes, &mut send);
+        self.writer = writer;
+        result.map(drop)
     }
 
     /// Says goodbye, and waits until the server has, too.

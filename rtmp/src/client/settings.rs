@@ -89,7 +89,7 @@ impl Settings {
         let host = host.ok_or(Error::malformed("RTMP URL", "no usable host name"))?;
         let app = url.app.unwrap_or_default();
         let (user, password) = match &url.userinfo {
-            Some(info) => (info.user, info.password.unwrap_or_default()),
+            Some(info) => (info.decoded_user(), info.decoded_password()),
             None => Default::default(),
         };
         Ok(Self {
@@ -115,8 +115,8 @@ impl Settings {
             subscribe_name: Vec::new(),
             usher_token: Vec::new(),
             secure_token: Vec::new(),
-            user: user.to_vec(),
-            password: password.to_vec(),
+            user,
+            password,
             playlist: false,
             verifies_swf: false,
             swf_age: 30,
@@ -272,10 +272,7 @@ fn application_url(url: &url::Url<'_>, text: &[u8]) -> Option<Vec<u8>> {
         Some(app) if !app.is_empty() => offset(app)? + app.len(),
         _ => text.len(),
     };
-    let Some(info) = &url.userinfo else { return Some(text.get(..end)?.to_vec()) };
-    let last = info.password.unwrap_or(info.user);
-    let host = offset(last)? + last.len() + b"@".len();
-    Some([text.get(..offset(info.user)?)?, text.get(host..end)?].concat())
+    Some(url::without_login(text.get(..end)?))
 }
 
 /// What servers are told unless an option says otherwise, as librtmp does.

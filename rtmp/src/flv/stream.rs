@@ -24,6 +24,8 @@ pub struct Stream<B> {
     spent: B,
     /// A call was left while messages were kept back for the header; the next one goes on there.
     suspended: bool,
+    /// The stream has ended because memory was short.
+    starved: bool,
 }
 
 /// One read call in progress: where its bytes go, and which part of the stream it is at.
@@ -106,7 +108,13 @@ impl<B: Body> Stream<B> {
 
     /// Drops what was not read yet and the memory it is in.
     pub fn clear(&mut self) {
-        *self = Self { pending: B::default(), position: 0, spent: B::default(), suspended: false };
+        *self = Self {
+            pending: B::default(),
+            position: 0,
+            spent: B::default(),
+            suspended: false,
+            starved: false,
+        };
     }
 
     /// Begins a read call.
@@ -225,7 +233,14 @@ impl<B: Body> Stream<B> {
     /// Ends the call because there is no room for what has to be kept.
     pub fn out_of_memory(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>) -> Step {
         error!("Couldn't allocate memory!");
-        self.end(call, state, Ending::Error)
+        let step = self.end(call, state, Ending::Error);
+        self.starved = true;
+        step
+    }
+
+    /// Whether the stream has ended because memory was short.
+    pub fn is_starved(&self) -> bool {
+        self.starved
     }
 
     /// Ends the call because no message comes. What was kept back for the header is lost with it, as callers of the
@@ -577,6 +592,7 @@ mod tests {
         let mut body = Scarce(vec![0xAF; 2]);
         let step = stream.message(&mut call, &mut state, MessageType::AUDIO, 1, &mut body, false);
         assert_eq!((step, state.status), (Step::Done(0), -2));
+        assert!(stream.is_starved());
         assert_eq!(state.timestamp, 0, "nothing was handed out");
     }
 }

@@ -1,10 +1,12 @@
 //! FLV bytes in, messages out.
 //!
-//! Knows how a published FLV file is cut into messages, also when it comes in pieces, and how many bytes each call reports
-//! as used. Refuses to know how messages are sent.
+//! Knows how a published FLV file is cut into messages, also when it comes in pieces, and which of its script tags a server
+//! has to be told to keep. Refuses to know how messages are sent.
 
+use std::mem;
+
+use super::SIGNATURE;
 use super::tag::{MAX_BODY_LEN, PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
-use super::{FILE_HEADER, SIGNATURE};
 use crate::error::{Error, Result};
 use crate::message::{Body, MessageType};
 
@@ -15,58 +17,70 @@ pub struct Writer<B> {
     timestamp: u32,
     body_size: u32,
     format: u8,
+    /// How many bytes the body was given in front of the tag's own.
+    mark: usize,
     /// `Some` from a tag's header to the end of its body.
     body: Option<B>,
-    /// What may still come of a tag whose end was cut by the end of a call.
-    cut: Cut,
+    /// What is still to come of the size behind the last tag or file header.
+    gap: Option<Gap>,
+    /// The end of the last call, which is too short to say what it is: part of a header, or of the size in front of one.
+    head: Vec<u8>,
 }
 
-/// The end of a tag that was cut inside its PreviousTagSize. Such a call counts less than it used. The next one may begin
-/// with a tag; but curl, like any program that writes to a descriptor, passes what was not counted once more, and others
-/// go on where they were.
-#[derive(Debug, Default, Clone, Copy)]
-struct Cut {
-    /// Bytes of the last call that were not counted, then those that were missing.
-    bytes: [u8; 2 * PREVIOUS_TAG_SIZE_LEN],
-    len: usize,
+/// The PreviousTagSize field behind a tag or a file header.
+#[derive(Debug, Clone, Copy)]
+struct Gap {
+    /// The field as it should be.
+    size: [u8; PREVIOUS_TAG_SIZE_LEN],
     missing: usize,
+    /// Whether a tag may come in its place: some programs pass tags without the field, one in each call.
+    may_stay_away: bool,
 }
 
-impl Cut {
-    /// The end of `input` is the end of a tag without its last `missing` bytes; `size` is the tag's.
-    fn new(input: &[u8], size: u32, missing: usize) -> Self {
-        let again = &input[input.len().saturating_sub(missing)..];
-        let size = size.to_be_bytes();
-        let mut cut = Self { len: again.len() + missing, missing, ..Self::default() };
-        cut.bytes[..again.len()].copy_from_slice(again);
-        cut.bytes[again.len()..cut.len].copy_from_slice(&size[size.len() - missing..]);
-        cut
+impl Gap {
+    fn behind_tag(body_len: usize) -> Self {
+        let size = ((TAG_HEADER_LEN + body_len) as u32).to_be_bytes();
+        Self { size, missing: PREVIOUS_TAG_SIZE_LEN, may_stay_away: false }
     }
 
-    /// How much of `input` is what was cut; the rest begins with a tag.
-    fn skip(&mut self, input: &[u8]) -> usize {
-        let Self { bytes, len, missing } = std::mem::take(self);
-        for start in [0, len - missing] {
-            let expected = &bytes[start..len];
-            if input.len() < expected.len() && expected.starts_with(input) {
-                // All of it, and there is more to come.
-                *self = Self { missing: missing.min(expected.len() - input.len()), ..Self::default() };
-                let rest = &expected[input.len()..];
-                self.bytes[..rest.len()].copy_from_slice(rest);
-                self.len = rest.len();
-                return input.len();
-            }
-            let follows = input.get(expected.len());
-            if input.starts_with(expected) && follows.is_none_or(|byte| TAG_STARTS.contains(byte)) {
-                return expected.len();
-            }
+    /// Some programs write a file's header without the field, also right in front of the first tag.
+    const BEHIND_FILE_HEADER: Self =
+        Self { size: [0; PREVIOUS_TAG_SIZE_LEN], missing: PREVIOUS_TAG_SIZE_LEN, may_stay_away: true };
+
+    /// How many bytes of `input` belong to the field; `None` while they are too few to tell.
+    fn extent(&self, input: &[u8]) -> Option<usize> {
+        let missing = self.missing;
+        let expected = &self.size[PREVIOUS_TAG_SIZE_LEN - missing..];
+        let starts = |at: usize| input.get(at).map(|byte| TAG_STARTS.contains(byte));
+        let looks_like_a_tag = starts(0)?;
+        if !self.may_stay_away {
+            // As librtmp does, without looking: there are files with wrong sizes.
+            return Some(missing.min(input.len()));
         }
-        0
+        if input.iter().zip(expected).all(|(byte, expected)| byte == expected) {
+            return Some(if starts(missing)? || !looks_like_a_tag { missing } else { 0 });
+        }
+        if !looks_like_a_tag {
+            return (input.len() >= missing).then_some(missing);
+        }
+        // The last bytes of a wrong size can have any value. The first ones cannot: sizes have three bytes.
+        let is_wrong_size = missing <= 2 && starts(missing)?;
+        Some(if is_wrong_size { missing } else { 0 })
     }
 }
 
-/// What a tag or another file may begin with.
-const TAG_STARTS: [u8; 4] = [MessageType::AUDIO.0, MessageType::VIDEO.0, MessageType::DATA.0, SIGNATURE[0]];
+/// What tags and files begin with.
+const TAG_STARTS: [u8; 6] = [
+    MessageType::AUDIO.0,
+    MessageType::VIDEO.0,
+    MessageType::DATA.0,
+    MessageType::DATA_AMF3.0,
+    MessageType::AGGREGATE.0,
+    SIGNATURE[0],
+];
+
+/// Length of a file's header without the PreviousTagSize behind it.
+const FILE_HEADER_LEN: usize = 9;
 
 /// A message ready to be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,11 +97,11 @@ pub struct Finished<B> {
 
 /// What came of some bytes.
 #[derive(Debug)]
-pub struct Step<B> {
-    /// How many were used. If none were and nothing is finished, the next tag's header is incomplete.
-    pub consumed: usize,
-    /// The message that the last byte completed; the tag's PreviousTagSize comes next.
-    pub finished: Option<Finished<B>>,
+struct Step<B> {
+    /// How many were used. If none were and nothing is finished, more are needed.
+    consumed: usize,
+    /// The body that the last byte completed.
+    finished: Option<B>,
 }
 
 impl<B: Body> Writer<B> {
@@ -101,7 +115,7 @@ impl<B: Body> Writer<B> {
         self.timestamp
     }
 
-    /// Declared size of the message in progress, or the last one, with the prefix of metadata.
+    /// Size of the last message, or of the one in progress, which for script data includes the mark of metadata.
     pub fn body_size(&self) -> u32 {
         self.body_size
     }
@@ -121,82 +135,93 @@ impl<B: Body> Writer<B> {
         self.body.as_ref()
     }
 
-    /// Forgets the message in progress.
+    /// Forgets the message in progress and what came of the next one.
     pub fn reset(&mut self) {
         self.body = None;
-        self.cut = Cut::default();
+        self.gap = None;
+        self.head = Vec::new();
     }
 
-    /// The size of the last tag as it stands behind it.
-    fn tag_size(&self) -> u32 {
-        let prefix = if self.kind == MessageType::DATA { SET_DATA_FRAME.len() } else { 0 };
-        TAG_HEADER_LEN as u32 + self.body_size - prefix as u32
-    }
-
-    /// Takes bytes up to the end of the current tag's body, after file headers if they come first.
-    pub fn step(&mut self, input: &[u8]) -> Result<Step<B>> {
-        if let Some(body) = self.body.take() {
-            return self.fill(body, input, 0);
-        }
-        // Checked at every tag, so files may follow each other, also empty ones.
-        let mut skipped = 0;
-        while input[skipped..].starts_with(&SIGNATURE) {
-            if input.len() - skipped < FILE_HEADER.len() {
-                return Ok(Step { consumed: skipped, finished: None });
-            }
-            skipped += FILE_HEADER.len();
-        }
-        let Some(header) = TagHeader::parse(&input[skipped..]) else {
-            return Ok(Step { consumed: skipped, finished: None });
-        };
-        let body = self.start(header)?;
-        self.fill(body, input, skipped + TAG_HEADER_LEN)
+    /// Whether the next byte begins a tag or a file.
+    fn is_between_tags(&self) -> bool {
+        self.body.is_none() && self.gap.is_none() && self.head.is_empty()
     }
 
     /// The message of a tag that is there as a whole and needs no change, and how many bytes it took; `None` leaves the
     /// work to [`Writer::step`].
     fn borrow<'i>(&mut self, input: &'i [u8]) -> Option<(usize, Finished<&'i [u8]>)> {
-        if self.body.is_some() || input.starts_with(&SIGNATURE) {
+        if !self.is_between_tags() || input.starts_with(&SIGNATURE) {
             return None;
         }
-        let header = TagHeader::parse(input).filter(|header| header.kind != MessageType::DATA.0)?;
+        let header = TagHeader::parse(input)?;
         let end = TAG_HEADER_LEN + header.body_len();
         let body = input.get(TAG_HEADER_LEN..end)?;
-        self.remember(header, header.body_len());
-        let Self { kind, timestamp, format, .. } = *self;
-        Some((end, Finished { kind, timestamp, format_hint: format, body }))
+        let has_room = body.len() <= MAX_BODY_LEN - SET_DATA_FRAME.len();
+        if header.kind == MessageType::DATA.0 && (!has_room || is_metadata(body)) {
+            return None;
+        }
+        self.remember(header, 0);
+        self.gap = Some(Gap::behind_tag(body.len()));
+        Some((end, self.finished(body)))
     }
 
     /// The message of a call that brings one tag as a whole, and nothing else. `None` leaves the work to [`write()`].
     #[inline]
     pub fn whole<'i>(&mut self, input: &'i [u8]) -> Option<Finished<&'i [u8]>> {
         let rest = input.len().checked_sub(TAG_HEADER_LEN + PREVIOUS_TAG_SIZE_LEN)?;
-        if self.cut.len > 0 || TagHeader::parse(input)?.body_len() != rest {
+        if TagHeader::parse(input)?.body_len() != rest {
             return None;
         }
-        self.borrow(input).map(|(_, message)| message)
+        let (_, message) = self.borrow(input)?;
+        self.gap = None;
+        Some(message)
+    }
+
+    /// Takes bytes up to the end of what they begin with: the size behind a tag, a file header, or a tag's body.
+    fn step(&mut self, input: &[u8]) -> Result<Step<B>> {
+        if let Some(body) = self.body.take() {
+            return self.fill(body, input, 0);
+        }
+        if let Some(mut gap) = self.gap {
+            let Some(skipped) = gap.extent(input) else { return Ok(Step { consumed: 0, finished: None }) };
+            gap.missing -= skipped;
+            self.gap = Some(gap).filter(|gap| skipped > 0 && gap.missing > 0);
+            if skipped > 0 {
+                return Ok(Step { consumed: skipped, finished: None });
+            }
+        }
+        // Checked at every tag, so files may follow each other, also empty ones.
+        if SIGNATURE.starts_with(input) || input.starts_with(&SIGNATURE) {
+            let is_whole = input.len() >= FILE_HEADER_LEN;
+            self.gap = is_whole.then_some(Gap::BEHIND_FILE_HEADER);
+            return Ok(Step { consumed: if is_whole { FILE_HEADER_LEN } else { 0 }, finished: None });
+        }
+        let Some(header) = TagHeader::parse(input) else { return Ok(Step { consumed: 0, finished: None }) };
+        let body = self.start(header)?;
+        self.fill(body, input, TAG_HEADER_LEN)
     }
 
     /// Begins the message of a tag.
     fn start(&mut self, header: TagHeader) -> Result<B> {
-        let prefix: &[u8] = if header.kind == MessageType::DATA.0 { SET_DATA_FRAME } else { &[] };
-        let size = header.body_len() + prefix.len();
-        if size > MAX_BODY_LEN {
+        // Whether script data is metadata shows later; until then callers see it marked, as in librtmp.
+        let mark = if header.kind == MessageType::DATA.0 { SET_DATA_FRAME } else { &[] };
+        if mark.len() + header.body_len() > MAX_BODY_LEN {
             return Err(Error::TooLarge("metadata tag"));
         }
         let mut body = B::default();
-        body.reserve_total(size)?;
-        body.append(prefix);
-        self.remember(header, size);
+        body.reserve_total(mark.len() + header.body_len())?;
+        body.append(mark);
+        self.remember(header, mark.len());
         Ok(body)
     }
 
     /// Keeps what callers see of the message in progress.
-    fn remember(&mut self, header: TagHeader, size: usize) {
+    fn remember(&mut self, header: TagHeader, mark: usize) {
         self.kind = MessageType(header.kind);
         self.timestamp = header.timestamp;
-        self.body_size = size as u32;
+        self.body_size = header.length + mark as u32;
         self.format = format_of(header);
+        self.mark = mark;
     }
 
     /// Appends to the body what `input` has from `position` on.
@@ -210,50 +235,74 @@ impl<B: Body> Writer<B> {
             self.body = Some(body);
             return Ok(Step { consumed, finished: None });
         }
-        let finished =
-            Finished { kind: self.kind, timestamp: self.timestamp, format_hint: self.format, body };
-        Ok(Step { consumed, finished: Some(finished) })
+        self.gap = Some(Gap::behind_tag(body.as_ref().len() - self.mark));
+        Ok(Step { consumed, finished: Some(body) })
+    }
+
+    /// What is to be sent of a body: the mark stays in front of metadata only.
+    fn sent_part<'b>(&mut self, body: &'b [u8]) -> &'b [u8] {
+        let data = body.get(self.mark..).unwrap_or_default();
+        let part = if is_metadata(data) { body } else { data };
+        self.body_size = part.len() as u32;
+        part
+    }
+
+    fn finished<'b>(&self, body: &'b [u8]) -> Finished<&'b [u8]> {
+        Finished { kind: self.kind, timestamp: self.timestamp, format_hint: self.format, body }
     }
 }
 
-/// Takes one call's bytes and passes every message they complete to `send`; the return value is the one of `RTMP_Write`.
+/// Takes the bytes of one call, cut anywhere, and passes every message that they complete to `send`. Returns how many
+/// bytes there were: those that do not complete a header or a message are kept for the next call.
 ///
-/// It is the number of bytes used, less as many as are missing of the last tag's PreviousTagSize. The next call goes on with
-/// what was not counted, with what is missing, or with the next tag. A tag or file header that is cut is not used; the
-/// caller passes it again with more.
+/// The next call goes on behind them. Behind a tag without its PreviousTagSize, or with a part of it, it may also begin with
+/// the next tag, as with librtmp, which wants it so.
 pub fn write<B: Body>(
     writer: &mut Writer<B>,
     input: &[u8],
     send: &mut dyn FnMut(Finished<&[u8]>) -> Result<()>,
 ) -> Result<usize> {
-    let mut used = if writer.cut.len > 0 { writer.cut.skip(input) } else { 0 };
-    while used < input.len() {
-        let rest = &input[used..];
-        let (consumed, sent) = if let Some((consumed, message)) = writer.borrow(rest) {
+    let mut rest = input;
+    while !rest.is_empty() {
+        if let Some((consumed, message)) = writer.borrow(rest) {
+            rest = &rest[consumed..];
             send(message)?;
-            (consumed, true)
-        } else {
+            continue;
+        }
+        let step = if writer.head.is_empty() {
             let step = writer.step(rest)?;
-            let sent = step.finished.is_some();
-            if let Some(message) = step.finished {
-                let Finished { kind, timestamp, format_hint, body } = message;
-                send(Finished { kind, timestamp, format_hint, body: body.as_ref() })?;
+            if step.consumed == 0 && step.finished.is_none() {
+                writer.head = mem::take(&mut rest).to_vec();
             }
-            (step.consumed, sent)
+            rest = &rest[step.consumed..];
+            step
+        } else {
+            // It takes a few more bytes, but not those behind them.
+            let mut head = mem::take(&mut writer.head);
+            head.push(rest[0]);
+            rest = &rest[1..];
+            let step = writer.step(&head)?;
+            head.drain(..step.consumed);
+            writer.head = head;
+            step
         };
-        used += consumed;
-        if sent {
-            let behind = input.len() - used;
-            if behind < PREVIOUS_TAG_SIZE_LEN {
-                writer.cut = Cut::new(input, writer.tag_size(), PREVIOUS_TAG_SIZE_LEN - behind);
-                return Ok(input.len().saturating_sub(PREVIOUS_TAG_SIZE_LEN - behind));
-            }
-            used += PREVIOUS_TAG_SIZE_LEN;
-        } else if consumed == 0 {
-            break;
+        if let Some(body) = step.finished {
+            let part = writer.sent_part(body.as_ref());
+            send(writer.finished(part))?;
         }
     }
-    Ok(used)
+    if let Some(gap) = &mut writer.gap {
+        gap.may_stay_away = true;
+    }
+    Ok(input.len())
+}
+
+/// Whether script data is the metadata of the stream, and not yet marked as such. Everything else passes as it is: events
+/// like `onCuePoint` would replace the metadata if they were marked.
+fn is_metadata(data: &[u8]) -> bool {
+    [&b"\x02\x00\x0AonMetaData"[..], b"\x0C\x00\x00\x00\x0AonMetaData"]
+        .iter()
+        .any(|name| data.starts_with(name))
 }
 
 /// Only the first audio and video and all metadata carry an absolute timestamp.
@@ -271,6 +320,7 @@ const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0D@setDataFrame";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flv::FILE_HEADER;
 
     fn tag(kind: u8, timestamp: u32, body: &[u8]) -> Vec<u8> {
         let header = TagHeader { kind, length: body.len() as u32, timestamp };
@@ -288,110 +338,96 @@ mod tests {
         (result, sent)
     }
 
-    /// Cuts at every byte, and every way in which callers are known to go on.
-    #[test]
-    fn a_cut_end_of_a_tag_may_come_again_go_on_or_stay_away() {
-        let first = [&FILE_HEADER[..], &tag(9, 40, b"video, long enough"), &tag(8, 41, b"au")].concat();
-        for second in [tag(8, 50, b"audio"), tag(9, 50, &[0; 0x0700]), tag(0x12, 50, b"data")] {
-            let file = [&first[..], &second, &tag(8, 60, b"end")].concat();
-            for missing in 0..=PREVIOUS_TAG_SIZE_LEN {
-                let cut = first.len() - missing;
-                for (what, next) in [("again", cut - missing), ("on", cut), ("away", first.len())] {
-                    let mut writer = Writer::default();
-                    let (used, mut sent) = call(&mut writer, &file[..cut]);
-                    assert_eq!(used.unwrap(), cut - missing, "{missing}");
-                    if what == "again" && missing > 0 {
-                        // As curl does: alone.
-                        assert_eq!(call(&mut writer, &file[next..cut]).0.unwrap(), missing, "{missing}");
-                    }
-                    let rest = if what == "again" { cut } else { next };
-                    let (used, more) = call(&mut writer, &file[rest..]);
-                    assert_eq!(used.unwrap(), file.len() - rest, "{what} {missing}");
-                    sent.extend(more);
-                    assert_eq!(sent.len(), 4, "{what} {missing}");
-                    // Together with what follows.
-                    let mut writer = Writer::default();
-                    call(&mut writer, &file[..cut]).0.unwrap();
-                    assert_eq!(call(&mut writer, &file[next..]).1.len(), 2, "{what} {missing}");
-                }
-            }
+    /// What arrives when the bytes come in these pieces.
+    fn arrival<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Vec<Finished<Vec<u8>>> {
+        let (mut writer, mut arrived) = (Writer::default(), Vec::new());
+        for piece in pieces {
+            let (used, sent) = call(&mut writer, piece);
+            assert_eq!(used.unwrap(), piece.len(), "all of it counts");
+            arrived.extend(sent);
         }
+        arrived
+    }
+
+    /// Every kind of tag, two files in one, empty bodies, and sizes that look like the beginning of a tag.
+    fn file() -> Vec<u8> {
+        let file = FILE_HEADER;
+        [
+            &file[..],
+            &tag(0x12, 0, b"\x02\0\x0AonMetaData\x05"),
+            &tag(9, 0, &[0; 0x0900 - TAG_HEADER_LEN]),
+            &tag(8, 1, &[8; 0x0808 - TAG_HEADER_LEN]),
+            &tag(9, 2, &[9; 0x1209 - TAG_HEADER_LEN]),
+            &file,
+            &file,
+            &tag(8, 3, b""),
+            &tag(0x0F, 4, b"\0\x02\0\x02on"),
+            &tag(0x12, 5, &[0x12; 0x46 - TAG_HEADER_LEN]),
+            &tag(9, u32::MAX, b"end"),
+        ]
+        .concat()
     }
 
     #[test]
-    fn tag_may_come_in_two_pieces_cut_anywhere() {
-        let file = [&FILE_HEADER[..], &tag(9, 40, b"video"), &tag(8, 41, b"audio")].concat();
-        let (_, whole) = call(&mut Writer::default(), &file);
-        assert_eq!(whole.len(), 2);
-        let first_end = FILE_HEADER.len() + TAG_HEADER_LEN + 5;
+    fn file_cut_anywhere_completes_the_same_messages() {
+        let file = file();
+        let whole = arrival([&file[..]]);
+        assert_eq!(whole.len(), 8);
         for cut in 0..=file.len() {
-            let mut writer = Writer::default();
-            let (used, mut sent) = call(&mut writer, &file[..cut]);
-            let used = used.unwrap();
-            // A PreviousTagSize that is cut counts as used and must not be sent again.
-            let after_tag = [first_end, file.len() - PREVIOUS_TAG_SIZE_LEN]
-                .into_iter()
-                .find(|&end| (end..end + PREVIOUS_TAG_SIZE_LEN).contains(&cut));
-            let resume_at = after_tag.map_or(used, |end| end + PREVIOUS_TAG_SIZE_LEN);
-            if let Some(end) = after_tag {
-                assert_eq!(used, cut - (end + PREVIOUS_TAG_SIZE_LEN - cut));
+            assert!(arrival([&file[..cut], &file[cut..]]) == whole, "cut at {cut}");
+            // With pieces around the cut that are shorter than any header.
+            let (before, after) = (cut.saturating_sub(3), file.len().min(cut + 2));
+            let pieces = [&file[..before], &file[before..cut], b"", &file[cut..after], &file[after..]];
+            assert!(arrival(pieces) == whole, "around {cut}");
+        }
+        for len in (1..64).chain([100, 1000, 0x1000]) {
+            assert!(arrival(file.chunks(len)) == whole, "pieces of {len}");
+        }
+    }
+
+    #[test]
+    fn size_behind_a_tag_may_be_wrong() {
+        let first = tag(9, 40, b"video");
+        let second = [tag(8, 50, b"audio"), tag(9, 50, &[0; 0x0700]), tag(0x12, 50, b"data")];
+        for second in second {
+            for wrong in [[0; 4], [0xFF; 4], [0, 0, 0, 5], [0, 0, 0, 8], [0, 0, 9, 9]] {
+                let end = first.len() - wrong.len();
+                let file = [&first[..end], &wrong, &second[..]].concat();
+                let whole = arrival([&file[..]]);
+                assert_eq!(whole.len(), 2);
+                for cut in end..=first.len() {
+                    assert!(arrival([&file[..cut], &file[cut..]]) == whole, "{wrong:?} cut at {cut}");
+                }
+                assert!(arrival(file.chunks(1)) == whole, "{wrong:?}");
             }
-            let (_, rest) = call(&mut writer, &file[resume_at..]);
-            sent.extend(rest);
-            assert_eq!(sent, whole, "cut at {cut}");
+        }
+    }
+
+    /// As librtmp wants it: the rest of the size must not follow.
+    #[test]
+    fn size_behind_a_tag_may_be_left_out() {
+        let tags =
+            [tag(0x12, 0, b"data"), tag(8, 9, b"audio"), tag(9, 0x0908_0000, &[7; 300]), tag(8, 9, b"")];
+        for missing in 0..=PREVIOUS_TAG_SIZE_LEN {
+            let cut: Vec<_> = tags.iter().map(|tag| &tag[..tag.len() - missing]).collect();
+            assert_eq!(arrival(cut.iter().copied().cycle().take(9)).len(), 9, "{missing}");
+            // The next tag need not come in one piece.
+            assert_eq!(arrival(cut.iter().flat_map(|tag| [&tag[..5], &tag[5..]])).len(), 4, "{missing}");
         }
     }
 
     #[test]
-    fn cut_header_is_left_to_the_caller() {
-        let (first, second) = (tag(9, 0, b"video"), tag(8, 0, b"audio"));
-        for present in 0..TAG_HEADER_LEN {
-            let input = [&first[..], &second[..present]].concat();
-            let (used, sent) = call(&mut Writer::default(), &input);
-            assert_eq!((used.unwrap(), sent.len()), (first.len(), 1));
-        }
-        for present in 0..FILE_HEADER.len() {
-            let (used, _) = call(&mut Writer::default(), &FILE_HEADER[..present]);
-            assert_eq!(used.unwrap(), 0);
-        }
-        for behind in 0..TAG_HEADER_LEN {
-            let input = [&FILE_HEADER[..], &second[..behind]].concat();
-            assert_eq!(call(&mut Writer::default(), &input).0.unwrap(), FILE_HEADER.len());
-        }
+    fn size_behind_a_file_header_may_be_left_out() {
+        let tag = tag(9, 40, b"video");
+        assert_eq!(arrival([&FILE_HEADER[..9], &tag[..]]), arrival([&tag[..]]));
+        assert_eq!(arrival([&[&FILE_HEADER[..9], &tag[..]].concat()[..]]), arrival([&tag[..]]));
     }
 
     #[test]
-    fn file_without_tags_in_front_of_another_is_left_out_however_it_is_cut() {
-        // Also when both headers come in one call, where the second one looks like a tag of type 0x46.
-        let file =
-            [&b"FLV\x01\x05\0\0\0\x09\0\0\0\0FLV\x01\x05\0\0\0\x09\0\0\0\0"[..], &tag(9, 0, b"v")].concat();
-        for cut in 0..=2 * FILE_HEADER.len() + TAG_HEADER_LEN {
-            let mut writer = Writer::default();
-            let (used, mut sent) = call(&mut writer, &file[..cut]);
-            sent.extend(call(&mut writer, &file[used.unwrap()..]).1);
-            assert_eq!(sent.len(), 1, "cut at {cut}");
-            assert_eq!((sent[0].kind, &sent[0].body[..]), (MessageType::VIDEO, &b"v"[..]));
-        }
-    }
-
-    #[test]
-    fn call_that_only_ends_a_tag_never_returns_less_than_nothing() {
-        // The original returns -3 and -2 for the first two, though the message was sent.
-        let bytes = tag(9, 40, b"video");
-        for (last, result) in [(1, 0), (2, 0), (4, 0), (5, 1)] {
-            let mut writer = Writer::default();
-            let end = TAG_HEADER_LEN + 5;
-            let start = end - last;
-            call(&mut writer, &bytes[..start]).0.unwrap();
-            let (used, sent) = call(&mut writer, &bytes[start..end]);
-            assert_eq!((used.unwrap(), sent.len()), (result, 1), "last {last} bytes");
-        }
-    }
-
-    #[test]
-    fn empty_tag_is_sent_with_its_header() {
-        let (used, sent) = call(&mut Writer::default(), &tag(9, 40, b"")[..11]);
-        assert_eq!((used.unwrap(), sent.len()), (7, 1));
+    fn tag_type_may_look_like_a_file() {
+        let odd = tag(b'F', 40, b"body");
+        let (whole, pieces) = (arrival([&odd[..]]), arrival(odd.chunks(1)));
+        assert_eq!((whole.len(), &whole), (1, &pieces));
     }
 
     #[test]
@@ -433,7 +469,7 @@ mod tests {
         assert_eq!(taken.format_hint, by_write[0].format_hint);
         let two = [&alone[..], &alone].concat();
         let file = [&FILE_HEADER[..], &alone].concat();
-        for other in [&alone[..alone.len() - 1], &alone[..7], &two, &file, &tag(0x12, 0, b"data"), b""] {
+        for other in [&alone[..alone.len() - 1], &alone[..7], &two, &file, &tag(0x12, 0, METADATA), b""] {
             assert!(Writer::<Vec<u8>>::default().whole(other).is_none(), "{other:02x?}");
         }
         // The end of another tag may come first.
@@ -444,10 +480,51 @@ mod tests {
         assert!(writer.body().is_some() && writer.whole(&alone).is_none());
     }
 
+    const METADATA: &[u8] = b"\x02\0\x0AonMetaData\x08\0\0\0\0\0\0\x09";
+
     #[test]
-    fn metadata_is_marked_for_the_server() {
-        let (used, sent) = call(&mut Writer::default(), &tag(0x12, 0, b""));
-        assert_eq!((used.unwrap(), &sent[0].body[..]), (15, SET_DATA_FRAME));
+    fn only_metadata_is_marked_for_the_server_and_only_once() {
+        let long_name = b"\x0C\0\0\0\x0AonMetaData\x05";
+        for metadata in [METADATA, long_name, b"\x02\0\x0AonMetaData"] {
+            let sent = arrival(tag(0x12, 70, metadata).chunks(1));
+            assert_eq!(sent[0].body, [SET_DATA_FRAME, metadata].concat());
+            assert_eq!((sent[0].kind, sent[0].timestamp, sent[0].format_hint), (MessageType::DATA, 70, 0));
+            assert_eq!(arrival([&tag(0x12, 70, metadata)[..]]), sent);
+        }
+        let marked = [SET_DATA_FRAME, METADATA].concat();
+        for other in [
+            &marked[..],
+            SET_DATA_FRAME,
+            b"\x02\0\x0F@clearDataFrame\x02\0\x0AonMetaData",
+            b"\x02\0\x0AonCuePoint\x05",
+            b"\x02\0\x0AonTextData\x05",
+            b"\x02\0\x09onXMPData\x05",
+            b"\x02\0\x10|RtmpSampleAccess\x01\x01\x01\x01",
+            b"\x02\0\x0BonMetaDataX",
+            b"\x02\0\x09onMetaData",
+            b"onMetaData",
+            b"\x02\0\x0AonMetaDat",
+            b"\x02",
+            b"\xFF\xFF\xFF",
+            b"",
+        ] {
+            let sent = arrival([&tag(0x12, 70, other)[..]]);
+            assert_eq!(sent[0].body, other);
+            assert_eq!(arrival(tag(0x12, 70, other).chunks(1)), sent);
+        }
+        // Its name stands behind another byte, and the original passes it as it is.
+        let amf3 = tag(0x0F, 0, &[b"\0", METADATA].concat());
+        assert_eq!(arrival([&amf3[..]])[0].body[1..], *METADATA);
+    }
+
+    #[test]
+    fn script_data_in_progress_looks_like_metadata() {
+        let mut writer = Writer::default();
+        let bytes = tag(0x12, 70, b"\x02\0\x0AonCuePoint\x05");
+        call(&mut writer, &bytes[..TAG_HEADER_LEN]).0.unwrap();
+        assert_eq!((writer.body_size(), writer.bytes_read()), (30, 16));
+        call(&mut writer, &bytes[TAG_HEADER_LEN..]).0.unwrap();
+        assert_eq!((writer.body_size(), writer.bytes_read()), (14, 0));
     }
 
     #[test]
@@ -457,6 +534,9 @@ mod tests {
             let mut writer = Writer::default();
             assert_eq!(call(&mut writer, &header.write()).0.is_ok(), accepted);
             assert_eq!(writer.body().is_some(), accepted);
+            // The same for other script data, which cannot be told from it by its header.
+            let (used, sent) = call(&mut Writer::default(), &tag(0x12, 0, &vec![0; length as usize]));
+            assert_eq!((used.is_ok(), sent.len()), (accepted, usize::from(accepted)));
         }
     }
 

@@ -34,7 +34,7 @@ pub fn get(
 
 fn connect<'a>(url: &Url, trust: &Trust, patience: &'a dyn Patience) -> Result<Box<dyn Stream + 'a>> {
     if url.host.is_empty() {
-        return Err(Error::Unresolved(String::new()));
+        return Err(Error::Unresolved("".into()));
     }
     let tcp = TcpStream::connect(&url.host, url.port, CONNECT_TIME, patience)?;
     if !url.secure {

@@ -18,6 +18,9 @@ pub fn encode(url: &Url, date: &[u8]) -> Result<Vec<u8>> {
         b"\r\n",
     ]
     .concat();
+    if let Some(login) = &url.authorization {
+        request.extend_from_slice(format!("Authorization: {login}\r\n").as_bytes());
+    }
     if !date.is_empty() {
         request.extend_from_slice(&[b"If-Modified-Since: ", date, b"\r\n"].concat());
     }
@@ -40,6 +43,13 @@ mod tests {
         let expected = "GET /d/x.swf?q=1#f HTTP/1.0\r\nUser-Agent: Mozilla/5.0\r\nHost: 127.0.0.1\r\n\
                         Referer: http://127.0.0.1:33971/\r\n\r\n";
         assert_eq!(request, expected);
+    }
+
+    #[test]
+    fn a_login_is_in_one_header_only() {
+        let request = encode_text("http://u:p@h:81/d/x.swf", "").unwrap();
+        assert!(request.ends_with("Host: h\r\nReferer: http://h:81/\r\nAuthorization: Basic dTpw\r\n\r\n"));
+        assert!(!request.contains("u:p"));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! URLs of HTTP resources: where to connect, and what to ask for.
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    url::{UserInfo, basic_credentials},
+};
 
 /// A URL, taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     /// Whether the connection is inside TLS.
     pub secure: bool,
@@ -11,9 +14,11 @@ pub struct Url {
     pub host: String,
     /// 0 if the text in its place is no number.
     pub port: u16,
+    /// What the Authorization header says, if there is a user name in the URL.
+    pub authorization: Option<String>,
     /// The host as the Host header has it.
     pub authority: Vec<u8>,
-    /// The URL up to and including the first slash of the path, which the Referer header has.
+    /// The URL up to and including the first slash of the path, without the login, which the Referer header has.
     pub origin: Vec<u8>,
     /// From the first slash to the end, query and fragment included.
     pub path: Vec<u8>,
@@ -21,7 +26,7 @@ pub struct Url {
 
 impl Url {
     /// Parses `http` and `https` URLs; a path that is not there is `/`. What else stands between `http` and the colon
-    /// is not looked at, as in librtmp. User names are not understood.
+    /// is not looked at, as in librtmp.
     pub fn parse(text: &[u8]) -> Result<Self> {
         if text.iter().any(u8::is_ascii_control) {
             return Err(Error::Invalid("URL with a control character"));
@@ -40,9 +45,11 @@ impl Url {
         let secure = scheme.get(4).is_some_and(|byte| byte.eq_ignore_ascii_case(&b's'));
 
         let host_end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
-        let (host_and_port, path) = rest.split_at(host_end);
-        let mut origin = text[..text.len() - path.len()].to_vec();
-        origin.push(b'/');
+        let (authority, path) = rest.split_at(host_end);
+        let (userinfo, host_and_port) = UserInfo::split(authority);
+        let authorization =
+            userinfo.map(|info| basic_credentials(&info.decoded_user(), &info.decoded_password()));
+        let origin = [scheme, b"://", host_and_port, b"/"].concat();
         let path = if path.starts_with(b"/") { path.to_vec() } else { [b"/", path].concat() };
 
         let (authority, port) = split_port(host_and_port)?;
@@ -59,6 +66,7 @@ impl Url {
             secure,
             host: host.to_owned(),
             port: port.map_or(Ok(default_port), number)?,
+            authorization: authorization.transpose()?,
             authority: authority.to_vec(),
             origin,
             path,
@@ -118,7 +126,18 @@ mod tests {
         assert_eq!(parts("httpx://h/p"), expected(false, "h", 80, "/p"));
         assert_eq!(parts("http://h/a:b/c?d=/#e"), expected(false, "h", 80, "/a:b/c?d=/#e"));
         assert_eq!(parts("http:///p"), expected(false, "", 80, "/p"));
-        assert_eq!(parts("http://u:p@h/"), expected(false, "u", 0, "/"));
+    }
+
+    #[test]
+    fn login_is_for_the_authorization_header_only() {
+        let url = parse("http://us%40er:se%2Fcret@h:81/p@q");
+        assert_eq!((&url.host[..], url.port, &url.path[..]), ("h", 81, &b"/p@q"[..]));
+        // "us@er:se/cret"
+        assert_eq!(url.authorization.as_deref(), Some("Basic dXNAZXI6c2UvY3JldA=="));
+        assert_eq!((&url.authority[..], &url.origin[..]), (&b"h"[..], &b"http://h:81/"[..]));
+        assert_eq!(parse("https://u@[::1]/").authorization.as_deref(), Some("Basic dTo="));
+        assert_eq!(parse("http://h/u:p@x").authorization, None);
+        assert!(Url::parse(b"http://a%3Ab:c@h/").is_err(), "it could not be told from the password");
     }
 
     #[test]

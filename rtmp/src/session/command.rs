@@ -216,6 +216,11 @@ pub fn seek(state: &mut State, time_ms: i32) -> Command {
     remembered("seek", transaction, new(PLAYING, SAME_STREAM, state.stream_id as u32, body))
 }
 
+/// Set Chunk Size: what is sent behind it comes in chunks of that many bytes.
+pub fn set_chunk_size(size: u32) -> Command {
+    control(FULL, MessageType::SET_CHUNK_SIZE, size.to_be_bytes().to_vec())
+}
+
 /// Window Acknowledgement Size.
 pub fn window_acknowledgement_size(state: &State) -> Command {
     let body = state.window_size.to_be_bytes().to_vec();

@@ -18,18 +18,19 @@ use crate::{
     error::{Error, Result},
     http::{self, Outcome, Receiver},
     transport::{tls::Trust, wait::Patience},
+    url,
 };
 
 /// How long a download may take.
 const DOWNLOAD_TIME: Duration = Duration::from_secs(600);
 
 /// What came out of a look-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct LookUp {
     /// The hash; also after a failed download, if an old one is known.
     pub swf: Option<SwfHash>,
-    /// Whether nothing failed. There may be no hash nevertheless, if the server had no file to send.
-    pub succeeded: bool,
+    /// What failed; it was logged. If nothing did, there may be no hash nevertheless: the server had no file to send.
+    pub failure: Option<Error>,
 }
 
 /// Looks the hash up in the cache file `path`, and asks the server unless that was done less than `age` days ago. Says
@@ -40,52 +41,53 @@ pub fn look_up(url: &[u8], age: i32, path: &Path, trust: &Trust, patience: &dyn 
     let known = store::load(path).find(key);
     let old = known.as_ref().map(|entry| entry.swf);
     if known.as_ref().is_some_and(|entry| entry.is_fresh(now, age)) {
-        return LookUp { swf: old, succeeded: true };
+        return LookUp { swf: old, failure: None };
     }
     let date = known.as_ref().map(|entry| entry.date.clone()).unwrap_or_default();
-    let Some((new, date)) = download(url, date, trust, patience) else {
-        return LookUp { swf: old, succeeded: false };
+    let (new, date) = match download(url, date, trust, patience) {
+        Ok(answer) => answer,
+        Err(error) => return LookUp { swf: old, failure: Some(error) },
     };
     let Some(swf) = new.or(old) else {
         // Nothing to keep: a server that sent neither a file nor a reason.
-        return LookUp { swf: None, succeeded: true };
+        return LookUp { swf: None, failure: None };
     };
     let entry = Entry { checked: Some(now), date, swf };
     match store::change(path, |cache| cache.store(key, &entry)) {
         // Other processes may keep the file busy; the next look-up then asks again.
         Err(error) if old.is_none() && error.kind() != io::ErrorKind::AlreadyExists => {
             report_unwritable(path, &error);
-            LookUp { swf: None, succeeded: false }
+            LookUp { swf: None, failure: Some(error.into()) }
         }
         Err(error) => {
             warn!("cannot write {}: {error}", path.display());
-            LookUp { swf: Some(swf), succeeded: true }
+            LookUp { swf: Some(swf), failure: None }
         }
-        Ok(()) => LookUp { swf: Some(swf), succeeded: true },
+        Ok(()) => LookUp { swf: Some(swf), failure: None },
     }
 }
 
-/// Asks the server for a file newer than `date`: its hash, if it sent one, and the date from now on. None if that
-/// failed, which the log then tells.
+/// Asks the server for a file newer than `date`: its hash, if it sent one, and the date from now on. A failure is logged.
 fn download(
     url: &[u8],
     date: Vec<u8>,
     trust: &Trust,
     patience: &dyn Patience,
-) -> Option<(Option<SwfHash>, Vec<u8>)> {
+) -> Result<(Option<SwfHash>, Vec<u8>)> {
     let mut download = Download::new(date.clone());
     let mut result = http::get(url, &date, trust, patience, &mut download);
     let Download { hasher, status, date, .. } = download;
     if let Ok(Outcome::Complete) = result {
         match hasher.finish() {
-            Ok(swf) => return Some((swf, date)),
+            Ok(swf) => return Ok((swf, date)),
             Err(error) => result = Err(error),
         }
     }
 
-    let url = String::from_utf8_lossy(url);
+    let url = url::without_login(url);
+    let url = String::from_utf8_lossy(&url);
     match (&result, Outcome::of_result(&result)) {
-        (_, Outcome::NotModified) => return Some((None, date)),
+        (_, Outcome::NotModified) => return Ok((None, date)),
         // Was told where the connection would have been made.
         (Err(Error::Unsupported(_)), _) => {}
         (Err(error @ Error::TooLarge(_)), _) => error!("{CALLER}: swfurl {url}: {error}"),
@@ -98,7 +100,7 @@ fn download(
             error!("{CALLER}: couldn't contact swfurl {url} (HTTP error {status})");
         }
     }
-    None
+    Err(result.err().unwrap_or(Error::Invalid("the server sends no SWF file")).reported())
 }
 
 fn report_unwritable(path: &Path, error: &io::Error) {

@@ -18,7 +18,7 @@ use super::{
     local::Local,
     wait::{Patience, poll_slice},
 };
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 
 /// Connects to whichever of the addresses answers first. They are tried in order, each a quarter of a second after the
 /// one before, or at once when that one has failed; those that come too late are closed. The socket is in blocking mode.
@@ -143,7 +143,7 @@ impl Race<'_> {
         };
         debug!("{text}");
         self.next_start = Instant::now();
-        self.fail(weight, Error::Unreachable(text));
+        self.fail(weight, Error::Unreachable(Cause::new(text, error.raw_os_error())));
     }
 
     fn fail(&mut self, weight: u8, error: Error) {
@@ -156,7 +156,7 @@ impl Race<'_> {
         if let Some(attempt) = self.attempts.first() {
             let text =
                 format!("{} does not answer, timed out after {} s", attempt.address, in_seconds(spent));
-            self.fail(2, Error::Unreachable(text));
+            self.fail(2, Error::Unreachable(Cause::new(text, Some(libc::ETIMEDOUT))));
         }
         self.worst.map_or(Error::TimedOut, |worst| worst.error)
     }

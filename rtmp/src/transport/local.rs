@@ -1,11 +1,14 @@
 //! Our end of a connection: which addresses and interfaces of this machine may be used, and which family of addresses.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+};
 
 use socket2::Socket;
 
 use crate::{
-    error::{Error, Result},
+    error::{Cause, Error, Result},
     text::Text,
 };
 
@@ -109,7 +112,7 @@ impl Local {
             None => Ok(()),
             Some(Bind::Address(address)) => socket
                 .bind(&SocketAddr::new(*address, 0).into())
-                .map_err(|error| Error::Unreachable(format!("cannot use local address {address}: {error}"))),
+                .map_err(|error| unusable(format_args!("local address {address}"), &error)),
             Some(Bind::Interface(name)) => bind_to_interface(socket, name),
         }
     }
@@ -117,17 +120,21 @@ impl Local {
 
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 fn bind_to_interface(socket: &Socket, name: &str) -> Result<()> {
-    socket.bind_device(Some(name.as_bytes())).map_err(|error| {
-        Error::Unreachable(format!("cannot use network interface {}: {error}", Text(name.as_bytes())))
-    })
+    socket
+        .bind_device(Some(name.as_bytes()))
+        .map_err(|error| unusable(format_args!("network interface {}", Text(name.as_bytes())), &error))
 }
 
 #[cfg(not(any(target_os = "android", target_os = "fuchsia", target_os = "linux")))]
 fn bind_to_interface(_: &Socket, name: &str) -> Result<()> {
     let name = Text(name.as_bytes());
-    Err(Error::Unreachable(format!(
-        "this system takes no interface by its name ({name}), bind to its address"
-    )))
+    Err(Error::Unreachable(
+        format!("this system takes no interface by its name ({name}), bind to its address").into(),
+    ))
+}
+
+fn unusable(what: fmt::Arguments<'_>, error: &io::Error) -> Error {
+    Error::Unreachable(Cause::new(format!("cannot use {what}: {error}"), error.raw_os_error()))
 }
 
 /// Names of interfaces are shorter than `IFNAMSIZ`, 16 bytes with a NUL.

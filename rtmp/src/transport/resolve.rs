@@ -1,7 +1,7 @@
 //! Name lookup: the addresses of a host, in the order in which they should be tried.
 
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     sync::{
         atomic::{AtomicUsize, Ordering},
@@ -16,7 +16,7 @@ use super::{
     wait::{Patience, SLICE},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Cause, Error, Result},
     text::Text,
 };
 
@@ -38,7 +38,7 @@ pub fn resolve(
         Err(_) => in_turns(look_up(host.clone(), port, deadline, patience)?, family),
     };
     if addresses.is_empty() {
-        return Err(Error::Unresolved(format!("{host} (it has no {} address)", family.name())));
+        return Err(Error::Unresolved(format!("{host} (it has no {} address)", family.name()).into()));
     }
     Ok(addresses)
 }
@@ -48,24 +48,31 @@ fn readable(host: &[u8]) -> Result<String> {
     match str::from_utf8(host) {
         Ok(text) if text.contains(':') => Ok(text.replace("%25", "%")),
         Ok(text) if !text.is_empty() && !text.contains(char::is_control) => Ok(text.to_owned()),
-        _ => Err(Error::Unresolved(format!("{} (this is no name)", Text(host)))),
+        _ => Err(Error::Unresolved(format!("{} (this is no name)", Text(host)).into())),
     }
 }
 
 fn look_up(host: String, port: u16, deadline: Deadline, patience: &dyn Patience) -> Result<Vec<SocketAddr>> {
     let name = host.clone();
-    let found =
-        within(deadline, patience, move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect));
-    found.map_err(|error| match error {
-        Error::Interrupted => error,
-        Error::TimedOut => Error::Unresolved(format!("{name} (the lookup took too long)")),
-        error => {
+    let found = within(deadline, patience, move || {
+        // What the C library leaves in errno says whether there was an answer.
+        Ok((host.as_str(), port).to_socket_addrs().map_err(|error| (error, io::Error::last_os_error())))
+    });
+    let unresolved =
+        |why: &dyn fmt::Display, code| Error::Unresolved(Cause::new(format!("{name} ({why})"), code));
+    match found {
+        Ok(Ok(addresses)) => Ok(addresses.collect()),
+        Ok(Err((error, left))) => {
+            let no_answer = left.kind() == io::ErrorKind::WouldBlock;
             let text = error.to_string();
             // Rust's own words, which repeat ours, in front of the system's.
             let why = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
-            Error::Unresolved(format!("{name} ({why})"))
+            Err(unresolved(&why, no_answer.then_some(libc::EAGAIN)))
         }
-    })
+        Err(error @ Error::Interrupted) => Err(error),
+        Err(error @ Error::TimedOut) => Err(unresolved(&"the lookup took too long", error.errno())),
+        Err(error) => Err(unresolved(&error, error.errno())),
+    }
 }
 
 /// Runs a job that may block for longer than there is time.

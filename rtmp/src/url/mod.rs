@@ -12,6 +12,7 @@
 
 mod protocol;
 mod stream_name;
+mod userinfo;
 
 use crate::{
     error::{Error, Result},
@@ -20,8 +21,9 @@ use crate::{
 };
 
 pub use protocol::Protocol;
-pub use stream_name::hex_pair;
 pub use stream_name::stream_name;
+pub(crate) use userinfo::basic_credentials;
+pub use userinfo::{UserInfo, hex_pair, without_login};
 
 /// A URL in pieces. Everything but the stream name is a part of the text that was parsed, so a caller can tell where
 /// in that text it lies.
@@ -29,7 +31,7 @@ pub use stream_name::stream_name;
 pub struct Url<'a> {
     /// RTMP when the scheme is unknown.
     pub protocol: Protocol,
-    /// User name and password, as written (nothing is decoded).
+    /// User name and password.
     pub userinfo: Option<UserInfo<'a>>,
     /// Name or address without brackets, possibly empty; `None` when it is longer than any host name.
     pub host: Option<&'a [u8]>,
@@ -41,20 +43,12 @@ pub struct Url<'a> {
     pub playpath: Option<Vec<u8>>,
 }
 
-/// What precedes an `@` in front of the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserInfo<'a> {
-    /// Text before the first colon.
-    pub user: &'a [u8],
-    /// Text behind the first colon, if there is one.
-    pub password: Option<&'a [u8]>,
-}
-
 /// Splits a URL the way librtmp does: the scheme may be unknown, a port that makes no sense is left out, and up to
 /// three path components belong to the application when a fourth follows.
 ///
-/// Fails only if `://` is missing or nothing follows it. Two things are understood that librtmp gets wrong: an IPv6
-/// address in brackets, and `user:password@` in front of the host.
+/// Fails only if `://` is missing or nothing follows it. Three things are understood that librtmp gets wrong: an IPv6
+/// address in brackets, `user:password@` in front of the host, and a stream name of several components that begins with
+/// `mp4:`, `mp3:` or `flv:`.
 pub fn parse(text: &[u8]) -> Result<Url<'_>> {
     log::debug!("Parsing...");
     let Some((scheme, rest)) = cut(text, b"://") else {
@@ -120,14 +114,8 @@ impl<'a> Authority<'a> {
 /// The user information and what follows it. An `@` behind a question mark belongs to the query.
 fn split_userinfo(authority: &[u8]) -> (Option<UserInfo<'_>>, &[u8]) {
     let limit = position(authority, b'?').unwrap_or(authority.len());
-    let Some(at) = authority[..limit].iter().rposition(|&byte| byte == b'@') else {
-        return (None, authority);
-    };
-    let userinfo = match cut(&authority[..at], b":") {
-        Some((user, password)) => UserInfo { user, password: Some(password) },
-        None => UserInfo { user: &authority[..at], password: None },
-    };
-    (Some(userinfo), &authority[at + 1..])
+    let (userinfo, _) = UserInfo::split(&authority[..limit]);
+    (userinfo, &authority[userinfo.map_or(0, |info| info.text_len())..])
 }
 
 /// The host and the text of the port. A question mark does not end a host, for librtmp's sake.
@@ -173,6 +161,12 @@ fn app_len(path: &[u8]) -> usize {
     if path.starts_with(b"ondemand/") {
         return b"ondemand".len();
     }
+    // A file's type in front of its path: players that put it there mean the name to begin with it.
+    let mut parts = path.split(|&byte| byte == b'/');
+    if let Some(name) = parts.find(|part| FILE_TYPES.iter().any(|kind| part.starts_with(kind))) {
+        // Without the slash in front, if the name is not all there is.
+        return (name.as_ptr().addr() - path.as_ptr().addr()).saturating_sub(1);
+    }
     let slashes = path.iter().enumerate().filter(|&(_, &byte)| byte == b'/').map(|(at, _)| at);
     slashes.take(3).last().unwrap_or(path.len())
 }
@@ -190,6 +184,9 @@ fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
 fn position(text: &[u8], wanted: u8) -> Option<usize> {
     text.iter().position(|&byte| byte == wanted)
 }
+
+/// What a stream name may begin with, as Flash servers know it.
+const FILE_TYPES: [&[u8]; 3] = [b"mp4:", b"mp3:", b"flv:"];
 
 /// No host name is longer; longer text is not taken for one.
 const MAX_HOST: usize = 255;

@@ -1,6 +1,9 @@
 //! Stream names as Flash servers want them: `mp4:`, `mp3:`, no file extension, nothing escaped.
 
-use super::{cut, find, position};
+use super::{
+    cut, find, position,
+    userinfo::{percent_decode, percent_decode_into},
+};
 
 /// The name under which a server knows the stream that the last part of a URL names.
 ///
@@ -20,12 +23,13 @@ pub fn stream_name(text: &[u8]) -> Vec<u8> {
         _ => (b"", false),
     };
     if !strips || (!prefix.is_empty() && name.starts_with(prefix)) {
-        return decode(Vec::with_capacity(name.len()), name);
+        return percent_decode(name);
     }
     let mut out = Vec::with_capacity(prefix.len() + name.len());
     out.extend_from_slice(prefix);
-    let out = decode(out, &name[..start]);
-    decode(out, &name[end..])
+    percent_decode_into(&mut out, &name[..start]);
+    percent_decode_into(&mut out, &name[end..]);
+    out
 }
 
 /// The value of `slist=` in a query.
@@ -35,25 +39,6 @@ fn playlist_entry(text: &[u8]) -> Option<&[u8]> {
     }
     let entry = &text[find(text, b"slist=")? + b"slist=".len()..];
     Some(cut(entry, b"&").map_or(entry, |(entry, _)| entry))
-}
-
-/// Appends `text` with `%xx` decoded.
-fn decode(mut out: Vec<u8>, mut text: &[u8]) -> Vec<u8> {
-    while let Some((&first, rest)) = text.split_first() {
-        let escaped = match rest {
-            [high, low, ..] if first == b'%' => hex_pair(*high, *low),
-            _ => None,
-        };
-        out.push(escaped.unwrap_or(first));
-        text = if escaped.is_some() { &rest[2..] } else { rest };
-    }
-    out
-}
-
-/// The byte that two hexadecimal digits spell.
-pub fn hex_pair(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(high)? << 4 | digit(low)?).ok()
 }
 
 const EXTENSION_LEN: usize = ".mp4".len();

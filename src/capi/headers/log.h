@@ -11,6 +11,23 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/*
+ * Programs that were written for C++ use bool behind rtmp_sys.h and this header. Programs with a bool of their own
+ * usually get by with one of them, or define it as the same type.
+ */
+#if defined(LIBRTMP_RTMP_SYS_H) && !defined(__cplusplus) && \
+    (!defined(__STDC_VERSION__) || __STDC_VERSION__ <= 201710L)
+#ifndef bool
+#define bool librtmp_bool
+#endif
+#ifndef true
+#define true 1
+#endif
+#ifndef false
+#define false 0
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -14,6 +14,10 @@
  * Functions that return int return TRUE or FALSE unless they say otherwise. One that fails may have closed the
  * session: ask RTMP_IsConnected. Why it failed tell RTMP_GetLastError and RTMP_GetErrorString. A NULL where a pointer is
  * expected makes a function fail.
+ *
+ * A function that succeeds leaves errno as it was. One that fails sets it if a call of the operating system failed: EAGAIN
+ * after a time-out, or when a socket that does not block has nothing to read, ECONNREFUSED, ECONNRESET, EPIPE and so on,
+ * and EBADF if there is no connection. Where the peer is the reason, errno stays as it was.
  */
 #ifndef __RTMP_H__
 #define __RTMP_H__
@@ -45,7 +49,7 @@ extern "C" {
 #define RTMP_FEATURE_SSL 0x04 /**< inside TLS */
 #define RTMP_FEATURE_MFP 0x08 /**< RTMFP, which the library cannot speak */
 #define RTMP_FEATURE_WRITE 0x10 /**< publish; see RTMP_EnableWrite */
-#define RTMP_FEATURE_HTTP2 0x20 /**< reserved for serving tunnelled clients */
+#define RTMP_FEATURE_HTTP2 0x20 /**< set by RTMP_Serve: the client tunnels through HTTP */
 
 /* Protocols that a URL can name, made of the bits above. */
 #define RTMP_PROTOCOL_UNDEFINED (-1)

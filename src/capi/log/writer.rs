@@ -16,7 +16,7 @@ use std::{
 use libc::{FILE, c_char, c_int};
 
 use super::{RTMP_LOGALL, RTMP_LOGCRIT, RTMP_LogCallback, variadic::rtmp_variadic_stderr};
-use crate::capi::globals;
+use crate::capi::{Errno, globals};
 
 /// The application's callback; null while the built-in writer is in use.
 static CALLBACK: AtomicPtr<RTMP_LogCallback> = AtomicPtr::new(ptr::null_mut());
@@ -119,15 +119,18 @@ struct Writing {
     /// `None` in a signal handler that interrupted a write of its own thread; then stdio's own lock has to do.
     _lock: Option<MutexGuard<'static, ()>>,
     outermost: bool,
+    /// Programs log what went wrong before they look at `errno`, and signal handlers must not change it.
+    _errno: Errno,
 }
 
 impl Writing {
     fn begin() -> Self {
         static LOCK: Mutex<()> = Mutex::new(());
         // Marked before the lock is taken, so that there is no moment at which a handler could wait for it in vain.
+        let errno = Errno::keep();
         let outermost = !BUSY.replace(true);
         let lock = outermost.then(|| LOCK.lock().unwrap_or_else(PoisonError::into_inner));
-        Self { _lock: lock, outermost }
+        Self { _lock: lock, outermost, _errno: errno }
     }
 
     fn stream(&self) -> *mut FILE {

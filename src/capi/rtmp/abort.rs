@@ -2,10 +2,7 @@
 
 use libc::c_int;
 
-use super::{
-    RTMP,
-    io::{errno, set_errno},
-};
+use super::RTMP;
 use crate::capi::{FALSE, TRUE, state};
 
 /// Ends every call that waits in this session, and shuts its socket down. Returns TRUE, or FALSE if `r` is NULL. The calls
@@ -27,11 +24,8 @@ pub unsafe extern "C" fn RTMP_Abort(r: *mut RTMP) -> c_int {
     if r.is_null() {
         return FALSE;
     }
-    let before = errno();
     // SAFETY: the caller's contract.
     unsafe { state::abort(r) };
-    // What a signal handler has interrupted may be about to look at it.
-    set_errno(before);
     TRUE
 }
 

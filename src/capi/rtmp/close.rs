@@ -4,7 +4,7 @@ use std::{ptr, time::Duration};
 
 use libc::c_int;
 
-use super::{RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, sockbuf};
+use super::{RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, origin::Origin, sockbuf};
 use crate::{
     capi::{
         amf::AVal,
@@ -14,7 +14,7 @@ use crate::{
         log::Deferred,
         memory::{self, release},
         shared,
-        state::{self, Handle, Settings},
+        state::{self, Handle},
     },
     driver::{self, Connection},
     flv::Flags,
@@ -36,12 +36,17 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
     if handle.is_open() && manner == Manner::Polite {
         end_stream(handle);
     }
-    let settings = handle.settings();
+    let mut settings = handle.settings();
     let kept = handle.keeps_descriptor();
     let Some(socket) = hang_up(handle, reset, kept) else { return };
+    // Another thread may still receive into the struct.
+    settings.stays |= settings.origin != Origin::default() && !handle.is_only_call();
     // SAFETY: the handle's contract.
     unsafe { state::forget(handle.raw()) }
-    if settings != Settings::default() || socket.is_some() {
+    if !settings.is_needed() && socket.is_none() {
+        // SAFETY: the handle's contract, and the connection is gone.
+        unsafe { settings.origin.put_into_struct(handle.raw()) }
+    } else {
         // SAFETY: the handle's contract.
         let next = unsafe { Handle::from_raw(handle.raw()) };
         if let Ok(next) = next {
@@ -183,8 +188,9 @@ unsafe fn reset_connection(r: *mut RTMP) {
 }
 
 /// Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns nothing.
-/// What the caller put into `Link` stays, except a stream name from the URL and strings that `Link.lFlags` marks as the
-/// library's; the options `bind`, `ipv`, `tlsVerify` and `tlsCA` go, and so does a wish of `RTMP_Abort`.
+/// What the caller put into `Link` stays for the next connection, as long as its memory does, except a stream name from the
+/// URL, a login with escapes from the URL and strings that `Link.lFlags` marks as the library's; the options `bind`, `ipv`,
+/// `tlsVerify` and `tlsCA` go, and so does a wish of `RTMP_Abort`.
 ///
 /// A player does not wait for anything here. A publisher waits until the server has what was published last: as long as
 /// it takes bytes, one second after the last of them, or five after its last answer over HTTP, and no longer than
@@ -213,7 +219,7 @@ pub unsafe extern "C" fn RTMP_Close(r: *mut RTMP) {
                     reset(r);
                 }
             }
-            state::forget(r);
+            Origin::close(r);
             state::pardon(r);
         }
         Ok(())

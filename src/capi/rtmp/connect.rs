@@ -12,7 +12,8 @@ use socket2::{SockAddr, SockAddrStorage, Socket};
 
 use super::{
     RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMP_FEATURE_WRITE, RTMP_LF_FAPU,
-    RTMP_LF_FTCU, RTMPPacket, close::close_to_reconnect, misc::RTMP_GetTime, packet::send_packet, sockbuf,
+    RTMP_LF_FTCU, RTMPPacket, close::close_to_reconnect, lifecycle::DEFAULT_CHUNK_SIZE, misc::RTMP_GetTime,
+    packet::send_packet, sockbuf,
 };
 use crate::{
     capi::{
@@ -27,6 +28,7 @@ use crate::{
         state::Handle,
         tls::connect_tls,
     },
+    chunk,
     driver::{self, Connection},
     error::{Error, Result},
     handshake::{self, ClientOptions},
@@ -38,7 +40,8 @@ use crate::{
 
 /// Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
 /// or FALSE. TRUE means that the command was sent; `RTMP_ConnectStream` waits for the answer. `cp`, if not NULL, is sent
-/// in place of the library's `connect` command and stays the caller's.
+/// in place of the library's `connect` command and stays the caller's. If `m_outChunkSize` is not 128, the server is told
+/// so before.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose body is readable for
@@ -243,8 +246,10 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
     reason::enter(Phase::Tunnel);
     open_tunnel(handle).map_err(failed("Could not connect for handshake"))?;
     reason::enter(Phase::Handshake);
+    let wish = ChunkSizeWish::of(handle);
     shake_hands(handle).map_err(failed("handshake failed"))?;
     reason::enter(Phase::CONNECT_COMMAND);
+    wish.announce(handle)?;
     // SAFETY: the caller's contract.
     match unsafe { cp.as_mut() } {
         // SAFETY: the caller's contract.
@@ -258,6 +263,52 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
         }
     }
     Ok(TRUE)
+}
+
+/// The chunk size that a program set before the handshake, after which both sides begin with 128 bytes. It is in the field
+/// again when this ends, so that it holds for the next connection too, also if this one has failed.
+pub(super) struct ChunkSizeWish {
+    field: *mut c_int,
+    size: Option<c_int>,
+}
+
+impl ChunkSizeWish {
+    pub(super) fn of(handle: &Handle) -> Self {
+        let raw = handle.raw();
+        // SAFETY: the handle's contract.
+        let (field, size) = unsafe {
+            let field = &raw mut (*raw).m_outChunkSize;
+            (field, shared::read(field))
+        };
+        let size = match size {
+            // 0 is what a program left there that cleared the struct.
+            0 | DEFAULT_CHUNK_SIZE => None,
+            size if u32::try_from(size).is_ok_and(|size| size <= chunk::MAX_MESSAGE_LEN) => Some(size),
+            size => {
+                log::warn!(
+                    "ignoring m_outChunkSize {size}, which no message needs: it is {DEFAULT_CHUNK_SIZE}"
+                );
+                None
+            }
+        };
+        Self { field, size }
+    }
+
+    /// Tells the peer, and uses it from then on; an error has closed the connection.
+    pub(super) fn announce(self, handle: &Handle) -> Result<()> {
+        self.size.map_or(Ok(()), |size| {
+            driver::send(handle, &command::set_chunk_size(size.cast_unsigned())).map_err(Error::reported)
+        })
+    }
+}
+
+impl Drop for ChunkSizeWish {
+    fn drop(&mut self) {
+        if let Some(size) = self.size {
+            // SAFETY: the field is that of the handle's `RTMP`, which outlives the call.
+            unsafe { shared::write(self.field, size) };
+        }
+    }
 }
 
 /// TLS, if the protocol has it.

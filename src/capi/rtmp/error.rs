@@ -5,7 +5,10 @@ use std::cell::UnsafeCell;
 use libc::{c_char, c_int};
 
 use super::RTMP;
-use crate::capi::reason::{self, TEXT_LEN, Text};
+use crate::capi::{
+    Errno,
+    reason::{self, TEXT_LEN, Text},
+};
 
 /// Returns why the last call that failed did so, one of the `RTMP_ERR_*` values. `RTMP_ERR_NONE` says that none did.
 ///
@@ -44,6 +47,8 @@ pub unsafe extern "C" fn RTMP_GetErrorString(r: *mut RTMP) -> *const c_char {
     thread_local! {
         static LINE: UnsafeCell<Text> = const { UnsafeCell::new([0; TEXT_LEN]) };
     }
+    // Another thread may have to be waited for.
+    let _errno = Errno::keep();
     // SAFETY: the caller's contract.
     let text = unsafe { reason::last_text(r) };
     LINE.with(|line| {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     capi::{
-        attempt, attempt_once, boundary,
+        Errno, attempt, attempt_once, boundary, boundary_with_errno, errno,
         log::Deferred,
         memory::Body,
         ptr::bytes,
@@ -61,7 +61,7 @@ unsafe fn read_patiently(
     size: c_int,
     failure: Option<Box<ready::Failure>>,
 ) -> c_int {
-    let read = boundary(None, || {
+    let read = boundary_with_errno(None, |errno| {
         // SAFETY: the caller's contract.
         unsafe {
             reason::about(r)?;
@@ -88,7 +88,7 @@ unsafe fn read_patiently(
                 room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
             };
             let handle = Handle::from_raw(r)?;
-            let count = read(&handle, out, failure);
+            let count = read(&handle, out, failure, errno);
             handle.keep_descriptor(false);
             handle.settle();
             Ok(count)
@@ -96,7 +96,7 @@ unsafe fn read_patiently(
     });
     read.map_or_else(
         || {
-            set_errno(libc::EINVAL);
+            errno::set(libc::EINVAL);
             -1
         },
         |count| count as c_int,
@@ -112,8 +112,14 @@ fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
     }
 }
 
-/// Reads into `out`; `None` when the stream failed before this call. `failure` is what is known to go wrong.
-fn read(handle: &Handle, out: &mut [u8], mut failure: Option<Box<ready::Failure>>) -> Option<usize> {
+/// Reads into `out`; `None` when the stream failed before this call. `failure` is what is known to go wrong. `errno` tells
+/// why nothing was read.
+fn read(
+    handle: &Handle,
+    out: &mut [u8],
+    mut failure: Option<Box<ready::Failure>>,
+    errno: &mut Errno,
+) -> Option<usize> {
     let (start, size) = (out.as_ptr().cast(), out.len());
     let mut block = Block::default();
     let mut call = Call::new(out);
@@ -124,9 +130,15 @@ fn read(handle: &Handle, out: &mut [u8], mut failure: Option<Box<ready::Failure>
     });
     handle.keep_descriptor(handle.is_opened() && block.is_unfinished(call.written() > 0));
     let placement = Placement(handle);
+    let mut why = None;
     loop {
         match next {
-            Step::Done(count) => return Some(count),
+            Step::Done(count) => {
+                if let (0, Some(error)) = (count, why) {
+                    errno.say(&error);
+                }
+                return Some(count);
+            }
             Step::Failed => return None,
             Step::NeedMessage => {}
         }
@@ -154,11 +166,17 @@ fn read(handle: &Handle, out: &mut [u8], mut failure: Option<Box<ready::Failure>
                         return next;
                     }
                     if body.keep().is_err() {
+                        reason::keep(&Error::OutOfMemory);
+                        why = Some(Error::OutOfMemory);
                         return core.stream.out_of_memory(&mut call, state);
                     }
                     let next = core.stream.message(&mut call, state, kind, timestamp, body, live);
                     core.decoder.reuse(mem::take(body));
-                    if Ending::from_status(state.status) == Some(Ending::Error) {
+                    let failed = Ending::from_status(state.status) == Some(Ending::Error);
+                    if failed && core.stream.is_starved() {
+                        reason::keep(&Error::OutOfMemory);
+                        why = Some(Error::OutOfMemory);
+                    } else if failed {
                         reason::keep_as(Code::Resume, "the stream does not go on where the file ends");
                     }
                     offer(core, &mut call, state, next)
@@ -170,6 +188,7 @@ fn read(handle: &Handle, out: &mut [u8], mut failure: Option<Box<ready::Failure>
             }
             Err(error) => {
                 reason::keep(&error);
+                why = Some(error);
                 step(handle, |core, state| core.stream.end(&mut call, state, Ending::Eof))
             }
         };
@@ -278,10 +297,11 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
     }
 }
 
-/// Publishes `size` bytes of an FLV file, cut anywhere; returns how many were used, or -1 if the stream cannot go on.
+/// Publishes `size` bytes of an FLV file, cut anywhere; returns `size`, or -1 if the stream cannot go on.
 ///
-/// Usually that is `size`. It is less when the last tag's four trailing bytes are not all there: go on with what was not
-/// counted, with what is missing, or with the next tag. And it is less when the header of the next tag is cut: pass that again with more behind it.
+/// The next call goes on behind these bytes: what does not complete a tag is kept. Behind a tag without its four trailing
+/// bytes, or with a part of them, a call may also begin with the next tag. Metadata (`onMetaData`) is sent with
+/// `@setDataFrame` in front, so that the server keeps it; other tags are sent as they are.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
@@ -393,23 +413,3 @@ impl Block {
         self.fills && (self.goes_on || got_bytes)
     }
 }
-
-/// This thread's `errno`.
-pub(super) fn errno() -> c_int {
-    // SAFETY: errno is this thread's own.
-    unsafe { *errno_location() }
-}
-
-pub(super) fn set_errno(value: c_int) {
-    // SAFETY: errno is this thread's own.
-    unsafe { *errno_location() = value };
-}
-
-#[cfg(any(target_os = "linux", target_os = "emscripten", target_os = "hurd"))]
-use libc::__errno_location as errno_location;
-
-#[cfg(any(target_os = "macos", target_os = "ios", target_os = "freebsd"))]
-use libc::__error as errno_location;
-
-#[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
-use libc::__errno as errno_location;

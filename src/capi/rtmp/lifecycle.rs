@@ -58,17 +58,18 @@ pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
 pub(crate) unsafe fn initialise_zeroed(r: *mut RTMP) {
     // SAFETY: the caller's contract.
     unsafe {
-        // No session that was initialised or has a connection lacks both: what it finds there is replaced by defaults.
+        // No session that was initialised or has a connection lacks all of them. The size of what is sent is a setting.
+        let sent = shared::read(&raw const (*r).m_outChunkSize);
         if shared::read(&raw const (*r).m_sb.sb_socket) != 0
             || shared::read(&raw const (*r).m_inChunkSize) != 0
-            || shared::read(&raw const (*r).m_outChunkSize) != 0
+            || (sent != 0 && shared::read(&raw const (*r).m_nClientBW2) != 0)
         {
             return;
         }
         (*r).m_sb.sb_socket = NO_SOCKET;
         (*r).m_inChunkSize = DEFAULT_CHUNK_SIZE;
-        (*r).m_outChunkSize = DEFAULT_CHUNK_SIZE;
-        let defaults: [(&mut c_int, c_int); 4] = [
+        let defaults: [(&mut c_int, c_int); 5] = [
+            (&mut (*r).m_outChunkSize, DEFAULT_CHUNK_SIZE),
             (&mut (*r).m_nBufferMS, 30_000),
             (&mut (*r).m_nServerBW, DEFAULT_WINDOW),
             (&mut (*r).m_nClientBW, DEFAULT_WINDOW),
@@ -165,7 +166,7 @@ pub unsafe extern "C" fn RTMP_SetBufferMS(r: *mut RTMP, size: c_int) {
 
 const NO_SOCKET: c_int = -1;
 /// RTMP 1.0, 5.4.1.
-const DEFAULT_CHUNK_SIZE: c_int = 128;
+pub(super) const DEFAULT_CHUNK_SIZE: c_int = 128;
 /// Acknowledgement window and peer bandwidth, in bytes.
 const DEFAULT_WINDOW: c_int = 2_500_000;
 /// RTMP 1.0, 5.4.5: the limit type "dynamic".

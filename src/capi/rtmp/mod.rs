@@ -10,6 +10,7 @@ pub mod io;
 pub mod lifecycle;
 pub mod misc;
 pub mod options;
+pub(crate) mod origin;
 pub mod packet;
 mod ready;
 pub(crate) mod reservoir;

@@ -2,7 +2,10 @@
 
 use libc::c_int;
 
-use super::{RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK, extras};
+use super::{
+    RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK, extras,
+    origin::Origin,
+};
 use crate::{
     capi::{
         FALSE, TRUE,
@@ -21,7 +24,8 @@ use crate::{
 /// Sets the option `opt`, in any case, to the value `arg`; returns TRUE, or FALSE if there is no such option or `arg`
 /// makes no sense for it. The log then lists the options there are.
 ///
-/// Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned. Numbers may be hexadecimal
+/// Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned, and longer if the session is
+/// connected again: what is set here holds for every URL that follows, until one has the same option. Numbers may be hexadecimal
 /// or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows:
 /// see `RTMP_LNK.sockshost` for the proxies it can name. `bind` and `ipv` are copied, hold for every connection until
 /// then, and are forgotten by `RTMP_Close`.
@@ -40,7 +44,11 @@ pub unsafe extern "C" fn RTMP_SetOpt(r: *mut RTMP, opt: *const AVal, arg: *mut A
         // SAFETY: the caller's contract above.
         let arg = *unsafe { required(arg, "arg is NULL") }?;
         // SAFETY: the caller's contract above.
-        unsafe { set(r, name, arg) }?;
+        unsafe {
+            let extras = (*r).Link.extras.o_props.addr();
+            set(r, name, arg)?;
+            Origin::note_replaced(r, name, extras);
+        }
         Ok(TRUE)
     })
 }
@@ -56,6 +64,12 @@ pub(super) unsafe fn set(r: *mut RTMP, name: &[u8], arg: AVal) -> Result<()> {
     };
     // SAFETY: the caller's contract above.
     option.apply(&mut Target { r, arg }, unsafe { aval_bytes(&arg) })
+}
+
+/// The bit of an option, for sets of them; 0 if there is no such option.
+pub(super) fn bit(name: &[u8]) -> u32 {
+    let position = OPTIONS.iter().position(|option| option.name.as_bytes().eq_ignore_ascii_case(name));
+    position.map_or(0, |position| 1 << position)
 }
 
 /// Stores a string whose old value `flag` may mark as the library's: that is freed, and the flag goes.

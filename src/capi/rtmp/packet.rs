@@ -7,7 +7,7 @@ use libc::{c_char, c_int};
 use super::{RTMP, RTMPChunk, RTMPPacket, ready, straight};
 use crate::{
     capi::{
-        FALSE, TRUE, attempt, attempt_once, boundary,
+        FALSE, TRUE, attempt, attempt_once, boundary, boundary_with_errno,
         memory::{Body, RTMP_MAX_HEADER_SIZE, release},
         ptr::{bytes, required, required_mut},
         reason::{self, Phase},
@@ -26,12 +26,10 @@ use crate::{
 /// `p` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
-    boundary((), || {
-        // SAFETY: the caller's contract.
-        let p = unsafe { required_mut(p, "p") }?;
-        *p = RTMPPacket { m_chunk: p.m_chunk, m_body: p.m_body, ..RTMPPacket::EMPTY };
-        Ok(())
-    })
+    // SAFETY: the caller's contract.
+    let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p") };
+    // This comes with every message, and nothing in it fails.
+    *p = RTMPPacket { m_chunk: p.m_chunk, m_body: p.m_body, ..RTMPPacket::EMPTY };
 }
 
 /// Writes one DEBUG log line about a packet.
@@ -71,20 +69,21 @@ pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
 /// `p` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_int {
-    boundary(FALSE, || {
-        // SAFETY: the caller's contract.
-        let p = unsafe { required_mut(p, "p") }?;
-        let size = usize::try_from(nSize).ok().and_then(|size| size.checked_add(RTMP_MAX_HEADER_SIZE + 1));
-        // SAFETY: calloc accepts any size.
-        let block = unsafe { libc::calloc(1, size.ok_or(Error::OutOfMemory)?) }.cast::<c_char>();
-        if block.is_null() {
-            return Err(Error::OutOfMemory);
-        }
-        // SAFETY: the block is larger than the headroom.
-        p.m_body = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
-        p.m_nBytesRead = 0;
-        Ok(TRUE)
-    })
+    // SAFETY: the caller's contract.
+    let Some(p) = (unsafe { p.as_mut() }) else {
+        refuse("p");
+        return FALSE;
+    };
+    let size = usize::try_from(nSize).ok().and_then(|size| size.checked_add(RTMP_MAX_HEADER_SIZE + 1));
+    // SAFETY: calloc accepts any size.
+    let block = size.map_or(ptr::null_mut(), |size| unsafe { libc::calloc(1, size) }).cast::<c_char>();
+    if block.is_null() {
+        return boundary(FALSE, || Err(Error::OutOfMemory));
+    }
+    // SAFETY: the block is larger than the headroom.
+    p.m_body = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
+    p.m_nBytesRead = 0;
+    TRUE
 }
 
 /// Frees a packet's body, if it has one, and sets `m_body` to NULL.
@@ -315,13 +314,13 @@ pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMP
 /// As for [`RTMP_GetNextMediaPacket`].
 #[inline(never)]
 unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<ready::Failure>>) -> c_int {
-    boundary(0, || {
+    boundary_with_errno(0, |errno| {
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
         reason::enter(Phase::Reading);
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }?;
+        let handle = unsafe { Handle::connected(r) }.inspect_err(|_| errno.settle())?;
         let next = match failure {
             None => driver::next_media(&handle),
             Some(failure) => Err(failure.settle(&handle)),

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     capi::{
+        Errno,
         fields::{load_for_media, mirror_timestamp, store_for_media},
         memory::Body,
         rtmp::io::{self, Block},
@@ -283,6 +284,8 @@ unsafe fn take_arriving<P: Place>(
     mut found: Undisturbed<'_>,
     place: &mut P,
 ) -> Attempt<P::Made> {
+    // That nothing is on the socket is an error for the system, and none for the caller.
+    let _errno = Errno::keep();
     // SAFETY: the caller's contract.
     unsafe {
         let before = load_for_media(r);
@@ -399,6 +402,7 @@ unsafe fn is_due(r: *mut RTMP, state: &State) -> bool {
 /// `r` points to an initialised `RTMP`.
 #[cold]
 unsafe fn settle(r: *mut RTMP) {
+    let _errno = Errno::keep();
     // SAFETY: the caller's contract.
     let Ok(handle) = (unsafe { Handle::connected(r) }) else { return };
     handle.reading_step(|_| ());

@@ -8,7 +8,9 @@ use std::{
 
 use libc::c_int;
 
-use super::{RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP2, misc::RTMP_GetTime, sockbuf};
+use super::{
+    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP2, connect::ChunkSizeWish, misc::RTMP_GetTime, sockbuf,
+};
 use crate::{
     capi::{
         FALSE, TRUE, boundary, globals,
@@ -37,6 +39,8 @@ const JOINED: &str = "the connection belongs to a session that is served already
 /// The first byte has to come within `Link.timeout` seconds, the handshake has to be over within as many, and so has what a
 /// tunnel needs before it. After it the socket waits as long as the caller had set it to, and sends within that time.
 ///
+/// If `m_outChunkSize` is not 128, the client is told so behind the handshake.
+///
 /// Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
 /// For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the
 /// connection. An HTTP connection may also belong to a session that another call serves already: then this one returns
@@ -60,12 +64,14 @@ pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
         }
         let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
         let server = handshake::Server::new(options, &mut random::system)?;
+        let wish = ChunkSizeWish::of(&handle);
         let outcome = driver::handshake_as_server(&handle, server)?;
         if outcome.keys.is_some() {
             // SAFETY: the caller's contract.
             unsafe { (*r).Link.protocol |= RTMP_FEATURE_ENC };
         }
         handle.apply(outcome);
+        wish.announce(&handle)?;
         if waits_for_ever {
             // Players have nothing to say while they play. How long to wait for them is for the caller to decide.
             tcp::wait_for_ever(handle.socket()?);

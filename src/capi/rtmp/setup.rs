@@ -1,14 +1,15 @@
 //! Filling the settings of an `RTMP` before it connects: from a URL with options, or from parts.
 
-use std::slice;
+use std::{slice, sync::Arc};
 
 use libc::{c_char, c_int, c_long, c_uint};
 
 use super::{
     RTMP, RTMP_LF_AUTH, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_SWFV, RTMP_LNK, RTMP_SWF_HASHLEN,
     options::{self, Field, replace},
+    origin::{Origin, forget_login},
     swf::hash_swf,
-    url::{borrowed, offset, owned, part, string},
+    url::{borrowed, owned, part, string},
 };
 use crate::{
     capi::{
@@ -17,23 +18,32 @@ use crate::{
         boundary, globals, memory,
         ptr::aval_bytes,
         reason::{self, Phase},
-        state::Handle,
+        state::{Handle, Login},
+        tls::TlsOptions,
     },
     error::{Error, Result},
     options::{next_pair, number, unescape},
     text::Text,
-    transport::proxy::{self, Proxy},
-    url::{self, Protocol, UserInfo},
+    transport::{
+        local::Local,
+        proxy::{self, Proxy},
+    },
+    url::{self, Protocol},
 };
 
 /// Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
 /// or FALSE if the URL or an option is wrong, with the settings filled halfway.
 ///
-/// `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned. A literal
-/// will do, if none of its options has an escape in its value: a space inside a value is written `\20`, a backslash
-/// `\5c`. A user name and password in the URL are used for logging in as a publisher,
-/// unless options name others. The options `tlsVerify` and `tlsCA`, which say whose certificates to accept, are
-/// forgotten by `RTMP_Close`.
+/// `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned, and longer if
+/// the session is connected again without another URL. A literal will do, if none of its options has an escape in its
+/// value: a space inside a value is written `\20`, a backslash `\5c`. A user name and password in the URL are used for
+/// logging in as a publisher, unless options name others. A character in them that would end them, `/`, `?`, `#`, `:` or
+/// `@`, is written as `%` and two hexadecimal digits.
+///
+/// What the text of an earlier call has set, options but `timeout` included, is forgotten first; what the program set with `RTMP_SetOpt`
+/// or in the fields stays, unless that text replaced it. Only when the same memory is passed once more without any change,
+/// its options stay, too, although they are no longer behind the URL. The options `tlsVerify` and `tlsCA`, which say whose
+/// certificates to accept, are forgotten by `RTMP_Close`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which is writable from its
@@ -48,41 +58,103 @@ pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int 
         let text = unsafe { string(url) }?;
         let len = text.len();
         let head = text.iter().position(|&byte| byte == b' ').unwrap_or(len);
-        // SAFETY: the caller's contract above; `head` is inside the text, and `apply_options` does not touch what is
-        // before it.
+        // SAFETY: the caller's contract above.
         unsafe {
-            let userinfo = apply_url(&raw mut (*r).Link, url, &text[..head])?;
-            if head < len {
-                let writable = memory::try_end_text(url.add(head));
-                reason::enter(Phase::Option);
-                apply_options(r, url, len, head + 1, writable)?;
-                reason::enter(Phase::Url);
-            }
-            let link = &raw mut (*r).Link;
-            complete_tc_url(link, url, &text[..head], userinfo)?;
-            if (*link).lFlags & RTMP_LF_SWFV != 0 && (*link).swfUrl.av_len > 0 {
-                let handle = Handle::from_raw(r)?;
-                let (url, tls) = (aval_bytes(&(*link).swfUrl), handle.settings().tls);
-                // Why there is no hash was logged; the session then goes on without.
-                if let Ok(swf) = hash_swf(url, (*link).swfAge, &tls, &handle.patience()) {
-                    (*link).SWFSize = swf.size;
-                    (*link).SWFHash = swf.hash;
-                }
-            }
-            reason::enter(Phase::Option);
-            set_proxy(link, (*link).sockshost)?;
-            default_port(&mut *link);
+            let (mut origin, is_new) = Origin::begin(r, text, head);
+            let result = set_up(r, url, len, head, is_new, &mut origin);
+            // Also what a text that is wrong has left.
+            origin.keep(r);
+            result
         }
-        Ok(TRUE)
     })
 }
 
+/// Fills the settings from a text of `len` bytes, which begins with a URL of `head` bytes, and notes in `origin` what has
+/// come from it, if the text is new.
+///
+/// # Safety
+/// As for [`RTMP_SetupURL`]; the pointers are not null.
+unsafe fn set_up(
+    r: *mut RTMP,
+    url: *mut c_char,
+    len: usize,
+    head: usize,
+    is_new: bool,
+    origin: &mut Origin,
+) -> Result<c_int> {
+    // SAFETY: the caller's contract above; `apply_options` does not touch what is in front of `head`.
+    unsafe {
+        let head_text = slice::from_raw_parts(url.cast::<u8>().cast_const(), head);
+        forget_login(r);
+        let before = hidden_options(r);
+        let has_login = apply_url(r, url, head_text)?;
+        if head < len {
+            let writable = memory::try_end_text(url.add(head));
+            reason::enter(Phase::Option);
+            let applied = apply_options(r, url, len, head + 1, writable);
+            if is_new {
+                origin.note_options(r);
+                keep_hidden_options(r, before);
+            }
+            applied?;
+            reason::enter(Phase::Url);
+        }
+        let link = &raw mut (*r).Link;
+        complete_tc_url(link, url, head_text, has_login)?;
+        if (*link).lFlags & RTMP_LF_SWFV != 0 && (*link).swfUrl.av_len > 0 {
+            let handle = Handle::from_raw(r)?;
+            let (url, tls) = (aval_bytes(&(*link).swfUrl), handle.settings().tls);
+            // Why there is no hash was logged; the session then goes on without.
+            if let Ok(swf) = hash_swf(url, (*link).swfAge, &tls, &handle.patience()) {
+                (*link).SWFSize = swf.size;
+                (*link).SWFHash = swf.hash;
+                origin.note_swf(swf.size);
+            }
+        }
+        reason::enter(Phase::Option);
+        let proxy = (*link).sockshost;
+        if !origin.has_divided(proxy) {
+            let result = set_proxy(link, proxy);
+            origin.note_proxy((*link).sockshost, result.is_ok());
+            result?;
+        }
+        default_port(&mut *link);
+    }
+    Ok(TRUE)
+}
+
+/// The options that have no field and go with the text of a URL.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn hidden_options(r: *mut RTMP) -> (Local, TlsOptions) {
+    // SAFETY: the caller's contract above.
+    let settings = unsafe { Handle::attached(r) }.map(|handle| handle.settings()).unwrap_or_default();
+    (settings.local, settings.tls)
+}
+
+/// Keeps what the options without a field were before a text changed them.
+///
+/// # Safety
+/// As for [`hidden_options`].
+unsafe fn keep_hidden_options(r: *mut RTMP, before: (Local, TlsOptions)) {
+    // SAFETY: the caller's contract above.
+    unsafe {
+        if hidden_options(r) != before
+            && let Some(handle) = Handle::attached(r)
+        {
+            handle.change_settings(|settings| settings.before_url = Some(Box::new(before)));
+        }
+    }
+}
+
 /// Fills the settings from parts, instead of a URL. Strings are not copied, except for `sockshost`: their memory has
-/// to stay until `RTMP_Close` has returned.
+/// to stay until `RTMP_Close` has returned, and longer if the session is connected again.
 ///
 /// `protocol` is one of the `RTMP_PROTOCOL_` constants; port 0 stands for the protocol's default. `sockshost` is
 /// a proxy as in the option `socks`, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
-/// `usherToken` leave out, by being NULL or empty, stays as it was. `swfSHA256Hash` are the 32 bytes of the hash of an
+/// `usherToken` leave out, by being NULL or empty, stays as it was, unless it came from the text of an `RTMP_SetupURL` before
+/// the last `RTMP_Close`. `swfSHA256Hash` are the 32 bytes of the hash of an
 /// SWF file of `swfSize` bytes. `dStart` and `dStop` are milliseconds, `timeout` is in seconds.
 ///
 /// # Safety
@@ -146,6 +218,7 @@ pub unsafe extern "C" fn RTMP_SetupStream(
 
         // SAFETY: the caller's contract above; one assignment at a time, nothing is logged or called meanwhile.
         unsafe {
+            Origin::forget_closed(r);
             set_swf(&mut (*r).Link, aval_bytes(&hash), swfSize);
             let proxy = set_proxy(&raw mut (*r).Link, sockshost);
             let link = &mut (*r).Link;
@@ -182,15 +255,13 @@ pub unsafe extern "C" fn RTMP_SetupStream(
     })
 }
 
-/// Stores what a URL says, and returns where in it the user information is, with the `@`.
+/// Stores what a URL says, and returns whether it has user information.
 ///
 /// # Safety
-/// `link` points to the settings of an initialised `RTMP`; `head` is a view of the memory at `base`.
-unsafe fn apply_url(
-    link: *mut RTMP_LNK,
-    base: *mut c_char,
-    head: &[u8],
-) -> Result<Option<std::ops::Range<usize>>> {
+/// `r` points to an initialised `RTMP`; `head` is a view of the memory at `base`.
+unsafe fn apply_url(r: *mut RTMP, base: *mut c_char, head: &[u8]) -> Result<bool> {
+    // SAFETY: the caller's contract above.
+    let link = unsafe { &raw mut (*r).Link };
     // SAFETY: the caller's contract above.
     unsafe {
         forget_stream(&mut *link);
@@ -207,17 +278,23 @@ unsafe fn apply_url(
     link.hostname = place(parsed.host)?;
     link.port = parsed.port;
     link.app = place(parsed.app)?;
-    let Some(UserInfo { user, password }) = parsed.userinfo else {
-        return Ok(None);
-    };
+    let Some(info) = parsed.userinfo else { return Ok(false) };
+    let (mut user, mut password) = (place(Some(info.user))?, place(info.password)?);
+    if head.contains(&b'%') && (info.decoded_user() != info.user || info.has_escaped_password()) {
+        let login = Login::new(&info.decoded_user(), &info.decoded_password());
+        // Without the NUL.
+        user = borrowed(login.user.as_ptr().cast_mut().cast(), login.user.len() - 1)?;
+        password = borrowed(login.password.as_ptr().cast_mut().cast(), login.password.len() - 1)?;
+        // SAFETY: the caller's contract above; it does not look at the settings.
+        unsafe { Handle::from_raw(r) }?.change_settings(|settings| settings.login = Some(Arc::new(login)));
+    }
     if !is_given(link.pubUser) {
-        link.pubUser = place(Some(user))?;
+        link.pubUser = user;
     }
     if !is_given(link.pubPasswd) {
-        link.pubPasswd = place(password)?;
+        link.pubPasswd = password;
     }
-    let last = password.unwrap_or(user);
-    Ok(Some(offset(head, user)..offset(head, last) + last.len() + 1))
+    Ok(true)
 }
 
 /// Drops the stream and the application of a URL that was set up before.
@@ -278,24 +355,19 @@ unsafe fn complete_tc_url(
     link: *mut RTMP_LNK,
     base: *mut c_char,
     head: &[u8],
-    userinfo: Option<std::ops::Range<usize>>,
+    has_login: bool,
 ) -> Result<()> {
     // SAFETY: the caller's contract above; nothing is called with it that looks at the settings.
     let link = unsafe { &mut *link };
     if is_given(link.tcUrl) {
         return Ok(());
     }
-    let text;
-    let tc_url = match (end_of_app(link.app, base, head.len()), userinfo) {
-        (Some(end), None) => borrowed(base, end)?,
-        (Some(end), Some(userinfo)) => {
-            text = [&head[..userinfo.start], &head[userinfo.end.min(end)..end]].concat();
-            owned(&text)?
-        }
+    let tc_url = match (end_of_app(link.app, base, head.len()), has_login) {
+        (Some(end), false) => borrowed(base, end)?,
+        (Some(end), true) => owned(&url::without_login(&head[..end]))?,
         (None, _) => {
             // SAFETY: the strings were just set from the URL and its options.
-            text = unsafe { compose_tc_url(link) };
-            owned(&text)?
+            owned(&unsafe { compose_tc_url(link) })?
         }
     };
     let is_borrowed = tc_url.av_val == base;
@@ -400,5 +472,6 @@ fn log_given(name: &str, value: AVal) {
 
 fn log_text(name: &str, value: AVal) {
     // SAFETY: an argument of `RTMP_SetupStream`, readable for its length.
-    ::log::debug!("{name:<9}: {}", Text(unsafe { aval_bytes(&value) }));
+    let text = unsafe { aval_bytes(&value) };
+    ::log::debug!("{name:<9}: {}", Text(&url::without_login(text)));
 }

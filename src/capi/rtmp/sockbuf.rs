@@ -15,7 +15,7 @@ use libc::{c_char, c_int};
 
 use super::{RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
 use crate::{
-    capi::{boundary, gate::Keeper, globals, ptr, shared, state::Pipe},
+    capi::{boundary, boundary_with_errno, gate::Keeper, globals, ptr, shared, state::Pipe},
     chunk::{Chunks, TINY},
     error::{Error, Result},
     transport::{tcp, tls::Session, wait::Patience},
@@ -520,9 +520,14 @@ pub(crate) unsafe fn socket<'a>(sb: *const RTMPSockBuf) -> Result<BorrowedFd<'a>
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
-    boundary(-1, || {
+    boundary_with_errno(-1, |errno| {
         // SAFETY: the caller's contract.
-        match unsafe { ptr::required_mut(sb, "sb").and_then(|sb| receive(sb)) } {
+        let received =
+            unsafe { ptr::required_mut(sb, "sb").and_then(with_socket).and_then(|sb| receive(sb)) };
+        if let Err(error) = &received {
+            errno.say(error);
+        }
+        match received {
             Ok(received) => Ok(received as c_int),
             Err(Error::TimedOut) => Ok(0),
             Err(error) => {
@@ -543,7 +548,7 @@ pub unsafe extern "C" fn RTMPSockBuf_Send(sb: *mut RTMPSockBuf, buf: *const c_ch
     boundary(-1, || {
         // SAFETY: the caller's contract.
         unsafe {
-            let sb = ptr::required(sb, "sb")?;
+            let sb = with_socket(ptr::required_mut(sb, "sb")?)?;
             let bytes = ptr::bytes(buf, len, "buf")?;
             let fd = socket(sb)?;
             let sent = match session(sb) {
@@ -562,7 +567,7 @@ pub unsafe extern "C" fn RTMPSockBuf_Send(sb: *mut RTMPSockBuf, buf: *const c_ch
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
-    boundary(-1, || {
+    boundary_with_errno(-1, |errno| {
         // SAFETY: the caller's contract.
         let (socket, session) = unsafe { (ptr::required(sb, "sb")?.sb_socket, detach(sb)) };
         // SAFETY: the descriptor is still open.
@@ -573,6 +578,15 @@ pub unsafe extern "C" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
             return Ok(0);
         }
         // SAFETY: the descriptor is the caller's to close.
-        Ok(unsafe { libc::close(socket) })
+        let closed = unsafe { libc::close(socket) };
+        if closed == -1 {
+            errno.adopt();
+        }
+        Ok(closed)
     })
+}
+
+/// A buffer of a caller who has a socket.
+fn with_socket(sb: &mut RTMPSockBuf) -> Result<&mut RTMPSockBuf> {
+    if sb.sb_socket < 0 { Err(Error::NotConnected) } else { Ok(sb) }
 }

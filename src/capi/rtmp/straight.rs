@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     capi::{
-        TRUE, alone, boundary,
+        Errno, TRUE, alone, boundary,
         ptr::bytes,
         reason::{self, Phase},
         shared,
@@ -110,6 +110,8 @@ unsafe fn transmit<'m>(
     len: usize,
     encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
 ) -> Option<Result<u8>> {
+    // What the system does not take at once is an error for it, and none for the caller.
+    let _errno = Errno::keep();
     // SAFETY: the caller's contract.
     unsafe {
         if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) <= 0 {

@@ -7,7 +7,7 @@ use libc::{c_int, c_short, c_uint};
 use super::RTMP;
 use crate::{
     capi::{
-        FALSE, TRUE, boundary,
+        FALSE, TRUE, boundary, boundary_with_errno,
         calls::CallArray,
         memory::release,
         reason::{self, Phase},
@@ -35,9 +35,9 @@ const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
-    boundary(FALSE, || {
+    boundary_with_errno(FALSE, |errno| {
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected_for(r, Phase::Reading) }?;
+        let handle = unsafe { Handle::connected_for(r, Phase::Reading) }.inspect_err(|_| errno.settle())?;
         if seekTime > 0 {
             // SAFETY: the caller's contract.
             unsafe { (*r).Link.seekTime = seekTime };
@@ -55,14 +55,18 @@ pub unsafe extern "C" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
-    boundary(FALSE, || {
+    boundary_with_errno(FALSE, |errno| {
         // SAFETY: the caller's contract, the same for all of these. Without a connection the others would say so again.
-        unsafe {
+        let connected = unsafe {
             Handle::connected_for(r, Phase::SENDING)?;
             RTMP_DeleteStream(r);
             RTMP_SendCreateStream(r);
-            Ok(RTMP_ConnectStream(r, seekTime))
+            RTMP_ConnectStream(r, seekTime)
+        };
+        if connected == FALSE {
+            errno.adopt();
         }
+        Ok(connected)
     })
 }
 
@@ -72,7 +76,12 @@ pub unsafe extern "C" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> 
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_DeleteStream(r: *mut RTMP) {
-    boundary((), || {
+    boundary_with_errno((), |errno| {
+        // SAFETY: the caller's contract.
+        if !r.is_null() && unsafe { shared::read(&raw const (*r).m_stream_id) } < 0 {
+            // Nothing to send is nothing that the system could refuse.
+            errno.settle();
+        }
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected_for(r, Phase::SENDING) }?;
         let command = handle.step(|parts| {

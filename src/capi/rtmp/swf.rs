@@ -7,7 +7,7 @@ use libc::{c_char, c_int, c_uchar, c_uint};
 use super::RTMP_SWF_HASHLEN;
 use crate::{
     capi::{
-        boundary, globals,
+        boundary_with_errno, globals,
         tls::{TlsOptions, trust},
     },
     error::{Error, Result},
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn RTMP_HashSWF(
     hash: *mut c_uchar,
     age: c_int,
 ) -> c_int {
-    boundary(-1, || {
+    boundary_with_errno(-1, |errno| {
         if url.is_null() || size.is_null() || hash.is_null() {
             return Err(Error::Invalid("a null pointer for RTMP_HashSWF"));
         }
@@ -46,7 +46,13 @@ pub unsafe extern "C" fn RTMP_HashSWF(
                 ptr::copy_nonoverlapping(swf.hash.as_ptr(), hash, RTMP_SWF_HASHLEN);
             }
         }
-        Ok(if result.succeeded { 0 } else { -1 })
+        Ok(match &result.failure {
+            None => 0,
+            Some(error) => {
+                errno.say(error);
+                -1
+            }
+        })
     })
 }
 

@@ -53,8 +53,8 @@ pub struct RTMPChunk {
     pub c_headerSize: c_int,
     /// Bytes at `c_chunk`.
     pub c_chunkSize: c_int,
-    /// Payload. After reading it points into the body of the packet and lives as long as that. For sending it is the
-    /// caller's; the `c_headerSize` bytes in front of it must be writable too, and have their old contents afterwards.
+    /// Payload. After reading it points into the body of the packet and lives as long as that, or, while the message is
+    /// incomplete, until the next call. For sending it is the caller's and only read.
     pub c_chunk: *mut c_char,
     /// Header bytes.
     pub c_header: [c_char; RTMP_MAX_HEADER_SIZE],
@@ -64,12 +64,12 @@ pub struct RTMPChunk {
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct RTMPPacket {
-    /// How much of the header goes out, one of `RTMP_PACKET_SIZE_*`. `RTMP_SendPacket` may choose a smaller one and
-    /// then stores it here.
+    /// How much the header says, one of `RTMP_PACKET_SIZE_*`: that of the chunk that was read, or what is asked for when
+    /// sending; `RTMP_SendPacket` may choose another and then stores it here.
     pub m_headerType: u8,
     /// Message type, one of `RTMP_PACKET_TYPE_*`.
     pub m_packetType: u8,
-    /// Out, only while a message is incomplete: its timestamp is absolute. Not read when sending.
+    /// Out: not 0 if the header of the chunk that was read has an absolute timestamp. Not read when sending.
     pub m_hasAbsTimestamp: u8,
     /// Chunk stream id, 2 to 65599.
     pub m_nChannel: c_int,
@@ -250,14 +250,17 @@ pub struct RTMP_METHOD {
 #[repr(C)]
 #[derive(Debug)]
 pub struct RTMP {
-    /// Payload bytes per chunk that the peer sends. In, for callers that read its Set Chunk Size themselves.
+    /// Payload bytes per chunk that the peer sends: 128 after a handshake, then what its Set Chunk Size says. In, for
+    /// callers that look at that message themselves.
     pub m_inChunkSize: c_int,
-    /// Payload bytes per chunk that we send. In: change it right after sending a message of type
+    /// Payload bytes per chunk that we send. In: a value other than 128, of 1 to 0xFFFFFF, that is there before
+    /// `RTMP_Connect`, `RTMP_Connect1` or `RTMP_Serve` is announced to the peer before any other message and then used,
+    /// on every connection. While connected, change it right after sending a message of type
     /// `RTMP_PACKET_TYPE_CHUNK_SIZE` with the same number.
     pub m_outChunkSize: c_int,
     /// How often the server's bandwidth check was answered.
     pub m_nBWCheckCounter: c_int,
-    /// Bytes received, the low 32 bits.
+    /// Bytes received and used, the low 32 bits. What is unread in `m_sb` and what a tunnel adds is not counted.
     pub m_nBytesIn: c_int,
     /// `m_nBytesIn` when it was last reported to the peer.
     pub m_nBytesInSent: c_int,
@@ -268,17 +271,19 @@ pub struct RTMP {
     pub m_stream_id: c_int,
     /// Chunk stream id of the first audio or video message; 0 before one came.
     pub m_mediaChannel: c_int,
-    /// Timestamp of the last audio or video message in milliseconds.
+    /// Timestamp of the last audio or video message in milliseconds; it stands still while the stream is paused.
     pub m_mediaStamp: u32,
     /// Where the stream was paused, in milliseconds.
     pub m_pauseStamp: u32,
     /// 0 playing, 1 pause requested, 2 paused, 3 continuing.
     pub m_pausing: c_int,
-    /// Window of the acknowledgements that we ask the peer for, in bytes.
+    /// In: window acknowledgement size in bytes, which `RTMP_SendServerBW` sends; so does a player when it is connected.
+    /// The peer's own takes its place, and what is received is acknowledged before it is half as much.
     pub m_nServerBW: c_int,
-    /// Window of the acknowledgements that the peer asks us for, in bytes; a tenth of it triggers one.
+    /// In: limit for the peer's bandwidth in bytes, which `RTMP_SendClientBW` sends. A limit that the peer sets takes its
+    /// place, and each tenth of it that is received is acknowledged.
     pub m_nClientBW: c_int,
-    /// Kind of limit that came with `m_nClientBW`: 0 hard, 1 soft, 2 dynamic.
+    /// In: kind of the limit in `m_nClientBW`: 0 hard, 1 soft, 2 dynamic; 255 if the peer did not say.
     pub m_nClientBW2: u8,
     /// Not 0 while a stream plays or is published.
     pub m_bPlaying: u8,
@@ -292,11 +297,11 @@ pub struct RTMP {
     pub m_numCalls: c_int,
     /// Commands that wait for their results; see `RTMP_DropRequest`. NULL when there are none.
     pub m_methodCalls: *mut RTMP_METHOD,
-    /// Entries in `m_vecChannelsIn` and `m_channelTimestamp`.
+    /// Entries in `m_channelTimestamp`.
     pub m_channelsAllocatedIn: c_int,
     /// Private to the library.
     pub m_channelsAllocatedOut: c_int,
-    /// Private to the library.
+    /// Not used, always NULL.
     pub m_vecChannelsIn: *mut *mut RTMPPacket,
     /// Private to the library.
     pub m_vecChannelsOut: *mut *mut RTMPPacket,

@@ -8,24 +8,24 @@ mod undisturbed;
 
 use std::{
     cell::Cell,
-    mem,
+    fmt, mem,
     net::Shutdown,
     os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
     ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicPtr, Ordering, fence},
+        atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering, fence},
     },
     time::Duration,
 };
 
-use libc::c_int;
+use libc::{c_char, c_int};
 use socket2::SockRef;
 
 use self::slot::{attached, detach, hangs_on};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
-    alone,
+    Errno, alone,
     fields::load,
     gate::{Gate, Keeper},
     globals,
@@ -35,6 +35,7 @@ use super::{
         RTMP,
         io::Block,
         lifecycle,
+        origin::Origin,
         reservoir::{self, Reservoir},
         sockbuf,
     },
@@ -115,12 +116,58 @@ impl Patience for Patient<'_> {
 /// Options for which `Link` has no field. Text is copied. They are set before the connection, hold for every
 /// connection after that, and go when the program calls `RTMP_Close`; a connection that fails by itself keeps them, so
 /// that trying again does not leave by another way or trust another server than was asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     /// Where connections leave from, and which addresses they may go to: the options `bind` and `ipv`.
     pub(crate) local: Local,
     /// Whom to trust: the options `tlsVerify` and `tlsCA`.
     pub(crate) tls: TlsOptions,
+    /// These two as they were before the text of the URL changed them.
+    pub(crate) before_url: Option<Box<(Local, TlsOptions)>>,
+    /// What the login in the URL means.
+    pub(crate) login: Option<Arc<Login>>,
+    /// What else came from the URL.
+    pub(crate) origin: Origin,
+    /// Whether the struct has no place for `origin`, because another thread may be writing there.
+    pub(crate) stays: bool,
+}
+
+impl Settings {
+    /// Whether there is anything that the struct has no place for.
+    pub(crate) fn is_needed(&self) -> bool {
+        let Self { local, tls, before_url, login, origin: _, stays } = self;
+        *stays
+            || before_url.is_some()
+            || login.is_some()
+            || *local != Local::default()
+            || *tls != TlsOptions::default()
+    }
+}
+
+/// A user name and a password that the fields of `Link` show. Programs may write to what is there.
+#[derive(Default)]
+pub(crate) struct Login {
+    /// With a NUL at the end.
+    pub(crate) user: Box<[AtomicU8]>,
+    pub(crate) password: Box<[AtomicU8]>,
+}
+
+impl Login {
+    pub(crate) fn new(user: &[u8], password: &[u8]) -> Self {
+        let text = |text: &[u8]| text.iter().copied().chain([0]).map(AtomicU8::new).collect();
+        Self { user: text(user), password: text(password) }
+    }
+
+    /// Whether a string is one of the two.
+    pub(crate) fn owns(&self, string: *const c_char) -> bool {
+        [&self.user, &self.password].iter().any(|text| text.as_ptr().cast() == string)
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login(not shown)")
+    }
 }
 
 /// Protocol state that callers never see.
@@ -208,7 +255,13 @@ impl Handle {
         // SAFETY: the caller's contract.
         let found = unsafe { attached(r, &gate.hold()) };
         let private = found.unwrap_or_else(|| {
+            // SAFETY: the caller's contract; without private state there is no connection.
+            let origin = unsafe { Origin::in_struct(r) };
             let fresh = Arc::<Private>::default();
+            if origin != Origin::default() {
+                *fresh.settings.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(Box::new(Settings { origin, ..Settings::default() }));
+            }
             let keeper = gate.hold();
             // SAFETY: the caller's contract; the slot is empty, unless another thread was faster.
             unsafe {
@@ -226,6 +279,17 @@ impl Handle {
             }
         }
         Ok(Self { raw, private, limit: Cell::new(Deadline::NEVER) })
+    }
+
+    /// The session of an `RTMP`, if it has one.
+    ///
+    /// # Safety
+    /// As for [`from_raw`](Self::from_raw).
+    pub(crate) unsafe fn attached(r: *mut RTMP) -> Option<Self> {
+        let raw = NonNull::new(r)?;
+        // SAFETY: the caller's contract.
+        let private = unsafe { attached(r, &Gate::of(r).hold()) }?;
+        Some(Self { raw, private, limit: Cell::new(Deadline::NEVER) })
     }
 
     /// The struct itself, for fields that no step touches.
@@ -322,6 +386,14 @@ impl Handle {
             drop(keeper);
             drop(pipes);
         }
+    }
+
+    /// Whether no other call uses the session now.
+    pub(crate) fn is_only_call(&self) -> bool {
+        let alone = self.is_alone(&self.gate().hold());
+        // What other calls did is over.
+        fence(Ordering::Acquire);
+        alone
     }
 
     /// Whether this is the only call. No other begins while the gate is held.
@@ -572,7 +644,11 @@ impl Drop for Handle {
     /// Without a connection a session owns nothing but options. If there are none either, callers that free the struct
     /// without `RTMP_Close`, because they never got a connection, lose nothing.
     fn drop(&mut self) {
-        if self.is_open() || self.settings() != Settings::default() {
+        if self.is_open() {
+            return;
+        }
+        let settings = self.settings();
+        if settings.is_needed() {
             return;
         }
         let keeper = self.gate().hold();
@@ -580,6 +656,9 @@ impl Drop for Handle {
         unsafe {
             if self.is_alone(&keeper) && hangs_on(self.raw(), &self.private, &keeper) {
                 let private = detach(self.raw(), &keeper);
+                // What other calls did is over.
+                fence(Ordering::Acquire);
+                settings.origin.put_into_struct(self.raw());
                 drop(keeper);
                 drop(private);
             }
@@ -636,6 +715,8 @@ pub(super) unsafe fn abort(r: *mut RTMP) {
     // Whoever holds the gate may be closing the socket, or be the one that a signal handler with this call in it has
     // interrupted. Waits then end after their slice.
     let Some(_keeper) = gate.try_hold() else { return };
+    // What a signal handler has interrupted may be about to look at it, and a socket that has lost its peer is no failure.
+    let _errno = Errno::keep();
     // SAFETY: the caller's contract; while the gate is held, nobody closes the socket.
     unsafe {
         let socket = shared::read(&raw const (*r).m_sb.sb_socket);

@@ -1,12 +1,10 @@
 //! HTTP CONNECT (RFC 9110, 9.3.6), with a user name and password (RFC 7617) if there are any.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-
 use super::{Negotiation, Next, Target};
 use crate::{
     error::{Error, Result},
     text::Text,
-    url::authority,
+    url::{authority, basic_credentials},
 };
 
 /// One request, and one reply behind any number of interim ones.
@@ -23,11 +21,8 @@ impl Http {
         let mut request =
             [b"CONNECT ", &authority[..], b" HTTP/1.1\r\nHost: ", &authority[..], b"\r\n"].concat();
         if !user.is_empty() || !password.is_empty() {
-            if user.contains(&b':') {
-                return Err(Error::Invalid("the user name for an HTTP proxy has a colon"));
-            }
-            let login = BASE64_STANDARD.encode([user, b":", password].concat());
-            request.extend_from_slice(format!("Proxy-Authorization: Basic {login}\r\n").as_bytes());
+            let login = basic_credentials(user, password)?;
+            request.extend_from_slice(format!("Proxy-Authorization: {login}\r\n").as_bytes());
         }
         request.extend_from_slice(b"\r\n");
         Ok(Self { request })
@@ -45,7 +40,7 @@ impl Negotiation for Http {
         let len = match response.parse(input) {
             Ok(httparse::Status::Complete(len)) => len,
             Ok(httparse::Status::Partial) => return Ok(None),
-            Err(error) => return Err(Error::Proxy(format!("this is no HTTP reply: {error}"))),
+            Err(error) => return Err(Error::Proxy(format!("this is no HTTP reply: {error}").into())),
         };
         match response.code.unwrap_or(0) {
             // A success has no body, whatever its header says.
@@ -54,7 +49,7 @@ impl Negotiation for Http {
             100 | 102..=199 => Ok(Some((len, Next::Receive))),
             code => {
                 let reason = Text(response.reason.unwrap_or("").as_bytes());
-                Err(Error::Proxy(format!("the proxy refuses: {code} {reason}")))
+                Err(Error::Proxy(format!("the proxy refuses: {code} {reason}").into()))
             }
         }
     }

@@ -26,10 +26,10 @@ use super::{
     wait::{Patience, Until},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Cause, Error, Result},
     options::number,
     text::Text,
-    url::{authority, hex_pair},
+    url::{UserInfo, authority},
 };
 
 pub use negotiation::{Negotiation, Next};
@@ -83,8 +83,8 @@ pub struct Parts<'a> {
 pub fn split(text: &[u8]) -> Parts<'_> {
     let is_url = scheme(text).is_some();
     let text = if is_url { text.strip_suffix(b"/").unwrap_or(text) } else { text };
-    let start = host_start(text);
-    let host = &text[start..];
+    let (_, host) = divide(text);
+    let start = text.len() - host.len();
     // A colon in brackets belongs to the address.
     let address = match host.iter().position(|&byte| byte == b']') {
         Some(end) if host.starts_with(b"[") => end,
@@ -110,16 +110,14 @@ impl Proxy {
             None => Kind::Socks4,
             Some(scheme) => Kind::from_scheme(scheme)?,
         };
-        let userinfo = userinfo(text);
-        let colon = userinfo.iter().position(|&byte| byte == b':').unwrap_or(userinfo.len());
-        let host = &text[host_start(text)..];
+        let (userinfo, host) = divide(text);
         let inside = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]"));
         let proxy = Self {
             kind,
             host: inside.unwrap_or(host).to_vec(),
             port,
-            user: unescape(&userinfo[..colon]),
-            password: unescape(userinfo.get(colon + 1..).unwrap_or_default()),
+            user: userinfo.map(|info| info.decoded_user()).unwrap_or_default(),
+            password: userinfo.map(|info| info.decoded_password()).unwrap_or_default(),
         };
         if proxy.host.is_empty() {
             return Err(Error::Invalid("the proxy has no host name"));
@@ -147,7 +145,9 @@ impl Proxy {
         let reached = resolve::resolve(&self.host, self.port, local.reachable()?, deadline, patience)
             .and_then(|addresses| connect::connect(&addresses, local, deadline, patience));
         reached.map_err(|error| match error {
-            Error::Unreachable(reason) => Error::Unreachable(format!("proxy: {reason}")),
+            Error::Unreachable(cause) => {
+                Error::Unreachable(Cause::new(format!("proxy: {cause}"), cause.raw_os_error()))
+            }
             error => error,
         })
     }
@@ -204,20 +204,22 @@ impl Proxy {
             }
         }
         if host.is_empty() || host.len() > MAX_NAME || !host.iter().all(u8::is_ascii_graphic) {
-            return Err(Error::Unresolved(format!("{} (this is no name)", Text(host))));
+            return Err(Error::Unresolved(format!("{} (this is no name)", Text(host)).into()));
         }
         Ok(Target::Name(host, port))
     }
 
     /// Names the proxy in an error.
     fn failed(&self, error: Error) -> Error {
+        let code = error.errno();
         let reason = match error {
             Error::Interrupted => return error,
             Error::TimedOut => "no answer in time".to_owned(),
             Error::Closed => "the proxy closed the connection".to_owned(),
             error => error.to_string(),
         };
-        Error::Proxy(format!("{} negotiation failed. {}: {reason}", self.kind.name(), self.authority()))
+        let words = format!("{} negotiation failed. {}: {reason}", self.kind.name(), self.authority());
+        Error::Proxy(Cause::new(words, code))
     }
 
     fn authority(&self) -> String {
@@ -259,34 +261,12 @@ fn scheme(text: &[u8]) -> Option<&[u8]> {
     Some(&text[..end])
 }
 
-/// Where the user information starts, or the host if there is none.
-fn authority_start(text: &[u8]) -> usize {
-    scheme(text).map_or(0, |scheme| scheme.len() + SEPARATOR.len())
-}
-
-/// A password may have an `@`, a host may not. Only text with a scheme has user information.
-fn host_start(text: &[u8]) -> usize {
-    let start = authority_start(text);
-    let at = if start > 0 { text[start..].iter().rposition(|&byte| byte == b'@') } else { None };
-    at.map_or(start, |at| start + at + 1)
-}
-
-fn userinfo(text: &[u8]) -> &[u8] {
-    text[authority_start(text)..host_start(text)].strip_suffix(b"@").unwrap_or_default()
-}
-
-/// Decodes `%xx`; what is no escape stays as it is.
-fn unescape(mut text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    while let [first, rest @ ..] = text {
-        let escaped = match rest {
-            [high, low, ..] if *first == b'%' => hex_pair(*high, *low),
-            _ => None,
-        };
-        out.push(escaped.unwrap_or(*first));
-        text = if escaped.is_some() { &rest[2..] } else { rest };
+/// The user information and the host, perhaps with a port. Only text with a scheme has user information.
+fn divide(text: &[u8]) -> (Option<UserInfo<'_>>, &[u8]) {
+    match scheme(text) {
+        Some(scheme) => UserInfo::split(&text[scheme.len() + SEPARATOR.len()..]),
+        None => (None, text),
     }
-    out
 }
 
 const SCHEMES: [(&str, Kind); 5] = [

@@ -54,10 +54,10 @@ impl Negotiation for Socks4 {
                     93 => "this machine names another user",
                     _ => "unknown code",
                 };
-                Err(Error::Proxy(format!("SOCKS returned error code {code}, {reason}")))
+                Err(Error::Proxy(format!("SOCKS returned error code {code}, {reason}").into()))
             }
             [first, ..] => {
-                Err(Error::Proxy(format!("this is no SOCKS4 reply, it starts with 0x{first:02x}")))
+                Err(Error::Proxy(format!("this is no SOCKS4 reply, it starts with 0x{first:02x}").into()))
             }
         }
     }

@@ -84,12 +84,12 @@ impl Negotiation for Socks5 {
                         Next::Send(login.clone())
                     }
                     (NO_METHOD, None) => {
-                        return Err(Error::Proxy("the proxy wants a user name and password".to_owned()));
+                        return Err(Error::Proxy("the proxy wants a user name and password".into()));
                     }
                     (NO_METHOD, Some(_)) => {
-                        return Err(Error::Proxy("the proxy takes no user name and password".to_owned()));
+                        return Err(Error::Proxy("the proxy takes no user name and password".into()));
                     }
-                    _ => return Err(Error::Proxy(format!("unknown SOCKS5 method {method}"))),
+                    _ => return Err(Error::Proxy(format!("unknown SOCKS5 method {method}").into())),
                 };
                 Ok(Some((2, next)))
             }
@@ -98,7 +98,7 @@ impl Negotiation for Socks5 {
                 match input.first_chunk() {
                     None => Ok(None),
                     Some([_, 0]) => Ok(Some((2, self.ask()))),
-                    Some([_, _]) => Err(Error::Proxy("user name or password is wrong".to_owned())),
+                    Some([_, _]) => Err(Error::Proxy("user name or password is wrong".into())),
                 }
             }
             Stage::Request => receive_answer(input),
@@ -111,14 +111,14 @@ fn receive_answer(input: &[u8]) -> Result<Option<(usize, Next)>> {
     check_version(input, VERSION)?;
     if let Some(&code) = input.get(1).filter(|&&code| code != 0) {
         let reason = REASONS.get(usize::from(code)).unwrap_or(&"unknown code");
-        return Err(Error::Proxy(format!("SOCKS returned error code {code}, {reason}")));
+        return Err(Error::Proxy(format!("SOCKS returned error code {code}, {reason}").into()));
     }
     let Some(&[_, _, _, kind, first]) = input.first_chunk() else { return Ok(None) };
     let address_len = match kind {
         IPV4 => 4,
         IPV6 => 16,
         NAME => 1 + usize::from(first),
-        _ => return Err(Error::Proxy(format!("unknown SOCKS5 address type {kind}"))),
+        _ => return Err(Error::Proxy(format!("unknown SOCKS5 address type {kind}").into())),
     };
     let len = 4 + address_len + 2;
     Ok((input.len() >= len).then_some((len, Next::Done)))
@@ -127,7 +127,7 @@ fn receive_answer(input: &[u8]) -> Result<Option<(usize, Next)>> {
 fn check_version(input: &[u8], expected: u8) -> Result<()> {
     match input.first() {
         Some(&version) if version != expected => {
-            Err(Error::Proxy(format!("this is no SOCKS5 reply, it starts with 0x{version:02x}")))
+            Err(Error::Proxy(format!("this is no SOCKS5 reply, it starts with 0x{version:02x}").into()))
         }
         _ => Ok(()),
     }

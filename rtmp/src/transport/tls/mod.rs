@@ -48,5 +48,5 @@ fn provider() -> Arc<CryptoProvider> {
 fn versions<S: ConfigSide>(
     builder: ConfigBuilder<S, WantsVersions>,
 ) -> Result<ConfigBuilder<S, WantsVerifier>> {
-    builder.with_safe_default_protocol_versions().map_err(|error| Error::Tls(error.to_string()))
+    builder.with_safe_default_protocol_versions().map_err(|error| Error::Tls(error.to_string().into()))
 }

@@ -16,10 +16,10 @@ const LAST_RESORT: &str =
 /// The error for the log.
 pub(super) fn explain(peer: &str, error: &rustls::Error) -> Error {
     let rustls::Error::InvalidCertificate(error) = error else {
-        return Error::Tls(format!("TLS with {peer} failed: {}", failure(error)));
+        return Error::Tls(format!("TLS with {peer} failed: {}", failure(error)).into());
     };
     let (why, remedy) = reason(error);
-    Error::Tls(format!("the certificate of {peer} is refused: {why}; {remedy}"))
+    Error::Tls(format!("the certificate of {peer} is refused: {why}; {remedy}").into())
 }
 
 fn failure(error: &rustls::Error) -> String {
@@ -34,13 +34,13 @@ fn failure(error: &rustls::Error) -> String {
             | PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled,
         ) => "it has neither TLS 1.2 nor TLS 1.3".to_owned(),
-        rustls::Error::AlertReceived(alert) => format!("it refuses, {}", words(&format!("{alert:?}"))),
-        error => words(error),
+        rustls::Error::AlertReceived(alert) => format!("it refuses, {}", plain(&format!("{alert:?}"))),
+        error => plain(error),
     }
 }
 
 /// An error without the names that its parts have in Rust: `UnknownIssuer` is "unknown issuer".
-pub(super) fn words(error: &impl ToString) -> String {
+pub(super) fn plain(error: &impl ToString) -> String {
     let text = error.to_string();
     let is_name = |word: &str| {
         let inner = word.trim_start_matches(|letter: char| letter.is_uppercase());
@@ -85,7 +85,7 @@ fn reason(error: &CertificateError) -> (String, &'static str) {
         CertificateError::BadSignature => {
             ("unknown issuer, the trusted one of that name did not sign it".to_owned(), REMEDY)
         }
-        error => (words(error), LAST_RESORT),
+        error => (plain(error), LAST_RESORT),
     }
 }
 

@@ -10,8 +10,8 @@ use rustls::{
     },
 };
 
-use super::{provider, refusal::words, versions};
-use crate::error::{Error, Result};
+use super::{provider, refusal::plain, versions};
+use crate::error::{Cause, Error, Result};
 
 /// A server's certificates and key, for any number of sessions at the same time.
 #[derive(Debug, Clone)]
@@ -25,13 +25,13 @@ impl ServerContext {
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self> {
         let certificates = open(certificate)
             .and_then(|file| CertificateDer::pem_reader_iter(file).collect::<Result<Vec<_>, _>>())
-            .map_err(|error| unusable(certificate, error))?;
+            .map_err(|error| unreadable(certificate, &error))?;
         if certificates.is_empty() {
             return Err(unusable(certificate, "there is no certificate in it"));
         }
         let private = open(key).and_then(PrivateKeyDer::from_pem_reader).map_err(|error| match error {
             pem::Error::NoItemsFound => unusable(key, "there is no unencrypted key in it"),
-            error => unusable(key, error),
+            error => unreadable(key, &error),
         })?;
         let mut config = versions(ServerConfig::builder_with_provider(provider()))?
             .with_no_client_auth()
@@ -53,5 +53,17 @@ fn open(path: &Path) -> Result<BufReader<fs::File>, pem::Error> {
 }
 
 fn unusable(path: &Path, why: impl ToString) -> Error {
-    Error::Tls(format!("cannot use {}: {}", path.display(), words(&why)))
+    Error::Tls(words(path, why).into())
+}
+
+fn unreadable(path: &Path, error: &pem::Error) -> Error {
+    let code = match error {
+        pem::Error::Io(error) => error.raw_os_error(),
+        _ => None,
+    };
+    Error::Tls(Cause::new(words(path, error), code))
+}
+
+fn words(path: &Path, why: impl ToString) -> String {
+    format!("cannot use {}: {}", path.display(), plain(&why))
 }

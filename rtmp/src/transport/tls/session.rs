@@ -79,9 +79,8 @@ impl Session {
                 ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0; 4])))
             }
             Err(_) => {
-                return Err(Error::Tls(format!(
-                    "'{host}' is not a name that a certificate can be checked for"
-                )));
+                let words = format!("'{host}' is not a name that a certificate can be checked for");
+                return Err(Error::Tls(words.into()));
             }
         };
         let mut config = versions(ClientConfig::builder_with_provider(provider()))?
@@ -132,10 +131,8 @@ impl Session {
             }
             let count = tcp::receive(fd, &mut block, patience)?;
             if count == 0 {
-                return Err(Error::Tls(format!(
-                    "{} closed the connection during the TLS handshake",
-                    self.peer
-                )));
+                let words = format!("{} closed the connection during the TLS handshake", self.peer);
+                return Err(Error::Tls(words.into()));
             }
             let failure = {
                 let mut machine = self.machine();

@@ -49,16 +49,17 @@ impl Trust {
             warn!("TLS: trusted certificates: {error}");
         }
         if added == 0 {
-            return Err(Error::Tls(match self {
+            let words = match self {
                 Self::File(path) => {
                     format!("there is no certificate in {}, which tlsCA names", path.display())
                 }
                 _ => format!("no trusted certificates were found on this system; {REMEDY}"),
-            }));
+            };
+            return Err(Error::Tls(words.into()));
         }
         let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
             .build()
-            .map_err(|error| Error::Tls(error.to_string()))?;
+            .map_err(|error| Error::Tls(error.to_string().into()))?;
         Ok(Arc::new(Verifier { webpki, trusted: found.certs }))
     }
 }

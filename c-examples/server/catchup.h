@@ -1,0 +1,54 @@
+/* What a player needs that comes late: the state of a stream at some moment, and the frames since then.
+ *
+ * The frames begin with the oldest key frame that a video track needs. Metadata, configurations and layouts that came
+ * before are in `headers`, those that came later stand between the frames, so that both together are the stream as
+ * the other players have seen it. */
+#ifndef SERVER_CATCHUP_H
+#define SERVER_CATCHUP_H
+
+#include "message.h"
+
+enum {
+    MOST_HEADERS = 64,
+    HEADER_BYTES = 1 << 20,
+    CATCHUP_MESSAGES = 4096,
+    CATCHUP_BYTES = 16 << 20
+};
+
+/* The latest message of each kind and track, in the order of their arrival. What does not fit is not kept. */
+struct headers {
+    struct {
+        struct message *message;
+        struct tracks tracks; /* those for which nothing newer is there */
+    } entries[MOST_HEADERS];
+    size_t count, bytes;
+};
+
+void headers_add(struct headers *headers, struct message *message);
+void headers_clear(struct headers *headers);
+
+struct catchup {
+    struct headers headers;
+    struct message **frames; /* CATCHUP_MESSAGES places */
+    size_t count, bytes;
+    uint64_t first;          /* number of frames[0] in the stream */
+    uint64_t key_at[256];    /* per video track: 1 + the number of its last key frame, 0 when that is not kept */
+    int has_video;           /* a key frame was seen */
+};
+
+/* Returns 0 when memory is short. */
+int catchup_init(struct catchup *catchup);
+void catchup_free(struct catchup *catchup);
+
+void catchup_add(struct catchup *catchup, struct message *message);
+/* Forgets everything: another publisher begins. */
+void catchup_clear(struct catchup *catchup);
+
+/* Calls `take` with the messages for a player that starts now. With `headers_only`: with what precedes a key frame
+ * that arrives now. */
+void catchup_each(const struct catchup *catchup, int headers_only, void (*take)(void *context, struct message *message),
+                  void *context);
+/* The time at which the frames begin, `otherwise` when there are none. */
+uint32_t catchup_time(const struct catchup *catchup, uint32_t otherwise);
+
+#endif

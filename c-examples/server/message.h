@@ -1,0 +1,32 @@
+/* One audio, video or data message, shared by everything that holds it. */
+#ifndef SERVER_MESSAGE_H
+#define SERVER_MESSAGE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "media.h"
+
+enum { MOST_MEDIA = 512 << 20 }; /* bytes of all messages of the process */
+
+struct message {
+    atomic_int users;
+    uint8_t type;
+    uint32_t timestamp;
+    uint32_t size;
+    struct media media;
+    uint8_t body[];
+};
+
+/* The caller is its first user. Returns NULL when memory is short or MOST_MEDIA is reached. */
+struct message *message_new(uint8_t type, uint32_t timestamp, const void *body, uint32_t size);
+struct message *message_share(struct message *message);
+void message_release(struct message *message);
+
+/* What a message counts for wherever bytes are bounded. */
+size_t message_cost(const struct message *message);
+/* Returns 1 when half of MOST_MEDIA is in use. */
+int message_memory_is_short(void);
+
+#endif

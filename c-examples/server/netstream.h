@@ -1,0 +1,53 @@
+/* One message stream of a client ("NetStream"): it publishes, plays, or does nothing. */
+#ifndef SERVER_NETSTREAM_H
+#define SERVER_NETSTREAM_H
+
+#include <stdint.h>
+
+#include "../flv.h"
+#include "live.h"
+#include "name.h"
+#include "vod.h"
+
+struct client;
+
+enum role { ROLE_NONE, ROLE_PUBLISHING, ROLE_PLAYING_LIVE, ROLE_PLAYING_FILE };
+
+struct netstream {
+    int created;          /* by createStream; clients may use others as well */
+    enum role role;
+    char path[PATH_SIZE]; /* application and name */
+    struct stream *stream;
+    struct flv_writer recording; /* recording.file is NULL when nothing is recorded */
+    struct player *player;
+    struct vod *vod;
+    int paused, no_audio, no_video;
+    int more;             /* the player's queue was not emptied */
+};
+
+/* The message stream with that id. Some clients name the connection itself, 0, which means the only one in use.
+ * Returns NULL when there is none. */
+struct netstream *netstream_find(struct client *client, int id);
+int netstream_id(const struct client *client, const struct netstream *netstream);
+/* Returns 1 when any stream of the client publishes or plays. */
+int netstream_in_use(struct client *client);
+
+/* Take over what play and publish have opened. The path is set already. */
+void netstream_publish(struct client *client, struct netstream *netstream, struct stream *stream);
+void netstream_play_live(struct client *client, struct netstream *netstream, struct player *player);
+void netstream_play_file(struct netstream *netstream, struct vod *vod);
+/* Ends what the stream does. */
+void netstream_stop(struct client *client, struct netstream *netstream);
+
+/* What is muted, or is not any more. */
+void netstream_mute(struct client *client, struct netstream *netstream);
+
+/* A message from a publisher. Returns 0 when the connection has to end. */
+int netstream_receive(struct client *client, int id, uint8_t type, uint32_t timestamp, const char *body, uint32_t size);
+
+/* Sends what is due on all streams. Returns 0 when the connection is gone. */
+int netstream_send(struct client *client);
+/* Milliseconds until something is due: `most` at most. */
+int netstream_wait(struct client *client, int most);
+
+#endif
