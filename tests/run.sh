@@ -61,8 +61,9 @@ lint() {
 	check "documentation (cargo doc)" documentation
 }
 
-# Both packages, or what the arguments name of the C library.
+# Both packages, or what the arguments name of the C library. Tests load the library from where a build leaves it.
 run_tests() {
+	"$cargo" build --quiet --lib
 	"$cargo" test --no-fail-fast "$@"
 	result=$?
 	if [ $# = 0 ]; then
