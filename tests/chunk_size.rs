@@ -86,7 +86,7 @@ fn a_chunk_size_set_before_connecting_is_announced_first_on_every_way() {
 }
 
 #[test]
-fn the_wish_holds_for_the_next_connection_and_after_one_that_failed() {
+fn a_requested_chunk_size_holds_for_the_next_connection_and_after_one_that_failed() {
     let steps = "setup rtmp://127.0.0.1:PORT/application/stream\nset timeout 5\nset outChunkSize 4096\nenablewrite\n\
                  connect\nenablewrite\nconnect\nstream 0\ntag 9 40 5000\nclose\n\
                  setup rtmp://127.0.0.1:PORT/application/stream\nset timeout 5\nenablewrite\nconnect\nstream 0\n\
@@ -161,7 +161,7 @@ fn a_server_announces_its_chunk_size_behind_the_handshake() {
 }
 
 #[test]
-fn real_servers_record_what_is_published_with_a_wish() {
+fn real_servers_record_what_is_published_with_a_requested_chunk_size() {
     let clip = need!(clip::flv());
     let film = flv::readable(&flv::load(&clip));
     let program = need!(Program::test("chunk_size"));

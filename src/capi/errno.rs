@@ -9,37 +9,37 @@ use libc::c_int;
 
 use crate::error::Error;
 
-/// What `errno` is going to be when a call returns: what it was before, unless something is said about it.
+/// The value that `errno` gets when this is dropped, at the end of a call: the one from before, unless another is set.
 pub(crate) struct Errno {
     /// The address does not leave this thread, because a pointer does not.
     place: NonNull<c_int>,
     value: c_int,
-    settled: bool,
+    unchanged: bool,
 }
 
 impl Errno {
-    /// Keeps what it is now.
+    /// Keeps the current value.
     #[inline(always)]
     pub(crate) fn keep() -> Self {
         let place = place();
         // SAFETY: by the contract of `place`.
-        Self { place, value: unsafe { place.read() }, settled: false }
+        Self { place, value: unsafe { place.read() }, unchanged: false }
     }
 
-    /// Says why the call fails. Reasons that are not the operating system's leave it as it was.
-    pub(crate) fn say(&mut self, error: &Error) {
-        if let (false, Some(code)) = (self.settled, error.errno()) {
+    /// Sets the value that `error` stands for. An error that is not the operating system's has none.
+    pub(crate) fn set_from(&mut self, error: &Error) {
+        if let (false, Some(code)) = (self.unchanged, error.errno()) {
             self.value = code;
         }
     }
 
-    /// Says that it stays as it was, although the call fails: librtmp did not get as far as the operating system.
-    pub(crate) fn settle(&mut self) {
-        self.settled = true;
+    /// Keeps the value from before whatever error follows: librtmp made no system call there.
+    pub(crate) fn leave_unchanged(&mut self) {
+        self.unchanged = true;
     }
 
-    /// Says that it stays as it is now, after a function of C has failed.
-    pub(crate) fn adopt(&mut self) {
+    /// Sets the current value, which a function of C has left.
+    pub(crate) fn take_current(&mut self) {
         self.value = io::Error::last_os_error().raw_os_error().unwrap_or(self.value);
     }
 }
@@ -98,7 +98,7 @@ mod tests {
             let mut kept = Errno::keep();
             set(8);
             if let Some(error) = &error {
-                kept.say(error);
+                kept.set_from(error);
             }
             drop(kept);
             assert_eq!(errno(), expected, "{error:?}");
@@ -109,13 +109,13 @@ mod tests {
     fn errno_can_be_left_alone_and_taken_over() {
         set(7);
         let mut kept = Errno::keep();
-        kept.settle();
-        kept.say(&Error::NotConnected);
+        kept.leave_unchanged();
+        kept.set_from(&Error::NotConnected);
         drop(kept);
         assert_eq!(errno(), 7);
         let mut kept = Errno::keep();
         set(9);
-        kept.adopt();
+        kept.take_current();
         set(8);
         drop(kept);
         assert_eq!(errno(), 9);

@@ -87,7 +87,7 @@ pub unsafe extern "C" fn HTTP_get(
             http::get(url.to_bytes(), &date, &trust(&TlsOptions::default()), &globals::USER, &mut answer);
         if let Err(error) = &result {
             debug!("HTTP_get: {error}");
-            errno.say(error);
+            errno.set_from(error);
         }
         Ok(match Outcome::of_result(&result) {
             Outcome::Complete => HTTPRES_OK,

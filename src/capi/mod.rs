@@ -85,7 +85,7 @@ pub(crate) fn boundary_with_errno<T>(failure: T, body: impl FnOnce(&mut Errno) -
                 ::log::error!("{}{error}", reason::words_of_librtmp(&error));
             }
             reason::keep(&error);
-            errno.say(&error);
+            errno.set_from(&error);
             failure
         }
         Err(_) => {

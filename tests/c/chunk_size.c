@@ -1,7 +1,7 @@
 /*
- * Wishes for a chunk size: `chunk_size publish URL FILE SIZE` sets the field before it connects, as programs do that then
- * send Set Chunk Size and do not set the field again; `chunk_size serve SIZE` prints a port and sends a message of 5000
- * bytes to the client that comes; `chunk_size zeros URL SIZE` connects with a struct that was never initialised.
+ * Chunk sizes that a program requests. `chunk_size publish URL FILE SIZE` sets the field before it connects, sends Set
+ * Chunk Size and does not set the field again; `chunk_size serve SIZE` prints a port and sends a message of 5000 bytes to
+ * the client that comes; `chunk_size zeros URL SIZE` connects with a struct that was never initialised.
  */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>

@@ -691,7 +691,7 @@ static void reconnect(char *url)
 	/* No RTMP_Close: the error has closed the connection. */
 	CHECK(RTMP_SetupURL(r, copy));
 	CHECK(RTMP_Connect(r, NULL));
-	/* What this side sends is what it wishes. */
+	/* This side sends what it requested. */
 	CHECK(r->m_inChunkSize == 128 && r->m_outChunkSize == 4096);
 	CHECK(RTMP_ConnectStream(r, 0));
 	while ((n = RTMP_Read(r, bytes, sizeof(bytes))) > 0)

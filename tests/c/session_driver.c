@@ -593,7 +593,7 @@ static void ignore_signal(int number)
 	(void)number;
 }
 
-/* Interrupts whoever takes a step every other millisecond, as Go's scheduler does. */
+/* Interrupts the thread that takes a step every other millisecond, as Go's scheduler does. */
 static void *interrupt_turns(void *unused)
 {
 	(void)unused;

@@ -210,7 +210,7 @@ pub const ACCEPTED: &[Accepted] = &[
         ours: "TLS, reset: RTMP_Connect(r, NULL) -> 0 ECONNRESET\n",
     },
     Accepted {
-        name: "wished-chunk-size",
+        name: "requested-chunk-size",
         rows: &["chunk-size-before-connecting"],
         original: "connection 0, C1 00000000\n",
         ours: "connection 0, C1 00000000\nchunk stream 2 type 1 stream 0: 00001000\n",

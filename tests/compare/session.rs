@@ -16,7 +16,7 @@ use super::incoming::{INCOMING, LOGINS};
 use super::options::OPTIONS;
 use super::patterns::{IN_TURNS, PATTERNS};
 use super::support::calls::CallLog;
-use super::support::{Library, Peer, Program, Server, TempDir, hex, program};
+use super::support::{Library, Peer, Program, Server, TempDir, hex, library, program};
 use super::ways::{Credentials, Way};
 use super::{Observation, Row};
 
@@ -102,7 +102,7 @@ fn observe(
     let shown = if observation.ending == Ending::Well { run.expect(session.name) } else { run.stdout };
     observation.used = calls.used_by(driver.path());
     observation.text = mask(&format!("{shown}\n{}", observation.text), &port);
-    if in_turns && library == Library::Original {
+    if in_turns && (library == Library::Original || library::ours_is_original()) {
         // What "errno-after-success" says: a signal may come in any call.
         observation.text = observation.text.replace(" stray=EINTR", "");
     }

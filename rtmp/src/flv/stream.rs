@@ -25,7 +25,7 @@ pub struct Stream<B> {
     /// A call was left while messages were kept back for the header; the next one goes on there.
     suspended: bool,
     /// The stream has ended because memory was short.
-    starved: bool,
+    out_of_memory: bool,
 }
 
 /// One read call in progress: where its bytes go, and which part of the stream it is at.
@@ -113,7 +113,7 @@ impl<B: Body> Stream<B> {
             position: 0,
             spent: B::default(),
             suspended: false,
-            starved: false,
+            out_of_memory: false,
         };
     }
 
@@ -234,13 +234,13 @@ impl<B: Body> Stream<B> {
     pub fn out_of_memory(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>) -> Step {
         error!("Couldn't allocate memory!");
         let step = self.end(call, state, Ending::Error);
-        self.starved = true;
+        self.out_of_memory = true;
         step
     }
 
     /// Whether the stream has ended because memory was short.
-    pub fn is_starved(&self) -> bool {
-        self.starved
+    pub fn ran_out_of_memory(&self) -> bool {
+        self.out_of_memory
     }
 
     /// Ends the call because no message comes. What was kept back for the header is lost with it, as callers of the
@@ -592,7 +592,7 @@ mod tests {
         let mut body = Scarce(vec![0xAF; 2]);
         let step = stream.message(&mut call, &mut state, MessageType::AUDIO, 1, &mut body, false);
         assert_eq!((step, state.status), (Step::Done(0), -2));
-        assert!(stream.is_starved());
+        assert!(stream.ran_out_of_memory());
         assert_eq!(state.timestamp, 0, "nothing was handed out");
     }
 }

@@ -246,10 +246,10 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
     reason::enter(Phase::Tunnel);
     open_tunnel(handle).map_err(failed("Could not connect for handshake"))?;
     reason::enter(Phase::Handshake);
-    let wish = ChunkSizeWish::of(handle);
+    let requested = RequestedChunkSize::of(handle);
     shake_hands(handle).map_err(failed("handshake failed"))?;
     reason::enter(Phase::CONNECT_COMMAND);
-    wish.announce(handle)?;
+    requested.announce(handle)?;
     // SAFETY: the caller's contract.
     match unsafe { cp.as_mut() } {
         // SAFETY: the caller's contract.
@@ -267,12 +267,12 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
 
 /// The chunk size that a program set before the handshake, after which both sides begin with 128 bytes. It is in the field
 /// again when this ends, so that it holds for the next connection too, also if this one has failed.
-pub(super) struct ChunkSizeWish {
+pub(super) struct RequestedChunkSize {
     field: *mut c_int,
     size: Option<c_int>,
 }
 
-impl ChunkSizeWish {
+impl RequestedChunkSize {
     pub(super) fn of(handle: &Handle) -> Self {
         let raw = handle.raw();
         // SAFETY: the handle's contract.
@@ -302,7 +302,7 @@ impl ChunkSizeWish {
     }
 }
 
-impl Drop for ChunkSizeWish {
+impl Drop for RequestedChunkSize {
     fn drop(&mut self) {
         if let Some(size) = self.size {
             // SAFETY: the field is that of the handle's `RTMP`, which outlives the call.

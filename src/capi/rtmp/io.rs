@@ -135,7 +135,7 @@ fn read(
         match next {
             Step::Done(count) => {
                 if let (0, Some(error)) = (count, why) {
-                    errno.say(&error);
+                    errno.set_from(&error);
                 }
                 return Some(count);
             }
@@ -173,7 +173,7 @@ fn read(
                     let next = core.stream.message(&mut call, state, kind, timestamp, body, live);
                     core.decoder.reuse(mem::take(body));
                     let failed = Ending::from_status(state.status) == Some(Ending::Error);
-                    if failed && core.stream.is_starved() {
+                    if failed && core.stream.ran_out_of_memory() {
                         reason::keep(&Error::OutOfMemory);
                         why = Some(Error::OutOfMemory);
                     } else if failed {

@@ -320,7 +320,7 @@ unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<
         packet.m_body = ptr::null_mut();
         reason::enter(Phase::Reading);
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }.inspect_err(|_| errno.settle())?;
+        let handle = unsafe { Handle::connected(r) }.inspect_err(|_| errno.leave_unchanged())?;
         let next = match failure {
             None => driver::next_media(&handle),
             Some(failure) => Err(failure.settle(&handle)),

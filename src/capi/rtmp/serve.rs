@@ -9,7 +9,7 @@ use std::{
 use libc::c_int;
 
 use super::{
-    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP2, connect::ChunkSizeWish, misc::RTMP_GetTime, sockbuf,
+    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP2, connect::RequestedChunkSize, misc::RTMP_GetTime, sockbuf,
 };
 use crate::{
     capi::{
@@ -64,14 +64,14 @@ pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
         }
         let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
         let server = handshake::Server::new(options, &mut random::system)?;
-        let wish = ChunkSizeWish::of(&handle);
+        let requested = RequestedChunkSize::of(&handle);
         let outcome = driver::handshake_as_server(&handle, server)?;
         if outcome.keys.is_some() {
             // SAFETY: the caller's contract.
             unsafe { (*r).Link.protocol |= RTMP_FEATURE_ENC };
         }
         handle.apply(outcome);
-        wish.announce(&handle)?;
+        requested.announce(&handle)?;
         if waits_for_ever {
             // Players have nothing to say while they play. How long to wait for them is for the caller to decide.
             tcp::wait_for_ever(handle.socket()?);

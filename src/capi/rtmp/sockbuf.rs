@@ -525,7 +525,7 @@ pub unsafe extern "C" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
         let received =
             unsafe { ptr::required_mut(sb, "sb").and_then(with_socket).and_then(|sb| receive(sb)) };
         if let Err(error) = &received {
-            errno.say(error);
+            errno.set_from(error);
         }
         match received {
             Ok(received) => Ok(received as c_int),
@@ -580,7 +580,7 @@ pub unsafe extern "C" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
         // SAFETY: the descriptor is the caller's to close.
         let closed = unsafe { libc::close(socket) };
         if closed == -1 {
-            errno.adopt();
+            errno.take_current();
         }
         Ok(closed)
     })

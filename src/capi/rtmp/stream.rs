@@ -37,7 +37,8 @@ const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 pub unsafe extern "C" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
     boundary_with_errno(FALSE, |errno| {
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected_for(r, Phase::Reading) }.inspect_err(|_| errno.settle())?;
+        let handle =
+            unsafe { Handle::connected_for(r, Phase::Reading) }.inspect_err(|_| errno.leave_unchanged())?;
         if seekTime > 0 {
             // SAFETY: the caller's contract.
             unsafe { (*r).Link.seekTime = seekTime };
@@ -64,7 +65,7 @@ pub unsafe extern "C" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> 
             RTMP_ConnectStream(r, seekTime)
         };
         if connected == FALSE {
-            errno.adopt();
+            errno.take_current();
         }
         Ok(connected)
     })
@@ -80,7 +81,7 @@ pub unsafe extern "C" fn RTMP_DeleteStream(r: *mut RTMP) {
         // SAFETY: the caller's contract.
         if !r.is_null() && unsafe { shared::read(&raw const (*r).m_stream_id) } < 0 {
             // Nothing to send is nothing that the system could refuse.
-            errno.settle();
+            errno.leave_unchanged();
         }
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected_for(r, Phase::SENDING) }?;

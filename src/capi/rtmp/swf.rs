@@ -49,7 +49,7 @@ pub unsafe extern "C" fn RTMP_HashSWF(
         Ok(match &result.failure {
             None => 0,
             Some(error) => {
-                errno.say(error);
+                errno.set_from(error);
                 -1
             }
         })
