@@ -46,7 +46,9 @@ void flv_reader_start(struct flv_reader *reader, FILE *file)
     memset(reader, 0, sizeof *reader);
     reader->file = file;
     reader->first_tag = -1;
-    reader->base = lseek(fileno(file), 0, SEEK_CUR); /* not 0 in a file that the caller's shell has read from */
+    struct stat info;
+    int regular = fstat(fileno(file), &info) == 0 && S_ISREG(info.st_mode);
+    reader->base = regular ? lseek(fileno(file), 0, SEEK_CUR) : -1; /* not 0 where the caller's shell has read from it */
 }
 
 int flv_reader_open(struct flv_reader *reader, FILE *file)
@@ -101,7 +103,10 @@ int flv_fill(struct flv_reader *reader)
         return 0;
     }
     size_t room = reader->capacity - FLV_TAG_TRAILER - reader->end;
-    ssize_t count = read(fileno(reader->file), reader->buffer + reader->end, room);
+    uint8_t *free_part = reader->buffer + reader->end;
+    long long at = reader->base + reader->position + (long long)(reader->end - reader->begin);
+    ssize_t count = reader->base >= 0 ? pread(fileno(reader->file), free_part, room, (off_t)at)
+                                      : read(fileno(reader->file), free_part, room);
     if (count > 0)
         reader->end += (size_t)count;
     else if (count == 0)
@@ -144,7 +149,7 @@ enum flv_result flv_take_header(struct flv_reader *reader)
 
 int flv_rewind(struct flv_reader *reader)
 {
-    if (reader->first_tag < 0 || lseek(fileno(reader->file), reader->first_tag, SEEK_SET) < 0)
+    if (reader->first_tag < 0)
         return 0;
     reader->begin = reader->end = 0;
     reader->position = reader->first_tag - reader->base;
@@ -243,7 +248,7 @@ int flv_seek(struct flv_reader *reader, uint32_t timestamp, uint32_t *found)
         key_at = any_at;
         key_time = any_time;
     }
-    if (key_at < 0 || lseek(fileno(reader->file), (off_t)key_at, SEEK_SET) < 0)
+    if (key_at < 0)
         return 0;
     reader->position = key_at - reader->base;
     *found = key_time;

@@ -25,14 +25,15 @@ struct flv_tag {
     size_t raw_size;
 };
 
-/* Bytes are read with read(), so that a program can wait for them together with other descriptors. */
+/* Bytes are read with read(), so that a program can wait for them together with other descriptors, and from files with
+ * pread(), which leaves the file's own position to the program. */
 struct flv_reader {
     FILE *file; /* owned: flv_reader_close closes it */
     uint8_t *buffer;
     size_t begin, end, capacity; /* the unread bytes are buffer[begin] to buffer[end] */
     long long position;          /* of buffer[begin] in the input */
-    long long first_tag;         /* file offset, -1 where the input cannot seek */
-    long long base;              /* file offset at which the reader began */
+    long long first_tag;         /* file offset, -1 where the input is no file */
+    long long base;              /* file offset at which the reader began, -1 as above */
     int header_seen, ended, trailer_cut;
     unsigned skipped;            /* tags of unknown types so far, which were passed over */
     uint8_t skipped_type;        /* the type of the last of them */
@@ -67,7 +68,7 @@ int flv_fill(struct flv_reader *reader);
 /* The next tag, for which it waits. Tags of unknown types are passed over. */
 enum flv_result flv_next(struct flv_reader *reader, struct flv_tag *tag);
 
-/* Begins again with the first tag. Returns 0 where the input cannot seek. */
+/* Begins again with the first tag. Returns 0 where the input is no file. */
 int flv_rewind(struct flv_reader *reader);
 
 /* Continues with the last key frame at or before `timestamp` (any tag in a file without video).

@@ -12,6 +12,7 @@ target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target" || exit 1
 target=$(cd "$target" && pwd)
 log=$target/test.log
+export CARGO_TERM_COLOR=never # the lines below are recognised by their text
 failed="" not_run=""
 started=$(date +%s)
 
@@ -60,8 +61,9 @@ lint() {
 	check "documentation (cargo doc)" documentation
 }
 
-# Both packages, or what the arguments name of the C library.
+# Both packages, or what the arguments name of the C library. Tests load the library from where a build leaves it.
 run_tests() {
+	"$cargo" build --quiet --lib
 	"$cargo" test --no-fail-fast "$@"
 	result=$?
 	if [ $# = 0 ]; then

@@ -78,7 +78,7 @@ static uint32_t go_to(struct vod *vod, uint32_t position, int64_t now)
         flv_rewind(&vod->reader);
     else
         vod->headers_due = vod->headers.count;
-    vod->next_at = ftell(vod->reader.file);
+    vod->next_at = (long)(vod->reader.base + vod->reader.position);
     vod->ready = vod->ended = vod->finished = 0;
     vod->clock_tag = found;
     vod->clock_began = now;
