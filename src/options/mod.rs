@@ -24,6 +24,9 @@ pub mod conn;
 pub mod number;
 mod text;
 
+use log::warn;
+
+use self::number::Flaw;
 use crate::{error::Result, text::Text};
 
 pub use text::{Pair, next_pair, unescape};
@@ -44,6 +47,8 @@ pub enum Setter<T> {
     Text(fn(&mut T, &[u8]) -> Result<()>),
     /// A number, with 0 for text that is none.
     Integer(fn(&mut T, i32) -> Result<()>),
+    /// A number of seconds to wait at most. Text that is none changes nothing: 0 could mean to wait for ever.
+    Timeout(fn(&mut T, i32) -> Result<()>),
     /// Whether the value is one of the words for "yes".
     Flag(fn(&mut T, bool) -> Result<()>),
     /// A piece of the AMF data that follows the connect command.
@@ -65,13 +70,43 @@ pub fn log_unknown<T>(table: &[Definition<T>], name: &[u8]) {
 }
 
 impl<T> Definition<T> {
-    /// Reads `value` and stores it.
+    /// Reads `value` and stores it. The log says if it makes no sense.
     pub fn apply(&self, target: &mut T, value: &[u8]) -> Result<()> {
         match self.setter {
             Setter::Text(set) => set(target, value),
-            Setter::Integer(set) => set(target, number::any_base(value)),
-            Setter::Flag(set) => set(target, means_yes(value)),
-            Setter::Amf(set) => set(target, conn::Item::parse(value)?),
+            Setter::Integer(set) => {
+                let (number, flaw) = number::checked_any_base(value);
+                if let Some(flaw) = flaw {
+                    warn!("{}={}: {}, {number} is used", self.name, Text(value), words(flaw));
+                }
+                set(target, number)
+            }
+            Setter::Timeout(set) => match number::checked_any_base(value) {
+                (seconds, None) => set(target, seconds),
+                (seconds @ 1.., Some(flaw @ Flaw::MoreThanANumber)) => {
+                    warn!("{}={}: {}, {seconds} is used", self.name, Text(value), words(flaw));
+                    set(target, seconds)
+                }
+                (_, Some(flaw)) => {
+                    warn!("{}={}: {}, nothing is changed", self.name, Text(value), words(flaw));
+                    Ok(())
+                }
+            },
+            Setter::Flag(set) => {
+                let yes = means_yes(value);
+                if !yes && !means_no(value) {
+                    warn!("{}={}: this is neither yes nor no", self.name, Text(value));
+                }
+                set(target, yes)
+            }
+            Setter::Amf(set) => {
+                let item = conn::Item::parse(value)?;
+                if conn::is_flawed(value) {
+                    // Servers are sent secrets in this way, so it is not shown.
+                    warn!("{}: a value is not the number that its letter stands for", self.name);
+                }
+                set(target, item)
+            }
         }
     }
 }
@@ -81,7 +116,7 @@ impl<T> Setter<T> {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "string",
-            Self::Integer(_) => "integer",
+            Self::Integer(_) | Self::Timeout(_) => "integer",
             Self::Flag(_) => "boolean",
             Self::Amf(_) => "AMF",
         }
@@ -90,6 +125,18 @@ impl<T> Setter<T> {
 
 fn means_yes(value: &[u8]) -> bool {
     [&b"1"[..], b"on", b"yes", b"true"].iter().any(|word| word.eq_ignore_ascii_case(value))
+}
+
+fn means_no(value: &[u8]) -> bool {
+    [&b"0"[..], b"off", b"no", b"false"].iter().any(|word| word.eq_ignore_ascii_case(value))
+}
+
+fn words(flaw: Flaw) -> &'static str {
+    match flaw {
+        Flaw::NoNumber => "this is no number",
+        Flaw::MoreThanANumber => "this is more than a number",
+        Flaw::OutOfRange => "this number is out of range",
+    }
 }
 
 #[cfg(test)]
