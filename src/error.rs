@@ -110,6 +110,19 @@ impl Error {
         }
     }
 
+    /// The operating system's number for it, if it has one.
+    pub(crate) fn system_code(&self) -> Option<i32> {
+        match self {
+            Self::Io(error) => error.raw_os_error(),
+            Self::TimedOut => Some(libc::EAGAIN),
+            Self::NotConnected => Some(libc::EBADF),
+            Self::Interrupted => Some(libc::EINTR),
+            Self::Closed => Some(libc::EPIPE),
+            Self::Reported(cause) => cause.system_code(),
+            _ => None,
+        }
+    }
+
     /// This error, marked as logged.
     pub(crate) fn reported(self) -> Self {
         match self {
@@ -117,6 +130,12 @@ impl Error {
             error => Self::Reported(Box::new(error)),
         }
     }
+}
+
+/// What the operating system calls the error of this number.
+pub(crate) fn system_words(code: i32) -> String {
+    let words = io::Error::from_raw_os_error(code).to_string();
+    words.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 impl fmt::Display for Error {

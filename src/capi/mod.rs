@@ -74,7 +74,7 @@ pub(crate) fn boundary<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => {
             if !matches!(error, Error::Reported(_)) {
-                ::log::error!("{}{error}", reason::words_of_librtmp(&error));
+                reason::log(&error);
             }
             reason::keep(&error);
             failure

@@ -24,12 +24,17 @@
 #![forbid(unsafe_code)]
 
 mod exchange;
+mod packet_log;
 mod phase;
 mod play;
 
+pub(crate) use exchange::log_unsent_command;
 pub use exchange::{
-    acknowledge_if_due, chunk_size, close_politely, fail_decoding, fail_receiving, handshake_as_client,
-    handshake_as_server, receive_chunk, receive_message, send,
+    acknowledge_if_due, chunk_size, close_politely, encode, fail_decoding, fail_receiving,
+    handshake_as_client, handshake_as_server, receive_chunk, receive_message, send,
+};
+pub(crate) use packet_log::{
+    log_failed_send, log_reading, log_receive_error, log_sent, log_sent_chunk, log_unsent,
 };
 pub use phase::Phase;
 pub use play::{
@@ -92,9 +97,12 @@ pub trait Connection {
     }
 
     /// Encodes messages and sends them, one after the other.
-    fn transmit_commands<'m>(&self, commands: impl Iterator<Item = &'m Command>) -> Result<()> {
+    fn transmit_commands<'m>(&self, commands: impl Iterator<Item = &'m Command>) -> Result<()>
+    where
+        Self: Sized,
+    {
         for command in commands {
-            self.transmit(|parts| parts.encode(command))?;
+            self.transmit(|parts| encode(self, parts, command))?;
         }
         Ok(())
     }
@@ -121,6 +129,11 @@ pub trait Connection {
 
     /// Whether there is a connection.
     fn is_open(&self) -> bool;
+
+    /// The socket's number in the log.
+    fn descriptor(&self) -> Option<i32> {
+        None
+    }
 
     /// Says goodbye, closes the connection and forgets what belongs to it.
     fn close(&self);

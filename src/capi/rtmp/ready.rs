@@ -16,6 +16,7 @@ use super::{
 use crate::{
     capi::{
         fields::{load_for_media, mirror_timestamp, store_for_media},
+        globals,
         memory::Body,
         rtmp::io::{self, Block},
         shared,
@@ -247,7 +248,7 @@ impl Drop for Offered<'_> {
 unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
     // SAFETY: the caller's contract; only the thread that reads touches the buffer, and the lock keeps steps out.
     unsafe {
-        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) == -1 {
+        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) == -1 || globals::dumps() {
             return None;
         }
         let mut found = undisturbed(r)?;
