@@ -87,6 +87,8 @@ pub struct Refusal {
     pub code: String,
     /// The peer's explanation; empty if it gave none.
     pub description: String,
+    /// The URL at which the peer says the stream is; empty if it named none.
+    pub redirect: String,
 }
 
 impl Error {
@@ -163,12 +165,15 @@ impl fmt::Display for Error {
 }
 
 impl Refusal {
-    /// Writes what the peer said: code and description.
+    /// Writes what the peer said: code, description, and where to connect instead.
     pub(crate) fn write_words(&self, to: &mut impl fmt::Write) -> fmt::Result {
         to.write_str(if self.code.is_empty() { "refused without a code" } else { &self.code })?;
-        match &self.description[..] {
+        if !self.description.is_empty() {
+            write!(to, ": {}", self.description)?;
+        }
+        match &self.redirect[..] {
             "" => Ok(()),
-            description => write!(to, ": {description}"),
+            redirect => write!(to, "; redirected to {redirect}"),
         }
     }
 }
