@@ -152,6 +152,10 @@ impl Connection for Handle {
         unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) != -1 }
     }
 
+    fn dumps(&self) -> bool {
+        globals::dumps()
+    }
+
     fn descriptor(&self) -> Option<i32> {
         // SAFETY: the handle's contract.
         Some(unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) })

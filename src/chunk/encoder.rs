@@ -41,6 +41,7 @@ impl<'a> Outgoing<'a> {
     }
 
     /// The message as chunks with a header of this format, and this in its timestamp field.
+    #[inline(always)]
     fn chunks(&self, format: u8, field: u32, chunk_size: u32) -> Chunks<'a> {
         let (mut first, mut next) = (Header::default(), Header::default());
         first.push_basic(format, self.chunk_stream);

@@ -99,7 +99,7 @@ fn run_handshake<C: Connection>(
 /// Receives one chunk. A time-out leaves the connection open, and the next call goes on where this one stopped; after
 /// any other error the connection is closed.
 pub fn receive_chunk<C: Connection>(connection: &C) -> Result<Chunk<C::Body>> {
-    let dumps = packet_log::dumps();
+    let dumps = connection.dumps();
     if dumps {
         packet_log::log_reading(connection.descriptor());
     }
@@ -127,7 +127,7 @@ pub(super) fn receive_messages<C: Connection, T>(
     connection: &C,
     mut select: impl FnMut(&mut Parts<'_, '_, C::Body>, Message<C::Body>) -> Option<T>,
 ) -> Result<T> {
-    if packet_log::dumps() {
+    if connection.dumps() {
         loop {
             if let Some(message) = receive_chunk(connection)?.message
                 && let Some(selected) = connection.step(|parts| select(parts, message))

@@ -130,6 +130,11 @@ pub trait Connection {
     /// Whether there is a connection.
     fn is_open(&self) -> bool;
 
+    /// Whether the log shows the bytes of chunks. What decodes several at once is not used then.
+    fn dumps(&self) -> bool {
+        log::log_enabled!(log::Level::Trace)
+    }
+
     /// The socket's number in the log.
     fn descriptor(&self) -> Option<i32> {
         None

@@ -16,11 +16,6 @@ use crate::{
     text::{self, NOT_SHOWN, OrNull, Text},
 };
 
-/// Whether the bytes of chunks are logged. What decodes or sends several at once must not be used then.
-pub(super) fn dumps() -> bool {
-    log_enabled!(Level::Trace)
-}
-
 /// Logs what one of the session's messages is about.
 pub(super) fn announce<B: AsRef<[u8]>>(command: &Command<B>, profile: &Profile<'_>) {
     if !log_enabled!(Level::Debug) {
@@ -85,7 +80,7 @@ pub(crate) fn log_unsent(message: &Outgoing<'_>, profile: &Profile<'_>, chunk_si
 }
 
 fn log_chunks(descriptor: Option<i32>, message: &Outgoing<'_>, chunks: &Chunks<'_>, profile: &Profile<'_>) {
-    if !dumps() {
+    if !log_enabled!(Level::Trace) {
         return;
     }
     let body = message.body;

@@ -361,6 +361,7 @@ pub(super) unsafe fn first_tag(r: *const RTMP, input: &[u8]) -> Outgoing<'_> {
     outgoing(stream_id, &tag.unwrap_or(none))
 }
 
+#[inline(always)]
 pub(super) fn outgoing<'a>(stream_id: c_int, message: &Finished<&'a [u8]>) -> Outgoing<'a> {
     Outgoing {
         chunk_stream: PUBLISHING,

@@ -53,7 +53,7 @@ pub(super) unsafe fn send(
             Some(TRUE)
         }
         // SAFETY: the caller's contract, and there is a session.
-        Err(error) => Some(unsafe { fail(r, error, failure, &message) }),
+        Err(error) => Some(unsafe { fail_packet(r, packet, error, failure) }),
     }
 }
 
@@ -80,10 +80,8 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
     // SAFETY: the caller's contract.
     match unsafe { transmit(r, input.len(), encode) }? {
         Ok(_) => Some(size),
-        Err(error) => {
-            // SAFETY: the caller's contract, and there is a session.
-            Some(unsafe { fail(r, error, failure, &first_tag(r, input)) })
-        }
+        // SAFETY: the caller's contract, and there is a session.
+        Err(error) => Some(unsafe { fail_tag(r, input, error, failure) }),
     }
 }
 
@@ -152,18 +150,40 @@ unsafe fn send_rest(r: *mut RTMP, chunks: &Chunks<'_>, unsent: usize) -> Result<
     handle.transmit_bytes(&[&whole[whole.len() - unsent..]])
 }
 
-/// What is said and done when a message could not be sent.
+/// What is said and done when a packet could not be sent.
+///
+/// # Safety
+/// As for [`send`], and there is a session.
+#[cold]
+#[inline(never)]
+unsafe fn fail_packet(r: *mut RTMP, packet: *const RTMPPacket, error: Error, failure: c_int) -> c_int {
+    boundary(failure, || {
+        // SAFETY: the caller's contract; it was a message.
+        let message = unsafe { message_of(&*packet) }?;
+        // SAFETY: the caller's contract.
+        unsafe { fail(r, error, &message) }
+    })
+}
+
+/// What is said and done when a tag could not be sent.
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 #[cold]
-unsafe fn fail(r: *mut RTMP, error: Error, failure: c_int, message: &Outgoing<'_>) -> c_int {
+#[inline(never)]
+unsafe fn fail_tag(r: *mut RTMP, input: &[u8], error: Error, failure: c_int) -> c_int {
     boundary(failure, || {
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::from_raw(r) }?;
-        reason::enter(Phase::SENDING);
-        // SAFETY: the caller's contract.
-        let chunk_size = driver::chunk_size(unsafe { shared::read(&raw const (*r).m_outChunkSize) });
-        Err(report(&handle, error, message.as_asked(chunk_size).first_len()))
+        unsafe { fail(r, error, &first_tag(r, input)) }
     })
+}
+
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn fail(r: *mut RTMP, error: Error, message: &Outgoing<'_>) -> Result<c_int> {
+    // SAFETY: the caller's contract.
+    let (handle, chunk_size) =
+        unsafe { (Handle::from_raw(r)?, driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize))) };
+    reason::enter(Phase::SENDING);
+    Err(report(&handle, error, message.as_asked(chunk_size).first_len()))
 }
