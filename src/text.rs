@@ -92,7 +92,7 @@ pub(crate) fn dump_rows(bytes: &[u8]) -> impl Iterator<Item = String> {
     })
 }
 
-/// One line of [`dump_rows`]; `printable` tells which bytes stand for themselves.
+/// One line of [`dump_rows`]; `printable` selects the bytes that are shown as they are.
 pub(crate) fn dump_row(offset: usize, row: &[u8], printable: impl Fn(u8) -> bool) -> Vec<u8> {
     // The modulus is librtmp's own; dumps of more than 65,535 bytes compare equal this way.
     let mut line = format!("  {:04x}:  ", offset % 65_535);

@@ -164,5 +164,5 @@ fn a_time_out_that_is_no_number_does_not_wait_for_ever() {
     let steps = "setup rtmp://127.0.0.1:PORT/app/stream timeout=abc\nset timeout 1\nconnect\nstream 0\n";
     let (text, log) = need!(drive(|peer| drop(peer.accept_connect()), "2", steps));
     assert!(text.contains("timeout=30") && text.contains("stream 0: -> 0 | timedout=1"), "{text}");
-    assert!(log.contains("WARNING: timeout=abc: this is no number, nothing is changed\n"), "{log}");
+    assert!(log.contains("WARNING: timeout=abc: not a number, the old value stays\n"), "{log}");
 }

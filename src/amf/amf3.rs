@@ -144,7 +144,7 @@ impl<'a> Members<'a> {
         matches!(self, Self::Keyed { any: true, .. } | Self::Items { keyed: true, .. })
     }
 
-    /// Goes to the next member and tells its name; `None` behind the last one.
+    /// Goes to the next member and returns its name; `None` behind the last one.
     fn next(&mut self, reader: &mut Reader<'a>) -> Parse<Option<&'a [u8]>> {
         loop {
             match self {
@@ -382,7 +382,7 @@ impl<'a> Reader<'a> {
             (StringHeader::Inline(len), _) => {
                 let text = self.bytes(usize::try_from(len).map_err(|_| NEGATIVE_LENGTH)?)?;
                 if !text.is_empty() && self.tables.is_some() {
-                    // Whoever sends very many of them is short of values instead.
+                    // Counted as a value, so that the table is bounded.
                     self.count_value()?;
                     let strings = self.tables.as_mut().map(|tables| &mut tables.strings);
                     if let Some(strings) = strings {

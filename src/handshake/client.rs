@@ -139,7 +139,7 @@ impl Client {
             Mode::Encrypted(key_pair) => {
                 let peer = scheme.key(s1);
                 debug!("HandShake: Server DH public key offset: {}", scheme.key_offset(s1));
-                // Who has these can read everything that follows.
+                // These keys decrypt everything that follows.
                 for secret in ["HandShake: Secret key", "RC4 Out Key", "RC4 In Key"] {
                     debug!("{secret}: {NOT_SHOWN}");
                 }

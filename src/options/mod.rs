@@ -47,7 +47,7 @@ pub enum Setter<T> {
     Text(fn(&mut T, &[u8]) -> Result<()>),
     /// A number, with 0 for text that is none.
     Integer(fn(&mut T, i32) -> Result<()>),
-    /// A number of seconds to wait at most. Text that is none changes nothing: 0 could mean to wait for ever.
+    /// The longest wait in seconds. Text that is no number changes nothing, because 0 may disable the time-out.
     Timeout(fn(&mut T, i32) -> Result<()>),
     /// Whether the value is one of the words for "yes".
     Flag(fn(&mut T, bool) -> Result<()>),
@@ -88,14 +88,14 @@ impl<T> Definition<T> {
                     set(target, seconds)
                 }
                 (_, Some(flaw)) => {
-                    warn!("{}={}: {}, nothing is changed", self.name, Text(value), words(flaw));
+                    warn!("{}={}: {}, the old value stays", self.name, Text(value), words(flaw));
                     Ok(())
                 }
             },
             Setter::Flag(set) => {
                 let yes = means_yes(value);
                 if !yes && !means_no(value) {
-                    warn!("{}={}: this is neither yes nor no", self.name, Text(value));
+                    warn!("{}={}: neither yes nor no", self.name, Text(value));
                 }
                 set(target, yes)
             }
@@ -133,9 +133,9 @@ fn means_no(value: &[u8]) -> bool {
 
 fn words(flaw: Flaw) -> &'static str {
     match flaw {
-        Flaw::NoNumber => "this is no number",
-        Flaw::MoreThanANumber => "this is more than a number",
-        Flaw::OutOfRange => "this number is out of range",
+        Flaw::NoNumber => "not a number",
+        Flaw::MoreThanANumber => "text follows the number",
+        Flaw::OutOfRange => "the number is out of range",
     }
 }
 
@@ -154,6 +154,7 @@ mod tests {
         Definition { name: "name", help: "", setter: Setter::Text(Settings::set_name) },
         Definition { name: "Count", help: "", setter: Setter::Integer(Settings::set_count) },
         Definition { name: "flag", help: "", setter: Setter::Flag(Settings::set_flag) },
+        Definition { name: "wait", help: "", setter: Setter::Timeout(Settings::set_count) },
         Definition { name: "conn", help: "", setter: Setter::Amf(|_, _| Ok(())) },
     ];
 
@@ -197,6 +198,16 @@ mod tests {
         {
             set(&mut to, "flag", text).unwrap();
             assert_eq!(to.flag, Some(yes), "{text}");
+        }
+        for (text, seconds) in
+            [("7", 7), ("abc", 7), ("\"15\"", 7), ("", 7), ("0x", 7), ("-9s", 7), ("4294967297", 7)]
+        {
+            set(&mut to, "wait", text).unwrap();
+            assert_eq!(to.count, seconds, "{text}");
+        }
+        for (text, seconds) in [("12s", 12), ("-3", -3), ("0", 0)] {
+            set(&mut to, "wait", text).unwrap();
+            assert_eq!(to.count, seconds, "{text}");
         }
         assert!(set(&mut to, "conn", "X:1").is_err());
         assert!(set(&mut to, "conn", "B:1").is_ok());

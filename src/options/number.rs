@@ -149,6 +149,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_wrong_with_a_number_is_noticed() {
+        for (text, expected) in [
+            ("15", (15, None)),
+            (" -7", (-7, None)),
+            ("0x1F", (31, None)),
+            ("010", (8, None)),
+            ("0", (0, None)),
+            ("", (0, Some(Flaw::NoNumber))),
+            ("abc", (0, Some(Flaw::NoNumber))),
+            ("\"15\"", (0, Some(Flaw::NoNumber))),
+            ("-", (0, Some(Flaw::NoNumber))),
+            ("1m", (1, Some(Flaw::MoreThanANumber))),
+            ("08", (0, Some(Flaw::MoreThanANumber))),
+            ("0x", (0, Some(Flaw::MoreThanANumber))),
+            ("2147483647", (i32::MAX, None)),
+            ("2147483648", (i32::MIN, Some(Flaw::OutOfRange))),
+            ("99999999999999999999", (-1, Some(Flaw::OutOfRange))),
+        ] {
+            assert_eq!(checked_any_base(text.as_bytes()), expected, "{text}");
+        }
+        assert_eq!(checked_decimal(b"80x"), (80, Some(Flaw::MoreThanANumber)));
+    }
+
+    #[test]
     fn integers_know_octal_and_hexadecimal_and_wrap_like_a_c_int() {
         let cases = [
             ("0x10", 16),

@@ -152,7 +152,7 @@ fn result(
             };
             state.stream_id = stream_id as i32;
             if profile.stream_name.is_empty() {
-                warn!("the stream has no name: there is none in the URL, and no option says one");
+                warn!("the stream has no name: neither the URL nor the option playpath names one");
             }
             if profile.publish {
                 send(command::publish(state, profile));

@@ -159,12 +159,12 @@ fn parse_port(text: &[u8]) -> u16 {
     let (number, flaw) = number::checked_decimal(text);
     match (u16::try_from(number), flaw) {
         (Err(_), _) => {
-            log::warn!("Invalid port number! {shown} is none, and the usual one is used");
+            log::warn!("Invalid port number! {shown} is out of range, the default port is used");
             0
         }
         (Ok(0), _) if shown.0.is_empty() => 0,
         (Ok(0), _) => {
-            log::warn!("{shown} is no port number, and the usual one is used");
+            log::warn!("{shown} is not a port number, the default port is used");
             0
         }
         (Ok(port), Some(_)) if shown.0.len() < text.len() && number::checked_decimal(shown.0).1.is_none() => {
@@ -172,7 +172,7 @@ fn parse_port(text: &[u8]) -> u16 {
         }
         (Ok(port), flaw) => {
             if flaw.is_some() {
-                log::warn!("{shown} is no port number, and {port} is used");
+                log::warn!("{shown} is not a port number, {port} is used");
             }
             port
         }

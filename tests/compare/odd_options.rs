@@ -2,7 +2,7 @@
 
 use super::session::Session;
 
-/// Most of them connect to nobody: what counts is what is stored.
+/// Most of them make no connection: the fields and the log are compared.
 pub const ODD: &[Session] = &[
     Session {
         name: "odd-numbers",

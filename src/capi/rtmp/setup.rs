@@ -175,7 +175,7 @@ pub unsafe extern "C" fn RTMP_SetupStream(
             link.playpath = playpath;
             link.port = port as u16;
             if c_uint::from(link.port) != port {
-                ::log::warn!("{port} is no port number, and {} is used", link.port);
+                ::log::warn!("{port} is not a port number, {} is used", link.port);
             }
             default_port(link);
             proxy
@@ -253,7 +253,7 @@ unsafe fn apply_options(
             let rest = unsafe { slice::from_raw_parts(base.cast::<u8>(), len) }.get(start..);
             if rest.is_some_and(|rest| rest.iter().any(|&byte| byte != b' ')) {
                 // It may be the rest of a secret with a blank in it.
-                ::log::warn!("what follows the last option has no equals sign, and is ignored");
+                ::log::warn!("the text behind the last option has no equals sign and is ignored");
             }
             return Ok(());
         };
@@ -354,7 +354,7 @@ unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
     let cut = |text: &[u8]| {
         let (number, flaw) = number::checked_decimal(text);
         if flaw.is_some() || u16::try_from(number).is_err() {
-            ::log::warn!("socks: {} is no port number, and {} is used", Text(text), number as u16);
+            ::log::warn!("socks: {} is not a port number, {} is used", Text(text), number as u16);
         }
         number as u16
     };
