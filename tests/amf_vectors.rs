@@ -35,6 +35,13 @@ fn deviations() -> BTreeMap<&'static str, (Value, &'static str)> {
         ("a3str-neg", (json!({"ret": 4, "string": {"ptr": null, "len": 0}}), "amf3-string-length")),
         ("a3p-string-short", (json!({"ret": -1, "prop": nothing}), "amf3-string-bounds")),
         (
+            "avm-notobj",
+            (
+                json!({"ret": 3, "props": [{"name": {"ptr": null, "len": 0}, "type": 0, "number": {"hex": "4014000000000000"}}]}),
+                "amf3-values-in-amf0",
+            ),
+        ),
+        (
             "a3p-object-plain",
             (
                 json!({"ret": 8, "prop": {"name": {"ptr": null, "len": 0}, "type": 3, "props": [a_is_5]}}),

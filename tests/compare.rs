@@ -8,6 +8,8 @@
 
 #[path = "compare/accepted.rs"]
 mod accepted;
+#[path = "compare/answers.rs"]
+mod answers;
 #[path = "compare/carried.rs"]
 mod carried;
 #[path = "compare/cases.rs"]
@@ -18,6 +20,10 @@ mod coverage;
 mod endings;
 #[path = "compare/incoming.rs"]
 mod incoming;
+#[path = "compare/log_lines.rs"]
+mod log_lines;
+#[path = "compare/odd_options.rs"]
+mod odd_options;
 #[path = "compare/options.rs"]
 mod options;
 #[path = "compare/patterns.rs"]
@@ -29,6 +35,8 @@ mod session;
 mod support;
 #[path = "compare/tunnel.rs"]
 mod tunnel;
+#[path = "compare/verbose.rs"]
+mod verbose;
 #[path = "compare/ways.rs"]
 mod ways;
 mod web;
@@ -39,7 +47,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use accepted::{DEFECTS, Ending};
+use accepted::{ADDED, DEFECTS, Ending, LOG};
+use log_lines::Needed;
 use support::wire::{Improved, Message, Sent, meant_time};
 use support::{Library, library};
 
@@ -100,6 +109,7 @@ fn run_all() -> Option<Vec<Outcome>> {
     let sanitized = std::env::var("RTMP_TEST_CFLAGS").is_ok_and(|flags| flags.contains("-fsanitize"));
     let rows: Vec<Row> = session::rows()
         .chain(programs::rows())
+        .chain(verbose::rows())
         .filter(|row| !(sanitized && NOT_SANITIZED.iter().any(|name| row.name.starts_with(name))))
         .collect();
     let next = AtomicUsize::new(0);
@@ -188,27 +198,31 @@ fn compare(outcome: &Outcome) -> Result<(), String> {
     Ok(())
 }
 
-/// Whoever searches the log for the original's words finds them in ours, where they may go on.
+/// A program that searches the log for the original's words finds them in ours, in the same order.
 #[test]
-fn the_log_says_what_the_original_says() {
+fn the_log_is_the_same_line_by_line() {
     let outcomes = need!(outcomes());
-    let mut missing = Vec::new();
-    for outcome in outcomes {
-        let (Ok(original), Ok(ours)) = (&outcome.original, &outcome.ours) else { continue };
-        let lines: BTreeSet<&str> = original.log.lines().filter(|line| !line.is_empty()).collect();
-        for line in lines {
-            let expected = accepted::log_line(outcome.like, line);
-            let found =
-                expected.is_none_or(|expected| ours.log.lines().any(|own| own.starts_with(&expected)));
-            if !found && !library::ours_is_original() {
-                missing.push(format!("{}: {line}\n{}", outcome.name, ours.log));
-            }
-        }
+    if library::ours_is_original() {
+        return;
     }
-    assert!(missing.is_empty(), "{} lines are missing:\n{}", missing.len(), missing.join("\n"));
+    let mut needed = Needed::default();
+    let mut failures = Vec::new();
+    for outcome in outcomes {
+        let result = log_lines::compare(outcome, &mut needed);
+        failures.extend(result.err().map(|error| format!("{}: {error}", outcome.name)));
+    }
+    assert!(failures.is_empty(), "{} of {} rows:\n{}", failures.len(), outcomes.len(), failures.join("\n"));
+    let idle = |len: usize, needed: &BTreeSet<usize>| (0..len).find(|at| !needed.contains(at));
+    if let Some(at) = idle(LOG.len(), &needed.log) {
+        panic!("{:?} of the original's log is not another any more", LOG[at].original);
+    }
+    if let Some(at) = idle(ADDED.len(), &needed.added) {
+        panic!("{:?} is not logged any more", ADDED[at].ours);
+    }
+    assert!(needed.secrets, "no dump hides a secret any more");
     let lines: usize =
         outcomes.iter().filter_map(|outcome| Some(outcome.ours.as_ref().ok()?.log.len())).sum();
-    assert!(lines > 1000, "nothing is logged");
+    assert!(lines > 1_000_000, "nothing is logged");
 }
 
 /// Headers are the original's, except where that one says something else than it means (`full-first-headers`). With the

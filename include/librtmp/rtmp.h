@@ -654,7 +654,8 @@ void RTMP_ParsePlaypath(AVal *in, AVal *out);
  *
  * Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned, and longer if the session is
  * connected again: what is set here holds for every URL that follows, until one has the same option. Numbers may be hexadecimal
- * or octal; 1, on, yes and true set a flag, and nothing clears one. `socks` takes effect when `RTMP_SetupURL` follows:
+ * or octal, and text that is no number counts as 0, but leaves `timeout` as it is; 1, on, yes and true set a flag, and
+ * nothing clears one. The log names values that make no sense. `socks` takes effect when `RTMP_SetupURL` follows:
  * see `RTMP_LNK.sockshost` for the proxies it can name. `bind` and `ipv` are copied, hold for every connection until
  * then, and are forgotten by `RTMP_Close`.
  *

@@ -92,6 +92,8 @@ pub struct Refusal {
     pub code: String,
     /// The peer's explanation; empty if it gave none.
     pub description: String,
+    /// The URL at which the peer says the stream is; empty if it named none.
+    pub redirect: String,
 }
 
 impl Error {
@@ -133,6 +135,15 @@ impl Error {
         }
     }
 
+    /// The number that librtmp's lines about a socket show.
+    pub fn system_code(&self) -> Option<i32> {
+        match self {
+            Self::Closed => Some(libc::EPIPE),
+            Self::Reported(cause) => cause.system_code(),
+            error => error.errno(),
+        }
+    }
+
     /// This error, marked as logged.
     pub fn reported(self) -> Self {
         match self {
@@ -140,6 +151,12 @@ impl Error {
             error => Self::Reported(Box::new(error)),
         }
     }
+}
+
+/// What the operating system calls the error of this number.
+pub fn system_words(code: i32) -> String {
+    let words = io::Error::from_raw_os_error(code).to_string();
+    words.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 impl fmt::Display for Error {
@@ -166,7 +183,8 @@ impl fmt::Display for Error {
 }
 
 impl Cause {
-    pub(crate) fn new(words: String, code: Option<i32>) -> Self {
+    /// Words, and the operating system's number if it has one.
+    pub fn new(words: String, code: Option<i32>) -> Self {
         Self { words, code }
     }
 
@@ -189,12 +207,16 @@ impl<T: Into<String>> From<T> for Cause {
 }
 
 impl Refusal {
-    /// Writes what the peer said: code and description.
+    /// Writes what the peer said: code, description, and where to connect instead.
     pub fn write_words(&self, to: &mut impl fmt::Write) -> fmt::Result {
         to.write_str(if self.code.is_empty() { "refused without a code" } else { &self.code })?;
         match self.explanation() {
+            "" => {}
+            explanation => write!(to, ": {explanation}")?,
+        }
+        match &self.redirect[..] {
             "" => Ok(()),
-            explanation => write!(to, ": {explanation}"),
+            redirect => write!(to, "; redirected to {redirect}"),
         }
     }
 

@@ -36,6 +36,86 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(Text(text.as_bytes()).to_string())
 }
 
+/// Text in the log as librtmp writes it: what is missing or empty is `(null)`.
+pub struct OrNull<'a>(pub(crate) Option<&'a [u8]>);
+
+impl fmt::Display for OrNull<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None | Some([]) => f.write_str("(null)"),
+            Some(text) => Text(text).fmt(f),
+        }
+    }
+}
+
+/// What stands in the log in place of a secret.
+pub const NOT_SHOWN: &str = "(not shown)";
+
+/// In front of what a publisher's password has become in an address.
+pub const ANSWER: &[u8] = b"&response=";
+
+/// An address without the answer to a publisher's challenge.
+pub fn without_answer(address: &[u8]) -> Cow<'_, [u8]> {
+    let Some(at) = position(address, ANSWER) else { return Cow::Borrowed(address) };
+    let (front, answer) = address.split_at(at + ANSWER.len());
+    let end = answer.iter().position(|byte| *byte == b'&').unwrap_or(answer.len());
+    Cow::Owned([front, NOT_SHOWN.as_bytes(), &answer[end..]].concat())
+}
+
+/// Where `needle`, which is not empty, begins.
+pub fn position(text: &[u8], needle: &[u8]) -> Option<usize> {
+    text.windows(needle.len()).position(|window| window == needle)
+}
+
+/// Bytes in a line of a dump.
+pub const ROW: usize = 16;
+
+/// Bytes in hexadecimal, 16 in a line; only a full line ends without a space.
+pub fn hex_rows(bytes: &[u8]) -> impl Iterator<Item = String> {
+    bytes.chunks(ROW).map(|row| {
+        let mut line: String =
+            row.iter().flat_map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 15), ' ']).collect();
+        if row.len() == ROW {
+            line.pop();
+        }
+        line
+    })
+}
+
+/// Bytes in hexadecimal and as characters, 16 in a line of 78 columns.
+pub fn dump_rows(bytes: &[u8]) -> impl Iterator<Item = String> {
+    bytes.chunks(ROW).enumerate().map(|(number, row)| {
+        let line = dump_row(number * ROW, row, |byte| matches!(byte, b' '..=b'~'));
+        String::from_utf8(line).unwrap_or_default()
+    })
+}
+
+/// One line of [`dump_rows`]; `printable` selects the bytes that are shown as they are.
+pub fn dump_row(offset: usize, row: &[u8], printable: impl Fn(u8) -> bool) -> Vec<u8> {
+    // The modulus is librtmp's own; dumps of more than 65,535 bytes compare equal this way.
+    let mut line = format!("  {:04x}:  ", offset % 65_535);
+    for (number, byte) in row.iter().enumerate() {
+        if number == ROW / 2 {
+            line.push(' ');
+        }
+        line.extend([hex_digit(byte >> 4), hex_digit(byte & 15), ' ']);
+    }
+    let mut line = line.into_bytes();
+    line.resize(TEXT_COLUMN, b' ');
+    line.extend(row.iter().map(|&byte| if printable(byte) { byte } else { b'.' }));
+    line.resize(COLUMNS, b' ');
+    line
+}
+
+/// Where the characters of a line of [`dump_rows`] begin.
+const TEXT_COLUMN: usize = 60;
+/// The length of such a line.
+const COLUMNS: usize = 78;
+
+fn hex_digit(nibble: u8) -> char {
+    char::from_digit(u32::from(nibble & 15), 16).unwrap_or('0')
+}
+
 fn write_escaped(out: &mut impl Write, text: &str) -> fmt::Result {
     let mut rest = text;
     while let Some(at) = rest.find(needs_escape) {
@@ -63,6 +143,40 @@ mod tests {
             assert_eq!(Text(text.as_bytes()).to_string(), text);
             assert!(matches!(escaped(text), Cow::Borrowed(same) if same == text));
         }
+    }
+
+    #[test]
+    fn only_a_full_hex_line_ends_without_a_space() {
+        let bytes: Vec<u8> = (0..17).collect();
+        let lines: Vec<_> = hex_rows(&bytes).collect();
+        assert_eq!(lines, ["00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f", "10 "]);
+    }
+
+    #[test]
+    fn a_line_of_a_dump_always_has_78_columns() {
+        let bytes: Vec<u8> = (0x10..0x24).collect();
+        let lines: Vec<_> = dump_rows(&bytes).collect();
+        assert_eq!(
+            lines,
+            [
+                "  0000:  10 11 12 13 14 15 16 17  18 19 1a 1b 1c 1d 1e 1f   ................  ",
+                "  0010:  20 21 22 23                                         !\"#              ",
+            ]
+        );
+        assert!(lines.iter().all(|line| line.len() == 78));
+    }
+
+    #[test]
+    fn the_offset_of_a_dump_wraps_at_65535() {
+        assert_eq!(dump_row(65_536, b"x", |_| true)[..7], *b"  0001:");
+    }
+
+    #[test]
+    fn the_answer_to_a_challenge_is_not_shown() {
+        let shown = |text: &str| String::from_utf8(without_answer(text.as_bytes()).into_owned()).unwrap();
+        assert_eq!(shown("app?user=u&response=abc&opaque=o"), "app?user=u&response=(not shown)&opaque=o");
+        assert_eq!(shown("app?user=u&response=abc"), "app?user=u&response=(not shown)");
+        assert_eq!(shown("app?user=u"), "app?user=u");
     }
 
     #[test]

@@ -127,8 +127,8 @@ impl Calls for CallArray {
         self.calls().len()
     }
 
-    fn contains(&self, name: &[u8]) -> bool {
-        self.position(name).is_some()
+    fn transaction_of(&self, name: &[u8]) -> Option<i32> {
+        self.position(name).and_then(|index| self.calls().get(index)).map(|call| call.num)
     }
 }
 

@@ -10,6 +10,7 @@ use libc::c_int;
 use super::{
     calls::CallArray,
     fields::{load, mirror_timestamp, profile, store},
+    globals,
     line::{self, Line},
     log::Deferred,
     memory::Body,
@@ -112,7 +113,8 @@ impl Connection for Handle {
     fn transmit_commands<'m>(&self, mut commands: impl Iterator<Item = &'m Command>) -> Result<()> {
         if self.has_tunnel() {
             // One request for each, as servers know it from librtmp.
-            return commands.try_for_each(|command| self.transmit(|parts| parts.encode(command)));
+            return commands
+                .try_for_each(|command| self.transmit(|parts| driver::encode(self, parts, command)));
         }
         let _deferred = Deferred::begin();
         let mut outbound = self.outbound();
@@ -120,7 +122,7 @@ impl Connection for Handle {
         let Outbound { scratch, .. } = &mut *outbound;
         self.step(|parts| {
             for command in commands {
-                parts.encode(command)?.append_to(scratch);
+                driver::encode(self, parts, command)?.append_to(scratch);
             }
             Ok::<_, Error>(())
         })?;
@@ -157,6 +159,15 @@ impl Connection for Handle {
     fn is_open(&self) -> bool {
         // SAFETY: the handle's contract.
         unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) != -1 }
+    }
+
+    fn dumps(&self) -> bool {
+        globals::dumps()
+    }
+
+    fn descriptor(&self) -> Option<i32> {
+        // SAFETY: the handle's contract.
+        Some(unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) })
     }
 
     fn begin_phase(&self) {
@@ -277,6 +288,11 @@ impl Handle {
                 // SAFETY: the handle's contract; the lock keeps steps out.
                 unsafe { CallArray::new(raw) }.remember(name, transaction);
             }
+            if globals::logs_debug() {
+                // SAFETY: the handle's contract; callers do not free what the session works with while a call is running.
+                let profile = unsafe { profile(&(*raw).Link) };
+                driver::log_sent(self.descriptor(), message, &chunks, &profile);
+            }
             chunks
         };
         *encoded = Some(chunks.format);
@@ -377,7 +393,9 @@ impl Handle {
             let chunk_size = shared::read(&raw const (*self.raw()).m_inChunkSize);
             (driver::chunk_size(chunk_size), reservoir::unread(sb, reservoir.as_deref()))
         };
-        let loan = if unread.is_empty() { decoder.lend(chunk_size, worthwhile) } else { None };
+        // The log shows chunks one by one.
+        let loan =
+            if unread.is_empty() && !globals::dumps() { decoder.lend(chunk_size, worthwhile) } else { None };
         let Some(mut loan) = loan else {
             // SAFETY: as above.
             unsafe { reservoir::release_idle(sb, reservoir) };

@@ -15,7 +15,7 @@ use libc::{c_char, c_int, c_void};
 use crate::{
     capi::{
         amf::AVal,
-        log::{RTMP_LOGERROR, RTMP_LogLevel},
+        log::{RTMP_LOGDEBUG, RTMP_LOGDEBUG2, RTMP_LOGERROR, RTMP_LogLevel},
     },
     transport::wait::Patience,
 };
@@ -67,6 +67,17 @@ pub(crate) fn set_debug_level(level: RTMP_LogLevel) {
 /// Whether messages of this level are logged now. Negative levels count as huge.
 pub(crate) fn logs(level: c_int) -> bool {
     level.cast_unsigned() <= debug_level()
+}
+
+/// Whether commands are logged.
+pub(crate) fn logs_debug() -> bool {
+    debug_level() >= RTMP_LOGDEBUG
+}
+
+/// Whether the bytes of chunks are logged, of which the ways that take several messages at once know nothing.
+#[inline(always)]
+pub(crate) fn dumps() -> bool {
+    debug_level() >= RTMP_LOGDEBUG2
 }
 
 /// Whether the user asked to stop: then nothing is waited for.

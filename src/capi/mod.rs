@@ -82,7 +82,7 @@ pub(crate) fn boundary_with_errno<T>(failure: T, body: impl FnOnce(&mut Errno) -
         Ok(Ok(value)) => value,
         Ok(Err(error)) => {
             if !matches!(error, Error::Reported(_)) {
-                ::log::error!("{}{error}", reason::words_of_librtmp(&error));
+                reason::log(&error);
             }
             reason::keep(&error);
             errno.set_from(&error);

@@ -158,10 +158,11 @@ const MAX_NUMBER: u32 = u32::MAX >> CODE_BITS;
 struct Call {
     session: *mut RTMP,
     phase: Phase,
+    first_chunk: usize,
 }
 
 impl Call {
-    const NONE: Self = Self { session: ptr::null_mut(), phase: Phase::Call };
+    const NONE: Self = Self { session: ptr::null_mut(), phase: Phase::Call, first_chunk: 0 };
 }
 
 thread_local! {
@@ -217,14 +218,21 @@ pub(crate) fn phase() -> Phase {
     CALL.get().phase
 }
 
-/// What librtmp logs, in front of the reason, when a call finds no connection: people search for it.
-pub(super) fn words_of_librtmp(error: &Error) -> &'static str {
+/// Says how many bytes the first chunk has of what the call would send.
+pub(crate) fn would_send(first_chunk: usize) {
+    CALL.set(Call { first_chunk, ..CALL.get() });
+}
+
+/// Logs an error as librtmp does when a call finds no connection: people search for its words.
+pub(super) fn log(error: &Error) {
     match phase() {
         Phase::Reading if matches!(error, Error::NotConnected) => {
-            "RTMP_ReadPacket, failed to read RTMP packet header: "
+            log::error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
         }
-        Phase::SENDING if matches!(error, Error::NotConnected) => "WriteN, RTMP send error: ",
-        _ => "",
+        Phase::SENDING if matches!(error, Error::NotConnected) => {
+            driver::log_failed_send(error, CALL.get().first_chunk);
+        }
+        _ => log::error!("{error}"),
     }
 }
 
@@ -497,6 +505,7 @@ mod tests {
             method: "a command".to_owned(),
             code: "NetStream.Publish.BadName".to_owned(),
             description: "already publishing".to_owned(),
+            ..Refusal::default()
         };
         let unknown = Error::Unresolved("x.invalid (no)".into()).reported();
         let cases = [

@@ -313,6 +313,17 @@ static int connect_with_packet(int port)
 	return CALL(RTMP_Connect0(r, (struct sockaddr *)&address), 1) && CALL(RTMP_Connect1(r, &packet), 1);
 }
 
+/* Serves the peer, to whose port this side has to connect. */
+static int serve(int port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		return -1;
+	r->m_sb.sb_socket = fd;
+	return CALL(RTMP_Serve(r), 1);
+}
+
 /* "<kind> <channel> <stream> <time> <header type> <queue> <body>" */
 static int send_packet(const char *text)
 {
@@ -534,6 +545,7 @@ static int take_step(char *line)
 	}
 	STEP("setupstream") setup_stream(a);
 	STEP("connectwith") ret = connect_with_packet(a);
+	STEP("serve") ret = serve(a);
 	STEP("send") ret = send_packet(rest);
 	STEP("chunk") ret = send_chunk(rest);
 	STEP("resume") ret = resume(rest);

@@ -129,24 +129,70 @@ pub const ACCEPTED: &[Accepted] = &[
         original: "bytesIn=3310",
         ours: "bytesIn=3302",
     },
+    timeout_kept("option timeout=abc: -> 1 | timeout=0\n", "option timeout=abc: -> 1 |\n"),
+    timeout_kept(
+        "option timeout=99999999999: -> 1 | timeout=1215752191\n",
+        "option timeout=99999999999: -> 1 |\n",
+    ),
+    timeout_kept("option timeout=4294967297: -> 1 | timeout=1\n", "option timeout=4294967297: -> 1 |\n"),
+    timeout_kept("option timeout=-9s: -> 1 | timeout=-9\n", "option timeout=-9s: -> 1 |\n"),
+    Accepted {
+        name: "errors-are-answers",
+        rows: &["errors-for-what-a-player-need-not-have"],
+        original: "numInvokes=4 calls=FCSubscribe:3, bytesIn",
+        ours: "numInvokes=4 numCalls=0 calls= bytesIn",
+    },
+    Accepted {
+        name: "errors-are-answers",
+        rows: &["errors-for-commands-of-a-running-player"],
+        original: "size 90 -> 0 | bytesIn=3404 header",
+        ours: "size 90 -> 0 | numCalls=2 calls=seek:5,createStream:6, bytesIn=3404 header",
+    },
+    Accepted {
+        name: "errors-are-answers",
+        rows: &["errors-for-commands-of-a-running-player"],
+        original: "size 90 -> 0 | bytesIn=3506 header",
+        ours: "size 90 -> 0 | numCalls=1 calls=createStream:6, bytesIn=3506 header",
+    },
+    Accepted {
+        name: "errors-are-answers",
+        rows: &["errors-for-commands-of-a-running-player"],
+        original: "size 90 -> 0 | bytesIn=3608 header",
+        ours: "size 90 -> 0 | numCalls=0 calls= bytesIn=3608 header",
+    },
+    Accepted {
+        name: "information-in-an-array",
+        rows: &["end-in-an-array"],
+        original: "size 57 -> 0 | bytesIn=3371 header",
+        ours: "size 57 -> 2 | connected=0 playing=0 stream_id=-1 numInvokes=0 bytesIn=0 playpath0=NULL \
+               playpath=NULL header",
+    },
+    Accepted {
+        name: "information-in-an-array",
+        rows: &["end-in-an-array"],
+        original: "close: -> 0 | connected=0 playing=0 stream_id=-1 numInvokes=0 bytesIn=0 playpath0=NULL \
+                   playpath=NULL\n",
+        ours: "close: -> 0 |\n",
+    },
+    // These programs show the log among their output.
+    Accepted {
+        name: "log-says-more",
+        rows: &["serve", "serve-tls"],
+        original: "ERROR: RTMP_ReadPacket, failed to read RTMP packet header\n",
+        ours: "ERROR: RTMP_ReadPacket, failed to read RTMP packet header: the peer closed the connection\n",
+    },
+    Accepted {
+        name: "log-says-more",
+        rows: &["serve-tls"],
+        original: "no such file: 0\n",
+        ours: "ERROR: cannot use /nonexistent: I/O error: No such file or directory (os error 2)\nno such file: 0\n",
+    },
     // The first message of its kind, in a request of its own.
     Accepted {
         name: "full-first-headers",
         rows: &["events-to-a-publisher over rtmpt"],
         original: "Content-length: 14\n",
         ours: "Content-length: 18\n",
-    },
-    Accepted {
-        name: "log-lines-say-why",
-        rows: &["serve", "serve-tls"],
-        original: "ERROR: RTMP_ReadPacket, failed to read RTMP packet header\n",
-        ours: "ERROR: RTMP_ReadPacket, failed to read RTMP packet header: the peer closed the connection\n",
-    },
-    Accepted {
-        name: "log-lines-say-why",
-        rows: &["serve-tls"],
-        original: "no such file: 0\n",
-        ours: "ERROR: cannot use /nonexistent: I/O error: No such file or directory (os error 2)\nno such file: 0\n",
     },
     Accepted {
         name: "no-close-without-a-connection",
@@ -245,6 +291,10 @@ pub const ACCEPTED: &[Accepted] = &[
     },
 ];
 
+const fn timeout_kept(original: &'static str, ours: &'static str) -> Accepted {
+    Accepted { name: "timeouts-are-numbers", rows: &["odd-timeouts"], original, ours }
+}
+
 const ENDED_BY_SERVER: &[&str] = &[
     "end-through-media",
     "read-until-stop",
@@ -311,67 +361,282 @@ pub struct LogLine {
     pub rows: &'static [&'static str],
     /// How it begins.
     pub original: &'static str,
-    /// How ours begins instead; nothing: it says nothing.
-    ours: Option<&'static str>,
+    pub ours: Instead,
 }
 
+/// What ours says instead of a line of the original's.
+pub enum Instead {
+    /// Nothing.
+    Nothing,
+    /// A line that begins like this.
+    Line(&'static str),
+    /// A line with the same characters up to this column.
+    SameUpTo(usize),
+}
+
+/// A line of ours that the original has not.
+pub struct Added {
+    /// The name in `tests/differences.md`.
+    pub name: &'static str,
+    /// The rows in which it may be; none: any row.
+    pub rows: &'static [&'static str],
+    /// How it begins.
+    pub ours: &'static str,
+}
+
+/// Rows in whose dumps asterisks stand for tokens, as `secrets-are-not-logged` has it.
+pub const SECRETS: &[&str] = &[
+    "play-usher-token",
+    "play-secure-token",
+    "play-secure-token-long-key",
+    "options-of-strings",
+    "options-of-live-streams",
+    "options-one-by-one",
+    "setup-stream",
+    "login-limelight",
+];
+
 pub const LOG: &[LogLine] = &[
-    // The number is that of the operating system's error, and of bytes that nobody could send.
-    LogLine {
-        name: "log-lines-say-why",
-        rows: &[],
-        original: "ERROR: WriteN, RTMP send error ",
-        ours: Some("ERROR: WriteN, RTMP send error: "),
-    },
-    LogLine {
-        name: "log-lines-say-why",
-        rows: &["option-socks-refused"],
-        original: "ERROR: SocksNegotiate, SOCKS returned error code 91",
-        ours: Some(
-            "ERROR: RTMP_Connect0, SOCKS negotiation failed. 127.0.0.1:PORT: SOCKS returned error code 91",
+    secret("DEBUG: UsherToken: usher", Instead::Line("DEBUG: UsherToken: (not shown)")),
+    secret(
+        "DEBUG: NetStream.Authenticate.UsherToken : usher",
+        Instead::Line("DEBUG: NetStream.Authenticate.UsherToken : (not shown)"),
+    ),
+    secret("DEBUG: auth     : secret", Instead::Line("DEBUG: auth     : (not shown)")),
+    // The keys of RTMPE.
+    secret("DEBUG: secret bytes", Instead::Nothing),
+    secret(
+        "DEBUG: PublisherAuth, md5(foo:live:bar) =>",
+        Instead::Line("DEBUG: PublisherAuth, md5(foo:live:(not shown)) =>"),
+    ),
+    secret("DEBUG: dump 04f2f878f9745e1a0f89c4bf10e9c5e7", Instead::Nothing),
+    secret(
+        "DEBUG: PublisherAuth, md5(04f2f878f9745e1a0f89c4bf10e9c5e7:",
+        Instead::Line("DEBUG: PublisherAuth, md5((not shown):NONCE:00000001:"),
+    ),
+    secret("DEBUG: dump c86f3fcc77388cc73457ade6297b1506", Instead::Nothing),
+    secret(
+        "DEBUG: PublisherAuth, pubToken2: &nonce=NONCE&cnonce=RANDOM&nc=00000001&response=RANDOM",
+        Instead::Line(
+            "DEBUG: PublisherAuth, pubToken2: &nonce=NONCE&cnonce=RANDOM&nc=00000001&response=(not shown)",
         ),
-    },
+    ),
+    secret(
+        "DEBUG: PublisherAuth, new app: app/inst?authmod=llnw&user=foo&nonce=NONCE&cnonce=RANDOM&nc=00000001&response=",
+        Instead::Line(
+            "DEBUG: PublisherAuth, new app: \
+             app/inst?authmod=llnw&user=foo&nonce=NONCE&cnonce=RANDOM&nc=00000001&response=(not shown) tcUrl: ",
+        ),
+    ),
     LogLine {
-        name: "log-lines-say-why",
-        rows: &["swf-verification"],
-        original: "ERROR: HandleCtrl: SWFVerification Type 2 request not supported!",
-        ours: Some("ERROR: HandleCtrl: SWFVerification Type 2 request not supported!"),
+        name: "refusals-end-the-wait",
+        rows: REFUSED_ROWS,
+        original: "DEBUG2: RTMP_ReadPacket: fd=4",
+        ours: Instead::Line("ERROR: Closing connection: "),
     },
     LogLine {
         name: "refusals-end-the-wait",
-        rows: &[
-            "refused-connect",
-            "refused-publish",
-            "login-adobe-unknown-user",
-            "login-adobe-wrong-password",
-            "login-limelight-unknown-user",
-            "login-limelight-wrong-password",
-            "login-without-a-password",
-            "login-of-an-unknown-kind",
-        ],
-        original: "ERROR: RTMP_ReadPacket, failed to read RTMP packet header",
-        ours: Some("ERROR: Closing connection: "),
+        rows: REFUSED_ROWS,
+        original: "DEBUG: RTMPSockBuf_Fill, recv returned -1. GetSockError(): 11",
+        ours: Instead::Nothing,
     },
     LogLine {
-        name: "chunk-size-zero",
-        rows: &["chunk-size-zero"],
-        original: "ERROR: RTMP_ReadPacket, failed to read RTMP packet header. type: 17",
-        ours: Some("WARNING: ignoring a chunk size of less than 1 from the server"),
+        name: "refusals-end-the-wait",
+        rows: REFUSED_ROWS,
+        original: "ERROR: RTMP_ReadPacket, failed to read RTMP packet header",
+        ours: Instead::Nothing,
+    },
+    // What is read once more after the connection that logged in.
+    LogLine {
+        name: "refusals-end-the-wait",
+        rows: &["login-adobe-wrong-password", "login-limelight-wrong-password"],
+        original: "DEBUG2: RTMP_ReadPacket: fd=4",
+        ours: Instead::Nothing,
+    },
+    // A refused publisher says nothing.
+    not_said_when_refused("DEBUG2: RTMP_SendPacket: fd=4, size=33"),
+    not_said_when_refused("DEBUG2: dump 4300000000002114"),
+    not_said_when_refused("DEBUG2: dump 02000b4643556e7075626c697368"),
+    not_said_when_refused("DEBUG: Invoking FCUnpublish"),
+    not_said_when_refused("DEBUG2: RTMP_SendPacket: fd=4, size=34"),
+    not_said_when_refused("DEBUG2: dump 4300000000002214"),
+    not_said_when_refused("DEBUG2: dump 02000c64656c65746553747265616d"),
+    not_said_when_refused("DEBUG: Invoking deleteStream"),
+    full_header("DEBUG2: dump 43ffffff00001914ffffffd4", "DEBUG2: dump 030000000000191400000000"),
+    full_header("DEBUG2: dump 43ffffff00002114ffffffd4", "DEBUG2: dump 030000000000211400000000"),
+    full_header("DEBUG2: dump 4200000000000604", "DEBUG2: dump 020000000000060400000000"),
+    full_header("DEBUG2: dump 43ffffff00002214ffffffea", "DEBUG2: dump 030000000000221400000000"),
+    chunk_size_zero(
+        "DEBUG: HandleChangeChunkSize, received: chunk size change to 0",
+        Instead::Line("WARNING: ignoring a chunk size of less than 1 from the server"),
+    ),
+    // No byte of the message arrives.
+    chunk_size_zero("DEBUG2: RTMP_ReadPacket: fd=4", Instead::Nothing),
+    chunk_size_zero("DEBUG: RTMPSockBuf_Fill, recv returned -1. GetSockError(): 11", Instead::Nothing),
+    chunk_size_zero("ERROR: RTMP_ReadPacket, failed to read RTMP packet header. type: 17", Instead::Nothing),
+    LogLine {
+        name: "strings-end-in-the-log",
+        rows: &["commands-to-a-publisher"],
+        original: "DEBUG: HandleInvoke, server invoking <_result\u{2}>",
+        ours: Instead::Line("DEBUG: HandleInvoke, server invoking <_result>"),
+    },
+    LogLine {
+        name: "chunk-sizes-start-anew",
+        rows: &["connected-twice-with-chunk-sizes"],
+        original: "DEBUG2: dump 1717",
+        ours: Instead::Line("DEBUG2: dump 1717"),
+    },
+    LogLine {
+        name: "no-close-without-a-connection",
+        rows: &["set-up-but-not-connected", "never-connected"],
+        original: "DEBUG2: dump 0400000000000609ffffffff",
+        ours: Instead::Line("DEBUG2: dump 040000000000060900000000"),
+    },
+    LogLine {
+        name: "no-close-without-a-connection",
+        rows: &["never-connected"],
+        original: "DEBUG2: dump 0003ffffffff00000005",
+        ours: Instead::Line("DEBUG2: dump 00030000000000000005"),
+    },
+    LogLine {
+        name: "acknowledgements-between-chunks",
+        rows: &["acknowledgement"],
+        original: "DEBUG2: RTMP_SendPacket: fd=4, size=4",
+        ours: Instead::Nothing,
+    },
+    LogLine {
+        name: "acknowledgements-between-chunks",
+        rows: &["acknowledgement"],
+        original: "DEBUG2: dump 4200000000000403",
+        ours: Instead::Nothing,
+    },
+    LogLine {
+        name: "acknowledgements-between-chunks",
+        rows: &["acknowledgement"],
+        original: "DEBUG2: dump 00001086",
+        ours: Instead::Nothing,
+    },
+    LogLine {
+        name: "information-in-an-array",
+        rows: &["status-codes", "end-in-an-array"],
+        original: "DEBUG: HandleInvoke, onStatus: (null)",
+        ours: Instead::Line("DEBUG: HandleInvoke, onStatus: NetStream.Play."),
     },
     LogLine {
         name: "option-help",
         rows: &["options-one-by-one"],
         original: "ERROR:  ",
-        ours: Some("ERROR:  "),
+        ours: Instead::SameUpTo("ERROR: subscribe string   ".len()),
+    },
+    // librtmp ends some lines twice.
+    LogLine {
+        name: "log-says-more",
+        rows: &["options-one-by-one", "odd-urls"],
+        original: "",
+        ours: Instead::Nothing,
     },
 ];
 
-/// How a line of our log has to begin where the original's has `line`; `None` if there may be none.
-pub fn log_line(row: &str, line: &str) -> Option<String> {
-    let entry = LOG.iter().find(|entry| {
-        line.starts_with(entry.original) && (entry.rows.is_empty() || entry.rows.contains(&row))
-    });
-    entry.map_or(Some(line), |entry| entry.ours).map(str::to_owned)
+const fn secret(original: &'static str, ours: Instead) -> LogLine {
+    LogLine { name: "secrets-are-not-logged", rows: &[], original, ours }
+}
+
+const REFUSED_ROWS: &[&str] = &[
+    "refused-connect",
+    "refused-publish",
+    "login-adobe-unknown-user",
+    "login-adobe-wrong-password",
+    "login-limelight-unknown-user",
+    "login-limelight-wrong-password",
+    "login-without-a-password",
+    "login-of-an-unknown-kind",
+    "rtmpdump-V-moved",
+];
+
+const fn not_said_when_refused(original: &'static str) -> LogLine {
+    LogLine { name: "refusals-end-the-wait", rows: &["refused-publish"], original, ours: Instead::Nothing }
+}
+
+const fn chunk_size_zero(original: &'static str, ours: Instead) -> LogLine {
+    LogLine { name: "chunk-size-zero", rows: &["chunk-size-zero"], original, ours }
+}
+
+const fn full_header(original: &'static str, ours: &'static str) -> LogLine {
+    LogLine { name: "full-first-headers", rows: &[], original, ours: Instead::Line(ours) }
+}
+
+pub const ADDED: &[Added] = &[
+    added("DEBUG: connecting to 127.0.0."),
+    added("DEBUG: TLS: "),
+    added("DEBUG: the tunnel's server is gone before the goodbye: "),
+    added("DEBUG: cannot read "),
+    added("DEBUG: Skipped type: "),
+    added("ERROR: malformed conn option: "),
+    added("ERROR: malformed RTMP URL: no hostname in url"),
+    odd("WARNING: start="),
+    odd("WARNING: stop="),
+    odd("WARNING: buffer="),
+    odd("WARNING: swfAge="),
+    odd("WARNING: timeout="),
+    odd("WARNING: live="),
+    odd("WARNING: playlist="),
+    odd("WARNING: swfVfy="),
+    odd("WARNING: conn: a value is not the number that its letter stands for"),
+    odd("WARNING: 0 is not a port number, the default port is used"),
+    odd("WARNING: abc is not a port number, the default port is used"),
+    odd("WARNING: 80x is not a port number, 80 is used"),
+    odd("WARNING: 4294968231 is not a port number, 935 is used"),
+    odd("WARNING: socks: "),
+    odd("WARNING: the proxy has no valid port, connecting without a proxy"),
+    odd("WARNING: the text behind the last option has no equals sign and is ignored"),
+    odd("WARNING: the stream has no name: "),
+    Added {
+        name: "refusals-end-the-wait",
+        rows: &["rtmpdump-V-moved"],
+        ours: "ERROR: Closing connection: NetConnection.Connect.Rejected: moved; redirected to rtmp://elsewhere/app",
+    },
+    added("WARNING: the server reports an error, and the session goes on: "),
+    added("ERROR: RTMP_ReadPacket, failed to read RTMP packet header: there is no connection"),
+    added("ERROR: invalid argument: RTMP_Connect, there is no host name"),
+    Added { name: "option-help", rows: &["options-one-by-one"], ours: "ERROR:  " },
+    Added {
+        name: "no-close-without-a-connection",
+        rows: &["never-connected"],
+        ours: "ERROR: WriteN, RTMP send error 9: there is no connection",
+    },
+    second_chunk("DEBUG2: RTMP_ReadPacket: fd=4"),
+    second_chunk("DEBUG2: dump c6"),
+    second_chunk("DEBUG2: dump 1717"),
+    acknowledged("DEBUG2: RTMP_SendPacket: fd=4, size=4"),
+    acknowledged("DEBUG2: dump 4200000000000403"),
+    acknowledged("DEBUG2: dump 00001086"),
+];
+
+const fn second_chunk(ours: &'static str) -> Added {
+    Added { name: "chunk-sizes-start-anew", rows: &["connected-twice-with-chunk-sizes"], ours }
+}
+
+const fn odd(ours: &'static str) -> Added {
+    Added { name: "odd-values-are-named", rows: ODD_ROWS, ours }
+}
+
+const ODD_ROWS: &[&str] = &[
+    "odd-numbers",
+    "odd-timeouts",
+    "odd-flags",
+    "odd-values-of-conn",
+    "odd-ports",
+    "odd-urls",
+    "odd-proxies",
+    "no-stream-name",
+];
+
+const fn acknowledged(ours: &'static str) -> Added {
+    Added { name: "acknowledgements-between-chunks", rows: &["acknowledgement"], ours }
+}
+
+const fn added(ours: &'static str) -> Added {
+    Added { name: "log-says-more", rows: &[], ours }
 }
 
 /// What ours has to print in a row in which the original has printed `text`. `names` are those by which it may be meant.

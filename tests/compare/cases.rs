@@ -253,7 +253,7 @@ pub const MESSAGES: &[Case] = &[
             peer.status(1, "status", "NetStream.Seek.Notify", "");
             peer.status(1, "status", "NetStream.Pause.Notify", "");
             peer.status(1, "status", "NetStream.Pause.Notify", "");
-            let array = ecma(&[("code", s("NetStream.Play.Stop"))]);
+            let array = ecma(&[("code", s("NetStream.Play.Reset"))]);
             peer.invoke(1, &[s("onStatus"), n(0), Value::Null, array]);
         },
     },

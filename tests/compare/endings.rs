@@ -162,7 +162,7 @@ pub const ENDINGS: &[Case] = &[
     Case {
         name: "read-until-memory-runs-out",
         steps: "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 5\nconnect\nstream 0\nset clientBW 200000000\n\
-                read 76\nleave 1500\nread 10\nread 10\nread 10\nclose\n",
+                read 76\nset loglevel 3\nleave 1500\nread 10\nread 10\nread 10\nclose\n",
         server: |peer| {
             film(peer);
             peer.set_chunk_size(0xff_ffff);

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use rustls::ServerConfig;
 
 use super::accepted::{DEFECTS, Ending};
+use super::answers::ANSWERS;
 use super::carried;
 use super::cases::{COMMANDS, Case, MESSAGES};
 use super::endings::ENDINGS;
 use super::incoming::{INCOMING, LOGINS};
+use super::odd_options::ODD;
 use super::options::OPTIONS;
 use super::patterns::{IN_TURNS, PATTERNS};
 use super::support::calls::CallLog;
@@ -39,8 +41,9 @@ pub fn all() -> impl Iterator<Item = Session> {
         steps: case.steps,
         connections: std::slice::from_ref(&case.server),
     };
-    let cases = [COMMANDS, MESSAGES, INCOMING, ENDINGS].into_iter().flatten().map(single);
-    let several = OPTIONS.iter().chain(LOGINS).chain(PATTERNS).map(|session| Session { ..*session });
+    let cases = [COMMANDS, MESSAGES, INCOMING, ENDINGS, ANSWERS].into_iter().flatten().map(single);
+    let several =
+        OPTIONS.iter().chain(LOGINS).chain(ODD).chain(PATTERNS).map(|session| Session { ..*session });
     cases.chain(several)
 }
 
@@ -85,7 +88,7 @@ fn observe(
     let port = server.port.to_string();
     let home = TempDir::new("home");
     let mut command = driver.command(library)?;
-    command.arg("3").args(in_turns.then_some("in-turns")).env("HOME", home.path());
+    command.arg("6").args(in_turns.then_some("in-turns")).env("HOME", home.path());
     command.envs(trusted.map(|file| ("SSL_CERT_FILE", file)));
     let calls = CallLog::of(&mut command);
     let hangs = DEFECTS.iter().any(|entry| entry.row == session.name && entry.original == Ending::Hang);
@@ -144,7 +147,7 @@ fn serve(
 fn mask(text: &str, port: &str) -> String {
     let mut text = text.to_owned();
     // The same digits may be a part of something else.
-    for before in [":", "port=", "setupstream ", "connectwith "] {
+    for before in [":", "port=", "setupstream ", "connectwith ", "serve "] {
         text = text.replace(&format!("{before}{port}"), &format!("{before}PORT"));
     }
     for (name, length) in [("cnonce=", 8), ("response=", 32)] {

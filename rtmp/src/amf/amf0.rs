@@ -5,7 +5,8 @@
 use log::{debug, error};
 
 use super::{
-    Fault, List, Parse, Value, amf3,
+    Fault, List, Parse, Value,
+    amf3::{self, Found},
     level::{self, Pause, Shape},
     reader::Reader,
 };
@@ -28,10 +29,21 @@ pub fn decode_array_into<'a, L: List<'a>>(
     read(list, input, Shape::Elements { named, left: count })
 }
 
+/// As [`decode_into`] without names, for data of any sender: typed objects and references do not end it, and any AMF3
+/// value may stand where one of AMF0 could.
+pub(super) fn decode_generously<'a, L: List<'a>>(list: &mut L, input: &'a [u8]) -> Result<()> {
+    let shape = Shape::Members { named: false, ecma: false };
+    read_with(Reader::generous(input), list, shape).map(drop)
+}
+
 fn read<'a, L: List<'a>>(list: &mut L, input: &'a [u8], shape: Shape<'a>) -> Result<usize> {
-    let mut reader = Reader::new(input);
+    read_with(Reader::new(input), list, shape)
+}
+
+fn read_with<'a, L: List<'a>>(mut reader: Reader<'a>, list: &mut L, shape: Shape<'a>) -> Result<usize> {
+    let len = reader.len();
     match level::read(list, &mut reader, shape) {
-        Ok(()) => Ok(input.len() - reader.len()),
+        Ok(()) => Ok(len - reader.len()),
         Err(fault) => Err(fault.into_error(FORMAT)),
     }
 }
@@ -73,6 +85,14 @@ pub(super) fn read_scalars<'a, L: List<'a>>(
             }
             LONG_STRING => Value::String(reader.long_string()?),
             XML_DOCUMENT => Value::XmlDocument(reader.long_string()?),
+            REFERENCE if reader.tables.is_some() => {
+                reader.u16()?;
+                Value::Invalid
+            }
+            AVMPLUS => match amf3::first_value(reader)? {
+                Found::Value(value) => value,
+                Found::Nested(shape) => return Ok(Pause::Nested(name, shape)),
+            },
             marker => return Ok(Pause::Nested(name, nested(marker, reader)?)),
         };
         list.push(name, value)?;
@@ -93,7 +113,11 @@ fn nested<'a>(marker: u8, reader: &mut Reader<'a>) -> Parse<Shape<'a>> {
             let left = usize::try_from(i32::from_be_bytes(reader.array()?)).unwrap_or(0);
             Ok(Shape::Elements { named: false, left })
         }
-        AVMPLUS => Ok(Shape::Amf3(amf3::Members::open(reader, true)?)),
+        TYPED_OBJECT if reader.tables.is_some() => {
+            // The name of its class.
+            reader.string()?;
+            Ok(Shape::Members { named: true, ecma: false })
+        }
         _ => Err(refused(marker)),
     }
 }
@@ -104,6 +128,7 @@ fn name<'a>(reader: &mut Reader<'a>, named: bool) -> Parse<&'a [u8]> {
         return Ok(&[]);
     }
     if reader.len() < SHORTEST_NAMED {
+        debug!("AMFProp_Decode: Not enough data for decoding with name, less than {SHORTEST_NAMED} bytes!");
         return Err(Fault::Malformed("not enough data for a name and a value"));
     }
     reader.string()

@@ -1,7 +1,8 @@
 //! The AMF3 decoder, as far as RTMP servers need it: objects with members of simple types.
 //!
-//! It keeps no reference tables: a reference to an earlier string, object or class reads as empty, as in librtmp.
-//! Arrays and byte arrays are refused.
+//! C programs get what librtmp gives them: a reference to an earlier string, object or class reads as empty, and arrays
+//! and byte arrays are refused. What the session itself reads may refer to strings and classes of the same value, and be
+//! of any kind.
 
 use log::{debug, error};
 
@@ -48,8 +49,35 @@ pub(super) enum Members<'a> {
     Externalizable,
     /// Values whose names stand in the class definition, then perhaps dynamic members.
     Sealed { names: Reader<'a>, left: usize, dynamic: bool },
+    /// The same, with the class in the table and the place of the next name.
+    OfClass { class: usize, next: usize },
     /// Named values up to an empty name.
     Dynamic,
+    /// The named values of an array up to an empty name; then others.
+    Keyed { left: usize, any: bool },
+    /// Values without names.
+    Items { left: usize, keyed: bool },
+}
+
+/// What references of one AMF3 value mean; each value has tables of its own. References to objects are not followed:
+/// data could grow without end.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Tables<'a> {
+    strings: Vec<&'a [u8]>,
+    classes: Vec<Class<'a>>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Class<'a> {
+    names: Vec<&'a [u8]>,
+    externalizable: bool,
+    dynamic: bool,
+}
+
+/// A value that was read, or the start of one with members.
+pub(super) enum Found<'a, L> {
+    Value(Value<'a, L>),
+    Nested(Shape<'a>),
 }
 
 impl<'a> Members<'a> {
@@ -65,12 +93,15 @@ impl<'a> Members<'a> {
         }
         if header & INLINE_CLASS == 0 {
             debug!("Class reference: {}", header >> 2);
-            return Ok(Self::Done);
+            return Ok(match &reader.tables {
+                Some(tables) => Self::of_class(tables, (header >> 2) as usize),
+                None => Self::Done,
+            });
         }
         // A count with all its bits in use is negative and stands for no members, as librtmp has it.
         let left = usize::try_from(header >> 4).unwrap_or(0);
         let (externalizable, dynamic) = (header & EXTERNALIZABLE != 0, header & DYNAMIC != 0);
-        let Some((class, names)) = class_definition(reader, left) else {
+        let Some((class, names)) = class_definition(reader, left)? else {
             give_up(reader);
             return Ok(Self::Done);
         };
@@ -80,81 +111,212 @@ impl<'a> Members<'a> {
             u8::from(externalizable),
             u8::from(dynamic),
         );
-        Ok(if externalizable { Self::Externalizable } else { Self::Sealed { names, left, dynamic } })
+        if let Some(tables) = &mut reader.tables {
+            let ClassNames::All(names) = names else { return Ok(Self::Done) };
+            tables.classes.try_reserve(1).map_err(|_| Fault::OutOfMemory)?;
+            tables.classes.push(Class { names, externalizable, dynamic });
+            return Ok(Self::of_class(tables, tables.classes.len() - 1));
+        }
+        Ok(match names {
+            _ if externalizable => Self::Externalizable,
+            ClassNames::First(names) => Self::Sealed { names, left, dynamic },
+            ClassNames::All(_) => Self::Done,
+        })
+    }
+
+    /// The members of an object whose class is in the table.
+    fn of_class(tables: &Tables<'a>, class: usize) -> Self {
+        match tables.classes.get(class) {
+            Some(found) if found.externalizable => Self::Externalizable,
+            Some(_) => Self::OfClass { class, next: 0 },
+            None => Self::Done,
+        }
+    }
+
+    pub(super) fn is_array(&self) -> bool {
+        matches!(self, Self::Keyed { .. } | Self::Items { .. })
+    }
+
+    /// Whether an array has members with names.
+    pub(super) fn has_names(&self) -> bool {
+        matches!(self, Self::Keyed { any: true, .. } | Self::Items { keyed: true, .. })
+    }
+
+    /// Goes to the next member and returns its name; `None` behind the last one.
+    fn next(&mut self, reader: &mut Reader<'a>) -> Parse<Option<&'a [u8]>> {
+        loop {
+            match self {
+                Self::Done | Self::Items { left: 0, .. } => return Ok(None),
+                Self::Sealed { left: 0, dynamic, .. } => {
+                    *self = if *dynamic { Self::Dynamic } else { Self::Done };
+                }
+                // Data that ends between two members ends the object, at every level, as in librtmp.
+                Self::Sealed { .. } | Self::OfClass { .. } | Self::Dynamic if reader.is_empty() => {
+                    give_up(reader);
+                    return Ok(None);
+                }
+                Self::Sealed { names, left, .. } => {
+                    *left -= 1;
+                    return names.text().map(Some);
+                }
+                Self::OfClass { class, next } => {
+                    let class = reader.tables.as_ref().and_then(|tables| tables.classes.get(*class));
+                    if let Some(name) = class.and_then(|class| class.names.get(*next)) {
+                        *next += 1;
+                        return Ok(Some(name));
+                    }
+                    *self = if class.is_some_and(|class| class.dynamic) { Self::Dynamic } else { Self::Done };
+                }
+                Self::Keyed { left, any } => match reader.text()? {
+                    [] => *self = Self::Items { left: *left, keyed: *any },
+                    name => {
+                        *any = true;
+                        return Ok(Some(name));
+                    }
+                },
+                Self::Items { left, .. } => {
+                    *left -= 1;
+                    return Ok(Some(&[]));
+                }
+                // An empty name has no value and ends the object.
+                Self::One { named: true } | Self::Dynamic => {
+                    let name = reader.text()?;
+                    return Ok(Some(name).filter(|name| !name.is_empty()));
+                }
+                Self::One { named: false } => return Ok(Some(&[])),
+                Self::Externalizable => return Ok(Some(DEFAULT_ATTRIBUTE)),
+            }
+        }
     }
 }
 
-/// Reads members of an AMF3 object up to one with members of its own, or to the end of the object. Data that ends
-/// between two members ends the object, at every level, as in librtmp.
+/// Reads members of an AMF3 object up to one with members of its own, or to the end of the object.
 pub(super) fn read_scalars<'a, L: List<'a>>(
     list: &mut L,
     members: &mut Members<'a>,
     reader: &mut Reader<'a>,
 ) -> Parse<Pause<'a>> {
-    loop {
-        let name = match members {
-            Members::Done => return Ok(Pause::End),
-            Members::Sealed { left: 0, dynamic, .. } => {
-                *members = if *dynamic { Members::Dynamic } else { Members::Done };
-                continue;
-            }
-            Members::Sealed { .. } | Members::Dynamic if reader.is_empty() => {
-                give_up(reader);
-                return Ok(Pause::End);
-            }
-            Members::Sealed { names, left, .. } => {
-                *left -= 1;
-                names.text()?
-            }
-            Members::One { named: true } | Members::Dynamic => match reader.text()? {
-                // An empty name has no value and ends the object.
-                [] => return Ok(Pause::End),
-                name => name,
-            },
-            Members::One { named: false } => &[],
-            Members::Externalizable => DEFAULT_ATTRIBUTE,
-        };
+    while let Some(name) = members.next(reader)? {
         reader.count_value()?;
         if matches!(members, Members::One { .. } | Members::Externalizable) {
             *members = Members::Done;
         }
-        let value = match reader.u8()? {
-            UNDEFINED | NULL => Value::Null,
-            FALSE => Value::Boolean(false),
-            TRUE => Value::Boolean(true),
-            INTEGER => Value::Number(f64::from(reader.integer()?)),
-            DOUBLE => Value::Number(reader.f64()?),
-            STRING | XML_DOCUMENT | XML => Value::String(reader.text()?),
-            DATE => match reader.integer()? {
-                header if header & 1 == 0 => {
-                    debug!("AMF3_DATE reference: {}, not supported!", header >> 1);
-                    Value::Invalid
-                }
-                _ => Value::Number(reader.f64()?),
-            },
-            OBJECT => {
-                // librtmp reads nested objects only if their marker is sent twice. As an object header the second one
-                // would be a reference, which is not supported anyway.
-                if let [OBJECT, rest @ ..] = reader.rest {
-                    reader.rest = rest;
-                }
-                return Ok(Pause::Nested(name, Shape::Amf3(Members::open(reader, false)?)));
-            }
-            _ => return Err(Fault::Malformed("unknown or unsupported type marker")),
-        };
-        list.push(name, value)?;
+        match value(reader)? {
+            Found::Value(value) => list.push(name, value)?,
+            Found::Nested(shape) => return Ok(Pause::Nested(name, shape)),
+        }
+    }
+    Ok(Pause::End)
+}
+
+/// Reads a value that stands among those of AMF0.
+pub(super) fn first_value<'a, L>(reader: &mut Reader<'a>) -> Parse<Found<'a, L>> {
+    if let Some(tables) = &mut reader.tables {
+        *tables = Tables::default();
+    }
+    match reader.rest {
+        [OBJECT, ..] => Ok(Found::Nested(Shape::Amf3(Members::open(reader, true)?))),
+        [UNDEFINED..=DATE | XML, ..] => value(reader),
+        _ if reader.tables.is_some() => value(reader),
+        _ => Ok(Found::Nested(Shape::Amf3(Members::open(reader, true)?))),
     }
 }
 
-/// Reads the class name and the names of its members and returns the first and a reader for the others, or `None` if
-/// the data ends before them. Nothing is stored: the names are read again beside their values.
-fn class_definition<'a>(reader: &mut Reader<'a>, count: usize) -> Option<(&'a [u8], Reader<'a>)> {
-    let class = reader.text().ok()?;
+fn value<'a, L>(reader: &mut Reader<'a>) -> Parse<Found<'a, L>> {
+    Ok(Found::Value(match reader.u8()? {
+        UNDEFINED | NULL => Value::Null,
+        FALSE => Value::Boolean(false),
+        TRUE => Value::Boolean(true),
+        INTEGER => Value::Number(f64::from(reader.integer()?)),
+        DOUBLE => Value::Number(reader.f64()?),
+        STRING => Value::String(reader.text()?),
+        XML_DOCUMENT | XML if reader.tables.is_none() => Value::String(reader.text()?),
+        DATE => match reader.integer()? {
+            header if header & 1 == 0 => {
+                debug!("AMF3_DATE reference: {}, not supported!", header >> 1);
+                Value::Invalid
+            }
+            _ => Value::Number(reader.f64()?),
+        },
+        OBJECT => {
+            // librtmp reads nested objects only if their marker is sent twice. As an object header the second one
+            // would be a reference, which is not supported anyway.
+            if let ([OBJECT, rest @ ..], None) = (reader.rest, &reader.tables) {
+                reader.rest = rest;
+            }
+            return Ok(Found::Nested(Shape::Amf3(Members::open(reader, false)?)));
+        }
+        marker if reader.tables.is_some() => return sized(marker, reader),
+        _ => return Err(UNKNOWN_MARKER),
+    }))
+}
+
+/// Reads a value whose header is a length, or a reference to an earlier object.
+fn sized<'a, L>(marker: u8, reader: &mut Reader<'a>) -> Parse<Found<'a, L>> {
+    if !(XML_DOCUMENT..=DICTIONARY).contains(&marker) {
+        return Err(UNKNOWN_MARKER);
+    }
+    let header = reader.integer()?;
+    let left = usize::try_from(header >> 1).map_err(|_| NEGATIVE_LENGTH)?;
+    let items = |left| Ok(Found::Nested(Shape::Amf3(Members::Items { left, keyed: false })));
+    let bytes = |reader: &mut Reader<'a>, size: usize| {
+        // Whether it may grow.
+        reader.u8()?;
+        reader.bytes(left.saturating_mul(size))?;
+        Ok(Found::Value(Value::Invalid))
+    };
+    match marker {
+        _ if header & INLINE_OBJECT == 0 => Ok(Found::Value(Value::Invalid)),
+        ARRAY => Ok(Found::Nested(Shape::Amf3(Members::Keyed { left, any: false }))),
+        VECTOR_INT | VECTOR_UINT => bytes(reader, 4),
+        VECTOR_DOUBLE => bytes(reader, 8),
+        VECTOR_OBJECT => {
+            reader.u8()?;
+            // The name of their class.
+            reader.text()?;
+            items(left)
+        }
+        DICTIONARY => {
+            reader.u8()?;
+            items(left.saturating_mul(2))
+        }
+        BYTE_ARRAY => {
+            reader.bytes(left)?;
+            Ok(Found::Value(Value::Invalid))
+        }
+        _ => Ok(Found::Value(Value::String(reader.bytes(left)?))),
+    }
+}
+
+/// The names of a class's members.
+enum ClassNames<'a> {
+    /// A reader in front of the first, which is read again beside the values.
+    First(Reader<'a>),
+    /// All of them, which may be references.
+    All(Vec<&'a [u8]>),
+}
+
+/// Reads the class name and the names of its members; `None` if the data ends before them.
+fn class_definition<'a>(reader: &mut Reader<'a>, count: usize) -> Parse<Option<(&'a [u8], ClassNames<'a>)>> {
+    let Ok(class) = reader.text() else { return Ok(None) };
+    if reader.tables.is_some() {
+        let mut names = Vec::new();
+        for _ in 0..count {
+            let Ok(name) = reader.text() else { return Ok(None) };
+            reader.count_value()?;
+            names.try_reserve(1).map_err(|_| Fault::OutOfMemory)?;
+            names.push(name);
+        }
+        return Ok(Some((class, ClassNames::All(names))));
+    }
+    // Nothing is stored: the names are read again beside their values.
     let names = reader.clone();
     for _ in 0..count {
-        reader.text().ok()?;
+        if reader.text().is_err() {
+            return Ok(None);
+        }
     }
-    Some((class, names))
+    Ok(Some((class, ClassNames::First(names))))
 }
 
 /// Skips the rest of the data, which belongs to an object that was cut off; what was read of it is kept.
@@ -205,19 +367,35 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self) -> Parse<&'a [u8]> {
-        match StringHeader::from_integer(self.integer()?) {
-            StringHeader::Reference(index) => {
+        match (StringHeader::from_integer(self.integer()?), &self.tables) {
+            (StringHeader::Reference(index), Some(tables)) => {
+                let found = usize::try_from(index).ok().and_then(|index| tables.strings.get(index));
+                Ok(found.copied().unwrap_or_default())
+            }
+            (StringHeader::Reference(index), None) => {
                 debug!("AMF3ReadString, string reference, index: {index}, not supported, ignoring!");
                 Ok(&[])
             }
-            StringHeader::Inline(len) => {
-                self.bytes(usize::try_from(len).map_err(|_| Fault::Malformed("a negative length"))?)
+            (StringHeader::Inline(len), _) => {
+                let text = self.bytes(usize::try_from(len).map_err(|_| NEGATIVE_LENGTH)?)?;
+                if !text.is_empty() && self.tables.is_some() {
+                    // Counted as a value, so that the table is bounded.
+                    self.count_value()?;
+                    let strings = self.tables.as_mut().map(|tables| &mut tables.strings);
+                    if let Some(strings) = strings {
+                        strings.try_reserve(1).map_err(|_| Fault::OutOfMemory)?;
+                        strings.push(text);
+                    }
+                }
+                Ok(text)
             }
         }
     }
 }
 
 const FORMAT: &str = "AMF3";
+const UNKNOWN_MARKER: Fault = Fault::Malformed("unknown or unsupported type marker");
+const NEGATIVE_LENGTH: Fault = Fault::Malformed("a negative length");
 
 const LARGEST_INTEGER: i32 = (1 << 28) - 1;
 
@@ -237,5 +415,12 @@ const DOUBLE: u8 = 0x05;
 const STRING: u8 = 0x06;
 const XML_DOCUMENT: u8 = 0x07;
 const DATE: u8 = 0x08;
+const ARRAY: u8 = 0x09;
 const OBJECT: u8 = 0x0A;
 const XML: u8 = 0x0B;
+const BYTE_ARRAY: u8 = 0x0C;
+const VECTOR_INT: u8 = 0x0D;
+const VECTOR_UINT: u8 = 0x0E;
+const VECTOR_DOUBLE: u8 = 0x0F;
+const VECTOR_OBJECT: u8 = 0x10;
+const DICTIONARY: u8 = 0x11;

@@ -75,6 +75,10 @@ impl Shape<'_> {
         match self {
             Self::Members { ecma: true, .. } => Value::EcmaArray(list),
             Self::Elements { .. } => Value::StrictArray(list),
+            Self::Amf3(members) if members.is_array() => match members.has_names() {
+                true => Value::EcmaArray(list),
+                false => Value::StrictArray(list),
+            },
             Self::Members { .. } | Self::Amf3(_) => Value::Object(list),
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod amf0;
 pub mod amf3;
+pub mod dump;
 mod encoder;
 mod level;
 mod properties;
@@ -63,7 +64,7 @@ pub enum Value<'a, L = Properties<'a>> {
     },
     /// XML text.
     XmlDocument(&'a [u8]),
-    /// A value that this decoder cannot know: an AMF3 date that refers to an earlier one.
+    /// A value that this decoder cannot know: a reference to an earlier one, or bytes of no known meaning.
     Invalid,
 }
 
@@ -109,9 +110,12 @@ pub trait List<'a>: Default {
 
 /// Decodes AMF0 values without names up to the end of the input, for example the body of a command. [`Value`] has an
 /// example.
+///
+/// Senders differ in how they write a value, so each may also be one of AMF3 behind a marker that says so, and an object
+/// may have a class. References to earlier objects are [`Value::Invalid`].
 pub fn decode(input: &[u8]) -> Result<Properties<'_>> {
     let mut list = Properties::default();
-    amf0::decode_into(&mut list, input, false)?;
+    amf0::decode_generously(&mut list, input)?;
     Ok(list)
 }
 

@@ -1,17 +1,24 @@
 //! Reading big-endian fields off the front of a slice; knows where the input ends and nothing about values.
 
-use super::{Fault, MAX_VALUES, Parse};
+use super::{Fault, MAX_VALUES, Parse, amf3::Tables};
 
 /// What is left of the input, and of the number of values that may be made of it.
 #[derive(Debug, Clone)]
 pub(super) struct Reader<'a> {
     pub(super) rest: &'a [u8],
     values_left: usize,
+    /// What AMF3 values refer to. Without it they are read as librtmp reads them, and so are AMF0's typed objects.
+    pub(super) tables: Option<Tables<'a>>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(input: &'a [u8]) -> Self {
-        Self { rest: input, values_left: MAX_VALUES }
+        Self { rest: input, values_left: MAX_VALUES, tables: None }
+    }
+
+    /// As `new`, for values of any kind.
+    pub(super) fn generous(input: &'a [u8]) -> Self {
+        Self { tables: Some(Tables::default()), ..Self::new(input) }
     }
 
     /// Counts a value.

@@ -166,3 +166,106 @@ fn values_are_few_enough_to_be_kept() {
     let object = [&[0x0B, 0x01][..], &member.repeat(MAX_VALUES + 1), &[0x01]].concat();
     assert!(amf3::decode_into(&mut Properties::default(), &object, false).is_err());
 }
+
+/// The value behind an AMF0 marker for AMF3.
+fn amf3(bytes: &[u8]) -> Vec<u8> {
+    [&[0x11], bytes].concat()
+}
+
+#[test]
+fn any_amf3_value_may_stand_among_those_of_amf0() {
+    let cases: [(&[u8], Value<'_>); 16] = [
+        (&[0x00], Value::Null),
+        (&[0x01], Value::Null),
+        (&[0x02], Value::Boolean(false)),
+        (&[0x03], Value::Boolean(true)),
+        (&[0x04, 0x07], Value::Number(7.0)),
+        (&[0x04, 0xFF, 0xFF, 0xFF, 0xFF], Value::Number(-1.0)),
+        (&[0x05, 0x3F, 0xF0, 0, 0, 0, 0, 0, 0], Value::Number(1.0)),
+        (&[0x06, 0x05, b'h', b'i'], Value::String(b"hi")),
+        (&[0x07, 0x03, b'<'], Value::String(b"<")),
+        (&[0x08, 0x01, 0x3F, 0xF0, 0, 0, 0, 0, 0, 0], Value::Number(1.0)),
+        (&[0x09, 0x00], Value::Invalid), // an array that was sent before
+        (&[0x0B, 0x03, b'<'], Value::String(b"<")),
+        (&[0x0C, 0x05, 1, 2], Value::Invalid), // bytes
+        (&[0x0D, 0x05, 0, 0, 0, 0, 1, 0, 0, 0, 2], Value::Invalid), // vector of integers
+        (&[0x0E, 0x03, 0, 0, 0, 0, 1], Value::Invalid),
+        (&[0x0F, 0x03, 0, 0x3F, 0xF0, 0, 0, 0, 0, 0, 0], Value::Invalid),
+    ];
+    for (bytes, value) in cases {
+        let input = [amf3(bytes), vec![0x05]].concat();
+        let list = decode(&input).unwrap_or_else(|error| panic!("{bytes:02x?}: {error}"));
+        let expected = [value, Value::Null].map(|value| Property { name: b"", value });
+        assert_eq!(list.iter().cloned().collect::<Vec<_>>(), expected, "{bytes:02x?}");
+    }
+}
+
+#[test]
+fn amf3_arrays_keep_their_members() {
+    // Two values without names, one of them an array with a name in it.
+    let input = amf3(&[0x09, 0x05, 0x01, 0x04, 1, 0x09, 0x01, 0x03, b'a', 0x03, 0x01]);
+    let list = decode(&input).unwrap();
+    let Value::StrictArray(outer) = &list.get(0).unwrap().value else { panic!("{list:?}") };
+    assert_eq!(outer.get(0).unwrap().value, Value::Number(1.0));
+    let Value::EcmaArray(inner) = &outer.get(1).unwrap().value else { panic!("{list:?}") };
+    assert_eq!(inner.find(b"a"), Some(&Value::Boolean(true)));
+    // A vector of objects, and a dictionary of one key and one value.
+    for input in [&[0x10, 0x03, 0, 0x01, 0x04, 9][..], &[0x11, 0x03, 0, 0x04, 9, 0x04, 9]] {
+        let input = amf3(input);
+        let list = decode(&input).unwrap();
+        let Value::StrictArray(items) = &list.get(0).unwrap().value else { panic!("{list:?}") };
+        assert!(items.iter().all(|item| item.value == Value::Number(9.0)) && !items.is_empty());
+    }
+}
+
+#[test]
+fn amf3_values_refer_to_strings_and_classes_of_the_same_value() {
+    // An array of two objects of one class, whose second has it by reference, and "code" as a value by reference.
+    let object = [0x0A, 0x13, 0x03, b'C', 0x09, b'c', b'o', b'd', b'e', 0x06, 0x03, b'x'];
+    let again = [0x0A, 0x01, 0x06, 0x02];
+    let input = amf3(&[&[0x09, 0x05, 0x01][..], &object, &again].concat());
+    let list = decode(&input).unwrap();
+    let Value::StrictArray(objects) = &list.get(0).unwrap().value else { panic!("{list:?}") };
+    let code = |index| {
+        let object = objects.get(index).and_then(|object: &Property<'_>| object.value.as_object());
+        object.and_then(|object| object.find(b"code")).and_then(Value::as_string)
+    };
+    assert_eq!((code(0), code(1)), (Some(&b"x"[..]), Some(&b"code"[..])));
+    // Each value begins anew.
+    let input = [amf3(&[0x06, 0x03, b'x']), amf3(&[0x06, 0x00])].concat();
+    assert_eq!(decode(&input).unwrap().get(1).unwrap().value, Value::String(b""));
+}
+
+#[test]
+fn typed_objects_and_references_do_not_end_a_list() {
+    let input = [
+        &[0x10, 0, 1, b'C', 0, 1, b'a', 0x01, 0x01, 0, 0, 9][..], // an object of class C
+        &[0x07, 0, 1],                                            // a reference
+        &[0x05],
+    ]
+    .concat();
+    let list = decode(&input).unwrap();
+    assert_eq!(list.get(0).unwrap().value.as_object().unwrap().find(b"a"), Some(&Value::Boolean(true)));
+    assert_eq!((&list.get(1).unwrap().value, &list.get(2).unwrap().value), (&Value::Invalid, &Value::Null));
+}
+
+#[test]
+fn hostile_amf3_is_bounded() {
+    // Lengths that the data does not have, of everything that has one.
+    for marker in [0x06, 0x07, 0x09, 0x0B, 0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x11] {
+        for len in [&[0x7F][..], &[0xFF, 0xFF, 0xFF, 0xFF], &[0xBF, 0xFF, 0xFF, 0xFF]] {
+            assert!(decode(&amf3(&[&[marker], len].concat())).is_err(), "{marker:02x} {len:02x?}");
+        }
+    }
+    let deep: Vec<u8> = [0x09, 0x03, 0x01].repeat(1000);
+    assert!(decode(&amf3(&deep)).is_err());
+    // A class of many members, and many objects of it without any.
+    let names: Vec<u8> = [0x03, b'a'].repeat(1000);
+    let class = [&[0x0A, 0x80 | 0x7D, 0x43, 0x01][..], &names].concat();
+    let input = amf3(&[&[0x09, 0x8F, 0x51, 0x01][..], &class].concat());
+    let _ = decode(&input);
+    // More strings than values are allowed.
+    let mut many = vec![0x09, 0x80, 0xC0, 0x80, 0x03, 0x01];
+    many.extend([0x06, 0x03, b'x'].repeat(MAX_VALUES));
+    assert!(decode(&amf3(&many)).is_err());
+}

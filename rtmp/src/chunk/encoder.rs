@@ -34,6 +34,31 @@ pub struct Outgoing<'a> {
     pub body: &'a [u8],
 }
 
+impl<'a> Outgoing<'a> {
+    /// The message as chunks, with the header that was asked for and nothing known of messages before it.
+    pub fn as_asked(&self, chunk_size: u32) -> Chunks<'a> {
+        self.chunks(self.format & 3, self.timestamp, chunk_size)
+    }
+
+    /// The message as chunks with a header of this format, and this in its timestamp field.
+    #[inline(always)]
+    fn chunks(&self, format: u8, field: u32, chunk_size: u32) -> Chunks<'a> {
+        let (mut first, mut next) = (Header::default(), Header::default());
+        first.push_basic(format, self.chunk_stream);
+        next.push_basic(3, self.chunk_stream);
+        let [_, t0, t1, t2] = field.min(EXTENDED).to_be_bytes();
+        let [_, l0, l1, l2] = (self.body.len() as u32).to_be_bytes();
+        let [s0, s1, s2, s3] = self.stream_id.to_le_bytes();
+        let whole = [t0, t1, t2, l0, l1, l2, self.kind.0, s0, s1, s2, s3];
+        first.push_part(whole, MESSAGE_HEADER_LEN[usize::from(format)]);
+        if field >= EXTENDED {
+            first.push(&field.to_be_bytes());
+            next.push(&field.to_be_bytes());
+        }
+        Chunks { format, first, next, body: self.body, chunk_size: chunk_size.max(1) as usize }
+    }
+}
+
 /// A message as chunks, without a copy of its body.
 #[derive(Debug, Clone, Copy)]
 pub struct Chunks<'a> {
@@ -79,19 +104,7 @@ impl Encoder {
         let field = if format == 0 { timestamp } else { timestamp.wrapping_sub(sent.timestamp) };
         *sent = Sent { kind, length, timestamp, field, kinds: sent.kinds | bit };
 
-        let (mut first, mut next) = (Header::default(), Header::default());
-        first.push_basic(format, chunk_stream);
-        next.push_basic(3, chunk_stream);
-        let [_, t0, t1, t2] = field.min(EXTENDED).to_be_bytes();
-        let [_, l0, l1, l2] = length.to_be_bytes();
-        let [s0, s1, s2, s3] = message.stream_id.to_le_bytes();
-        let whole = [t0, t1, t2, l0, l1, l2, kind.0, s0, s1, s2, s3];
-        first.push_part(whole, MESSAGE_HEADER_LEN[usize::from(format)]);
-        if field >= EXTENDED {
-            first.push(&field.to_be_bytes());
-            next.push(&field.to_be_bytes());
-        }
-        Ok(Chunks { format, first, next, body: message.body, chunk_size: chunk_size.max(1) as usize })
+        Ok(message.chunks(format, field, chunk_size))
     }
 }
 
@@ -127,6 +140,16 @@ impl<'a> Chunks<'a> {
             .chain(iter::once(head))
             .chain(rest)
             .filter(|piece| !piece.is_empty())
+    }
+
+    /// The same headers around another body of the same length.
+    pub fn with_body<'b>(&self, body: &'b [u8]) -> Chunks<'b> {
+        Chunks { body, ..*self }
+    }
+
+    /// How many bytes the first chunk has.
+    pub fn first_len(&self) -> usize {
+        self.first.as_bytes().len() + self.body.len().min(self.chunk_size)
     }
 
     /// The pieces of a message that fits into one chunk.

@@ -337,7 +337,7 @@ pub(super) const OPTIONS: &[Definition<Settings>] = &[
     Definition {
         name: "timeout",
         help: "Seconds without data after which to give up",
-        setter: Setter::Integer(Settings::set_timeout),
+        setter: Setter::Timeout(Settings::set_timeout),
     },
     field!("pubUser", "Name to log in with when publishing", user),
     field!("pubPasswd", "Password to log in with when publishing", password),

@@ -4,13 +4,13 @@ use std::mem;
 
 use log::{debug, error};
 
-use super::{Connection, Parts, Phase, Reading};
+use super::{Connection, Parts, Phase, Reading, packet_log};
 use crate::{
-    chunk::{self, Chunk, Chunks, Outgoing},
+    chunk::{self, Chunk, Chunks},
     error::{Error, Result},
     handshake::{self, Progress},
-    message::Message,
-    session::{Command, command},
+    message::{Body, Message},
+    session::{Command, Profile, command},
 };
 
 /// Runs the client's side of a handshake, within the time of one wait. Its outcome applies to every byte after it, received ones that are still
@@ -100,18 +100,28 @@ fn run_handshake<C: Connection>(
 /// any other error the connection is closed.
 pub fn receive_chunk<C: Connection>(connection: &C) -> Result<Chunk<C::Body>> {
     let mut reading = Reading::new(connection);
-    receive(
-        connection,
-        || reading.fill(false),
-        |parts| {
-            let decoded = parts.decoder.decode(parts.input, parts.chunk_size_in())?;
-            parts.consume(decoded.consumed);
-            if let Some(message) = decoded.chunk.as_ref().and_then(|chunk| chunk.message.as_ref()) {
-                connection.arrived(message.chunk_stream, message.timestamp);
-            }
-            Ok(decoded.chunk)
-        },
-    )
+    receive_chunk_with(connection, || reading.fill(false))
+}
+
+fn receive_chunk_with<C: Connection>(
+    connection: &C,
+    fill: impl FnMut() -> Result<()>,
+) -> Result<Chunk<C::Body>> {
+    let dumps = connection.dumps();
+    if dumps {
+        packet_log::log_reading(connection.descriptor());
+    }
+    receive(connection, fill, |parts| {
+        let decoded = parts.decoder.decode(parts.input, parts.chunk_size_in())?;
+        parts.consume(decoded.consumed);
+        if dumps && let Some(chunk) = &decoded.chunk {
+            packet_log::log_chunk(chunk, parts.decoder);
+        }
+        if let Some(message) = decoded.chunk.as_ref().and_then(|chunk| chunk.message.as_ref()) {
+            connection.arrived(message.chunk_stream, message.timestamp);
+        }
+        Ok(decoded.chunk)
+    })
 }
 
 /// Receives chunks until a message is complete, within the time of the phase, if there is one. Time-outs and errors as in
@@ -124,9 +134,18 @@ pub fn receive_message<C: Connection>(connection: &C) -> Result<Message<C::Body>
 /// as in [`receive_chunk`].
 pub(super) fn receive_messages<C: Connection, T>(
     connection: &C,
-    fill: impl FnMut() -> Result<()>,
+    mut fill: impl FnMut() -> Result<()>,
     mut select: impl FnMut(&mut Parts<'_, '_, C::Body>, Message<C::Body>) -> Option<T>,
 ) -> Result<T> {
+    if connection.dumps() {
+        loop {
+            if let Some(message) = receive_chunk_with(connection, &mut fill)?.message
+                && let Some(selected) = connection.step(|parts| select(parts, message))
+            {
+                return Ok(selected);
+            }
+        }
+    }
     receive(connection, fill, |parts| {
         loop {
             let (consumed, message) = parts.decoder.decode_message(parts.input, parts.chunk_size_in())?;
@@ -172,18 +191,39 @@ pub fn fail_decoding<C: Connection>(connection: &C, error: &Error) {
 /// What becomes of a connection that nothing comes on.
 pub fn fail_receiving<C: Connection>(connection: &C, error: &Error) {
     // A wait that this side has ended is no news.
-    if connection.is_open() {
-        error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
-    }
+    let is_news = connection.is_open();
+    packet_log::log_failed_receive(error);
     if !matches!(error, Error::TimedOut) {
         // A peer that will send no more may still read.
         connection.close();
+    }
+    if is_news {
+        error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
     }
 }
 
 /// Sends one of the session's messages; after an error the connection is closed.
 pub fn send<C: Connection>(connection: &C, command: &Command) -> Result<()> {
-    close_on_error(connection, connection.transmit(|parts| parts.encode(command)))
+    let result = connection.transmit(|parts| encode(connection, parts, command));
+    close_on_error(connection, result, || connection.step(|parts| parts.first_chunk(command)))
+}
+
+/// Encodes one of the session's messages, and logs it.
+pub fn encode<'m, C: Connection, B: AsRef<[u8]>>(
+    connection: &C,
+    parts: &mut Parts<'_, '_, C::Body>,
+    command: &'m Command<B>,
+) -> Result<Chunks<'m>> {
+    packet_log::announce(command, &parts.profile);
+    let chunks = parts.encode(command)?;
+    packet_log::log_sent(connection.descriptor(), &command.message(), &chunks, &parts.profile);
+    Ok(chunks)
+}
+
+/// Logs one of the session's messages that cannot be sent. Returns how many bytes its first chunk would have.
+pub fn log_unsent_command(command: &Command, profile: &Profile<'_>, chunk_size: u32) -> usize {
+    packet_log::announce(command, profile);
+    packet_log::log_unsent(&command.message(), profile, chunk_size)
 }
 
 /// Sends an acknowledgement if one is due; an error has closed the connection.
@@ -197,8 +237,10 @@ pub fn acknowledge_if_due<C: Connection>(connection: &C) -> Result<()> {
 /// Sends an acknowledgement, or leaves it for later while another thread is sending: that thread may be waiting for a
 /// peer that itself waits for us to read.
 fn acknowledge<C: Connection>(connection: &C, acknowledgement: &Command<[u8; 4]>) -> Result<()> {
-    match connection.try_transmit(|parts| parts.encode(acknowledgement)) {
-        Some(result) => close_unless_gone(connection, result),
+    match connection.try_transmit(|parts| encode(connection, parts, acknowledgement)) {
+        Some(result) => close_unless_gone(connection, result, || {
+            connection.step(|parts| parts.first_chunk(acknowledgement))
+        }),
         None => {
             connection.step(|parts| parts.state.postpone_acknowledgement());
             Ok(())
@@ -210,24 +252,36 @@ fn acknowledge<C: Connection>(connection: &C, acknowledgement: &Command<[u8; 4]>
 /// went, so that is for those to find out who read to the end; after any other error the connection is closed.
 pub(super) fn respond<'m, C: Connection>(
     connection: &C,
-    commands: impl Iterator<Item = &'m Command>,
+    commands: impl Iterator<Item = &'m Command> + Clone,
 ) -> Result<()> {
-    close_unless_gone(connection, connection.transmit_commands(commands))
+    let result = connection.transmit_commands(commands.clone());
+    close_unless_gone(connection, result, || {
+        let len = |command| connection.step(|parts| parts.first_chunk(command));
+        commands.clone().next().map_or(0, len)
+    })
 }
 
-fn close_unless_gone<C: Connection>(connection: &C, result: Result<()>) -> Result<()> {
+fn close_unless_gone<C: Connection>(
+    connection: &C,
+    result: Result<()>,
+    first_chunk: impl FnOnce() -> usize,
+) -> Result<()> {
     match result {
         Err(error) if error.is_end_of_connection() => {
             debug!("the peer takes no answer any more: {error}");
             Ok(())
         }
-        result => close_on_error(connection, result),
+        result => close_on_error(connection, result, first_chunk),
     }
 }
 
-fn close_on_error<C: Connection>(connection: &C, result: Result<()>) -> Result<()> {
+fn close_on_error<C: Connection>(
+    connection: &C,
+    result: Result<()>,
+    first_chunk: impl FnOnce() -> usize,
+) -> Result<()> {
     result.inspect_err(|error| {
-        error!("WriteN, RTMP send error: {error}");
+        packet_log::log_failed_send(error, first_chunk());
         connection.failed(Phase::Sending);
         connection.give_up();
     })
@@ -250,10 +304,10 @@ pub fn close_politely<C: Connection>(connection: &C) {
     let publish = connection.step(|parts| parts.profile.publish);
     for goodbye in goodbyes {
         let result = if publish {
-            connection.transmit(|parts| parts.encode(&goodbye))
+            connection.transmit(|parts| encode(connection, parts, &goodbye))
         } else {
             // Another thread that is sending is not worth a wait.
-            connection.try_transmit(|parts| parts.encode(&goodbye)).unwrap_or(Ok(()))
+            connection.try_transmit(|parts| encode(connection, parts, &goodbye)).unwrap_or(Ok(()))
         };
         if let Err(error) = result {
             debug!("the peer is gone before the goodbye: {error}");
@@ -262,22 +316,19 @@ pub fn close_politely<C: Connection>(connection: &C) {
     }
 }
 
-impl<B: crate::message::Body> Parts<'_, '_, B> {
+impl<B: Body> Parts<'_, '_, B> {
     /// One of the session's messages as chunks; remembers the command if it will have a result.
     pub fn encode<'m, C: AsRef<[u8]>>(&mut self, command: &'m Command<C>) -> Result<Chunks<'m>> {
-        let message = Outgoing {
-            chunk_stream: command.chunk_stream,
-            format: command.format,
-            kind: command.kind,
-            timestamp: command.timestamp,
-            stream_id: command.stream_id,
-            body: command.body.as_ref(),
-        };
-        let chunks = self.encoder.encode(&message, self.chunk_size_out())?;
+        let chunks = self.encoder.encode(&command.message(), self.chunk_size_out())?;
         if let Some((name, transaction)) = command.remember {
             self.calls.remember(name.as_bytes(), transaction);
         }
         Ok(chunks)
+    }
+
+    /// How many bytes the first chunk of one of the session's messages has.
+    fn first_chunk<C: AsRef<[u8]>>(&self, command: &Command<C>) -> usize {
+        command.message().as_asked(self.chunk_size_out()).first_len()
     }
 
     /// The largest chunk payload from the peer; nonsense that a caller stored counts as the default.

@@ -22,14 +22,16 @@
 //! ```
 
 mod exchange;
+mod packet_log;
 mod phase;
 mod play;
 mod reading;
 
 pub use exchange::{
-    acknowledge_if_due, chunk_size, close_politely, fail_decoding, fail_receiving, handshake_as_client,
-    handshake_as_server, receive_chunk, receive_message, send,
+    acknowledge_if_due, chunk_size, close_politely, encode, fail_decoding, fail_receiving,
+    handshake_as_client, handshake_as_server, log_unsent_command, receive_chunk, receive_message, send,
 };
+pub use packet_log::{log_failed_send, log_reading, log_receive_error, log_sent, log_sent_chunk, log_unsent};
 pub use phase::Phase;
 pub use play::{
     Arriving, arriving_media, connect_stream, dispatch, is_worth_reading, next_media, ready_media,
@@ -92,9 +94,12 @@ pub trait Connection {
     }
 
     /// Encodes messages and sends them, one after the other.
-    fn transmit_commands<'m>(&self, commands: impl Iterator<Item = &'m Command>) -> Result<()> {
+    fn transmit_commands<'m>(&self, commands: impl Iterator<Item = &'m Command>) -> Result<()>
+    where
+        Self: Sized,
+    {
         for command in commands {
-            self.transmit(|parts| parts.encode(command))?;
+            self.transmit(|parts| encode(self, parts, command))?;
         }
         Ok(())
     }
@@ -126,6 +131,16 @@ pub trait Connection {
 
     /// Whether there is a connection.
     fn is_open(&self) -> bool;
+
+    /// Whether the log shows the bytes of chunks. What decodes several at once is not used then.
+    fn dumps(&self) -> bool {
+        log::log_enabled!(log::Level::Trace)
+    }
+
+    /// The socket's number in the log.
+    fn descriptor(&self) -> Option<i32> {
+        None
+    }
 
     /// Says goodbye, closes the connection and forgets what belongs to it.
     fn close(&self);

@@ -173,7 +173,8 @@ pub fn accept(
     }
     state.data_type |= data_type_of(kind.0);
     if is_too_small(kind, body.len()) {
-        debug!("ignoring message of type {:#04x} with only {} bytes", kind.0, body.len());
+        let name = if kind == MessageType::VIDEO { "video" } else { "audio" };
+        debug!("ignoring too small {name} packet: size: {}", body.len());
         return Verdict::Ignore;
     }
     if state.flags.has(Flags::SEEKING) {

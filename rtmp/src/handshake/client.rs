@@ -5,12 +5,13 @@ use log::{debug, warn};
 use super::{
     BLOCK_LEN, Block, ENCRYPTED, Expected, Keys, Outcome, PLAIN, Progress, Swf,
     dh::{KeyPair, PRIVATE_LEN},
-    digest::{CLIENT, SERVER, Scheme},
-    first_block, signature, version_and_block,
+    digest::{CLIENT, Hash, SERVER, Scheme},
+    first_block, log_hash, signature, version_and_block,
 };
 use crate::{
     error::{Error, Result},
     random::Random,
+    text::NOT_SHOWN,
 };
 
 /// What a client wants.
@@ -82,7 +83,8 @@ impl Client {
             Scheme::Two.write_key(&mut c1, key_pair.public());
         }
         if let Some(scheme) = mode.scheme() {
-            CLIENT.write_digest(scheme, &mut c1);
+            let digest = CLIENT.write_digest(scheme, &mut c1);
+            mode.log(scheme, &c1, &digest);
         }
         Ok(Self { c1, filling: *filling, mode, swf, state: State::ExpectsS0S1 })
     }
@@ -104,6 +106,7 @@ impl Client {
             State::ExpectsS2(expected) => {
                 let Some(s2) = input.first_chunk() else { return Ok(Progress::needs_more()) };
                 let outcome = expected.check(&SERVER, &self.c1, s2)?;
+                debug!("HandShake: Handshaking finished....");
                 self.state = State::Done;
                 Ok(Progress::done(outcome))
             }
@@ -114,11 +117,13 @@ impl Client {
     /// C2, and what S2 has to be.
     fn answer(&self, version: u8, s1: &Block) -> Result<(Block, Expected)> {
         let own = self.mode.version();
+        debug!("HandShake: Type Answer   : {version:02X}");
         if version != own {
             warn!("HandShake: Type mismatch: client sent {own}, server answered {version}");
         }
-        let [_, _, _, _, major, minor, micro, nano, ..] = *s1;
-        debug!("HandShake: server version {major}.{minor}.{micro}.{nano}");
+        let [t0, t1, t2, t3, major, minor, micro, nano, ..] = *s1;
+        debug!("HandShake: Server Uptime : {}", i32::from_be_bytes([t0, t1, t2, t3]));
+        debug!("HandShake: FMS Version   : {major}.{minor}.{micro}.{nano}");
         let signs = version != PLAIN || major != 0;
         let Some(own_scheme) = self.mode.scheme().filter(|_| signs) else {
             // Going on in clear text is not what someone who asked for encryption wants.
@@ -133,12 +138,20 @@ impl Client {
         let keys = match &self.mode {
             Mode::Encrypted(key_pair) => {
                 let peer = scheme.key(s1);
+                debug!("HandShake: Server DH public key offset: {}", scheme.key_offset(s1));
+                // These keys decrypt everything that follows.
+                for secret in ["HandShake: Secret key", "RC4 Out Key", "RC4 In Key"] {
+                    debug!("{secret}: {NOT_SHOWN}");
+                }
                 Some(Keys::new(&key_pair.agree(&peer)?, key_pair.public(), &peer))
             }
             _ => None,
         };
         let mut c2 = self.filling;
-        signature::sign(version, &CLIENT.signature_key(&server_digest), &mut c2);
+        let key = CLIENT.signature_key(&server_digest);
+        log_hash("HandShake: Calculated digest key from secure key and server digest: ", &key);
+        signature::sign(version, &key, &mut c2);
+        log_hash("HandShake: Client signature calculated:", signature::of(&c2));
         let key = SERVER.signature_key(&CLIENT.digest(own_scheme, &self.c1));
         Ok((
             c2,
@@ -154,6 +167,16 @@ impl Mode {
             Self::Simple | Self::Signed => PLAIN,
             Self::Encrypted(_) => ENCRYPTED,
         }
+    }
+
+    /// Logs what C1 holds.
+    fn log(&self, scheme: Scheme, c1: &Block, digest: &Hash) {
+        debug!("HandShake: Client type: {:02X}", self.version());
+        if let Self::Encrypted(_) = self {
+            debug!("HandShake: DH pubkey position: {}", scheme.key_offset(c1));
+        }
+        debug!("HandShake: Client digest offset: {}", scheme.digest_offset(c1));
+        log_hash("HandShake: Initial client digest: ", digest);
     }
 
     /// The scheme of C1, if it holds a digest.

@@ -131,6 +131,16 @@ impl End {
         hmac(&[self.name, &SUFFIX].concat(), &[peer_digest])
     }
 
+    /// What the log calls it.
+    pub(super) fn kind(&self) -> &'static str {
+        if self.is_client { "Client" } else { "Server" }
+    }
+
+    /// Adobe's name of it.
+    pub(super) fn product(&self) -> &'static str {
+        if self.is_client { "Player" } else { "Media Server" }
+    }
+
     /// The function of librtmp that looked at this end's blocks, and what it called this end.
     pub(super) fn names_in_log(&self) -> (&'static str, &'static str) {
         if self.is_client { ("SHandShake", "Client") } else { ("HandShake", "Server") }

@@ -40,7 +40,9 @@ mod swf;
 #[cfg(test)]
 mod tests;
 
-use log::warn;
+use std::fmt;
+
+use log::{Level, debug, log_enabled, trace, warn};
 
 use self::digest::End;
 pub use self::{
@@ -49,7 +51,10 @@ pub use self::{
     server::{Server, ServerOptions},
     swf::{RESPONSE_LEN, Response, Swf},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    text,
+};
 
 /// Length of C1, C2, S1 and S2.
 pub const BLOCK_LEN: usize = 1536;
@@ -128,14 +133,37 @@ impl Expected {
                 Ok(Outcome::default())
             }
             Self::Signature { version, key, outcome, or_echo } => {
-                let accepted = signature::verify(*version, key, answer) || (*or_echo && answer == own);
-                if !accepted {
+                log_hash(format_args!("{function}: {} sent signature:", peer.kind()), signature::of(answer));
+                log_hash(format_args!("{function}: Digest key: "), key);
+                if log_enabled!(Level::Debug) {
+                    let expected = signature::signature(*version, key, answer);
+                    log_hash(format_args!("{function}: Signature calculated:"), &expected);
+                }
+                if signature::verify(*version, key, answer) {
+                    debug!("{function}: Genuine Adobe Flash {}", peer.product());
+                } else if !*or_echo || answer != own {
                     warn!("{function}: {party} not genuine Adobe!");
                     return Err(Error::Handshake("the peer's signature is wrong"));
                 }
                 Ok(std::mem::take(outcome))
             }
         }
+    }
+}
+
+/// Logs a hash, which is no secret.
+fn log_hash(words: impl fmt::Display, hash: &digest::Hash) {
+    debug!("{words}");
+    if log_enabled!(Level::Debug) {
+        text::hex_rows(hash).for_each(|row| debug!("{row}"));
+    }
+}
+
+/// Logs a block, in which nothing is secret, with the bytes of the session.
+fn log_block(words: &str, block: &Block) {
+    if log_enabled!(Level::Trace) {
+        trace!("{words}");
+        text::hex_rows(block).for_each(|row| trace!("{row}"));
     }
 }
 

@@ -1,16 +1,17 @@
 //! The server's side. Whether to sign and to encrypt is the client's choice.
 
-use log::error;
+use log::{debug, error, log_enabled, trace};
 
 use super::{
     BLOCK_LEN, Block, ENCRYPTED, Expected, Keys, Outcome, PLAIN, Progress, Swf,
     dh::{KeyPair, PRIVATE_LEN},
     digest::{CLIENT, Hash, SERVER, Scheme},
-    first_block, signature, version_and_block,
+    first_block, log_block, signature, version_and_block,
 };
 use crate::{
     error::{Error, Result},
     random::Random,
+    text,
 };
 
 /// What a server brings along.
@@ -67,7 +68,12 @@ impl Server {
         match &mut self.state {
             State::ExpectsC0C1 => {
                 let Some((version, c1)) = version_and_block(input) else { return Ok(Progress::needs_more()) };
+                debug!("SHandShake: Type Requested : {version:02X}");
                 let output = self.first_answer(version, c1)?;
+                self.log(c1);
+                if let Some(s2) = output.last_chunk().filter(|_| output.len() > 1 + BLOCK_LEN) {
+                    log_block("SHandShake: Sending handshake response: ", s2);
+                }
                 Ok(Progress::step(1 + BLOCK_LEN, output))
             }
             State::Verifies { version, c1, key_pair } => {
@@ -75,12 +81,15 @@ impl Server {
                 let peer = scheme.key(c1);
                 let keys = Some(Keys::new(&key_pair.agree(&peer)?, key_pair.public(), &peer));
                 let (version, s2) = (*version, signed_echo(*version, c1, &digest));
+                log_block("SHandShake: Sending handshake response: ", &s2);
                 self.state = State::ExpectsC2(self.expected_signature(version, Scheme::Two, keys));
                 Ok(Progress::step(0, s2.to_vec()))
             }
             State::ExpectsC2(expected) => {
                 let Some(c2) = input.first_chunk() else { return Ok(Progress::needs_more()) };
+                log_block("SHandShake: 2nd handshake: ", c2);
                 let outcome = expected.check(&CLIENT, &self.s1, c2)?;
+                debug!("SHandShake: Handshaking finished....");
                 self.state = State::Done;
                 Ok(Progress::done(outcome))
             }
@@ -127,6 +136,17 @@ impl Server {
             }
         };
         [&[PLAIN], &self.s1[..], &s2[..]].concat()
+    }
+
+    /// Logs both first blocks.
+    fn log(&self, c1: &Block) {
+        if log_enabled!(log::Level::Trace) {
+            text::hex_rows(c1).for_each(|row| trace!("{row}"));
+        }
+        log_block("Serversig: ", &self.s1);
+        let [t0, t1, t2, t3, major, minor, micro, nano, ..] = *c1;
+        debug!("SHandShake: Client Uptime : {}", i32::from_be_bytes([t0, t1, t2, t3]));
+        debug!("SHandShake: Player Version: {major}.{minor}.{micro}.{nano}");
     }
 
     fn write_s1(&mut self, version: [u8; 4]) {

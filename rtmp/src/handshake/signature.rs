@@ -37,6 +37,11 @@ pub fn sign(version: u8, key: &Hash, block: &mut Block) {
     block[OFFSET..].copy_from_slice(&signature);
 }
 
+/// The signature that a block holds.
+pub fn of(block: &Block) -> &Hash {
+    block.last_chunk().expect("a block is longer than a signature")
+}
+
 /// Whether C2 or S2 ends in its signature.
 pub fn verify(version: u8, key: &Hash, block: &Block) -> bool {
     let mut found = [0; HASH_LEN];

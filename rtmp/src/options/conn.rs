@@ -88,6 +88,23 @@ impl<'a> Scalar<'a> {
     }
 }
 
+/// Whether a piece should hold a number and does not, or more than that. It is read nevertheless, as C reads numbers.
+pub fn is_flawed(text: &[u8]) -> bool {
+    let (kind, value) = match text {
+        [kind, b':', value @ ..] => (kind, value),
+        [b'N', kind, b':', rest @ ..] => {
+            let name = rest.iter().position(|&byte| byte == b':').unwrap_or(rest.len());
+            (kind, rest.get(name + 1..).unwrap_or_default())
+        }
+        _ => return false,
+    };
+    match kind {
+        b'B' => number::checked_decimal(value).1.is_some(),
+        b'N' => !number::is_float(value),
+        _ => false,
+    }
+}
+
 const UNKNOWN_KIND: Error =
     Error::malformed("conn option", "not one of B, S, N, Z, O, NB, NS, NN, NO and a colon");
 
@@ -121,6 +138,19 @@ mod tests {
         ];
         for (text, item) in cases {
             assert_eq!(Item::parse(text.as_bytes()).expect(text), item, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_should_be_a_number_and_is_not_is_noticed() {
+        for text in ["N:abc", "N:1x", "N:", "NN:n:1,5", "B:yes", "NB:b:true", "N:--1"] {
+            assert!(is_flawed(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "N:1", "N:-1.5e3", "N:inf", "N:0x1F", "NN:n:2", "B:1", "NB:b:0", "S:x", "NS:s:x", "Z:", "O:1",
+            "NO:o:x",
+        ] {
+            assert!(!is_flawed(text.as_bytes()), "{text}");
         }
     }
 

@@ -22,6 +22,9 @@ pub mod conn;
 pub mod number;
 mod text;
 
+use log::warn;
+
+use self::number::Flaw;
 use crate::{error::Result, text::Text};
 
 pub use text::{Pair, next_pair, unescape};
@@ -42,6 +45,8 @@ pub enum Setter<T> {
     Text(fn(&mut T, &[u8]) -> Result<()>),
     /// A number, with 0 for text that is none.
     Integer(fn(&mut T, i32) -> Result<()>),
+    /// The longest wait in seconds. Text that is no number changes nothing, because 0 may disable the time-out.
+    Timeout(fn(&mut T, i32) -> Result<()>),
     /// Whether the value is one of the words for "yes".
     Flag(fn(&mut T, bool) -> Result<()>),
     /// A piece of the AMF data that follows the connect command.
@@ -63,13 +68,43 @@ pub fn log_unknown<T>(table: &[Definition<T>], name: &[u8]) {
 }
 
 impl<T> Definition<T> {
-    /// Reads `value` and stores it.
+    /// Reads `value` and stores it. The log says if it makes no sense.
     pub fn apply(&self, target: &mut T, value: &[u8]) -> Result<()> {
         match self.setter {
             Setter::Text(set) => set(target, value),
-            Setter::Integer(set) => set(target, number::any_base(value)),
-            Setter::Flag(set) => set(target, means_yes(value)),
-            Setter::Amf(set) => set(target, conn::Item::parse(value)?),
+            Setter::Integer(set) => {
+                let (number, flaw) = number::checked_any_base(value);
+                if let Some(flaw) = flaw {
+                    warn!("{}={}: {}, {number} is used", self.name, Text(value), words(flaw));
+                }
+                set(target, number)
+            }
+            Setter::Timeout(set) => match number::checked_any_base(value) {
+                (seconds, None) => set(target, seconds),
+                (seconds @ 1.., Some(flaw @ Flaw::MoreThanANumber)) => {
+                    warn!("{}={}: {}, {seconds} is used", self.name, Text(value), words(flaw));
+                    set(target, seconds)
+                }
+                (_, Some(flaw)) => {
+                    warn!("{}={}: {}, the old value stays", self.name, Text(value), words(flaw));
+                    Ok(())
+                }
+            },
+            Setter::Flag(set) => {
+                let yes = means_yes(value);
+                if !yes && !means_no(value) {
+                    warn!("{}={}: neither yes nor no", self.name, Text(value));
+                }
+                set(target, yes)
+            }
+            Setter::Amf(set) => {
+                let item = conn::Item::parse(value)?;
+                if conn::is_flawed(value) {
+                    // Servers are sent secrets in this way, so it is not shown.
+                    warn!("{}: a value is not the number that its letter stands for", self.name);
+                }
+                set(target, item)
+            }
         }
     }
 }
@@ -79,7 +114,7 @@ impl<T> Setter<T> {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "string",
-            Self::Integer(_) => "integer",
+            Self::Integer(_) | Self::Timeout(_) => "integer",
             Self::Flag(_) => "boolean",
             Self::Amf(_) => "AMF",
         }
@@ -88,6 +123,18 @@ impl<T> Setter<T> {
 
 fn means_yes(value: &[u8]) -> bool {
     [&b"1"[..], b"on", b"yes", b"true"].iter().any(|word| word.eq_ignore_ascii_case(value))
+}
+
+fn means_no(value: &[u8]) -> bool {
+    [&b"0"[..], b"off", b"no", b"false"].iter().any(|word| word.eq_ignore_ascii_case(value))
+}
+
+fn words(flaw: Flaw) -> &'static str {
+    match flaw {
+        Flaw::NoNumber => "not a number",
+        Flaw::MoreThanANumber => "text follows the number",
+        Flaw::OutOfRange => "the number is out of range",
+    }
 }
 
 #[cfg(test)]
@@ -105,6 +152,7 @@ mod tests {
         Definition { name: "name", help: "", setter: Setter::Text(Settings::set_name) },
         Definition { name: "Count", help: "", setter: Setter::Integer(Settings::set_count) },
         Definition { name: "flag", help: "", setter: Setter::Flag(Settings::set_flag) },
+        Definition { name: "wait", help: "", setter: Setter::Timeout(Settings::set_count) },
         Definition { name: "conn", help: "", setter: Setter::Amf(|_, _| Ok(())) },
     ];
 
@@ -148,6 +196,16 @@ mod tests {
         {
             set(&mut to, "flag", text).unwrap();
             assert_eq!(to.flag, Some(yes), "{text}");
+        }
+        for (text, seconds) in
+            [("7", 7), ("abc", 7), ("\"15\"", 7), ("", 7), ("0x", 7), ("-9s", 7), ("4294967297", 7)]
+        {
+            set(&mut to, "wait", text).unwrap();
+            assert_eq!(to.count, seconds, "{text}");
+        }
+        for (text, seconds) in [("12s", 12), ("-3", -3), ("0", 0)] {
+            set(&mut to, "wait", text).unwrap();
+            assert_eq!(to.count, seconds, "{text}");
         }
         assert!(set(&mut to, "conn", "X:1").is_err());
         assert!(set(&mut to, "conn", "B:1").is_ok());

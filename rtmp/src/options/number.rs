@@ -1,19 +1,52 @@
 //! Numbers at the start of a text, read as C reads them: leading blanks are skipped, what follows the number is
 //! ignored, and text without a number is 0. The bounds are those of the slice, not a NUL.
 
+/// What is wrong with a text that should be a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// It does not begin with one.
+    NoNumber,
+    /// Something follows it.
+    MoreThanANumber,
+    /// An `int` does not hold it.
+    OutOfRange,
+}
+
 /// A decimal number, as C's `atoi` reads it into an `int`: clamped to 64 bits, then cut to 32.
 pub fn decimal(text: &[u8]) -> i32 {
+    checked_decimal(text).0
+}
+
+/// As [`decimal`], with what is wrong with the text.
+pub fn checked_decimal(text: &[u8]) -> (i32, Option<Flaw>) {
     let (negative, digits) = sign(trim_start(text));
     integer(negative, digits, 10)
 }
 
 /// A number that may be hexadecimal (`0x10`) or octal (`010`), as C's `strtol` reads it in base 0.
 pub fn any_base(text: &[u8]) -> i32 {
+    checked_any_base(text).0
+}
+
+/// As [`any_base`], with what is wrong with the text.
+pub fn checked_any_base(text: &[u8]) -> (i32, Option<Flaw>) {
     let (negative, digits) = sign(trim_start(text));
     match digits {
         [b'0', b'x' | b'X', digit, ..] if digit.is_ascii_hexdigit() => integer(negative, &digits[2..], 16),
         [b'0', ..] => integer(negative, digits, 8),
         _ => integer(negative, digits, 10),
+    }
+}
+
+/// Whether all of a text is a number with a fraction.
+pub fn is_float(text: &[u8]) -> bool {
+    let (_, magnitude) = sign(trim_start(text));
+    match magnitude {
+        [b'0', b'x' | b'X', ..] => {
+            magnitude[2..].iter().all(|byte| byte.is_ascii_hexdigit() || b".pP+-".contains(byte))
+        }
+        _ => str::from_utf8(magnitude)
+            .is_ok_and(|text| !text.starts_with(['+', '-']) && text.parse::<f64>().is_ok()),
     }
 }
 
@@ -41,13 +74,23 @@ fn sign(text: &[u8]) -> (bool, &[u8]) {
     }
 }
 
-fn integer(negative: bool, digits: &[u8], base: u32) -> i32 {
-    let mut value = 0_i64;
+fn integer(negative: bool, digits: &[u8], base: u32) -> (i32, Option<Flaw>) {
+    let (mut value, mut count) = (0_i64, 0);
     for digit in digits.iter().map_while(|&byte| char::from(byte).to_digit(base)) {
         let digit = i64::from(if negative { -(digit as i32) } else { digit as i32 });
         value = value.saturating_mul(i64::from(base)).saturating_add(digit);
+        count += 1;
     }
-    value as i32
+    let flaw = if count == 0 {
+        Some(Flaw::NoNumber)
+    } else if i32::try_from(value).is_err() {
+        Some(Flaw::OutOfRange)
+    } else if count < digits.len() {
+        Some(Flaw::MoreThanANumber)
+    } else {
+        None
+    };
+    (value as i32, flaw)
 }
 
 /// The longest prefix of the form `digits[.digits][e[sign]digits]`.
@@ -104,6 +147,30 @@ fn word(text: &[u8]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_number_is_noticed() {
+        for (text, expected) in [
+            ("15", (15, None)),
+            (" -7", (-7, None)),
+            ("0x1F", (31, None)),
+            ("010", (8, None)),
+            ("0", (0, None)),
+            ("", (0, Some(Flaw::NoNumber))),
+            ("abc", (0, Some(Flaw::NoNumber))),
+            ("\"15\"", (0, Some(Flaw::NoNumber))),
+            ("-", (0, Some(Flaw::NoNumber))),
+            ("1m", (1, Some(Flaw::MoreThanANumber))),
+            ("08", (0, Some(Flaw::MoreThanANumber))),
+            ("0x", (0, Some(Flaw::MoreThanANumber))),
+            ("2147483647", (i32::MAX, None)),
+            ("2147483648", (i32::MIN, Some(Flaw::OutOfRange))),
+            ("99999999999999999999", (-1, Some(Flaw::OutOfRange))),
+        ] {
+            assert_eq!(checked_any_base(text.as_bytes()), expected, "{text}");
+        }
+        assert_eq!(checked_decimal(b"80x"), (80, Some(Flaw::MoreThanANumber)));
+    }
 
     #[test]
     fn integers_know_octal_and_hexadecimal_and_wrap_like_a_c_int() {

@@ -5,11 +5,13 @@
 //! answers a challenge in the refusal. Knows the text of refusals and nothing of the connection.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use log::{Level, debug, log_enabled};
 use md5::{Digest, Md5};
 
 use crate::{
     error::{Error, Refusal, Result},
     random::Random,
+    text::{self, NOT_SHOWN, Text, position},
 };
 
 /// What to do about a refusal.
@@ -63,6 +65,7 @@ pub fn count_login(logins: &mut u32) -> Result<()> {
         method: "connect".to_owned(),
         code: String::new(),
         description: "the server asks to log in again and again".to_owned(),
+        ..Refusal::default()
     }))
 }
 
@@ -88,14 +91,19 @@ pub fn respond(
         } else if user.is_empty() || password.is_empty() {
             Decision::GiveUp { reason: "need to set pubUser & pubPasswd for publisher auth" }
         } else {
-            Decision::Reconnect { append: [user_prefix, user].concat() }
+            let append = [user_prefix, user].concat();
+            debug!("PublisherAuth, pubToken1: {}", Text(&append));
+            Decision::Reconnect { append }
         });
     }
     if let Some(start) = position(description, NEED_ANSWER) {
         let mut own_nonce = [0; 4];
         random(&mut own_nonce)?;
         let parameters = Parameters(&description[start..]);
-        return Ok(Decision::Reconnect { append: answer(&parameters, app, password, own_nonce) });
+        parameters.log();
+        let append = answer(&parameters, app, password, own_nonce);
+        debug!("PublisherAuth, pubToken2: {}", Text(&text::without_answer(&append)));
+        return Ok(Decision::Reconnect { append });
     }
     let known = REASONS.into_iter().find(|(reason, _)| position(description, reason).is_some());
     let reason = known.map_or(
@@ -117,6 +125,17 @@ impl<'a> Parameters<'a> {
             .next_back()
             .unwrap_or_default()
     }
+
+    fn log(&self) {
+        if !log_enabled!(Level::Debug) {
+            return;
+        }
+        for pair in self.0.split(|byte| *byte == b'&') {
+            if let Some(at) = pair.iter().position(|byte| *byte == b'=') {
+                debug!("PublisherAuth, par:\"{}\" = val:\"{}\"", Text(&pair[..at]), Text(&pair[at + 1..]));
+            }
+        }
+    }
 }
 
 /// Scheme `adobe`. An opaque value is hashed in place of the challenge.
@@ -136,8 +155,20 @@ fn answer_llnw(parameters: &Parameters<'_>, app: &[u8], password: &[u8], nonce: 
     let nonce = hex(&nonce);
     let app = app.split(|byte| *byte == b'?').next().unwrap_or_default();
     let instance: &[u8] = if app.contains(&b'/') { b"" } else { b"/_definst_" };
-    let who = hex(&md5(&[parameters.value(b"user"), b":live:", password]));
-    let what = hex(&md5(&[b"publish:/", app, instance]));
+    let user = parameters.value(b"user");
+    debug!("PublisherAuth, md5({}:live:{NOT_SHOWN}) =>", Text(user));
+    let who = hex(&md5(&[user, b":live:", password]));
+    debug!("PublisherAuth, md5(publish:/{}{}) =>", Text(app), Text(instance));
+    let what = md5(&[b"publish:/", app, instance]);
+    text::dump_rows(&what).for_each(|row| debug!("{row}"));
+    let what = hex(&what);
+    debug!(
+        "PublisherAuth, md5({NOT_SHOWN}:{}:{}:{}:auth:{}) =>",
+        Text(server_nonce),
+        Text(COUNT),
+        Text(&nonce),
+        Text(&what)
+    );
     let response = hex(&md5(&[&who, b":", server_nonce, b":", COUNT, b":", &nonce, b":auth:", &what]));
     [b"&nonce=", server_nonce, b"&cnonce=", &nonce, b"&nc=", COUNT, b"&response=", &response].concat()
 }
@@ -148,11 +179,6 @@ fn md5(parts: &[&[u8]]) -> [u8; 16] {
 
 fn hex(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
-}
-
-/// Where `needle`, which is not empty, begins.
-fn position(text: &[u8], needle: &[u8]) -> Option<usize> {
-    text.windows(needle.len()).position(|window| window == needle)
 }
 
 #[cfg(test)]

@@ -6,13 +6,17 @@ use super::{Action, Context, Outcome, Reaction, command, metadata, pausing, repl
 use crate::{flv, message::MessageType};
 
 /// User control events (RTMP 1.0, section 7.1.7, and what Flash Media Server adds).
-pub(super) mod event {
-    pub const STREAM_EOF: u16 = 1;
-    pub const PING: u16 = 6;
-    pub const PONG: u16 = 7;
-    pub const SWF_VERIFICATION: u16 = 0x1A;
-    pub const SWF_VERIFICATION_RESPONSE: u16 = 0x1B;
-    pub const BUFFER_EMPTY: u16 = 31;
+pub mod event {
+    pub(crate) const STREAM_BEGIN: u16 = 0;
+    pub(crate) const STREAM_EOF: u16 = 1;
+    pub(crate) const STREAM_DRY: u16 = 2;
+    pub(crate) const STREAM_IS_RECORDED: u16 = 4;
+    pub(crate) const PING: u16 = 6;
+    pub(crate) const PONG: u16 = 7;
+    pub(crate) const SWF_VERIFICATION: u16 = 0x1A;
+    pub(crate) const SWF_VERIFICATION_RESPONSE: u16 = 0x1B;
+    pub(crate) const BUFFER_EMPTY: u16 = 31;
+    pub(crate) const BUFFER_READY: u16 = 32;
 }
 
 /// Takes a complete message and says what it means and what has to be done.
@@ -27,21 +31,31 @@ pub fn react(
     let state = &mut *context.state;
     match kind {
         MessageType::SET_CHUNK_SIZE => match be_u32(body).map(crate::chunk::valid_chunk_size) {
-            Some(Some(size)) => state.in_chunk_size = size as i32,
+            Some(Some(size)) => {
+                state.in_chunk_size = size as i32;
+                debug!("HandleChangeChunkSize, received: chunk size change to {size}");
+            }
             Some(None) => warn!("ignoring a chunk size of less than 1 from the server"),
             None => {}
         },
-        MessageType::ABORT => reaction.actions.extend(be_u32(body).map(Action::Abort)),
+        MessageType::ACKNOWLEDGEMENT => debug!("RTMP_ClientPacket, received: bytes read report"),
+        MessageType::ABORT => {
+            debug!("RTMP_ClientPacket, unknown packet type received: 0x02");
+            reaction.actions.extend(be_u32(body).map(Action::Abort));
+        }
         MessageType::USER_CONTROL => return user_control(context, body),
         MessageType::WINDOW_ACKNOWLEDGEMENT_SIZE => {
             if let Some(size) = be_u32(body) {
                 state.window_size = size as i32;
+                debug!("HandleServerBW: server BW = {}", state.window_size);
             }
         }
         MessageType::SET_PEER_BANDWIDTH => {
             if let Some(size) = be_u32(body) {
                 state.peer_bandwidth = size as i32;
                 state.peer_bandwidth_limit = body.get(4).copied().unwrap_or(u8::MAX);
+                let (size, limit) = (state.peer_bandwidth, state.peer_bandwidth_limit);
+                debug!("HandleClientBW: client BW = {size} {limit}");
             }
         }
         MessageType::AUDIO | MessageType::VIDEO => {
@@ -49,18 +63,35 @@ pub fn react(
             reaction.outcome = Outcome::Media;
         }
         MessageType::DATA => {
+            debug!("RTMP_ClientPacket, received: notify {} bytes", body.len());
             if metadata::receive(state, body) {
                 reaction.outcome = Outcome::Media;
             }
         }
-        MessageType::COMMAND => return reply::receive(context, body),
+        MessageType::COMMAND => {
+            debug!("RTMP_ClientPacket, received: invoke {} bytes", body.len());
+            return reply::receive(context, body);
+        }
         // One byte names the format; what follows is AMF0 in practice.
-        MessageType::COMMAND_AMF3 => return reply::receive(context, body.get(1..).unwrap_or_default()),
+        MessageType::COMMAND_AMF3 => {
+            debug!("RTMP_ClientPacket, flex message, size {} bytes, not fully supported", body.len());
+            return reply::receive(context, body.get(1..).unwrap_or_default());
+        }
         MessageType::AGGREGATE => {
             aggregate(context, timestamp, body);
             reaction.outcome = Outcome::Media;
         }
-        MessageType(kind) => debug!("unhandled message type 0x{kind:02x}"),
+        MessageType::DATA_AMF3 => {
+            debug!("RTMP_ClientPacket, flex stream send, size {} bytes, not supported, ignoring", body.len());
+        }
+        MessageType::SHARED_OBJECT_AMF3 => {
+            debug!(
+                "RTMP_ClientPacket, flex shared object, size {} bytes, not supported, ignoring",
+                body.len()
+            );
+        }
+        MessageType::SHARED_OBJECT => debug!("RTMP_ClientPacket, shared object, not supported, ignoring"),
+        MessageType(kind) => debug!("RTMP_ClientPacket, unknown packet type received: 0x{kind:02x}"),
     }
     reaction
 }
@@ -73,10 +104,14 @@ fn user_control(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     let mut reaction = Reaction::new(Outcome::Handled);
     let Some((kind, data)) = body.split_first_chunk::<2>() else { return reaction };
     let state = &mut *context.state;
-    match u16::from_be_bytes(*kind) {
+    let kind = u16::from_be_bytes(*kind);
+    log_event(kind, data);
+    match kind {
         event::SWF_VERIFICATION => match (data.first(), context.profile.swf_verification) {
             (Some(&version), _) if version.cast_signed() > 1 => {
-                error!("HandleCtrl: SWFVerification Type {version} request not supported!");
+                error!(
+                    "HandleCtrl: SWFVerification Type {version} request not supported! Patches welcome..."
+                );
             }
             (_, Some(response)) => {
                 let response = command::user_control(event::SWF_VERIFICATION_RESPONSE, response);
@@ -101,9 +136,31 @@ fn user_control(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
             }
             _ => {}
         },
-        other => debug!("stream control event {other}"),
+        _ => {}
     }
     reaction
+}
+
+/// Logs a user control event.
+fn log_event(kind: u16, data: &[u8]) {
+    // librtmp has the kind as a signed number.
+    debug!("HandleCtrl, received ctrl. type: {}, len: {}", kind.cast_signed(), data.len() + 2);
+    if kind == event::SWF_VERIFICATION {
+        debug!("HandleCtrl, SWFVerification ping received: ");
+        return;
+    }
+    let Some(value) = be_u32(data) else { return };
+    let words = match kind {
+        event::STREAM_BEGIN => "Stream Begin",
+        event::STREAM_EOF => "Stream EOF",
+        event::STREAM_DRY => "Stream Dry",
+        event::STREAM_IS_RECORDED => "Stream IsRecorded",
+        event::PING => "Ping",
+        event::BUFFER_EMPTY => "Stream BufferEmpty",
+        event::BUFFER_READY => "Stream BufferReady",
+        _ => "Stream xx",
+    };
+    debug!("HandleCtrl, {words} {}", value.cast_signed());
 }
 
 /// Looks at the FLV tags of an aggregate: metadata, and the timestamp of the last audio or video.

@@ -28,6 +28,7 @@ pub(super) fn receive(state: &mut State, body: &[u8]) -> bool {
             return false;
         }
     };
+    amf::dump::dump(&values);
     if !is_on_metadata(&values) {
         return false;
     }

@@ -34,11 +34,13 @@ mod secure_token;
 #[cfg(test)]
 mod tests;
 
+pub use client::event;
 pub use client::react;
 pub use reader::gets_something;
 pub use reply::status_words;
 
 use crate::{
+    chunk::Outgoing,
     error::{Refusal, Result},
     handshake,
     message::MessageType,
@@ -172,8 +174,13 @@ pub trait Calls {
     /// How many commands wait.
     fn count(&self) -> usize;
 
+    /// The transaction id of the first command of this name that waits for its result.
+    fn transaction_of(&self, name: &[u8]) -> Option<i32>;
+
     /// Whether a command of this name waits for its result.
-    fn contains(&self, name: &[u8]) -> bool;
+    fn contains(&self, name: &[u8]) -> bool {
+        self.transaction_of(name).is_some()
+    }
 }
 
 impl Calls for Vec<(Vec<u8>, i32)> {
@@ -199,8 +206,8 @@ impl Calls for Vec<(Vec<u8>, i32)> {
         self.len()
     }
 
-    fn contains(&self, name: &[u8]) -> bool {
-        self.iter().any(|call| call.0 == name)
+    fn transaction_of(&self, name: &[u8]) -> Option<i32> {
+        self.iter().find(|call| call.0 == name).map(|call| call.1)
     }
 }
 
@@ -221,6 +228,20 @@ pub struct Command<B = Vec<u8>> {
     pub body: B,
     /// Name and transaction id, if the result has to be recognised later.
     pub remember: Option<(&'static str, i32)>,
+}
+
+impl<B: AsRef<[u8]>> Command<B> {
+    /// For the chunk layer.
+    pub fn message(&self) -> Outgoing<'_> {
+        Outgoing {
+            chunk_stream: self.chunk_stream,
+            format: self.format,
+            kind: self.kind,
+            timestamp: self.timestamp,
+            stream_id: self.stream_id,
+            body: self.body.as_ref(),
+        }
+    }
 }
 
 /// What has to be done because of a message, in this order.

@@ -11,11 +11,15 @@ use crate::{
     amf::{self, Properties, Value},
     error::{Refusal, Result},
     message::MessageType,
-    text::Text,
+    text::{OrNull, Text},
 };
 
 /// Marker of an AMF0 string, which every command begins with.
 const STRING_MARKER: u8 = 2;
+/// The same in AMF3.
+const AMF3_STRING_MARKER: u8 = 6;
+/// What stands in front of an AMF3 value in AMF0.
+const AMF3_MARKER: u8 = 0x11;
 
 /// Commands without which there is no stream: an error in answer to one of them ends the session.
 const ESSENTIAL: [&[u8]; 4] = [b"connect", b"createStream", b"publish", b"play"];
@@ -57,7 +61,7 @@ fn status_of(code: &[u8]) -> Status {
 /// Takes the AMF0 body of a command message.
 pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     let mut reaction = Reaction::new(Outcome::Handled);
-    if body.first() != Some(&STRING_MARKER) {
+    if !matches!(body, [STRING_MARKER, ..] | [AMF3_MARKER, AMF3_STRING_MARKER, ..]) {
         warn!("HandleInvoke, Sanity failed. no string method in invoke packet");
         return reaction;
     }
@@ -68,9 +72,10 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
             return reaction;
         }
     };
+    amf::dump::dump(&values);
     let method = value(&values, 0).and_then(Value::as_string).unwrap_or_default();
     let transaction = value(&values, 1).and_then(Value::as_number).unwrap_or_default();
-    debug!("server invoking <{}>", Text(method));
+    debug!("HandleInvoke, server invoking <{}>", OrNull(Some(method)));
     let state = &mut *context.state;
     let actions = &mut reaction.actions;
     match method {
@@ -105,10 +110,10 @@ fn result(
     actions: &mut Vec<Action>,
 ) {
     let Some(call) = context.calls.take(transaction as i32) else {
-        debug!("received result id {transaction} without matching request");
+        debug!("HandleInvoke, received result id {transaction:.6} without matching request");
         return;
     };
-    debug!("received result for method call <{}>", Text(&call));
+    debug!("HandleInvoke, received result for method call <{}>", Text(&call));
     let Context { state, profile, .. } = context;
     let mut send = |command| actions.push(Action::Send(command));
     match &call[..] {
@@ -142,10 +147,13 @@ fn result(
             let Some(stream_id) = value(values, 3).and_then(Value::as_number) else {
                 let description = "the result has no stream id".to_owned();
                 let method = "createStream".to_owned();
-                refused(context, Refusal { method, code: String::new(), description }, actions);
+                refused(context, Refusal { method, description, ..Refusal::default() }, actions);
                 return;
             };
             state.stream_id = stream_id as i32;
+            if profile.stream_name.is_empty() {
+                warn!("the stream has no name: neither the URL nor the option playpath names one");
+            }
             if profile.publish {
                 send(command::publish(state, profile));
                 return;
@@ -161,7 +169,7 @@ fn result(
     }
 }
 
-/// An error in answer to one of our commands.
+/// An error in answer to one of our commands. It refuses the stream if that cannot run without the command.
 fn error_result(
     context: &mut Context<'_, '_>,
     transaction: f64,
@@ -171,14 +179,19 @@ fn error_result(
     let id = transaction as i32;
     let call = if f64::from(id) == transaction { context.calls.take(id) } else { None };
     let info = info_object(values);
-    let Some(call) = call else {
-        error!("rtmp server sent error: {}", refusal(b"no command that is known", info));
-        return;
-    };
-    if call == b"connect" && context.profile.publish {
-        match authenticate(context, text_member(info, b"description")) {
+    let publish = context.profile.publish;
+    match &call {
+        Some(call) if publish => debug!("HandleInvoke, received error for method call <{}>", Text(call)),
+        None if publish => {
+            debug!("HandleInvoke, received result id {transaction:.6} without matching request");
+        }
+        _ => {}
+    }
+    if publish && call.as_deref() == Some(b"connect") {
+        let description = text_member(info, b"description");
+        debug!("HandleInvoke, error description: {}", OrNull(description));
+        match authenticate(context, description.unwrap_or_default()) {
             Ok(Decision::Reconnect { append }) => {
-                debug!("connecting again to authenticate the publisher");
                 actions.push(Action::Authenticate(append));
                 return;
             }
@@ -187,9 +200,11 @@ fn error_result(
             Err(error) => error!("PublisherAuth, Authentication failed: {error}"),
         }
     }
-    let refusal = refusal(&call, info);
-    error!("rtmp server sent error: {refusal}");
-    if ESSENTIAL.contains(&&call[..]) {
+    let refusal = refusal(call.as_deref().unwrap_or(b"no command that is known"), info);
+    if !publish {
+        error!("rtmp server sent error: {refusal}");
+    }
+    if !context.state.playing && call.is_some_and(|call| ESSENTIAL.contains(&&call[..])) {
         refused(context, refusal, actions);
     }
 }
@@ -200,12 +215,67 @@ fn authenticate(context: &mut Context<'_, '_>, description: &[u8]) -> Result<Dec
     auth::respond(description, profile.app, profile.user, profile.password, &mut context.random)
 }
 
+/// Which status codes refuse what, if their level is "error": how they begin, the command, and the side that waits for it.
+/// Anything else is about side matters, such as a recording that cannot be made, or calls that the server does not know.
+const REFUSALS: [(&[u8], &[u8], Side); 3] = [
+    (b"NetConnection.Connect.", b"connect", Side::Both),
+    // Some servers write `NetStream.publish.Unauthorized`.
+    (b"NetStream.Publish.", b"publish", Side::Publisher),
+    (b"NetStream.Play.", b"play", Side::Player),
+];
+
+/// Codes about side matters, whichever command they are said to answer.
+const SIDE_MATTERS: [&[u8]; 7] = [
+    b"NetConnection.Call.",
+    b"NetStream.Buffer.",
+    b"NetStream.Pause.",
+    b"NetStream.Record.",
+    b"NetStream.Seek.",
+    b"NetStream.Unpublish.",
+    b"SharedObject.",
+];
+
+#[derive(PartialEq)]
+enum Side {
+    Both,
+    Player,
+    Publisher,
+}
+
+/// The command that an error with this code refuses. A stream that runs is not refused any more.
+fn refused_method(context: &Context<'_, '_>, code: &[u8], values: &Properties<'_>) -> Option<&'static [u8]> {
+    if context.state.playing {
+        return None;
+    }
+    let begins = |start: &[u8]| code.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
+    let side = if context.profile.publish { Side::Publisher } else { Side::Player };
+    if let Some((_, method, of)) = REFUSALS.into_iter().find(|(start, ..)| begins(start)) {
+        return (of == Side::Both || of == side).then_some(method);
+    }
+    if SIDE_MATTERS.into_iter().any(begins) {
+        return None;
+    }
+    // A code of the server's own counts if it says which command it answers.
+    let transaction = value(values, 1).and_then(Value::as_number)? as i32;
+    ESSENTIAL.into_iter().find(|name| context.calls.transaction_of(name) == Some(transaction))
+}
+
+/// The server reports an error that does not keep the stream from running.
+fn log_side_matter(info: Option<&Properties<'_>>) {
+    let mut words = String::new();
+    // Writing to a string cannot fail.
+    let _ = refusal(b"", info).write_words(&mut words);
+    warn!("the server reports an error, and the session goes on: {words}");
+}
+
 fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
     let mut reaction = Reaction::new(Outcome::Handled);
     let info = info_object(values);
     let code = text_member(info, b"code");
-    let level = text_member(info, b"level");
-    debug!("onStatus: {}", Text(code));
+    debug!("HandleInvoke, onStatus: {}", OrNull(code));
+    let code = code.unwrap_or_default();
+    let is_error = text_member(info, b"level") == Some(b"error");
+    let refused_method = refused_method(context, code, values).filter(|_| is_error);
     let state = &mut *context.state;
     match status_of(code) {
         Status::Started(name) => {
@@ -220,19 +290,17 @@ fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
         Status::SeekDone => state.seeking = false,
         Status::SeekFailed => {
             state.seeking = false;
-            error!("rtmp server sent error: {}", refusal(b"a command", info));
+            log_side_matter(info);
         }
         Status::Paused if matches!(state.pausing, pausing::ASKED | pausing::PAUSED) => {
             state.pausing = pausing::RESUMING;
             let resume = command::pause(state, false, state.pause_timestamp as i32);
             reaction.actions.push(Action::Send(resume));
         }
-        Status::Other if level == b"error" && state.playing => {
-            error!("rtmp server sent error: {}", refusal(b"a command", info));
+        Status::Other if let Some(method) = refused_method => {
+            refused(context, refusal(method, info), &mut reaction.actions);
         }
-        Status::Other if level == b"error" => {
-            refused(context, refusal(b"a command", info), &mut reaction.actions);
-        }
+        Status::Other if is_error => log_side_matter(info),
         Status::Paused | Status::Other => {}
     }
     reaction
@@ -243,7 +311,7 @@ pub(super) fn ends(body: &[u8]) -> bool {
     let Ok(values) = amf::decode(body) else { return false };
     match value(&values, 0).and_then(Value::as_string) {
         Some(b"onStatus") => {
-            let code = text_member(info_object(&values), b"code");
+            let code = text_member(info_object(&values), b"code").unwrap_or_default();
             matches!(status_of(code), Status::Ended | Status::Failed)
         }
         Some(b"onFCUnsubscribe" | b"close") => true,
@@ -275,20 +343,33 @@ fn value<'v, 'a>(values: &'v Properties<'a>, index: usize) -> Option<&'v Value<'
     values.get(index).map(|property| &property.value)
 }
 
-/// The information object of a result or status message, its fourth value. An array in its place counts as nothing,
-/// as it always did for librtmp.
+/// The information object of a result or status message, its fourth value. Some servers send an array in its place.
 fn info_object<'v, 'a>(values: &'v Properties<'a>) -> Option<&'v Properties<'a>> {
-    value(values, 3)?.as_object()
+    members(value(values, 3)?)
 }
 
-fn text_member<'a>(info: Option<&Properties<'a>>, name: &[u8]) -> &'a [u8] {
-    info.and_then(|members| members.find(name)?.as_string()).unwrap_or_default()
+fn members<'v, 'a>(value: &'v Value<'a>) -> Option<&'v Properties<'a>> {
+    match value {
+        Value::Object(members) | Value::EcmaArray(members) => Some(members),
+        _ => None,
+    }
+}
+
+fn text_member<'a>(info: Option<&Properties<'a>>, name: &[u8]) -> Option<&'a [u8]> {
+    info?.find(name)?.as_string()
+}
+
+/// Where a server wants its client to go instead: Adobe Media Server says so in an object of its own.
+fn redirect<'a>(info: Option<&Properties<'a>>) -> Option<&'a [u8]> {
+    text_member(info?.find(b"ex").and_then(members), b"redirect").or_else(|| text_member(info, b"redirect"))
 }
 
 fn refusal(method: &[u8], info: Option<&Properties<'_>>) -> Refusal {
+    let text = |bytes: Option<&[u8]>| Text(bytes.unwrap_or_default()).to_string();
     Refusal {
-        method: Text(method).to_string(),
-        code: Text(text_member(info, b"code")).to_string(),
-        description: Text(text_member(info, b"description")).to_string(),
+        method: text(Some(method)),
+        code: text(text_member(info, b"code")),
+        description: text(text_member(info, b"description")),
+        redirect: text(redirect(info)),
     }
 }

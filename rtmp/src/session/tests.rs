@@ -530,3 +530,151 @@ fn refusals_that_no_authentication_cures_close_the_connection() {
         assert_eq!(refusal(&reject(profile, description)).description, description);
     }
 }
+
+/// A type 17 message: a format byte, then AMF0 in which AMF3 may stand.
+fn flex(session: &mut Session<'_>, parts: &[&[u8]]) -> Reaction {
+    session.receive(MessageType::COMMAND_AMF3, 0, &[&[0], &parts.concat()[..]].concat())
+}
+
+/// AMF0: `_result`, transaction 2.
+const RESULT_2: &[u8] = &[2, 0, 7, b'_', b'r', b'e', b's', b'u', b'l', b't', 0, 0x40, 0, 0, 0, 0, 0, 0, 0];
+
+#[test]
+fn a_stream_id_may_be_any_number_and_the_command_object_anything() {
+    let objects: [&[u8]; 8] = [
+        &[0x05],
+        &[0x06],
+        &[0x11, 0x00],                   // undefined
+        &[0x11, 0x01],                   // null
+        &[0x11, 0x06, 0x03, b'x'],       // a string
+        &[0x11, 0x0A, 0x0B, 0x01, 0x01], // an object
+        &[0x11, 0x09, 0x01, 0x01],       // an array
+        &[0x10, 0, 1, b'C', 0, 0, 9],    // an object of a class
+    ];
+    let numbers: [&[u8]; 3] = [
+        &[0x11, 0x04, 0x07],
+        &[0x11, 0x05, 0x40, 0x1C, 0, 0, 0, 0, 0, 0],
+        &[0x00, 0x40, 0x1C, 0, 0, 0, 0, 0, 0],
+    ];
+    for object in objects {
+        for number in numbers {
+            let mut session = Session::new(play());
+            session.calls.remember(b"createStream", 2);
+            let reaction = flex(&mut session, &[RESULT_2, object, number]);
+            assert_eq!(sent(&reaction), ["play", "type 4"], "{object:02x?} {number:02x?}");
+            assert_eq!(session.state.stream_id, 7);
+        }
+    }
+}
+
+#[test]
+fn names_and_transactions_may_be_amf3_too() {
+    let mut session = Session::new(play());
+    session.calls.remember(b"createStream", 2);
+    let name = [&[0x11, 0x06, 0x0F][..], b"_result"].concat();
+    let reaction = flex(&mut session, &[&name, &[0x11, 0x04, 0x02, 0x11, 0x01, 0x11, 0x04, 0x07]]);
+    assert_eq!((sent(&reaction).len(), session.state.stream_id), (2, 7));
+}
+
+#[test]
+fn an_information_object_may_have_any_form() {
+    let code = b"NetStream.Publish.Start";
+    let start = [2, 0, 8, b'o', b'n', b'S', b't', b'a', b't', b'u', b's', 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
+    let amf0 = [&[0, 4][..], b"code", &[2, 0, code.len() as u8], code, &[0, 0, 9]].concat();
+    let amf3 = [&[0x0B, 0x01, 0x09][..], b"code", &[0x06, 0x2F], code, &[0x01]].concat();
+    let keyed = [&[0x01, 0x09][..], b"code", &[0x06, 0x2F], code, &[0x01]].concat();
+    let forms: [Vec<u8>; 5] = [
+        [&[0x03][..], &amf0].concat(),
+        [&[0x08, 0, 0, 0, 1][..], &amf0].concat(),
+        [&[0x10, 0, 1, b'C'][..], &amf0].concat(),
+        [&[0x11, 0x0A][..], &amf3].concat(),
+        [&[0x11, 0x09][..], &keyed].concat(),
+    ];
+    for form in forms {
+        for kind in [MessageType::COMMAND, MessageType::COMMAND_AMF3] {
+            let mut session = Session::new(publish());
+            let prefix: &[u8] = if kind == MessageType::COMMAND { &[] } else { &[0] };
+            session.receive(kind, 0, &[prefix, &start, &form].concat());
+            assert!(session.state.playing, "{kind:?} {form:02x?}");
+        }
+    }
+}
+
+/// A status with level "error" and the transaction id of a command.
+fn error_status(session: &mut Session<'_>, transaction: f64, code: &str) -> Reaction {
+    session.command("onStatus", transaction, |body| info(body, code, "error"))
+}
+
+#[test]
+fn errors_refuse_the_stream_only_if_it_is_what_they_are_about() {
+    // What publishers and players are refused by, and what goes on: with no command, and with the one that starts the stream.
+    let cases = [
+        ("NetConnection.Connect.Rejected", true, true),
+        ("NetConnection.Connect.AppShutdown", true, true),
+        ("NetStream.Publish.BadName", true, false),
+        ("NetStream.publish.Unauthorized", true, false),
+        ("NetStream.Play.NoSupportedTrackFound", false, true),
+        ("NetStream.Play.StreamNotFound", true, true), // as in librtmp
+        ("NetStream.Failed", true, true),              // as in librtmp
+        ("NetStream.Record.NoAccess", false, false),
+        ("NetStream.Record.Failed", false, false),
+        ("NetConnection.Call.Failed", false, false),
+        ("NetConnection.Call.BadVersion", false, false),
+        ("NetStream.Seek.Failed", false, false),
+        ("NetStream.Unpublish.Failed", false, false),
+        ("NetStream.Access.Denied", false, false),
+        ("", false, false),
+    ];
+    for (code, refuses_publisher, refuses_player) in cases {
+        for (profile, refuses) in [(publish(), refuses_publisher), (play(), refuses_player)] {
+            let mut session = Session::new(profile);
+            session.start();
+            let reaction = error_status(&mut session, 0.0, code);
+            assert_eq!(!reaction.actions.is_empty(), refuses, "{code}, publishing: {}", profile.publish);
+        }
+    }
+    // A code of the server's own counts if it answers the command that starts the stream, others do not.
+    for (code, refuses) in [("NetStream.Access.Denied", true), ("NetStream.Record.NoAccess", false)] {
+        let mut session = Session::new(publish());
+        session.start();
+        let publish = session.calls.iter().find(|call| call.0 == b"publish").unwrap().1;
+        assert_eq!(!error_status(&mut session, f64::from(publish), code).actions.is_empty(), refuses);
+    }
+}
+
+#[test]
+fn a_stream_that_runs_is_not_refused() {
+    for profile in [publish(), play()] {
+        let mut session = Session::new(profile);
+        session.start();
+        session.state.playing = true;
+        session.calls.remember(b"createStream", 40);
+        for code in ["NetConnection.Connect.Rejected", "NetStream.Publish.BadName", "NetStream.Play.Denied"] {
+            assert_eq!(session.status(code, "error"), Reaction::new(Outcome::Handled), "{code}");
+        }
+        let reaction =
+            session.command("_error", 40.0, |body| info(body, "NetConnection.Call.Failed", "error"));
+        assert_eq!(reaction, Reaction::new(Outcome::Handled));
+    }
+}
+
+#[test]
+fn a_refusal_names_where_to_go_instead() {
+    let mut session = Session::new(publish());
+    session.calls.remember(b"connect", 1);
+    let reaction = session.command("_error", 1.0, |body| {
+        body.null().begin_object();
+        body.named_string(b"level", b"error").named_string(b"code", b"NetConnection.Connect.Rejected");
+        body.named_string(b"description", b"moved").raw(b"\0\x02ex\x03");
+        body.named_number(b"code", 302.0)
+            .named_string(b"redirect", b"rtmp://other/\x1bapp")
+            .end_object()
+            .end_object();
+    });
+    let refusal = refusal(&reaction.actions);
+    assert_eq!(refusal.redirect, "rtmp://other/\\x1bapp");
+    assert_eq!(
+        refusal.to_string(),
+        "NetConnection.Connect.Rejected: moved; redirected to rtmp://other/\\x1bapp (in answer to connect)"
+    );
+}

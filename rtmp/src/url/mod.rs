@@ -22,7 +22,7 @@ use crate::{
 
 pub use protocol::Protocol;
 pub use stream_name::stream_name;
-pub(crate) use userinfo::basic_credentials;
+pub use userinfo::basic_credentials;
 pub use userinfo::{UserInfo, hex_pair, without_login};
 
 /// A URL in pieces. Everything but the stream name is a part of the text that was parsed, so a caller can tell where
@@ -52,15 +52,15 @@ pub struct Url<'a> {
 pub fn parse(text: &[u8]) -> Result<Url<'_>> {
     log::debug!("Parsing...");
     let Some((scheme, rest)) = cut(text, b"://") else {
-        return Err(Error::malformed("RTMP URL", "no :// in url"));
+        return Err(Error::malformed("RTMP URL", NO_SCHEME));
     };
     let protocol = Protocol::from_scheme(scheme);
     match protocol {
         Some(protocol) => log::debug!("Parsed protocol: {}", protocol.bits()),
-        None => log::warn!("Unknown protocol!"),
+        None => log::warn!("Unknown protocol! {} is taken for rtmp", Text(scheme)),
     }
     if rest.is_empty() {
-        return Err(Error::malformed("RTMP URL", "no hostname in url"));
+        return Err(Error::malformed("RTMP URL", NO_HOST));
     }
 
     let authority = Authority::parse(rest);
@@ -79,6 +79,11 @@ pub fn parse(text: &[u8]) -> Result<Url<'_>> {
         playpath: name.map(stream_name),
     })
 }
+
+/// Why a text is no URL.
+pub const NO_SCHEME: &str = "no :// in url";
+/// Why a URL leads nowhere.
+pub const NO_HOST: &str = "no hostname in url";
 
 /// `host:port` as it stands in URLs and in HTTP: an IPv6 address needs brackets to be told from its port.
 pub fn authority(host: &[u8], port: u16) -> Vec<u8> {
@@ -135,10 +140,29 @@ fn split_host(text: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 /// The number at the start of `text`, 0 if it is no port. What C's `int` cannot hold wraps around first.
 fn parse_port(text: &[u8]) -> u16 {
-    u16::try_from(number::decimal(text)).unwrap_or_else(|_| {
-        log::warn!("Invalid port number!");
-        0
-    })
+    // A question mark belongs to a query, which the log does not show.
+    let shown = Text(&text[..position(text, b'?').unwrap_or(text.len())]);
+    let (number, flaw) = number::checked_decimal(text);
+    match (u16::try_from(number), flaw) {
+        (Err(_), _) => {
+            log::warn!("Invalid port number! {shown} is out of range, the default port is used");
+            0
+        }
+        (Ok(0), _) if shown.0.is_empty() => 0,
+        (Ok(0), _) => {
+            log::warn!("{shown} is not a port number, the default port is used");
+            0
+        }
+        (Ok(port), Some(_)) if shown.0.len() < text.len() && number::checked_decimal(shown.0).1.is_none() => {
+            port
+        }
+        (Ok(port), flaw) => {
+            if flaw.is_some() {
+                log::warn!("{shown} is not a port number, {port} is used");
+            }
+            port
+        }
+    }
 }
 
 /// The application and the text that names the stream, given where the slash behind the host is.

@@ -66,7 +66,7 @@ pub fn without_login(url: &[u8]) -> Vec<u8> {
 }
 
 /// A user name and a password as HTTP wants them (RFC 7617): `Basic` and base64. The name cannot have a colon.
-pub(crate) fn basic_credentials(user: &[u8], password: &[u8]) -> Result<String> {
+pub fn basic_credentials(user: &[u8], password: &[u8]) -> Result<String> {
     if user.contains(&b':') {
         return Err(Error::Invalid("the user name for HTTP has a colon"));
     }
@@ -74,7 +74,7 @@ pub(crate) fn basic_credentials(user: &[u8], password: &[u8]) -> Result<String> 
 }
 
 /// Decodes `%xx`. What is no escape stays as it is.
-pub(crate) fn percent_decode(text: &[u8]) -> Vec<u8> {
+pub fn percent_decode(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     percent_decode_into(&mut out, text);
     out

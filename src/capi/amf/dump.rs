@@ -1,7 +1,5 @@
 //! Logging values for people.
 
-use std::fmt::Write as _;
-
 use libc::{c_char, c_int};
 use log::{Level, debug, log_enabled};
 
@@ -10,6 +8,7 @@ use super::{
     walk::{Step, Walk},
 };
 use crate::{
+    amf::dump::{BEGIN, END, LONGEST_VALUE, Line, NAME_WIDTH, NO_NAME},
     capi::{
         ptr::{aval_bytes, required},
         sessionless,
@@ -105,14 +104,10 @@ unsafe fn line(property: &AMFObjectProperty) -> String {
     value.truncate(LONGEST_VALUE);
     // SAFETY: the caller's contract above.
     let name = match unsafe { aval_bytes(&property.p_name) } {
-        [] => b"no-name.",
+        [] => NO_NAME.as_bytes(),
         name => until_nul(name.get(..NAME_WIDTH).unwrap_or(name)),
     };
-    let mut line = String::from("Property: <Name: ");
-    line.extend(std::iter::repeat_n(' ', NAME_WIDTH - name.len()));
-    // Writing to a string cannot fail.
-    let _ = write!(line, "{}, {}>", String::from_utf8_lossy(name), String::from_utf8_lossy(&value));
-    line
+    Line { name: &String::from_utf8_lossy(name), value: &String::from_utf8_lossy(&value) }.to_string()
 }
 
 /// C's `%.2f`, which differs from Rust's formatting for NaN and follows the program's locale.
@@ -131,12 +126,6 @@ fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|&byte| byte == 0).next().unwrap_or(text)
 }
 
-const BEGIN: &str = "(object begin)";
-const END: &str = "(object end)";
-/// Columns of a name, in bytes.
-const NAME_WIDTH: usize = 18;
-/// What is shown of a value, in bytes.
-const LONGEST_VALUE: usize = 254;
 /// Enough for the largest number, which has 309 digits before the point.
 const LONGEST_NUMBER: usize = 320;
 

@@ -11,7 +11,7 @@ mod sink;
 mod variadic;
 mod writer;
 
-use std::{arch::naked_asm, ffi::CStr, slice};
+use std::{arch::naked_asm, ffi::CString, slice};
 
 use libc::{FILE, c_char, c_int, c_uint, c_ulong};
 
@@ -21,6 +21,7 @@ use variadic::{jump, rtmp_variadic_log, rtmp_variadic_print, rtmp_variadic_statu
 use crate::{
     capi::{boundary, globals},
     error::{Error, Result},
+    text::{self, ROW},
 };
 
 /// How much is logged: a message is dropped when its level is above `RTMP_debuglevel`.
@@ -114,9 +115,7 @@ pub unsafe extern "C" fn RTMP_LogHex(level: c_int, data: *const u8, len: c_ulong
             return Ok(());
         }
         // SAFETY: the caller's contract above.
-        for row in unsafe { dumped(data, len) }?.chunks(ROW) {
-            log_line(level, &hex_row(row));
-        }
+        text::hex_rows(unsafe { dumped(data, len) }?).for_each(|row| log_line(level, row.into_bytes()));
         Ok(())
     })
 }
@@ -135,10 +134,10 @@ pub unsafe extern "C" fn RTMP_LogHexString(level: c_int, data: *const u8, len: c
         // SAFETY: the caller's contract above.
         let data = unsafe { dumped(data, len) }?;
         if data.is_empty() {
-            log_line(level, &[0]);
+            log_line(level, Vec::new());
         }
         for (row, offset) in data.chunks(ROW).zip((0..).step_by(ROW)) {
-            log_line(level, &hex_string_row(offset, row));
+            log_line(level, text::dump_row(offset, row, is_printable));
         }
         Ok(())
     })
@@ -156,9 +155,6 @@ pub extern "C" fn RTMP_LogGetLevel() -> RTMP_LogLevel {
     globals::debug_level()
 }
 
-/// Bytes in a line of a dump.
-const ROW: usize = 16;
-
 /// What a dump reads.
 ///
 /// # Safety
@@ -169,85 +165,16 @@ unsafe fn dumped<'a>(data: *const u8, len: c_ulong) -> Result<&'a [u8]> {
     Ok(unsafe { slice::from_raw_parts(data, len.unsigned_abs()) })
 }
 
-/// Makes one `RTMP_Log` call of the text in front of the first NUL; callbacks see the format `%s`.
-fn log_line(level: c_int, line: &[u8]) {
-    let line = CStr::from_bytes_until_nul(line).unwrap_or_default();
+/// Makes one `RTMP_Log` call; callbacks see the format `%s`.
+fn log_line(level: c_int, line: Vec<u8>) {
+    // A dump has no NUL.
+    let line = CString::new(line).unwrap_or_default();
     // SAFETY: one `%s`, one string.
     unsafe { rtmp_variadic_log(level, c"%s".as_ptr(), line.as_ptr()) }
 }
 
-/// A line of `RTMP_LogHex`: only a full one ends without a space.
-fn hex_row(bytes: &[u8]) -> [u8; 3 * ROW + 1] {
-    let mut line = [0; 3 * ROW + 1];
-    for (cell, byte) in line.chunks_exact_mut(3).zip(bytes) {
-        cell.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 15), b' ']);
-    }
-    line[3 * ROW - 1] = 0;
-    line
-}
-
-/// A line of `RTMP_LogHexString`.
-fn hex_string_row(offset: usize, bytes: &[u8]) -> [u8; LINE + 1] {
-    let mut line = [b' '; LINE + 1];
-    // The modulus is librtmp's own; dumps of more than 65,535 bytes compare equal this way.
-    let label = offset % 65_535;
-    for (place, shift) in (2..6).zip([12, 8, 4, 0]) {
-        line[place] = hex_digit((label >> shift & 15) as u8);
-    }
-    line[6] = b':';
-    for (n, &byte) in bytes.iter().enumerate().take(ROW) {
-        let place = 9 + 3 * n + usize::from(n >= ROW / 2);
-        line[place] = hex_digit(byte >> 4);
-        line[place + 1] = hex_digit(byte & 15);
-        // SAFETY: `isprint` is defined for every value of an unsigned char.
-        let printable = unsafe { libc::isprint(c_int::from(byte)) } != 0;
-        line[60 + n] = if printable { byte } else { b'.' };
-    }
-    line[LINE] = 0;
-    line
-}
-
-/// Columns of a line of `RTMP_LogHexString`.
-const LINE: usize = 78;
-
-/// The character of a number below 16.
-fn hex_digit(nibble: u8) -> u8 {
-    match nibble {
-        0..=9 => b'0' + nibble,
-        _ => b'a' + (nibble & 15) - 10,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(line: &[u8]) -> &str {
-        CStr::from_bytes_until_nul(line).unwrap().to_str().unwrap()
-    }
-
-    #[test]
-    fn only_a_full_hex_line_ends_without_a_space() {
-        let bytes: Vec<u8> = (0..16).collect();
-        assert_eq!(text(&hex_row(&bytes[..1])), "00 ");
-        assert_eq!(text(&hex_row(&bytes)), "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f");
-    }
-
-    #[test]
-    fn a_hex_string_line_always_has_78_columns() {
-        let bytes: Vec<u8> = (0x10..0x30).collect();
-        assert_eq!(
-            text(&hex_string_row(0x20, &bytes[16..])),
-            "  0020:  20 21 22 23 24 25 26 27  28 29 2a 2b 2c 2d 2e 2f    !\"#$%&'()*+,-./  "
-        );
-        assert_eq!(
-            text(&hex_string_row(0x10, &bytes[..4])),
-            "  0010:  10 11 12 13                                        ....              "
-        );
-    }
-
-    #[test]
-    fn the_offset_of_a_hex_string_line_wraps_at_65535() {
-        assert_eq!(&text(&hex_string_row(65_536, b"x"))[..7], "  0001:");
-    }
+/// Whether a character of the program's locale can be shown.
+fn is_printable(byte: u8) -> bool {
+    // SAFETY: `isprint` is defined for every value of an unsigned char.
+    unsafe { libc::isprint(c_int::from(byte)) != 0 }
 }

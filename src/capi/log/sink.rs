@@ -104,27 +104,39 @@ struct Pending {
     /// keeps a callback that uses the library from being called inside itself once per line.
     delivering: bool,
     lines: VecDeque<(RTMP_LogLevel, String)>,
+    /// What they take.
+    bytes: usize,
     /// How many lines had to go, and the most important level among them.
     lost: Option<(usize, RTMP_LogLevel)>,
 }
 
 impl Pending {
-    const NOTHING: Self = Self { depth: 0, delivering: false, lines: VecDeque::new(), lost: None };
+    const NOTHING: Self = Self { depth: 0, delivering: false, lines: VecDeque::new(), bytes: 0, lost: None };
 
     fn holds_back(&self) -> bool {
         self.depth > 0 || self.delivering
     }
 
     fn push(&mut self, level: RTMP_LogLevel, text: String) {
-        if self.lines.len() >= MAX_LINES {
+        // A log is no reason to end a program whose memory has run out.
+        if self.lines.try_reserve(1).is_err() {
+            self.lose(level);
+            return;
+        }
+        self.bytes += cost(&text);
+        self.lines.push_back((level, text));
+        while self.bytes > MAX_HELD_BACK {
             // Details go first.
             let oldest = self.lines.iter().position(|line| line.0 >= RTMP_LOGDEBUG).unwrap_or(0);
-            if let Some((level, _)) = self.lines.remove(oldest) {
-                let (count, most_important) = self.lost.unwrap_or((0, level));
-                self.lost = Some((count + 1, most_important.min(level)));
-            }
+            let Some((level, text)) = self.lines.remove(oldest) else { break };
+            self.bytes -= cost(&text);
+            self.lose(level);
         }
-        self.lines.push_back((level, text));
+    }
+
+    fn lose(&mut self, level: RTMP_LogLevel) {
+        let (count, most_important) = self.lost.unwrap_or((0, level));
+        self.lost = Some((count + 1, most_important.min(level)));
     }
 
     /// Whether the caller has to deliver what is there.
@@ -140,13 +152,19 @@ impl Pending {
             return Some((level, format!("{count} log lines were dropped here")));
         }
         let line = self.lines.pop_front();
+        self.bytes -= line.as_ref().map_or(0, |line| cost(&line.1));
         self.delivering = line.is_some();
         line
     }
 }
 
-/// How many lines are kept; a step that logs more than this dumps bytes.
-const MAX_LINES: usize = 1000;
+/// What a line takes while it is kept.
+fn cost(text: &str) -> usize {
+    size_of::<(RTMP_LogLevel, String)>() + text.len()
+}
+
+/// How many bytes of lines are kept. At level DEBUG2 a message of two megabytes in chunks of 128 bytes takes that.
+const MAX_HELD_BACK: usize = 16 << 20;
 /// Bytes of a line; the built-in writer shows less.
 const MAX_LINE: usize = 4096;
 
@@ -345,19 +363,22 @@ mod tests {
     #[test]
     fn a_full_queue_drops_old_details_and_says_so() {
         let _setting = Setting::new(collect);
+        let padding = "x".repeat(2000);
+        // With the one line that stays, so many fit.
+        let kept = MAX_HELD_BACK / cost(&format!("detail 10000 {padding}"));
         {
             let _step = Deferred::begin();
             error!("important");
-            for n in 0..MAX_LINES + 4 {
-                trace!("detail {n}");
+            for n in 10_000..10_000 + kept + 4 {
+                trace!("detail {n} {padding}");
             }
         }
         let lines = seen();
-        assert_eq!(lines.len(), MAX_LINES + 1);
+        assert_eq!(lines.len(), kept + 1);
         assert_eq!(lines[0], (5, "5 log lines were dropped here".to_owned()));
         assert_eq!(lines[1], (1, "important".to_owned()));
-        assert_eq!(lines[2].1, "detail 5");
-        assert_eq!(lines[MAX_LINES].1, format!("detail {}", MAX_LINES + 3));
+        assert!(lines[2].1.starts_with("detail 10005 "));
+        assert!(lines[kept].1.starts_with(&format!("detail {} ", 10_000 + kept + 3)));
     }
 
     #[test]

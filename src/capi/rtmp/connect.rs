@@ -34,7 +34,7 @@ use crate::{
     handshake::{self, ClientOptions},
     random,
     session::command,
-    text::Text,
+    text::{self, Text},
     transport::{connect::connect, deadline::Deadline, proxy::Proxy, route::Route, tcp, tunnel::Tunnel},
 };
 
@@ -162,6 +162,15 @@ pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<()> {
         append(&raw mut (*link).tcUrl, (*link).lFlags & RTMP_LF_FTCU != 0, token)?;
         (*link).lFlags |= RTMP_LF_FTCU;
     }
+    // SAFETY: as above; the strings are readable for their lengths.
+    let [app, url, name] =
+        unsafe { [aval_bytes(&(*link).app), aval_bytes(&(*link).tcUrl), aval_bytes(&(*link).playpath)] };
+    log::debug!(
+        "PublisherAuth, new app: {} tcUrl: {} playpath: {}",
+        Text(&text::without_answer(app)),
+        Text(&text::without_answer(url)),
+        Text(name)
+    );
     close_to_reconnect(handle);
     reason::enter(Phase::Connect);
     dial(handle)?;
@@ -247,7 +256,9 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
     open_tunnel(handle).map_err(failed("Could not connect for handshake"))?;
     reason::enter(Phase::Handshake);
     let requested = RequestedChunkSize::of(handle);
+    log::debug!("RTMP_Connect1, ... connected, handshaking");
     shake_hands(handle).map_err(failed("handshake failed"))?;
+    log::debug!("RTMP_Connect1, handshaked");
     reason::enter(Phase::CONNECT_COMMAND);
     requested.announce(handle)?;
     // SAFETY: the caller's contract.

@@ -5,7 +5,10 @@ use std::{mem, ptr, slice};
 use libc::{c_char, c_int};
 
 use super::{
-    RTMP, RTMP_LF_LIVE, RTMPPacket, close, lifecycle::RTMP_Socket, packet::send_message, ready, straight,
+    RTMP, RTMP_LF_LIVE, RTMPPacket, close,
+    lifecycle::RTMP_Socket,
+    packet::{log_unsent, send_message},
+    ready, straight,
 };
 use crate::{
     capi::{
@@ -21,7 +24,7 @@ use crate::{
     driver::{Connection, Reading},
     error::{Error, Result},
     flv::{self, Call, Ending, Finished, Flags, ReadState, Resume, Step},
-    message::{Body as _, Message},
+    message::{Body as _, Message, MessageType},
     session::{self, Outcome},
 };
 
@@ -232,6 +235,7 @@ impl Drop for Placement<'_> {
 
 /// Keeps what the server said in the end.
 fn keep_ending(last: &Message<Body>) {
+    ::log::debug!("Got Play.Complete or Play.Stop from server. Assuming stream is complete");
     match session::status_words(last.kind, last.body.as_ref()) {
         Some(status) if !status.code.is_empty() => {
             reason::keep_as(Code::Ended, format_args!("the stream has ended, {}", status.code));
@@ -322,8 +326,16 @@ pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_in
 unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
     boundary(-1, || {
         // SAFETY: the caller's contract.
-        let (handle, input) =
-            unsafe { (Handle::connected_for(r, Phase::SENDING)?, bytes(buf, size, "buf")?) };
+        let input = unsafe { bytes(buf, size, "buf") }?;
+        // SAFETY: the caller's contract.
+        let handle = match unsafe { Handle::connected_for(r, Phase::SENDING) } {
+            Ok(handle) => handle,
+            Err(error) => {
+                // SAFETY: the caller's contract.
+                unsafe { log_unsent_tag(r, input) };
+                return Err(error);
+            }
+        };
         reason::enter(Phase::Flv);
         // SAFETY: the caller's contract.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
@@ -343,15 +355,47 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
     })
 }
 
-fn publish(handle: &Handle, stream_id: c_int, message: &Finished<&[u8]>) -> Result<u8> {
-    let outgoing = Outgoing {
+/// Logs the first message that `input` makes, which cannot be sent.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+unsafe fn log_unsent_tag(r: *mut RTMP, input: &[u8]) {
+    // Nothing is kept: the session may have no state of its own.
+    let _ = flv::write(&mut flv::Writer::<Body>::default(), input, &mut |message| {
+        if !r.is_null() {
+            // SAFETY: the caller's contract.
+            unsafe { log_unsent(r, &outgoing(shared::read(&raw const (*r).m_stream_id), &message)) };
+        }
+        Err(Error::NotConnected)
+    });
+}
+
+/// The message that `input` makes if it is one tag.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn first_tag(r: *const RTMP, input: &[u8]) -> Outgoing<'_> {
+    // SAFETY: the caller's contract.
+    let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
+    let tag = flv::Writer::<Body>::default().whole(input);
+    let none = Finished { kind: MessageType::default(), timestamp: 0, format_hint: 0, body: &[][..] };
+    outgoing(stream_id, &tag.unwrap_or(none))
+}
+
+#[inline(always)]
+pub(super) fn outgoing<'a>(stream_id: c_int, message: &Finished<&'a [u8]>) -> Outgoing<'a> {
+    Outgoing {
         chunk_stream: PUBLISHING,
         format: message.format_hint,
         kind: message.kind,
         timestamp: message.timestamp,
         stream_id: stream_id.cast_unsigned(),
         body: message.body,
-    };
+    }
+}
+
+fn publish(handle: &Handle, stream_id: c_int, message: &Finished<&[u8]>) -> Result<u8> {
+    let outgoing = outgoing(stream_id, message);
     reason::enter(Phase::SENDING);
     let format = send_message(handle, &outgoing, None)?;
     reason::enter(Phase::Flv);

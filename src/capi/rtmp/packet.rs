@@ -8,9 +8,12 @@ use super::{RTMP, RTMPChunk, RTMPPacket, ready, straight};
 use crate::{
     capi::{
         FALSE, TRUE, attempt, attempt_once, boundary, boundary_with_errno,
+        fields::profile,
+        globals,
         memory::{Body, RTMP_MAX_HEADER_SIZE, release},
         ptr::{bytes, required, required_mut},
         reason::{self, Phase},
+        shared,
         state::Handle,
     },
     chunk::{Chunk, Outgoing},
@@ -122,7 +125,10 @@ pub unsafe extern "C" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) 
         packet.m_body = ptr::null_mut();
         reason::enter(Phase::Reading);
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }?;
+        let handle = unsafe { Handle::connected(r) }.inspect_err(|error| {
+            driver::log_reading(None);
+            driver::log_receive_error(error);
+        })?;
         let chunk = driver::receive_chunk(&handle).map_err(Error::reported)?;
         handle.settle();
         // SAFETY: the caller's contract.
@@ -193,10 +199,50 @@ unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> 
     boundary(FALSE, || {
         reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
-        let (handle, packet) = unsafe { (Handle::connected(r)?, required_mut(packet, "packet")?) };
+        let packet = unsafe { required_mut(packet, "packet") }?;
+        // SAFETY: the caller's contract.
+        let handle = match unsafe { Handle::connected(r) } {
+            Ok(handle) => handle,
+            Err(error) => {
+                // SAFETY: the caller's contract.
+                unsafe { log_unsent(r, &message_of(packet)?) };
+                return Err(error);
+            }
+        };
         // SAFETY: the caller's contract.
         unsafe { send_packet(&handle, packet, queue) }?;
         Ok(TRUE)
+    })
+}
+
+/// Logs a message that cannot be sent, and remembers how long it would be.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+pub(super) unsafe fn log_unsent(r: *const RTMP, message: &Outgoing<'_>) {
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: the caller's contract.
+    let (profile, chunk_size) =
+        unsafe { (profile(&(*r).Link), driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize))) };
+    reason::would_send(driver::log_unsent(message, &profile, chunk_size));
+}
+
+/// What a packet says.
+///
+/// # Safety
+/// The packet's body is null or readable for `m_nBodySize` bytes while the result is used.
+pub(super) unsafe fn message_of<'a>(packet: &RTMPPacket) -> Result<Outgoing<'a>> {
+    Ok(Outgoing {
+        chunk_stream: u32::try_from(packet.m_nChannel)
+            .map_err(|_| Error::Invalid("m_nChannel is negative"))?,
+        format: packet.m_headerType,
+        kind: MessageType(packet.m_packetType),
+        timestamp: packet.m_nTimeStamp,
+        stream_id: packet.m_nInfoField2.cast_unsigned(),
+        // SAFETY: the caller's contract.
+        body: unsafe { body_of(packet) }?,
     })
 }
 
@@ -206,17 +252,8 @@ unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> 
 /// The packet's body is null or readable for `m_nBodySize` bytes.
 pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue: bool) -> Result<()> {
     // SAFETY: the caller's contract.
-    let body = unsafe { body_of(packet) }?;
-    let message = Outgoing {
-        chunk_stream: u32::try_from(packet.m_nChannel)
-            .map_err(|_| Error::Invalid("m_nChannel is negative"))?,
-        format: packet.m_headerType,
-        kind: MessageType(packet.m_packetType),
-        timestamp: packet.m_nTimeStamp,
-        stream_id: packet.m_nInfoField2.cast_unsigned(),
-        body,
-    };
-    let call = if queue && message.kind == MessageType::COMMAND { command_of(body) } else { None };
+    let message = unsafe { message_of(packet) }?;
+    let call = if queue && message.kind == MessageType::COMMAND { command_of(message.body) } else { None };
     send_message(handle, &message, call).map(|format| packet.m_headerType = format)
 }
 
@@ -230,16 +267,20 @@ pub(super) fn send_message(
     let result = handle.transmit_packet(message, call, &mut encoded);
     match (result, encoded) {
         (Ok(()), Some(format)) => Ok(format),
-        (Err(error), Some(_)) => Err(report(handle, error)),
+        (Err(error), Some(_)) => {
+            // SAFETY: the handle's contract.
+            let chunk_size = unsafe { shared::read(&raw const (*handle.raw()).m_outChunkSize) };
+            Err(report(handle, error, message.as_asked(driver::chunk_size(chunk_size)).first_len()))
+        }
         (Err(error), None) => Err(error),
         // Nothing was encoded, and so nothing sent: `transmit_packet` does the one before the other.
         (Ok(()), None) => Err(Error::Invalid("nothing was sent")),
     }
 }
 
-/// Says why a message could not be sent, and closes the connection.
-pub(super) fn report(handle: &Handle, error: Error) -> Error {
-    log::error!("WriteN, RTMP send error: {error}");
+/// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.
+pub(super) fn report(handle: &Handle, error: Error, first_chunk: usize) -> Error {
+    driver::log_failed_send(&error, first_chunk);
     handle.give_up();
     error.reported()
 }
@@ -255,13 +296,19 @@ pub unsafe extern "C" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> 
     boundary(FALSE, || {
         reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
-        let (handle, chunk, payload) = unsafe {
+        let (chunk, payload) = unsafe {
             let chunk = required(chunk, "chunk")?;
-            (Handle::connected(r)?, chunk, bytes(chunk.c_chunk, chunk.c_chunkSize, "c_chunk")?)
+            (chunk, bytes(chunk.c_chunk, chunk.c_chunkSize, "c_chunk")?)
         };
         let header = usize::try_from(chunk.c_headerSize).ok().and_then(|len| chunk.c_header.get(..len));
         let header = header.ok_or(Error::Invalid("c_headerSize"))?;
         let header: Vec<u8> = header.iter().map(|byte| byte.cast_unsigned()).collect();
+        // SAFETY: the caller's contract.
+        let handle = unsafe { Handle::connected(r) };
+        if globals::dumps() {
+            driver::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), &header, payload);
+        }
+        let handle = handle.inspect_err(|_| reason::would_send(header.len() + payload.len()))?;
         handle.transmit_bytes(&[&header, payload]).inspect_err(|_| handle.give_up())?;
         Ok(TRUE)
     })

@@ -17,6 +17,7 @@ use crate::{
     capi::{
         Errno,
         fields::{load_for_media, mirror_timestamp, store_for_media},
+        globals,
         memory::Body,
         rtmp::io::{self, Block},
         shared,
@@ -40,7 +41,7 @@ pub(super) type Attempt<T> = Option<Result<T, Box<Failure>>>;
 #[inline(always)]
 pub(super) unsafe fn next(r: *mut RTMP, packet: *mut RTMPPacket) -> Attempt<()> {
     // SAFETY: the caller's contract.
-    unsafe { if packet.is_null() { None } else { take(r, Packet(packet)) } }
+    unsafe { if packet.is_null() || globals::dumps() { None } else { take(r, Packet(packet)) } }
 }
 
 /// The next message as an FLV tag in `out`, and how long that is.
@@ -49,7 +50,7 @@ pub(super) unsafe fn next(r: *mut RTMP, packet: *mut RTMPPacket) -> Attempt<()> 
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
 #[inline(always)]
 pub(super) unsafe fn read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> Attempt<usize> {
-    let size = usize::try_from(size).ok().filter(|_| !buf.is_null())?;
+    let size = usize::try_from(size).ok().filter(|_| !buf.is_null() && !globals::dumps())?;
     // SAFETY: the caller's contract.
     unsafe { take(r, Tag { r, start: buf.cast(), size }) }
 }

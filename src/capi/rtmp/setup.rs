@@ -9,7 +9,7 @@ use super::{
     options::{self, Field, replace},
     origin::{Origin, forget_login},
     swf::hash_swf,
-    url::{borrowed, owned, part, string},
+    url::{borrowed, owned, parse, part, string},
 };
 use crate::{
     capi::{
@@ -23,7 +23,7 @@ use crate::{
     },
     error::{Error, Result},
     options::{next_pair, number, unescape},
-    text::Text,
+    text::{self, NOT_SHOWN, Text},
     transport::{
         local::Local,
         proxy::{self, Proxy},
@@ -201,12 +201,9 @@ pub unsafe extern "C" fn RTMP_SetupStream(
         for (name, value) in [("tcUrl", tcUrl), ("swfUrl", swfUrl), ("pageUrl", pageUrl), ("app", app)] {
             log_given(name, value);
         }
-        for (name, value) in [("auth", auth), ("NetStream.Authenticate.UsherToken", usherToken)] {
-            if is_given(value) {
-                ::log::debug!("{name:<9}: (not shown)");
-            }
-        }
-        log_given("subscribepath", subscribepath);
+        log_secret("auth", auth);
+        log_given("subscribepath ", subscribepath);
+        log_secret("NetStream.Authenticate.UsherToken ", usherToken);
         log_given("flashVer", flashVer);
         for (name, milliseconds) in [("StartTime", dStart), ("StopTime", dStop)] {
             if milliseconds > 0 {
@@ -220,6 +217,7 @@ pub unsafe extern "C" fn RTMP_SetupStream(
         unsafe {
             Origin::forget_closed(r);
             set_swf(&mut (*r).Link, aval_bytes(&hash), swfSize);
+            log_swf(&(*r).Link);
             let proxy = set_proxy(&raw mut (*r).Link, sockshost);
             let link = &mut (*r).Link;
             let optional: [(Field, c_int, AVal); 6] = [
@@ -249,6 +247,9 @@ pub unsafe extern "C" fn RTMP_SetupStream(
             link.hostname = hostname;
             link.playpath = playpath;
             link.port = port as u16;
+            if c_uint::from(link.port) != port {
+                ::log::warn!("{port} is not a port number, {} is used", link.port);
+            }
             default_port(link);
             proxy
         }
@@ -267,7 +268,7 @@ unsafe fn apply_url(r: *mut RTMP, base: *mut c_char, head: &[u8]) -> Result<bool
         forget_stream(&mut *link);
         (*link).protocol = Protocol::RTMP.bits();
     }
-    let parsed = url::parse(head)?;
+    let parsed = parse(head)?;
     let place = |bytes: Option<&[u8]>| bytes.map_or(Ok(AVal::EMPTY), |bytes| part(base, head, bytes));
     let name = parsed.playpath.map_or(Ok(AVal::EMPTY), |name| owned(&name))?;
     // SAFETY: the caller's contract above; nothing is logged or called meanwhile.
@@ -324,7 +325,15 @@ unsafe fn apply_options(
     loop {
         // SAFETY: the caller's contract above; the view is gone before anything is written.
         let pair = next_pair(unsafe { slice::from_raw_parts(base.cast(), len) }, start);
-        let Some(pair) = pair else { return Ok(()) };
+        let Some(pair) = pair else {
+            // SAFETY: as above.
+            let rest = unsafe { slice::from_raw_parts(base.cast::<u8>(), len) }.get(start..);
+            if rest.is_some_and(|rest| rest.iter().any(|&byte| byte != b' ')) {
+                // It may be the rest of a secret with a blank in it.
+                ::log::warn!("the text behind the last option has no equals sign and is ignored");
+            }
+            return Ok(());
+        };
         // SAFETY: the pair lies between `start` and `len`, and the bytes behind its two parts are a separator or the
         // NUL at the end, so writing a NUL there changes nothing else.
         unsafe {
@@ -414,7 +423,14 @@ unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
     let parts = proxy::split(text);
     let default_port = proxy::default_port(text);
     // Cut to C's smaller type, as librtmp does.
-    let (host, port) = match parts.port.map(|port| number::decimal(port) as u16) {
+    let cut = |text: &[u8]| {
+        let (number, flaw) = number::checked_decimal(text);
+        if flaw.is_some() || u16::try_from(number).is_err() {
+            ::log::warn!("socks: {} is not a port number, {} is used", Text(text), number as u16);
+        }
+        number as u16
+    };
+    let (host, port) = match parts.port.map(cut) {
         None => (parts.host, default_port),
         // Port 0 means that there is no proxy. librtmp goes without one then, but whoever writes a URL cannot expect that:
         // its text is stored so that no connection comes about.
@@ -431,7 +447,10 @@ unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
         _ if text.is_empty() => {}
         Ok(proxy) => ::log::debug!("Connecting via {proxy}"),
         Err(error) if parts.is_url => return Err(error),
-        Err(_) if port == 0 => ::log::warn!("the proxy has no valid port, connecting without a proxy"),
+        Err(_) if port == 0 => {
+            ::log::debug!("Connecting via SOCKS proxy: {}:0", Text(host));
+            ::log::warn!("the proxy has no valid port, connecting without a proxy");
+        }
         Err(error) => ::log::warn!("{error}"),
     }
     Ok(())
@@ -443,6 +462,15 @@ fn set_swf(link: &mut RTMP_LNK, hash: &[u8], size: u32) {
         link.SWFHash = *hash;
         link.SWFSize = size;
     }
+}
+
+fn log_swf(link: &RTMP_LNK) {
+    if link.SWFSize == 0 {
+        return;
+    }
+    ::log::debug!("SWFSHA256:");
+    text::hex_rows(&link.SWFHash).for_each(|row| ::log::debug!("{row}"));
+    ::log::debug!("SWFSize  : {}", link.SWFSize);
 }
 
 fn default_port(link: &mut RTMP_LNK) {
@@ -467,6 +495,12 @@ fn is_given(value: AVal) -> bool {
 fn log_given(name: &str, value: AVal) {
     if is_given(value) {
         log_text(name, value);
+    }
+}
+
+fn log_secret(name: &str, value: AVal) {
+    if is_given(value) {
+        ::log::debug!("{name:<9}: {NOT_SHOWN}");
     }
 }
 

@@ -7,13 +7,13 @@ use libc::{c_char, c_int};
 
 use super::{
     RTMP, RTMPPacket,
-    io::{PUBLISHING, mirror_writer},
-    packet::{body_of, report},
+    io::{first_tag, mirror_writer, outgoing},
+    packet::{message_of, report},
     sockbuf,
 };
 use crate::{
     capi::{
-        Errno, TRUE, alone, boundary,
+        Errno, TRUE, alone, boundary, globals,
         ptr::bytes,
         reason::{self, Phase},
         shared,
@@ -40,18 +40,11 @@ pub(super) unsafe fn send(
     // SAFETY: the caller's contract.
     let packet = unsafe { packet.as_mut()? };
     let kind = MessageType(packet.m_packetType);
-    if queue && kind == MessageType::COMMAND {
+    if kind == MessageType::COMMAND && (queue || globals::logs_debug()) {
         return None;
     }
-    let message = Outgoing {
-        chunk_stream: u32::try_from(packet.m_nChannel).ok()?,
-        format: packet.m_headerType,
-        kind,
-        timestamp: packet.m_nTimeStamp,
-        stream_id: packet.m_nInfoField2.cast_unsigned(),
-        // SAFETY: the caller's contract.
-        body: unsafe { body_of(packet) }.ok()?,
-    };
+    // SAFETY: the caller's contract.
+    let message = unsafe { message_of(packet) }.ok()?;
     let encode = |core: &mut Core, chunk_size| Some(core.encoder.encode(&message, chunk_size));
     // SAFETY: the caller's contract.
     match unsafe { transmit(r, message.body.len(), encode) }? {
@@ -60,7 +53,7 @@ pub(super) unsafe fn send(
             Some(TRUE)
         }
         // SAFETY: the caller's contract, and there is a session.
-        Err(error) => Some(unsafe { fail(r, error, failure) }),
+        Err(error) => Some(unsafe { fail_packet(r, packet, error, failure) }),
     }
 }
 
@@ -77,15 +70,7 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
         let writer = core.writer.get_or_insert_default();
         let tag = writer.whole(input)?;
-        let message = Outgoing {
-            chunk_stream: PUBLISHING,
-            format: tag.format_hint,
-            kind: tag.kind,
-            timestamp: tag.timestamp,
-            stream_id: stream_id.cast_unsigned(),
-            body: tag.body,
-        };
-        let encoded = core.encoder.encode(&message, chunk_size);
+        let encoded = core.encoder.encode(&outgoing(stream_id, &tag), chunk_size);
         if let Ok(chunks) = &encoded {
             // SAFETY: as above; no other thread closes the connection meanwhile.
             unsafe { mirror_writer(&raw mut (*r).m_write, writer, stream_id, Some(chunks.format)) };
@@ -96,7 +81,7 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
     match unsafe { transmit(r, input.len(), encode) }? {
         Ok(_) => Some(size),
         // SAFETY: the caller's contract, and there is a session.
-        Err(error) => Some(unsafe { fail(r, error, failure) }),
+        Err(error) => Some(unsafe { fail_tag(r, input, error, failure) }),
     }
 }
 
@@ -114,7 +99,7 @@ unsafe fn transmit<'m>(
     let _errno = Errno::keep();
     // SAFETY: the caller's contract.
     unsafe {
-        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) <= 0 {
+        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) <= 0 || globals::dumps() {
             // 0 may be what a program left there that forgot RTMP_Init.
             return None;
         }
@@ -167,16 +152,40 @@ unsafe fn send_rest(r: *mut RTMP, chunks: &Chunks<'_>, unsent: usize) -> Result<
     handle.transmit_bytes(&[&whole[whole.len() - unsent..]])
 }
 
-/// What is said and done when a message could not be sent.
+/// What is said and done when a packet could not be sent.
+///
+/// # Safety
+/// As for [`send`], and there is a session.
+#[cold]
+#[inline(never)]
+unsafe fn fail_packet(r: *mut RTMP, packet: *const RTMPPacket, error: Error, failure: c_int) -> c_int {
+    boundary(failure, || {
+        // SAFETY: the caller's contract; it was a message.
+        let message = unsafe { message_of(&*packet) }?;
+        // SAFETY: the caller's contract.
+        unsafe { fail(r, error, &message) }
+    })
+}
+
+/// What is said and done when a tag could not be sent.
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 #[cold]
-unsafe fn fail(r: *mut RTMP, error: Error, failure: c_int) -> c_int {
+#[inline(never)]
+unsafe fn fail_tag(r: *mut RTMP, input: &[u8], error: Error, failure: c_int) -> c_int {
     boundary(failure, || {
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::from_raw(r) }?;
-        reason::enter(Phase::SENDING);
-        Err(report(&handle, error))
+        unsafe { fail(r, error, &first_tag(r, input)) }
     })
+}
+
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn fail(r: *mut RTMP, error: Error, message: &Outgoing<'_>) -> Result<c_int> {
+    // SAFETY: the caller's contract.
+    let (handle, chunk_size) =
+        unsafe { (Handle::from_raw(r)?, driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize))) };
+    reason::enter(Phase::SENDING);
+    Err(report(&handle, error, message.as_asked(chunk_size).first_len()))
 }

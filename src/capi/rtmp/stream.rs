@@ -9,11 +9,13 @@ use crate::{
     capi::{
         FALSE, TRUE, boundary, boundary_with_errno,
         calls::CallArray,
-        memory::release,
+        fields::{load, profile},
+        memory::{Body, release},
         reason::{self, Phase},
         shared,
         state::Handle,
     },
+    chunk::{Decoder, Encoder},
     driver::{self, Connection, Parts},
     error::{Error, Result},
     flv::Ending,
@@ -59,7 +61,10 @@ pub unsafe extern "C" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> 
     boundary_with_errno(FALSE, |errno| {
         // SAFETY: the caller's contract, the same for all of these. Without a connection the others would say so again.
         let connected = unsafe {
-            Handle::connected_for(r, Phase::SENDING)?;
+            if let Err(error) = Handle::connected_for(r, Phase::SENDING) {
+                log_unsent(r, |parts| command::create_stream(parts.state));
+                return Err(error);
+            }
             RTMP_DeleteStream(r);
             RTMP_SendCreateStream(r);
             RTMP_ConnectStream(r, seekTime)
@@ -273,18 +278,47 @@ pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int)
     })
 }
 
+/// Logs a command that cannot be sent, and remembers how long it would be. The session, which may have no
+/// state of its own yet, stays as it is.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) -> Command) {
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: the caller's contract.
+    let (mut state, profile) = unsafe { (load(r), profile(&(*r).Link)) };
+    let mut parts = Parts {
+        state: &mut state,
+        profile,
+        calls: &mut Vec::new(),
+        decoder: &mut Decoder::new(),
+        encoder: &mut Encoder::new(),
+        input: &[],
+        consumed: 0,
+    };
+    let command = build(&mut parts);
+    let chunk_size = driver::chunk_size(state.out_chunk_size);
+    reason::would_send(driver::log_unsent_command(&command, &profile, chunk_size));
+}
+
 /// Builds a message in a step and sends it.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-unsafe fn send(
-    r: *mut RTMP,
-    build: impl FnOnce(&mut Parts<'_, '_, crate::capi::memory::Body>) -> Command,
-) -> c_int {
+unsafe fn send(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) -> Command) -> c_int {
     boundary(FALSE, || {
         reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }?;
+        let handle = match unsafe { Handle::connected(r) } {
+            Ok(handle) => handle,
+            Err(error) => {
+                // SAFETY: the caller's contract.
+                unsafe { log_unsent(r, build) };
+                return Err(error);
+            }
+        };
         let command = handle.step(build);
         driver::send(&handle, &command).map_err(Error::reported)?;
         Ok(TRUE)

@@ -16,6 +16,23 @@ use crate::{
     url,
 };
 
+/// Splits a URL into its parts; the log says in librtmp's words why that is not possible.
+pub(super) fn parse(text: &[u8]) -> Result<url::Url<'_>> {
+    url::parse(text).map_err(|error| {
+        let blank =
+            if text.first().is_none_or(|&byte| byte == b' ') { " A blank may be in front of it" } else { "" };
+        match error {
+            Error::Malformed { detail: url::NO_SCHEME, .. } => log::error!("RTMP URL: No :// in url!{blank}"),
+            Error::Malformed { detail: url::NO_HOST, .. } => {
+                log::warn!("No hostname in URL!");
+                return error;
+            }
+            error => return error,
+        }
+        error.reported()
+    })
+}
+
 /// Splits a URL into its parts; returns TRUE, or FALSE if it has no `://` or nothing behind that.
 ///
 /// `host` and `app` are set to parts of `url` that are not NUL-terminated; `playpath` gets a NUL-terminated string that
@@ -47,7 +64,7 @@ pub unsafe extern "C" fn RTMP_ParseURL(
         }
         // SAFETY: the caller's contract above.
         let text = unsafe { string(url) }?;
-        let parsed = url::parse(text)?;
+        let parsed = parse(text)?;
         let base = url.cast_mut();
         let app_part = parsed.app.map_or(Ok(AVal::EMPTY), |app| part(base, text, app))?;
         let host_part = parsed.host.map(|host| part(base, text, host)).transpose()?;

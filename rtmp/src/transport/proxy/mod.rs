@@ -15,7 +15,7 @@ use std::{
     net::{IpAddr, SocketAddr, TcpStream},
 };
 
-use log::debug;
+use log::{debug, error};
 use socket2::Socket;
 
 use super::{
@@ -163,6 +163,7 @@ impl Proxy {
     ) -> Result<Socket> {
         let stream = TcpStream::from(socket);
         let patience = &Until::new(patience, deadline);
+        debug!("RTMP_Connect0 ... {} negotiation", self.kind.name());
         self.target(host, port, deadline, patience)
             .and_then(|target| self.negotiation(target))
             .and_then(|mut talk| negotiation::run(&mut *talk, &stream, patience))
@@ -216,6 +217,10 @@ impl Proxy {
             Error::Interrupted => return error,
             Error::TimedOut => "no answer in time".to_owned(),
             Error::Closed => "the proxy closed the connection".to_owned(),
+            Error::Proxy(reason) if self.kind != Kind::Http => {
+                error!("SocksNegotiate, {reason}");
+                reason.to_string()
+            }
             error => error.to_string(),
         };
         let words = format!("{} negotiation failed. {}: {reason}", self.kind.name(), self.authority());

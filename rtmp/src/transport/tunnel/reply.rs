@@ -174,6 +174,7 @@ fn parse(head: &[u8]) -> Result<Option<State>> {
                 method: "a tunnelling request".to_owned(),
                 code: format!("HTTP {status}"),
                 description: reply.reason.unwrap_or_default().to_owned(),
+                ..Refusal::default()
             }));
         }
     }
