@@ -49,9 +49,9 @@ fn by_loans(decoder: &mut Decoder<Counted>, input: &[u8], chunk_size: u32) -> Re
     loop {
         if let Some(mut loan) = decoder.lend(chunk_size, 1) {
             let (mut rest, mut chunks) = (&input[used..], 0);
+            let following = loan.following();
             let whole = append(&mut loan.body, &mut rest, loan.missing);
-            let following: Vec<usize> = loan.following().take_while(|_| whole).collect();
-            for payload in following {
+            for payload in following.take_while(|_| whole) {
                 let Some(behind) = rest.strip_prefix(loan.header.as_bytes()) else { break };
                 if loan.body.capacity() == loan.body.as_ref().len() {
                     break;
