@@ -124,6 +124,8 @@ fn read(handle: &Handle, out: &mut [u8], mut failure: Option<Box<ready::Failure>
     });
     handle.keep_descriptor(handle.is_opened() && block.is_unfinished(call.written() > 0));
     let placement = Placement(handle);
+    let polls = handle.is_watched() && handle.has_tunnel();
+    let _limited = polls.then(|| Limited::begin(handle));
     loop {
         match next {
             Step::Done(count) => return Some(count),
@@ -170,7 +172,11 @@ fn read(handle: &Handle, out: &mut [u8], mut failure: Option<Box<ready::Failure>
             }
             Err(error) => {
                 reason::keep(&error);
-                step(handle, |core, state| core.stream.end(&mut call, state, Ending::Eof))
+                // curl would take 0 for the end of the stream.
+                let failed = polls && matches!(error, Error::TimedOut);
+                let ending = if failed { Ending::Error } else { Ending::Eof };
+                let next = step(handle, |core, state| core.stream.end(&mut call, state, ending));
+                if failed && next == Step::Done(0) { Step::Failed } else { next }
             }
         };
     }
@@ -207,6 +213,25 @@ impl Drop for Placement<'_> {
         if std::thread::panicking() {
             self.end();
         }
+    }
+}
+
+/// The time of one wait, for all waits of a call.
+///
+/// A program that watches the socket of a tunnel comes because of replies that may be empty, and has limits of its own, which it
+/// cannot heed while it is in a call. So nothing that the server says besides media makes that longer.
+struct Limited<'h>(&'h Handle);
+
+impl<'h> Limited<'h> {
+    fn begin(handle: &'h Handle) -> Self {
+        handle.begin_phase();
+        Self(handle)
+    }
+}
+
+impl Drop for Limited<'_> {
+    fn drop(&mut self) {
+        self.0.end_phase();
     }
 }
 
