@@ -31,7 +31,7 @@ fn by_chunks(decoder: &mut Decoder<Counted>, input: &[u8], chunk_size: u32) -> R
         let decoded = decoder.decode(&input[used..], chunk_size)?;
         used += decoded.consumed;
         let Some(chunk) = decoded.chunk else { return Ok((used, None)) };
-        assert!(decoded.consumed > 0 && chunk.payload <= chunk.received && chunk.received <= chunk.length);
+        assert!(chunk.payload <= chunk.received && chunk.received <= chunk.length);
         assert_eq!(chunk.message.is_some(), chunk.received == chunk.length);
         if chunk.message.is_some() {
             return Ok((used, chunk.message));

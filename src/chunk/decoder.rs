@@ -71,7 +71,8 @@ pub struct Decoder<B = Vec<u8>> {
 pub struct Decoded<B> {
     /// Bytes of the input that were used; the rest has to be offered again, with more behind it.
     pub consumed: usize,
-    /// The chunk that these bytes completed; `None` asks for more input.
+    /// The chunk that is complete now, which may take none of these bytes if they only had to be looked at; `None` asks for
+    /// more input.
     pub chunk: Option<Chunk<B>>,
 }
 
