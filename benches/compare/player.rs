@@ -20,7 +20,9 @@ pub fn run_if_asked() -> io::Result<bool> {
     let mut player = rtmp::Client::new(url).and_then(|client| client.play()).map_err(io::Error::other)?;
     let mut buffer = vec![0; 64 * 1024];
     let (mut count, mut messages) = (0, 0);
-    player.read(&mut buffer)?;
+    if player.read(&mut buffer)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     let (start, before) = (Instant::now(), cpu_seconds()?);
     while count < total {
         match player.read(&mut buffer)? {

@@ -40,8 +40,9 @@ use crate::{
 /// 16 MiB, so this is room for several of the largest at once.
 pub const MAX_UNFINISHED: usize = 64 << 20;
 
-/// The first allocation for a body; longer messages grow while they arrive, so that a header alone costs little.
-const FIRST_RESERVATION: usize = 64 << 10;
+/// The first allocation for a body; longer messages grow while they arrive, so that a header alone costs little. With less,
+/// glibc gives the memory of messages of 200 kB back to the system each time: growing them takes more than it keeps.
+const FIRST_RESERVATION: usize = 256 << 10;
 
 /// The header of a further chunk on one of the first chunk streams: its number.
 pub(super) const SHORT_HEADER: usize = 1;
