@@ -57,6 +57,8 @@ const FILMS: &[Row] = &[
     (rtmpdump(Way::Rtmpte, ""),              [Refused, All,     Refused,           Frames]),
     (plain(Program::Rtmpgw),                 [All,     All,     Silence,           Frames]),
     (plain(Program::Curl),                   [All,     All,     Silence,           Frames]),
+    (curl(Way::Rtmpt),                       [All,     All,     Silence,           Frames]),
+    (curl(Way::Rtmpte),                      [Refused, All,     Refused,           Frames]),
     (plain(Program::GStreamer),              [All,     All,     Silence,           Frames]),
     (plain(Program::DebiansPython),          [All,     All,     Silence,           Frames]),
     (plain(Program::PypisPython),            [All,     All,     Silence,           Frames]),
@@ -84,6 +86,8 @@ const LIVE: &[Row] = &[
     (rtmpdump(Way::Rtmpte, ""),              [Refused, All,     Refused,           Frames]),
     (plain(Program::Rtmpgw),                 [All,     All,     All,               Frames]),
     (plain(Program::Curl),                   [All,     Late,    All,               Frames]),
+    (curl(Way::Rtmpt),                       [All,     Late,    All,               Frames]),
+    (curl(Way::Rtmpte),                      [Refused, Late,    Refused,           Frames]),
     (plain(Program::GStreamer),              [All,     All,     All,               Frames]),
     (plain(Program::DebiansPython),          [All,     All,     All,               Frames]),
     (plain(Program::PypisPython),            [All,     All,     All,               Frames]),
@@ -101,6 +105,10 @@ const fn rtmpdump(way: Way, options: &'static str) -> Task {
 
 const fn plain(program: Program) -> Task {
     Task { program, way: Way::Rtmp, options: "" }
+}
+
+const fn curl(way: Way) -> Task {
+    Task { program: Program::Curl, way, options: "" }
 }
 
 /// The column of a server.
@@ -167,7 +175,9 @@ fn in_the_middle(cells: &[(Task, Gets)], place: &Place, name: &str) -> Option<()
     let mut publisher = servers::publish_with_ffmpeg(&clip, &place.site.live(name))?;
     place.site.wait_for_publisher(name);
     let players = start(cells, place, &format!("live/{name}"))?;
-    let begun = wait_until(LIMIT, || players.iter().flatten().all(Playing::has_begun));
+    let begun = wait_until(LIMIT, || {
+        players.iter().flatten().all(|player| player.has_begun() || !player.must_begin())
+    });
     assert!(begun && publisher.ended().is_none(), "{}\n{}", publisher.stderr(), place.site.log());
     publisher.signal("INT");
     assert!(publisher.wait(LIMIT).is_some(), "ffmpeg does not end");

@@ -139,7 +139,7 @@ fn every_libcurl_plays_whole_films() {
         [("libcurl.so.4", "OpenSSL"), ("libcurl-gnutls.so.4", "GnuTLS"), ("libcurl-nss.so.4", "NSS")]
     {
         let libcurl = need!(require::file(&Path::new(&folder).join(name)));
-        for protocol in ["rtmp", "rtmpe"] {
+        for protocol in ["rtmp", "rtmpe", "rtmpt", "rtmpte"] {
             let (what, file) = (format!("{name}, {protocol}"), stage.folder.join("curl.flv"));
             let mut command = need!(program.command(Library::Ours));
             command.arg(&libcurl).arg(server.url(protocol, "vod/film")).arg(&file);

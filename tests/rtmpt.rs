@@ -1,6 +1,9 @@
 //! RTMPT and RTMPTE with foreign peers: librtmp's clients, ffmpeg, a server that nobody here wrote, and odd HTTP servers.
 #![forbid(unsafe_code)]
 
+#[path = "tunnel/gateway.rs"]
+#[allow(dead_code)] // as below
+mod gateway;
 mod support;
 #[path = "tunnel/front.rs"]
 #[allow(dead_code)] // the tests of the tunnel itself use all of it
@@ -14,7 +17,7 @@ use support::flv;
 use support::foreign::{self, NodeServer};
 use support::stage::Stage;
 use support::wiretap::Wiretap;
-use support::{Library, Program, library::ours_is_original, require, servers, wait_until};
+use support::{Library, Program, Server, library::ours_is_original, program, require, servers, wait_until};
 
 /// A film, and our server with it. `None` as well when the original is tested, which has no RTMPT server.
 fn stage() -> Option<(Stage, ExampleServer)> {
@@ -158,4 +161,53 @@ fn a_player_that_is_told_to_end_ends_at_once_with_a_whole_file() {
     publisher.finish();
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     server.wait_for_log("ends show");
+}
+
+/// It waits for its socket, on which nothing comes unless the server was asked; and it made the connection itself.
+#[test]
+fn curl_plays_films_through_odd_http_servers() {
+    let (stage, server) = need!(stage());
+    let mut players = Vec::new();
+    for oddity in web::Oddity::ALL {
+        for protocol in ["rtmpt", "rtmpte"] {
+            let port = web::in_front_of(server.port(), oddity);
+            let file = stage.folder.join(format!("{protocol}-{oddity:?}.flv"));
+            let mut command = need!(program::on_library(&need!(require::program("curl")), Library::Ours));
+            command.args(["-sS", "-m", "50", "-o"]).arg(&file);
+            command.arg(format!("{protocol}://127.0.0.1:{port}/vod/film"));
+            players.push((oddity, file, Client::start(command, Library::Ours)));
+        }
+    }
+    for (oddity, file, player) in players {
+        let what = format!("{oddity:?}");
+        player.finish().expect(&what);
+        stage.assert_whole(&file, &what);
+    }
+}
+
+#[test]
+fn a_silent_server_is_asked_as_rarely_as_it_wants_by_programs_that_watch_the_socket() {
+    if ours_is_original() {
+        return;
+    }
+    let server = Server::once(|peer| {
+        peer.accept_play();
+        peer.drain(examples::LIMIT);
+    });
+    let registry = gateway::with_limits(Duration::from_secs(4), 4);
+    let tap = Wiretap::in_front_of(gateway::gateway(registry, server.port));
+    let polls = || {
+        let sent = tap.recordings().concat().concat();
+        sent.windows(11).filter(|window| window == b"POST /idle/").count()
+    };
+    let mut command = need!(program::on_library(&need!(require::program("curl")), Library::Ours));
+    command.args(["-sS", "-o", "/dev/null", &tap.url("rtmpt", "app/name")]);
+    let mut client = Client::start(command, Library::Ours);
+    // The gateway lets clients wait longer with each empty reply, up to half a second.
+    assert!(wait_until(examples::LIMIT, || polls() > 5));
+    let (start, before) = (Instant::now(), polls());
+    assert!(wait_until(examples::LIMIT, || polls() >= before + 6), "nobody asks any more");
+    assert!(start.elapsed() > Duration::from_millis(2000), "{:?}", start.elapsed());
+    client.running.kill();
+    server.join();
 }

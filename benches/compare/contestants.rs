@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     ABSENT, Figures, Measured,
     peer::{Cover, Peer, Role},
+    player,
     rows::{Row, Unit},
 };
 
@@ -187,7 +188,15 @@ impl Contestants {
                 (Some(peer), arguments)
             }
         };
-        let (program, library) = (program.clone(), library.cloned());
+        let (mut program, mut arguments) = (program.clone(), arguments);
+        if let (player::WORK, Some(work)) = (row.work, arguments.first_mut()) {
+            match contestant {
+                Contestant::Ours => program = env::current_exe()?,
+                Contestant::Original => "read".clone_into(work),
+                _ => {}
+            }
+        }
+        let library = library.cloned();
         Ok(Some(Run { program, library, arguments, _peer: peer }))
     }
 }

@@ -12,6 +12,7 @@
 mod chart;
 mod contestants;
 mod peer;
+mod player;
 mod rows;
 mod tls;
 
@@ -68,6 +69,9 @@ const TABLE_BEGINS: &str = "<!-- written by make bench -->";
 const TABLE_ENDS: &str = "<!-- until here -->";
 
 fn main() -> io::Result<()> {
+    if player::run_if_asked()? {
+        return Ok(());
+    }
     let rounds = variable("ROUNDS").and_then(|rounds| rounds.parse().ok()).filter(|rounds| *rounds > 0);
     let only = variable("ONLY");
     let contestants = Contestants::prepare()?;
@@ -149,7 +153,7 @@ fn line(measured: &Measured) -> String {
             number(measured.ratio(Contestant::Socket).map(|ratio| 1.0 / ratio)),
             pair(|figures| Some(figures.wall)),
             pair(|figures| figures.calls),
-            pair(|figures| Some(figures.allocations)),
+            pair(|figures| Some(figures.allocations).filter(|count| count.is_finite())),
             pair(|figures| Some(figures.peak / 1e6)),
         ],
     )

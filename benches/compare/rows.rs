@@ -1,6 +1,9 @@
 //! What is measured.
 
-use crate::peer::{Cover, Role};
+use crate::{
+    peer::{Cover, Role},
+    player,
+};
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +78,12 @@ pub fn rows() -> Vec<Row> {
         ("RTMP_GetNextMediaPacket, chunks of 4096", "next", 4096, MESSAGE, 512 << 20, false),
         ("RTMP_GetNextMediaPacket, chunks of 65536", "next", 65536, MESSAGE, 512 << 20, false),
         ("RTMP_GetNextMediaPacket, 400-byte messages", "next", 65536, 400, 256 << 20, false),
+        ("RTMP_GetNextMediaPacket, 100 kB messages", "next", 65536, 100_000, 512 << 20, false),
+        ("RTMP_GetNextMediaPacket, 140 kB messages", "next", 65536, 140_000, 512 << 20, false),
+        ("RTMP_GetNextMediaPacket, 200 kB messages", "next", 65536, 200_000, 512 << 20, false),
+        ("RTMP_GetNextMediaPacket, 400 kB messages", "next", 65536, 400_000, 512 << 20, false),
         ("RTMP_GetNextMediaPacket, 16 MB messages", "next", 65536, LARGEST, 512 << 20, false),
+        ("Player::read in Rust, 400-byte messages", player::WORK, 65536, 400, 256 << 20, false),
     ] {
         rows.push(Row {
             name,

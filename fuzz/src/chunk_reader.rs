@@ -15,6 +15,7 @@ pub fn run(data: &[u8]) {
     let whole = read(bytes, Cuts::WHOLE, by_chunks);
     assert_eq!(read(bytes, cuts, by_chunks), whole);
     assert_eq!(read(bytes, cuts, by_messages), whole);
+    assert_eq!(read(bytes, cuts, by_loans), whole);
     assert_eq!(read(bytes, Cuts::WHOLE, in_one_step), whole);
     assert_eq!(read(bytes, cuts, in_one_step), whole);
     assert_eq!(Counted::reserved(), 0);
@@ -30,7 +31,7 @@ fn by_chunks(decoder: &mut Decoder<Counted>, input: &[u8], chunk_size: u32) -> R
         let decoded = decoder.decode(&input[used..], chunk_size)?;
         used += decoded.consumed;
         let Some(chunk) = decoded.chunk else { return Ok((used, None)) };
-        assert!(decoded.consumed > 0 && chunk.payload <= chunk.received && chunk.received <= chunk.length);
+        assert!(chunk.payload <= chunk.received && chunk.received <= chunk.length);
         assert_eq!(chunk.message.is_some(), chunk.received == chunk.length);
         if chunk.message.is_some() {
             return Ok((used, chunk.message));
@@ -40,6 +41,45 @@ fn by_chunks(decoder: &mut Decoder<Counted>, input: &[u8], chunk_size: u32) -> R
 
 fn by_messages(decoder: &mut Decoder<Counted>, input: &[u8], chunk_size: u32) -> Result<Looked> {
     decoder.decode_message(input, chunk_size)
+}
+
+/// As bytes come that go straight to where they probably belong.
+fn by_loans(decoder: &mut Decoder<Counted>, input: &[u8], chunk_size: u32) -> Result<Looked> {
+    let mut used = 0;
+    loop {
+        if let Some(mut loan) = decoder.lend(chunk_size, 1) {
+            let (mut rest, mut chunks) = (&input[used..], 0);
+            let following = loan.following();
+            let whole = append(&mut loan.body, &mut rest, loan.missing);
+            for payload in following.take_while(|_| whole) {
+                let Some(behind) = rest.strip_prefix(loan.header.as_bytes()) else { break };
+                if loan.body.capacity() == loan.body.as_ref().len() {
+                    break;
+                }
+                (rest, chunks) = (behind, chunks + 1);
+                if !append(&mut loan.body, &mut rest, payload) {
+                    break;
+                }
+            }
+            used = input.len() - rest.len();
+            decoder.give_back(loan, chunks);
+        }
+        let decoded = decoder.decode(&input[used..], chunk_size)?;
+        used += decoded.consumed;
+        let Some(chunk) = decoded.chunk else { return Ok((used, None)) };
+        if chunk.message.is_some() {
+            return Ok((used, chunk.message));
+        }
+    }
+}
+
+/// Moves up to `most` bytes to a body that may have less room; tells whether these were all.
+fn append(body: &mut Counted, input: &mut &[u8], most: usize) -> bool {
+    let room = body.capacity() - body.as_ref().len();
+    let (taken, rest) = input.split_at(most.min(room).min(input.len()));
+    body.append(taken);
+    *input = rest;
+    taken.len() == most
 }
 
 fn in_one_step(decoder: &mut Decoder<Counted>, input: &[u8], chunk_size: u32) -> Result<Looked> {

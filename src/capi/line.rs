@@ -3,6 +3,7 @@
 use std::{
     iter,
     os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd},
+    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -32,7 +33,11 @@ impl Carrier for Line<'_> {
         // SAFETY: the handle's contract.
         unsafe {
             let sb = &raw const (*self.0.raw()).m_sb;
-            sockbuf::receive_into(sb, buffer, &Until::new(&patience, deadline))
+            let patience = Until::new(&patience, deadline);
+            if self.0.is_watched() {
+                return sockbuf::receive_leaving_one(sb, buffer, self.0.left_byte(), &patience);
+            }
+            sockbuf::receive_into(sb, buffer, &patience)
         }
     }
 
@@ -46,10 +51,6 @@ impl Carrier for Line<'_> {
     }
 
     fn reconnect(&self, ending: Ending, deadline: Deadline) -> Result<()> {
-        // A caller that connected by itself had its reasons.
-        if !self.0.is_dialled() {
-            return Err(Error::Closed);
-        }
         // Programs end a wait by shutting the socket down.
         if ending == Ending::Silent && is_shut_down_here(self.0.socket()?) {
             return Err(Error::Interrupted);
@@ -77,7 +78,7 @@ impl Carrier for Line<'_> {
 impl Line<'_> {
     /// Puts another connection in the place of the one that is there.
     fn replace(&self) -> Result<()> {
-        let fresh = connect::connect_socket(self.0)?;
+        let fresh = connect::connect_once_more(self.0)?;
         tcp::configure(fresh.as_fd(), self.0.timeout());
         let fresh = fresh.into_raw_fd();
         // SAFETY: both are open descriptors, and `fresh` is ours. The socket keeps its number, which callers may hold.
@@ -91,6 +92,7 @@ impl Line<'_> {
         if replaced == -1 {
             return Err(std::io::Error::last_os_error().into());
         }
+        self.0.left_byte().store(false, Ordering::Relaxed);
         connect::secure(self.0)
     }
 }

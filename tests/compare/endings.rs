@@ -142,8 +142,8 @@ pub const ENDINGS: &[Case] = &[
         server: |peer| {
             peer.accept_play();
             for _ in 0..60 {
-                let aggregate = [8, 0, 0, 2, 0, 0, 40, 0, 0, 0, 0, 0xaf, 1, 0, 0, 0, 13];
-                peer.send(&Message::new(6, 40, 0x16, 1, &aggregate));
+                let aggregate = [8, 0, 0, 2, 0, 8, 0, 0, 0, 0, 0, 0xaf, 1, 0, 0, 0, 13];
+                peer.send(&Message::new(6, 2048, 0x16, 1, &aggregate));
             }
         },
     },

@@ -1,8 +1,36 @@
 //! Chunks in, messages out.
+//!
+//! # Timestamps
+//!
+//! A timestamp field of 0xFFFFFF is followed by 32 bits that hold the value, the *extended timestamp* (RTMP 1.0, section
+//! 5.3.1.3). These are the rules; the sections are those of RTMP 1.0.
+//!
+//! 1. **The chunk that begins a message sets its time**, and no other does. A header of format 0 says it as it is, one of
+//!    format 1 or 2 as the difference from the last message that began on the chunk stream (5.3.1.2.1 to 5.3.1.2.3). Format
+//!    3 repeats the field of the last header of another format (5.3.1.2.4), also after format 0: what was absolute then counts
+//!    as a difference.
+//! 2. **A message that never ends still sets the time.** Neither an Abort message (5.4.2) nor a new header in its middle
+//!    takes back what its first header said.
+//! 3. **A chunk of format 3 carries the extended timestamp again** if the last header of another format on its chunk
+//!    stream had one (5.3.1.3). On the chunk that begins a message that is the value to go by. In the middle of a message
+//!    it says nothing new and is passed over: librtmp, FFmpeg, GStreamer's `rtmp2sink` and nginx's RTMP module repeat the
+//!    value, others write the absolute time, the difference, or 0 there.
+//! 4. **Some senders leave it out**, as the edition of 2009 says ("Type 3 chunks MUST NOT have this field"). Which
+//!    convention a chunk stream follows is learned from the first chunk of format 3 that shows it, and holds until the next
+//!    header of format 0. In the middle of a message, four bytes with one of the values of rule 3 are an extended timestamp,
+//!    and anything else belongs to the body. At the beginning of a message the extended timestamp may have any value.
+//! 5. **Where the body may begin like that as well, the header that follows decides.** This is so for a value below 0xFFFFFF,
+//!    which needs no extended timestamp (0 above all), for any value in a chunk that does not end its message, and at the
+//!    beginning of a message for a value that repeats nothing. The four bytes belong to the body if what is behind the
+//!    chunk looks like a header with them counted, and does not without them. Otherwise they are an extended timestamp.
+//!
+//! How the bytes are cut makes no difference: a decision that needs more of them waits. These are the four bytes, unless
+//! the first of them already differ from all values of rule 3, and where rule 5 applies, at most eight behind the
+//! chunk. Only in these cases can a message wait for the first bytes of the next.
 
 use std::num::NonZeroU64;
 
-use super::{EXTENDED, Header, MESSAGE_HEADER_LEN, spare::Spare, streams::Streams};
+use super::{EXTENDED, EXTENDED_LEN, Header, MESSAGE_HEADER_LEN, spare::Spare, streams::Streams};
 use crate::{
     error::{Error, Result},
     message::{Body, Message, MessageType},
@@ -12,8 +40,9 @@ use crate::{
 /// 16 MiB, so this is room for several of the largest at once.
 pub const MAX_UNFINISHED: usize = 64 << 20;
 
-/// The first allocation for a body; longer messages grow while they arrive, so that a header alone costs little.
-const FIRST_RESERVATION: usize = 64 << 10;
+/// The first allocation for a body; longer messages grow while they arrive, so that a header alone costs little. With less,
+/// glibc gives the memory of messages of 200 kB back to the system each time: growing them takes more than it keeps.
+const FIRST_RESERVATION: usize = 256 << 10;
 
 /// The header of a further chunk on one of the first chunk streams: its number.
 pub(super) const SHORT_HEADER: usize = 1;
@@ -43,7 +72,8 @@ pub struct Decoder<B = Vec<u8>> {
 pub struct Decoded<B> {
     /// Bytes of the input that were used; the rest has to be offered again, with more behind it.
     pub consumed: usize,
-    /// The chunk that these bytes completed; `None` asks for more input.
+    /// The chunk that is complete now, which may take none of these bytes if they only had to be looked at; `None` asks for
+    /// more input.
     pub chunk: Option<Chunk<B>>,
 }
 
@@ -79,10 +109,16 @@ pub(super) struct Inbound<B> {
     pub(super) kind: MessageType,
     pub(super) stream_id: u32,
     pub(super) length: u32,
-    /// The last 24-bit timestamp field; [`EXTENDED`] means that every header carries 32 bits more.
+    /// The timestamp field of the last header that had one; [`EXTENDED`] means that 32 bits followed it.
     pub(super) field: u32,
-    /// `field`, or the 32 bits that followed it.
+    /// `field`, or the 32 bits.
     pub(super) sent_timestamp: u32,
+    /// Whether chunks of format 3 repeat these 32 bits.
+    pub(super) convention: Convention,
+    /// Timestamp of the last message that began, absolute.
+    pub(super) time: u32,
+    /// By how much it differs from the one before.
+    pub(super) step: u32,
     /// Timestamp of the last complete message.
     pub(super) clock: u32,
     pub(super) body: B,
@@ -93,6 +129,17 @@ pub(super) struct Inbound<B> {
     pub(super) abandoned: bool,
 }
 
+/// What chunks of format 3 do behind a header with an extended timestamp (rule 4).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Convention {
+    #[default]
+    Unknown,
+    /// They carry it again.
+    Repeats,
+    /// They leave it out.
+    Omits,
+}
+
 /// A chunk whose payload is still arriving.
 #[derive(Debug)]
 pub(super) struct Current {
@@ -100,15 +147,32 @@ pub(super) struct Current {
     pub(super) payload: u32,
     pub(super) missing: usize,
     pub(super) header: Header,
+    /// An extended timestamp, or the first bytes of the payload, which they are taken for until the header that follows
+    /// decides (rule 5).
+    pub(super) doubt: Option<u32>,
 }
 
 /// Where the parts of a header are, before they are applied to their chunk stream.
 struct Parsed<'i> {
     format: u8,
     chunk_stream: u32,
-    /// The message header, behind the basic header.
+    /// The message header, behind the basic header, without an extended timestamp.
     fields: &'i [u8],
+    extended: Extended,
     header: Header,
+}
+
+/// What a chunk has for an extended timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extended {
+    /// The header has none.
+    None,
+    /// The header has this one.
+    Sent(u32),
+    /// The header probably has this one.
+    Doubtful(u32),
+    /// The header would have one if the chunk stream repeated it.
+    Omitted,
 }
 
 impl<B> Default for Decoder<B> {
@@ -143,7 +207,7 @@ impl<B: Body> Decoder<B> {
             format: stream.format,
             kind: stream.kind,
             stream_id: stream.stream_id,
-            sent_timestamp: stream.sent_timestamp,
+            sent_timestamp: if stream.format == 0 { stream.time } else { stream.step },
             length: stream.length,
             received: stream.received,
             payload: current.payload,
@@ -204,7 +268,7 @@ impl<B: Body> Decoder<B> {
         let (start, current) = match &mut self.current {
             Some(current) => (0, current),
             None => {
-                let Some(parsed) = self.parse_header(input) else { return Ok((0, false)) };
+                let Some(parsed) = self.parse_header(input, chunk_size) else { return Ok((0, false)) };
                 let start = parsed.header.as_bytes().len();
                 let current = self.start_chunk(parsed, chunk_size);
                 (start, self.current.insert(current))
@@ -219,7 +283,73 @@ impl<B: Body> Decoder<B> {
             stream.received += taken as u32;
             current.missing -= taken;
         }
-        Ok((start + taken, current.missing == 0))
+        let (used, complete) = (start + taken, current.missing == 0);
+        match current.doubt {
+            Some(value) if complete => {
+                let decided = self.decide(value, &input[used..]);
+                Ok((used + decided.unwrap_or(0), decided.is_some()))
+            }
+            _ => Ok((used, complete)),
+        }
+    }
+
+    /// Decides whether a chunk whose payload is complete began with an extended timestamp (rule 5), and returns how many
+    /// more bytes it takes. `None` if the bytes behind it are too few to know.
+    #[cold]
+    fn decide(&mut self, value: u32, behind: &[u8]) -> Option<usize> {
+        let current = self.current.as_ref()?;
+        let (last, behind) = behind.split_first_chunk::<EXTENDED_LEN>()?;
+        let omitted = self.may_follow(current.chunk_stream, last)?;
+        let repeated = !omitted || self.may_follow(current.chunk_stream, behind)?;
+
+        let current = self.current.as_mut()?;
+        let stream = slot(&mut self.streams, current.chunk_stream);
+        current.doubt = None;
+        if !repeated {
+            stream.convention = Convention::Omits;
+            return Some(0);
+        }
+        if !omitted {
+            stream.convention = Convention::Repeats;
+        }
+        current.header.push(&value.to_be_bytes());
+        if stream.received == current.payload {
+            // As `begin` has it, with the value in place of the one before.
+            stream.time = stream.time.wrapping_sub(stream.sent_timestamp).wrapping_add(value);
+            stream.step = value;
+            stream.sent_timestamp = value;
+        }
+        // The payload ends so much later as it begins.
+        let end = stream.received as usize;
+        let payload = &mut stream.body.as_mut()[end - current.payload as usize..end];
+        match payload.len().checked_sub(EXTENDED_LEN) {
+            Some(kept) => {
+                payload.copy_within(EXTENDED_LEN.., 0);
+                payload[kept..].copy_from_slice(last);
+            }
+            None => payload.copy_from_slice(&last[EXTENDED_LEN - payload.len()..]),
+        }
+        Some(EXTENDED_LEN)
+    }
+
+    /// Whether `input` looks like the header behind a chunk of this chunk stream; `None` if it is too short to tell.
+    fn may_follow(&self, chunk_stream: u32, input: &[u8]) -> Option<bool> {
+        let (format, next, basic_len) = basic_header(input)?;
+        let own = next == chunk_stream;
+        if own && self.stream(next).is_some_and(|stream| stream.received < stream.length) {
+            return Some(format == 3);
+        }
+        let known = own || self.stream(next).is_some();
+        if format == 3 || (format > 0 && !known) {
+            return Some(known);
+        }
+        // A difference that needs the first of the three bytes is longer than a minute, and times are in need of extension
+        // here, but for those of control messages.
+        Some(match input.get(basic_len)? {
+            0x00 => known,
+            0xFF => true,
+            _ => false,
+        })
     }
 
     /// Forgets the unfinished message of a chunk stream (Abort message, RTMP 1.0, section 5.4.2).
@@ -258,33 +388,38 @@ impl<B: Body> Decoder<B> {
 
     /// Finds a complete header at the start of `input`, or asks for more.
     #[inline]
-    fn parse_header<'i>(&self, input: &'i [u8]) -> Option<Parsed<'i>> {
+    fn parse_header<'i>(&self, input: &'i [u8], chunk_size: u32) -> Option<Parsed<'i>> {
         let (format, chunk_stream, basic_len) = basic_header(input)?;
         let mut len = basic_len + MESSAGE_HEADER_LEN[usize::from(format)];
-        let extended = match format {
-            3 => self.stream(chunk_stream).is_some_and(|stream| stream.field == EXTENDED),
-            _ => u24(*input.get(basic_len..)?.first_chunk()?) == EXTENDED,
+        let (head, behind) = input.split_at_checked(len)?;
+        let fields = &head[basic_len..];
+        let extended = match fields {
+            [a, b, c, ..] if u24([*a, *b, *c]) == EXTENDED => {
+                Extended::Sent(u32::from_be_bytes(*behind.first_chunk()?))
+            }
+            [] => match self.stream(chunk_stream) {
+                Some(stream) if stream.field == EXTENDED => stream.extended_again(behind, chunk_size)?,
+                _ => Extended::None,
+            },
+            _ => Extended::None,
         };
-        if extended {
-            len += 4;
+        if matches!(extended, Extended::Sent(_)) {
+            len += EXTENDED_LEN;
         }
         let header = Header::at_start_of(input, len)?;
-        Some(Parsed { format, chunk_stream, fields: &input[basic_len..len], header })
+        Some(Parsed { format, chunk_stream, fields, extended, header })
     }
 
     /// Applies a header to its chunk stream.
     #[inline]
     fn start_chunk(&mut self, parsed: Parsed<'_>, chunk_size: u32) -> Current {
-        let Parsed { format, chunk_stream, fields, header } = parsed;
+        let Parsed { format, chunk_stream, fields, extended, header } = parsed;
         let stream = slot(&mut self.streams, chunk_stream);
         if format <= 1 && stream.received > 0 {
             // A new length in mid-message: the old message never ends. Its bytes must not meet the new length.
             self.unfinished -= stream.body.capacity();
             stream.body = B::default();
             stream.received = 0;
-        }
-        if stream.received == 0 {
-            stream.format = format;
         }
         if format <= 2 {
             stream.field = u24([fields[0], fields[1], fields[2]]);
@@ -296,13 +431,26 @@ impl<B: Body> Decoder<B> {
         }
         if format == 0 {
             stream.stream_id = u32::from_le_bytes([fields[7], fields[8], fields[9], fields[10]]);
-        }
-        if let [.., a, b, c, d] = *fields
-            && stream.field == EXTENDED
-        {
-            stream.sent_timestamp = u32::from_be_bytes([a, b, c, d]);
+            stream.convention = Convention::Unknown;
         }
         let begins = stream.received == 0;
+        let mut doubt = None;
+        match extended {
+            Extended::None => {}
+            Extended::Omitted => stream.convention = Convention::Omits,
+            Extended::Doubtful(value) => doubt = Some(value),
+            Extended::Sent(value) => {
+                if format == 3 {
+                    stream.convention = Convention::Repeats;
+                }
+                if format < 3 || begins {
+                    stream.sent_timestamp = value;
+                }
+            }
+        }
+        if begins {
+            stream.begin(format);
+        }
         let payload = (stream.length - stream.received).min(chunk_size.max(1));
         if begins && self.offer.is_some() {
             self.accept_offer(chunk_stream);
@@ -310,11 +458,42 @@ impl<B: Body> Decoder<B> {
         if begins && self.spare.is_some() {
             self.use_spare(chunk_stream);
         }
-        Current { chunk_stream, payload, missing: payload as usize, header }
+        Current { chunk_stream, payload, missing: payload as usize, header, doubt }
     }
 }
 
 impl<B: Body> Inbound<B> {
+    /// What a chunk of format 3 has for an extended timestamp if `input` is what follows its basic header; `None` if that is
+    /// too short to tell.
+    #[cold]
+    fn extended_again(&self, input: &[u8], chunk_size: u32) -> Option<Extended> {
+        let begins = self.received == 0;
+        let values = [self.sent_timestamp, self.time, self.step, 0].map(u32::to_be_bytes);
+        let start = &input[..input.len().min(EXTENDED_LEN)];
+        let fits = values.iter().any(|value| value.starts_with(start));
+        match self.convention {
+            Convention::Omits => return Some(Extended::Omitted),
+            Convention::Unknown if !begins && !fits => return Some(Extended::Omitted),
+            _ => {}
+        }
+        let value = u32::from_be_bytes(*input.first_chunk()?);
+        let ends = self.length - self.received <= chunk_size.max(1);
+        Some(match self.convention {
+            Convention::Repeats => Extended::Sent(value),
+            _ if fits && value >= EXTENDED && ends => Extended::Sent(value),
+            _ => Extended::Doubtful(value),
+        })
+    }
+
+    /// Sets the time of a message that begins with a header of this format.
+    #[inline]
+    fn begin(&mut self, format: u8) {
+        let before = self.time;
+        self.format = format;
+        self.time = if format == 0 { self.sent_timestamp } else { before.wrapping_add(self.sent_timestamp) };
+        self.step = self.time.wrapping_sub(before);
+    }
+
     /// Takes further chunks of the message that are there as a whole and have the same header of one byte as the one that
     /// `input` begins with; tells how many bytes that were.
     fn take_chunks(&mut self, input: &[u8], chunk_size: u32, unfinished: &mut usize) -> Result<usize> {
@@ -336,8 +515,7 @@ impl<B: Body> Inbound<B> {
 
     /// Takes the complete message out and gets ready for the next.
     fn finish(&mut self, chunk_stream: u32) -> Message<B> {
-        self.clock =
-            if self.format == 0 { self.sent_timestamp } else { self.clock.wrapping_add(self.sent_timestamp) };
+        self.clock = self.time;
         self.received = 0;
         Message {
             chunk_stream,

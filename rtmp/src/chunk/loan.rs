@@ -8,7 +8,7 @@ use std::num::NonZeroU64;
 
 use super::{
     Decoder, EXTENDED, Header,
-    decoder::{Current, reserve},
+    decoder::{Convention, Current, reserve},
 };
 use crate::message::Body;
 
@@ -21,6 +21,8 @@ pub struct Loan<B> {
     pub missing: usize,
     /// The header that every further chunk of the message has, unless something comes in between.
     pub header: Header,
+    /// Whether that is known: it is not before a chunk stream has shown what it does with extended timestamps.
+    foretold: bool,
     /// Payload of each further chunk but the last.
     pub chunk_size: usize,
     /// Length of the whole message.
@@ -34,13 +36,21 @@ impl<B: Body> Decoder<B> {
     /// the chunk.
     pub fn lend(&mut self, chunk_size: u32, worthwhile: usize) -> Option<Loan<B>> {
         let current = self.current.as_ref().filter(|current| current.missing >= worthwhile.max(1))?;
+        if current.doubt.is_some() {
+            return None;
+        }
         let (chunk_stream, missing) = (current.chunk_stream, current.missing);
         let stream = self.streams.get_mut(chunk_stream)?;
         reserve(&mut stream.body, 1, stream.length, &mut self.unfinished).ok()?;
         let mut header = Header::default();
         header.push_basic(3, chunk_stream);
+        let mut foretold = true;
         if stream.field == EXTENDED {
-            header.push(&stream.sent_timestamp.to_be_bytes());
+            match stream.convention {
+                Convention::Unknown => foretold = false,
+                Convention::Repeats => header.push(&stream.sent_timestamp.to_be_bytes()),
+                Convention::Omits => {}
+            }
         }
         let number = NonZeroU64::MIN.saturating_add(self.loans);
         self.loans += 1;
@@ -49,6 +59,7 @@ impl<B: Body> Decoder<B> {
         Some(Loan {
             missing,
             header,
+            foretold,
             chunk_size: chunk_size.max(1) as usize,
             length: stream.length as usize,
             chunk_stream,
@@ -80,6 +91,7 @@ impl<B: Body> Decoder<B> {
                 payload: payload as u32,
                 missing: end.saturating_sub(received),
                 header: loan.header,
+                doubt: None,
             };
         }
         if std::mem::take(&mut stream.abandoned) {
@@ -91,10 +103,11 @@ impl<B: Body> Decoder<B> {
 impl<B: Body> Loan<B> {
     /// The payloads that are likely to follow the current chunk, as far as they end the message.
     pub fn following(&self) -> impl Iterator<Item = usize> + use<B> {
-        let (chunk_size, length) = (self.chunk_size, self.length);
+        let (chunk_size, length, foretold) = (self.chunk_size, self.length, self.foretold);
         let mut position = self.body.as_ref().len() + self.missing;
         std::iter::from_fn(move || {
-            let payload = chunk_size.min(length.checked_sub(position).filter(|rest| *rest > 0)?);
+            let rest = length.checked_sub(position).filter(|rest| foretold && *rest > 0)?;
+            let payload = chunk_size.min(rest);
             position += payload;
             Some(payload)
         })

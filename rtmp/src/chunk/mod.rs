@@ -66,6 +66,9 @@ pub const MAX_CHUNK_STREAM: u32 = 65_599;
 /// A timestamp field with this value is followed by 32 bits that hold the real one.
 const EXTENDED: u32 = 0xFF_FFFF;
 
+/// Bytes of that one.
+const EXTENDED_LEN: usize = 4;
+
 /// Message header bytes by header format (RTMP 1.0, section 5.3.1.2).
 const MESSAGE_HEADER_LEN: [usize; 4] = [11, 7, 3, 0];
 
@@ -144,3 +147,6 @@ impl Eq for Header {}
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod timestamps;

@@ -45,9 +45,9 @@ impl<B: Body> Decoder<B> {
         let start = basic_len + MESSAGE_HEADER_LEN[usize::from(format)];
         let (header, payloads) = input.split_at_checked(start)?;
         let header = &header[basic_len..];
-        let (clock, mut field, mut length, mut kind, mut stream_id) = match self.stream(chunk_stream) {
+        let (time, mut field, mut length, mut kind, mut stream_id) = match self.stream(chunk_stream) {
             Some(stream) if stream.received == 0 => {
-                (stream.clock, stream.field, stream.length, stream.kind, stream.stream_id)
+                (stream.time, stream.field, stream.length, stream.kind, stream.stream_id)
             }
             None if format == 0 => (0, 0, 0, MessageType(0), 0),
             _ => return None,
@@ -74,7 +74,7 @@ impl<B: Body> Decoder<B> {
             chunk_stream,
             format,
             kind,
-            timestamp: if format == 0 { field } else { clock.wrapping_add(field) },
+            timestamp: if format == 0 { field } else { time.wrapping_add(field) },
             stream_id,
             consumed: start + first.len() + rest.len(),
             field,
@@ -95,6 +95,8 @@ impl<B: Body> Decoder<B> {
         stream.length = ready.length;
         stream.field = ready.field;
         stream.sent_timestamp = ready.field;
+        stream.step = ready.timestamp.wrapping_sub(stream.time);
+        stream.time = ready.timestamp;
         stream.clock = ready.timestamp;
         if self.spare.is_some() {
             self.pass_spare();

@@ -20,6 +20,9 @@ impl<B> Decoder<B> {
             length: stream.length,
             field: stream.field,
             sent_timestamp: stream.sent_timestamp,
+            convention: stream.convention,
+            time: stream.time,
+            step: stream.step,
             clock: stream.clock,
             ..Inbound::default()
         };

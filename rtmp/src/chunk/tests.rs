@@ -145,7 +145,7 @@ fn an_overlong_message_is_refused() {
 }
 
 /// Decodes everything, offering the input in pieces of `step` bytes more at a time.
-fn decode_all(input: &[u8], chunk_size: u32, step: usize) -> Vec<Message> {
+pub(super) fn decode_all(input: &[u8], chunk_size: u32, step: usize) -> Vec<Message> {
     let mut decoder = Decoder::<Vec<u8>>::new();
     let mut messages = Vec::new();
     let (mut start, mut end) = (0, 0);
@@ -195,12 +195,12 @@ fn what_is_encoded_is_decoded_however_it_is_split() {
     }
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(super) fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
-fn timestamps(messages: &[Message]) -> Vec<u32> {
+pub(super) fn timestamps(messages: &[Message]) -> Vec<u32> {
     messages.iter().map(|message| message.timestamp).collect()
 }
 
@@ -235,10 +235,11 @@ fn a_header_in_mid_message_with_another_length_starts_anew() {
 }
 
 #[test]
-fn format_2_in_mid_message_goes_on_with_a_new_timestamp() {
-    let wire = unhex("04 000010 000004 09 01000000 aaaa 84 000020 bbbb");
+fn format_2_in_mid_message_goes_on_and_leaves_the_time_alone() {
+    let wire = unhex("04 000010 000004 09 01000000 aaaa 84 000020 bbbb c4 cccc c4 cccc");
     let messages = decode_all(&wire, 2, 1);
-    assert_eq!((messages[0].timestamp, messages[0].body.len()), (0x20, 4));
+    assert_eq!(timestamps(&messages), [0x10, 0x30], "but it is the difference that format 3 repeats");
+    assert_eq!(messages[0].body, unhex("aaaabbbb"));
 }
 
 #[test]

@@ -65,8 +65,10 @@ struct Core {
 struct Inbound {
     /// Decrypts, after an RTMPE handshake.
     cipher: Option<Cipher>,
-    /// Received and not used yet.
-    unread: Vec<u8>,
+    /// Received, and not used yet from `used` on. What was used goes when more comes: moving the rest for each message would
+    /// cost more than the message.
+    received: Vec<u8>,
+    used: usize,
     /// Where bytes arrive; empty while a thread waits.
     block: Vec<u8>,
 }
@@ -79,6 +81,12 @@ struct Outbound {
     scratch: Vec<u8>,
     /// Memory for a message as a whole, where it has to be changed.
     whole: Vec<u8>,
+}
+
+impl Inbound {
+    fn unread(&mut self) -> &mut [u8] {
+        &mut self.received[self.used..]
+    }
 }
 
 impl Server {
@@ -182,7 +190,7 @@ impl Server {
         lock(&self.core).swf_response = outcome.swf_response;
         if let Some(handshake::Keys { mut receive, send }) = outcome.keys {
             let mut inbound = lock(&self.inbound);
-            receive.apply(&mut inbound.unread);
+            receive.apply(inbound.unread());
             inbound.cipher = Some(receive);
             lock(&self.outbound).cipher = Some(send);
         }
@@ -245,8 +253,8 @@ impl Connection for Server {
 
     fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Vec<u8>>) -> R) -> R {
         let mut inbound = lock(&self.inbound);
-        let (result, consumed) = self.run(&inbound.unread, step);
-        inbound.unread.drain(..consumed);
+        let (result, consumed) = self.run(inbound.unread(), step);
+        inbound.used += consumed;
         result
     }
 
@@ -268,7 +276,9 @@ impl Connection for Server {
             if let Some(cipher) = &mut inbound.cipher {
                 cipher.apply(arrived);
             }
-            inbound.unread.extend_from_slice(arrived);
+            let used = mem::take(&mut inbound.used);
+            inbound.received.drain(..used);
+            inbound.received.extend_from_slice(arrived);
             Ok(())
         });
         inbound.block = block;

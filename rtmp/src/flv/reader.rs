@@ -28,7 +28,8 @@ pub struct ReadState<'a> {
     pub flags: Flags,
     /// 0 while the stream runs, else the [`Ending::status`](super::Ending::status) that ended it.
     pub status: i8,
-    /// Added to all timestamps; when a download is resumed, the timestamp of the last key frame in the file.
+    /// Added to all timestamps; when a download is resumed, the timestamp of the last key frame in the file, until that is
+    /// found at a time of its own.
     pub resume_timestamp: u32,
     /// What the file to be resumed ends with; set by the caller after connecting.
     pub resume: Resume<'a>,
@@ -36,6 +37,17 @@ pub struct ReadState<'a> {
     pub ignored_frames: u32,
     /// The same for aggregates.
     pub ignored_flv_frames: u32,
+    /// Messages dropped because they were earlier than the key frame.
+    pub passed_over: u32,
+}
+
+impl ReadState<'_> {
+    /// Whether everything is passed over because the place to resume at has not come. A server that starts from the
+    /// beginning may take as long for that as the file is.
+    pub fn is_searching(&self) -> bool {
+        let found = Flags(Flags::GOT_KEY_FRAME.0 | Flags::GOT_FLV_KEY_FRAME.0);
+        self.flags.has(Flags::RESUME) && !self.flags.has(found)
+    }
 }
 
 /// What a file to be resumed contains, so that the stream can be checked to be the same one.
@@ -164,7 +176,7 @@ impl Piece {
 pub fn accept(
     state: &mut ReadState<'_>,
     kind: MessageType,
-    timestamp: u32,
+    mut timestamp: u32,
     body: &mut [u8],
     live: bool,
 ) -> Verdict {
@@ -186,6 +198,7 @@ pub fn accept(
             resume::Outcome::Ignore => return Verdict::Ignore,
             resume::Outcome::Mismatch => return Verdict::Mismatch,
             resume::Outcome::From(position) => start = position,
+            resume::Outcome::Rest(position, time) => (start, timestamp) = (position, time),
         }
     }
     let shifted = timestamp.wrapping_add(state.resume_timestamp);

@@ -2,6 +2,10 @@
 //!
 //! Knows the checks on each message of a resumed stream. Refuses to output anything: what passes goes the way of any other
 //! message.
+//!
+//! A server that goes where it is told begins with the key frame, at time 0. One that does not starts from the beginning, or
+//! from somewhere before the key frame, with the times that the file has. Then everything before the key frame is passed
+//! over. For how long is up to the caller: see [`ReadState::is_searching`].
 
 use log::{debug, error, warn};
 
@@ -19,16 +23,18 @@ pub(super) enum Outcome {
     Mismatch,
     /// New from this position of the body on.
     From(usize),
+    /// The same for an aggregate, the rest of which has this timestamp.
+    Rest(usize, u32),
 }
 
-/// How many messages may be dropped while the key frame has not come.
+/// How many messages may be dropped while the key frame has not come, apart from those before its time.
 const MAX_IGNORED_FRAMES: u32 = 50;
 
 /// Compares a message with what the file ends with.
 pub(super) fn check(state: &mut ReadState<'_>, kind: MessageType, timestamp: u32, body: &[u8]) -> Outcome {
     let is_aggregate = kind == MessageType::AGGREGATE;
     let resume = state.resume;
-    let mut start = 0;
+    let (mut start, mut early) = (0, false);
     if timestamp == 0 {
         if kind == MessageType::DATA
             && !resume.meta_header.is_empty()
@@ -53,18 +59,28 @@ pub(super) fn check(state: &mut ReadState<'_>, kind: MessageType, timestamp: u32
         }
     } else if state.flags.has(EITHER_KEY_FRAME) {
         state.flags.set(EITHER_KEY_FRAME);
+    } else if !resume.initial_frame.is_empty() {
+        match find_in_place(state, kind, timestamp, body) {
+            Found::Before => early = true,
+            Found::Here(end) => {
+                debug!("found the key frame in its place");
+                // Nothing repeats what the file has.
+                state.flags.set(EITHER_KEY_FRAME);
+                state.flags.set(Flags::NO_IGNORE);
+                return rest_of_aggregate(timestamp, body, end);
+            }
+            Found::Nothing => {}
+        }
     }
 
     if is_aggregate {
         if !state.flags.has(Flags::GOT_FLV_KEY_FRAME) {
-            warn!("Stream does not start with requested FLV frame, ignoring data... ");
-            return count(&mut state.ignored_flv_frames);
+            return pass_over(&mut state.ignored_flv_frames, &mut state.passed_over, early, " FLV");
         }
         return Outcome::From(start);
     }
     if !state.flags.has(Flags::GOT_KEY_FRAME) {
-        warn!("Stream does not start with requested frame, ignoring data... ");
-        return count(&mut state.ignored_frames);
+        return pass_over(&mut state.ignored_frames, &mut state.passed_over, early, "");
     }
     if !state.flags.has(Flags::NO_IGNORE) {
         // Until time moves on, servers repeat metadata and decoder configuration that the file has.
@@ -74,6 +90,59 @@ pub(super) fn check(state: &mut ReadState<'_>, kind: MessageType, timestamp: u32
         state.flags.set(Flags::NO_IGNORE);
     }
     Outcome::From(start)
+}
+
+/// What a message is to a search for the key frame at the time that it has in the file.
+enum Found {
+    /// All of it is earlier.
+    Before,
+    /// The key frame, which ends at this position of the body.
+    Here(usize),
+    Nothing,
+}
+
+/// Looks for the key frame in a message of a stream that has the times of the file, or later ones. If it is there, what is
+/// added to times from now on makes its time that of the file.
+fn find_in_place(state: &mut ReadState<'_>, kind: MessageType, timestamp: u32, body: &[u8]) -> Found {
+    let (wanted, resume) = (state.resume_timestamp, state.resume);
+    let mut last_timestamp = timestamp;
+    if kind == MessageType::AGGREGATE {
+        let mut position = 0;
+        let mut first_timestamp = None;
+        while let Some((header, tag)) =
+            body.get(position..).and_then(|rest| Some((TagHeader::parse(rest)?, rest)))
+        {
+            // The first tag of an aggregate has the message's time.
+            let first = *first_timestamp.get_or_insert(header.timestamp);
+            last_timestamp = timestamp.wrapping_add(header.timestamp.wrapping_sub(first));
+            let end = TAG_HEADER_LEN + header.body_len();
+            let Some(frame) = tag.get(TAG_HEADER_LEN..end) else { break };
+            let next = (position + end + PREVIOUS_TAG_SIZE_LEN).min(body.len());
+            if header.kind == resume.initial_frame_type
+                && last_timestamp >= wanted
+                && frame == resume.initial_frame
+            {
+                state.resume_timestamp = wanted.wrapping_sub(last_timestamp);
+                return Found::Here(next);
+            }
+            position = next;
+        }
+    } else if kind.0 == resume.initial_frame_type && timestamp >= wanted && body == resume.initial_frame {
+        state.resume_timestamp = wanted.wrapping_sub(timestamp);
+        return Found::Here(body.len());
+    }
+    if last_timestamp < wanted { Found::Before } else { Found::Nothing }
+}
+
+/// What is new in the body of a message that has the key frame up to `end`.
+fn rest_of_aggregate(timestamp: u32, body: &[u8], end: usize) -> Outcome {
+    let first = TagHeader::parse(body);
+    match first.zip(body.get(end..).and_then(TagHeader::parse)) {
+        Some((first, next)) => {
+            Outcome::Rest(end, timestamp.wrapping_add(next.timestamp.wrapping_sub(first.timestamp)))
+        }
+        None => Outcome::Ignore,
+    }
 }
 
 /// Looks for the key frame in an aggregate and returns where new data begins; 0 if it is not to be cut.
@@ -117,10 +186,15 @@ fn skip_key_frame(state: &mut ReadState<'_>, body: &[u8]) -> usize {
     start
 }
 
-/// One more message is dropped; too many are an error.
-fn count(ignored: &mut u32) -> Outcome {
-    *ignored = ignored.saturating_add(1);
-    if *ignored > MAX_IGNORED_FRAMES { Outcome::Mismatch } else { Outcome::Ignore }
+/// One more message is dropped. Too many are an error, unless they are too early to count; then they are no longer worth a
+/// line of the log.
+fn pass_over(ignored: &mut u32, passed_over: &mut u32, early: bool, sort: &str) -> Outcome {
+    let count = if early { passed_over } else { ignored };
+    *count = count.saturating_add(1);
+    if !early || *count <= MAX_IGNORED_FRAMES {
+        warn!("Stream does not start with requested{sort} frame, ignoring data... ");
+    }
+    if !early && *count > MAX_IGNORED_FRAMES { Outcome::Mismatch } else { Outcome::Ignore }
 }
 
 /// Whether `body` is AMF0 data that begins with the string `onMetaData`.
@@ -143,6 +217,10 @@ mod tests {
     fn state<'a>() -> ReadState<'a> {
         let resume = Resume { initial_frame_type: 9, initial_frame: FRAME, meta_header: b"" };
         ReadState { resume, resume_timestamp: 5000, ..Default::default() }
+    }
+
+    fn searching<'a>() -> ReadState<'a> {
+        ReadState { flags: Flags::RESUME, ..state() }
     }
 
     fn tag(kind: u8, timestamp: u32, body: &[u8]) -> Vec<u8> {
@@ -175,13 +253,56 @@ mod tests {
     }
 
     #[test]
-    fn fifty_frames_are_forgiven() {
-        for kind in [MessageType::VIDEO, MessageType::AGGREGATE] {
+    fn fifty_frames_are_forgiven_besides_those_before_the_key_frame() {
+        for (kind, timestamp) in
+            [(MessageType::VIDEO, 0), (MessageType::VIDEO, 5000), (MessageType::AGGREGATE, 5000)]
+        {
             let mut state = state();
-            for _ in 0..50 {
-                assert_eq!(check(&mut state, kind, 40, b"other"), Outcome::Ignore);
+            for early in 1..5000 {
+                assert_eq!(check(&mut state, kind, early, b"other"), Outcome::Ignore);
             }
-            assert_eq!(check(&mut state, kind, 40, b"other"), Outcome::Mismatch);
+            for _ in 0..50 {
+                assert_eq!(check(&mut state, kind, timestamp, b"other"), Outcome::Ignore);
+            }
+            assert_eq!(check(&mut state, kind, timestamp, b"other"), Outcome::Mismatch);
+        }
+    }
+
+    #[test]
+    fn a_stream_with_the_times_of_the_file_goes_on_behind_the_key_frame() {
+        // The same frame earlier is another one.
+        let earlier = [(MessageType::VIDEO, 40, FRAME), (MessageType::AUDIO, 5000, b"\xAF\x01")];
+        for (time, offset) in [(5000, 0), (5001, u32::MAX)] {
+            let mut state = searching();
+            for (kind, timestamp, body) in earlier {
+                assert_eq!(check(&mut state, kind, timestamp, body), Outcome::Ignore);
+            }
+            assert!(state.is_searching());
+            assert_eq!(check(&mut state, MessageType::VIDEO, time, FRAME), Outcome::Ignore);
+            assert_eq!((state.is_searching(), state.resume_timestamp), (false, offset));
+            // What has the time of the key frame is not in the file, and neither is another frame like it.
+            for (kind, timestamp, body) in
+                [(MessageType::AUDIO, time, &b"\xAF\x02"[..]), (MessageType::VIDEO, 9000, FRAME)]
+            {
+                assert_eq!(check(&mut state, kind, timestamp, body), Outcome::From(0));
+            }
+        }
+    }
+
+    #[test]
+    fn an_aggregate_with_the_times_of_the_file_is_cut_behind_the_key_frame() {
+        let mut state = searching();
+        // The times inside are of no account but for their differences.
+        let early = [tag(9, 100, FRAME), tag(8, 110, b"audio")].concat();
+        assert_eq!(check(&mut state, MessageType::AGGREGATE, 4980, &early), Outcome::Ignore);
+        let before = [tag(8, 110, b"audio"), tag(9, 120, FRAME)].concat();
+        let body = [&before[..], &tag(8, 130, b"audio")].concat();
+        assert_eq!(check(&mut state, MessageType::AGGREGATE, 4990, &body), Outcome::Rest(before.len(), 5010));
+        assert_eq!((state.resume_timestamp, state.ignored_flv_frames), (0, 0));
+        for len in before.len() - PREVIOUS_TAG_SIZE_LEN..=before.len() {
+            let mut state = searching();
+            assert_eq!(check(&mut state, MessageType::AGGREGATE, 4990, &before[..len]), Outcome::Ignore);
+            assert!(!state.is_searching());
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Stream<B> {
     suspended: bool,
     /// The stream has ended because memory was short.
     out_of_memory: bool,
+    /// [`ReadState::passed_over`], which has no place among the fields that callers know.
+    passed_over: u32,
 }
 
 /// One read call in progress: where its bytes go, and which part of the stream it is at.
@@ -108,13 +110,11 @@ impl<B: Body> Stream<B> {
 
     /// Drops what was not read yet and the memory it is in.
     pub fn clear(&mut self) {
-        *self = Self {
-            pending: B::default(),
-            position: 0,
-            spent: B::default(),
-            suspended: false,
-            out_of_memory: false,
-        };
+        self.pending = B::default();
+        self.position = 0;
+        self.spent = B::default();
+        self.suspended = false;
+        self.out_of_memory = false;
     }
 
     /// Begins a read call.
@@ -158,7 +158,9 @@ impl<B: Body> Stream<B> {
         live: bool,
     ) -> Step {
         let before = state.timestamp;
+        state.passed_over = self.passed_over;
         let verdict = accept(state, kind, timestamp, body.as_mut(), live);
+        self.passed_over = if state.is_searching() { state.passed_over } else { 0 };
         let piece = match verdict {
             Verdict::Mismatch => return self.end(call, state, Ending::Error),
             Verdict::Ignore => None,

@@ -1,14 +1,14 @@
 //! Connecting to a server.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::{AsFd, IntoRawFd},
     ptr,
     sync::Arc,
 };
 
 use libc::{c_int, sockaddr};
-use socket2::{SockAddr, SockAddrStorage, Socket};
+use socket2::{SockAddr, SockAddrStorage, SockRef, Socket};
 
 use super::{
     RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMP_FEATURE_WRITE, RTMP_LF_FAPU,
@@ -35,7 +35,15 @@ use crate::{
     random,
     session::command,
     text::{self, Text},
-    transport::{connect::connect, deadline::Deadline, proxy::Proxy, route::Route, tcp, tunnel::Tunnel},
+    transport::{
+        connect::connect,
+        deadline::Deadline,
+        local::{Bind, Local},
+        proxy::Proxy,
+        route::Route,
+        tcp,
+        tunnel::Tunnel,
+    },
 };
 
 /// Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
@@ -113,6 +121,7 @@ pub unsafe extern "C" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_i
             start(&handle, cp)?;
             // Who brings a socket waits for it as well.
             handle.set_watched(!handle.is_opened() && (*r).Link.protocol & RTMP_FEATURE_WRITE == 0);
+            handle.settle();
             Ok(TRUE)
         }
     })
@@ -148,6 +157,33 @@ pub(crate) fn connect_socket(handle: &Handle) -> Result<Socket> {
     let (host, port, proxy) = unsafe { (aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?) };
     let route = Route { host, port, proxy: proxy.as_ref(), local: &handle.settings().local };
     route.connect(handle.timeout(), &handle.patience())
+}
+
+/// A further connection to the same server. If the program made the one that there is, it had its reasons: this one
+/// leads from the same address to the same address.
+pub(crate) fn connect_once_more(handle: &Handle) -> Result<Socket> {
+    if !is_foreign(handle)? {
+        return connect_socket(handle);
+    }
+    let (here, there) = *handle.core().ends.clone().ok_or(Error::Closed)?;
+    let local = Local { bind: Some(Bind::Address(here)), ..Local::default() };
+    let host = there.ip().to_string();
+    let route = Route { host: host.as_bytes(), port: there.port(), proxy: None, local: &local };
+    route.connect(handle.timeout(), &handle.patience())
+}
+
+/// Whether a program made the connection, and no proxy has to be asked for the next one.
+fn is_foreign(handle: &Handle) -> Result<bool> {
+    // SAFETY: the handle's contract.
+    let has_proxy = unsafe { proxy(handle.raw()) }?.is_some();
+    Ok(!handle.is_dialled() && !handle.is_opened() && !has_proxy)
+}
+
+/// From where to where a connection leads; `None` if not over IP.
+fn ends(socket: &impl AsFd) -> Option<Box<(IpAddr, SocketAddr)>> {
+    let socket = SockRef::from(socket);
+    let (here, there) = (socket.local_addr().ok()?.as_socket()?, socket.peer_addr().ok()?.as_socket()?);
+    Some(Box::new((here.ip(), there)))
 }
 
 /// Connects again, with what a server that wants a publisher to log in asked for behind the application's name and URL.
@@ -344,6 +380,8 @@ fn open_tunnel(handle: &Handle) -> Result<()> {
     if protocol & RTMP_FEATURE_HTTP == 0 {
         return Ok(());
     }
+    let ends = if is_foreign(handle)? { ends(&handle.socket()?) } else { None };
+    handle.core().ends = ends;
     let tunnel = Arc::new(Tunnel::new(&Text(host).to_string(), port)?);
     tunnel.open(&Line(handle))?;
     handle.set_tunnel(Some(tunnel));

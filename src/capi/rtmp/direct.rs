@@ -229,8 +229,18 @@ mod tests {
         message::MessageType,
     };
 
-    /// Bytes of some messages, of which short ones come between the chunks of long ones.
-    fn wire(chunk_size: u32, size: usize, timestamp: u32, between: bool) -> (Vec<u8>, Vec<Vec<u8>>) {
+    /// A time that needs the extended timestamp.
+    const TIME: u32 = 0x0100_0000;
+
+    /// Bytes of some messages, of which short ones come between the chunks of long ones. What further chunks have for an extended
+    /// timestamp is `again`.
+    fn wire(
+        chunk_size: u32,
+        size: usize,
+        timestamp: u32,
+        again: &[u8],
+        between: bool,
+    ) -> (Vec<u8>, Vec<Vec<u8>>) {
         let (mut encoder, mut bytes, mut bodies) = (Encoder::new(), Vec::new(), Vec::new());
         for index in 0..4_u32 {
             let long: Vec<u8> = (0..size).map(|at| (at / 7) as u8 ^ index as u8).collect();
@@ -246,6 +256,11 @@ mod tests {
             let chunks = encoder.encode(&message(6, &long), chunk_size).unwrap();
             let pieces: Vec<Vec<u8>> = chunks.pieces().map(<[u8]>::to_vec).collect();
             for (at, piece) in pieces.iter().enumerate() {
+                if at > 0 && piece.len() == MAX_SHORT_HEADER - 2 {
+                    bytes.push(piece[0]);
+                    bytes.extend(again);
+                    continue;
+                }
                 if between && at == 4 {
                     bytes
                         .extend(encoder.encode(&message(70, &other), chunk_size).unwrap().pieces().flatten());
@@ -314,12 +329,14 @@ mod tests {
             [(1024, 5000), (4096, 16384), (8192, 50_000), (9000, 18_001), (65536, 15_000), (65536, 200_000)]
         {
             for between in [false, true] {
-                for timestamp in [0, 0x0100_0000] {
-                    let (wire, expected) = wire(chunk_size, size, timestamp, between);
+                for (timestamp, again) in
+                    [(0, &[][..]), (TIME, &TIME.to_be_bytes()), (TIME, &[0; 4]), (TIME, &[])]
+                {
+                    let (wire, expected) = wire(chunk_size, size, timestamp, again, between);
                     for most in [700, 1031, 4099, 9000, 16_384, 20_000, usize::MAX] {
                         for ahead in [false, true] {
                             let (bodies, _) = read(&wire, chunk_size, most, ahead);
-                            let context = (chunk_size, size, between, timestamp, most, ahead);
+                            let context = (chunk_size, size, between, timestamp, again, most, ahead);
                             assert!(bodies == expected, "{context:?}");
                         }
                     }
@@ -330,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_message_takes_one_call_when_the_socket_has_it() {
-        let (wire, expected) = wire(8192, 16_384, 0, false);
+        let (wire, expected) = wire(8192, 16_384, 0, &[], false);
         let (bodies, reads) = read(&wire, 8192, usize::MAX, true);
         assert_eq!(bodies.len(), expected.len());
         assert!(reads <= expected.len() + 1, "{reads} calls");

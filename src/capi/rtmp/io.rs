@@ -1,6 +1,9 @@
 //! `RTMP_Read` and `RTMP_Write`: streams as FLV bytes.
 
-use std::{mem, ptr, slice};
+use std::{
+    mem, ptr, slice,
+    time::{Duration, Instant},
+};
 
 use libc::{c_char, c_int};
 
@@ -135,6 +138,9 @@ fn read(
     let placement = Placement(handle);
     let mut why = None;
     let mut reading = Reading::new(handle);
+    let (mut search, mut searching) = (None, false);
+    let polls = handle.is_watched() && handle.has_tunnel();
+    let _limited = polls.then(|| Limited::begin(handle));
     loop {
         match next {
             Step::Done(count) => {
@@ -157,6 +163,12 @@ fn read(
                 let live = unsafe { (*handle.raw()).Link.lFlags } & RTMP_LF_LIVE != 0;
                 step(handle, |core, state| {
                     let Message { kind, timestamp, ref mut body, .. } = message;
+                    if state.is_searching()
+                        && search.get_or_insert_with(|| Search::begin(handle)).takes_too_long(timestamp)
+                    {
+                        reason::keep(&Error::TimedOut);
+                        return core.stream.end(&mut call, state, Ending::Error);
+                    }
                     if body.is_borrowed()
                         && let Some(next) = core.stream.message_in_place(
                             &mut call,
@@ -175,25 +187,34 @@ fn read(
                         return core.stream.out_of_memory(&mut call, state);
                     }
                     let next = core.stream.message(&mut call, state, kind, timestamp, body, live);
+                    searching = state.is_searching();
                     core.decoder.reuse(mem::take(body));
                     let failed = Ending::from_status(state.status) == Some(Ending::Error);
                     if failed && core.stream.ran_out_of_memory() {
                         reason::keep(&Error::OutOfMemory);
                         why = Some(Error::OutOfMemory);
                     } else if failed {
-                        reason::keep_as(Code::Resume, "the stream does not go on where the file ends");
+                        reason::keep_as(Code::Resume, NOT_FOUND);
                     }
                     offer(core, &mut call, state, next)
                 })
             }
             Ok((_, last)) => {
                 keep_ending(&last);
-                step(handle, |core, state| core.stream.end(&mut call, state, Ending::Complete))
+                if searching {
+                    reason::keep_as(Code::Resume, NOT_FOUND);
+                }
+                let ending = if searching { Ending::Error } else { Ending::Complete };
+                step(handle, |core, state| core.stream.end(&mut call, state, ending))
             }
             Err(error) => {
                 reason::keep(&error);
+                // curl would take 0 for the end of the stream.
+                let failed = polls && matches!(error, Error::TimedOut);
+                let ending = if failed { Ending::Error } else { Ending::Eof };
                 why = Some(error);
-                step(handle, |core, state| core.stream.end(&mut call, state, Ending::Eof))
+                let next = step(handle, |core, state| core.stream.end(&mut call, state, ending));
+                if failed && next == Step::Done(0) { Step::Failed } else { next }
             }
         };
     }
@@ -230,6 +251,46 @@ impl Drop for Placement<'_> {
         if std::thread::panicking() {
             self.end();
         }
+    }
+}
+
+const NOT_FOUND: &str = "the stream does not go on where the file ends";
+
+/// How long a call passes over what is in front of the place to resume at: the time of one wait, and as long again as what was
+/// passed over would play. So a server may start from the beginning at the pace of the stream, and not be slower.
+struct Search {
+    began: Instant,
+    timeout: Option<Duration>,
+}
+
+impl Search {
+    fn begin(handle: &Handle) -> Self {
+        Self { began: Instant::now(), timeout: handle.timeout() }
+    }
+
+    /// Whether it does if the stream has come no further than this, which is in milliseconds.
+    fn takes_too_long(&self, timestamp: u32) -> bool {
+        let played = Duration::from_millis(timestamp.into());
+        self.timeout.is_some_and(|timeout| self.began.elapsed() > timeout + played)
+    }
+}
+
+/// The time of one wait, for all waits of a call.
+///
+/// A program that watches the socket of a tunnel comes because of replies that may be empty, and has limits of its own, which it
+/// cannot heed while it is in a call. So nothing that the server says besides media makes that longer.
+struct Limited<'h>(&'h Handle);
+
+impl<'h> Limited<'h> {
+    fn begin(handle: &'h Handle) -> Self {
+        handle.begin_phase();
+        Self(handle)
+    }
+}
+
+impl Drop for Limited<'_> {
+    fn drop(&mut self) {
+        self.0.end_phase();
     }
 }
 
@@ -290,12 +351,17 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
             },
             ignored_frames: (*fields).nIgnoredFrameCounter,
             ignored_flv_frames: (*fields).nIgnoredFlvFrameCounter,
+            passed_over: 0,
         };
+        let resume_timestamp = state.resume_timestamp;
         let result = step(&mut state);
         (*fields).timestamp = state.timestamp;
         shared::write(&raw mut (*fields).dataType, state.data_type);
         shared::write(&raw mut (*fields).flags, state.flags.0);
         shared::write(&raw mut (*fields).status, state.status);
+        if state.resume_timestamp != resume_timestamp {
+            shared::write(&raw mut (*fields).nResumeTS, state.resume_timestamp);
+        }
         (*fields).nIgnoredFrameCounter = state.ignored_frames;
         (*fields).nIgnoredFlvFrameCounter = state.ignored_flv_frames;
         result

@@ -9,7 +9,7 @@ mod undisturbed;
 use std::{
     cell::Cell,
     fmt, mem,
-    net::Shutdown,
+    net::{IpAddr, Shutdown, SocketAddr},
     os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
     ptr::NonNull,
     sync::{
@@ -29,6 +29,7 @@ use super::{
     fields::load,
     gate::{Gate, Keeper},
     globals,
+    line::{self, Line},
     memory::Body,
     reason,
     rtmp::{
@@ -183,6 +184,8 @@ pub(crate) struct Core {
     pub(crate) block: Block,
     /// Behind `m_write`: the tag that is being written. Most connections write none.
     pub(crate) writer: Option<Box<flv::Writer<Body>>>,
+    /// From where to where the connection leads that a tunnel began with, if the program made it.
+    pub(crate) ends: Option<Box<(IpAddr, SocketAddr)>>,
     /// How often a server made this session log in.
     logins: u32,
 }
@@ -515,7 +518,7 @@ impl Handle {
     }
 
     /// Whether bytes go through an HTTP tunnel.
-    pub(super) fn has_tunnel(&self) -> bool {
+    pub(crate) fn has_tunnel(&self) -> bool {
         self.private.tunnelled.load(Ordering::Acquire)
     }
 
@@ -535,37 +538,52 @@ impl Handle {
     }
 
     /// Whether the socket has to stay readable as long as there is something to read.
-    pub(super) fn is_watched(&self) -> bool {
+    pub(crate) fn is_watched(&self) -> bool {
         self.private.watched.load(Ordering::Relaxed)
     }
 
     /// Whether a byte that was received is still on the socket.
-    pub(super) fn left_byte(&self) -> &AtomicBool {
+    pub(crate) fn left_byte(&self) -> &AtomicBool {
         &self.private.left
     }
 
-    /// Lets the socket become quiet when there is nothing for a reader in what was received. Callers that brought their
-    /// own socket, as curl does, wait for it before they read and do not know of bytes that are here already.
+    /// Lets the socket become quiet when there is nothing for a reader in what was received, and asks the server of a tunnel
+    /// for more. Callers that brought their own socket, as curl does, wait for it before they read: they do not know of bytes
+    /// that are here already, and an HTTP server says nothing unless it is asked.
     pub(crate) fn settle(&self) {
-        if !self.private.left.load(Ordering::Relaxed) {
+        if !self.is_watched() {
             return;
         }
+        let tunnel = self.tunnel();
+        if self.private.left.load(Ordering::Relaxed) && self.has_something_to_read(tunnel.as_deref()) {
+            return;
+        }
+        let Ok(fd) = self.socket() else { return };
+        sockbuf::drop_left_byte(fd, &self.private.left);
+        // SAFETY: the handle's contract.
+        let has_ended = unsafe { shared::read(&raw const (*self.raw()).m_read.status) } != 0;
+        if let Some(tunnel) = tunnel.filter(|_| !has_ended) {
+            // The end of the connection, if that is why, makes the socket readable.
+            if let Err(error) = tunnel.keep_polling(&Line(self)) {
+                log::debug!("the tunnel's server takes no poll: {error}");
+            }
+            line::show(self, &tunnel.status());
+        }
+    }
+
+    /// Whether there is something for a reader in what was received and not read.
+    fn has_something_to_read(&self, tunnel: Option<&Tunnel>) -> bool {
         let core = self.core();
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         let worth_reading = unsafe {
             let (sb, flags) = (&raw const (*self.raw()).m_sb, &raw const (*self.raw()).m_read.flags);
             let unread = reservoir::unread(sb, core.reservoir.as_deref());
             let begun = flv::Flags(shared::read(flags)).has(flv::Flags::HEADER);
-            // Without anything unread it was all fetched.
-            let more = !unread.is_empty() && sockbuf::tls_holds_more(sb);
+            // Without anything unread it was all fetched, but for what a tunnel has not looked at.
+            let more = (tunnel.is_some() || !unread.is_empty()) && sockbuf::tls_holds_more(sb);
             more || driver::is_worth_reading(&load(self.raw()), &core.decoder, begun, unread)
         };
-        if worth_reading || !core.stream.pending().is_empty() {
-            return;
-        }
-        if let Ok(fd) = self.socket() {
-            sockbuf::drop_left_byte(fd, &self.private.left);
-        }
+        worth_reading || !core.stream.pending().is_empty() || tunnel.is_some_and(Tunnel::has_early)
     }
 
     /// Says whether the end of the connection keeps the descriptor.

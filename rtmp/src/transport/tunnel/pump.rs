@@ -207,6 +207,20 @@ impl Tunnel {
         self.read_until(carrier, deadline, |shared| !matches!(shared.link, Link::Failing(_)))
     }
 
+    /// Makes sure that something comes from the server although nobody waits for it in a call: sends a poll unless a reply is on
+    /// its way or bytes of the stream are here already. For programs that watch the socket.
+    pub fn keep_polling(&self, carrier: &impl Carrier) -> Result<()> {
+        if self.has_early() {
+            return Ok(());
+        }
+        self.post(carrier, Command::Idle, &[], carrier.deadline())
+    }
+
+    /// Whether bytes of the stream wait for [`Self::fill`].
+    pub fn has_early(&self) -> bool {
+        !self.lock().early.is_empty()
+    }
+
     /// Tells the server that the session is over, and waits for its last replies: a connection that is closed before them
     /// takes requests with it that are still on their way. Those with bytes of the stream have `NEXT_REPLY` each; the
     /// goodbye's own reply is worth no more than `goodbye`. Does not wait for another thread that is sending.
