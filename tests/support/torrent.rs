@@ -63,7 +63,7 @@ const CHANNELS: [(u32, u8); 2] = [(4, 8), (70, 9)];
 const EXTENDED: u32 = 0xff_ffff;
 const SLOW_MESSAGES: u32 = 60;
 /// The length of the last message that comes late or not at all, and how much of it comes at first.
-const LATE: (usize, usize) = (90_000, 40_000);
+const LATE: (usize, usize) = (60_000, 40_000);
 /// More bytes than come before all this.
 const BEFORE: usize = 8192;
 /// What a client may leave without an acknowledgement.
