@@ -62,8 +62,8 @@ const FULL: &str = "06 ffffff 00012c 09 01000000 01000000";
 const NEXT: &str = "86 000028";
 
 /// Recorded while a file with 300 bytes of audio (0x72, then the same letter) from 0x1000000 on every 40 ms was published
-/// or played over loopback: `curl -T` on librtmp 2.4, `ffmpeg -c copy -copyts` (FFmpeg 7), GStreamer's `multifilesrc` with a
-/// file for each tag before `rtmp2sink` (1.26), and nginx's RTMP module playing it from a file.
+/// or played over loopback: `curl -T` on librtmp 2.4, `ffmpeg -c copy -copyts` (FFmpeg 5.1), GStreamer's `multifilesrc` with a
+/// file for each tag before `rtmp2sink` (1.22), and nginx's RTMP module playing it from a file.
 const RECORDED: [(&str, [(&str, &str); 3]); 4] = [
     ("librtmp", [("44 ffffff 00012c 08 01000000", "c4 01000000"), ("84 000028", "c4"), ("84 000028", "c4")]),
     ("FFmpeg", [("44 ffffff 00012c 08 01000000", "c4 01000000"), ("84 000028", "c4"), ("c4", "c4")]),
