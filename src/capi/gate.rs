@@ -7,7 +7,7 @@
 use std::{
     hint,
     mem::ManuallyDrop,
-    sync::atomic::{AtomicU8, Ordering, compiler_fence},
+    sync::atomic::{AtomicI32, AtomicU8, Ordering, compiler_fence},
     thread,
 };
 
@@ -16,7 +16,11 @@ use super::{alone, rtmp::RTMP};
 /// The gate of one `RTMP`: the bytes of the word, which have one writer at a time each. So letting go of the gate needs no more
 /// than to say so, which is what most calls of a fast stream do.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Gate<'a>(&'a [AtomicU8; 4]);
+pub(crate) struct Gate<'a> {
+    word: &'a [AtomicU8; 4],
+    /// The socket behind it, which nobody closes while the gate is held.
+    socket: Option<&'a AtomicI32>,
+}
 
 /// Keeps others out of the gate while it exists.
 pub(crate) struct Keeper<'a> {
@@ -36,8 +40,12 @@ impl<'a> Gate<'a> {
     /// # Safety
     /// `r` points to an initialised `RTMP`, which outlives the result.
     pub(crate) unsafe fn of(r: *mut RTMP) -> Self {
-        // SAFETY: the caller's contract; nobody uses the field but through this, and a byte is as large as an atomic one.
-        Self(unsafe { &*(&raw mut (*r).m_channelsAllocatedOut).cast::<[AtomicU8; 4]>() })
+        // SAFETY: the caller's contract; nobody uses the first field but through this, and a byte is as large as an atomic
+        // one; the other one is used with `shared`, which is atomic as well.
+        unsafe {
+            let word = &*(&raw mut (*r).m_channelsAllocatedOut).cast::<[AtomicU8; 4]>();
+            Self { word, socket: Some(AtomicI32::from_ptr(&raw mut (*r).m_sb.sb_socket)) }
+        }
     }
 
     /// Whether the program wants calls to end.
@@ -45,12 +53,28 @@ impl<'a> Gate<'a> {
         self.aborted().load(Ordering::Relaxed) == ABORTED && self.ends_in_zeros()
     }
 
-    /// Wants calls to end.
+    /// Wants calls to end, and shuts the socket down: a call whose peer floods it never waits.
     pub(crate) fn abort(self) {
         if !self.ends_in_zeros() {
             drop(self.hold());
         }
         self.aborted().store(ABORTED, Ordering::Release);
+        self.shut_down();
+    }
+
+    /// Shuts the socket down, unless the gate is held: then whoever holds it does so next. That may be a thread that closes
+    /// the socket, or the one that a signal handler has interrupted.
+    #[cold]
+    fn shut_down(self) {
+        let Some(keeper) = self.try_hold() else { return };
+        let keeper = ManuallyDrop::new(keeper);
+        if let Some(socket) = self.socket.map(|socket| socket.load(Ordering::Relaxed))
+            && socket >= 0
+        {
+            // SAFETY: while the gate is held, nobody closes the socket.
+            unsafe { libc::shutdown(socket, libc::SHUT_RDWR) };
+        }
+        keeper.gate.leave();
     }
 
     /// Wants calls to work again.
@@ -120,7 +144,7 @@ impl<'a> Gate<'a> {
     fn tidy(self, aborted: u8) {
         // Unless something is said just now.
         let _ = self.aborted().compare_exchange(aborted, 0, Ordering::Relaxed, Ordering::Relaxed);
-        for byte in &self.0[2..] {
+        for byte in &self.word[2..] {
             byte.store(0, Ordering::Release);
         }
     }
@@ -134,15 +158,15 @@ impl<'a> Gate<'a> {
     }
 
     fn ends_in_zeros(self) -> bool {
-        self.0[2..].iter().all(|byte| byte.load(Ordering::Acquire) == 0)
+        self.word[2..].iter().all(|byte| byte.load(Ordering::Acquire) == 0)
     }
 
     fn held(self) -> &'a AtomicU8 {
-        &self.0[0]
+        &self.word[0]
     }
 
     fn aborted(self) -> &'a AtomicU8 {
-        &self.0[1]
+        &self.word[1]
     }
 }
 
@@ -151,18 +175,15 @@ impl Keeper<'_> {
     pub(crate) fn found_sound(&self) -> bool {
         self.found_sound
     }
-
-    /// Lets others in; tells whether the program wants calls to end.
-    #[inline]
-    pub(crate) fn release(self) -> bool {
-        ManuallyDrop::new(self).gate.leave()
-    }
 }
 
 impl Drop for Keeper<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.gate.leave();
+        if self.gate.leave() {
+            // Whoever wanted that found the gate held.
+            self.gate.shut_down();
+        }
     }
 }
 
@@ -176,6 +197,10 @@ mod tests {
         value.to_le_bytes().map(AtomicU8::new)
     }
 
+    fn gate(word: &[AtomicU8; 4]) -> Gate<'_> {
+        Gate { word, socket: None }
+    }
+
     fn value(word: [AtomicU8; 4]) -> u32 {
         u32::from_le_bytes(word.map(AtomicU8::into_inner))
     }
@@ -183,15 +208,29 @@ mod tests {
     #[test]
     fn an_abort_is_seen_until_it_is_pardoned_whoever_holds_the_gate() {
         let word = word(0);
-        let gate = Gate(&word);
+        let gate = gate(&word);
         assert!(!gate.is_aborted());
         let keeper = gate.hold();
         gate.abort();
         assert!(gate.is_aborted() && gate.try_hold().is_none());
-        assert!(keeper.release(), "whoever held the gate learns of it");
+        drop(keeper);
         assert!(gate.is_aborted() && gate.try_hold().is_some());
         gate.pardon();
         assert_eq!(value(word), 0);
+    }
+
+    #[test]
+    fn an_abort_while_the_gate_is_held_shuts_the_socket_down_when_it_is_let_go() {
+        use std::{io::Read, os::fd::AsRawFd, os::unix::net::UnixStream};
+        let (word, (near, mut far)) = (word(0), UnixStream::pair().unwrap());
+        let socket = AtomicI32::new(near.as_raw_fd());
+        let gate = Gate { word: &word, socket: Some(&socket) };
+        let keeper = gate.hold();
+        gate.abort();
+        far.set_nonblocking(true).unwrap();
+        assert!(far.read(&mut [0]).is_err(), "not while the gate is held");
+        drop(keeper);
+        assert_eq!(far.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]
@@ -201,7 +240,7 @@ mod tests {
             [1, 2, 3, u32::MAX, 16, 0x5A00_0000, 1 << 16 | held, 1 << 24 | aborted, 1 << 16 | aborted | held]
         {
             let word = word(strange);
-            let gate = Gate(&word);
+            let gate = gate(&word);
             assert!(!gate.is_aborted(), "{strange:x}");
             assert!(!gate.hold().found_sound());
             assert_eq!(value(word), 0, "{strange:x}");
@@ -212,10 +251,11 @@ mod tests {
     fn what_is_said_to_a_word_that_nobody_wrote_is_heard() {
         for strange in [2, u32::MAX, 1 << 16 | u32::from(HELD)] {
             let word = word(strange);
-            let gate = Gate(&word);
+            let gate = gate(&word);
             gate.abort();
             assert!(gate.is_aborted());
-            assert!(gate.hold().release());
+            drop(gate.hold());
+            assert!(gate.is_aborted());
             gate.pardon();
             assert_eq!(value(word), 0, "{strange:x}");
         }
@@ -230,7 +270,7 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let (gate, counter) = (Gate(&word), &counter);
+                    let (gate, counter) = (gate(&word), &counter);
                     for _ in 0..2000 {
                         let _keeper = gate.hold();
                         counter.0.set(counter.0.get() + 1);

@@ -5,7 +5,7 @@ use std::{mem, ptr, slice};
 use libc::{c_char, c_int};
 
 use super::{
-    RTMP, RTMP_LF_LIVE, RTMPPacket, close, lifecycle::RTMP_Socket, packet::send_message, ready, straight,
+    RTMP, RTMP_LF_LIVE, RTMPPacket, close, packet::send_message, ready, straight,
 };
 use crate::{
     capi::{
@@ -70,15 +70,15 @@ unsafe fn read_patiently(
             if ending == Some(Ending::Error) {
                 return Ok(None);
             }
-            if RTMP_Socket(r) == -1 {
+            let Ok(handle) = Handle::connected(r) else {
                 if ending.is_none() {
                     reason::keep(&Error::NotConnected);
                     shared::write(&raw mut (*r).m_read.status, Ending::Eof.status());
                 }
                 return Ok(Some(0));
-            }
+            };
             if ending.is_some() {
-                stay_at_the_end(&Handle::from_raw(r)?, buf, size.max(0) as usize);
+                stay_at_the_end(&handle, buf, size.max(0) as usize);
                 return Ok(Some(0));
             }
             let room = usize::try_from(size).map_err(|_| Error::Invalid("size is negative"))?;
@@ -87,7 +87,6 @@ unsafe fn read_patiently(
                 _ if buf.is_null() => return Err(Error::Invalid("buf is NULL")),
                 room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
             };
-            let handle = Handle::from_raw(r)?;
             let count = read(&handle, out, failure);
             handle.keep_descriptor(false);
             handle.settle();
@@ -138,7 +137,7 @@ fn read(handle: &Handle, out: &mut [u8], mut failure: Option<Box<ready::Failure>
         next = match arrived {
             Ok((Outcome::Media, mut message)) => {
                 // SAFETY: the handle's contract.
-                let live = unsafe { (*handle.raw()).Link.lFlags } & RTMP_LF_LIVE != 0;
+                let live = unsafe { shared::read(&raw const (*handle.raw()).Link.lFlags) } & RTMP_LF_LIVE != 0;
                 step(handle, |core, state| {
                     let Message { kind, timestamp, ref mut body, .. } = message;
                     if body.is_borrowed()
@@ -258,7 +257,7 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
             data_type: shared::read(&raw const (*fields).dataType),
             flags: Flags(shared::read(&raw const (*fields).flags)),
             status: shared::read(&raw const (*fields).status),
-            resume_timestamp: (*fields).nResumeTS,
+            resume_timestamp: shared::read(&raw const (*fields).nResumeTS),
             resume: Resume {
                 initial_frame_type: (*fields).initialFrameType,
                 initial_frame: block((*fields).initialFrame, (*fields).nInitialFrameSize),
@@ -283,6 +282,9 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
 /// Usually that is `size`. It is less when the last tag's four trailing bytes are not all there: go on with what was not
 /// counted, with what is missing, or with the next tag. And it is less when the header of the next tag is cut: pass that again with more behind it.
 ///
+/// Between calls `m_write` holds the tag in progress, if there is one. A caller that frees it (`RTMPPacket_Free`) gives that
+/// tag up: a tag comes next.
+///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
 #[unsafe(no_mangle)]
@@ -306,20 +308,58 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
         reason::enter(Phase::Flv);
         // SAFETY: the caller's contract.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
-        let mut writer = handle.core().writer.take().unwrap_or_default();
+        let mut writer = {
+            let mut core = handle.core();
+            let mut writer = core.writer.take().unwrap_or_default();
+            // SAFETY: the caller's contract.
+            if let Some(body) = unsafe { take_unfinished(&mut core, r) } {
+                writer.put_body(body);
+            }
+            writer
+        };
         let mut format = None;
         let result = flv::write(&mut writer, input, &mut |message| {
             format = Some(publish(&handle, stream_id, &message)?);
             Ok(())
         });
-        // Also keeps a thread out that closes the connection.
         let mut core = handle.core();
-        // SAFETY: the caller's contract.
-        unsafe { mirror_writer(&raw mut (*r).m_write, &writer, stream_id, format) };
-        core.writer = Some(writer);
+        // Another thread, or an error, may have closed the connection, and all of this with it.
+        if handle.is_current() {
+            // SAFETY: the caller's contract.
+            unsafe {
+                mirror_writer(&raw mut (*r).m_write, &writer, stream_id, format);
+                show_unfinished(&mut core, r, &mut writer);
+            }
+            core.writer = Some(writer);
+        }
         drop(core);
         result.map(|used| used as c_int)
     })
+}
+
+/// Leaves the body of the tag in progress, if there is one, in `m_write`.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn show_unfinished(core: &mut Core, r: *mut RTMP, writer: &mut flv::Writer<Body>) {
+    let Some(body) = writer.take_body() else { return };
+    let (shown, lent) = body.lend();
+    // SAFETY: the caller's contract.
+    unsafe { (*r).m_write.m_body = shown };
+    core.unfinished = Some(lent);
+}
+
+/// Takes the body of the tag in progress out of `m_write`; `None` if there is none, or if the caller has freed it.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn take_unfinished(core: &mut Core, r: *mut RTMP) -> Option<Body> {
+    let lent = core.unfinished.take()?;
+    // SAFETY: the caller's contract.
+    unsafe {
+        let shown = mem::replace(&mut (*r).m_write.m_body, ptr::null_mut());
+        lent.take_back(shown)
+    }
 }
 
 fn publish(handle: &Handle, stream_id: c_int, message: &Finished<&[u8]>) -> Result<u8> {
@@ -358,7 +398,6 @@ pub(super) unsafe fn mirror_writer(
         m_nInfoField2: stream_id,
         m_nBodySize: writer.body_size(),
         m_nBytesRead: writer.bytes_read() as u32,
-        m_body: body.map_or(ptr::null_mut(), |body| body.as_ptr().cast()),
         ..RTMPPacket::EMPTY
     };
     // SAFETY: the caller's contract.

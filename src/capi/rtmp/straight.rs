@@ -60,7 +60,7 @@ pub(super) unsafe fn send(
             Some(TRUE)
         }
         // SAFETY: the caller's contract, and there is a session.
-        Err(error) => Some(unsafe { fail(r, error, failure) }),
+        Err(unsent) => Some(unsafe { fail(r, *unsent, failure) }),
     }
 }
 
@@ -75,6 +75,9 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
     let encode = |core: &mut Core, chunk_size| {
         // SAFETY: the caller's contract, and there is a session.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
+        if core.unfinished.is_some() {
+            return None;
+        }
         let writer = core.writer.get_or_insert_default();
         let tag = writer.whole(input)?;
         let message = Outgoing {
@@ -96,8 +99,18 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
     match unsafe { transmit(r, input.len(), encode) }? {
         Ok(_) => Some(size),
         // SAFETY: the caller's contract, and there is a session.
-        Err(error) => Some(unsafe { fail(r, error, failure) }),
+        Err(unsent) => Some(unsafe { fail(r, *unsent, failure) }),
     }
+}
+
+/// What became of a message; `None` if nothing has happened.
+type Attempt = Option<Result<u8, Box<Unsent>>>;
+
+/// Why a message was not sent, and the call in which that was.
+struct Unsent {
+    error: Error,
+    /// `None` if another call has closed the session.
+    handle: Option<Handle>,
 }
 
 /// Encodes a message of about `len` bytes and sends it; tells the header format. `None` if nothing has happened.
@@ -109,7 +122,7 @@ unsafe fn transmit<'m>(
     r: *mut RTMP,
     len: usize,
     encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
-) -> Option<Result<u8>> {
+) -> Attempt {
     // SAFETY: the caller's contract.
     unsafe {
         if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) <= 0 {
@@ -121,8 +134,12 @@ unsafe fn transmit<'m>(
         if !tls && alone::is_alone() && sockbuf::goes_at_once(len, chunk_size) {
             return transmit_alone(r, chunk_size, encode);
         }
-        let (format, result) = Handle::at_hand(r)?.transmit_straight(encode)?;
-        Some(result.map(|()| format))
+        let handle = Handle::at_hand(r)?;
+        let (format, result) = handle.transmit_straight(encode)?;
+        match result {
+            Ok(()) => Some(Ok(format)),
+            Err(error) => Some(Err(Box::new(Unsent { error, handle: Some(handle) }))),
+        }
     }
 }
 
@@ -135,7 +152,7 @@ unsafe fn transmit_alone<'m>(
     r: *mut RTMP,
     chunk_size: u32,
     encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
-) -> Option<Result<u8>> {
+) -> Attempt {
     // SAFETY: the caller's contract.
     unsafe {
         let sb = &raw const (*r).m_sb;
@@ -157,12 +174,16 @@ unsafe fn transmit_alone<'m>(
 /// `r` points to an initialised `RTMP`, which no other thread uses.
 #[cold]
 #[inline(never)]
-unsafe fn send_rest(r: *mut RTMP, chunks: &Chunks<'_>, unsent: usize) -> Result<()> {
+unsafe fn send_rest(r: *mut RTMP, chunks: &Chunks<'_>, unsent: usize) -> Result<(), Box<Unsent>> {
     let mut whole = Vec::new();
     chunks.append_to(&mut whole);
     // SAFETY: the caller's contract.
-    let handle = unsafe { Handle::at_hand(r) }.ok_or(Error::NotConnected)?;
-    handle.transmit_bytes(&[&whole[whole.len() - unsent..]])
+    let Some(handle) = (unsafe { Handle::at_hand(r) }) else {
+        return Err(Box::new(Unsent { error: Error::NotConnected, handle: None }));
+    };
+    handle
+        .transmit_bytes(&[&whole[whole.len() - unsent..]])
+        .map_err(|error| Box::new(Unsent { error, handle: Some(handle) }))
 }
 
 /// What is said and done when a message could not be sent.
@@ -170,11 +191,15 @@ unsafe fn send_rest(r: *mut RTMP, chunks: &Chunks<'_>, unsent: usize) -> Result<
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 #[cold]
-unsafe fn fail(r: *mut RTMP, error: Error, failure: c_int) -> c_int {
+unsafe fn fail(r: *mut RTMP, unsent: Unsent, failure: c_int) -> c_int {
     boundary(failure, || {
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::from_raw(r) }?;
+        unsafe { reason::about(r) }?;
         reason::enter(Phase::SENDING);
-        Err(report(&handle, error))
+        let Unsent { error, handle } = unsent;
+        Err(match handle {
+            Some(handle) => report(&handle, error),
+            None => error,
+        })
     })
 }

@@ -172,13 +172,10 @@ pub unsafe extern "C" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
-    if !r.is_null() {
-        // SAFETY: the caller's contract.
-        unsafe { shared::write(&raw mut (*r).m_read.nResumeTS, 0) };
-    }
     // SAFETY: the caller's contract.
     unsafe {
         send(r, |parts| {
+            shared::write(&raw mut (*r).m_read.nResumeTS, 0);
             parts.state.seeking = true;
             command::seek(parts.state, dTime)
         })
@@ -253,7 +250,11 @@ pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int)
             reason::about(r)?;
             let index =
                 usize::try_from(i).map_err(|_| Error::Invalid("RTMP_DropRequest, no such request"))?;
+            // Other threads may be sending.
+            let handle = Handle::existing(r);
+            let core = handle.as_ref().map(Handle::core);
             let name = CallArray::new(r).remove(index);
+            drop(core);
             let name = name.ok_or(Error::Invalid("RTMP_DropRequest, no such request"))?;
             if freeit != 0 {
                 release(name.av_val);
