@@ -25,6 +25,7 @@ pub mod capi;
 pub mod chunk;
 pub mod client;
 pub mod driver;
+mod environment;
 pub mod error;
 pub mod flv;
 pub mod handshake;

@@ -114,8 +114,7 @@ fn build<const N: usize>(directory: &TempDir, programs: [&str; N]) -> Option<[Pa
     let locks =
         object("tsan_locks.c", &[format!("-DLOCK_CONTENDED={lock}"), format!("-DWAIT_TIMEOUT={wait}")]);
     Some(programs.map(|name| {
-        let program =
-            object(&format!("{name}.c"), &["-fsanitize=thread".to_owned(), "-DLINKED".to_owned()]);
+        let program = object(&format!("{name}.c"), &["-fsanitize=thread".to_owned(), "-DLINKED".to_owned()]);
         let binary = directory.join(name);
         let mut link = Command::new(&compiler);
         link.arg("-o").arg(&binary).arg(program).arg(&locks);

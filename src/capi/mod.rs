@@ -18,6 +18,7 @@ pub mod log;
 pub mod memory;
 #[cfg(test)]
 mod nulls;
+mod privilege;
 pub mod ptr;
 mod reason;
 pub mod rtmp;
@@ -38,6 +39,12 @@ pub const FALSE: libc::c_int = 0;
 /// What is said of a call that panicked.
 const GIVEN_UP: &str = "internal error, the call was given up";
 
+/// What every call needs that the first one makes.
+fn enter() {
+    log::enter();
+    privilege::ask();
+}
+
 /// Runs what an exported function can do in a hurry, which neither logs nor fails: `None` leaves the work to the long way.
 /// That is also where a panic is found out, by what it left behind.
 #[inline(always)]
@@ -57,7 +64,7 @@ pub(crate) fn attempt_once<T>(failure: T, body: impl FnOnce() -> Option<T>) -> O
 /// As [`boundary`], for functions that are about no session, and so leave no reason behind.
 #[inline(always)]
 pub(crate) fn sessionless<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
-    log::enter();
+    enter();
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => boundary(failure, || Err(error)),
@@ -68,7 +75,7 @@ pub(crate) fn sessionless<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T 
 /// Runs the body of an exported function: an error is logged, unless it was, becomes the reason that the session tells,
 /// and `failure`. A panic ends here instead of crossing into C.
 pub(crate) fn boundary<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
-    log::enter();
+    enter();
     let _scope = Scope::begin();
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,

@@ -19,6 +19,7 @@ use crate::{
         rtmp::{RTMP, sockbuf},
         state::Handle,
     },
+    environment,
     error::{Error, Result},
     transport::{
         tcp,
@@ -29,7 +30,7 @@ use crate::{
 impl TlsOptions {
     /// Whom to trust. A process with more rights than whoever started it does not believe its environment.
     pub(crate) fn trust(&self) -> Trust {
-        self.trust_in(is_privileged(), std::env::var_os("RTMP_TLS_VERIFY").as_deref())
+        self.trust_in(environment::is_ignored(), environment::variable("RTMP_TLS_VERIFY").as_deref())
     }
 }
 
@@ -136,18 +137,4 @@ unsafe fn path<'a>(name: *const c_char, missing: &'static str) -> Result<&'a Pat
     // SAFETY: the caller's contract.
     let bytes = unsafe { CStr::from_ptr(name) }.to_bytes();
     Ok(Path::new(OsStr::from_bytes(bytes)))
-}
-
-/// Whether the process has more rights than whoever started it, and so must not believe its environment.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn is_privileged() -> bool {
-    // SAFETY: reads a number that the kernel left for the process.
-    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
-}
-
-/// Whether the process has more rights than whoever started it, and so must not believe its environment.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn is_privileged() -> bool {
-    // SAFETY: these take nothing and cannot fail.
-    unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() }
 }

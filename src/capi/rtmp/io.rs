@@ -4,9 +4,7 @@ use std::{mem, ptr, slice};
 
 use libc::{c_char, c_int};
 
-use super::{
-    RTMP, RTMP_LF_LIVE, RTMPPacket, close, packet::send_message, ready, straight,
-};
+use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, close, packet::send_message, ready, straight};
 use crate::{
     capi::{
         attempt, attempt_once, boundary,
@@ -137,7 +135,8 @@ fn read(handle: &Handle, out: &mut [u8], mut failure: Option<Box<ready::Failure>
         next = match arrived {
             Ok((Outcome::Media, mut message)) => {
                 // SAFETY: the handle's contract.
-                let live = unsafe { shared::read(&raw const (*handle.raw()).Link.lFlags) } & RTMP_LF_LIVE != 0;
+                let live =
+                    unsafe { shared::read(&raw const (*handle.raw()).Link.lFlags) } & RTMP_LF_LIVE != 0;
                 step(handle, |core, state| {
                     let Message { kind, timestamp, ref mut body, .. } = message;
                     if body.is_borrowed()

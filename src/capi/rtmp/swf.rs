@@ -16,7 +16,7 @@ use crate::{
 /// at `hash`, and returns 0, or -1 if it cannot be had.
 ///
 /// Hashes are kept in the file `.swfinfo` in the directory `HOME`, and a server is asked again after `age` days; 0 or
-/// less asks it now. After a failed download `size` and `hash` have the values that are kept, if there are any, and
+/// less asks it now. A process with more rights than the user who started it, such as a set-uid program, keeps none. After a failed download `size` and `hash` have the values that are kept, if there are any, and
 /// otherwise what they had, as when the server sends nothing. A file of more than 64 MiB is a failure.
 ///
 /// # Safety
@@ -53,7 +53,7 @@ pub(crate) fn hash_swf(url: &[u8], age: c_int, tls: &TlsOptions, patience: &dyn 
 }
 
 fn look_up(url: &[u8], age: c_int, tls: &TlsOptions, patience: &dyn Patience) -> LookUp {
-    swf::look_up(url, age, &store::path(), &tls.trust(), patience)
+    swf::look_up(url, age, store::path().as_deref(), &tls.trust(), patience)
 }
 
 #[cfg(test)]

@@ -57,7 +57,8 @@ pub(super) unsafe fn put(
     // SAFETY: the caller's contract; the slot's own reference is handed over.
     unsafe {
         let before = slot(r, keeper).map(|slot| Arc::from_raw(slot));
-        (*r).m_vecChannelsOut = private.map_or(ptr::null_mut(), |private| Arc::into_raw(private).cast_mut().cast());
+        (*r).m_vecChannelsOut =
+            private.map_or(ptr::null_mut(), |private| Arc::into_raw(private).cast_mut().cast());
         before
     }
 }
