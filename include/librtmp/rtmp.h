@@ -478,7 +478,8 @@ typedef struct RTMP {
 RTMP *RTMP_Alloc(void);
 
 /**
- * Gives back what `RTMP_Alloc` returned, and nothing else: call `RTMP_Close` first. NULL is allowed.
+ * Gives back what `RTMP_Alloc` returned, and nothing else: call `RTMP_Close` first. NULL is allowed. In the log callback of
+ * a call with this session it does nothing.
  *
  * Requires: `r` is null or came from `RTMP_Alloc` or `malloc`, and nobody uses it any more.
  */
@@ -803,6 +804,9 @@ int RTMP_Read(RTMP *r, char *buf, int size);
  * Usually that is `size`. It is less when the last tag's four trailing bytes are not all there: go on with what was not
  * counted, with what is missing, or with the next tag. And it is less when the header of the next tag is cut: pass that again with more behind it.
  *
+ * Between calls `m_write` holds the tag in progress, if there is one. A caller that frees it (`RTMPPacket_Free`) gives that
+ * tag up: a tag comes next.
+ *
  * Requires: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
  */
 int RTMP_Write(RTMP *r, const char *buf, int size);
@@ -1020,7 +1024,7 @@ int RTMP_Serve(RTMP *r);
  * at `hash`, and returns 0, or -1 if it cannot be had.
  *
  * Hashes are kept in the file `.swfinfo` in the directory `HOME`, and a server is asked again after `age` days; 0 or
- * less asks it now. After a failed download `size` and `hash` have the values that are kept, if there are any, and
+ * less asks it now. A process with more rights than the user who started it, such as a set-uid program, keeps none. After a failed download `size` and `hash` have the values that are kept, if there are any, and
  * otherwise what they had, as when the server sends nothing. A file of more than 64 MiB is a failure.
  *
  * Requires: `url` is null or a NUL-terminated string; `size` is null or writable; `hash` is null or writable

@@ -49,7 +49,7 @@ pub struct RTMP_LogCallback {
 /// Sends the messages of `RTMP_Log`, and so everything the library logs, to `cb` instead of the output stream.
 ///
 /// `cb` gets messages up to `RTMP_debuglevel`, as format and arguments without level name or newline; both are valid
-/// during the call only. It may be called by any thread that uses the library, and may itself use the library.
+/// during the call only. It may be called by any thread that uses the library, see `RTMP_LogCallback`.
 /// NULL brings the output stream back.
 ///
 /// # Safety

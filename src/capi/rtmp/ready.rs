@@ -17,6 +17,7 @@ use crate::{
     capi::{
         fields::{load_for_media, mirror_timestamp, store_for_media},
         memory::Body,
+        reason,
         rtmp::io::{self, Block},
         shared,
         state::{Core, Handle, Undisturbed, undisturbed},
@@ -247,7 +248,7 @@ impl Drop for Offered<'_> {
 unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
     // SAFETY: the caller's contract; only the thread that reads touches the buffer, and the lock keeps steps out.
     unsafe {
-        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) == -1 {
+        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) == -1 || reason::is_reporting() {
             return None;
         }
         let mut found = undisturbed(r)?;

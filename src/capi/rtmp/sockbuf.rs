@@ -13,9 +13,9 @@ use std::{
 
 use libc::{c_char, c_int};
 
-use super::{RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
+use super::{RTMP, RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
 use crate::{
-    capi::{boundary, gate::Keeper, globals, ptr, shared, state::Pipe},
+    capi::{boundary, gate::Keeper, globals, ptr, reason, shared, state::Pipe},
     chunk::{Chunks, TINY},
     error::{Error, Result},
     transport::{tcp, tls::Session, wait::Patience},
@@ -521,6 +521,7 @@ pub(crate) unsafe fn socket<'a>(sb: *const RTMPSockBuf) -> Result<BorrowedFd<'a>
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
     boundary(-1, || {
+        refuse_in_callback(sb)?;
         // SAFETY: the caller's contract.
         match unsafe { ptr::required_mut(sb, "sb").and_then(|sb| receive(sb)) } {
             Ok(received) => Ok(received as c_int),
@@ -541,6 +542,7 @@ pub unsafe extern "C" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPSockBuf_Send(sb: *mut RTMPSockBuf, buf: *const c_char, len: c_int) -> c_int {
     boundary(-1, || {
+        refuse_in_callback(sb)?;
         // SAFETY: the caller's contract.
         unsafe {
             let sb = ptr::required(sb, "sb")?;
@@ -563,6 +565,7 @@ pub unsafe extern "C" fn RTMPSockBuf_Send(sb: *mut RTMPSockBuf, buf: *const c_ch
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
     boundary(-1, || {
+        refuse_in_callback(sb)?;
         // SAFETY: the caller's contract.
         let (socket, session) = unsafe { (ptr::required(sb, "sb")?.sb_socket, detach(sb)) };
         // SAFETY: the descriptor is still open.
@@ -575,4 +578,10 @@ pub unsafe extern "C" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
         // SAFETY: the descriptor is the caller's to close.
         Ok(unsafe { libc::close(socket) })
     })
+}
+
+/// Fails in the log callback of a call with the session that this buffer belongs to.
+fn refuse_in_callback(sb: *mut RTMPSockBuf) -> Result<()> {
+    let offset = std::mem::offset_of!(RTMP, m_sb);
+    if reason::is_told(|told| told.addr() + offset == sb.addr()) { Err(reason::refusal()) } else { Ok(()) }
 }

@@ -125,7 +125,7 @@ unsafe fn transmit<'m>(
 ) -> Attempt {
     // SAFETY: the caller's contract.
     unsafe {
-        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) <= 0 {
+        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) <= 0 || reason::is_reporting() {
             // 0 may be what a program left there that forgot RTMP_Init.
             return None;
         }
