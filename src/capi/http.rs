@@ -6,7 +6,7 @@ use libc::{c_char, c_int, c_uint, c_void, size_t};
 use log::debug;
 
 use crate::{
-    capi::{boundary, globals, layout::assert_layout, tls::TlsOptions},
+    capi::{globals, layout::assert_layout, tls::TlsOptions, waiting},
     error::{Error, Result},
     http::{self, Outcome, Receiver},
     swf::cache::{MAX_DATE, is_date},
@@ -65,12 +65,12 @@ assert_layout! {
 /// `http` is null or points to an `HTTP_ctx` whose `date` is null or as described there; `url` is null or a
 /// NUL-terminated string; `cb` is null or a function of the type above.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn HTTP_get(
+pub unsafe extern "C-unwind" fn HTTP_get(
     http: *mut HTTP_ctx,
     url: *const c_char,
     cb: *mut HTTP_read_callback,
 ) -> HTTPResult {
-    boundary(HTTPRES_LOST_CONNECTION, || {
+    waiting(HTTPRES_LOST_CONNECTION, || {
         if http.is_null() || url.is_null() || cb.is_null() {
             debug!("HTTP_get: an argument is null");
             return Ok(HTTPRES_BAD_REQUEST);

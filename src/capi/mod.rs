@@ -7,6 +7,7 @@
 mod alone;
 pub mod amf;
 mod calls;
+mod cancel;
 mod connection;
 mod fields;
 mod gate;
@@ -28,7 +29,10 @@ pub mod tls;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use self::reason::{Code, Scope};
+use self::{
+    cancel::Shield,
+    reason::{Code, Scope},
+};
 use crate::error::{Error, Result};
 
 /// C's idea of truth.
@@ -72,9 +76,18 @@ pub(crate) fn sessionless<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T 
     }
 }
 
+/// As [`boundary`], for functions that may wait, which are cancellation points: they and those in between unwind, as
+/// [`cancel::act`] asks for.
+pub(crate) fn waiting<T: Copy>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
+    let result = boundary(failure, body);
+    cancel::act();
+    result
+}
+
 /// Runs the body of an exported function: an error is logged, unless it was, becomes the reason that the session tells,
 /// and `failure`. A panic ends here instead of crossing into C.
 pub(crate) fn boundary<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
+    let _shield = Shield::begin();
     enter();
     let _scope = Scope::begin();
     match catch_unwind(AssertUnwindSafe(body)) {

@@ -18,6 +18,7 @@ use crate::{
         reason::{self, Phase},
         rtmp::{RTMP, sockbuf},
         state::Handle,
+        waiting,
     },
     environment,
     error::{Error, Result},
@@ -88,8 +89,8 @@ pub unsafe extern "C" fn RTMP_TLS_FreeServerContext(ctx: *mut c_void) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `ctx` is null or came from `RTMP_TLS_AllocServerContext`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) -> c_int {
+    waiting(FALSE, || {
         // SAFETY: the caller's contract.
         let (handle, context) = unsafe {
             reason::start_afresh(r)?;

@@ -8,13 +8,13 @@ use super::{RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, io::take_unfin
 use crate::{
     capi::{
         amf::AVal,
-        boundary,
         calls::CallArray,
         line::Line,
         log::Deferred,
         memory::{self, release},
         shared,
         state::{self, Core, Handle},
+        waiting,
     },
     driver::{self, Connection},
     flv::Flags,
@@ -197,8 +197,8 @@ unsafe fn reset_connection(r: *mut RTMP) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Close(r: *mut RTMP) {
-    boundary((), || {
+pub unsafe extern "C-unwind" fn RTMP_Close(r: *mut RTMP) {
+    waiting((), || {
         if r.is_null() {
             return Ok(());
         }

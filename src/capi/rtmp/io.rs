@@ -7,7 +7,7 @@ use libc::{c_char, c_int};
 use super::{RTMP, RTMP_LF_LIVE, RTMPPacket, close, packet::send_message, ready, straight};
 use crate::{
     capi::{
-        attempt, attempt_once, boundary,
+        attempt, attempt_once, boundary, cancel,
         log::Deferred,
         memory::Body,
         ptr::bytes,
@@ -37,15 +37,17 @@ pub(super) const PUBLISHING: u32 = 4;
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    match attempt(|| unsafe { ready::read(r, buf, size) }) {
+    let count = match attempt(|| unsafe { ready::read(r, buf, size) }) {
         Some(Ok(count)) => count as c_int,
         // SAFETY: as above.
         Some(Err(failure)) => unsafe { read_patiently(r, buf, size, Some(failure)) },
         // SAFETY: as above.
         None => unsafe { read_patiently(r, buf, size, None) },
-    }
+    };
+    cancel::act();
+    count
 }
 
 /// The long way. `failure` is what is known to go wrong.
@@ -287,11 +289,13 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
     // SAFETY: the caller's contract.
     let used = attempt_once(-1, || unsafe { straight::write(r, buf, size, -1) });
     // SAFETY: as above.
-    used.unwrap_or_else(|| unsafe { write_patiently(r, buf, size) })
+    let used = used.unwrap_or_else(|| unsafe { write_patiently(r, buf, size) });
+    cancel::act();
+    used
 }
 
 /// The long way.

@@ -7,11 +7,12 @@ use libc::{c_char, c_int};
 use super::{RTMP, RTMPChunk, RTMPPacket, ready, straight};
 use crate::{
     capi::{
-        FALSE, TRUE, attempt, attempt_once, boundary,
+        FALSE, TRUE, attempt, attempt_once, boundary, cancel,
         memory::{Body, RTMP_MAX_HEADER_SIZE, release},
         ptr::{bytes, required, required_mut},
         reason::{self, Phase},
         state::Handle,
+        waiting,
     },
     chunk::{Chunk, Outgoing},
     driver::{self, Connection},
@@ -116,8 +117,8 @@ pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null
 /// or points to an `RTMPChunk`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    waiting(FALSE, || {
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
@@ -178,11 +179,17 @@ fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
 /// readable for `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendPacket(r: *mut RTMP, packet: *mut RTMPPacket, queue: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_SendPacket(
+    r: *mut RTMP,
+    packet: *mut RTMPPacket,
+    queue: c_int,
+) -> c_int {
     // SAFETY: the caller's contract.
     let sent = attempt_once(FALSE, || unsafe { straight::send(r, packet, queue != 0, FALSE) });
     // SAFETY: as above.
-    sent.unwrap_or_else(|| unsafe { send_patiently(r, packet, queue != 0) })
+    let sent = sent.unwrap_or_else(|| unsafe { send_patiently(r, packet, queue != 0) });
+    cancel::act();
+    sent
 }
 
 /// The long way.
@@ -252,8 +259,8 @@ pub(super) fn report(handle: &Handle, error: Error) -> Error {
 /// `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or
 /// readable for `c_chunkSize` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
+    waiting(FALSE, || {
         reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
         let (handle, chunk, payload) = unsafe {
@@ -275,8 +282,8 @@ pub unsafe extern "C" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> 
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
 /// readable for `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
-    boundary(0, || {
+pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    waiting(0, || {
         // SAFETY: the caller's contract.
         let (handle, packet, body) = unsafe {
             let packet = required(packet, "packet")?;
@@ -298,15 +305,17 @@ pub unsafe extern "C" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
     // SAFETY: the caller's contract.
-    match attempt(|| unsafe { ready::next(r, packet) }) {
+    let outcome = match attempt(|| unsafe { ready::next(r, packet) }) {
         Some(Ok(())) => number(Outcome::Media),
         // SAFETY: as above.
         Some(Err(failure)) => unsafe { next_media(r, packet, Some(failure)) },
         // SAFETY: as above.
         None => unsafe { next_media(r, packet, None) },
-    }
+    };
+    cancel::act();
+    outcome
 }
 
 /// The long way. `failure` is what is known to go wrong.

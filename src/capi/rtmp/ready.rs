@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     capi::{
+        cancel::Shield,
         fields::{load_for_media, mirror_timestamp, store_for_media},
         memory::Body,
         reason,
@@ -284,6 +285,7 @@ unsafe fn take_arriving<P: Place>(
     mut found: Undisturbed<'_>,
     place: &mut P,
 ) -> Attempt<P::Made> {
+    let _shield = Shield::begin();
     // SAFETY: the caller's contract.
     unsafe {
         let before = load_for_media(r);
@@ -400,6 +402,7 @@ unsafe fn is_due(r: *mut RTMP, state: &State) -> bool {
 /// `r` points to an initialised `RTMP`.
 #[cold]
 unsafe fn settle(r: *mut RTMP) {
+    let _shield = Shield::begin();
     // SAFETY: the caller's contract.
     let Ok(handle) = (unsafe { Handle::connected(r) }) else { return };
     handle.reading_step(|_| ());

@@ -18,6 +18,7 @@ use crate::{
         ptr::aval_bytes,
         reason::{self, Phase},
         state::Handle,
+        waiting,
     },
     error::{Error, Result},
     options::{next_pair, number, unescape},
@@ -39,8 +40,8 @@ use crate::{
 /// `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which is writable from its
 /// first space on or not at all.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
+    waiting(FALSE, || {
         // SAFETY: the caller's contract above.
         unsafe { reason::about(r) }?;
         reason::enter(Phase::Url);

@@ -15,7 +15,7 @@ use libc::{c_char, c_int};
 
 use super::{RTMP, RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
 use crate::{
-    capi::{boundary, gate::Keeper, globals, ptr, reason, shared, state::Pipe},
+    capi::{gate::Keeper, globals, ptr, reason, shared, state::Pipe, waiting},
     chunk::{Chunks, TINY},
     error::{Error, Result},
     transport::{tcp, tls::Session, wait::Patience},
@@ -519,8 +519,8 @@ pub(crate) unsafe fn socket<'a>(sb: *const RTMPSockBuf) -> Result<BorrowedFd<'a>
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
-    boundary(-1, || {
+pub unsafe extern "C-unwind" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
+    waiting(-1, || {
         refuse_in_callback(sb)?;
         // SAFETY: the caller's contract.
         match unsafe { ptr::required_mut(sb, "sb").and_then(|sb| receive(sb)) } {
@@ -540,8 +540,12 @@ pub unsafe extern "C" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`; `buf` is null or readable for `len` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMPSockBuf_Send(sb: *mut RTMPSockBuf, buf: *const c_char, len: c_int) -> c_int {
-    boundary(-1, || {
+pub unsafe extern "C-unwind" fn RTMPSockBuf_Send(
+    sb: *mut RTMPSockBuf,
+    buf: *const c_char,
+    len: c_int,
+) -> c_int {
+    waiting(-1, || {
         refuse_in_callback(sb)?;
         // SAFETY: the caller's contract.
         unsafe {
@@ -563,8 +567,8 @@ pub unsafe extern "C" fn RTMPSockBuf_Send(sb: *mut RTMPSockBuf, buf: *const c_ch
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
-    boundary(-1, || {
+pub unsafe extern "C-unwind" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
+    waiting(-1, || {
         refuse_in_callback(sb)?;
         // SAFETY: the caller's contract.
         let (socket, session) = unsafe { (ptr::required(sb, "sb")?.sb_socket, detach(sb)) };

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     capi::{
         TRUE, alone, boundary,
+        cancel::Shield,
         ptr::bytes,
         reason::{self, Phase},
         shared,
@@ -134,6 +135,7 @@ unsafe fn transmit<'m>(
         if !tls && alone::is_alone() && sockbuf::goes_at_once(len, chunk_size) {
             return transmit_alone(r, chunk_size, encode);
         }
+        let _shield = Shield::begin();
         let handle = Handle::at_hand(r)?;
         let (format, result) = handle.transmit_straight(encode)?;
         match result {

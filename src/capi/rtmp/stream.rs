@@ -13,6 +13,7 @@ use crate::{
         reason::{self, Phase},
         shared,
         state::Handle,
+        waiting,
     },
     driver::{self, Connection, Parts},
     error::{Error, Result},
@@ -34,8 +35,8 @@ const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
+    waiting(FALSE, || {
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected_for(r, Phase::Reading) }?;
         if seekTime > 0 {
@@ -54,8 +55,8 @@ pub unsafe extern "C" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
+    waiting(FALSE, || {
         // SAFETY: the caller's contract, the same for all of these. Without a connection the others would say so again.
         unsafe {
             Handle::connected_for(r, Phase::SENDING)?;
@@ -71,8 +72,8 @@ pub unsafe extern "C" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> 
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_DeleteStream(r: *mut RTMP) {
-    boundary((), || {
+pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
+    waiting((), || {
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected_for(r, Phase::SENDING) }?;
         let command = handle.step(|parts| {
@@ -94,7 +95,7 @@ pub unsafe extern "C" fn RTMP_DeleteStream(r: *mut RTMP) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { send(r, |parts| command::create_stream(parts.state)) }
 }
@@ -104,7 +105,7 @@ pub unsafe extern "C" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
+pub unsafe extern "C-unwind" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
     // SAFETY: the caller's contract.
     unsafe { send(r, |parts| command::set_buffer_length(parts.state.stream_id, parts.state.buffer_ms)) };
 }
@@ -115,7 +116,7 @@ pub unsafe extern "C" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendCtrl(
+pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
     r: *mut RTMP,
     nType: c_short,
     nObject: c_uint,
@@ -142,7 +143,7 @@ pub unsafe extern "C" fn RTMP_SendCtrl(
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_int) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { send(r, |parts| command::pause(parts.state, DoPause != 0, dTime)) }
 }
@@ -153,7 +154,7 @@ pub unsafe extern "C" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_i
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
     // SAFETY: the caller's contract.
     unsafe {
         send(r, |parts| {
@@ -171,7 +172,7 @@ pub unsafe extern "C" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
     // SAFETY: the caller's contract.
     unsafe {
         send(r, |parts| {
@@ -187,7 +188,7 @@ pub unsafe extern "C" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { send(r, |parts| command::window_acknowledgement_size(parts.state)) }
 }
@@ -198,7 +199,7 @@ pub unsafe extern "C" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { send(r, |parts| command::set_peer_bandwidth(parts.state)) }
 }
@@ -210,8 +211,8 @@ pub unsafe extern "C" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
+    waiting(FALSE, || {
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected_for(r, Phase::SENDING) }?;
         if handle.step(|parts| parts.state.pausing) == pausing::NO {

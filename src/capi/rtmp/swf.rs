@@ -6,7 +6,7 @@ use libc::{c_char, c_int, c_uchar, c_uint};
 
 use super::RTMP_SWF_HASHLEN;
 use crate::{
-    capi::{boundary, globals, tls::TlsOptions},
+    capi::{globals, tls::TlsOptions, waiting},
     error::{Error, Result},
     swf::{self, LookUp, SwfHash, store},
     transport::wait::Patience,
@@ -23,13 +23,13 @@ use crate::{
 /// `url` is null or a NUL-terminated string; `size` is null or writable; `hash` is null or writable for
 /// `RTMP_SWF_HASHLEN` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_HashSWF(
+pub unsafe extern "C-unwind" fn RTMP_HashSWF(
     url: *const c_char,
     size: *mut c_uint,
     hash: *mut c_uchar,
     age: c_int,
 ) -> c_int {
-    boundary(-1, || {
+    waiting(-1, || {
         if url.is_null() || size.is_null() || hash.is_null() {
             return Err(Error::Invalid("a null pointer for RTMP_HashSWF"));
         }
