@@ -1,11 +1,11 @@
-//! Log callbacks that use the library.
+//! Log callbacks that use the library, or do not return to it.
 #![forbid(unsafe_code)]
 
 mod support;
 
-use std::{fs, time::Duration};
+use std::{fs, os::unix::process::ExitStatusExt, process::Command, time::Duration};
 
-use support::{Library, Peer, Program, Server, library, wire::Message};
+use support::{Library, Peer, Program, Server, TempDir, library, program, require, wire::Message};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -29,8 +29,7 @@ fn a_callback_cannot_disturb_the_call_that_reports() {
     let run = need!(program.run(Library::Ours, &[&url], "", LIMIT));
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     // RTMP_ERR_CLOSED, by the peer.
-    let read = 13 + 20 * (11 + 700 + 4);
-    assert_eq!(run.stdout, format!("opened 1, read {read}, error 14\n"), "{}", run.stderr);
+    assert_eq!(run.stdout, format!("opened 1, read {FILM}, error 14\n"), "{}", run.stderr);
     server.join();
 }
 
@@ -51,4 +50,50 @@ fn every_function_of_a_session_is_called_from_inside_a_callback() {
         .collect();
     let missing: Vec<_> = names.iter().filter(|name| !program.contains(**name)).collect();
     assert!(names.len() > 35 && missing.is_empty(), "{} functions, without {missing:?}", names.len());
+}
+
+/// Runs `tests/c/leaving.cpp`; what it prints, and the signal that ended it. The server plays to as many clients.
+fn leave(how: &str, clients: usize) -> Option<(String, Option<i32>)> {
+    if library::ours_is_original() {
+        return None;
+    }
+    let directory = TempDir::new("leaving");
+    let binary = directory.join("leaving");
+    let mut compile = Command::new(require::program("c++")?);
+    compile.args(["-std=c++17", "-g", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&binary);
+    compile.args(program::include_arguments()).arg(library::package().join("tests/c/leaving.cpp"));
+    compile.arg(format!("-L{}", program::link_directory().display())).args(["-lrtmp", "-lpthread"]);
+    let output = compile.output().expect("the compiler starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let server = Server::listen(move |listener| {
+        for _ in 0..clients {
+            film(&mut Peer::accept(listener));
+        }
+    });
+    let mut command = Command::new(&binary);
+    command.args([how, &format!("rtmp://127.0.0.1:{}/app/stream", server.port)]);
+    command.env("LD_LIBRARY_PATH", Library::Ours.directory()?);
+    let output = command.output().expect("the program starts");
+    server.join();
+    Some((String::from_utf8_lossy(&output.stdout).into_owned(), output.status.signal()))
+}
+
+const FILM: usize = 13 + 20 * (11 + 700 + 4);
+
+#[test]
+fn an_exception_passes_through_a_log_call_of_the_program() {
+    let (printed, signal) = need!(leave("own", 1));
+    assert_eq!((printed, signal), (format!("caught: from a callback\nread {FILM}\n"), None));
+}
+
+#[test]
+fn an_exception_through_another_call_ends_the_process() {
+    const ABORTED: i32 = 6;
+    assert_eq!(need!(leave("call", 0)), (String::new(), Some(ABORTED)));
+}
+
+#[test]
+fn a_jump_out_of_a_call_takes_nothing_but_its_session() {
+    let (printed, signal) = need!(leave("jump", 2));
+    assert_eq!((printed, signal), (format!("refused 1\nread {FILM}\nread {FILM}\n"), None));
 }

@@ -172,8 +172,7 @@ unsafe fn dumped<'a>(data: *const u8, len: c_ulong) -> Result<&'a [u8]> {
 /// Makes one `RTMP_Log` call of the text in front of the first NUL; callbacks see the format `%s`.
 fn log_line(level: c_int, line: &[u8]) {
     let line = CStr::from_bytes_until_nul(line).unwrap_or_default();
-    // SAFETY: one `%s`, one string.
-    unsafe { rtmp_variadic_log(level, c"%s".as_ptr(), line.as_ptr()) }
+    variadic::report(level, line);
 }
 
 /// A line of `RTMP_LogHex`: only a full one ends without a space.

@@ -10,8 +10,7 @@ use libc::c_int;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::{
-    RTMP_LOGDEBUG, RTMP_LOGDEBUG2, RTMP_LOGERROR, RTMP_LOGINFO, RTMP_LOGWARNING, RTMP_LogLevel,
-    variadic::rtmp_variadic_log,
+    RTMP_LOGDEBUG, RTMP_LOGDEBUG2, RTMP_LOGERROR, RTMP_LOGINFO, RTMP_LOGWARNING, RTMP_LogLevel, variadic,
 };
 use crate::{
     capi::{globals, reason::Report},
@@ -199,13 +198,12 @@ fn line(mut text: String) -> String {
     line
 }
 
-/// Makes one `RTMP_Log` call; callbacks see the format `%s`.
+/// Makes one `RTMP_Log` call.
 fn emit(level: RTMP_LogLevel, text: String) {
     // Escaped text has no NUL.
     let text = CString::new(text).unwrap_or_default();
     let _report = Report::begin();
-    // SAFETY: one `%s`, one string.
-    unsafe { rtmp_variadic_log(level as c_int, c"%s".as_ptr(), text.as_ptr()) }
+    variadic::report(level as c_int, &text);
 }
 
 #[cfg(test)]
@@ -220,7 +218,7 @@ mod tests {
     use log::{debug, error, info, trace};
 
     use super::*;
-    use crate::capi::log::{RTMP_LogCallback, RTMP_LogSetCallback};
+    use crate::capi::log::{RTMP_LogCallback, RTMP_LogSetCallback, variadic::rtmp_variadic_log};
 
     type Callback = unsafe extern "C" fn(c_int, *const c_char, *mut c_void);
 
