@@ -62,8 +62,8 @@ impl<'a> Gate<'a> {
         self.shut_down();
     }
 
-    /// Shuts the socket down, unless the gate is held: then whoever holds it does so next. That may be a thread that closes
-    /// the socket, or the one that a signal handler has interrupted.
+    /// Shuts the socket down, unless the gate is held: then its holder does so next. That may be a thread that closes the
+    /// socket, or the one that a signal handler has interrupted.
     #[cold]
     fn shut_down(self) {
         let Some(keeper) = self.try_hold() else { return };
@@ -181,7 +181,7 @@ impl Drop for Keeper<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.gate.leave() {
-            // Whoever wanted that found the gate held.
+            // The call that asked for it found the gate held.
             self.gate.shut_down();
         }
     }

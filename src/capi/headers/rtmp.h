@@ -13,8 +13,8 @@
  * a log callback may do.
  *
  * A thread that is cancelled (pthread_cancel) in a call ends when the call returns; no wait is longer than Link.timeout, and
- * RTMP_Abort ends it earlier. Functions that may wait are cancellation points, and no lock stays held. Asynchronous
- * cancelling is not supported.
+ * RTMP_Abort ends it earlier. A call that returns a message leaves that to the next one. Functions that may wait are
+ * cancellation points, and no lock stays held. Asynchronous cancelling is not supported.
  *
  * After fork in a process with one thread, the child may begin sessions, and go on with those of the parent. Only one of
  * the two processes may go on with a session. The other one lets go of it: close(RTMP_Socket(r)); r->m_sb.sb_socket = -1;

@@ -118,7 +118,9 @@ pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
 /// or points to an `RTMPChunk`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
-    waiting(FALSE, || {
+    // At the beginning: a body that the call returns would be lost.
+    cancel::act();
+    let result = boundary(FALSE, || {
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
@@ -144,7 +146,11 @@ pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPP
             packet.m_body = message.body.into_raw();
         }
         Ok(TRUE)
-    })
+    });
+    if result == FALSE {
+        cancel::act();
+    }
+    result
 }
 
 /// Fills what the caller wants to know of a chunk.
@@ -306,6 +312,8 @@ pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTM
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    // At the beginning: a body that the call returns would be lost.
+    cancel::act();
     // SAFETY: the caller's contract.
     let outcome = match attempt(|| unsafe { ready::next(r, packet) }) {
         Some(Ok(())) => number(Outcome::Media),
@@ -314,7 +322,9 @@ pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *m
         // SAFETY: as above.
         None => unsafe { next_media(r, packet, None) },
     };
-    cancel::act();
+    if outcome == 0 {
+        cancel::act();
+    }
     outcome
 }
 
