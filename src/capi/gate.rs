@@ -65,6 +65,7 @@ impl<'a> Gate<'a> {
     /// Shuts the socket down, unless the gate is held: then its holder does so next. That may be a thread that closes the
     /// socket, or the one that a signal handler has interrupted.
     #[cold]
+    #[inline(never)]
     fn shut_down(self) {
         let Some(keeper) = self.try_hold() else { return };
         let keeper = ManuallyDrop::new(keeper);
