@@ -6,21 +6,27 @@
 
 use std::{
     hint,
+    marker::PhantomData,
     mem::ManuallyDrop,
-    sync::atomic::{AtomicI32, AtomicU8, Ordering, compiler_fence},
+    ptr::NonNull,
+    sync::atomic::{AtomicU8, Ordering, compiler_fence},
     thread,
 };
 
-use super::{alone, rtmp::RTMP};
+use super::{alone, rtmp::RTMP, shared};
 
 /// The gate of one `RTMP`: the bytes of the word, which have one writer at a time each. So letting go of the gate needs no more
 /// than to say so, which is what most calls of a fast stream do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gate<'a> {
-    word: &'a [AtomicU8; 4],
-    /// The socket behind it, which nobody closes while the gate is held.
-    socket: Option<&'a AtomicI32>,
+    session: NonNull<RTMP>,
+    lives: PhantomData<&'a AtomicU8>,
 }
+
+// SAFETY: it is an address, behind which only atomic fields are used.
+unsafe impl Sync for Gate<'_> {}
+// SAFETY: as above.
+unsafe impl Send for Gate<'_> {}
 
 /// Keeps others out of the gate while it exists.
 pub(crate) struct Keeper<'a> {
@@ -40,12 +46,14 @@ impl<'a> Gate<'a> {
     /// # Safety
     /// `r` points to an initialised `RTMP`, which outlives the result.
     pub(crate) unsafe fn of(r: *mut RTMP) -> Self {
-        // SAFETY: the caller's contract; nobody uses the first field but through this, and a byte is as large as an atomic
-        // one; the other one is used with `shared`, which is atomic as well.
-        unsafe {
-            let word = &*(&raw mut (*r).m_channelsAllocatedOut).cast::<[AtomicU8; 4]>();
-            Self { word, socket: Some(AtomicI32::from_ptr(&raw mut (*r).m_sb.sb_socket)) }
-        }
+        // SAFETY: the caller's contract.
+        Self { session: unsafe { NonNull::new_unchecked(r) }, lives: PhantomData }
+    }
+
+    #[inline(always)]
+    fn word(self) -> &'a [AtomicU8; 4] {
+        // SAFETY: by the contract of `of`; nobody uses the field but through this, and a byte is as large as an atomic one.
+        unsafe { &*(&raw mut (*self.session.as_ptr()).m_channelsAllocatedOut).cast::<[AtomicU8; 4]>() }
     }
 
     /// Whether the program wants calls to end.
@@ -69,9 +77,9 @@ impl<'a> Gate<'a> {
     fn shut_down(self) {
         let Some(keeper) = self.try_hold() else { return };
         let keeper = ManuallyDrop::new(keeper);
-        if let Some(socket) = self.socket.map(|socket| socket.load(Ordering::Relaxed))
-            && socket >= 0
-        {
+        // SAFETY: by the contract of `of`.
+        let socket = unsafe { shared::read(&raw const (*self.session.as_ptr()).m_sb.sb_socket) };
+        if socket >= 0 {
             // SAFETY: while the gate is held, nobody closes the socket.
             unsafe { libc::shutdown(socket, libc::SHUT_RDWR) };
         }
@@ -145,7 +153,7 @@ impl<'a> Gate<'a> {
     fn tidy(self, aborted: u8) {
         // Unless something is said just now.
         let _ = self.aborted().compare_exchange(aborted, 0, Ordering::Relaxed, Ordering::Relaxed);
-        for byte in &self.word[2..] {
+        for byte in &self.word()[2..] {
             byte.store(0, Ordering::Release);
         }
     }
@@ -159,15 +167,15 @@ impl<'a> Gate<'a> {
     }
 
     fn ends_in_zeros(self) -> bool {
-        self.word[2..].iter().all(|byte| byte.load(Ordering::Acquire) == 0)
+        self.word()[2..].iter().all(|byte| byte.load(Ordering::Acquire) == 0)
     }
 
     fn held(self) -> &'a AtomicU8 {
-        &self.word[0]
+        &self.word()[0]
     }
 
     fn aborted(self) -> &'a AtomicU8 {
-        &self.word[1]
+        &self.word()[1]
     }
 }
 
@@ -190,20 +198,30 @@ impl Drop for Keeper<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::cell::{Cell, UnsafeCell};
 
     use super::*;
 
-    fn word(value: u32) -> [AtomicU8; 4] {
-        value.to_le_bytes().map(AtomicU8::new)
+    /// A struct without a socket.
+    struct Session(UnsafeCell<RTMP>);
+    // SAFETY: only used through gates.
+    unsafe impl Sync for Session {}
+
+    fn word(value: u32) -> Box<Session> {
+        // SAFETY: all-zero bytes are a valid `RTMP`.
+        let mut session: Box<RTMP> = unsafe { Box::new_zeroed().assume_init() };
+        session.m_channelsAllocatedOut = value.cast_signed();
+        session.m_sb.sb_socket = -1;
+        Box::new(Session(UnsafeCell::new(*session)))
     }
 
-    fn gate(word: &[AtomicU8; 4]) -> Gate<'_> {
-        Gate { word, socket: None }
+    fn gate(session: &Session) -> Gate<'_> {
+        // SAFETY: it is borrowed for as long.
+        unsafe { Gate::of(session.0.get()) }
     }
 
-    fn value(word: [AtomicU8; 4]) -> u32 {
-        u32::from_le_bytes(word.map(AtomicU8::into_inner))
+    fn value(session: Box<Session>) -> u32 {
+        session.0.into_inner().m_channelsAllocatedOut.cast_unsigned()
     }
 
     #[test]
@@ -223,9 +241,9 @@ mod tests {
     #[test]
     fn an_abort_while_the_gate_is_held_shuts_the_socket_down_when_it_is_let_go() {
         use std::{io::Read, os::fd::AsRawFd, os::unix::net::UnixStream};
-        let (word, (near, mut far)) = (word(0), UnixStream::pair().unwrap());
-        let socket = AtomicI32::new(near.as_raw_fd());
-        let gate = Gate { word: &word, socket: Some(&socket) };
+        let (mut word, (near, mut far)) = (word(0), UnixStream::pair().unwrap());
+        word.0.get_mut().m_sb.sb_socket = near.as_raw_fd();
+        let gate = gate(&word);
         let keeper = gate.hold();
         gate.abort();
         far.set_nonblocking(true).unwrap();
