@@ -147,10 +147,10 @@ soak:
 # Left out is what starts programs that were not built for it, and what is short of memory on purpose.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-SANITIZED_TESTS = bad_input careless chunk_vectors compare connect fast_peers flv_vectors hostile http log publish refusals \
-	rtmps sanitizers session_peer swf swf_verification tls_c
+SANITIZED_TESTS = bad_input callbacks careless chunk_vectors compare connect fast_peers flv_vectors hostile http log publish refusals \
+	rtmps sanitizers session_peer stress swf swf_verification tls_c
 UNSANITIZED = librtmps rtmpdump a_real_ leave_no_memory_behind memory_that_cannot_be_had programs_log_in \
-	every_ending_of_a_read the_list_of_differences
+	every_ending_of_a_read the_list_of_differences an_exception a_jump
 
 sanitize:
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Cllvm-args=-asan-globals=0' \
@@ -160,7 +160,7 @@ sanitize:
 
 # The other programs of tests/c under valgrind; `make test` runs those of tests/memcheck.rs. Left out is
 # what runs on the original, is short of memory, or takes long without valgrind already.
-VALGRIND_TESTS = chunk_vectors flv_vectors hostile http log swf_verification
+VALGRIND_TESTS = cancel chunk_vectors flv_vectors hostile http log swf_verification
 SLOW = memory_that_cannot_be_had challenges_that_make_no_sense amf_that_lies ours_reads
 
 memcheck:

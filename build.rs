@@ -10,6 +10,8 @@ fn main() {
         .warnings(true)
         .extra_warnings(true)
         .flag_if_supported("-fvisibility=hidden")
+        // A program's callback may throw through RTMP_Log, and cancelling a thread unwinds it.
+        .flag_if_supported("-fexceptions")
         .compile("rtmp_variadic");
 
     // Mach-O and PE name their libraries in other ways, which packagers set.

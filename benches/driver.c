@@ -2,6 +2,7 @@
  * Does one thing with librtmp, many times, and prints what it cost. Which librtmp that is, the dynamic linker decides.
  *
  *   driver read|next|write|send URL chunk-size message-size total
+ *   driver beside|beside-busy URL chunk-size message-size count
  *   driver connect URL at-once count
  *   driver amf count
  *   driver recv|store PORT message-size total       without librtmp: what the socket alone costs
@@ -10,7 +11,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
@@ -136,6 +140,73 @@ static void publish(const char *url, int chunk_size, unsigned size, double total
     free(tag);
 }
 
+static void *read_on(void *rtmp)
+{
+    RTMPPacket packet = {0};
+
+    while (RTMP_GetNextMediaPacket(rtmp, &packet) == 1)
+        RTMPPacket_Free(&packet);
+    return NULL;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double difference = *(const double *)a - *(const double *)b;
+
+    return difference < 0 ? -1 : difference > 0;
+}
+
+/* Sends a message each millisecond while another thread reads all that the peer sends; if `busy`, another process works. */
+static void send_beside(const char *url, unsigned size, int count, int busy)
+{
+    char *block = calloc(1, RTMP_MAX_HEADER_SIZE + size);
+    double *waits = calloc((size_t)count, sizeof *waits);
+    RTMP *rtmp = open_session(url, 0, 1);
+    struct moment start = now();
+    struct timespec pause = {0, 1000000}, before, after;
+    pid_t worker = busy ? fork() : 0;
+    pthread_t reader;
+    int n;
+
+    if (busy && !worker)
+        for (volatile unsigned long n = 1;; n++)
+            if (n % (1 << 20) == 0 && getppid() == 1)
+                _exit(0);
+    if (pthread_create(&reader, NULL, read_on, rtmp))
+        fail("pthread_create");
+    for (n = 0; n < count; n++) {
+        RTMPPacket packet = {0};
+
+        packet.m_headerType = 1;
+        packet.m_nChannel = 4;
+        packet.m_packetType = 8;
+        packet.m_nTimeStamp = (unsigned)n;
+        packet.m_nInfoField2 = rtmp->m_stream_id;
+        packet.m_nBodySize = size;
+        packet.m_body = block + RTMP_MAX_HEADER_SIZE;
+        clock_gettime(CLOCK_MONOTONIC, &before);
+        if (!RTMP_SendPacket(rtmp, &packet, FALSE))
+            fail("RTMP_SendPacket");
+        clock_gettime(CLOCK_MONOTONIC, &after);
+        waits[n] = (double)(after.tv_sec - before.tv_sec) * 1e6 + (double)(after.tv_nsec - before.tv_nsec) / 1e3;
+        nanosleep(&pause, NULL);
+    }
+    if (worker > 0) {
+        kill(worker, SIGKILL);
+        waitpid(worker, NULL, 0);
+    }
+    /* The original's goodbye to a connection that was shut down raises it. */
+    signal(SIGPIPE, SIG_IGN);
+    shutdown(RTMP_Socket(rtmp), SHUT_RDWR);
+    pthread_join(reader, NULL);
+    qsort(waits, (size_t)count, sizeof *waits, compare);
+    printf("{\"p999\":%.1f,\"worst\":%.1f}\n", waits[count - 1 - count / 1000], waits[count - 1]);
+    report(start, count, count);
+    close_session(rtmp);
+    free(waits);
+    free(block);
+}
+
 /* Opens `at_once` connections and closes them, until there were `count`. */
 static void connect_often(const char *url, int at_once, int count)
 {
@@ -247,6 +318,8 @@ int main(int argc, char **argv)
         next_packets(argv[2], atof(argv[5]));
     else if ((!strcmp(what, "write") || !strcmp(what, "send")) && argc == 6)
         publish(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]), !strcmp(what, "send"));
+    else if ((!strcmp(what, "beside") || !strcmp(what, "beside-busy")) && argc == 6)
+        send_beside(argv[2], (unsigned)atoi(argv[4]), atoi(argv[5]), !strcmp(what, "beside-busy"));
     else if (!strcmp(what, "connect") && argc == 5)
         connect_often(argv[2], atoi(argv[3]), atoi(argv[4]));
     else if (!strcmp(what, "amf"))

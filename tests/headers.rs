@@ -290,7 +290,8 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
 /// The name of the function that follows an export attribute, if it is a function.
 fn exported_function(source: &str) -> Option<&str> {
     let signature = source.split(['{', ';']).next()?;
-    let (_, rest) = signature.split_once("extern \"C\" fn ")?;
+    let abis = ["extern \"C\" fn ", "extern \"C-unwind\" fn "];
+    let (_, rest) = abis.iter().find_map(|abi| signature.split_once(abi))?;
     rest.split('(').next()
 }
 

@@ -133,7 +133,9 @@ fn publishers_lose_nothing() {
     }
     let half = "open: 1\nwrite: 15\nbody NULL\nwrite: -1\n";
     let sends = "open: 1\nsend: 1\nsend: 1\nsend: 1\nsend: 0\n";
-    for (scenario, connections, expected) in [("write", 2, half.repeat(2)), ("borrowed", 1, sends.to_owned())]
+    let freed = "open: 1\nwrite: 15\nbody set, 4\nwrite: 18\nwrite: 11\nwrite: 15\n";
+    for (scenario, connections, expected) in
+        [("write", 2, half.repeat(2)), ("borrowed", 1, sends.to_owned()), ("half", 1, freed.to_owned())]
     {
         let server = servers(connections, script);
         assert_eq!(need!(careless(scenario, server.port)), expected, "{scenario}");

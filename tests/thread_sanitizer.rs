@@ -1,4 +1,4 @@
-//! `tests/c/threads.c` and the library under ThreadSanitizer, which sees every access to memory and whether it is in order.
+//! `tests/c/threads.c`, `tests/c/stress.c` and the library under ThreadSanitizer, which sees every access to memory and whether it is in order.
 //!
 //! The compiler calls this unstable, and the standard library, which is not compiled for it, keeps its slow paths out of
 //! sight: `tests/c/tsan_locks.c` tells of the locks, and what is left is suppressed below.
@@ -32,29 +32,33 @@ fn threads_that_share_sessions_do_not_race() {
         return;
     }
     let directory = TempDir::new("tsan");
-    let binary = need!(build(&directory));
+    let [threads, stress] = need!(build(&directory, ["threads", "stress"]));
     let suppressions = directory.join("suppressions");
     fs::write(&suppressions, SUPPRESSIONS).unwrap();
     let authority = need!(Authority::new());
     let certificate = authority.issue("server", "DNS:localhost,IP:127.0.0.1", Valid::Now);
     let files = [certificate.chain.clone(), certificate.key.clone(), authority.certificate()];
-    for (scheme, messages) in
-        [("rtmp", "60"), ("rtmpe", "30"), ("rtmpt", "30"), ("rtmps", "40"), ("rtmpts", "20")]
-    {
-        let mut command = Command::new(&binary);
-        command.args([scheme, "2", messages]);
+    let run = |program: &Path, scheme: &str, arguments: [&str; 2], expected: &str| {
+        let mut command = Command::new(program);
+        command.arg(scheme).args(arguments);
         if scheme.contains('s') {
             command.args(&files);
         }
         command.env("TSAN_OPTIONS", format!("exitcode=99 suppressions={}", suppressions.display()));
         let run = program::run(&mut command, "", LIMIT);
         assert!(!run.stderr.contains("WARNING: ThreadSanitizer"), "{scheme}:\n{}", run.stderr);
-        assert_eq!(run.expect(scheme), "2 sessions\n");
+        assert_eq!(run.expect(scheme), expected);
+    };
+    for (scheme, messages) in
+        [("rtmp", "60"), ("rtmpe", "30"), ("rtmpt", "30"), ("rtmps", "40"), ("rtmpts", "20")]
+    {
+        run(&threads, scheme, ["2", messages], "2 sessions\n");
+        run(&stress, scheme, ["3000", "1"], "done\n");
     }
 }
 
-/// Compiles the library and the program for ThreadSanitizer.
-fn build(directory: &TempDir) -> Option<PathBuf> {
+/// Compiles the library and programs for ThreadSanitizer.
+fn build<const N: usize>(directory: &TempDir, programs: [&str; N]) -> Option<[PathBuf; N]> {
     let (compiler, nm) = (require::program("cc")?, require::program("nm")?);
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let version = output(Command::new(&rustc).arg("-vV"));
@@ -107,16 +111,18 @@ fn build(directory: &TempDir) -> Option<PathBuf> {
         output(command.args(program::include_arguments()).arg(package().join("tests/c").join(source)));
         object
     };
-    let threads = object("threads.c", &["-fsanitize=thread".to_owned(), "-DLINKED".to_owned()]);
     let locks =
         object("tsan_locks.c", &[format!("-DLOCK_CONTENDED={lock}"), format!("-DWAIT_TIMEOUT={wait}")]);
-    let binary = directory.join("threads");
-    let mut link = Command::new(&compiler);
-    link.arg("-o").arg(&binary).args([threads, locks]);
-    link.args([format!("-Wl,--wrap={lock}"), format!("-Wl,--wrap={wait}")]).arg(archive);
-    link.arg("-Wl,--whole-archive").arg(runtime).arg("-Wl,--no-whole-archive");
-    output(link.args(["-lpthread", "-ldl", "-lm", "-lrt"]));
-    Some(binary)
+    Some(programs.map(|name| {
+        let program = object(&format!("{name}.c"), &["-fsanitize=thread".to_owned(), "-DLINKED".to_owned()]);
+        let binary = directory.join(name);
+        let mut link = Command::new(&compiler);
+        link.arg("-o").arg(&binary).arg(program).arg(&locks);
+        link.args([format!("-Wl,--wrap={lock}"), format!("-Wl,--wrap={wait}")]).arg(&archive);
+        link.arg("-Wl,--whole-archive").arg(&runtime).arg("-Wl,--no-whole-archive");
+        output(link.args(["-lpthread", "-ldl", "-lm", "-lrt"]));
+        binary
+    }))
 }
 
 /// What a command that must succeed prints.

@@ -81,7 +81,7 @@ impl Contestants {
         let source = manifest.join("benches");
         let driver = directory.join("driver");
         compile(&source.join("driver.c"), &driver, |cc| {
-            cc.arg("-I").arg(manifest.join("include")).arg("-L").arg(&ours).arg("-lrtmp")
+            cc.arg("-I").arg(manifest.join("include")).arg("-L").arg(&ours).args(["-lrtmp", "-lpthread"])
         })?;
         let avio = directory.join("avio");
         let avio =
@@ -212,9 +212,16 @@ impl Run {
         let scale = match row.unit {
             Unit::PerGigabyte => 1e9 / field("count"),
             Unit::Each | Unit::Memory => 1e6 / messages,
+            // All threads together say nothing of one call.
+            Unit::Wait(_) => f64::NAN,
         };
+        let messages = if scale.is_nan() { scale } else { messages };
         Ok(Figures {
-            cost: if row.unit == Unit::Memory { field("resident") } else { field("cpu") * scale },
+            cost: match row.unit {
+                Unit::Memory => field("resident"),
+                Unit::Wait(name) => field(name),
+                _ => field("cpu") * scale,
+            },
             wall: field("wall") * scale,
             allocations: field("allocations") / messages,
             calls: None,
@@ -227,7 +234,7 @@ impl Run {
     fn calls(&self, row: &Row) -> io::Result<Option<f64>> {
         let small = (row.total / 16).max(row.few());
         // Those that are open at once do not get fewer, and thousands of them take long when every call is stopped at.
-        if row.peer.is_none() || row.at_once > small {
+        if row.peer.is_none() || row.at_once > small || matches!(row.unit, Unit::Wait(_)) {
             return Ok(None);
         }
         let (once, twice) = (self.traced(small)?, self.traced(2 * small)?);

@@ -177,6 +177,7 @@ fn replace_table(readme: &str, results: &str) -> Option<String> {
 fn number(value: Option<f64>) -> String {
     match value {
         None => ABSENT.to_owned(),
+        Some(value) if value.is_nan() => ABSENT.to_owned(),
         Some(value) if value >= 100.0 => format!("{value:.0}"),
         Some(value) if value >= 10.0 => format!("{value:.1}"),
         Some(value) if value >= 1.0 => format!("{value:.2}"),

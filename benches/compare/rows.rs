@@ -35,6 +35,8 @@ pub enum Unit {
     Each,
     /// Resident bytes for each.
     Memory,
+    /// Microseconds that a call took: the number of this name in what the driver prints.
+    Wait(&'static str),
 }
 
 impl Unit {
@@ -42,7 +44,7 @@ impl Unit {
     pub fn name(self) -> &'static str {
         match self {
             Self::PerGigabyte => "s/GB",
-            Self::Each => "us",
+            Self::Each | Self::Wait(_) => "us",
             Self::Memory => "bytes",
         }
     }
@@ -155,6 +157,16 @@ pub fn rows() -> Vec<Row> {
     ] {
         let peer = Some((Role::Idle, cover));
         rows.push(Row { name, unit, work: "connect", peer, at_once, total, ..Row::EMPTY });
+    }
+    let flood = Some((Role::Play { chunk: 4096, size: SHORT, streams: 1 }, Cover::Plain));
+    for (name, work, what) in [
+        ("Send beside a flood, 99.9th percentile", "beside", "p999"),
+        ("Send beside a flood, worst", "beside", "worst"),
+        ("Send beside a flood, 99.9th, busy machine", "beside-busy", "p999"),
+        ("Send beside a flood, worst, busy machine", "beside-busy", "worst"),
+    ] {
+        let unit = Unit::Wait(what);
+        rows.push(Row { name, unit, work, peer: flood, sends: (4096, 30), total: 1000, ..Row::EMPTY });
     }
     rows.push(Row {
         name: "AMF, encode and decode an object",

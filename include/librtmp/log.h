@@ -49,7 +49,19 @@ extern RTMP_LogLevel RTMP_debuglevel;
 
 /**
  * Takes one message that the set level lets through: a printf format without a line end, and its arguments. Both are
- * the library's and valid during the call only. Called on the thread whose call had something to report.
+ * the library's and valid during the call only. Called on the thread whose call had something to report, while the library
+ * holds no lock.
+ *
+ * The callback may use the library, and sessions that this thread is in no call with. The session of the call that reports
+ * is in the middle of something. With that one it may call RTMP_Close and RTMP_Abort, which end the call; the functions
+ * that only look, RTMP_IsConnected, RTMP_IsTimedout, RTMP_Socket, RTMP_GetDuration, RTMP_GetLastError and
+ * RTMP_GetErrorString; and those that only set a field, RTMP_EnableWrite and RTMP_SetBufferMS. Every other function fails
+ * with RTMP_ERR_ARGUMENT and has no effect: RTMP_Read returns -1, RTMP_Free frees nothing. That is not logged. Memory of
+ * the session must not be freed otherwise.
+ *
+ * The callback has to return. A C++ exception that leaves it ends the process, unless the program called RTMP_Log itself.
+ * longjmp out of it is not supported: the session of the call stays in that call for ever, so it can be neither used nor
+ * freed, and the library may not log any more in this thread. Other sessions and threads go on.
  */
 typedef void(RTMP_LogCallback)(int level, const char *fmt, va_list args);
 
@@ -80,7 +92,7 @@ void RTMP_LogStatus(const char *format, ...) LIBRTMP_FORMAT(1, 2);
  * Sends the messages of `RTMP_Log`, and so everything the library logs, to `cb` instead of the output stream.
  *
  * `cb` gets messages up to `RTMP_debuglevel`, as format and arguments without level name or newline; both are valid
- * during the call only. It may be called by any thread that uses the library, and may itself use the library.
+ * during the call only. It may be called by any thread that uses the library, see `RTMP_LogCallback`.
  * NULL brings the output stream back.
  *
  * Requires: `cb` is null or a function of the type above that stays callable while the library is in use.

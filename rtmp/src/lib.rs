@@ -25,6 +25,7 @@ pub mod amf;
 pub mod chunk;
 pub mod client;
 pub mod driver;
+pub mod environment;
 pub mod error;
 pub mod flv;
 pub mod handshake;

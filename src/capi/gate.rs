@@ -6,17 +6,27 @@
 
 use std::{
     hint,
+    marker::PhantomData,
     mem::ManuallyDrop,
+    ptr::NonNull,
     sync::atomic::{AtomicU8, Ordering, compiler_fence},
     thread,
 };
 
-use super::{alone, rtmp::RTMP};
+use super::{Errno, alone, rtmp::RTMP, shared};
 
 /// The gate of one `RTMP`: the bytes of the word, which have one writer at a time each. So letting go of the gate needs no more
 /// than to say so, which is what most calls of a fast stream do.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Gate<'a>(&'a [AtomicU8; 4]);
+pub(crate) struct Gate<'a> {
+    session: NonNull<RTMP>,
+    lives: PhantomData<&'a AtomicU8>,
+}
+
+// SAFETY: it is an address, behind which only atomic fields are used.
+unsafe impl Sync for Gate<'_> {}
+// SAFETY: as above.
+unsafe impl Send for Gate<'_> {}
 
 /// Keeps others out of the gate while it exists.
 pub(crate) struct Keeper<'a> {
@@ -24,11 +34,18 @@ pub(crate) struct Keeper<'a> {
     found_sound: bool,
 }
 
-/// The first byte while somebody holds the gate, for a few instructions, or to receive what is there; else it is 0.
+/// The lowest byte while the gate is held, for a few instructions, or to receive what is there; else it is 0.
 const HELD: u8 = 0xA5;
-/// The second byte when the program wants calls to end, until it closes the session; else it is 0. The others are always 0:
-/// a word of which this is not true was not written here, and counts as 0.
-const ABORTED: u8 = 0x5A;
+/// The highest byte when the program wants calls to end, until it closes the session; else it is 0. It makes the field
+/// negative: programs look into a channel's packet if its number is below `m_channelsAllocatedOut`. The other bytes are always
+/// 0: any other value is garbage and is treated as 0.
+const ABORTED: u8 = 0xDA;
+
+/// Where the bytes are in memory.
+const HELD_AT: usize = if cfg!(target_endian = "little") { 0 } else { 3 };
+const ABORTED_AT: usize = 3 - HELD_AT;
+/// Those that are always 0.
+const ZEROS: std::ops::Range<usize> = 1..3;
 
 impl<'a> Gate<'a> {
     /// The gate of `r`.
@@ -36,8 +53,14 @@ impl<'a> Gate<'a> {
     /// # Safety
     /// `r` points to an initialised `RTMP`, which outlives the result.
     pub(crate) unsafe fn of(r: *mut RTMP) -> Self {
-        // SAFETY: the caller's contract; nobody uses the field but through this, and a byte is as large as an atomic one.
-        Self(unsafe { &*(&raw mut (*r).m_channelsAllocatedOut).cast::<[AtomicU8; 4]>() })
+        // SAFETY: the caller's contract.
+        Self { session: unsafe { NonNull::new_unchecked(r) }, lives: PhantomData }
+    }
+
+    #[inline(always)]
+    fn word(self) -> &'a [AtomicU8; 4] {
+        // SAFETY: by the contract of `of`; nobody uses the field but through this, and a byte is as large as an atomic one.
+        unsafe { &*(&raw mut (*self.session.as_ptr()).m_channelsAllocatedOut).cast::<[AtomicU8; 4]>() }
     }
 
     /// Whether the program wants calls to end.
@@ -45,12 +68,31 @@ impl<'a> Gate<'a> {
         self.aborted().load(Ordering::Relaxed) == ABORTED && self.ends_in_zeros()
     }
 
-    /// Wants calls to end.
+    /// Wants calls to end, and shuts the socket down: a call whose peer floods it never waits.
     pub(crate) fn abort(self) {
         if !self.ends_in_zeros() {
             drop(self.hold());
         }
         self.aborted().store(ABORTED, Ordering::Release);
+        self.shut_down();
+    }
+
+    /// Shuts the socket down, unless the gate is held: then its holder does so next. That may be a thread that closes the
+    /// socket, or the one that a signal handler has interrupted.
+    #[cold]
+    #[inline(never)]
+    fn shut_down(self) {
+        // Signal handlers abort, and a socket that has lost its peer is no failure of the call that lets the gate go.
+        let _errno = Errno::keep();
+        let Some(keeper) = self.try_hold() else { return };
+        let keeper = ManuallyDrop::new(keeper);
+        // SAFETY: by the contract of `of`.
+        let socket = unsafe { shared::read(&raw const (*self.session.as_ptr()).m_sb.sb_socket) };
+        if socket >= 0 {
+            // SAFETY: while the gate is held, nobody closes the socket.
+            unsafe { libc::shutdown(socket, libc::SHUT_RDWR) };
+        }
+        keeper.gate.leave();
     }
 
     /// Wants calls to work again.
@@ -120,7 +162,7 @@ impl<'a> Gate<'a> {
     fn tidy(self, aborted: u8) {
         // Unless something is said just now.
         let _ = self.aborted().compare_exchange(aborted, 0, Ordering::Relaxed, Ordering::Relaxed);
-        for byte in &self.0[2..] {
+        for byte in &self.word()[ZEROS] {
             byte.store(0, Ordering::Release);
         }
     }
@@ -134,15 +176,15 @@ impl<'a> Gate<'a> {
     }
 
     fn ends_in_zeros(self) -> bool {
-        self.0[2..].iter().all(|byte| byte.load(Ordering::Acquire) == 0)
+        self.word()[ZEROS].iter().all(|byte| byte.load(Ordering::Acquire) == 0)
     }
 
     fn held(self) -> &'a AtomicU8 {
-        &self.0[0]
+        &self.word()[HELD_AT]
     }
 
     fn aborted(self) -> &'a AtomicU8 {
-        &self.0[1]
+        &self.word()[ABORTED_AT]
     }
 }
 
@@ -151,57 +193,84 @@ impl Keeper<'_> {
     pub(crate) fn found_sound(&self) -> bool {
         self.found_sound
     }
-
-    /// Lets others in; tells whether the program wants calls to end.
-    #[inline]
-    pub(crate) fn release(self) -> bool {
-        ManuallyDrop::new(self).gate.leave()
-    }
 }
 
 impl Drop for Keeper<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.gate.leave();
+        if self.gate.leave() {
+            // The call that asked for it found the gate held.
+            self.gate.shut_down();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::cell::{Cell, UnsafeCell};
 
     use super::*;
 
-    fn word(value: u32) -> [AtomicU8; 4] {
-        value.to_le_bytes().map(AtomicU8::new)
+    /// A struct without a socket.
+    struct Session(UnsafeCell<RTMP>);
+    // SAFETY: only used through gates.
+    unsafe impl Sync for Session {}
+
+    fn word(value: u32) -> Box<Session> {
+        // SAFETY: all-zero bytes are a valid `RTMP`.
+        let mut session: Box<RTMP> = unsafe { Box::new_zeroed().assume_init() };
+        session.m_channelsAllocatedOut = value.cast_signed();
+        session.m_sb.sb_socket = -1;
+        Box::new(Session(UnsafeCell::new(*session)))
     }
 
-    fn value(word: [AtomicU8; 4]) -> u32 {
-        u32::from_le_bytes(word.map(AtomicU8::into_inner))
+    fn gate(session: &Session) -> Gate<'_> {
+        // SAFETY: it is borrowed for as long.
+        unsafe { Gate::of(session.0.get()) }
+    }
+
+    fn value(session: Box<Session>) -> u32 {
+        session.0.into_inner().m_channelsAllocatedOut.cast_unsigned()
     }
 
     #[test]
     fn an_abort_is_seen_until_it_is_pardoned_whoever_holds_the_gate() {
         let word = word(0);
-        let gate = Gate(&word);
+        let gate = gate(&word);
         assert!(!gate.is_aborted());
         let keeper = gate.hold();
         gate.abort();
         assert!(gate.is_aborted() && gate.try_hold().is_none());
-        assert!(keeper.release(), "whoever held the gate learns of it");
+        drop(keeper);
         assert!(gate.is_aborted() && gate.try_hold().is_some());
+        // SAFETY: the session lives.
+        assert!(unsafe { (*word.0.get()).m_channelsAllocatedOut } < 0, "no channel is below that");
         gate.pardon();
         assert_eq!(value(word), 0);
     }
 
     #[test]
+    fn an_abort_while_the_gate_is_held_shuts_the_socket_down_when_it_is_let_go() {
+        use std::{io::Read, os::fd::AsRawFd, os::unix::net::UnixStream};
+        let (mut word, (near, mut far)) = (word(0), UnixStream::pair().unwrap());
+        word.0.get_mut().m_sb.sb_socket = near.as_raw_fd();
+        let gate = gate(&word);
+        let keeper = gate.hold();
+        gate.abort();
+        far.set_nonblocking(true).unwrap();
+        assert!(far.read(&mut [0]).is_err(), "not while the gate is held");
+        drop(keeper);
+        assert_eq!(far.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
     fn a_word_that_nobody_wrote_counts_for_nothing() {
-        let (held, aborted) = (u32::from(HELD), u32::from(ABORTED) << 8);
+        let (held, aborted) = (u32::from(HELD), u32::from(ABORTED) << 24);
         for strange in
-            [1, 2, 3, u32::MAX, 16, 0x5A00_0000, 1 << 16 | held, 1 << 24 | aborted, 1 << 16 | aborted | held]
+            [1, 2, 3, u32::MAX, 16, 0x5A00_0000, 1 << 16 | held, 1 << 8 | aborted, 1 << 16 | aborted | held]
         {
             let word = word(strange);
-            let gate = Gate(&word);
+            let gate = gate(&word);
             assert!(!gate.is_aborted(), "{strange:x}");
             assert!(!gate.hold().found_sound());
             assert_eq!(value(word), 0, "{strange:x}");
@@ -212,10 +281,11 @@ mod tests {
     fn what_is_said_to_a_word_that_nobody_wrote_is_heard() {
         for strange in [2, u32::MAX, 1 << 16 | u32::from(HELD)] {
             let word = word(strange);
-            let gate = Gate(&word);
+            let gate = gate(&word);
             gate.abort();
             assert!(gate.is_aborted());
-            assert!(gate.hold().release());
+            drop(gate.hold());
+            assert!(gate.is_aborted());
             gate.pardon();
             assert_eq!(value(word), 0, "{strange:x}");
         }
@@ -230,7 +300,7 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let (gate, counter) = (Gate(&word), &counter);
+                    let (gate, counter) = (gate(&word), &counter);
                     for _ in 0..2000 {
                         let _keeper = gate.hold();
                         counter.0.set(counter.0.get() + 1);

@@ -7,9 +7,10 @@ use log::debug;
 
 use crate::{
     capi::{
-        boundary_with_errno, globals,
+        globals,
         layout::assert_layout,
         tls::{TlsOptions, trust},
+        waiting_with_errno,
     },
     error::{Error, Result},
     http::{self, Outcome, Receiver},
@@ -61,7 +62,8 @@ assert_layout! {
 /// Fetches `url` and returns how that ended, one of the `HTTPRES_*` values.
 ///
 /// `http` describes the request and takes the answer; `url` is an `http` URL. `cb` gets the body in pieces, also that
-/// of an error page, and is not called when there is none. It may use the library. Redirections are not followed. A server
+/// of an error page, and is not called when there is none. It may use the library, and has to return: a C++ exception that
+/// leaves it ends the process. Redirections are not followed. A server
 /// that is silent for 5 seconds is given up, unless it sends a body whose length it did not tell: that then counts as
 /// complete. A body may take a minute, and a second more for every 4 KiB of it. Servers of https URLs are verified; the environment variables `SSL_CERT_FILE` and `RTMP_TLS_VERIFY` apply.
 ///
@@ -69,12 +71,12 @@ assert_layout! {
 /// `http` is null or points to an `HTTP_ctx` whose `date` is null or as described there; `url` is null or a
 /// NUL-terminated string; `cb` is null or a function of the type above.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn HTTP_get(
+pub unsafe extern "C-unwind" fn HTTP_get(
     http: *mut HTTP_ctx,
     url: *const c_char,
     cb: *mut HTTP_read_callback,
 ) -> HTTPResult {
-    boundary_with_errno(HTTPRES_LOST_CONNECTION, |errno| {
+    waiting_with_errno(HTTPRES_LOST_CONNECTION, |errno| {
         if http.is_null() || url.is_null() || cb.is_null() {
             debug!("HTTP_get: an argument is null");
             return Ok(HTTPRES_BAD_REQUEST);
@@ -103,7 +105,7 @@ pub unsafe extern "C" fn HTTP_get(
 
 /// What C calls a function pointer of the type `HTTP_read_callback`.
 type ReadFunction =
-    unsafe extern "C" fn(ptr: *mut c_void, size: size_t, nmemb: size_t, stream: *mut c_void) -> size_t;
+    unsafe extern "C-unwind" fn(ptr: *mut c_void, size: size_t, nmemb: size_t, stream: *mut c_void) -> size_t;
 
 /// Writes a response to where the caller wants it.
 struct Answer {

@@ -129,6 +129,9 @@ pub(crate) fn show(handle: &Handle, status: &Status) {
     let r = handle.raw();
     // The thread that reads and the one that sends come here.
     let _core = handle.core();
+    if !handle.is_current() {
+        return;
+    }
     // SAFETY: the handle's contract; the name comes from `malloc`, like every other that `RTMP_Close` finds there.
     unsafe {
         (*r).m_msgCounter = status.sequence.cast_signed();

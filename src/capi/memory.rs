@@ -196,6 +196,47 @@ impl Body {
     }
 }
 
+/// What is known of a body that a struct shows to callers: they may free it, as they may the body of every packet.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    address: usize,
+    len: usize,
+    capacity: usize,
+}
+
+impl Body {
+    /// Hands the body to a struct that shows it, until it is taken back.
+    pub(crate) fn lend(self) -> (*mut c_char, Lent) {
+        let (len, capacity) = (self.len, self.capacity as usize);
+        let data = self.into_raw();
+        (data, Lent { address: data.addr(), len, capacity })
+    }
+}
+
+impl Lent {
+    /// Takes the body back from where it was shown; `None` if the caller has freed or replaced it.
+    ///
+    /// # Safety
+    /// `shown` is what [`Body::lend`] returned, or what the caller has put in its place: null, or a body of its own.
+    pub(crate) unsafe fn take_back(self, shown: *mut c_char) -> Option<Body> {
+        if shown.is_null() || shown.addr() != self.address {
+            return None;
+        }
+        let (capacity, size) = block_size(self.capacity)?;
+        // A body of the caller's can be where the one that it has freed was, and be shorter.
+        // SAFETY: the body lies that far into its block, which came from the C allocator.
+        let block = unsafe { libc::realloc(shown.cast::<u8>().sub(RTMP_MAX_HEADER_SIZE).cast(), size) };
+        if block.is_null() {
+            // SAFETY: a block that could not grow is still there.
+            unsafe { release(shown.cast::<u8>().sub(RTMP_MAX_HEADER_SIZE)) };
+            return None;
+        }
+        // SAFETY: the block is larger than the headroom.
+        let data = unsafe { block.cast::<u8>().add(RTMP_MAX_HEADER_SIZE) };
+        Some(Body { data, len: self.len, capacity, borrowed: false })
+    }
+}
+
 impl Default for Body {
     fn default() -> Self {
         Self { data: ptr::null_mut(), len: 0, capacity: 0, borrowed: false }
@@ -340,6 +381,35 @@ mod tests {
         assert_eq!(&room, b"abc\0and more");
         // SAFETY: as above, for the last use.
         drop(unsafe { Body::borrowed(&mut room) });
+    }
+
+    #[test]
+    fn a_lent_body_comes_back_unless_the_caller_freed_or_replaced_it() {
+        let body = || {
+            let mut body = Body::default();
+            body.reserve_total(1000).unwrap();
+            body.append(b"abc");
+            body
+        };
+        let (shown, lent) = body().lend();
+        // SAFETY: that is what was shown.
+        let mut back = unsafe { lent.take_back(shown) }.unwrap();
+        back.append(&[7; 997]);
+        assert_eq!((&back.as_ref()[..3], back.as_ref().len()), (&b"abc"[..], 1000));
+        let (shown, lent) = body().lend();
+        // SAFETY: as `RTMPPacket_Free` does.
+        unsafe {
+            release(shown.sub(RTMP_MAX_HEADER_SIZE));
+            assert!(lent.take_back(ptr::null_mut()).is_none());
+        }
+        let (shown, lent) = body().lend();
+        // SAFETY: a body of the caller's, which happens to be in the same place and is shorter.
+        unsafe {
+            let block = libc::realloc(shown.sub(RTMP_MAX_HEADER_SIZE).cast(), RTMP_MAX_HEADER_SIZE + 4);
+            let shorter = block.cast::<c_char>().add(RTMP_MAX_HEADER_SIZE);
+            let lent = Lent { address: shorter.addr(), ..lent };
+            lent.take_back(shorter).unwrap().append(&[7; 997]);
+        }
     }
 
     #[test]

@@ -84,7 +84,11 @@ trait Export {
 
 macro_rules! exports {
     ($($name:ident $index:literal),+; $count:literal) => {
-        impl<Output, $($name: Argument),+> Export for unsafe extern "C" fn($($name),+) -> Output {
+        exports!("C" $($name $index),+; $count);
+        exports!("C-unwind" $($name $index),+; $count);
+    };
+    ($abi:literal $($name:ident $index:literal),+; $count:literal) => {
+        impl<Output, $($name: Argument),+> Export for unsafe extern $abi fn($($name),+) -> Output {
             unsafe fn call_with_nulls(self) {
                 // SAFETY: the caller's contract.
                 unsafe { self($($name::null()),+) };
@@ -110,11 +114,11 @@ exports!(A 0, B 1, C 2, D 3, E 4; 5);
 exports!(A 0, B 1, C 2, D 3, E 4, F 5; 6);
 exports!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12, N 13, O 14, P 15, Q 16, R 17, S 18, T 19; 20);
 
-/// Calls each function in one way. The underscores are its parameters.
+/// Calls each function in one way. Those that may wait unwind. The underscores are the parameters.
 macro_rules! each {
-    ($how:ident: $($function:ident($($parameter:tt),+);)+) => {
+    ($abi:literal $how:ident: $($function:ident($($parameter:tt),+);)+) => {
         // SAFETY: taking null is what these functions promise, and zeros and small numbers are like nothing and short.
-        $(unsafe { ($function as unsafe extern "C" fn($($parameter),+) -> _).$how() };)+
+        $(unsafe { ($function as unsafe extern $abi fn($($parameter),+) -> _).$how() };)+
     };
 }
 
@@ -128,33 +132,87 @@ fn quietly() {
 #[test]
 fn functions_about_a_session_take_null() {
     quietly();
-    each! { call_with_nulls:
-        RTMP_Free(_); RTMP_Init(_); RTMP_EnableWrite(_); RTMP_GetDuration(_); RTMP_IsConnected(_); RTMP_Socket(_);
-        RTMP_IsTimedout(_); RTMP_SetBufferMS(_, _); RTMP_GetLastError(_); RTMP_GetErrorString(_); RTMP_SetupURL(_, _);
-        RTMP_SetOpt(_, _, _); RTMP_Connect(_, _); RTMP_Connect0(_, _); RTMP_Connect1(_, _); RTMP_Close(_);
-        RTMP_ConnectStream(_, _); RTMP_ReconnectStream(_, _); RTMP_DeleteStream(_); RTMP_SendCreateStream(_);
-        RTMP_UpdateBufferMS(_); RTMP_SendCtrl(_, _, _, _); RTMP_SendPause(_, _, _); RTMP_Pause(_, _);
-        RTMP_SendSeek(_, _); RTMP_SendServerBW(_); RTMP_SendClientBW(_); RTMP_ToggleStream(_);
-        RTMP_DropRequest(_, _, _); RTMP_Read(_, _, _); RTMP_Write(_, _, _); RTMP_ReadPacket(_, _);
-        RTMP_SendPacket(_, _, _); RTMP_SendChunk(_, _); RTMP_ClientPacket(_, _); RTMP_GetNextMediaPacket(_, _);
-        RTMP_TLS_AllocServerContext(_, _); RTMP_TLS_FreeServerContext(_); RTMP_TLS_Accept(_, _); RTMP_Abort(_);
-        RTMP_Serve(_); RTMP_SetupStream(_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _); RTMPSockBuf_Fill(_); RTMPSockBuf_Send(_, _, _); RTMPSockBuf_Close(_);
+    each! { "C" call_with_nulls:
+        RTMP_Free(_);
+        RTMP_Init(_);
+        RTMP_EnableWrite(_);
+        RTMP_GetDuration(_);
+        RTMP_IsConnected(_);
+        RTMP_Socket(_);
+        RTMP_IsTimedout(_);
+        RTMP_SetBufferMS(_, _);
+        RTMP_GetLastError(_);
+        RTMP_GetErrorString(_);
+        RTMP_SetOpt(_, _, _);
+        RTMP_DropRequest(_, _, _);
+        RTMP_TLS_AllocServerContext(_, _);
+        RTMP_TLS_FreeServerContext(_);
+        RTMP_Abort(_);
+        RTMP_SetupStream(_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _);
     }
-    each! { call_with_one_null:
-        RTMP_SetOpt(_, _, _); RTMP_Read(_, _, _); RTMP_Write(_, _, _); RTMP_ReadPacket(_, _); RTMP_SendPacket(_, _, _);
-        RTMP_SendChunk(_, _); RTMP_ClientPacket(_, _); RTMP_GetNextMediaPacket(_, _);
+    each! { "C-unwind" call_with_nulls:
+        RTMP_SetupURL(_, _);
+        RTMP_Connect(_, _);
+        RTMP_Connect0(_, _);
+        RTMP_Connect1(_, _);
+        RTMP_Close(_);
+        RTMP_ConnectStream(_, _);
+        RTMP_ReconnectStream(_, _);
+        RTMP_DeleteStream(_);
+        RTMP_SendCreateStream(_);
+        RTMP_UpdateBufferMS(_);
+        RTMP_SendCtrl(_, _, _, _);
+        RTMP_SendPause(_, _, _);
+        RTMP_Pause(_, _);
+        RTMP_SendSeek(_, _);
+        RTMP_SendServerBW(_);
+        RTMP_SendClientBW(_);
+        RTMP_ToggleStream(_);
+        RTMP_Read(_, _, _);
+        RTMP_Write(_, _, _);
+        RTMP_ReadPacket(_, _);
+        RTMP_SendPacket(_, _, _);
+        RTMP_SendChunk(_, _);
+        RTMP_ClientPacket(_, _);
+        RTMP_GetNextMediaPacket(_, _);
+        RTMP_TLS_Accept(_, _);
+        RTMP_Serve(_);
+        RTMPSockBuf_Fill(_);
+        RTMPSockBuf_Send(_, _, _);
+        RTMPSockBuf_Close(_);
+    }
+    each! { "C" call_with_one_null:
+        RTMP_SetOpt(_, _, _);
+    }
+    each! { "C-unwind" call_with_one_null:
+        RTMP_Read(_, _, _);
+        RTMP_Write(_, _, _);
+        RTMP_ReadPacket(_, _);
+        RTMP_SendPacket(_, _, _);
+        RTMP_SendChunk(_, _);
+        RTMP_ClientPacket(_, _);
+        RTMP_GetNextMediaPacket(_, _);
     }
 }
 
 #[test]
 fn functions_about_texts_and_packets_take_null() {
     quietly();
-    each! { call_with_nulls:
-        RTMPPacket_Reset(_); RTMPPacket_Alloc(_, _); RTMPPacket_Free(_); RTMPPacket_Dump(_);
-        RTMP_ParseURL(_, _, _, _, _, _); RTMP_ParsePlaypath(_, _); RTMP_HashSWF(_, _, _, _); HTTP_get(_, _, _);
-        RTMP_LogHex(_, _, _); RTMP_LogHexString(_, _, _);
+    each! { "C" call_with_nulls:
+        RTMPPacket_Reset(_);
+        RTMPPacket_Alloc(_, _);
+        RTMPPacket_Free(_);
+        RTMPPacket_Dump(_);
+        RTMP_ParseURL(_, _, _, _, _, _);
+        RTMP_ParsePlaypath(_, _);
+        RTMP_LogHex(_, _, _);
+        RTMP_LogHexString(_, _, _);
     }
-    each! { call_with_one_null: RTMP_ParseURL(_, _, _, _, _, _); RTMP_ParsePlaypath(_, _); }
+    each! { "C-unwind" call_with_nulls:
+        RTMP_HashSWF(_, _, _, _);
+        HTTP_get(_, _, _);
+    }
+    each! { "C" call_with_one_null: RTMP_ParseURL(_, _, _, _, _, _); RTMP_ParsePlaypath(_, _); }
 }
 
 #[test]
@@ -162,7 +220,7 @@ fn functions_about_amf_take_null() {
     quietly();
     macro_rules! all {
         ($how:ident) => {
-            each! { $how:
+            each! { "C" $how:
                 AMF_EncodeString(_, _, _); AMF_EncodeNumber(_, _, _); AMF_EncodeInt16(_, _, _);
                 AMF_EncodeInt24(_, _, _); AMF_EncodeInt32(_, _, _); AMF_EncodeBoolean(_, _, _);
                 AMF_EncodeNamedString(_, _, _, _); AMF_EncodeNamedNumber(_, _, _, _);

@@ -12,13 +12,13 @@
 //! a call is about ([`about`]) and what it is at ([`enter`]).
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     ffi::CStr,
     fmt::{self, Write},
     ptr::{self, NonNull},
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicI32, Ordering},
+        atomic::{AtomicI32, AtomicUsize, Ordering},
     },
 };
 
@@ -185,13 +185,77 @@ impl Drop for Scope {
     }
 }
 
-/// Says which session the exported function is about; an error if there is none.
+/// Log lines on their way to the program, in all threads.
+static REPORTS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// The sessions whose calls this thread has left off to report something.
+    static TOLD: RefCell<Vec<*mut RTMP>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A log line on its way to the program, whose callback may use the library meanwhile, but not the session of the call that
+/// reports: that is in the middle of something.
+pub(super) struct Report {
+    /// How many sessions there were before, if this report added one.
+    before: Option<usize>,
+}
+
+impl Report {
+    pub(super) fn begin() -> Self {
+        let session = CALL.get().session;
+        if session.is_null() {
+            return Self { before: None };
+        }
+        let add = |told: &RefCell<Vec<*mut RTMP>>| {
+            let mut told = told.try_borrow_mut().ok()?;
+            told.push(session);
+            Some(told.len() - 1)
+        };
+        let before = TOLD.try_with(add).ok().flatten();
+        if before.is_some() {
+            REPORTS.fetch_add(1, Ordering::Relaxed);
+        }
+        Self { before }
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if let Some(before) = self.before {
+            let _ = TOLD.try_with(|told| told.try_borrow_mut().map(|mut told| told.truncate(before)));
+            REPORTS.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether some thread reports something: then calls have to find out whether it is this one, as [`about`] does.
+#[inline(always)]
+pub(super) fn is_reporting() -> bool {
+    REPORTS.load(Ordering::Relaxed) != 0
+}
+
+/// Whether this thread is in the log callback of a call with a session of which `matches` is true.
+pub(super) fn is_told(matches: impl Fn(*mut RTMP) -> bool) -> bool {
+    let any = |told: &RefCell<Vec<*mut RTMP>>| told.borrow().iter().any(|session| matches(*session));
+    is_reporting() && TOLD.try_with(any).unwrap_or(false)
+}
+
+/// What a call fails with that comes from inside the log callback of another one with the same session. It is not logged:
+/// the callback would be called once more, and so on.
+pub(super) fn refusal() -> Error {
+    Error::Invalid("the session is in the call whose log callback this is").reported()
+}
+
+/// Says which session the exported function is about; an error if there is none, or if it is in a call of this thread.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`, until the exported function returns.
 pub(crate) unsafe fn about(r: *mut RTMP) -> Result<NonNull<RTMP>> {
     let session = NonNull::new(r).ok_or(Error::Invalid(NO_SESSION))?;
     CALL.set(Call { session: r, ..CALL.get() });
+    if is_told(|told| told == r) {
+        return Err(refusal());
+    }
     Ok(session)
 }
 

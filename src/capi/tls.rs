@@ -18,7 +18,9 @@ use crate::{
         reason::{self, Phase},
         rtmp::{RTMP, sockbuf},
         state::Handle,
+        waiting,
     },
+    environment,
     error::{Error, Result},
     transport::{
         tcp,
@@ -28,7 +30,7 @@ use crate::{
 
 /// The certificates to trust. A process with more rights than its caller ignores its environment.
 pub(crate) fn trust(options: &TlsOptions) -> Trust {
-    options.trust_in(is_privileged(), std::env::var_os("RTMP_TLS_VERIFY").as_deref())
+    options.trust_in(environment::is_ignored(), environment::variable("RTMP_TLS_VERIFY").as_deref())
 }
 
 /// Makes TLS ready for use; afterwards `RTMP_TLS_ctx` is not null. `RTMP_Init` calls it, and calling it again does
@@ -85,8 +87,8 @@ pub unsafe extern "C" fn RTMP_TLS_FreeServerContext(ctx: *mut c_void) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `ctx` is null or came from `RTMP_TLS_AllocServerContext`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) -> c_int {
+    waiting(FALSE, || {
         // SAFETY: the caller's contract.
         let (handle, context) = unsafe {
             reason::start_afresh(r)?;
@@ -134,18 +136,4 @@ unsafe fn path<'a>(name: *const c_char, missing: &'static str) -> Result<&'a Pat
     // SAFETY: the caller's contract.
     let bytes = unsafe { CStr::from_ptr(name) }.to_bytes();
     Ok(Path::new(OsStr::from_bytes(bytes)))
-}
-
-/// Whether the process has more rights than whoever started it, and so must not believe its environment.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn is_privileged() -> bool {
-    // SAFETY: reads a number that the kernel left for the process.
-    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
-}
-
-/// Whether the process has more rights than whoever started it, and so must not believe its environment.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn is_privileged() -> bool {
-    // SAFETY: these take nothing and cannot fail.
-    unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() }
 }

@@ -136,6 +136,26 @@ static void write_half(char *url)
 	RTMP_Free(r);
 }
 
+/* Frees the tag that is being written; the next call begins with a tag. */
+static void free_half(char *url)
+{
+	static const char tag[] = "\x09\x00\x00\x20\x00\x00\x00\x00\x00\x00\x00half";
+	static const char whole[] = "\x08\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00" "abc\x00\x00\x00\x0E";
+	RTMP *r = RTMP_Alloc();
+	RTMP_Init(r);
+	print_result("open", open_stream(r, url, 1));
+	print_result("write", RTMP_Write(r, tag, sizeof(tag) - 1));
+	printf("body %s, %u\n", r->m_write.m_body ? "set" : "NULL", r->m_write.m_nBytesRead);
+	RTMPPacket_Free(&r->m_write);
+	print_result("write", RTMP_Write(r, whole, sizeof(whole) - 1));
+	print_result("write", RTMP_Write(r, tag, sizeof(tag) - 5));
+	RTMPPacket_Free(&r->m_write);
+	print_result("write", RTMP_Write(r, tag, sizeof(tag) - 1));
+	RTMPPacket_Free(&r->m_write);
+	RTMP_Close(r);
+	RTMP_Free(r);
+}
+
 /* Reads packets, keeps the first body and gives it back in another struct; leaves another message unfinished. */
 static void packets(char *url)
 {
@@ -253,7 +273,7 @@ int main(int argc, char **argv)
 		{"play", play},         {"reuse", reuse},       {"move", move},
 		{"setup", set_up_twice}, {"write", write_half}, {"packets", packets},
 		{"callback", callback}, {"borrowed", borrowed_body}, {"free", only_free},
-		{"unconnected", unconnected}, {"reconnect", reconnect_closed},
+		{"unconnected", unconnected}, {"reconnect", reconnect_closed}, {"half", free_half},
 	};
 	size_t i;
 	if (argc != 3)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    amf,
+    amf, environment,
     error::{Error, Result},
     handshake::{self, Swf},
     options::{self, Definition, Setter, conn, next_pair, unescape},
@@ -145,7 +145,7 @@ impl Settings {
 
     /// Whose certificates are accepted. The environment of the process has no say in whether they are checked.
     pub(super) fn trust(&self) -> Trust {
-        self.tls.trust_in(false, None)
+        self.tls.trust_in(environment::is_ignored(), None)
     }
 
     /// The application's name and its URL.
@@ -166,7 +166,8 @@ impl Settings {
         if !self.verifies_swf || self.swf_url.is_empty() {
             return None;
         }
-        let found = swf::look_up(&self.swf_url, self.swf_age, &swf::store::path(), &self.trust(), &Endless);
+        let found =
+            swf::look_up(&self.swf_url, self.swf_age, swf::store::path().as_deref(), &self.trust(), &Endless);
         found.swf.map(|swf| Swf { size: swf.size, hash: swf.hash })
     }
 

@@ -135,6 +135,16 @@ impl<B: Body> Writer<B> {
         self.body.as_ref()
     }
 
+    /// Takes the body of the message in progress out. Unless it is put back, the message is forgotten, and a tag comes next.
+    pub fn take_body(&mut self) -> Option<B> {
+        self.body.take()
+    }
+
+    /// Puts back what [`take_body`](Self::take_body) has returned.
+    pub fn put_body(&mut self, body: B) {
+        self.body = Some(body);
+    }
+
     /// Forgets the message in progress and what came of the next one.
     pub fn reset(&mut self) {
         self.body = None;

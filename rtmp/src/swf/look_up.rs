@@ -33,12 +33,12 @@ pub struct LookUp {
     pub failure: Option<Error>,
 }
 
-/// Looks the hash up in the cache file `path`, and asks the server unless that was done less than `age` days ago. Says
-/// in the log what failed.
-pub fn look_up(url: &[u8], age: i32, path: &Path, trust: &Trust, patience: &dyn Patience) -> LookUp {
+/// Looks the hash up in the cache file `path`, if there is to be one, and asks the server unless that was done less than
+/// `age` days ago. Says in the log what failed.
+pub fn look_up(url: &[u8], age: i32, path: Option<&Path>, trust: &Trust, patience: &dyn Patience) -> LookUp {
     let key = cache::key(url);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let known = store::load(path).find(key);
+    let known = path.and_then(|path| store::load(path).find(key));
     let old = known.as_ref().map(|entry| entry.swf);
     if known.as_ref().is_some_and(|entry| entry.is_fresh(now, age)) {
         return LookUp { swf: old, failure: None };
@@ -52,6 +52,7 @@ pub fn look_up(url: &[u8], age: i32, path: &Path, trust: &Trust, patience: &dyn 
         // Nothing to keep: a server that sent neither a file nor a reason.
         return LookUp { swf: None, failure: None };
     };
+    let Some(path) = path else { return LookUp { swf: Some(swf), failure: None } };
     let entry = Entry { checked: Some(now), date, swf };
     match store::change(path, |cache| cache.store(key, &entry)) {
         // Other processes may keep the file busy; the next look-up then asks again.

@@ -4,7 +4,6 @@
 //! create meanwhile; so no process undoes what another one stored.
 
 use std::{
-    env,
     ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
@@ -16,6 +15,7 @@ use std::{
 use log::debug;
 
 use super::cache::Cache;
+use crate::environment;
 
 /// How long to wait for others that write.
 const WAIT: Duration = Duration::from_secs(2);
@@ -25,10 +25,14 @@ const ABANDONED: Duration = Duration::from_secs(10);
 const MAX_SIZE: u64 = 4 << 20;
 
 /// Where the cache file is: in the directory that `HOME` names, or in the current one. An empty `HOME` names the root.
-pub fn path() -> PathBuf {
-    let mut path = env::var_os("HOME").unwrap_or_else(|| OsString::from("."));
+/// `None` for a process that must not believe its environment: the current directory is part of that.
+pub fn path() -> Option<PathBuf> {
+    if environment::is_ignored() {
+        return None;
+    }
+    let mut path = environment::variable("HOME").unwrap_or_else(|| OsString::from("."));
     path.push("/.swfinfo");
-    path.into()
+    Some(path.into())
 }
 
 /// Reads the file; one that is not there or cannot be read counts as empty.

@@ -8,8 +8,21 @@
  *
  * Calls block, none for longer than Link.timeout allows; RTMP_Abort, RTMP_UserInterrupt and shutdown of the socket end
  * their waits. Sessions are independent of each other. With one session one thread may read (RTMP_Read, RTMP_ReadPacket,
- * RTMP_GetNextMediaPacket, RTMP_ClientPacket) while another sends (RTMP_Write, RTMP_SendPacket, RTMP_Send...), and any
- * thread may call RTMP_Abort. Every other function wants the session for itself, RTMP_Abort excepted.
+ * RTMP_GetNextMediaPacket, RTMP_ClientPacket) while others send (RTMP_SendPacket, RTMP_Send..., RTMP_Pause, and one of them
+ * RTMP_Write), and any thread may call RTMP_Abort. All other functions need exclusive use of the session. log.h says what
+ * a log callback may do.
+ *
+ * A thread that is cancelled (pthread_cancel) in a call ends when the call returns; no wait is longer than Link.timeout, and
+ * RTMP_Abort ends it earlier. A call that returns a message leaves that to the next one. Functions that may wait are
+ * cancellation points, and no lock stays held. Asynchronous cancelling is not supported.
+ *
+ * After fork in a process with one thread, the child may begin sessions, and go on with those of the parent. Only one of
+ * the two processes may go on with a session. The other one lets go of it: close(RTMP_Socket(r)); r->m_sb.sb_socket = -1;
+ * then RTMP_Close and RTMP_Free, which tell the peer nothing. RTMP_Close alone would end the session of both. A session
+ * that RTMP_Serve serves over HTTP stays the parent's: its helper threads are not in the child. In a process with more
+ * threads the child may not call this library before exec.
+ *
+ * After dlclose the library stays in memory as long as it has helper threads, or a thread that used it exists.
  *
  * Functions that return int return TRUE or FALSE unless they say otherwise. One that fails may have closed the
  * session: ask RTMP_IsConnected. Why it failed tell RTMP_GetLastError and RTMP_GetErrorString. A NULL where a pointer is

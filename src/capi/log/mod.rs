@@ -50,7 +50,7 @@ pub struct RTMP_LogCallback {
 /// Sends the messages of `RTMP_Log`, and so everything the library logs, to `cb` instead of the output stream.
 ///
 /// `cb` gets messages up to `RTMP_debuglevel`, as format and arguments without level name or newline; both are valid
-/// during the call only. It may be called by any thread that uses the library, and may itself use the library.
+/// during the call only. It may be called by any thread that uses the library, see `RTMP_LogCallback`.
 /// NULL brings the output stream back.
 ///
 /// # Safety
@@ -168,9 +168,7 @@ unsafe fn dumped<'a>(data: *const u8, len: c_ulong) -> Result<&'a [u8]> {
 /// Makes one `RTMP_Log` call; callbacks see the format `%s`.
 fn log_line(level: c_int, line: Vec<u8>) {
     // A dump has no NUL.
-    let line = CString::new(line).unwrap_or_default();
-    // SAFETY: one `%s`, one string.
-    unsafe { rtmp_variadic_log(level, c"%s".as_ptr(), line.as_ptr()) }
+    variadic::report(level, &CString::new(line).unwrap_or_default());
 }
 
 /// Whether a character of the program's locale can be shown.

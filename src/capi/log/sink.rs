@@ -1,6 +1,6 @@
 //! The core's log: records of the `log` crate become `RTMP_Log` calls, at once or when the session can stand it.
 //!
-//! A callback of the application may do anything with the library, close the very session that logs included. So
+//! A callback of the application may use the library, and close the very session that logs. So
 //! whoever holds a lock or a borrow of a session also holds a [`Deferred`]; what the thread logs meanwhile is kept
 //! and delivered, in order, when the last one is dropped. Text from the core may quote a peer and is escaped here.
 
@@ -10,10 +10,12 @@ use libc::c_int;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::{
-    RTMP_LOGDEBUG, RTMP_LOGDEBUG2, RTMP_LOGERROR, RTMP_LOGINFO, RTMP_LOGWARNING, RTMP_LogLevel,
-    variadic::rtmp_variadic_log,
+    RTMP_LOGDEBUG, RTMP_LOGDEBUG2, RTMP_LOGERROR, RTMP_LOGINFO, RTMP_LOGWARNING, RTMP_LogLevel, variadic,
 };
-use crate::{capi::globals, text};
+use crate::{
+    capi::{globals, reason::Report},
+    text,
+};
 
 /// Makes the core's records arrive here. Every export calls it first, through `boundary`.
 ///
@@ -214,12 +216,12 @@ fn line(mut text: String) -> String {
     line
 }
 
-/// Makes one `RTMP_Log` call; callbacks see the format `%s`.
+/// Makes one `RTMP_Log` call.
 fn emit(level: RTMP_LogLevel, text: String) {
     // Escaped text has no NUL.
     let text = CString::new(text).unwrap_or_default();
-    // SAFETY: one `%s`, one string.
-    unsafe { rtmp_variadic_log(level as c_int, c"%s".as_ptr(), text.as_ptr()) }
+    let _report = Report::begin();
+    variadic::report(level as c_int, &text);
 }
 
 #[cfg(test)]
@@ -234,7 +236,7 @@ mod tests {
     use log::{debug, error, info, trace};
 
     use super::*;
-    use crate::capi::log::{RTMP_LogCallback, RTMP_LogSetCallback};
+    use crate::capi::log::{RTMP_LogCallback, RTMP_LogSetCallback, variadic::rtmp_variadic_log};
 
     type Callback = unsafe extern "C" fn(c_int, *const c_char, *mut c_void);
 

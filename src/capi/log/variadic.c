@@ -13,6 +13,15 @@
 #define INTERNAL
 #endif
 
+/* Writing is a cancellation point, but not for Rust code: what it put off happens here, unless a call further out puts it
+ * off as well. See cancel.rs. */
+#if defined(_WIN32) || defined(__ANDROID__)
+#define CANCEL_IF_ASKED() ((void)0)
+#else
+#include <pthread.h>
+#define CANCEL_IF_ASKED() pthread_testcancel()
+#endif
+
 /* Characters of a line and its NUL. */
 #define TEXT_SIZE 2047
 
@@ -63,6 +72,7 @@ void rtmp_variadic_log(int level, const char *format, ...)
         writer->log(level, text);
     }
     va_end(args);
+    CANCEL_IF_ASKED();
 }
 
 void rtmp_variadic_print(const char *format, ...)
@@ -74,6 +84,7 @@ void rtmp_variadic_print(const char *format, ...)
     format_text(text, format, args);
     va_end(args);
     rtmp_variadic_writer()->print(text);
+    CANCEL_IF_ASKED();
 }
 
 void rtmp_variadic_status(const char *format, ...)
@@ -85,6 +96,7 @@ void rtmp_variadic_status(const char *format, ...)
     format_text(text, format, args);
     va_end(args);
     rtmp_variadic_writer()->status(text);
+    CANCEL_IF_ASKED();
 }
 
 /* `stderr` is a macro in some C libraries and a variable in others. */

@@ -5,6 +5,8 @@
 //! export them itself.) In the other direction C gets one table of functions; the symbol through which it asks for
 //! the table is hidden, hence the assembly.
 
+use std::{ffi::CStr, panic::catch_unwind};
+
 use libc::{FILE, c_char, c_int};
 
 use super::{RTMP_LogCallback, writer};
@@ -69,15 +71,27 @@ macro_rules! hidden {
 
 std::arch::global_asm!(".text", ".p2align 2", hidden!("rtmp_variadic_writer"), jump!(), sym table);
 
-unsafe extern "C" {
+unsafe extern "C-unwind" {
     /// `RTMP_Log`: filtered by level, then the callback or the built-in writer.
     pub(super) fn rtmp_variadic_log(level: c_int, format: *const c_char, ...);
+}
+
+unsafe extern "C" {
     /// `RTMP_LogPrintf`.
     pub(super) fn rtmp_variadic_print(format: *const c_char, ...);
     /// `RTMP_LogStatus`.
     pub(super) fn rtmp_variadic_status(format: *const c_char, ...);
     /// C's `stderr`.
     pub(super) safe fn rtmp_variadic_stderr() -> *mut FILE;
+}
+
+/// Makes one `RTMP_Log` call; callbacks see the format `%s`. A C++ exception that leaves the callback ends the process here:
+/// what is further out must not be unwound by it.
+pub(super) fn report(level: c_int, text: &CStr) {
+    // SAFETY: one `%s`, one string.
+    let call = || unsafe { rtmp_variadic_log(level, c"%s".as_ptr(), text.as_ptr()) };
+    // This aborts for what is no panic.
+    let _ = catch_unwind(call);
 }
 
 /// `struct writer` of `variadic.c`.

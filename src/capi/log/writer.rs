@@ -16,7 +16,7 @@ use std::{
 use libc::{FILE, c_char, c_int};
 
 use super::{RTMP_LOGALL, RTMP_LOGCRIT, RTMP_LogCallback, variadic::rtmp_variadic_stderr};
-use crate::capi::{Errno, globals};
+use crate::capi::{Errno, cancel::Shield, globals};
 
 /// The application's callback; null while the built-in writer is in use.
 static CALLBACK: AtomicPtr<RTMP_LogCallback> = AtomicPtr::new(ptr::null_mut());
@@ -116,6 +116,8 @@ pub(super) unsafe extern "C" fn status(text: *const c_char) {
 
 /// The right to use the output stream.
 struct Writing {
+    /// Writing is a cancellation point.
+    _shield: Shield,
     /// `None` in a signal handler that interrupted a write of its own thread; then stdio's own lock has to do.
     _lock: Option<MutexGuard<'static, ()>>,
     outermost: bool,
@@ -126,11 +128,12 @@ struct Writing {
 impl Writing {
     fn begin() -> Self {
         static LOCK: Mutex<()> = Mutex::new(());
+        let shield = Shield::begin();
         // Marked before the lock is taken, so that there is no moment at which a handler could wait for it in vain.
         let errno = Errno::keep();
         let outermost = !BUSY.replace(true);
         let lock = outermost.then(|| LOCK.lock().unwrap_or_else(PoisonError::into_inner));
-        Self { _lock: lock, outermost, _errno: errno }
+        Self { _lock: lock, outermost, _errno: errno, _shield: shield }
     }
 
     fn stream(&self) -> *mut FILE {

@@ -4,17 +4,19 @@ use std::{ptr, time::Duration};
 
 use libc::c_int;
 
-use super::{RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, origin::Origin, sockbuf};
+use super::{
+    RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, io::take_unfinished, origin::Origin, sockbuf,
+};
 use crate::{
     capi::{
         amf::AVal,
-        boundary,
         calls::CallArray,
         line::Line,
         log::Deferred,
         memory::{self, release},
         shared,
-        state::{self, Handle},
+        state::{self, Core, Handle},
+        waiting,
     },
     driver::{self, Connection},
     flv::Flags,
@@ -36,28 +38,20 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
     if handle.is_open() && manner == Manner::Polite {
         end_stream(handle);
     }
-    let mut settings = handle.settings();
-    let kept = handle.keeps_descriptor();
-    let Some(socket) = hang_up(handle, reset, kept) else { return };
-    // Another thread may still receive into the struct.
-    settings.stays |= settings.origin != Origin::default() && !handle.is_only_call();
-    // SAFETY: the handle's contract.
-    unsafe { state::forget(handle.raw()) }
-    if !settings.is_needed() && socket.is_none() {
-        // SAFETY: the handle's contract, and the connection is gone.
-        unsafe { settings.origin.put_into_struct(handle.raw()) }
-    } else {
+    let _deferred = Deferred::begin();
+    let mut core = handle.core();
+    if !handle.is_current() {
+        return;
+    }
+    let kept = hang_up(handle, &mut core, reset, handle.keeps_descriptor());
+    handle.mark_closed();
+    if let Some(socket) = kept {
+        let block = core.block;
+        *core = Core::default();
+        core.block = block;
+        handle.mark_hung_up();
         // SAFETY: the handle's contract.
-        let next = unsafe { Handle::from_raw(handle.raw()) };
-        if let Ok(next) = next {
-            next.change_settings(|stored| *stored = settings);
-            if let Some(socket) = socket {
-                next.core().block = handle.core().block;
-                // SAFETY: the handle's contract.
-                unsafe { shared::write(&raw mut (*next.raw()).m_sb.sb_socket, socket) };
-                next.mark_hung_up();
-            }
-        }
+        unsafe { shared::write(&raw mut (*handle.raw()).m_sb.sb_socket, socket) };
     }
 }
 
@@ -72,7 +66,12 @@ pub(crate) fn close_quietly(handle: &Handle) {
 
 /// Closes the connection without a word and gets ready for the next one to the same server, under the same names.
 pub(crate) fn close_to_reconnect(handle: &Handle) {
-    hang_up(handle, reset_connection, false);
+    let deferred = Deferred::begin();
+    let mut core = handle.core();
+    if handle.is_current() {
+        hang_up(handle, &mut core, reset_connection, false);
+    }
+    drop((core, deferred));
     handle.close_retired();
 }
 
@@ -98,23 +97,20 @@ fn end_stream(handle: &Handle) {
     handle.set_limit(Deadline::NEVER);
 }
 
-/// Takes the connection off the session and resets fields; `None` if another call has done so. Returns the descriptor, if
-/// it is to be kept and there is one: the connection has ended then, too.
-fn hang_up(handle: &Handle, reset: unsafe fn(*mut RTMP), keep: bool) -> Option<Option<c_int>> {
-    let _deferred = Deferred::begin();
-    let mut core = handle.core();
-    if !handle.is_current() {
-        return None;
-    }
+/// Takes the connection off the session and resets fields. Returns the descriptor, if it is to be kept and there is one: the
+/// connection has ended then, too.
+fn hang_up(handle: &Handle, core: &mut Core, reset: unsafe fn(*mut RTMP), keep: bool) -> Option<c_int> {
     handle.set_tunnel(None);
     core.stream.clear();
     if let Some(writer) = &mut core.writer {
         writer.reset();
     }
+    // SAFETY: the handle's contract.
+    drop(unsafe { take_unfinished(core, handle.raw()) });
     let socket = handle.hang_up(keep);
-    // SAFETY: the handle's contract; the lock keeps the steps of other calls out.
+    // SAFETY: the handle's contract; `core` is locked, which keeps the steps of other calls out.
     unsafe { reset(handle.raw()) }
-    Some(socket)
+    socket
 }
 
 /// How long closing may take when there is no time-out.
@@ -140,7 +136,9 @@ unsafe fn reset(r: *mut RTMP) {
         if (*r).Link.lFlags & RTMP_LF_FAPU != 0 {
             memory::release_string(&raw mut (*r).Link.app);
         }
-        (*r).Link.lFlags &= !(RTMP_LF_FTCU | RTMP_LF_FAPU);
+        // Read while another thread closes.
+        let flags = (*r).Link.lFlags & !(RTMP_LF_FTCU | RTMP_LF_FAPU);
+        shared::write(&raw mut (*r).Link.lFlags, flags);
     }
 }
 
@@ -169,7 +167,7 @@ unsafe fn reset_connection(r: *mut RTMP) {
         shared::write(&raw mut (*r).m_read.dataType, 0);
         shared::write(&raw mut (*r).m_read.flags, 0);
         shared::write(&raw mut (*r).m_read.status, 0);
-        (*r).m_read.nResumeTS = 0;
+        shared::write(&raw mut (*r).m_read.nResumeTS, 0);
         (*r).m_read.nIgnoredFrameCounter = 0;
         (*r).m_read.nIgnoredFlvFrameCounter = 0;
         (*r).m_write.m_nBytesRead = 0;
@@ -202,19 +200,19 @@ unsafe fn reset_connection(r: *mut RTMP) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Close(r: *mut RTMP) {
-    boundary((), || {
+pub unsafe extern "C-unwind" fn RTMP_Close(r: *mut RTMP) {
+    waiting((), || {
         if r.is_null() {
             return Ok(());
         }
         // SAFETY: the caller's contract.
         unsafe {
-            match Handle::connected(r) {
-                Ok(handle) => {
+            match Handle::connected(r).ok().or_else(|| Handle::existing(r)) {
+                Some(handle) => {
                     handle.keep_descriptor(false);
                     close(&handle, Manner::Polite);
                 }
-                Err(_) => {
+                None => {
                     state::take_pipe(r);
                     reset(r);
                 }

@@ -19,7 +19,6 @@ use crate::{
     capi::{
         FALSE, TRUE,
         amf::{AVal, encode::encode_extras},
-        boundary,
         line::Line,
         memory,
         ptr::{aval_bytes, required},
@@ -27,6 +26,7 @@ use crate::{
         shared,
         state::Handle,
         tls::connect_tls,
+        waiting,
     },
     chunk,
     driver::{self, Connection},
@@ -55,8 +55,8 @@ use crate::{
 /// `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose body is readable for
 /// `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
+    waiting(FALSE, || {
         // SAFETY: the caller's contract.
         unsafe {
             reason::start_afresh(r)?;
@@ -82,8 +82,8 @@ pub unsafe extern "C" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_in
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `svc` is null or points to a socket address of its family's size.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_int {
+    waiting(FALSE, || {
         // SAFETY: the caller's contract.
         let (handle, address, host, port, proxy) = unsafe {
             reason::start_afresh(r)?;
@@ -111,8 +111,8 @@ pub unsafe extern "C" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_in
 /// # Safety
 /// As for `RTMP_Connect`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
+    waiting(FALSE, || {
         // SAFETY: the caller's contract.
         unsafe {
             reason::start_afresh(r)?;

@@ -9,13 +9,12 @@ use libc::{c_char, c_int};
 
 use super::{
     RTMP, RTMP_LF_LIVE, RTMPPacket, close,
-    lifecycle::RTMP_Socket,
     packet::{log_unsent, send_message},
     ready, straight,
 };
 use crate::{
     capi::{
-        Errno, attempt, attempt_once, boundary, boundary_with_errno, errno,
+        Errno, attempt, attempt_once, boundary, boundary_with_errno, cancel, errno,
         log::Deferred,
         memory::Body,
         ptr::bytes,
@@ -45,15 +44,17 @@ pub(super) const PUBLISHING: u32 = 4;
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    match attempt(|| unsafe { ready::read(r, buf, size) }) {
+    let count = match attempt(|| unsafe { ready::read(r, buf, size) }) {
         Some(Ok(count)) => count as c_int,
         // SAFETY: as above.
         Some(Err(failure)) => unsafe { read_patiently(r, buf, size, Some(failure)) },
         // SAFETY: as above.
         None => unsafe { read_patiently(r, buf, size, None) },
-    }
+    };
+    cancel::act();
+    count
 }
 
 /// The long way. `failure` is what is known to go wrong.
@@ -76,15 +77,15 @@ unsafe fn read_patiently(
             if ending == Some(Ending::Error) {
                 return Ok(None);
             }
-            if RTMP_Socket(r) == -1 {
+            let Ok(handle) = Handle::connected(r) else {
                 if ending.is_none() {
                     reason::keep(&Error::NotConnected);
                     shared::write(&raw mut (*r).m_read.status, Ending::Eof.status());
                 }
                 return Ok(Some(0));
-            }
+            };
             if ending.is_some() {
-                stay_at_the_end(&Handle::from_raw(r)?, buf, size.max(0) as usize);
+                stay_at_the_end(&handle, buf, size.max(0) as usize);
                 return Ok(Some(0));
             }
             let room = usize::try_from(size).map_err(|_| Error::Invalid("size is negative"))?;
@@ -93,7 +94,6 @@ unsafe fn read_patiently(
                 _ if buf.is_null() => return Err(Error::Invalid("buf is NULL")),
                 room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
             };
-            let handle = Handle::from_raw(r)?;
             let count = read(&handle, out, failure, errno);
             handle.keep_descriptor(false);
             handle.settle();
@@ -160,7 +160,8 @@ fn read(
         next = match arrived {
             Ok((Outcome::Media, mut message)) => {
                 // SAFETY: the handle's contract.
-                let live = unsafe { (*handle.raw()).Link.lFlags } & RTMP_LF_LIVE != 0;
+                let live =
+                    unsafe { shared::read(&raw const (*handle.raw()).Link.lFlags) } & RTMP_LF_LIVE != 0;
                 step(handle, |core, state| {
                     let Message { kind, timestamp, ref mut body, .. } = message;
                     if state.is_searching()
@@ -343,7 +344,7 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
             data_type: shared::read(&raw const (*fields).dataType),
             flags: Flags(shared::read(&raw const (*fields).flags)),
             status: shared::read(&raw const (*fields).status),
-            resume_timestamp: (*fields).nResumeTS,
+            resume_timestamp: shared::read(&raw const (*fields).nResumeTS),
             resume: Resume {
                 initial_frame_type: (*fields).initialFrameType,
                 initial_frame: block((*fields).initialFrame, (*fields).nInitialFrameSize),
@@ -374,14 +375,19 @@ pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut Rea
 /// bytes, or with a part of them, a call may also begin with the next tag. Metadata (`onMetaData`) is sent with
 /// `@setDataFrame` in front, so that the server keeps it; other tags are sent as they are.
 ///
+/// Between calls `m_write` holds the tag in progress, if there is one. A caller that frees it (`RTMPPacket_Free`) gives that
+/// tag up: a tag comes next.
+///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
     // SAFETY: the caller's contract.
     let used = attempt_once(-1, || unsafe { straight::write(r, buf, size, -1) });
     // SAFETY: as above.
-    used.unwrap_or_else(|| unsafe { write_patiently(r, buf, size) })
+    let used = used.unwrap_or_else(|| unsafe { write_patiently(r, buf, size) });
+    cancel::act();
+    used
 }
 
 /// The long way.
@@ -405,20 +411,58 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
         reason::enter(Phase::Flv);
         // SAFETY: the caller's contract.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
-        let mut writer = handle.core().writer.take().unwrap_or_default();
+        let mut writer = {
+            let mut core = handle.core();
+            let mut writer = core.writer.take().unwrap_or_default();
+            // SAFETY: the caller's contract.
+            if let Some(body) = unsafe { take_unfinished(&mut core, r) } {
+                writer.put_body(body);
+            }
+            writer
+        };
         let mut format = None;
         let result = flv::write(&mut writer, input, &mut |message| {
             format = Some(publish(&handle, stream_id, &message)?);
             Ok(())
         });
-        // Also keeps a thread out that closes the connection.
         let mut core = handle.core();
-        // SAFETY: the caller's contract.
-        unsafe { mirror_writer(&raw mut (*r).m_write, &writer, stream_id, format) };
-        core.writer = Some(writer);
+        // Another thread, or an error, may have closed the connection, and all of this with it.
+        if handle.is_current() {
+            // SAFETY: the caller's contract.
+            unsafe {
+                mirror_writer(&raw mut (*r).m_write, &writer, stream_id, format);
+                show_unfinished(&mut core, r, &mut writer);
+            }
+            core.writer = Some(writer);
+        }
         drop(core);
         result.map(|used| used as c_int)
     })
+}
+
+/// Leaves the body of the tag in progress, if there is one, in `m_write`.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn show_unfinished(core: &mut Core, r: *mut RTMP, writer: &mut flv::Writer<Body>) {
+    let Some(body) = writer.take_body() else { return };
+    let (shown, lent) = body.lend();
+    // SAFETY: the caller's contract.
+    unsafe { (*r).m_write.m_body = shown };
+    core.unfinished = Some(lent);
+}
+
+/// Takes the body of the tag in progress out of `m_write`; `None` if there is none, or if the caller has freed it.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn take_unfinished(core: &mut Core, r: *mut RTMP) -> Option<Body> {
+    let lent = core.unfinished.take()?;
+    // SAFETY: the caller's contract.
+    unsafe {
+        let shown = mem::replace(&mut (*r).m_write.m_body, ptr::null_mut());
+        lent.take_back(shown)
+    }
 }
 
 /// Logs the first message that `input` makes, which cannot be sent.
@@ -489,7 +533,6 @@ pub(super) unsafe fn mirror_writer(
         m_nInfoField2: stream_id,
         m_nBodySize: writer.body_size(),
         m_nBytesRead: writer.bytes_read() as u32,
-        m_body: body.map_or(ptr::null_mut(), |body| body.as_ptr().cast()),
         ..RTMPPacket::EMPTY
     };
     // SAFETY: the caller's contract.

@@ -5,7 +5,7 @@ use std::mem::size_of;
 use libc::{c_double, c_int};
 
 use super::{RTMP, RTMP_FEATURE_WRITE};
-use crate::capi::{FALSE, boundary, globals, shared, tls};
+use crate::capi::{FALSE, boundary, globals, reason, shared, tls};
 
 /// Returns memory for a session, filled with zeroes, or NULL. `RTMP_Init` makes it usable; `RTMP_Free` or `free` gives
 /// it back.
@@ -15,12 +15,17 @@ pub extern "C" fn RTMP_Alloc() -> *mut RTMP {
     unsafe { libc::calloc(1, size_of::<RTMP>()) }.cast()
 }
 
-/// Gives back what `RTMP_Alloc` returned, and nothing else: call `RTMP_Close` first. NULL is allowed.
+/// Gives back what `RTMP_Alloc` returned, and nothing else: call `RTMP_Close` first. NULL is allowed. In the log callback of
+/// a call with this session it does nothing.
 ///
 /// # Safety
 /// `r` is null or came from `RTMP_Alloc` or `malloc`, and nobody uses it any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Free(r: *mut RTMP) {
+    if reason::is_told(|told| told == r) {
+        // The call whose log callback this is goes on to use it.
+        return;
+    }
     // SAFETY: the caller's contract above; null is allowed.
     unsafe { libc::free(r.cast()) }
 }
@@ -39,6 +44,10 @@ pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
         }
         if r.is_null() {
             return Ok(());
+        }
+        if reason::is_told(|told| told == r) {
+            // SAFETY: a session of a call that runs is initialised.
+            unsafe { reason::about(r) }?;
         }
         // SAFETY: the caller's contract above; all-zero bytes are a valid `RTMP`, so the fields may be used afterwards.
         unsafe {

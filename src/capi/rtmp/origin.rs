@@ -14,7 +14,7 @@ use super::{
 };
 use crate::capi::{
     amf::{AMF_OBJECT, AVal, access::AMFProp_Reset},
-    state::{self, Handle},
+    state::{Handle, Settings},
 };
 
 /// Addresses and values, none of which is used as a pointer.
@@ -104,7 +104,7 @@ impl Origin {
     /// `r` points to an initialised `RTMP`.
     unsafe fn of(r: *mut RTMP) -> Self {
         // SAFETY: the caller's contract.
-        unsafe { Handle::attached(r).map_or_else(|| Self::in_struct(r), |handle| handle.settings().origin) }
+        unsafe { Handle::existing(r).map_or_else(|| Self::in_struct(r), |handle| handle.settings().origin) }
     }
 
     /// Keeps it: with the session, or in the struct if there is none.
@@ -113,7 +113,7 @@ impl Origin {
     /// As for [`Origin::of`].
     pub(super) unsafe fn keep(self, r: *mut RTMP) {
         // SAFETY: the caller's contract.
-        match unsafe { Handle::attached(r) } {
+        match unsafe { Handle::existing(r) } {
             Some(handle) => handle.change_settings(|settings| settings.origin = self),
             // SAFETY: the caller's contract, and there is no connection.
             None => unsafe { self.put_into_struct(r) },
@@ -225,7 +225,7 @@ impl Origin {
                 }
             }
             forget_login(r);
-            if let Some(handle) = Handle::attached(r) {
+            if let Some(handle) = Handle::existing(r) {
                 handle.change_settings(|settings| {
                     let Some((local, tls)) = settings.before_url.take().map(|before| *before) else { return };
                     let keeps = |option| self.is_replaced(option);
@@ -286,9 +286,11 @@ impl Origin {
         unsafe {
             let origin = Self::of(r);
             forget_login(r);
-            state::forget(r);
+            if let Some(handle) = Handle::existing(r) {
+                handle.change_settings(|settings| *settings = Settings::default());
+            }
             let closed = u32::from(origin != Self::default());
-            Self { closed, ..origin }.put_into_struct(r);
+            Self { closed, ..origin }.keep(r);
         }
     }
 
@@ -346,7 +348,7 @@ impl Origin {
 pub(super) unsafe fn forget_login(r: *mut RTMP) {
     // SAFETY: the caller's contract.
     unsafe {
-        let Some(handle) = Handle::attached(r) else { return };
+        let Some(handle) = Handle::existing(r) else { return };
         let Some(login) = handle.change_settings(|settings| settings.login.take()) else { return };
         let link = &raw mut (*r).Link;
         for field in [&raw mut (*link).pubUser, &raw mut (*link).pubPasswd] {

@@ -7,7 +7,7 @@ use libc::{c_char, c_int};
 use super::{RTMP, RTMPChunk, RTMPPacket, ready, straight};
 use crate::{
     capi::{
-        FALSE, TRUE, attempt, attempt_once, boundary, boundary_with_errno,
+        FALSE, TRUE, attempt, attempt_once, boundary, boundary_with_errno, cancel,
         fields::profile,
         globals,
         memory::{Body, RTMP_MAX_HEADER_SIZE, release},
@@ -15,6 +15,7 @@ use crate::{
         reason::{self, Phase},
         shared,
         state::Handle,
+        waiting,
     },
     chunk::{Chunk, Outgoing},
     driver::{self, Connection},
@@ -118,8 +119,10 @@ pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null
 /// or points to an `RTMPChunk`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    // At the beginning: a body that the call returns would be lost.
+    cancel::act();
+    let result = boundary(FALSE, || {
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
@@ -148,7 +151,11 @@ pub unsafe extern "C" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) 
             packet.m_body = message.body.into_raw();
         }
         Ok(TRUE)
-    })
+    });
+    if result == FALSE {
+        cancel::act();
+    }
+    result
 }
 
 /// Fills what the caller wants to know of a chunk.
@@ -183,11 +190,17 @@ fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
 /// readable for `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendPacket(r: *mut RTMP, packet: *mut RTMPPacket, queue: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_SendPacket(
+    r: *mut RTMP,
+    packet: *mut RTMPPacket,
+    queue: c_int,
+) -> c_int {
     // SAFETY: the caller's contract.
     let sent = attempt_once(FALSE, || unsafe { straight::send(r, packet, queue != 0, FALSE) });
     // SAFETY: as above.
-    sent.unwrap_or_else(|| unsafe { send_patiently(r, packet, queue != 0) })
+    let sent = sent.unwrap_or_else(|| unsafe { send_patiently(r, packet, queue != 0) });
+    cancel::act();
+    sent
 }
 
 /// The long way.
@@ -292,8 +305,8 @@ pub(super) fn report(handle: &Handle, error: Error, first_chunk: usize) -> Error
 /// `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or
 /// readable for `c_chunkSize` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
+    waiting(FALSE, || {
         reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
         let (chunk, payload) = unsafe {
@@ -321,8 +334,8 @@ pub unsafe extern "C" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> 
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
 /// readable for `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
-    boundary(0, || {
+pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    waiting(0, || {
         // SAFETY: the caller's contract.
         let (handle, packet, body) = unsafe {
             let packet = required(packet, "packet")?;
@@ -344,15 +357,21 @@ pub unsafe extern "C" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    // At the beginning: a body that the call returns would be lost.
+    cancel::act();
     // SAFETY: the caller's contract.
-    match attempt(|| unsafe { ready::next(r, packet) }) {
+    let outcome = match attempt(|| unsafe { ready::next(r, packet) }) {
         Some(Ok(())) => number(Outcome::Media),
         // SAFETY: as above.
         Some(Err(failure)) => unsafe { next_media(r, packet, Some(failure)) },
         // SAFETY: as above.
         None => unsafe { next_media(r, packet, None) },
+    };
+    if outcome == 0 {
+        cancel::act();
     }
+    outcome
 }
 
 /// The long way. `failure` is what is known to go wrong.

@@ -16,9 +16,11 @@ use super::{
 use crate::{
     capi::{
         Errno,
+        cancel::Shield,
         fields::{load_for_media, mirror_timestamp, store_for_media},
         globals,
         memory::Body,
+        reason,
         rtmp::io::{self, Block},
         shared,
         state::{Core, Handle, Undisturbed, undisturbed},
@@ -249,7 +251,7 @@ impl Drop for Offered<'_> {
 unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
     // SAFETY: the caller's contract; only the thread that reads touches the buffer, and the lock keeps steps out.
     unsafe {
-        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) == -1 {
+        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) == -1 || reason::is_reporting() {
             return None;
         }
         let mut found = undisturbed(r)?;
@@ -287,6 +289,7 @@ unsafe fn take_arriving<P: Place>(
 ) -> Attempt<P::Made> {
     // That nothing is on the socket is an error for the system, and none for the caller.
     let _errno = Errno::keep();
+    let _shield = Shield::begin();
     // SAFETY: the caller's contract.
     unsafe {
         let before = load_for_media(r);
@@ -412,6 +415,7 @@ unsafe fn is_due(r: *mut RTMP, state: &State) -> bool {
 #[cold]
 unsafe fn settle(r: *mut RTMP) {
     let _errno = Errno::keep();
+    let _shield = Shield::begin();
     // SAFETY: the caller's contract.
     let Ok(handle) = (unsafe { Handle::connected(r) }) else { return };
     handle.reading_step(|_| ());

@@ -13,10 +13,11 @@ use super::{
 };
 use crate::{
     capi::{
-        FALSE, TRUE, boundary, globals,
+        FALSE, TRUE, globals,
         reason::{self, Code, Phase},
         shared,
         state::{Handle, Pipe},
+        waiting,
     },
     driver::{self, Connection},
     error::{Error, Result},
@@ -49,8 +50,8 @@ const JOINED: &str = "the connection belongs to a session that is served already
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Serve(r: *mut RTMP) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_Serve(r: *mut RTMP) -> c_int {
+    waiting(FALSE, || {
         // SAFETY: the caller's contract.
         let handle = unsafe {
             reason::start_afresh(r)?;

@@ -20,6 +20,7 @@ use crate::{
         reason::{self, Phase},
         state::{Handle, Login},
         tls::TlsOptions,
+        waiting,
     },
     error::{Error, Result},
     options::{next_pair, number, unescape},
@@ -49,8 +50,8 @@ use crate::{
 /// `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which is writable from its
 /// first space on or not at all.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
+    waiting(FALSE, || {
         // SAFETY: the caller's contract above.
         unsafe { reason::about(r) }?;
         reason::enter(Phase::Url);
@@ -129,7 +130,7 @@ unsafe fn set_up(
 /// `r` points to an initialised `RTMP`.
 unsafe fn hidden_options(r: *mut RTMP) -> (Local, TlsOptions) {
     // SAFETY: the caller's contract above.
-    let settings = unsafe { Handle::attached(r) }.map(|handle| handle.settings()).unwrap_or_default();
+    let settings = unsafe { Handle::existing(r) }.map(|handle| handle.settings()).unwrap_or_default();
     (settings.local, settings.tls)
 }
 
@@ -141,7 +142,7 @@ unsafe fn keep_hidden_options(r: *mut RTMP, before: (Local, TlsOptions)) {
     // SAFETY: the caller's contract above.
     unsafe {
         if hidden_options(r) != before
-            && let Some(handle) = Handle::attached(r)
+            && let Some(handle) = Handle::existing(r)
         {
             handle.change_settings(|settings| settings.before_url = Some(Box::new(before)));
         }

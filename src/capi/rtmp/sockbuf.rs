@@ -13,9 +13,9 @@ use std::{
 
 use libc::{c_char, c_int};
 
-use super::{RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
+use super::{RTMP, RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
 use crate::{
-    capi::{boundary, boundary_with_errno, gate::Keeper, globals, ptr, shared, state::Pipe},
+    capi::{gate::Keeper, globals, ptr, reason, shared, state::Pipe, waiting, waiting_with_errno},
     chunk::{Chunks, TINY},
     error::{Error, Result},
     transport::{tcp, tls::Session, wait::Patience},
@@ -519,8 +519,9 @@ pub(crate) unsafe fn socket<'a>(sb: *const RTMPSockBuf) -> Result<BorrowedFd<'a>
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
-    boundary_with_errno(-1, |errno| {
+pub unsafe extern "C-unwind" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
+    waiting_with_errno(-1, |errno| {
+        refuse_in_callback(sb)?;
         // SAFETY: the caller's contract.
         let received =
             unsafe { ptr::required_mut(sb, "sb").and_then(with_socket).and_then(|sb| receive(sb)) };
@@ -544,8 +545,13 @@ pub unsafe extern "C" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`; `buf` is null or readable for `len` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMPSockBuf_Send(sb: *mut RTMPSockBuf, buf: *const c_char, len: c_int) -> c_int {
-    boundary(-1, || {
+pub unsafe extern "C-unwind" fn RTMPSockBuf_Send(
+    sb: *mut RTMPSockBuf,
+    buf: *const c_char,
+    len: c_int,
+) -> c_int {
+    waiting(-1, || {
+        refuse_in_callback(sb)?;
         // SAFETY: the caller's contract.
         unsafe {
             let sb = with_socket(ptr::required_mut(sb, "sb")?)?;
@@ -566,8 +572,9 @@ pub unsafe extern "C" fn RTMPSockBuf_Send(sb: *mut RTMPSockBuf, buf: *const c_ch
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
-    boundary_with_errno(-1, |errno| {
+pub unsafe extern "C-unwind" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
+    waiting_with_errno(-1, |errno| {
+        refuse_in_callback(sb)?;
         // SAFETY: the caller's contract.
         let (socket, session) = unsafe { (ptr::required(sb, "sb")?.sb_socket, detach(sb)) };
         // SAFETY: the descriptor is still open.
@@ -589,4 +596,10 @@ pub unsafe extern "C" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
 /// A buffer of a caller who has a socket.
 fn with_socket(sb: &mut RTMPSockBuf) -> Result<&mut RTMPSockBuf> {
     if sb.sb_socket < 0 { Err(Error::NotConnected) } else { Ok(sb) }
+}
+
+/// Fails in the log callback of a call with the session that this buffer belongs to.
+fn refuse_in_callback(sb: *mut RTMPSockBuf) -> Result<()> {
+    let offset = std::mem::offset_of!(RTMP, m_sb);
+    if reason::is_told(|told| told.addr() + offset == sb.addr()) { Err(reason::refusal()) } else { Ok(()) }
 }

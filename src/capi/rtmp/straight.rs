@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     capi::{
-        Errno, TRUE, alone, boundary, globals,
+        Errno, TRUE, alone, boundary,
+        cancel::Shield,
+        globals,
         ptr::bytes,
         reason::{self, Phase},
         shared,
@@ -53,7 +55,7 @@ pub(super) unsafe fn send(
             Some(TRUE)
         }
         // SAFETY: the caller's contract, and there is a session.
-        Err(error) => Some(unsafe { fail_packet(r, packet, error, failure) }),
+        Err(unsent) => Some(unsafe { fail_packet(r, packet, *unsent, failure) }),
     }
 }
 
@@ -68,6 +70,9 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
     let encode = |core: &mut Core, chunk_size| {
         // SAFETY: the caller's contract, and there is a session.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
+        if core.unfinished.is_some() {
+            return None;
+        }
         let writer = core.writer.get_or_insert_default();
         let tag = writer.whole(input)?;
         let encoded = core.encoder.encode(&outgoing(stream_id, &tag), chunk_size);
@@ -81,8 +86,18 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
     match unsafe { transmit(r, input.len(), encode) }? {
         Ok(_) => Some(size),
         // SAFETY: the caller's contract, and there is a session.
-        Err(error) => Some(unsafe { fail_tag(r, input, error, failure) }),
+        Err(unsent) => Some(unsafe { fail_tag(r, input, *unsent, failure) }),
     }
+}
+
+/// What became of a message; `None` if nothing has happened.
+type Attempt = Option<Result<u8, Box<Unsent>>>;
+
+/// Why a message was not sent, and the call in which that was.
+struct Unsent {
+    error: Error,
+    /// `None` if another call has closed the session.
+    handle: Option<Handle>,
 }
 
 /// Encodes a message of about `len` bytes and sends it; tells the header format. `None` if nothing has happened.
@@ -94,12 +109,16 @@ unsafe fn transmit<'m>(
     r: *mut RTMP,
     len: usize,
     encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
-) -> Option<Result<u8>> {
+) -> Attempt {
     // What the system does not take at once is an error for it, and none for the caller.
     let _errno = Errno::keep();
     // SAFETY: the caller's contract.
     unsafe {
-        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) <= 0 || globals::dumps() {
+        if r.is_null()
+            || shared::read(&raw const (*r).m_sb.sb_socket) <= 0
+            || globals::dumps()
+            || reason::is_reporting()
+        {
             // 0 may be what a program left there that forgot RTMP_Init.
             return None;
         }
@@ -108,8 +127,13 @@ unsafe fn transmit<'m>(
         if !tls && alone::is_alone() && sockbuf::goes_at_once(len, chunk_size) {
             return transmit_alone(r, chunk_size, encode);
         }
-        let (format, result) = Handle::at_hand(r)?.transmit_straight(encode)?;
-        Some(result.map(|()| format))
+        let _shield = Shield::begin();
+        let handle = Handle::at_hand(r)?;
+        let (format, result) = handle.transmit_straight(encode)?;
+        match result {
+            Ok(()) => Some(Ok(format)),
+            Err(error) => Some(Err(Box::new(Unsent { error, handle: Some(handle) }))),
+        }
     }
 }
 
@@ -122,7 +146,7 @@ unsafe fn transmit_alone<'m>(
     r: *mut RTMP,
     chunk_size: u32,
     encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
-) -> Option<Result<u8>> {
+) -> Attempt {
     // SAFETY: the caller's contract.
     unsafe {
         let sb = &raw const (*r).m_sb;
@@ -144,12 +168,16 @@ unsafe fn transmit_alone<'m>(
 /// `r` points to an initialised `RTMP`, which no other thread uses.
 #[cold]
 #[inline(never)]
-unsafe fn send_rest(r: *mut RTMP, chunks: &Chunks<'_>, unsent: usize) -> Result<()> {
+unsafe fn send_rest(r: *mut RTMP, chunks: &Chunks<'_>, unsent: usize) -> Result<(), Box<Unsent>> {
     let mut whole = Vec::new();
     chunks.append_to(&mut whole);
     // SAFETY: the caller's contract.
-    let handle = unsafe { Handle::at_hand(r) }.ok_or(Error::NotConnected)?;
-    handle.transmit_bytes(&[&whole[whole.len() - unsent..]])
+    let Some(handle) = (unsafe { Handle::at_hand(r) }) else {
+        return Err(Box::new(Unsent { error: Error::NotConnected, handle: None }));
+    };
+    handle
+        .transmit_bytes(&[&whole[whole.len() - unsent..]])
+        .map_err(|error| Box::new(Unsent { error, handle: Some(handle) }))
 }
 
 /// What is said and done when a packet could not be sent.
@@ -158,12 +186,12 @@ unsafe fn send_rest(r: *mut RTMP, chunks: &Chunks<'_>, unsent: usize) -> Result<
 /// As for [`send`], and there is a session.
 #[cold]
 #[inline(never)]
-unsafe fn fail_packet(r: *mut RTMP, packet: *const RTMPPacket, error: Error, failure: c_int) -> c_int {
+unsafe fn fail_packet(r: *mut RTMP, packet: *const RTMPPacket, unsent: Unsent, failure: c_int) -> c_int {
     boundary(failure, || {
         // SAFETY: the caller's contract; it was a message.
         let message = unsafe { message_of(&*packet) }?;
         // SAFETY: the caller's contract.
-        unsafe { fail(r, error, &message) }
+        unsafe { fail(r, unsent, &message) }
     })
 }
 
@@ -173,19 +201,25 @@ unsafe fn fail_packet(r: *mut RTMP, packet: *const RTMPPacket, error: Error, fai
 /// `r` points to an initialised `RTMP`.
 #[cold]
 #[inline(never)]
-unsafe fn fail_tag(r: *mut RTMP, input: &[u8], error: Error, failure: c_int) -> c_int {
+unsafe fn fail_tag(r: *mut RTMP, input: &[u8], unsent: Unsent, failure: c_int) -> c_int {
     boundary(failure, || {
         // SAFETY: the caller's contract.
-        unsafe { fail(r, error, &first_tag(r, input)) }
+        unsafe { fail(r, unsent, &first_tag(r, input)) }
     })
 }
 
 /// # Safety
 /// `r` points to an initialised `RTMP`.
-unsafe fn fail(r: *mut RTMP, error: Error, message: &Outgoing<'_>) -> Result<c_int> {
+unsafe fn fail(r: *mut RTMP, unsent: Unsent, message: &Outgoing<'_>) -> Result<c_int> {
     // SAFETY: the caller's contract.
-    let (handle, chunk_size) =
-        unsafe { (Handle::from_raw(r)?, driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize))) };
+    let chunk_size = unsafe {
+        reason::about(r)?;
+        driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize))
+    };
     reason::enter(Phase::SENDING);
-    Err(report(&handle, error, message.as_asked(chunk_size).first_len()))
+    let Unsent { error, handle } = unsent;
+    Err(match handle {
+        Some(handle) => report(&handle, error, message.as_asked(chunk_size).first_len()),
+        None => error,
+    })
 }

@@ -7,13 +7,14 @@ use libc::{c_int, c_short, c_uint};
 use super::RTMP;
 use crate::{
     capi::{
-        FALSE, TRUE, boundary, boundary_with_errno,
+        FALSE, TRUE, boundary,
         calls::CallArray,
         fields::{load, profile},
         memory::{Body, release},
         reason::{self, Phase},
         shared,
         state::Handle,
+        waiting, waiting_with_errno,
     },
     chunk::{Decoder, Encoder},
     driver::{self, Connection, Parts},
@@ -36,8 +37,8 @@ const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
-    boundary_with_errno(FALSE, |errno| {
+pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
+    waiting_with_errno(FALSE, |errno| {
         // SAFETY: the caller's contract.
         let handle =
             unsafe { Handle::connected_for(r, Phase::Reading) }.inspect_err(|_| errno.leave_unchanged())?;
@@ -57,8 +58,8 @@ pub unsafe extern "C" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
-    boundary_with_errno(FALSE, |errno| {
+pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
+    waiting_with_errno(FALSE, |errno| {
         // SAFETY: the caller's contract, the same for all of these. Without a connection the others would say so again.
         let connected = unsafe {
             if let Err(error) = Handle::connected_for(r, Phase::SENDING) {
@@ -81,8 +82,8 @@ pub unsafe extern "C" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> 
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_DeleteStream(r: *mut RTMP) {
-    boundary_with_errno((), |errno| {
+pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
+    waiting_with_errno((), |errno| {
         // SAFETY: the caller's contract.
         if !r.is_null() && unsafe { shared::read(&raw const (*r).m_stream_id) } < 0 {
             // Nothing to send is nothing that the system could refuse.
@@ -109,7 +110,7 @@ pub unsafe extern "C" fn RTMP_DeleteStream(r: *mut RTMP) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { send(r, |parts| command::create_stream(parts.state)) }
 }
@@ -119,7 +120,7 @@ pub unsafe extern "C" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
+pub unsafe extern "C-unwind" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
     // SAFETY: the caller's contract.
     unsafe { send(r, |parts| command::set_buffer_length(parts.state.stream_id, parts.state.buffer_ms)) };
 }
@@ -130,7 +131,7 @@ pub unsafe extern "C" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendCtrl(
+pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
     r: *mut RTMP,
     nType: c_short,
     nObject: c_uint,
@@ -157,7 +158,7 @@ pub unsafe extern "C" fn RTMP_SendCtrl(
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_int) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { send(r, |parts| command::pause(parts.state, DoPause != 0, dTime)) }
 }
@@ -168,7 +169,7 @@ pub unsafe extern "C" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_i
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
     // SAFETY: the caller's contract.
     unsafe {
         send(r, |parts| {
@@ -186,14 +187,11 @@ pub unsafe extern "C" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
-    if !r.is_null() {
-        // SAFETY: the caller's contract.
-        unsafe { shared::write(&raw mut (*r).m_read.nResumeTS, 0) };
-    }
+pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
     // SAFETY: the caller's contract.
     unsafe {
         send(r, |parts| {
+            shared::write(&raw mut (*r).m_read.nResumeTS, 0);
             parts.state.seeking = true;
             command::seek(parts.state, dTime)
         })
@@ -205,7 +203,7 @@ pub unsafe extern "C" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { send(r, |parts| command::window_acknowledgement_size(parts.state)) }
 }
@@ -216,7 +214,7 @@ pub unsafe extern "C" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { send(r, |parts| command::set_peer_bandwidth(parts.state)) }
 }
@@ -228,8 +226,8 @@ pub unsafe extern "C" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
-    boundary(FALSE, || {
+pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
+    waiting(FALSE, || {
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected_for(r, Phase::SENDING) }?;
         if handle.step(|parts| parts.state.pausing) == pausing::NO {
@@ -268,7 +266,11 @@ pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int)
             reason::about(r)?;
             let index =
                 usize::try_from(i).map_err(|_| Error::Invalid("RTMP_DropRequest, no such request"))?;
+            // Other threads may be sending.
+            let handle = Handle::existing(r);
+            let core = handle.as_ref().map(Handle::core);
             let name = CallArray::new(r).remove(index);
+            drop(core);
             let name = name.ok_or(Error::Invalid("RTMP_DropRequest, no such request"))?;
             if freeit != 0 {
                 release(name.av_val);

@@ -7,8 +7,9 @@ use libc::{c_char, c_int, c_uchar, c_uint};
 use super::RTMP_SWF_HASHLEN;
 use crate::{
     capi::{
-        boundary_with_errno, globals,
+        globals,
         tls::{TlsOptions, trust},
+        waiting_with_errno,
     },
     error::{Error, Result},
     swf::{self, LookUp, SwfHash, store},
@@ -19,20 +20,20 @@ use crate::{
 /// at `hash`, and returns 0, or -1 if it cannot be had.
 ///
 /// Hashes are kept in the file `.swfinfo` in the directory `HOME`, and a server is asked again after `age` days; 0 or
-/// less asks it now. After a failed download `size` and `hash` have the values that are kept, if there are any, and
+/// less asks it now. A process with more rights than the user who started it, such as a set-uid program, keeps none. After a failed download `size` and `hash` have the values that are kept, if there are any, and
 /// otherwise what they had, as when the server sends nothing. A file of more than 64 MiB is a failure.
 ///
 /// # Safety
 /// `url` is null or a NUL-terminated string; `size` is null or writable; `hash` is null or writable for
 /// `RTMP_SWF_HASHLEN` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_HashSWF(
+pub unsafe extern "C-unwind" fn RTMP_HashSWF(
     url: *const c_char,
     size: *mut c_uint,
     hash: *mut c_uchar,
     age: c_int,
 ) -> c_int {
-    boundary_with_errno(-1, |errno| {
+    waiting_with_errno(-1, |errno| {
         if url.is_null() || size.is_null() || hash.is_null() {
             return Err(Error::Invalid("a null pointer for RTMP_HashSWF"));
         }
@@ -62,7 +63,7 @@ pub(crate) fn hash_swf(url: &[u8], age: c_int, tls: &TlsOptions, patience: &dyn 
 }
 
 fn look_up(url: &[u8], age: c_int, tls: &TlsOptions, patience: &dyn Patience) -> LookUp {
-    swf::look_up(url, age, &store::path(), &trust(tls), patience)
+    swf::look_up(url, age, store::path().as_deref(), &trust(tls), patience)
 }
 
 #[cfg(test)]

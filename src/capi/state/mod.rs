@@ -8,13 +8,14 @@ mod undisturbed;
 
 use std::{
     cell::Cell,
-    fmt, mem,
+    fmt,
+    mem::{self, ManuallyDrop},
     net::{IpAddr, Shutdown, SocketAddr},
     os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
     ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering, fence},
+        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering, fence},
     },
     time::Duration,
 };
@@ -22,15 +23,15 @@ use std::{
 use libc::{c_char, c_int};
 use socket2::SockRef;
 
-use self::slot::{attached, detach, hangs_on};
+use self::slot::{attached, hangs_on, put};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
-    Errno, alone,
+    alone,
     fields::load,
     gate::{Gate, Keeper},
     globals,
     line::{self, Line},
-    memory::Body,
+    memory::{Body, Lent},
     reason,
     rtmp::{
         RTMP,
@@ -88,6 +89,10 @@ pub(crate) struct Private {
     home: AtomicPtr<RTMP>,
     /// Connections that were given up. Other calls may be using them; the last of all closes them.
     retired: Mutex<Vec<Pipe>>,
+    /// Whether there are any.
+    has_retired: AtomicBool,
+    /// How many times the connection was closed. A call that began before the last time is not current.
+    closings: AtomicU32,
 }
 
 /// What bytes of a connection go through.
@@ -129,19 +134,13 @@ pub(crate) struct Settings {
     pub(crate) login: Option<Arc<Login>>,
     /// What else came from the URL.
     pub(crate) origin: Origin,
-    /// Whether the struct has no place for `origin`, because another thread may be writing there.
-    pub(crate) stays: bool,
 }
 
 impl Settings {
     /// Whether there is anything that the struct has no place for.
     pub(crate) fn is_needed(&self) -> bool {
-        let Self { local, tls, before_url, login, origin: _, stays } = self;
-        *stays
-            || before_url.is_some()
-            || login.is_some()
-            || *local != Local::default()
-            || *tls != TlsOptions::default()
+        let Self { local, tls, before_url, login, origin: _ } = self;
+        before_url.is_some() || login.is_some() || *local != Local::default() || *tls != TlsOptions::default()
     }
 }
 
@@ -186,6 +185,8 @@ pub(crate) struct Core {
     pub(crate) writer: Option<Box<flv::Writer<Body>>>,
     /// From where to where the connection leads that a tunnel began with, if the program made it.
     pub(crate) ends: Option<Box<(IpAddr, SocketAddr)>>,
+    /// The body of that tag, which `m_write` holds between calls: the caller may free it.
+    pub(crate) unfinished: Option<Lent>,
     /// How often a server made this session log in.
     logins: u32,
 }
@@ -225,14 +226,31 @@ pub(super) struct Inbound {
 }
 
 /// An `RTMP` in use by an exported function.
+///
+/// The private state leaves the struct only when the last handle is dropped, so all calls of a session share one state and
+/// its locks. Closing the connection changes that state; it does not replace it.
 pub(crate) struct Handle {
     raw: NonNull<RTMP>,
-    private: Arc<Private>,
+    private: ManuallyDrop<Arc<Private>>,
+    /// What `Private::closings` was when this call began.
+    closings: u32,
     /// When all waits of this call end, besides each of them in its own time.
     limit: Cell<Deadline>,
 }
 
 impl Private {
+    fn with_settings(settings: Settings) -> Self {
+        Self { settings: Mutex::new(Some(Box::new(settings))), ..Self::default() }
+    }
+
+    /// Connections that were given up, once no other call uses them: the gate is held, and this is the only call.
+    fn take_retired(&self) -> Vec<Pipe> {
+        // What other calls did with them is over.
+        fence(Ordering::Acquire);
+        self.has_retired.store(false, Ordering::Relaxed);
+        mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -243,11 +261,38 @@ impl Private {
 }
 
 impl Handle {
-    /// The session of an `RTMP`, made on first use.
+    /// The session of an `RTMP`, made on first use. For calls that set a session up.
     ///
     /// # Safety
     /// `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used.
     pub(crate) unsafe fn from_raw(r: *mut RTMP) -> Result<Self> {
+        // SAFETY: the caller's contract.
+        unsafe { Self::open(r, false) }
+    }
+
+    /// The session of an `RTMP`, if it has one.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    pub(crate) unsafe fn existing(r: *mut RTMP) -> Option<Self> {
+        let raw = NonNull::new(r)?;
+        // SAFETY: the caller's contract.
+        unsafe {
+            let keeper = Gate::of(r).hold();
+            attached(r, &keeper).map(|private| Self::new(raw, private))
+        }
+    }
+
+    fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
+        let closings = private.closings.load(Ordering::Relaxed);
+        Self { raw, private: ManuallyDrop::new(private), closings, limit: Cell::new(Deadline::NEVER) }
+    }
+
+    /// As `from_raw`; if there `has_to_be` a connection, none is made without one: a call that fails leaves nothing behind.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    unsafe fn open(r: *mut RTMP, has_to_be: bool) -> Result<Self> {
         // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
         let raw = unsafe { reason::about(r) }?;
         // SAFETY: the caller's contract.
@@ -255,44 +300,46 @@ impl Handle {
         alone::ask();
         // SAFETY: the caller's contract.
         let gate = unsafe { Gate::of(r) };
+        // Connections are taken off the struct while the gate is held.
         // SAFETY: the caller's contract.
-        let found = unsafe { attached(r, &gate.hold()) };
-        let private = found.unwrap_or_else(|| {
-            // SAFETY: the caller's contract; without private state there is no connection.
-            let origin = unsafe { Origin::in_struct(r) };
-            let fresh = Arc::<Private>::default();
-            if origin != Origin::default() {
-                *fresh.settings.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(Box::new(Settings { origin, ..Settings::default() }));
+        let is_missing = || has_to_be && unsafe { shared::read(&raw const (*r).m_sb.sb_socket) } == -1;
+        let find = |keeper: &Keeper<'_>| {
+            if is_missing() {
+                return Err(Error::NotConnected);
             }
-            let keeper = gate.hold();
-            // SAFETY: the caller's contract; the slot is empty, unless another thread was faster.
-            unsafe {
-                attached(r, &keeper).unwrap_or_else(|| {
-                    (*r).m_vecChannelsOut = Arc::into_raw(fresh.clone()).cast_mut().cast();
-                    fresh
-                })
+            // SAFETY: the caller's contract. The count is read while no other call closes this connection.
+            Ok(unsafe { attached(r, keeper) }.map(|private| Self::new(raw, private)))
+        };
+        let found = find(&gate.hold())?;
+        let handle = match found {
+            Some(handle) => handle,
+            None => {
+                // SAFETY: the caller's contract; without private state there is no connection of the library's.
+                let origin = unsafe { Origin::in_struct(r) };
+                let fresh = Arc::new(if origin == Origin::default() {
+                    Private::default()
+                } else {
+                    Private::with_settings(Settings { origin, ..Settings::default() })
+                });
+                let keeper = gate.hold();
+                match find(&keeper)? {
+                    Some(other_was_faster) => other_was_faster,
+                    None => {
+                        // SAFETY: the caller's contract; the slot is empty.
+                        unsafe { put(r, &keeper, Some(fresh.clone())) };
+                        Self::new(raw, fresh)
+                    }
+                }
             }
-        });
-        if private.home.load(Ordering::Relaxed) != r {
-            let home = private.home.swap(r, Ordering::Relaxed);
+        };
+        if handle.private.home.load(Ordering::Relaxed) != r {
+            let home = handle.private.home.swap(r, Ordering::Relaxed);
             if home != r && !home.is_null() {
                 // SAFETY: the caller's contract.
                 unsafe { sockbuf::follow(&raw mut (*r).m_sb, home.addr(), r.addr()) }
             }
         }
-        Ok(Self { raw, private, limit: Cell::new(Deadline::NEVER) })
-    }
-
-    /// The session of an `RTMP`, if it has one.
-    ///
-    /// # Safety
-    /// As for [`from_raw`](Self::from_raw).
-    pub(crate) unsafe fn attached(r: *mut RTMP) -> Option<Self> {
-        let raw = NonNull::new(r)?;
-        // SAFETY: the caller's contract.
-        let private = unsafe { attached(r, &Gate::of(r).hold()) }?;
-        Some(Self { raw, private, limit: Cell::new(Deadline::NEVER) })
+        Ok(handle)
     }
 
     /// The struct itself, for fields that no step touches.
@@ -347,11 +394,14 @@ impl Handle {
         unsafe { Gate::of(self.raw()) }
     }
 
-    /// Whether what hangs on the struct is still what this call began with. If it is not, another call has closed the
-    /// session.
+    /// Whether the connection is still the one that this call began with. If it is not, another call has closed it.
     pub(super) fn is_current(&self) -> bool {
-        // SAFETY: the handle's contract.
-        unsafe { hangs_on(self.raw(), &self.private, &self.gate().hold()) }
+        self.private.closings.load(Ordering::Relaxed) == self.closings
+    }
+
+    /// Says that the connection was closed, which was taken off the struct before. The protocol state is locked.
+    pub(super) fn mark_closed(&self) {
+        self.private.closings.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes the socket and TLS off the struct.
@@ -375,6 +425,7 @@ impl Handle {
             }
             let kept = if keep { pipe.socket.take().map(IntoRawFd::into_raw_fd) } else { None };
             self.private.retired.lock().unwrap_or_else(PoisonError::into_inner).push(pipe);
+            self.private.has_retired.store(true, Ordering::Relaxed);
             kept
         }
     }
@@ -383,20 +434,10 @@ impl Handle {
     pub(super) fn close_retired(&self) {
         let keeper = self.gate().hold();
         if self.is_alone(&keeper) {
-            // What other calls did with them is over.
-            fence(Ordering::Acquire);
-            let pipes = mem::take(&mut *self.private.retired.lock().unwrap_or_else(PoisonError::into_inner));
+            let pipes = self.private.take_retired();
             drop(keeper);
             drop(pipes);
         }
-    }
-
-    /// Whether no other call uses the session now.
-    pub(crate) fn is_only_call(&self) -> bool {
-        let alone = self.is_alone(&self.gate().hold());
-        // What other calls did is over.
-        fence(Ordering::Acquire);
-        alone
     }
 
     /// Whether this is the only call. No other begins while the gate is held.
@@ -411,14 +452,8 @@ impl Handle {
     /// # Safety
     /// As for `from_raw`.
     pub(crate) unsafe fn connected(r: *mut RTMP) -> Result<Self> {
-        // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
-        unsafe { reason::about(r) }?;
         // SAFETY: the caller's contract.
-        if unsafe { lifecycle::RTMP_Socket(r) } == -1 {
-            return Err(Error::NotConnected);
-        }
-        // SAFETY: the caller's contract.
-        let handle = unsafe { Self::from_raw(r) }?;
+        let handle = unsafe { Self::open(r, true) }?;
         if handle.private.core.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
             // A panic left the protocol state half done. That is the end of this session, and of nothing else.
             handle.give_up();
@@ -444,14 +479,14 @@ impl Handle {
     pub(crate) unsafe fn at_hand(r: *mut RTMP) -> Option<Self> {
         let raw = NonNull::new(r)?;
         // SAFETY: the caller's contract.
-        let private = unsafe {
+        let handle = unsafe {
+            let keeper = Gate::of(r).try_hold()?;
             // 0 may be what a program left there that forgot RTMP_Init.
             if shared::read(&raw const (*r).m_sb.sb_socket) <= 0 {
                 return None;
             }
-            attached(r, &Gate::of(r).try_hold()?)?
+            Self::new(raw, attached(r, &keeper)?)
         };
-        let handle = Self { raw, private, limit: Cell::new(Deadline::NEVER) };
         (handle.private.home.load(Ordering::Relaxed) == r).then_some(handle)
     }
 
@@ -525,6 +560,7 @@ impl Handle {
     /// Says that this library made the socket.
     pub(crate) fn mark_opened(&self) {
         self.private.opened.store(true, Ordering::Relaxed);
+        self.private.hung_up.store(false, Ordering::Relaxed);
     }
 
     /// Whether this library made the socket.
@@ -598,7 +634,12 @@ impl Handle {
 
     /// Says that of the connection only the descriptor is left.
     pub(crate) fn mark_hung_up(&self) {
-        self.private.hung_up.store(true, Ordering::Relaxed);
+        let Private { refilled, dialled, opened, watched, left, broken, keeps_descriptor, hung_up, .. } =
+            &**self.private;
+        for flag in [refilled, dialled, opened, watched, left, broken, keeps_descriptor] {
+            flag.store(false, Ordering::Relaxed);
+        }
+        hung_up.store(true, Ordering::Relaxed);
     }
 
     /// Whether of the connection only the descriptor is left.
@@ -659,28 +700,53 @@ impl Handle {
 }
 
 impl Drop for Handle {
-    /// Without a connection a session owns nothing but options. If there are none either, callers that free the struct
-    /// without `RTMP_Close`, because they never got a connection, lose nothing.
+    /// The last call of a session that was closed cleans up. Without a connection a session owns nothing but options. If
+    /// there are none either, callers that free the struct without `RTMP_Close`, because they never got a connection, lose
+    /// nothing.
     fn drop(&mut self) {
-        if self.is_open() {
+        // SAFETY: the handle ends here, and nothing of it is used afterwards.
+        let private = unsafe { ManuallyDrop::take(&mut self.private) };
+        // SAFETY: the handle's contract.
+        let is_open = || unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) != -1 };
+        if is_open() && !private.has_retired.load(Ordering::Relaxed) {
             return;
         }
-        let settings = self.settings();
-        if settings.is_needed() {
-            return;
-        }
+        let settings = if is_open() { Settings::default() } else { private.settings() };
+        let origin = settings.origin;
+        let next = settings.is_needed().then(|| Arc::new(Private::with_settings(settings)));
         let keeper = self.gate().hold();
-        // SAFETY: the handle's contract; no other call is using what hangs there.
-        unsafe {
-            if self.is_alone(&keeper) && hangs_on(self.raw(), &self.private, &keeper) {
-                let private = detach(self.raw(), &keeper);
-                // What other calls did is over.
-                fence(Ordering::Acquire);
-                settings.origin.put_into_struct(self.raw());
-                drop(keeper);
-                drop(private);
-            }
+        // SAFETY: the handle's contract.
+        let on_slot = unsafe { hangs_on(self.raw(), &private, &keeper) };
+        if Arc::strong_count(&private) != 1 + usize::from(on_slot) {
+            return;
         }
+        let mut only = Some(private);
+        if on_slot {
+            // SAFETY: the handle's contract; no other call is using what hangs there.
+            let other = unsafe { put(self.raw(), &keeper, None) };
+            only = other;
+        }
+        let mut retired = Vec::new();
+        let mut is_worn = false;
+        // What other calls did with it is over.
+        if let Some(private) = only.as_mut().and_then(Arc::get_mut) {
+            *private.has_retired.get_mut() = false;
+            retired = mem::take(private.retired.get_mut().unwrap_or_else(PoisonError::into_inner));
+            is_worn = *private.closings.get_mut() > 0;
+        }
+        if on_slot {
+            let (is_open, is_needed) = (is_open(), next.is_some());
+            if !is_open && !is_needed {
+                // SAFETY: the handle's contract; the connection is gone, and no other call receives into the struct.
+                unsafe { origin.put_into_struct(self.raw()) }
+            }
+            let keeps = is_open || (is_needed && !is_worn);
+            let stays = if keeps { only.take() } else { next };
+            // SAFETY: as above.
+            unsafe { put(self.raw(), &keeper, stays) };
+        }
+        drop(keeper);
+        drop((retired, only));
     }
 }
 
@@ -701,17 +767,6 @@ impl Pipe {
     }
 }
 
-/// Forgets the private state of an `RTMP`, if it has any.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-pub(crate) unsafe fn forget(r: *mut RTMP) {
-    // SAFETY: the caller's contract.
-    let private = unsafe { detach(r, &Gate::of(r).hold()) };
-    // Not while the gate is held: it may be long.
-    drop(private);
-}
-
 /// Takes the socket and TLS off an `RTMP` that no other call uses.
 ///
 /// # Safety
@@ -728,20 +783,7 @@ pub(super) unsafe fn take_pipe(r: *mut RTMP) {
 /// `r` points to an initialised `RTMP`.
 pub(super) unsafe fn abort(r: *mut RTMP) {
     // SAFETY: the caller's contract.
-    let gate = unsafe { Gate::of(r) };
-    gate.abort();
-    // Whoever holds the gate may be closing the socket, or be the one that a signal handler with this call in it has
-    // interrupted. Waits then end after their slice.
-    let Some(_keeper) = gate.try_hold() else { return };
-    // What a signal handler has interrupted may be about to look at it, and a socket that has lost its peer is no failure.
-    let _errno = Errno::keep();
-    // SAFETY: the caller's contract; while the gate is held, nobody closes the socket.
-    unsafe {
-        let socket = shared::read(&raw const (*r).m_sb.sb_socket);
-        if socket >= 0 {
-            libc::shutdown(socket, libc::SHUT_RDWR);
-        }
-    }
+    unsafe { Gate::of(r) }.abort();
 }
 
 /// Lets the calls of an `RTMP` work again.

@@ -10,7 +10,7 @@ use crate::capi::{gate::Keeper, rtmp::RTMP};
 /// # Safety
 /// `r` points to an initialised `RTMP`, whose gate is held.
 pub(super) unsafe fn attached(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<Private>> {
-    // SAFETY: the caller's contract; a slot that is not null was filled by `Handle::from_raw` and holds a reference of
+    // SAFETY: the caller's contract; a slot that is not null was filled by `put` and holds a reference of
     // its own.
     unsafe {
         let slot = slot(r, keeper)?;
@@ -25,8 +25,14 @@ pub(super) unsafe fn attached(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<P
 /// As for [`attached`].
 pub(super) unsafe fn slot(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<*const Private> {
     // SAFETY: the caller's contract.
-    let slot = unsafe { (*r).m_vecChannelsOut.cast::<Private>().cast_const() };
-    (!slot.is_null() && keeper.found_sound()).then_some(slot)
+    unsafe {
+        if !keeper.found_sound() {
+            // Who holds the gate next finds it sound.
+            (*r).m_vecChannelsOut = ptr::null_mut();
+        }
+        let slot = (*r).m_vecChannelsOut.cast::<Private>().cast_const();
+        (!slot.is_null()).then_some(slot)
+    }
 }
 
 /// Whether it is `private` that is on the slot of an `RTMP`.
@@ -38,15 +44,21 @@ pub(super) unsafe fn hangs_on(r: *mut RTMP, private: &Arc<Private>, keeper: &Kee
     unsafe { slot(r, keeper) == Some(Arc::as_ptr(private)) }
 }
 
-/// Takes the private state off an `RTMP`; calls that are running keep it alive until they return.
+/// Puts other private state on an `RTMP`, or none, and returns what was there. Only the last call of a session may do so
+/// where there was one: calls that share a session share its locks.
 ///
 /// # Safety
 /// As for [`attached`].
-pub(super) unsafe fn detach(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<Private>> {
+pub(super) unsafe fn put(
+    r: *mut RTMP,
+    keeper: &Keeper<'_>,
+    private: Option<Arc<Private>>,
+) -> Option<Arc<Private>> {
     // SAFETY: the caller's contract; the slot's own reference is handed over.
     unsafe {
-        let private = slot(r, keeper).map(|slot| Arc::from_raw(slot));
-        (*r).m_vecChannelsOut = ptr::null_mut();
-        private
+        let before = slot(r, keeper).map(|slot| Arc::from_raw(slot));
+        (*r).m_vecChannelsOut =
+            private.map_or(ptr::null_mut(), |private| Arc::into_raw(private).cast_mut().cast());
+        before
     }
 }

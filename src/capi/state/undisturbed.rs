@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use super::{Core, Private, abort, slot::slot};
+use super::{Core, Private, slot::slot};
 use crate::capi::{
     gate::{Gate, Keeper},
     rtmp::RTMP,
@@ -18,10 +18,8 @@ use crate::capi::{
 /// A session for a step that waits for nothing, at the least cost. What makes short steps expensive is to let others know
 /// of them, so this does so once: it holds the gate, and there is no other call, which would have a lock.
 pub(crate) struct Undisturbed<'a> {
-    r: *mut RTMP,
     private: &'a mut Private,
-    /// Always there.
-    keeper: Option<Keeper<'a>>,
+    _keeper: Keeper<'a>,
 }
 
 impl Undisturbed<'_> {
@@ -56,11 +54,6 @@ impl Drop for Undisturbed<'_> {
         if thread::panicking() {
             *self.private.broken.get_mut() = true;
         }
-        if self.keeper.take().is_some_and(Keeper::release) {
-            // Whoever wanted that found the gate held.
-            // SAFETY: by the contract of `undisturbed`.
-            unsafe { abort(self.r) }
-        }
     }
 }
 
@@ -88,5 +81,5 @@ pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<Undisturbed<'a>> {
     if !in_place || *private.broken.get_mut() || private.core.is_poisoned() {
         return None;
     }
-    Some(Undisturbed { r, private, keeper: Some(keeper) })
+    Some(Undisturbed { private, _keeper: keeper })
 }

@@ -1,0 +1,27 @@
+//! Environment variables. A process with more rights than the user who started it, such as a set-uid program, does not
+//! believe them: every variable that the library reads is read here.
+
+use std::{
+    env,
+    ffi::OsString,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use rustix::process::{getegid, geteuid, getgid, getuid};
+
+static IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// Makes the process ignore its environment from now on: its rights come from what user and group ids do not show.
+pub fn ignore() {
+    IGNORED.store(true, Ordering::Relaxed);
+}
+
+/// Whether the environment comes from a user with fewer rights than the process.
+pub fn is_ignored() -> bool {
+    IGNORED.load(Ordering::Relaxed) || getuid() != geteuid() || getgid() != getegid()
+}
+
+/// A variable; `None` if it is not set or must not be believed.
+pub fn variable(name: &str) -> Option<OsString> {
+    if is_ignored() { None } else { env::var_os(name) }
+}
