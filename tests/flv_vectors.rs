@@ -147,7 +147,11 @@ fn read(program: &Program, library: Library, scenario: &Value) -> Result<(), Str
         flv.push_str(words.last().unwrap_or(&""));
     }
     let lines: Vec<&str> = run.stderr.lines().filter(|line| !line.is_empty()).collect();
-    let log = expected_log(scenario);
+    let mut log = expected_log(scenario);
+    if id == "read-18" && library == Library::Ours && !library::ours_is_original() {
+        // Ours reads references, and this one is cut ("references-are-read").
+        log.retain(|line| *line != "ERROR: AMF_REFERENCE not supported!");
+    }
     // Users look for these words; ours may add why.
     let same = |(found, expected): (&&str, &&str)| match library {
         Library::Original => found == expected,

@@ -491,6 +491,11 @@ static int take_step(char *line)
 	STEP("reconnect") ret = CALL(RTMP_ReconnectStream(r, a), 1);
 	STEP("delete") RUN(RTMP_DeleteStream(r));
 	STEP("close") RUN(RTMP_Close(r));
+	/* A session that was never connected begins anew. */
+	STEP("init") {
+		free(r->Link.playpath0.av_val);
+		RUN(RTMP_Init(r));
+	}
 	STEP("pause") ret = CALL(RTMP_Pause(r, a), 1);
 	STEP("sendpause") ret = CALL(RTMP_SendPause(r, a, b), 1);
 	STEP("seek") ret = CALL(RTMP_SendSeek(r, a), 1);

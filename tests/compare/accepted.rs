@@ -466,6 +466,28 @@ pub const LOG: &[LogLine] = &[
     full_header("DEBUG2: dump 43ffffff00002114ffffffd4", "DEBUG2: dump 030000000000211400000000"),
     full_header("DEBUG2: dump 4200000000000604", "DEBUG2: dump 020000000000060400000000"),
     full_header("DEBUG2: dump 43ffffff00002214ffffffea", "DEBUG2: dump 030000000000221400000000"),
+    full_header("DEBUG2: dump 4400002800138809", "DEBUG2: dump 040000280013880901000000"),
+    full_header("DEBUG2: dump 4400002800003209", "DEBUG2: dump 040000280000320901000000"),
+    full_header("DEBUG2: dump 4400000100012c08", "DEBUG2: dump 0400002900012c0801000000"),
+    next_url("DEBUG2: RTMP_SendPacket: fd=4, size=171", "DEBUG2: RTMP_SendPacket: fd=4, size=173"),
+    next_url("DEBUG2: dump 030000000000ab1400000000", "DEBUG2: dump 030000000000ad1400000000"),
+    next_url(
+        "DEBUG2: dump 020007636f6e6e656374003ff00000000000000300036170700200056f746865720005746355726c02001a",
+        "DEBUG2: dump 020007636f6e6e656374003ff00000000000000300036170700200056f746865720005746355726c02001c",
+    ),
+    next_url("DEBUG2: dump 6f436f6465637300406f80", "DEBUG2: dump 64656f436f6465637300406f80"),
+    LogLine {
+        name: "no-close-without-a-connection",
+        rows: &["socket-closed-by-the-program"],
+        original: "DEBUG: RTMP_SendPause, 1, pauseTime=20",
+        ours: Instead::Line("DEBUG: RTMP_SendPause, 1, pauseTime=0"),
+    },
+    LogLine {
+        name: "no-close-without-a-connection",
+        rows: &["socket-closed-by-the-program"],
+        original: "DEBUG2: dump 0200057061757365004010000000000000050101004034000000000000",
+        ours: Instead::Line("DEBUG2: dump 0200057061757365004010000000000000050101000000000000000000"),
+    },
     chunk_size_zero(
         "DEBUG: HandleChangeChunkSize, received: chunk size change to 0",
         Instead::Line("WARNING: ignoring a chunk size of less than 1 from the server"),
@@ -561,6 +583,11 @@ const fn chunk_size_zero(original: &'static str, ours: Instead) -> LogLine {
     LogLine { name: "chunk-size-zero", rows: &["chunk-size-zero"], original, ours }
 }
 
+/// Also a longer `tcUrl` in the dump of `connect`.
+const fn next_url(original: &'static str, ours: &'static str) -> LogLine {
+    LogLine { name: "next-url", rows: &["connected-twice"], original, ours: Instead::Line(ours) }
+}
+
 const fn full_header(original: &'static str, ours: &'static str) -> LogLine {
     LogLine { name: "full-first-headers", rows: &[], original, ours: Instead::Line(ours) }
 }
@@ -610,7 +637,14 @@ pub const ADDED: &[Added] = &[
     acknowledged("DEBUG2: RTMP_SendPacket: fd=4, size=4"),
     acknowledged("DEBUG2: dump 4200000000000403"),
     acknowledged("DEBUG2: dump 00001086"),
+    announced("DEBUG2: RTMP_SendPacket: fd=4, size=4"),
+    announced("DEBUG2: dump 0200000000000401"),
+    announced("DEBUG2: dump 00001000"),
 ];
+
+const fn announced(ours: &'static str) -> Added {
+    Added { name: "requested-chunk-size", rows: &["chunk-size-before-connecting"], ours }
+}
 
 const fn second_chunk(ours: &'static str) -> Added {
     Added { name: "chunk-sizes-start-anew", rows: &["connected-twice-with-chunk-sizes"], ours }

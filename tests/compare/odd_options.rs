@@ -39,17 +39,17 @@ pub const ODD: &[Session] = &[
     Session {
         name: "odd-ports",
         steps: concat!(
-            "setup rtmp://h:99999/app/stream\nsetup rtmp://h:65536/app/stream\nsetup rtmp://h:-1/app/stream\n",
-            "setup rtmp://h:0/app/stream\nsetup rtmp://h:80x/app/stream\nsetup rtmp://h:abc/app/stream\n",
-            "setup rtmp://h:/app/stream\nsetup rtmp://h:4294968231/app/stream\nsetup rtmp://h:65535/app/stream\n",
+            "setup rtmp://h:99999/app/stream\ninit\nsetup rtmp://h:65536/app/stream\ninit\nsetup rtmp://h:-1/app/stream\ninit\n",
+            "setup rtmp://h:0/app/stream\ninit\nsetup rtmp://h:80x/app/stream\ninit\nsetup rtmp://h:abc/app/stream\ninit\n",
+            "setup rtmp://h:/app/stream\ninit\nsetup rtmp://h:4294968231/app/stream\ninit\nsetup rtmp://h:65535/app/stream\ninit\n",
         ),
         connections: &[],
     },
     Session {
         name: "odd-urls",
         steps: concat!(
-            "setup  rtmp://h/app/stream\nsetup http://h/app/stream\nsetup rtmpx://h/app/stream\nsetup rtmp://h/app\n",
-            "setup rtmp://h\nsetup rtmp://\nsetup h/app/stream\nsetup rtmp://h/app/stream live\n",
+            "setup  rtmp://h/app/stream\ninit\nsetup http://h/app/stream\ninit\nsetup rtmpx://h/app/stream\ninit\nsetup rtmp://h/app\ninit\n",
+            "setup rtmp://h\ninit\nsetup rtmp://\ninit\nsetup h/app/stream\ninit\nsetup rtmp://h/app/stream live\ninit\n",
         ),
         connections: &[],
     },
