@@ -87,10 +87,11 @@ int upload_parse(int argc, char **argv, const char *program, const char *extra, 
     return -1;
 }
 
-/* Shows why a server refuses: onStatus("level", "code", "description"). Returns 1 when it is an error. */
+/* Shows the error that a server reports: onStatus("level", "code", "description"). Returns 1 when it refuses to take the
+ * stream: other errors are about side matters, such as a recording that cannot be made. */
 static int is_refusal(const struct upload *upload, const RTMPPacket *packet)
 {
-    static const AVal on_status = AVC("onStatus"), error = AVC("error");
+    static const AVal on_status = AVC("onStatus"), error = AVC("error"), publish = AVC("NetStream.Publish.");
     static const AVal level_name = AVC("level"), code_name = AVC("code");
     AMFObject message, information;
     AVal method, level, code;
@@ -109,7 +110,7 @@ static int is_refusal(const struct upload *upload, const RTMPPacket *packet)
             for (int at = 0; at < code.av_len; at++) /* nothing that a terminal would obey */
                 fputc(code.av_val[at] < ' ' || code.av_val[at] > '~' ? '?' : code.av_val[at], stderr);
             fputc('\n', stderr);
-            refused = 1;
+            refused = code.av_len >= publish.av_len && memcmp(code.av_val, publish.av_val, (size_t)publish.av_len) == 0;
         }
     }
     AMF_Reset(&message);

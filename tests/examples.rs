@@ -345,6 +345,30 @@ fn refusals_time_outs_and_nonsense_have_codes_of_their_own() {
 }
 
 #[test]
+fn a_publisher_goes_on_after_errors_that_do_not_refuse_the_stream() {
+    if ours_is_original() {
+        return;
+    }
+    let directory = TempDir::new("side");
+    let clip = directory.join("clip.flv");
+    fs::write(&clip, file_of(&[(8, 0, b"\xAF\x01one"), (8, 300, b"\xAF\x01two")])).unwrap();
+    for (code, ending) in [("NetStream.Record.NoAccess", 0), ("NetStream.Publish.Denied", 4)] {
+        for example in PUBLISHERS {
+            let server = Server::once(move |peer| {
+                peer.accept_publish();
+                while peer.next(LIMIT).expect("the publisher sends").kind != 8 {}
+                peer.status(1, "error", code, "no disk");
+                peer.drain(LIMIT);
+            });
+            let found = need!(run(example, Library::Ours, &[path(&clip), &server.url()]));
+            server.join();
+            assert_eq!(found.code, Some(ending), "{example}: {}", found.stderr);
+            assert!(found.stderr.contains(&format!("the server says {code}")), "{example}: {}", found.stderr);
+        }
+    }
+}
+
+#[test]
 fn a_publisher_whose_server_leaves_says_so() {
     let directory = TempDir::new("left");
     let clip = directory.join("clip.flv");

@@ -833,6 +833,9 @@ void RTMP_DropRequest(RTMP *r, int i, int freeit);
  * `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
  * `RTMP_READ_ERROR`. `RTMP_GetLastError` tells the end of the stream, a time-out and a lost connection apart.
  *
+ * Each wait for bytes may take `Link.timeout`, so pings keep a call alive while a stream has no media. A server that sends
+ * without a pause and sends no media ends the call after `Link.timeout`, too.
+ *
  * A caller that fills one block with many calls, each for the rest of it, learns of the end of the connection
  * (`RTMP_IsConnected`) only after it has asked for bytes of the next block.
  *
