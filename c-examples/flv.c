@@ -282,7 +282,7 @@ static int write_all(int fd, struct iovec *parts, int count)
     while (count > 0) {
         ssize_t done = writev(fd, parts, count);
         if (done < 0 && errno == EAGAIN) {
-            struct pollfd room = { .fd = fd, .events = POLLOUT }; /* a pipe that somebody made non-blocking */
+            struct pollfd room = { .fd = fd, .events = POLLOUT }; /* a pipe that does not block */
             if (poll(&room, 1, -1) < 0)
                 return 0;
             continue;

@@ -73,7 +73,7 @@ fn by_loans(decoder: &mut Decoder<Counted>, input: &[u8], chunk_size: u32) -> Re
     }
 }
 
-/// Moves up to `most` bytes to a body that may have less room; tells whether these were all.
+/// Moves up to `most` bytes to a body that may have less room; returns whether these were all.
 fn append(body: &mut Counted, input: &mut &[u8], most: usize) -> bool {
     let room = body.capacity() - body.as_ref().len();
     let (taken, rest) = input.split_at(most.min(room).min(input.len()));

@@ -166,7 +166,7 @@ impl Connection for Handle {
     }
 
     fn descriptor(&self) -> Option<i32> {
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         Some(unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) })
     }
 

@@ -25,7 +25,7 @@ pub(crate) struct Gate<'a> {
 
 // SAFETY: it is an address, behind which only atomic fields are used.
 unsafe impl Sync for Gate<'_> {}
-// SAFETY: as above.
+// SAFETY: the address is as good in another thread, and behind it only atomic fields are used.
 unsafe impl Send for Gate<'_> {}
 
 /// Keeps others out of the gate while it exists.
@@ -53,7 +53,7 @@ impl<'a> Gate<'a> {
     /// # Safety
     /// `r` points to an initialised `RTMP`, which outlives the result.
     pub(crate) unsafe fn of(r: *mut RTMP) -> Self {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         Self { session: unsafe { NonNull::new_unchecked(r) }, lives: PhantomData }
     }
 

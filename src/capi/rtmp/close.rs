@@ -105,7 +105,7 @@ fn hang_up(handle: &Handle, core: &mut Core, reset: unsafe fn(*mut RTMP), keep: 
     if let Some(writer) = &mut core.writer {
         writer.reset();
     }
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     drop(unsafe { take_unfinished(core, handle.raw()) });
     let socket = handle.hang_up(keep);
     // SAFETY: the handle's contract; `core` is locked, which keeps the steps of other calls out.

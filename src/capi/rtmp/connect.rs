@@ -174,7 +174,7 @@ pub(crate) fn connect_once_more(handle: &Handle) -> Result<Socket> {
 
 /// Whether a program made the connection, and no proxy has to be asked for the next one.
 fn is_foreign(handle: &Handle) -> Result<bool> {
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     let has_proxy = unsafe { proxy(handle.raw()) }?.is_some();
     Ok(!handle.is_dialled() && !handle.is_opened() && !has_proxy)
 }
@@ -322,7 +322,7 @@ pub(super) struct RequestedChunkSize {
 impl RequestedChunkSize {
     pub(super) fn of(handle: &Handle) -> Self {
         let raw = handle.raw();
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let (field, size) = unsafe {
             let field = &raw mut (*raw).m_outChunkSize;
             (field, shared::read(field))

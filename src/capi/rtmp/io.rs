@@ -402,11 +402,11 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
     boundary(-1, || {
         // SAFETY: the caller's contract.
         let input = unsafe { bytes(buf, size, "buf") }?;
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         let handle = match unsafe { Handle::connected_for(r, Phase::SENDING) } {
             Ok(handle) => handle,
             Err(error) => {
-                // SAFETY: the caller's contract.
+                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
                 unsafe { log_unsent_tag(r, input) };
                 return Err(error);
             }
@@ -417,7 +417,7 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
         let mut writer = {
             let mut core = handle.core();
             let mut writer = core.writer.take().unwrap_or_default();
-            // SAFETY: the caller's contract.
+            // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
             if let Some(body) = unsafe { take_unfinished(&mut core, r) } {
                 writer.put_body(body);
             }
@@ -431,7 +431,7 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
         let mut core = handle.core();
         // Another thread, or an error, may have closed the connection, and all of this with it.
         if handle.is_current() {
-            // SAFETY: the caller's contract.
+            // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
             unsafe {
                 mirror_writer(&raw mut (*r).m_write, &writer, stream_id, format);
                 show_unfinished(&mut core, r, &mut writer);
@@ -450,7 +450,7 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
 unsafe fn show_unfinished(core: &mut Core, r: *mut RTMP, writer: &mut flv::Writer<Body>) {
     let Some(body) = writer.take_body() else { return };
     let (shown, lent) = body.lend();
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     unsafe { (*r).m_write.m_body = shown };
     core.unfinished = Some(lent);
 }
@@ -461,7 +461,8 @@ unsafe fn show_unfinished(core: &mut Core, r: *mut RTMP, writer: &mut flv::Write
 /// `r` points to an initialised `RTMP`.
 pub(super) unsafe fn take_unfinished(core: &mut Core, r: *mut RTMP) -> Option<Body> {
     let lent = core.unfinished.take()?;
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is an initialised `RTMP`, by the Safety section; its `m_write` holds what `show_unfinished` left there, or
+    // what the caller put in its place.
     unsafe {
         let shown = mem::replace(&mut (*r).m_write.m_body, ptr::null_mut());
         lent.take_back(shown)
@@ -476,7 +477,7 @@ unsafe fn log_unsent_tag(r: *mut RTMP, input: &[u8]) {
     // Nothing is kept: the session may have no state of its own.
     let _ = flv::write(&mut flv::Writer::<Body>::default(), input, &mut |message| {
         if !r.is_null() {
-            // SAFETY: the caller's contract.
+            // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
             unsafe { log_unsent(r, &outgoing(shared::read(&raw const (*r).m_stream_id), &message)) };
         }
         Err(Error::NotConnected)
@@ -488,7 +489,7 @@ unsafe fn log_unsent_tag(r: *mut RTMP, input: &[u8]) {
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 pub(super) unsafe fn first_tag(r: *const RTMP, input: &[u8]) -> Outgoing<'_> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
     let tag = flv::Writer::<Body>::default().whole(input);
     let none = Finished { kind: MessageType::default(), timestamp: 0, format_hint: 0, body: &[][..] };

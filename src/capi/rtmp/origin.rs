@@ -71,11 +71,11 @@ type Number = unsafe fn(*mut RTMP) -> *mut c_int;
 const NUMBERS: [(&str, Number); 4] = [
     // SAFETY: the caller of each passes a pointer to an `RTMP`.
     ("swfAge", |r| unsafe { &raw mut (*r).Link.swfAge }),
-    // SAFETY: as above.
+    // SAFETY: the caller of each passes a pointer to an `RTMP`.
     ("start", |r| unsafe { &raw mut (*r).Link.seekTime }),
-    // SAFETY: as above.
+    // SAFETY: the caller of each passes a pointer to an `RTMP`.
     ("stop", |r| unsafe { &raw mut (*r).Link.stopTime }),
-    // SAFETY: as above.
+    // SAFETY: the caller of each passes a pointer to an `RTMP`.
     ("buffer", |r| unsafe { &raw mut (*r).m_nBufferMS }),
 ];
 
@@ -103,7 +103,7 @@ impl Origin {
     /// # Safety
     /// `r` points to an initialised `RTMP`.
     unsafe fn of(r: *mut RTMP) -> Self {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         unsafe { Handle::existing(r).map_or_else(|| Self::in_struct(r), |handle| handle.settings().origin) }
     }
 
@@ -112,7 +112,7 @@ impl Origin {
     /// # Safety
     /// As for [`Origin::of`].
     pub(super) unsafe fn keep(self, r: *mut RTMP) {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         match unsafe { Handle::existing(r) } {
             Some(handle) => handle.change_settings(|settings| settings.origin = self),
             // SAFETY: the caller's contract, and there is no connection.
@@ -127,7 +127,7 @@ impl Origin {
     /// As for [`Origin::of`]; `text` is the URL and its options, `head_len` the length of the URL.
     pub(super) unsafe fn begin(r: *mut RTMP, text: &[u8], head_len: usize) -> (Self, bool) {
         let (start, head_sum) = (text.as_ptr().addr(), sum(&text[..head_len]));
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe {
             let last = Self::of(r);
             let is_divided = head_len == text.len();
@@ -151,7 +151,7 @@ impl Origin {
     /// # Safety
     /// As for [`Origin::of`].
     pub(super) unsafe fn note_options(&mut self, r: *mut RTMP) {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe {
             for (change, (_, number)) in self.numbers.iter_mut().zip(NUMBERS) {
                 change.after = *number(r);
@@ -245,7 +245,7 @@ impl Origin {
     /// # Safety
     /// As for [`Origin::of`].
     pub(super) unsafe fn forget_closed(r: *mut RTMP) {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe {
             let last = Self::of(r);
             if last.closed != 0 {
@@ -260,7 +260,7 @@ impl Origin {
     /// # Safety
     /// As for [`Origin::of`].
     pub(super) unsafe fn note_replaced(r: *mut RTMP, option: &[u8], array: usize) {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe {
             let mut origin = Self::of(r);
             if origin == Self::default() {
@@ -282,7 +282,7 @@ impl Origin {
     /// # Safety
     /// As for [`Origin::of`]; no other call uses the session.
     pub(super) unsafe fn close(r: *mut RTMP) {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe {
             let origin = Self::of(r);
             forget_login(r);
@@ -322,7 +322,7 @@ impl Origin {
         } else {
             Kept { mark: MARK, sum: self.sum(), origin: self }
         };
-        // SAFETY: the caller's contract.
+        // SAFETY: the place lies in `sb_buf` of `r`, which no connection uses, by the Safety section.
         unsafe { place(r).write_unaligned(kept) }
     }
 
@@ -346,7 +346,7 @@ impl Origin {
 /// # Safety
 /// As for [`Origin::of`].
 pub(super) unsafe fn forget_login(r: *mut RTMP) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
     unsafe {
         let Some(handle) = Handle::existing(r) else { return };
         let Some(login) = handle.change_settings(|settings| settings.login.take()) else { return };
@@ -365,7 +365,7 @@ impl Extras {
     /// # Safety
     /// The arrays in `extras` hold as many properties as their counts say.
     unsafe fn before(link: *const RTMP_LNK) -> Self {
-        // SAFETY: the caller's contract.
+        // SAFETY: `link` points to the `Link` of an initialised `RTMP`, by the Safety section.
         unsafe {
             let end = (*link).extras.o_num;
             let open = c_int::from((*link).edepth > 0);
@@ -378,7 +378,7 @@ impl Extras {
     /// # Safety
     /// As for [`Extras::before`].
     unsafe fn note(&mut self, link: *const RTMP_LNK) {
-        // SAFETY: the caller's contract.
+        // SAFETY: `link` points to the `Link` of an initialised `RTMP`, by the Safety section.
         unsafe {
             if (*link).extras.o_num != self.end || count(link) != self.count {
                 self.array = (*link).extras.o_props.addr();

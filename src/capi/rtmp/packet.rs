@@ -30,7 +30,7 @@ use crate::{
 /// `p` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `p` is null or points to a packet that this call has for itself, by the Safety section.
     let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p") };
     // This comes with every message, and nothing in it fails.
     *p = RTMPPacket { m_chunk: p.m_chunk, m_body: p.m_body, ..RTMPPacket::EMPTY };
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
 /// `p` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `p` is null or points to a packet that this call has for itself, by the Safety section.
     let Some(p) = (unsafe { p.as_mut() }) else {
         refuse("p");
         return FALSE;
@@ -213,11 +213,11 @@ unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> 
         reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         let handle = match unsafe { Handle::connected(r) } {
             Ok(handle) => handle,
             Err(error) => {
-                // SAFETY: the caller's contract.
+                // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
                 unsafe { log_unsent(r, &message_of(packet)?) };
                 return Err(error);
             }
@@ -254,7 +254,7 @@ pub(super) unsafe fn message_of<'a>(packet: &RTMPPacket) -> Result<Outgoing<'a>>
         kind: MessageType(packet.m_packetType),
         timestamp: packet.m_nTimeStamp,
         stream_id: packet.m_nInfoField2.cast_unsigned(),
-        // SAFETY: the caller's contract.
+        // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
         body: unsafe { body_of(packet) }?,
     })
 }
@@ -264,7 +264,7 @@ pub(super) unsafe fn message_of<'a>(packet: &RTMPPacket) -> Result<Outgoing<'a>>
 /// # Safety
 /// The packet's body is null or readable for `m_nBodySize` bytes.
 pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue: bool) -> Result<()> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
     let message = unsafe { message_of(packet) }?;
     let call = if queue && message.kind == MessageType::COMMAND { command_of(message.body) } else { None };
     send_message(handle, &message, call).map(|format| packet.m_headerType = format)
@@ -281,7 +281,7 @@ pub(super) fn send_message(
     match (result, encoded) {
         (Ok(()), Some(format)) => Ok(format),
         (Err(error), Some(_)) => {
-            // SAFETY: the handle's contract.
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
             let chunk_size = unsafe { shared::read(&raw const (*handle.raw()).m_outChunkSize) };
             Err(report(handle, error, message.as_asked(driver::chunk_size(chunk_size)).first_len()))
         }
@@ -316,7 +316,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
         let header = usize::try_from(chunk.c_headerSize).ok().and_then(|len| chunk.c_header.get(..len));
         let header = header.ok_or(Error::Invalid("c_headerSize"))?;
         let header: Vec<u8> = header.iter().map(|byte| byte.cast_unsigned()).collect();
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         let handle = unsafe { Handle::connected(r) };
         if globals::dumps() {
             driver::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), &header, payload);

@@ -59,7 +59,7 @@ pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) ->
         let text = unsafe { string(url) }?;
         let len = text.len();
         let head = text.iter().position(|&byte| byte == b' ').unwrap_or(len);
-        // SAFETY: the caller's contract above.
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe {
             let (mut origin, is_new) = Origin::begin(r, text, head);
             let result = set_up(r, url, len, head, is_new, &mut origin);
@@ -129,7 +129,7 @@ unsafe fn set_up(
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 unsafe fn hidden_options(r: *mut RTMP) -> (Local, TlsOptions) {
-    // SAFETY: the caller's contract above.
+    // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
     let settings = unsafe { Handle::existing(r) }.map(|handle| handle.settings()).unwrap_or_default();
     (settings.local, settings.tls)
 }
@@ -139,7 +139,7 @@ unsafe fn hidden_options(r: *mut RTMP) -> (Local, TlsOptions) {
 /// # Safety
 /// As for [`hidden_options`].
 unsafe fn keep_hidden_options(r: *mut RTMP, before: (Local, TlsOptions)) {
-    // SAFETY: the caller's contract above.
+    // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
     unsafe {
         if hidden_options(r) != before
             && let Some(handle) = Handle::existing(r)
@@ -262,7 +262,7 @@ pub unsafe extern "C" fn RTMP_SetupStream(
 /// # Safety
 /// `r` points to an initialised `RTMP`; `head` is a view of the memory at `base`.
 unsafe fn apply_url(r: *mut RTMP, base: *mut c_char, head: &[u8]) -> Result<bool> {
-    // SAFETY: the caller's contract above.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     let link = unsafe { &raw mut (*r).Link };
     // SAFETY: the caller's contract above.
     unsafe {
@@ -327,7 +327,7 @@ unsafe fn apply_options(
         // SAFETY: the caller's contract above; the view is gone before anything is written.
         let pair = next_pair(unsafe { slice::from_raw_parts(base.cast(), len) }, start);
         let Some(pair) = pair else {
-            // SAFETY: as above.
+            // SAFETY: `base` is readable for `len` bytes: they are the text that was just parsed.
             let rest = unsafe { slice::from_raw_parts(base.cast::<u8>(), len) }.get(start..);
             if rest.is_some_and(|rest| rest.iter().any(|&byte| byte != b' ')) {
                 // It may be the rest of a secret with a blank in it.

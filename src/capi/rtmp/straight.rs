@@ -45,7 +45,7 @@ pub(super) unsafe fn send(
     if kind == MessageType::COMMAND && (queue || globals::logs_debug()) {
         return None;
     }
-    // SAFETY: the caller's contract.
+    // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
     let message = unsafe { message_of(packet) }.ok()?;
     let encode = |core: &mut Core, chunk_size| Some(core.encoder.encode(&message, chunk_size));
     // SAFETY: the caller's contract.
@@ -190,7 +190,7 @@ unsafe fn fail_packet(r: *mut RTMP, packet: *const RTMPPacket, unsent: Unsent, f
     boundary(failure, || {
         // SAFETY: the caller's contract; it was a message.
         let message = unsafe { message_of(&*packet) }?;
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe { fail(r, unsent, &message) }
     })
 }
@@ -211,7 +211,7 @@ unsafe fn fail_tag(r: *mut RTMP, input: &[u8], unsent: Unsent, failure: c_int) -
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 unsafe fn fail(r: *mut RTMP, unsent: Unsent, message: &Outgoing<'_>) -> Result<c_int> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     let chunk_size = unsafe {
         reason::about(r)?;
         driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize))

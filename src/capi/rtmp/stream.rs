@@ -84,7 +84,7 @@ pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
     waiting_with_errno((), |errno| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         if !r.is_null() && unsafe { shared::read(&raw const (*r).m_stream_id) } < 0 {
             // Nothing to send is nothing that the system could refuse.
             errno.leave_unchanged();
@@ -289,7 +289,7 @@ unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) 
     if r.is_null() {
         return;
     }
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     let (mut state, profile) = unsafe { (load(r), profile(&(*r).Link)) };
     let mut parts = Parts {
         state: &mut state,
@@ -316,7 +316,7 @@ unsafe fn send(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) -> Com
         let handle = match unsafe { Handle::connected(r) } {
             Ok(handle) => handle,
             Err(error) => {
-                // SAFETY: the caller's contract.
+                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
                 unsafe { log_unsent(r, build) };
                 return Err(error);
             }

@@ -266,7 +266,7 @@ impl Handle {
     /// # Safety
     /// `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used.
     pub(crate) unsafe fn from_raw(r: *mut RTMP) -> Result<Self> {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe { Self::open(r, false) }
     }
 
@@ -276,7 +276,7 @@ impl Handle {
     /// As for `from_raw`.
     pub(crate) unsafe fn existing(r: *mut RTMP) -> Option<Self> {
         let raw = NonNull::new(r)?;
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe {
             let keeper = Gate::of(r).hold();
             attached(r, &keeper).map(|private| Self::new(raw, private))
@@ -307,7 +307,8 @@ impl Handle {
             if is_missing() {
                 return Err(Error::NotConnected);
             }
-            // SAFETY: the caller's contract. The count is read while no other call closes this connection.
+            // SAFETY: `r` is an initialised `RTMP`, by the Safety section. The count is read while no other call closes this
+            // connection.
             Ok(unsafe { attached(r, keeper) }.map(|private| Self::new(raw, private)))
         };
         let found = find(&gate.hold())?;
@@ -596,7 +597,7 @@ impl Handle {
         }
         let Ok(fd) = self.socket() else { return };
         sockbuf::drop_left_byte(fd, &self.private.left);
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let has_ended = unsafe { shared::read(&raw const (*self.raw()).m_read.status) } != 0;
         if let Some(tunnel) = tunnel.filter(|_| !has_ended) {
             // The end of the connection, if that is why, makes the socket readable.
@@ -706,7 +707,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: the handle ends here, and nothing of it is used afterwards.
         let private = unsafe { ManuallyDrop::take(&mut self.private) };
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let is_open = || unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) != -1 };
         if is_open() && !private.has_retired.load(Ordering::Relaxed) {
             return;
@@ -715,7 +716,7 @@ impl Drop for Handle {
         let origin = settings.origin;
         let next = settings.is_needed().then(|| Arc::new(Private::with_settings(settings)));
         let keeper = self.gate().hold();
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let on_slot = unsafe { hangs_on(self.raw(), &private, &keeper) };
         if Arc::strong_count(&private) != 1 + usize::from(on_slot) {
             return;
@@ -742,7 +743,7 @@ impl Drop for Handle {
             }
             let keeps = is_open || (is_needed && !is_worn);
             let stays = if keeps { only.take() } else { next };
-            // SAFETY: as above.
+            // SAFETY: the gate is held, and this is the only call that uses what hangs there.
             unsafe { put(self.raw(), &keeper, stays) };
         }
         drop(keeper);

@@ -1,6 +1,6 @@
 //! A session on the server: bytes between one end of a local socket pair and the requests that carry them.
 //!
-//! The other end of the pair belongs to whoever serves the stream, who reads, writes and waits on it as on any socket.
+//! The other end of the pair belongs to the program that serves the stream and uses it like any socket.
 
 use std::{
     collections::VecDeque,
@@ -51,7 +51,7 @@ struct Mail {
     outbound: Outbound,
     /// How much of the reserve this session has.
     reserved: usize,
-    /// Whoever serves the stream has closed it.
+    /// The serving program has closed it.
     closed: bool,
     /// The session is over for both sides.
     over: bool,
@@ -130,10 +130,10 @@ pub(super) enum Reply {
     Nothing,
 }
 
-/// The most bytes that wait for the client before whoever serves the stream has to wait.
+/// The most bytes that wait for the client before the serving program has to wait.
 const MAX_OUTBOUND: usize = 1 << 20;
 
-/// The most bytes that wait for the client while its own bytes wait, too. Whoever serves the stream may write before it
+/// The most bytes that wait for the client while its own bytes wait, too. The serving program may write before it
 /// reads on, and the client gets nothing before its request is answered.
 const MAX_OUTBOUND_FEEDING: usize = 32 << 20;
 
@@ -166,7 +166,7 @@ const TICK: Duration = Duration::from_millis(500);
 const POLLING: [u8; 6] = [0x01, 0x03, 0x05, 0x09, 0x11, 0x21];
 
 impl Mailbox {
-    /// A session, and the stream for whoever serves it.
+    /// A session, and the stream for the program that serves it.
     pub(super) fn new(limits: Limits) -> Result<(Self, UnixStream)> {
         let (near, far) = UnixStream::pair()?;
         near.set_read_timeout(Some(TICK.min(limits.idle)))?;
@@ -305,7 +305,7 @@ impl Mailbox {
         Ok(Reply::Content(content))
     }
 
-    /// Ends the session. Whoever serves the stream reads what has arrived and then its end, as on a TCP connection that
+    /// Ends the session. The serving program reads what has arrived and then its end, as on a TCP connection that
     /// the client has closed.
     pub(super) fn end(&self) {
         self.lock().over = true;
@@ -323,7 +323,7 @@ impl Mailbox {
         self.limits.reserve.adjust(&mut mail);
     }
 
-    /// Takes what is still written to a session that is over. Whoever serves the stream may have something to say to what
+    /// Takes what is still written to a session that has ended. The serving program may have something to say to what
     /// it has not read yet, such as acknowledgements, and must not fail with that before it comes to the end.
     fn discard(&self, buffer: &mut [u8], grace: Instant) {
         let end = Instant::now() + self.limits.idle;
