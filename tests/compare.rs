@@ -101,12 +101,24 @@ fn outcomes() -> Option<&'static [Outcome]> {
 }
 
 /// Rows, whatever carries them, in which a sanitizer ends the original before a signal does, needs the memory that is kept
-/// from the program, or makes the original so slow that it is ended inside one of its endless requests.
-const NOT_SANITIZED: [&str; 4] =
-    ["refused-without-description", "read-until-memory-runs-out", "tunnel-of-silence", "errno"];
+/// from the program, or makes the original so slow that it is ended inside one of its endless requests. Programs that were not
+/// built for it cannot load a sanitized library, and the texts of proxies are never freed, as in librtmp.
+const NOT_SANITIZED: [&str; 7] = [
+    "refused-without-description",
+    "read-until-memory-runs-out",
+    "tunnel-of-silence",
+    "errno",
+    "rtmpdump-V",
+    "rtmpdump-z",
+    "odd-proxies",
+];
+
+fn is_sanitized() -> bool {
+    std::env::var("RTMP_TEST_CFLAGS").is_ok_and(|flags| flags.contains("-fsanitize"))
+}
 
 fn run_all() -> Option<Vec<Outcome>> {
-    let sanitized = std::env::var("RTMP_TEST_CFLAGS").is_ok_and(|flags| flags.contains("-fsanitize"));
+    let sanitized = is_sanitized();
     let rows: Vec<Row> = session::rows()
         .chain(programs::rows())
         .chain(verbose::rows())
@@ -212,6 +224,10 @@ fn the_log_is_the_same_line_by_line() {
         failures.extend(result.err().map(|error| format!("{}: {error}", outcome.name)));
     }
     assert!(failures.is_empty(), "{} of {} rows:\n{}", failures.len(), outcomes.len(), failures.join("\n"));
+    // Their rows may be left out.
+    if is_sanitized() {
+        return;
+    }
     let idle = |len: usize, needed: &BTreeSet<usize>| (0..len).find(|at| !needed.contains(at));
     if let Some(at) = idle(LOG.len(), &needed.log) {
         panic!("{:?} of the original's log is not another any more", LOG[at].original);

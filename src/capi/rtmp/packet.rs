@@ -10,6 +10,7 @@ use crate::{
         FALSE, TRUE, attempt, attempt_once, boundary, boundary_with_errno, cancel,
         fields::profile,
         globals,
+        log::Deferred,
         memory::{Body, RTMP_MAX_HEADER_SIZE, release},
         ptr::{bytes, required, required_mut},
         reason::{self, Phase},
@@ -232,14 +233,31 @@ unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> 
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-pub(super) unsafe fn log_unsent(r: *const RTMP, message: &Outgoing<'_>) {
-    if r.is_null() {
+pub(super) unsafe fn log_unsent(r: *mut RTMP, message: &Outgoing<'_>) {
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    unsafe {
+        without_session(r, |r| {
+            let chunk_size = driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize));
+            driver::log_unsent(message, &profile(&(*r).Link), chunk_size)
+        });
+    }
+}
+
+/// Remembers what `log` returns, the length that could not be sent. Another call that is still closing the session, and
+/// frees strings of `Link`, is waited for; `log`'s records are delivered afterwards. In a log callback of the session nothing
+/// is logged.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+pub(super) unsafe fn without_session(r: *mut RTMP, log: impl FnOnce(*mut RTMP) -> usize) {
+    if r.is_null() || reason::is_told(|told| told == r) {
         return;
     }
-    // SAFETY: the caller's contract.
-    let (profile, chunk_size) =
-        unsafe { (profile(&(*r).Link), driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize))) };
-    reason::would_send(driver::log_unsent(message, &profile, chunk_size));
+    let _deferred = Deferred::begin();
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+    let handle = unsafe { Handle::existing(r) };
+    let _core = handle.as_ref().map(Handle::core);
+    reason::would_send(log(r));
 }
 
 /// What a packet says.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libc::{c_int, c_short, c_uint};
 
-use super::RTMP;
+use super::{RTMP, packet::without_session};
 use crate::{
     capi::{
         FALSE, TRUE, boundary,
@@ -286,23 +286,23 @@ pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int)
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) -> Command) {
-    if r.is_null() {
-        return;
-    }
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    let (mut state, profile) = unsafe { (load(r), profile(&(*r).Link)) };
-    let mut parts = Parts {
-        state: &mut state,
-        profile,
-        calls: &mut Vec::new(),
-        decoder: &mut Decoder::new(),
-        encoder: &mut Encoder::new(),
-        input: &[],
-        consumed: 0,
+    let log = |r: *mut RTMP| {
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        let (mut state, profile) = unsafe { (load(r), profile(&(*r).Link)) };
+        let mut parts = Parts {
+            state: &mut state,
+            profile,
+            calls: &mut Vec::new(),
+            decoder: &mut Decoder::new(),
+            encoder: &mut Encoder::new(),
+            input: &[],
+            consumed: 0,
+        };
+        let command = build(&mut parts);
+        driver::log_unsent_command(&command, &profile, driver::chunk_size(state.out_chunk_size))
     };
-    let command = build(&mut parts);
-    let chunk_size = driver::chunk_size(state.out_chunk_size);
-    reason::would_send(driver::log_unsent_command(&command, &profile, chunk_size));
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    unsafe { without_session(r, log) }
 }
 
 /// Builds a message in a step and sends it.
