@@ -119,8 +119,11 @@ fn begin(handle: &Handle, session: Session) -> Result<()> {
         let sb = &raw mut (*handle.raw()).m_sb;
         sockbuf::attach(sb, session.clone());
         session.handshake(handle.socket()?, handle.timeout(), &handle.patience())?;
-        // The peer's first bytes may have come with the end of its handshake.
-        sockbuf::refill_from_pending(sb);
+        // The peer's first bytes may have come with the end of its handshake. In a tunnel, whose connection a sender may be
+        // replacing, they are HTTP, and another thread reads from the buffer.
+        if !handle.has_tunnel() {
+            sockbuf::refill_from_pending(sb);
+        }
     }
     Ok(())
 }
