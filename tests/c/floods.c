@@ -92,7 +92,7 @@ static void read_packets(RTMP *r, int media)
     RTMPPacket_Free(&packet);
 }
 
-/* Sends as long as somebody takes it. */
+/* Sends until the peer takes no more. */
 static void pour(RTMP *r)
 {
     static char block[RTMP_MAX_HEADER_SIZE + BODY];

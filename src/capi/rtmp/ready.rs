@@ -359,7 +359,7 @@ unsafe fn receive<P: Place>(
     }
 }
 
-/// How often one call receives here. A peer can begin message after message and finish none: that is for the long way to
+/// How often one call receives here. A peer can begin message after message and finish none: that is for the general path to
 /// end.
 const MAX_RECEIVES: u32 = 64;
 
