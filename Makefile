@@ -10,7 +10,7 @@
 #                           program: librs_rtmp.so.1, librs_rtmp.a, librs_rtmp.pc and headers of their own
 #   make examples           the C examples, in target/examples
 #   make bench              measures the library beside librtmp and FFmpeg, see benches/README.md
-#   make headers            writes include/librtmp from src/capi
+#   make headers            writes include/librtmp from src
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
 #                           for those in TARGETS
 #   make memcheck           tests C programs under valgrind that `make test` runs without it

@@ -4,9 +4,9 @@ use std::env;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/capi/log/variadic.c");
+    println!("cargo:rerun-if-changed=src/log/variadic.c");
     cc::Build::new()
-        .file("src/capi/log/variadic.c")
+        .file("src/log/variadic.c")
         .warnings(true)
         .extra_warnings(true)
         .flag_if_supported("-fvisibility=hidden")

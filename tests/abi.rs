@@ -59,7 +59,7 @@ fn constants_in_rust_are_those_of_the_headers() {
     let in_headers: BTreeMap<_, _> =
         expected.lines().filter_map(|line| line.trim().split_once(" = ")).collect();
     let mut compared = 0;
-    for (name, value) in rust_constants(&package().join("src/capi")) {
+    for (name, value) in rust_constants(&package().join("src")) {
         if let Some(in_header) = in_headers.get(name.as_str()) {
             assert_eq!(value.to_string(), *in_header, "{name}");
             compared += 1;

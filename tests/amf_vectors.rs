@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, ptr, slice};
 
 use guarded::Guarded;
 use libc::c_int;
-use rtmp::capi::amf::{
+use rtmp::amf::{
     AMF_INVALID, AMF_NULL, AMF3ClassDef, AMFObject, AMFObjectProperty, AVal, access::*, decode::*, encode::*,
     plain::*,
 };

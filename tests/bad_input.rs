@@ -85,14 +85,14 @@ const NOT_FOR_MIRI: [&str; 5] =
 
 #[test]
 fn miri_gets_every_export_to_see() {
-    let source = fs::read_to_string(library::package().join("src/capi/nulls.rs")).expect("it is there");
+    let source = fs::read_to_string(library::package().join("src/nulls.rs")).expect("it is there");
     let missing: Vec<String> = exported_functions()
         .into_iter()
         .filter(|(_, pointers)| pointers.contains(&true))
         .map(|(name, _)| name)
         .filter(|name| !source.contains(&format!("{name}(_")) && !NOT_FOR_MIRI.contains(&name.as_str()))
         .collect();
-    assert!(missing.is_empty(), "src/capi/nulls.rs lacks {missing:?}");
+    assert!(missing.is_empty(), "src/nulls.rs lacks {missing:?}");
 }
 
 /// Runs steps of `tests/c/session_driver.c` on our library.

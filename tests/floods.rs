@@ -471,13 +471,14 @@ fn a_player_of_the_rust_api_ends() {
             let _ = Row::new("", "", "", &again).stage(stage).talk(Flood, stream);
         });
         let began = Instant::now();
-        let client = rtmp::Client::new(&server.url()).expect("a URL").timeout(Duration::from_secs(TIMEOUT));
+        let client =
+            rtmp_core::Client::new(&server.url()).expect("a URL").timeout(Duration::from_secs(TIMEOUT));
         let error = match client.play() {
             Ok(mut player) => player.next_message().expect_err("nothing is there to be played"),
             Err(error) => error,
         };
         // A peer that takes no answers is gone for a player that gives some.
-        assert!(matches!(error, rtmp::Error::TimedOut | rtmp::Error::Closed), "{stage:?}: {error}");
+        assert!(matches!(error, rtmp_core::Error::TimedOut | rtmp_core::Error::Closed), "{stage:?}: {error}");
         assert!(began.elapsed() < Duration::from_millis(2000 * TIMEOUT + MARGIN), "{:?}", began.elapsed());
         server.join();
     }

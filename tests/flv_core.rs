@@ -4,12 +4,12 @@
 use std::collections::VecDeque;
 
 use librtmp_vectors::{Vectors, bytes};
-use rtmp::amf;
-use rtmp::flv::{
+use rtmp_core::amf;
+use rtmp_core::flv::{
     self, Call, DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Ending, FILE_HEADER, Finished, Flags, ReadState, Resume,
     Step, Stream, TagReader, Writer,
 };
-use rtmp::message::MessageType;
+use rtmp_core::message::MessageType;
 use serde_json::Value;
 
 /// The recorded vectors.

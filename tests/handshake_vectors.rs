@@ -4,7 +4,7 @@
 #[path = "support/hex.rs"]
 mod hex;
 
-use rtmp::handshake::{
+use rtmp_core::handshake::{
     BLOCK_LEN, Block, Cipher, Client, ClientOptions, Outcome, Server, ServerOptions, Swf,
     dh::KeyPair,
     digest::{CLIENT, End, Hash, SERVER, Scheme},

@@ -9,9 +9,9 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
-use rtmp::error::Error;
-use rtmp::transport::tls::{ServerContext, Session};
-use rtmp::transport::wait::Endless;
+use rtmp_core::error::Error;
+use rtmp_core::transport::tls::{ServerContext, Session};
+use rtmp_core::transport::wait::Endless;
 use support::certs::{Authority, Valid};
 use support::wire::Message;
 use support::{Library, Program, Server, library};

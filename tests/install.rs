@@ -70,7 +70,7 @@ fn the_crate_has_what_it_takes_to_install() {
         "librtmp.pc.in",
         "man/librtmp.3",
     ];
-    for file in headers.chain(others).chain(["src/capi/log/variadic.c", "src/capi/headers/rtmp.h"]) {
+    for file in headers.chain(others).chain(["src/log/variadic.c", "src/headers/rtmp.h"]) {
         assert!(packaged.contains(&file), "{file} is not in the crate");
     }
     assert!(

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::process::Command;
 use std::time::Duration;
 
-use rtmp::Client;
+use rtmp_core::Client;
 use support::amf::{Value, n, object, s};
 use support::{Library, Peer, Program, Server, library, program, require};
 

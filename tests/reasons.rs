@@ -11,8 +11,8 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use rtmp::transport::tls::{ServerContext, Session};
-use rtmp::transport::wait::Endless;
+use rtmp_core::transport::tls::{ServerContext, Session};
+use rtmp_core::transport::wait::Endless;
 use support::amf::{self, Value, n, object, s, status};
 use support::certs::{Authority, Valid};
 use support::wire::{Message, basic_header};

@@ -17,10 +17,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rtmp::message::MessageType;
-use rtmp::transport::tls::{ServerContext, Session};
-use rtmp::transport::wait::Endless;
-use rtmp::{Client, Error, Player};
+use rtmp_core::message::MessageType;
+use rtmp_core::transport::tls::{ServerContext, Session};
+use rtmp_core::transport::wait::Endless;
+use rtmp_core::{Client, Error, Player};
 use support::amf::{Value, n, s};
 use support::certs::{Authority, Certificate, Valid};
 use support::flv::{self, Tag};
@@ -53,7 +53,7 @@ fn read_all(player: &mut Player) -> Vec<Tag> {
     flv::parse(&bytes).expect("the bytes are an FLV file")
 }
 
-fn tag(message: rtmp::message::Message) -> Tag {
+fn tag(message: rtmp_core::message::Message) -> Tag {
     Tag { kind: message.kind.0, timestamp: message.timestamp, body: message.body }
 }
 
@@ -156,7 +156,7 @@ fn messages_are_published_live_to_a_player() {
     let mut publisher = client.publish().unwrap();
     publisher.set_chunk_size(60_000).unwrap();
     let sent: Vec<Tag> = flv::media(&film);
-    let mut metadata = rtmp::amf::Encoder::new();
+    let mut metadata = rtmp_core::amf::Encoder::new();
     metadata.string(b"@setDataFrame").string(b"onMetaData");
     metadata.begin_ecma_array(1).named_number(b"framerate", 25.0).end_object();
     publisher.send(MessageType::DATA, 0, &metadata.finish()).unwrap();
@@ -287,7 +287,7 @@ fn a_film_comes_through_a_proxy_and_not_around_it() {
 }
 
 /// The refusal that a script leads to.
-fn refusal(publish: bool, script: impl FnOnce(&mut support::Peer) + Send + 'static) -> rtmp::Refusal {
+fn refusal(publish: bool, script: impl FnOnce(&mut support::Peer) + Send + 'static) -> rtmp_core::Refusal {
     let server = Server::once(move |peer| {
         script(peer);
         peer.drain(LIMIT);

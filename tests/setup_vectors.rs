@@ -9,16 +9,14 @@ mod support;
 use std::{fs, process::Command, ptr, time::Duration};
 
 use rtmp::{
-    capi::{
-        amf::{AVal, access::AMF_Reset},
-        log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
-        rtmp::{
-            RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, close::RTMP_Close, lifecycle::*, options::RTMP_SetOpt,
-            setup::*, url::*,
-        },
+    amf::{AVal, access::AMF_Reset},
+    log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
+    rtmp::{
+        RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, close::RTMP_Close, lifecycle::*, options::RTMP_SetOpt, setup::*,
+        url::*,
     },
-    url,
 };
+use rtmp_core::url;
 use serde_json::Value;
 use support::{
     Library, Program,

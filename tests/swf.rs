@@ -15,7 +15,7 @@ use std::{
 };
 
 use flate2::{Compression, write::ZlibEncoder};
-use rtmp::swf::date::{self, DAY};
+use rtmp_core::swf::date::{self, DAY};
 use support::{Library, Program, Running, TempDir, examples::Client, program, require, wait_until};
 use web::{Site, Step, response};
 

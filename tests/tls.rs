@@ -13,9 +13,9 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rtmp::error::Error;
-use rtmp::transport::tls::{ServerContext, Session, Trust};
-use rtmp::transport::wait::Endless;
+use rtmp_core::error::Error;
+use rtmp_core::transport::tls::{ServerContext, Session, Trust};
+use rtmp_core::transport::wait::Endless;
 use support::certs::{Authority, Certificate, Valid};
 use support::process::{Running, free_port, listens_unseen, wait_until};
 use support::require;

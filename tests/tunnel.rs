@@ -25,7 +25,7 @@ use std::{
 
 use front::Oddity;
 use gateway::{gateway, serve, sessions_end, with_limits};
-use rtmp::{
+use rtmp_core::{
     error::{Error, Result},
     transport::{
         deadline::Deadline,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use rtmp::Client;
+use rtmp_core::Client;
 use support::certs::{Authority, Valid};
 use support::examples::{ExampleServer, LIMIT};
 use support::flv::{self, Tag};

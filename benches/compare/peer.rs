@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use rtmp::handshake::{Cipher, Server, ServerOptions};
+use rtmp_core::handshake::{Cipher, Server, ServerOptions};
 use socket2::SockRef;
 
 use crate::tls;

@@ -17,7 +17,8 @@ pub fn run_if_asked() -> io::Result<bool> {
         return Ok(false);
     }
     let total: u64 = total.parse().map_err(io::Error::other)?;
-    let mut player = rtmp::Client::new(url).and_then(|client| client.play()).map_err(io::Error::other)?;
+    let mut player =
+        rtmp_core::Client::new(url).and_then(|client| client.play()).map_err(io::Error::other)?;
     let mut buffer = vec![0; 64 * 1024];
     let (mut count, mut messages) = (0, 0);
     if player.read(&mut buffer)? == 0 {

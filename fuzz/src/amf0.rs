@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::amf::{self, Encoder, MAX_DEPTH, Properties, Value, amf0};
+use rtmp_core::amf::{self, Encoder, MAX_DEPTH, Properties, Value, amf0};
 
 use super::input;
 

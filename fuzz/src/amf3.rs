@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::amf::{Properties, amf3};
+use rtmp_core::amf::{Properties, amf3};
 
 use super::input;
 

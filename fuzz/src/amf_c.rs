@@ -2,13 +2,8 @@
 
 use std::ffi::c_int;
 
-use rtmp::{
-    amf::{Properties, amf0, amf3},
-    capi::{
-        amf::{AMFObject, access::*, decode::*, encode::AMF_Encode},
-        log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
-    },
-};
+use rtmp::{amf::{AMFObject, access::*, decode::*, encode::AMF_Encode}, log::{RTMP_LOGCRIT, RTMP_LogSetLevel}};
+use rtmp_core::{amf::{Properties, amf0, amf3}};
 
 use super::input;
 

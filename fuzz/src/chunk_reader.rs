@@ -2,11 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::{
-    Result,
-    chunk::{Decoder, Encoder, MAX_UNFINISHED, Outgoing, Ready, valid_chunk_size},
-    message::{Body, Message, MessageType},
-};
+use rtmp_core::{Result, chunk::{Decoder, Encoder, MAX_UNFINISHED, Outgoing, Ready, valid_chunk_size}, message::{Body, Message, MessageType}};
 
 use super::{connection::Counted, input, input::Cuts};
 

@@ -2,14 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::{
-    driver::{self, Connection},
-    error::{Error, Result},
-    flv::{Call, Ending, ReadState, Step, Stream},
-    handshake::{BLOCK_LEN, Client, ClientOptions, RESPONSE_LEN},
-    message::MessageType,
-    session::{Outcome, Profile, State, command},
-};
+use rtmp_core::{driver::{self, Connection}, error::{Error, Result}, flv::{Call, Ending, ReadState, Step, Stream}, handshake::{BLOCK_LEN, Client, ClientOptions, RESPONSE_LEN}, message::MessageType, session::{Outcome, Profile, State, command}};
 
 use super::{
     connection::{Counted, Memory},

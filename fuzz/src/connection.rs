@@ -7,7 +7,7 @@ use std::{
     vec,
 };
 
-use rtmp::{
+use rtmp_core::{
     chunk::{Chunks, Decoder, Encoder},
     driver::{Connection, Parts, close_politely},
     error::{Error, Result},
@@ -187,4 +187,4 @@ impl Drop for Counted {
 }
 
 /// What the decoder may hold, and on top of it a message that is being looked at and one that is kept back.
-const MOST_RESERVED: usize = rtmp::chunk::MAX_UNFINISHED + (2 << 24) + (1 << 18);
+const MOST_RESERVED: usize = rtmp_core::chunk::MAX_UNFINISHED + (2 << 24) + (1 << 18);

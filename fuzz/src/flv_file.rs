@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::flv::{TagHeader, TagReader};
+use rtmp_core::flv::{TagHeader, TagReader};
 
 use super::input::{self, Cuts};
 

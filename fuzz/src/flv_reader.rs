@@ -2,10 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::{
-    flv::{Call, Ending, Flags, ReadState, Resume, Step, Stream},
-    message::{Body, MessageType},
-};
+use rtmp_core::{flv::{Call, Ending, Flags, ReadState, Resume, Step, Stream}, message::{Body, MessageType}};
 
 use super::{
     connection::Counted,

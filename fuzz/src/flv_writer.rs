@@ -2,10 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::{
-    flv::{FILE_HEADER, Finished, TagHeader, Writer, write},
-    message::MessageType,
-};
+use rtmp_core::{flv::{FILE_HEADER, Finished, TagHeader, Writer, write}, message::MessageType};
 
 use super::{
     connection::Counted,

@@ -2,10 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::{
-    error::Result,
-    handshake::{BLOCK_LEN, Client, ClientOptions, Outcome, Progress, Server, ServerOptions, Swf},
-};
+use rtmp_core::{error::Result, handshake::{BLOCK_LEN, Client, ClientOptions, Outcome, Progress, Server, ServerOptions, Swf}};
 
 use super::input::{self, Cuts};
 

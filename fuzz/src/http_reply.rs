@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::http::{
+use rtmp_core::http::{
     request,
     response::{self, Progress},
     url::Url,

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::transport::tunnel::{Client, Command};
+use rtmp_core::transport::tunnel::{Client, Command};
 
 use super::input::{self, Cuts};
 

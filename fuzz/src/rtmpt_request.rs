@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::transport::tunnel::parse_head;
+use rtmp_core::transport::tunnel::parse_head;
 
 use super::input;
 

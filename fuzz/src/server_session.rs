@@ -2,14 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::{
-    amf,
-    driver::{self, Connection},
-    error::Result,
-    handshake::{BLOCK_LEN, Server, ServerOptions},
-    message::MessageType,
-    session::Profile,
-};
+use rtmp_core::{amf, driver::{self, Connection}, error::Result, handshake::{BLOCK_LEN, Server, ServerOptions}, message::MessageType, session::Profile};
 
 use super::{
     connection::{Counted, Memory},
@@ -63,7 +56,7 @@ fn session(connection: &Memory<'_>, choice: u8, received: &mut Received) -> Resu
             body.to_vec(),
         ));
         if !connection.is_open() {
-            return Err(rtmp::Error::Closed);
+            return Err(rtmp_core::Error::Closed);
         }
     }
 }

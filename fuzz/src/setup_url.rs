@@ -5,7 +5,7 @@ use std::{
     mem::MaybeUninit,
 };
 
-use rtmp::capi::{
+use rtmp::{
     amf::{AVal, access::AMF_Reset},
     log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
     rtmp::{RTMP, RTMP_LNK, close::RTMP_Close, lifecycle::RTMP_Init, options::RTMP_SetOpt, setup::RTMP_SetupURL},

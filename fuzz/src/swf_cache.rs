@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::swf::{
+use rtmp_core::swf::{
     SwfHash,
     cache::{Cache, Entry, key},
     date,

@@ -2,10 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp::{
-    options::{self, conn::Item, number},
-    url,
-};
+use rtmp_core::{options::{self, conn::Item, number}, url};
 
 use super::input;
 

@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rtmp::handshake::{self, BLOCK_LEN, Keys, Progress};
+use rtmp_core::handshake::{self, BLOCK_LEN, Keys, Progress};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -154,7 +154,7 @@ struct Encrypted {
 impl Encrypted {
     fn shake_hands(mut carriage: Box<dyn Carriage>) -> Self {
         let mut server =
-            handshake::Server::new(handshake::ServerOptions::default(), &mut rtmp::random::system)
+            handshake::Server::new(handshake::ServerOptions::default(), &mut rtmp_core::random::system)
                 .expect("the system has random bytes");
         let c0c1 = read_exact(carriage.as_mut(), 1 + BLOCK_LEN);
         let mut input = c0c1.clone();

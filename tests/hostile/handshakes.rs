@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rtmp::handshake::{BLOCK_LEN, Client, ClientOptions, Server, ServerOptions, Swf};
+use rtmp_core::handshake::{BLOCK_LEN, Client, ClientOptions, Server, ServerOptions, Swf};
 
 use super::support::{Library, Program, hex};
 

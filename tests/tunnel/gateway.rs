@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rtmp::transport::{
+use rtmp_core::transport::{
     deadline::Deadline,
     tunnel::server::{Accepted, Registry},
 };

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use rtmp::{
+use rtmp_core::{
     chunk::{Chunks, Decoder, Encoder},
     driver::{self, Connection, Parts},
     error::Result,

@@ -1,6 +1,6 @@
 //! Playing and publishing from Rust: [`Client`], [`Player`] and [`Publisher`].
 //!
-//! The blocking side of the protocol code for Rust programs, as `capi` is for C programs. Knows URLs, options and
+//! The blocking side of the protocol code for Rust programs, as the C library is for C programs. Knows URLs, options and
 //! threads; the protocol itself is in the layers below, which both share.
 
 mod player;

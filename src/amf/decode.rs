@@ -1,0 +1,177 @@
+//! Decoding into C's objects and properties.
+//!
+//! The safe replacement for decoders that read past the end: what the data does not hold is never touched, and nothing
+//! returns more than it was given.
+
+use libc::{c_char, c_int};
+use rtmp_core::{
+    amf::{amf0, amf3},
+    error::{Error, Result},
+};
+
+use super::{access::writable, list::OwnedObject, types::*};
+use crate::{ptr::bytes, sessionless};
+
+/// Returns how many bytes of `pBuffer` were decoded into `obj`, or -1 if they are malformed. Without `bDecodeName` the
+/// values have no names. Decoding ends at an end marker or with the data.
+///
+/// What `obj` held before is forgotten, not freed. After -1 it holds the values before the offending one. Names and
+/// text point into `pBuffer`; the list is the caller's, to be freed with `AMF_Reset`.
+///
+/// # Safety
+/// `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_Decode(
+    obj: *mut AMFObject,
+    pBuffer: *const c_char,
+    nSize: c_int,
+    bDecodeName: c_int,
+) -> c_int {
+    sessionless(MALFORMED, || {
+        // SAFETY: the caller's contract above.
+        unsafe {
+            fill(obj, pBuffer, nSize.max(0), |list, input| amf0::decode_into(list, input, bDecodeName != 0))
+        }
+    })
+}
+
+/// Returns how many bytes of `pBuffer` were decoded into `obj` as `nArrayLen` values, or -1 if they are malformed or
+/// too few. Ownership is as with `AMF_Decode`.
+///
+/// # Safety
+/// `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_DecodeArray(
+    obj: *mut AMFObject,
+    pBuffer: *const c_char,
+    nSize: c_int,
+    nArrayLen: c_int,
+    bDecodeName: c_int,
+) -> c_int {
+    sessionless(MALFORMED, || {
+        let count = usize::try_from(nArrayLen).unwrap_or(0);
+        // Without elements the buffer is not looked at, so that it may be null.
+        let size = if count == 0 { 0 } else { nSize };
+        let decode = |list: &mut _, input| amf0::decode_array_into(list, input, count, bDecodeName != 0);
+        // SAFETY: the caller's contract above.
+        unsafe { fill(obj, pBuffer, size, decode) }
+    })
+}
+
+/// Returns how many bytes of `pBuffer` were decoded into `obj` as one AMF3 object, or -1 if they are malformed. With
+/// `bDecodeName` the object's type marker is in front. Data that ends within the object is accepted up to there.
+/// Ownership is as with `AMF_Decode`.
+///
+/// # Safety
+/// `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF3_Decode(
+    obj: *mut AMFObject,
+    pBuffer: *const c_char,
+    nSize: c_int,
+    bDecodeName: c_int,
+) -> c_int {
+    sessionless(MALFORMED, || {
+        // SAFETY: the caller's contract above.
+        unsafe { fill(obj, pBuffer, nSize, |list, input| amf3::decode_into(list, input, bDecodeName != 0)) }
+    })
+}
+
+/// Returns how many bytes of `pBuffer` were decoded into `prop` as one AMF3 value, or -1 if they are malformed. With
+/// `bDecodeName` a name is in front; after an empty name comes no value, and `prop` becomes `AMF_INVALID`.
+///
+/// What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`; members are the caller's, to be
+/// freed with `AMFProp_Reset`.
+///
+/// # Safety
+/// `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF3Prop_Decode(
+    prop: *mut AMFObjectProperty,
+    pBuffer: *const c_char,
+    nSize: c_int,
+    bDecodeName: c_int,
+) -> c_int {
+    sessionless(MALFORMED, || {
+        let decode = |list: &mut _, input| amf3::decode_property_into(list, input, bDecodeName != 0);
+        // SAFETY: the caller's contract above.
+        unsafe { fill_property(prop, pBuffer, nSize, decode) }
+    })
+}
+
+/// Returns how many bytes of `pBuffer` were decoded into `prop` as one value, or -1 if they are malformed. With
+/// `bDecodeName` a name is in front.
+///
+/// What `prop` held before is forgotten, not freed; after -1 it is `AMF_INVALID`. Name and text point into `pBuffer`;
+/// members are the caller's, to be freed with `AMFProp_Reset`.
+///
+/// # Safety
+/// `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMFProp_Decode(
+    prop: *mut AMFObjectProperty,
+    pBuffer: *const c_char,
+    nSize: c_int,
+    bDecodeName: c_int,
+) -> c_int {
+    sessionless(MALFORMED, || {
+        let decode = |list: &mut _, input| amf0::decode_array_into(list, input, 1, bDecodeName != 0);
+        // SAFETY: the caller's contract above.
+        unsafe { fill_property(prop, pBuffer, nSize, decode) }
+    })
+}
+
+/// Stores what `decode` makes of the buffer in `*obj`, also the part before an error.
+///
+/// # Safety
+/// `obj` is null or writable; `data` is null or readable for `size` bytes. The text in `*obj` lives as long as `data`,
+/// which C answers for.
+unsafe fn fill<'a>(
+    obj: *mut AMFObject,
+    data: *const c_char,
+    size: c_int,
+    decode: impl FnOnce(&mut OwnedObject, &'a [u8]) -> Result<usize>,
+) -> Result<c_int> {
+    if obj.is_null() {
+        return Err(Error::Invalid("obj"));
+    }
+    let mut list = OwnedObject::default();
+    // SAFETY: the caller's contract above.
+    let result = unsafe { bytes(data, size, "pBuffer") }.and_then(|input| decode(&mut list, input));
+    // SAFETY: the caller's contract above.
+    unsafe { obj.write(list.into_raw()) };
+    Ok(consumed(result))
+}
+
+/// Stores the property that `decode` makes of the buffer in `*prop`.
+///
+/// # Safety
+/// As for `fill`.
+unsafe fn fill_property<'a>(
+    prop: *mut AMFObjectProperty,
+    data: *const c_char,
+    size: c_int,
+    decode: impl FnOnce(&mut OwnedObject, &'a [u8]) -> Result<usize>,
+) -> Result<c_int> {
+    let prop = writable(prop)?;
+    let mut list = OwnedObject::default();
+    // SAFETY: the caller's contract above.
+    let result = unsafe { bytes(data, size, "pBuffer") }.and_then(|input| decode(&mut list, input));
+    // SAFETY: the caller's contract above.
+    unsafe { prop.write(list.into_property().unwrap_or(AMFObjectProperty::INVALID)) };
+    Ok(consumed(result))
+}
+
+/// What C is told about a result. Malformed data is the peer's doing and no reason for an error line here: the caller
+/// knows better what it means.
+fn consumed(result: Result<usize>) -> c_int {
+    match result {
+        Ok(consumed) => c_int::try_from(consumed).unwrap_or(MALFORMED),
+        Err(error) => {
+            ::log::debug!("{error}");
+            MALFORMED
+        }
+    }
+}
+
+const MALFORMED: c_int = -1;

@@ -1,0 +1,210 @@
+//! Logging values for people.
+
+use libc::{c_char, c_int};
+use log::{Level, debug, log_enabled};
+use rtmp_core::{
+    amf::dump::{BEGIN, END, LONGEST_VALUE, Line, NAME_WIDTH, NO_NAME},
+    error::Result,
+};
+
+use super::{
+    types::*,
+    walk::{Step, Walk},
+};
+use crate::{
+    ptr::{aval_bytes, required},
+    sessionless,
+};
+
+/// Logs the properties of an object and everything inside it at level DEBUG.
+///
+/// # Safety
+/// `obj` is null or points to an initialised object.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_Dump(obj: *mut AMFObject) {
+    sessionless((), || {
+        // SAFETY: the caller's contract above.
+        let object = unsafe { required(obj, "obj") }?;
+        if log_enabled!(Level::Debug) {
+            // SAFETY: the caller's contract above.
+            unsafe { dump(object, &mut |line| debug!("{line}")) }?;
+        }
+        Ok(())
+    })
+}
+
+/// Logs a property and everything inside it at level DEBUG.
+///
+/// # Safety
+/// `prop` is null or points to an initialised property.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMFProp_Dump(prop: *mut AMFObjectProperty) {
+    sessionless((), || {
+        // SAFETY: the caller's contract above.
+        let property = unsafe { required(prop, "prop") }?;
+        if !log_enabled!(Level::Debug) {
+            return Ok(());
+        }
+        // SAFETY: the caller's contract above.
+        debug!("{}", unsafe { line(property) });
+        if let Some(members) = property.members() {
+            // SAFETY: the caller's contract above.
+            unsafe { dump(members, &mut |line| debug!("{line}")) }?;
+        }
+        Ok(())
+    })
+}
+
+/// Passes a line for each property of an object and everything inside it to `emit`.
+///
+/// # Safety
+/// `object` is initialised.
+unsafe fn dump(object: &AMFObject, emit: &mut dyn FnMut(&str)) -> Result<()> {
+    emit(BEGIN);
+    // SAFETY: the caller's contract above.
+    let mut walk = unsafe { Walk::new(object) };
+    while let Some(step) = walk.next() {
+        match step {
+            Step::End => emit(END),
+            Step::Property(property) => {
+                // SAFETY: the caller's contract above covers nested properties.
+                emit(&unsafe { line(property) });
+                if let Some(members) = property.members() {
+                    emit(BEGIN);
+                    walk.enter(members)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One line about a property, without its members.
+///
+/// # Safety
+/// `property` is initialised.
+unsafe fn line(property: &AMFObjectProperty) -> String {
+    let mut value = match property.p_type {
+        AMF_INVALID => return "Property: INVALID".to_owned(),
+        AMF_NULL => return "Property: NULL".to_owned(),
+        AMF_OBJECT => b"OBJECT".to_vec(),
+        AMF_ECMA_ARRAY => b"ECMA_ARRAY".to_vec(),
+        AMF_STRICT_ARRAY => b"STRICT_ARRAY".to_vec(),
+        AMF_NUMBER => format!("NUMBER:\t{}", two_decimals(property.number())).into_bytes(),
+        AMF_BOOLEAN if property.number() != 0.0 => b"BOOLEAN:\tTRUE".to_vec(),
+        AMF_BOOLEAN => b"BOOLEAN:\tFALSE".to_vec(),
+        // SAFETY: the caller's contract above.
+        AMF_STRING => [b"STRING:\t", until_nul(unsafe { aval_bytes(&property.string()) })].concat(),
+        AMF_DATE => {
+            let millis = two_decimals(property.number());
+            format!("DATE:\ttimestamp: {millis}, UTC offset: {}", property.p_UTCoffset).into_bytes()
+        }
+        other => format!("INVALID TYPE 0x{other:02x}").into_bytes(),
+    };
+    value.truncate(LONGEST_VALUE);
+    // SAFETY: the caller's contract above.
+    let name = match unsafe { aval_bytes(&property.p_name) } {
+        [] => NO_NAME.as_bytes(),
+        name => until_nul(name.get(..NAME_WIDTH).unwrap_or(name)),
+    };
+    Line { name: &String::from_utf8_lossy(name), value: &String::from_utf8_lossy(&value) }.to_string()
+}
+
+/// C's `%.2f`, which differs from Rust's formatting for NaN and follows the program's locale.
+fn two_decimals(number: f64) -> String {
+    let mut buffer = [0_u8; LONGEST_NUMBER];
+    // SAFETY: the buffer has the size that is stated, and the format takes one double.
+    let len: c_int = unsafe {
+        libc::snprintf(buffer.as_mut_ptr().cast::<c_char>(), buffer.len(), c"%.2f".as_ptr(), number)
+    };
+    let len = usize::try_from(len).unwrap_or(0).min(buffer.len() - 1);
+    String::from_utf8_lossy(buffer.get(..len).unwrap_or(&[])).into_owned()
+}
+
+/// Text as C's formatting shows it: nothing behind a NUL.
+fn until_nul(text: &[u8]) -> &[u8] {
+    text.split(|&byte| byte == 0).next().unwrap_or(text)
+}
+
+/// Enough for the largest number, which has 309 digits before the point.
+const LONGEST_NUMBER: usize = 320;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amf::{access::AMF_Reset, decode::AMF_Decode};
+
+    /// What librtmp logged for this data.
+    #[test]
+    fn an_object_is_dumped_as_librtmp_does() {
+        let input = [
+            &[0x03][..],
+            &[0, 3, b'n', b'u', b'm', 0x00, 0x40, 0x59, 0, 0, 0, 0, 0, 0], // num: 100.0
+            &[0, 2, b'b', b't', 0x01, 0x01],
+            &[0, 1, b's', 0x02, 0, 2, b'h', b'i'],
+            &[0, 1, b'o', 0x03, 0, 1, b'n', 0x05, 0, 0, 9],
+            &[0, 1, b'a', 0x0A, 0, 0, 0, 1, 0x05],
+            &[0, 4, b'd', b'a', b't', b'e', 0x0B, 0x42, 0x75, 0xD3, 0xEF, 0x79, 0x80, 0, 0, 0xFF, 0xC4],
+            &[0, 3, b'x', b'm', b'l', 0x0F, 0, 0, 0, 1, b'<'],
+            &[0, 0, 9],
+        ]
+        .concat();
+        let mut object = AMFObject::EMPTY;
+        let mut lines = Vec::new();
+        // SAFETY: the input and the object live until the end of the test.
+        unsafe {
+            let ret =
+                AMF_Decode(&mut object, input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
+            assert_eq!(usize::try_from(ret), Ok(input.len()));
+            dump(&object, &mut |line| lines.push(line.to_owned())).unwrap();
+            AMF_Reset(&mut object);
+        }
+        let expected = [
+            "(object begin)",
+            "Property: <Name:           no-name., OBJECT>",
+            "(object begin)",
+            "Property: <Name:                num, NUMBER:\t100.00>",
+            "Property: <Name:                 bt, BOOLEAN:\tTRUE>",
+            "Property: <Name:                  s, STRING:\thi>",
+            "Property: <Name:                  o, OBJECT>",
+            "(object begin)",
+            "Property: NULL",
+            "(object end)",
+            "Property: <Name:                  a, STRICT_ARRAY>",
+            "(object begin)",
+            "Property: NULL",
+            "(object end)",
+            "Property: <Name:               date, DATE:\ttimestamp: 1500000000000.00, UTC offset: -60>",
+            "Property: <Name:                xml, INVALID TYPE 0x0f>",
+            "(object end)",
+            "(object end)",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn long_names_and_values_are_cut_and_unprintable_ones_are_shown() {
+        let name = [b'n'; 30];
+        let value = [b'v'; 300];
+        let mut property = AMFObjectProperty::INVALID;
+        let show = |property: &AMFObjectProperty| {
+            // SAFETY: the name and the value above outlive the call.
+            unsafe { line(property) }
+        };
+        assert_eq!(show(&property), "Property: INVALID");
+        property.p_name = AVal { av_val: name.as_ptr().cast_mut().cast(), av_len: 30 };
+        property.p_type = AMF_STRING;
+        property.p_vu.p_aval = AVal { av_val: value.as_ptr().cast_mut().cast(), av_len: 300 };
+        assert_eq!(
+            show(&property),
+            format!("Property: <Name: {}, STRING:\t{}>", "n".repeat(18), "v".repeat(254 - 8))
+        );
+        property.p_vu.p_aval = AVal { av_val: b"a\xFF\0b".as_ptr().cast_mut().cast(), av_len: 4 };
+        assert_eq!(show(&property), format!("Property: <Name: {}, STRING:\ta\u{FFFD}>", "n".repeat(18)));
+        property.p_type = AMF_NUMBER;
+        property.p_vu.p_number = f64::MAX;
+        assert_eq!(show(&property).len(), "Property: <Name: , >".len() + 18 + 254);
+        property.p_vu.p_number = f64::INFINITY;
+        assert!(show(&property).ends_with("NUMBER:\tinf>"));
+    }
+}

@@ -1,0 +1,483 @@
+//! Encoding into the caller's buffer.
+//!
+//! How much room each function asks for differs from what it writes in places; programs that size their buffers by trial
+//! get the same results as from librtmp.
+
+use std::{mem, ptr, slice};
+
+use libc::{c_char, c_double, c_int, c_short};
+use rtmp_core::{
+    amf::stack::Stack,
+    error::{Error, Result},
+};
+
+use super::{
+    list::properties,
+    room::{Room, text},
+    types::*,
+};
+use crate::{ptr::required, sessionless};
+
+/// Writes a string, as a long string from 65,536 bytes on, and returns the position behind it, or null if fewer than
+/// its length and 5 bytes are free up to `outend`.
+///
+/// # Safety
+/// The bytes from `output` to `outend` are writable; `str` is null or a valid string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_EncodeString(
+    output: *mut c_char,
+    outend: *mut c_char,
+    str: *const AVal,
+) -> *mut c_char {
+    // SAFETY: the caller's contract above.
+    unsafe { encode(output, outend, |room| Ok(string(room, required(str, "str")?))) }
+}
+
+/// Writes a number, 9 bytes, and returns the position behind it, or null if it does not fit up to `outend`.
+///
+/// # Safety
+/// The bytes from `output` to `outend` are writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_EncodeNumber(
+    output: *mut c_char,
+    outend: *mut c_char,
+    dVal: c_double,
+) -> *mut c_char {
+    // SAFETY: the caller's contract above.
+    unsafe { encode(output, outend, |room| Ok(number(room, dVal))) }
+}
+
+/// Writes 16 bits, most significant byte first, and returns the position behind them, or null if they do not fit.
+///
+/// # Safety
+/// The bytes from `output` to `outend` are writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_EncodeInt16(
+    output: *mut c_char,
+    outend: *mut c_char,
+    nVal: c_short,
+) -> *mut c_char {
+    // SAFETY: the caller's contract above.
+    unsafe { encode(output, outend, |room| Ok(room.put(&nVal.to_be_bytes()))) }
+}
+
+/// Writes the lower 24 bits, most significant byte first, and returns the position behind them, or null if they do not
+/// fit.
+///
+/// # Safety
+/// The bytes from `output` to `outend` are writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_EncodeInt24(
+    output: *mut c_char,
+    outend: *mut c_char,
+    nVal: c_int,
+) -> *mut c_char {
+    let [_, bytes @ ..] = nVal.to_be_bytes();
+    // SAFETY: the caller's contract above.
+    unsafe { encode(output, outend, |room| Ok(room.put(&bytes))) }
+}
+
+/// Writes 32 bits, most significant byte first, and returns the position behind them, or null if they do not fit.
+///
+/// # Safety
+/// The bytes from `output` to `outend` are writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_EncodeInt32(
+    output: *mut c_char,
+    outend: *mut c_char,
+    nVal: c_int,
+) -> *mut c_char {
+    // SAFETY: the caller's contract above.
+    unsafe { encode(output, outend, |room| Ok(room.put(&nVal.to_be_bytes()))) }
+}
+
+/// Writes true if `bVal` is not 0, else false, and returns the position behind the 2 bytes, or null if they do not fit.
+///
+/// # Safety
+/// The bytes from `output` to `outend` are writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_EncodeBoolean(
+    output: *mut c_char,
+    outend: *mut c_char,
+    bVal: c_int,
+) -> *mut c_char {
+    // SAFETY: the caller's contract above.
+    unsafe { encode(output, outend, |room| Ok(boolean(room, bVal != 0))) }
+}
+
+/// Writes a name and a string and returns the position behind them, or null if one of them does not fit; then the name
+/// may have been written.
+///
+/// # Safety
+/// The bytes from `output` to `outend` are writable; `name` and `value` are null or valid strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_EncodeNamedString(
+    output: *mut c_char,
+    outend: *mut c_char,
+    name: *const AVal,
+    value: *const AVal,
+) -> *mut c_char {
+    // SAFETY: the caller's contract above.
+    unsafe {
+        encode(output, outend, |room| {
+            let (name, value) = (required(name, "name")?, required(value, "value")?);
+            Ok(self::name(room, name).and_then(|()| string(room, value)))
+        })
+    }
+}
+
+/// Writes a name and a number and returns the position behind them, or null if one of them does not fit; then the name
+/// may have been written.
+///
+/// # Safety
+/// The bytes from `output` to `outend` are writable; `name` is null or a valid string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_EncodeNamedNumber(
+    output: *mut c_char,
+    outend: *mut c_char,
+    name: *const AVal,
+    dVal: c_double,
+) -> *mut c_char {
+    // SAFETY: the caller's contract above.
+    unsafe {
+        encode(output, outend, |room| {
+            Ok(self::name(room, required(name, "name")?).and_then(|()| number(room, dVal)))
+        })
+    }
+}
+
+/// Writes a name and true or false and returns the position behind them, or null if one of them does not fit; then the
+/// name may have been written.
+///
+/// # Safety
+/// The bytes from `output` to `outend` are writable; `name` is null or a valid string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_EncodeNamedBoolean(
+    output: *mut c_char,
+    outend: *mut c_char,
+    name: *const AVal,
+    bVal: c_int,
+) -> *mut c_char {
+    // SAFETY: the caller's contract above.
+    unsafe {
+        encode(output, outend, |room| {
+            Ok(self::name(room, required(name, "name")?).and_then(|()| boolean(room, bVal != 0)))
+        })
+    }
+}
+
+/// Writes an object and returns the position behind it, or null if not even its frame fits; one more byte than is
+/// written must be free. A member that does not fit or cannot be encoded ends the object early, without failure.
+///
+/// # Safety
+/// The bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised object.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_Encode(
+    obj: *mut AMFObject,
+    pBuffer: *mut c_char,
+    pBufEnd: *mut c_char,
+) -> *mut c_char {
+    // SAFETY: the caller's contract above.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_OBJECT, required(obj, "obj")?))) }
+}
+
+/// Writes an ECMA array, otherwise like `AMF_Encode`.
+///
+/// # Safety
+/// The bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised object.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_EncodeEcmaArray(
+    obj: *mut AMFObject,
+    pBuffer: *mut c_char,
+    pBufEnd: *mut c_char,
+) -> *mut c_char {
+    // SAFETY: the caller's contract above.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_ECMA_ARRAY, required(obj, "obj")?))) }
+}
+
+/// Writes a strict array, which has no end marker, otherwise like `AMF_Encode`. After an early end it holds fewer
+/// elements than it says.
+///
+/// # Safety
+/// The bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised object.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_EncodeArray(
+    obj: *mut AMFObject,
+    pBuffer: *mut c_char,
+    pBufEnd: *mut c_char,
+) -> *mut c_char {
+    // SAFETY: the caller's contract above.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_STRICT_ARRAY, required(obj, "obj")?))) }
+}
+
+/// Writes the name of a property, if it has one, and its value, and returns the position behind them. Returns null if
+/// they do not fit or values of this type cannot be encoded; then the name may have been written. The name of an
+/// `AMF_NULL` is not written.
+///
+/// # Safety
+/// The bytes from `pBuffer` to `pBufEnd` are writable; `prop` is null or points to an initialised property.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMFProp_Encode(
+    prop: *mut AMFObjectProperty,
+    pBuffer: *mut c_char,
+    pBufEnd: *mut c_char,
+) -> *mut c_char {
+    // SAFETY: the caller's contract above.
+    unsafe {
+        encode(pBuffer, pBufEnd, |room| {
+            let property = required(prop, "prop")?;
+            Ok(match property.members() {
+                Some(members) => {
+                    property_name(room, property).and_then(|()| list(room, property.p_type, members))
+                }
+                None => scalar(room, property),
+            })
+        })
+    }
+}
+
+/// The properties of a list one after the other, as they follow the command object of `connect`. The encoder leaves out
+/// members that do not fit, so the buffer grows until that changes nothing.
+///
+/// # Safety
+/// `list` is empty or a list of initialised properties.
+pub(crate) unsafe fn encode_extras(list: &AMFObject) -> Result<Vec<u8>> {
+    let count = usize::try_from(list.o_num).unwrap_or(0);
+    if count == 0 || list.o_props.is_null() {
+        return Ok(Vec::new());
+    }
+    let mut previous = Vec::new();
+    for capacity in (12..=24).map(|bits| 1_usize << bits) {
+        let mut buffer = vec![0_u8; capacity];
+        let start = buffer.as_mut_ptr().cast::<c_char>();
+        // SAFETY: the end of the buffer, and properties below `count`, by the caller's contract.
+        let end = unsafe {
+            let buffer_end = start.add(capacity);
+            (0..count).try_fold(start, |position, index| {
+                let next = AMFProp_Encode(list.o_props.add(index), position, buffer_end);
+                (!next.is_null()).then_some(next)
+            })
+        };
+        let len = end.map_or(0, |end| end as usize - start as usize);
+        buffer.truncate(len);
+        if len > 0 && buffer == previous {
+            return Ok(buffer);
+        }
+        previous = buffer;
+    }
+    Err(Error::Invalid("the connection's extra values cannot be encoded"))
+}
+
+/// Runs `write` on the room between two pointers and returns the position behind what it wrote.
+///
+/// # Safety
+/// The bytes from `output` to `outend` are writable.
+#[inline]
+unsafe fn encode(
+    output: *mut c_char,
+    outend: *mut c_char,
+    write: impl FnOnce(&mut Room) -> Result<Option<()>>,
+) -> *mut c_char {
+    sessionless(ptr::null_mut(), || {
+        // SAFETY: the caller's contract above.
+        let mut room = unsafe { Room::new(output, outend) }?;
+        Ok(match write(&mut room)? {
+            Some(()) => room.position(),
+            None => ptr::null_mut(),
+        })
+    })
+}
+
+/// # Safety
+/// `value` is a valid string.
+#[inline]
+unsafe fn string(room: &mut Room, value: &AVal) -> Option<()> {
+    // SAFETY: the caller's contract above.
+    let text = unsafe { text(value) }?;
+    // Room for the longer header is asked for in both cases; librtmp does so.
+    if room.len() < text.len() + LONG_STRING_HEADER {
+        return None;
+    }
+    match u16::try_from(text.len()) {
+        Ok(len) => {
+            let [high, low] = len.to_be_bytes();
+            room.put(&[AMF_STRING as u8, high, low])?;
+        }
+        Err(_) => {
+            room.put(&[AMF_LONG_STRING as u8])?;
+            room.put(&value.av_len.to_be_bytes())?;
+        }
+    }
+    room.put(text)
+}
+
+#[inline]
+fn number(room: &mut Room, value: f64) -> Option<()> {
+    let mut encoded = [AMF_NUMBER as u8; 9];
+    encoded[1..].copy_from_slice(&value.to_be_bytes());
+    room.put(&encoded)
+}
+
+#[inline]
+fn boolean(room: &mut Room, value: bool) -> Option<()> {
+    room.put(&[AMF_BOOLEAN as u8, u8::from(value)])
+}
+
+/// # Safety
+/// `value` is a valid string.
+#[inline]
+unsafe fn name(room: &mut Room, value: &AVal) -> Option<()> {
+    // SAFETY: the caller's contract above.
+    let name = unsafe { text(value) }?;
+    let len = u16::try_from(name.len()).ok()?;
+    if room.len() < name.len() + size_of_val(&len) {
+        return None;
+    }
+    room.put(&len.to_be_bytes())?;
+    room.put(name)
+}
+
+/// The name of a property, if it has one and there is room for a small value behind it.
+///
+/// # Safety
+/// `property` is initialised.
+#[inline]
+unsafe fn property_name(room: &mut Room, property: &AMFObjectProperty) -> Option<()> {
+    // SAFETY: the caller's contract above.
+    let name = unsafe { text(&property.p_name) }?;
+    if room.len() <= name.len() + 3 {
+        return None;
+    }
+    if name.is_empty() {
+        return Some(());
+    }
+    room.put(&u16::try_from(name.len()).ok()?.to_be_bytes())?;
+    room.put(name)
+}
+
+/// A property without members.
+///
+/// # Safety
+/// `property` is initialised.
+#[inline]
+unsafe fn scalar(room: &mut Room, property: &AMFObjectProperty) -> Option<()> {
+    match property.p_type {
+        AMF_INVALID => return None,
+        AMF_NULL if room.len() < 2 => return None,
+        AMF_NULL => return room.put(&[AMF_NULL as u8]),
+        _ => {}
+    }
+    // SAFETY: the caller's contract above.
+    unsafe { property_name(room, property) }?;
+    match property.p_type {
+        AMF_NUMBER => number(room, property.number()),
+        AMF_BOOLEAN => boolean(room, property.number() != 0.0),
+        // SAFETY: the caller's contract above.
+        AMF_STRING => unsafe { string(room, &property.string()) },
+        other => refused(other),
+    }
+}
+
+#[cold]
+fn refused(p_type: AMFDataType) -> Option<()> {
+    ::log::error!("AMFProp_Encode, invalid type. {p_type}");
+    None
+}
+
+/// A list that is being written.
+struct Level<'a> {
+    kind: AMFDataType,
+    count: usize,
+    members: slice::Iter<'a, AMFObjectProperty>,
+    /// Where to go back to if the list cannot be ended.
+    start: Room,
+}
+
+/// An object or array and everything inside it. Written without recursion: programs may build trees of any depth.
+///
+/// # Safety
+/// `object` and all objects inside it are initialised.
+unsafe fn list(room: &mut Room, kind: AMFDataType, object: &AMFObject) -> Option<()> {
+    let start = *room;
+    // SAFETY: the caller's contract above.
+    let mut current = unsafe { begin(room, kind, object, start) }?;
+    let mut outer = Stack::new();
+    loop {
+        let mut attempt = *room;
+        let written = match current.members.next() {
+            Some(property) => match property.members() {
+                // SAFETY: the caller's contract above covers nested properties.
+                None => unsafe { scalar(&mut attempt, property) }.map(|()| *room = attempt),
+                Some(members) => {
+                    // SAFETY: the caller's contract above covers nested properties.
+                    let begun = unsafe {
+                        property_name(&mut attempt, property)
+                            .and_then(|()| begin(&mut attempt, property.p_type, members, *room))
+                    };
+                    match begun {
+                        Some(level) => {
+                            outer.push(mem::replace(&mut current, level)).ok()?;
+                            *room = attempt;
+                            Some(())
+                        }
+                        None => None,
+                    }
+                }
+            },
+            None => {
+                let ended = end(room, current.kind);
+                if ended.is_none() {
+                    *room = current.start;
+                }
+                let Some(parent) = outer.pop() else { return ended };
+                current = parent;
+                ended
+            }
+        };
+        if written.is_none() {
+            let index = current.count - current.members.len() - 1;
+            ::log::error!("AMF_Encode - failed to encode property in index {index}");
+            current.members = [].iter();
+        }
+    }
+}
+
+/// The start of a list, for which as much must be free as a marker and a count take.
+///
+/// # Safety
+/// `object` is initialised.
+#[inline]
+unsafe fn begin<'a>(
+    room: &mut Room,
+    kind: AMFDataType,
+    object: &AMFObject,
+    start: Room,
+) -> Option<Level<'a>> {
+    if room.len() < LIST_HEADER {
+        return None;
+    }
+    room.put(&[kind as u8])?;
+    // SAFETY: the caller's contract above.
+    let members = unsafe { properties(object) };
+    if kind != AMF_OBJECT {
+        room.put(&u32::try_from(members.len()).ok()?.to_be_bytes())?;
+    }
+    Some(Level { kind, count: members.len(), members: members.iter(), start })
+}
+
+/// The end of a list, for which one byte more than it takes must be free. Strict arrays have none.
+#[inline]
+fn end(room: &mut Room, kind: AMFDataType) -> Option<()> {
+    match kind {
+        AMF_STRICT_ARRAY => Some(()),
+        _ if room.len() <= END_OF_LIST.len() => None,
+        _ => room.put(&END_OF_LIST),
+    }
+}
+
+/// A type marker and a 32-bit length.
+const LONG_STRING_HEADER: usize = 5;
+/// A type marker and a 32-bit count; asked for even if the list has no count.
+const LIST_HEADER: usize = 5;
+/// An empty name and the object-end marker.
+const END_OF_LIST: [u8; 3] = [0, 0, AMF_OBJECT_END as u8];

@@ -1,0 +1,176 @@
+//! Property arrays in C's memory: how they grow, how the decoder fills them and how they are freed.
+
+use std::{mem, ptr, slice};
+
+use libc::{c_char, c_int, c_void};
+use rtmp_core::{
+    amf::{List, Value},
+    error::{Error, Result},
+};
+
+use super::types::*;
+use crate::memory;
+
+/// Arrays have room up to the next multiple of this, which programs that build arrays themselves rely on.
+const GROWTH: usize = 16;
+
+/// An object that nobody but this library knows yet; its properties are freed with it unless C takes it over.
+pub(super) struct OwnedObject(AMFObject);
+
+impl OwnedObject {
+    /// Hands the object to C, which frees it with `AMF_Reset`.
+    pub(super) fn into_raw(self) -> AMFObject {
+        let object = self.0;
+        mem::forget(self);
+        object
+    }
+
+    /// Takes the only property of the list out of it, or nothing if there is none.
+    pub(super) fn into_property(mut self) -> Option<AMFObjectProperty> {
+        // SAFETY: the list was filled by `push` alone.
+        let property = unsafe { properties(&self.0) }.first().copied();
+        // What the property owns belongs to the copy now; only the array is left to be freed.
+        self.0.o_num = 0;
+        property
+    }
+}
+
+impl Default for OwnedObject {
+    fn default() -> Self {
+        Self(AMFObject::EMPTY)
+    }
+}
+
+impl Drop for OwnedObject {
+    fn drop(&mut self) {
+        // SAFETY: the array is ours alone.
+        unsafe { release(self.0) }
+    }
+}
+
+impl<'a> List<'a> for OwnedObject {
+    #[inline]
+    fn push(&mut self, name: &'a [u8], value: Value<'a, Self>) -> Result<()> {
+        let property = property(name, value)?;
+        // SAFETY: the array is null or came from here.
+        let pushed = unsafe { append(&mut self.0.o_props, &mut self.0.o_num, property) };
+        if pushed.is_err()
+            && let Some(members) = property.members()
+        {
+            // SAFETY: the members were owned by the value and nobody else knows them.
+            unsafe { release(*members) };
+        }
+        pushed
+    }
+}
+
+/// The property that C sees for a decoded value; it owns the value's members.
+#[inline]
+fn property(name: &[u8], value: Value<'_, OwnedObject>) -> Result<AMFObjectProperty> {
+    let number = |p_number| AMFPropertyValue { p_number };
+    let object = |members: OwnedObject| AMFPropertyValue { p_object: members.into_raw() };
+    let p_name = borrowed(name)?;
+    let mut p_UTCoffset = 0;
+    let (p_type, p_vu) = match value {
+        Value::Number(value) => (AMF_NUMBER, number(value)),
+        Value::Boolean(value) => (AMF_BOOLEAN, number(f64::from(u8::from(value)))),
+        Value::String(text) => (AMF_STRING, AMFPropertyValue { p_aval: borrowed(text)? }),
+        Value::Object(members) => (AMF_OBJECT, object(members)),
+        Value::EcmaArray(members) => (AMF_ECMA_ARRAY, object(members)),
+        Value::StrictArray(members) => (AMF_STRICT_ARRAY, object(members)),
+        Value::Date { millis, utc_offset } => {
+            p_UTCoffset = utc_offset;
+            (AMF_DATE, number(millis))
+        }
+        Value::XmlDocument(text) => (AMF_XML_DOC, AMFPropertyValue { p_aval: borrowed(text)? }),
+        Value::Null => (AMF_NULL, AMFPropertyValue { p_aval: AVal::EMPTY }),
+        Value::Invalid => (AMF_INVALID, AMFPropertyValue { p_aval: AVal::EMPTY }),
+    };
+    Ok(AMFObjectProperty { p_name, p_type, p_vu, p_UTCoffset })
+}
+
+/// Bytes of the decoder's input as C sees them; programs expect a null pointer where there are none.
+#[inline]
+fn borrowed(bytes: &[u8]) -> Result<AVal> {
+    if bytes.is_empty() {
+        return Ok(AVal::EMPTY);
+    }
+    let av_len = c_int::try_from(bytes.len()).map_err(|_| Error::TooLarge("AMF string"))?;
+    Ok(AVal { av_val: bytes.as_ptr().cast::<c_char>().cast_mut(), av_len })
+}
+
+/// The properties of an object; none if its count is not positive or its array is null.
+///
+/// # Safety
+/// `o_props` is null or holds `o_num` properties for as long as the result is used.
+pub(super) unsafe fn properties<'a>(object: &AMFObject) -> &'a [AMFObjectProperty] {
+    match usize::try_from(object.o_num) {
+        // SAFETY: the caller's contract above.
+        Ok(count) if count > 0 && !object.o_props.is_null() => unsafe {
+            slice::from_raw_parts(object.o_props, count)
+        },
+        _ => &[],
+    }
+}
+
+/// Appends an item to an array of C's, which grows whenever its count is a multiple of `GROWTH`.
+///
+/// # Safety
+/// `*items` is null or an array from the C allocator with `*count` items and room up to the next multiple of
+/// `GROWTH`.
+#[inline]
+pub(super) unsafe fn append<T: Copy>(items: &mut *mut T, count: &mut c_int, item: T) -> Result<()> {
+    let Ok(used) = usize::try_from(*count) else { return Err(Error::Invalid("a negative count")) };
+    let Some(next) = count.checked_add(1) else { return Err(Error::OutOfMemory) };
+    if used % GROWTH == 0 {
+        let Some(size) = (used + GROWTH).checked_mul(size_of::<T>()) else { return Err(Error::OutOfMemory) };
+        // SAFETY: the array is null or from the C allocator; on failure the old one stays valid and with its owner.
+        let grown = unsafe { libc::realloc((*items).cast::<c_void>(), size) };
+        if grown.is_null() {
+            return Err(Error::OutOfMemory);
+        }
+        *items = grown.cast();
+    } else if items.is_null() {
+        return Err(Error::Invalid("a count without an array"));
+    }
+    // SAFETY: the array has room up to the next multiple of `GROWTH`, which is above `used`.
+    unsafe { items.add(used).write(item) };
+    *count = next;
+    Ok(())
+}
+
+/// Frees the properties of an object and all lists inside it, however deep they lie.
+///
+/// # Safety
+/// The arrays are null or from the C allocator, hold as many properties as their counts say, and nobody uses them any
+/// more.
+pub(super) unsafe fn release(object: AMFObject) {
+    // Arrays that wait are chained through the name of their first property, which nobody reads any more: no
+    // recursion, whatever the depth, and no memory that might not be had.
+    let mut waiting: *mut AMFObjectProperty = ptr::null_mut();
+    let mut current = object;
+    loop {
+        // SAFETY: the caller's contract above.
+        for property in unsafe { properties(&current) } {
+            match property.members() {
+                Some(&AMFObject { o_num, o_props }) if o_num > 0 && !o_props.is_null() => {
+                    // SAFETY: the array has at least one property and belongs to `current` alone.
+                    unsafe { (*o_props).p_name = AVal { av_val: waiting.cast(), av_len: o_num } };
+                    waiting = o_props;
+                }
+                // SAFETY: an array without properties; null is allowed.
+                Some(&AMFObject { o_props, .. }) => unsafe { memory::release(o_props) },
+                None => {}
+            }
+        }
+        // SAFETY: the properties have been dealt with, and nobody uses the array any more.
+        unsafe { memory::release(current.o_props) };
+        if waiting.is_null() {
+            return;
+        }
+        // SAFETY: arrays in the chain have a first property, whose name was set above.
+        let AVal { av_val, av_len } = unsafe { (*waiting).p_name };
+        current = AMFObject { o_num: av_len, o_props: waiting };
+        waiting = av_val.cast();
+    }
+}

@@ -1,0 +1,200 @@
+//! Reading single fields from a pointer. These functions have no length argument: the caller answers for the bytes.
+
+use std::convert::Infallible;
+
+use libc::{c_char, c_double, c_int, c_uint, c_ushort};
+use rtmp_core::{
+    amf::amf3::{self, StringHeader},
+    error::{Error, Result},
+};
+
+use super::types::*;
+use crate::sessionless;
+
+/// Returns the unsigned 16-bit number at `data`, most significant byte first.
+///
+/// # Safety
+/// `data` is null or readable for 2 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_DecodeInt16(data: *const c_char) -> c_ushort {
+    // SAFETY: the caller's contract above.
+    sessionless(0, || Ok(u16::from_be_bytes(unsafe { array(data) }?)))
+}
+
+/// Returns the unsigned 24-bit number at `data`, most significant byte first.
+///
+/// # Safety
+/// `data` is null or readable for 3 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_DecodeInt24(data: *const c_char) -> c_uint {
+    sessionless(0, || {
+        // SAFETY: the caller's contract above.
+        let [high, middle, low] = unsafe { array(data) }?;
+        Ok(u32::from_be_bytes([0, high, middle, low]))
+    })
+}
+
+/// Returns the unsigned 32-bit number at `data`, most significant byte first.
+///
+/// # Safety
+/// `data` is null or readable for 4 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_DecodeInt32(data: *const c_char) -> c_uint {
+    // SAFETY: the caller's contract above.
+    sessionless(0, || Ok(u32::from_be_bytes(unsafe { array(data) }?)))
+}
+
+/// Stores the string at `data`, which has a 16-bit length in front, in `*str`. The text is not copied: it is valid as
+/// long as `data`. An empty string has a null pointer.
+///
+/// # Safety
+/// `data` is null or readable for the length and the text; `str` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_DecodeString(data: *const c_char, str: *mut AVal) {
+    sessionless((), || {
+        // SAFETY: the caller's contract above.
+        let len = u16::from_be_bytes(unsafe { array(data) }?);
+        // SAFETY: the caller's contract above.
+        unsafe { store(data, 2, c_int::from(len), str) }
+    })
+}
+
+/// Stores the string at `data`, which has a 32-bit length in front, in `*str`. The text is not copied: it is valid as
+/// long as `data`. An empty string, or one of 2 GiB and more, has a null pointer.
+///
+/// # Safety
+/// `data` is null or readable for the length and the text; `str` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_DecodeLongString(data: *const c_char, str: *mut AVal) {
+    sessionless((), || {
+        // SAFETY: the caller's contract above.
+        let len = c_int::from_be_bytes(unsafe { array(data) }?);
+        // SAFETY: the caller's contract above.
+        unsafe { store(data, 4, len, str) }
+    })
+}
+
+/// Returns 1 if the byte at `data` is not 0, else 0.
+///
+/// # Safety
+/// `data` is null or readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_DecodeBoolean(data: *const c_char) -> c_int {
+    // SAFETY: the caller's contract above.
+    sessionless(0, || Ok(c_int::from(unsafe { array(data) }? != [0])))
+}
+
+/// Returns the floating-point number at `data`, most significant byte first.
+///
+/// # Safety
+/// `data` is null or readable for 8 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF_DecodeNumber(data: *const c_char) -> c_double {
+    // SAFETY: the caller's contract above.
+    sessionless(0.0, || Ok(f64::from_be_bytes(unsafe { array(data) }?)))
+}
+
+/// Stores the AMF3 integer at `data` in `*valp` and returns how many bytes it takes, 1 to 4; 0 if a pointer is null.
+///
+/// # Safety
+/// `data` is null or readable up to the end of the integer; `valp` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF3ReadInteger(data: *const c_char, valp: *mut i32) -> c_int {
+    sessionless(0, || {
+        // SAFETY: the caller's contract above.
+        let (value, used) = unsafe { integer(data) }?;
+        if valp.is_null() {
+            return Err(Error::Invalid("valp"));
+        }
+        // SAFETY: the caller's contract above.
+        unsafe { valp.write(value) };
+        Ok(used)
+    })
+}
+
+/// Stores the AMF3 string at `data` in `*str` and returns how many bytes it takes; 0 if a pointer is null. The text is
+/// not copied: it is valid as long as `data`. References to earlier strings are not supported and read as empty, and so
+/// do negative lengths.
+///
+/// # Safety
+/// `data` is null or readable up to the end of the string's length; `str` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn AMF3ReadString(data: *const c_char, str: *mut AVal) -> c_int {
+    sessionless(0, || {
+        if str.is_null() {
+            return Err(Error::Invalid("str"));
+        }
+        // SAFETY: the caller's contract above.
+        let (header, used) = unsafe { integer(data) }?;
+        let (string, len) = match StringHeader::from_integer(header) {
+            StringHeader::Inline(len) if len >= 0 => {
+                // SAFETY: the caller's contract above covers the bytes of the length.
+                let av_val = unsafe { text(data, used) };
+                (AVal { av_val, av_len: len }, len)
+            }
+            StringHeader::Inline(_) => (AVal::EMPTY, 0),
+            StringHeader::Reference(index) => {
+                ::log::debug!("AMF3ReadString, string reference, index: {index}, not supported, ignoring!");
+                (AVal::EMPTY, 0)
+            }
+        };
+        // SAFETY: the caller's contract above.
+        unsafe { str.write(string) };
+        Ok(used + len)
+    })
+}
+
+/// The integer at `data` and how many bytes it takes.
+///
+/// # Safety
+/// `data` is null or readable up to the end of the integer.
+unsafe fn integer(data: *const c_char) -> Result<(i32, c_int)> {
+    if data.is_null() {
+        return Err(Error::Invalid("data"));
+    }
+    let mut next = data.cast::<u8>();
+    let Ok((value, used)) = amf3::integer(|| {
+        // SAFETY: the caller's contract above; `amf3::integer` asks for no byte behind the end of the integer.
+        let byte = unsafe { next.read() };
+        next = next.wrapping_add(1);
+        Ok::<_, Infallible>(byte)
+    });
+    Ok((value, c_int::from(used)))
+}
+
+/// The first `N` bytes at `data`.
+///
+/// # Safety
+/// `data` is null or readable for `N` bytes.
+#[inline]
+unsafe fn array<const N: usize>(data: *const c_char) -> Result<[u8; N]> {
+    if data.is_null() {
+        return Err(Error::Invalid("data"));
+    }
+    // SAFETY: the caller's contract above; bytes have no alignment.
+    Ok(unsafe { data.cast::<[u8; N]>().read() })
+}
+
+/// Stores a string that begins `offset` bytes into `data`.
+///
+/// # Safety
+/// `data` is readable for `offset` bytes; `str` is null or writable.
+unsafe fn store(data: *const c_char, offset: c_int, len: c_int, str: *mut AVal) -> Result<()> {
+    if str.is_null() {
+        return Err(Error::Invalid("str"));
+    }
+    // SAFETY: the caller's contract above.
+    let av_val = if len > 0 { unsafe { text(data, offset) } } else { std::ptr::null_mut() };
+    // SAFETY: the caller's contract above.
+    unsafe { str.write(AVal { av_val, av_len: len }) };
+    Ok(())
+}
+
+/// Where a text begins. C has no pointer to constant text in an `AVal`.
+///
+/// # Safety
+/// `data` is readable for `offset` bytes, which is not negative.
+unsafe fn text(data: *const c_char, offset: c_int) -> *mut c_char {
+    // SAFETY: the caller's contract above.
+    unsafe { data.offset(offset as isize) }.cast_mut()
+}

@@ -1,0 +1,72 @@
+//! The part of a caller's buffer that is still free.
+
+use std::{ptr, slice};
+
+use libc::c_char;
+
+use super::types::AVal;
+use rtmp_core::error::{Error, Result};
+
+/// A position in a buffer and the buffer's end. Every write checks that it fits.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    next: *mut u8,
+    end: *mut u8,
+}
+
+impl Room {
+    /// The room between two pointers; none if they are the wrong way round.
+    ///
+    /// # Safety
+    /// The bytes from `output` up to `outend` are writable for as long as the room is used.
+    #[inline]
+    pub(super) unsafe fn new(output: *mut c_char, outend: *mut c_char) -> Result<Self> {
+        if output.is_null() {
+            return Err(Error::Invalid("output"));
+        }
+        let end = if outend < output { output } else { outend };
+        Ok(Self { next: output.cast(), end: end.cast() })
+    }
+
+    /// Where the next byte would go, as C sees it.
+    #[inline]
+    pub(super) fn position(&self) -> *mut c_char {
+        self.next.cast()
+    }
+
+    /// How many bytes are free.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        // `end` is never below `next`.
+        self.end as usize - self.next as usize
+    }
+
+    /// Writes the bytes, or nothing if they do not fit.
+    #[inline]
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        if bytes.len() > self.len() {
+            return None;
+        }
+        // SAFETY: the bytes fit, as just checked. Programs may encode text that lies in the same buffer, so the two may
+        // overlap.
+        unsafe {
+            ptr::copy(bytes.as_ptr(), self.next, bytes.len());
+            self.next = self.next.add(bytes.len());
+        }
+        Some(())
+    }
+}
+
+/// The bytes of a string that a program wants to be written; `None` if its length is negative or it has no bytes.
+///
+/// # Safety
+/// `value.av_val` is null or readable for `av_len` bytes for as long as the result is used.
+#[inline]
+pub(super) unsafe fn text<'a>(value: &AVal) -> Option<&'a [u8]> {
+    match usize::try_from(value.av_len).ok()? {
+        0 => Some(&[]),
+        _ if value.av_val.is_null() => None,
+        // SAFETY: the caller's contract above.
+        len => Some(unsafe { slice::from_raw_parts(value.av_val.cast(), len) }),
+    }
+}

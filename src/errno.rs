@@ -1,0 +1,123 @@
+//! `errno`: a call that succeeds leaves it as it was, and one that fails sets it as librtmp did.
+//!
+//! Bindings of other languages read `errno` behind every call and take what they find for a failure, so the system calls
+//! that fail on the way to a success, and the library's own sockets, locks and files, must not show.
+
+use std::{io, ptr::NonNull};
+
+use libc::c_int;
+
+use rtmp_core::error::Error;
+
+/// The value that `errno` gets when this is dropped, at the end of a call: the one from before, unless another is set.
+pub(crate) struct Errno {
+    /// The address does not leave this thread, because a pointer does not.
+    place: NonNull<c_int>,
+    value: c_int,
+    unchanged: bool,
+}
+
+impl Errno {
+    /// Keeps the current value.
+    #[inline(always)]
+    pub(crate) fn keep() -> Self {
+        let place = place();
+        // SAFETY: by the contract of `place`.
+        Self { place, value: unsafe { place.read() }, unchanged: false }
+    }
+
+    /// Sets the value that `error` stands for. An error that is not the operating system's has none.
+    pub(crate) fn set_from(&mut self, error: &Error) {
+        if let (false, Some(code)) = (self.unchanged, error.errno()) {
+            self.value = code;
+        }
+    }
+
+    /// Keeps the value from before whatever error follows: librtmp made no system call there.
+    pub(crate) fn leave_unchanged(&mut self) {
+        self.unchanged = true;
+    }
+
+    /// Sets the current value, which a function of C has left.
+    pub(crate) fn take_current(&mut self) {
+        self.value = io::Error::last_os_error().raw_os_error().unwrap_or(self.value);
+    }
+}
+
+impl Drop for Errno {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: by the contract of `place`, and this is the same thread.
+        unsafe { self.place.write(self.value) };
+    }
+}
+
+/// Sets `errno`.
+pub(super) fn set(value: c_int) {
+    // SAFETY: by the contract of `place`.
+    unsafe { place().write(value) };
+}
+
+/// Where this thread's `errno` is, as long as the thread lives.
+#[inline(always)]
+fn place() -> NonNull<c_int> {
+    // SAFETY: the function has no preconditions, and every thread has an `errno`.
+    unsafe { NonNull::new_unchecked(errno_location()) }
+}
+
+#[cfg(any(target_os = "linux", target_os = "emscripten", target_os = "hurd"))]
+use libc::__errno_location as errno_location;
+
+#[cfg(any(target_os = "macos", target_os = "ios", target_os = "freebsd"))]
+use libc::__error as errno_location;
+
+#[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
+use libc::__errno as errno_location;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errno() -> c_int {
+        io::Error::last_os_error().raw_os_error().unwrap()
+    }
+
+    #[test]
+    fn errno_is_what_it_was_unless_a_reason_says_otherwise() {
+        let cases: [(Option<Error>, c_int); 7] = [
+            (None, 7),
+            (Some(Error::Closed), 7),
+            (Some(Error::Invalid("x")), 7),
+            (Some(Error::TimedOut.reported()), libc::EAGAIN),
+            (Some(Error::NotConnected), libc::EBADF),
+            (Some(Error::OutOfMemory), libc::ENOMEM),
+            (Some(Error::Io(io::Error::from_raw_os_error(libc::EPIPE))), libc::EPIPE),
+        ];
+        for (error, expected) in cases {
+            set(7);
+            let mut kept = Errno::keep();
+            set(8);
+            if let Some(error) = &error {
+                kept.set_from(error);
+            }
+            drop(kept);
+            assert_eq!(errno(), expected, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn errno_can_be_left_alone_and_taken_over() {
+        set(7);
+        let mut kept = Errno::keep();
+        kept.leave_unchanged();
+        kept.set_from(&Error::NotConnected);
+        drop(kept);
+        assert_eq!(errno(), 7);
+        let mut kept = Errno::keep();
+        set(9);
+        kept.take_current();
+        set(8);
+        drop(kept);
+        assert_eq!(errno(), 9);
+    }
+}

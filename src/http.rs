@@ -1,0 +1,225 @@
+//! `http.h`: the small HTTP client that fetches SWF files.
+
+use std::{ffi::CStr, mem, ptr};
+
+use libc::{c_char, c_int, c_uint, c_void, size_t};
+use log::debug;
+use rtmp_core::{
+    error::{Error, Result},
+    http::{self, Outcome, Receiver},
+    swf::cache::{MAX_DATE, is_date},
+};
+
+use crate::{
+    globals,
+    layout::assert_layout,
+    tls::{TlsOptions, trust},
+    waiting_with_errno,
+};
+
+/// How a request ended, one of the `HTTPRES_*` values.
+pub type HTTPResult = c_uint;
+/// The request succeeded and the whole body was delivered.
+pub const HTTPRES_OK: HTTPResult = 0;
+/// The resource has not changed since the date that was sent.
+pub const HTTPRES_OK_NOT_MODIFIED: HTTPResult = 1;
+/// The server does not know the resource.
+pub const HTTPRES_NOT_FOUND: HTTPResult = 2;
+/// The URL cannot be used, or the server refused the request.
+pub const HTTPRES_BAD_REQUEST: HTTPResult = 3;
+/// The server failed.
+pub const HTTPRES_SERVER_ERROR: HTTPResult = 4;
+/// The resource is somewhere else; redirections are not followed.
+pub const HTTPRES_REDIRECTED: HTTPResult = 5;
+/// The connection ended before the whole body had arrived.
+pub const HTTPRES_LOST_CONNECTION: HTTPResult = 6;
+
+/// `size_t (void *ptr, size_t size, size_t nmemb, void *stream)`, a function type as C has them and Rust has not.
+#[repr(C)]
+pub struct HTTP_read_callback {
+    _opaque: [u8; 0],
+}
+
+/// A request: filled by the caller, answered by `HTTP_get`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct HTTP_ctx {
+    /// In and out: buffer of the caller, at least 64 bytes, holding a NUL-terminated HTTP date or an empty string.
+    /// A date is sent as If-Modified-Since; the server's Last-Modified replaces it.
+    pub date: *mut c_char,
+    /// In and out: bytes of the body that were delivered are added to it, so set it to 0 first.
+    pub size: c_int,
+    /// Out: status code of the response, -1 while there is none.
+    pub status: c_int,
+    /// In: passed to the callback as its last argument; otherwise not used.
+    pub data: *mut c_void,
+}
+
+assert_layout! {
+    HTTP_ctx: 24 { date @ 0, size @ 8, status @ 12, data @ 16 }
+}
+
+/// Fetches `url` and returns how that ended, one of the `HTTPRES_*` values.
+///
+/// `http` describes the request and takes the answer; `url` is an `http` URL. `cb` gets the body in pieces, also that
+/// of an error page, and is not called when there is none. It may use the library, and has to return: a C++ exception that
+/// leaves it ends the process. Redirections are not followed. A server
+/// that is silent for 5 seconds is given up, unless it sends a body whose length it did not tell: that then counts as
+/// complete. A body may take a minute, and a second more for every 4 KiB of it. Servers of https URLs are verified; the environment variables `SSL_CERT_FILE` and `RTMP_TLS_VERIFY` apply.
+///
+/// # Safety
+/// `http` is null or points to an `HTTP_ctx` whose `date` is null or as described there; `url` is null or a
+/// NUL-terminated string; `cb` is null or a function of the type above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn HTTP_get(
+    http: *mut HTTP_ctx,
+    url: *const c_char,
+    cb: *mut HTTP_read_callback,
+) -> HTTPResult {
+    waiting_with_errno(HTTPRES_LOST_CONNECTION, |errno| {
+        if http.is_null() || url.is_null() || cb.is_null() {
+            debug!("HTTP_get: an argument is null");
+            return Ok(HTTPRES_BAD_REQUEST);
+        }
+        // SAFETY: the caller's contract above, for all three.
+        let (url, mut answer) = unsafe { (CStr::from_ptr(url), Answer::new(http, cb)) };
+        // A copy, because the answer replaces it.
+        let date = answer.date();
+        let result =
+            http::get(url.to_bytes(), &date, &trust(&TlsOptions::default()), &globals::USER, &mut answer);
+        if let Err(error) = &result {
+            debug!("HTTP_get: {error}");
+            errno.set_from(error);
+        }
+        Ok(match Outcome::of_result(&result) {
+            Outcome::Complete => HTTPRES_OK,
+            Outcome::NotModified => HTTPRES_OK_NOT_MODIFIED,
+            Outcome::NotFound => HTTPRES_NOT_FOUND,
+            Outcome::BadRequest => HTTPRES_BAD_REQUEST,
+            Outcome::ServerError => HTTPRES_SERVER_ERROR,
+            Outcome::Redirected => HTTPRES_REDIRECTED,
+            Outcome::LostConnection => HTTPRES_LOST_CONNECTION,
+        })
+    })
+}
+
+/// What C calls a function pointer of the type `HTTP_read_callback`.
+type ReadFunction =
+    unsafe extern "C-unwind" fn(ptr: *mut c_void, size: size_t, nmemb: size_t, stream: *mut c_void) -> size_t;
+
+/// Writes a response to where the caller wants it.
+struct Answer {
+    /// Valid for as long as this exists; the callback may use it too.
+    http: *mut HTTP_ctx,
+    callback: ReadFunction,
+}
+
+impl Answer {
+    /// # Safety
+    /// `http` points to a valid `HTTP_ctx` and `cb` to a function of its type, for as long as the result is used.
+    unsafe fn new(http: *mut HTTP_ctx, cb: *mut HTTP_read_callback) -> Self {
+        // SAFETY: the caller's contract; the pointer is to a function of this type, which is not null.
+        let callback = unsafe { mem::transmute::<*mut HTTP_read_callback, ReadFunction>(cb) };
+        // SAFETY: the caller's contract.
+        unsafe { (*http).status = -1 };
+        Self { http, callback }
+    }
+
+    fn date(&self) -> Vec<u8> {
+        // SAFETY: `http` is valid.
+        let date = unsafe { (*self.http).date };
+        if date.is_null() {
+            return Vec::new();
+        }
+        // SAFETY: not null, so a NUL-terminated string, says the contract of `HTTP_get`.
+        unsafe { CStr::from_ptr(date) }.to_bytes().to_vec()
+    }
+}
+
+impl Receiver for Answer {
+    fn status(&mut self, status: u16) {
+        // SAFETY: `http` is valid.
+        unsafe { (*self.http).status = status.into() };
+    }
+
+    fn last_modified(&mut self, date: &[u8]) {
+        // SAFETY: `http` is valid.
+        let buffer = unsafe { (*self.http).date };
+        if buffer.is_null() || !is_date(date) {
+            return;
+        }
+        // SAFETY: the buffer has room for `MAX_DATE` bytes and a NUL, says the contract of `HTTP_get`.
+        unsafe {
+            ptr::copy_nonoverlapping(date.as_ptr(), buffer.cast(), date.len());
+            buffer.add(date.len()).write(0);
+        }
+    }
+
+    fn body(&mut self, bytes: &[u8]) -> Result<()> {
+        // SAFETY: `http` is valid.
+        let (size, data) = unsafe { ((*self.http).size, (*self.http).data) };
+        let count = c_int::try_from(bytes.len()).ok().filter(|count| size.checked_add(*count).is_some());
+        let Some(count) = count else {
+            return Err(Error::TooLarge("an HTTP body beyond what HTTP_ctx.size can count"));
+        };
+        // A copy, because C may write to what it gets.
+        let mut block = bytes.to_vec();
+        // SAFETY: the function is of this type; `block` lives until it returns.
+        unsafe { (self.callback)(block.as_mut_ptr().cast(), 1, block.len(), data) };
+        // SAFETY: `http` is valid.
+        unsafe { (*self.http).size = (*self.http).size.saturating_add(count) };
+        Ok(())
+    }
+}
+
+const _: () = assert!(MAX_DATE + 1 == 64, "what HTTP_ctx.date says");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn count(_: *mut c_void, size: size_t, nmemb: size_t, stream: *mut c_void) -> size_t {
+        // SAFETY: `data` below.
+        unsafe { *stream.cast::<size_t>() += size * nmemb };
+        0
+    }
+
+    #[test]
+    fn null_is_a_bad_request() {
+        let cb = count as *mut HTTP_read_callback;
+        let mut http = HTTP_ctx { date: ptr::null_mut(), size: 0, status: 0, data: ptr::null_mut() };
+        let url = c"http://127.0.0.1:1/".as_ptr();
+        // SAFETY: each argument is null or valid.
+        unsafe {
+            assert_eq!(HTTP_get(ptr::null_mut(), url, cb), HTTPRES_BAD_REQUEST);
+            assert_eq!(HTTP_get(&mut http, ptr::null(), cb), HTTPRES_BAD_REQUEST);
+            assert_eq!(HTTP_get(&mut http, url, ptr::null_mut()), HTTPRES_BAD_REQUEST);
+        }
+    }
+
+    #[test]
+    fn without_a_date_none_is_sent_or_kept() {
+        let mut total: size_t = 0;
+        let data = (&raw mut total).cast();
+        let mut http = HTTP_ctx { date: ptr::null_mut(), size: 0, status: 0, data };
+        // SAFETY: both live to the end of the test.
+        let mut answer = unsafe { Answer::new(&mut http, count as *mut HTTP_read_callback) };
+        assert_eq!(answer.date(), b"");
+        answer.status(200);
+        answer.last_modified(b"now");
+        answer.body(b"hello").unwrap();
+        assert_eq!((http.status, http.size, total), (200, 5, 5));
+    }
+
+    #[test]
+    fn more_than_the_size_can_count_ends_the_request() {
+        let mut total: size_t = 0;
+        let data = (&raw mut total).cast();
+        let mut http = HTTP_ctx { date: ptr::null_mut(), size: c_int::MAX - 5, status: 0, data };
+        // SAFETY: both live to the end of the test.
+        let mut answer = unsafe { Answer::new(&mut http, count as *mut HTTP_read_callback) };
+        answer.body(b"hello").unwrap();
+        assert!(answer.body(b"!").is_err());
+        assert_eq!((http.size, total), (c_int::MAX, 5));
+    }
+}

@@ -1,0 +1,178 @@
+//! `log.h`: levels, destinations and the printf-style functions of librtmp, and where the core's log goes.
+//!
+//! `variadic` takes printf arguments, `writer` formats lines and owns the destination, `sink` turns records of the
+//! `log` crate into `RTMP_Log` calls and holds them back while a session is busy. The functions here are the exports.
+//!
+//! Everything is process-wide and may be used by any thread at any time. No lock is held while the application's
+//! callback runs, and nothing on the way of `RTMP_LogPrintf` allocates or waits for its own thread: programs call it
+//! in signal handlers.
+
+mod sink;
+mod variadic;
+mod writer;
+
+use std::{arch::naked_asm, ffi::CString, slice};
+
+use libc::{FILE, c_char, c_int, c_uint, c_ulong};
+use rtmp_core::{
+    error::{Error, Result},
+    text::{self, ROW},
+};
+
+pub(crate) use sink::{Deferred, enter};
+use variadic::{jump, rtmp_variadic_log, rtmp_variadic_print, rtmp_variadic_status};
+
+use crate::{boundary, globals};
+
+/// How much is logged: a message is dropped when its level is above `RTMP_debuglevel`.
+pub type RTMP_LogLevel = c_uint;
+/// The program cannot go on.
+pub const RTMP_LOGCRIT: RTMP_LogLevel = 0;
+/// Something failed; the level a program starts with.
+pub const RTMP_LOGERROR: RTMP_LogLevel = 1;
+/// Something is odd, and the session goes on.
+pub const RTMP_LOGWARNING: RTMP_LogLevel = 2;
+/// What a user may want to know, metadata of the stream among it.
+pub const RTMP_LOGINFO: RTMP_LogLevel = 3;
+/// The commands of a session.
+pub const RTMP_LOGDEBUG: RTMP_LogLevel = 4;
+/// The bytes of a session.
+pub const RTMP_LOGDEBUG2: RTMP_LogLevel = 5;
+/// Everything, unnamed AMF properties included.
+pub const RTMP_LOGALL: RTMP_LogLevel = 6;
+
+/// `void (int level, const char *fmt, va_list args)`. Opaque, because only C can name its last argument.
+#[repr(C)]
+pub struct RTMP_LogCallback {
+    _opaque: [u8; 0],
+}
+
+/// Sends the messages of `RTMP_Log`, and so everything the library logs, to `cb` instead of the output stream.
+///
+/// `cb` gets messages up to `RTMP_debuglevel`, as format and arguments without level name or newline; both are valid
+/// during the call only. It may be called by any thread that uses the library, see `RTMP_LogCallback`.
+/// NULL brings the output stream back.
+///
+/// # Safety
+/// `cb` is null or a function of the type above that stays callable while the library is in use.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_LogSetCallback(cb: *mut RTMP_LogCallback) {
+    writer::set_callback(cb);
+}
+
+/// Makes `file` the output stream; NULL means `stderr`, as at the start.
+///
+/// The stream stays the caller's, who may close it after setting another one.
+///
+/// # Safety
+/// `file` is null or an open stream that stays open until another one is set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_LogSetOutput(file: *mut FILE) {
+    writer::set_output(file);
+}
+
+/// Prints to the output stream without level or newline, unless `RTMP_debuglevel` is `RTMP_LOGCRIT`.
+///
+/// A newline comes first when `RTMP_LogStatus` printed last. The stream is flushed when the text ends a line.
+///
+/// # Safety
+/// `format` is a printf format and the arguments are what it asks for.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_LogPrintf(format: *const c_char) {
+    naked_asm!(jump!(), sym rtmp_variadic_print)
+}
+
+/// Prints a status line, usually ending in a carriage return, to the output stream and flushes it, unless
+/// `RTMP_debuglevel` is `RTMP_LOGCRIT`. Whatever is printed next by another function starts on a new line.
+///
+/// # Safety
+/// `format` is a printf format and the arguments are what it asks for.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_LogStatus(format: *const c_char) {
+    naked_asm!(jump!(), sym rtmp_variadic_status)
+}
+
+/// Logs one line, unless `level` is above `RTMP_debuglevel`.
+///
+/// # Safety
+/// `format` is a printf format and the arguments are what it asks for.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_Log(level: c_int, format: *const c_char) {
+    naked_asm!(jump!(), sym rtmp_variadic_log)
+}
+
+/// Logs `len` bytes of `data` in hexadecimal, 16 in a line.
+///
+/// # Safety
+/// `data` is null or readable for `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_LogHex(level: c_int, data: *const u8, len: c_ulong) {
+    boundary((), || {
+        if !globals::logs(level) || data.is_null() {
+            return Ok(());
+        }
+        // SAFETY: the caller's contract above.
+        text::hex_rows(unsafe { dumped(data, len) }?).for_each(|row| log_line(level, row.into_bytes()));
+        Ok(())
+    })
+}
+
+/// Logs `len` bytes of `data` in hexadecimal and as characters, 16 in a line of 78 columns; without bytes an empty
+/// line, without `data` nothing.
+///
+/// # Safety
+/// `data` is null or readable for `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_LogHexString(level: c_int, data: *const u8, len: c_ulong) {
+    boundary((), || {
+        if !globals::logs(level) || data.is_null() {
+            return Ok(());
+        }
+        // SAFETY: the caller's contract above.
+        let data = unsafe { dumped(data, len) }?;
+        if data.is_empty() {
+            log_line(level, Vec::new());
+        }
+        for (row, offset) in data.chunks(ROW).zip((0..).step_by(ROW)) {
+            log_line(level, text::dump_row(offset, row, is_printable));
+        }
+        Ok(())
+    })
+}
+
+/// Sets `RTMP_debuglevel`, the highest level that is logged.
+#[unsafe(no_mangle)]
+pub extern "C" fn RTMP_LogSetLevel(lvl: RTMP_LogLevel) {
+    globals::set_debug_level(lvl);
+}
+
+/// Returns `RTMP_debuglevel`.
+#[unsafe(no_mangle)]
+pub extern "C" fn RTMP_LogGetLevel() -> RTMP_LogLevel {
+    globals::debug_level()
+}
+
+/// What a dump reads.
+///
+/// # Safety
+/// `data` is readable for `len` bytes for as long as the result is used.
+unsafe fn dumped<'a>(data: *const u8, len: c_ulong) -> Result<&'a [u8]> {
+    let len = isize::try_from(len).map_err(|_| Error::TooLarge("the length of a dump"))?;
+    // SAFETY: the caller's contract above, and the length is in the range of slices, as just checked.
+    Ok(unsafe { slice::from_raw_parts(data, len.unsigned_abs()) })
+}
+
+/// Makes one `RTMP_Log` call; callbacks see the format `%s`.
+fn log_line(level: c_int, line: Vec<u8>) {
+    // A dump has no NUL.
+    variadic::report(level, &CString::new(line).unwrap_or_default());
+}
+
+/// Whether a character of the program's locale can be shown.
+fn is_printable(byte: u8) -> bool {
+    // SAFETY: `isprint` is defined for every value of an unsigned char.
+    unsafe { libc::isprint(c_int::from(byte)) != 0 }
+}

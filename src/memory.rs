@@ -1,0 +1,444 @@
+//! Memory that crosses the boundary: all of it comes from the C allocator, because either side may free or grow it.
+
+use std::{
+    io::{self, Write},
+    mem::MaybeUninit,
+    os::fd::AsRawFd,
+    ptr, slice,
+};
+
+use libc::{c_char, c_void, size_t};
+use rtmp_core::{
+    chunk,
+    error::{Error, Result},
+    message,
+};
+
+use crate::amf::AVal;
+
+/// Bytes in front of a packet body that belong to its block, for callers that write headers there.
+pub const RTMP_MAX_HEADER_SIZE: usize = 18;
+
+/// A NUL-terminated copy of `bytes` from `malloc`, owned by the caller.
+pub(crate) fn duplicate(bytes: &[u8]) -> Result<*mut c_char> {
+    // SAFETY: malloc accepts any size.
+    let block = unsafe { libc::malloc(bytes.len() + 1) }.cast::<u8>();
+    if block.is_null() {
+        return Err(Error::OutOfMemory);
+    }
+    // SAFETY: the block has room for the bytes and the NUL, and is new, so nothing overlaps.
+    unsafe {
+        ptr::copy_nonoverlapping(bytes.as_ptr(), block, bytes.len());
+        *block.add(bytes.len()) = 0;
+    }
+    Ok(block.cast())
+}
+
+/// Writes a NUL and tells whether that was possible: a text that the C API divides in place may be a literal, which lies
+/// in memory that cannot be written to.
+///
+/// # Safety
+/// Nobody else uses the byte at `at`, which is readable.
+pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
+    // The kernel says what it cannot write to; this process would be killed.
+    let copied = || -> io::Result<isize> {
+        let (reader, mut writer) = io::pipe()?;
+        writer.write_all(&[0])?;
+        // SAFETY: the caller's contract, and the kernel checks that the byte can be written.
+        Ok(unsafe { libc::read(reader.as_raw_fd(), at.cast(), 1) })
+    };
+    match copied() {
+        Ok(count) => count == 1,
+        Err(_) => {
+            // There are no descriptors left. The contract is that the text can be written to.
+            // SAFETY: the caller's contract.
+            unsafe { *at = 0 };
+            true
+        }
+    }
+}
+
+/// Frees a block of the C allocator; null is allowed.
+///
+/// # Safety
+/// `block` is null or came from the C allocator and nobody uses it any more.
+pub(crate) unsafe fn release<T>(block: *mut T) {
+    // SAFETY: the caller's contract above.
+    unsafe { libc::free(block.cast::<c_void>()) }
+}
+
+/// Frees a string of the C allocator and leaves an empty one.
+///
+/// # Safety
+/// `string` points to an `AVal` that is empty or came from the C allocator, and nobody uses the bytes any more.
+pub(crate) unsafe fn release_string(string: *mut AVal) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        release((*string).av_val);
+        *string = AVal::EMPTY;
+    }
+}
+
+/// Grows an array of the C allocator from `old` to `new` entries, the new ones zero; the old array is gone unless this
+/// fails.
+///
+/// # Safety
+/// `array` is null or an array of `old` entries from the C allocator; all-zero bytes are a valid `T`.
+pub(crate) unsafe fn grow_zeroed<T>(array: *mut T, old: usize, new: usize) -> Result<*mut T> {
+    let size = new.checked_mul(size_of::<T>()).ok_or(Error::OutOfMemory)?;
+    // SAFETY: the caller's contract.
+    let grown = unsafe { libc::realloc(array.cast(), size) }.cast::<T>();
+    if grown.is_null() {
+        return Err(Error::OutOfMemory);
+    }
+    if new > old {
+        // SAFETY: the array now has `new` entries, of which those from `old` on are new.
+        unsafe { ptr::write_bytes(grown.add(old), 0, new - old) };
+    }
+    Ok(grown)
+}
+
+/// A packet body: one `malloc` block with `RTMP_MAX_HEADER_SIZE` bytes in front of the body and a NUL behind it.
+#[derive(Debug)]
+pub struct Body {
+    /// First byte of the body, null while there is no block.
+    data: *mut u8,
+    len: usize,
+    /// No message is longer than this can tell.
+    capacity: u32,
+    /// Whether the memory is somebody else's: no block, and no room in front.
+    borrowed: bool,
+}
+
+// SAFETY: a body owns its block, and malloc blocks may be used and freed by any thread.
+unsafe impl Send for Body {}
+
+impl Body {
+    /// A body with room for `capacity` bytes, if memory is not short.
+    #[inline]
+    pub(crate) fn with_capacity(capacity: usize) -> Option<Self> {
+        let (capacity, size) = block_size(capacity)?;
+        // SAFETY: malloc accepts any size.
+        let block = unsafe { libc::malloc(size) }.cast::<u8>();
+        if block.is_null() {
+            return None;
+        }
+        // SAFETY: the block is larger than the headroom.
+        let data = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
+        // SAFETY: the block has a byte for the NUL behind the body.
+        unsafe { *data = 0 };
+        Some(Self { data, len: 0, capacity, borrowed: false })
+    }
+
+    /// The address of the first byte; stays valid until the body grows or goes.
+    pub(crate) fn as_ptr(&self) -> *mut u8 {
+        self.data
+    }
+
+    /// A body that uses somebody else's memory, the last four bytes of `room` aside.
+    ///
+    /// # Safety
+    /// Nobody else uses the memory before [`keep`](message::Body::keep), or the last use of the body.
+    pub(crate) unsafe fn borrowed(room: &mut [u8]) -> Self {
+        let capacity = u32::try_from(room.len()).unwrap_or(u32::MAX).saturating_sub(4);
+        Self { data: room.as_mut_ptr(), len: 0, capacity, borrowed: true }
+    }
+
+    /// Whether the body is in somebody else's memory.
+    pub(crate) fn is_borrowed(&self) -> bool {
+        self.borrowed
+    }
+
+    /// Hands the body to C, which frees it with `RTMPPacket_Free`; null if there is none.
+    pub(crate) fn into_raw(self) -> *mut c_char {
+        assert!(!self.borrowed, "bodies in a caller's memory end with its call");
+        let data = self.data;
+        std::mem::forget(self);
+        data.cast()
+    }
+
+    /// The room behind the body's bytes.
+    pub(crate) fn spare(&mut self) -> &mut [MaybeUninit<u8>] {
+        if self.data.is_null() {
+            return &mut [];
+        }
+        // SAFETY: the block has `capacity` bytes, and the body is borrowed exclusively.
+        unsafe { slice::from_raw_parts_mut(self.data.add(self.len).cast(), self.room()) }
+    }
+
+    /// Makes the first `count` bytes of the spare room part of the body.
+    ///
+    /// # Safety
+    /// These bytes were written, and there are that many.
+    pub(crate) unsafe fn advance(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        debug_assert!(count <= self.room());
+        self.len += count;
+        // SAFETY: the caller's contract; the NUL behind `capacity` bytes has its own.
+        unsafe { *self.data.add(self.len) = 0 };
+    }
+
+    /// How many bytes the spare room has.
+    #[inline]
+    fn room(&self) -> usize {
+        self.capacity as usize - self.len
+    }
+
+    /// The block that C's allocator knows.
+    fn block(&self) -> *mut c_void {
+        if self.data.is_null() || self.borrowed {
+            return ptr::null_mut();
+        }
+        // SAFETY: a body that is not null, and its own, starts RTMP_MAX_HEADER_SIZE bytes into its block.
+        unsafe { self.data.sub(RTMP_MAX_HEADER_SIZE) }.cast()
+    }
+}
+
+/// What is known of a body that a struct shows to callers: they may free it, as they may the body of every packet.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    address: usize,
+    len: usize,
+    capacity: usize,
+}
+
+impl Body {
+    /// Hands the body to a struct that shows it, until it is taken back.
+    pub(crate) fn lend(self) -> (*mut c_char, Lent) {
+        let (len, capacity) = (self.len, self.capacity as usize);
+        let data = self.into_raw();
+        (data, Lent { address: data.addr(), len, capacity })
+    }
+}
+
+impl Lent {
+    /// Takes the body back from where it was shown; `None` if the caller has freed or replaced it.
+    ///
+    /// # Safety
+    /// `shown` is what [`Body::lend`] returned, or what the caller has put in its place: null, or a body of its own.
+    pub(crate) unsafe fn take_back(self, shown: *mut c_char) -> Option<Body> {
+        if shown.is_null() || shown.addr() != self.address {
+            return None;
+        }
+        let (capacity, size) = block_size(self.capacity)?;
+        // A body of the caller's can be where the one that it has freed was, and be shorter.
+        // SAFETY: the body lies that far into its block, which came from the C allocator.
+        let block = unsafe { libc::realloc(shown.cast::<u8>().sub(RTMP_MAX_HEADER_SIZE).cast(), size) };
+        if block.is_null() {
+            // SAFETY: a block that could not grow is still there.
+            unsafe { release(shown.cast::<u8>().sub(RTMP_MAX_HEADER_SIZE)) };
+            return None;
+        }
+        // SAFETY: the block is larger than the headroom.
+        let data = unsafe { block.cast::<u8>().add(RTMP_MAX_HEADER_SIZE) };
+        Some(Body { data, len: self.len, capacity, borrowed: false })
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self { data: ptr::null_mut(), len: 0, capacity: 0, borrowed: false }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // SAFETY: the block is null or ours alone.
+        unsafe { release(self.block()) }
+    }
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        if self.len == 0 {
+            return &[];
+        }
+        // SAFETY: the first `len` bytes were written by `append`.
+        unsafe { slice::from_raw_parts(self.data, self.len) }
+    }
+}
+
+impl AsMut<[u8]> for Body {
+    fn as_mut(&mut self) -> &mut [u8] {
+        if self.len == 0 {
+            return &mut [];
+        }
+        // SAFETY: as in `as_ref`, and the body is borrowed exclusively.
+        unsafe { slice::from_raw_parts_mut(self.data, self.len) }
+    }
+}
+
+impl message::Body for Body {
+    fn reserve_total(&mut self, capacity: usize) -> Result<()> {
+        if capacity <= self.capacity() {
+            return Ok(());
+        }
+        self.keep()?;
+        let (capacity, size) = block_size(capacity).ok_or(Error::OutOfMemory)?;
+        // SAFETY: the block is null or came from here; on failure the old one stays valid and ours.
+        let block = unsafe { libc::realloc(self.block(), size) }.cast::<u8>();
+        if block.is_null() {
+            return Err(Error::OutOfMemory);
+        }
+        // SAFETY: the block is larger than the headroom.
+        self.data = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
+        self.capacity = capacity;
+        // SAFETY: the block has a byte for the NUL behind `capacity`, and `len` is at most that.
+        unsafe { *self.data.add(self.len) = 0 };
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity as usize
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.room(), "room is made before bytes are appended");
+        if bytes.is_empty() {
+            return;
+        }
+        // SAFETY: the bytes fit, as just checked, and the NUL behind them has its own byte; `bytes` cannot overlap
+        // a block that only this body knows.
+        unsafe {
+            ptr::copy_nonoverlapping(bytes.as_ptr(), self.data.add(self.len), bytes.len());
+            self.len += bytes.len();
+            *self.data.add(self.len) = 0;
+        }
+    }
+
+    fn clear(&mut self) {
+        if self.borrowed || self.data.is_null() {
+            *self = Self::default();
+            return;
+        }
+        self.len = 0;
+        // SAFETY: the block has a byte for the NUL behind the body.
+        unsafe { *self.data = 0 };
+    }
+
+    fn keep(&mut self) -> Result<()> {
+        if self.borrowed {
+            let borrowed = std::mem::take(self);
+            if borrowed.len > 0 {
+                self.reserve_total(borrowed.len)?;
+                self.append(borrowed.as_ref());
+            }
+        }
+        Ok(())
+    }
+
+    fn append_behind_headers(&mut self, chunks: &[u8], header: usize, payload: usize) {
+        const USUAL: usize = chunk::DEFAULT_CHUNK_SIZE as usize;
+        let mut chunks = chunks;
+        if (header, payload) == (1, USUAL) {
+            let (usual, last) = chunks.as_chunks::<{ 1 + USUAL }>();
+            let len = usual.len() * USUAL;
+            assert!(len <= self.room(), "room is made before bytes are appended");
+            // SAFETY: there is room for as many payloads. Copies of known length need no call.
+            unsafe {
+                let to = self.data.add(self.len).cast::<[u8; USUAL]>();
+                for (index, [_, payload @ ..]) in usual.iter().enumerate() {
+                    to.add(index).write_unaligned(*payload);
+                }
+                self.advance(len);
+            }
+            chunks = last;
+        }
+        for chunk in chunks.chunks(header + payload) {
+            self.append(chunk.get(header..).unwrap_or_default());
+        }
+    }
+}
+
+/// The capacity of a body as it is kept, and the size of its block.
+#[inline]
+fn block_size(capacity: usize) -> Option<(u32, size_t)> {
+    Some((u32::try_from(capacity).ok()?, capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rtmp_core::message::Body as _;
+
+    #[test]
+    fn a_body_in_borrowed_memory_can_be_moved_and_grow() {
+        let mut room = *b"....and more";
+        // SAFETY: the memory is not used before `keep`.
+        let mut body = unsafe { Body::borrowed(&mut room) };
+        assert_eq!((body.capacity(), body.is_borrowed()), (8, true));
+        body.append(b"abc");
+        body.keep().unwrap();
+        assert_eq!((body.as_ref(), body.is_borrowed(), &room), (&b"abc"[..], false, b"abc\0and more"));
+        // SAFETY: as above, for `reserve_total`.
+        let mut body = unsafe { Body::borrowed(&mut room) };
+        body.append(b"abc");
+        body.reserve_total(100).unwrap();
+        body.append(b"defghijklm");
+        assert_eq!(body.as_ref(), b"abcdefghijklm");
+        assert_eq!(&room, b"abc\0and more");
+        // SAFETY: as above, for the last use.
+        drop(unsafe { Body::borrowed(&mut room) });
+    }
+
+    #[test]
+    fn a_lent_body_comes_back_unless_the_caller_freed_or_replaced_it() {
+        let body = || {
+            let mut body = Body::default();
+            body.reserve_total(1000).unwrap();
+            body.append(b"abc");
+            body
+        };
+        let (shown, lent) = body().lend();
+        // SAFETY: that is what was shown.
+        let mut back = unsafe { lent.take_back(shown) }.unwrap();
+        back.append(&[7; 997]);
+        assert_eq!((&back.as_ref()[..3], back.as_ref().len()), (&b"abc"[..], 1000));
+        let (shown, lent) = body().lend();
+        // SAFETY: as `RTMPPacket_Free` does.
+        unsafe {
+            release(shown.sub(RTMP_MAX_HEADER_SIZE));
+            assert!(lent.take_back(ptr::null_mut()).is_none());
+        }
+        let (shown, lent) = body().lend();
+        // SAFETY: a body of the caller's, which happens to be in the same place and is shorter.
+        unsafe {
+            let block = libc::realloc(shown.sub(RTMP_MAX_HEADER_SIZE).cast(), RTMP_MAX_HEADER_SIZE + 4);
+            let shorter = block.cast::<c_char>().add(RTMP_MAX_HEADER_SIZE);
+            let lent = Lent { address: shorter.addr(), ..lent };
+            lent.take_back(shorter).unwrap().append(&[7; 997]);
+        }
+    }
+
+    #[test]
+    fn payloads_are_taken_out_from_between_headers() {
+        for (payload, size) in
+            [(128, 0), (128, 1), (128, 127), (128, 128), (128, 129), (128, 1000), (100, 950)]
+        {
+            let bytes: Vec<u8> = (0..size).map(|at| at as u8).collect();
+            let chunks: Vec<u8> = bytes.chunks(payload).flat_map(|piece| [&[0xC4], piece].concat()).collect();
+            let mut body = Body::default();
+            body.reserve_total(size + 2).unwrap();
+            body.append(b"ab");
+            body.append_behind_headers(&chunks, 1, payload);
+            assert_eq!(body.as_ref(), [b"ab", &bytes[..]].concat());
+            // SAFETY: the byte behind the body belongs to its block.
+            assert_eq!(unsafe { *body.as_ptr().add(size + 2) }, 0);
+        }
+    }
+
+    #[test]
+    fn a_body_keeps_its_bytes_while_it_grows_and_ends_with_a_nul() {
+        let mut body = Body::default();
+        assert_eq!(body.as_ref(), b"");
+        body.reserve_total(3).unwrap();
+        body.append(b"abc");
+        body.reserve_total(1 << 20).unwrap();
+        body.append(b"def");
+        assert_eq!(body.as_ref(), b"abcdef");
+        // SAFETY: the byte behind the body belongs to its block.
+        assert_eq!(unsafe { *body.as_ptr().add(6) }, 0);
+    }
+}

@@ -1,0 +1,61 @@
+//! Pointers that C hands over, turned into references where the C contract allows it.
+
+use std::slice;
+
+use libc::{c_char, c_int};
+use rtmp_core::error::{Error, Result};
+
+use crate::amf::AVal;
+
+/// The bytes of an `AVal`: empty when the pointer is null or the length is not positive.
+///
+/// # Safety
+/// `value.av_val` is null or readable for `av_len` bytes for as long as the result is used.
+pub(crate) unsafe fn aval_bytes<'a>(value: &AVal) -> &'a [u8] {
+    match usize::try_from(value.av_len) {
+        // SAFETY: the caller's contract above; a length of 0 or less never gets here.
+        Ok(len) if len > 0 && !value.av_val.is_null() => unsafe {
+            slice::from_raw_parts(value.av_val.cast::<u8>(), len)
+        },
+        _ => &[],
+    }
+}
+
+/// The bytes behind a pointer and a C length.
+///
+/// # Safety
+/// `data` is null or readable for `len` bytes for as long as the result is used.
+pub(crate) unsafe fn bytes<'a>(data: *const c_char, len: c_int, name: &'static str) -> Result<&'a [u8]> {
+    match usize::try_from(len) {
+        Ok(0) => Ok(&[]),
+        // SAFETY: the caller's contract above.
+        Ok(len) if !data.is_null() => Ok(unsafe { slice::from_raw_parts(data.cast::<u8>(), len) }),
+        _ => Err(Error::Invalid(name)),
+    }
+}
+
+/// A pointer that must not be null, as a shared reference.
+///
+/// # Safety
+/// `pointer` is null or points to a valid `T` that nobody writes while the result is used.
+pub(crate) unsafe fn required<'a, T>(pointer: *const T, name: &'static str) -> Result<&'a T> {
+    // SAFETY: the caller's contract above.
+    match unsafe { pointer.as_ref() } {
+        Some(reference) => Ok(reference),
+        // Built only when it is needed: most calls are short, and an error is as costly as they are.
+        None => Err(Error::Invalid(name)),
+    }
+}
+
+/// A pointer that must not be null, as an exclusive reference.
+///
+/// # Safety
+/// `pointer` is null or points to a valid `T` that nobody else uses while the result is used.
+pub(crate) unsafe fn required_mut<'a, T>(pointer: *mut T, name: &'static str) -> Result<&'a mut T> {
+    // SAFETY: the caller's contract above.
+    match unsafe { pointer.as_mut() } {
+        Some(reference) => Ok(reference),
+        // Built only when it is needed: most calls are short, and an error is as costly as they are.
+        None => Err(Error::Invalid(name)),
+    }
+}

@@ -1,0 +1,787 @@
+//! Why calls fail: what `RTMP_GetLastError` and `RTMP_GetErrorString` tell afterwards.
+//!
+//! The reason has to outlive the connection, which a failure usually closes, and the private state with it. Keeping
+//! that state would lose memory for every program that clears or frees its struct after a failure without
+//! `RTMP_Close`, as many do and may: an encoder that tries again every second for a year among them. So the struct
+//! itself holds the code and a number, in `Link.pFlags`, which nothing else uses, and the texts of the last failures
+//! of the process are in a table of fixed size, where a text is found by its number. There is nothing to free, and
+//! both follow a struct that is moved. A reason whose text has been displaced, by [`KEPT`] later ones, is told by its
+//! code alone.
+//!
+//! [`boundary`](super::boundary) is the one place where errors become reasons. Functions on the way say which session
+//! a call is about ([`about`]) and what it is at ([`enter`]).
+
+use std::{
+    cell::{Cell, RefCell},
+    ffi::CStr,
+    fmt::{self, Write},
+    ptr::{self, NonNull},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI32, AtomicUsize, Ordering},
+    },
+};
+
+use rtmp_core::{
+    driver,
+    error::{Error, Result},
+};
+
+use super::{gate::Gate, rtmp::RTMP};
+
+/// What a call is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing that needs a name.
+    Call,
+    Url,
+    Option,
+    Lookup,
+    Connect,
+    Proxy,
+    Tls,
+    Tunnel,
+    Handshake,
+    /// What the connection tells by itself.
+    Stream(driver::Phase),
+    Reading,
+    /// Taking an FLV file apart.
+    Flv,
+}
+
+impl Phase {
+    pub(crate) const CONNECT_COMMAND: Self = Self::Stream(driver::Phase::Connect);
+    pub(crate) const SENDING: Self = Self::Stream(driver::Phase::Sending);
+}
+
+/// Makes the constants of the header, and the texts for reasons of which no other is known.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $value:literal, $name:literal, $text:literal;)*) => {
+        /// Why a call failed, as programs see it. Values never change.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(crate) enum Code {
+            $($(#[$doc])* $variant = $value,)*
+        }
+
+        impl Code {
+            /// The code with this value.
+            fn from_value(value: u32) -> Option<Self> {
+                match value {
+                    $($value => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
+            fn text(self) -> &'static CStr {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+
+        /// Names in the header, and values.
+        #[cfg(test)]
+        const NAMES: &[(&str, u32)] = &[$(($name, $value)),*];
+    };
+}
+
+codes! {
+    None = 0, "RTMP_ERR_NONE", c"";
+    Ended = 1, "RTMP_ERR_ENDED", c"the stream has ended";
+    Argument = 2, "RTMP_ERR_ARGUMENT", c"invalid argument";
+    Memory = 3, "RTMP_ERR_MEMORY", c"out of memory";
+    Url = 4, "RTMP_ERR_URL", c"the URL cannot be used";
+    Option = 5, "RTMP_ERR_OPTION", c"an option cannot be used";
+    NotConnected = 6, "RTMP_ERR_NOT_CONNECTED", c"there is no connection";
+    Resolve = 7, "RTMP_ERR_RESOLVE", c"the host has no address";
+    Connect = 8, "RTMP_ERR_CONNECT", c"the host was not reached";
+    Proxy = 9, "RTMP_ERR_PROXY", c"the proxy did not connect";
+    Tls = 10, "RTMP_ERR_TLS", c"TLS failed";
+    Handshake = 11, "RTMP_ERR_HANDSHAKE", c"the handshake failed";
+    Refused = 12, "RTMP_ERR_REFUSED", c"the peer refused";
+    TimedOut = 13, "RTMP_ERR_TIMEDOUT", c"timed out";
+    Closed = 14, "RTMP_ERR_CLOSED", c"the peer closed the connection";
+    Io = 15, "RTMP_ERR_IO", c"the operating system refused";
+    Malformed = 16, "RTMP_ERR_MALFORMED", c"the peer sent something malformed";
+    TooLarge = 17, "RTMP_ERR_TOO_LARGE", c"something is too large";
+    Flv = 18, "RTMP_ERR_FLV", c"malformed FLV";
+    Resume = 19, "RTMP_ERR_RESUME", c"the stream does not go on where the file ends";
+    Joined = 20, "RTMP_ERR_JOINED", c"the connection belongs to a session that is served already";
+    Interrupted = 21, "RTMP_ERR_INTERRUPTED", c"interrupted";
+    /// For calls that another thread ends.
+    Aborted = 22, "RTMP_ERR_ABORTED", c"aborted";
+    Unsupported = 23, "RTMP_ERR_UNSUPPORTED", c"not supported";
+    Internal = 24, "RTMP_ERR_INTERNAL", c"internal error, the call was given up";
+}
+
+/// A text with the NUL that C wants at its end.
+pub(crate) type Text = [u8; TEXT_LEN];
+
+/// Room for a text. The longest of the library's own say why a certificate is refused, and what to do about it.
+pub(crate) const TEXT_LEN: usize = 512;
+
+/// How many texts there are. A program asks right after a call, so it takes as many failures of other threads in
+/// between to lose one.
+const KEPT: usize = 256;
+
+/// The texts, each with its number.
+static TEXTS: Mutex<Texts> = Mutex::new(Texts { newest: 0, texts: [[0; TEXT_LEN]; KEPT] });
+
+struct Texts {
+    /// The number of the text that came last.
+    newest: u32,
+    /// Each at its number, modulo their count.
+    texts: [Text; KEPT],
+}
+
+impl Texts {
+    fn add(&mut self, text: &Text) -> u32 {
+        // 0 stands for no text.
+        self.newest = self.newest % MAX_NUMBER + 1;
+        self.texts[self.newest as usize % KEPT] = *text;
+        self.newest
+    }
+
+    fn get(&self, number: u32) -> Option<&Text> {
+        let later = self.newest.checked_sub(number)?;
+        (number > 0 && (later as usize) < KEPT).then(|| &self.texts[number as usize % KEPT])
+    }
+}
+
+/// How many of the field's 32 bits are for the code; the number is in the others.
+const CODE_BITS: u32 = 6;
+/// The largest number of a text. Behind it they start again.
+const MAX_NUMBER: u32 = u32::MAX >> CODE_BITS;
+
+/// What a call says of itself.
+#[derive(Clone, Copy)]
+struct Call {
+    session: *mut RTMP,
+    phase: Phase,
+    first_chunk: usize,
+}
+
+impl Call {
+    const NONE: Self = Self { session: ptr::null_mut(), phase: Phase::Call, first_chunk: 0 };
+}
+
+thread_local! {
+    /// The innermost call of this thread: the log's callback may use the library, too.
+    static CALL: Cell<Call> = const { Cell::new(Call::NONE) };
+}
+
+/// An exported function that runs. What it says of itself is forgotten at its end.
+pub(super) struct Scope(Call);
+
+impl Scope {
+    pub(super) fn begin() -> Self {
+        Self(CALL.replace(Call::NONE))
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        CALL.set(self.0);
+    }
+}
+
+/// Log lines on their way to the program, in all threads.
+static REPORTS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// The sessions whose calls this thread has left off to report something.
+    static TOLD: RefCell<Vec<*mut RTMP>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A log line on its way to the program, whose callback may use the library meanwhile, but not the session of the call that
+/// reports: that is in the middle of something.
+pub(super) struct Report {
+    /// How many sessions there were before, if this report added one.
+    before: Option<usize>,
+}
+
+impl Report {
+    pub(super) fn begin() -> Self {
+        let session = CALL.get().session;
+        if session.is_null() {
+            return Self { before: None };
+        }
+        let add = |told: &RefCell<Vec<*mut RTMP>>| {
+            let mut told = told.try_borrow_mut().ok()?;
+            told.push(session);
+            Some(told.len() - 1)
+        };
+        let before = TOLD.try_with(add).ok().flatten();
+        if before.is_some() {
+            REPORTS.fetch_add(1, Ordering::Relaxed);
+        }
+        Self { before }
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if let Some(before) = self.before {
+            let _ = TOLD.try_with(|told| told.try_borrow_mut().map(|mut told| told.truncate(before)));
+            REPORTS.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether some thread reports something: then calls have to find out whether it is this one, as [`about`] does.
+#[inline(always)]
+pub(super) fn is_reporting() -> bool {
+    REPORTS.load(Ordering::Relaxed) != 0
+}
+
+/// Whether this thread is in the log callback of a call with a session of which `matches` is true.
+pub(super) fn is_told(matches: impl Fn(*mut RTMP) -> bool) -> bool {
+    let any = |told: &RefCell<Vec<*mut RTMP>>| told.borrow().iter().any(|session| matches(*session));
+    is_reporting() && TOLD.try_with(any).unwrap_or(false)
+}
+
+/// What a call fails with that comes from inside the log callback of another one with the same session. It is not logged:
+/// the callback would be called once more, and so on.
+pub(super) fn refusal() -> Error {
+    Error::Invalid("the session is in the call whose log callback this is").reported()
+}
+
+/// Says which session the exported function is about; an error if there is none, or if it is in a call of this thread.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`, until the exported function returns.
+pub(crate) unsafe fn about(r: *mut RTMP) -> Result<NonNull<RTMP>> {
+    let session = NonNull::new(r).ok_or(Error::Invalid(NO_SESSION))?;
+    CALL.set(Call { session: r, ..CALL.get() });
+    if is_told(|told| told == r) {
+        return Err(refusal());
+    }
+    Ok(session)
+}
+
+/// As [`about`], and forgets why earlier calls failed: a connection begins.
+///
+/// # Safety
+/// As for [`about`].
+pub(crate) unsafe fn start_afresh(r: *mut RTMP) -> Result<NonNull<RTMP>> {
+    // SAFETY: the caller's contract.
+    let session = unsafe { about(r) }?;
+    if let Some(field) = field() {
+        field.store(0, Ordering::Relaxed);
+    }
+    Ok(session)
+}
+
+/// Says what the call is at.
+pub(crate) fn enter(phase: Phase) {
+    CALL.set(Call { phase, ..CALL.get() });
+}
+
+/// What the call is at.
+pub(crate) fn phase() -> Phase {
+    CALL.get().phase
+}
+
+/// Says how many bytes the first chunk has of what the call would send.
+pub(crate) fn would_send(first_chunk: usize) {
+    CALL.set(Call { first_chunk, ..CALL.get() });
+}
+
+/// Logs an error as librtmp does when a call finds no connection: people search for its words.
+pub(super) fn log(error: &Error) {
+    match phase() {
+        Phase::Reading if matches!(error, Error::NotConnected) => {
+            log::error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
+        }
+        Phase::SENDING if matches!(error, Error::NotConnected) => {
+            driver::log_failed_send(error, CALL.get().first_chunk);
+        }
+        _ => log::error!("{error}"),
+    }
+}
+
+/// Keeps an error as the reason why the call fails.
+pub(crate) fn keep(error: &Error) {
+    let phase = phase_of(error, phase());
+    match code_of(error, phase) {
+        Code::Interrupted if is_aborted() => keep_as(Code::Aborted, "aborted"),
+        code => keep_text(code, phase, |line| write_error(line, error, phase)),
+    }
+}
+
+/// Whether it is the program that wants the calls of this session to end.
+fn is_aborted() -> bool {
+    let session = CALL.get().session;
+    // SAFETY: by the contract of `about`.
+    !session.is_null() && unsafe { Gate::of(session) }.is_aborted()
+}
+
+/// Keeps a reason that is no error, or none that has a name.
+pub(crate) fn keep_as(code: Code, words: impl fmt::Display) {
+    keep_text(code, phase(), |line| write!(line, "{words}"));
+}
+
+fn keep_text(code: Code, phase: Phase, write: impl FnOnce(&mut Line) -> fmt::Result) {
+    let Some(field) = field() else { return };
+    // Calls that find no connection come after the one that lost it, and that one knows why.
+    if code == Code::NotConnected && stored(field).0 != Code::None {
+        return;
+    }
+    let (mut line, mut words) = (Line::default(), Line::default());
+    // A line takes whatever comes, and leaves out what does not fit.
+    let _ = write(&mut words);
+    // What begins with the phase needs no second one in front.
+    let name = name_of(phase);
+    if !name.is_empty() && !words.as_str().strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')) {
+        let _ = write!(line, "{name}: ");
+    }
+    let _ = line.write_str(words.as_str());
+    let number = TEXTS.lock().unwrap_or_else(PoisonError::into_inner).add(&line.finish());
+    field.store((number << CODE_BITS | code as u32).cast_signed(), Ordering::Relaxed);
+}
+
+/// The field of the session that the call is about.
+fn field<'a>() -> Option<&'a AtomicI32> {
+    let session = CALL.get().session;
+    if session.is_null() {
+        return None;
+    }
+    // SAFETY: by the contract of `about`; the field is used nowhere else.
+    Some(unsafe { AtomicI32::from_ptr(&raw mut (*session).Link.pFlags) })
+}
+
+/// The reason of a session: its code, and the number of its text. A value that a program left there is none.
+fn stored(field: &AtomicI32) -> (Code, u32) {
+    let value = field.load(Ordering::Relaxed).cast_unsigned();
+    let code = Code::from_value(value & ((1 << CODE_BITS) - 1)).unwrap_or(Code::None);
+    (code, value >> CODE_BITS)
+}
+
+/// Why a call failed last. A session that is NULL is itself the reason.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+pub(crate) unsafe fn last_code(r: *mut RTMP) -> Code {
+    let Some(session) = NonNull::new(r) else { return Code::Argument };
+    // SAFETY: the caller's contract; the field is used nowhere else.
+    stored(unsafe { AtomicI32::from_ptr(&raw mut (*session.as_ptr()).Link.pFlags) }).0
+}
+
+/// The text that goes with [`last_code`].
+///
+/// # Safety
+/// As for [`last_code`].
+pub(crate) unsafe fn last_text(r: *mut RTMP) -> Text {
+    let mut line = Line::default();
+    let Some(session) = NonNull::new(r) else {
+        let _ = line.write_str(NO_SESSION);
+        return line.finish();
+    };
+    // SAFETY: the caller's contract; the field is used nowhere else.
+    let field = unsafe { AtomicI32::from_ptr(&raw mut (*session.as_ptr()).Link.pFlags) };
+    let (code, number) = stored(field);
+    if code == Code::None {
+        return line.finish();
+    }
+    if let Some(text) = TEXTS.lock().unwrap_or_else(PoisonError::into_inner).get(number) {
+        return *text;
+    }
+    let _ = line.write_str(&code.text().to_string_lossy());
+    line.finish()
+}
+
+/// Errors that say themselves where they come from.
+fn phase_of(error: &Error, announced: Phase) -> Phase {
+    match error {
+        Error::Reported(cause) => phase_of(cause, announced),
+        Error::UnknownOption(_) => Phase::Option,
+        Error::Unresolved(_) => Phase::Lookup,
+        Error::Unreachable(_) => Phase::Connect,
+        Error::Proxy(_) => Phase::Proxy,
+        Error::Handshake(_) => Phase::Handshake,
+        _ => announced,
+    }
+}
+
+fn name_of(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Call => "",
+        Phase::Url => "URL",
+        Phase::Option => "option",
+        Phase::Lookup => "name lookup",
+        Phase::Connect => "connect",
+        Phase::Proxy => "proxy",
+        Phase::Tls => "TLS",
+        Phase::Tunnel => "HTTP tunnel",
+        Phase::Handshake => "handshake",
+        Phase::Stream(phase) => phase.name(),
+        Phase::Reading => "reading",
+        Phase::Flv => "FLV",
+    }
+}
+
+fn code_of(error: &Error, phase: Phase) -> Code {
+    match (error, phase) {
+        (Error::Reported(cause), _) => code_of(cause, phase),
+        (Error::OutOfMemory, _) => Code::Memory,
+        (Error::UnknownOption(_), _) => Code::Option,
+        (
+            Error::Malformed { .. } | Error::TooLarge(_) | Error::Invalid(_) | Error::Unsupported(_),
+            Phase::Url,
+        ) => Code::Url,
+        (
+            Error::Malformed { .. } | Error::TooLarge(_) | Error::Invalid(_) | Error::Unsupported(_),
+            Phase::Option,
+        ) => Code::Option,
+        (Error::Malformed { .. } | Error::TooLarge(_), Phase::Flv) => Code::Flv,
+        (Error::Malformed { .. }, _) => Code::Malformed,
+        (Error::TooLarge(_), _) => Code::TooLarge,
+        (Error::Invalid(_), _) => Code::Argument,
+        (Error::Handshake(_), _) => Code::Handshake,
+        (Error::Closed, _) => Code::Closed,
+        (Error::NotConnected, _) => Code::NotConnected,
+        (Error::TimedOut, _) => Code::TimedOut,
+        (Error::Interrupted, _) => Code::Interrupted,
+        (Error::Io(_), _) => Code::Io,
+        (Error::Unresolved(_), _) => Code::Resolve,
+        (Error::Unreachable(_), _) => Code::Connect,
+        (Error::Proxy(_), _) => Code::Proxy,
+        (Error::Refused(_), _) => Code::Refused,
+        (Error::Tls(_), _) => Code::Tls,
+        (Error::Unsupported(_), _) => Code::Unsupported,
+        // `Error` is open for Rust programs alone; what the core adds belongs above.
+        (_, _) => Code::Internal,
+    }
+}
+
+/// An error in the words of the log and of the Rust API, without what the phase says already.
+fn write_error(line: &mut Line, error: &Error, phase: Phase) -> fmt::Result {
+    match error {
+        Error::Reported(cause) => write_error(line, cause, phase),
+        Error::Malformed { what, detail }
+            if matches!(phase, Phase::Url | Phase::Flv | Phase::Tunnel) && what.ends_with(name_of(phase)) =>
+        {
+            line.write_str(detail)
+        }
+        Error::Handshake(why) | Error::Invalid(why) => line.write_str(why),
+        Error::Refused(refusal) => refusal.write_words(line),
+        error => write!(line, "{error}"),
+    }
+}
+
+/// A text that is being written, always one line.
+struct Line {
+    text: Text,
+    used: usize,
+    /// Whether something did not fit. Nothing follows then.
+    cut: bool,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { text: [0; TEXT_LEN], used: 0, cut: false }
+    }
+}
+
+impl Line {
+    fn as_str(&self) -> &str {
+        // Only whole characters were written.
+        str::from_utf8(&self.text[..self.used + if self.cut { DOTS.len() } else { 0 }]).unwrap_or_default()
+    }
+
+    fn finish(self) -> Text {
+        self.text
+    }
+}
+
+impl Write for Line {
+    /// Takes what there is room for. Text that is cut ends in dots.
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            if self.cut {
+                break;
+            }
+            // What peers say was made readable; the words of the operating system are taken as they come.
+            let character = if character.is_control() { ' ' } else { character };
+            let end = self.used + character.len_utf8();
+            if end > LONGEST {
+                self.text[self.used..self.used + DOTS.len()].copy_from_slice(DOTS);
+                self.cut = true;
+                break;
+            }
+            character.encode_utf8(&mut self.text[self.used..end]);
+            self.used = end;
+        }
+        Ok(())
+    }
+}
+
+/// The end of a text that is cut.
+const DOTS: &[u8] = b"...";
+/// How long a text can be, so that the dots and a NUL follow.
+const LONGEST: usize = TEXT_LEN - 1 - DOTS.len();
+
+const NO_SESSION: &str = "the RTMP pointer is NULL";
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, mem::MaybeUninit, sync::MutexGuard, thread};
+
+    use super::*;
+    use crate::boundary;
+    use rtmp_core::error::Refusal;
+
+    /// Keeps tests that fail often from displacing the texts of others.
+    fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A struct without a reason.
+    fn session() -> Box<RTMP> {
+        // SAFETY: all-zero bytes are a valid `RTMP`.
+        Box::new(unsafe { MaybeUninit::zeroed().assume_init() })
+    }
+
+    /// A call that fails.
+    fn fail(r: *mut RTMP, phase: Phase, error: Error) {
+        boundary((), || {
+            // SAFETY: the tests' sessions live.
+            unsafe { about(r) }?;
+            enter(phase);
+            Err(error.reported())
+        });
+    }
+
+    /// Code and text.
+    fn reason(r: *mut RTMP) -> (Code, String) {
+        // SAFETY: the tests' sessions live.
+        let (code, text) = unsafe { (last_code(r), last_text(r)) };
+        (code, CStr::from_bytes_until_nul(&text).unwrap().to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_reason_has_its_phase_and_the_words_of_the_error() {
+        let _alone = alone();
+        let mut session = session();
+        let r = &raw mut *session;
+        assert_eq!(reason(r), (Code::None, String::new()));
+        let refusal = Refusal {
+            method: "a command".to_owned(),
+            code: "NetStream.Publish.BadName".to_owned(),
+            description: "already publishing".to_owned(),
+            ..Refusal::default()
+        };
+        let unknown = Error::Unresolved("x.invalid (no)".into()).reported();
+        let cases = [
+            (
+                Phase::Stream(driver::Phase::Publish),
+                Error::Refused(refusal),
+                Code::Refused,
+                "publish: NetStream.Publish.BadName: already publishing",
+            ),
+            (Phase::Handshake, Error::Handshake("wrong"), Code::Handshake, "handshake: wrong"),
+            (Phase::Connect, unknown, Code::Resolve, "name lookup: no address for host x.invalid (no)"),
+            (Phase::Tls, Error::TimedOut, Code::TimedOut, "TLS: timed out"),
+            (Phase::Call, Error::Closed, Code::Closed, "the peer closed the connection"),
+            (Phase::Flv, Error::malformed("FLV", "no"), Code::Flv, "FLV: no"),
+            (
+                Phase::Reading,
+                Error::malformed("chunk", "no"),
+                Code::Malformed,
+                "reading: malformed chunk: no",
+            ),
+        ];
+        for (phase, error, code, text) in cases {
+            fail(r, phase, error);
+            assert_eq!(reason(r), (code, text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn every_error_has_its_code() {
+        let io = || Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        let text = || "no".to_owned();
+        let cases = [
+            (Phase::Reading, Error::malformed("a", "b"), Code::Malformed),
+            (Phase::Url, Error::malformed("a", "b"), Code::Url),
+            (Phase::Option, Error::Unsupported("a"), Code::Option),
+            (Phase::Flv, Error::TooLarge("a"), Code::Flv),
+            (Phase::SENDING, Error::TooLarge("a"), Code::TooLarge),
+            (Phase::SENDING, Error::Invalid("a"), Code::Argument),
+            (Phase::Option, Error::Invalid("a"), Code::Option),
+            (Phase::Option, Error::OutOfMemory, Code::Memory),
+            (Phase::Handshake, Error::Handshake("a"), Code::Handshake),
+            (Phase::Reading, Error::NotConnected, Code::NotConnected),
+            (Phase::Reading, Error::Interrupted, Code::Interrupted),
+            (Phase::Connect, io(), Code::Io),
+            (Phase::Connect, Error::Unresolved(text().into()), Code::Resolve),
+            (Phase::Connect, Error::Unreachable(text().into()), Code::Connect),
+            (Phase::Connect, Error::Proxy(text().into()), Code::Proxy),
+            (Phase::Reading, Error::Tls(text().into()), Code::Tls),
+            (Phase::Option, Error::UnknownOption(text()), Code::Option),
+            (Phase::Tunnel, Error::Unsupported("a"), Code::Unsupported),
+            (Phase::Reading, io().reported(), Code::Io),
+        ];
+        for (phase, error, code) in cases {
+            assert_eq!(code_of(&error, phase), code, "{error:?} while {phase:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_connection_does_not_hide_why_it_was_lost() {
+        let _alone = alone();
+        let mut session = session();
+        let r = &raw mut *session;
+        fail(r, Phase::Reading, Error::NotConnected);
+        assert_eq!(reason(r), (Code::NotConnected, "reading: there is no connection".to_owned()));
+        fail(r, Phase::Reading, Error::Closed);
+        fail(r, Phase::SENDING, Error::NotConnected);
+        assert_eq!(reason(r).0, Code::Closed);
+        boundary((), || {
+            // SAFETY: the session lives.
+            unsafe { start_afresh(r) }?;
+            Ok(())
+        });
+        assert_eq!(reason(r).0, Code::None);
+    }
+
+    #[test]
+    fn a_panic_is_a_reason() {
+        let _alone = alone();
+        let mut session = session();
+        let r = &raw mut *session;
+        boundary((), || {
+            // SAFETY: the session lives.
+            unsafe { about(r) }?;
+            panic!("a defect")
+        });
+        assert_eq!(reason(r), (Code::Internal, "internal error, the call was given up".to_owned()));
+    }
+
+    #[test]
+    fn calls_inside_calls_keep_to_their_sessions() {
+        let _alone = alone();
+        let (mut outer, mut inner) = (session(), session());
+        let (r, other) = (&raw mut *outer, &raw mut *inner);
+        boundary((), || {
+            // SAFETY: the session lives.
+            unsafe { about(r) }?;
+            enter(Phase::Reading);
+            fail(other, Phase::SENDING, Error::Closed);
+            Err(Error::TimedOut)
+        });
+        assert_eq!(reason(r), (Code::TimedOut, "reading: timed out".to_owned()));
+        assert_eq!(reason(other).1, "sending: the peer closed the connection");
+        // Outside of any call there is no session.
+        keep(&Error::OutOfMemory);
+        assert_eq!(reason(r).0, Code::TimedOut);
+    }
+
+    #[test]
+    fn a_reason_follows_its_struct_and_tells_its_code_when_the_text_is_gone() {
+        let _alone = alone();
+        let mut first = session();
+        fail(&raw mut *first, Phase::Connect, Error::Unreachable("nobody there".into()));
+        let mut moved = *first;
+        assert_eq!(reason(&raw mut moved), (Code::Connect, "connect: nobody there".to_owned()));
+        let mut others = session();
+        for _ in 0..KEPT {
+            fail(&raw mut *others, Phase::Reading, Error::Closed);
+        }
+        assert_eq!(reason(&raw mut moved), (Code::Connect, "the host was not reached".to_owned()));
+    }
+
+    #[test]
+    fn numbers_of_texts_start_again_behind_the_largest() {
+        let mut texts = Box::new(Texts { newest: MAX_NUMBER - 1, texts: [[0; TEXT_LEN]; KEPT] });
+        let numbers: Vec<_> = (1..=3_u8).map(|byte| texts.add(&[byte; TEXT_LEN])).collect();
+        assert_eq!(numbers, [MAX_NUMBER, 1, 2]);
+        assert_eq!(texts.get(2), Some(&[3; TEXT_LEN]));
+        assert_eq!(texts.get(0), None);
+        assert_eq!(texts.get(3), None, "one that is still to come");
+    }
+
+    #[test]
+    fn what_programs_left_in_the_field_is_no_reason() {
+        let mut session = session();
+        for value in [-1, 63, i32::MIN | 40] {
+            session.Link.pFlags = value;
+            assert_eq!(reason(&raw mut *session), (Code::None, String::new()));
+        }
+        session.Link.pFlags = i32::MAX;
+        session.Link.pFlags &= !63;
+        session.Link.pFlags |= Code::Io as i32;
+        assert_eq!(reason(&raw mut *session), (Code::Io, "the operating system refused".to_owned()));
+    }
+
+    #[test]
+    fn null_has_a_reason() {
+        assert_eq!(reason(ptr::null_mut()), (Code::Argument, "the RTMP pointer is NULL".to_owned()));
+    }
+
+    #[test]
+    fn a_text_is_one_line_that_ends_in_dots_where_it_is_cut() {
+        let mut line = Line::default();
+        line.write_str("a\nb\x7f").unwrap();
+        assert_eq!(line.text[..5], *b"a b \0");
+        for unit in ["x", "\u{e9}", "\u{20ac}", "\u{1f600}"] {
+            let mut line = Line::default();
+            line.write_str(&unit.repeat(TEXT_LEN)).unwrap();
+            line.write_str("more").unwrap();
+            let text = line.finish();
+            let text = CStr::from_bytes_until_nul(&text)
+                .expect("there is a NUL")
+                .to_str()
+                .expect("whole characters");
+            assert!(text.ends_with(&format!("{unit}...")) && text.len() > TEXT_LEN - 8, "{}", text.len());
+        }
+        let mut line = Line::default();
+        line.write_str(&"x".repeat(LONGEST)).unwrap();
+        assert!(!CStr::from_bytes_until_nul(&line.finish()).unwrap().to_bytes().contains(&b'.'));
+    }
+
+    #[test]
+    fn threads_that_fail_do_not_mix_their_reasons() {
+        let _alone = alone();
+        thread::scope(|scope| {
+            for name in ["one", "two", "three"] {
+                scope.spawn(move || {
+                    let mut session = session();
+                    let r = &raw mut *session;
+                    for count in 0..1000 {
+                        let words = format!("{name} {count}");
+                        fail(r, Phase::Connect, Error::Unreachable(words.clone().into()));
+                        let (code, text) = reason(r);
+                        assert_eq!(code, Code::Connect);
+                        // The other threads may have displaced it meanwhile, but not exchanged it.
+                        assert!(
+                            text == format!("connect: {words}") || text == "the host was not reached",
+                            "{text}"
+                        );
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn the_header_has_every_code_and_no_other() {
+        let header = include_str!("headers/rtmp.h");
+        let (_, rest) = header.split_once("\ntypedef enum {\n").expect("the enum");
+        let (body, _) = rest.split_once("} RTMP_ERR_CODE;").expect("its end");
+        let declared: BTreeSet<_> = body
+            .lines()
+            .map(|line| {
+                let (name, rest) = line.trim().split_once(" = ").expect("a name and a value");
+                let digits = rest.split(|c: char| !c.is_ascii_digit()).next().expect("split gives something");
+                (name, digits.parse().expect("a number"))
+            })
+            .collect();
+        assert_eq!(declared, NAMES.iter().copied().collect());
+        assert_eq!(declared.len(), NAMES.len());
+        let largest = NAMES.iter().map(|(_, value)| *value).max().expect("there are some");
+        assert!(largest < 1 << CODE_BITS);
+    }
+}

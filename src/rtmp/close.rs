@@ -1,0 +1,225 @@
+//! Ending a connection: what goes, what stays, and who frees it.
+
+use std::{ptr, time::Duration};
+
+use libc::c_int;
+use rtmp_core::{
+    driver::{self, Connection},
+    flv::Flags,
+    transport::{deadline::Deadline, tcp::LINGER},
+};
+
+use super::{
+    RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, io::take_unfinished, origin::Origin, sockbuf,
+};
+use crate::{
+    amf::AVal,
+    calls::CallArray,
+    line::Line,
+    log::Deferred,
+    memory::{self, release},
+    shared,
+    state::{self, Core, Handle},
+    waiting,
+};
+
+/// Whether the peer is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// The stream is ended first.
+    Polite,
+    /// Nothing can be sent any more.
+    Abrupt,
+}
+
+/// Closes the connection and resets the fields that belong to it. Options stay, for the next connection. Does nothing if
+/// another call has closed it meanwhile.
+pub(crate) fn close(handle: &Handle, manner: Manner) {
+    if handle.is_open() && manner == Manner::Polite {
+        end_stream(handle);
+    }
+    let _deferred = Deferred::begin();
+    let mut core = handle.core();
+    if !handle.is_current() {
+        return;
+    }
+    let kept = hang_up(handle, &mut core, reset, handle.keeps_descriptor());
+    handle.mark_closed();
+    if let Some(socket) = kept {
+        let block = core.block;
+        *core = Core::default();
+        core.block = block;
+        handle.mark_hung_up();
+        // SAFETY: the handle's contract.
+        unsafe { shared::write(&raw mut (*handle.raw()).m_sb.sb_socket, socket) };
+    }
+}
+
+/// Closes what is left of a connection that has ended; `m_read` goes on to say how.
+pub(crate) fn close_quietly(handle: &Handle) {
+    // SAFETY: the handle's contract.
+    let status = unsafe { shared::read(&raw const (*handle.raw()).m_read.status) };
+    close(handle, Manner::Abrupt);
+    // SAFETY: the handle's contract.
+    unsafe { shared::write(&raw mut (*handle.raw()).m_read.status, status) };
+}
+
+/// Closes the connection without a word and gets ready for the next one to the same server, under the same names.
+pub(crate) fn close_to_reconnect(handle: &Handle) {
+    let deferred = Deferred::begin();
+    let mut core = handle.core();
+    if handle.is_current() {
+        hang_up(handle, &mut core, reset_connection, false);
+    }
+    drop((core, deferred));
+    handle.close_retired();
+}
+
+/// Says that the stream ends. A player waits for nothing with that; for a publisher all of it may take as long as one
+/// wait, because what was published last must not be lost with the server's acknowledgements, which were not read.
+fn end_stream(handle: &Handle) {
+    // SAFETY: the handle's contract.
+    let publish = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_WRITE != 0;
+    let (longest, goodbye) = if publish {
+        (handle.timeout().unwrap_or(LONGEST_CLOSE), LINGER)
+    } else {
+        (Duration::ZERO, Duration::ZERO)
+    };
+    handle.set_limit(Deadline::after(Some(longest)));
+    driver::close_politely(handle);
+    if let Some(tunnel) = handle.tunnel() {
+        tunnel.close(&Line(handle), goodbye);
+    }
+    if publish {
+        // SAFETY: the handle's contract; another thread that closes the connection leaves the socket to this call.
+        unsafe { sockbuf::linger(&raw const (*handle.raw()).m_sb, &handle.patience()) }
+    }
+    handle.set_limit(Deadline::NEVER);
+}
+
+/// Takes the connection off the session and resets fields. Returns the descriptor, if it is to be kept and there is one: the
+/// connection has ended then, too.
+fn hang_up(handle: &Handle, core: &mut Core, reset: unsafe fn(*mut RTMP), keep: bool) -> Option<c_int> {
+    handle.set_tunnel(None);
+    core.stream.clear();
+    if let Some(writer) = &mut core.writer {
+        writer.reset();
+    }
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+    drop(unsafe { take_unfinished(core, handle.raw()) });
+    let socket = handle.hang_up(keep);
+    // SAFETY: the handle's contract; `core` is locked, which keeps the steps of other calls out.
+    unsafe { reset(handle.raw()) }
+    socket
+}
+
+/// How long closing may take when there is no time-out.
+const LONGEST_CLOSE: Duration = Duration::from_secs(30);
+
+/// Resets what belongs to the connection, and frees the strings that are the library's.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn reset(r: *mut RTMP) {
+    // SAFETY: the caller's contract; what is freed came from the C allocator: by this library, or, where a flag says
+    // so, by the caller.
+    unsafe {
+        reset_connection(r);
+        // A stream name that came from the URL must not be used after it is gone.
+        if (*r).Link.playpath.av_val == (*r).Link.playpath0.av_val {
+            (*r).Link.playpath = AVal::EMPTY;
+        }
+        memory::release_string(&raw mut (*r).Link.playpath0);
+        if (*r).Link.lFlags & RTMP_LF_FTCU != 0 {
+            memory::release_string(&raw mut (*r).Link.tcUrl);
+        }
+        if (*r).Link.lFlags & RTMP_LF_FAPU != 0 {
+            memory::release_string(&raw mut (*r).Link.app);
+        }
+        // Read while another thread closes.
+        let flags = (*r).Link.lFlags & !(RTMP_LF_FTCU | RTMP_LF_FAPU);
+        shared::write(&raw mut (*r).Link.lFlags, flags);
+    }
+}
+
+/// Resets what belongs to the connection, which has no socket any more.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn reset_connection(r: *mut RTMP) {
+    // SAFETY: the caller's contract; what is freed came from the C allocator.
+    unsafe {
+        // These are read while another thread closes.
+        shared::write(&raw mut (*r).m_sb.sb_size, 0);
+        shared::write(&raw mut (*r).m_stream_id, -1);
+        shared::write(&raw mut (*r).m_nBWCheckCounter, 0);
+        shared::write(&raw mut (*r).m_nBytesIn, 0);
+        shared::write(&raw mut (*r).m_nBytesInSent, 0);
+        shared::write(&raw mut (*r).m_bPlaying, 0);
+        shared::write(&raw mut (*r).m_numInvokes, 0);
+        (*r).m_msgCounter = 0;
+        (*r).m_resplen = 0;
+        (*r).m_unackd = 0;
+
+        if (*r).m_read.flags & Flags::HEADER.0 != 0 {
+            (*r).m_read.buf = ptr::null_mut();
+        }
+        shared::write(&raw mut (*r).m_read.dataType, 0);
+        shared::write(&raw mut (*r).m_read.flags, 0);
+        shared::write(&raw mut (*r).m_read.status, 0);
+        shared::write(&raw mut (*r).m_read.nResumeTS, 0);
+        (*r).m_read.nIgnoredFrameCounter = 0;
+        (*r).m_read.nIgnoredFlvFrameCounter = 0;
+        (*r).m_write.m_nBytesRead = 0;
+        (*r).m_write.m_body = ptr::null_mut();
+
+        (*r).Link.dh = ptr::null_mut();
+        (*r).Link.rc4keyIn = ptr::null_mut();
+        (*r).Link.rc4keyOut = ptr::null_mut();
+
+        release((*r).m_channelTimestamp);
+        (*r).m_channelTimestamp = ptr::null_mut();
+        (*r).m_channelsAllocatedIn = 0;
+        CallArray::new(r).clear();
+        memory::release_string(&raw mut (*r).m_clientID);
+    }
+}
+
+/// Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns nothing.
+/// What the caller put into `Link` stays for the next connection, as long as its memory does, except a stream name from the
+/// URL, a login with escapes from the URL and strings that `Link.lFlags` marks as the library's; the options `bind`, `ipv`,
+/// `tlsVerify` and `tlsCA` go, and so does a wish of `RTMP_Abort`.
+///
+/// A player does not wait for anything here. A publisher waits until the server has what was published last: as long as
+/// it takes bytes, one second after the last of them, or five after its last answer over HTTP, and no longer than
+/// `Link.timeout` in all (30 seconds if that is 0).
+///
+/// May be called at any time, also twice, but not from a signal handler, and not while another thread is in a call with
+/// this session, other than `RTMP_Abort`: that is how to end such a call first.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_Close(r: *mut RTMP) {
+    waiting((), || {
+        if r.is_null() {
+            return Ok(());
+        }
+        // SAFETY: the caller's contract.
+        unsafe {
+            match Handle::connected(r).ok().or_else(|| Handle::existing(r)) {
+                Some(handle) => {
+                    handle.keep_descriptor(false);
+                    close(&handle, Manner::Polite);
+                }
+                None => {
+                    state::take_pipe(r);
+                    reset(r);
+                }
+            }
+            Origin::close(r);
+            state::pardon(r);
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,420 @@
+//! Connecting to a server.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, IntoRawFd},
+    ptr,
+    sync::Arc,
+};
+
+use libc::{c_int, sockaddr};
+use rtmp_core::{
+    chunk,
+    driver::{self, Connection},
+    error::{Error, Result},
+    handshake::{self, ClientOptions},
+    random,
+    session::command,
+    text::{self, Text},
+    transport::{
+        connect::connect,
+        deadline::Deadline,
+        local::{Bind, Local},
+        proxy::Proxy,
+        route::Route,
+        tcp,
+        tunnel::Tunnel,
+    },
+};
+use socket2::{SockAddr, SockAddrStorage, SockRef, Socket};
+
+use super::{
+    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMP_FEATURE_WRITE, RTMP_LF_FAPU,
+    RTMP_LF_FTCU, RTMPPacket, close::close_to_reconnect, lifecycle::DEFAULT_CHUNK_SIZE, misc::RTMP_GetTime,
+    packet::send_packet, sockbuf,
+};
+use crate::{
+    FALSE, TRUE,
+    amf::{AVal, encode::encode_extras},
+    line::Line,
+    memory,
+    ptr::{aval_bytes, required},
+    reason::{self, Phase},
+    shared,
+    state::Handle,
+    tls::connect_tls,
+    waiting,
+};
+
+/// Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
+/// or FALSE. TRUE means that the command was sent; `RTMP_ConnectStream` waits for the answer. `cp`, if not NULL, is sent
+/// in place of the library's `connect` command and stays the caller's. If `m_outChunkSize` is not 128, the server is told
+/// so before.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose body is readable for
+/// `m_nBodySize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
+    waiting(FALSE, || {
+        // SAFETY: the caller's contract.
+        unsafe {
+            reason::start_afresh(r)?;
+            let handle = Handle::from_raw(r)?;
+            reason::enter(Phase::Connect);
+            if aval_bytes(&(*r).Link.hostname).is_empty() {
+                return Err(Error::Invalid("RTMP_Connect, there is no host name"));
+            }
+            if handle.is_open() && (handle.is_dialled() || handle.is_hung_up()) {
+                // Connected before, and not closed: that socket would be lost.
+                close_to_reconnect(&handle);
+            }
+            dial(&handle)?;
+            start(&handle, cp)
+        }
+    })
+}
+
+/// Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. If `Link.socksport` is not 0, `svc` is
+/// the address of the proxy that `Link.sockshost` describes, which is asked for a connection to `Link.hostname` and
+/// `Link.port`; else nothing is sent.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `svc` is null or points to a socket address of its family's size.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_int {
+    waiting(FALSE, || {
+        // SAFETY: the caller's contract.
+        let (handle, address, host, port, proxy) = unsafe {
+            reason::start_afresh(r)?;
+            reason::enter(Phase::Connect);
+            required(svc.cast_const(), "svc")?;
+            let handle = Handle::from_raw(r)?;
+            (handle, socket_address(svc)?, aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?)
+        };
+        open(&handle, |handle| {
+            let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
+            let patience = handle.patience();
+            let socket = connect(&[address], &local, deadline, &patience)?;
+            match proxy {
+                Some(proxy) => proxy.open(socket, host, port, deadline, &patience),
+                None => Ok(socket),
+            }
+        })?;
+        Ok(TRUE)
+    })
+}
+
+/// Shakes hands on the connected socket `m_sb.sb_socket`, which may be the caller's, and sends `connect`, or `cp` in its
+/// place; returns TRUE, or FALSE, and then the socket was closed.
+///
+/// # Safety
+/// As for `RTMP_Connect`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
+    waiting(FALSE, || {
+        // SAFETY: the caller's contract.
+        unsafe {
+            reason::start_afresh(r)?;
+            let handle = Handle::connected(r)?;
+            handle.set_dialled(false);
+            start(&handle, cp)?;
+            // Who brings a socket waits for it as well.
+            handle.set_watched(!handle.is_opened() && (*r).Link.protocol & RTMP_FEATURE_WRITE == 0);
+            handle.settle();
+            Ok(TRUE)
+        }
+    })
+}
+
+/// The proxy to go through, if there is one.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`, whose strings are readable for their lengths.
+unsafe fn proxy(r: *mut RTMP) -> Result<Option<Proxy>> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match (*r).Link.socksport {
+            0 => Ok(None),
+            port => Proxy::new(aval_bytes(&(*r).Link.sockshost), port).map(Some),
+        }
+    }
+}
+
+/// Connects to the server that `Link` names.
+fn dial(handle: &Handle) -> Result<()> {
+    open(handle, connect_socket)?;
+    handle.set_dialled(true);
+    // SAFETY: the handle's contract.
+    unsafe { shared::write(&raw mut (*handle.raw()).m_bSendCounter, 1) };
+    Ok(())
+}
+
+/// A connection to the server that `Link` names, through the proxy if it names one, all of it before one deadline.
+pub(crate) fn connect_socket(handle: &Handle) -> Result<Socket> {
+    let r = handle.raw();
+    // SAFETY: the handle's contract; the host name is readable for its length.
+    let (host, port, proxy) = unsafe { (aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?) };
+    let route = Route { host, port, proxy: proxy.as_ref(), local: &handle.settings().local };
+    route.connect(handle.timeout(), &handle.patience())
+}
+
+/// A further connection to the same server. If the program made the one that there is, it had its reasons: this one
+/// leads from the same address to the same address.
+pub(crate) fn connect_once_more(handle: &Handle) -> Result<Socket> {
+    if !is_foreign(handle)? {
+        return connect_socket(handle);
+    }
+    let (here, there) = *handle.core().ends.clone().ok_or(Error::Closed)?;
+    let local = Local { bind: Some(Bind::Address(here)), ..Local::default() };
+    let host = there.ip().to_string();
+    let route = Route { host: host.as_bytes(), port: there.port(), proxy: None, local: &local };
+    route.connect(handle.timeout(), &handle.patience())
+}
+
+/// Whether a program made the connection, and no proxy has to be asked for the next one.
+fn is_foreign(handle: &Handle) -> Result<bool> {
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+    let has_proxy = unsafe { proxy(handle.raw()) }?.is_some();
+    Ok(!handle.is_dialled() && !handle.is_opened() && !has_proxy)
+}
+
+/// From where to where a connection leads; `None` if not over IP.
+fn ends(socket: &impl AsFd) -> Option<Box<(IpAddr, SocketAddr)>> {
+    let socket = SockRef::from(socket);
+    let (here, there) = (socket.local_addr().ok()?.as_socket()?, socket.peer_addr().ok()?.as_socket()?);
+    Some(Box::new((here.ip(), there)))
+}
+
+/// Connects again, with what a server that wants a publisher to log in asked for behind the application's name and URL.
+pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<()> {
+    handle.count_login()?;
+    // SAFETY: the handle's contract.
+    let link = unsafe { &raw mut (*handle.raw()).Link };
+    // SAFETY: the handle's contract; a string that its flag marks is the library's to free.
+    unsafe {
+        append(&raw mut (*link).app, (*link).lFlags & RTMP_LF_FAPU != 0, token)?;
+        (*link).lFlags |= RTMP_LF_FAPU;
+        append(&raw mut (*link).tcUrl, (*link).lFlags & RTMP_LF_FTCU != 0, token)?;
+        (*link).lFlags |= RTMP_LF_FTCU;
+    }
+    // SAFETY: as above; the strings are readable for their lengths.
+    let [app, url, name] =
+        unsafe { [aval_bytes(&(*link).app), aval_bytes(&(*link).tcUrl), aval_bytes(&(*link).playpath)] };
+    log::debug!(
+        "PublisherAuth, new app: {} tcUrl: {} playpath: {}",
+        Text(&text::without_answer(app)),
+        Text(&text::without_answer(url)),
+        Text(name)
+    );
+    close_to_reconnect(handle);
+    reason::enter(Phase::Connect);
+    dial(handle)?;
+    // SAFETY: there is no packet.
+    unsafe { start(handle, ptr::null_mut()) }.map(drop)
+}
+
+/// Replaces a string by a longer copy from `malloc`.
+///
+/// # Safety
+/// `string` points to a readable string; if it is `ours`, it came from the C allocator.
+unsafe fn append(string: *mut AVal, ours: bool, tail: &[u8]) -> Result<()> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let whole = [aval_bytes(&*string), tail].concat();
+        let len = c_int::try_from(whole.len()).map_err(|_| Error::TooLarge("application name"))?;
+        let copy = memory::duplicate(&whole)?;
+        if ours {
+            memory::release((*string).av_val);
+        }
+        *string = AVal { av_val: copy, av_len: len };
+    }
+    Ok(())
+}
+
+/// Makes a connection, and makes it the session's.
+fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Result<()> {
+    let r = handle.raw();
+    // SAFETY: the handle's contract.
+    unsafe {
+        sockbuf::set_timed_out(&raw mut (*r).m_sb, false);
+        shared::write(&raw mut (*r).m_pausing, 0);
+        shared::write(&raw mut (*r).m_fDuration, 0.0);
+    }
+    let socket = connect(handle).map_err(|error| {
+        // As in librtmp, a host that is not known closes nothing: the stream name is still there for another try.
+        if !matches!(error, Error::Unresolved(_)) {
+            handle.give_up();
+        }
+        log_in_librtmps_words(&error);
+        error.reported()
+    })?;
+    tcp::configure(socket.as_fd(), handle.timeout());
+    // SAFETY: the handle's contract; what is left of a connection that was never closed is not for this socket.
+    unsafe {
+        drop(sockbuf::detach(&raw mut (*r).m_sb));
+        sockbuf::set_size(&raw mut (*r).m_sb, 0);
+        handle.core().reservoir = None;
+        shared::write(&raw mut (*r).m_sb.sb_socket, socket.into_raw_fd());
+    }
+    handle.mark_opened();
+    Ok(())
+}
+
+/// Logs what users of librtmp look for.
+fn log_in_librtmps_words(error: &Error) {
+    match error {
+        Error::Unresolved(host) => log::error!("Problem accessing the DNS. (addr: {host})"),
+        Error::Proxy(reason) => log::error!("RTMP_Connect0, {reason}"),
+        error => log::error!("RTMP_Connect0, failed to connect socket. {error}"),
+    }
+}
+
+/// Shakes hands and sends the first command; closes the connection if that fails.
+///
+/// # Safety
+/// `cp` as for `RTMP_Connect`.
+unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
+    // A socket of our own has them.
+    if !handle.is_opened() {
+        tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
+    }
+    let failed = |what: &'static str| {
+        move |error: Error| {
+            log::error!("RTMP_Connect1, {what}: {error}");
+            handle.give_up();
+            error.reported()
+        }
+    };
+    reason::enter(Phase::Tls);
+    secure(handle).map_err(failed("TLS_Connect failed"))?;
+    reason::enter(Phase::Tunnel);
+    open_tunnel(handle).map_err(failed("Could not connect for handshake"))?;
+    reason::enter(Phase::Handshake);
+    let requested = RequestedChunkSize::of(handle);
+    log::debug!("RTMP_Connect1, ... connected, handshaking");
+    shake_hands(handle).map_err(failed("handshake failed"))?;
+    log::debug!("RTMP_Connect1, handshaked");
+    reason::enter(Phase::CONNECT_COMMAND);
+    requested.announce(handle)?;
+    // SAFETY: the caller's contract.
+    match unsafe { cp.as_mut() } {
+        // SAFETY: the caller's contract.
+        Some(packet) => unsafe { send_packet(handle, packet, true) }.inspect_err(|_| handle.give_up())?,
+        None => {
+            // SAFETY: the handle's contract; `extras` is a list of properties as `RTMP_SetOpt` builds it.
+            let extras =
+                unsafe { encode_extras(&(*handle.raw()).Link.extras) }.inspect_err(|_| handle.give_up())?;
+            let connect = handle.step(|parts| command::connect(parts.state, &parts.profile, &extras));
+            driver::send(handle, &connect).map_err(Error::reported)?;
+        }
+    }
+    Ok(TRUE)
+}
+
+/// The chunk size that a program set before the handshake, after which both sides begin with 128 bytes. It is in the field
+/// again when this ends, so that it holds for the next connection too, also if this one has failed.
+pub(super) struct RequestedChunkSize {
+    field: *mut c_int,
+    size: Option<c_int>,
+}
+
+impl RequestedChunkSize {
+    pub(super) fn of(handle: &Handle) -> Self {
+        let raw = handle.raw();
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        let (field, size) = unsafe {
+            let field = &raw mut (*raw).m_outChunkSize;
+            (field, shared::read(field))
+        };
+        let size = match size {
+            // 0 is what a program left there that cleared the struct.
+            0 | DEFAULT_CHUNK_SIZE => None,
+            size if u32::try_from(size).is_ok_and(|size| size <= chunk::MAX_MESSAGE_LEN) => Some(size),
+            size => {
+                log::warn!(
+                    "ignoring m_outChunkSize {size}, which no message needs: it is {DEFAULT_CHUNK_SIZE}"
+                );
+                None
+            }
+        };
+        Self { field, size }
+    }
+
+    /// Tells the peer, and uses it from then on; an error has closed the connection.
+    pub(super) fn announce(self, handle: &Handle) -> Result<()> {
+        self.size.map_or(Ok(()), |size| {
+            driver::send(handle, &command::set_chunk_size(size.cast_unsigned())).map_err(Error::reported)
+        })
+    }
+}
+
+impl Drop for RequestedChunkSize {
+    fn drop(&mut self) {
+        if let Some(size) = self.size {
+            // SAFETY: the field is that of the handle's `RTMP`, which outlives the call.
+            unsafe { shared::write(self.field, size) };
+        }
+    }
+}
+
+/// TLS, if the protocol has it.
+pub(crate) fn secure(handle: &Handle) -> Result<()> {
+    // SAFETY: the handle's contract; the host name is readable for its length.
+    let (protocol, host) =
+        unsafe { ((*handle.raw()).Link.protocol, aval_bytes(&(*handle.raw()).Link.hostname)) };
+    if protocol & RTMP_FEATURE_SSL == 0 {
+        return Ok(());
+    }
+    connect_tls(handle, &Text(host).to_string(), &handle.settings().tls)
+}
+
+/// A session of an HTTP tunnel, if the protocol has it.
+fn open_tunnel(handle: &Handle) -> Result<()> {
+    handle.set_tunnel(None);
+    // SAFETY: the handle's contract; the host name is readable for its length.
+    let (protocol, host, port) = unsafe {
+        let link = &raw const (*handle.raw()).Link;
+        ((*link).protocol, aval_bytes(&(*link).hostname), (*link).port)
+    };
+    if protocol & RTMP_FEATURE_HTTP == 0 {
+        return Ok(());
+    }
+    let ends = if is_foreign(handle)? { ends(&handle.socket()?) } else { None };
+    handle.core().ends = ends;
+    let tunnel = Arc::new(Tunnel::new(&Text(host).to_string(), port)?);
+    tunnel.open(&Line(handle))?;
+    handle.set_tunnel(Some(tunnel));
+    Ok(())
+}
+
+/// The client's handshake, encrypted if the protocol says so.
+fn shake_hands(handle: &Handle) -> Result<()> {
+    handle.forget_ciphers();
+    // SAFETY: the handle's contract.
+    let encrypted = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_ENC != 0;
+    let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
+    let client = handshake::Client::new(options, &mut random::system)?;
+    handle.apply(driver::handshake_as_client(handle, client)?);
+    Ok(())
+}
+
+/// An address as C passes it.
+///
+/// # Safety
+/// `address` points to a socket address of its family's size.
+unsafe fn socket_address(address: *const sockaddr) -> Result<SocketAddr> {
+    // SAFETY: the caller's contract.
+    let len = match c_int::from(unsafe { (*address).sa_family }) {
+        libc::AF_INET => size_of::<libc::sockaddr_in>(),
+        libc::AF_INET6 => size_of::<libc::sockaddr_in6>(),
+        _ => return Err(Error::Invalid("the address is neither IPv4 nor IPv6")),
+    };
+    let mut storage = SockAddrStorage::zeroed();
+    // SAFETY: both are at least `len` bytes, and a storage holds an address of any family.
+    let address = unsafe {
+        ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len);
+        SockAddr::new(storage, len as libc::socklen_t)
+    };
+    address.as_socket().ok_or(Error::Invalid("the address is neither IPv4 nor IPv6"))
+}

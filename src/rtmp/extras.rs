@@ -1,0 +1,101 @@
+//! `Link.extras`: the AMF data that the option `conn` builds up piece by piece, with `Link.edepth` open objects.
+
+use std::ptr;
+
+use libc::c_int;
+use rtmp_core::{
+    error::{Error, Result},
+    options::conn::{Item, Scalar},
+};
+
+use super::RTMP_LNK;
+use crate::amf::{
+    AMF_BOOLEAN, AMF_NULL, AMF_NUMBER, AMF_OBJECT, AMF_STRING, AMFDataType, AMFObject, AMFObjectProperty,
+    AMFPropertyValue, AVal, access::AMF_AddProp,
+};
+
+/// Appends a piece to the innermost open object; text stays where it is.
+///
+/// # Safety
+/// `link` points to the settings of an initialised `RTMP`, and the text of `item` outlives what is built from it.
+pub(super) unsafe fn append(link: *mut RTMP_LNK, item: Item<'_>) -> Result<()> {
+    // SAFETY: the caller's contract above.
+    let depth = unsafe { (*link).edepth }.max(0);
+    if item.name().is_some() && depth == 0 {
+        return Err(Error::malformed("conn option", "a named value outside of any object"));
+    }
+    let (new_depth, property) = match item {
+        Item::Close => ((depth - 1).max(0), None),
+        Item::Open { name } => {
+            let empty = AMFPropertyValue { p_object: AMFObject::EMPTY };
+            (depth + 1, Some(property(name, AMF_OBJECT, empty)?))
+        }
+        Item::Scalar { name, value } => (depth, Some(scalar(name, value)?)),
+    };
+    if let Some(property) = property {
+        // SAFETY: the caller's contract above.
+        unsafe { add(innermost(&raw mut (*link).extras, depth)?, &property) }?;
+    }
+    // SAFETY: the caller's contract above.
+    unsafe { (*link).edepth = new_depth };
+    Ok(())
+}
+
+/// The object that is reached through the last property of the last property, `depth` times. A program may have
+/// emptied the list, or put other values in it.
+///
+/// # Safety
+/// `object` points to a list whose arrays hold as many properties as their counts say.
+unsafe fn innermost(mut object: *mut AMFObject, depth: c_int) -> Result<*mut AMFObject> {
+    for _ in 0..depth {
+        // SAFETY: the caller's contract above; the index is that of the last property, if there is one.
+        unsafe {
+            let last = match usize::try_from((*object).o_num) {
+                Ok(count) if count > 0 && !(*object).o_props.is_null() => (*object).o_props.add(count - 1),
+                _ => return Err(NOT_OPEN),
+            };
+            if (*last).p_type != AMF_OBJECT {
+                return Err(NOT_OPEN);
+            }
+            object = &raw mut (*last).p_vu.p_object;
+        }
+    }
+    Ok(object)
+}
+
+/// Appends a property to a list.
+///
+/// # Safety
+/// `object` points to a list whose array came from `AMF_AddProp` or follows its rule of growing.
+unsafe fn add(object: *mut AMFObject, property: &AMFObjectProperty) -> Result<()> {
+    // SAFETY: the caller's contract above.
+    unsafe {
+        let count = (*object).o_num;
+        AMF_AddProp(object, property);
+        if (*object).o_num == count { Err(Error::OutOfMemory) } else { Ok(()) }
+    }
+}
+
+fn scalar(name: Option<&[u8]>, value: Scalar<'_>) -> Result<AMFObjectProperty> {
+    let number = |number| AMFPropertyValue { p_number: number };
+    match value {
+        Scalar::Number(value) => property(name, AMF_NUMBER, number(value)),
+        Scalar::Boolean(value) => property(name, AMF_BOOLEAN, number(f64::from(value))),
+        Scalar::String(text) => property(name, AMF_STRING, AMFPropertyValue { p_aval: borrowed(text)? }),
+        Scalar::Null => property(name, AMF_NULL, number(0.0)),
+    }
+}
+
+fn property(name: Option<&[u8]>, p_type: AMFDataType, value: AMFPropertyValue) -> Result<AMFObjectProperty> {
+    let p_name = name.map_or(Ok(AVal::EMPTY), borrowed)?;
+    Ok(AMFObjectProperty { p_name, p_type, p_vu: value, p_UTCoffset: 0 })
+}
+
+/// The string that `text` is a view of.
+fn borrowed(text: &[u8]) -> Result<AVal> {
+    let av_len = c_int::try_from(text.len()).map_err(|_| Error::TooLarge("the conn option"))?;
+    Ok(AVal { av_val: ptr::from_ref(text).cast_mut().cast(), av_len })
+}
+
+const NOT_OPEN: Error =
+    Error::Invalid("the AMF data does not end with the object that the conn option left open");

@@ -1,0 +1,573 @@
+//! `RTMP_Read` and `RTMP_Write`: streams as FLV bytes.
+
+use std::{
+    mem, ptr, slice,
+    time::{Duration, Instant},
+};
+
+use libc::{c_char, c_int};
+use rtmp_core::{
+    chunk::Outgoing,
+    driver::{Connection, Reading},
+    error::{Error, Result},
+    flv::{self, Call, Ending, Finished, Flags, ReadState, Resume, Step},
+    message::{Body as _, Message, MessageType},
+    session::{self, Outcome},
+};
+
+use super::{
+    RTMP, RTMP_LF_LIVE, RTMPPacket, close,
+    packet::{log_unsent, send_message},
+    ready, straight,
+};
+use crate::{
+    Errno, attempt, attempt_once, boundary, boundary_with_errno, cancel, errno,
+    log::Deferred,
+    memory::Body,
+    ptr::bytes,
+    reason::{self, Code, Phase},
+    shared,
+    state::{Core, Handle},
+};
+
+/// The chunk stream that `RTMP_Write` sends on.
+pub(super) const PUBLISHING: u32 = 4;
+
+/// Reads the stream as an FLV file: waits for at most one message and returns how many bytes were put into `buf`, at
+/// most `size`. Returns 0 when there is no more, with the reason in `m_read.status` (`RTMP_READ_COMPLETE`,
+/// `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
+/// `RTMP_READ_ERROR`. `RTMP_GetLastError` tells the end of the stream, a time-out and a lost connection apart.
+///
+/// Each wait for bytes may take `Link.timeout`, so pings keep a call alive while a stream has no media. A server that sends
+/// without a pause and sends no media ends the call after `Link.timeout`, too.
+///
+/// A caller that fills one block with many calls, each for the rest of it, learns of the end of the connection
+/// (`RTMP_IsConnected`) only after it has asked for bytes of the next block.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
+    // SAFETY: the caller's contract.
+    let count = match attempt(|| unsafe { ready::read(r, buf, size) }) {
+        Some(Ok(count)) => count as c_int,
+        // SAFETY: as above.
+        Some(Err(failure)) => unsafe { read_patiently(r, buf, size, Some(failure)) },
+        // SAFETY: as above.
+        None => unsafe { read_patiently(r, buf, size, None) },
+    };
+    cancel::act();
+    count
+}
+
+/// The long way. `failure` is what is known to go wrong.
+///
+/// # Safety
+/// As for [`RTMP_Read`].
+#[inline(never)]
+unsafe fn read_patiently(
+    r: *mut RTMP,
+    buf: *mut c_char,
+    size: c_int,
+    failure: Option<Box<ready::Failure>>,
+) -> c_int {
+    let read = boundary_with_errno(None, |errno| {
+        // SAFETY: the caller's contract.
+        unsafe {
+            reason::about(r)?;
+            reason::enter(Phase::Reading);
+            let ending = Ending::from_status(shared::read(&raw const (*r).m_read.status));
+            if ending == Some(Ending::Error) {
+                return Ok(None);
+            }
+            let Ok(handle) = Handle::connected(r) else {
+                if ending.is_none() {
+                    reason::keep(&Error::NotConnected);
+                    shared::write(&raw mut (*r).m_read.status, Ending::Eof.status());
+                }
+                return Ok(Some(0));
+            };
+            if ending.is_some() {
+                stay_at_the_end(&handle, buf, size.max(0) as usize);
+                return Ok(Some(0));
+            }
+            let room = usize::try_from(size).map_err(|_| Error::Invalid("size is negative"))?;
+            let out = match room {
+                0 => &mut [],
+                _ if buf.is_null() => return Err(Error::Invalid("buf is NULL")),
+                room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
+            };
+            let count = read(&handle, out, failure, errno);
+            handle.keep_descriptor(false);
+            handle.settle();
+            Ok(count)
+        }
+    });
+    read.map_or_else(
+        || {
+            errno::set(libc::EINVAL);
+            -1
+        },
+        |count| count as c_int,
+    )
+}
+
+/// Lets the connection go that is kept for a reader who has not seen the end, unless this is the same block.
+fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
+    let block = handle.core().block.next(buffer, size);
+    if handle.is_hung_up() && !block.goes_on {
+        handle.keep_descriptor(false);
+        close::close_quietly(handle);
+    }
+}
+
+/// Reads into `out`; `None` when the stream failed before this call. `failure` is what is known to go wrong. `errno` tells
+/// why nothing was read.
+fn read(
+    handle: &Handle,
+    out: &mut [u8],
+    mut failure: Option<Box<ready::Failure>>,
+    errno: &mut Errno,
+) -> Option<usize> {
+    let (start, size) = (out.as_ptr().cast(), out.len());
+    let mut block = Block::default();
+    let mut call = Call::new(out);
+    let mut next = step(handle, |core, state| {
+        block = core.block.next(start, size);
+        let next = core.stream.begin(&mut call, state);
+        offer(core, &mut call, state, next)
+    });
+    handle.keep_descriptor(handle.is_opened() && block.is_unfinished(call.written() > 0));
+    let placement = Placement(handle);
+    let mut why = None;
+    let mut reading = Reading::new(handle);
+    let (mut search, mut searching) = (None, false);
+    let polls = handle.is_watched() && handle.has_tunnel();
+    let _limited = polls.then(|| Limited::begin(handle));
+    loop {
+        match next {
+            Step::Done(count) => {
+                if let (0, Some(error)) = (count, why) {
+                    errno.set_from(&error);
+                }
+                return Some(count);
+            }
+            Step::Failed => return None,
+            Step::NeedMessage => {}
+        }
+        let arrived = match failure.take() {
+            None => reading.next_media(),
+            Some(failure) => Err(failure.settle(handle)),
+        };
+        placement.end();
+        next = match arrived {
+            Ok((Outcome::Media, mut message)) => {
+                // SAFETY: the handle's contract.
+                let live =
+                    unsafe { shared::read(&raw const (*handle.raw()).Link.lFlags) } & RTMP_LF_LIVE != 0;
+                step(handle, |core, state| {
+                    let Message { kind, timestamp, ref mut body, .. } = message;
+                    if state.is_searching()
+                        && search.get_or_insert_with(|| Search::begin(handle)).takes_too_long(timestamp)
+                    {
+                        reason::keep(&Error::TimedOut);
+                        return core.stream.end(&mut call, state, Ending::Error);
+                    }
+                    if body.is_borrowed()
+                        && let Some(next) = core.stream.message_in_place(
+                            &mut call,
+                            state,
+                            kind,
+                            timestamp,
+                            body.as_ref().len(),
+                            live,
+                        )
+                    {
+                        return next;
+                    }
+                    if body.keep().is_err() {
+                        reason::keep(&Error::OutOfMemory);
+                        why = Some(Error::OutOfMemory);
+                        return core.stream.out_of_memory(&mut call, state);
+                    }
+                    let next = core.stream.message(&mut call, state, kind, timestamp, body, live);
+                    searching = state.is_searching();
+                    core.decoder.reuse(mem::take(body));
+                    let failed = Ending::from_status(state.status) == Some(Ending::Error);
+                    if failed && core.stream.ran_out_of_memory() {
+                        reason::keep(&Error::OutOfMemory);
+                        why = Some(Error::OutOfMemory);
+                    } else if failed {
+                        reason::keep_as(Code::Resume, NOT_FOUND);
+                    }
+                    offer(core, &mut call, state, next)
+                })
+            }
+            Ok((_, last)) => {
+                keep_ending(&last);
+                if searching {
+                    reason::keep_as(Code::Resume, NOT_FOUND);
+                }
+                let ending = if searching { Ending::Error } else { Ending::Complete };
+                step(handle, |core, state| core.stream.end(&mut call, state, ending))
+            }
+            Err(error) => {
+                reason::keep(&error);
+                // curl would take 0 for the end of the stream.
+                let failed = polls && matches!(error, Error::TimedOut);
+                let ending = if failed { Ending::Error } else { Ending::Eof };
+                why = Some(error);
+                let next = step(handle, |core, state| core.stream.end(&mut call, state, ending));
+                if failed && next == Step::Done(0) { Step::Failed } else { next }
+            }
+        };
+    }
+}
+
+/// Offers the caller's memory for the next message, in the place where a tag's body belongs.
+fn offer(core: &mut Core, call: &mut Call<'_>, state: &ReadState<'_>, next: Step) -> Step {
+    if next == Step::NeedMessage
+        && let Some(room) = core.stream.body_room(call, state)
+    {
+        // SAFETY: the memory is the caller's for the length of the call, before the end of which `Placement` takes the
+        // offer back; it is not used in another way while the offer stands.
+        core.decoder.offer(unsafe { Body::borrowed(room) });
+    }
+    next
+}
+
+/// The time in which a message may go straight into the caller's memory; ends in any case.
+struct Placement<'h>(&'h Handle);
+
+impl Placement<'_> {
+    /// From now on no message uses the caller's memory. What has arrived of one is moved.
+    fn end(&self) {
+        let result = self.0.core().decoder.withdraw();
+        if result.is_err() {
+            self.0.give_up();
+        }
+    }
+}
+
+impl Drop for Placement<'_> {
+    fn drop(&mut self) {
+        // Otherwise it has ended where the message was looked at.
+        if std::thread::panicking() {
+            self.end();
+        }
+    }
+}
+
+const NOT_FOUND: &str = "the stream does not go on where the file ends";
+
+/// How long a call passes over what is in front of the place to resume at: the time of one wait, and as long again as what was
+/// passed over would play. So a server may start from the beginning at the pace of the stream, and not be slower.
+struct Search {
+    began: Instant,
+    timeout: Option<Duration>,
+}
+
+impl Search {
+    fn begin(handle: &Handle) -> Self {
+        Self { began: Instant::now(), timeout: handle.timeout() }
+    }
+
+    /// Whether it does if the stream has come no further than this, which is in milliseconds.
+    fn takes_too_long(&self, timestamp: u32) -> bool {
+        let played = Duration::from_millis(timestamp.into());
+        self.timeout.is_some_and(|timeout| self.began.elapsed() > timeout + played)
+    }
+}
+
+/// The time of one wait, for all waits of a call.
+///
+/// A program that watches the socket of a tunnel comes because of replies that may be empty, and has limits of its own, which it
+/// cannot heed while it is in a call. So nothing that the server says besides media makes that longer.
+struct Limited<'h>(&'h Handle);
+
+impl<'h> Limited<'h> {
+    fn begin(handle: &'h Handle) -> Self {
+        handle.begin_phase();
+        Self(handle)
+    }
+}
+
+impl Drop for Limited<'_> {
+    fn drop(&mut self) {
+        self.0.end_phase();
+    }
+}
+
+/// Keeps what the server said in the end.
+fn keep_ending(last: &Message<Body>) {
+    ::log::debug!("Got Play.Complete or Play.Stop from server. Assuming stream is complete");
+    match session::status_words(last.kind, last.body.as_ref()) {
+        Some(status) if !status.code.is_empty() => {
+            reason::keep_as(Code::Ended, format_args!("the stream has ended, {}", status.code));
+        }
+        _ => reason::keep_as(Code::Ended, "the stream has ended"),
+    }
+}
+
+/// Runs a part of a read with what `m_read` says, and shows in `m_read` what came of it.
+fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> R) -> R {
+    let _deferred = Deferred::begin();
+    let mut core = handle.core();
+    // SAFETY: the handle's contract.
+    unsafe {
+        let result = with_read_state(handle.raw(), |state| step(&mut core, state));
+        if let Some(spent) = core.stream.take_spent() {
+            core.decoder.reuse(spent);
+        }
+        let fields = &raw mut (*handle.raw()).m_read;
+        let pending = core.stream.pending();
+        let start = if pending.is_empty() { ptr::null_mut() } else { pending.as_ptr().cast_mut().cast() };
+        (*fields).buf = start;
+        (*fields).bufpos = start;
+        (*fields).buflen = pending.len() as u32;
+        result
+    }
+}
+
+/// Runs a step with what `m_read` says, and keeps what it changes.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+#[inline(always)]
+pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut ReadState<'_>) -> R) -> R {
+    // SAFETY: the caller's contract; callers that resume keep both buffers while they read.
+    unsafe {
+        let fields = &raw mut (*r).m_read;
+        let block = |data: *mut c_char, size: u32| match size as usize {
+            size if size > 0 && !data.is_null() => slice::from_raw_parts(data.cast::<u8>(), size),
+            _ => &[],
+        };
+        let mut state = ReadState {
+            timestamp: (*fields).timestamp,
+            data_type: shared::read(&raw const (*fields).dataType),
+            flags: Flags(shared::read(&raw const (*fields).flags)),
+            status: shared::read(&raw const (*fields).status),
+            resume_timestamp: shared::read(&raw const (*fields).nResumeTS),
+            resume: Resume {
+                initial_frame_type: (*fields).initialFrameType,
+                initial_frame: block((*fields).initialFrame, (*fields).nInitialFrameSize),
+                meta_header: block((*fields).metaHeader, (*fields).nMetaHeaderSize),
+            },
+            ignored_frames: (*fields).nIgnoredFrameCounter,
+            ignored_flv_frames: (*fields).nIgnoredFlvFrameCounter,
+            passed_over: 0,
+        };
+        let resume_timestamp = state.resume_timestamp;
+        let result = step(&mut state);
+        (*fields).timestamp = state.timestamp;
+        shared::write(&raw mut (*fields).dataType, state.data_type);
+        shared::write(&raw mut (*fields).flags, state.flags.0);
+        shared::write(&raw mut (*fields).status, state.status);
+        if state.resume_timestamp != resume_timestamp {
+            shared::write(&raw mut (*fields).nResumeTS, state.resume_timestamp);
+        }
+        (*fields).nIgnoredFrameCounter = state.ignored_frames;
+        (*fields).nIgnoredFlvFrameCounter = state.ignored_flv_frames;
+        result
+    }
+}
+
+/// Publishes `size` bytes of an FLV file, cut anywhere; returns `size`, or -1 if the stream cannot go on.
+///
+/// The next call goes on behind these bytes: what does not complete a tag is kept. Behind a tag without its four trailing
+/// bytes, or with a part of them, a call may also begin with the next tag. Metadata (`onMetaData`) is sent with
+/// `@setDataFrame` in front, so that the server keeps it; other tags are sent as they are.
+///
+/// Between calls `m_write` holds the tag in progress, if there is one. A caller that frees it (`RTMPPacket_Free`) gives that
+/// tag up: a tag comes next.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
+    // SAFETY: the caller's contract.
+    let used = attempt_once(-1, || unsafe { straight::write(r, buf, size, -1) });
+    // SAFETY: as above.
+    let used = used.unwrap_or_else(|| unsafe { write_patiently(r, buf, size) });
+    cancel::act();
+    used
+}
+
+/// The long way.
+///
+/// # Safety
+/// As for [`RTMP_Write`].
+#[inline(never)]
+unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
+    boundary(-1, || {
+        // SAFETY: the caller's contract.
+        let input = unsafe { bytes(buf, size, "buf") }?;
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+        let handle = match unsafe { Handle::connected_for(r, Phase::SENDING) } {
+            Ok(handle) => handle,
+            Err(error) => {
+                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+                unsafe { log_unsent_tag(r, input) };
+                return Err(error);
+            }
+        };
+        reason::enter(Phase::Flv);
+        // SAFETY: the caller's contract.
+        let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
+        let mut writer = {
+            let mut core = handle.core();
+            let mut writer = core.writer.take().unwrap_or_default();
+            // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+            if let Some(body) = unsafe { take_unfinished(&mut core, r) } {
+                writer.put_body(body);
+            }
+            writer
+        };
+        let mut format = None;
+        let result = flv::write(&mut writer, input, &mut |message| {
+            format = Some(publish(&handle, stream_id, &message)?);
+            Ok(())
+        });
+        let mut core = handle.core();
+        // Another thread, or an error, may have closed the connection, and all of this with it.
+        if handle.is_current() {
+            // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+            unsafe {
+                mirror_writer(&raw mut (*r).m_write, &writer, stream_id, format);
+                show_unfinished(&mut core, r, &mut writer);
+            }
+            core.writer = Some(writer);
+        }
+        drop(core);
+        result.map(|used| used as c_int)
+    })
+}
+
+/// Leaves the body of the tag in progress, if there is one, in `m_write`.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn show_unfinished(core: &mut Core, r: *mut RTMP, writer: &mut flv::Writer<Body>) {
+    let Some(body) = writer.take_body() else { return };
+    let (shown, lent) = body.lend();
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+    unsafe { (*r).m_write.m_body = shown };
+    core.unfinished = Some(lent);
+}
+
+/// Takes the body of the tag in progress out of `m_write`; `None` if there is none, or if the caller has freed it.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn take_unfinished(core: &mut Core, r: *mut RTMP) -> Option<Body> {
+    let lent = core.unfinished.take()?;
+    // SAFETY: `r` is an initialised `RTMP`, by the Safety section; its `m_write` holds what `show_unfinished` left there, or
+    // what the caller put in its place.
+    unsafe {
+        let shown = mem::replace(&mut (*r).m_write.m_body, ptr::null_mut());
+        lent.take_back(shown)
+    }
+}
+
+/// Logs the first message that `input` makes, which cannot be sent.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+unsafe fn log_unsent_tag(r: *mut RTMP, input: &[u8]) {
+    // Nothing is kept: the session may have no state of its own.
+    let _ = flv::write(&mut flv::Writer::<Body>::default(), input, &mut |message| {
+        if !r.is_null() {
+            // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+            unsafe { log_unsent(r, &outgoing(shared::read(&raw const (*r).m_stream_id), &message)) };
+        }
+        Err(Error::NotConnected)
+    });
+}
+
+/// The message that `input` makes if it is one tag.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn first_tag(r: *const RTMP, input: &[u8]) -> Outgoing<'_> {
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+    let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
+    let tag = flv::Writer::<Body>::default().whole(input);
+    let none = Finished { kind: MessageType::default(), timestamp: 0, format_hint: 0, body: &[][..] };
+    outgoing(stream_id, &tag.unwrap_or(none))
+}
+
+#[inline(always)]
+pub(super) fn outgoing<'a>(stream_id: c_int, message: &Finished<&'a [u8]>) -> Outgoing<'a> {
+    Outgoing {
+        chunk_stream: PUBLISHING,
+        format: message.format_hint,
+        kind: message.kind,
+        timestamp: message.timestamp,
+        stream_id: stream_id.cast_unsigned(),
+        body: message.body,
+    }
+}
+
+fn publish(handle: &Handle, stream_id: c_int, message: &Finished<&[u8]>) -> Result<u8> {
+    let outgoing = outgoing(stream_id, message);
+    reason::enter(Phase::SENDING);
+    let format = send_message(handle, &outgoing, None)?;
+    reason::enter(Phase::Flv);
+    Ok(format)
+}
+
+/// Shows in `m_write` where the writer is.
+///
+/// # Safety
+/// `shown` points to an `RTMPPacket`.
+pub(super) unsafe fn mirror_writer(
+    shown: *mut RTMPPacket,
+    writer: &flv::Writer<Body>,
+    stream_id: c_int,
+    sent_format: Option<u8>,
+) {
+    let body = writer.body();
+    // SAFETY: the caller's contract.
+    let last_format = unsafe { (*shown).m_headerType };
+    let packet = RTMPPacket {
+        m_headerType: if body.is_some() { writer.format() } else { sent_format.unwrap_or(last_format) },
+        m_packetType: writer.kind().0,
+        m_nChannel: PUBLISHING as c_int,
+        m_nTimeStamp: writer.timestamp(),
+        m_nInfoField2: stream_id,
+        m_nBodySize: writer.body_size(),
+        m_nBytesRead: writer.bytes_read() as u32,
+        ..RTMPPacket::EMPTY
+    };
+    // SAFETY: the caller's contract.
+    unsafe { *shown = packet };
+}
+
+/// The buffer of a read call. Some programs fill a block with many calls, and hand it on when it is full or when a call
+/// returns 0; only the calls for the next block are to find the end.
+///
+/// GStreamer's rtmpsrc connects again if there is no connection any more when it begins a block.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Block {
+    start: usize,
+    end: usize,
+    /// Whether this call is for the rest of a block.
+    goes_on: bool,
+    /// Whether such a call was ever made.
+    fills: bool,
+}
+
+impl Block {
+    /// Goes to the buffer of the next call.
+    pub(super) fn next(&mut self, buffer: *const c_char, size: usize) -> Self {
+        let (start, end) = (buffer.addr(), buffer.addr().wrapping_add(size));
+        let goes_on = end == self.end && start > self.start;
+        *self = Self { start, end, goes_on, fills: goes_on || self.fills };
+        *self
+    }
+
+    /// Whether a call that got bytes, or got none, leaves a block that has to be handed on.
+    fn is_unfinished(self, got_bytes: bool) -> bool {
+        self.fills && (self.goes_on || got_bytes)
+    }
+}

@@ -1,0 +1,823 @@
+//! What the text of the last `RTMP_SetupURL` left in a session, so that the next URL does not inherit it.
+//!
+//! The text belongs to the program, which may free it once the session is closed, and may connect again without another
+//! URL as long as it keeps it. So what came from the text is forgotten when the next one is set up. What the program set
+//! by itself stays: with `RTMP_SetOpt`, or in the fields.
+
+use std::{mem::size_of, ptr};
+
+use libc::c_int;
+
+use super::{
+    RTMP, RTMP_BUFFER_CACHE_SIZE, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK,
+    options::{self, Field, replace},
+};
+use crate::{
+    amf::{AMF_OBJECT, AVal, access::AMFProp_Reset},
+    state::{Handle, Settings},
+};
+
+/// Addresses and values, none of which is used as a pointer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// Where the text is; 0 if there was none.
+    start: usize,
+    /// Its length with all options, before it was divided.
+    len: usize,
+    /// The length of the URL in front of them, and a sum of its bytes.
+    head_len: usize,
+    head_sum: u64,
+    /// Where `sockshost` is, once a proxy's port was taken off its text.
+    proxy: usize,
+    extras: Extras,
+    /// The numbers of `NUMBERS`.
+    numbers: [Change; 4],
+    /// The flags of `FLAGS` that the text has set.
+    raised: c_int,
+    /// Options that the program has set since, one bit each.
+    replaced: u32,
+    /// The size of the SWF file that was hashed.
+    swf_size: u32,
+    /// Whether the proxy came from the text.
+    has_proxy: u32,
+    /// Whether the session was closed since: the text may be gone.
+    closed: u32,
+}
+
+/// A number before and after the text was read; the same if it has no such option.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Change {
+    before: c_int,
+    after: c_int,
+}
+
+/// The values in `Link.extras` that the text has appended: those from `first` up to `end`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Extras {
+    array: usize,
+    first: c_int,
+    end: c_int,
+    /// How many values there are in the objects that are open, and outside.
+    count: c_int,
+}
+
+/// Flags that options can set, and nothing can clear.
+const FLAGS: [(&str, c_int); 3] =
+    [("live", RTMP_LF_LIVE), ("playlist", RTMP_LF_PLST), ("swfVfy", RTMP_LF_SWFV)];
+
+type Number = unsafe fn(*mut RTMP) -> *mut c_int;
+
+/// Options that are numbers. `timeout` stays, as in librtmp: a program that gave it once must not wait longer afterwards.
+const NUMBERS: [(&str, Number); 4] = [
+    // SAFETY: the caller of each passes a pointer to an `RTMP`.
+    ("swfAge", |r| unsafe { &raw mut (*r).Link.swfAge }),
+    // SAFETY: the caller of each passes a pointer to an `RTMP`.
+    ("start", |r| unsafe { &raw mut (*r).Link.seekTime }),
+    // SAFETY: the caller of each passes a pointer to an `RTMP`.
+    ("stop", |r| unsafe { &raw mut (*r).Link.stopTime }),
+    // SAFETY: the caller of each passes a pointer to an `RTMP`.
+    ("buffer", |r| unsafe { &raw mut (*r).m_nBufferMS }),
+];
+
+/// Strings that can point into the text.
+const STRINGS: [(&str, Field); 14] = [
+    ("", |link| &mut link.hostname),
+    ("socks", |link| &mut link.sockshost),
+    ("app", |link| &mut link.app),
+    ("tcUrl", |link| &mut link.tcUrl),
+    ("pageUrl", |link| &mut link.pageUrl),
+    ("swfUrl", |link| &mut link.swfUrl),
+    ("flashver", |link| &mut link.flashVer),
+    ("playpath", |link| &mut link.playpath),
+    ("subscribe", |link| &mut link.subscribepath),
+    ("jtv", |link| &mut link.usherToken),
+    ("token", |link| &mut link.token),
+    ("pubUser", |link| &mut link.pubUser),
+    ("pubPasswd", |link| &mut link.pubPasswd),
+    ("", |link| &mut link.auth),
+];
+
+impl Origin {
+    /// What a session keeps of its last URL.
+    ///
+    /// # Safety
+    /// `r` points to an initialised `RTMP`.
+    unsafe fn of(r: *mut RTMP) -> Self {
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+        unsafe { Handle::existing(r).map_or_else(|| Self::in_struct(r), |handle| handle.settings().origin) }
+    }
+
+    /// Keeps it: with the session, or in the struct if there is none.
+    ///
+    /// # Safety
+    /// As for [`Origin::of`].
+    pub(super) unsafe fn keep(self, r: *mut RTMP) {
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+        match unsafe { Handle::existing(r) } {
+            Some(handle) => handle.change_settings(|settings| settings.origin = self),
+            // SAFETY: the caller's contract, and there is no connection.
+            None => unsafe { self.put_into_struct(r) },
+        }
+    }
+
+    /// Begins with a text, and takes back what came from the last one. `false` if it is the last one, which the program passes
+    /// once more: dividing it has cut its options off, and they are still there.
+    ///
+    /// # Safety
+    /// As for [`Origin::of`]; `text` is the URL and its options, `head_len` the length of the URL.
+    pub(super) unsafe fn begin(r: *mut RTMP, text: &[u8], head_len: usize) -> (Self, bool) {
+        let (start, head_sum) = (text.as_ptr().addr(), sum(&text[..head_len]));
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        unsafe {
+            let last = Self::of(r);
+            let is_divided = head_len == text.len();
+            if is_divided && (last.start, last.head_len, last.head_sum) == (start, head_len, head_sum) {
+                return (Self { closed: 0, ..last }, false);
+            }
+            let proxy = last.forget(r);
+            let mut origin = Self { start, len: text.len(), head_len, head_sum, proxy, ..Self::default() };
+            for (change, (_, number)) in origin.numbers.iter_mut().zip(NUMBERS) {
+                change.before = *number(r);
+                change.after = change.before;
+            }
+            origin.raised = (*r).Link.lFlags;
+            origin.extras = Extras::before(&raw const (*r).Link);
+            (origin, true)
+        }
+    }
+
+    /// Notes what the options of the text have changed since `begin`.
+    ///
+    /// # Safety
+    /// As for [`Origin::of`].
+    pub(super) unsafe fn note_options(&mut self, r: *mut RTMP) {
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        unsafe {
+            for (change, (_, number)) in self.numbers.iter_mut().zip(NUMBERS) {
+                change.after = *number(r);
+            }
+            let settable = FLAGS.iter().fold(0, |flags, (_, flag)| flags | flag);
+            self.raised = (*r).Link.lFlags & !self.raised & settable;
+            self.extras.note(&raw const (*r).Link);
+            if self.contains((*r).Link.sockshost) {
+                self.has_proxy = 1;
+                self.proxy = 0;
+            }
+        }
+    }
+
+    /// Whether the port was taken off the text of a proxy.
+    pub(super) fn has_divided(&self, proxy: AVal) -> bool {
+        self.proxy != 0 && self.proxy == proxy.av_val.addr()
+    }
+
+    /// The port was taken off the text of the proxy, which is a copy now. The program's is tried once more if there is
+    /// something wrong with it.
+    pub(super) fn note_proxy(&mut self, proxy: AVal, is_usable: bool) {
+        if is_usable || self.has_proxy != 0 {
+            self.proxy = proxy.av_val.addr();
+        }
+    }
+
+    /// The SWF file of the text was hashed.
+    pub(super) fn note_swf(&mut self, size: u32) {
+        self.swf_size = size;
+    }
+
+    /// Takes back what came from the text; returns where a proxy of the program's is.
+    ///
+    /// # Safety
+    /// As for [`Origin::of`].
+    unsafe fn forget(self, r: *mut RTMP) -> usize {
+        if self.start == 0 {
+            return self.proxy;
+        }
+        // SAFETY: the caller's contract; nothing is logged or called meanwhile that looks at the settings.
+        unsafe {
+            let link = &mut (*r).Link;
+            let proxy = link.sockshost.av_val.addr();
+            let is_texts_proxy = self.has_proxy != 0 && self.proxy == proxy && proxy != 0;
+            if is_texts_proxy && !self.is_replaced("socks") {
+                link.sockshost = AVal::EMPTY;
+                link.socksport = 0;
+            }
+            for (option, field) in STRINGS {
+                if self.contains(*field(link)) && !self.is_replaced(option) {
+                    *field(link) = AVal::EMPTY;
+                }
+            }
+            if link.lFlags & RTMP_LF_FTCU != 0 && !self.is_replaced("tcUrl") {
+                replace(link, |link| &mut link.tcUrl, RTMP_LF_FTCU, AVal::EMPTY);
+            }
+            for (option, flag) in FLAGS {
+                if self.raised & flag != 0 && !self.is_replaced(option) {
+                    link.lFlags &= !flag;
+                }
+            }
+            if self.swf_size != 0 && self.swf_size == link.SWFSize {
+                link.SWFSize = 0;
+            }
+            self.extras.remove(link);
+            for (change, (option, number)) in self.numbers.iter().zip(NUMBERS) {
+                let number = number(r);
+                if change.before != change.after && *number == change.after && !self.is_replaced(option) {
+                    *number = change.before;
+                }
+            }
+            forget_login(r);
+            if let Some(handle) = Handle::existing(r) {
+                handle.change_settings(|settings| {
+                    let Some((local, tls)) = settings.before_url.take().map(|before| *before) else { return };
+                    let keeps = |option| self.is_replaced(option);
+                    settings.local.bind = if keeps("bind") { settings.local.bind.take() } else { local.bind };
+                    settings.local.family = if keeps("ipv") { settings.local.family } else { local.family };
+                    settings.tls.verify = if keeps("tlsVerify") { settings.tls.verify } else { tls.verify };
+                    settings.tls.ca_file =
+                        if keeps("tlsCA") { settings.tls.ca_file.take() } else { tls.ca_file };
+                });
+            }
+            if is_texts_proxy { 0 } else { self.proxy }
+        }
+    }
+
+    /// Takes back what came from a text that may be gone, before the session is set up without another.
+    ///
+    /// # Safety
+    /// As for [`Origin::of`].
+    pub(super) unsafe fn forget_closed(r: *mut RTMP) {
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        unsafe {
+            let last = Self::of(r);
+            if last.closed != 0 {
+                let proxy = last.forget(r);
+                Self { proxy, ..Self::default() }.keep(r);
+            }
+        }
+    }
+
+    /// The program has set an option by itself, which is its own from now on. The values of `conn` were in `array`.
+    ///
+    /// # Safety
+    /// As for [`Origin::of`].
+    pub(super) unsafe fn note_replaced(r: *mut RTMP, option: &[u8], array: usize) {
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        unsafe {
+            let mut origin = Self::of(r);
+            if origin == Self::default() {
+                return;
+            }
+            origin.replaced |= options::bit(option);
+            if option.eq_ignore_ascii_case(b"socks") {
+                origin.proxy = 0;
+            }
+            if origin.extras.array == array {
+                origin.extras.array = (*r).Link.extras.o_props.addr();
+            }
+            origin.keep(r);
+        }
+    }
+
+    /// The program closes the session: nothing but the struct is left.
+    ///
+    /// # Safety
+    /// As for [`Origin::of`]; no other call uses the session.
+    pub(super) unsafe fn close(r: *mut RTMP) {
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        unsafe {
+            let origin = Self::of(r);
+            forget_login(r);
+            if let Some(handle) = Handle::existing(r) {
+                handle.change_settings(|settings| *settings = Settings::default());
+            }
+            let closed = u32::from(origin != Self::default());
+            Self { closed, ..origin }.keep(r);
+        }
+    }
+
+    fn contains(&self, string: AVal) -> bool {
+        (self.start..=self.start.saturating_add(self.len)).contains(&string.av_val.addr())
+    }
+
+    fn is_replaced(&self, option: &str) -> bool {
+        options::bit(option.as_bytes()) & self.replaced != 0
+    }
+
+    /// What the struct keeps while it has no session.
+    ///
+    /// # Safety
+    /// As for [`Origin::of`], and there is no connection.
+    pub(crate) unsafe fn in_struct(r: *mut RTMP) -> Self {
+        // SAFETY: the caller's contract; any bytes are a `Kept`.
+        let kept = unsafe { place(r).read_unaligned() };
+        if kept.mark == MARK && kept.sum == kept.origin.sum() { kept.origin } else { Self::default() }
+    }
+
+    /// Leaves it in the struct, at the end of the buffer for what is received: without a connection nothing is there.
+    ///
+    /// # Safety
+    /// As for [`Origin::in_struct`].
+    pub(crate) unsafe fn put_into_struct(self, r: *mut RTMP) {
+        let kept = if self == Self::default() {
+            Kept::default()
+        } else {
+            Kept { mark: MARK, sum: self.sum(), origin: self }
+        };
+        // SAFETY: the place lies in `sb_buf` of `r`, which no connection uses, by the Safety section.
+        unsafe { place(r).write_unaligned(kept) }
+    }
+
+    /// A sum by which what a program or a peer left in the place is told from what was kept.
+    fn sum(&self) -> u64 {
+        let Self { start, len, head_len, head_sum, proxy, extras, numbers, .. } = *self;
+        let Self { raised, replaced, swf_size, has_proxy, closed, .. } = *self;
+        let addresses = [start, len, head_len, proxy, extras.array].map(|word| word as u64);
+        let counts = [extras.first, extras.end, raised].map(|word| u64::from(word.cast_unsigned()));
+        let changes = numbers.map(|Change { before, after }| {
+            u64::from(before.cast_unsigned()) << 32 | u64::from(after.cast_unsigned())
+        });
+        let rest = [replaced, swf_size, has_proxy, closed].map(u64::from);
+        let words = [&addresses[..], &[head_sum], &counts, &changes, &rest];
+        words.into_iter().flatten().fold(SUM_OF_NOTHING, |sum, word| add(sum, *word))
+    }
+}
+
+/// Lets go of the user name and the password that were decoded.
+///
+/// # Safety
+/// As for [`Origin::of`].
+pub(super) unsafe fn forget_login(r: *mut RTMP) {
+    // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+    unsafe {
+        let Some(handle) = Handle::existing(r) else { return };
+        let Some(login) = handle.change_settings(|settings| settings.login.take()) else { return };
+        let link = &raw mut (*r).Link;
+        for field in [&raw mut (*link).pubUser, &raw mut (*link).pubPasswd] {
+            if login.owns((*field).av_val) {
+                *field = AVal::EMPTY;
+            }
+        }
+    }
+}
+
+impl Extras {
+    /// What a text finds. An object that is open takes what the text has for it, and goes with it.
+    ///
+    /// # Safety
+    /// The arrays in `extras` hold as many properties as their counts say.
+    unsafe fn before(link: *const RTMP_LNK) -> Self {
+        // SAFETY: `link` points to the `Link` of an initialised `RTMP`, by the Safety section.
+        unsafe {
+            let end = (*link).extras.o_num;
+            let open = c_int::from((*link).edepth > 0);
+            Self { array: 0, first: end - open, end, count: count(link) }
+        }
+    }
+
+    /// Notes what a text has added.
+    ///
+    /// # Safety
+    /// As for [`Extras::before`].
+    unsafe fn note(&mut self, link: *const RTMP_LNK) {
+        // SAFETY: `link` points to the `Link` of an initialised `RTMP`, by the Safety section.
+        unsafe {
+            if (*link).extras.o_num != self.end || count(link) != self.count {
+                self.array = (*link).extras.o_props.addr();
+                self.end = (*link).extras.o_num;
+            }
+        }
+    }
+
+    /// Removes the values, if they still are what was appended.
+    ///
+    /// # Safety
+    /// The array of `link.extras` holds as many properties as its count says.
+    unsafe fn remove(self, link: &mut RTMP_LNK) {
+        let extras = &mut link.extras;
+        let (Ok(first), Ok(end), Ok(count)) =
+            (usize::try_from(self.first), usize::try_from(self.end), usize::try_from(extras.o_num))
+        else {
+            return;
+        };
+        if self.array == 0 || self.array != extras.o_props.addr() || first >= end || count < end {
+            return;
+        }
+        // SAFETY: the caller's contract; both ends are in the array.
+        unsafe {
+            for at in first..end {
+                AMFProp_Reset(extras.o_props.add(at));
+            }
+            ptr::copy(extras.o_props.add(end), extras.o_props.add(first), count - end);
+        }
+        extras.o_num -= self.end - self.first;
+        if count == end {
+            // The object that was open is gone.
+            link.edepth = 0;
+        }
+    }
+}
+
+/// How many values there are on the way to the innermost open object, and in it.
+///
+/// # Safety
+/// As for [`Extras::before`].
+unsafe fn count(link: *const RTMP_LNK) -> c_int {
+    let mut sum = 0_i32;
+    // SAFETY: the caller's contract; the index is that of the last property, if there is one.
+    unsafe {
+        let mut object = &raw const (*link).extras;
+        for _ in 0..=(*link).edepth.max(0) {
+            sum = sum.wrapping_add((*object).o_num);
+            let last = match usize::try_from((*object).o_num) {
+                Ok(count) if count > 0 && !(*object).o_props.is_null() => (*object).o_props.add(count - 1),
+                _ => break,
+            };
+            if (*last).p_type != AMF_OBJECT {
+                break;
+            }
+            object = &raw const (*last).p_vu.p_object;
+        }
+    }
+    sum
+}
+
+/// What is in the struct.
+#[derive(Clone, Copy, Default)]
+struct Kept {
+    mark: u64,
+    sum: u64,
+    origin: Origin,
+}
+
+const MARK: u64 = u64::from_be_bytes(*b"URL text");
+
+/// # Safety
+/// As for [`Origin::of`].
+unsafe fn place(r: *mut RTMP) -> *mut Kept {
+    let at = RTMP_BUFFER_CACHE_SIZE - size_of::<Kept>();
+    // SAFETY: the caller's contract; the buffer is longer than that.
+    unsafe { (&raw mut (*r).m_sb.sb_buf).cast::<u8>().add(at).cast() }
+}
+
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(SUM_OF_NOTHING, |sum, &byte| add(sum, byte.into()))
+}
+
+/// FNV-1a.
+fn add(sum: u64, word: u64) -> u64 {
+    (sum ^ word).wrapping_mul(0x100_0000_01B3)
+}
+
+const SUM_OF_NOTHING: u64 = 0xCBF2_9CE4_8422_2325;
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::{CString, c_char};
+
+    use super::*;
+    use crate::{
+        ptr::aval_bytes,
+        rtmp::{
+            close::RTMP_Close,
+            lifecycle::{RTMP_Alloc, RTMP_Free, RTMP_Init},
+            options::RTMP_SetOpt,
+            setup::{RTMP_SetupStream, RTMP_SetupURL},
+        },
+    };
+
+    struct Session(*mut RTMP);
+
+    impl Session {
+        fn new() -> Self {
+            let r = RTMP_Alloc();
+            // SAFETY: memory for an `RTMP`.
+            unsafe { RTMP_Init(r) };
+            Self(r)
+        }
+
+        /// Sets up a text that stays.
+        fn text(&self, text: &str) -> (c_int, *mut c_char) {
+            let text = CString::new(text).unwrap().into_raw();
+            (self.again(text), text)
+        }
+
+        fn again(&self, text: *mut c_char) -> c_int {
+            // SAFETY: an initialised session and a text that stays.
+            unsafe { RTMP_SetupURL(self.0, text) }
+        }
+
+        fn set(&self, option: &'static str, value: &'static str) {
+            let string = |text: &'static str| AVal {
+                av_val: text.as_ptr().cast_mut().cast(),
+                av_len: text.len() as c_int,
+            };
+            // SAFETY: an initialised session and strings that stay.
+            assert_eq!(unsafe { RTMP_SetOpt(self.0, &string(option), &mut string(value)) }, 1);
+        }
+
+        fn close(&self) {
+            // SAFETY: an initialised session.
+            unsafe { RTMP_Close(self.0) }
+        }
+
+        #[expect(
+            clippy::mut_from_ref,
+            reason = "the session is behind a pointer, which one test has for itself"
+        )]
+        fn link(&self) -> &mut RTMP_LNK {
+            // SAFETY: an initialised session, whose settings nobody else uses.
+            unsafe { &mut (*self.0).Link }
+        }
+
+        /// All that a connection is made of.
+        fn settings(&self) -> String {
+            let link = self.link();
+            let mut all = String::new();
+            for (name, field) in STRINGS {
+                // SAFETY: the strings are readable: nothing points into a text that is gone.
+                let text = String::from_utf8_lossy(unsafe { aval_bytes(field(link)) }).into_owned();
+                all += &format!("{name}={text} ");
+            }
+            for (name, number) in NUMBERS {
+                // SAFETY: an initialised session.
+                all += &format!("{name}={} ", unsafe { *number(self.0) });
+            }
+            // SAFETY: an initialised session.
+            let hidden = unsafe { Handle::from_raw(self.0) }.unwrap().settings();
+            let RTMP_LNK { lFlags, socksport, port, protocol, SWFSize, edepth, .. } = *link;
+            all + &format!(
+                "{lFlags} {socksport} {port} {protocol} {SWFSize} {edepth} {} {:?} {:?}",
+                link.extras.o_num, hidden.local, hidden.tls
+            )
+        }
+    }
+
+    impl Drop for Session {
+        fn drop(&mut self) {
+            self.close();
+            // SAFETY: an initialised session, which is not used any more.
+            unsafe { RTMP_Free(self.0) }
+        }
+    }
+
+    /// Fills a text with what no setting may show, and frees it.
+    fn destroy(text: *mut c_char, len: usize) {
+        // SAFETY: made by `CString::into_raw` with that many bytes.
+        unsafe {
+            text.write_bytes(0xAA, len);
+            drop(Box::from_raw(ptr::slice_from_raw_parts_mut(text, len + 1)));
+        }
+    }
+
+    const EVERYTHING: &str = "rtmp://us%65r:pass@host1:77/app1/name1 app=a1 pageUrl=p1 swfUrl=s1 flashver=f1 conn=O:1 \
+                              conn=NS:n:v conn=O:0 conn=S:t1 conn=O:1 playpath=pp1 playlist=1 live=1 subscribe=sub1 \
+                              jtv=j1 token=t1 swfAge=1 start=2 stop=3 buffer=4 timeout=30 tlsVerify=0 tlsCA=ca1 \
+                              bind=127.0.0.1 ipv=4 socks=proxy1:99";
+
+    fn fresh(text: &str) -> String {
+        let session = Session::new();
+        assert_eq!(session.text(text).0, 1);
+        session.settings()
+    }
+
+    const NEXT: [&str; 4] = [
+        "rtmp://host2/app2/name2",
+        "rtmp://host2",
+        "rtmp://u2:p2@host2/app2/name2 swfUrl=s2 conn=S:t2 buffer=6 timeout=5",
+        "rtmps://host2/app2/name2 tcUrl=t2 live=1 socks=proxy2",
+    ];
+
+    #[test]
+    fn nothing_of_one_url_is_left_for_the_next() {
+        for next in NEXT {
+            for (closes, frees) in [(true, true), (true, false), (false, false)] {
+                let session = Session::new();
+                for _ in 0..2 {
+                    let (result, text) = session.text(EVERYTHING);
+                    assert_eq!(result, 1);
+                    if closes {
+                        session.close();
+                    }
+                    if frees {
+                        destroy(text, EVERYTHING.len());
+                    }
+                    assert_eq!(session.text(next).0, 1);
+                    assert_eq!(session.settings(), fresh(next), "{next}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn urls_that_are_refused_leave_nothing() {
+        for wrong in [
+            "none",
+            "rtmp://",
+            "rtmp://h/a/s live=1 swfUrl=s timeout=9 nonsense=1",
+            "rtmp://h/a/s tlsCA=c socks=ftp://x",
+        ] {
+            let session = Session::new();
+            let (_, first) = session.text(EVERYTHING);
+            session.close();
+            destroy(first, EVERYTHING.len());
+            let (result, text) = session.text(wrong);
+            assert_eq!(result, 0, "{wrong}");
+            // As after any failure, what points into the first text is gone.
+            session.settings();
+            session.close();
+            destroy(text, wrong.len());
+            assert_eq!(session.text(NEXT[0]).0, 1);
+            assert_eq!(session.settings(), fresh(NEXT[0]), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_the_program_sets_by_itself_stays() {
+        let session = Session::new();
+        session.set("live", "1");
+        session.set("conn", "S:mine");
+        session.link().stopTime = 12;
+        session
+            .text("rtmp://h/a/s stop=5 timeout=5 conn=S:text playlist=1 swfUrl=s token=t pageUrl=p live=1");
+        session.set("swfUrl", "mine");
+        session.set("playlist", "1");
+        session.set("conn", "S:mine too");
+        session.link().token = AVal { av_val: c"mine".as_ptr().cast_mut(), av_len: 4 };
+        session.link().seekTime = 7;
+        session.close();
+        session.text("rtmp://h/b/s");
+        let settings = session.settings();
+        for part in [
+            "swfUrl=mine",
+            "token=mine",
+            "pageUrl= ",
+            "stop=12",
+            "start=7",
+            &format!(" {} ", RTMP_LF_LIVE | RTMP_LF_PLST),
+        ] {
+            assert!(settings.contains(part), "{part}: {settings}");
+        }
+        assert_eq!(session.link().timeout, 5, "a time-out that was given once");
+        let extras = session.link().extras;
+        assert_eq!(extras.o_num, 2);
+        // SAFETY: there are two, both strings.
+        let last = unsafe { aval_bytes(&(*extras.o_props.add(1)).p_vu.p_aval) };
+        assert_eq!(last, b"mine too");
+        // A number that the program changed after the text had set it.
+        session.text("rtmp://h/b/s buffer=5");
+        // SAFETY: an initialised session.
+        unsafe { (*session.0).m_nBufferMS = 6 };
+        session.text("rtmp://h/c/s");
+        assert!(session.settings().contains("buffer=6"));
+    }
+
+    #[test]
+    fn hidden_options_of_the_program_stay_until_it_closes() {
+        let session = Session::new();
+        session.set("bind", "127.0.0.2");
+        session.text("rtmp://h/a/s tlsVerify=0 bind=127.0.0.3");
+        session.set("tlsVerify", "1");
+        session.text("rtmp://h/b/s");
+        assert!(session.settings().contains("127.0.0.2"), "{}", session.settings());
+        assert!(session.settings().contains("verify: Some(true)"), "{}", session.settings());
+    }
+
+    #[test]
+    fn same_memory_passed_once_more_keeps_its_options() {
+        let session = Session::new();
+        let (_, text) = session.text(EVERYTHING);
+        let first = session.settings();
+        assert_eq!(session.again(text), 1);
+        // These two are in the URL, too.
+        let expected = first.replace("app=a1 ", "app=app1 ").replace("playpath=pp1 ", "playpath=name1 ");
+        assert_eq!(session.settings(), expected);
+        session.close();
+        assert_eq!(session.again(text), 1);
+        // Closing has forgotten what has no field, and the tcUrl that the library had made.
+        let (expected, _) = expected.split_once(" Local").unwrap();
+        let expected = expected.replace(":77/a1 ", ":77/app1 ");
+        assert!(session.settings().starts_with(&expected), "{} {expected}", session.settings());
+        session.text(NEXT[0]);
+        assert_eq!(session.settings(), fresh(NEXT[0]));
+    }
+
+    #[test]
+    fn port_of_a_proxy_stays_with_it() {
+        let session = Session::new();
+        session.set("socks", "proxy:99");
+        for text in NEXT[..3].iter().chain(&NEXT[..1]) {
+            session.text(text);
+            assert!(session.settings().contains("socks=proxy "));
+            assert_eq!(session.link().socksport, 99);
+            session.close();
+        }
+        session.text("rtmp://h/a/s socks=other:5");
+        session.set("socks", "third:6");
+        session.text(NEXT[0]);
+        assert!(session.settings().contains("socks=third "));
+        assert_eq!(session.link().socksport, 6);
+    }
+
+    /// Fills the settings from a few parts.
+    fn set_up_parts(session: &Session) {
+        let (mut host, mut name) =
+            ([c"host", c"name"]).map(|text| AVal { av_val: text.as_ptr().cast_mut(), av_len: 4 }).into();
+        let null = ptr::null_mut();
+        // SAFETY: an initialised session; null is allowed, and the strings stay.
+        unsafe {
+            RTMP_SetupStream(
+                session.0,
+                0,
+                &raw mut host,
+                0,
+                null,
+                &raw mut name,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                0,
+                null,
+                null,
+                null,
+                0,
+                0,
+                0,
+                30,
+            );
+        }
+    }
+
+    #[test]
+    fn parts_add_to_a_url_until_the_session_is_closed() {
+        let session = Session::new();
+        let (_, text) = session.text("rtmp://h/a/s swfUrl=s live=1");
+        set_up_parts(&session);
+        assert!(session.settings().contains("swfUrl=s "));
+        session.close();
+        destroy(text, "rtmp://h/a/s swfUrl=s live=1".len());
+        set_up_parts(&session);
+        let parts = Session::new();
+        set_up_parts(&parts);
+        assert_eq!(session.settings(), parts.settings());
+    }
+
+    #[test]
+    fn settings_may_be_cleared_and_the_struct_moved() {
+        for clears in [true, false] {
+            let session = Session::new();
+            let (_, text) = session.text(EVERYTHING);
+            session.close();
+            destroy(text, EVERYTHING.len());
+            let moved = Session::new();
+            // SAFETY: both are initialised; the first is not used any more.
+            unsafe {
+                ptr::copy_nonoverlapping(session.0, moved.0, 1);
+                RTMP_Init(session.0);
+                if clears {
+                    (&raw mut (*moved.0).Link).write_bytes(0, 1);
+                    (*moved.0).Link.timeout = 30;
+                    (*moved.0).Link.swfAge = 30;
+                }
+            }
+            moved.text(NEXT[0]);
+            assert_eq!(moved.settings(), fresh(NEXT[0]), "{clears}");
+        }
+    }
+
+    #[test]
+    fn objects_that_stay_open_take_no_values_of_a_text_along() {
+        let session = Session::new();
+        session.set("conn", "S:mine");
+        session.set("conn", "O:1");
+        session.text("rtmp://h/a/s");
+        session.text("rtmp://h/b/s");
+        assert_eq!((session.link().extras.o_num, session.link().edepth), (2, 1), "nothing came from a text");
+        session.text("rtmp://h/a/s conn=NS:n:v");
+        session.text("rtmp://h/b/s");
+        assert_eq!((session.link().extras.o_num, session.link().edepth), (1, 0));
+        // A list that the program emptied or replaced is its own.
+        session.text("rtmp://h/a/s conn=S:1 conn=S:2");
+        session.link().extras.o_num = 2;
+        session.text("rtmp://h/b/s");
+        assert_eq!(session.link().extras.o_num, 2);
+    }
+
+    #[test]
+    fn what_a_peer_left_in_the_buffer_is_nothing() {
+        let session = Session::new();
+        session.text("rtmp://h/a/s stop=5");
+        // SAFETY: an initialised session.
+        unsafe {
+            let last = (&raw mut (*session.0).m_sb.sb_buf).cast::<u8>().add(RTMP_BUFFER_CACHE_SIZE - 8);
+            for at in 0..size_of::<Kept>() - 8 {
+                *last.sub(at) ^= 1;
+                let origin = Origin::in_struct(session.0);
+                assert!(origin == Origin::default() || origin.numbers[2].after == 5, "{at}");
+                *last.sub(at) ^= 1;
+            }
+            assert_eq!(Origin::in_struct(session.0).numbers[2], Change { before: 0, after: 5 });
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! Packets and chunks: messages as C programs build, send and receive them.
+
+use std::ptr;
+
+use libc::{c_char, c_int};
+use rtmp_core::{
+    chunk::{Chunk, Outgoing},
+    driver::{self, Connection},
+    error::{Error, Result},
+    message::MessageType,
+    session::Outcome,
+};
+
+use super::{RTMP, RTMPChunk, RTMPPacket, ready, straight};
+use crate::{
+    FALSE, TRUE, attempt, attempt_once, boundary, boundary_with_errno, cancel,
+    fields::profile,
+    globals,
+    log::Deferred,
+    memory::{Body, RTMP_MAX_HEADER_SIZE, release},
+    ptr::{bytes, required, required_mut},
+    reason::{self, Phase},
+    shared,
+    state::Handle,
+    waiting,
+};
+
+/// Sets the fields that describe a message to zero; `m_chunk` and `m_body` stay.
+///
+/// # Safety
+/// `p` is null or points to an `RTMPPacket`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
+    // SAFETY: `p` is null or points to a packet that this call has for itself, by the Safety section.
+    let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p") };
+    // This comes with every message, and nothing in it fails.
+    *p = RTMPPacket { m_chunk: p.m_chunk, m_body: p.m_body, ..RTMPPacket::EMPTY };
+}
+
+/// Writes one DEBUG log line about a packet.
+///
+/// # Safety
+/// `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
+    boundary((), || {
+        // SAFETY: the caller's contract.
+        let packet = unsafe { required(p, "p") }?;
+        // RTMPPacket_Free leaves the size as it was.
+        let first = if packet.m_body.is_null() {
+            0
+        } else {
+            // SAFETY: the caller's contract.
+            unsafe { body_of(packet) }?.first().copied().unwrap_or(0)
+        };
+        log::debug!(
+            "RTMP PACKET: packet type: 0x{:02x}. channel: 0x{:02x}. info 1: {} info 2: {}. Body size: {}. body: 0x{:02x}",
+            packet.m_packetType,
+            packet.m_nChannel,
+            packet.m_nTimeStamp,
+            packet.m_nInfoField2,
+            packet.m_nBodySize,
+            first,
+        );
+        Ok(())
+    })
+}
+
+/// Gives a packet a body of `nSize` zero bytes with room for a header in front; returns TRUE, or FALSE if memory is
+/// short. `m_nBodySize` is not set, and a body that was there before is forgotten, not freed. Free the body with
+/// `RTMPPacket_Free`.
+///
+/// # Safety
+/// `p` is null or points to an `RTMPPacket`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_int {
+    // SAFETY: `p` is null or points to a packet that this call has for itself, by the Safety section.
+    let Some(p) = (unsafe { p.as_mut() }) else {
+        refuse("p");
+        return FALSE;
+    };
+    let size = usize::try_from(nSize).ok().and_then(|size| size.checked_add(RTMP_MAX_HEADER_SIZE + 1));
+    // SAFETY: calloc accepts any size.
+    let block = size.map_or(ptr::null_mut(), |size| unsafe { libc::calloc(1, size) }).cast::<c_char>();
+    if block.is_null() {
+        return boundary(FALSE, || Err(Error::OutOfMemory));
+    }
+    // SAFETY: the block is larger than the headroom.
+    p.m_body = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
+    p.m_nBytesRead = 0;
+    TRUE
+}
+
+/// Frees a packet's body, if it has one, and sets `m_body` to NULL.
+///
+/// # Safety
+/// `p` is null or points to an `RTMPPacket` whose body is null or lies `RTMP_MAX_HEADER_SIZE` bytes behind the start of
+/// a block from `malloc`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
+    // SAFETY: the caller's contract.
+    let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p") };
+    // This comes with every message, and nothing in it fails.
+    if !p.m_body.is_null() {
+        // SAFETY: bodies lie that far into their blocks, by the caller's contract.
+        unsafe { release(p.m_body.sub(RTMP_MAX_HEADER_SIZE)) };
+        p.m_body = ptr::null_mut();
+    }
+}
+
+/// Reads one chunk; returns TRUE, or FALSE when the connection was closed or the time-out passed (see
+/// `RTMP_IsTimedout`; the next call then goes on where this one stopped).
+///
+/// A message may need several chunks: it is complete when `RTMPPacket_IsReady(packet)`, and only then `m_body` is set,
+/// which the caller frees with `RTMPPacket_Free`. If `packet->m_chunk` is not NULL, what it points to is filled with the
+/// chunk as it was on the wire; `c_chunk` then points into `m_body`, or, while the message is
+/// not complete, into memory of the library that the next call may move.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null
+/// or points to an `RTMPChunk`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    // At the beginning: a body that the call returns would be lost.
+    cancel::act();
+    let result = boundary(FALSE, || {
+        // SAFETY: the caller's contract.
+        let packet = unsafe { required_mut(packet, "packet") }?;
+        packet.m_body = ptr::null_mut();
+        reason::enter(Phase::Reading);
+        // SAFETY: the caller's contract.
+        let handle = unsafe { Handle::connected(r) }.inspect_err(|error| {
+            driver::log_reading(None);
+            driver::log_receive_error(error);
+        })?;
+        let chunk = driver::receive_chunk(&handle).map_err(Error::reported)?;
+        handle.settle();
+        // SAFETY: the caller's contract.
+        if let Some(shown) = unsafe { packet.m_chunk.as_mut() } {
+            show_chunk(shown, &handle, &chunk);
+        }
+        packet.m_headerType = chunk.format;
+        packet.m_packetType = chunk.kind.0;
+        packet.m_hasAbsTimestamp = u8::from(chunk.format == 0);
+        packet.m_nChannel = chunk.chunk_stream as c_int;
+        packet.m_nTimeStamp = chunk.sent_timestamp;
+        packet.m_nInfoField2 = chunk.stream_id.cast_signed();
+        packet.m_nBodySize = chunk.length;
+        packet.m_nBytesRead = chunk.received;
+        if let Some(message) = chunk.message {
+            packet.m_nTimeStamp = message.timestamp;
+            packet.m_body = message.body.into_raw();
+        }
+        Ok(TRUE)
+    });
+    if result == FALSE {
+        cancel::act();
+    }
+    result
+}
+
+/// Fills what the caller wants to know of a chunk.
+fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
+    let header = chunk.header.as_bytes();
+    shown.c_headerSize = header.len() as c_int;
+    for (shown, byte) in shown.c_header.iter_mut().zip(header) {
+        *shown = byte.cast_signed();
+    }
+    let core = handle.core();
+    let body = match &chunk.message {
+        Some(message) => Some(&message.body),
+        None => core.decoder.unfinished_body(chunk.chunk_stream),
+    };
+    let offset = (chunk.received - chunk.payload) as usize;
+    shown.c_chunk = match body {
+        // SAFETY: the chunk's payload are the last bytes of those received.
+        Some(body) if chunk.payload > 0 => unsafe { body.as_ptr().add(offset) }.cast(),
+        _ => ptr::null_mut(),
+    };
+    shown.c_chunkSize = chunk.payload as c_int;
+}
+
+/// Sends a message; returns TRUE, or FALSE if it makes no sense (nothing was sent) or sending failed (the connection was
+/// closed).
+///
+/// `m_headerType` asks for a header and is set to the one that was used: a smaller one if it says the same, a larger one
+/// if it has to be. The body is only read, stays the caller's, and needs no room in front. With `queue` not 0, a command
+/// (type 0x14) is remembered until its result arrives.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
+/// readable for `m_nBodySize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_SendPacket(
+    r: *mut RTMP,
+    packet: *mut RTMPPacket,
+    queue: c_int,
+) -> c_int {
+    // SAFETY: the caller's contract.
+    let sent = attempt_once(FALSE, || unsafe { straight::send(r, packet, queue != 0, FALSE) });
+    // SAFETY: as above.
+    let sent = sent.unwrap_or_else(|| unsafe { send_patiently(r, packet, queue != 0) });
+    cancel::act();
+    sent
+}
+
+/// The long way.
+///
+/// # Safety
+/// As for [`RTMP_SendPacket`].
+#[inline(never)]
+unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> c_int {
+    boundary(FALSE, || {
+        reason::enter(Phase::SENDING);
+        // SAFETY: the caller's contract.
+        let packet = unsafe { required_mut(packet, "packet") }?;
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+        let handle = match unsafe { Handle::connected(r) } {
+            Ok(handle) => handle,
+            Err(error) => {
+                // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
+                unsafe { log_unsent(r, &message_of(packet)?) };
+                return Err(error);
+            }
+        };
+        // SAFETY: the caller's contract.
+        unsafe { send_packet(&handle, packet, queue) }?;
+        Ok(TRUE)
+    })
+}
+
+/// Logs a message that cannot be sent, and remembers how long it would be.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+pub(super) unsafe fn log_unsent(r: *mut RTMP, message: &Outgoing<'_>) {
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    unsafe {
+        without_session(r, |r| {
+            let chunk_size = driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize));
+            driver::log_unsent(message, &profile(&(*r).Link), chunk_size)
+        });
+    }
+}
+
+/// Remembers what `log` returns, the length that could not be sent. Another call that is still closing the session, and
+/// frees strings of `Link`, is waited for; `log`'s records are delivered afterwards. In a log callback of the session nothing
+/// is logged.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+pub(super) unsafe fn without_session(r: *mut RTMP, log: impl FnOnce(*mut RTMP) -> usize) {
+    if r.is_null() || reason::is_told(|told| told == r) {
+        return;
+    }
+    let _deferred = Deferred::begin();
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+    let handle = unsafe { Handle::existing(r) };
+    let _core = handle.as_ref().map(Handle::core);
+    reason::would_send(log(r));
+}
+
+/// What a packet says.
+///
+/// # Safety
+/// The packet's body is null or readable for `m_nBodySize` bytes while the result is used.
+pub(super) unsafe fn message_of<'a>(packet: &RTMPPacket) -> Result<Outgoing<'a>> {
+    Ok(Outgoing {
+        chunk_stream: u32::try_from(packet.m_nChannel)
+            .map_err(|_| Error::Invalid("m_nChannel is negative"))?,
+        format: packet.m_headerType,
+        kind: MessageType(packet.m_packetType),
+        timestamp: packet.m_nTimeStamp,
+        stream_id: packet.m_nInfoField2.cast_unsigned(),
+        // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
+        body: unsafe { body_of(packet) }?,
+    })
+}
+
+/// Sends a packet; an error in sending has closed the connection.
+///
+/// # Safety
+/// The packet's body is null or readable for `m_nBodySize` bytes.
+pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue: bool) -> Result<()> {
+    // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
+    let message = unsafe { message_of(packet) }?;
+    let call = if queue && message.kind == MessageType::COMMAND { command_of(message.body) } else { None };
+    send_message(handle, &message, call).map(|format| packet.m_headerType = format)
+}
+
+/// Sends a message and tells the header format that was used; remembers the command's name and transaction id.
+pub(super) fn send_message(
+    handle: &Handle,
+    message: &Outgoing<'_>,
+    call: Option<(&[u8], i32)>,
+) -> Result<u8> {
+    let mut encoded = None;
+    let result = handle.transmit_packet(message, call, &mut encoded);
+    match (result, encoded) {
+        (Ok(()), Some(format)) => Ok(format),
+        (Err(error), Some(_)) => {
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+            let chunk_size = unsafe { shared::read(&raw const (*handle.raw()).m_outChunkSize) };
+            Err(report(handle, error, message.as_asked(driver::chunk_size(chunk_size)).first_len()))
+        }
+        (Err(error), None) => Err(error),
+        // Nothing was encoded, and so nothing sent: `transmit_packet` does the one before the other.
+        (Ok(()), None) => Err(Error::Invalid("nothing was sent")),
+    }
+}
+
+/// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.
+pub(super) fn report(handle: &Handle, error: Error, first_chunk: usize) -> Error {
+    driver::log_failed_send(&error, first_chunk);
+    handle.give_up();
+    error.reported()
+}
+
+/// Sends a chunk as it is: `c_header`, then `c_chunkSize` bytes at `c_chunk`; returns TRUE, or FALSE if that failed. No
+/// header is made smaller and nothing is remembered.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or
+/// readable for `c_chunkSize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
+    waiting(FALSE, || {
+        reason::enter(Phase::SENDING);
+        // SAFETY: the caller's contract.
+        let (chunk, payload) = unsafe {
+            let chunk = required(chunk, "chunk")?;
+            (chunk, bytes(chunk.c_chunk, chunk.c_chunkSize, "c_chunk")?)
+        };
+        let header = usize::try_from(chunk.c_headerSize).ok().and_then(|len| chunk.c_header.get(..len));
+        let header = header.ok_or(Error::Invalid("c_headerSize"))?;
+        let header: Vec<u8> = header.iter().map(|byte| byte.cast_unsigned()).collect();
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+        let handle = unsafe { Handle::connected(r) };
+        if globals::dumps() {
+            driver::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), &header, payload);
+        }
+        let handle = handle.inspect_err(|_| reason::would_send(header.len() + payload.len()))?;
+        handle.transmit_bytes(&[&header, payload]).inspect_err(|_| handle.give_up())?;
+        Ok(TRUE)
+    })
+}
+
+/// Lets the session deal with a complete message; returns 0 if that was all, 1 if it is media for the caller, 2 if it
+/// ended the stream. The body stays the caller's.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
+/// readable for `m_nBodySize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    waiting(0, || {
+        // SAFETY: the caller's contract.
+        let (handle, packet, body) = unsafe {
+            let packet = required(packet, "packet")?;
+            (Handle::from_raw(r)?, packet, body_of(packet).unwrap_or_default())
+        };
+        let kind = MessageType(packet.m_packetType);
+        let chunk_stream = packet.m_nChannel.cast_unsigned();
+        reason::enter(Phase::Reading);
+        // What the server refuses is no message for the caller, and neither is what could not be answered.
+        let outcome = driver::dispatch(&handle, chunk_stream, kind, packet.m_nTimeStamp, body);
+        Ok(number(outcome.map_err(Error::reported)?))
+    })
+}
+
+/// Waits for the next audio, video, metadata or aggregate message; returns 1 if `packet` holds one, 2 if the stream is
+/// over, 0 if the connection was closed or the time-out passed (see `RTMP_IsTimedout`). After 1 and 2 the caller frees
+/// the body with `RTMPPacket_Free`.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    // At the beginning: a body that the call returns would be lost.
+    cancel::act();
+    // SAFETY: the caller's contract.
+    let outcome = match attempt(|| unsafe { ready::next(r, packet) }) {
+        Some(Ok(())) => number(Outcome::Media),
+        // SAFETY: as above.
+        Some(Err(failure)) => unsafe { next_media(r, packet, Some(failure)) },
+        // SAFETY: as above.
+        None => unsafe { next_media(r, packet, None) },
+    };
+    if outcome == 0 {
+        cancel::act();
+    }
+    outcome
+}
+
+/// The long way. `failure` is what is known to go wrong.
+///
+/// # Safety
+/// As for [`RTMP_GetNextMediaPacket`].
+#[inline(never)]
+unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<ready::Failure>>) -> c_int {
+    boundary_with_errno(0, |errno| {
+        // SAFETY: the caller's contract.
+        let packet = unsafe { required_mut(packet, "packet") }?;
+        packet.m_body = ptr::null_mut();
+        reason::enter(Phase::Reading);
+        // SAFETY: the caller's contract.
+        let handle = unsafe { Handle::connected(r) }.inspect_err(|_| errno.leave_unchanged())?;
+        let next = match failure {
+            None => driver::next_media(&handle),
+            Some(failure) => Err(failure.settle(&handle)),
+        };
+        let (outcome, message) = next.map_err(Error::reported)?;
+        handle.settle();
+        // SAFETY: it is a packet.
+        unsafe { ready::show(packet, message) }
+        Ok(number(outcome))
+    })
+}
+
+/// Says what is wrong with an argument.
+#[cold]
+#[inline(never)]
+fn refuse(why: &'static str) {
+    boundary((), || Err(Error::Invalid(why)));
+}
+
+/// What `RTMP_ClientPacket` returns.
+fn number(outcome: Outcome) -> c_int {
+    match outcome {
+        Outcome::Handled => 0,
+        Outcome::Media => 1,
+        Outcome::Ended => 2,
+    }
+}
+
+/// A packet's body.
+///
+/// # Safety
+/// The body is null or readable for `m_nBodySize` bytes while the result is used.
+pub(super) unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
+    let size = c_int::try_from(packet.m_nBodySize).map_err(|_| Error::TooLarge("m_nBodySize"))?;
+    // SAFETY: the caller's contract.
+    unsafe { bytes(packet.m_body, size, "m_body is NULL but m_nBodySize is not 0") }
+}
+
+/// Name and transaction id of a command's body.
+fn command_of(body: &[u8]) -> Option<(&[u8], i32)> {
+    let (&2, rest) = body.split_first()? else { return None };
+    let (len, rest) = rest.split_first_chunk()?;
+    let (name, rest) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;
+    let (&0, rest) = rest.split_first()? else { return None };
+    Some((name, f64::from_be_bytes(*rest.first_chunk()?) as i32))
+}

@@ -1,0 +1,577 @@
+//! Memory for what a fast peer sends, larger than the buffer in the struct: one system call brings many messages, and that
+//! saves more than the copy out of here costs.
+//!
+//! A session has one while its peer is ahead of it. `sb_start` and `sb_size` then tell callers what is unread as ever.
+
+use std::{mem::MaybeUninit, slice};
+
+use libc::c_int;
+use rtmp_core::{
+    error::{Error, Result},
+    transport::{tcp, wait::Patience},
+};
+use socket2::MaybeUninitSlice;
+
+use super::{RTMPSockBuf, sockbuf};
+use crate::shared;
+
+/// More memory did not make reading cheaper, half of it made it dearer; allocators keep this much at hand.
+const CAPACITY: usize = 96 << 10;
+
+/// How many receives in a row the struct's own buffer may have been enough for before the memory goes.
+const KEPT_FOR: u32 = 16;
+
+/// Bytes that were received ahead of need, besides those in the struct.
+#[derive(Debug)]
+pub(crate) struct Reservoir {
+    memory: Vec<u8>,
+    /// How many receives in a row brought no more than the struct has room for.
+    modest: u32,
+}
+
+impl Reservoir {
+    /// An empty one, or none if memory is short: it only saves time.
+    fn new() -> Option<Box<Self>> {
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(CAPACITY).ok()?;
+        Some(Box::new(Self { memory, modest: 0 }))
+    }
+
+    /// The bytes from `start` on, if they all lie here.
+    fn bytes(&self, start: usize, size: usize) -> Option<&[u8]> {
+        let offset = start.wrapping_sub(self.memory.as_ptr().addr());
+        self.memory.get(offset..)?.get(..size)
+    }
+
+    /// Whether a smaller place has been enough for so long that this one may go.
+    fn is_idle(&self) -> bool {
+        self.modest >= KEPT_FOR
+    }
+
+    /// Takes the unread bytes in, if they are in the struct, and moves them to the front.
+    ///
+    /// # Safety
+    /// `sb` points to an initialised `RTMPSockBuf`, whose unread bytes are there or here, and that nobody else reads from.
+    pub(crate) unsafe fn gather(&mut self, sb: *mut RTMPSockBuf) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let (start, size) = ((*sb).sb_start.addr(), size(sb));
+            let offset = start.wrapping_sub(self.memory.as_ptr().addr());
+            if self.bytes(start, size).is_some() {
+                self.memory.copy_within(offset..offset + size, 0);
+                self.memory.truncate(size);
+            } else {
+                self.memory.clear();
+                self.memory.extend_from_slice(sockbuf::unread(sb));
+            }
+            (*sb).sb_start = self.memory.as_mut_ptr().cast();
+            self.show(sb);
+        }
+    }
+
+    /// Tells callers of all that is here.
+    ///
+    /// # Safety
+    /// `sb` points to an initialised `RTMPSockBuf`, whose unread bytes were gathered here.
+    pub(crate) unsafe fn show(&self, sb: *mut RTMPSockBuf) {
+        // SAFETY: the caller's contract.
+        unsafe { sockbuf::set_size(sb, self.memory.len() as c_int) }
+    }
+
+    /// Lets `receive` append to the gathered bytes; tells how many came.
+    fn append(&mut self, receive: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize>) -> Result<usize> {
+        let received = receive(self.memory.spare_capacity_mut())?;
+        // SAFETY: that many bytes were received behind those that there were.
+        unsafe { self.memory.set_len(self.memory.len() + received) };
+        if received > 0 {
+            self.modest = if received > sockbuf::CAPACITY { 0 } else { self.modest.saturating_add(1) };
+        }
+        Ok(received)
+    }
+
+    /// Waits for bytes and puts them behind the gathered ones, where nobody sees them before [`show`](Self::show): another
+    /// call may have closed the connection meanwhile.
+    ///
+    /// # Safety
+    /// As for [`gather`](Self::gather), which comes first; nothing is between the socket and the buffer, and nobody closes the
+    /// socket meanwhile.
+    pub(crate) unsafe fn fill(&mut self, sb: *mut RTMPSockBuf, patience: &dyn Patience) -> Result<()> {
+        // SAFETY: the caller's contract.
+        let fd = unsafe {
+            sockbuf::set_timed_out(sb, false);
+            sockbuf::socket(sb)?
+        };
+        let received =
+            self.append(|room| tcp::receive_vectored(fd, &mut [MaybeUninitSlice::new(room)], patience));
+        if matches!(received, Err(Error::TimedOut)) {
+            // SAFETY: the caller's contract.
+            unsafe { sockbuf::set_timed_out(sb, true) };
+        }
+        if received? == 0 { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Gathers, receives what is on the socket already and shows it; tells whether that was something.
+    ///
+    /// # Safety
+    /// As for `fill`.
+    unsafe fn fill_now(&mut self, sb: *mut RTMPSockBuf) -> Result<bool> {
+        // SAFETY: the caller's contract.
+        unsafe {
+            sockbuf::set_timed_out(sb, false);
+            self.gather(sb);
+            let fd = sockbuf::socket(sb)?;
+            let received = self.append(|room| {
+                Ok(tcp::receive_vectored_now(fd, &mut [MaybeUninitSlice::new(room)])?.unwrap_or(0))
+            })?;
+            self.show(sb);
+            Ok(received > 0)
+        }
+    }
+}
+
+/// The unread bytes, wherever they are.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used.
+#[inline(always)]
+pub(crate) unsafe fn unread(sb: *const RTMPSockBuf, reservoir: Option<&Reservoir>) -> &[u8] {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match reservoir.and_then(|reservoir| reservoir.bytes((*sb).sb_start.addr(), size(sb))) {
+            Some(bytes) => bytes,
+            None => sockbuf::unread(sb),
+        }
+    }
+}
+
+/// Receives what is there behind the unread bytes; tells whether that was something. A reservoir comes and goes as it is needed.
+///
+/// # Safety
+/// As for [`Reservoir::fill`].
+pub(crate) unsafe fn fill_now(sb: *mut RTMPSockBuf, reservoir: &mut Option<Box<Reservoir>>) -> Result<bool> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        release_idle(sb, reservoir);
+        if let Some(reservoir) = reservoir {
+            return reservoir.fill_now(sb);
+        }
+        let received = sockbuf::fill_now(sb)?;
+        if sockbuf::unread(sb).len() == sockbuf::CAPACITY {
+            provide(reservoir);
+        }
+        Ok(received)
+    }
+}
+
+/// Makes a reservoir unless there is one: the peer has more to say than there was room for.
+pub(crate) fn provide(reservoir: &mut Option<Box<Reservoir>>) {
+    if reservoir.is_none() {
+        *reservoir = Reservoir::new();
+    }
+}
+
+/// Lets the memory go if it was of no use lately.
+///
+/// # Safety
+/// As for [`release`].
+pub(crate) unsafe fn release_idle(sb: *mut RTMPSockBuf, reservoir: &mut Option<Box<Reservoir>>) {
+    if reservoir.as_ref().is_some_and(|reservoir| reservoir.is_idle()) {
+        // SAFETY: the caller's contract.
+        unsafe { release(sb, reservoir) }
+    }
+}
+
+/// Lets the memory go, if what is unread has room in the struct.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf` that nobody else reads from.
+pub(crate) unsafe fn release(sb: *mut RTMPSockBuf, reservoir: &mut Option<Box<Reservoir>>) {
+    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes.
+    unsafe {
+        let (start, size) = ((*sb).sb_start.addr(), size(sb));
+        if let Some(bytes) = reservoir.as_ref().and_then(|reservoir| reservoir.bytes(start, size)) {
+            let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
+            let Some(room) = slice::from_raw_parts_mut(buffer, sockbuf::CAPACITY).get_mut(..size) else {
+                return;
+            };
+            room.copy_from_slice(bytes);
+            (*sb).sb_start = buffer.cast();
+        }
+    }
+    *reservoir = None;
+}
+
+/// How many bytes are unread, as callers see it.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+unsafe fn size(sb: *const RTMPSockBuf) -> usize {
+    // SAFETY: the caller's contract.
+    usize::try_from(unsafe { shared::read(&raw const (*sb).sb_size) }).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::Cell,
+        io::Write,
+        os::{fd::AsRawFd, unix::net::UnixStream},
+        ptr,
+        time::Duration,
+    };
+
+    use super::*;
+    use rtmp_core::transport::{deadline::Deadline, wait::Endless};
+
+    /// A buffer on one end of a pair of sockets.
+    struct Line {
+        sb: Box<RTMPSockBuf>,
+        reservoir: Option<Box<Reservoir>>,
+        near: UnixStream,
+        far: UnixStream,
+        sent: usize,
+        taken: usize,
+    }
+
+    /// The byte that comes at a place of what is sent. The period is no power of two.
+    fn byte_at(place: usize) -> u8 {
+        (place % 251) as u8 ^ (place / 251) as u8
+    }
+
+    impl Line {
+        fn new() -> Self {
+            let (near, far) = UnixStream::pair().unwrap();
+            // SAFETY: all-zero bytes are a valid `RTMPSockBuf`.
+            let mut sb = unsafe { Box::<RTMPSockBuf>::new_zeroed().assume_init() };
+            sb.sb_socket = near.as_raw_fd();
+            Self { sb, reservoir: None, near, far, sent: 0, taken: 0 }
+        }
+
+        fn with_reservoir() -> Self {
+            let mut line = Self::new();
+            provide(&mut line.reservoir);
+            line
+        }
+
+        /// Sends the next bytes, which the system has to have room for.
+        fn send(&mut self, count: usize) {
+            let bytes: Vec<u8> = (self.sent..self.sent + count).map(byte_at).collect();
+            self.far.set_nonblocking(true).unwrap();
+            self.far.write_all(&bytes).unwrap();
+            self.sent += count;
+        }
+
+        fn fill_now(&mut self) -> bool {
+            // SAFETY: the buffer is initialised, and this thread's.
+            unsafe { fill_now(&raw mut *self.sb, &mut self.reservoir) }.unwrap()
+        }
+
+        fn fill(&mut self, patience: &dyn Patience) -> Result<()> {
+            let reservoir = self.reservoir.as_mut().unwrap();
+            // SAFETY: the buffer is initialised, and this thread's.
+            unsafe {
+                reservoir.gather(&raw mut *self.sb);
+                let result = reservoir.fill(&raw mut *self.sb, patience);
+                reservoir.show(&raw mut *self.sb);
+                result
+            }
+        }
+
+        fn unread(&self) -> &[u8] {
+            // SAFETY: the buffer is initialised, and this thread's.
+            unsafe { unread(&raw const *self.sb, self.reservoir.as_deref()) }
+        }
+
+        /// What a program finds where the struct says that there is something.
+        fn shown(&self) -> Vec<u8> {
+            let size = usize::try_from(self.sb.sb_size).unwrap();
+            // SAFETY: that is what the struct says.
+            unsafe { slice::from_raw_parts(self.sb.sb_start.cast::<u8>(), size) }.to_vec()
+        }
+
+        fn is_outside(&self) -> bool {
+            let first = (&raw const self.sb.sb_buf).addr();
+            !(first..=first + sockbuf::CAPACITY).contains(&self.sb.sb_start.addr())
+        }
+
+        /// Uses bytes, which have to be those that come next.
+        fn take(&mut self, count: usize) {
+            assert!(self.unread() == self.shown());
+            let expected = (self.taken..self.taken + count).map(byte_at);
+            assert!(self.unread()[..count].iter().copied().eq(expected), "at {}", self.taken);
+            self.taken += count;
+            // SAFETY: so many bytes are unread.
+            unsafe { sockbuf::consume(&raw mut *self.sb, count) };
+        }
+
+        fn release(&mut self) {
+            // SAFETY: the buffer is initialised, and this thread's.
+            unsafe { release(&raw mut *self.sb, &mut self.reservoir) };
+        }
+    }
+
+    #[test]
+    fn a_full_buffer_provides_and_what_was_in_it_comes_first() {
+        let mut line = Line::new();
+        line.send(40_000);
+        assert!(line.fill_now() && line.reservoir.is_some() && !line.is_outside());
+        line.take(sockbuf::CAPACITY - 7);
+        assert!(line.fill_now() && line.is_outside());
+        assert_eq!(line.unread().len(), 40_000 - sockbuf::CAPACITY + 7);
+        line.take(line.unread().len());
+        assert_eq!(line.taken, 40_000);
+    }
+
+    #[test]
+    fn a_buffer_that_is_not_full_provides_nothing() {
+        let mut line = Line::new();
+        line.send(sockbuf::CAPACITY - 1);
+        assert!(line.fill_now() && line.reservoir.is_none());
+    }
+
+    #[test]
+    fn nothing_is_lost_or_repeated_whatever_comes_and_is_used() {
+        const SIZES: [usize; 11] = [
+            1,
+            11,
+            sockbuf::CAPACITY - 1,
+            sockbuf::CAPACITY,
+            sockbuf::CAPACITY + 1,
+            2 * sockbuf::CAPACITY,
+            50_000,
+            CAPACITY - 1,
+            CAPACITY,
+            CAPACITY + 1,
+            100_000,
+        ];
+        for left in [0, 1, 18, sockbuf::CAPACITY - 1, sockbuf::CAPACITY] {
+            let mut line = Line::new();
+            for round in 0..3 * SIZES.len() {
+                line.send(SIZES[round % SIZES.len()]);
+                while line.sent - line.taken - line.unread().len() > 0 {
+                    if round % 3 == 1 && line.reservoir.is_some() {
+                        line.fill(&Endless).unwrap();
+                    } else {
+                        assert!(line.fill_now());
+                    }
+                    // A decoder that wants more has used what there was, but for a little.
+                    line.take(line.unread().len().saturating_sub(left.min(18)));
+                }
+                line.take(line.unread().len().saturating_sub(left));
+                if round % 4 == 3 {
+                    line.release();
+                    assert!(line.reservoir.is_none() && !line.is_outside());
+                }
+            }
+            line.take(line.unread().len());
+            assert_eq!(line.taken, line.sent);
+        }
+    }
+
+    #[test]
+    fn all_of_the_memory_is_used_by_one_receive() {
+        let mut line = Line::with_reservoir();
+        line.send(CAPACITY + 5);
+        assert!(line.fill_now());
+        assert_eq!(line.unread().len(), CAPACITY);
+        line.take(CAPACITY);
+        assert!(line.fill_now());
+        line.take(5);
+    }
+
+    #[test]
+    fn modest_receives_let_it_go_and_a_large_one_in_between_does_not() {
+        let mut line = Line::with_reservoir();
+        for size in [sockbuf::CAPACITY, sockbuf::CAPACITY + 1] {
+            for _ in 0..KEPT_FOR - 1 {
+                line.send(10);
+                assert!(line.fill_now() && line.is_outside());
+                line.take(10);
+            }
+            line.send(size);
+            assert!(line.fill_now() && line.is_outside());
+            line.take(size);
+            if size > sockbuf::CAPACITY {
+                break;
+            }
+            // That was one too many.
+            line.send(100);
+            assert!(line.fill_now() && line.reservoir.is_none() && !line.is_outside());
+            line.take(100);
+            provide(&mut line.reservoir);
+        }
+        for _ in 0..KEPT_FOR {
+            line.send(10);
+            assert!(line.fill_now() && line.is_outside(), "the large one began a new count");
+            line.take(4);
+        }
+        line.send(1);
+        assert!(line.fill_now() && !line.is_outside(), "{}", line.unread().len());
+        line.take(line.unread().len());
+        assert_eq!(line.taken, line.sent);
+    }
+
+    #[test]
+    fn a_look_at_an_empty_socket_is_no_modest_receive() {
+        let mut line = Line::with_reservoir();
+        for _ in 0..3 * KEPT_FOR {
+            assert!(!line.fill_now());
+        }
+        assert!(line.reservoir.is_some());
+    }
+
+    #[test]
+    fn what_has_no_room_in_the_struct_keeps_it() {
+        let mut line = Line::with_reservoir();
+        line.send(sockbuf::CAPACITY + 1);
+        assert!(line.fill_now());
+        line.release();
+        assert!(line.reservoir.is_some() && line.is_outside());
+        line.take(1);
+        line.release();
+        assert!(line.reservoir.is_none() && !line.is_outside());
+        line.take(sockbuf::CAPACITY);
+    }
+
+    #[test]
+    fn time_that_is_up_is_told_and_nothing_is_lost() {
+        let mut line = Line::with_reservoir();
+        line.send(30);
+        line.fill(&Endless).unwrap();
+        line.take(20);
+        line.near.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+        assert!(matches!(line.fill(&Endless), Err(Error::TimedOut)));
+        assert_eq!((line.sb.sb_timedout, line.sb.sb_size), (1, 10));
+        line.send(5);
+        assert!(line.fill_now());
+        assert_eq!(line.sb.sb_timedout, 0, "it was not the last wait");
+        line.take(15);
+        assert!(matches!(line.fill(&Endless), Err(Error::TimedOut)));
+        line.send(5);
+        line.fill(&Endless).unwrap();
+        assert_eq!(line.sb.sb_timedout, 0);
+        line.take(5);
+    }
+
+    #[test]
+    fn a_socket_that_does_not_block_is_not_waited_for() {
+        let mut line = Line::with_reservoir();
+        line.near.set_nonblocking(true).unwrap();
+        assert!(matches!(line.fill(&Endless), Err(Error::TimedOut)));
+        line.send(5);
+        line.fill(&Endless).unwrap();
+        line.take(5);
+    }
+
+    #[test]
+    fn the_end_of_the_connection_comes_after_the_last_byte() {
+        let mut line = Line::with_reservoir();
+        line.send(30);
+        line.far = UnixStream::pair().unwrap().0;
+        line.fill(&Endless).unwrap();
+        line.take(20);
+        assert!(!line.fill_now());
+        assert!(matches!(line.fill(&Endless), Err(Error::Closed)));
+        assert_eq!(line.sb.sb_timedout, 0);
+        line.take(10);
+        line.sb.sb_socket = -1;
+        assert!(matches!(line.fill(&Endless), Err(Error::Closed)));
+        assert_eq!(line.sb.sb_size, 0);
+    }
+
+    /// Of a program that closes the connection while another thread waits.
+    struct Closing<'a> {
+        sb: *mut RTMPSockBuf,
+        far: &'a UnixStream,
+        asked: Cell<u32>,
+    }
+
+    // SAFETY: used by one thread.
+    unsafe impl Sync for Closing<'_> {}
+
+    impl Patience for Closing<'_> {
+        fn is_over(&self) -> bool {
+            self.asked.set(self.asked.get() + 1);
+            if self.asked.get() == 1 {
+                // SAFETY: the buffer is initialised.
+                unsafe { sockbuf::set_size(self.sb, 0) };
+                let mut far = self.far;
+                far.write_all(&[7; 1000]).unwrap();
+            }
+            false
+        }
+
+        fn deadline(&self) -> Deadline {
+            Deadline::after(Some(Duration::from_secs(20)))
+        }
+    }
+
+    #[test]
+    fn what_comes_while_a_connection_is_closed_is_not_shown() {
+        let mut line = Line::with_reservoir();
+        line.send(30);
+        line.fill(&Endless).unwrap();
+        let sb = &raw mut *line.sb;
+        let mut reservoir = line.reservoir.take().unwrap();
+        let closing = Closing { sb, far: &line.far, asked: Cell::new(0) };
+        // SAFETY: the buffer is initialised, and this thread's.
+        unsafe {
+            reservoir.gather(sb);
+            assert_eq!((*sb).sb_size, 30);
+            reservoir.fill(sb, &closing).unwrap();
+            assert!(closing.asked.get() > 0, "there was a wait");
+            // Where it is goes with the session.
+            assert_eq!((*sb).sb_size, 0);
+            reservoir.show(sb);
+            assert_eq!((*sb).sb_size, 1030);
+        }
+    }
+
+    #[test]
+    fn fields_that_make_no_sense_count_as_nothing() {
+        let mut other = [0_u8; 64];
+        for case in 0..9 {
+            let mut line = Line::with_reservoir();
+            line.send(50_000);
+            assert!(line.fill_now() && line.is_outside());
+            match case {
+                0 => line.sb.sb_start = ptr::null_mut(),
+                1 => line.sb.sb_size = -1,
+                2 => line.sb.sb_size = c_int::MIN,
+                3 => line.sb.sb_size = 50_001,
+                4 => line.sb.sb_size = c_int::MAX,
+                5 => line.sb.sb_start = line.sb.sb_start.wrapping_sub(1),
+                6 => line.sb.sb_start = line.sb.sb_start.wrapping_add(1),
+                7 => line.sb.sb_start = other.as_mut_ptr().cast(),
+                _ => line.sb.sb_start = ptr::without_provenance_mut(usize::MAX),
+            }
+            assert!(line.unread().is_empty(), "case {case}");
+            if case % 2 == 0 {
+                line.release();
+                assert!(line.reservoir.is_none() && line.unread().is_empty(), "case {case}");
+            }
+            line.taken = line.sent;
+            line.send(20);
+            assert!(line.fill_now());
+            assert_eq!(line.sb.sb_size, 20, "case {case}");
+            line.take(20);
+        }
+    }
+
+    #[test]
+    fn a_program_may_pass_over_bytes_itself() {
+        let mut line = Line::with_reservoir();
+        line.send(50_000);
+        assert!(line.fill_now());
+        line.sb.sb_start = line.sb.sb_start.wrapping_add(1000);
+        line.sb.sb_size -= 1000;
+        line.taken = 1000;
+        line.take(9000);
+        line.sb.sb_size = 100;
+        line.send(30_000);
+        assert!(line.fill_now());
+        line.take(100);
+        line.taken = 50_000;
+        line.take(30_000);
+    }
+}

@@ -1,0 +1,512 @@
+//! Filling the settings of an `RTMP` before it connects: from a URL with options, or from parts.
+
+use std::{slice, sync::Arc};
+
+use libc::{c_char, c_int, c_long, c_uint};
+use rtmp_core::{
+    error::{Error, Result},
+    options::{next_pair, number, unescape},
+    text::{self, NOT_SHOWN, Text},
+    transport::{
+        local::Local,
+        proxy::{self, Proxy},
+    },
+    url::{self, Protocol},
+};
+
+use super::{
+    RTMP, RTMP_LF_AUTH, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_SWFV, RTMP_LNK, RTMP_SWF_HASHLEN,
+    options::{self, Field, replace},
+    origin::{Origin, forget_login},
+    swf::hash_swf,
+    url::{borrowed, owned, parse, part, string},
+};
+use crate::{
+    FALSE, TRUE,
+    amf::AVal,
+    boundary, globals, memory,
+    ptr::aval_bytes,
+    reason::{self, Phase},
+    state::{Handle, Login},
+    tls::TlsOptions,
+    waiting,
+};
+
+/// Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
+/// or FALSE if the URL or an option is wrong, with the settings filled halfway.
+///
+/// `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned, and longer if
+/// the session is connected again without another URL. A literal will do, if none of its options has an escape in its
+/// value: a space inside a value is written `\20`, a backslash `\5c`. A user name and password in the URL are used for
+/// logging in as a publisher, unless options name others. A character in them that would end them, `/`, `?`, `#`, `:` or
+/// `@`, is written as `%` and two hexadecimal digits.
+///
+/// What the text of an earlier call has set, options but `timeout` included, is forgotten first; what the program set with `RTMP_SetOpt`
+/// or in the fields stays, unless that text replaced it. Only when the same memory is passed once more without any change,
+/// its options stay, too, although they are no longer behind the URL. The options `tlsVerify` and `tlsCA`, which say whose
+/// certificates to accept, are forgotten by `RTMP_Close`.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which is writable from its
+/// first space on or not at all.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
+    waiting(FALSE, || {
+        // SAFETY: the caller's contract above.
+        unsafe { reason::about(r) }?;
+        reason::enter(Phase::Url);
+        // SAFETY: the caller's contract above.
+        let text = unsafe { string(url) }?;
+        let len = text.len();
+        let head = text.iter().position(|&byte| byte == b' ').unwrap_or(len);
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        unsafe {
+            let (mut origin, is_new) = Origin::begin(r, text, head);
+            let result = set_up(r, url, len, head, is_new, &mut origin);
+            // Also what a text that is wrong has left.
+            origin.keep(r);
+            result
+        }
+    })
+}
+
+/// Fills the settings from a text of `len` bytes, which begins with a URL of `head` bytes, and notes in `origin` what has
+/// come from it, if the text is new.
+///
+/// # Safety
+/// As for [`RTMP_SetupURL`]; the pointers are not null.
+unsafe fn set_up(
+    r: *mut RTMP,
+    url: *mut c_char,
+    len: usize,
+    head: usize,
+    is_new: bool,
+    origin: &mut Origin,
+) -> Result<c_int> {
+    // SAFETY: the caller's contract above; `apply_options` does not touch what is in front of `head`.
+    unsafe {
+        let head_text = slice::from_raw_parts(url.cast::<u8>().cast_const(), head);
+        forget_login(r);
+        let before = hidden_options(r);
+        let has_login = apply_url(r, url, head_text)?;
+        if head < len {
+            let writable = memory::try_end_text(url.add(head));
+            reason::enter(Phase::Option);
+            let applied = apply_options(r, url, len, head + 1, writable);
+            if is_new {
+                origin.note_options(r);
+                keep_hidden_options(r, before);
+            }
+            applied?;
+            reason::enter(Phase::Url);
+        }
+        let link = &raw mut (*r).Link;
+        complete_tc_url(link, url, head_text, has_login)?;
+        if (*link).lFlags & RTMP_LF_SWFV != 0 && (*link).swfUrl.av_len > 0 {
+            let handle = Handle::from_raw(r)?;
+            let (url, tls) = (aval_bytes(&(*link).swfUrl), handle.settings().tls);
+            // Why there is no hash was logged; the session then goes on without.
+            if let Ok(swf) = hash_swf(url, (*link).swfAge, &tls, &handle.patience()) {
+                (*link).SWFSize = swf.size;
+                (*link).SWFHash = swf.hash;
+                origin.note_swf(swf.size);
+            }
+        }
+        reason::enter(Phase::Option);
+        let proxy = (*link).sockshost;
+        if !origin.has_divided(proxy) {
+            let result = set_proxy(link, proxy);
+            origin.note_proxy((*link).sockshost, result.is_ok());
+            result?;
+        }
+        default_port(&mut *link);
+    }
+    Ok(TRUE)
+}
+
+/// The options that have no field and go with the text of a URL.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+unsafe fn hidden_options(r: *mut RTMP) -> (Local, TlsOptions) {
+    // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+    let settings = unsafe { Handle::existing(r) }.map(|handle| handle.settings()).unwrap_or_default();
+    (settings.local, settings.tls)
+}
+
+/// Keeps what the options without a field were before a text changed them.
+///
+/// # Safety
+/// As for [`hidden_options`].
+unsafe fn keep_hidden_options(r: *mut RTMP, before: (Local, TlsOptions)) {
+    // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+    unsafe {
+        if hidden_options(r) != before
+            && let Some(handle) = Handle::existing(r)
+        {
+            handle.change_settings(|settings| settings.before_url = Some(Box::new(before)));
+        }
+    }
+}
+
+/// Fills the settings from parts, instead of a URL. Strings are not copied, except for `sockshost`: their memory has
+/// to stay until `RTMP_Close` has returned, and longer if the session is connected again.
+///
+/// `protocol` is one of the `RTMP_PROTOCOL_` constants; port 0 stands for the protocol's default. `sockshost` is
+/// a proxy as in the option `socks`, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
+/// `usherToken` leave out, by being NULL or empty, stays as it was, unless it came from the text of an `RTMP_SetupURL` before
+/// the last `RTMP_Close`. `swfSHA256Hash` are the 32 bytes of the hash of an
+/// SWF file of `swfSize` bytes. `dStart` and `dStop` are milliseconds, `timeout` is in seconds.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; the others are null or point to strings that are readable for their
+/// lengths.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_SetupStream(
+    r: *mut RTMP,
+    protocol: c_int,
+    hostname: *mut AVal,
+    port: c_uint,
+    sockshost: *mut AVal,
+    playpath: *mut AVal,
+    tcUrl: *mut AVal,
+    swfUrl: *mut AVal,
+    pageUrl: *mut AVal,
+    app: *mut AVal,
+    auth: *mut AVal,
+    swfSHA256Hash: *mut AVal,
+    swfSize: u32,
+    flashVer: *mut AVal,
+    subscribepath: *mut AVal,
+    usherToken: *mut AVal,
+    dStart: c_int,
+    dStop: c_int,
+    bLiveStream: c_int,
+    timeout: c_long,
+) {
+    boundary((), || {
+        // SAFETY: the caller's contract above.
+        unsafe { reason::about(r) }?;
+        reason::enter(Phase::Option);
+        let [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app] =
+            // SAFETY: the caller's contract above; copied at once, because they may be fields of `r`.
+            [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app].map(|value| unsafe { copy(value) });
+        let [auth, hash, flashVer, subscribepath, usherToken] =
+            // SAFETY: as above.
+            [auth, swfSHA256Hash, flashVer, subscribepath, usherToken].map(|value| unsafe { copy(value) });
+
+        ::log::debug!("Protocol : {}", globals::protocol_name(protocol).to_string_lossy());
+        log_text("Hostname", hostname);
+        ::log::debug!("Port     : {port}");
+        log_text("Playpath", playpath);
+        for (name, value) in [("tcUrl", tcUrl), ("swfUrl", swfUrl), ("pageUrl", pageUrl), ("app", app)] {
+            log_given(name, value);
+        }
+        log_secret("auth", auth);
+        log_given("subscribepath ", subscribepath);
+        log_secret("NetStream.Authenticate.UsherToken ", usherToken);
+        log_given("flashVer", flashVer);
+        for (name, milliseconds) in [("StartTime", dStart), ("StopTime", dStop)] {
+            if milliseconds > 0 {
+                ::log::debug!("{name:<14}: {milliseconds} msec");
+            }
+        }
+        ::log::debug!("live     : {}", if bLiveStream != 0 { "yes" } else { "no" });
+        ::log::debug!("timeout  : {timeout} sec");
+
+        // SAFETY: the caller's contract above; one assignment at a time, nothing is logged or called meanwhile.
+        unsafe {
+            Origin::forget_closed(r);
+            set_swf(&mut (*r).Link, aval_bytes(&hash), swfSize);
+            log_swf(&(*r).Link);
+            let proxy = set_proxy(&raw mut (*r).Link, sockshost);
+            let link = &mut (*r).Link;
+            let optional: [(Field, c_int, AVal); 6] = [
+                (|link| &mut link.tcUrl, RTMP_LF_FTCU, tcUrl),
+                (|link| &mut link.swfUrl, 0, swfUrl),
+                (|link| &mut link.pageUrl, 0, pageUrl),
+                (|link| &mut link.app, RTMP_LF_FAPU, app),
+                (|link| &mut link.subscribepath, 0, subscribepath),
+                (|link| &mut link.usherToken, 0, usherToken),
+            ];
+            for (field, flag, value) in optional.into_iter().filter(|&(_, _, value)| is_given(value)) {
+                replace(link, field, flag, value);
+            }
+            if is_given(auth) {
+                link.auth = auth;
+                link.lFlags |= RTMP_LF_AUTH;
+            }
+            link.flashVer = if is_given(flashVer) { flashVer } else { globals::default_flash_version() };
+            if bLiveStream != 0 {
+                link.lFlags |= RTMP_LF_LIVE;
+            }
+            link.seekTime = dStart;
+            link.stopTime = dStop;
+            // Cut to C's smaller types, as librtmp does.
+            link.timeout = timeout as c_int;
+            link.protocol = protocol;
+            link.hostname = hostname;
+            link.playpath = playpath;
+            link.port = port as u16;
+            if c_uint::from(link.port) != port {
+                ::log::warn!("{port} is not a port number, {} is used", link.port);
+            }
+            default_port(link);
+            proxy
+        }
+    })
+}
+
+/// Stores what a URL says, and returns whether it has user information.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`; `head` is a view of the memory at `base`.
+unsafe fn apply_url(r: *mut RTMP, base: *mut c_char, head: &[u8]) -> Result<bool> {
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+    let link = unsafe { &raw mut (*r).Link };
+    // SAFETY: the caller's contract above.
+    unsafe {
+        forget_stream(&mut *link);
+        (*link).protocol = Protocol::RTMP.bits();
+    }
+    let parsed = parse(head)?;
+    let place = |bytes: Option<&[u8]>| bytes.map_or(Ok(AVal::EMPTY), |bytes| part(base, head, bytes));
+    let name = parsed.playpath.map_or(Ok(AVal::EMPTY), |name| owned(&name))?;
+    // SAFETY: the caller's contract above; nothing is logged or called meanwhile.
+    let link = unsafe { &mut *link };
+    link.playpath0 = name;
+    link.playpath = name;
+    link.protocol = parsed.protocol.bits();
+    link.hostname = place(parsed.host)?;
+    link.port = parsed.port;
+    link.app = place(parsed.app)?;
+    let Some(info) = parsed.userinfo else { return Ok(false) };
+    let (mut user, mut password) = (place(Some(info.user))?, place(info.password)?);
+    if head.contains(&b'%') && (info.decoded_user() != info.user || info.has_escaped_password()) {
+        let login = Login::new(&info.decoded_user(), &info.decoded_password());
+        // Without the NUL.
+        user = borrowed(login.user.as_ptr().cast_mut().cast(), login.user.len() - 1)?;
+        password = borrowed(login.password.as_ptr().cast_mut().cast(), login.password.len() - 1)?;
+        // SAFETY: the caller's contract above; it does not look at the settings.
+        unsafe { Handle::from_raw(r) }?.change_settings(|settings| settings.login = Some(Arc::new(login)));
+    }
+    if !is_given(link.pubUser) {
+        link.pubUser = user;
+    }
+    if !is_given(link.pubPasswd) {
+        link.pubPasswd = password;
+    }
+    Ok(true)
+}
+
+/// Drops the stream and the application of a URL that was set up before.
+fn forget_stream(link: &mut RTMP_LNK) {
+    if link.playpath.av_val == link.playpath0.av_val {
+        link.playpath = AVal::EMPTY;
+    }
+    // SAFETY: the stream name of a URL is always ours, and the only other use of it is gone.
+    unsafe { memory::release_string(&mut link.playpath0) };
+    // SAFETY: the flag is set for what this library allocated, and by callers that used malloc.
+    unsafe { replace(link, |link| &mut link.app, RTMP_LF_FAPU, AVal::EMPTY) };
+}
+
+/// Divides the text from `start` on into options and sets them. In a text that is not writable, names and values are not
+/// ended with a NUL.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`; `base` is a string of `len` bytes and a NUL, from `start` on writable if that is
+/// said, and nobody else looks at that part meanwhile.
+unsafe fn apply_options(
+    r: *mut RTMP,
+    base: *mut c_char,
+    len: usize,
+    mut start: usize,
+    writable: bool,
+) -> Result<()> {
+    loop {
+        // SAFETY: the caller's contract above; the view is gone before anything is written.
+        let pair = next_pair(unsafe { slice::from_raw_parts(base.cast(), len) }, start);
+        let Some(pair) = pair else {
+            // SAFETY: `base` is readable for `len` bytes: they are the text that was just parsed.
+            let rest = unsafe { slice::from_raw_parts(base.cast::<u8>(), len) }.get(start..);
+            if rest.is_some_and(|rest| rest.iter().any(|&byte| byte != b' ')) {
+                // It may be the rest of a secret with a blank in it.
+                ::log::warn!("the text behind the last option has no equals sign and is ignored");
+            }
+            return Ok(());
+        };
+        // SAFETY: the pair lies between `start` and `len`, and the bytes behind its two parts are a separator or the
+        // NUL at the end, so writing a NUL there changes nothing else.
+        unsafe {
+            let value = base.add(pair.value.start);
+            let mut value_len = pair.value.len();
+            if writable {
+                *base.add(pair.name.end) = 0;
+                *value.add(value_len) = 0;
+                value_len = unescape(slice::from_raw_parts_mut(value.cast(), value_len))?;
+                *value.add(value_len) = 0;
+            } else if slice::from_raw_parts(value.cast::<u8>(), value_len).contains(&b'\\') {
+                return Err(Error::Invalid(
+                    "an option's value has an escape, and the URL cannot be written to",
+                ));
+            }
+            let name = slice::from_raw_parts(base.add(pair.name.start).cast(), pair.name.len());
+            options::set(r, name, borrowed(value, value_len)?)?;
+        }
+        start = pair.value.end + 1;
+    }
+}
+
+/// Makes `tcUrl` from the URL and the application, unless an option set it.
+///
+/// # Safety
+/// `link` points to the settings of an initialised `RTMP`; `head` is a view of the memory at `base`.
+unsafe fn complete_tc_url(
+    link: *mut RTMP_LNK,
+    base: *mut c_char,
+    head: &[u8],
+    has_login: bool,
+) -> Result<()> {
+    // SAFETY: the caller's contract above; nothing is called with it that looks at the settings.
+    let link = unsafe { &mut *link };
+    if is_given(link.tcUrl) {
+        return Ok(());
+    }
+    let tc_url = match (end_of_app(link.app, base, head.len()), has_login) {
+        (Some(end), false) => borrowed(base, end)?,
+        (Some(end), true) => owned(&url::without_login(&head[..end]))?,
+        (None, _) => {
+            // SAFETY: the strings were just set from the URL and its options.
+            owned(&unsafe { compose_tc_url(link) })?
+        }
+    };
+    let is_borrowed = tc_url.av_val == base;
+    // SAFETY: the flag is set for what this library allocated, and by callers that used malloc.
+    unsafe { replace(link, |link| &mut link.tcUrl, RTMP_LF_FTCU, tc_url) };
+    if !is_borrowed {
+        link.lFlags |= RTMP_LF_FTCU;
+    }
+    Ok(())
+}
+
+/// Where in the URL the application ends: at the end of the URL if there is none, nowhere if an option named it.
+fn end_of_app(app: AVal, base: *mut c_char, head_len: usize) -> Option<usize> {
+    let len = usize::try_from(app.av_len).ok().filter(|&len| len > 0);
+    let Some(len) = len else { return Some(head_len) };
+    let end = app.av_val.addr().checked_sub(base.addr())?.checked_add(len)?;
+    Some(end).filter(|&end| end <= head_len)
+}
+
+/// `scheme://host:port/app`. Unlike librtmp, which writes port 0 for a URL without one, this names the port that is
+/// connected to.
+///
+/// # Safety
+/// The strings are readable for their lengths.
+unsafe fn compose_tc_url(link: &RTMP_LNK) -> Vec<u8> {
+    // SAFETY: the caller's contract above.
+    let (host, app) = unsafe { (aval_bytes(&link.hostname), aval_bytes(&link.app)) };
+    let port = match link.port {
+        0 => Protocol::from_bits(link.protocol).default_port(),
+        port => port,
+    };
+    let authority = url::authority(host, port);
+    [globals::protocol_scheme(link.protocol).to_bytes(), b"://", &authority, b"/", app].concat()
+}
+
+/// Takes the text of a proxy apart. What stands in front of the port stays together, and is understood when a connection
+/// is made. It is a copy, which librtmp's callers know to be never freed.
+///
+/// # Safety
+/// `link` points to the settings of an initialised `RTMP`; `proxy` is readable for its length.
+unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
+    // SAFETY: the caller's contract above.
+    let text = unsafe { aval_bytes(&proxy) };
+    let parts = proxy::split(text);
+    let default_port = proxy::default_port(text);
+    // Cut to C's smaller type, as librtmp does.
+    let cut = |text: &[u8]| {
+        let (number, flaw) = number::checked_decimal(text);
+        if flaw.is_some() || u16::try_from(number).is_err() {
+            ::log::warn!("socks: {} is not a port number, {} is used", Text(text), number as u16);
+        }
+        number as u16
+    };
+    let (host, port) = match parts.port.map(cut) {
+        None => (parts.host, default_port),
+        // Port 0 means that there is no proxy. librtmp goes without one then, but whoever writes a URL cannot expect that:
+        // its text is stored so that no connection comes about.
+        Some(0) if parts.is_url => (text, default_port),
+        Some(port) => (parts.host, port),
+    };
+    let (sockshost, socksport) = if text.is_empty() { (AVal::EMPTY, 0) } else { (owned(host)?, port) };
+    // SAFETY: the caller's contract above.
+    unsafe {
+        (*link).sockshost = sockshost;
+        (*link).socksport = socksport;
+    }
+    match Proxy::new(host, port) {
+        _ if text.is_empty() => {}
+        Ok(proxy) => ::log::debug!("Connecting via {proxy}"),
+        Err(error) if parts.is_url => return Err(error),
+        Err(_) if port == 0 => {
+            ::log::debug!("Connecting via SOCKS proxy: {}:0", Text(host));
+            ::log::warn!("the proxy has no valid port, connecting without a proxy");
+        }
+        Err(error) => ::log::warn!("{error}"),
+    }
+    Ok(())
+}
+
+fn set_swf(link: &mut RTMP_LNK, hash: &[u8], size: u32) {
+    link.SWFSize = 0;
+    if let Some(hash) = hash.first_chunk::<RTMP_SWF_HASHLEN>().filter(|_| size > 0) {
+        link.SWFHash = *hash;
+        link.SWFSize = size;
+    }
+}
+
+fn log_swf(link: &RTMP_LNK) {
+    if link.SWFSize == 0 {
+        return;
+    }
+    ::log::debug!("SWFSHA256:");
+    text::hex_rows(&link.SWFHash).for_each(|row| ::log::debug!("{row}"));
+    ::log::debug!("SWFSize  : {}", link.SWFSize);
+}
+
+fn default_port(link: &mut RTMP_LNK) {
+    if link.port == 0 {
+        link.port = Protocol::from_bits(link.protocol).default_port();
+    }
+}
+
+/// A string argument that may be missing.
+///
+/// # Safety
+/// `value` is null or points to an `AVal`.
+unsafe fn copy(value: *mut AVal) -> AVal {
+    // SAFETY: the caller's contract above.
+    unsafe { value.as_ref() }.copied().unwrap_or(AVal::EMPTY)
+}
+
+fn is_given(value: AVal) -> bool {
+    value.av_len > 0 && !value.av_val.is_null()
+}
+
+fn log_given(name: &str, value: AVal) {
+    if is_given(value) {
+        log_text(name, value);
+    }
+}
+
+fn log_secret(name: &str, value: AVal) {
+    if is_given(value) {
+        ::log::debug!("{name:<9}: {NOT_SHOWN}");
+    }
+}
+
+fn log_text(name: &str, value: AVal) {
+    // SAFETY: an argument of `RTMP_SetupStream`, readable for its length.
+    let text = unsafe { aval_bytes(&value) };
+    ::log::debug!("{name:<9}: {}", Text(&url::without_login(text)));
+}

@@ -1,0 +1,90 @@
+//! Hashes of SWF files, for servers that want to see one.
+
+use std::{ffi::CStr, ptr};
+
+use libc::{c_char, c_int, c_uchar, c_uint};
+use rtmp_core::{
+    error::{Error, Result},
+    swf::{self, LookUp, SwfHash, store},
+    transport::wait::Patience,
+};
+
+use super::RTMP_SWF_HASHLEN;
+use crate::{
+    globals,
+    tls::{TlsOptions, trust},
+    waiting_with_errno,
+};
+
+/// Stores the length and the hash of the uncompressed SWF file at `url` in `*size` and in the `RTMP_SWF_HASHLEN` bytes
+/// at `hash`, and returns 0, or -1 if it cannot be had.
+///
+/// Hashes are kept in the file `.swfinfo` in the directory `HOME`, and a server is asked again after `age` days; 0 or
+/// less asks it now. A process with more rights than the user who started it, such as a set-uid program, keeps none. After a failed download `size` and `hash` have the values that are kept, if there are any, and
+/// otherwise what they had, as when the server sends nothing. A file of more than 64 MiB is a failure.
+///
+/// # Safety
+/// `url` is null or a NUL-terminated string; `size` is null or writable; `hash` is null or writable for
+/// `RTMP_SWF_HASHLEN` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_HashSWF(
+    url: *const c_char,
+    size: *mut c_uint,
+    hash: *mut c_uchar,
+    age: c_int,
+) -> c_int {
+    waiting_with_errno(-1, |errno| {
+        if url.is_null() || size.is_null() || hash.is_null() {
+            return Err(Error::Invalid("a null pointer for RTMP_HashSWF"));
+        }
+        // SAFETY: not null, and the caller's contract above.
+        let result =
+            look_up(unsafe { CStr::from_ptr(url) }.to_bytes(), age, &TlsOptions::default(), &globals::USER);
+        if let Some(swf) = result.swf {
+            // SAFETY: not null, and the caller's contract above.
+            unsafe {
+                size.write(swf.size);
+                ptr::copy_nonoverlapping(swf.hash.as_ptr(), hash, RTMP_SWF_HASHLEN);
+            }
+        }
+        Ok(match &result.failure {
+            None => 0,
+            Some(error) => {
+                errno.set_from(error);
+                -1
+            }
+        })
+    })
+}
+
+/// What `RTMP_HashSWF` stores, for callers that go on without a hash; why there is none is in the log.
+pub(crate) fn hash_swf(url: &[u8], age: c_int, tls: &TlsOptions, patience: &dyn Patience) -> Result<SwfHash> {
+    look_up(url, age, tls, patience).swf.ok_or(Error::Invalid("swfUrl, whose hash is not known"))
+}
+
+fn look_up(url: &[u8], age: c_int, tls: &TlsOptions, patience: &dyn Patience) -> LookUp {
+    swf::look_up(url, age, store::path().as_deref(), &trust(tls), patience)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_is_a_failure() {
+        let (mut size, mut hash) = (7, [7; RTMP_SWF_HASHLEN]);
+        let url = c"http://127.0.0.1:1/".as_ptr();
+        // SAFETY: each argument is null or valid.
+        unsafe {
+            assert_eq!(RTMP_HashSWF(ptr::null(), &mut size, hash.as_mut_ptr(), 0), -1);
+            assert_eq!(RTMP_HashSWF(url, ptr::null_mut(), hash.as_mut_ptr(), 0), -1);
+            assert_eq!(RTMP_HashSWF(url, &mut size, ptr::null_mut(), 0), -1);
+        }
+        assert_eq!((size, hash), (7, [7; RTMP_SWF_HASHLEN]));
+    }
+
+    #[test]
+    fn without_a_hash_there_is_an_error() {
+        assert!(hash_swf(b"rtmp://no/file", 0, &TlsOptions::default(), &globals::USER).is_err());
+    }
+}

@@ -1,0 +1,142 @@
+//! `RTMP_ParseURL` and `RTMP_ParsePlaypath`, and the way from a piece of text back to a pointer into the caller's
+//! memory.
+
+use std::ffi::CStr;
+
+use libc::{c_char, c_int, c_uint};
+use rtmp_core::{
+    error::{Error, Result},
+    url,
+};
+
+use crate::{
+    FALSE, TRUE,
+    amf::AVal,
+    boundary, memory,
+    ptr::{aval_bytes, required},
+};
+
+/// Splits a URL into its parts; the log says in librtmp's words why that is not possible.
+pub(super) fn parse(text: &[u8]) -> Result<url::Url<'_>> {
+    url::parse(text).map_err(|error| {
+        let blank =
+            if text.first().is_none_or(|&byte| byte == b' ') { " A blank may be in front of it" } else { "" };
+        match error {
+            Error::Malformed { detail: url::NO_SCHEME, .. } => log::error!("RTMP URL: No :// in url!{blank}"),
+            Error::Malformed { detail: url::NO_HOST, .. } => {
+                log::warn!("No hostname in URL!");
+                return error;
+            }
+            error => return error,
+        }
+        error.reported()
+    })
+}
+
+/// Splits a URL into its parts; returns TRUE, or FALSE if it has no `://` or nothing behind that.
+///
+/// `host` and `app` are set to parts of `url` that are not NUL-terminated; `playpath` gets a NUL-terminated string that
+/// the caller frees. A part that the URL lacks is `{NULL, 0}`, a missing port is 0, an unknown scheme counts as rtmp.
+/// `host` is not written if this fails or the name is longer than 255 bytes. An IPv6 address comes without its
+/// brackets. No pointer may be NULL.
+///
+/// # Safety
+/// `url` is null or a NUL-terminated string; the others are null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_ParseURL(
+    url: *const c_char,
+    protocol: *mut c_int,
+    host: *mut AVal,
+    port: *mut c_uint,
+    playpath: *mut AVal,
+    app: *mut AVal,
+) -> c_int {
+    boundary(FALSE, || {
+        if protocol.is_null() || host.is_null() || port.is_null() || playpath.is_null() || app.is_null() {
+            return Err(Error::Invalid("a pointer to a part of the URL is NULL"));
+        }
+        // SAFETY: the caller's contract above; nothing that was there before is read.
+        unsafe {
+            protocol.write(0);
+            port.write(0);
+            playpath.write(AVal::EMPTY);
+            app.write(AVal::EMPTY);
+        }
+        // SAFETY: the caller's contract above.
+        let text = unsafe { string(url) }?;
+        let parsed = parse(text)?;
+        let base = url.cast_mut();
+        let app_part = parsed.app.map_or(Ok(AVal::EMPTY), |app| part(base, text, app))?;
+        let host_part = parsed.host.map(|host| part(base, text, host)).transpose()?;
+        let name = parsed.playpath.map_or(Ok(AVal::EMPTY), |name| owned(&name))?;
+        // SAFETY: the caller's contract above.
+        unsafe {
+            protocol.write(parsed.protocol.bits());
+            port.write(parsed.port.into());
+            playpath.write(name);
+            app.write(app_part);
+            if let Some(part) = host_part {
+                host.write(part);
+            }
+        }
+        Ok(TRUE)
+    })
+}
+
+/// Turns the last part of a URL into the name that a server knows the stream by, for example `film.mp4` into `mp4:film`.
+///
+/// `out` gets a NUL-terminated string that the caller frees, or `{NULL, 0}` if there is no memory or `in` is NULL. It
+/// may be the same as `in`.
+///
+/// # Safety
+/// `in` is null or points to a string that is readable for its length; `out` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_ParsePlaypath(r#in: *mut AVal, out: *mut AVal) {
+    boundary((), || {
+        if out.is_null() {
+            return Err(Error::Invalid("out is NULL"));
+        }
+        // SAFETY: the caller's contract above; copied before `out` is written.
+        let name = unsafe { required(r#in, "in is NULL") }
+            // SAFETY: the caller's contract above.
+            .and_then(|text| owned(&url::stream_name(unsafe { aval_bytes(text) })));
+        // SAFETY: the caller's contract above.
+        unsafe { out.write(*name.as_ref().unwrap_or(&AVal::EMPTY)) };
+        name.map(drop)
+    })
+}
+
+/// The bytes of a C string.
+///
+/// # Safety
+/// `text` is null or NUL-terminated, and nobody writes to it while the result is used.
+pub(super) unsafe fn string<'a>(text: *const c_char) -> Result<&'a [u8]> {
+    if text.is_null() {
+        return Err(Error::Invalid("url is NULL"));
+    }
+    // SAFETY: the caller's contract above.
+    Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
+}
+
+/// `part`, which was cut out of `text`, as a string in the memory at `base`, which `text` is the view of.
+pub(super) fn part(base: *mut c_char, text: &[u8], part: &[u8]) -> Result<AVal> {
+    // Not taken from `part` itself, which is read-only: callers may write to their memory through the result.
+    borrowed(base.wrapping_add(offset(text, part)), part.len())
+}
+
+/// Where `part`, which was cut out of `text`, begins.
+pub(super) fn offset(text: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr() - text.as_ptr().addr()
+}
+
+/// A string in memory that somebody else owns.
+pub(super) fn borrowed(start: *mut c_char, len: usize) -> Result<AVal> {
+    let av_len = c_int::try_from(len).map_err(|_| Error::TooLarge("the URL"))?;
+    Ok(AVal { av_val: start, av_len })
+}
+
+/// A NUL-terminated copy from `malloc`.
+pub(super) fn owned(text: &[u8]) -> Result<AVal> {
+    let av_len = c_int::try_from(text.len()).map_err(|_| Error::TooLarge("the URL"))?;
+    Ok(AVal { av_val: memory::duplicate(text)?, av_len })
+}

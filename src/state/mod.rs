@@ -1,0 +1,797 @@
+//! The session behind an `RTMP`: what callers never see.
+//!
+//! It lives in [`Private`], which hangs on a pointer of the struct that librtmp used for a table of its own. Nothing can
+//! be appended to the struct, and callers move and clear it.
+
+mod slot;
+mod undisturbed;
+
+use std::{
+    cell::Cell,
+    fmt,
+    mem::{self, ManuallyDrop},
+    net::{IpAddr, Shutdown, SocketAddr},
+    os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
+    ptr::NonNull,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering, fence},
+    },
+    time::Duration,
+};
+
+use libc::{c_char, c_int};
+use rtmp_core::{
+    chunk::{Decoder, Encoder},
+    driver::{self, Connection},
+    error::{Error, Result},
+    flv,
+    handshake::{self, Cipher, Swf},
+    session::auth,
+    transport::{deadline::Deadline, local::Local, tls::Session, tunnel::Tunnel, wait::Patience},
+};
+use socket2::SockRef;
+
+use self::slot::{attached, hangs_on, put};
+pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
+use super::{
+    alone,
+    fields::load,
+    gate::{Gate, Keeper},
+    globals,
+    line::{self, Line},
+    memory::{Body, Lent},
+    reason,
+    rtmp::{
+        RTMP,
+        io::Block,
+        lifecycle,
+        origin::Origin,
+        reservoir::{self, Reservoir},
+        sockbuf,
+    },
+    shared,
+    tls::TlsOptions,
+};
+
+/// What a session owns besides the fields of its `RTMP`.
+#[derive(Default)]
+pub(crate) struct Private {
+    /// Held for short steps only, never while waiting.
+    core: Mutex<Core>,
+    /// Held by whoever sends, so that messages stay whole.
+    outbound: Mutex<Outbound>,
+    /// Held by the thread that reads, except while it waits.
+    inbound: Mutex<Inbound>,
+    /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
+    refilled: AtomicBool,
+    /// The HTTP tunnel, if bytes go through one. Has locks of its own.
+    tunnel: Mutex<Option<Arc<Tunnel>>>,
+    /// Whether there is one.
+    tunnelled: AtomicBool,
+    /// Whether this library made the connection, and may make another in its place.
+    dialled: AtomicBool,
+    /// Whether this library made the socket.
+    opened: AtomicBool,
+    /// Whether the socket is the caller's own, who waits for it to become readable and then reads once.
+    watched: AtomicBool,
+    /// Whether a byte that was received is still on the socket.
+    left: AtomicBool,
+    /// Whether a panic left the protocol state half done without a lock to tell.
+    broken: AtomicBool,
+    /// Whether the end of the connection keeps the descriptor, because a reader does not know of the end yet.
+    keeps_descriptor: AtomicBool,
+    /// Whether the connection has ended and only its descriptor is left.
+    hung_up: AtomicBool,
+    /// Few programs change any.
+    settings: Mutex<Option<Box<Settings>>>,
+    /// Where the struct was when it was last used: callers move it by assignment.
+    home: AtomicPtr<RTMP>,
+    /// Connections that were given up. Other calls may be using them; the last of all closes them.
+    retired: Mutex<Vec<Pipe>>,
+    /// Whether there are any.
+    has_retired: AtomicBool,
+    /// How many times the connection was closed. A call that began before the last time is not current.
+    closings: AtomicU32,
+}
+
+/// What bytes of a connection go through.
+#[derive(Default)]
+pub(crate) struct Pipe {
+    /// TLS over the socket.
+    pub(crate) session: Option<Arc<Session>>,
+    pub(crate) socket: Option<OwnedFd>,
+}
+
+/// How long a call waits: as long as it may, unless the user or the program wants it to end.
+pub(crate) struct Patient<'a> {
+    gate: Gate<'a>,
+    deadline: Deadline,
+}
+
+impl Patience for Patient<'_> {
+    fn is_over(&self) -> bool {
+        self.gate.is_aborted() || globals::interrupted()
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+}
+
+/// Options for which `Link` has no field. Text is copied. They are set before the connection, hold for every
+/// connection after that, and go when the program calls `RTMP_Close`; a connection that fails by itself keeps them, so
+/// that trying again does not leave by another way or trust another server than was asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// Where connections leave from, and which addresses they may go to: the options `bind` and `ipv`.
+    pub(crate) local: Local,
+    /// Whom to trust: the options `tlsVerify` and `tlsCA`.
+    pub(crate) tls: TlsOptions,
+    /// These two as they were before the text of the URL changed them.
+    pub(crate) before_url: Option<Box<(Local, TlsOptions)>>,
+    /// What the login in the URL means.
+    pub(crate) login: Option<Arc<Login>>,
+    /// What else came from the URL.
+    pub(crate) origin: Origin,
+}
+
+impl Settings {
+    /// Whether there is anything that the struct has no place for.
+    pub(crate) fn is_needed(&self) -> bool {
+        let Self { local, tls, before_url, login, origin: _ } = self;
+        before_url.is_some() || login.is_some() || *local != Local::default() || *tls != TlsOptions::default()
+    }
+}
+
+/// A user name and a password that the fields of `Link` show. Programs may write to what is there.
+#[derive(Default)]
+pub(crate) struct Login {
+    /// With a NUL at the end.
+    pub(crate) user: Box<[AtomicU8]>,
+    pub(crate) password: Box<[AtomicU8]>,
+}
+
+impl Login {
+    pub(crate) fn new(user: &[u8], password: &[u8]) -> Self {
+        let text = |text: &[u8]| text.iter().copied().chain([0]).map(AtomicU8::new).collect();
+        Self { user: text(user), password: text(password) }
+    }
+
+    /// Whether a string is one of the two.
+    pub(crate) fn owns(&self, string: *const c_char) -> bool {
+        [&self.user, &self.password].iter().any(|text| text.as_ptr().cast() == string)
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login(not shown)")
+    }
+}
+
+/// Protocol state that callers never see.
+#[derive(Default)]
+pub(crate) struct Core {
+    pub(crate) decoder: Decoder<Body>,
+    /// Room for what a fast peer sends, while there is one.
+    pub(crate) reservoir: Option<Box<Reservoir>>,
+    pub(crate) encoder: Encoder,
+    /// Behind `m_read`: FLV bytes that were made but not read.
+    pub(crate) stream: flv::Stream<Body>,
+    /// Where the last read call was told to put its bytes.
+    pub(crate) block: Block,
+    /// Behind `m_write`: the tag that is being written. Most connections write none.
+    pub(crate) writer: Option<Box<flv::Writer<Body>>>,
+    /// From where to where the connection leads that a tunnel began with, if the program made it.
+    pub(crate) ends: Option<Box<(IpAddr, SocketAddr)>>,
+    /// The body of that tag, which `m_write` holds between calls: the caller may free it.
+    pub(crate) unfinished: Option<Lent>,
+    /// How often a server made this session log in.
+    logins: u32,
+}
+
+/// What bytes pass on their way out: encryption, then the tunnel, then TLS, then the socket.
+#[derive(Default)]
+pub(super) struct Outbound {
+    /// Encrypts, after an RTMPE handshake.
+    pub(super) cipher: Option<Cipher>,
+    /// What goes in front of the next message, as it is.
+    pub(super) ahead: Vec<u8>,
+    /// Memory for putting pieces together.
+    pub(super) scratch: Vec<u8>,
+}
+
+impl Outbound {
+    /// Begins to put pieces together, behind what goes in front of them; tells where they begin.
+    pub(super) fn begin(&mut self) -> usize {
+        self.scratch.clear();
+        if !self.ahead.is_empty() {
+            self.scratch = mem::take(&mut self.ahead);
+        }
+        self.scratch.len()
+    }
+
+    /// Lets memory go after a message of the session's own. They are rare, and many connections only listen.
+    pub(super) fn rest(&mut self) {
+        self.scratch = Vec::new();
+    }
+}
+
+/// What bytes pass on their way in.
+#[derive(Default)]
+pub(super) struct Inbound {
+    /// Decrypts, after an RTMPE handshake.
+    pub(super) cipher: Option<Cipher>,
+}
+
+/// An `RTMP` in use by an exported function.
+///
+/// The private state leaves the struct only when the last handle is dropped, so all calls of a session share one state and
+/// its locks. Closing the connection changes that state; it does not replace it.
+pub(crate) struct Handle {
+    raw: NonNull<RTMP>,
+    private: ManuallyDrop<Arc<Private>>,
+    /// What `Private::closings` was when this call began.
+    closings: u32,
+    /// When all waits of this call end, besides each of them in its own time.
+    limit: Cell<Deadline>,
+}
+
+impl Private {
+    fn with_settings(settings: Settings) -> Self {
+        Self { settings: Mutex::new(Some(Box::new(settings))), ..Self::default() }
+    }
+
+    /// Connections that were given up, once no other call uses them: the gate is held, and this is the only call.
+    fn take_retired(&self) -> Vec<Pipe> {
+        // What other calls did with them is over.
+        fence(Ordering::Acquire);
+        self.has_retired.store(false, Ordering::Relaxed);
+        mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settings(&self) -> Settings {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned().unwrap_or_default()
+    }
+}
+
+impl Handle {
+    /// The session of an `RTMP`, made on first use. For calls that set a session up.
+    ///
+    /// # Safety
+    /// `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used.
+    pub(crate) unsafe fn from_raw(r: *mut RTMP) -> Result<Self> {
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        unsafe { Self::open(r, false) }
+    }
+
+    /// The session of an `RTMP`, if it has one.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    pub(crate) unsafe fn existing(r: *mut RTMP) -> Option<Self> {
+        let raw = NonNull::new(r)?;
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        unsafe {
+            let keeper = Gate::of(r).hold();
+            attached(r, &keeper).map(|private| Self::new(raw, private))
+        }
+    }
+
+    fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
+        let closings = private.closings.load(Ordering::Relaxed);
+        Self { raw, private: ManuallyDrop::new(private), closings, limit: Cell::new(Deadline::NEVER) }
+    }
+
+    /// As `from_raw`; if there `has_to_be` a connection, none is made without one: a call that fails leaves nothing behind.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    unsafe fn open(r: *mut RTMP, has_to_be: bool) -> Result<Self> {
+        // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
+        let raw = unsafe { reason::about(r) }?;
+        // SAFETY: the caller's contract.
+        unsafe { lifecycle::initialise_zeroed(r) };
+        alone::ask();
+        // SAFETY: the caller's contract.
+        let gate = unsafe { Gate::of(r) };
+        // Connections are taken off the struct while the gate is held.
+        // SAFETY: the caller's contract.
+        let is_missing = || has_to_be && unsafe { shared::read(&raw const (*r).m_sb.sb_socket) } == -1;
+        let find = |keeper: &Keeper<'_>| {
+            if is_missing() {
+                return Err(Error::NotConnected);
+            }
+            // SAFETY: `r` is an initialised `RTMP`, by the Safety section. The count is read while no other call closes this
+            // connection.
+            Ok(unsafe { attached(r, keeper) }.map(|private| Self::new(raw, private)))
+        };
+        let found = find(&gate.hold())?;
+        let handle = match found {
+            Some(handle) => handle,
+            None => {
+                // SAFETY: the caller's contract; without private state there is no connection of the library's.
+                let origin = unsafe { Origin::in_struct(r) };
+                let fresh = Arc::new(if origin == Origin::default() {
+                    Private::default()
+                } else {
+                    Private::with_settings(Settings { origin, ..Settings::default() })
+                });
+                let keeper = gate.hold();
+                match find(&keeper)? {
+                    Some(other_was_faster) => other_was_faster,
+                    None => {
+                        // SAFETY: the caller's contract; the slot is empty.
+                        unsafe { put(r, &keeper, Some(fresh.clone())) };
+                        Self::new(raw, fresh)
+                    }
+                }
+            }
+        };
+        if handle.private.home.load(Ordering::Relaxed) != r {
+            let home = handle.private.home.swap(r, Ordering::Relaxed);
+            if home != r && !home.is_null() {
+                // SAFETY: the caller's contract.
+                unsafe { sockbuf::follow(&raw mut (*r).m_sb, home.addr(), r.addr()) }
+            }
+        }
+        Ok(handle)
+    }
+
+    /// The struct itself, for fields that no step touches.
+    pub(crate) fn raw(&self) -> *mut RTMP {
+        self.raw.as_ptr()
+    }
+
+    /// Protocol state, for the length of a step.
+    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
+        self.private.core()
+    }
+
+    /// Options that `Link` has no field for.
+    pub(crate) fn settings(&self) -> Settings {
+        self.private.settings()
+    }
+
+    /// Changes options that `Link` has no field for.
+    pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
+        let mut settings = self.private.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        change(settings.get_or_insert_default())
+    }
+
+    /// The socket, while there is one.
+    pub(crate) fn socket(&self) -> Result<BorrowedFd<'_>> {
+        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+        unsafe {
+            match shared::read(&raw const (*self.raw()).m_sb.sb_socket) {
+                -1 => Err(Error::NotConnected),
+                fd => sockbuf::borrow(fd),
+            }
+        }
+    }
+
+    /// What ends this call's waits.
+    pub(crate) fn patience(&self) -> Patient<'_> {
+        Patient { gate: self.gate(), deadline: self.limit.get() }
+    }
+
+    /// Says when all waits of this call end, besides each of them in its own time.
+    pub(crate) fn set_limit(&self, limit: Deadline) {
+        self.limit.set(limit);
+    }
+
+    /// When all waits of this call end, besides each of them in its own time.
+    pub(crate) fn limit(&self) -> Deadline {
+        self.limit.get()
+    }
+
+    fn gate(&self) -> Gate<'_> {
+        // SAFETY: the handle's contract.
+        unsafe { Gate::of(self.raw()) }
+    }
+
+    /// Whether the connection is still the one that this call began with. If it is not, another call has closed it.
+    pub(super) fn is_current(&self) -> bool {
+        self.private.closings.load(Ordering::Relaxed) == self.closings
+    }
+
+    /// Says that the connection was closed, which was taken off the struct before. The protocol state is locked.
+    pub(super) fn mark_closed(&self) {
+        self.private.closings.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes the socket and TLS off the struct.
+    pub(super) fn take_pipe(&self) -> Pipe {
+        // SAFETY: the handle's contract.
+        unsafe { sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &self.gate().hold()) }
+    }
+
+    /// Takes the connection off the struct. It is closed by the last call that may be using it; if its descriptor is to be
+    /// kept, the connection ends, and that is the caller's.
+    pub(super) fn hang_up(&self, keep: bool) -> Option<c_int> {
+        // SAFETY: the handle's contract.
+        unsafe {
+            let keeper = self.gate().hold();
+            let mut pipe = sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &keeper);
+            let alone = self.is_alone(&keeper);
+            drop(keeper);
+            pipe.say_goodbye();
+            if keep || !alone {
+                pipe.shut_down();
+            }
+            let kept = if keep { pipe.socket.take().map(IntoRawFd::into_raw_fd) } else { None };
+            self.private.retired.lock().unwrap_or_else(PoisonError::into_inner).push(pipe);
+            self.private.has_retired.store(true, Ordering::Relaxed);
+            kept
+        }
+    }
+
+    /// Closes connections that were taken off the struct before, unless another call may be using them.
+    pub(super) fn close_retired(&self) {
+        let keeper = self.gate().hold();
+        if self.is_alone(&keeper) {
+            let pipes = self.private.take_retired();
+            drop(keeper);
+            drop(pipes);
+        }
+    }
+
+    /// Whether this is the only call. No other begins while the gate is held.
+    fn is_alone(&self, keeper: &Keeper<'_>) -> bool {
+        // SAFETY: the handle's contract.
+        let on_slot = unsafe { hangs_on(self.raw(), &self.private, keeper) };
+        Arc::strong_count(&self.private) == 1 + usize::from(on_slot)
+    }
+
+    /// As `from_raw`, and there has to be a connection.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    pub(crate) unsafe fn connected(r: *mut RTMP) -> Result<Self> {
+        // SAFETY: the caller's contract.
+        let handle = unsafe { Self::open(r, true) }?;
+        if handle.private.core.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
+            // A panic left the protocol state half done. That is the end of this session, and of nothing else.
+            handle.give_up();
+            return Err(Error::NotConnected);
+        }
+        Ok(handle)
+    }
+
+    /// As `connected`; a missing connection is told as what keeps the call from what it would do next.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    pub(crate) unsafe fn connected_for(r: *mut RTMP, phase: reason::Phase) -> Result<Self> {
+        // SAFETY: the caller's contract.
+        unsafe { Self::connected(r) }.inspect_err(|_| reason::enter(phase))
+    }
+
+    /// As `connected`, at the least cost, if the session is in its place and there is no doubt about its socket.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    #[inline]
+    pub(crate) unsafe fn at_hand(r: *mut RTMP) -> Option<Self> {
+        let raw = NonNull::new(r)?;
+        // SAFETY: the caller's contract.
+        let handle = unsafe {
+            let keeper = Gate::of(r).try_hold()?;
+            // 0 may be what a program left there that forgot RTMP_Init.
+            if shared::read(&raw const (*r).m_sb.sb_socket) <= 0 {
+                return None;
+            }
+            Self::new(raw, attached(r, &keeper)?)
+        };
+        (handle.private.home.load(Ordering::Relaxed) == r).then_some(handle)
+    }
+
+    /// Protocol state, for the length of a step, unless it is in somebody's hands or was left half done.
+    pub(super) fn try_core(&self) -> Option<MutexGuard<'_, Core>> {
+        self.private.core.try_lock().ok()
+    }
+
+    /// Whether the last wait for bytes ended because time was up.
+    pub(crate) fn timed_out(&self) -> bool {
+        // SAFETY: the handle's contract.
+        unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_timedout) != 0 }
+    }
+
+    /// How long a wait may last; `None` for ever.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        // SAFETY: the handle's contract.
+        let seconds = unsafe { (*self.raw()).Link.timeout };
+        u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+    }
+
+    /// What bytes pass on their way out; waits for whoever is sending.
+    pub(super) fn outbound(&self) -> MutexGuard<'_, Outbound> {
+        self.private.outbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As `outbound`, unless somebody is sending.
+    pub(super) fn try_outbound(&self) -> Option<MutexGuard<'_, Outbound>> {
+        match self.private.outbound.try_lock() {
+            Ok(outbound) => Some(outbound),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// What bytes pass on their way in.
+    pub(super) fn inbound(&self) -> MutexGuard<'_, Inbound> {
+        self.private.inbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that bytes came into the buffer after the last step that looked at it.
+    pub(super) fn mark_refilled(&self) {
+        self.private.refilled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was said since this was asked last.
+    pub(super) fn take_refilled(&self) -> bool {
+        self.private.refilled.swap(false, Ordering::Relaxed)
+    }
+
+    /// Counts an attempt to log in.
+    pub(crate) fn count_login(&self) -> Result<()> {
+        auth::count_login(&mut self.core().logins)
+    }
+
+    /// Whether this library made the connection.
+    pub(crate) fn is_dialled(&self) -> bool {
+        self.private.dialled.load(Ordering::Relaxed)
+    }
+
+    /// Says who made the connection.
+    pub(crate) fn set_dialled(&self, dialled: bool) {
+        self.private.dialled.store(dialled, Ordering::Relaxed);
+    }
+
+    /// Whether bytes go through an HTTP tunnel.
+    pub(crate) fn has_tunnel(&self) -> bool {
+        self.private.tunnelled.load(Ordering::Acquire)
+    }
+
+    /// Says that this library made the socket.
+    pub(crate) fn mark_opened(&self) {
+        self.private.opened.store(true, Ordering::Relaxed);
+        self.private.hung_up.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether this library made the socket.
+    pub(crate) fn is_opened(&self) -> bool {
+        self.private.opened.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the socket was there before this library knew of it.
+    pub(crate) fn set_watched(&self, watched: bool) {
+        self.private.watched.store(watched, Ordering::Relaxed);
+    }
+
+    /// Whether the socket has to stay readable as long as there is something to read.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.private.watched.load(Ordering::Relaxed)
+    }
+
+    /// Whether a byte that was received is still on the socket.
+    pub(crate) fn left_byte(&self) -> &AtomicBool {
+        &self.private.left
+    }
+
+    /// Lets the socket become quiet when there is nothing for a reader in what was received, and asks the server of a tunnel
+    /// for more. Callers that brought their own socket, as curl does, wait for it before they read: they do not know of bytes
+    /// that are here already, and an HTTP server says nothing unless it is asked.
+    pub(crate) fn settle(&self) {
+        if !self.is_watched() {
+            return;
+        }
+        let tunnel = self.tunnel();
+        if self.private.left.load(Ordering::Relaxed) && self.has_something_to_read(tunnel.as_deref()) {
+            return;
+        }
+        let Ok(fd) = self.socket() else { return };
+        sockbuf::drop_left_byte(fd, &self.private.left);
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        let has_ended = unsafe { shared::read(&raw const (*self.raw()).m_read.status) } != 0;
+        if let Some(tunnel) = tunnel.filter(|_| !has_ended) {
+            // The end of the connection, if that is why, makes the socket readable.
+            if let Err(error) = tunnel.keep_polling(&Line(self)) {
+                log::debug!("the tunnel's server takes no poll: {error}");
+            }
+            line::show(self, &tunnel.status());
+        }
+    }
+
+    /// Whether there is something for a reader in what was received and not read.
+    fn has_something_to_read(&self, tunnel: Option<&Tunnel>) -> bool {
+        let core = self.core();
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        let worth_reading = unsafe {
+            let (sb, flags) = (&raw const (*self.raw()).m_sb, &raw const (*self.raw()).m_read.flags);
+            let unread = reservoir::unread(sb, core.reservoir.as_deref());
+            let begun = flv::Flags(shared::read(flags)).has(flv::Flags::HEADER);
+            // Without anything unread it was all fetched, but for what a tunnel has not looked at.
+            let more = (tunnel.is_some() || !unread.is_empty()) && sockbuf::tls_holds_more(sb);
+            more || driver::is_worth_reading(&load(self.raw()), &core.decoder, begun, unread)
+        };
+        worth_reading || !core.stream.pending().is_empty() || tunnel.is_some_and(Tunnel::has_early)
+    }
+
+    /// Says whether the end of the connection keeps the descriptor.
+    pub(crate) fn keep_descriptor(&self, keep: bool) {
+        self.private.keeps_descriptor.store(keep, Ordering::Relaxed);
+    }
+
+    /// Whether the end of the connection keeps the descriptor.
+    pub(crate) fn keeps_descriptor(&self) -> bool {
+        self.private.keeps_descriptor.load(Ordering::Relaxed)
+    }
+
+    /// Says that of the connection only the descriptor is left.
+    pub(crate) fn mark_hung_up(&self) {
+        let Private { refilled, dialled, opened, watched, left, broken, keeps_descriptor, hung_up, .. } =
+            &**self.private;
+        for flag in [refilled, dialled, opened, watched, left, broken, keeps_descriptor] {
+            flag.store(false, Ordering::Relaxed);
+        }
+        hung_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether of the connection only the descriptor is left.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.private.hung_up.load(Ordering::Relaxed)
+    }
+
+    /// The HTTP tunnel, if bytes go through one.
+    pub(crate) fn tunnel(&self) -> Option<Arc<Tunnel>> {
+        if !self.has_tunnel() {
+            return None;
+        }
+        self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends everything from now on through a tunnel, or no longer.
+    pub(crate) fn set_tunnel(&self, tunnel: Option<Arc<Tunnel>>) {
+        self.private.tunnelled.store(tunnel.is_some(), Ordering::Release);
+        *self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = tunnel;
+    }
+
+    /// The SWF file that a signed handshake vouches for, if the caller has one.
+    pub(crate) fn swf(&self) -> Option<Swf> {
+        // SAFETY: the handle's contract.
+        let (size, hash) = unsafe { ((*self.raw()).Link.SWFSize, (*self.raw()).Link.SWFHash) };
+        (size != 0).then_some(Swf { size, hash })
+    }
+
+    /// Starts from clear bytes in the struct, whatever an earlier connection had.
+    pub(crate) fn forget_ciphers(&self) {
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        unsafe { reservoir::release(&raw mut (*self.raw()).m_sb, &mut self.core().reservoir) }
+        self.inbound().cipher = None;
+        let mut outbound = self.outbound();
+        outbound.cipher = None;
+        outbound.ahead = Vec::new();
+    }
+
+    /// Applies what a handshake agreed on to everything after it, what is received and unread already included.
+    pub(crate) fn apply(&self, outcome: handshake::Outcome) {
+        let r = self.raw();
+        // SAFETY: the handle's contract.
+        unsafe {
+            if let Some(response) = outcome.swf_response {
+                (*r).Link.SWFVerificationResponse = response.map(u8::cast_signed);
+            }
+            let Some(handshake::Keys { mut receive, send }) = outcome.keys else { return };
+            receive.apply(sockbuf::newest(&raw mut (*r).m_sb, usize::MAX));
+            self.inbound().cipher = Some(receive);
+            self.outbound().cipher = Some(send);
+            // Callers look whether these are null, and at nothing behind them.
+            let mark = (&raw mut (*r).Link.SWFVerificationResponse).cast();
+            (*r).Link.dh = mark;
+            (*r).Link.rc4keyIn = mark;
+            (*r).Link.rc4keyOut = mark;
+        }
+    }
+}
+
+impl Drop for Handle {
+    /// The last call of a session that was closed cleans up. Without a connection a session owns nothing but options. If
+    /// there are none either, callers that free the struct without `RTMP_Close`, because they never got a connection, lose
+    /// nothing.
+    fn drop(&mut self) {
+        // SAFETY: the handle ends here, and nothing of it is used afterwards.
+        let private = unsafe { ManuallyDrop::take(&mut self.private) };
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        let is_open = || unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) != -1 };
+        if is_open() && !private.has_retired.load(Ordering::Relaxed) {
+            return;
+        }
+        let settings = if is_open() { Settings::default() } else { private.settings() };
+        let origin = settings.origin;
+        let next = settings.is_needed().then(|| Arc::new(Private::with_settings(settings)));
+        let keeper = self.gate().hold();
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        let on_slot = unsafe { hangs_on(self.raw(), &private, &keeper) };
+        if Arc::strong_count(&private) != 1 + usize::from(on_slot) {
+            return;
+        }
+        let mut only = Some(private);
+        if on_slot {
+            // SAFETY: the handle's contract; no other call is using what hangs there.
+            let other = unsafe { put(self.raw(), &keeper, None) };
+            only = other;
+        }
+        let mut retired = Vec::new();
+        let mut is_worn = false;
+        // What other calls did with it is over.
+        if let Some(private) = only.as_mut().and_then(Arc::get_mut) {
+            *private.has_retired.get_mut() = false;
+            retired = mem::take(private.retired.get_mut().unwrap_or_else(PoisonError::into_inner));
+            is_worn = *private.closings.get_mut() > 0;
+        }
+        if on_slot {
+            let (is_open, is_needed) = (is_open(), next.is_some());
+            if !is_open && !is_needed {
+                // SAFETY: the handle's contract; the connection is gone, and no other call receives into the struct.
+                unsafe { origin.put_into_struct(self.raw()) }
+            }
+            let keeps = is_open || (is_needed && !is_worn);
+            let stays = if keeps { only.take() } else { next };
+            // SAFETY: the gate is held, and this is the only call that uses what hangs there.
+            unsafe { put(self.raw(), &keeper, stays) };
+        }
+        drop(keeper);
+        drop((retired, only));
+    }
+}
+
+impl Pipe {
+    /// Tells the peer in TLS that nothing more will come, unless that would have to wait.
+    pub(super) fn say_goodbye(&self) {
+        if let Self { session: Some(session), socket: Some(socket) } = self {
+            session.close(socket.as_fd());
+        }
+    }
+
+    /// Ends the waits of everybody who uses it.
+    fn shut_down(&self) {
+        if let Some(socket) = &self.socket {
+            // A socket whose peer has gone is shut down already.
+            let _ = SockRef::from(socket).shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// Takes the socket and TLS off an `RTMP` that no other call uses.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn take_pipe(r: *mut RTMP) {
+    // SAFETY: the caller's contract.
+    let pipe = unsafe { sockbuf::take_pipe(&raw mut (*r).m_sb, &Gate::of(r).hold()) };
+    pipe.say_goodbye();
+}
+
+/// Ends the waits of everybody who uses an `RTMP`, now and until it is closed.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn abort(r: *mut RTMP) {
+    // SAFETY: the caller's contract.
+    unsafe { Gate::of(r) }.abort();
+}
+
+/// Lets the calls of an `RTMP` work again.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn pardon(r: *mut RTMP) {
+    // SAFETY: the caller's contract.
+    unsafe { Gate::of(r) }.pardon();
+}

@@ -1,0 +1,142 @@
+//! TLS as C programs see it, and whom they trust.
+
+use std::{
+    ffi::{CStr, OsStr},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    ptr,
+    sync::Arc,
+};
+
+use libc::{c_char, c_int, c_void};
+use rtmp_core::{
+    environment,
+    error::{Error, Result},
+    transport::{
+        tcp,
+        tls::{ServerContext, Session, Trust},
+    },
+};
+
+use crate::{
+    FALSE, TRUE, boundary, globals,
+    ptr::required,
+    reason::{self, Phase},
+    rtmp::{RTMP, sockbuf},
+    state::Handle,
+    waiting,
+};
+pub(crate) use rtmp_core::transport::tls::TlsOptions;
+
+/// The certificates to trust. A process with more rights than its caller ignores its environment.
+pub(crate) fn trust(options: &TlsOptions) -> Trust {
+    options.trust_in(environment::is_ignored(), environment::variable("RTMP_TLS_VERIFY").as_deref())
+}
+
+/// Makes TLS ready for use; afterwards `RTMP_TLS_ctx` is not null. `RTMP_Init` calls it, and calling it again does
+/// nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn RTMP_TLS_Init() {
+    /// What `RTMP_TLS_ctx` points to. TLS has no state of the whole process, so only its address counts.
+    static CONTEXT: u8 = 0;
+    if globals::tls_context().is_null() {
+        globals::set_tls_context((&raw const CONTEXT).cast_mut().cast());
+    }
+}
+
+/// Reads a server's certificate and key for `RTMP_TLS_Accept`; returns a handle, or NULL if they cannot be used.
+///
+/// Both are names of PEM files, which may be one and the same. Behind the certificate may be those that lead to its
+/// issuer. The key is PKCS#8, PKCS#1 or SEC1, without a pass phrase. The handle is the caller's, who frees it with
+/// `RTMP_TLS_FreeServerContext`; any number of threads may use it at the same time.
+///
+/// # Safety
+/// `cert` and `key` are null or NUL-terminated strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_TLS_AllocServerContext(cert: *const c_char, key: *const c_char) -> *mut c_void {
+    boundary(ptr::null_mut(), || {
+        RTMP_TLS_Init();
+        // SAFETY: the caller's contract; the names are used during the call only.
+        let (cert, key) = unsafe { (path(cert, "cert is NULL")?, path(key, "key is NULL")?) };
+        let context = Box::new(ServerContext::from_files(cert, key)?);
+        Ok(Box::into_raw(context).cast())
+    })
+}
+
+/// Frees a handle of `RTMP_TLS_AllocServerContext`; returns nothing. Connections that were accepted with it stay as
+/// they are. NULL is allowed.
+///
+/// # Safety
+/// `ctx` is null or came from `RTMP_TLS_AllocServerContext` and nobody uses it any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_TLS_FreeServerContext(ctx: *mut c_void) {
+    boundary((), || {
+        if !ctx.is_null() {
+            // SAFETY: the caller's contract: a box that `RTMP_TLS_AllocServerContext` made.
+            drop(unsafe { Box::from_raw(ctx.cast::<ServerContext>()) });
+        }
+        Ok(())
+    })
+}
+
+/// Shakes hands in TLS, as the server, with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way
+/// `RTMP_Close` releases what was made, and closes the socket. `RTMP_Serve` comes next.
+///
+/// The waits are bounded by the socket's time-outs, and all of them together by `Link.timeout`.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `ctx` is null or came from `RTMP_TLS_AllocServerContext`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) -> c_int {
+    waiting(FALSE, || {
+        // SAFETY: the caller's contract.
+        let (handle, context) = unsafe {
+            reason::start_afresh(r)?;
+            reason::enter(Phase::Tls);
+            (Handle::connected(r)?, required(ctx.cast::<ServerContext>().cast_const(), "ctx is NULL")?)
+        };
+        begin(&handle, Session::server(context)?)?;
+        Ok(TRUE)
+    })
+}
+
+/// Shakes hands in TLS with the server on the socket, and checks that it is `host`. After a failure the session may
+/// still hang on the socket; closing the connection releases it.
+pub(crate) fn connect_tls(handle: &Handle, host: &str, options: &TlsOptions) -> Result<()> {
+    let trust = trust(options);
+    if trust == Trust::Anyone {
+        log::warn!("TLS: nobody checks that the server is {host}");
+    }
+    begin(handle, Session::client(host, &trust)?)
+}
+
+/// Puts a session on the socket and shakes hands.
+fn begin(handle: &Handle, session: Session) -> Result<()> {
+    let session = Arc::new(session);
+    tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
+    // SAFETY: the handle's contract; before the handshake nobody else uses the socket.
+    unsafe {
+        let sb = &raw mut (*handle.raw()).m_sb;
+        sockbuf::attach(sb, session.clone());
+        session.handshake(handle.socket()?, handle.timeout(), &handle.patience())?;
+        // The peer's first bytes may have come with the end of its handshake. In a tunnel, whose connection a sender may be
+        // replacing, they are HTTP, and another thread reads from the buffer.
+        if !handle.has_tunnel() {
+            sockbuf::refill_from_pending(sb);
+        }
+    }
+    Ok(())
+}
+
+/// A file name that C passes.
+///
+/// # Safety
+/// `name` is null or a NUL-terminated string, which nobody changes while the result is used.
+unsafe fn path<'a>(name: *const c_char, missing: &'static str) -> Result<&'a Path> {
+    if name.is_null() {
+        return Err(Error::Invalid(missing));
+    }
+    // SAFETY: the caller's contract.
+    let bytes = unsafe { CStr::from_ptr(name) }.to_bytes();
+    Ok(Path::new(OsStr::from_bytes(bytes)))
+}
