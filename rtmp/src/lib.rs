@@ -31,6 +31,7 @@ pub mod flv;
 pub mod handshake;
 pub mod http;
 pub mod message;
+pub mod net;
 pub mod options;
 pub mod random;
 pub mod session;

@@ -16,6 +16,7 @@ use std::fmt;
 
 pub use client::{Client, Decoded, Poll, Status};
 pub use pump::{Carrier, Ending, Tunnel};
+pub(crate) use pump::{NEXT_REPLY, ending};
 pub use request::{Head, Target, parse_head};
 
 use crate::error::{Error, Result};
