@@ -6,6 +6,7 @@ use crate::{
     amf, environment,
     error::{Error, Result},
     handshake::{self, Swf},
+    net::Target,
     options::{self, Definition, Setter, conn, next_pair, unescape},
     session::Profile,
     swf,
@@ -146,6 +147,26 @@ impl Settings {
     /// Whose certificates are accepted. The environment of the process has no say in whether they are checked.
     pub(super) fn trust(&self) -> Trust {
         self.tls.trust_in(environment::is_ignored(), None)
+    }
+
+    /// Where a connection leads to, and through what.
+    pub(super) fn target(&self) -> Target {
+        let tls = self.protocol.is_tls().then(|| {
+            let (host, trust) = (self.host_name(), self.trust());
+            if trust == Trust::Anyone {
+                log::warn!("TLS: nobody checks that the server is {host}");
+            }
+            (host, trust)
+        });
+        Target {
+            host: self.host.clone(),
+            port: self.port(),
+            proxy: self.proxy.clone(),
+            local: self.local.clone(),
+            tls,
+            tunnelled: self.protocol.is_tunnelled(),
+            timeout: Some(self.timeout),
+        }
     }
 
     /// The application's name and its URL.
