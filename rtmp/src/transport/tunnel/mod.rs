@@ -6,6 +6,7 @@
 //! mean is none of this module's business.
 
 mod client;
+mod link;
 mod mailbox;
 mod pump;
 mod reply;
@@ -15,6 +16,7 @@ pub mod server;
 use std::fmt;
 
 pub use client::{Client, Decoded, Poll, Status};
+pub use link::Link;
 pub use pump::{Carrier, Ending, Tunnel};
 pub(crate) use pump::{NEXT_REPLY, ending};
 pub use request::{Head, Target, parse_head};
