@@ -510,10 +510,15 @@ impl<B: Body> Session<B> {
                 serve::Reaction::Nothing => return Ok(Reacted::Done),
                 serve::Reaction::Control => {}
             }
-        } else if matches!(kind, MessageType::AUDIO | MessageType::VIDEO) && self.state.pausing == pausing::NO
-        {
-            self.state.media_arrived(chunk_stream, timestamp);
-            return Ok(self.media(message));
+        } else if matches!(kind, MessageType::AUDIO | MessageType::VIDEO | MessageType::AGGREGATE) {
+            // Before it is taken for the newest of the stream.
+            if self.precedes_pause(kind, timestamp) {
+                return Ok(Reacted::Done);
+            }
+            if kind != MessageType::AGGREGATE {
+                self.state.media_arrived(chunk_stream, timestamp);
+                return Ok(Reacted::Event(Event::Media(message)));
+            }
         }
         let media_clock = self.media_clock();
         let (profile, calls) = application.wishes();
@@ -551,7 +556,8 @@ impl<B: Body> Session<B> {
             }
         }
         Ok(match outcome {
-            Outcome::Media => self.media(message),
+            Outcome::Media if self.precedes_pause(kind, timestamp) => Reacted::Done,
+            Outcome::Media => Reacted::Event(Event::Media(message)),
             Outcome::Ended => {
                 self.deadline = None;
                 Reacted::Event(Event::Ended(message))
@@ -574,17 +580,18 @@ impl<B: Body> Session<B> {
         begins
     }
 
-    /// Media for the application, unless it is older than a pause that has ended.
-    fn media(&mut self, message: Message<B>) -> Reacted<B> {
-        let Message { kind, timestamp, .. } = message;
-        if self.state.pausing == pausing::RESUMING {
-            if timestamp <= self.state.media_timestamp {
-                debug!("Skipped type: {:02X}, timestamp {timestamp} before the pause", kind.0);
-                return Reacted::Done;
-            }
+    /// Whether media is older than a pause that has ended. The first that is not ends the wait for it.
+    fn precedes_pause(&mut self, kind: MessageType, timestamp: u32) -> bool {
+        if self.state.pausing != pausing::RESUMING {
+            return false;
+        }
+        let precedes = timestamp <= self.state.media_timestamp;
+        if precedes {
+            debug!("Skipped type: {:02X}, timestamp {timestamp} before the pause", kind.0);
+        } else {
             self.state.pausing = pausing::NO;
         }
-        Reacted::Event(Event::Media(message))
+        precedes
     }
 
     fn reply_all(&mut self, application: &mut dyn Application, commands: &[Command]) -> Result<()> {
@@ -824,6 +831,42 @@ mod tests {
         let refusal = refusal.expect("it is refused");
         assert_eq!(refusal.code, "NetStream.Play.StreamNotFound");
         assert_eq!(refusal.description, "there is no such stream");
+    }
+
+    #[test]
+    fn what_a_server_repeats_after_a_pause_arrives_once() {
+        let now = Instant::now();
+        let (mut client, mut server) = pair(false, false, now);
+        client.wishes.0.buffer_events = true;
+        settle(&mut client, &mut server, 1000, now);
+        let (run_dry, mut next) = (command::user_control(31, &[0, 0, 0, 1]), 1);
+        for last in [3, 4, 7] {
+            for timestamp in next..=last {
+                send(&mut server, 1, timestamp, b"x", usize::MAX);
+            }
+            server.session.send_command(&mut server.wishes, &run_dry).unwrap();
+            settle(&mut client, &mut server, 1000, now);
+            assert_eq!(client.session.state.pausing, pausing::ASKED);
+            let confirm = Command {
+                kind: MessageType::COMMAND,
+                chunk_stream: 5,
+                body: {
+                    let mut body = crate::amf::Encoder::new();
+                    body.string(b"onStatus").number(0.0).null().begin_object();
+                    body.named_string(b"code", b"NetStream.Pause.Notify").end_object().take()
+                },
+                ..run_dry.clone()
+            };
+            server.session.send_command(&mut server.wishes, &confirm).unwrap();
+            settle(&mut client, &mut server, 1000, now);
+            assert_eq!(client.session.state.pausing, pausing::RESUMING);
+            // It goes on at the last message that the client has.
+            next = last;
+        }
+        send(&mut server, 1, 7, b"x", usize::MAX);
+        send(&mut server, 1, 8, b"x", usize::MAX);
+        settle(&mut client, &mut server, 1000, now);
+        assert!(client.media().iter().map(|media| media.0).eq(1..=8));
     }
 
     #[test]
