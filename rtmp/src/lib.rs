@@ -31,6 +31,7 @@ pub mod flv;
 pub mod handshake;
 pub mod http;
 pub mod message;
+pub mod net;
 pub mod options;
 pub mod random;
 pub mod session;
@@ -39,5 +40,6 @@ pub mod text;
 pub mod transport;
 pub mod url;
 
-pub use client::{AbortHandle, Client, Player, Publisher};
+pub use client::{AbortHandle, Client, Player, Publisher, Server, ServerEvent, ServerSession};
 pub use error::{Cause, Error, Refusal, Result};
+pub use session::Request;

@@ -53,6 +53,8 @@ pub struct Session<B = Vec<u8>> {
     receiving: Option<Cipher>,
     sending: Option<Cipher>,
     queue: Queue,
+    /// Bytes that were ever queued, or written past the queue.
+    queued: u64,
     /// Bytes in the queue that answer the peer or acknowledge what it sent.
     answers: usize,
     timeout: Option<Duration>,
@@ -163,6 +165,7 @@ impl<B: Body> Session<B> {
             receiving: None,
             sending: None,
             queue: Queue::default(),
+            queued: 0,
             answers: 0,
             timeout,
             deadline: None,
@@ -322,8 +325,12 @@ impl<B: Body> Session<B> {
         message: &Outgoing<'_>,
         mut write: impl FnMut(&[IoSlice<'_>]) -> Result<usize>,
     ) -> Result<u8> {
+        if !self.is_open() {
+            return Err(Error::Closed);
+        }
         let chunks = self.encoder.encode(message, chunk_size(self.state.out_chunk_size))?;
         if self.sending.is_none() && self.queue.is_empty() && chunks.len() > COPIED {
+            self.queued += chunks.len() as u64;
             self.send_in_pieces(&chunks, &mut write)?;
         } else {
             self.enqueue(|out| chunks.append_to(out));
@@ -425,6 +432,11 @@ impl<B: Body> Session<B> {
     /// Timestamp of the last message on the chunk stream that media comes on.
     pub fn media_clock(&self) -> u32 {
         self.decoder.clock(self.state.media_chunk_stream.cast_unsigned())
+    }
+
+    /// Where the queue ends, in bytes from the beginning of the session.
+    pub fn queued_until(&self) -> u64 {
+        self.queued
     }
 
     /// How many bytes wait to be written.
@@ -630,6 +642,7 @@ impl<B: Body> Session<B> {
     /// Appends to the queue, encrypted as the connection has it.
     fn enqueue(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let appended = self.queue.append(write);
+        self.queued += appended.len() as u64;
         if let Some(cipher) = &mut self.sending {
             cipher.apply(appended);
         }

@@ -17,6 +17,11 @@ impl Deadline {
         Self(time.and_then(|time| Instant::now().checked_add(time)))
     }
 
+    /// The moment itself, if it ever comes.
+    pub fn moment(self) -> Option<Instant> {
+        self.0
+    }
+
     /// How long there is to wait: `None` for ever, an error if the moment has passed.
     pub fn left(self) -> Result<Option<Duration>> {
         let Some(moment) = self.0 else { return Ok(None) };
@@ -24,14 +29,6 @@ impl Deadline {
             Duration::ZERO => Err(Error::TimedOut),
             left => Ok(Some(left)),
         }
-    }
-
-    /// The moment in the middle between now and this one, for a step that must leave time for another.
-    pub fn halfway(self) -> Self {
-        Self(self.0.map(|moment| {
-            let now = Instant::now();
-            now + moment.saturating_duration_since(now) / 2
-        }))
     }
 
     /// This moment or another, whichever comes first.
@@ -51,9 +48,9 @@ mod tests {
     fn a_deadline_that_has_passed_is_an_error_and_one_that_never_comes_is_none() {
         assert!(matches!(Deadline::after(Some(Duration::ZERO)).left(), Err(Error::TimedOut)));
         assert!(matches!(Deadline::NEVER.left(), Ok(None)));
-        assert!(matches!(Deadline::after(Some(Duration::MAX)).halfway().left(), Ok(None)));
-        let left = Deadline::after(Some(Duration::from_secs(60))).halfway().left().unwrap().unwrap();
-        assert!(left <= Duration::from_secs(30) && left > Duration::from_secs(20));
+        assert!(matches!(Deadline::after(Some(Duration::MAX)).left(), Ok(None)));
+        let left = Deadline::after(Some(Duration::from_secs(60))).left().unwrap().unwrap();
+        assert!(left <= Duration::from_secs(60) && left > Duration::from_secs(40));
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Family {
     }
 
     /// The family as words of a log line.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Any => "IP",
             Self::V4 => "IPv4",
@@ -107,7 +107,7 @@ impl Local {
     }
 
     /// Ties a new socket to what the program asked for.
-    pub(super) fn apply(&self, socket: &Socket) -> Result<()> {
+    pub(crate) fn apply(&self, socket: &Socket) -> Result<()> {
         match &self.bind {
             None => Ok(()),
             Some(Bind::Address(address)) => socket

@@ -1,13 +1,22 @@
 //! The way to a server: directly, or through a proxy, and from where on this machine.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use socket2::Socket;
 
 use super::{
-    connect::connect, deadline::Deadline, local::Local, proxy::Proxy, resolve::resolve, wait::Patience,
+    deadline::Deadline,
+    local::Local,
+    proxy::Proxy,
+    wait::{Patience, run_to_socket},
 };
-use crate::error::Result;
+use crate::{
+    error::Result,
+    net::{Dial, ProxyDialog},
+};
 
 /// How a server is reached.
 ///
@@ -36,15 +45,23 @@ impl Route<'_> {
     /// have no bound yet.
     pub fn connect(&self, timeout: Option<Duration>, patience: &dyn Patience) -> Result<Socket> {
         let deadline = Deadline::after(timeout).or_sooner(patience.deadline());
-        match self.proxy {
-            Some(proxy) => {
-                let socket = proxy.connect(self.local, deadline, patience)?;
-                proxy.open(socket, self.host, self.port, deadline, patience)
-            }
-            None => {
-                let addresses = resolve(self.host, self.port, self.local.reachable()?, deadline, patience)?;
-                connect(&addresses, self.local, deadline, patience)
-            }
-        }
+        let dial = Dial::begin(self.host, self.port, self.proxy, self.local, deadline.moment())?;
+        run_to_socket(dial, patience)
+    }
+}
+
+impl Proxy {
+    /// Has the proxy at the other end of `socket` connect us to a server. The socket is in blocking mode afterwards.
+    pub fn open(
+        &self,
+        socket: Socket,
+        host: &[u8],
+        port: u16,
+        deadline: Deadline,
+        patience: &dyn Patience,
+    ) -> Result<Socket> {
+        let deadline = deadline.or_sooner(patience.deadline()).moment();
+        let (proxy, socket, host) = (self.clone(), Arc::new(socket), host.to_vec());
+        run_to_socket(ProxyDialog::begin(proxy, socket, host, port, deadline, Instant::now())?, patience)
     }
 }

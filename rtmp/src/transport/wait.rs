@@ -3,16 +3,24 @@
 //! A signal does not do for that. It reaches one thread of a process, which need not be the one that waits, and a handler
 //! may be installed so that system calls go on after it.
 
-use std::{io, os::fd::BorrowedFd, time::Duration};
+use std::{
+    io,
+    os::fd::BorrowedFd,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::{Errno, ioctl_fionread},
+    event::{PollFd, PollFlags},
+    io::{ioctl_fionbio, ioctl_fionread},
 };
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 
 use super::deadline::Deadline;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    net::{Step, into_owned, poll_until, wait},
+};
 
 /// What ends a wait before the socket is ready.
 pub trait Patience: Sync {
@@ -158,14 +166,42 @@ impl<'a> Wait<'a> {
     }
 }
 
-/// Waits for one of several sockets, at most as long as a slice may be; false if it was not worth it.
-pub(super) fn poll_slice(sockets: &mut [PollFd<'_>], left: Option<Duration>) -> io::Result<bool> {
-    let time = left.map_or(SLICE, |left| left.min(SLICE));
-    match poll(sockets, Timespec::try_from(time).ok().as_ref()) {
-        Ok(ready) => Ok(ready > 0),
-        Err(Errno::INTR) => Ok(false),
-        Err(error) => Err(error.into()),
+/// Steps a machine to its result, however long it has to wait for its sockets.
+pub(super) fn run<S: Step>(mut machine: S, patience: &dyn Patience) -> Result<S::Output> {
+    let mut interests = Vec::new();
+    loop {
+        if patience.is_over() {
+            return Err(Error::Interrupted);
+        }
+        let now = Instant::now();
+        match machine.step(now) {
+            Ok(Some(output)) => return Ok(output),
+            Ok(None) => {}
+            // Whoever ends a wait may shut the socket down, too.
+            Err(_) if patience.is_over() => return Err(Error::Interrupted),
+            Err(error) => return Err(error),
+        }
+        machine.interests(&mut interests);
+        let slice = now + SLICE;
+        wait(&interests, Some(machine.deadline().map_or(slice, |deadline| deadline.min(slice))))?;
+        interests.clear();
     }
+}
+
+/// As `run`, for a machine that makes a socket, which is in blocking mode then.
+pub(super) fn run_to_socket<S: Step<Output = Arc<Socket>>>(
+    machine: S,
+    patience: &dyn Patience,
+) -> Result<Socket> {
+    let socket = into_owned(run(machine, patience)?)?;
+    // One system call, where the flags of a descriptor take two.
+    ioctl_fionbio(&socket, false).map_err(io::Error::from)?;
+    Ok(socket)
+}
+
+/// Waits for one of several sockets, at most as long as a slice may be; false if it was not worth it.
+fn poll_slice(sockets: &mut [PollFd<'_>], left: Option<Duration>) -> io::Result<bool> {
+    poll_until(sockets, Some(left.map_or(SLICE, |left| left.min(SLICE))))
 }
 
 /// Whether there are more than `known` bytes to receive.
@@ -198,7 +234,6 @@ mod tests {
         os::fd::AsFd,
         sync::atomic::{AtomicBool, Ordering},
         thread,
-        time::Instant,
     };
 
     use super::*;

@@ -12,19 +12,11 @@ mod tests;
 
 use std::{
     fmt,
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr},
 };
 
-use log::{debug, error};
-use socket2::Socket;
+use log::error;
 
-use super::{
-    connect,
-    deadline::Deadline,
-    local::{Family, Local},
-    resolve,
-    wait::{Patience, Until},
-};
 use crate::{
     error::{Cause, Error, Result},
     options::number,
@@ -140,35 +132,19 @@ impl Proxy {
         Self::new(parts.host, port)
     }
 
-    /// Connects to the proxy.
-    pub fn connect(&self, local: &Local, deadline: Deadline, patience: &dyn Patience) -> Result<Socket> {
-        let reached = resolve::resolve(&self.host, self.port, local.reachable()?, deadline, patience)
-            .and_then(|addresses| connect::connect(&addresses, local, deadline, patience));
-        reached.map_err(|error| match error {
-            Error::Unreachable(cause) => {
-                Error::Unreachable(Cause::new(format!("proxy: {cause}"), cause.raw_os_error()))
-            }
-            error => error,
-        })
+    /// Name or address of the proxy, without brackets.
+    pub(crate) fn host(&self) -> &[u8] {
+        &self.host
     }
 
-    /// Has the proxy at the other end of `socket` connect us to a server.
-    pub fn open(
-        &self,
-        socket: Socket,
-        host: &[u8],
-        port: u16,
-        deadline: Deadline,
-        patience: &dyn Patience,
-    ) -> Result<Socket> {
-        let stream = TcpStream::from(socket);
-        let patience = &Until::new(patience, deadline);
-        debug!("RTMP_Connect0 ... {} negotiation", self.kind.name());
-        self.target(host, port, deadline, patience)
-            .and_then(|target| self.negotiation(target))
-            .and_then(|mut talk| negotiation::run(&mut *talk, &stream, patience))
-            .map_err(|error| self.failed(error))?;
-        Ok(stream.into())
+    /// The port of the proxy.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What the proxy speaks, for the log.
+    pub(crate) fn kind_name(&self) -> &'static str {
+        self.kind.name()
     }
 
     /// What to say to the proxy.
@@ -182,27 +158,15 @@ impl Proxy {
         })
     }
 
-    fn target<'a>(
-        &self,
-        host: &'a [u8],
-        port: u16,
-        deadline: Deadline,
-        patience: &dyn Patience,
-    ) -> Result<Target<'a>> {
-        if let Some(address) = str::from_utf8(host).ok().and_then(|host| host.parse::<IpAddr>().ok()) {
+    /// Whether the address of `host` has to be looked up for the proxy. One that is not found is still the proxy's to find.
+    pub(crate) fn needs_address(&self, host: &[u8]) -> bool {
+        self.kind == Kind::Socks4 && address(host).is_none()
+    }
+
+    /// What the proxy is asked for: an address, or else a name.
+    pub(crate) fn target<'a>(&self, host: &'a [u8], port: u16) -> Result<Target<'a>> {
+        if let Some(address) = address(host) {
             return Ok(Target::Address(SocketAddr::new(address, port)));
-        }
-        if self.kind == Kind::Socks4 {
-            // Half of the time, so that there is some left for the proxy if the lookup has no answer.
-            match resolve::resolve(host, port, Family::V4, deadline.halfway(), patience) {
-                Ok(addresses) => {
-                    return Ok(addresses
-                        .first()
-                        .map_or(Target::Name(host, port), |first| Target::Address(*first)));
-                }
-                Err(error @ Error::Interrupted) => return Err(error),
-                Err(error) => debug!("{error}, leaving it to the proxy"),
-            }
         }
         if host.is_empty() || host.len() > MAX_NAME || !host.iter().all(u8::is_ascii_graphic) {
             return Err(Error::Unresolved(format!("{} (this is no name)", Text(host)).into()));
@@ -211,7 +175,7 @@ impl Proxy {
     }
 
     /// Names the proxy in an error.
-    fn failed(&self, error: Error) -> Error {
+    pub(crate) fn failed(&self, error: Error) -> Error {
         let code = error.errno();
         let reason = match error {
             Error::Interrupted => return error,
@@ -259,6 +223,10 @@ impl Kind {
             Self::Http => "HTTP",
         }
     }
+}
+
+fn address(host: &[u8]) -> Option<IpAddr> {
+    str::from_utf8(host).ok()?.parse().ok()
 }
 
 fn scheme(text: &[u8]) -> Option<&[u8]> {

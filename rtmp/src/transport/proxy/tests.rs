@@ -6,7 +6,9 @@ use std::{
 };
 
 use super::*;
-use crate::transport::wait::Endless;
+use socket2::Socket;
+
+use crate::transport::{deadline::Deadline, wait::Endless};
 
 const V4: &str = "192.0.2.7:1935";
 const V6: &str = "[2001:db8::7]:1935";
@@ -241,33 +243,34 @@ fn every_http_status_but_success_is_a_refusal() {
 
 #[test]
 fn names_cannot_smuggle_anything_into_a_request() {
-    let deadline = Deadline::after(None);
     let long = "a".repeat(256);
     for kind in ["socks4a", "socks5", "http"] {
         let proxy = proxy(&format!("{kind}://proxy"));
         for host in ["", "a b", "a\r\nHost: b", "a\0b", "ä", &long] {
-            assert!(
-                matches!(proxy.target(host.as_bytes(), 1, deadline, &Endless), Err(Error::Unresolved(_))),
-                "{host}"
-            );
+            assert!(matches!(proxy.target(host.as_bytes(), 1), Err(Error::Unresolved(_))), "{host}");
         }
-        assert_eq!(proxy.target(b"localhost", 1, deadline, &Endless).unwrap(), Target::Name(b"localhost", 1));
-        assert_eq!(proxy.target(b"::1", 1, deadline, &Endless).unwrap(), to("[::1]:1"));
+        assert_eq!(proxy.target(b"localhost", 1).unwrap(), Target::Name(b"localhost", 1));
+        assert_eq!(proxy.target(b"::1", 1).unwrap(), to("[::1]:1"));
     }
 }
 
 #[test]
 fn socks4_looks_names_up_and_leaves_unknown_ones_to_the_proxy() {
-    let soon = Deadline::after(Some(Duration::from_secs(20)));
-    let proxy = proxy("proxy");
-    assert_eq!(proxy.target(b"localhost", 5, soon, &Endless).unwrap(), to("127.0.0.1:5"));
-    assert_eq!(proxy.target(b"127.1", 5, soon, &Endless).unwrap(), to("127.0.0.1:5"));
     // No resolver asks anybody for a label that is too long.
     let unknown = "a".repeat(64);
-    assert_eq!(
-        proxy.target(unknown.as_bytes(), 5, soon, &Endless).unwrap(),
-        Target::Name(unknown.as_bytes(), 5)
-    );
+    let named = [&b"\x04\x01\x00\x05\0\0\0\x01\0"[..], unknown.as_bytes(), b"\0"].concat();
+    let local = b"\x04\x01\x00\x05\x7f\0\0\x01\0".to_vec();
+    for (host, request) in [("localhost", local.clone()), ("127.1", local), (&unknown, named)] {
+        let (socket, script) = scripted(move |mut client| {
+            let mut said = vec![0; request.len()];
+            client.read_exact(&mut said).unwrap();
+            assert_eq!(said, request);
+            client.write_all(b"\0\x5a\0\0\0\0\0\0").unwrap();
+        });
+        let deadline = Deadline::after(Some(PATIENCE));
+        proxy("proxy").open(socket, host.as_bytes(), 5, deadline, &Endless).unwrap();
+        script.join().unwrap();
+    }
 }
 
 /// A proxy that runs a script with its one client.

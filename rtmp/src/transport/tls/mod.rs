@@ -17,6 +17,7 @@
 //! # Ok::<(), rtmp::Error>(())
 //! ```
 
+pub(crate) mod machine;
 mod options;
 mod refusal;
 mod server;

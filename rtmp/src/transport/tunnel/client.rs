@@ -272,6 +272,20 @@ impl Client {
                 && self.unanswered_bytes.saturating_add(len) <= MAX_UNANSWERED_BYTES)
     }
 
+    /// How many bytes the body of the next request may have, if there need not be more replies first; 0 if there do.
+    pub(crate) fn room(&self, longest: usize) -> usize {
+        match self.unanswered.is_empty() {
+            true => longest,
+            false if !self.has_room(0) => 0,
+            false => (MAX_UNANSWERED_BYTES - self.unanswered_bytes).min(longest),
+        }
+    }
+
+    /// How many requests were not answered, and how many bytes they have.
+    pub(crate) fn unanswered(&self) -> (usize, usize) {
+        (self.unanswered.len(), self.unanswered_bytes)
+    }
+
     /// Whether the server has given the session a name.
     pub fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Open(_))

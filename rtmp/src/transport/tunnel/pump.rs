@@ -88,7 +88,7 @@ enum Link {
 
 /// How long a server may take for the next reply to what was sent before the goodbye. Longer than for a TCP connection:
 /// there the system goes on when the program has given up.
-const NEXT_REPLY: Duration = Duration::from_secs(5);
+pub(crate) const NEXT_REPLY: Duration = Duration::from_secs(5);
 
 /// Bytes of the stream that are kept for later, while a program sends and never receives.
 const MAX_EARLY: usize = 16 << 20;
@@ -436,7 +436,7 @@ fn longest_pause(carrier: &impl Carrier) -> u64 {
 }
 
 /// How the connection ended, if an error says that it has.
-fn ending(error: &Error) -> Option<Ending> {
+pub(crate) fn ending(error: &Error) -> Option<Ending> {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
     match error {
         Error::Io(error) if matches!(error.kind(), ConnectionReset | ConnectionAborted) => {

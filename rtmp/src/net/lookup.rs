@@ -1,0 +1,337 @@
+//! Name lookup: the addresses of a host, in the order in which they should be tried.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Shutdown, SocketAddr, ToSocketAddrs},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, Receiver, TryRecvError},
+    },
+    thread,
+    time::Instant,
+};
+
+use socket2::{Domain, Socket, Type};
+
+use super::step::{Interest, Step, is_past};
+use crate::{
+    error::{Cause, Error, Result},
+    text::Text,
+    transport::local::Family,
+};
+
+/// A lookup that is under way.
+///
+/// The system's resolver has no deadline, so it works in a thread of its own. When time is up, or the lookup is dropped,
+/// that thread is left behind; it ends, without an effect, when the resolver does. An address needs no lookup and no thread.
+pub(crate) struct Lookup {
+    host: String,
+    port: u16,
+    family: Family,
+    stage: Stage,
+    deadline: Option<Instant>,
+}
+
+enum Stage {
+    Known(IpAddr),
+    Asking(Job<Answer>),
+}
+
+/// The addresses, or the error and what the C library left in `errno`.
+type Answer = Result<Vec<SocketAddr>, (io::Error, io::Error)>;
+
+impl Lookup {
+    /// Begins to look a host up.
+    pub(crate) fn begin(host: &[u8], port: u16, family: Family, deadline: Option<Instant>) -> Result<Self> {
+        let host = readable(host)?;
+        if let Ok(address) = host.parse() {
+            return Ok(Self { host, port, family, stage: Stage::Known(address), deadline });
+        }
+        let name = host.clone();
+        Self::ask(host, port, family, deadline, move || {
+            // What the C library leaves in errno says whether there was an answer.
+            (name.as_str(), port)
+                .to_socket_addrs()
+                .map(Iterator::collect)
+                .map_err(|error| (error, io::Error::last_os_error()))
+        })
+    }
+
+    fn ask(
+        host: String,
+        port: u16,
+        family: Family,
+        deadline: Option<Instant>,
+        resolver: impl FnOnce() -> Answer + Send + 'static,
+    ) -> Result<Self> {
+        match Job::start(&LOOKUPS, resolver) {
+            Ok(job) => Ok(Self { host, port, family, stage: Stage::Asking(job), deadline }),
+            Err(error) => Err(unresolved(&host, &error, error.errno())),
+        }
+    }
+
+    /// The addresses of our family, in order.
+    fn usable(&self, found: Vec<SocketAddr>) -> Result<Option<Vec<SocketAddr>>> {
+        let addresses = in_turns(found, self.family);
+        if addresses.is_empty() {
+            let words = format!("{} (it has no {} address)", self.host, self.family.name());
+            return Err(Error::Unresolved(words.into()));
+        }
+        Ok(Some(addresses))
+    }
+}
+
+/// The result is never empty: IPv6 and IPv4 take turns, beginning with what the system prefers (RFC 8305, 4).
+impl Step for Lookup {
+    type Output = Vec<SocketAddr>;
+
+    fn step(&mut self, now: Instant) -> Result<Option<Vec<SocketAddr>>> {
+        let answer = match &self.stage {
+            Stage::Known(address) => return self.usable(vec![SocketAddr::new(*address, self.port)]),
+            Stage::Asking(job) => job.result(),
+        };
+        match answer {
+            Ok(Some(Ok(addresses))) => self.usable(addresses),
+            Ok(Some(Err((error, left)))) => {
+                let no_answer = left.kind() == io::ErrorKind::WouldBlock;
+                let text = error.to_string();
+                // Rust's own words, which repeat ours, in front of the system's.
+                let why = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+                Err(unresolved(&self.host, &why, no_answer.then_some(libc::EAGAIN)))
+            }
+            Ok(None) if is_past(self.deadline, now) => {
+                Err(unresolved(&self.host, &"the lookup took too long", Error::TimedOut.errno()))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(unresolved(&self.host, &error, error.errno())),
+        }
+    }
+
+    fn interests(&self, out: &mut Vec<Interest>) {
+        if let Stage::Asking(job) = &self.stage {
+            out.push(Interest { socket: job.done.clone(), read: true, write: false });
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+}
+
+/// The host as the resolver takes it. The zone of an IPv6 address is written `%25eth0` in a URL.
+fn readable(host: &[u8]) -> Result<String> {
+    match str::from_utf8(host) {
+        Ok(text) if text.contains(':') => Ok(text.replace("%25", "%")),
+        Ok(text) if !text.is_empty() && !text.contains(char::is_control) => Ok(text.to_owned()),
+        _ => Err(Error::Unresolved(format!("{} (this is no name)", Text(host)).into())),
+    }
+}
+
+fn unresolved(host: &str, why: &dyn fmt::Display, code: Option<i32>) -> Error {
+    Error::Unresolved(Cause::new(format!("{host} ({why})"), code))
+}
+
+/// Addresses of the family, each once, IPv6 and IPv4 in turns; the first stays the first.
+fn in_turns(found: Vec<SocketAddr>, family: Family) -> Vec<SocketAddr> {
+    let mut admitted: Vec<SocketAddr> = Vec::new();
+    for address in found {
+        if admitted.len() < MAX_ADDRESSES && family.admits(address.ip()) && !admitted.contains(&address) {
+            admitted.push(address);
+        }
+    }
+    let starts_with_v6 = admitted.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        admitted.into_iter().partition(|address| address.is_ipv6() == starts_with_v6);
+    let mut second = second.into_iter();
+    let mut ordered = Vec::new();
+    for address in first {
+        ordered.push(address);
+        ordered.extend(second.next());
+    }
+    ordered.extend(second);
+    ordered
+}
+
+/// A call that may block for any time, in a thread of its own.
+struct Job<T> {
+    result: Receiver<T>,
+    /// One end of a pair, which the thread shuts down when it is done: from then on it is readable.
+    done: Arc<Socket>,
+}
+
+impl<T: Send + 'static> Job<T> {
+    fn start(jobs: &'static AtomicUsize, call: impl FnOnce() -> T + Send + 'static) -> Result<Self> {
+        let place = Place::take(jobs)?;
+        let (done, bell) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
+        let (sender, result) = mpsc::sync_channel(1);
+        thread::Builder::new().name("rtmp-resolver".to_owned()).spawn(move || {
+            let result = call();
+            drop(place);
+            // Nobody listens any more when time was up.
+            let _ = sender.send(result);
+            // Not by closing it: a child process may have a copy.
+            let _ = bell.shutdown(Shutdown::Both);
+        })?;
+        Ok(Self { result, done: Arc::new(done) })
+    }
+
+    fn result(&self) -> Result<Option<T>> {
+        match self.result.try_recv() {
+            Ok(result) => Ok(Some(result)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(Error::Invalid("the resolver gave up")),
+        }
+    }
+}
+
+/// A lookup's place among those that are under way, left behind ones included.
+struct Place(&'static AtomicUsize);
+
+impl Place {
+    fn take(lookups: &'static AtomicUsize) -> Result<Self> {
+        let place = Self(lookups);
+        if lookups.fetch_add(1, Ordering::Relaxed) >= MAX_LOOKUPS {
+            return Err(Error::TooLarge("number of name lookups that are under way"));
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many lookups may be under way in a process. A program that tries again and again, while its resolver takes longer
+/// than it waits, leaves a thread behind each time.
+const MAX_LOOKUPS: usize = 64;
+
+/// How many addresses of a host are tried; a host's owner may claim any number.
+const MAX_ADDRESSES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::net::wait;
+
+    fn run(mut lookup: Lookup) -> Result<Vec<SocketAddr>> {
+        let mut interests = Vec::new();
+        loop {
+            if let Some(addresses) = lookup.step(Instant::now())? {
+                return Ok(addresses);
+            }
+            interests.clear();
+            lookup.interests(&mut interests);
+            wait(&interests, lookup.deadline()).unwrap();
+        }
+    }
+
+    fn resolve(host: &[u8], family: Family) -> Result<Vec<SocketAddr>> {
+        run(Lookup::begin(host, 9, family, Some(Instant::now() + Duration::from_secs(20)))?)
+    }
+
+    fn asking(deadline: Option<Instant>, resolver: impl FnOnce() -> Answer + Send + 'static) -> Lookup {
+        Lookup::ask("name".to_owned(), 9, Family::Any, deadline, resolver).unwrap()
+    }
+
+    fn addresses(text: &str) -> Vec<SocketAddr> {
+        text.split_whitespace().map(|address| SocketAddr::new(address.parse().unwrap(), 1935)).collect()
+    }
+
+    #[test]
+    fn families_take_turns_and_the_systems_first_choice_stays_first() {
+        let cases = [
+            ("::1 ::2 ::3 1.1.1.1 1.1.1.2", "::1 1.1.1.1 ::2 1.1.1.2 ::3"),
+            ("1.1.1.1 ::1 ::2 ::3", "1.1.1.1 ::1 ::2 ::3"),
+            ("1.1.1.1 1.1.1.2 1.1.1.1", "1.1.1.1 1.1.1.2"),
+            ("", ""),
+        ];
+        for (found, ordered) in cases {
+            assert_eq!(in_turns(addresses(found), Family::Any), addresses(ordered), "{found}");
+        }
+        assert_eq!(in_turns(addresses("::1 1.1.1.1 ::2"), Family::V4), addresses("1.1.1.1"));
+        assert_eq!(in_turns(addresses("1.1.1.1 ::1 ::2"), Family::V6), addresses("::1 ::2"));
+    }
+
+    #[test]
+    fn lookups_that_are_left_behind_have_a_bound() {
+        static FEW: AtomicUsize = AtomicUsize::new(MAX_LOOKUPS - 1);
+        let last = Place::take(&FEW).unwrap();
+        assert!(matches!(Place::take(&FEW), Err(Error::TooLarge(_))));
+        drop(last);
+        assert!(Place::take(&FEW).is_ok());
+    }
+
+    #[test]
+    fn a_host_with_a_great_many_addresses_has_its_first_ones() {
+        let found: Vec<SocketAddr> = (0..1000).map(|n: u32| SocketAddr::from((n.to_be_bytes(), 9))).collect();
+        assert_eq!(in_turns(found.clone(), Family::Any), found[..MAX_ADDRESSES]);
+    }
+
+    #[test]
+    fn an_address_is_its_own_result() {
+        for (host, address) in [("127.0.0.1", "127.0.0.1:9"), ("::1", "[::1]:9")] {
+            let mut lookup = Lookup::begin(host.as_bytes(), 9, Family::Any, None).unwrap();
+            assert_eq!(lookup.step(Instant::now()).unwrap(), Some(vec![address.parse().unwrap()]));
+        }
+        let error = resolve(b"127.0.0.1", Family::V6).unwrap_err();
+        assert_eq!(error.to_string(), "no address for host 127.0.0.1 (it has no IPv6 address)");
+    }
+
+    #[test]
+    fn old_forms_of_addresses_are_understood() {
+        assert_eq!(resolve(b"127.1", Family::V4).unwrap(), ["127.0.0.1:9".parse().unwrap()]);
+    }
+
+    #[test]
+    fn localhost_is_looked_up() {
+        let found = resolve(b"localhost", Family::Any).unwrap();
+        assert!(found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused_before_anybody_is_asked() {
+        for host in [&b""[..], b"a\nb", b"a\0b", b"\xff"] {
+            assert!(matches!(Lookup::begin(host, 9, Family::Any, None), Err(Error::Unresolved(_))));
+        }
+    }
+
+    #[test]
+    fn a_resolver_that_blocks_is_left_behind_at_the_deadline() {
+        let (release, blocked) = mpsc::channel::<()>();
+        let start = Instant::now();
+        let error = run(asking(Some(start + Duration::from_millis(50)), move || {
+            let _ = blocked.recv();
+            Ok(Vec::new())
+        }))
+        .unwrap_err();
+        assert_eq!(error.to_string(), "no address for host name (the lookup took too long)");
+        assert_eq!(error.errno(), Some(libc::EAGAIN));
+        assert!(start.elapsed() < Duration::from_secs(10));
+        drop(release);
+    }
+
+    #[test]
+    fn an_answer_wakes_a_wait_that_has_no_deadline() {
+        let (release, blocked) = mpsc::channel::<()>();
+        let mut lookup = asking(None, move || {
+            let _ = blocked.recv();
+            Ok(addresses("::1"))
+        });
+        assert_eq!(lookup.step(Instant::now()).unwrap(), None);
+        drop(release);
+        assert_eq!(run(lookup).unwrap(), addresses("::1"));
+    }
+
+    #[test]
+    fn a_resolver_that_panics_is_an_error() {
+        let error = run(asking(None, || panic!("a test of panics"))).unwrap_err();
+        assert_eq!(error.to_string(), "no address for host name (invalid argument: the resolver gave up)");
+    }
+}

@@ -1,0 +1,51 @@
+//! What bytes go through below RTMP, as one machine that never waits.
+//!
+//! [`Link`] looks the server up, connects, passes a proxy, shakes hands in TLS, opens an HTTP tunnel, and carries bytes
+//! both ways. It says which sockets it waits for and until when; a pump waits for them, with [`wait()`] or an event loop,
+//! and calls [`Link::step`]. What the bytes mean is none of this module's business.
+//!
+//! ```no_run
+//! use std::{io::IoSlice, time::{Duration, Instant}};
+//! use rtmp::net::{Link, Received, Target, Wanted, wait};
+//!
+//! let timeout = Some(Duration::from_secs(10));
+//! let target = Target { timeout, ..Target::new(b"localhost", 1935) };
+//! let mut link = Link::connect(&target, Instant::now())?;
+//! let mut interests = Vec::new();
+//! let mut buffer = [0; 4096];
+//! let received = loop {
+//!     let now = Instant::now();
+//!     link.step(now)?;
+//!     match link.receive(&mut buffer, now)? {
+//!         Received::Bytes(count) => break count,
+//!         Received::End => break 0,
+//!         Received::Nothing => {}
+//!     }
+//!     interests.clear();
+//!     link.interests(Wanted { read: true, write: false }, &mut interests);
+//!     wait(&interests, link.deadline())?;
+//! };
+//! # Ok::<(), rtmp::Error>(())
+//! ```
+
+mod dial;
+mod link;
+mod lookup;
+mod proxy;
+mod race;
+mod step;
+mod target;
+mod tunnel;
+mod wait;
+mod wire;
+
+pub(crate) use dial::Dial;
+pub use link::Link;
+pub(crate) use lookup::Lookup;
+pub(crate) use proxy::ProxyDialog;
+pub(crate) use race::Race;
+pub(crate) use step::Step;
+pub use step::{Interest, Received, Wanted};
+pub use target::Target;
+pub use wait::wait;
+pub(crate) use wait::{into_owned, poll_until};

@@ -1,0 +1,69 @@
+//! What all machines below RTMP have in common: steps, and what they wait for in between.
+
+use std::{sync::Arc, time::Instant};
+
+use socket2::Socket;
+
+use crate::error::Result;
+
+/// A socket that a machine waits for, and what for.
+///
+/// It owns a share of the socket, so a pump can wait without a lock on the machine, and the descriptor cannot be closed
+/// and reused meanwhile. With neither `read` nor `write`, only the end of the connection is waited for.
+#[derive(Debug, Clone)]
+pub struct Interest {
+    /// The socket.
+    pub socket: Arc<Socket>,
+    /// Until it has bytes, or the peer has ended its side.
+    pub read: bool,
+    /// Until it has room for bytes.
+    pub write: bool,
+}
+
+/// What the user of a [`Link`](super::Link) waits for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Bytes from the peer.
+    pub read: bool,
+    /// Room for bytes to the peer.
+    pub write: bool,
+}
+
+/// What there was to receive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// This many bytes, at least one.
+    Bytes(usize),
+    /// Nothing yet.
+    Nothing,
+    /// The peer will send no more.
+    End,
+}
+
+/// A machine that works towards one result without ever waiting.
+pub(crate) trait Step {
+    /// The result.
+    type Output;
+
+    /// Does what can be done now; the result once it is there. Must not be called after that or after an error.
+    fn step(&mut self, now: Instant) -> Result<Option<Self::Output>>;
+
+    /// Appends the sockets that have to be ready before a step can do anything.
+    fn interests(&self, out: &mut Vec<Interest>);
+
+    /// When a step has something to do although no socket is ready.
+    fn deadline(&self) -> Option<Instant>;
+}
+
+/// Whether a deadline has passed.
+pub(super) fn is_past(deadline: Option<Instant>, now: Instant) -> bool {
+    deadline.is_some_and(|deadline| deadline <= now)
+}
+
+/// The earlier of two moments that may never come.
+pub(super) fn sooner(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}

@@ -1,0 +1,91 @@
+//! The one place that waits for sockets.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+use socket2::Socket;
+
+use super::step::Interest;
+
+/// Waits until a socket is ready or has failed, or until `deadline`. May return early, because of a signal for example:
+/// the caller steps its machine and waits again.
+pub fn wait(interests: &[Interest], deadline: Option<Instant>) -> io::Result<()> {
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    match interests {
+        // The usual case needs no memory.
+        [interest] => poll_until(&mut [entry(interest)], left),
+        interests => poll_until(&mut interests.iter().map(entry).collect::<Vec<_>>(), left),
+    }
+    .map(drop)
+}
+
+/// Waits at most `left` for one of several sockets; false if none is ready. A signal ends the wait early.
+pub(crate) fn poll_until(sockets: &mut [PollFd<'_>], left: Option<Duration>) -> io::Result<bool> {
+    // A time that the system cannot count is as good as none.
+    let time = left.and_then(|left| Timespec::try_from(left).ok());
+    match poll(sockets, time.as_ref()) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A socket of its own again, after the last wait for it.
+pub(crate) fn into_owned(socket: Arc<Socket>) -> io::Result<Socket> {
+    // Somebody who still waits for it leaves us a duplicate.
+    Arc::try_unwrap(socket).or_else(|shared| shared.try_clone())
+}
+
+fn entry(interest: &Interest) -> PollFd<'_> {
+    let mut flags = PollFlags::empty();
+    flags.set(PollFlags::IN, interest.read);
+    flags.set(PollFlags::OUT, interest.write);
+    PollFd::new(&*interest.socket, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, os::unix::net::UnixStream};
+
+    use super::*;
+
+    fn pair() -> (Interest, UnixStream) {
+        let (near, far) = UnixStream::pair().unwrap();
+        (Interest { socket: Arc::new(near.into()), read: true, write: false }, far)
+    }
+
+    #[test]
+    fn wait_ends_at_the_deadline_when_nothing_is_ready() {
+        let (quiet, _far) = pair();
+        for interests in [vec![], vec![quiet.clone()], vec![quiet.clone(), quiet]] {
+            let start = Instant::now();
+            wait(&interests, Some(start + Duration::from_millis(30))).unwrap();
+            assert!(start.elapsed() >= Duration::from_millis(30), "{:?}", start.elapsed());
+            wait(&interests, Some(start)).unwrap();
+        }
+    }
+
+    #[test]
+    fn wait_ends_when_any_socket_is_ready() {
+        let (quiet, _far) = pair();
+        let (ready, mut far) = pair();
+        far.write_all(b"x").unwrap();
+        wait(&[quiet.clone(), ready.clone()], None).unwrap();
+        wait(&[ready], None).unwrap();
+        wait(&[quiet.clone(), Interest { write: true, ..quiet }], None).unwrap();
+    }
+
+    #[test]
+    fn the_end_of_a_connection_is_noticed_without_a_wish_to_read_or_write() {
+        let (interest, far) = pair();
+        drop(far);
+        wait(&[Interest { read: false, ..interest }], None).unwrap();
+    }
+}
