@@ -45,12 +45,14 @@ pub struct End {
     /// How often the session timed out.
     pub time_outs: u32,
     pub began: Time,
-    /// When a byte or message moved last.
+    /// When a byte of the session moved last.
     pub progress: Time,
     /// The handshake has ended.
     pub handshaken: bool,
     /// A server has told its client to close.
     pub asked_to_close: bool,
+    /// The other end has closed the connection.
+    pub peer_gone: bool,
     /// The most that may be queued.
     pub most_queued: usize,
 }
@@ -138,7 +140,7 @@ impl End {
             side,
             session: session.expect("there are random bytes"),
             owner,
-            layer: Layer::Plain,
+            layer: Layer::new(side, plan.protocol, dice),
             input: Vec::new(),
             over: None,
             shut: false,
@@ -155,21 +157,31 @@ impl End {
             progress: now,
             handshaken: false,
             asked_to_close: false,
+            peer_gone: false,
             most_queued: plan.high_water[side] + longest + MAX_ANSWERS + SLACK,
         }
     }
 
     /// Moves bytes from the session to the network.
     pub fn flush(&mut self, pipe: &mut Pipe, now: Time, dice: &mut Dice) {
-        let sent = self.layer.send(&[IoSlice::new(self.session.unsent())], pipe, now, dice);
-        self.session.sent(sent);
+        match self.layer.send(&[IoSlice::new(self.session.unsent())], pipe, now, dice) {
+            Ok(0) => {}
+            Ok(sent) => {
+                self.session.sent(sent);
+                self.progress = now;
+            }
+            Err(error) => self.finish(Over::Failed(error)),
+        }
     }
 
-    /// Moves bytes from the network to the input of the session.
-    pub fn read(&mut self, pipe: &mut Pipe, most: usize, now: Time) {
-        let start = self.input.len();
-        self.input.extend(pipe.read(most, now));
-        self.session.decrypt(&mut self.input[start..]);
+    /// Moves bytes from the network to the layer above it.
+    pub fn read(&mut self, pipe: &mut Pipe, most: usize, now: Time, dice: &mut Dice) {
+        if let Err(error) = self.layer.receive(pipe.read(most, now), now, dice) {
+            self.finish(Over::Failed(error));
+        }
+        if self.layer.holds_bytes() {
+            self.progress = now;
+        }
     }
 
     /// Sends a message of the stream, in one of the ways in which applications do.
@@ -183,12 +195,16 @@ impl End {
             match style {
                 0 => Err(Error::Interrupted),
                 1..=3 => Ok(0),
-                _ => Ok(layer.send(slices, pipe, now, dice)),
+                _ => layer.send(slices, pipe, now, dice),
             }
         });
         match result {
             Ok(format) => assert!(format <= 3),
-            Err(error) => assert!(matches!(error, Error::Interrupted) && self.session.queued() > queued),
+            Err(error) => {
+                assert!(
+                    matches!(error, Error::Interrupted | Error::Tls(_)) && self.session.queued() > queued
+                );
+            }
         }
         self.sent += 1;
     }
@@ -199,6 +215,11 @@ impl End {
 
     /// The next event, if there is one.
     pub fn event(&mut self, clock: Instant) -> Option<Event> {
+        if self.session.wants_input() {
+            let start = self.input.len();
+            self.input.extend(self.layer.take_held());
+            self.session.decrypt(&mut self.input[start..]);
+        }
         let len = self.input.len();
         match self.session.receive(&mut self.owner, &mut self.input, clock) {
             Ok(received) => {
@@ -221,12 +242,22 @@ impl End {
         self.over.get_or_insert(over);
     }
 
+    /// Whether the session would see the end of the connection.
+    pub fn has_used_all(&self) -> bool {
+        self.session.wants_input() && !self.layer.holds_bytes()
+    }
+
+    /// Whether there are bytes for the network.
+    pub fn wants_to_write(&self, now: Time) -> bool {
+        !self.session.unsent().is_empty() || self.layer.wants_to_write(now)
+    }
+
     /// Whether the connection can be closed: there is nothing left to be said, or nobody to hear it.
     pub fn may_shut(&self) -> bool {
         match self.over {
             None => false,
             Some(Over::PeerGone | Over::Failed(_) | Over::Idle) => true,
-            Some(_) => self.session.unsent().is_empty(),
+            Some(_) => self.peer_gone || self.session.unsent().is_empty() && self.layer.is_flushed(),
         }
     }
 

@@ -16,6 +16,9 @@ pub enum Protocol {
     /// The handshake carries digests, and the client knows a SWF file.
     Signed,
     Encrypted,
+    /// HTTP requests carry the bytes.
+    Tunnelled,
+    Tls,
 }
 
 /// Where a server refuses.
@@ -75,7 +78,9 @@ impl Plan {
     pub fn new(dice: &mut Dice) -> Self {
         let protocol = match dice.below(100) {
             0 => Protocol::Encrypted,
-            1..=25 => Protocol::Signed,
+            1 | 2 => Protocol::Tls,
+            3..=20 => Protocol::Signed,
+            21..=40 => Protocol::Tunnelled,
             _ => Protocol::Plain,
         };
         let publishes = dice.once_in(2);

@@ -10,7 +10,7 @@ use rtmp::{
 use super::{
     dice::Dice,
     end::{End, Over, Owner},
-    network::{Pipe, SECOND, Time},
+    network::{Faults, Pipe, SECOND, Time},
     noise,
     plan::{CLIENT, Ending, Plan, Protocol, Refusal, SERVER},
 };
@@ -119,22 +119,29 @@ impl World {
 
     fn possible_steps(&mut self) -> Vec<(usize, Step)> {
         let mut steps = Vec::with_capacity(8);
+        let tunnelled = self.plan.protocol == Protocol::Tunnelled;
+        let client_gone = self.ends[CLIENT].shut;
         for side in [CLIENT, SERVER] {
             let end = &self.ends[side];
             if end.shut {
                 continue;
             }
             let deaf = self.plan.deaf[side].is_some_and(|(begin, end)| (begin..end).contains(&self.now));
-            let failed = matches!(end.over, Some(Over::Failed(_) | Over::PeerGone));
+            let failed = end.peer_gone || matches!(end.over, Some(Over::Failed(_)));
             if !deaf && !failed {
-                if self.pipes[side].is_readable(self.now) && end.session.wants_input() {
+                if self.pipes[side].is_readable(self.now)
+                    && end.layer.wants_to_read(end.session.wants_input())
+                {
                     steps.push((side, Step::Read));
                 }
-                if self.pipes[side].has_ended(self.now) {
+                if self.pipes[side].has_ended(self.now)
+                    && end.has_used_all()
+                    && (!tunnelled || side == CLIENT || client_gone)
+                {
                     steps.push((side, Step::NoticeEnd));
                 }
             }
-            if !failed && !end.session.unsent().is_empty() && self.pipes[1 - side].has_room() {
+            if !failed && end.wants_to_write(self.now) && self.pipes[1 - side].has_room() {
                 steps.push((side, Step::Flush));
             }
             if self.acts(side).next().is_some() {
@@ -194,6 +201,7 @@ impl World {
                 continue;
             }
             times.extend(self.pipes[side].next_arrival());
+            times.extend(end.layer.next_time(self.now));
             times.extend(self.plan.deaf[side].iter().flat_map(|deaf| [deaf.0, deaf.1]));
             times.extend(end.pending.iter().map(|pending| pending.1));
             if end.over.is_none() {
@@ -215,27 +223,38 @@ impl World {
                 let most = if self.dice.once_in(4) { 8 } else { self.plan.most_read[side] };
                 let most = self.dice.up_to(most);
                 let end = &mut self.ends[side];
-                end.read(&mut self.pipes[side], most, self.now);
-                end.progress = self.now;
-                self.take_events(side);
+                end.read(&mut self.pipes[side], most, self.now, &mut self.dice);
             }
             Step::Flush => {
                 let end = &mut self.ends[side];
                 end.flush(&mut self.pipes[other], self.now, &mut self.dice);
-                end.progress = self.now;
-                self.break_both();
-                // What the peer had to read first may have been read by it.
-                self.take_events(side);
             }
-            Step::NoticeEnd => self.ends[side].finish(Over::PeerGone),
+            Step::NoticeEnd if self.ends[side].layer.ends_with_connection(self.now) || side == SERVER => {
+                self.ends[side].peer_gone = true;
+                self.ends[side].finish(Over::PeerGone);
+            }
+            Step::NoticeEnd => {}
             Step::Act => {
                 let acts: Vec<Act> = self.acts(side).collect();
                 let act = self.dice.pick(&acts);
                 self.trace(64 + act as u64);
                 self.act(side, act);
-                self.break_both();
             }
         }
+        // Also what had to wait until the peer had read something.
+        self.take_events(side);
+        let wants_connection = self.ends[CLIENT].layer.wants_connection() && !self.ends[CLIENT].shut;
+        if wants_connection && self.ends[SERVER].shut {
+            self.ends[CLIENT].peer_gone = true;
+            self.ends[CLIENT].finish(Over::PeerGone);
+        } else if wants_connection {
+            // The next connection of a tunnel has nothing in its way.
+            let latency = self.plan.faults[CLIENT].latency;
+            let faults = Faults { latency, ..Faults::default() };
+            self.pipes = [CLIENT, SERVER].map(|side| Pipe::new(faults.clone(), self.plan.capacity[side]));
+            self.ends.iter_mut().for_each(|end| end.layer.reconnect());
+        }
+        self.break_both();
     }
 
     /// A connection that breaks in one direction breaks in the other.
@@ -254,7 +273,6 @@ impl World {
             Act::Answer => {
                 let (request, _) = end.pending.take().expect("there is a request");
                 self.answer(request);
-                self.take_events(side);
                 return;
             }
             Act::Media => {
