@@ -18,6 +18,7 @@ use log::{Level, debug, error, log_enabled, warn};
 use super::{
     Action, Calls, Command, Context, Outcome, Profile, Reaction, State, command, packet_log, pausing,
     queue::Queue,
+    reply,
     serve::{self, Request, Requests},
 };
 use crate::{
@@ -59,8 +60,7 @@ pub struct Session<B = Vec<u8>> {
     queue: Queue,
     /// Bytes that were ever queued, or written past the queue.
     queued: u64,
-    /// Bytes in the queue that answer the peer or acknowledge what it sent.
-    answers: usize,
+    answers: Answers,
     /// Where each message in the queue ends, counted as `queued`.
     ends: VecDeque<u64>,
     /// Whether the application waits for the stream to run.
@@ -76,6 +76,16 @@ pub struct Session<B = Vec<u8>> {
     descriptor: Option<i32>,
     /// Whether the log says that the next chunk is waited for.
     is_announced: bool,
+}
+
+/// Bytes in the queue that answer the peer or acknowledge what it sent. They lie anywhere in it, so that those that were
+/// sent are known in two portions: when the first has left the queue, the second is all that there is.
+#[derive(Default)]
+struct Answers {
+    first: usize,
+    /// Where the first portion ends, as [`Session::queued_until`].
+    end: u64,
+    second: usize,
 }
 
 enum Side {
@@ -190,7 +200,7 @@ impl<B: Body> Session<B> {
             queue: Queue::default(),
             queued: 0,
             ends: VecDeque::new(),
-            answers: 0,
+            answers: Answers::default(),
             is_starting: false,
             newest: None,
             first_chunk: 0,
@@ -293,7 +303,7 @@ impl<B: Body> Session<B> {
             Side::Client => true,
             Side::Server(requests) => !requests.is_pending(),
         };
-        answered && self.answers <= MAX_ANSWERS
+        answered && self.answers.len() <= MAX_ANSWERS
     }
 
     /// When the current phase ends without success.
@@ -331,8 +341,7 @@ impl<B: Body> Session<B> {
         while self.ends.front().is_some_and(|end| *end <= sent) {
             self.ends.pop_front();
         }
-        // Answers lie anywhere in the queue; what is left of it bounds them.
-        self.answers = self.answers.min(self.queue.len());
+        self.answers.left(sent, self.queued);
     }
 
     /// Takes the next message that has to be written, or all of them if they go `together`; empty if there is none.
@@ -561,8 +570,7 @@ impl<B: Body> Session<B> {
             return Err(Error::Invalid("only a server answers requests"));
         };
         let commands = answer(requests, &mut self.state)?;
-        let (profile, calls) = application.wishes();
-        commands.iter().try_for_each(|command| self.say(command, &profile, calls))
+        commands.iter().try_for_each(|command| self.reply(application, command))
     }
 
     /// Timestamp of the last message on the chunk stream that media comes on.
@@ -717,7 +725,8 @@ impl<B: Body> Session<B> {
     ) -> Result<(Outcome, Consequence)> {
         let media_clock = self.media_clock();
         let (profile, calls) = application.wishes();
-        let asked = calls.count();
+        let is_awaited = self.is_starting || self.deadline.is_some();
+        let needed = is_awaited.then(|| reply::count_essential(calls));
         let Reaction { outcome, actions } = super::react(
             &mut Context {
                 state: &mut self.state,
@@ -731,10 +740,10 @@ impl<B: Body> Session<B> {
             timestamp,
             body,
         );
-        if calls.count() < asked {
+        if needed.is_some_and(|needed| reply::count_essential(calls) < needed) {
+            // An answer that the stream needs begins another phase. Others would put its deadline off for ever.
             self.answered = self.answered.wrapping_add(1);
             if self.deadline.is_some() {
-                // An answer to what was asked begins another phase.
                 self.begin_phase(now);
             }
         }
@@ -753,6 +762,7 @@ impl<B: Body> Session<B> {
                 }
                 Action::Authenticate(token) => {
                     self.stage = Stage::Closing;
+                    self.deadline = None;
                     return Ok((outcome, Consequence::Login(token)));
                 }
             }
@@ -798,7 +808,7 @@ impl<B: Body> Session<B> {
     ) -> Result<()> {
         let before = self.queue.len();
         self.send_command(application, command)?;
-        self.answers += self.queue.len() - before;
+        self.answers.second += self.queue.len() - before;
         Ok(())
     }
 
@@ -829,6 +839,21 @@ impl<B: Body> Session<B> {
         self.ends.push_back(self.queued);
         if let Some(cipher) = &mut self.sending {
             cipher.apply(appended);
+        }
+    }
+}
+
+impl Answers {
+    fn len(&self) -> usize {
+        self.first + self.second
+    }
+
+    /// The queue begins at `start` now, and ends at `end`.
+    fn left(&mut self, start: u64, end: u64) {
+        if start >= self.end {
+            self.first = if start == end { 0 } else { self.second };
+            self.second = 0;
+            self.end = end;
         }
     }
 }
@@ -881,6 +906,8 @@ mod tests {
         wishes: Wishes,
         input: Vec<u8>,
         events: Vec<Event>,
+        /// What is said to the first request, if that is refused.
+        refusal: Option<&'static str>,
     }
 
     fn timeout() -> Option<Duration> {
@@ -889,7 +916,8 @@ mod tests {
 
     impl End {
         fn new(session: Session, profile: Profile<'static>) -> Self {
-            Self { session, wishes: (profile, Vec::new()), input: Vec::new(), events: Vec::new() }
+            let (input, events, refusal) = (Vec::new(), Vec::new(), None);
+            Self { session, wishes: (profile, Vec::new()), input, events, refusal }
         }
 
         /// Moves what the other end has sent here, `step` bytes at a time.
@@ -908,7 +936,10 @@ mod tests {
                         self.session.connect(&mut self.wishes, &[], now)?;
                     }
                     Some(Event::Request(request)) => {
-                        self.session.accept(&mut self.wishes)?;
+                        match self.refusal {
+                            Some(words) => self.session.refuse(&mut self.wishes, words)?,
+                            None => self.session.accept(&mut self.wishes)?,
+                        }
                         self.events.push(Event::Request(request));
                     }
                     Some(event) => self.events.push(event),
@@ -1051,6 +1082,42 @@ mod tests {
     }
 
     #[test]
+    fn what_a_server_repeats_after_a_pause_arrives_once() {
+        let now = Instant::now();
+        let (mut client, mut server) = pair(false, false, now);
+        client.wishes.0.buffer_events = true;
+        settle(&mut client, &mut server, 1000, now);
+        let (run_dry, mut next) = (command::user_control(31, &[0, 0, 0, 1]), 1);
+        for last in [3, 4, 7] {
+            for timestamp in next..=last {
+                send(&mut server, 1, timestamp, b"x", usize::MAX);
+            }
+            server.session.send_command(&mut server.wishes, &run_dry).unwrap();
+            settle(&mut client, &mut server, 1000, now);
+            assert_eq!(client.session.state.pausing, pausing::ASKED);
+            let confirm = Command {
+                kind: MessageType::COMMAND,
+                chunk_stream: 5,
+                body: {
+                    let mut body = crate::amf::Encoder::new();
+                    body.string(b"onStatus").number(0.0).null().begin_object();
+                    body.named_string(b"code", b"NetStream.Pause.Notify").end_object().take()
+                },
+                ..run_dry.clone()
+            };
+            server.session.send_command(&mut server.wishes, &confirm).unwrap();
+            settle(&mut client, &mut server, 1000, now);
+            assert_eq!(client.session.state.pausing, pausing::RESUMING);
+            // It goes on at the last message that the client has.
+            next = last;
+        }
+        send(&mut server, 1, 7, b"x", usize::MAX);
+        send(&mut server, 1, 8, b"x", usize::MAX);
+        settle(&mut client, &mut server, 1000, now);
+        assert!(client.media().iter().map(|media| media.0).eq(1..=8));
+    }
+
+    #[test]
     fn a_phase_that_takes_too_long_is_a_timeout_and_may_go_on() {
         let now = Instant::now();
         let (mut client, mut server) = pair(false, false, now);
@@ -1078,5 +1145,87 @@ mod tests {
         assert!(!client.session.wants_input() && !client.input.is_empty());
         settle(&mut client, &mut server, 1000, now);
         assert!(client.session.wants_input() && client.input.is_empty());
+    }
+
+    #[test]
+    fn answers_that_were_sent_do_not_count_although_the_queue_is_never_empty() {
+        let now = Instant::now();
+        let (mut client, mut server) = pair(true, false, now);
+        settle(&mut client, &mut server, 1000, now);
+        let ping = command::user_control(6, &[0, 0, 0, 1]);
+        for _ in 0..20_000 {
+            while client.session.queued() <= 2 * MAX_ANSWERS {
+                let message = Outgoing {
+                    chunk_stream: 6,
+                    format: 1,
+                    kind: MessageType::VIDEO,
+                    timestamp: 0,
+                    stream_id: 1,
+                    body: &[0; 10_000],
+                };
+                client.session.send(&message, |_| Ok(0)).unwrap();
+            }
+            server.session.send_command(&mut server.wishes, &ping).unwrap();
+            client.take_from(&mut server, 1000, now).unwrap();
+            server.take_from(&mut client, 1000, now).unwrap();
+            assert!(client.session.wants_input());
+        }
+    }
+
+    #[test]
+    fn requests_wait_for_a_client_that_does_not_read_what_became_of_others() {
+        let now = Instant::now();
+        let (mut client, mut server) = pair(true, false, now);
+        settle(&mut client, &mut server, 1000, now);
+        let publish = command::publish(&mut client.session.state, &client.wishes.0);
+        for _ in 0..2000 {
+            client.session.send_command(&mut client.wishes, &publish).unwrap();
+        }
+        while server.take_from(&mut client, 1000, now).unwrap() {
+            assert!(server.session.queued() <= MAX_ANSWERS + 1000);
+        }
+        assert!(!server.session.wants_input());
+        settle(&mut client, &mut server, 1000, now);
+        assert!(server.session.wants_input() && server.input.is_empty());
+    }
+
+    #[test]
+    fn only_answers_that_a_stream_needs_begin_a_phase() {
+        let now = Instant::now();
+        let (mut client, mut server) = pair(false, false, now);
+        client.wishes.0.buffer_events = true;
+        while Calls::transaction_of(&client.wishes.1, b"play").is_none() {
+            server.take_from(&mut client, 10_000, now).unwrap();
+            client.take_from(&mut server, 10_000, now).unwrap();
+        }
+        let later = now + Duration::from_secs(5);
+        let deadline = client.session.deadline();
+        assert!(deadline.is_some());
+        // The client pauses, and has an answer to that.
+        let run_dry = command::user_control(31, &[0, 0, 0, 1]);
+        server.session.send_command(&mut server.wishes, &run_dry).unwrap();
+        client.take_from(&mut server, 10_000, later).unwrap();
+        let (name, transaction) = client.wishes.1.last().cloned().unwrap();
+        assert_eq!(name, b"pause");
+        let mut body = crate::amf::Encoder::new();
+        body.string(b"_result").number(f64::from(transaction)).null();
+        let answer = Command { kind: MessageType::COMMAND, chunk_stream: 3, body: body.finish(), ..run_dry };
+        server.session.send_command(&mut server.wishes, &answer).unwrap();
+        client.take_from(&mut server, 10_000, later).unwrap();
+        assert!(!client.wishes.1.iter().any(|call| call.0 == b"pause"));
+        assert_eq!(client.session.deadline(), deadline);
+    }
+
+    #[test]
+    fn a_login_waits_for_nothing_on_the_old_connection() {
+        let now = Instant::now();
+        let (mut client, mut server) = pair(true, false, now);
+        (client.wishes.0.user, client.wishes.0.password) = (b"user", b"password");
+        server.refusal = Some("code=403 need auth; authmod=adobe");
+        settle(&mut client, &mut server, 1000, now);
+        assert!(
+            matches!(client.events.last(), Some(Event::Login(token)) if token == b"?authmod=adobe&user=user")
+        );
+        assert!(client.session.deadline().is_none());
     }
 }

@@ -3,7 +3,7 @@
 use log::{debug, error, warn};
 
 use super::{
-    Action, Context, Outcome, Reaction,
+    Action, Calls, Context, Outcome, Reaction,
     auth::{self, Decision},
     command, pausing, secure_token,
 };
@@ -23,6 +23,11 @@ const AMF3_MARKER: u8 = 0x11;
 
 /// Commands without which there is no stream: an error in answer to one of them ends the session.
 const ESSENTIAL: [&[u8]; 4] = [b"connect", b"createStream", b"publish", b"play"];
+
+/// How many commands wait for their results without which there is no stream.
+pub(super) fn count_essential(calls: &dyn Calls) -> usize {
+    ESSENTIAL.iter().filter(|name| calls.contains(name)).count()
+}
 
 /// What a status code means.
 enum Status {

@@ -92,6 +92,9 @@ pub(super) enum Said {
 /// How many message streams a client may have at a time.
 const MAX_STREAMS: usize = 16;
 
+/// How many bytes of a stream's name are repeated to its client.
+const MAX_SHOWN: usize = 255;
+
 /// The server's name, in the form that Flash Media Server gave it: clients look at the beginning.
 const NAME: &[u8] = b"FMS/3,5,7,7009";
 
@@ -233,7 +236,7 @@ impl Requests {
             }
             Request::Publish { stream_id, name, .. } => {
                 self.set_usage(stream_id, Use::Published);
-                let description = format!("{} is now published", Text(&name));
+                let description = format!("{} is now published", shown(&name));
                 Ok(vec![
                     begin(stream_id),
                     on_status(stream_id, "status", "NetStream.Publish.Start", &description),
@@ -241,8 +244,8 @@ impl Requests {
             }
             Request::Play { stream_id, name, .. } => {
                 self.set_usage(stream_id, Use::Played);
-                let reset = format!("playing and resetting {}", Text(&name));
-                let start = format!("started playing {}", Text(&name));
+                let reset = format!("playing and resetting {}", shown(&name));
+                let start = format!("started playing {}", shown(&name));
                 Ok(vec![
                     begin(stream_id),
                     on_status(stream_id, "status", "NetStream.Play.Reset", &reset),
@@ -293,6 +296,11 @@ impl Requests {
             stream.1 = usage;
         }
     }
+}
+
+/// A name for people. Answers must not be as long as a client likes.
+fn shown(name: &[u8]) -> Text<'_> {
+    Text(name.get(..MAX_SHOWN).unwrap_or(name))
 }
 
 fn connect(values: &Properties<'_>, body: &[u8]) -> Connect {
