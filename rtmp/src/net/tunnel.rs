@@ -153,19 +153,24 @@ impl Tunnel {
             }
             return Ok(Received::Bytes(count));
         }
-        self.client.check()?;
-        match self.client.next_poll(self.clock(now), self.longest_pause()) {
-            Poll::Receive => {}
-            Poll::Pause(left) => {
-                self.next_poll = after(now, Some(Duration::from_millis(left)));
+        loop {
+            self.client.check()?;
+            match self.client.next_poll(self.clock(now), self.longest_pause()) {
+                Poll::Receive => {}
+                Poll::Pause(left) => {
+                    self.next_poll = after(now, Some(Duration::from_millis(left)));
+                    return Ok(Received::Nothing);
+                }
+                Poll::Idle => self.post(Command::Idle, &[], now)?,
+            }
+            if let Some(count) = self.read(buffer, now)? {
+                return Ok(Received::Bytes(count));
+            }
+            if self.client.unanswered().0 > 0 {
                 return Ok(Received::Nothing);
             }
-            Poll::Idle => self.post(Command::Idle, &[], now)?,
+            // An empty reply: the next poll comes after a pause.
         }
-        Ok(match self.read(buffer, now)? {
-            Some(count) => Received::Bytes(count),
-            None => Received::Nothing,
-        })
     }
 
     /// Takes the beginning of `pieces` as the body of one request; returns how much that was.
