@@ -10,9 +10,11 @@ use rtmp_core::{
     chunk::{Chunks, Outgoing},
     driver::{self, Connection, Parts},
     error::{Error, Result},
+    flv,
     session::{Calls, Command, State},
     transport::{
         deadline::Deadline,
+        tunnel::Tunnel,
         wait::{self, Patience},
     },
 };
@@ -453,5 +455,44 @@ impl Handle {
             // SAFETY: the handle's contract; only the thread that reads touches the buffer.
             cipher.apply(unsafe { sockbuf::newest(&raw mut (*self.raw()).m_sb, count) });
         }
+    }
+
+    /// Lets the socket become quiet when there is nothing for a reader in what was received, and asks the server of a tunnel
+    /// for more. Callers that brought their own socket, as curl does, wait for it before they read: they do not know of bytes
+    /// that are here already, and an HTTP server says nothing unless it is asked.
+    pub(crate) fn settle(&self) {
+        if !self.is_watched() {
+            return;
+        }
+        let tunnel = self.tunnel();
+        if self.left_byte().load(Ordering::Relaxed) && self.has_something_to_read(tunnel.as_deref()) {
+            return;
+        }
+        let Ok(fd) = self.socket() else { return };
+        sockbuf::drop_left_byte(fd, self.left_byte());
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        let has_ended = unsafe { shared::read(&raw const (*self.raw()).m_read.status) } != 0;
+        if let Some(tunnel) = tunnel.filter(|_| !has_ended) {
+            // The end of the connection, if that is why, makes the socket readable.
+            if let Err(error) = tunnel.keep_polling(&Line(self)) {
+                log::debug!("the tunnel's server takes no poll: {error}");
+            }
+            line::show(self, &tunnel.status());
+        }
+    }
+
+    /// Whether there is something for a reader in what was received and not read.
+    fn has_something_to_read(&self, tunnel: Option<&Tunnel>) -> bool {
+        let core = self.core();
+        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        let worth_reading = unsafe {
+            let (sb, flags) = (&raw const (*self.raw()).m_sb, &raw const (*self.raw()).m_read.flags);
+            let unread = reservoir::unread(sb, core.reservoir.as_deref());
+            let begun = flv::Flags(shared::read(flags)).has(flv::Flags::HEADER);
+            // Without anything unread it was all fetched, but for what a tunnel has not looked at.
+            let more = (tunnel.is_some() || !unread.is_empty()) && sockbuf::tls_holds_more(sb);
+            more || driver::is_worth_reading(&load(self.raw()), &core.decoder, begun, unread)
+        };
+        worth_reading || !core.stream.pending().is_empty() || tunnel.is_some_and(Tunnel::has_early)
     }
 }

@@ -8,14 +8,10 @@ use rtmp_core::{
     error::{Error, Result},
     http::{self, Outcome, Receiver},
     swf::cache::{MAX_DATE, is_date},
+    transport::tls::TlsOptions,
 };
 
-use crate::{
-    globals,
-    layout::assert_layout,
-    tls::{TlsOptions, trust},
-    waiting_with_errno,
-};
+use crate::{globals, layout::assert_layout, tls::trust, waiting_with_errno};
 
 /// How a request ended, one of the `HTTPRES_*` values.
 pub type HTTPResult = c_uint;

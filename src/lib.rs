@@ -25,6 +25,7 @@ pub mod log;
 pub mod memory;
 #[cfg(test)]
 mod nulls;
+mod pipe;
 mod privilege;
 pub mod ptr;
 mod reason;

@@ -19,7 +19,7 @@ use rtmp_core::{
 
 use super::{
     memory,
-    rtmp::{connect, sockbuf},
+    rtmp::{dial, sockbuf},
     shared,
     state::Handle,
 };
@@ -79,7 +79,7 @@ impl Carrier for Line<'_> {
 impl Line<'_> {
     /// Puts another connection in the place of the one that is there.
     fn replace(&self) -> Result<()> {
-        let fresh = connect::connect_once_more(self.0)?;
+        let fresh = dial::connect_once_more(self.0)?;
         tcp::configure(fresh.as_fd(), self.0.timeout());
         let fresh = fresh.into_raw_fd();
         // SAFETY: both are open descriptors, and `fresh` is ours. The socket keeps its number, which callers may hold.
@@ -94,7 +94,7 @@ impl Line<'_> {
             return Err(std::io::Error::last_os_error().into());
         }
         self.0.left_byte().store(false, Ordering::Relaxed);
-        connect::secure(self.0)
+        dial::secure(self.0)
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     http::HTTP_get,
     log::{RTMP_LOGCRIT, RTMP_LogHex, RTMP_LogHexString, RTMP_LogSetLevel},
     rtmp::{
-        abort::*, close::*, connect::*, error::*, io::*, lifecycle::*, options::*, packet::*, serve::*,
+        abort::*, close::*, connect::*, error::*, io::*, lifecycle::*, packet::*, serve::*, set_option::*,
         setup::*, sockbuf::*, stream::*, swf::*, url::*,
     },
     tls::*,

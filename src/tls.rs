@@ -14,7 +14,7 @@ use rtmp_core::{
     error::{Error, Result},
     transport::{
         tcp,
-        tls::{ServerContext, Session, Trust},
+        tls::{ServerContext, Session, TlsOptions, Trust},
     },
 };
 
@@ -26,7 +26,6 @@ use crate::{
     state::Handle,
     waiting,
 };
-pub(crate) use rtmp_core::transport::tls::TlsOptions;
 
 /// The certificates to trust. A process with more rights than its caller ignores its environment.
 pub(crate) fn trust(options: &TlsOptions) -> Trust {

@@ -31,7 +31,7 @@ const ORDER: [&str; 17] = [
     "error",
     "setup",
     "url",
-    "options",
+    "set_option",
     "connect",
     "close",
     "stream",

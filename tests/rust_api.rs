@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rtmp_core::message::MessageType;
 use rtmp_core::transport::tls::{ServerContext, Session};
 use rtmp_core::transport::wait::Endless;
-use rtmp_core::{Client, Error, Player};
+use rtmp_core::{Client, Error, Player, Request, ServerEvent};
 use support::amf::{Value, n, s};
 use support::certs::{Authority, Certificate, Valid};
 use support::flv::{self, Tag};
@@ -553,4 +553,94 @@ fn debug_output_holds_no_secrets() {
     let client = Client::new("rtmp://user:hunter2@host/app/name pubPasswd=hunter2 token=hunter2").unwrap();
     let text = format!("{client:?} {:?}", client.abort_handle());
     assert!(text.contains("host") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_film_goes_through_our_own_server() {
+    let (_, film) = need!(film());
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let sent: Vec<Tag> = flv::media(&film);
+    let (publishing, playing) = std::sync::mpsc::channel::<Tag>();
+    thread::scope(|scope| {
+        // One client publishes, and the next plays what it has sent.
+        scope.spawn(|| {
+            let mut session = server.accept().unwrap();
+            let publishing = publishing;
+            while let Some(event) = session.next_event().unwrap() {
+                match event {
+                    ServerEvent::Request(Request::Connect(connect)) if connect.app != b"app" => {
+                        session.refuse("there is no such application").unwrap();
+                    }
+                    ServerEvent::Request(_) => session.accept().unwrap(),
+                    ServerEvent::Message(message) => publishing.send(tag(message)).unwrap(),
+                    _ => break,
+                }
+            }
+        });
+        let mut publisher = Client::new(&url(port)).unwrap().publish().unwrap();
+        publisher.set_chunk_size(5000).unwrap();
+        for tag in &sent {
+            publisher.send(MessageType(tag.kind), tag.timestamp, &tag.body).unwrap();
+        }
+        publisher.finish().unwrap();
+        scope.spawn(|| {
+            let mut session = server.accept().unwrap();
+            session.set_chunk_size(60_000).unwrap();
+            loop {
+                match session.next_event().unwrap().expect("the client wants to play") {
+                    ServerEvent::Request(Request::Play { stream_id, name, .. }) => {
+                        assert_eq!(name, b"name");
+                        session.accept().unwrap();
+                        for tag in playing {
+                            let kind = MessageType(tag.kind);
+                            session.send(stream_id, kind, tag.timestamp, &tag.body).unwrap();
+                        }
+                        session.end_stream(stream_id).unwrap();
+                        while session.next_event().unwrap().is_some() {}
+                        return;
+                    }
+                    _ => session.accept().unwrap(),
+                }
+            }
+        });
+        let mut player = Client::new(&url(port)).unwrap().live(true).play().unwrap();
+        let played: Vec<Tag> = player.messages().map(|message| tag(message.unwrap())).collect();
+        flv::assert_equal(&sent, &played, "film through our own server");
+    });
+}
+
+#[test]
+fn our_own_server_refuses_with_its_words() {
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap().timeout(Duration::from_secs(20));
+    let port = server.local_addr().unwrap().port();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2 {
+                let mut session = server.accept().unwrap();
+                while let Some(event) = session.next_event().unwrap() {
+                    match event {
+                        ServerEvent::Request(Request::Play { .. }) => {
+                            session.refuse("nothing plays").unwrap()
+                        }
+                        ServerEvent::Request(_) => session.accept().unwrap(),
+                        _ => {}
+                    }
+                }
+            }
+        });
+        match Client::new(&url(port)).unwrap().play().unwrap_err() {
+            Error::Refused(refusal) => {
+                assert_eq!(
+                    (refusal.code.as_str(), refusal.description.as_str()),
+                    ("NetStream.Play.StreamNotFound", "nothing plays")
+                );
+            }
+            error => panic!("{error}"),
+        }
+        match Client::new(&url(port).replace("rtmp:", "rtmpe:")).unwrap().play().unwrap_err() {
+            Error::Refused(refusal) => assert_eq!(refusal.code, "NetStream.Play.StreamNotFound"),
+            error => panic!("{error}"),
+        }
+    });
 }

@@ -12,7 +12,7 @@ use rtmp::{
     amf::{AVal, access::AMF_Reset},
     log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
     rtmp::{
-        RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, close::RTMP_Close, lifecycle::*, options::RTMP_SetOpt, setup::*,
+        RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, close::RTMP_Close, lifecycle::*, set_option::RTMP_SetOpt, setup::*,
         url::*,
     },
 };

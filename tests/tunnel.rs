@@ -29,10 +29,7 @@ use rtmp_core::{
     error::{Error, Result},
     transport::{
         deadline::Deadline,
-        tunnel::{
-            self, Carrier, Client, Ending, Tunnel,
-            server::{Accepted, Link},
-        },
+        tunnel::{self, Carrier, Client, Ending, Link, Tunnel, server::Accepted},
     },
 };
 use support::{Server, clip, process, require, servers};

@@ -8,7 +8,7 @@ use std::{
 use rtmp::{
     amf::{AVal, access::AMF_Reset},
     log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
-    rtmp::{RTMP, RTMP_LNK, close::RTMP_Close, lifecycle::RTMP_Init, options::RTMP_SetOpt, setup::RTMP_SetupURL},
+    rtmp::{RTMP, RTMP_LNK, close::RTMP_Close, lifecycle::RTMP_Init, set_option::RTMP_SetOpt, setup::RTMP_SetupURL},
 };
 
 use super::input;

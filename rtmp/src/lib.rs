@@ -40,5 +40,6 @@ pub mod text;
 pub mod transport;
 pub mod url;
 
-pub use client::{AbortHandle, Client, Player, Publisher};
+pub use client::{AbortHandle, Client, Player, Publisher, Server, ServerEvent, ServerSession};
 pub use error::{Cause, Error, Refusal, Result};
+pub use session::Request;

@@ -8,44 +8,23 @@
 //! in signal handlers.
 
 mod sink;
+pub mod types;
 mod variadic;
 mod writer;
 
 use std::{arch::naked_asm, ffi::CString, slice};
 
-use libc::{FILE, c_char, c_int, c_uint, c_ulong};
+use libc::{FILE, c_char, c_int, c_ulong};
 use rtmp_core::{
     error::{Error, Result},
     text::{self, ROW},
 };
 
 pub(crate) use sink::{Deferred, enter};
+pub use types::*;
 use variadic::{jump, rtmp_variadic_log, rtmp_variadic_print, rtmp_variadic_status};
 
 use crate::{boundary, globals};
-
-/// How much is logged: a message is dropped when its level is above `RTMP_debuglevel`.
-pub type RTMP_LogLevel = c_uint;
-/// The program cannot go on.
-pub const RTMP_LOGCRIT: RTMP_LogLevel = 0;
-/// Something failed; the level a program starts with.
-pub const RTMP_LOGERROR: RTMP_LogLevel = 1;
-/// Something is odd, and the session goes on.
-pub const RTMP_LOGWARNING: RTMP_LogLevel = 2;
-/// What a user may want to know, metadata of the stream among it.
-pub const RTMP_LOGINFO: RTMP_LogLevel = 3;
-/// The commands of a session.
-pub const RTMP_LOGDEBUG: RTMP_LogLevel = 4;
-/// The bytes of a session.
-pub const RTMP_LOGDEBUG2: RTMP_LogLevel = 5;
-/// Everything, unnamed AMF properties included.
-pub const RTMP_LOGALL: RTMP_LogLevel = 6;
-
-/// `void (int level, const char *fmt, va_list args)`. Opaque, because only C can name its last argument.
-#[repr(C)]
-pub struct RTMP_LogCallback {
-    _opaque: [u8; 0],
-}
 
 /// Sends the messages of `RTMP_Log`, and so everything the library logs, to `cb` instead of the output stream.
 ///

@@ -7,9 +7,9 @@
 
 use std::{ffi::CStr, panic::catch_unwind};
 
-use libc::{FILE, c_char, c_int};
+use libc::{c_char, c_int};
 
-use super::{RTMP_LogCallback, writer};
+use super::{types::RTMP_LogCallback, writer};
 
 /// The instruction that goes to the first operand and leaves every argument where it is.
 #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
@@ -81,8 +81,6 @@ unsafe extern "C" {
     pub(super) fn rtmp_variadic_print(format: *const c_char, ...);
     /// `RTMP_LogStatus`.
     pub(super) fn rtmp_variadic_status(format: *const c_char, ...);
-    /// C's `stderr`.
-    pub(super) safe fn rtmp_variadic_stderr() -> *mut FILE;
 }
 
 /// Makes one `RTMP_Log` call; callbacks see the format `%s`. A C++ exception that leaves the callback ends the process here:

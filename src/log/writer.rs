@@ -15,8 +15,13 @@ use std::{
 
 use libc::{FILE, c_char, c_int};
 
-use super::{RTMP_LOGALL, RTMP_LOGCRIT, RTMP_LogCallback, variadic::rtmp_variadic_stderr};
+use super::types::{RTMP_LOGALL, RTMP_LOGCRIT, RTMP_LogCallback};
 use crate::{Errno, cancel::Shield, globals};
+
+unsafe extern "C" {
+    /// C's `stderr`, by `variadic.c`.
+    safe fn rtmp_variadic_stderr() -> *mut FILE;
+}
 
 /// The application's callback; null while the built-in writer is in use.
 static CALLBACK: AtomicPtr<RTMP_LogCallback> = AtomicPtr::new(ptr::null_mut());

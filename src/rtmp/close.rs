@@ -10,7 +10,7 @@ use rtmp_core::{
 };
 
 use super::{
-    RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, io::take_unfinished, origin::Origin, sockbuf,
+    RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, origin::Origin, outgoing::take_unfinished, sockbuf,
 };
 use crate::{
     amf::AVal,

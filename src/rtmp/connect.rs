@@ -16,22 +16,18 @@ use rtmp_core::{
     random,
     session::command,
     text::{self, Text},
-    transport::{
-        connect::connect,
-        deadline::Deadline,
-        local::{Bind, Local},
-        proxy::Proxy,
-        route::Route,
-        tcp,
-        tunnel::Tunnel,
-    },
+    transport::{connect::connect, deadline::Deadline, tcp, tunnel::Tunnel},
 };
 use socket2::{SockAddr, SockAddrStorage, SockRef, Socket};
 
 use super::{
-    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMP_FEATURE_WRITE, RTMP_LF_FAPU,
-    RTMP_LF_FTCU, RTMPPacket, close::close_to_reconnect, lifecycle::DEFAULT_CHUNK_SIZE, misc::RTMP_GetTime,
-    packet::send_packet, sockbuf,
+    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMPPacket,
+    close::close_to_reconnect,
+    defaults::DEFAULT_CHUNK_SIZE,
+    dial::{connect_socket, is_foreign, proxy, secure},
+    misc::RTMP_GetTime,
+    packet::send_packet,
+    sockbuf,
 };
 use crate::{
     FALSE, TRUE,
@@ -42,7 +38,6 @@ use crate::{
     reason::{self, Phase},
     shared,
     state::Handle,
-    tls::connect_tls,
     waiting,
 };
 
@@ -127,20 +122,6 @@ pub unsafe extern "C-unwind" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket)
     })
 }
 
-/// The proxy to go through, if there is one.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`, whose strings are readable for their lengths.
-unsafe fn proxy(r: *mut RTMP) -> Result<Option<Proxy>> {
-    // SAFETY: the caller's contract.
-    unsafe {
-        match (*r).Link.socksport {
-            0 => Ok(None),
-            port => Proxy::new(aval_bytes(&(*r).Link.sockshost), port).map(Some),
-        }
-    }
-}
-
 /// Connects to the server that `Link` names.
 fn dial(handle: &Handle) -> Result<()> {
     open(handle, connect_socket)?;
@@ -148,35 +129,6 @@ fn dial(handle: &Handle) -> Result<()> {
     // SAFETY: the handle's contract.
     unsafe { shared::write(&raw mut (*handle.raw()).m_bSendCounter, 1) };
     Ok(())
-}
-
-/// A connection to the server that `Link` names, through the proxy if it names one, all of it before one deadline.
-pub(crate) fn connect_socket(handle: &Handle) -> Result<Socket> {
-    let r = handle.raw();
-    // SAFETY: the handle's contract; the host name is readable for its length.
-    let (host, port, proxy) = unsafe { (aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?) };
-    let route = Route { host, port, proxy: proxy.as_ref(), local: &handle.settings().local };
-    route.connect(handle.timeout(), &handle.patience())
-}
-
-/// A further connection to the same server. If the program made the one that there is, it had its reasons: this one
-/// leads from the same address to the same address.
-pub(crate) fn connect_once_more(handle: &Handle) -> Result<Socket> {
-    if !is_foreign(handle)? {
-        return connect_socket(handle);
-    }
-    let (here, there) = *handle.core().ends.clone().ok_or(Error::Closed)?;
-    let local = Local { bind: Some(Bind::Address(here)), ..Local::default() };
-    let host = there.ip().to_string();
-    let route = Route { host: host.as_bytes(), port: there.port(), proxy: None, local: &local };
-    route.connect(handle.timeout(), &handle.patience())
-}
-
-/// Whether a program made the connection, and no proxy has to be asked for the next one.
-fn is_foreign(handle: &Handle) -> Result<bool> {
-    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-    let has_proxy = unsafe { proxy(handle.raw()) }?.is_some();
-    Ok(!handle.is_dialled() && !handle.is_opened() && !has_proxy)
 }
 
 /// From where to where a connection leads; `None` if not over IP.
@@ -356,17 +308,6 @@ impl Drop for RequestedChunkSize {
             unsafe { shared::write(self.field, size) };
         }
     }
-}
-
-/// TLS, if the protocol has it.
-pub(crate) fn secure(handle: &Handle) -> Result<()> {
-    // SAFETY: the handle's contract; the host name is readable for its length.
-    let (protocol, host) =
-        unsafe { ((*handle.raw()).Link.protocol, aval_bytes(&(*handle.raw()).Link.hostname)) };
-    if protocol & RTMP_FEATURE_SSL == 0 {
-        return Ok(());
-    }
-    connect_tls(handle, &Text(host).to_string(), &handle.settings().tls)
 }
 
 /// A session of an HTTP tunnel, if the protocol has it.

@@ -7,17 +7,17 @@ use std::{
 
 use libc::{c_char, c_int};
 use rtmp_core::{
-    chunk::Outgoing,
     driver::{Connection, Reading},
     error::{Error, Result},
-    flv::{self, Call, Ending, Finished, Flags, ReadState, Resume, Step},
-    message::{Body as _, Message, MessageType},
+    flv::{self, Call, Ending, Finished, ReadState, Step},
+    message::{Body as _, Message},
     session::{self, Outcome},
 };
 
 use super::{
-    RTMP, RTMP_LF_LIVE, RTMPPacket, close,
-    packet::{log_unsent, send_message},
+    RTMP, RTMP_LF_LIVE, close,
+    outgoing::{log_unsent, mirror_writer, outgoing, send_message, show_unfinished, take_unfinished},
+    read_state::{Block, with_read_state},
     ready, straight,
 };
 use crate::{
@@ -29,9 +29,6 @@ use crate::{
     shared,
     state::{Core, Handle},
 };
-
-/// The chunk stream that `RTMP_Write` sends on.
-pub(super) const PUBLISHING: u32 = 4;
 
 /// Reads the stream as an FLV file: waits for at most one message and returns how many bytes were put into `buf`, at
 /// most `size`. Returns 0 when there is no more, with the reason in `m_read.status` (`RTMP_READ_COMPLETE`,
@@ -329,49 +326,6 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
     }
 }
 
-/// Runs a step with what `m_read` says, and keeps what it changes.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-#[inline(always)]
-pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut ReadState<'_>) -> R) -> R {
-    // SAFETY: the caller's contract; callers that resume keep both buffers while they read.
-    unsafe {
-        let fields = &raw mut (*r).m_read;
-        let block = |data: *mut c_char, size: u32| match size as usize {
-            size if size > 0 && !data.is_null() => slice::from_raw_parts(data.cast::<u8>(), size),
-            _ => &[],
-        };
-        let mut state = ReadState {
-            timestamp: (*fields).timestamp,
-            data_type: shared::read(&raw const (*fields).dataType),
-            flags: Flags(shared::read(&raw const (*fields).flags)),
-            status: shared::read(&raw const (*fields).status),
-            resume_timestamp: shared::read(&raw const (*fields).nResumeTS),
-            resume: Resume {
-                initial_frame_type: (*fields).initialFrameType,
-                initial_frame: block((*fields).initialFrame, (*fields).nInitialFrameSize),
-                meta_header: block((*fields).metaHeader, (*fields).nMetaHeaderSize),
-            },
-            ignored_frames: (*fields).nIgnoredFrameCounter,
-            ignored_flv_frames: (*fields).nIgnoredFlvFrameCounter,
-            passed_over: 0,
-        };
-        let resume_timestamp = state.resume_timestamp;
-        let result = step(&mut state);
-        (*fields).timestamp = state.timestamp;
-        shared::write(&raw mut (*fields).dataType, state.data_type);
-        shared::write(&raw mut (*fields).flags, state.flags.0);
-        shared::write(&raw mut (*fields).status, state.status);
-        if state.resume_timestamp != resume_timestamp {
-            shared::write(&raw mut (*fields).nResumeTS, state.resume_timestamp);
-        }
-        (*fields).nIgnoredFrameCounter = state.ignored_frames;
-        (*fields).nIgnoredFlvFrameCounter = state.ignored_flv_frames;
-        result
-    }
-}
-
 /// Publishes `size` bytes of an FLV file, cut anywhere; returns `size`, or -1 if the stream cannot go on.
 ///
 /// The next call goes on behind these bytes: what does not complete a tag is kept. Behind a tag without its four trailing
@@ -443,32 +397,6 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
     })
 }
 
-/// Leaves the body of the tag in progress, if there is one, in `m_write`.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-unsafe fn show_unfinished(core: &mut Core, r: *mut RTMP, writer: &mut flv::Writer<Body>) {
-    let Some(body) = writer.take_body() else { return };
-    let (shown, lent) = body.lend();
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    unsafe { (*r).m_write.m_body = shown };
-    core.unfinished = Some(lent);
-}
-
-/// Takes the body of the tag in progress out of `m_write`; `None` if there is none, or if the caller has freed it.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-pub(super) unsafe fn take_unfinished(core: &mut Core, r: *mut RTMP) -> Option<Body> {
-    let lent = core.unfinished.take()?;
-    // SAFETY: `r` is an initialised `RTMP`, by the Safety section; its `m_write` holds what `show_unfinished` left there, or
-    // what the caller put in its place.
-    unsafe {
-        let shown = mem::replace(&mut (*r).m_write.m_body, ptr::null_mut());
-        lent.take_back(shown)
-    }
-}
-
 /// Logs the first message that `input` makes, which cannot be sent.
 ///
 /// # Safety
@@ -484,90 +412,10 @@ unsafe fn log_unsent_tag(r: *mut RTMP, input: &[u8]) {
     });
 }
 
-/// The message that `input` makes if it is one tag.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-pub(super) unsafe fn first_tag(r: *const RTMP, input: &[u8]) -> Outgoing<'_> {
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
-    let tag = flv::Writer::<Body>::default().whole(input);
-    let none = Finished { kind: MessageType::default(), timestamp: 0, format_hint: 0, body: &[][..] };
-    outgoing(stream_id, &tag.unwrap_or(none))
-}
-
-#[inline(always)]
-pub(super) fn outgoing<'a>(stream_id: c_int, message: &Finished<&'a [u8]>) -> Outgoing<'a> {
-    Outgoing {
-        chunk_stream: PUBLISHING,
-        format: message.format_hint,
-        kind: message.kind,
-        timestamp: message.timestamp,
-        stream_id: stream_id.cast_unsigned(),
-        body: message.body,
-    }
-}
-
 fn publish(handle: &Handle, stream_id: c_int, message: &Finished<&[u8]>) -> Result<u8> {
     let outgoing = outgoing(stream_id, message);
     reason::enter(Phase::SENDING);
     let format = send_message(handle, &outgoing, None)?;
     reason::enter(Phase::Flv);
     Ok(format)
-}
-
-/// Shows in `m_write` where the writer is.
-///
-/// # Safety
-/// `shown` points to an `RTMPPacket`.
-pub(super) unsafe fn mirror_writer(
-    shown: *mut RTMPPacket,
-    writer: &flv::Writer<Body>,
-    stream_id: c_int,
-    sent_format: Option<u8>,
-) {
-    let body = writer.body();
-    // SAFETY: the caller's contract.
-    let last_format = unsafe { (*shown).m_headerType };
-    let packet = RTMPPacket {
-        m_headerType: if body.is_some() { writer.format() } else { sent_format.unwrap_or(last_format) },
-        m_packetType: writer.kind().0,
-        m_nChannel: PUBLISHING as c_int,
-        m_nTimeStamp: writer.timestamp(),
-        m_nInfoField2: stream_id,
-        m_nBodySize: writer.body_size(),
-        m_nBytesRead: writer.bytes_read() as u32,
-        ..RTMPPacket::EMPTY
-    };
-    // SAFETY: the caller's contract.
-    unsafe { *shown = packet };
-}
-
-/// The buffer of a read call. Some programs fill a block with many calls, and hand it on when it is full or when a call
-/// returns 0; only the calls for the next block are to find the end.
-///
-/// GStreamer's rtmpsrc connects again if there is no connection any more when it begins a block.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Block {
-    start: usize,
-    end: usize,
-    /// Whether this call is for the rest of a block.
-    goes_on: bool,
-    /// Whether such a call was ever made.
-    fills: bool,
-}
-
-impl Block {
-    /// Goes to the buffer of the next call.
-    pub(super) fn next(&mut self, buffer: *const c_char, size: usize) -> Self {
-        let (start, end) = (buffer.addr(), buffer.addr().wrapping_add(size));
-        let goes_on = end == self.end && start > self.start;
-        *self = Self { start, end, goes_on, fills: goes_on || self.fills };
-        *self
-    }
-
-    /// Whether a call that got bytes, or got none, leaves a block that has to be handed on.
-    fn is_unfinished(self, got_bytes: bool) -> bool {
-        self.fills && (self.goes_on || got_bytes)
-    }
 }

@@ -4,23 +4,23 @@ use std::ptr;
 
 use libc::{c_char, c_int};
 use rtmp_core::{
-    chunk::{Chunk, Outgoing},
+    chunk::Chunk,
     driver::{self, Connection},
     error::{Error, Result},
     message::MessageType,
     session::Outcome,
 };
 
-use super::{RTMP, RTMPChunk, RTMPPacket, ready, straight};
+use super::{
+    RTMP, RTMPChunk, RTMPPacket,
+    outgoing::{body_of, log_unsent, message_of, send_message},
+    ready, straight,
+};
 use crate::{
-    FALSE, TRUE, attempt, attempt_once, boundary, boundary_with_errno, cancel,
-    fields::profile,
-    globals,
-    log::Deferred,
+    FALSE, TRUE, attempt, attempt_once, boundary, boundary_with_errno, cancel, globals,
     memory::{Body, RTMP_MAX_HEADER_SIZE, release},
     ptr::{bytes, required, required_mut},
     reason::{self, Phase},
-    shared,
     state::Handle,
     waiting,
 };
@@ -229,54 +229,6 @@ unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> 
     })
 }
 
-/// Logs a message that cannot be sent, and remembers how long it would be.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-pub(super) unsafe fn log_unsent(r: *mut RTMP, message: &Outgoing<'_>) {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe {
-        without_session(r, |r| {
-            let chunk_size = driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize));
-            driver::log_unsent(message, &profile(&(*r).Link), chunk_size)
-        });
-    }
-}
-
-/// Remembers what `log` returns, the length that could not be sent. Another call that is still closing the session, and
-/// frees strings of `Link`, is waited for; `log`'s records are delivered afterwards. In a log callback of the session nothing
-/// is logged.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-pub(super) unsafe fn without_session(r: *mut RTMP, log: impl FnOnce(*mut RTMP) -> usize) {
-    if r.is_null() || reason::is_told(|told| told == r) {
-        return;
-    }
-    let _deferred = Deferred::begin();
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    let handle = unsafe { Handle::existing(r) };
-    let _core = handle.as_ref().map(Handle::core);
-    reason::would_send(log(r));
-}
-
-/// What a packet says.
-///
-/// # Safety
-/// The packet's body is null or readable for `m_nBodySize` bytes while the result is used.
-pub(super) unsafe fn message_of<'a>(packet: &RTMPPacket) -> Result<Outgoing<'a>> {
-    Ok(Outgoing {
-        chunk_stream: u32::try_from(packet.m_nChannel)
-            .map_err(|_| Error::Invalid("m_nChannel is negative"))?,
-        format: packet.m_headerType,
-        kind: MessageType(packet.m_packetType),
-        timestamp: packet.m_nTimeStamp,
-        stream_id: packet.m_nInfoField2.cast_unsigned(),
-        // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
-        body: unsafe { body_of(packet) }?,
-    })
-}
-
 /// Sends a packet; an error in sending has closed the connection.
 ///
 /// # Safety
@@ -286,34 +238,6 @@ pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue
     let message = unsafe { message_of(packet) }?;
     let call = if queue && message.kind == MessageType::COMMAND { command_of(message.body) } else { None };
     send_message(handle, &message, call).map(|format| packet.m_headerType = format)
-}
-
-/// Sends a message and tells the header format that was used; remembers the command's name and transaction id.
-pub(super) fn send_message(
-    handle: &Handle,
-    message: &Outgoing<'_>,
-    call: Option<(&[u8], i32)>,
-) -> Result<u8> {
-    let mut encoded = None;
-    let result = handle.transmit_packet(message, call, &mut encoded);
-    match (result, encoded) {
-        (Ok(()), Some(format)) => Ok(format),
-        (Err(error), Some(_)) => {
-            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-            let chunk_size = unsafe { shared::read(&raw const (*handle.raw()).m_outChunkSize) };
-            Err(report(handle, error, message.as_asked(driver::chunk_size(chunk_size)).first_len()))
-        }
-        (Err(error), None) => Err(error),
-        // Nothing was encoded, and so nothing sent: `transmit_packet` does the one before the other.
-        (Ok(()), None) => Err(Error::Invalid("nothing was sent")),
-    }
-}
-
-/// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.
-pub(super) fn report(handle: &Handle, error: Error, first_chunk: usize) -> Error {
-    driver::log_failed_send(&error, first_chunk);
-    handle.give_up();
-    error.reported()
 }
 
 /// Sends a chunk as it is: `c_header`, then `c_chunkSize` bytes at `c_chunk`; returns TRUE, or FALSE if that failed. No
@@ -431,16 +355,6 @@ fn number(outcome: Outcome) -> c_int {
         Outcome::Media => 1,
         Outcome::Ended => 2,
     }
-}
-
-/// A packet's body.
-///
-/// # Safety
-/// The body is null or readable for `m_nBodySize` bytes while the result is used.
-pub(super) unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
-    let size = c_int::try_from(packet.m_nBodySize).map_err(|_| Error::TooLarge("m_nBodySize"))?;
-    // SAFETY: the caller's contract.
-    unsafe { bytes(packet.m_body, size, "m_body is NULL but m_nBodySize is not 0") }
 }
 
 /// Name and transaction id of a command's body.

@@ -18,6 +18,7 @@ use rtmp_core::{
 
 use super::{
     RTMP, RTMP_LF_LIVE, RTMPPacket, RTMPSockBuf, direct,
+    read_state::{Block, with_read_state},
     reservoir::{self, Reservoir},
     sockbuf,
 };
@@ -27,9 +28,7 @@ use crate::{
     fields::{load_for_media, mirror_timestamp, store_for_media},
     globals,
     memory::Body,
-    reason,
-    rtmp::io::{self, Block},
-    shared,
+    reason, shared,
     state::{Core, Handle, Undisturbed, undisturbed},
 };
 
@@ -182,7 +181,7 @@ impl Tag {
         // SAFETY: by the contract of `read`, and `take` has found a session.
         let header = unsafe {
             let live = (*r).Link.lFlags & RTMP_LF_LIVE != 0;
-            io::with_read_state(r, |state| flv::plain_tag(state, kind, timestamp, length, live))
+            with_read_state(r, |state| flv::plain_tag(state, kind, timestamp, length, live))
         }?;
         let (tag, _) = self.out().split_at_mut_checked(whole(length))?;
         let (front, behind) = tag.split_first_chunk_mut()?;
@@ -214,7 +213,7 @@ impl Place for Tag {
 
     fn prepare(&mut self, decoder: &mut Decoder<Body>, flv: &flv::Stream<Body>) -> bool {
         // SAFETY: by the contract of `read`, and `take` has found a session.
-        let in_order = unsafe { io::with_read_state(self.r, |state| flv::in_order(state)) };
+        let in_order = unsafe { with_read_state(self.r, |state| flv::in_order(state)) };
         if !in_order || !flv.pending().is_empty() || self.size <= whole(0) {
             return false;
         }

@@ -16,7 +16,10 @@ use rtmp_core::{
         deadline::Deadline,
         tcp,
         tls::{Session, TlsSocket},
-        tunnel::server::{self, Accepted, Link},
+        tunnel::{
+            Link,
+            server::{self, Accepted},
+        },
     },
 };
 
@@ -25,9 +28,10 @@ use super::{
 };
 use crate::{
     FALSE, TRUE, globals,
+    pipe::Pipe,
     reason::{self, Code, Phase},
     shared,
-    state::{Handle, Pipe},
+    state::Handle,
     waiting,
 };
 

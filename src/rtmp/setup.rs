@@ -10,6 +10,7 @@ use rtmp_core::{
     transport::{
         local::Local,
         proxy::{self, Proxy},
+        tls::TlsOptions,
     },
     url::{self, Protocol},
 };
@@ -28,7 +29,6 @@ use crate::{
     ptr::aval_bytes,
     reason::{self, Phase},
     state::{Handle, Login},
-    tls::TlsOptions,
     waiting,
 };
 

@@ -19,7 +19,7 @@ use rtmp_core::{
 };
 
 use super::{RTMP, RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
-use crate::{gate::Keeper, globals, ptr, reason, shared, state::Pipe, waiting, waiting_with_errno};
+use crate::{gate::Keeper, globals, pipe::Pipe, ptr, reason, shared, waiting, waiting_with_errno};
 
 /// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
 pub(super) const CAPACITY: usize = RTMP_BUFFER_CACHE_SIZE - 1;

@@ -13,8 +13,7 @@ use rtmp_core::{
 
 use super::{
     RTMP, RTMPPacket,
-    io::{first_tag, mirror_writer, outgoing},
-    packet::{message_of, report},
+    outgoing::{first_tag, message_of, mirror_writer, outgoing, report},
     sockbuf,
 };
 use crate::{

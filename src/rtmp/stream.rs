@@ -12,7 +12,7 @@ use rtmp_core::{
     transport::wait,
 };
 
-use super::{RTMP, packet::without_session};
+use super::{RTMP, outgoing::without_session};
 use crate::{
     FALSE, TRUE, boundary,
     calls::CallArray,

@@ -6,15 +6,11 @@ use libc::{c_char, c_int, c_uchar, c_uint};
 use rtmp_core::{
     error::{Error, Result},
     swf::{self, LookUp, SwfHash, store},
-    transport::wait::Patience,
+    transport::{tls::TlsOptions, wait::Patience},
 };
 
 use super::RTMP_SWF_HASHLEN;
-use crate::{
-    globals,
-    tls::{TlsOptions, trust},
-    waiting_with_errno,
-};
+use crate::{globals, tls::trust, waiting_with_errno};
 
 /// Stores the length and the hash of the uncompressed SWF file at `url` in `*size` and in the `RTMP_SWF_HASHLEN` bytes
 /// at `hash`, and returns 0, or -1 if it cannot be had.

@@ -10,8 +10,8 @@ use std::{
     cell::Cell,
     fmt,
     mem::{self, ManuallyDrop},
-    net::{IpAddr, Shutdown, SocketAddr},
-    os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
+    net::{IpAddr, SocketAddr},
+    os::fd::{BorrowedFd, IntoRawFd},
     ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
@@ -23,35 +23,31 @@ use std::{
 use libc::{c_char, c_int};
 use rtmp_core::{
     chunk::{Decoder, Encoder},
-    driver::{self, Connection},
+    driver::Connection,
     error::{Error, Result},
     flv,
     handshake::{self, Cipher, Swf},
     session::auth,
-    transport::{deadline::Deadline, local::Local, tls::Session, tunnel::Tunnel, wait::Patience},
+    transport::{deadline::Deadline, local::Local, tls::TlsOptions, tunnel::Tunnel, wait::Patience},
 };
-use socket2::SockRef;
 
 use self::slot::{attached, hangs_on, put};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
     alone,
-    fields::load,
     gate::{Gate, Keeper},
     globals,
-    line::{self, Line},
     memory::{Body, Lent},
+    pipe::Pipe,
     reason,
     rtmp::{
-        RTMP,
-        io::Block,
-        lifecycle,
+        RTMP, defaults,
         origin::Origin,
+        read_state::Block,
         reservoir::{self, Reservoir},
         sockbuf,
     },
     shared,
-    tls::TlsOptions,
 };
 
 /// What a session owns besides the fields of its `RTMP`.
@@ -93,14 +89,6 @@ pub(crate) struct Private {
     has_retired: AtomicBool,
     /// How many times the connection was closed. A call that began before the last time is not current.
     closings: AtomicU32,
-}
-
-/// What bytes of a connection go through.
-#[derive(Default)]
-pub(crate) struct Pipe {
-    /// TLS over the socket.
-    pub(crate) session: Option<Arc<Session>>,
-    pub(crate) socket: Option<OwnedFd>,
 }
 
 /// How long a call waits: as long as it may, unless the user or the program wants it to end.
@@ -296,7 +284,7 @@ impl Handle {
         // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
         let raw = unsafe { reason::about(r) }?;
         // SAFETY: the caller's contract.
-        unsafe { lifecycle::initialise_zeroed(r) };
+        unsafe { defaults::initialise_zeroed(r) };
         alone::ask();
         // SAFETY: the caller's contract.
         let gate = unsafe { Gate::of(r) };
@@ -584,45 +572,6 @@ impl Handle {
         &self.private.left
     }
 
-    /// Lets the socket become quiet when there is nothing for a reader in what was received, and asks the server of a tunnel
-    /// for more. Callers that brought their own socket, as curl does, wait for it before they read: they do not know of bytes
-    /// that are here already, and an HTTP server says nothing unless it is asked.
-    pub(crate) fn settle(&self) {
-        if !self.is_watched() {
-            return;
-        }
-        let tunnel = self.tunnel();
-        if self.private.left.load(Ordering::Relaxed) && self.has_something_to_read(tunnel.as_deref()) {
-            return;
-        }
-        let Ok(fd) = self.socket() else { return };
-        sockbuf::drop_left_byte(fd, &self.private.left);
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        let has_ended = unsafe { shared::read(&raw const (*self.raw()).m_read.status) } != 0;
-        if let Some(tunnel) = tunnel.filter(|_| !has_ended) {
-            // The end of the connection, if that is why, makes the socket readable.
-            if let Err(error) = tunnel.keep_polling(&Line(self)) {
-                log::debug!("the tunnel's server takes no poll: {error}");
-            }
-            line::show(self, &tunnel.status());
-        }
-    }
-
-    /// Whether there is something for a reader in what was received and not read.
-    fn has_something_to_read(&self, tunnel: Option<&Tunnel>) -> bool {
-        let core = self.core();
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
-        let worth_reading = unsafe {
-            let (sb, flags) = (&raw const (*self.raw()).m_sb, &raw const (*self.raw()).m_read.flags);
-            let unread = reservoir::unread(sb, core.reservoir.as_deref());
-            let begun = flv::Flags(shared::read(flags)).has(flv::Flags::HEADER);
-            // Without anything unread it was all fetched, but for what a tunnel has not looked at.
-            let more = (tunnel.is_some() || !unread.is_empty()) && sockbuf::tls_holds_more(sb);
-            more || driver::is_worth_reading(&load(self.raw()), &core.decoder, begun, unread)
-        };
-        worth_reading || !core.stream.pending().is_empty() || tunnel.is_some_and(Tunnel::has_early)
-    }
-
     /// Says whether the end of the connection keeps the descriptor.
     pub(crate) fn keep_descriptor(&self, keep: bool) {
         self.private.keeps_descriptor.store(keep, Ordering::Relaxed);
@@ -748,23 +697,6 @@ impl Drop for Handle {
         }
         drop(keeper);
         drop((retired, only));
-    }
-}
-
-impl Pipe {
-    /// Tells the peer in TLS that nothing more will come, unless that would have to wait.
-    pub(super) fn say_goodbye(&self) {
-        if let Self { session: Some(session), socket: Some(socket) } = self {
-            session.close(socket.as_fd());
-        }
-    }
-
-    /// Ends the waits of everybody who uses it.
-    fn shut_down(&self) {
-        if let Some(socket) = &self.socket {
-            // A socket whose peer has gone is shut down already.
-            let _ = SockRef::from(socket).shutdown(Shutdown::Both);
-        }
     }
 }
 

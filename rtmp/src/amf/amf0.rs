@@ -42,14 +42,22 @@ fn read<'a, L: List<'a>>(list: &mut L, input: &'a [u8], shape: Shape<'a>) -> Res
 
 fn read_with<'a, L: List<'a>>(mut reader: Reader<'a>, list: &mut L, shape: Shape<'a>) -> Result<usize> {
     let len = reader.len();
-    match level::read(list, &mut reader, shape) {
+    match level::read(list, &mut reader, shape, step) {
         Ok(()) => Ok(len - reader.len()),
         Err(fault) => Err(fault.into_error(FORMAT)),
     }
 }
 
+/// Reads on in a list, which AMF3 values may stand in.
+fn step<'a, L: List<'a>>(list: &mut L, shape: &mut Shape<'a>, reader: &mut Reader<'a>) -> Parse<Pause<'a>> {
+    match shape {
+        Shape::Amf3(members) => amf3::read_scalars(list, members, reader),
+        shape => read_scalars(list, shape, reader),
+    }
+}
+
 /// Reads properties of an AMF0 list up to one with members, or to the end of the list.
-pub(super) fn read_scalars<'a, L: List<'a>>(
+fn read_scalars<'a, L: List<'a>>(
     list: &mut L,
     shape: &mut Shape<'a>,
     reader: &mut Reader<'a>,

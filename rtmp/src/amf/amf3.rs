@@ -8,8 +8,8 @@ use log::{debug, error};
 
 use super::{
     Fault, List, Parse, Value,
-    level::{self, Pause, Shape},
-    reader::Reader,
+    level::{self, Members, Pause, Shape},
+    reader::{Class, Reader, Tables},
 };
 use crate::error::Result;
 
@@ -21,7 +21,7 @@ pub const DEFAULT_ATTRIBUTE: &[u8] = b"DEFAULT_ATTRIBUTE";
 pub fn decode_into<'a, L: List<'a>>(list: &mut L, input: &'a [u8], marked: bool) -> Result<usize> {
     let mut reader = Reader::new(input);
     let result = Members::open(&mut reader, marked)
-        .and_then(|members| level::read(list, &mut reader, Shape::Amf3(members)));
+        .and_then(|members| level::read(list, &mut reader, Shape::Amf3(members), step));
     match result {
         Ok(()) => Ok(input.len() - reader.len()),
         Err(fault) => Err(fault.into_error(FORMAT)),
@@ -32,46 +32,19 @@ pub fn decode_into<'a, L: List<'a>>(list: &mut L, input: &'a [u8], marked: bool)
 /// comes no value, and nothing is appended to `list`.
 pub fn decode_property_into<'a, L: List<'a>>(list: &mut L, input: &'a [u8], named: bool) -> Result<usize> {
     let mut reader = Reader::new(input);
-    match level::read(list, &mut reader, Shape::Amf3(Members::One { named })) {
+    match level::read(list, &mut reader, Shape::Amf3(Members::One { named }), step) {
         Ok(()) => Ok(input.len() - reader.len()),
         Err(fault) => Err(fault.into_error(FORMAT)),
     }
 }
 
-/// Which members of an object are still to be read.
-#[derive(Debug)]
-pub(super) enum Members<'a> {
-    /// None.
-    Done,
-    /// One value, with a name in front or none.
-    One { named: bool },
-    /// The one value of an externalizable object.
-    Externalizable,
-    /// Values whose names stand in the class definition, then perhaps dynamic members.
-    Sealed { names: Reader<'a>, left: usize, dynamic: bool },
-    /// The same, with the class in the table and the place of the next name.
-    OfClass { class: usize, next: usize },
-    /// Named values up to an empty name.
-    Dynamic,
-    /// The named values of an array up to an empty name; then others.
-    Keyed { left: usize, any: bool },
-    /// Values without names.
-    Items { left: usize, keyed: bool },
-}
-
-/// What references of one AMF3 value mean; each value has tables of its own. References to objects are not followed:
-/// data could grow without end.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Tables<'a> {
-    strings: Vec<&'a [u8]>,
-    classes: Vec<Class<'a>>,
-}
-
-#[derive(Debug, Default, Clone)]
-struct Class<'a> {
-    names: Vec<&'a [u8]>,
-    externalizable: bool,
-    dynamic: bool,
+/// Reads on in a list that is all AMF3.
+fn step<'a, L: List<'a>>(list: &mut L, shape: &mut Shape<'a>, reader: &mut Reader<'a>) -> Parse<Pause<'a>> {
+    match shape {
+        Shape::Amf3(members) => read_scalars(list, members, reader),
+        // Nothing in AMF3 has these shapes.
+        Shape::Members { .. } | Shape::Elements { .. } => Ok(Pause::End),
+    }
 }
 
 /// A value that was read, or the start of one with members.
@@ -131,15 +104,6 @@ impl<'a> Members<'a> {
             Some(_) => Self::OfClass { class, next: 0 },
             None => Self::Done,
         }
-    }
-
-    pub(super) fn is_array(&self) -> bool {
-        matches!(self, Self::Keyed { .. } | Self::Items { .. })
-    }
-
-    /// Whether an array has members with names.
-    pub(super) fn has_names(&self) -> bool {
-        matches!(self, Self::Keyed { any: true, .. } | Self::Items { keyed: true, .. })
     }
 
     /// Goes to the next member and returns its name; `None` behind the last one.

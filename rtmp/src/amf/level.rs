@@ -4,7 +4,7 @@
 
 use std::mem;
 
-use super::{Fault, List, MAX_DEPTH, Parse, Value, amf0, amf3, reader::Reader, stack::Stack};
+use super::{Fault, List, MAX_DEPTH, Parse, Value, reader::Reader, stack::Stack};
 
 /// How the properties of a list are written, and how far it was read.
 #[derive(Debug)]
@@ -14,7 +14,39 @@ pub(super) enum Shape<'a> {
     /// AMF0, a number of values.
     Elements { named: bool, left: usize },
     /// The members of an AMF3 object.
-    Amf3(amf3::Members<'a>),
+    Amf3(Members<'a>),
+}
+
+/// Which members of an object are still to be read.
+#[derive(Debug)]
+pub(super) enum Members<'a> {
+    /// None.
+    Done,
+    /// One value, with a name in front or none.
+    One { named: bool },
+    /// The one value of an externalizable object.
+    Externalizable,
+    /// Values whose names stand in the class definition, then perhaps dynamic members.
+    Sealed { names: Reader<'a>, left: usize, dynamic: bool },
+    /// The same, with the class in the table and the place of the next name.
+    OfClass { class: usize, next: usize },
+    /// Named values up to an empty name.
+    Dynamic,
+    /// The named values of an array up to an empty name; then others.
+    Keyed { left: usize, any: bool },
+    /// Values without names.
+    Items { left: usize, keyed: bool },
+}
+
+impl Members<'_> {
+    fn is_array(&self) -> bool {
+        matches!(self, Self::Keyed { .. } | Self::Items { .. })
+    }
+
+    /// Whether an array has members with names.
+    fn has_names(&self) -> bool {
+        matches!(self, Self::Keyed { any: true, .. } | Self::Items { keyed: true, .. })
+    }
 }
 
 /// Where the reading of a list paused.
@@ -32,11 +64,17 @@ struct Level<'a, L> {
     list: L,
 }
 
-/// Reads the properties of a list into `list`; on failure those before the offending one stay there.
-pub(super) fn read<'a, L: List<'a>>(list: &mut L, reader: &mut Reader<'a>, shape: Shape<'a>) -> Parse<()> {
+/// Reads the properties of a list into `list`; on failure those before the offending one stay there. `step` reads on in a
+/// list up to a value with members, or to its end.
+pub(super) fn read<'a, L: List<'a>>(
+    list: &mut L,
+    reader: &mut Reader<'a>,
+    shape: Shape<'a>,
+    step: impl Fn(&mut L, &mut Shape<'a>, &mut Reader<'a>) -> Parse<Pause<'a>>,
+) -> Parse<()> {
     let mut outer = Stack::new();
     let mut current = Level { name: &[], shape, list: mem::take(list) };
-    let result = read_levels(&mut outer, &mut current, reader);
+    let result = read_levels(&mut outer, &mut current, reader, step);
     let outermost = outer.into_first().unwrap_or(current);
     *list = outermost.list;
     result
@@ -46,14 +84,11 @@ fn read_levels<'a, L: List<'a>>(
     outer: &mut Stack<Level<'a, L>>,
     current: &mut Level<'a, L>,
     reader: &mut Reader<'a>,
+    step: impl Fn(&mut L, &mut Shape<'a>, &mut Reader<'a>) -> Parse<Pause<'a>>,
 ) -> Parse<()> {
     loop {
         let Level { shape, list, .. } = &mut *current;
-        let pause = match shape {
-            Shape::Amf3(members) => amf3::read_scalars(list, members, reader)?,
-            shape => amf0::read_scalars(list, shape, reader)?,
-        };
-        match pause {
+        match step(list, shape, reader)? {
             Pause::Nested(name, shape) => {
                 if outer.len() == MAX_DEPTH {
                     return Err(Fault::Malformed("objects are nested too deeply"));

@@ -1,6 +1,6 @@
 //! Reading big-endian fields off the front of a slice; knows where the input ends and nothing about values.
 
-use super::{Fault, MAX_VALUES, Parse, amf3::Tables};
+use super::{Fault, MAX_VALUES, Parse};
 
 /// What is left of the input, and of the number of values that may be made of it.
 #[derive(Debug, Clone)]
@@ -9,6 +9,22 @@ pub(super) struct Reader<'a> {
     values_left: usize,
     /// What AMF3 values refer to. Without it they are read as librtmp reads them, and so are AMF0's typed objects.
     pub(super) tables: Option<Tables<'a>>,
+}
+
+/// What references of one AMF3 value mean; each value has tables of its own. References to objects are not followed:
+/// data could grow without end.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Tables<'a> {
+    pub(super) strings: Vec<&'a [u8]>,
+    pub(super) classes: Vec<Class<'a>>,
+}
+
+/// The definition of a class.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Class<'a> {
+    pub(super) names: Vec<&'a [u8]>,
+    pub(super) externalizable: bool,
+    pub(super) dynamic: bool,
 }
 
 impl<'a> Reader<'a> {

@@ -381,6 +381,26 @@ impl<B: Body> Decoder<B> {
         self.stream(chunk_stream).map(|stream| &stream.body)
     }
 
+    /// Takes a body that nobody needs any more, to be used for a long message. Keeps the largest of those, and that as long
+    /// as it is needed now and then.
+    pub fn reuse(&mut self, body: B) {
+        Spare::keep(&mut self.spare, body);
+    }
+
+    /// Uses the spare body for the message that begins on a chunk stream, if it fits.
+    fn use_spare(&mut self, chunk_stream: u32) {
+        let stream = self.streams.slot(chunk_stream);
+        let is_free = stream.body.capacity() == 0 && stream.lent.is_none();
+        let most = if is_free { MAX_UNFINISHED.saturating_sub(self.unfinished) } else { 0 };
+        match Spare::take(&mut self.spare, stream.length as usize, most) {
+            Some(body) => {
+                self.unfinished += body.capacity();
+                stream.body = body;
+            }
+            None => Spare::pass(&mut self.spare),
+        }
+    }
+
     #[inline]
     pub(super) fn stream(&self, chunk_stream: u32) -> Option<&Inbound<B>> {
         self.streams.get(chunk_stream)

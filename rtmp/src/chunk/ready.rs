@@ -7,6 +7,7 @@
 use super::{
     Decoder, EXTENDED, MESSAGE_HEADER_LEN, USUAL,
     decoder::{SHORT_HEADER, basic_header, slot, u24},
+    spare::Spare,
 };
 use crate::message::{Body, MessageType};
 
@@ -99,7 +100,7 @@ impl<B: Body> Decoder<B> {
         stream.time = ready.timestamp;
         stream.clock = ready.timestamp;
         if self.spare.is_some() {
-            self.pass_spare();
+            Spare::pass(&mut self.spare);
         }
     }
 }

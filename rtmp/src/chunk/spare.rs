@@ -1,7 +1,6 @@
 //! Memory of a message that was used up, for the next one that is as long: memory that is new is cleared by the system first,
 //! page by page, which costs more than to receive into it.
 
-use super::{Decoder, MAX_UNFINISHED, decoder::slot};
 use crate::message::Body;
 
 /// Messages longer than this are long: allocators get that much from the system each time, and give it back.
@@ -21,45 +20,32 @@ pub(super) struct Spare<B> {
     passed: u32,
 }
 
-impl<B: Body> Decoder<B> {
-    /// Takes a body that nobody needs any more, to be used for a long message. Keeps the largest of those, and that as long
-    /// as it is needed now and then.
-    pub fn reuse(&mut self, mut body: B) {
+impl<B: Body> Spare<B> {
+    /// Keeps a body that nobody needs any more in place of a smaller one, if it is a large one.
+    pub(super) fn keep(spare: &mut Option<Box<Self>>, mut body: B) {
         body.clear();
-        let kept = self.spare.as_ref().map_or(LONG, |spare| spare.body.capacity());
+        let kept = spare.as_ref().map_or(LONG, |spare| spare.body.capacity());
         if body.capacity() > kept {
-            self.spare = Some(Box::new(Spare { body, passed: 0 }));
+            *spare = Some(Box::new(Self { body, passed: 0 }));
         }
     }
 
-    /// Uses the spare body for the message that begins on a chunk stream, if that is a long one.
-    pub(super) fn use_spare(&mut self, chunk_stream: u32) {
-        let stream = slot(&mut self.streams, chunk_stream);
-        let length = stream.length as usize;
-        let unused = stream.body.capacity() == 0 && stream.lent.is_none();
-        let unfinished = self.unfinished;
-        let fits = |spare: &mut Box<Spare<B>>| {
+    /// Takes the spare body for a message of `length` bytes that begins, if that is a long one and the body has no more
+    /// than `most` bytes of memory.
+    pub(super) fn take(spare: &mut Option<Box<Self>>, length: usize, most: usize) -> Option<B> {
+        let fits = |spare: &mut Box<Self>| {
             let room = spare.body.capacity();
-            unused
-                && (LONG + 1..=room).contains(&length)
-                && room <= length * MOST_ROOM
-                && room <= MAX_UNFINISHED - unfinished.min(MAX_UNFINISHED)
+            (LONG + 1..=room).contains(&length) && room <= length * MOST_ROOM && room <= most
         };
-        match self.spare.take_if(fits) {
-            Some(spare) => {
-                self.unfinished += spare.body.capacity();
-                stream.body = spare.body;
-            }
-            None => self.pass_spare(),
-        }
+        spare.take_if(fits).map(|spare| spare.body)
     }
 
-    /// Says that a message has no use for the spare body.
-    pub(super) fn pass_spare(&mut self) {
-        if let Some(spare) = &mut self.spare {
+    /// Notes a message that had no use for the spare body.
+    pub(super) fn pass(spare: &mut Option<Box<Self>>) {
+        if let Some(spare) = spare {
             spare.passed += 1;
         }
-        self.spare.take_if(|spare| spare.passed > KEPT_FOR);
+        spare.take_if(|spare| spare.passed > KEPT_FOR);
     }
 }
 
@@ -67,7 +53,7 @@ impl<B: Body> Decoder<B> {
 mod tests {
     use super::*;
     use crate::{
-        chunk::{Encoder, Outgoing},
+        chunk::{Decoder, Encoder, Outgoing},
         message::{Message, MessageType},
     };
 

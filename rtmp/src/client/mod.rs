@@ -3,19 +3,25 @@
 //! The blocking side of the protocol code for Rust programs, as the C library is for C programs. Knows URLs, options and
 //! threads; the protocol itself is in the layers below, which both share.
 
+mod blocking;
+mod connection;
 mod player;
 mod publisher;
+mod pump;
 mod server;
 mod settings;
-mod wire;
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use self::{server::Server, settings::Settings, wire::Abort};
+use self::{
+    blocking::{Abort, Shared},
+    settings::Settings,
+};
 use crate::error::{Error, Result};
 
 pub use player::{Messages, Player};
 pub use publisher::Publisher;
+pub use server::{Server, ServerEvent, ServerSession};
 
 /// What to connect to, and how: the beginning of every connection.
 ///
@@ -130,14 +136,15 @@ impl Client {
     ///
     /// What the server does not want is [`Error::Refused`], with its code and description.
     pub fn play(&self) -> Result<Player> {
-        Ok(Player::new(Server::connect(&self.settings, &self.abort, false)?))
+        let server = Shared::connect(&self.settings, &self.abort, false)?;
+        Ok(Player::new(server, self.settings.clone()))
     }
 
     /// Connects and waits until the server is ready to take the stream.
     ///
     /// What the server does not want is [`Error::Refused`], with its code and description.
     pub fn publish(&self) -> Result<Publisher> {
-        Publisher::new(Server::connect(&self.settings, &self.abort, true)?)
+        Publisher::new(Shared::connect(&self.settings, &self.abort, true)?, &self.settings)
     }
 
     /// What ends the waits of this client and of all its players and publishers.
@@ -180,12 +187,6 @@ impl fmt::Debug for AbortHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AbortHandle").field("aborted", &self.is_aborted()).finish()
     }
-}
-
-/// The names of all options, in the order in which the C library lists them.
-#[doc(hidden)]
-pub fn option_names() -> Vec<&'static str> {
-    settings::OPTIONS.iter().map(|option| option.name).collect()
 }
 
 fn milliseconds(time: Duration) -> i32 {

@@ -1,15 +1,14 @@
 //! A stream that is played.
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
-use super::{into_io, milliseconds, server::Server};
+use super::{blocking::Shared, connection::Happening, into_io, milliseconds, settings::Settings};
 use crate::{
     amf::{self, Properties, Value},
-    driver::{self, Connection, Reading},
     error::{Error, Result},
     flv::{self, Call, Flags, ReadState, Step},
     message::{Message, MessageType},
-    session::{Outcome, command},
+    session::{Application, Session},
 };
 
 /// A stream that plays: its messages one by one, or the bytes of an FLV file.
@@ -44,7 +43,8 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Player {
-    server: Server,
+    server: Arc<Shared>,
+    settings: Arc<Settings>,
     flv: flv::Stream<Vec<u8>>,
     progress: ReadState<'static>,
     /// Body of the last metadata message.
@@ -69,9 +69,10 @@ pub struct Messages<'a> {
 }
 
 impl Player {
-    pub(super) fn new(server: Server) -> Self {
+    pub(super) fn new(server: Arc<Shared>, settings: Arc<Settings>) -> Self {
         Self {
             server,
+            settings,
             flv: flv::Stream::default(),
             progress: ReadState::default(),
             metadata: None,
@@ -84,18 +85,23 @@ impl Player {
     /// After [`Error::TimedOut`] the call may be repeated. [`Error::Closed`] is the end of a connection about which
     /// the server has said nothing; with some servers that is how live streams end.
     pub fn next_message(&mut self) -> Result<Option<Message>> {
-        let mut reading = Reading::new(&self.server);
+        let patience = Some(self.settings.timeout);
         while !self.over {
-            let (outcome, message) = reading.next_media().map_err(|error| self.server.verdict(error))?;
-            if outcome == Outcome::Ended {
-                self.over = true;
-                break;
-            }
-            if message.kind == MessageType::DATA {
-                self.metadata = Some(message.body.clone());
-            }
-            if !self.server.step(|parts| parts.state.seeking) {
-                return Ok(Some(message));
+            match self.server.next(patience)? {
+                Happening::Media(message) => {
+                    if message.kind == MessageType::DATA {
+                        self.metadata = Some(message.body.clone());
+                    }
+                    if !self.server.lock().state().seeking {
+                        return Ok(Some(message));
+                    }
+                }
+                Happening::Ended => {
+                    self.over = true;
+                    self.server.leave_at_once();
+                }
+                Happening::Left => return Err(Error::Closed),
+                _ => {}
             }
         }
         Ok(None)
@@ -108,7 +114,7 @@ impl Player {
 
     /// How long the stream is, if its metadata has come and says so.
     pub fn duration(&self) -> Option<Duration> {
-        let seconds = self.server.step(|parts| parts.state.duration);
+        let seconds = self.server.lock().state().duration;
         Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
     }
 
@@ -131,40 +137,27 @@ impl Player {
     /// Asks the server to stop sending. What is on its way still comes; then there is nothing to wait for until
     /// [`resume`](Self::resume).
     pub fn pause(&mut self) -> Result<()> {
-        self.send(|parts| {
-            parts.state.pause_timestamp = parts.media_clock();
-            command::pause(parts.state, true, parts.state.pause_timestamp.cast_signed())
-        })
+        self.say(|session, wishes| session.pause(wishes, true))
     }
 
     /// Asks the server to go on where it was paused.
     pub fn resume(&mut self) -> Result<()> {
-        self.send(|parts| command::pause(parts.state, false, parts.state.pause_timestamp.cast_signed()))
+        self.say(|session, wishes| session.pause(wishes, false))
     }
 
     /// Asks the server to go on somewhere else in the stream. What comes before it does is dropped. Most servers go to
     /// a key frame nearby.
     pub fn seek(&mut self, time: Duration) -> Result<()> {
-        self.send(|parts| {
-            parts.state.seeking = true;
-            command::seek(parts.state, milliseconds(time))
-        })
+        self.say(|session, wishes| session.seek(wishes, milliseconds(time)))
     }
 
-    fn send(
-        &mut self,
-        build: impl FnOnce(&mut driver::Parts<'_, '_, Vec<u8>>) -> crate::session::Command,
-    ) -> Result<()> {
-        if !self.server.is_open() {
-            return Err(self.server.verdict(Error::NotConnected));
-        }
-        let command = self.server.step(build);
-        driver::send(&self.server, &command).map_err(|error| self.server.verdict(error))
+    fn say(&mut self, say: impl FnOnce(&mut Session, &mut dyn Application) -> Result<()>) -> Result<()> {
+        self.server.say(say)
     }
 
     /// Brings what reading knows up to date with what the session knows.
     fn follow_session(&mut self) {
-        let (seeking, media_types) = self.server.step(|parts| (parts.state.seeking, parts.state.media_types));
+        let crate::session::State { seeking, media_types, .. } = self.server.lock().state();
         self.progress.data_type |= media_types;
         if seeking {
             self.progress.flags.set(Flags::SEEKING);
@@ -200,7 +193,7 @@ impl io::Read for Player {
         let room = if self.progress.flags.has(Flags::HEADER) && ready > 0 { ready } else { usize::MAX };
         let room = room.min(buffer.len());
         let mut call = Call::new(&mut buffer[..room]);
-        let live = self.server.settings().live;
+        let live = self.settings.live;
         let mut step = self.flv.begin(&mut call, &mut self.progress);
         loop {
             match step {
@@ -229,9 +222,15 @@ impl io::Read for Player {
     }
 }
 
+impl Drop for Player {
+    fn drop(&mut self) {
+        self.server.leave_at_once();
+    }
+}
+
 impl fmt::Debug for Player {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self.server.settings().host_name();
+        let host = self.settings.host_name();
         f.debug_struct("Player").field("host", &host).field("over", &self.over).finish_non_exhaustive()
     }
 }

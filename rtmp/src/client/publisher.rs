@@ -2,27 +2,21 @@
 
 use std::{
     fmt, io, mem,
-    sync::{
-        Arc,
-        mpsc::{self, Receiver},
-    },
+    sync::Arc,
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
-use super::{into_io, server::Server};
+use super::{blocking::Shared, connection::Happening, into_io, settings::Settings};
 use crate::{
-    chunk::{self, Outgoing},
-    driver::{self, Connection, Parts},
+    chunk::Outgoing,
     error::{Error, Result},
     flv,
-    message::{Message, MessageType},
+    message::MessageType,
 };
 
 /// The chunk stream that media is sent on, as Flash Player does.
 const MEDIA: u32 = 4;
-
-/// The chunk stream of control messages (RTMP 1.0, section 5.4).
-const CONTROL: u32 = 2;
 
 /// A stream that is published: the bytes of an FLV file go in, or messages one by one.
 ///
@@ -54,34 +48,23 @@ const CONTROL: u32 = 2;
 /// # Ok::<(), rtmp::Error>(())
 /// ```
 pub struct Publisher {
-    server: Arc<Server>,
-    listener: Option<Listener>,
+    server: Arc<Shared>,
+    /// The thread that answers the server; it ends with the connection.
+    listener: Option<JoinHandle<()>>,
+    stream_id: u32,
+    host: String,
     writer: flv::Writer<Vec<u8>>,
 }
 
-/// The thread that answers the server.
-struct Listener {
-    thread: JoinHandle<()>,
-    /// Ends when the thread does.
-    ended: Receiver<()>,
-}
-
 impl Publisher {
-    pub(super) fn new(server: Server) -> Result<Self> {
-        let server = Arc::new(server);
-        if !server.settings().protocol.is_tunnelled() {
-            server.wait_for_ever()?;
-        }
-        let (alive, ended) = mpsc::channel();
-        let thread = thread::Builder::new().name("rtmp-publisher".to_owned()).spawn({
+    pub(super) fn new(server: Arc<Shared>, settings: &Settings) -> Result<Self> {
+        let stream_id = server.lock().state().stream_id.cast_unsigned();
+        let listener = thread::Builder::new().name("rtmp-publisher".to_owned()).spawn({
             let server = server.clone();
-            move || {
-                let _alive = alive;
-                listen(&server);
-            }
+            move || listen(&server)
         })?;
-        let listener = Some(Listener { thread, ended });
-        Ok(Self { server, listener, writer: flv::Writer::default() })
+        let (listener, host) = (Some(listener), settings.host_name());
+        Ok(Self { server, listener, stream_id, host, writer: flv::Writer::default() })
     }
 
     /// Sends one message. `timestamp` is in milliseconds, `body` that of an FLV tag. Metadata has the kind
@@ -90,56 +73,31 @@ impl Publisher {
     /// If the server has ended the stream, the error says why; nothing can be sent after an error.
     pub fn send(&mut self, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<()> {
         let format = if kind == MessageType::DATA || timestamp == 0 { 0 } else { 1 };
-        let stream_id = self.server.stream_id();
+        let stream_id = self.stream_id;
         let message = Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body };
-        self.transmit(&message, |_| {})
+        self.end_on_error(self.server.send(&message))
     }
 
     /// Changes the largest payload of a chunk, 128 bytes at first. More means less overhead, and longer waits for
     /// audio behind a large picture. Not 0.
     pub fn set_chunk_size(&mut self, bytes: u32) -> Result<()> {
-        let size = chunk::valid_chunk_size(bytes).ok_or(Error::Invalid("a chunk size of 0"))?;
-        let body = size.to_be_bytes();
-        let message = Outgoing {
-            chunk_stream: CONTROL,
-            format: 0,
-            kind: MessageType::SET_CHUNK_SIZE,
-            timestamp: 0,
-            stream_id: 0,
-            body: &body,
-        };
-        self.transmit(&message, |parts| parts.state.out_chunk_size = size.cast_signed())
+        self.end_on_error(self.server.set_chunk_size(bytes))
     }
 
     /// Ends the stream and waits until the server has closed the connection, so that nothing is lost on the way. A
     /// server that does not close it in time is left.
     pub fn finish(mut self) -> Result<()> {
-        if !self.server.is_open() {
-            return Err(self.server.verdict(Error::Closed));
-        }
+        self.server.check_open()?;
         self.end();
         Ok(())
     }
 
-    /// Sends a message; `after` runs before another one can be sent.
-    fn transmit(
-        &mut self,
-        message: &Outgoing<'_>,
-        after: impl FnOnce(&mut Parts<'_, '_, Vec<u8>>),
-    ) -> Result<()> {
-        let server = &*self.server;
-        if !server.is_open() {
-            return Err(server.verdict(Error::Closed));
-        }
-        let result = server.transmit(|parts| {
-            let chunks = parts.encoder.encode(message, parts.chunk_size_out())?;
-            after(parts);
-            Ok(chunks)
-        });
-        result.map_err(|error| {
-            // Part of the message may have been sent.
-            server.give_up();
-            server.verdict(error)
+    /// Part of a message may have been sent before the error.
+    fn end_on_error(&self, result: Result<()>) -> Result<()> {
+        result.inspect_err(|error| {
+            if !matches!(error, Error::TooLarge(_) | Error::Invalid(_)) {
+                self.server.lock().end();
+            }
         })
     }
 
@@ -152,31 +110,26 @@ impl Publisher {
         result.map(drop)
     }
 
-    /// Says goodbye, and waits until the server has, too.
+    /// Says goodbye, and waits until the server has, too, or has had its time.
     fn end(&mut self) {
-        let Some(Listener { thread, ended }) = self.listener.take() else { return };
-        self.server.end_sending();
-        // Nothing is ever sent here: it ends with the thread, or with the time.
-        let _ = ended.recv_timeout(self.server.settings().timeout);
-        self.server.give_up();
+        let Some(listener) = self.listener.take() else { return };
+        self.server.lock().say_goodbye(Instant::now());
         // A thread that panicked has said so.
-        let _ = thread.join();
+        let _ = listener.join();
+        self.server.lock().end();
     }
 }
 
 /// Answers the server until there is no connection any more.
-fn listen(server: &Server) {
-    while server.is_open() {
-        match driver::receive_message(server) {
-            Ok(message) if message.body.is_empty() => {}
-            Ok(message) => {
-                let Message { chunk_stream, kind, timestamp, body, .. } = message;
-                if let Err(error) = driver::dispatch(server, chunk_stream, kind, timestamp, &body) {
-                    log::debug!("the connection is over: {error}");
-                }
+fn listen(server: &Shared) {
+    loop {
+        match server.next(None) {
+            Ok(Happening::Left) => return,
+            Ok(_) | Err(Error::TimedOut) => {}
+            Err(error) => {
+                log::debug!("the server will not say any more: {error}");
+                return;
             }
-            Err(Error::TimedOut) => {}
-            Err(error) => log::debug!("the server will not say any more: {error}"),
         }
     }
 }
@@ -202,7 +155,7 @@ impl Drop for Publisher {
 
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self.server.settings().host_name();
-        f.debug_struct("Publisher").field("host", &host).finish_non_exhaustive()
+        let host = &self.host;
+        f.debug_struct("Publisher").field("host", host).finish_non_exhaustive()
     }
 }

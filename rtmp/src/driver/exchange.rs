@@ -4,13 +4,13 @@ use std::mem;
 
 use log::{debug, error};
 
-use super::{Connection, Parts, Phase, Reading, packet_log};
+use super::{Connection, Parts, Phase, Reading};
 use crate::{
     chunk::{self, Chunk, Chunks},
     error::{Error, Result},
     handshake::{self, Progress},
     message::{Body, Message},
-    session::{Command, Profile, command},
+    session::{Command, Profile, command, packet_log},
 };
 
 /// Runs the client's side of a handshake, within the time of one wait. Its outcome applies to every byte after it, received ones that are still

@@ -22,7 +22,6 @@
 //! ```
 
 mod exchange;
-mod packet_log;
 mod phase;
 mod play;
 mod reading;
@@ -31,12 +30,15 @@ pub use exchange::{
     acknowledge_if_due, chunk_size, close_politely, encode, fail_decoding, fail_receiving,
     handshake_as_client, handshake_as_server, log_unsent_command, receive_chunk, receive_message, send,
 };
-pub use packet_log::{log_failed_send, log_reading, log_receive_error, log_sent, log_sent_chunk, log_unsent};
 pub use phase::Phase;
 pub use play::{
     Arriving, arriving_media, connect_stream, dispatch, is_worth_reading, next_media, ready_media,
 };
 pub use reading::Reading;
+
+pub use crate::session::packet_log::{
+    log_failed_send, log_reading, log_receive_error, log_sent, log_sent_chunk, log_unsent,
+};
 
 use crate::{
     chunk::{Chunks, Decoder, Encoder},

@@ -5,7 +5,7 @@
 
 use log::{error, warn};
 
-use super::reader::data_type_of;
+use super::state::data_type_of;
 use super::tag::{PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
 
 /// What came of an aggregate's body.

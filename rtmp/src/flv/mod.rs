@@ -29,15 +29,14 @@ mod aggregate;
 pub mod file;
 pub mod reader;
 mod resume;
+mod state;
 pub mod stream;
 pub mod tag;
 pub mod writer;
 
 pub use file::{Decoded, Tag, TagReader};
-pub use reader::{
-    DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Flags, Piece, ReadState, Resume, Verdict, accept, plain_tag,
-};
-pub use reader::{in_order, is_too_small};
+pub use reader::{Piece, Verdict, accept, in_order, is_too_small, plain_tag};
+pub use state::{DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Flags, ReadState, Resume};
 pub use stream::{Call, Ending, Step, Stream};
 pub use tag::{PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
 pub use writer::{Finished, Writer, write};

@@ -7,93 +7,10 @@ use std::ops::Range;
 
 use log::debug;
 
+use super::state::{Flags, ReadState, data_type_of};
 use super::tag::{MAX_BODY_LEN, PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
 use super::{aggregate, resume};
 use crate::message::MessageType;
-
-/// Bit of [`ReadState::data_type`]: audio was seen.
-pub const DATA_TYPE_AUDIO: u8 = 4;
-/// Bit of [`ReadState::data_type`]: video was seen.
-pub const DATA_TYPE_VIDEO: u8 = 1;
-
-/// What the reader knows between messages. The C library keeps these in its caller's struct, where callers read and preset
-/// them, so they are loaded before and stored after each step.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ReadState<'a> {
-    /// Timestamp of the last message handed out, milliseconds.
-    pub timestamp: u32,
-    /// The kinds of media seen so far, as in byte 4 of an FLV file.
-    pub data_type: u8,
-    /// How far the stream has come.
-    pub flags: Flags,
-    /// 0 while the stream runs, else the [`Ending::status`](super::Ending::status) that ended it.
-    pub status: i8,
-    /// Added to all timestamps; when a download is resumed, the timestamp of the last key frame in the file, until that is
-    /// found at a time of its own.
-    pub resume_timestamp: u32,
-    /// What the file to be resumed ends with; set by the caller after connecting.
-    pub resume: Resume<'a>,
-    /// Messages dropped because the resumed stream did not reach the key frame.
-    pub ignored_frames: u32,
-    /// The same for aggregates.
-    pub ignored_flv_frames: u32,
-    /// Messages dropped because they were earlier than the key frame.
-    pub passed_over: u32,
-}
-
-impl ReadState<'_> {
-    /// Whether everything is passed over because the place to resume at has not come. A server that starts from the
-    /// beginning may take as long for that as the file is.
-    pub fn is_searching(&self) -> bool {
-        let found = Flags(Flags::GOT_KEY_FRAME.0 | Flags::GOT_FLV_KEY_FRAME.0);
-        self.flags.has(Flags::RESUME) && !self.flags.has(found)
-    }
-}
-
-/// What a file to be resumed contains, so that the stream can be checked to be the same one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Resume<'a> {
-    /// Message type of the key frame: 8 or 9.
-    pub initial_frame_type: u8,
-    /// Body of the last key frame in the file; empty if there is none, and then nothing is ever accepted.
-    pub initial_frame: &'a [u8],
-    /// Body of the file's metadata tag; empty if it need not be compared.
-    pub meta_header: &'a [u8],
-}
-
-/// Bits of the reader's progress, with the values of the C constants `RTMP_READ_*`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Flags(pub u8);
-
-impl Flags {
-    /// The FLV header has been produced, or is not wanted.
-    pub const HEADER: Self = Self(0x01);
-    /// The stream continues a file; set by the caller.
-    pub const RESUME: Self = Self(0x02);
-    /// A message with a timestamp above 0 came after the key frame: nothing is left out any more.
-    pub const NO_IGNORE: Self = Self(0x04);
-    /// The key frame was found.
-    pub const GOT_KEY_FRAME: Self = Self(0x08);
-    /// The key frame was found inside an aggregate.
-    pub const GOT_FLV_KEY_FRAME: Self = Self(0x10);
-    /// A seek was sent and not yet answered.
-    pub const SEEKING: Self = Self(0x20);
-
-    /// Whether any bit of `bits` is set.
-    pub fn has(self, bits: Self) -> bool {
-        self.0 & bits.0 != 0
-    }
-
-    /// Sets the bits of `bits`.
-    pub fn set(&mut self, bits: Self) {
-        self.0 |= bits.0;
-    }
-
-    /// Clears the bits of `bits`.
-    pub fn clear(&mut self, bits: Self) {
-        self.0 &= !bits.0;
-    }
-}
 
 /// What becomes of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,15 +165,6 @@ pub fn in_order(state: &ReadState<'_>) -> bool {
         && !state.flags.has(Flags(Flags::RESUME.0 | Flags::SEEKING.0))
 }
 
-/// The data type bit of a message or tag type.
-pub(super) fn data_type_of(kind: u8) -> u8 {
-    match MessageType(kind) {
-        MessageType::AUDIO => DATA_TYPE_AUDIO,
-        MessageType::VIDEO => DATA_TYPE_VIDEO,
-        _ => 0,
-    }
-}
-
 /// Some servers send audio and video that is a header without data, as a keep-alive.
 pub fn is_too_small(kind: MessageType, len: usize) -> bool {
     match kind {
@@ -268,6 +176,7 @@ pub fn is_too_small(kind: MessageType, len: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::state::DATA_TYPE_AUDIO;
     use super::*;
 
     #[test]

@@ -9,7 +9,7 @@
 
 use log::{debug, error, warn};
 
-use super::reader::{Flags, ReadState};
+use super::state::{Flags, ReadState};
 use super::tag::{PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
 use crate::amf;
 use crate::message::MessageType;
@@ -209,7 +209,7 @@ const EITHER_KEY_FRAME: Flags = Flags(Flags::GOT_KEY_FRAME.0 | Flags::GOT_FLV_KE
 
 #[cfg(test)]
 mod tests {
-    use super::super::reader::Resume;
+    use super::super::state::Resume;
     use super::*;
 
     const FRAME: &[u8] = b"\x17\x01key frame";

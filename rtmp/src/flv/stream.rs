@@ -8,9 +8,8 @@ use std::mem;
 
 use log::error;
 
-use super::reader::{
-    DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Flags, Piece, ReadState, Verdict, accept, in_order, plain_tag,
-};
+use super::reader::{Piece, Verdict, accept, in_order, plain_tag};
+use super::state::{DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Flags, ReadState};
 use super::{FILE_HEADER, PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN};
 use crate::error::Result;
 use crate::message::{Body, MessageType};

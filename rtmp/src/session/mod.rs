@@ -26,18 +26,24 @@
 pub mod auth;
 mod client;
 pub mod command;
+mod machine;
 mod metadata;
+pub(crate) mod packet_log;
+mod queue;
 mod reader;
 mod reply;
 mod secure_token;
+mod serve;
 
 #[cfg(test)]
 mod tests;
 
 pub use client::event;
 pub use client::react;
+pub use machine::{Application, Event, MAX_ANSWERS, Received, Session};
 pub use reader::gets_something;
 pub use reply::status_words;
+pub use serve::{Connect, Request};
 
 use crate::{
     chunk::Outgoing,

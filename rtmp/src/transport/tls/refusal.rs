@@ -1,8 +1,7 @@
 //! Why a TLS connection failed, in words that help.
 
-use rustls::{CertificateError, InvalidMessage, PeerIncompatible, pki_types::UnixTime};
+use rustls::{CertificateError, InvalidMessage, OtherError, PeerIncompatible, pki_types::UnixTime};
 
-use super::trust::is_authority;
 use crate::error::Error;
 
 /// What to do about a certificate whose issuer is unknown.
@@ -87,6 +86,11 @@ fn reason(error: &CertificateError) -> (String, &'static str) {
         }
         error => (plain(error), LAST_RESORT),
     }
+}
+
+/// Whether a certificate was refused because it is one of an authority.
+pub(super) fn is_authority(error: &OtherError) -> bool {
+    matches!(error.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 /// A name in a certificate. rustls has them as `DnsName("host")` and `IpAddress(127.0.0.1)`.

@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     transport::{
         deadline::Deadline,
-        tunnel::server::Link,
+        tunnel::Link,
         wait::{Patience, Until},
     },
 };

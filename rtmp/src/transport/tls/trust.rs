@@ -7,7 +7,7 @@ use std::{
 
 use log::{debug, warn};
 use rustls::{
-    CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -18,7 +18,10 @@ use rustls::{
 };
 use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 
-use super::{provider, refusal::REMEDY};
+use super::{
+    provider,
+    refusal::{REMEDY, is_authority},
+};
 use crate::error::{Error, Result};
 
 /// Whom a client trusts.
@@ -129,11 +132,6 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
     }
-}
-
-/// Whether a certificate was refused because it is one of an authority.
-pub(super) fn is_authority(error: &OtherError) -> bool {
-    matches!(error.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 /// Checks nothing. A signature by a key that anybody could have sent proves nothing either, and old certificates that

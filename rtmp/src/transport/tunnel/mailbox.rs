@@ -18,7 +18,7 @@ use std::{
 use log::debug;
 use socket2::SockRef;
 
-use super::{Command, server::Link};
+use super::{Command, link::Link};
 use crate::{
     error::{Error, Result},
     transport::{deadline::Deadline, tcp},

@@ -1,65 +1,18 @@
-//! What the text of the last `RTMP_SetupURL` left in a session, so that the next URL does not inherit it.
-//!
-//! The text belongs to the program, which may free it once the session is closed, and may connect again without another
-//! URL as long as it keeps it. So what came from the text is forgotten when the next one is set up. What the program set
-//! by itself stays: with `RTMP_SetOpt`, or in the fields.
+//! What a session's origin takes part in: the text of the next URL, options that the program sets, and the end.
 
-use std::{mem::size_of, ptr};
+use std::ptr;
 
 use libc::c_int;
 
-use super::{
-    RTMP, RTMP_BUFFER_CACHE_SIZE, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK,
-    options::{self, Field, replace},
-};
+use super::{Extras, Origin, sum};
 use crate::{
     amf::{AMF_OBJECT, AVal, access::AMFProp_Reset},
+    rtmp::{
+        RTMP, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK,
+        options::{self, Field, replace},
+    },
     state::{Handle, Settings},
 };
-
-/// Addresses and values, none of which is used as a pointer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Origin {
-    /// Where the text is; 0 if there was none.
-    start: usize,
-    /// Its length with all options, before it was divided.
-    len: usize,
-    /// The length of the URL in front of them, and a sum of its bytes.
-    head_len: usize,
-    head_sum: u64,
-    /// Where `sockshost` is, once a proxy's port was taken off its text.
-    proxy: usize,
-    extras: Extras,
-    /// The numbers of `NUMBERS`.
-    numbers: [Change; 4],
-    /// The flags of `FLAGS` that the text has set.
-    raised: c_int,
-    /// Options that the program has set since, one bit each.
-    replaced: u32,
-    /// The size of the SWF file that was hashed.
-    swf_size: u32,
-    /// Whether the proxy came from the text.
-    has_proxy: u32,
-    /// Whether the session was closed since: the text may be gone.
-    closed: u32,
-}
-
-/// A number before and after the text was read; the same if it has no such option.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Change {
-    before: c_int,
-    after: c_int,
-}
-
-/// The values in `Link.extras` that the text has appended: those from `first` up to `end`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Extras {
-    array: usize,
-    first: c_int,
-    end: c_int,
-    /// How many values there are in the objects that are open, and outside.
-    count: c_int,
-}
 
 /// Flags that options can set, and nothing can clear.
 const FLAGS: [(&str, c_int); 3] =
@@ -111,7 +64,7 @@ impl Origin {
     ///
     /// # Safety
     /// As for [`Origin::of`].
-    pub(super) unsafe fn keep(self, r: *mut RTMP) {
+    pub(crate) unsafe fn keep(self, r: *mut RTMP) {
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         match unsafe { Handle::existing(r) } {
             Some(handle) => handle.change_settings(|settings| settings.origin = self),
@@ -125,7 +78,7 @@ impl Origin {
     ///
     /// # Safety
     /// As for [`Origin::of`]; `text` is the URL and its options, `head_len` the length of the URL.
-    pub(super) unsafe fn begin(r: *mut RTMP, text: &[u8], head_len: usize) -> (Self, bool) {
+    pub(crate) unsafe fn begin(r: *mut RTMP, text: &[u8], head_len: usize) -> (Self, bool) {
         let (start, head_sum) = (text.as_ptr().addr(), sum(&text[..head_len]));
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe {
@@ -150,7 +103,7 @@ impl Origin {
     ///
     /// # Safety
     /// As for [`Origin::of`].
-    pub(super) unsafe fn note_options(&mut self, r: *mut RTMP) {
+    pub(crate) unsafe fn note_options(&mut self, r: *mut RTMP) {
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe {
             for (change, (_, number)) in self.numbers.iter_mut().zip(NUMBERS) {
@@ -164,24 +117,6 @@ impl Origin {
                 self.proxy = 0;
             }
         }
-    }
-
-    /// Whether the port was taken off the text of a proxy.
-    pub(super) fn has_divided(&self, proxy: AVal) -> bool {
-        self.proxy != 0 && self.proxy == proxy.av_val.addr()
-    }
-
-    /// The port was taken off the text of the proxy, which is a copy now. The program's is tried once more if there is
-    /// something wrong with it.
-    pub(super) fn note_proxy(&mut self, proxy: AVal, is_usable: bool) {
-        if is_usable || self.has_proxy != 0 {
-            self.proxy = proxy.av_val.addr();
-        }
-    }
-
-    /// The SWF file of the text was hashed.
-    pub(super) fn note_swf(&mut self, size: u32) {
-        self.swf_size = size;
     }
 
     /// Takes back what came from the text; returns where a proxy of the program's is.
@@ -244,7 +179,7 @@ impl Origin {
     ///
     /// # Safety
     /// As for [`Origin::of`].
-    pub(super) unsafe fn forget_closed(r: *mut RTMP) {
+    pub(crate) unsafe fn forget_closed(r: *mut RTMP) {
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe {
             let last = Self::of(r);
@@ -259,7 +194,7 @@ impl Origin {
     ///
     /// # Safety
     /// As for [`Origin::of`].
-    pub(super) unsafe fn note_replaced(r: *mut RTMP, option: &[u8], array: usize) {
+    pub(crate) unsafe fn note_replaced(r: *mut RTMP, option: &[u8], array: usize) {
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe {
             let mut origin = Self::of(r);
@@ -281,7 +216,7 @@ impl Origin {
     ///
     /// # Safety
     /// As for [`Origin::of`]; no other call uses the session.
-    pub(super) unsafe fn close(r: *mut RTMP) {
+    pub(crate) unsafe fn close(r: *mut RTMP) {
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe {
             let origin = Self::of(r);
@@ -294,50 +229,8 @@ impl Origin {
         }
     }
 
-    fn contains(&self, string: AVal) -> bool {
-        (self.start..=self.start.saturating_add(self.len)).contains(&string.av_val.addr())
-    }
-
     fn is_replaced(&self, option: &str) -> bool {
         options::bit(option.as_bytes()) & self.replaced != 0
-    }
-
-    /// What the struct keeps while it has no session.
-    ///
-    /// # Safety
-    /// As for [`Origin::of`], and there is no connection.
-    pub(crate) unsafe fn in_struct(r: *mut RTMP) -> Self {
-        // SAFETY: the caller's contract; any bytes are a `Kept`.
-        let kept = unsafe { place(r).read_unaligned() };
-        if kept.mark == MARK && kept.sum == kept.origin.sum() { kept.origin } else { Self::default() }
-    }
-
-    /// Leaves it in the struct, at the end of the buffer for what is received: without a connection nothing is there.
-    ///
-    /// # Safety
-    /// As for [`Origin::in_struct`].
-    pub(crate) unsafe fn put_into_struct(self, r: *mut RTMP) {
-        let kept = if self == Self::default() {
-            Kept::default()
-        } else {
-            Kept { mark: MARK, sum: self.sum(), origin: self }
-        };
-        // SAFETY: the place lies in `sb_buf` of `r`, which no connection uses, by the Safety section.
-        unsafe { place(r).write_unaligned(kept) }
-    }
-
-    /// A sum by which what a program or a peer left in the place is told from what was kept.
-    fn sum(&self) -> u64 {
-        let Self { start, len, head_len, head_sum, proxy, extras, numbers, .. } = *self;
-        let Self { raised, replaced, swf_size, has_proxy, closed, .. } = *self;
-        let addresses = [start, len, head_len, proxy, extras.array].map(|word| word as u64);
-        let counts = [extras.first, extras.end, raised].map(|word| u64::from(word.cast_unsigned()));
-        let changes = numbers.map(|Change { before, after }| {
-            u64::from(before.cast_unsigned()) << 32 | u64::from(after.cast_unsigned())
-        });
-        let rest = [replaced, swf_size, has_proxy, closed].map(u64::from);
-        let words = [&addresses[..], &[head_sum], &counts, &changes, &rest];
-        words.into_iter().flatten().fold(SUM_OF_NOTHING, |sum, word| add(sum, *word))
     }
 }
 
@@ -345,7 +238,7 @@ impl Origin {
 ///
 /// # Safety
 /// As for [`Origin::of`].
-pub(super) unsafe fn forget_login(r: *mut RTMP) {
+pub(crate) unsafe fn forget_login(r: *mut RTMP) {
     // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
     unsafe {
         let Some(handle) = Handle::existing(r) else { return };
@@ -440,46 +333,21 @@ unsafe fn count(link: *const RTMP_LNK) -> c_int {
     sum
 }
 
-/// What is in the struct.
-#[derive(Clone, Copy, Default)]
-struct Kept {
-    mark: u64,
-    sum: u64,
-    origin: Origin,
-}
-
-const MARK: u64 = u64::from_be_bytes(*b"URL text");
-
-/// # Safety
-/// As for [`Origin::of`].
-unsafe fn place(r: *mut RTMP) -> *mut Kept {
-    let at = RTMP_BUFFER_CACHE_SIZE - size_of::<Kept>();
-    // SAFETY: the caller's contract; the buffer is longer than that.
-    unsafe { (&raw mut (*r).m_sb.sb_buf).cast::<u8>().add(at).cast() }
-}
-
-fn sum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(SUM_OF_NOTHING, |sum, &byte| add(sum, byte.into()))
-}
-
-/// FNV-1a.
-fn add(sum: u64, word: u64) -> u64 {
-    (sum ^ word).wrapping_mul(0x100_0000_01B3)
-}
-
-const SUM_OF_NOTHING: u64 = 0xCBF2_9CE4_8422_2325;
-
 #[cfg(test)]
 mod tests {
     use std::ffi::{CString, c_char};
 
-    use super::*;
+    use super::{
+        super::{Change, Kept},
+        *,
+    };
     use crate::{
         ptr::aval_bytes,
         rtmp::{
+            RTMP_BUFFER_CACHE_SIZE,
             close::RTMP_Close,
             lifecycle::{RTMP_Alloc, RTMP_Free, RTMP_Init},
-            options::RTMP_SetOpt,
+            set_option::RTMP_SetOpt,
             setup::{RTMP_SetupStream, RTMP_SetupURL},
         },
     };

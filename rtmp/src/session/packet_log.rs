@@ -7,17 +7,17 @@ use std::borrow::Cow;
 
 use log::{Level, debug, error, log_enabled, trace};
 
+use super::{Command, Profile, event};
 use crate::{
     amf::{self, Value},
     chunk::{Chunk, Chunks, Decoder, Outgoing},
     error::{Error, system_words},
     message::{Body, MessageType},
-    session::{Command, Profile, event},
     text::{self, NOT_SHOWN, OrNull, Text},
 };
 
 /// Logs what one of the session's messages is about.
-pub(super) fn announce<B: AsRef<[u8]>>(command: &Command<B>, profile: &Profile<'_>) {
+pub(crate) fn announce<B: AsRef<[u8]>>(command: &Command<B>, profile: &Profile<'_>) {
     if !log_enabled!(Level::Debug) {
         return;
     }
@@ -94,7 +94,7 @@ pub fn log_reading(descriptor: Option<i32>) {
 }
 
 /// Logs a chunk that has arrived.
-pub(super) fn log_chunk<B: Body>(chunk: &Chunk<B>, decoder: &Decoder<B>) {
+pub(crate) fn log_chunk<B: Body>(chunk: &Chunk<B>, decoder: &Decoder<B>) {
     dump(chunk.header.as_bytes());
     let body = match &chunk.message {
         Some(message) => Some(&message.body),
@@ -108,7 +108,7 @@ pub(super) fn log_chunk<B: Body>(chunk: &Chunk<B>, decoder: &Decoder<B>) {
 }
 
 /// Logs why nothing more is received.
-pub(super) fn log_failed_receive(error: &Error) {
+pub(crate) fn log_failed_receive(error: &Error) {
     match error {
         Error::Refused(_) => debug!("ReadN, No valid HTTP response found"),
         Error::Closed | Error::Interrupted => {}

@@ -1,0 +1,214 @@
+//! The blocking pump: steps a connection, and waits in between without a lock on it.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    connection::{Connection, Happening, warn_of_early_media},
+    settings::Settings,
+};
+use crate::{
+    chunk::Outgoing,
+    error::{Error, Result},
+    net::wait,
+    session::{Application, Session},
+};
+
+/// A connection that several threads share. The lock is held for steps only, never while waiting.
+pub(super) struct Shared {
+    connection: Mutex<Connection>,
+    abort: Arc<Abort>,
+}
+
+/// Which connections end when a program wants them to.
+#[derive(Default)]
+pub(super) struct Abort {
+    wanted: AtomicBool,
+    connections: Mutex<Vec<Weak<Shared>>>,
+}
+
+/// How long a wait goes on before it looks whether it should end. Ending the connection wakes most waits before that.
+const SLICE: Duration = Duration::from_millis(50);
+
+impl Abort {
+    /// Ends the waits of all connections, now and from now on.
+    pub(super) fn abort(&self) {
+        self.wanted.store(true, Ordering::SeqCst);
+        let connections = lock(&self.connections).clone();
+        connections.iter().filter_map(Weak::upgrade).for_each(|shared| shared.lock().end());
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::SeqCst)
+    }
+
+    /// Adds a connection. Those that are gone make room.
+    fn watch(&self, shared: &Arc<Shared>) {
+        let mut connections = lock(&self.connections);
+        connections.retain(|connection| connection.strong_count() > 0);
+        connections.push(Arc::downgrade(shared));
+    }
+}
+
+impl Shared {
+    /// Connects, and waits until the stream plays or may be published.
+    pub(super) fn connect(settings: &Arc<Settings>, abort: &Arc<Abort>, publish: bool) -> Result<Arc<Self>> {
+        if abort.is_wanted() {
+            return Err(Error::Interrupted);
+        }
+        let shared = Self::new(Connection::begin(settings, publish, Instant::now())?, abort);
+        loop {
+            // Each phase has a deadline of its own.
+            match shared.next(None)? {
+                Happening::Streaming => return Ok(shared),
+                Happening::Media(message) => warn_of_early_media(message.kind),
+                Happening::Ended | Happening::Left => return Err(Error::Closed),
+                _ => {}
+            }
+        }
+    }
+
+    /// A connection whose waits `abort` ends.
+    pub(super) fn new(connection: Connection, abort: &Arc<Abort>) -> Arc<Self> {
+        let shared = Arc::new(Self { connection: Mutex::new(connection), abort: abort.clone() });
+        abort.watch(&shared);
+        shared
+    }
+
+    /// Waits until something happens. `patience` is how long one wait for the peer's bytes may take; a peer that never stops
+    /// sending, and sends nothing that counts, has as long for all of it.
+    pub(super) fn next(&self, patience: Option<Duration>) -> Result<Happening> {
+        let after = |now: Instant| patience.and_then(|patience| now.checked_add(patience));
+        let (mut interests, mut received) = (Vec::new(), 0);
+        let mut now = Instant::now();
+        let mut deadline = after(now);
+        loop {
+            let (is_idle, next_step) = {
+                let mut connection = self.lock();
+                let is_idle = match connection.step(now) {
+                    Ok(Happening::Busy) => false,
+                    Ok(Happening::Idle) => true,
+                    Err(Error::TimedOut) => {
+                        // Whoever calls again gives it more time.
+                        connection.begin_phase(now);
+                        return Err(self.verdict(Error::TimedOut));
+                    }
+                    result => return result.map_err(|error| self.verdict(error)),
+                };
+                if is_idle && received != connection.received() {
+                    received = connection.received();
+                    deadline = after(now);
+                }
+                interests.clear();
+                connection.interests(&mut interests);
+                (is_idle, connection.deadline())
+            };
+            if self.abort.is_wanted() {
+                return Err(Error::Interrupted);
+            }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return Err(Error::TimedOut);
+            }
+            if is_idle {
+                let until = [next_step, deadline].into_iter().flatten().fold(now + SLICE, Instant::min);
+                wait(&interests, Some(until))?;
+            }
+            now = Instant::now();
+        }
+    }
+
+    /// Sends a message, and waits until the connection has taken all of it. Other threads may receive meanwhile, and send:
+    /// messages stay whole.
+    pub(super) fn send(&self, message: &Outgoing<'_>) -> Result<()> {
+        self.send_with(|connection, now| connection.send(message, now))
+    }
+
+    /// Has the session say something, and waits until the connection has taken it.
+    pub(super) fn say(
+        &self,
+        say: impl FnOnce(&mut Session, &mut dyn Application) -> Result<()>,
+    ) -> Result<()> {
+        self.send_with(|connection, now| connection.say(now, say))
+    }
+
+    /// Changes the largest chunk payload to the peer.
+    pub(super) fn set_chunk_size(&self, bytes: u32) -> Result<()> {
+        self.send_with(|connection, now| connection.set_chunk_size(now, bytes))
+    }
+
+    /// Lets `send` put something into the queue, and waits until it is gone, whatever comes behind it. Each byte that the
+    /// connection takes begins the time of a wait anew.
+    fn send_with(&self, send: impl FnOnce(&mut Connection, Instant) -> Result<()>) -> Result<()> {
+        let mut now = Instant::now();
+        let mut connection = self.lock();
+        send(&mut connection, now).map_err(|error| self.verdict(error))?;
+        let end = connection.queued_until();
+        if connection.sent_until() >= end {
+            return Ok(());
+        }
+        let after = |now: Instant, connection: &Connection| {
+            connection.timeout().and_then(|timeout| now.checked_add(timeout))
+        };
+        let (mut interests, mut sent, mut deadline) = (Vec::new(), 0, after(now, &connection));
+        loop {
+            connection.flush(now).map_err(|error| self.verdict(error))?;
+            if !connection.takes_bytes() {
+                return Err(self.verdict(connection.explain(Error::Closed)));
+            }
+            let sent_now = connection.sent_until();
+            if sent_now >= end {
+                return Ok(());
+            }
+            if sent_now > sent {
+                (sent, deadline) = (sent_now, after(now, &connection));
+            }
+            interests.clear();
+            connection.interests(&mut interests);
+            drop(connection);
+            if self.abort.is_wanted() {
+                return Err(Error::Interrupted);
+            }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return Err(Error::TimedOut);
+            }
+            // Bytes to receive are for the thread that reads.
+            interests.iter_mut().for_each(|interest| interest.read &= !interest.write);
+            wait(&interests, Some(deadline.map_or(now + SLICE, |deadline| deadline.min(now + SLICE))))?;
+            now = Instant::now();
+            connection = self.lock();
+        }
+    }
+
+    /// Fails if nothing can be sent, with the reason.
+    pub(super) fn check_open(&self) -> Result<()> {
+        let connection = self.lock();
+        if connection.is_open() { Ok(()) } else { Err(self.verdict(connection.explain(Error::Closed))) }
+    }
+
+    /// Ends the stream politely without waiting.
+    pub(super) fn leave_at_once(&self) {
+        let mut connection = self.lock();
+        connection.say_goodbye(Instant::now());
+        connection.end();
+    }
+
+    /// The connection, for a step.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
+        lock(&self.connection)
+    }
+
+    /// What an error is called when the program itself has ended the connection.
+    fn verdict(&self, error: Error) -> Error {
+        if self.abort.is_wanted() { Error::Interrupted } else { error }
+    }
+}
+
+/// A thread that panicked may leave a connection half changed: at worst it is unusable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,416 @@
+//! A connection from the look-up to the goodbye, logins included, or from when a client was accepted. Never waits.
+
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use log::{debug, error, warn};
+
+use super::{
+    pump::{Progress, Pump},
+    settings::Settings,
+};
+use crate::{
+    chunk::Outgoing,
+    error::{Error, Refusal, Result},
+    handshake::{self, ClientOptions, ServerOptions, Swf},
+    message::{Message, MessageType},
+    net::{Interest, Link},
+    random,
+    session::{Application, Calls, Event, Profile, Request, Session, State, auth},
+};
+
+/// A connection that is being made, is used, or has ended.
+pub(super) struct Connection {
+    wishes: Wishes,
+    swf: Option<Swf>,
+    logins: u32,
+    timeout: Option<Duration>,
+    stage: Stage,
+    /// Why the server has refused the stream, if it has.
+    refusal: Option<Refusal>,
+    /// What the protocol knew in the end.
+    last: State,
+    /// The chunk size to announce after the handshake.
+    chunk_size: Option<u32>,
+}
+
+enum Stage {
+    /// The session begins when the link is open.
+    Linking(Box<Link>),
+    Open(Box<Pump>),
+    /// The goodbye is on its way, until then at the latest.
+    Leaving(Box<Pump>, Instant),
+    Ended,
+}
+
+/// What the session asks of us.
+#[derive(Default)]
+struct Wishes {
+    /// What a client wants; a server wants nothing.
+    settings: Option<Arc<Settings>>,
+    publish: bool,
+    app: Vec<u8>,
+    tc_url: Vec<u8>,
+    calls: Vec<(Vec<u8>, i32)>,
+    /// Servers may ask for verification when there was no signed handshake to make an answer from.
+    swf_response: Option<handshake::Response>,
+}
+
+/// What happens to a connection.
+pub(super) enum Happening {
+    /// The stream plays, or may be published.
+    Streaming,
+    /// Audio, video, metadata, or an aggregate of these.
+    Media(Message),
+    /// The server has said that the stream has ended.
+    Ended,
+    /// The client asks for something, and waits for the answer.
+    Request(Request),
+    /// The client has given a message stream back.
+    StreamClosed(u32),
+    /// Nothing can be done before a socket is ready or a deadline has passed.
+    Idle,
+    /// There is more to do, after a look at the clock.
+    Busy,
+    /// The goodbye was said, and the server has closed the connection or has had its time to.
+    Left,
+}
+
+impl Application for Wishes {
+    fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls) {
+        let Self { settings, publish, app, tc_url, swf_response, calls } = self;
+        let profile =
+            settings.as_ref().map(|settings| settings.profile(*publish, app, tc_url, swf_response.as_ref()));
+        (profile.unwrap_or_default(), calls)
+    }
+}
+
+impl Connection {
+    /// Begins to connect.
+    pub(super) fn begin(settings: &Arc<Settings>, publish: bool, now: Instant) -> Result<Self> {
+        let (app, tc_url) = settings.application();
+        // May download the file, and so wait.
+        let swf = settings.swf();
+        let wishes = Wishes {
+            settings: Some(settings.clone()),
+            publish,
+            app,
+            tc_url,
+            calls: Vec::new(),
+            swf_response: swf.map(|_| [0; handshake::RESPONSE_LEN]),
+        };
+        let stage = Stage::Linking(Box::new(Link::connect(&settings.target(), now)?));
+        Ok(Self { wishes, swf, ..Self::new(stage, Some(settings.timeout)) })
+    }
+
+    /// Serves a client that has connected.
+    pub(super) fn serve(link: Link, timeout: Option<Duration>) -> Self {
+        Self::new(Stage::Linking(Box::new(link)), timeout)
+    }
+
+    fn new(stage: Stage, timeout: Option<Duration>) -> Self {
+        Self {
+            wishes: Wishes::default(),
+            swf: None,
+            logins: 0,
+            timeout,
+            stage,
+            refusal: None,
+            last: State::NEW,
+            chunk_size: None,
+        }
+    }
+
+    /// Moves bytes until something happens or nothing can be done. An error ends the connection, unless it is
+    /// [`Error::TimedOut`].
+    pub(super) fn step(&mut self, now: Instant) -> Result<Happening> {
+        let happening = self.advance(now);
+        if happening.as_ref().is_err_and(|error| !matches!(error, Error::TimedOut) || !self.is_open()) {
+            self.end();
+        }
+        happening.map_err(|error| self.explain(error))
+    }
+
+    fn advance(&mut self, now: Instant) -> Result<Happening> {
+        loop {
+            let event = match &mut self.stage {
+                Stage::Linking(link) => {
+                    link.step(now)?;
+                    if !link.is_open() {
+                        return Ok(Happening::Idle);
+                    }
+                    self.begin_session(now)?;
+                    continue;
+                }
+                Stage::Open(pump) => match pump.step(&mut self.wishes, now)? {
+                    Progress::Event(event) => event,
+                    Progress::Idle => return Ok(Happening::Idle),
+                    Progress::Busy => return Ok(Happening::Busy),
+                },
+                Stage::Leaving(..) => return self.leave(now),
+                Stage::Ended => return Err(Error::NotConnected),
+            };
+            match event {
+                Event::Handshaken { swf_response, .. } => {
+                    if let Some(response) = swf_response {
+                        self.wishes.swf_response = Some(response);
+                    }
+                    if let Some(bytes) = self.chunk_size.take() {
+                        self.with_session(|session, wishes| session.set_chunk_size(wishes, bytes))?;
+                    }
+                    if let Some(settings) = &self.wishes.settings {
+                        let extras = settings.extras.encoded();
+                        self.with_session(|session, wishes| session.connect(wishes, &extras, now))?;
+                    }
+                }
+                Event::Streaming => return Ok(Happening::Streaming),
+                Event::Media(message) => return Ok(Happening::Media(message)),
+                Event::Ended(_) => {
+                    self.say_goodbye(now);
+                    return Ok(Happening::Ended);
+                }
+                Event::Refused(refusal) => {
+                    self.refusal = Some(refusal.clone());
+                    self.say_goodbye(now);
+                    return Err(Error::Refused(refusal));
+                }
+                Event::Login(token) => {
+                    self.log_in(&token, now).inspect_err(|error| error!("Closing connection: {error}"))?;
+                }
+                Event::Request(request) => return Ok(Happening::Request(request)),
+                Event::StreamClosed { stream_id } => return Ok(Happening::StreamClosed(stream_id)),
+            }
+        }
+    }
+
+    /// The link is open: the handshake comes next.
+    fn begin_session(&mut self, now: Instant) -> Result<()> {
+        let (time, random) = (system_time(), &mut random::system);
+        let session = match &self.wishes.settings {
+            Some(settings) => {
+                let options =
+                    ClientOptions { time, encrypted: settings.protocol.is_encrypted(), swf: self.swf };
+                let mut session = Session::client(options, self.timeout, random, now)?;
+                session.state.buffer_ms = settings.buffer_ms;
+                session
+            }
+            None => Session::server(ServerOptions { time, swf: None }, self.timeout, random, now)?,
+        };
+        self.wishes.calls.clear();
+        if let Stage::Linking(link) = mem::replace(&mut self.stage, Stage::Ended) {
+            self.stage = Stage::Open(Box::new(Pump::new(*link, session)));
+        }
+        Ok(())
+    }
+
+    /// Connects again, with what a server that wants a publisher to log in asked for.
+    fn log_in(&mut self, token: &[u8], now: Instant) -> Result<()> {
+        auth::count_login(&mut self.logins)?;
+        self.wishes.app.extend_from_slice(token);
+        self.wishes.tc_url.extend_from_slice(token);
+        self.end();
+        if let Some(settings) = &self.wishes.settings {
+            self.stage = Stage::Linking(Box::new(Link::connect(&settings.target(), now)?));
+        }
+        Ok(())
+    }
+
+    /// Sends a message, as far as there is room for it now.
+    pub(super) fn send(&mut self, message: &Outgoing<'_>, now: Instant) -> Result<()> {
+        let result = match &mut self.stage {
+            Stage::Open(pump) => pump.send(message, now),
+            _ => Err(Error::NotConnected),
+        };
+        result.map_err(|error| {
+            // Part of the message may have been sent.
+            if error.is_end_of_connection() {
+                self.end();
+            }
+            self.explain(error)
+        })
+    }
+
+    /// Changes the largest chunk payload to the peer, at the latest after the handshake.
+    pub(super) fn set_chunk_size(&mut self, now: Instant, bytes: u32) -> Result<()> {
+        if bytes == 0 {
+            return Err(Error::Invalid("a chunk size of 0"));
+        }
+        if self.is_open() {
+            return self.say(now, |session, wishes| session.set_chunk_size(wishes, bytes));
+        }
+        self.chunk_size = Some(bytes);
+        Ok(())
+    }
+
+    /// Has the session say something.
+    pub(super) fn say(
+        &mut self,
+        now: Instant,
+        say: impl FnOnce(&mut Session, &mut dyn Application) -> Result<()>,
+    ) -> Result<()> {
+        let result = self.with_session(|session, wishes| say(session, wishes));
+        result.map_err(|error| self.explain(error))?;
+        self.flush(now)
+    }
+
+    /// Writes what waits, as far as there is room for it. An error ends the connection.
+    pub(super) fn flush(&mut self, now: Instant) -> Result<()> {
+        let result = match &mut self.stage {
+            Stage::Open(pump) | Stage::Leaving(pump, _) => pump.flush(now),
+            _ => Err(Error::NotConnected),
+        };
+        result.map_err(|error| {
+            self.end();
+            self.explain(error)
+        })
+    }
+
+    fn with_session(&mut self, step: impl FnOnce(&mut Session, &mut Wishes) -> Result<()>) -> Result<()> {
+        match &mut self.stage {
+            Stage::Open(pump) => step(pump.session(), &mut self.wishes),
+            _ => Err(Error::NotConnected),
+        }
+    }
+
+    /// Ends the stream politely. Steps go on until the server has read everything, for the time of one wait.
+    pub(super) fn say_goodbye(&mut self, now: Instant) {
+        match mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Open(mut pump) => {
+                self.last = pump.session().state;
+                pump.session().close(&mut self.wishes);
+                self.stage = Stage::Leaving(pump, now + self.timeout.unwrap_or(LONGEST_GOODBYE));
+                // What is in the way of it, the next step meets again.
+                let _ = self.leave(now);
+            }
+            Stage::Leaving(pump, deadline) => self.stage = Stage::Leaving(pump, deadline),
+            Stage::Linking(_) | Stage::Ended => {}
+        }
+    }
+
+    fn leave(&mut self, now: Instant) -> Result<Happening> {
+        let Stage::Leaving(pump, deadline) = &mut self.stage else { return Ok(Happening::Left) };
+        match pump.leave(now) {
+            Ok(false) if now < *deadline => return Ok(Happening::Idle),
+            Ok(false) => debug!("the server does not close the connection"),
+            Ok(true) => debug!("the server has closed the connection"),
+            Err(error) => debug!("the connection has ended: {error}"),
+        }
+        self.end();
+        Ok(Happening::Left)
+    }
+
+    /// Ends the connection now.
+    pub(super) fn end(&mut self) {
+        match mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Linking(mut link) => link.abort(),
+            Stage::Open(mut pump) => {
+                self.last = pump.session().state;
+                pump.link().abort();
+            }
+            Stage::Leaving(mut pump, _) => pump.link().abort(),
+            Stage::Ended => {}
+        }
+    }
+
+    /// Lets the phase that has timed out go on.
+    pub(super) fn begin_phase(&mut self, now: Instant) {
+        if let Stage::Open(pump) = &mut self.stage {
+            pump.session().begin_phase(now);
+        }
+    }
+
+    /// Whether messages can be sent and received.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(&self.stage, Stage::Open(pump) if pump.is_open())
+    }
+
+    /// Whether messages can be sent, as far as is known: a server that takes nothing any more may have sent more before.
+    pub(super) fn takes_bytes(&self) -> bool {
+        matches!(&self.stage, Stage::Open(pump) if pump.is_open() && pump.takes_bytes())
+    }
+
+    /// What the protocol knows, or knew in the end.
+    pub(super) fn state(&mut self) -> State {
+        match &mut self.stage {
+            Stage::Open(pump) => pump.session().state,
+            _ => self.last,
+        }
+    }
+
+    /// How long a wait may take.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// Bytes received in all.
+    pub(super) fn received(&self) -> u64 {
+        match &self.stage {
+            Stage::Open(pump) | Stage::Leaving(pump, _) => pump.received(),
+            _ => 0,
+        }
+    }
+
+    /// Where the queue of bytes to the server ends, counted from the beginning of the session.
+    pub(super) fn queued_until(&self) -> u64 {
+        match &self.stage {
+            Stage::Open(pump) | Stage::Leaving(pump, _) => pump.queued_until(),
+            _ => 0,
+        }
+    }
+
+    /// How much of it the connection has taken.
+    pub(super) fn sent_until(&self) -> u64 {
+        match &self.stage {
+            Stage::Open(pump) | Stage::Leaving(pump, _) => pump.sent_until(),
+            _ => u64::MAX,
+        }
+    }
+
+    /// Appends the sockets to wait for.
+    pub(super) fn interests(&self, out: &mut Vec<Interest>) {
+        match &self.stage {
+            Stage::Linking(link) => link.interests(Default::default(), out),
+            Stage::Open(pump) | Stage::Leaving(pump, _) => pump.interests(out),
+            Stage::Ended => {}
+        }
+    }
+
+    /// When a step has something to do although no socket is ready.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Linking(link) => link.deadline(),
+            Stage::Open(pump) => pump.deadline(),
+            Stage::Leaving(pump, deadline) => {
+                Some(pump.deadline().map_or(*deadline, |own| own.min(*deadline)))
+            }
+            Stage::Ended => None,
+        }
+    }
+
+    /// What an error means: a connection that the server ends after it has refused the stream is its refusal.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        match (error, &self.refusal) {
+            (Error::Closed | Error::NotConnected | Error::Io(_), Some(refusal)) => {
+                Error::Refused(refusal.clone())
+            }
+            (error, _) => error,
+        }
+    }
+}
+
+/// How long a goodbye may take when there is no time-out.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(30);
+
+/// Logs media that has come too early, as librtmp does.
+pub(super) fn warn_of_early_media(kind: MessageType) {
+    debug!("a message of type {:#04x} before the stream", kind.0);
+    warn!("Received FLV packet before play()! Ignoring.");
+}
+
+/// Milliseconds of the system's clock, modulo 2^32.
+fn system_time() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u32)
+}

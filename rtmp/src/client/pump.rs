@@ -1,0 +1,199 @@
+//! Moves bytes between a link and a session. Never waits: the three ways to wait for it are thin layers above.
+
+use std::{io::IoSlice, time::Instant};
+
+use crate::{
+    chunk::Outgoing,
+    error::{Error, Result},
+    net::{Interest, Link, Received, Wanted},
+    session::{Application, Event, Session},
+};
+
+/// A session and the link that carries it.
+pub(super) struct Pump {
+    link: Link,
+    session: Session,
+    input: Input,
+    /// Bytes received in all, so that callers can tell whether there were any.
+    received: u64,
+    /// Whether the peer takes nothing any more. What it has sent can still be read.
+    is_deaf: bool,
+}
+
+/// What a step came to.
+pub(super) enum Progress {
+    /// Something happened. There may be more.
+    Event(Event),
+    /// Nothing can be done before a socket is ready or a deadline has passed.
+    Idle,
+    /// The peer sends without a pause. There is more to do, after a look at the clock.
+    Busy,
+}
+
+/// Received bytes that the session has not used.
+#[derive(Default)]
+struct Input {
+    block: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+/// How often a step receives.
+const MAX_RECEIVES: u32 = 64;
+
+/// How much is received at once at first.
+const FIRST_BLOCK: usize = 8 << 10;
+
+/// How much is received at once from a peer that is ahead of us.
+const LARGE_BLOCK: usize = 64 << 10;
+
+impl Pump {
+    pub(super) fn new(link: Link, session: Session) -> Self {
+        Self { link, session, input: Input::default(), received: 0, is_deaf: false }
+    }
+
+    pub(super) fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    pub(super) fn link(&mut self) -> &mut Link {
+        &mut self.link
+    }
+
+    /// Bytes received in all.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Moves bytes both ways until something happens or nothing can be done. Errors end the connection, but for
+    /// [`Error::TimedOut`] of the session's phase.
+    pub(super) fn step(&mut self, application: &mut dyn Application, now: Instant) -> Result<Progress> {
+        self.link.step(now)?;
+        for _ in 0..MAX_RECEIVES {
+            let taken = self.session.receive(application, self.input.unread(), now);
+            // Also in front of an error: a peer that answers with nonsense gets the answers that it has earned.
+            self.flush(now)?;
+            let taken = taken?;
+            self.input.start += taken.used;
+            if let Some(event) = taken.event {
+                return Ok(Progress::Event(event));
+            }
+            if !self.session.wants_input() {
+                return self.idle(now);
+            }
+            match self.link.receive(self.input.room(), now)? {
+                Received::Bytes(count) => {
+                    self.received += count as u64;
+                    self.session.decrypt(self.input.add(count));
+                }
+                Received::Nothing => return self.idle(now),
+                Received::End => return Err(Error::Closed),
+            }
+        }
+        Ok(Progress::Busy)
+    }
+
+    fn idle(&self, now: Instant) -> Result<Progress> {
+        self.session.check(now).map(|()| Progress::Idle)
+    }
+
+    /// Writes what the session has to say, as far as there is room for it. A peer that is gone may have sent more before it
+    /// went: that is not lost.
+    pub(super) fn flush(&mut self, now: Instant) -> Result<()> {
+        while !self.is_deaf && !self.session.unsent().is_empty() {
+            match self.link.send(&[IoSlice::new(self.session.unsent())], now) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.session.sent(count),
+                Err(error) if error.is_end_of_connection() => {
+                    log::debug!("the peer takes no answer any more: {error}");
+                    self.is_deaf = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if self.is_deaf {
+            self.session.sent(self.session.queued());
+        }
+        Ok(())
+    }
+
+    /// Sends a message, as far as there is room for it now; the rest waits in the session's queue.
+    pub(super) fn send(&mut self, message: &Outgoing<'_>, now: Instant) -> Result<()> {
+        if self.is_deaf {
+            return Err(Error::Closed);
+        }
+        let Self { link, session, .. } = self;
+        session.send(message, |slices| link.send(slices, now)).map(drop)
+    }
+
+    /// Where the session's queue ends, counted from the beginning of the session.
+    pub(super) fn queued_until(&self) -> u64 {
+        self.session.queued_until()
+    }
+
+    /// After the session was closed: sends what there is, ends the sending side, and waits for the peer to end its own. Tells
+    /// whether that has come.
+    pub(super) fn leave(&mut self, now: Instant) -> Result<bool> {
+        self.link.step(now)?;
+        self.flush(now)?;
+        if self.session.unsent().is_empty() {
+            self.link.finish(now);
+            // How long that may take is for the owner to decide.
+            self.link.linger_on(now);
+            self.link.step(now)?;
+        }
+        Ok(self.link.is_finished())
+    }
+
+    /// How much of it the link has taken.
+    pub(super) fn sent_until(&self) -> u64 {
+        self.session.queued_until() - self.session.queued() as u64
+    }
+
+    /// Whether messages can be sent and received.
+    pub(super) fn is_open(&self) -> bool {
+        self.session.is_open()
+    }
+
+    /// Whether the peer takes bytes, as far as is known.
+    pub(super) fn takes_bytes(&self) -> bool {
+        !self.is_deaf
+    }
+
+    /// Appends the sockets to wait for.
+    pub(super) fn interests(&self, out: &mut Vec<Interest>) {
+        let write = !self.session.unsent().is_empty();
+        self.link.interests(Wanted { read: self.session.wants_input(), write }, out);
+    }
+
+    /// When a step has something to do although no socket is ready.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        [self.link.deadline(), self.session.deadline()].into_iter().flatten().min()
+    }
+}
+
+impl Input {
+    fn unread(&mut self) -> &mut [u8] {
+        &mut self.block[self.start..self.end]
+    }
+
+    /// Where more bytes go, behind those that are unread.
+    fn room(&mut self) -> &mut [u8] {
+        let was_filled = self.end == self.block.len();
+        self.block.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        match self.block.len() {
+            0 => self.block.resize(FIRST_BLOCK, 0),
+            FIRST_BLOCK if was_filled => self.block.resize(LARGE_BLOCK, 0),
+            _ => {}
+        }
+        &mut self.block[self.end..]
+    }
+
+    /// So many bytes came into the room; returns them.
+    fn add(&mut self, count: usize) -> &mut [u8] {
+        let start = self.end;
+        self.end += count;
+        &mut self.block[start..self.end]
+    }
+}

@@ -1,0 +1,871 @@
+//! One RTMP connection as a machine: bytes in, events out; messages in, bytes out; deadlines.
+//!
+//! A [`Session`] owns the handshake, the ciphers, the chunk streams, the state of the protocol and the queue of bytes to be
+//! sent. It never touches a socket or a clock. Whoever moves its bytes does this, in any order:
+//!
+//! - received bytes go through [`Session::decrypt`] once, and then with all unread ones to [`Session::receive`];
+//! - what [`Session::unsent`] returns is written to the connection, and [`Session::sent`] told how much of it was;
+//! - at [`Session::deadline`], [`Session::check`] fails.
+
+use std::{
+    io::IoSlice,
+    time::{Duration, Instant},
+};
+
+use log::{debug, error};
+
+use super::{
+    Action, Calls, Command, Context, Outcome, Profile, Reaction, State, command, packet_log, pausing,
+    queue::Queue,
+    serve::{self, Request, Requests},
+};
+use crate::{
+    chunk::{self, Chunks, Decoder, Encoder, Outgoing},
+    error::{Error, Refusal, Result},
+    handshake::{self, Cipher, ClientOptions, Keys, Progress, ServerOptions},
+    message::{Body, Message, MessageType},
+    random::{self, Random},
+};
+
+/// What a session asks of the application that owns it.
+pub trait Application {
+    /// What the application wants, and the commands of its that wait for their results.
+    fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls);
+}
+
+/// An application whose wishes are borrowed.
+impl Application for (Profile<'_>, Vec<(Vec<u8>, i32)>) {
+    fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls) {
+        (self.0, &mut self.1)
+    }
+}
+
+/// One end of an RTMP connection, without the connection.
+///
+/// `B` is where the bodies of received messages live.
+pub struct Session<B = Vec<u8>> {
+    /// What the protocol knows. The C library shows it in its struct.
+    pub state: State,
+    side: Side,
+    stage: Stage,
+    decoder: Decoder<B>,
+    encoder: Encoder,
+    receiving: Option<Cipher>,
+    sending: Option<Cipher>,
+    queue: Queue,
+    /// Bytes that were ever queued, or written past the queue.
+    queued: u64,
+    /// Bytes in the queue that answer the peer or acknowledge what it sent.
+    answers: usize,
+    timeout: Option<Duration>,
+    deadline: Option<Instant>,
+    descriptor: Option<i32>,
+}
+
+enum Side {
+    Client {
+        /// Whether the application knows that the stream runs.
+        streaming: bool,
+    },
+    Server(Requests),
+}
+
+enum Stage {
+    ClientHandshake(Box<handshake::Client>),
+    ServerHandshake(Box<handshake::Server>),
+    Open,
+    /// The goodbye is in the queue. What the peer still says is dropped.
+    Closing,
+}
+
+/// What [`Session::receive`] made of its input.
+#[derive(Debug)]
+pub struct Received<B = Vec<u8>> {
+    /// Bytes of the input that were used. The rest has to be offered again, with more behind it.
+    pub used: usize,
+    /// What happened; `None` asks for more input.
+    pub event: Option<Event<B>>,
+}
+
+/// What happens to a session.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<B = Vec<u8>> {
+    /// The handshake has ended. A client sends [`Session::connect`] next.
+    Handshaken {
+        /// Whether the connection is encrypted (RTMPE).
+        encrypted: bool,
+        /// The answer to a request for SWF verification; only signed handshakes have one.
+        swf_response: Option<handshake::Response>,
+    },
+    /// The stream of a client plays, or may be published.
+    Streaming,
+    /// Audio, video, metadata, or an aggregate of these.
+    Media(Message<B>),
+    /// The peer has ended the stream with this message.
+    Ended(Message<B>),
+    /// The server has refused the stream. The session is closing.
+    Refused(Refusal),
+    /// The server wants a publisher to log in: another connection is needed, with these bytes appended to the name of the
+    /// application and to its URL.
+    Login(Vec<u8>),
+    /// A client asks a server for something. [`Session::accept`] or [`Session::refuse`] answers; nothing is received before.
+    Request(Request),
+    /// The client of a server has given a message stream back.
+    StreamClosed {
+        /// The message stream.
+        stream_id: u32,
+    },
+}
+
+/// How many bytes of answers to the peer may wait until it reads. With more, nothing is received before it does.
+pub const MAX_ANSWERS: usize = 64 << 10;
+
+/// Messages of up to this many bytes, headers included, are copied in front of a system call: scattered pieces cost the
+/// system more than the copy.
+const COPIED: usize = 16 << 10;
+
+/// How many pieces of a long message go to the system at once.
+const MAX_PIECES: usize = 64;
+
+impl<B: Body> Session<B> {
+    /// A client's session. `timeout` is for each phase: the handshake, and the answer to each command that a stream
+    /// needs before it runs.
+    pub fn client(
+        options: ClientOptions,
+        timeout: Option<Duration>,
+        random: Random<'_>,
+        now: Instant,
+    ) -> Result<Self> {
+        let client = Box::new(handshake::Client::new(options, random)?);
+        let mut session = Self::new(Side::Client { streaming: false }, Stage::Open, timeout, now);
+        session.enqueue(|out| out.extend(client.start()));
+        session.stage = Stage::ClientHandshake(client);
+        Ok(session)
+    }
+
+    /// A server's session with a client that has connected. `timeout` is for the handshake.
+    pub fn server(
+        options: ServerOptions,
+        timeout: Option<Duration>,
+        random: Random<'_>,
+        now: Instant,
+    ) -> Result<Self> {
+        let server = Box::new(handshake::Server::new(options, random)?);
+        Ok(Self::new(Side::Server(Requests::default()), Stage::ServerHandshake(server), timeout, now))
+    }
+
+    fn new(side: Side, stage: Stage, timeout: Option<Duration>, now: Instant) -> Self {
+        let mut session = Self {
+            state: State { acknowledges: true, ..State::NEW },
+            side,
+            stage,
+            decoder: Decoder::new(),
+            encoder: Encoder::new(),
+            receiving: None,
+            sending: None,
+            queue: Queue::default(),
+            queued: 0,
+            answers: 0,
+            timeout,
+            deadline: None,
+            descriptor: None,
+        };
+        session.begin_phase(now);
+        session
+    }
+
+    /// The socket's number in the log.
+    pub fn set_descriptor(&mut self, descriptor: Option<i32>) {
+        self.descriptor = descriptor;
+    }
+
+    /// Decrypts bytes that have just been received, each once.
+    pub fn decrypt(&mut self, fresh: &mut [u8]) {
+        if let Some(cipher) = &mut self.receiving {
+            cipher.apply(fresh);
+        }
+    }
+
+    /// Takes all unread bytes, and returns what they come to. To be called again until there is no event.
+    ///
+    /// An error ends the session.
+    pub fn receive(
+        &mut self,
+        application: &mut dyn Application,
+        input: &mut [u8],
+        now: Instant,
+    ) -> Result<Received<B>> {
+        let mut used = 0;
+        while self.wants_input() {
+            let event = match &mut self.stage {
+                Stage::ClientHandshake(client) => {
+                    let progress = client.advance(&input[used..])?;
+                    self.shake_hands(progress, input, &mut used)
+                }
+                Stage::ServerHandshake(server) => {
+                    let progress = server.advance(&input[used..])?;
+                    self.shake_hands(progress, input, &mut used)
+                }
+                Stage::Open => {
+                    let decoded = self.decode(&input[used..])?;
+                    used += decoded.0;
+                    self.acknowledge(application)?;
+                    match decoded.1 {
+                        Some(message) => self.react(application, message, now)?,
+                        None => return Ok(Received { used, event: None }),
+                    }
+                }
+                Stage::Closing => return Ok(Received { used: input.len(), event: None }),
+            };
+            match event {
+                Reacted::Event(event) => return Ok(Received { used, event: Some(event) }),
+                Reacted::Unfinished => return Ok(Received { used, event: None }),
+                Reacted::Done => {}
+            }
+        }
+        Ok(Received { used, event: None })
+    }
+
+    /// Whether received bytes would be used. Not while the peer does not read the answers that it has caused, and not while
+    /// a request waits for its answer.
+    pub fn wants_input(&self) -> bool {
+        let answered = match &self.side {
+            Side::Client { .. } => true,
+            Side::Server(requests) => !requests.is_pending(),
+        };
+        answered && self.answers <= MAX_ANSWERS
+    }
+
+    /// When the current phase ends without success.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Fails if the current phase has taken too long. The session can go on: [`Session::begin_phase`] gives it more time.
+    pub fn check(&self, now: Instant) -> Result<()> {
+        match self.deadline {
+            Some(deadline) if deadline <= now => Err(Error::TimedOut),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives the current phase its time once more.
+    pub fn begin_phase(&mut self, now: Instant) {
+        self.deadline = self.timeout.and_then(|timeout| now.checked_add(timeout));
+    }
+
+    /// Whether the handshake has ended and the session is not closing.
+    pub fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open)
+    }
+
+    /// The bytes that have to be written next.
+    pub fn unsent(&self) -> &[u8] {
+        self.queue.unsent()
+    }
+
+    /// The first `count` bytes of [`Session::unsent`] were written.
+    pub fn sent(&mut self, count: usize) {
+        self.queue.remove(count);
+        // Answers lie anywhere in the queue; what is left of it bounds them.
+        self.answers = self.answers.min(self.queue.len());
+    }
+
+    /// Sends `connect` with what the application wants, and `extras` (AMF0 values) behind it. The answers lead to
+    /// [`Event::Streaming`].
+    pub fn connect(&mut self, application: &mut dyn Application, extras: &[u8], now: Instant) -> Result<()> {
+        self.begin_phase(now);
+        let (profile, calls) = application.wishes();
+        let connect = command::connect(&mut self.state, &profile, extras);
+        self.say(&connect, &profile, calls)
+    }
+
+    /// Sends one of the protocol's commands or control messages.
+    pub fn send_command<C: AsRef<[u8]>>(
+        &mut self,
+        application: &mut dyn Application,
+        command: &Command<C>,
+    ) -> Result<()> {
+        let (profile, calls) = application.wishes();
+        self.say(command, &profile, calls)
+    }
+
+    /// Asks the server to pause where the stream is, or to go on from there.
+    pub fn pause(&mut self, application: &mut dyn Application, paused: bool) -> Result<()> {
+        if paused {
+            self.state.pause_timestamp = self.media_clock();
+        }
+        let time_ms = self.state.pause_timestamp.cast_signed();
+        let command = command::pause(&mut self.state, paused, time_ms);
+        self.send_command(application, &command)
+    }
+
+    /// Asks the server to go to a place in the stream, in milliseconds.
+    pub fn seek(&mut self, application: &mut dyn Application, time_ms: i32) -> Result<()> {
+        self.state.seeking = true;
+        let command = command::seek(&mut self.state, time_ms);
+        self.send_command(application, &command)
+    }
+
+    /// Changes the largest chunk payload to the peer, and tells it.
+    pub fn set_chunk_size(&mut self, application: &mut dyn Application, bytes: u32) -> Result<()> {
+        let size = chunk::valid_chunk_size(bytes).ok_or(Error::Invalid("a chunk size of 0"))?;
+        self.send_command(application, &command::set_chunk_size(size))?;
+        self.state.out_chunk_size = size.cast_signed();
+        Ok(())
+    }
+
+    /// Encodes a message and offers it to `write`, which takes the beginning of some slices and returns how many bytes that
+    /// was, 0 if there is no room. What it does not take is copied to the queue. Returns the header format that was used.
+    ///
+    /// An error of `write` leaves the message in the queue.
+    pub fn send(
+        &mut self,
+        message: &Outgoing<'_>,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> Result<usize>,
+    ) -> Result<u8> {
+        if !self.is_open() {
+            return Err(Error::Closed);
+        }
+        let chunks = self.encoder.encode(message, chunk_size(self.state.out_chunk_size))?;
+        if self.sending.is_none() && self.queue.is_empty() && chunks.len() > COPIED {
+            self.queued += chunks.len() as u64;
+            self.send_in_pieces(&chunks, &mut write)?;
+        } else {
+            self.enqueue(|out| chunks.append_to(out));
+            let count = write(&[IoSlice::new(self.queue.unsent())])?;
+            self.sent(count);
+        }
+        Ok(chunks.format)
+    }
+
+    /// Sends a long message from where it is; the queue gets what is left of it.
+    fn send_in_pieces(
+        &mut self,
+        chunks: &Chunks<'_>,
+        write: &mut dyn FnMut(&[IoSlice<'_>]) -> Result<usize>,
+    ) -> Result<()> {
+        let mut pieces = chunks.pieces();
+        loop {
+            let mut batch: [&[u8]; MAX_PIECES] = [&[]; MAX_PIECES];
+            let mut count = 0;
+            for (place, piece) in batch.iter_mut().zip(pieces.by_ref()) {
+                *place = piece;
+                count += 1;
+            }
+            if count == 0 {
+                return Ok(());
+            }
+            let whole: usize = batch.iter().map(|piece| piece.len()).sum();
+            let result = write(&batch.map(IoSlice::new)[..count]);
+            let mut sent = *result.as_ref().unwrap_or(&0);
+            if sent < whole {
+                self.queue.append(|out| {
+                    for piece in batch.into_iter().chain(pieces) {
+                        let skipped = sent.min(piece.len());
+                        sent -= skipped;
+                        out.extend_from_slice(&piece[skipped..]);
+                    }
+                });
+                return result.map(drop);
+            }
+        }
+    }
+
+    /// Ends the stream politely, if there is one, and receives nothing from then on.
+    pub fn close(&mut self, application: &mut dyn Application) {
+        let was_open = self.is_open();
+        self.stage = Stage::Closing;
+        self.state.playing = false;
+        self.deadline = None;
+        let stream_id = std::mem::replace(&mut self.state.stream_id, 0);
+        if !was_open || stream_id <= 0 || !matches!(self.side, Side::Client { .. }) {
+            return;
+        }
+        let (profile, calls) = application.wishes();
+        let unpublish = profile.publish.then(|| command::fc_unpublish(&mut self.state, &profile));
+        let delete = command::delete_stream(&mut self.state, stream_id);
+        for goodbye in unpublish.into_iter().chain([delete]) {
+            // A name that is too long for a message was refused before.
+            let _ = self.say(&goodbye, &profile, calls);
+        }
+    }
+
+    /// Lets the client of a server have what it has asked for.
+    pub fn accept(&mut self, application: &mut dyn Application) -> Result<()> {
+        self.answer(application, |requests, state| requests.accept(state))
+    }
+
+    /// Refuses what the client of a server has asked for, with a description for people. After a refused `connect` the
+    /// session is closing.
+    pub fn refuse(&mut self, application: &mut dyn Application, description: &str) -> Result<()> {
+        let mut closes = false;
+        self.answer(application, |requests, _| {
+            closes = requests.refuses_connection();
+            requests.refuse(description)
+        })?;
+        if closes {
+            self.close(application);
+        }
+        Ok(())
+    }
+
+    /// Tells the client of a server that nothing more will come on a message stream that it plays.
+    pub fn end_stream(&mut self, application: &mut dyn Application, stream_id: u32) -> Result<()> {
+        self.answer(application, |requests, _| requests.end(stream_id))
+    }
+
+    fn answer(
+        &mut self,
+        application: &mut dyn Application,
+        answer: impl FnOnce(&mut Requests, &mut State) -> Result<Vec<Command>>,
+    ) -> Result<()> {
+        let Side::Server(requests) = &mut self.side else {
+            return Err(Error::Invalid("only a server answers requests"));
+        };
+        let commands = answer(requests, &mut self.state)?;
+        let (profile, calls) = application.wishes();
+        commands.iter().try_for_each(|command| self.say(command, &profile, calls))
+    }
+
+    /// Timestamp of the last message on the chunk stream that media comes on.
+    pub fn media_clock(&self) -> u32 {
+        self.decoder.clock(self.state.media_chunk_stream.cast_unsigned())
+    }
+
+    /// Where the queue ends, in bytes from the beginning of the session.
+    pub fn queued_until(&self) -> u64 {
+        self.queued
+    }
+
+    /// How many bytes wait to be written.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    fn shake_hands(&mut self, progress: Progress, input: &mut [u8], used: &mut usize) -> Reacted<B> {
+        let Progress { consumed, output, outcome } = progress;
+        *used += consumed;
+        self.state.bytes_in = self.state.bytes_in.wrapping_add(consumed as u32);
+        let waits = consumed == 0 && output.is_empty();
+        self.enqueue(|out| out.extend(output));
+        let Some(handshake::Outcome { keys, swf_response }) = outcome else {
+            return if waits { Reacted::Unfinished } else { Reacted::Done };
+        };
+        self.stage = Stage::Open;
+        self.deadline = None;
+        let encrypted = keys.is_some();
+        if let Some(Keys { mut receive, send }) = keys {
+            receive.apply(&mut input[*used..]);
+            self.receiving = Some(receive);
+            self.sending = Some(send);
+        }
+        Reacted::Event(Event::Handshaken { encrypted, swf_response })
+    }
+
+    fn decode(&mut self, input: &[u8]) -> Result<(usize, Option<Message<B>>)> {
+        let chunk_size = chunk_size(self.state.in_chunk_size);
+        let (used, message) = if log::log_enabled!(log::Level::Trace) {
+            self.decode_and_log(input, chunk_size)
+        } else {
+            self.decoder.decode_message(input, chunk_size)
+        }
+        .inspect_err(|error| error!("RTMP_ReadPacket, {error}"))?;
+        self.state.bytes_in = self.state.bytes_in.wrapping_add(used as u32);
+        Ok((used, message))
+    }
+
+    fn decode_and_log(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, Option<Message<B>>)> {
+        let mut used = 0;
+        loop {
+            let decoded = self.decoder.decode(&input[used..], chunk_size)?;
+            used += decoded.consumed;
+            let Some(chunk) = decoded.chunk else { return Ok((used, None)) };
+            packet_log::log_chunk(&chunk, &self.decoder);
+            if chunk.message.is_some() {
+                return Ok((used, chunk.message));
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, application: &mut dyn Application) -> Result<()> {
+        match self.state.acknowledgement_due() {
+            Some(acknowledgement) => self.reply(application, &acknowledgement),
+            None => Ok(()),
+        }
+    }
+
+    /// Does what a message asks for.
+    fn react(
+        &mut self,
+        application: &mut dyn Application,
+        message: Message<B>,
+        now: Instant,
+    ) -> Result<Reacted<B>> {
+        let Message { chunk_stream, kind, timestamp, .. } = message;
+        if message.body.as_ref().is_empty() {
+            return Ok(Reacted::Done);
+        }
+        if let Side::Server(requests) = &mut self.side {
+            match requests.receive(&mut self.state, &message)? {
+                serve::Reaction::Event(event) => {
+                    return Ok(Reacted::Event(match event {
+                        serve::Said::Request(request) => Event::Request(request),
+                        serve::Said::StreamClosed(stream_id) => Event::StreamClosed { stream_id },
+                        serve::Said::Media => Event::Media(message),
+                    }));
+                }
+                serve::Reaction::Answer(commands) => {
+                    return self.reply_all(application, &commands).map(|()| Reacted::Done);
+                }
+                serve::Reaction::Nothing => return Ok(Reacted::Done),
+                serve::Reaction::Control => {}
+            }
+        } else if matches!(kind, MessageType::AUDIO | MessageType::VIDEO) && self.state.pausing == pausing::NO
+        {
+            self.state.media_arrived(chunk_stream, timestamp);
+            return Ok(self.media(message));
+        }
+        let media_clock = self.media_clock();
+        let (profile, calls) = application.wishes();
+        let asked = calls.count();
+        let Reaction { outcome, actions } = super::react(
+            &mut Context {
+                state: &mut self.state,
+                profile: &profile,
+                calls: &mut *calls,
+                media_clock,
+                random: random::system,
+            },
+            chunk_stream,
+            kind,
+            timestamp,
+            message.body.as_ref(),
+        );
+        if self.deadline.is_some() && calls.count() < asked {
+            // An answer to what was asked begins another phase.
+            self.begin_phase(now);
+        }
+        for action in actions {
+            match action {
+                Action::Send(command) => self.reply(application, &command)?,
+                Action::Abort(chunk_stream) => self.decoder.abort(chunk_stream),
+                Action::Close => self.close(application),
+                Action::Refuse(refusal) => {
+                    self.close(application);
+                    return Ok(Reacted::Event(Event::Refused(refusal)));
+                }
+                Action::Authenticate(token) => {
+                    self.stage = Stage::Closing;
+                    return Ok(Reacted::Event(Event::Login(token)));
+                }
+            }
+        }
+        Ok(match outcome {
+            Outcome::Media => self.media(message),
+            Outcome::Ended => {
+                self.deadline = None;
+                Reacted::Event(Event::Ended(message))
+            }
+            Outcome::Handled if self.begins_to_stream() => Reacted::Event(Event::Streaming),
+            // The peer wants the connection closed, and has not said why.
+            Outcome::Handled if matches!(self.stage, Stage::Closing) => return Err(Error::Closed),
+            Outcome::Handled => Reacted::Done,
+        })
+    }
+
+    /// Whether the stream runs and the application does not know yet.
+    fn begins_to_stream(&mut self) -> bool {
+        let Side::Client { streaming } = &mut self.side else { return false };
+        let begins = self.state.playing && !*streaming;
+        if begins {
+            *streaming = true;
+            self.deadline = None;
+        }
+        begins
+    }
+
+    /// Media for the application, unless it is older than a pause that has ended.
+    fn media(&mut self, message: Message<B>) -> Reacted<B> {
+        let Message { kind, timestamp, .. } = message;
+        if self.state.pausing == pausing::RESUMING {
+            if timestamp <= self.state.media_timestamp {
+                debug!("Skipped type: {:02X}, timestamp {timestamp} before the pause", kind.0);
+                return Reacted::Done;
+            }
+            self.state.pausing = pausing::NO;
+        }
+        Reacted::Event(Event::Media(message))
+    }
+
+    fn reply_all(&mut self, application: &mut dyn Application, commands: &[Command]) -> Result<()> {
+        commands.iter().try_for_each(|command| self.reply(application, command))
+    }
+
+    /// Sends a message that the peer has caused.
+    fn reply<C: AsRef<[u8]>>(
+        &mut self,
+        application: &mut dyn Application,
+        command: &Command<C>,
+    ) -> Result<()> {
+        let before = self.queue.len();
+        self.send_command(application, command)?;
+        self.answers += self.queue.len() - before;
+        Ok(())
+    }
+
+    fn say<C: AsRef<[u8]>>(
+        &mut self,
+        command: &Command<C>,
+        profile: &Profile<'_>,
+        calls: &mut dyn Calls,
+    ) -> Result<()> {
+        packet_log::announce(command, profile);
+        let message = command.message();
+        let chunks = self.encoder.encode(&message, chunk_size(self.state.out_chunk_size))?;
+        packet_log::log_sent(self.descriptor, &message, &chunks, profile);
+        if let Some((name, transaction)) = command.remember {
+            calls.remember(name.as_bytes(), transaction);
+        }
+        self.enqueue(|out| chunks.append_to(out));
+        Ok(())
+    }
+
+    /// Appends to the queue, encrypted as the connection has it.
+    fn enqueue(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let appended = self.queue.append(write);
+        self.queued += appended.len() as u64;
+        if let Some(cipher) = &mut self.sending {
+            cipher.apply(appended);
+        }
+    }
+}
+
+/// What a step of [`Session::receive`] came to.
+enum Reacted<B> {
+    /// The application has to know.
+    Event(Event<B>),
+    /// That was all; there may be more input.
+    Done,
+    /// More input is needed.
+    Unfinished,
+}
+
+/// A chunk size from [`State`]; nonsense that a C program stored counts as the default.
+fn chunk_size(stored: i32) -> u32 {
+    u32::try_from(stored).ok().and_then(chunk::valid_chunk_size).unwrap_or(chunk::DEFAULT_CHUNK_SIZE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Connect;
+
+    type Wishes = (Profile<'static>, Vec<(Vec<u8>, i32)>);
+
+    /// One end, and what has arrived for it.
+    struct End {
+        session: Session,
+        wishes: Wishes,
+        input: Vec<u8>,
+        events: Vec<Event>,
+    }
+
+    fn timeout() -> Option<Duration> {
+        Some(Duration::from_secs(10))
+    }
+
+    impl End {
+        fn new(session: Session, profile: Profile<'static>) -> Self {
+            Self { session, wishes: (profile, Vec::new()), input: Vec::new(), events: Vec::new() }
+        }
+
+        /// Moves what the other end has sent here, `step` bytes at a time.
+        fn take_from(&mut self, other: &mut Self, step: usize, now: Instant) -> Result<bool> {
+            let count = other.session.unsent().len().min(step);
+            let start = self.input.len();
+            self.input.extend_from_slice(&other.session.unsent()[..count]);
+            other.session.sent(count);
+            self.session.decrypt(&mut self.input[start..]);
+            loop {
+                let received = self.session.receive(&mut self.wishes, &mut self.input, now)?;
+                self.input.drain(..received.used);
+                match received.event {
+                    None => return Ok(count > 0),
+                    Some(Event::Handshaken { .. }) if matches!(self.session.side, Side::Client { .. }) => {
+                        self.session.connect(&mut self.wishes, &[], now)?;
+                    }
+                    Some(Event::Request(request)) => {
+                        self.session.accept(&mut self.wishes)?;
+                        self.events.push(Event::Request(request));
+                    }
+                    Some(event) => self.events.push(event),
+                }
+            }
+        }
+
+        fn media(&self) -> Vec<(u32, Vec<u8>)> {
+            let media = |event: &Event| match event {
+                Event::Media(message) => Some((message.timestamp, message.body.clone())),
+                _ => None,
+            };
+            self.events.iter().filter_map(media).collect()
+        }
+
+        fn streams(&self) -> bool {
+            self.events.iter().any(|event| matches!(event, Event::Streaming))
+        }
+    }
+
+    fn pair(publish: bool, encrypted: bool, now: Instant) -> (End, End) {
+        let options = ClientOptions { encrypted, ..ClientOptions::default() };
+        let client = Session::client(options, timeout(), &mut random::system, now).unwrap();
+        let server = Session::server(ServerOptions::default(), timeout(), &mut random::system, now).unwrap();
+        let profile = Profile {
+            app: b"app",
+            tc_url: b"rtmp://host/app",
+            stream_name: b"name",
+            publish,
+            live: true,
+            ..Profile::default()
+        };
+        (End::new(client, profile), End::new(server, Profile::default()))
+    }
+
+    fn settle(a: &mut End, b: &mut End, step: usize, now: Instant) {
+        while a.take_from(b, step, now).unwrap() | b.take_from(a, step, now).unwrap() {}
+    }
+
+    fn send(end: &mut End, stream_id: u32, timestamp: u32, body: &[u8], room: usize) {
+        let message =
+            Outgoing { chunk_stream: 6, format: 1, kind: MessageType::VIDEO, timestamp, stream_id, body };
+        let mut wire = Vec::new();
+        let mut left = room;
+        let write = |slices: &[IoSlice<'_>]| {
+            let mut count = 0;
+            for slice in slices {
+                let taken = slice.len().min(left);
+                wire.extend_from_slice(&slice[..taken]);
+                (left, count) = (left - taken, count + taken);
+            }
+            Ok(count)
+        };
+        end.session.send(&message, write).unwrap();
+        // As if the connection had taken that much before the rest of the queue.
+        let rest = end.session.unsent().to_vec();
+        end.session.sent(rest.len());
+        end.session.queue.append(|out| {
+            out.extend(wire);
+            out.extend(rest);
+        });
+    }
+
+    #[test]
+    fn a_stream_goes_from_a_client_to_a_server() {
+        let now = Instant::now();
+        for (encrypted, step) in [(false, 1), (false, 1000), (true, 100_000)] {
+            let (mut client, mut server) = pair(true, encrypted, now);
+            settle(&mut client, &mut server, step, now);
+            assert!(client.streams() && client.session.deadline().is_none());
+            let [Event::Handshaken { encrypted: said, .. }, Event::Request(connect), Event::Request(publish)] =
+                &server.events[..]
+            else {
+                panic!("{:?}", server.events)
+            };
+            assert_eq!(*said, encrypted);
+            assert!(matches!(connect, Request::Connect(Connect { app, .. }) if app == b"app"));
+            let name = b"name".to_vec();
+            assert_eq!(*publish, Request::Publish { stream_id: 1, name, kind: b"live".to_vec() });
+            let bodies = [vec![1; 10], vec![2; 20_000], vec![3; 100], vec![4; 300_000]];
+            for room in [0, 5, 17_000, usize::MAX] {
+                for (at, body) in bodies.iter().enumerate() {
+                    send(&mut client, 1, 40 * at as u32, body, room);
+                }
+            }
+            settle(&mut client, &mut server, step, now);
+            let expected = bodies.iter().enumerate().map(|(at, body)| (40 * at as u32, body.clone()));
+            let expected: Vec<_> = expected.cycle().take(16).collect();
+            assert!(server.media() == expected);
+            client.session.close(&mut client.wishes);
+            settle(&mut client, &mut server, step, now);
+            assert!(matches!(server.events.last(), Some(Event::StreamClosed { stream_id: 1 })));
+        }
+    }
+
+    #[test]
+    fn a_stream_goes_from_a_server_to_a_client() {
+        let now = Instant::now();
+        let (mut client, mut server) = pair(false, false, now);
+        settle(&mut client, &mut server, 77, now);
+        assert!(client.streams());
+        send(&mut server, 1, 0, &[7; 500], usize::MAX);
+        settle(&mut client, &mut server, 77, now);
+        assert_eq!(client.media(), [(0, vec![7; 500])]);
+        server.session.end_stream(&mut server.wishes, 1).unwrap();
+        settle(&mut client, &mut server, 77, now);
+        assert!(client.events.iter().any(|event| matches!(event, Event::Ended(_))));
+    }
+
+    #[test]
+    fn a_refused_stream_is_reported_with_the_servers_words() {
+        let now = Instant::now();
+        let (mut client, mut server) = pair(false, false, now);
+        while server.session.wants_input() {
+            let moved = server.session.unsent().len() + client.session.unsent().len();
+            assert!(moved > 0);
+            client.take_from(&mut server, 10_000, now).unwrap();
+            let count = client.session.unsent().len();
+            server.input.extend_from_slice(client.session.unsent());
+            client.session.sent(count);
+            while let Some(event) = {
+                let received = server.session.receive(&mut server.wishes, &mut server.input, now).unwrap();
+                server.input.drain(..received.used);
+                received.event
+            } {
+                if matches!(event, Event::Request(Request::Connect(_))) {
+                    server.session.accept(&mut server.wishes).unwrap();
+                }
+            }
+        }
+        server.session.refuse(&mut server.wishes, "there is no such stream").unwrap();
+        client.take_from(&mut server, 10_000, now).unwrap();
+        let refusal = client.events.iter().find_map(|event| match event {
+            Event::Refused(refusal) => Some(refusal),
+            _ => None,
+        });
+        let refusal = refusal.expect("it is refused");
+        assert_eq!(refusal.code, "NetStream.Play.StreamNotFound");
+        assert_eq!(refusal.description, "there is no such stream");
+    }
+
+    #[test]
+    fn a_phase_that_takes_too_long_is_a_timeout_and_may_go_on() {
+        let now = Instant::now();
+        let (mut client, mut server) = pair(false, false, now);
+        let late = now + Duration::from_secs(10);
+        assert!(client.session.check(late - Duration::from_millis(1)).is_ok());
+        assert!(matches!(client.session.check(late), Err(Error::TimedOut)));
+        client.session.begin_phase(late);
+        assert!(client.session.check(late).is_ok());
+        settle(&mut client, &mut server, 5, late);
+        assert!(client.streams());
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_its_answers_is_not_read_from() {
+        let now = Instant::now();
+        let (mut client, mut server) = pair(false, false, now);
+        settle(&mut client, &mut server, 1000, now);
+        let ping = command::user_control(6, &[0, 0, 0, 1]);
+        for _ in 0..20_000 {
+            server.session.send_command(&mut server.wishes, &ping).unwrap();
+        }
+        while client.take_from(&mut server, 1000, now).unwrap() {
+            assert!(client.session.queued() <= MAX_ANSWERS + 1000);
+        }
+        assert!(!client.session.wants_input() && !client.input.is_empty());
+        settle(&mut client, &mut server, 1000, now);
+        assert!(client.session.wants_input() && client.input.is_empty());
+    }
+}

@@ -1,0 +1,82 @@
+//! Bytes on their way to the peer that the connection has not taken yet.
+
+/// A queue of bytes. Its memory is kept for the next message unless that would be much.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    bytes: Vec<u8>,
+    /// How much of `bytes` has been sent.
+    sent: usize,
+}
+
+impl Queue {
+    /// The bytes that come next.
+    pub(super) fn unsent(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lets `write` append bytes and returns them, to be encrypted in place.
+    pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &mut [u8] {
+        if self.sent > self.bytes.len() / 2 {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        &mut self.bytes[start..]
+    }
+
+    /// Removes the first `count` bytes, which were sent.
+    pub(super) fn remove(&mut self, count: usize) {
+        self.sent = self.bytes.len().min(self.sent + count);
+        if self.is_empty() {
+            self.sent = 0;
+            if self.bytes.capacity() > KEPT {
+                self.bytes = Vec::new();
+            } else {
+                self.bytes.clear();
+            }
+        }
+    }
+}
+
+/// The memory that an empty queue may keep: a message of usual length.
+const KEPT: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_leave_in_the_order_in_which_they_came() {
+        let (mut queue, mut expected, mut sent) = (Queue::default(), Vec::new(), Vec::new());
+        for round in 0..500_usize {
+            let bytes: Vec<u8> = (0..round % 97).map(|at| (round + at) as u8).collect();
+            expected.extend_from_slice(&bytes);
+            assert_eq!(queue.append(|out| out.extend_from_slice(&bytes)), bytes);
+            let count = queue.len().min(round * 7 % 89);
+            sent.extend_from_slice(&queue.unsent()[..count]);
+            queue.remove(count);
+            assert_eq!(queue.len(), expected.len() - sent.len());
+        }
+        sent.extend_from_slice(queue.unsent());
+        assert!(sent == expected);
+    }
+
+    #[test]
+    fn an_empty_queue_gives_large_memory_back() {
+        let mut queue = Queue::default();
+        queue.append(|out| out.resize(KEPT * 4, 1));
+        queue.remove(KEPT);
+        assert_eq!(queue.len(), 3 * KEPT);
+        queue.remove(3 * KEPT);
+        assert!(queue.is_empty() && queue.bytes.capacity() == 0);
+    }
+}

@@ -1,0 +1,35 @@
+//! What the bytes of a connection go through at its end: the socket, and TLS over it.
+
+use std::{
+    net::Shutdown,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
+
+use rtmp_core::transport::tls::Session;
+use socket2::SockRef;
+
+/// What bytes of a connection go through.
+#[derive(Default)]
+pub(crate) struct Pipe {
+    /// TLS over the socket.
+    pub(crate) session: Option<Arc<Session>>,
+    pub(crate) socket: Option<OwnedFd>,
+}
+
+impl Pipe {
+    /// Tells the peer in TLS that nothing more will come, unless that would have to wait.
+    pub(crate) fn say_goodbye(&self) {
+        if let Self { session: Some(session), socket: Some(socket) } = self {
+            session.close(socket.as_fd());
+        }
+    }
+
+    /// Ends the waits of everybody who uses it.
+    pub(crate) fn shut_down(&self) {
+        if let Some(socket) = &self.socket {
+            // A socket whose peer has gone is shut down already.
+            let _ = SockRef::from(socket).shutdown(Shutdown::Both);
+        }
+    }
+}

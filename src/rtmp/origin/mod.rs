@@ -1,0 +1,150 @@
+//! What the text of the last `RTMP_SetupURL` left in a session, so that the next URL does not inherit it.
+//!
+//! The text belongs to the program, which may free it once the session is closed, and may connect again without another
+//! URL as long as it keeps it. So what came from the text is forgotten when the next one is set up. What the program set
+//! by itself stays: with `RTMP_SetOpt`, or in the fields.
+
+mod update;
+
+use std::mem::size_of;
+
+use libc::c_int;
+
+pub(super) use self::update::forget_login;
+use super::{RTMP, RTMP_BUFFER_CACHE_SIZE};
+use crate::amf::AVal;
+
+/// Addresses and values, none of which is used as a pointer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// Where the text is; 0 if there was none.
+    start: usize,
+    /// Its length with all options, before it was divided.
+    len: usize,
+    /// The length of the URL in front of them, and a sum of its bytes.
+    head_len: usize,
+    head_sum: u64,
+    /// Where `sockshost` is, once a proxy's port was taken off its text.
+    proxy: usize,
+    extras: Extras,
+    /// The numbers of `update::NUMBERS`.
+    numbers: [Change; 4],
+    /// The flags of `update::FLAGS` that the text has set.
+    raised: c_int,
+    /// Options that the program has set since, one bit each.
+    replaced: u32,
+    /// The size of the SWF file that was hashed.
+    swf_size: u32,
+    /// Whether the proxy came from the text.
+    has_proxy: u32,
+    /// Whether the session was closed since: the text may be gone.
+    closed: u32,
+}
+
+/// A number before and after the text was read; the same if it has no such option.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Change {
+    before: c_int,
+    after: c_int,
+}
+
+/// The values in `Link.extras` that the text has appended: those from `first` up to `end`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Extras {
+    array: usize,
+    first: c_int,
+    end: c_int,
+    /// How many values there are in the objects that are open, and outside.
+    count: c_int,
+}
+
+impl Origin {
+    /// Whether the port was taken off the text of a proxy.
+    pub(super) fn has_divided(&self, proxy: AVal) -> bool {
+        self.proxy != 0 && self.proxy == proxy.av_val.addr()
+    }
+
+    /// The port was taken off the text of the proxy, which is a copy now. The program's is tried once more if there is
+    /// something wrong with it.
+    pub(super) fn note_proxy(&mut self, proxy: AVal, is_usable: bool) {
+        if is_usable || self.has_proxy != 0 {
+            self.proxy = proxy.av_val.addr();
+        }
+    }
+
+    /// The SWF file of the text was hashed.
+    pub(super) fn note_swf(&mut self, size: u32) {
+        self.swf_size = size;
+    }
+
+    fn contains(&self, string: AVal) -> bool {
+        (self.start..=self.start.saturating_add(self.len)).contains(&string.av_val.addr())
+    }
+
+    /// What the struct keeps while it has no session.
+    ///
+    /// # Safety
+    /// As for [`Origin::of`], and there is no connection.
+    pub(crate) unsafe fn in_struct(r: *mut RTMP) -> Self {
+        // SAFETY: the caller's contract; any bytes are a `Kept`.
+        let kept = unsafe { place(r).read_unaligned() };
+        if kept.mark == MARK && kept.sum == kept.origin.sum() { kept.origin } else { Self::default() }
+    }
+
+    /// Leaves it in the struct, at the end of the buffer for what is received: without a connection nothing is there.
+    ///
+    /// # Safety
+    /// As for [`Origin::in_struct`].
+    pub(crate) unsafe fn put_into_struct(self, r: *mut RTMP) {
+        let kept = if self == Self::default() {
+            Kept::default()
+        } else {
+            Kept { mark: MARK, sum: self.sum(), origin: self }
+        };
+        // SAFETY: the place lies in `sb_buf` of `r`, which no connection uses, by the Safety section.
+        unsafe { place(r).write_unaligned(kept) }
+    }
+
+    /// A sum by which what a program or a peer left in the place is told from what was kept.
+    fn sum(&self) -> u64 {
+        let Self { start, len, head_len, head_sum, proxy, extras, numbers, .. } = *self;
+        let Self { raised, replaced, swf_size, has_proxy, closed, .. } = *self;
+        let addresses = [start, len, head_len, proxy, extras.array].map(|word| word as u64);
+        let counts = [extras.first, extras.end, raised].map(|word| u64::from(word.cast_unsigned()));
+        let changes = numbers.map(|Change { before, after }| {
+            u64::from(before.cast_unsigned()) << 32 | u64::from(after.cast_unsigned())
+        });
+        let rest = [replaced, swf_size, has_proxy, closed].map(u64::from);
+        let words = [&addresses[..], &[head_sum], &counts, &changes, &rest];
+        words.into_iter().flatten().fold(SUM_OF_NOTHING, |sum, word| add(sum, *word))
+    }
+}
+
+/// What is in the struct.
+#[derive(Clone, Copy, Default)]
+struct Kept {
+    mark: u64,
+    sum: u64,
+    origin: Origin,
+}
+
+const MARK: u64 = u64::from_be_bytes(*b"URL text");
+
+/// # Safety
+/// As for [`Origin::of`].
+unsafe fn place(r: *mut RTMP) -> *mut Kept {
+    let at = RTMP_BUFFER_CACHE_SIZE - size_of::<Kept>();
+    // SAFETY: the caller's contract; the buffer is longer than that.
+    unsafe { (&raw mut (*r).m_sb.sb_buf).cast::<u8>().add(at).cast() }
+}
+
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(SUM_OF_NOTHING, |sum, &byte| add(sum, byte.into()))
+}
+
+/// FNV-1a.
+fn add(sum: u64, word: u64) -> u64 {
+    (sum ^ word).wrapping_mul(0x100_0000_01B3)
+}
+
+const SUM_OF_NOTHING: u64 = 0xCBF2_9CE4_8422_2325;

@@ -1,0 +1,188 @@
+//! Messages on their way out, from a packet or from FLV bytes, and what callers see of them.
+
+use std::{mem, ptr};
+
+use libc::c_int;
+use rtmp_core::{
+    chunk::Outgoing,
+    driver::{self, Connection},
+    error::{Error, Result},
+    flv::{self, Finished},
+    message::MessageType,
+};
+
+use super::{RTMP, RTMPPacket};
+use crate::{
+    fields::profile,
+    log::Deferred,
+    memory::Body,
+    ptr::bytes,
+    reason, shared,
+    state::{Core, Handle},
+};
+
+/// The chunk stream that `RTMP_Write` sends on.
+const PUBLISHING: u32 = 4;
+
+/// Logs a message that cannot be sent, and remembers how long it would be.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+pub(super) unsafe fn log_unsent(r: *mut RTMP, message: &Outgoing<'_>) {
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    unsafe {
+        without_session(r, |r| {
+            let chunk_size = driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize));
+            driver::log_unsent(message, &profile(&(*r).Link), chunk_size)
+        });
+    }
+}
+
+/// Remembers what `log` returns, the length that could not be sent. Another call that is still closing the session, and
+/// frees strings of `Link`, is waited for; `log`'s records are delivered afterwards. In a log callback of the session nothing
+/// is logged.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+pub(super) unsafe fn without_session(r: *mut RTMP, log: impl FnOnce(*mut RTMP) -> usize) {
+    if r.is_null() || reason::is_told(|told| told == r) {
+        return;
+    }
+    let _deferred = Deferred::begin();
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+    let handle = unsafe { Handle::existing(r) };
+    let _core = handle.as_ref().map(Handle::core);
+    reason::would_send(log(r));
+}
+
+/// What a packet says.
+///
+/// # Safety
+/// The packet's body is null or readable for `m_nBodySize` bytes while the result is used.
+pub(super) unsafe fn message_of<'a>(packet: &RTMPPacket) -> Result<Outgoing<'a>> {
+    Ok(Outgoing {
+        chunk_stream: u32::try_from(packet.m_nChannel)
+            .map_err(|_| Error::Invalid("m_nChannel is negative"))?,
+        format: packet.m_headerType,
+        kind: MessageType(packet.m_packetType),
+        timestamp: packet.m_nTimeStamp,
+        stream_id: packet.m_nInfoField2.cast_unsigned(),
+        // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
+        body: unsafe { body_of(packet) }?,
+    })
+}
+
+/// A packet's body.
+///
+/// # Safety
+/// The body is null or readable for `m_nBodySize` bytes while the result is used.
+pub(super) unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
+    let size = c_int::try_from(packet.m_nBodySize).map_err(|_| Error::TooLarge("m_nBodySize"))?;
+    // SAFETY: the caller's contract.
+    unsafe { bytes(packet.m_body, size, "m_body is NULL but m_nBodySize is not 0") }
+}
+
+/// Sends a message and tells the header format that was used; remembers the command's name and transaction id.
+pub(super) fn send_message(
+    handle: &Handle,
+    message: &Outgoing<'_>,
+    call: Option<(&[u8], i32)>,
+) -> Result<u8> {
+    let mut encoded = None;
+    let result = handle.transmit_packet(message, call, &mut encoded);
+    match (result, encoded) {
+        (Ok(()), Some(format)) => Ok(format),
+        (Err(error), Some(_)) => {
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+            let chunk_size = unsafe { shared::read(&raw const (*handle.raw()).m_outChunkSize) };
+            Err(report(handle, error, message.as_asked(driver::chunk_size(chunk_size)).first_len()))
+        }
+        (Err(error), None) => Err(error),
+        // Nothing was encoded, and so nothing sent: `transmit_packet` does the one before the other.
+        (Ok(()), None) => Err(Error::Invalid("nothing was sent")),
+    }
+}
+
+/// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.
+pub(super) fn report(handle: &Handle, error: Error, first_chunk: usize) -> Error {
+    driver::log_failed_send(&error, first_chunk);
+    handle.give_up();
+    error.reported()
+}
+
+/// The message that `input` makes if it is one tag.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn first_tag(r: *const RTMP, input: &[u8]) -> Outgoing<'_> {
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+    let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
+    let tag = flv::Writer::<Body>::default().whole(input);
+    let none = Finished { kind: MessageType::default(), timestamp: 0, format_hint: 0, body: &[][..] };
+    outgoing(stream_id, &tag.unwrap_or(none))
+}
+
+#[inline(always)]
+pub(super) fn outgoing<'a>(stream_id: c_int, message: &Finished<&'a [u8]>) -> Outgoing<'a> {
+    Outgoing {
+        chunk_stream: PUBLISHING,
+        format: message.format_hint,
+        kind: message.kind,
+        timestamp: message.timestamp,
+        stream_id: stream_id.cast_unsigned(),
+        body: message.body,
+    }
+}
+
+/// Leaves the body of the tag in progress, if there is one, in `m_write`.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn show_unfinished(core: &mut Core, r: *mut RTMP, writer: &mut flv::Writer<Body>) {
+    let Some(body) = writer.take_body() else { return };
+    let (shown, lent) = body.lend();
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+    unsafe { (*r).m_write.m_body = shown };
+    core.unfinished = Some(lent);
+}
+
+/// Takes the body of the tag in progress out of `m_write`; `None` if there is none, or if the caller has freed it.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`.
+pub(super) unsafe fn take_unfinished(core: &mut Core, r: *mut RTMP) -> Option<Body> {
+    let lent = core.unfinished.take()?;
+    // SAFETY: `r` is an initialised `RTMP`, by the Safety section; its `m_write` holds what `show_unfinished` left there, or
+    // what the caller put in its place.
+    unsafe {
+        let shown = mem::replace(&mut (*r).m_write.m_body, ptr::null_mut());
+        lent.take_back(shown)
+    }
+}
+
+/// Shows in `m_write` where the writer is.
+///
+/// # Safety
+/// `shown` points to an `RTMPPacket`.
+pub(super) unsafe fn mirror_writer(
+    shown: *mut RTMPPacket,
+    writer: &flv::Writer<Body>,
+    stream_id: c_int,
+    sent_format: Option<u8>,
+) {
+    let body = writer.body();
+    // SAFETY: the caller's contract.
+    let last_format = unsafe { (*shown).m_headerType };
+    let packet = RTMPPacket {
+        m_headerType: if body.is_some() { writer.format() } else { sent_format.unwrap_or(last_format) },
+        m_packetType: writer.kind().0,
+        m_nChannel: PUBLISHING as c_int,
+        m_nTimeStamp: writer.timestamp(),
+        m_nInfoField2: stream_id,
+        m_nBodySize: writer.body_size(),
+        m_nBytesRead: writer.bytes_read() as u32,
+        ..RTMPPacket::EMPTY
+    };
+    // SAFETY: the caller's contract.
+    unsafe { *shown = packet };
+}
