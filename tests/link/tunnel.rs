@@ -180,6 +180,20 @@ fn a_connection_that_ends_is_replaced_and_nothing_is_lost_or_doubled() {
 }
 
 #[test]
+fn a_connection_that_the_server_closes_between_requests_is_replaced() {
+    // The next request crosses the end, and the server's system answers it with a reset.
+    let (port, paths, connections) = restless(2, drop, false);
+    let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();
+    open(&mut link).unwrap();
+    let said = pattern(20_000, 11);
+    for part in said.chunks(1000) {
+        assert!(exchange(&mut link, part, part.len()).unwrap() == part);
+    }
+    assert!(connections.load(Ordering::SeqCst) >= 10, "{:?}", paths.lock().unwrap());
+    link.abort();
+}
+
+#[test]
 fn a_server_that_only_ever_closes_ends_the_session() {
     let (port, _, connections) = restless(0, drop, false);
     let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();

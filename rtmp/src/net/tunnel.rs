@@ -340,7 +340,7 @@ impl Tunnel {
     /// Replaces the connection. What was not answered is sent again on the next one.
     fn reconnect(&mut self, ending: Ending, now: Instant) -> Result<()> {
         // Programs end a wait by shutting the socket down.
-        if ending == Ending::Silent && self.wire.takes_nothing() {
+        if ending == Ending::Silent && self.wire.is_shut_down_here() {
             return Err(Error::Interrupted);
         }
         debug!("a new connection for the tunnel, after one that ended: {ending:?}");
@@ -409,7 +409,7 @@ impl Tunnel {
             if !matches!(self.carrier, Carrier::Up | Carrier::Failing(_)) {
                 return Ok(None);
             }
-            let received = self.wire.receive(buffer);
+            let received = self.wire.receive(buffer, now);
             let (count, ending) = match received {
                 Ok(Received::Nothing) => return Ok(None),
                 Ok(Received::End) => (0, Some(Ending::Silent)),
@@ -436,6 +436,7 @@ impl Tunnel {
                 return Ok(None);
             }
         }
+        self.next_poll = Some(now);
         Ok(None)
     }
 
