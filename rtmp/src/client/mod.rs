@@ -182,12 +182,6 @@ impl fmt::Debug for AbortHandle {
     }
 }
 
-/// The names of all options, in the order in which the C library lists them.
-#[doc(hidden)]
-pub fn option_names() -> Vec<&'static str> {
-    settings::OPTIONS.iter().map(|option| option.name).collect()
-}
-
 fn milliseconds(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }

@@ -6,7 +6,7 @@ use crate::{
     amf, environment,
     error::{Error, Result},
     handshake::{self, Swf},
-    options::{self, Definition, Setter, conn, next_pair, unescape},
+    options::{self, Seconds, Setting, conn, next_pair, unescape},
     session::Profile,
     swf,
     text::Text,
@@ -125,13 +125,49 @@ impl Settings {
 
     /// Sets an option by its name, in any case.
     pub(super) fn set(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
-        match options::find(OPTIONS, name) {
-            Some(option) => option.apply(self, value),
-            None => {
-                options::log_unknown(OPTIONS, name);
-                Err(Error::UnknownOption(Text(name).to_string()))
-            }
+        match options::read(name, value)? {
+            Some(setting) => self.apply(setting),
+            None => Ok(()),
         }
+    }
+
+    fn apply(&mut self, setting: Setting<'_>) -> Result<()> {
+        match setting {
+            Setting::Socks(text) => {
+                self.proxy = (!text.is_empty()).then(|| Proxy::parse(text)).transpose()?
+            }
+            Setting::App(text) => {
+                self.app = text.to_vec();
+                self.url = None;
+            }
+            Setting::TcUrl(text) => self.tc_url = text.to_vec(),
+            Setting::PageUrl(text) => self.page_url = text.to_vec(),
+            Setting::SwfUrl(text) => self.swf_url = text.to_vec(),
+            Setting::FlashVersion(text) => self.flash_version = text.to_vec(),
+            Setting::Conn(item) => self.extras.append(item)?,
+            Setting::PlayPath(text) => self.stream_name = text.to_vec(),
+            Setting::Playlist(yes) => self.playlist = yes,
+            Setting::Live(yes) => self.live = yes,
+            Setting::Subscribe(text) => self.subscribe_name = text.to_vec(),
+            Setting::UsherToken(text) => self.usher_token = text.to_vec(),
+            Setting::SecureToken(text) => self.secure_token = text.to_vec(),
+            Setting::VerifySwf(yes) => self.verifies_swf = yes,
+            Setting::SwfAge(days) => self.swf_age = days,
+            Setting::Start(milliseconds) => self.start_ms = milliseconds,
+            Setting::Stop(milliseconds) => self.stop_ms = milliseconds,
+            Setting::Buffer(milliseconds) => self.buffer_ms = milliseconds,
+            Setting::Timeout(Seconds(seconds)) => match u64::try_from(seconds) {
+                Ok(seconds @ 1..) => self.timeout = Duration::from_secs(seconds),
+                _ => return Err(Error::Invalid("timeout has to be more than 0")),
+            },
+            Setting::PublishUser(text) => self.user = text.to_vec(),
+            Setting::PublishPassword(text) => self.password = text.to_vec(),
+            Setting::TlsVerify(text) => self.tls.set_verify(text)?,
+            Setting::TlsCa(path) => self.tls.ca_file = Some(path.to_vec()),
+            Setting::Bind(text) => self.local.bind = Bind::parse(text)?,
+            Setting::IpVersion(version) => self.local.family = Family::from_version(version)?,
+        }
+        Ok(())
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -202,25 +238,6 @@ impl Settings {
             stop_ms: self.stop_ms,
         }
     }
-
-    fn set_app(&mut self, app: &[u8]) -> Result<()> {
-        self.app = app.to_vec();
-        self.url = None;
-        Ok(())
-    }
-
-    fn set_proxy(&mut self, text: &[u8]) -> Result<()> {
-        self.proxy = if text.is_empty() { None } else { Some(Proxy::parse(text)?) };
-        Ok(())
-    }
-
-    fn set_timeout(&mut self, seconds: i32) -> Result<()> {
-        match u64::try_from(seconds) {
-            Ok(seconds @ 1..) => self.timeout = Duration::from_secs(seconds),
-            _ => return Err(Error::Invalid("timeout has to be more than 0")),
-        }
-        Ok(())
-    }
 }
 
 impl Extras {
@@ -278,88 +295,6 @@ fn application_url(url: &url::Url<'_>, text: &[u8]) -> Option<Vec<u8>> {
 
 /// What servers are told unless an option says otherwise, as librtmp does.
 const DEFAULT_FLASH_VERSION: &[u8] = b"LNX 10,0,32,18";
-
-const fn text(
-    name: &'static str,
-    help: &'static str,
-    set: fn(&mut Settings, &[u8]) -> Result<()>,
-) -> Definition<Settings> {
-    Definition { name, help, setter: Setter::Text(set) }
-}
-
-/// An option whose text goes into a field as it is.
-macro_rules! field {
-    ($name:literal, $help:literal, $field:ident) => {
-        text($name, $help, |to, value| {
-            to.$field = value.to_vec();
-            Ok(())
-        })
-    };
-}
-
-/// An option whose value goes into a field.
-macro_rules! value {
-    ($kind:ident, $name:literal, $help:literal, $($field:ident).+) => {
-        Definition {
-            name: $name,
-            help: $help,
-            setter: Setter::$kind(|to, value| {
-                to.$($field).+ = value;
-                Ok(())
-            }),
-        }
-    };
-}
-
-/// Every option; the names and meanings are those of the C library.
-pub(super) const OPTIONS: &[Definition<Settings>] = &[
-    text("socks", "Proxy to connect through", Settings::set_proxy),
-    text("app", "Application on the server", Settings::set_app),
-    field!("tcUrl", "URL that the server is told, without the stream", tc_url),
-    field!("pageUrl", "URL of the page that shows the stream", page_url),
-    field!("swfUrl", "URL of the player's SWF file", swf_url),
-    field!("flashver", "Flash version to claim", flash_version),
-    Definition {
-        name: "conn",
-        help: "AMF value to append to the connect command",
-        setter: Setter::Amf(|to, item| to.extras.append(item)),
-    },
-    field!("playpath", "Name of the stream on the server", stream_name),
-    value!(Flag, "playlist", "Send set_playlist before play", playlist),
-    value!(Flag, "live", "The stream is live and cannot be sought in", live),
-    field!("subscribe", "Name of the stream to subscribe to", subscribe_name),
-    field!("jtv", "Token for NetStream.Authenticate.UsherToken", usher_token),
-    field!("token", "Key for the answer to SecureToken", secure_token),
-    value!(Flag, "swfVfy", "Hash the SWF file for verification", verifies_swf),
-    value!(Integer, "swfAge", "Days for which a stored SWF hash is good", swf_age),
-    value!(Integer, "start", "Where to start in the stream, in milliseconds", start_ms),
-    value!(Integer, "stop", "Where to stop in the stream, in milliseconds", stop_ms),
-    value!(Integer, "buffer", "Length of the buffer in milliseconds", buffer_ms),
-    Definition {
-        name: "timeout",
-        help: "Seconds without data after which to give up",
-        setter: Setter::Timeout(Settings::set_timeout),
-    },
-    field!("pubUser", "Name to log in with when publishing", user),
-    field!("pubPasswd", "Password to log in with when publishing", password),
-    text("tlsVerify", "0 accepts any certificate", |to, value| to.tls.set_verify(value)),
-    text("tlsCA", "PEM file with the only certificates to trust", |to, value| {
-        to.tls.ca_file = Some(value.to_vec());
-        Ok(())
-    }),
-    text("bind", "Local address or network interface to connect from", |to, value| {
-        to.local.bind = Bind::parse(value)?;
-        Ok(())
-    }),
-    Definition {
-        name: "ipv",
-        help: "Version of IP to connect with, 4 or 6; 0 for both",
-        setter: Setter::Integer(|to, version| {
-            to.local.family = Family::from_version(version)?;
-            Ok(())
-        }),
-    },
-];
 
 #[cfg(test)]
 mod tests {

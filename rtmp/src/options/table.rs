@@ -1,0 +1,69 @@
+//! The table of options.
+
+use super::{
+    Definition,
+    conn::Item,
+    value::{Seconds, Value},
+};
+
+/// Makes of each row a [`Definition`] and a variant of [`Setting`], so that whoever stores settings has to handle it.
+macro_rules! options {
+    ($life:lifetime, $($name:literal $variant:ident($type:ty) $help:literal,)*) => {
+        /// An option, with the value that was read for it.
+        // The help of an option shows what is optional in brackets.
+        #[allow(rustdoc::broken_intra_doc_links, rustdoc::bare_urls)]
+        #[derive(Clone, Copy, PartialEq)]
+        pub enum Setting<$life> {
+            $(
+                #[doc = concat!("`", $name, "`: ", $help, ".")]
+                $variant($type),
+            )*
+        }
+
+        /// Every option, in the order in which the log lists them.
+        pub const OPTIONS: &[Definition] = &[
+            $(
+                Definition {
+                    name: $name,
+                    kind: kind(Setting::$variant),
+                    help: $help,
+                    read: |name, text| Ok(Value::read(name, text)?.map(Setting::$variant)),
+                },
+            )*
+        ];
+    };
+}
+
+options! { 'a,
+    "socks" Socks(&'a [u8])
+        "Proxy to connect through: host[:port] for SOCKS4, or socks5://[user:password@]host[:port], socks4a:, http:",
+    "app" App(&'a [u8]) "Application on the server",
+    "tcUrl" TcUrl(&'a [u8]) "URL that the server is told, without the stream",
+    "pageUrl" PageUrl(&'a [u8]) "URL of the page that shows the stream",
+    "swfUrl" SwfUrl(&'a [u8]) "URL of the player's SWF file",
+    "flashver" FlashVersion(&'a [u8]) "Flash version to claim, for example LNX 10,0,32,18",
+    "conn" Conn(Item<'a>) "AMF value to append to the connect command",
+    "playpath" PlayPath(&'a [u8]) "Name of the stream on the server",
+    "playlist" Playlist(bool) "Send set_playlist before play",
+    "live" Live(bool) "The stream is live and cannot be sought in",
+    "subscribe" Subscribe(&'a [u8]) "Name of the stream to subscribe to",
+    "jtv" UsherToken(&'a [u8]) "Token for NetStream.Authenticate.UsherToken",
+    "token" SecureToken(&'a [u8]) "Key for the answer to SecureToken",
+    "swfVfy" VerifySwf(bool) "Hash the SWF file for verification",
+    "swfAge" SwfAge(i32) "Days for which a stored SWF hash is good",
+    "start" Start(i32) "Where to start in the stream, in milliseconds",
+    "stop" Stop(i32) "Where to stop in the stream, in milliseconds",
+    "buffer" Buffer(i32) "Length of the buffer in milliseconds",
+    "timeout" Timeout(Seconds) "Seconds without data after which to give up",
+    "pubUser" PublishUser(&'a [u8]) "Name to log in with when publishing",
+    "pubPasswd" PublishPassword(&'a [u8]) "Password to log in with when publishing",
+    "tlsVerify" TlsVerify(&'a [u8]) "0 accepts any certificate, 1 ignores RTMP_TLS_VERIFY",
+    "tlsCA" TlsCa(&'a [u8]) "PEM file with the only certificates to trust",
+    "bind" Bind(&'a [u8]) "Local address or network interface to connect from",
+    "ipv" IpVersion(i32) "Version of IP to connect with, 4 or 6; 0 for both",
+}
+
+/// The kind of what a variant holds.
+const fn kind<'a, T: Value<'a>>(_: fn(T) -> Setting<'a>) -> &'static str {
+    T::KIND
+}

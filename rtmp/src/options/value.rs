@@ -1,0 +1,145 @@
+//! The kinds of values that options have, and how they are read from text.
+
+use log::warn;
+
+use super::{
+    conn,
+    number::{self, Flaw},
+};
+use crate::{error::Result, text::Text};
+
+/// What the text of an option is read as.
+pub(super) trait Value<'a>: Sized {
+    /// The kind, as the list of options names it.
+    const KIND: &'static str;
+
+    /// Reads the text for the option `name`; `None` if the old value stays. The log says if the text makes no sense.
+    fn read(name: &str, text: &'a [u8]) -> Result<Option<Self>>;
+}
+
+/// The longest wait in seconds. Text that is no number changes nothing, because 0 may disable the time-out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seconds(pub i32);
+
+/// Any text.
+impl<'a> Value<'a> for &'a [u8] {
+    const KIND: &'static str = "string";
+
+    fn read(_: &str, text: &'a [u8]) -> Result<Option<Self>> {
+        Ok(Some(text))
+    }
+}
+
+/// A number, with 0 for text that is none.
+impl Value<'_> for i32 {
+    const KIND: &'static str = "integer";
+
+    fn read(name: &str, text: &[u8]) -> Result<Option<Self>> {
+        let (number, flaw) = number::checked_any_base(text);
+        if let Some(flaw) = flaw {
+            warn!("{name}={}: {}, {number} is used", Text(text), words(flaw));
+        }
+        Ok(Some(number))
+    }
+}
+
+impl Value<'_> for Seconds {
+    const KIND: &'static str = i32::KIND;
+
+    fn read(name: &str, text: &[u8]) -> Result<Option<Self>> {
+        match number::checked_any_base(text) {
+            (seconds, None) => Ok(Some(Self(seconds))),
+            (seconds @ 1.., Some(flaw @ Flaw::MoreThanANumber)) => {
+                warn!("{name}={}: {}, {seconds} is used", Text(text), words(flaw));
+                Ok(Some(Self(seconds)))
+            }
+            (_, Some(flaw)) => {
+                warn!("{name}={}: {}, the old value stays", Text(text), words(flaw));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Whether the text is one of the words for "yes".
+impl Value<'_> for bool {
+    const KIND: &'static str = "boolean";
+
+    fn read(name: &str, text: &[u8]) -> Result<Option<Self>> {
+        let is_one_of = |words: [&[u8]; 4]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+        let yes = is_one_of([b"1", b"on", b"yes", b"true"]);
+        if !yes && !is_one_of([b"0", b"off", b"no", b"false"]) {
+            warn!("{name}={}: neither yes nor no", Text(text));
+        }
+        Ok(Some(yes))
+    }
+}
+
+/// A piece of the AMF data that follows the connect command.
+impl<'a> Value<'a> for conn::Item<'a> {
+    const KIND: &'static str = "AMF";
+
+    fn read(name: &str, text: &'a [u8]) -> Result<Option<Self>> {
+        let item = Self::parse(text)?;
+        if conn::is_flawed(text) {
+            // Servers are sent secrets in this way, so it is not shown.
+            warn!("{name}: a value is not the number that its letter stands for");
+        }
+        Ok(Some(item))
+    }
+}
+
+fn words(flaw: Flaw) -> &'static str {
+    match flaw {
+        Flaw::NoNumber => "not a number",
+        Flaw::MoreThanANumber => "text follows the number",
+        Flaw::OutOfRange => "the number is out of range",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<'a, T: Value<'a>>(text: &'a str) -> Option<T> {
+        T::read("option", text.as_bytes()).expect("the kind takes any text")
+    }
+
+    #[test]
+    fn text_that_is_no_number_counts_as_zero() {
+        for (text, number) in [("0x10", 16), ("010", 8), ("-7s", -7), ("abc", 0), ("", 0)] {
+            assert_eq!(read::<i32>(text), Some(number), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_flag_is_set_by_the_words_for_yes_only() {
+        for (text, yes) in [
+            ("1", true),
+            ("oN", true),
+            ("YES", true),
+            ("true", true),
+            ("2", false),
+            ("off", false),
+            ("", false),
+        ] {
+            assert_eq!(read::<bool>(text), Some(yes), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_that_makes_no_sense_leaves_the_old_one() {
+        for text in ["abc", "\"15\"", "", "0x", "-9s", "4294967297"] {
+            assert_eq!(read::<Seconds>(text), None, "{text}");
+        }
+        for (text, seconds) in [("7", 7), ("12s", 12), ("-3", -3), ("0", 0)] {
+            assert_eq!(read::<Seconds>(text), Some(Seconds(seconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_amf_value_is_an_error() {
+        assert!(conn::Item::read("conn", b"X:1").is_err());
+        assert!(conn::Item::read("conn", b"B:1").is_ok());
+    }
+}
