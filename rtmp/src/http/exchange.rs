@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::{
     Outcome, Receiver,
-    response::{Head, Progress, Remaining, decode},
+    body::Body,
+    response::{Head, Progress, decode},
 };
 use crate::{
     error::{Error, Result},
@@ -45,21 +46,24 @@ fn exchange_within(
     if let Some(date) = &head.last_modified {
         receiver.last_modified(date);
     }
-    let mut remaining = Remaining::after(&head);
+    // A length of 0 is taken for none, as librtmp does.
+    let mut body = head.content_length.filter(|length| *length > 0).map_or(Body::UntilClose, Body::Length);
     let first = input.get(consumed..).unwrap_or_default();
     if !first.is_empty() {
         receiver.body(first)?;
-        remaining.arrived(first.len());
+        body.next(first)?;
     }
     let mut pace = Pace::new(body_time);
-    while !remaining.is_complete() {
+    while !body.is_complete() {
         pace.check(Instant::now())?;
-        match (stream.receive(&mut block, PAUSE), remaining) {
-            (Ok(0) | Err(Error::TimedOut), Remaining::UntilEnd) => break,
-            (Ok(0), Remaining::Bytes(_)) => return Err(Error::Closed),
+        match (stream.receive(&mut block, PAUSE), &body) {
+            (Ok(0) | Err(Error::TimedOut), Body::UntilClose) => break,
+            (Ok(0), _) => return Err(Error::Closed),
             (Ok(count), _) => {
-                receiver.body(block.get(..count).unwrap_or_default())?;
-                remaining.arrived(count);
+                // All of it, as librtmp does: there may be more than was announced.
+                let block = block.get(..count).unwrap_or_default();
+                receiver.body(block)?;
+                body.next(block)?;
                 pace.arrived(count);
             }
             (Err(error), _) => return Err(error),
@@ -314,6 +318,12 @@ mod tests {
         assert_eq!((outcome, &seen.body[..]), (Outcome::Complete, &b"hello"[..]));
         let (outcome, seen) = run(&[send(&[OK, b"again"].concat()), send(b"again")]);
         assert_eq!((outcome, &seen.body[..]), (Outcome::Complete, &b"helloagain"[..]));
+    }
+
+    #[test]
+    fn a_length_of_0_says_nothing() {
+        let (outcome, seen) = run(&[send(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"), send(b"hello")]);
+        assert_eq!((outcome, &seen.body[..]), (Outcome::Complete, &b"hello"[..]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A small HTTP/1.0 client: one GET over one connection.
 //!
-//! [`url`], [`request`] and [`response`] turn bytes into values and back. [`exchange`] plays one request through a
-//! stream, and [`get()`] makes the connection for it. There are no redirections, no content codings and no cookies, and
+//! [`url`], [`request`] and [`response`] turn bytes into values and back; `head` and `body` are what they have in common with
+//! tunnels and proxies. [`exchange`] plays one request through a stream, and [`get()`] makes the connection for it. There are no redirections, no content codings and no cookies, and
 //! what the body means is the receiver's business.
 //!
 //! ```no_run
@@ -25,8 +25,10 @@
 //! # Ok::<(), rtmp::Error>(())
 //! ```
 
+pub(crate) mod body;
 pub mod exchange;
 mod get;
+pub(crate) mod head;
 pub mod request;
 pub mod response;
 pub mod url;

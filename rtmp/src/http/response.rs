@@ -1,11 +1,7 @@
-//! Responses: the head as a value, and where the body ends.
+//! Responses to our request: what their head says.
 
-use httparse::{EMPTY_HEADER, ParserConfig, Response, Status};
-
+use super::head::{self, MAX_HEAD};
 use crate::error::{Error, Result};
-
-/// The longest head that is read.
-pub const MAX_HEAD: usize = 16 * 1024;
 
 /// What the head of a response says, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,69 +37,25 @@ pub fn decode(input: &[u8]) -> Result<Progress> {
     if !input.iter().zip(SIGNATURE).all(|(byte, expected)| byte == expected) {
         return Err(NOT_HTTP);
     }
-    // There cannot be more headers than lines.
-    let lines = input.iter().take(MAX_HEAD).filter(|&&byte| byte == b'\n').count();
-    let mut headers = vec![EMPTY_HEADER; lines + 1];
-    let mut response = Response::new(&mut headers);
-    let parsed = ParserConfig::default()
-        .ignore_invalid_headers_in_responses(true)
-        .allow_obsolete_multiline_headers_in_responses(true)
-        .allow_spaces_after_header_name_in_responses(true)
-        .allow_multiple_spaces_in_response_status_delimiters(true)
-        .parse_response(&mut response, input.get(..MAX_HEAD).unwrap_or(input));
-    match parsed {
-        Ok(Status::Complete(consumed)) => {
-            let status = response.code.ok_or(NOT_HTTP)?;
+    let input = input.get(..MAX_HEAD).unwrap_or(input);
+    match head::Response::parse(input, MAX_HEADERS) {
+        Ok(Some((response, consumed))) => {
             // When a header is there twice, librtmp goes by the last one.
-            let last = |name: &str| {
-                let mut found = response.headers.iter().rev();
-                found.find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
-            };
+            let last = |name| response.headers.values(name).next_back();
             Ok(Progress::Complete {
                 consumed,
                 head: Head {
-                    status,
+                    status: response.status,
                     content_length: last("Content-Length").and_then(length),
                     last_modified: last("Last-Modified").map(<[u8]>::to_vec),
                 },
             })
         }
-        Ok(Status::Partial) if input.len() >= MAX_HEAD => {
+        Ok(None) if input.len() == MAX_HEAD => {
             Err(Error::malformed("HTTP response", "its head is longer than 16 KiB"))
         }
-        Ok(Status::Partial) => Ok(Progress::Incomplete { status: response.code }),
+        Ok(None) => Ok(Progress::Incomplete { status: head::Response::status(input) }),
         Err(_) => Err(NOT_HTTP),
-    }
-}
-
-/// What is still to come of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remaining {
-    /// This many bytes.
-    Bytes(u64),
-    /// All that arrives until the peer has no more to say.
-    UntilEnd,
-}
-
-impl Remaining {
-    /// What follows a head. A length of 0 is taken for none, as librtmp does.
-    pub fn after(head: &Head) -> Self {
-        match head.content_length {
-            Some(length) if length > 0 => Self::Bytes(length),
-            _ => Self::UntilEnd,
-        }
-    }
-
-    /// Counts bytes that have arrived; there may be more of them than were announced.
-    pub fn arrived(&mut self, count: usize) {
-        if let Self::Bytes(missing) = self {
-            *missing = missing.saturating_sub(count as u64);
-        }
-    }
-
-    /// Whether the body is known to be complete.
-    pub fn is_complete(self) -> bool {
-        self == Self::Bytes(0)
     }
 }
 
@@ -114,6 +66,9 @@ fn length(text: &[u8]) -> Option<u64> {
         Some(value.unwrap_or(0).saturating_mul(10).saturating_add(u64::from(digit - b'0')))
     })
 }
+
+/// As many as a head has room for: librtmp does not count them.
+const MAX_HEADERS: usize = MAX_HEAD;
 
 /// What every response of the versions that are understood begins with.
 const SIGNATURE: &[u8] = b"HTTP/1";
@@ -187,21 +142,6 @@ mod tests {
         assert_eq!(length("Content-Length: "), None);
         assert_eq!(length("Content-Length: 2\r\nContent-Length: 4"), Some(4));
         assert_eq!(length("Content-Length: 99999999999999999999999"), Some(u64::MAX));
-    }
-
-    #[test]
-    fn a_length_of_0_says_nothing() {
-        let head = Head { status: 200, content_length: Some(0), last_modified: None };
-        assert_eq!(Remaining::after(&head), Remaining::UntilEnd);
-    }
-
-    #[test]
-    fn more_bytes_than_announced_complete_a_body() {
-        let mut remaining = Remaining::Bytes(3);
-        remaining.arrived(2);
-        assert!(!remaining.is_complete());
-        remaining.arrived(2);
-        assert!(remaining.is_complete());
     }
 
     #[test]

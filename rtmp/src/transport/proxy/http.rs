@@ -3,6 +3,7 @@
 use super::{Negotiation, Next, Target};
 use crate::{
     error::{Error, Result},
+    http::head,
     text::Text,
     url::{authority, basic_credentials},
 };
@@ -35,20 +36,18 @@ impl Negotiation for Http {
     }
 
     fn receive(&mut self, input: &[u8]) -> Result<Option<(usize, Next)>> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        let len = match response.parse(input) {
-            Ok(httparse::Status::Complete(len)) => len,
-            Ok(httparse::Status::Partial) => return Ok(None),
+        let (response, len) = match head::Response::parse(input, MAX_HEADERS) {
+            Ok(Some(parsed)) => parsed,
+            Ok(None) => return Ok(None),
             Err(error) => return Err(Error::Proxy(format!("this is no HTTP reply: {error}").into())),
         };
-        match response.code.unwrap_or(0) {
+        match response.status {
             // A success has no body, whatever its header says.
             200..=299 => Ok(Some((len, Next::Done))),
             // 101 would leave HTTP for something that nobody asked for.
             100 | 102..=199 => Ok(Some((len, Next::Receive))),
             code => {
-                let reason = Text(response.reason.unwrap_or("").as_bytes());
+                let reason = Text(response.reason.as_bytes());
                 Err(Error::Proxy(format!("the proxy refuses: {code} {reason}").into()))
             }
         }

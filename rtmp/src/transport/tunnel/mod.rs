@@ -18,7 +18,10 @@ pub use client::{Client, Decoded, Poll, Status};
 pub use pump::{Carrier, Ending, Tunnel};
 pub use request::{Head, Target, parse_head};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    http::head::Headers,
+};
 
 /// What a request asks for. Each is a `POST`; all but `open` name the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +42,6 @@ pub struct SessionId(String);
 
 /// The body of requests that carry nothing.
 const NOTHING: [u8; 1] = [0];
-
-/// The longest head of a request or reply.
-const MAX_HEAD: usize = 16 << 10;
 
 /// The most header lines in one head.
 const MAX_HEADERS: usize = 64;
@@ -88,68 +88,30 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// Whether a comma-separated header value has `token` in it, in any case.
-fn has_token(value: &[u8], token: &str) -> bool {
-    value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
-}
-
-/// The value of `Content-Length`: digits, or the same digits more than once.
-fn parse_length(value: &[u8]) -> Result<u32> {
-    let mut length = None;
-    for part in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-        if part.is_empty() || !part.iter().all(u8::is_ascii_digit) {
-            return Err(Error::malformed("HTTP head", "Content-Length is not a number"));
-        }
-        // Digits only, so all that can be wrong is the size; and what does not fit an `int` is no length of a reply.
-        let number = str::from_utf8(part)
-            .ok()
-            .and_then(|digits| digits.parse::<i32>().ok())
-            .ok_or(Error::TooLarge("Content-Length of an HTTP tunnel"))?
-            .cast_unsigned();
-        if length.replace(number).is_some_and(|earlier| earlier != number) {
-            return Err(Error::malformed("HTTP head", "Content-Length has two values"));
-        }
-    }
-    length.ok_or(Error::malformed("HTTP head", "Content-Length is empty"))
-}
-
-/// Length of the head at the start of `bytes`, empty line included, once all of it is there. Lines may end with LF only.
-/// Looks at what lies behind `seen` only, where the end was not found before.
-fn head_len(bytes: &[u8], seen: usize) -> Option<usize> {
-    let start = seen.saturating_sub(3);
-    let tail = bytes.get(start..)?;
-    tail.iter().enumerate().filter(|(_, byte)| **byte == b'\n').find_map(|(at, _)| {
-        let end = start + at + 1;
-        let before = &bytes[..end - 1];
-        (before.ends_with(b"\n\r") || before.ends_with(b"\n")).then_some(end)
-    })
+/// The length of the body behind a head, if it is said. What does not fit an `int` is none.
+fn content_length(headers: &Headers<'_>) -> Result<Option<u32>> {
+    let Some(length) = headers.content_length()? else { return Ok(None) };
+    let length = i32::try_from(length).map_err(|_| Error::TooLarge("Content-Length of an HTTP tunnel"))?;
+    Ok(Some(length.cast_unsigned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::head::Request;
 
     #[test]
-    fn lengths_are_numbers_of_any_spacing_and_nothing_else() {
-        for (value, expected) in [("0", 0), (" 17 ", 17), ("5, 5", 5), ("\t2147483647", 0x7FFF_FFFF)] {
-            assert_eq!(parse_length(value.as_bytes()).unwrap(), expected, "{value:?}");
-        }
-        for value in ["", " ", "-1", "+1", "1 2", "0x10", "5, 6", "5,", "\u{0661}", "1e3"] {
-            assert!(matches!(parse_length(value.as_bytes()), Err(Error::Malformed { .. })), "{value:?}");
-        }
+    fn lengths_fit_an_int() {
+        let length = |length: &str| {
+            let text = format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
+            let (request, _) = Request::parse(text.as_bytes(), MAX_HEADERS).unwrap().unwrap();
+            content_length(&request.headers)
+        };
+        assert_eq!(length("2147483647").unwrap(), Some(0x7FFF_FFFF));
         for value in ["2147483648", "99999999999999999999999999"] {
-            assert!(matches!(parse_length(value.as_bytes()), Err(Error::TooLarge(_))), "{value:?}");
+            assert!(matches!(length(value), Err(Error::TooLarge(_))), "{value:?}");
         }
-    }
-
-    #[test]
-    fn the_end_of_a_head_is_found_wherever_it_is_split() {
-        for head in [&b"a\r\nb: c\r\n\r\n"[..], b"a\nb\n\n", b"a\nb\n\r\n"] {
-            for seen in 0..head.len() {
-                assert_eq!(head_len(&head[..seen], 0), None);
-                assert_eq!(head_len(&[head, b"rest\n\n"].concat(), seen), Some(head.len()));
-            }
-        }
+        assert!(matches!(length("-1"), Err(Error::Malformed { .. })));
     }
 
     #[test]

@@ -2,8 +2,14 @@
 
 use std::ops::Range;
 
-use super::{MAX_HEAD, MAX_HEADERS, has_token, head_len, parse_length};
-use crate::error::{Error, Refusal, Result};
+use super::{MAX_HEADERS, content_length};
+use crate::{
+    error::{Error, Refusal, Result},
+    http::{
+        body::Body,
+        head::{self, MAX_HEAD, Response},
+    },
+};
 
 /// Takes replies apart, however they are split. Keeps an unfinished head, never a body.
 #[derive(Debug, Default)]
@@ -19,32 +25,13 @@ enum State {
     #[default]
     Head,
     Body {
-        length: Length,
+        body: Body,
         keep_alive: bool,
     },
     /// Nothing that follows on this connection counts.
     Over,
     /// What arrived makes no sense, so neither does what follows.
     Failed,
-}
-
-#[derive(Debug)]
-enum Length {
-    /// Bytes that are missing.
-    Known(u32),
-    UntilClose,
-    Chunked(Chunked),
-}
-
-/// Where in a body of chunks (RFC 9112, 7.1) the decoder is.
-#[derive(Debug)]
-enum Chunked {
-    Size { size: u32, digits: u32 },
-    Extension { size: u32, len: usize },
-    Data(u32),
-    DataEnd,
-    Trailer { line: usize, len: usize },
-    Done,
 }
 
 /// What the next bytes are.
@@ -75,7 +62,7 @@ impl Replies {
         let head_begun = !self.head.is_empty();
         *self = Self::default();
         match state {
-            State::Body { length: Length::UntilClose, .. } => Ok(true),
+            State::Body { body: Body::UntilClose, .. } => Ok(true),
             State::Body { .. } | State::Failed => Err(Error::Closed),
             State::Head if head_begun => Err(Error::Closed),
             State::Head | State::Over => Ok(false),
@@ -85,7 +72,7 @@ impl Replies {
     /// Bytes of the body that are missing, as far as the reply told.
     pub(super) fn missing(&self) -> u32 {
         match self.state {
-            State::Body { length: Length::Known(left), .. } => left,
+            State::Body { body: Body::Length(missing), .. } => u32::try_from(missing).unwrap_or(u32::MAX),
             _ => 0,
         }
     }
@@ -93,21 +80,17 @@ impl Replies {
     fn take(&mut self, input: &[u8]) -> Result<(usize, Event)> {
         match &mut self.state {
             State::Head => self.take_head(input),
-            State::Body { length, keep_alive } => {
-                let end = Event::End { keep_alive: *keep_alive };
-                let (consumed, event) = match length {
-                    Length::Known(0) => (0, Some(end)),
-                    Length::Known(left) => take(input, left),
-                    Length::UntilClose => take(input, &mut { u32::MAX }),
-                    Length::Chunked(chunked) => match chunked.next(input)? {
-                        (consumed, None) if matches!(chunked, Chunked::Done) => (consumed, Some(end)),
-                        other => other,
-                    },
-                };
-                if let Some(Event::End { keep_alive }) = event {
-                    self.state = if keep_alive { State::Head } else { State::Over };
+            State::Body { body, keep_alive } => {
+                let (consumed, content) = if body.is_complete() { (0, 0..0) } else { body.next(input)? };
+                if !content.is_empty() {
+                    return Ok((consumed, Event::Content(content)));
                 }
-                Ok((consumed, event.unwrap_or(Event::More)))
+                if !body.is_complete() {
+                    return Ok((consumed, Event::More));
+                }
+                let keep_alive = *keep_alive;
+                self.state = if keep_alive { State::Head } else { State::Over };
+                Ok((consumed, Event::End { keep_alive }))
             }
             State::Over => Ok((input.len(), Event::More)),
             State::Failed => Err(Error::Closed),
@@ -117,14 +100,13 @@ impl Replies {
     fn take_head(&mut self, input: &[u8]) -> Result<(usize, Event)> {
         let mut skipped = 0;
         if self.head.is_empty() {
-            // Empty lines between replies are not theirs (RFC 9112, 2.2).
-            skipped = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            skipped = head::empty_lines(input);
         }
         let fresh = &input[skipped..];
         let before = self.head.len();
         let room = MAX_HEAD - before;
         self.head.extend_from_slice(&fresh[..fresh.len().min(room)]);
-        let Some(len) = head_len(&self.head, before) else {
+        let Some(len) = head::len(&self.head, before) else {
             if self.head.len() == MAX_HEAD {
                 return Err(Error::TooLarge("head of an HTTP reply"));
             }
@@ -154,16 +136,7 @@ impl Replies {
 
 /// What the head of a reply says about its body; `None` if it is not the reply yet.
 fn parse(head: &[u8]) -> Result<Option<State>> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut reply = httparse::Response::new(&mut headers);
-    let parsed = httparse::ParserConfig::default()
-        .allow_spaces_after_header_name_in_responses(true)
-        .allow_obsolete_multiline_headers_in_responses(true)
-        .ignore_invalid_headers_in_responses(true)
-        .parse_response(&mut reply, head);
-    let (Ok(httparse::Status::Complete(_)), Some(status), Some(version)) =
-        (parsed, reply.code, reply.version)
-    else {
+    let Ok(Some((Response { status, reason, headers }, _))) = Response::parse(head, MAX_HEADERS) else {
         return Err(Error::malformed("HTTP reply", "its head cannot be read"));
     };
     match status {
@@ -173,96 +146,25 @@ fn parse(head: &[u8]) -> Result<Option<State>> {
             return Err(Error::Refused(Refusal {
                 method: "a tunnelling request".to_owned(),
                 code: format!("HTTP {status}"),
-                description: reply.reason.unwrap_or_default().to_owned(),
+                description: reason.to_owned(),
                 ..Refusal::default()
             }));
         }
     }
-    let values = |name: &'static str| {
-        reply
-            .headers
-            .iter()
-            .filter(move |header| header.name.eq_ignore_ascii_case(name))
-            .map(|header| header.value)
-    };
-    let mut keep_alive = match version {
-        0 => values("Connection").any(|value| has_token(value, "keep-alive")),
-        _ => !values("Connection").any(|value| has_token(value, "close")),
-    };
-    let mut encodings = values("Transfer-Encoding").peekable();
-    let length = if encodings.peek().is_some() {
+    let mut keep_alive = headers.keep_alive();
+    let mut encodings = headers.values("Transfer-Encoding").peekable();
+    let body = if encodings.peek().is_some() {
         if !encodings.all(|value| value.trim_ascii().eq_ignore_ascii_case(b"chunked")) {
             return Err(Error::Unsupported("the transfer encoding of an HTTP reply"));
         }
-        Length::Chunked(Chunked::Size { size: 0, digits: 0 })
+        Body::CHUNKED
+    } else if let Some(length) = content_length(&headers)? {
+        Body::Length(length.into())
     } else {
-        let lengths = values("Content-Length").map(parse_length).collect::<Result<Vec<_>>>()?;
-        match lengths.split_first() {
-            Some((length, others)) if others.iter().all(|other| other == length) => Length::Known(*length),
-            Some(_) => return Err(Error::malformed("HTTP head", "Content-Length has two values")),
-            None => {
-                keep_alive = false;
-                Length::UntilClose
-            }
-        }
+        keep_alive = false;
+        Body::UntilClose
     };
-    Ok(Some(State::Body { length, keep_alive }))
-}
-
-/// The part of the input that is content, of which `left` bytes are missing.
-fn take(input: &[u8], left: &mut u32) -> (usize, Option<Event>) {
-    let len = input.len().min(*left as usize);
-    *left -= len as u32;
-    (len, (len > 0).then_some(Event::Content(0..len)))
-}
-
-impl Chunked {
-    /// As [`Replies::next`]; no event when the body is over or more bytes are needed.
-    fn next(&mut self, input: &[u8]) -> Result<(usize, Option<Event>)> {
-        let malformed = |detail| Err(Error::malformed("chunked HTTP reply", detail));
-        for (at, &byte) in input.iter().enumerate() {
-            *self = match *self {
-                Self::Data(left) => {
-                    let mut left = left;
-                    let (len, _) = take(&input[at..], &mut left);
-                    *self = if left == 0 { Self::DataEnd } else { Self::Data(left) };
-                    return Ok((at + len, Some(Event::Content(at..at + len))));
-                }
-                Self::Size { size, digits } => match char::from(byte).to_digit(16) {
-                    // Seven digits stay below what an `int` holds; zeros in front do not make a size larger.
-                    Some(_) if digits >= 7 => return Err(Error::TooLarge("chunk of an HTTP reply")),
-                    Some(digit) => {
-                        let size = size << 4 | digit;
-                        Self::Size { size, digits: digits + u32::from(size > 0 || digits == 0) }
-                    }
-                    None if digits == 0 => return malformed("a chunk has no size"),
-                    None if byte == b'\n' => Self::after_size(size),
-                    None => Self::Extension { size, len: 0 },
-                },
-                Self::Extension { size, .. } if byte == b'\n' => Self::after_size(size),
-                Self::Extension { len: MAX_HEAD, .. } => return malformed("an extension without end"),
-                Self::Extension { size, len } => Self::Extension { size, len: len + 1 },
-                Self::DataEnd if byte == b'\n' => Self::Size { size: 0, digits: 0 },
-                Self::DataEnd if byte == b'\r' => Self::DataEnd,
-                Self::DataEnd => return malformed("a chunk is longer than its size"),
-                Self::Trailer { len: MAX_HEAD, .. } => return malformed("a trailer without end"),
-                Self::Trailer { line: 0, .. } if byte == b'\n' => {
-                    *self = Self::Done;
-                    return Ok((at + 1, None));
-                }
-                Self::Trailer { len, .. } if byte == b'\n' => Self::Trailer { line: 0, len: len + 1 },
-                Self::Trailer { line, len } => {
-                    Self::Trailer { line: line + usize::from(byte != b'\r'), len: len + 1 }
-                }
-                Self::Done => return Ok((at, None)),
-            };
-        }
-        Ok((input.len(), None))
-    }
-
-    fn after_size(size: u32) -> Self {
-        if size == 0 { Self::Trailer { line: 0, len: 0 } } else { Self::Data(size) }
-    }
+    Ok(Some(State::Body { body, keep_alive }))
 }
 
 #[cfg(test)]

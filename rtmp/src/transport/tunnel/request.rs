@@ -1,7 +1,10 @@
 //! The four requests as a server sees them.
 
-use super::{Command, MAX_HEAD, MAX_HEADERS, SessionId, has_token, head_len, parse_length};
-use crate::error::{Error, Result};
+use super::{Command, MAX_HEADERS, SessionId, content_length};
+use crate::{
+    error::{Error, Result},
+    http::head::{self, MAX_HEAD, Request},
+};
 
 /// The head of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,9 +39,9 @@ pub enum Target {
 
 /// The head at the start of `input` and its length, once it is there. `seen` bytes of it were offered before.
 pub fn parse_head(input: &[u8], seen: usize) -> Result<Option<(Head, usize)>> {
-    let skipped = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let skipped = head::empty_lines(input);
     let fresh = &input[skipped..];
-    let Some(len) = head_len(fresh, seen.saturating_sub(skipped)) else {
+    let Some(len) = head::len(fresh, seen.saturating_sub(skipped)) else {
         return match input.len() {
             0..MAX_HEAD => Ok(None),
             _ => Err(Error::TooLarge("head of an HTTP request")),
@@ -47,36 +50,17 @@ pub fn parse_head(input: &[u8], seen: usize) -> Result<Option<(Head, usize)>> {
     if len > MAX_HEAD {
         return Err(Error::TooLarge("head of an HTTP request"));
     }
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    let (Ok(httparse::Status::Complete(_)), Some(method), Some(path), Some(version)) =
-        (request.parse(&fresh[..len]), request.method, request.path, request.version)
-    else {
+    let Ok(Some((Request { method, path, headers }, _))) = Request::parse(&fresh[..len], MAX_HEADERS) else {
         return Err(Error::malformed("HTTP request", "its head cannot be read"));
     };
-    let values = |name: &'static str| {
-        request
-            .headers
-            .iter()
-            .filter(move |header| header.name.eq_ignore_ascii_case(name))
-            .map(|header| header.value)
-    };
-    if values("Transfer-Encoding").next().is_some() {
+    if headers.values("Transfer-Encoding").next().is_some() {
         return Err(Error::Unsupported("the transfer encoding of an HTTP request"));
-    }
-    let lengths = values("Content-Length").map(parse_length).collect::<Result<Vec<_>>>()?;
-    let length = lengths.first().copied().unwrap_or(0);
-    if lengths.iter().any(|other| *other != length) {
-        return Err(Error::malformed("HTTP head", "Content-Length has two values"));
     }
     let head = Head {
         target: if method == "POST" { target(path) } else { Target::Other },
-        length,
-        keep_alive: match version {
-            0 => values("Connection").any(|value| has_token(value, "keep-alive")),
-            _ => !values("Connection").any(|value| has_token(value, "close")),
-        },
-        expects_continue: values("Expect").any(|value| has_token(value, "100-continue")),
+        length: content_length(&headers)?.unwrap_or(0),
+        keep_alive: headers.keep_alive(),
+        expects_continue: headers.has_token("Expect", "100-continue"),
     };
     Ok(Some((head, skipped + len)))
 }
