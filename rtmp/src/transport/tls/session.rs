@@ -5,19 +5,18 @@ use std::{
     mem,
     net::Shutdown,
     os::fd::BorrowedFd,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    sync::{Mutex, MutexGuard, PoisonError, TryLockError},
     time::Duration,
 };
 
 use log::debug;
 use rustls::{
-    ClientConfig, ClientConnection, Connection, InvalidMessage, ServerConnection,
-    client::Resumption,
+    ClientConnection, Connection, InvalidMessage, ServerConnection,
     pki_types::{IpAddr, Ipv4Addr, ServerName},
 };
 use socket2::SockRef;
 
-use super::{ServerContext, Trust, provider, refusal, versions};
+use super::{ServerContext, Trust, config, refusal};
 use crate::{
     error::{Error, Result},
     transport::{
@@ -73,7 +72,7 @@ enum Available {
 impl Session {
     /// A client's session with `host`, a name or an address. Nothing is sent yet.
     pub fn client(host: &str, trust: &Trust) -> Result<Self> {
-        let verifier = trust.verifier()?;
+        let config = config::client(trust)?;
         let name = match ServerName::try_from(host) {
             Ok(name) => name.to_owned(),
             // An address is never sent to the server, and nobody looks at this one.
@@ -85,13 +84,8 @@ impl Session {
                 return Err(Error::Tls(words.into()));
             }
         };
-        let mut config = versions(ClientConfig::builder_with_provider(provider()))?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.resumption = Resumption::disabled();
         let connection =
-            ClientConnection::new(Arc::new(config), name).map_err(|error| refusal::explain(host, &error))?;
+            ClientConnection::new(config, name).map_err(|error| refusal::explain(host, &error))?;
         Ok(Self::new(connection.into(), host.to_owned()))
     }
 
