@@ -87,9 +87,10 @@ struct Run {
 }
 
 impl Contestants {
-    /// Compiles the C programs and finds the libraries; `baseline` is the file of an earlier build.
-    pub fn prepare(baseline: Option<&str>) -> io::Result<Self> {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
+    /// Compiles the C programs and finds the libraries. `directory` is the name of a directory that no other run uses at
+    /// the same time, `baseline` the file of an earlier build.
+    pub fn prepare(directory: &str, baseline: Option<&str>) -> io::Result<Self> {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(directory);
         fs::create_dir_all(&directory)?;
         let built = env::current_exe()?.ancestors().nth(2).map(|directory| directory.join("librtmp.so"));
         let built =

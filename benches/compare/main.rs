@@ -8,6 +8,7 @@
 //! make bench ONLY="RTMP_Read"       the rows whose names contain a word
 //! make bench ROUNDS=3               as many rounds, however long they take
 //! make bench BASELINE=librtmp.so.1  with an earlier build beside it
+//! cargo test --bench compare        every row once, with very little work, to see that it works
 //! ```
 
 mod chart;
@@ -61,6 +62,14 @@ impl Measured {
         self.figures[contestant as usize].ok()
     }
 
+    /// Whether this library and all others that take part have done the work.
+    fn is_complete(&self) -> bool {
+        let done =
+            |figures: &Result<Figures, &str>| figures.as_ref().map_or_else(|why| *why == ABSENT, |_| true);
+        self.of(Contestant::Ours).is_some_and(|figures| figures.cost.is_finite())
+            && self.figures.iter().all(done)
+    }
+
     /// How many times as much another contestant needs.
     pub fn ratio(&self, other: Contestant) -> Option<f64> {
         self.of(other).and(self.ratios[other as usize])
@@ -71,14 +80,15 @@ fn main() -> io::Result<()> {
     if rust::run_if_asked()? {
         return Ok(());
     }
-    measure()
+    // `cargo bench` passes this, `cargo test` does not.
+    if env::args().any(|argument| argument == "--bench") { measure() } else { check() }
 }
 
 /// Measures. A run of all rows is written to the files in `benches`.
 fn measure() -> io::Result<()> {
     let rounds = variable("ROUNDS").and_then(|rounds| rounds.parse().ok()).filter(|rounds| *rounds > 0);
     let only = variable("ONLY");
-    let contestants = Contestants::prepare(variable("BASELINE").as_deref())?;
+    let contestants = Contestants::prepare("bench", variable("BASELINE").as_deref())?;
     let columns = Table::new(contestants.has_baseline());
     let mut all = Vec::new();
     let mut table = columns.heading();
@@ -113,6 +123,40 @@ fn measure() -> io::Result<()> {
         println!("Written: results.json, results.svg and the table in README.md, all in benches");
     }
     Ok(())
+}
+
+/// Runs the rows whose names contain one of the arguments, or all of them, with very little work. The output has the
+/// form of the other tests.
+fn check() -> io::Result<()> {
+    let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let mut rows = rows::rows();
+    let all = rows.len();
+    rows.retain(|row| wanted.is_empty() || wanted.iter().any(|part| row.name.contains(part)));
+    if rows.is_empty() {
+        println!("test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; {all} filtered out");
+        return Ok(());
+    }
+    let contestants = Contestants::prepare("bench-check", variable("BASELINE").as_deref())?;
+    let table = Table::new(contestants.has_baseline());
+    println!("running {} tests\n{}", rows.len(), table.heading());
+    let (mut passed, mut failed) = (0, 0);
+    for row in rows {
+        let measured = contestants.measure(row.brief(), Some(1))?;
+        println!("{}", table.line(&measured));
+        if measured.is_complete() {
+            println!("test {} ... ok", row.name);
+            passed += 1;
+        } else {
+            println!("test {} ... FAILED", row.name);
+            failed += 1;
+        }
+    }
+    let result = if failed == 0 { "ok" } else { "FAILED" };
+    let others = all - passed - failed;
+    println!(
+        "test result: {result}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {others} filtered out"
+    );
+    if failed == 0 { Ok(()) } else { Err(io::Error::other("some rows failed")) }
 }
 
 /// A variable of the environment that is not empty.

@@ -219,6 +219,18 @@ impl Row {
         ffmpeg: None,
     };
 
+    /// The row with very little work, to see that it works.
+    pub fn brief(self) -> Self {
+        let (total, at_once) = match (self.work, self.peer) {
+            ("connect", _) => (2, 2.min(self.at_once)),
+            (_, Some((Role::Play { pace: Pace::Live, size, .. }, _))) => (20 * size as u64, 1),
+            ("read" | "next", Some((Role::Play { size, .. }, _))) => (2 * size as u64, 1),
+            ("write" | "send", _) => (2 * self.sends.1 as u64, 1),
+            _ => (10, 1),
+        };
+        Self { total, at_once, ..self }
+    }
+
     /// The work of a shorter and a longer run whose system calls are counted. Their difference is of enough messages
     /// for an average.
     pub fn traced(&self) -> Option<(u64, u64)> {
