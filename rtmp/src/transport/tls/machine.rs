@@ -3,7 +3,6 @@
 use std::{
     io::{self, BufRead, IoSlice, Read, Write},
     mem,
-    sync::Arc,
 };
 
 use rustls::{
