@@ -26,7 +26,7 @@ use super::{
     line::{self, Line},
     log::Deferred,
     memory::Body,
-    reason::{self, Phase},
+    reason::Phase,
     rtmp::{
         RTMP, close, connect, direct,
         reservoir::{self, Reservoir},
@@ -200,16 +200,18 @@ impl Connection for Handle {
     }
 
     fn reconnect(&self, token: &[u8]) -> Result<()> {
-        let phase = reason::phase();
-        connect::log_in(self, token).inspect(|()| reason::enter(phase)).inspect_err(|error| {
+        connect::log_in(self, token).map_err(|failure| {
+            let (error, phase) = failure.into_parts();
             if !matches!(error, Error::Reported(_)) {
                 ::log::error!("Closing connection: {error}");
             }
+            self.note_failed(phase);
+            error
         })
     }
 
     fn failed(&self, phase: driver::Phase) {
-        reason::enter(Phase::Stream(phase));
+        self.note_failed(Phase::Stream(phase));
     }
 
     fn arrived(&self, chunk_stream: u32, timestamp: u32) {

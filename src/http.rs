@@ -11,7 +11,12 @@ use rtmp_core::{
     transport::tls::TlsOptions,
 };
 
-use crate::{globals, layout::assert_layout, tls::trust, waiting_with_errno};
+use crate::{
+    boundary::{Kind, boundary},
+    globals,
+    layout::assert_layout,
+    tls::trust,
+};
 
 /// How a request ended, one of the `HTTPRES_*` values.
 pub type HTTPResult = c_uint;
@@ -72,7 +77,7 @@ pub unsafe extern "C-unwind" fn HTTP_get(
     url: *const c_char,
     cb: *mut HTTP_read_callback,
 ) -> HTTPResult {
-    waiting_with_errno(HTTPRES_LOST_CONNECTION, |errno| {
+    boundary(Kind::Waits, HTTPRES_LOST_CONNECTION, |errno| {
         if http.is_null() || url.is_null() || cb.is_null() {
             debug!("HTTP_get: an argument is null");
             return Ok(HTTPRES_BAD_REQUEST);

@@ -19,12 +19,13 @@ use rtmp_core::{
 };
 
 use crate::{
-    FALSE, TRUE, boundary, globals,
+    FALSE, TRUE,
+    boundary::{Kind, boundary},
+    globals,
     ptr::required,
-    reason::{self, Phase},
+    reason::{self, During, Phase},
     rtmp::{RTMP, sockbuf},
     state::Handle,
-    waiting,
 };
 
 /// The certificates to trust. A process with more rights than its caller ignores its environment.
@@ -53,7 +54,7 @@ pub extern "C" fn RTMP_TLS_Init() {
 /// `cert` and `key` are null or NUL-terminated strings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_TLS_AllocServerContext(cert: *const c_char, key: *const c_char) -> *mut c_void {
-    boundary(ptr::null_mut(), || {
+    boundary(Kind::Session, ptr::null_mut(), |_| {
         RTMP_TLS_Init();
         // SAFETY: the caller's contract; the names are used during the call only.
         let (cert, key) = unsafe { (path(cert, "cert is NULL")?, path(key, "key is NULL")?) };
@@ -69,7 +70,7 @@ pub unsafe extern "C" fn RTMP_TLS_AllocServerContext(cert: *const c_char, key: *
 /// `ctx` is null or came from `RTMP_TLS_AllocServerContext` and nobody uses it any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_TLS_FreeServerContext(ctx: *mut c_void) {
-    boundary((), || {
+    boundary(Kind::Session, (), |_| {
         if !ctx.is_null() {
             // SAFETY: the caller's contract: a box that `RTMP_TLS_AllocServerContext` made.
             drop(unsafe { Box::from_raw(ctx.cast::<ServerContext>()) });
@@ -87,14 +88,14 @@ pub unsafe extern "C" fn RTMP_TLS_FreeServerContext(ctx: *mut c_void) {
 /// `r` is null or points to an initialised `RTMP`; `ctx` is null or came from `RTMP_TLS_AllocServerContext`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) -> c_int {
-    waiting(FALSE, || {
+    boundary(Kind::Waits, FALSE, |_| {
         // SAFETY: the caller's contract.
         let (handle, context) = unsafe {
             reason::start_afresh(r)?;
-            reason::enter(Phase::Tls);
-            (Handle::connected(r)?, required(ctx.cast::<ServerContext>().cast_const(), "ctx is NULL")?)
+            let context = required(ctx.cast::<ServerContext>().cast_const(), "ctx is NULL");
+            (Handle::connected(r).during(Phase::Tls)?, context.during(Phase::Tls)?)
         };
-        begin(&handle, Session::server(context)?)?;
+        Session::server(context).and_then(|session| begin(&handle, session)).during(Phase::Tls)?;
         Ok(TRUE)
     })
 }

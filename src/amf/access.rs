@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     FALSE, TRUE,
+    boundary::{Kind, boundary},
     ptr::{aval_bytes, required, required_mut},
-    sessionless,
 };
 
 /// A constant that C gets pointers to.
@@ -47,7 +47,7 @@ pub(super) fn writable(prop: *mut AMFObjectProperty) -> Result<*mut AMFObjectPro
 /// `obj` is null or points to an initialised object whose arrays came from this library or from `malloc`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_Reset(obj: *mut AMFObject) {
-    sessionless((), || {
+    boundary(Kind::Plain, (), |_| {
         // SAFETY: the caller's contract above.
         let object = std::mem::replace(unsafe { required_mut(obj, "obj") }?, AMFObject::EMPTY);
         // SAFETY: the caller's contract above.
@@ -64,13 +64,13 @@ pub unsafe extern "C" fn AMF_Reset(obj: *mut AMFObject) {
 /// to the next multiple of 16; `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_AddProp(obj: *mut AMFObject, prop: *const AMFObjectProperty) {
-    sessionless((), || {
+    boundary(Kind::Plain, (), |_| {
         // SAFETY: the caller's contract above. Copied before the array moves, because it may lie in it.
         let property = *unsafe { required(prop, "prop") }?;
         // SAFETY: the caller's contract above.
         let object = unsafe { required_mut(obj, "obj") }?;
         // SAFETY: the caller's contract above.
-        unsafe { append(&mut object.o_props, &mut object.o_num, property) }
+        Ok(unsafe { append(&mut object.o_props, &mut object.o_num, property) }?)
     })
 }
 
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn AMF_AddProp(obj: *mut AMFObject, prop: *const AMFObject
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_CountProp(obj: *mut AMFObject) -> c_int {
     // SAFETY: the caller's contract above.
-    sessionless(0, || Ok(unsafe { required(obj, "obj") }?.o_num))
+    boundary(Kind::Plain, 0, |_| Ok(unsafe { required(obj, "obj") }?.o_num))
 }
 
 /// Returns the property at `nIndex`, or if that is negative the first one of that name. Never returns null: if there is
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn AMF_GetProp(
     name: *const AVal,
     nIndex: c_int,
 ) -> *mut AMFObjectProperty {
-    sessionless(invalid_property(), || {
+    boundary(Kind::Plain, invalid_property(), |_| {
         // SAFETY: the caller's contract above.
         let object = unsafe { required(obj, "obj") }?;
         // SAFETY: the caller's contract above.
@@ -124,7 +124,7 @@ pub unsafe extern "C" fn AMF_GetProp(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetType(prop: *mut AMFObjectProperty) -> AMFDataType {
     // SAFETY: the caller's contract above.
-    sessionless(AMF_INVALID, || Ok(unsafe { required(prop, "prop") }?.p_type))
+    boundary(Kind::Plain, AMF_INVALID, |_| Ok(unsafe { required(prop, "prop") }?.p_type))
 }
 
 /// Makes a property a number. What it held is forgotten, not freed.
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn AMFProp_GetType(prop: *mut AMFObjectProperty) -> AMFDat
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetNumber(prop: *mut AMFObjectProperty, dval: c_double) {
     // SAFETY: the caller's contract above.
-    sessionless((), || unsafe { set(prop, AMF_NUMBER, AMFPropertyValue { p_number: dval }) })
+    boundary(Kind::Plain, (), |_| Ok(unsafe { set(prop, AMF_NUMBER, AMFPropertyValue { p_number: dval }) }?))
 }
 
 /// Makes a property true if `bflag` is not 0, else false. What it held is forgotten, not freed.
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn AMFProp_SetNumber(prop: *mut AMFObjectProperty, dval: c
 pub unsafe extern "C" fn AMFProp_SetBoolean(prop: *mut AMFObjectProperty, bflag: c_int) {
     let p_number = if bflag == 0 { 0.0 } else { 1.0 };
     // SAFETY: the caller's contract above.
-    sessionless((), || unsafe { set(prop, AMF_BOOLEAN, AMFPropertyValue { p_number }) })
+    boundary(Kind::Plain, (), |_| Ok(unsafe { set(prop, AMF_BOOLEAN, AMFPropertyValue { p_number }) }?))
 }
 
 /// Makes a property a string. The text is borrowed; it must outlive the property. What the property held is forgotten,
@@ -155,11 +155,11 @@ pub unsafe extern "C" fn AMFProp_SetBoolean(prop: *mut AMFObjectProperty, bflag:
 /// `prop` is null or writable; `str` is null or readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetString(prop: *mut AMFObjectProperty, str: *mut AVal) {
-    sessionless((), || {
+    boundary(Kind::Plain, (), |_| {
         // SAFETY: the caller's contract above.
         let p_aval = *unsafe { required(str, "str") }?;
         // SAFETY: the caller's contract above.
-        unsafe { set(prop, AMF_STRING, AMFPropertyValue { p_aval }) }
+        Ok(unsafe { set(prop, AMF_STRING, AMFPropertyValue { p_aval }) }?)
     })
 }
 
@@ -170,11 +170,11 @@ pub unsafe extern "C" fn AMFProp_SetString(prop: *mut AMFObjectProperty, str: *m
 /// `prop` is null or writable; `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetObject(prop: *mut AMFObjectProperty, obj: *mut AMFObject) {
-    sessionless((), || {
+    boundary(Kind::Plain, (), |_| {
         // SAFETY: the caller's contract above.
         let p_object = *unsafe { required(obj, "obj") }?;
         // SAFETY: the caller's contract above.
-        unsafe { set(prop, AMF_OBJECT, AMFPropertyValue { p_object }) }
+        Ok(unsafe { set(prop, AMF_OBJECT, AMFPropertyValue { p_object }) }?)
     })
 }
 
@@ -185,7 +185,7 @@ pub unsafe extern "C" fn AMFProp_SetObject(prop: *mut AMFObjectProperty, obj: *m
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetName(prop: *mut AMFObjectProperty, name: *mut AVal) {
     // SAFETY: the caller's contract above.
-    sessionless((), || unsafe { read(prop, name, AVal::EMPTY, |property| property.p_name) })
+    boundary(Kind::Plain, (), |_| Ok(unsafe { read(prop, name, AVal::EMPTY, |property| property.p_name) }?))
 }
 
 /// Gives a property a name. The text is borrowed; it must outlive the property.
@@ -194,7 +194,7 @@ pub unsafe extern "C" fn AMFProp_GetName(prop: *mut AMFObjectProperty, name: *mu
 /// `prop` is null or writable; `name` is null or readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetName(prop: *mut AMFObjectProperty, name: *mut AVal) {
-    sessionless((), || {
+    boundary(Kind::Plain, (), |_| {
         // SAFETY: the caller's contract above.
         let name = *unsafe { required(name, "name") }?;
         let prop = writable(prop)?;
@@ -212,7 +212,7 @@ pub unsafe extern "C" fn AMFProp_SetName(prop: *mut AMFObjectProperty, name: *mu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetNumber(prop: *mut AMFObjectProperty) -> c_double {
     // SAFETY: the caller's contract above.
-    sessionless(0.0, || Ok(unsafe { required(prop, "prop") }?.number()))
+    boundary(Kind::Plain, 0.0, |_| Ok(unsafe { required(prop, "prop") }?.number()))
 }
 
 /// Returns 1 if `AMFProp_GetNumber` is not 0.0, else 0.
@@ -222,7 +222,7 @@ pub unsafe extern "C" fn AMFProp_GetNumber(prop: *mut AMFObjectProperty) -> c_do
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetBoolean(prop: *mut AMFObjectProperty) -> c_int {
     // SAFETY: the caller's contract above.
-    sessionless(FALSE, || Ok(c_int::from(unsafe { required(prop, "prop") }?.number() != 0.0)))
+    boundary(Kind::Plain, FALSE, |_| Ok(c_int::from(unsafe { required(prop, "prop") }?.number() != 0.0)))
 }
 
 /// Stores the text of a string property in `*str`; it is borrowed. Other types give an empty string with a null
@@ -233,7 +233,7 @@ pub unsafe extern "C" fn AMFProp_GetBoolean(prop: *mut AMFObjectProperty) -> c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetString(prop: *mut AMFObjectProperty, str: *mut AVal) {
     // SAFETY: the caller's contract above.
-    sessionless((), || unsafe { read(prop, str, AVal::EMPTY, AMFObjectProperty::string) })
+    boundary(Kind::Plain, (), |_| Ok(unsafe { read(prop, str, AVal::EMPTY, AMFObjectProperty::string) }?))
 }
 
 /// Stores the members of an object property in `*obj`; they still belong to the property, so `*obj` must not be reset.
@@ -248,7 +248,7 @@ pub unsafe extern "C" fn AMFProp_GetObject(prop: *mut AMFObjectProperty, obj: *m
         _ => AMFObject::EMPTY,
     };
     // SAFETY: the caller's contract above.
-    sessionless((), || unsafe { read(prop, obj, AMFObject::EMPTY, object) })
+    boundary(Kind::Plain, (), |_| Ok(unsafe { read(prop, obj, AMFObject::EMPTY, object) }?))
 }
 
 /// Returns TRUE if the type of the property is not `AMF_INVALID`.
@@ -257,7 +257,7 @@ pub unsafe extern "C" fn AMFProp_GetObject(prop: *mut AMFObjectProperty, obj: *m
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_IsValid(prop: *mut AMFObjectProperty) -> c_int {
-    sessionless(FALSE, || {
+    boundary(Kind::Plain, FALSE, |_| {
         // SAFETY: the caller's contract above.
         let property = unsafe { required(prop, "prop") }?;
         Ok(if property.p_type == AMF_INVALID { FALSE } else { TRUE })
@@ -270,7 +270,7 @@ pub unsafe extern "C" fn AMFProp_IsValid(prop: *mut AMFObjectProperty) -> c_int 
 /// `prop` is null or points to an initialised property whose members are owned by it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_Reset(prop: *mut AMFObjectProperty) {
-    sessionless((), || {
+    boundary(Kind::Plain, (), |_| {
         if prop == invalid_property() {
             return Ok(());
         }
@@ -294,13 +294,13 @@ pub unsafe extern "C" fn AMFProp_Reset(prop: *mut AMFObjectProperty) {
 /// up to the next multiple of 16; `prop` is null or readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF3CD_AddProp(cd: *mut AMF3ClassDef, prop: *mut AVal) {
-    sessionless((), || {
+    boundary(Kind::Plain, (), |_| {
         // SAFETY: the caller's contract above. Copied before the array moves, because it may lie in it.
         let name = *unsafe { required(prop, "prop") }?;
         // SAFETY: the caller's contract above.
         let definition = unsafe { required_mut(cd, "cd") }?;
         // SAFETY: the caller's contract above.
-        unsafe { append(&mut definition.cd_props, &mut definition.cd_num, name) }
+        Ok(unsafe { append(&mut definition.cd_props, &mut definition.cd_num, name) }?)
     })
 }
 
@@ -312,7 +312,7 @@ pub unsafe extern "C" fn AMF3CD_AddProp(cd: *mut AMF3ClassDef, prop: *mut AVal) 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF3CD_GetProp(cd: *mut AMF3ClassDef, idx: c_int) -> *mut AVal {
     let empty = (&raw const EMPTY_NAME.0).cast_mut();
-    sessionless(empty, || {
+    boundary(Kind::Plain, empty, |_| {
         // SAFETY: the caller's contract above.
         let definition = unsafe { required(cd, "cd") }?;
         Ok(match usize::try_from(idx) {

@@ -10,7 +10,10 @@ use rtmp_core::{
 };
 
 use super::{access::writable, list::OwnedObject, types::*};
-use crate::{ptr::bytes, sessionless};
+use crate::{
+    boundary::{Kind, boundary},
+    ptr::bytes,
+};
 
 /// Returns how many bytes of `pBuffer` were decoded into `obj`, or -1 if they are malformed. Without `bDecodeName` the
 /// values have no names. Decoding ends at an end marker or with the data.
@@ -27,11 +30,10 @@ pub unsafe extern "C" fn AMF_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    sessionless(MALFORMED, || {
+    boundary(Kind::Plain, MALFORMED, |_| {
         // SAFETY: the caller's contract above.
-        unsafe {
-            fill(obj, pBuffer, nSize.max(0), |list, input| amf0::decode_into(list, input, bDecodeName != 0))
-        }
+        let decode = |list: &mut _, input| amf0::decode_into(list, input, bDecodeName != 0);
+        Ok(unsafe { fill(obj, pBuffer, nSize.max(0), decode) }?)
     })
 }
 
@@ -48,13 +50,13 @@ pub unsafe extern "C" fn AMF_DecodeArray(
     nArrayLen: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    sessionless(MALFORMED, || {
+    boundary(Kind::Plain, MALFORMED, |_| {
         let count = usize::try_from(nArrayLen).unwrap_or(0);
         // Without elements the buffer is not looked at, so that it may be null.
         let size = if count == 0 { 0 } else { nSize };
         let decode = |list: &mut _, input| amf0::decode_array_into(list, input, count, bDecodeName != 0);
         // SAFETY: the caller's contract above.
-        unsafe { fill(obj, pBuffer, size, decode) }
+        Ok(unsafe { fill(obj, pBuffer, size, decode) }?)
     })
 }
 
@@ -71,9 +73,11 @@ pub unsafe extern "C" fn AMF3_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    sessionless(MALFORMED, || {
+    boundary(Kind::Plain, MALFORMED, |_| {
         // SAFETY: the caller's contract above.
-        unsafe { fill(obj, pBuffer, nSize, |list, input| amf3::decode_into(list, input, bDecodeName != 0)) }
+        Ok(unsafe {
+            fill(obj, pBuffer, nSize, |list, input| amf3::decode_into(list, input, bDecodeName != 0))
+        }?)
     })
 }
 
@@ -92,10 +96,10 @@ pub unsafe extern "C" fn AMF3Prop_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    sessionless(MALFORMED, || {
+    boundary(Kind::Plain, MALFORMED, |_| {
         let decode = |list: &mut _, input| amf3::decode_property_into(list, input, bDecodeName != 0);
         // SAFETY: the caller's contract above.
-        unsafe { fill_property(prop, pBuffer, nSize, decode) }
+        Ok(unsafe { fill_property(prop, pBuffer, nSize, decode) }?)
     })
 }
 
@@ -114,10 +118,10 @@ pub unsafe extern "C" fn AMFProp_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    sessionless(MALFORMED, || {
+    boundary(Kind::Plain, MALFORMED, |_| {
         let decode = |list: &mut _, input| amf0::decode_array_into(list, input, 1, bDecodeName != 0);
         // SAFETY: the caller's contract above.
-        unsafe { fill_property(prop, pBuffer, nSize, decode) }
+        Ok(unsafe { fill_property(prop, pBuffer, nSize, decode) }?)
     })
 }
 

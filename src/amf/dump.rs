@@ -12,8 +12,8 @@ use super::{
     walk::{Step, Walk},
 };
 use crate::{
+    boundary::{Kind, boundary},
     ptr::{aval_bytes, required},
-    sessionless,
 };
 
 /// Logs the properties of an object and everything inside it at level DEBUG.
@@ -22,7 +22,7 @@ use crate::{
 /// `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_Dump(obj: *mut AMFObject) {
-    sessionless((), || {
+    boundary(Kind::Session, (), |_| {
         // SAFETY: the caller's contract above.
         let object = unsafe { required(obj, "obj") }?;
         if log_enabled!(Level::Debug) {
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn AMF_Dump(obj: *mut AMFObject) {
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_Dump(prop: *mut AMFObjectProperty) {
-    sessionless((), || {
+    boundary(Kind::Session, (), |_| {
         // SAFETY: the caller's contract above.
         let property = unsafe { required(prop, "prop") }?;
         if !log_enabled!(Level::Debug) {

@@ -16,7 +16,10 @@ use super::{
     room::{Room, text},
     types::*,
 };
-use crate::{ptr::required, sessionless};
+use crate::{
+    boundary::{Kind, boundary},
+    ptr::required,
+};
 
 /// Writes a string, as a long string from 65,536 bytes on, and returns the position behind it, or null if fewer than
 /// its length and 5 bytes are free up to `outend`.
@@ -278,7 +281,7 @@ unsafe fn encode(
     outend: *mut c_char,
     write: impl FnOnce(&mut Room) -> Result<Option<()>>,
 ) -> *mut c_char {
-    sessionless(ptr::null_mut(), || {
+    boundary(Kind::Plain, ptr::null_mut(), |_| {
         // SAFETY: the caller's contract above.
         let mut room = unsafe { Room::new(output, outend) }?;
         Ok(match write(&mut room)? {

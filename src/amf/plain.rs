@@ -9,7 +9,7 @@ use rtmp_core::{
 };
 
 use super::types::*;
-use crate::sessionless;
+use crate::boundary::{Kind, boundary};
 
 /// Returns the unsigned 16-bit number at `data`, most significant byte first.
 ///
@@ -18,7 +18,7 @@ use crate::sessionless;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeInt16(data: *const c_char) -> c_ushort {
     // SAFETY: the caller's contract above.
-    sessionless(0, || Ok(u16::from_be_bytes(unsafe { array(data) }?)))
+    boundary(Kind::Plain, 0, |_| Ok(u16::from_be_bytes(unsafe { array(data) }?)))
 }
 
 /// Returns the unsigned 24-bit number at `data`, most significant byte first.
@@ -27,7 +27,7 @@ pub unsafe extern "C" fn AMF_DecodeInt16(data: *const c_char) -> c_ushort {
 /// `data` is null or readable for 3 bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeInt24(data: *const c_char) -> c_uint {
-    sessionless(0, || {
+    boundary(Kind::Plain, 0, |_| {
         // SAFETY: the caller's contract above.
         let [high, middle, low] = unsafe { array(data) }?;
         Ok(u32::from_be_bytes([0, high, middle, low]))
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn AMF_DecodeInt24(data: *const c_char) -> c_uint {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeInt32(data: *const c_char) -> c_uint {
     // SAFETY: the caller's contract above.
-    sessionless(0, || Ok(u32::from_be_bytes(unsafe { array(data) }?)))
+    boundary(Kind::Plain, 0, |_| Ok(u32::from_be_bytes(unsafe { array(data) }?)))
 }
 
 /// Stores the string at `data`, which has a 16-bit length in front, in `*str`. The text is not copied: it is valid as
@@ -51,11 +51,11 @@ pub unsafe extern "C" fn AMF_DecodeInt32(data: *const c_char) -> c_uint {
 /// `data` is null or readable for the length and the text; `str` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeString(data: *const c_char, str: *mut AVal) {
-    sessionless((), || {
+    boundary(Kind::Plain, (), |_| {
         // SAFETY: the caller's contract above.
         let len = u16::from_be_bytes(unsafe { array(data) }?);
         // SAFETY: the caller's contract above.
-        unsafe { store(data, 2, c_int::from(len), str) }
+        Ok(unsafe { store(data, 2, c_int::from(len), str) }?)
     })
 }
 
@@ -66,11 +66,11 @@ pub unsafe extern "C" fn AMF_DecodeString(data: *const c_char, str: *mut AVal) {
 /// `data` is null or readable for the length and the text; `str` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeLongString(data: *const c_char, str: *mut AVal) {
-    sessionless((), || {
+    boundary(Kind::Plain, (), |_| {
         // SAFETY: the caller's contract above.
         let len = c_int::from_be_bytes(unsafe { array(data) }?);
         // SAFETY: the caller's contract above.
-        unsafe { store(data, 4, len, str) }
+        Ok(unsafe { store(data, 4, len, str) }?)
     })
 }
 
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn AMF_DecodeLongString(data: *const c_char, str: *mut AVa
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeBoolean(data: *const c_char) -> c_int {
     // SAFETY: the caller's contract above.
-    sessionless(0, || Ok(c_int::from(unsafe { array(data) }? != [0])))
+    boundary(Kind::Plain, 0, |_| Ok(c_int::from(unsafe { array(data) }? != [0])))
 }
 
 /// Returns the floating-point number at `data`, most significant byte first.
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn AMF_DecodeBoolean(data: *const c_char) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeNumber(data: *const c_char) -> c_double {
     // SAFETY: the caller's contract above.
-    sessionless(0.0, || Ok(f64::from_be_bytes(unsafe { array(data) }?)))
+    boundary(Kind::Plain, 0.0, |_| Ok(f64::from_be_bytes(unsafe { array(data) }?)))
 }
 
 /// Stores the AMF3 integer at `data` in `*valp` and returns how many bytes it takes, 1 to 4; 0 if a pointer is null.
@@ -100,11 +100,11 @@ pub unsafe extern "C" fn AMF_DecodeNumber(data: *const c_char) -> c_double {
 /// `data` is null or readable up to the end of the integer; `valp` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF3ReadInteger(data: *const c_char, valp: *mut i32) -> c_int {
-    sessionless(0, || {
+    boundary(Kind::Plain, 0, |_| {
         // SAFETY: the caller's contract above.
         let (value, used) = unsafe { integer(data) }?;
         if valp.is_null() {
-            return Err(Error::Invalid("valp"));
+            return Err(Error::Invalid("valp").into());
         }
         // SAFETY: the caller's contract above.
         unsafe { valp.write(value) };
@@ -120,9 +120,9 @@ pub unsafe extern "C" fn AMF3ReadInteger(data: *const c_char, valp: *mut i32) ->
 /// `data` is null or readable up to the end of the string's length; `str` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF3ReadString(data: *const c_char, str: *mut AVal) -> c_int {
-    sessionless(0, || {
+    boundary(Kind::Plain, 0, |_| {
         if str.is_null() {
-            return Err(Error::Invalid("str"));
+            return Err(Error::Invalid("str").into());
         }
         // SAFETY: the caller's contract above.
         let (header, used) = unsafe { integer(data) }?;

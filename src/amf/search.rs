@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     FALSE, TRUE,
+    boundary::{Kind, boundary},
     ptr::{aval_bytes, required, required_mut},
-    sessionless,
 };
 
 /// Returns TRUE and copies the first property of that name to `*p`, or returns FALSE and leaves `*p` alone. Looks depth
@@ -55,7 +55,7 @@ unsafe fn find(
     entered: &[AMFDataType],
     matches: fn(&[u8], &[u8]) -> bool,
 ) -> c_int {
-    sessionless(FALSE, || {
+    boundary(Kind::Plain, FALSE, |_| {
         // SAFETY: the caller's contract above.
         let (object, name) = unsafe { (required(obj, "obj")?, aval_bytes(required(name, "name")?)) };
         // SAFETY: the caller's contract above.

@@ -24,7 +24,10 @@ pub(crate) use sink::{Deferred, enter};
 pub use types::*;
 use variadic::{jump, rtmp_variadic_log, rtmp_variadic_print, rtmp_variadic_status};
 
-use crate::{boundary, globals};
+use crate::{
+    boundary::{Kind, boundary},
+    globals,
+};
 
 /// Sends the messages of `RTMP_Log`, and so everything the library logs, to `cb` instead of the output stream.
 ///
@@ -89,7 +92,7 @@ pub unsafe extern "C" fn RTMP_Log(level: c_int, format: *const c_char) {
 /// `data` is null or readable for `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_LogHex(level: c_int, data: *const u8, len: c_ulong) {
-    boundary((), || {
+    boundary(Kind::Session, (), |_| {
         if !globals::logs(level) || data.is_null() {
             return Ok(());
         }
@@ -106,7 +109,7 @@ pub unsafe extern "C" fn RTMP_LogHex(level: c_int, data: *const u8, len: c_ulong
 /// `data` is null or readable for `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_LogHexString(level: c_int, data: *const u8, len: c_ulong) {
-    boundary((), || {
+    boundary(Kind::Session, (), |_| {
         if !globals::logs(level) || data.is_null() {
             return Ok(());
         }

@@ -14,13 +14,13 @@ use super::{
 };
 use crate::{
     amf::AVal,
+    boundary::{Kind, boundary},
     calls::CallArray,
     line::Line,
     log::Deferred,
     memory::{self, release},
     shared,
     state::{self, Core, Handle},
-    waiting,
 };
 
 /// Whether the peer is told.
@@ -201,7 +201,7 @@ unsafe fn reset_connection(r: *mut RTMP) {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Close(r: *mut RTMP) {
-    waiting((), || {
+    boundary(Kind::Waits, (), |_| {
         if r.is_null() {
             return Ok(());
         }

@@ -32,13 +32,13 @@ use super::{
 use crate::{
     FALSE, TRUE,
     amf::{AVal, encode::encode_extras},
+    boundary::{Kind, boundary},
     line::Line,
     memory,
     ptr::{aval_bytes, required},
-    reason::{self, Phase},
+    reason::{self, During, Failure, Phase},
     shared,
     state::Handle,
-    waiting,
 };
 
 /// Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
@@ -51,20 +51,20 @@ use crate::{
 /// `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
-    waiting(FALSE, || {
+    boundary(Kind::Waits, FALSE, |_| {
         // SAFETY: the caller's contract.
         unsafe {
             reason::start_afresh(r)?;
             let handle = Handle::from_raw(r)?;
-            reason::enter(Phase::Connect);
             if aval_bytes(&(*r).Link.hostname).is_empty() {
-                return Err(Error::Invalid("RTMP_Connect, there is no host name"));
+                let error = Error::Invalid("RTMP_Connect, there is no host name");
+                return Err(Failure::new(error, Phase::Connect));
             }
             if handle.is_open() && (handle.is_dialled() || handle.is_hung_up()) {
                 // Connected before, and not closed: that socket would be lost.
                 close_to_reconnect(&handle);
             }
-            dial(&handle)?;
+            dial(&handle).during(Phase::Connect)?;
             start(&handle, cp)
         }
     })
@@ -78,25 +78,36 @@ pub unsafe extern "C-unwind" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) 
 /// `r` is null or points to an initialised `RTMP`; `svc` is null or points to a socket address of its family's size.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_int {
-    waiting(FALSE, || {
-        // SAFETY: the caller's contract.
-        let (handle, address, host, port, proxy) = unsafe {
+    boundary(Kind::Waits, FALSE, |_| {
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+        unsafe {
             reason::start_afresh(r)?;
-            reason::enter(Phase::Connect);
-            required(svc.cast_const(), "svc")?;
-            let handle = Handle::from_raw(r)?;
-            (handle, socket_address(svc)?, aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?)
-        };
-        open(&handle, |handle| {
-            let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
-            let patience = handle.patience();
-            let socket = connect(&[address], &local, deadline, &patience)?;
-            match proxy {
-                Some(proxy) => proxy.open(socket, host, port, deadline, &patience),
-                None => Ok(socket),
-            }
-        })?;
+            connect_to(r, svc).during(Phase::Connect)?;
+        }
         Ok(TRUE)
+    })
+}
+
+/// Connects to an address, and through the proxy if `Link` names one.
+///
+/// # Safety
+/// As for [`RTMP_Connect0`], and `r` is not null.
+unsafe fn connect_to(r: *mut RTMP, svc: *mut sockaddr) -> Result<()> {
+    // SAFETY: `r` is an initialised `RTMP`, whose strings are readable for their lengths, and `svc` an address, by the
+    // Safety section.
+    let (handle, address, host, port, proxy) = unsafe {
+        required(svc.cast_const(), "svc")?;
+        let handle = Handle::from_raw(r)?;
+        (handle, socket_address(svc)?, aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?)
+    };
+    open(&handle, |handle| {
+        let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
+        let patience = handle.patience();
+        let socket = connect(&[address], &local, deadline, &patience)?;
+        match proxy {
+            Some(proxy) => proxy.open(socket, host, port, deadline, &patience),
+            None => Ok(socket),
+        }
     })
 }
 
@@ -107,7 +118,7 @@ pub unsafe extern "C-unwind" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) 
 /// As for `RTMP_Connect`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
-    waiting(FALSE, || {
+    boundary(Kind::Waits, FALSE, |_| {
         // SAFETY: the caller's contract.
         unsafe {
             reason::start_afresh(r)?;
@@ -139,7 +150,7 @@ fn ends(socket: &impl AsFd) -> Option<Box<(IpAddr, SocketAddr)>> {
 }
 
 /// Connects again, with what a server that wants a publisher to log in asked for behind the application's name and URL.
-pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<()> {
+pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<(), Failure> {
     handle.count_login()?;
     // SAFETY: the handle's contract.
     let link = unsafe { &raw mut (*handle.raw()).Link };
@@ -160,8 +171,7 @@ pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<()> {
         Text(name)
     );
     close_to_reconnect(handle);
-    reason::enter(Phase::Connect);
-    dial(handle)?;
+    dial(handle).during(Phase::Connect)?;
     // SAFETY: there is no packet.
     unsafe { start(handle, ptr::null_mut()) }.map(drop)
 }
@@ -226,7 +236,7 @@ fn log_in_librtmps_words(error: &Error) {
 ///
 /// # Safety
 /// `cp` as for `RTMP_Connect`.
-unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
+unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int, Failure> {
     // A socket of our own has them.
     if !handle.is_opened() {
         tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
@@ -238,27 +248,26 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
             error.reported()
         }
     };
-    reason::enter(Phase::Tls);
-    secure(handle).map_err(failed("TLS_Connect failed"))?;
-    reason::enter(Phase::Tunnel);
-    open_tunnel(handle).map_err(failed("Could not connect for handshake"))?;
-    reason::enter(Phase::Handshake);
+    secure(handle).map_err(failed("TLS_Connect failed")).during(Phase::Tls)?;
+    open_tunnel(handle).map_err(failed("Could not connect for handshake")).during(Phase::Tunnel)?;
     let requested = RequestedChunkSize::of(handle);
     log::debug!("RTMP_Connect1, ... connected, handshaking");
-    shake_hands(handle).map_err(failed("handshake failed"))?;
+    shake_hands(handle).map_err(failed("handshake failed")).during(Phase::Handshake)?;
     log::debug!("RTMP_Connect1, handshaked");
-    reason::enter(Phase::CONNECT_COMMAND);
-    requested.announce(handle)?;
+    let unsent = |error| handle.failure(error, Phase::CONNECT_COMMAND);
+    requested.announce(handle).map_err(unsent)?;
     // SAFETY: the caller's contract.
     match unsafe { cp.as_mut() } {
         // SAFETY: the caller's contract.
-        Some(packet) => unsafe { send_packet(handle, packet, true) }.inspect_err(|_| handle.give_up())?,
+        Some(packet) => {
+            unsafe { send_packet(handle, packet, true) }.inspect_err(|_| handle.give_up()).map_err(unsent)?
+        }
         None => {
             // SAFETY: the handle's contract; `extras` is a list of properties as `RTMP_SetOpt` builds it.
-            let extras =
-                unsafe { encode_extras(&(*handle.raw()).Link.extras) }.inspect_err(|_| handle.give_up())?;
+            let extras = unsafe { encode_extras(&(*handle.raw()).Link.extras) };
+            let extras = extras.inspect_err(|_| handle.give_up()).map_err(unsent)?;
             let connect = handle.step(|parts| command::connect(parts.state, &parts.profile, &extras));
-            driver::send(handle, &connect).map_err(Error::reported)?;
+            driver::send(handle, &connect).map_err(|error| unsent(error.reported()))?;
         }
     }
     Ok(TRUE)

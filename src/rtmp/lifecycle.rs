@@ -8,7 +8,11 @@ use super::{
     RTMP, RTMP_FEATURE_WRITE,
     defaults::{NO_SOCKET, initialise_zeroed},
 };
-use crate::{FALSE, boundary, globals, reason, shared, tls};
+use crate::{
+    FALSE,
+    boundary::{Kind, boundary},
+    globals, reason, shared, tls,
+};
 
 /// Returns memory for a session, filled with zeroes, or NULL. `RTMP_Init` makes it usable; `RTMP_Free` or `free` gives
 /// it back.
@@ -41,7 +45,7 @@ pub unsafe extern "C" fn RTMP_Free(r: *mut RTMP) {
 /// `r` is null or points to writable memory of the size of an `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
-    boundary((), || {
+    boundary(Kind::Session, (), |_| {
         if globals::tls_context().is_null() {
             tls::RTMP_TLS_Init();
         }

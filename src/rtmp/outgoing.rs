@@ -24,35 +24,35 @@ use crate::{
 /// The chunk stream that `RTMP_Write` sends on.
 const PUBLISHING: u32 = 4;
 
-/// Logs a message that cannot be sent, and remembers how long it would be.
+/// Logs a message that cannot be sent, and returns how many bytes its first chunk would have.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-pub(super) unsafe fn log_unsent(r: *mut RTMP, message: &Outgoing<'_>) {
+pub(super) unsafe fn log_unsent(r: *mut RTMP, message: &Outgoing<'_>) -> usize {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
         without_session(r, |r| {
             let chunk_size = driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize));
             driver::log_unsent(message, &profile(&(*r).Link), chunk_size)
-        });
+        })
     }
 }
 
-/// Remembers what `log` returns, the length that could not be sent. Another call that is still closing the session, and
+/// Returns what `log` returns, the length that could not be sent. Another call that is still closing the session, and
 /// frees strings of `Link`, is waited for; `log`'s records are delivered afterwards. In a log callback of the session nothing
-/// is logged.
+/// is logged, and the result is 0.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-pub(super) unsafe fn without_session(r: *mut RTMP, log: impl FnOnce(*mut RTMP) -> usize) {
+pub(super) unsafe fn without_session(r: *mut RTMP, log: impl FnOnce(*mut RTMP) -> usize) -> usize {
     if r.is_null() || reason::is_told(|told| told == r) {
-        return;
+        return 0;
     }
     let _deferred = Deferred::begin();
     // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     let handle = unsafe { Handle::existing(r) };
     let _core = handle.as_ref().map(Handle::core);
-    reason::would_send(log(r));
+    log(r)
 }
 
 /// What a packet says.

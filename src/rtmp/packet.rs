@@ -17,12 +17,13 @@ use super::{
     ready, straight,
 };
 use crate::{
-    FALSE, TRUE, attempt, attempt_once, boundary, boundary_with_errno, cancel, globals,
+    FALSE, TRUE,
+    boundary::{Kind, attempt, attempt_once, boundary},
+    cancel, globals,
     memory::{Body, RTMP_MAX_HEADER_SIZE, release},
     ptr::{bytes, required, required_mut},
-    reason::{self, Phase},
+    reason::{During, Failure, Phase},
     state::Handle,
-    waiting,
 };
 
 /// Sets the fields that describe a message to zero; `m_chunk` and `m_body` stay.
@@ -43,7 +44,7 @@ pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
 /// `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
-    boundary((), || {
+    boundary(Kind::Session, (), |_| {
         // SAFETY: the caller's contract.
         let packet = unsafe { required(p, "p") }?;
         // RTMPPacket_Free leaves the size as it was.
@@ -83,7 +84,7 @@ pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_i
     // SAFETY: calloc accepts any size.
     let block = size.map_or(ptr::null_mut(), |size| unsafe { libc::calloc(1, size) }).cast::<c_char>();
     if block.is_null() {
-        return boundary(FALSE, || Err(Error::OutOfMemory));
+        return boundary(Kind::Session, FALSE, |_| Err(Error::OutOfMemory.into()));
     }
     // SAFETY: the block is larger than the headroom.
     p.m_body = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
@@ -123,17 +124,19 @@ pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
 pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
     // At the beginning: a body that the call returns would be lost.
     cancel::act();
-    let result = boundary(FALSE, || {
+    let result = boundary(Kind::Session, FALSE, |_| {
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
-        reason::enter(Phase::Reading);
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }.inspect_err(|error| {
-            driver::log_reading(None);
-            driver::log_receive_error(error);
-        })?;
-        let chunk = driver::receive_chunk(&handle).map_err(Error::reported)?;
+        let handle = unsafe { Handle::connected(r) }
+            .inspect_err(|error| {
+                driver::log_reading(None);
+                driver::log_receive_error(error);
+            })
+            .during(Phase::Reading)?;
+        let chunk = driver::receive_chunk(&handle)
+            .map_err(|error| handle.failure(error.reported(), Phase::Reading))?;
         handle.settle();
         // SAFETY: the caller's contract.
         if let Some(shown) = unsafe { packet.m_chunk.as_mut() } {
@@ -210,8 +213,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendPacket(
 /// As for [`RTMP_SendPacket`].
 #[inline(never)]
 unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> c_int {
-    boundary(FALSE, || {
-        reason::enter(Phase::SENDING);
+    boundary(Kind::Session, FALSE, |_| {
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
@@ -219,12 +221,12 @@ unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> 
             Ok(handle) => handle,
             Err(error) => {
                 // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
-                unsafe { log_unsent(r, &message_of(packet)?) };
-                return Err(error);
+                let first_chunk = unsafe { log_unsent(r, &message_of(packet)?) };
+                return Err(Failure::unsent(error, first_chunk));
             }
         };
         // SAFETY: the caller's contract.
-        unsafe { send_packet(&handle, packet, queue) }?;
+        unsafe { send_packet(&handle, packet, queue) }.during(Phase::SENDING)?;
         Ok(TRUE)
     })
 }
@@ -248,8 +250,7 @@ pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue
 /// readable for `c_chunkSize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
-    waiting(FALSE, || {
-        reason::enter(Phase::SENDING);
+    boundary(Kind::Waits, FALSE, |_| {
         // SAFETY: the caller's contract.
         let (chunk, payload) = unsafe {
             let chunk = required(chunk, "chunk")?;
@@ -263,8 +264,11 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
         if globals::dumps() {
             driver::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), &header, payload);
         }
-        let handle = handle.inspect_err(|_| reason::would_send(header.len() + payload.len()))?;
-        handle.transmit_bytes(&[&header, payload]).inspect_err(|_| handle.give_up())?;
+        let handle = handle.map_err(|error| Failure::unsent(error, header.len() + payload.len()))?;
+        handle
+            .transmit_bytes(&[&header, payload])
+            .inspect_err(|_| handle.give_up())
+            .during(Phase::SENDING)?;
         Ok(TRUE)
     })
 }
@@ -277,7 +281,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
 /// readable for `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
-    waiting(0, || {
+    boundary(Kind::Waits, 0, |_| {
         // SAFETY: the caller's contract.
         let (handle, packet, body) = unsafe {
             let packet = required(packet, "packet")?;
@@ -285,10 +289,9 @@ pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTM
         };
         let kind = MessageType(packet.m_packetType);
         let chunk_stream = packet.m_nChannel.cast_unsigned();
-        reason::enter(Phase::Reading);
         // What the server refuses is no message for the caller, and neither is what could not be answered.
         let outcome = driver::dispatch(&handle, chunk_stream, kind, packet.m_nTimeStamp, body);
-        Ok(number(outcome.map_err(Error::reported)?))
+        Ok(number(outcome.map_err(|error| handle.failure(error.reported(), Phase::Reading))?))
     })
 }
 
@@ -322,18 +325,19 @@ pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *m
 /// As for [`RTMP_GetNextMediaPacket`].
 #[inline(never)]
 unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<ready::Failure>>) -> c_int {
-    boundary_with_errno(0, |errno| {
+    boundary(Kind::Session, 0, |errno| {
         // SAFETY: the caller's contract.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
-        reason::enter(Phase::Reading);
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }.inspect_err(|_| errno.leave_unchanged())?;
+        let handle = unsafe { Handle::connected(r) }
+            .inspect_err(|_| errno.leave_unchanged())
+            .during(Phase::Reading)?;
         let next = match failure {
             None => driver::next_media(&handle),
             Some(failure) => Err(failure.settle(&handle)),
         };
-        let (outcome, message) = next.map_err(Error::reported)?;
+        let (outcome, message) = next.map_err(|error| handle.failure(error.reported(), Phase::Reading))?;
         handle.settle();
         // SAFETY: it is a packet.
         unsafe { ready::show(packet, message) }
@@ -345,7 +349,7 @@ unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<
 #[cold]
 #[inline(never)]
 fn refuse(why: &'static str) {
-    boundary((), || Err(Error::Invalid(why)));
+    boundary(Kind::Session, (), |_| Err(Error::Invalid(why).into()));
 }
 
 /// What `RTMP_ClientPacket` returns.

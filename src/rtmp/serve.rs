@@ -27,12 +27,13 @@ use super::{
     RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP2, connect::RequestedChunkSize, misc::RTMP_GetTime, sockbuf,
 };
 use crate::{
-    FALSE, TRUE, globals,
+    FALSE, TRUE,
+    boundary::{Kind, boundary},
+    globals,
     pipe::Pipe,
-    reason::{self, Code, Phase},
+    reason::{self, Code, During, Failure, Phase},
     shared,
     state::Handle,
-    waiting,
 };
 
 /// What becomes of a connection that joins a session.
@@ -55,34 +56,40 @@ const JOINED: &str = "the connection belongs to a session that is served already
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Serve(r: *mut RTMP) -> c_int {
-    waiting(FALSE, || {
+    boundary(Kind::Waits, FALSE, |_| {
         // SAFETY: the caller's contract.
         let handle = unsafe {
             reason::start_afresh(r)?;
             Handle::connected(r)
         }?;
-        reason::enter(Phase::Handshake);
-        let waits_for_ever = tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
+        let unshaken = |error| handle.failure(error, Phase::Handshake);
+        let waits_for_ever = tcp::add_missing_timeouts(handle.socket().map_err(unshaken)?, handle.timeout());
         handle.forget_ciphers();
-        if speaks_http(&handle)? && !accept_tunnel(&handle)? {
+        if speaks_http(&handle).map_err(unshaken)? && !accept_tunnel(&handle)? {
             return Ok(FALSE);
         }
-        let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
-        let server = handshake::Server::new(options, &mut random::system)?;
         let requested = RequestedChunkSize::of(&handle);
-        let outcome = driver::handshake_as_server(&handle, server)?;
-        if outcome.keys.is_some() {
-            // SAFETY: the caller's contract.
-            unsafe { (*r).Link.protocol |= RTMP_FEATURE_ENC };
-        }
-        handle.apply(outcome);
-        requested.announce(&handle)?;
+        shake_hands(&handle).map_err(unshaken)?;
+        requested.announce(&handle).map_err(unshaken)?;
         if waits_for_ever {
             // Players have nothing to say while they play. How long to wait for them is for the caller to decide.
-            tcp::wait_for_ever(handle.socket()?);
+            tcp::wait_for_ever(handle.socket().map_err(unshaken)?);
         }
         Ok(TRUE)
     })
+}
+
+/// The server's handshake.
+fn shake_hands(handle: &Handle) -> Result<()> {
+    let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
+    let server = handshake::Server::new(options, &mut random::system)?;
+    let outcome = driver::handshake_as_server(handle, server)?;
+    if outcome.keys.is_some() {
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        unsafe { (*handle.raw()).Link.protocol |= RTMP_FEATURE_ENC };
+    }
+    handle.apply(outcome);
+    Ok(())
 }
 
 /// Whether the client's first byte begins an HTTP request. No version of RTMP is a capital letter.
@@ -97,10 +104,10 @@ fn speaks_http(handle: &Handle) -> Result<bool> {
 
 /// Hands the connection to the tunnels of this process, and takes the stream of the session that it starts in its place;
 /// false if it joins a session that is being served already.
-fn accept_tunnel(handle: &Handle) -> Result<bool> {
+fn accept_tunnel(handle: &Handle) -> Result<bool, Failure> {
     let r = handle.raw();
     let mut name = [0; 16];
-    random::system(&mut name)?;
+    random::system(&mut name).during(Phase::Handshake)?;
     // SAFETY: the handle's contract; the descriptor and TLS over it change hands, and the fields forget them.
     let (pipe, received) = unsafe {
         let sb = &raw mut (*r).m_sb;
@@ -108,14 +115,15 @@ fn accept_tunnel(handle: &Handle) -> Result<bool> {
         sockbuf::consume(sb, received.len());
         (handle.take_pipe(), received)
     };
-    let Pipe { session, socket: Some(socket) } = pipe else { return Err(Error::NotConnected) };
-    reason::enter(Phase::Tunnel);
+    let Pipe { session, socket: Some(socket) } = pipe else {
+        return Err(Failure::new(Error::NotConnected, Phase::Handshake));
+    };
     let limit = Deadline::after(handle.timeout());
-    let accepted = accept(socket, session, &received, name, limit)?;
+    let accepted = accept(socket, session, &received, name, limit).during(Phase::Tunnel)?;
     match accepted {
         Accepted::Joined => {
             log::debug!("RTMP_Serve, {JOINED}");
-            reason::keep_as(Code::Joined, JOINED);
+            reason::keep_as(Code::Joined, Phase::Tunnel, JOINED);
             Ok(false)
         }
         Accepted::Session(stream) => {
@@ -125,7 +133,6 @@ fn accept_tunnel(handle: &Handle) -> Result<bool> {
                 shared::write(&raw mut (*r).m_sb.sb_socket, stream.into_raw_fd());
                 (*r).Link.protocol |= RTMP_FEATURE_HTTP2;
             }
-            reason::enter(Phase::Handshake);
             Ok(true)
         }
     }

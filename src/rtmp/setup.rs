@@ -25,11 +25,11 @@ use super::{
 use crate::{
     FALSE, TRUE,
     amf::AVal,
-    boundary, globals, memory,
+    boundary::{Kind, boundary},
+    globals, memory,
     ptr::aval_bytes,
-    reason::{self, Phase},
+    reason::{self, During, Failure, Phase},
     state::{Handle, Login},
-    waiting,
 };
 
 /// Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
@@ -51,12 +51,11 @@ use crate::{
 /// first space on or not at all.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
-    waiting(FALSE, || {
+    boundary(Kind::Waits, FALSE, |_| {
         // SAFETY: the caller's contract above.
         unsafe { reason::about(r) }?;
-        reason::enter(Phase::Url);
-        // SAFETY: the caller's contract above.
-        let text = unsafe { string(url) }?;
+        // SAFETY: `url` is null or NUL-terminated, by the Safety section.
+        let text = unsafe { string(url) }.during(Phase::Url)?;
         let len = text.len();
         let head = text.iter().position(|&byte| byte == b' ').unwrap_or(len);
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
@@ -82,28 +81,26 @@ unsafe fn set_up(
     head: usize,
     is_new: bool,
     origin: &mut Origin,
-) -> Result<c_int> {
+) -> Result<c_int, Failure> {
     // SAFETY: the caller's contract above; `apply_options` does not touch what is in front of `head`.
     unsafe {
         let head_text = slice::from_raw_parts(url.cast::<u8>().cast_const(), head);
         forget_login(r);
         let before = hidden_options(r);
-        let has_login = apply_url(r, url, head_text)?;
+        let has_login = apply_url(r, url, head_text).during(Phase::Url)?;
         if head < len {
             let writable = memory::try_end_text(url.add(head));
-            reason::enter(Phase::Option);
             let applied = apply_options(r, url, len, head + 1, writable);
             if is_new {
                 origin.note_options(r);
                 keep_hidden_options(r, before);
             }
-            applied?;
-            reason::enter(Phase::Url);
+            applied.during(Phase::Option)?;
         }
         let link = &raw mut (*r).Link;
-        complete_tc_url(link, url, head_text, has_login)?;
+        complete_tc_url(link, url, head_text, has_login).during(Phase::Url)?;
         if (*link).lFlags & RTMP_LF_SWFV != 0 && (*link).swfUrl.av_len > 0 {
-            let handle = Handle::from_raw(r)?;
+            let handle = Handle::from_raw(r).during(Phase::Url)?;
             let (url, tls) = (aval_bytes(&(*link).swfUrl), handle.settings().tls);
             // Why there is no hash was logged; the session then goes on without.
             if let Ok(swf) = hash_swf(url, (*link).swfAge, &tls, &handle.patience()) {
@@ -112,12 +109,11 @@ unsafe fn set_up(
                 origin.note_swf(swf.size);
             }
         }
-        reason::enter(Phase::Option);
         let proxy = (*link).sockshost;
         if !origin.has_divided(proxy) {
             let result = set_proxy(link, proxy);
             origin.note_proxy((*link).sockshost, result.is_ok());
-            result?;
+            result.during(Phase::Option)?;
         }
         default_port(&mut *link);
     }
@@ -184,10 +180,9 @@ pub unsafe extern "C" fn RTMP_SetupStream(
     bLiveStream: c_int,
     timeout: c_long,
 ) {
-    boundary((), || {
+    boundary(Kind::Session, (), |_| {
         // SAFETY: the caller's contract above.
         unsafe { reason::about(r) }?;
-        reason::enter(Phase::Option);
         let [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app] =
             // SAFETY: the caller's contract above; copied at once, because they may be fields of `r`.
             [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app].map(|value| unsafe { copy(value) });
@@ -252,7 +247,7 @@ pub unsafe extern "C" fn RTMP_SetupStream(
                 ::log::warn!("{port} is not a port number, {} is used", link.port);
             }
             default_port(link);
-            proxy
+            proxy.during(Phase::Option)
         }
     })
 }

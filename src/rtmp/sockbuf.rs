@@ -19,7 +19,13 @@ use rtmp_core::{
 };
 
 use super::{RTMP, RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
-use crate::{gate::Keeper, globals, pipe::Pipe, ptr, reason, shared, waiting, waiting_with_errno};
+use crate::{
+    boundary::{Kind, boundary},
+    gate::Keeper,
+    globals,
+    pipe::Pipe,
+    ptr, reason, shared,
+};
 
 /// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
 pub(super) const CAPACITY: usize = RTMP_BUFFER_CACHE_SIZE - 1;
@@ -520,7 +526,7 @@ pub(crate) unsafe fn socket<'a>(sb: *const RTMPSockBuf) -> Result<BorrowedFd<'a>
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
-    waiting_with_errno(-1, |errno| {
+    boundary(Kind::Waits, -1, |errno| {
         refuse_in_callback(sb)?;
         // SAFETY: the caller's contract.
         let received =
@@ -550,7 +556,7 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Send(
     buf: *const c_char,
     len: c_int,
 ) -> c_int {
-    waiting(-1, || {
+    boundary(Kind::Waits, -1, |_| {
         refuse_in_callback(sb)?;
         // SAFETY: the caller's contract.
         unsafe {
@@ -573,7 +579,7 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Send(
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
-    waiting_with_errno(-1, |errno| {
+    boundary(Kind::Waits, -1, |errno| {
         refuse_in_callback(sb)?;
         // SAFETY: the caller's contract.
         let (socket, session) = unsafe { (ptr::required(sb, "sb")?.sb_socket, detach(sb)) };

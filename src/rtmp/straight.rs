@@ -17,11 +17,12 @@ use super::{
     sockbuf,
 };
 use crate::{
-    Errno, TRUE, alone, boundary,
+    Errno, TRUE, alone,
+    boundary::{Kind, boundary},
     cancel::Shield,
     globals,
     ptr::bytes,
-    reason::{self, Phase},
+    reason::{self, Failure, Phase},
     shared,
     state::{Core, Handle, undisturbed},
 };
@@ -186,7 +187,7 @@ unsafe fn send_rest(r: *mut RTMP, chunks: &Chunks<'_>, unsent: usize) -> Result<
 #[cold]
 #[inline(never)]
 unsafe fn fail_packet(r: *mut RTMP, packet: *const RTMPPacket, unsent: Unsent, failure: c_int) -> c_int {
-    boundary(failure, || {
+    boundary(Kind::Session, failure, |_| {
         // SAFETY: the caller's contract; it was a message.
         let message = unsafe { message_of(&*packet) }?;
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
@@ -201,7 +202,7 @@ unsafe fn fail_packet(r: *mut RTMP, packet: *const RTMPPacket, unsent: Unsent, f
 #[cold]
 #[inline(never)]
 unsafe fn fail_tag(r: *mut RTMP, input: &[u8], unsent: Unsent, failure: c_int) -> c_int {
-    boundary(failure, || {
+    boundary(Kind::Session, failure, |_| {
         // SAFETY: the caller's contract.
         unsafe { fail(r, unsent, &first_tag(r, input)) }
     })
@@ -209,16 +210,16 @@ unsafe fn fail_tag(r: *mut RTMP, input: &[u8], unsent: Unsent, failure: c_int) -
 
 /// # Safety
 /// `r` points to an initialised `RTMP`.
-unsafe fn fail(r: *mut RTMP, unsent: Unsent, message: &Outgoing<'_>) -> Result<c_int> {
+unsafe fn fail(r: *mut RTMP, unsent: Unsent, message: &Outgoing<'_>) -> Result<c_int, Failure> {
     // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     let chunk_size = unsafe {
         reason::about(r)?;
         driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize))
     };
-    reason::enter(Phase::SENDING);
     let Unsent { error, handle } = unsent;
-    Err(match handle {
+    let error = match handle {
         Some(handle) => report(&handle, error, message.as_asked(chunk_size).first_len()),
         None => error,
-    })
+    };
+    Err(Failure::new(error, Phase::SENDING))
 }

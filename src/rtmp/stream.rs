@@ -14,14 +14,14 @@ use rtmp_core::{
 
 use super::{RTMP, outgoing::without_session};
 use crate::{
-    FALSE, TRUE, boundary,
+    FALSE, TRUE,
+    boundary::{Kind, boundary},
     calls::CallArray,
     fields::{load, profile},
     memory::{Body, release},
-    reason::{self, Phase},
+    reason::{self, During, Failure, Phase},
     shared,
     state::Handle,
-    waiting, waiting_with_errno,
 };
 
 /// How long `RTMP_ToggleStream` leaves the stream paused.
@@ -38,16 +38,17 @@ const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
-    waiting_with_errno(FALSE, |errno| {
+    boundary(Kind::Waits, FALSE, |errno| {
         // SAFETY: the caller's contract.
-        let handle =
-            unsafe { Handle::connected_for(r, Phase::Reading) }.inspect_err(|_| errno.leave_unchanged())?;
+        let handle = unsafe { Handle::connected(r) }
+            .inspect_err(|_| errno.leave_unchanged())
+            .during(Phase::Reading)?;
         if seekTime > 0 {
             // SAFETY: the caller's contract.
             unsafe { (*r).Link.seekTime = seekTime };
         }
         // What went wrong was logged where it was seen.
-        driver::connect_stream(&handle).map_err(Error::reported)?;
+        driver::connect_stream(&handle).map_err(|error| handle.failure(error.reported(), Phase::Call))?;
         handle.settle();
         Ok(TRUE)
     })
@@ -59,12 +60,12 @@ pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
-    waiting_with_errno(FALSE, |errno| {
+    boundary(Kind::Waits, FALSE, |errno| {
         // SAFETY: the caller's contract, the same for all of these. Without a connection the others would say so again.
         let connected = unsafe {
-            if let Err(error) = Handle::connected_for(r, Phase::SENDING) {
-                log_unsent(r, |parts| command::create_stream(parts.state));
-                return Err(error);
+            if let Err(error) = Handle::connected(r) {
+                let first_chunk = log_unsent(r, |parts| command::create_stream(parts.state));
+                return Err(Failure::unsent(error, first_chunk));
             }
             RTMP_DeleteStream(r);
             RTMP_SendCreateStream(r);
@@ -83,14 +84,14 @@ pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_i
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
-    waiting_with_errno((), |errno| {
+    boundary(Kind::Waits, (), |errno| {
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         if !r.is_null() && unsafe { shared::read(&raw const (*r).m_stream_id) } < 0 {
             // Nothing to send is nothing that the system could refuse.
             errno.leave_unchanged();
         }
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected_for(r, Phase::SENDING) }?;
+        let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
         let command = handle.step(|parts| {
             let state = &mut *parts.state;
             if state.stream_id < 0 {
@@ -101,7 +102,9 @@ pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
             state.stream_id = -1;
             Some(command)
         });
-        command.map_or(Ok(()), |command| driver::send(&handle, &command).map_err(Error::reported))
+        command.map_or(Ok(()), |command| {
+            driver::send(&handle, &command).map_err(|error| handle.failure(error.reported(), Phase::Call))
+        })
     })
 }
 
@@ -227,9 +230,9 @@ pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
-    waiting(FALSE, || {
+    boundary(Kind::Waits, FALSE, |_| {
         // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected_for(r, Phase::SENDING) }?;
+        let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
         if handle.step(|parts| parts.state.pausing) == pausing::NO {
             // SAFETY: the caller's contract.
             unsafe {
@@ -248,10 +251,10 @@ pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
     })
 }
 
-fn toggle(handle: &Handle, paused: bool) -> Result<()> {
+fn toggle(handle: &Handle, paused: bool) -> Result<(), Failure> {
     let command =
         handle.step(|parts| command::pause(parts.state, paused, parts.state.pause_timestamp.cast_signed()));
-    driver::send(handle, &command).map_err(Error::reported)
+    driver::send(handle, &command).map_err(|error| handle.failure(error.reported(), Phase::Call))
 }
 
 /// Forgets entry `i` of `m_methodCalls`; with `freeit` not 0 its name is freed, else it is the caller's.
@@ -260,7 +263,7 @@ fn toggle(handle: &Handle, paused: bool) -> Result<()> {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int) {
-    boundary((), || {
+    boundary(Kind::Session, (), |_| {
         // SAFETY: the caller's contract; names of entries come from malloc.
         unsafe {
             reason::about(r)?;
@@ -280,12 +283,12 @@ pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int)
     })
 }
 
-/// Logs a command that cannot be sent, and remembers how long it would be. The session, which may have no
+/// Logs a command that cannot be sent, and returns how many bytes its first chunk would have. The session, which may have no
 /// state of its own yet, stays as it is.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) -> Command) {
+unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) -> Command) -> usize {
     let log = |r: *mut RTMP| {
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         let (mut state, profile) = unsafe { (load(r), profile(&(*r).Link)) };
@@ -310,19 +313,18 @@ unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) 
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 unsafe fn send(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) -> Command) -> c_int {
-    boundary(FALSE, || {
-        reason::enter(Phase::SENDING);
+    boundary(Kind::Session, FALSE, |_| {
         // SAFETY: the caller's contract.
         let handle = match unsafe { Handle::connected(r) } {
             Ok(handle) => handle,
             Err(error) => {
                 // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-                unsafe { log_unsent(r, build) };
-                return Err(error);
+                let first_chunk = unsafe { log_unsent(r, build) };
+                return Err(Failure::unsent(error, first_chunk));
             }
         };
         let command = handle.step(build);
-        driver::send(&handle, &command).map_err(Error::reported)?;
+        driver::send(&handle, &command).map_err(|error| handle.failure(error.reported(), Phase::SENDING))?;
         Ok(TRUE)
     })
 }

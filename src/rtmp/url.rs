@@ -12,7 +12,8 @@ use rtmp_core::{
 use crate::{
     FALSE, TRUE,
     amf::AVal,
-    boundary, memory,
+    boundary::{Kind, boundary},
+    memory,
     ptr::{aval_bytes, required},
 };
 
@@ -51,9 +52,9 @@ pub unsafe extern "C" fn RTMP_ParseURL(
     playpath: *mut AVal,
     app: *mut AVal,
 ) -> c_int {
-    boundary(FALSE, || {
+    boundary(Kind::Session, FALSE, |_| {
         if protocol.is_null() || host.is_null() || port.is_null() || playpath.is_null() || app.is_null() {
-            return Err(Error::Invalid("a pointer to a part of the URL is NULL"));
+            return Err(Error::Invalid("a pointer to a part of the URL is NULL").into());
         }
         // SAFETY: the caller's contract above; nothing that was there before is read.
         unsafe {
@@ -92,9 +93,9 @@ pub unsafe extern "C" fn RTMP_ParseURL(
 /// `in` is null or points to a string that is readable for its length; `out` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_ParsePlaypath(r#in: *mut AVal, out: *mut AVal) {
-    boundary((), || {
+    boundary(Kind::Session, (), |_| {
         if out.is_null() {
-            return Err(Error::Invalid("out is NULL"));
+            return Err(Error::Invalid("out is NULL").into());
         }
         // SAFETY: the caller's contract above; copied before `out` is written.
         let name = unsafe { required(r#in, "in is NULL") }
@@ -102,7 +103,8 @@ pub unsafe extern "C" fn RTMP_ParsePlaypath(r#in: *mut AVal, out: *mut AVal) {
             .and_then(|text| owned(&url::stream_name(unsafe { aval_bytes(text) })));
         // SAFETY: the caller's contract above.
         unsafe { out.write(*name.as_ref().unwrap_or(&AVal::EMPTY)) };
-        name.map(drop)
+        name?;
+        Ok(())
     })
 }
 

@@ -39,7 +39,7 @@ use super::{
     globals,
     memory::{Body, Lent},
     pipe::Pipe,
-    reason,
+    reason::{self, Failure, Phase},
     rtmp::{
         RTMP, defaults,
         origin::Origin,
@@ -224,6 +224,8 @@ pub(crate) struct Handle {
     closings: u32,
     /// When all waits of this call end, besides each of them in its own time.
     limit: Cell<Deadline>,
+    /// What the connection was at when something failed: the driver's errors do not carry it.
+    failed_in: Cell<Option<Phase>>,
 }
 
 impl Private {
@@ -273,7 +275,8 @@ impl Handle {
 
     fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
         let closings = private.closings.load(Ordering::Relaxed);
-        Self { raw, private: ManuallyDrop::new(private), closings, limit: Cell::new(Deadline::NEVER) }
+        let (limit, failed_in) = (Cell::new(Deadline::NEVER), Cell::new(None));
+        Self { raw, private: ManuallyDrop::new(private), closings, limit, failed_in }
     }
 
     /// As `from_raw`; if there `has_to_be` a connection, none is made without one: a call that fails leaves nothing behind.
@@ -451,13 +454,14 @@ impl Handle {
         Ok(handle)
     }
 
-    /// As `connected`; a missing connection is told as what keeps the call from what it would do next.
-    ///
-    /// # Safety
-    /// As for `from_raw`.
-    pub(crate) unsafe fn connected_for(r: *mut RTMP, phase: reason::Phase) -> Result<Self> {
-        // SAFETY: the caller's contract.
-        unsafe { Self::connected(r) }.inspect_err(|_| reason::enter(phase))
+    /// Notes what the connection was at when the driver or a new login failed.
+    pub(crate) fn note_failed(&self, phase: Phase) {
+        self.failed_in.set(Some(phase));
+    }
+
+    /// The failure of a call that was at `phase`, unless something else was noted.
+    pub(crate) fn failure(&self, error: Error, phase: Phase) -> Failure {
+        Failure::new(error, self.failed_in.take().unwrap_or(phase))
     }
 
     /// As `connected`, at the least cost, if the session is in its place and there is no doubt about its socket.
