@@ -6,13 +6,13 @@
 use libc::{c_char, c_int};
 use rtmp_core::{
     amf::{amf0, amf3},
-    error::{Error, Result},
+    error::Result,
 };
 
-use super::{access::writable, list::OwnedObject, types::*};
+use super::{access::Writable, list::OwnedObject, types::*};
 use crate::{
     boundary::{Kind, boundary},
-    ptr::bytes,
+    ptr::{Out, bytes},
 };
 
 /// Returns how many bytes of `pBuffer` were decoded into `obj`, or -1 if they are malformed. Without `bDecodeName` the
@@ -31,8 +31,8 @@ pub unsafe extern "C" fn AMF_Decode(
     bDecodeName: c_int,
 ) -> c_int {
     boundary(Kind::Plain, MALFORMED, |_| {
-        // SAFETY: the caller's contract above.
         let decode = |list: &mut _, input| amf0::decode_into(list, input, bDecodeName != 0);
+        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
         Ok(unsafe { fill(obj, pBuffer, nSize.max(0), decode) }?)
     })
 }
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn AMF_DecodeArray(
         // Without elements the buffer is not looked at, so that it may be null.
         let size = if count == 0 { 0 } else { nSize };
         let decode = |list: &mut _, input| amf0::decode_array_into(list, input, count, bDecodeName != 0);
-        // SAFETY: the caller's contract above.
+        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
         Ok(unsafe { fill(obj, pBuffer, size, decode) }?)
     })
 }
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn AMF3_Decode(
     bDecodeName: c_int,
 ) -> c_int {
     boundary(Kind::Plain, MALFORMED, |_| {
-        // SAFETY: the caller's contract above.
+        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
         Ok(unsafe {
             fill(obj, pBuffer, nSize, |list, input| amf3::decode_into(list, input, bDecodeName != 0))
         }?)
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn AMF3Prop_Decode(
 ) -> c_int {
     boundary(Kind::Plain, MALFORMED, |_| {
         let decode = |list: &mut _, input| amf3::decode_property_into(list, input, bDecodeName != 0);
-        // SAFETY: the caller's contract above.
+        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
         Ok(unsafe { fill_property(prop, pBuffer, nSize, decode) }?)
     })
 }
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn AMFProp_Decode(
 ) -> c_int {
     boundary(Kind::Plain, MALFORMED, |_| {
         let decode = |list: &mut _, input| amf0::decode_array_into(list, input, 1, bDecodeName != 0);
-        // SAFETY: the caller's contract above.
+        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
         Ok(unsafe { fill_property(prop, pBuffer, nSize, decode) }?)
     })
 }
@@ -136,14 +136,11 @@ unsafe fn fill<'a>(
     size: c_int,
     decode: impl FnOnce(&mut OwnedObject, &'a [u8]) -> Result<usize>,
 ) -> Result<c_int> {
-    if obj.is_null() {
-        return Err(Error::Invalid("obj"));
-    }
+    // SAFETY: `obj` is null or writable, and `data` null or readable for `size` bytes, by the Safety section.
+    let (obj, input) = unsafe { (Out::new(obj, "obj")?, bytes(data, size, "pBuffer")) };
     let mut list = OwnedObject::default();
-    // SAFETY: the caller's contract above.
-    let result = unsafe { bytes(data, size, "pBuffer") }.and_then(|input| decode(&mut list, input));
-    // SAFETY: the caller's contract above.
-    unsafe { obj.write(list.into_raw()) };
+    let result = input.and_then(|input| decode(&mut list, input));
+    obj.write(list.into_raw());
     Ok(consumed(result))
 }
 
@@ -157,12 +154,11 @@ unsafe fn fill_property<'a>(
     size: c_int,
     decode: impl FnOnce(&mut OwnedObject, &'a [u8]) -> Result<usize>,
 ) -> Result<c_int> {
-    let prop = writable(prop)?;
+    // SAFETY: `prop` is null or writable, and `data` null or readable for `size` bytes, by the Safety section.
+    let (prop, input) = unsafe { (Writable::new(prop)?, bytes(data, size, "pBuffer")) };
     let mut list = OwnedObject::default();
-    // SAFETY: the caller's contract above.
-    let result = unsafe { bytes(data, size, "pBuffer") }.and_then(|input| decode(&mut list, input));
-    // SAFETY: the caller's contract above.
-    unsafe { prop.write(list.into_property().unwrap_or(AMFObjectProperty::INVALID)) };
+    let result = input.and_then(|input| decode(&mut list, input));
+    prop.write(list.into_property().unwrap_or(AMFObjectProperty::INVALID));
     Ok(consumed(result))
 }
 
