@@ -44,7 +44,8 @@ impl Connection for Handle {
     }
 
     fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that
+        // reads touches the buffer.
         unsafe {
             let buffer = &raw mut (*self.raw()).m_sb;
             let result = self.run(true, step);
@@ -70,7 +71,8 @@ impl Connection for Handle {
         {
             return result;
         }
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that
+        // reads touches the buffer.
         let count = unsafe {
             let sb = &raw mut (*self.raw()).m_sb;
             match tunnel {
@@ -159,7 +161,7 @@ impl Connection for Handle {
     }
 
     fn is_open(&self) -> bool {
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) != -1 }
     }
 
@@ -186,7 +188,7 @@ impl Connection for Handle {
             return Err(Error::Interrupted);
         }
         patience.deadline().left().map(drop).inspect_err(|_| {
-            // SAFETY: the handle's contract.
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
             unsafe { sockbuf::set_timed_out(&raw mut (*self.raw()).m_sb, true) }
         })
     }
@@ -215,7 +217,7 @@ impl Connection for Handle {
     }
 
     fn arrived(&self, chunk_stream: u32, timestamp: u32) {
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe { mirror_timestamp(self.raw(), chunk_stream as usize, timestamp) }
     }
 }
@@ -226,7 +228,7 @@ impl Connection for Handle {
 /// As for `load`.
 #[inline(never)]
 unsafe fn load_all(raw: *mut RTMP) -> State {
-    // SAFETY: the caller's contract.
+    // SAFETY: `raw` points to an initialised `RTMP`, by the contract of `load`.
     unsafe { load(raw) }
 }
 
@@ -236,7 +238,7 @@ unsafe fn load_all(raw: *mut RTMP) -> State {
 /// As for `store`.
 #[inline(never)]
 unsafe fn store_all(raw: *mut RTMP, before: &State, after: &State) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `raw` points to an initialised `RTMP`, by the contract of `store`.
     unsafe { store(raw, before, after) }
 }
 
@@ -247,8 +249,9 @@ impl Handle {
         let mut core = self.core();
         let Core { decoder, encoder, reservoir, .. } = &mut *core;
         let raw = self.raw();
-        // SAFETY: the handle's contract; the lock keeps other steps out, callers do not free what the session works with
-        // while a call is running, and only the thread that reads touches the buffer.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the lock keeps other
+        // steps out, callers do not free what the session works with while a call is running, and only the thread that
+        // reads touches the buffer.
         unsafe {
             let input: &[u8] =
                 if reads { reservoir::unread(&raw const (*raw).m_sb, reservoir.as_deref()) } else { &[] };
@@ -285,15 +288,18 @@ impl Handle {
         let chunks = {
             let mut core = self.core();
             let raw = self.raw();
-            // SAFETY: the handle's contract; the lock keeps steps out.
+            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the lock keeps
+            // steps out.
             let chunk_size = driver::chunk_size(unsafe { shared::read(&raw const (*raw).m_outChunkSize) });
             let chunks = core.encoder.encode(message, chunk_size)?;
             if let Some((name, transaction)) = call {
-                // SAFETY: the handle's contract; the lock keeps steps out.
+                // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the lock keeps
+                // steps out.
                 unsafe { CallArray::new(raw) }.remember(name, transaction);
             }
             if globals::logs_debug() {
-                // SAFETY: the handle's contract; callers do not free what the session works with while a call is running.
+                // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); callers do not
+                // free what the session works with while a call is running.
                 let profile = unsafe { profile(&(*raw).Link) };
                 driver::log_sent(self.descriptor(), message, &chunks, &profile);
             }
@@ -315,12 +321,14 @@ impl Handle {
             return None;
         }
         let mut core = self.try_core()?;
-        // SAFETY: the handle's contract; the lock keeps steps out.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the lock keeps steps
+        // out.
         let chunk_size = unsafe { shared::read(&raw const (*self.raw()).m_outChunkSize) };
         let encoded = encode(&mut core, driver::chunk_size(chunk_size));
         drop(core);
         let Some(Ok(chunks)) = &encoded else { return None };
-        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor is open
+        // as long as the caller leaves it so.
         let result = unsafe {
             let sb = &raw const (*self.raw()).m_sb;
             sockbuf::send_chunks(sb, chunks, &mut outbound.scratch, &self.patience())
@@ -340,7 +348,8 @@ impl Handle {
             chunks.append_to(&mut outbound.scratch);
             return self.send_whole(outbound, start);
         }
-        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor is open
+        // as long as the caller leaves it so.
         unsafe {
             let sb = &raw const (*self.raw()).m_sb;
             sockbuf::send_chunks(sb, chunks, &mut outbound.scratch, &self.patience())
@@ -354,7 +363,8 @@ impl Handle {
             pieces.for_each(|piece| outbound.scratch.extend_from_slice(piece));
             return self.send_whole(outbound, start);
         }
-        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor is open
+        // as long as the caller leaves it so.
         unsafe {
             let sb = &raw const (*self.raw()).m_sb;
             sockbuf::send_all(sb, pieces, &mut outbound.scratch, &self.patience())
@@ -370,7 +380,8 @@ impl Handle {
         }
         let whole = &scratch[..];
         let Some(tunnel) = self.tunnel() else {
-            // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor is
+            // open as long as the caller leaves it so.
             let sb = unsafe { &raw const (*self.raw()).m_sb };
             // SAFETY: as above. One piece needs no memory to be put together in.
             return unsafe { sockbuf::send_all(sb, iter::once(whole), &mut Vec::new(), &self.patience()) };
@@ -383,7 +394,8 @@ impl Handle {
     /// Receives into the body of the message that is arriving, or into the reservoir. `None` if there is neither, or if the
     /// bytes have to pass something on their way.
     fn fill_straight(&self, whole: bool) -> Option<Result<()>> {
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that
+        // reads touches the buffer.
         let sb = unsafe { &raw mut (*self.raw()).m_sb };
         // SAFETY: as above.
         if unsafe { sockbuf::has_tls(sb) } || self.inbound().cipher.is_some() {
@@ -411,12 +423,14 @@ impl Handle {
             return Some(self.fill_reservoir(reservoir));
         };
         drop(core);
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer, which was found empty.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that
+        // reads touches the buffer, which was found empty.
         let result = unsafe { direct::receive(sb, &mut loan, whole, &self.patience()) };
         let arrived = *result.as_ref().unwrap_or(&direct::Arrived::default());
         let mut core = self.core();
         core.decoder.give_back(loan, arrived.chunks);
-        // SAFETY: the handle's contract; the lock keeps steps out.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the lock keeps steps
+        // out.
         unsafe {
             let count = &raw mut (*self.raw()).m_nBytesIn;
             shared::write(count, shared::read(count).wrapping_add(arrived.used as c_int));
@@ -429,7 +443,8 @@ impl Handle {
 
     /// Receives into a reservoir that was taken out of the core, and has gathered what is unread.
     fn fill_reservoir(&self, mut reservoir: Box<Reservoir>) -> Result<()> {
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that
+        // reads touches the buffer.
         let sb = unsafe { &raw mut (*self.raw()).m_sb };
         // SAFETY: as above.
         let result = unsafe { reservoir.fill(sb, &self.patience()) };
@@ -454,7 +469,8 @@ impl Handle {
         if count > 0
             && let Some(cipher) = &mut self.inbound().cipher
         {
-            // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread
+            // that reads touches the buffer.
             cipher.apply(unsafe { sockbuf::newest(&raw mut (*self.raw()).m_sb, count) });
         }
     }
@@ -486,7 +502,8 @@ impl Handle {
     /// Whether there is something for a reader in what was received and not read.
     fn has_something_to_read(&self, tunnel: Option<&Tunnel>) -> bool {
         let core = self.core();
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that
+        // reads touches the buffer.
         let worth_reading = unsafe {
             let (sb, flags) = (&raw const (*self.raw()).m_sb, &raw const (*self.raw()).m_read.flags);
             let unread = reservoir::unread(sb, core.reservoir.as_deref());

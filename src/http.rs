@@ -82,7 +82,9 @@ pub unsafe extern "C-unwind" fn HTTP_get(
             debug!("HTTP_get: an argument is null");
             return Ok(HTTPRES_BAD_REQUEST);
         }
-        // SAFETY: the caller's contract above, for all three.
+        // SAFETY: `http` is null or points to an `HTTP_ctx` whose `date` is null or as described there; `url` is null
+        // or a NUL-terminated string; `cb` is null or a function of the type above, by the Safety section; for all
+        // three.
         let (url, mut answer) = unsafe { (CStr::from_ptr(url), Answer::new(http, cb)) };
         // A copy, because the answer replaces it.
         let date = answer.date();
@@ -119,9 +121,11 @@ impl Answer {
     /// # Safety
     /// `http` points to a valid `HTTP_ctx` and `cb` to a function of its type, for as long as the result is used.
     unsafe fn new(http: *mut HTTP_ctx, cb: *mut HTTP_read_callback) -> Self {
-        // SAFETY: the caller's contract; the pointer is to a function of this type, which is not null.
+        // SAFETY: `http` points to a valid `HTTP_ctx` and `cb` to a function of its type, for as long as the result is
+        // used, by the Safety section; the pointer is to a function of this type, which is not null.
         let callback = unsafe { mem::transmute::<*mut HTTP_read_callback, ReadFunction>(cb) };
-        // SAFETY: the caller's contract.
+        // SAFETY: `http` points to a valid `HTTP_ctx` and `cb` to a function of its type, for as long as the result is
+        // used, by the Safety section.
         unsafe { (*http).status = -1 };
         Self { http, callback }
     }

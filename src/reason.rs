@@ -324,7 +324,8 @@ pub(crate) unsafe fn about(r: *mut RTMP) -> Result<NonNull<RTMP>> {
 /// # Safety
 /// As for [`about`].
 pub(crate) unsafe fn start_afresh(r: *mut RTMP) -> Result<NonNull<RTMP>> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, until the exported function returns, by the Safety
+    // section.
     let session = unsafe { about(r) }?;
     if let Some(field) = field() {
         field.store(0, Ordering::Relaxed);
@@ -386,7 +387,7 @@ fn stored(field: &AtomicI32) -> (Code, u32) {
 /// `r` is null or points to an initialised `RTMP`.
 pub(crate) unsafe fn last_code(r: *mut RTMP) -> Code {
     let Some(session) = NonNull::new(r) else { return Code::Argument };
-    // SAFETY: the caller's contract; the field is used nowhere else.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; the field is used nowhere else.
     stored(unsafe { AtomicI32::from_ptr(&raw mut (*session.as_ptr()).Link.pFlags) }).0
 }
 
@@ -400,7 +401,7 @@ pub(crate) unsafe fn last_text(r: *mut RTMP) -> Text {
         let _ = line.write_str(NO_SESSION);
         return line.finish();
     };
-    // SAFETY: the caller's contract; the field is used nowhere else.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; the field is used nowhere else.
     let field = unsafe { AtomicI32::from_ptr(&raw mut (*session.as_ptr()).Link.pFlags) };
     let (code, number) = stored(field);
     if code == Code::None {

@@ -96,7 +96,7 @@ pub unsafe extern "C" fn RTMP_LogHex(level: c_int, data: *const u8, len: c_ulong
         if !globals::logs(level) || data.is_null() {
             return Ok(());
         }
-        // SAFETY: the caller's contract above.
+        // SAFETY: `data` is null or readable for `len` bytes, by the Safety section.
         text::hex_rows(unsafe { dumped(data, len) }?).for_each(|row| log_line(level, row.into_bytes()));
         Ok(())
     })
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn RTMP_LogHexString(level: c_int, data: *const u8, len: c
         if !globals::logs(level) || data.is_null() {
             return Ok(());
         }
-        // SAFETY: the caller's contract above.
+        // SAFETY: `data` is null or readable for `len` bytes, by the Safety section.
         let data = unsafe { dumped(data, len) }?;
         if data.is_empty() {
             log_line(level, Vec::new());
@@ -143,7 +143,8 @@ pub extern "C" fn RTMP_LogGetLevel() -> RTMP_LogLevel {
 /// `data` is readable for `len` bytes for as long as the result is used.
 unsafe fn dumped<'a>(data: *const u8, len: c_ulong) -> Result<&'a [u8]> {
     let len = isize::try_from(len).map_err(|_| Error::TooLarge("the length of a dump"))?;
-    // SAFETY: the caller's contract above, and the length is in the range of slices, as just checked.
+    // SAFETY: `data` is readable for `len` bytes for as long as the result is used, by the Safety section; the length
+    // is in the range of slices, as just checked.
     Ok(unsafe { slice::from_raw_parts(data, len.unsigned_abs()) })
 }
 

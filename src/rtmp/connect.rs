@@ -52,7 +52,8 @@ use crate::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose body
+        // is readable for `m_nBodySize` bytes, by the Safety section.
         unsafe {
             reason::start_afresh(r)?;
             let handle = Handle::from_raw(r)?;
@@ -119,7 +120,8 @@ unsafe fn connect_to(r: *mut RTMP, svc: *mut sockaddr) -> Result<()> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose body
+        // is readable for `m_nBodySize` bytes, by the Safety section.
         unsafe {
             reason::start_afresh(r)?;
             let handle = Handle::connected(r)?;
@@ -137,7 +139,7 @@ pub unsafe extern "C-unwind" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket)
 fn dial(handle: &Handle) -> Result<()> {
     open(handle, connect_socket)?;
     handle.set_dialled(true);
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     unsafe { shared::write(&raw mut (*handle.raw()).m_bSendCounter, 1) };
     Ok(())
 }
@@ -152,9 +154,10 @@ fn ends(socket: &impl AsFd) -> Option<Box<(IpAddr, SocketAddr)>> {
 /// Connects again, with what a server that wants a publisher to log in asked for behind the application's name and URL.
 pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<(), Failure> {
     handle.count_login()?;
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     let link = unsafe { &raw mut (*handle.raw()).Link };
-    // SAFETY: the handle's contract; a string that its flag marks is the library's to free.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); a string that its flag
+    // marks is the library's to free.
     unsafe {
         append(&raw mut (*link).app, (*link).lFlags & RTMP_LF_FAPU != 0, token)?;
         (*link).lFlags |= RTMP_LF_FAPU;
@@ -181,7 +184,8 @@ pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<(), Failure> {
 /// # Safety
 /// `string` points to a readable string; if it is `ours`, it came from the C allocator.
 unsafe fn append(string: *mut AVal, ours: bool, tail: &[u8]) -> Result<()> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `string` points to a readable string; if it is `ours`, it came from the C allocator, by the Safety
+    // section.
     unsafe {
         let whole = [aval_bytes(&*string), tail].concat();
         let len = c_int::try_from(whole.len()).map_err(|_| Error::TooLarge("application name"))?;
@@ -197,7 +201,7 @@ unsafe fn append(string: *mut AVal, ours: bool, tail: &[u8]) -> Result<()> {
 /// Makes a connection, and makes it the session's.
 fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Result<()> {
     let r = handle.raw();
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     unsafe {
         sockbuf::set_timed_out(&raw mut (*r).m_sb, false);
         shared::write(&raw mut (*r).m_pausing, 0);
@@ -212,7 +216,8 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
         error.reported()
     })?;
     tcp::configure(socket.as_fd(), handle.timeout());
-    // SAFETY: the handle's contract; what is left of a connection that was never closed is not for this socket.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); what is left of a
+    // connection that was never closed is not for this socket.
     unsafe {
         drop(sockbuf::detach(&raw mut (*r).m_sb));
         sockbuf::set_size(&raw mut (*r).m_sb, 0);
@@ -256,14 +261,16 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int, Failure> 
     log::debug!("RTMP_Connect1, handshaked");
     let unsent = |error| handle.failure(error, Phase::CONNECT_COMMAND);
     requested.announce(handle).map_err(unsent)?;
-    // SAFETY: the caller's contract.
+    // SAFETY: `cp` is null or points to a packet, by the contract of `RTMP_Connect`.
     match unsafe { cp.as_mut() } {
-        // SAFETY: the caller's contract.
         Some(packet) => {
-            unsafe { send_packet(handle, packet, true) }.inspect_err(|_| handle.give_up()).map_err(unsent)?
+            // SAFETY: the body of `cp` is readable for `m_nBodySize` bytes, by the contract of `RTMP_Connect`.
+            let sent = unsafe { send_packet(handle, packet, true) };
+            sent.inspect_err(|_| handle.give_up()).map_err(unsent)?;
         }
         None => {
-            // SAFETY: the handle's contract; `extras` is a list of properties as `RTMP_SetOpt` builds it.
+            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); `extras` is a list
+            // of properties as `RTMP_SetOpt` builds it.
             let extras = unsafe { encode_extras(&(*handle.raw()).Link.extras) };
             let extras = extras.inspect_err(|_| handle.give_up()).map_err(unsent)?;
             let connect = handle.step(|parts| command::connect(parts.state, &parts.profile, &extras));
@@ -322,7 +329,8 @@ impl Drop for RequestedChunkSize {
 /// A session of an HTTP tunnel, if the protocol has it.
 fn open_tunnel(handle: &Handle) -> Result<()> {
     handle.set_tunnel(None);
-    // SAFETY: the handle's contract; the host name is readable for its length.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the host name is readable
+    // for its length.
     let (protocol, host, port) = unsafe {
         let link = &raw const (*handle.raw()).Link;
         ((*link).protocol, aval_bytes(&(*link).hostname), (*link).port)
@@ -341,7 +349,7 @@ fn open_tunnel(handle: &Handle) -> Result<()> {
 /// The client's handshake, encrypted if the protocol says so.
 fn shake_hands(handle: &Handle) -> Result<()> {
     handle.forget_ciphers();
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     let encrypted = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_ENC != 0;
     let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
     let client = handshake::Client::new(options, &mut random::system)?;
@@ -354,7 +362,7 @@ fn shake_hands(handle: &Handle) -> Result<()> {
 /// # Safety
 /// `address` points to a socket address of its family's size.
 unsafe fn socket_address(address: *const sockaddr) -> Result<SocketAddr> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `address` points to a socket address of its family's size, by the Safety section.
     let len = match c_int::from(unsafe { (*address).sa_family }) {
         libc::AF_INET => size_of::<libc::sockaddr_in>(),
         libc::AF_INET6 => size_of::<libc::sockaddr_in6>(),

@@ -47,7 +47,8 @@ use crate::{
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes, by the Safety
+    // section.
     let count = match attempt(|| unsafe { ready::read(r, buf, size) }) {
         Some(Ok(count)) => count as c_int,
         // SAFETY: as above.
@@ -71,7 +72,8 @@ unsafe fn read_patiently(
     failure: Option<Box<ready::Failure>>,
 ) -> c_int {
     let read = boundary(Kind::Session, None, |errno| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes, by the
+        // Safety section.
         unsafe {
             reason::about(r)?;
             let ending = Ending::from_status(shared::read(&raw const (*r).m_read.status));
@@ -164,7 +166,7 @@ fn read(
         placement.end();
         next = match arrived {
             Ok((Outcome::Media, mut message)) => {
-                // SAFETY: the handle's contract.
+                // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
                 let live =
                     unsafe { shared::read(&raw const (*handle.raw()).Link.lFlags) } & RTMP_LF_LIVE != 0;
                 step(handle, |core, state| {
@@ -321,7 +323,7 @@ fn keep_ending(last: &Message<Body>) {
 fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> R) -> R {
     let _deferred = Deferred::begin();
     let mut core = handle.core();
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     unsafe {
         let result = with_read_state(handle.raw(), |state| step(&mut core, state));
         if let Some(spent) = core.stream.take_spent() {
@@ -350,7 +352,8 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes, by the Safety
+    // section.
     let used = attempt_once(-1, || unsafe { straight::write(r, buf, size, -1) });
     // SAFETY: as above.
     let used = used.unwrap_or_else(|| unsafe { write_patiently(r, buf, size) });
@@ -365,18 +368,19 @@ pub unsafe extern "C-unwind" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, siz
 #[inline(never)]
 unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
     boundary(Kind::Session, -1, |_| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `buf` is null or readable for `size` bytes, by the Safety section.
         let input = unsafe { bytes(buf, size, "buf") }?;
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         let handle = match unsafe { Handle::connected(r) } {
             Ok(handle) => handle,
             Err(error) => {
-                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is
+                // not null.
                 let first_chunk = unsafe { log_unsent_tag(r, input) };
                 return Err(Failure::unsent(error, first_chunk));
             }
         };
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
         let mut writer = {
             let mut core = handle.core();
@@ -418,7 +422,8 @@ unsafe fn log_unsent_tag(r: *mut RTMP, input: &[u8]) -> usize {
     // Nothing is kept: the session may have no state of its own.
     let _ = flv::write(&mut flv::Writer::<Body>::default(), input, &mut |message| {
         if !r.is_null() {
-            // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+            // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not
+            // null.
             first_chunk =
                 unsafe { log_unsent(r, &outgoing(shared::read(&raw const (*r).m_stream_id), &message)) };
         }

@@ -25,7 +25,7 @@ pub(super) unsafe fn set(r: *mut RTMP, name: &[u8], arg: AVal) -> Result<()> {
         options::log_unknown(OPTIONS, name);
         return Err(Error::UnknownOption(Text(name).to_string()).reported());
     };
-    // SAFETY: the caller's contract above.
+    // SAFETY: `r` points to an initialised `RTMP`; `arg` is readable for its length, by the Safety section.
     option.apply(&mut Target { r, arg }, unsafe { aval_bytes(&arg) })
 }
 
@@ -42,7 +42,7 @@ pub(super) fn bit(name: &[u8]) -> u32 {
 pub(super) unsafe fn replace(link: &mut RTMP_LNK, field: Field, flag: c_int, value: AVal) {
     // A caller may hand back what it found in the field: it stays as it is, and the library's.
     if link.lFlags & flag != 0 && field(link).av_val != value.av_val {
-        // SAFETY: the caller's contract above.
+        // SAFETY: what the flag marks came from the C allocator, and nobody uses it any more, by the Safety section.
         unsafe { memory::release_string(field(link)) };
         link.lFlags &= !flag;
     }

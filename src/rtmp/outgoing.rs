@@ -78,7 +78,7 @@ pub(super) unsafe fn message_of<'a>(packet: &RTMPPacket) -> Result<Outgoing<'a>>
 /// The body is null or readable for `m_nBodySize` bytes while the result is used.
 pub(super) unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
     let size = c_int::try_from(packet.m_nBodySize).map_err(|_| Error::TooLarge("m_nBodySize"))?;
-    // SAFETY: the caller's contract.
+    // SAFETY: the body is null or readable for `m_nBodySize` bytes while the result is used, by the Safety section.
     unsafe { bytes(packet.m_body, size, "m_body is NULL but m_nBodySize is not 0") }
 }
 
@@ -152,8 +152,8 @@ pub(super) unsafe fn show_unfinished(core: &mut Core, r: *mut RTMP, writer: &mut
 /// `r` points to an initialised `RTMP`.
 pub(super) unsafe fn take_unfinished(core: &mut Core, r: *mut RTMP) -> Option<Body> {
     let lent = core.unfinished.take()?;
-    // SAFETY: `r` is an initialised `RTMP`, by the Safety section; its `m_write` holds what `show_unfinished` left there, or
-    // what the caller put in its place.
+    // SAFETY: `r` is an initialised `RTMP`, by the Safety section; its `m_write` holds what `show_unfinished` left
+    // there, or what the caller put in its place.
     unsafe {
         let shown = mem::replace(&mut (*r).m_write.m_body, ptr::null_mut());
         lent.take_back(shown)
@@ -171,7 +171,7 @@ pub(super) unsafe fn mirror_writer(
     sent_format: Option<u8>,
 ) {
     let body = writer.body();
-    // SAFETY: the caller's contract.
+    // SAFETY: `shown` points to an `RTMPPacket`, by the Safety section.
     let last_format = unsafe { (*shown).m_headerType };
     let packet = RTMPPacket {
         m_headerType: if body.is_some() { writer.format() } else { sent_format.unwrap_or(last_format) },
@@ -183,6 +183,6 @@ pub(super) unsafe fn mirror_writer(
         m_nBytesRead: writer.bytes_read() as u32,
         ..RTMPPacket::EMPTY
     };
-    // SAFETY: the caller's contract.
+    // SAFETY: `shown` points to an `RTMPPacket`, by the Safety section.
     unsafe { *shown = packet };
 }

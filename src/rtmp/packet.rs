@@ -45,13 +45,15 @@ pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
     boundary(Kind::Session, (), |_| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes, by
+        // the Safety section.
         let packet = unsafe { required(p, "p") }?;
         // RTMPPacket_Free leaves the size as it was.
         let first = if packet.m_body.is_null() {
             0
         } else {
-            // SAFETY: the caller's contract.
+            // SAFETY: `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes,
+            // by the Safety section.
             unsafe { body_of(packet) }?.first().copied().unwrap_or(0)
         };
         log::debug!(
@@ -99,11 +101,12 @@ pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_i
 /// a block from `malloc`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `p` is null or points to an `RTMPPacket` whose body is null or lies `RTMP_MAX_HEADER_SIZE` bytes behind
+    // the start of a block from `malloc`, by the Safety section.
     let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p") };
     // This comes with every message, and nothing in it fails.
     if !p.m_body.is_null() {
-        // SAFETY: bodies lie that far into their blocks, by the caller's contract.
+        // SAFETY: bodies lie that far into their blocks, by the Safety section.
         unsafe { release(p.m_body.sub(RTMP_MAX_HEADER_SIZE)) };
         p.m_body = ptr::null_mut();
     }
@@ -125,10 +128,11 @@ pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPP
     // At the beginning: a body that the call returns would be lost.
     cancel::act();
     let result = boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null or points to an `RTMPChunk`,
+        // by the Safety section.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe { Handle::connected(r) }
             .inspect_err(|error| {
                 driver::log_reading(None);
@@ -138,7 +142,8 @@ pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPP
         let chunk = driver::receive_chunk(&handle)
             .map_err(|error| handle.failure(error.reported(), Phase::Reading))?;
         handle.settle();
-        // SAFETY: the caller's contract.
+        // SAFETY: `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null or points to an `RTMPChunk`,
+        // by the Safety section.
         if let Some(shown) = unsafe { packet.m_chunk.as_mut() } {
             show_chunk(shown, &handle, &chunk);
         }
@@ -199,7 +204,8 @@ pub unsafe extern "C-unwind" fn RTMP_SendPacket(
     packet: *mut RTMPPacket,
     queue: c_int,
 ) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body
+    // is null or readable for `m_nBodySize` bytes, by the Safety section.
     let sent = attempt_once(FALSE, || unsafe { straight::send(r, packet, queue != 0, FALSE) });
     // SAFETY: as above.
     let sent = sent.unwrap_or_else(|| unsafe { send_patiently(r, packet, queue != 0) });
@@ -214,7 +220,8 @@ pub unsafe extern "C-unwind" fn RTMP_SendPacket(
 #[inline(never)]
 unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `packet` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes,
+        // by the Safety section.
         let packet = unsafe { required_mut(packet, "packet") }?;
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         let handle = match unsafe { Handle::connected(r) } {
@@ -225,7 +232,8 @@ unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> 
                 return Err(Failure::unsent(error, first_chunk));
             }
         };
-        // SAFETY: the caller's contract.
+        // SAFETY: `packet` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes,
+        // by the Safety section.
         unsafe { send_packet(&handle, packet, queue) }.during(Phase::SENDING)?;
         Ok(TRUE)
     })
@@ -251,7 +259,8 @@ pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or readable for `c_chunkSize`
+        // bytes, by the Safety section.
         let (chunk, payload) = unsafe {
             let chunk = required(chunk, "chunk")?;
             (chunk, bytes(chunk.c_chunk, chunk.c_chunkSize, "c_chunk")?)
@@ -282,7 +291,8 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
     boundary(Kind::Waits, 0, |_| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose
+        // body is null or readable for `m_nBodySize` bytes, by the Safety section.
         let (handle, packet, body) = unsafe {
             let packet = required(packet, "packet")?;
             (Handle::from_raw(r)?, packet, body_of(packet).unwrap_or_default())
@@ -305,7 +315,8 @@ pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTM
 pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
     // At the beginning: a body that the call returns would be lost.
     cancel::act();
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, by the
+    // Safety section.
     let outcome = match attempt(|| unsafe { ready::next(r, packet) }) {
         Some(Ok(())) => number(Outcome::Media),
         // SAFETY: as above.
@@ -326,10 +337,10 @@ pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *m
 #[inline(never)]
 unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<ready::Failure>>) -> c_int {
     boundary(Kind::Session, 0, |errno| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `packet` is null or points to an `RTMPPacket`, by the Safety section.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe { Handle::connected(r) }
             .inspect_err(|_| errno.leave_unchanged())
             .during(Phase::Reading)?;

@@ -57,7 +57,7 @@ const JOINED: &str = "the connection belongs to a session that is served already
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Serve(r: *mut RTMP) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe {
             reason::start_afresh(r)?;
             Handle::connected(r)
@@ -94,7 +94,7 @@ fn shake_hands(handle: &Handle) -> Result<()> {
 
 /// Whether the client's first byte begins an HTTP request. No version of RTMP is a capital letter.
 fn speaks_http(handle: &Handle) -> Result<bool> {
-    // SAFETY: the handle's contract; only this thread reads.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only this thread reads.
     let first = || unsafe { sockbuf::unread(&raw const (*handle.raw()).m_sb) }.first().copied();
     if first().is_none() {
         handle.fill(true)?;
@@ -108,7 +108,8 @@ fn accept_tunnel(handle: &Handle) -> Result<bool, Failure> {
     let r = handle.raw();
     let mut name = [0; 16];
     random::system(&mut name).during(Phase::Handshake)?;
-    // SAFETY: the handle's contract; the descriptor and TLS over it change hands, and the fields forget them.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor and TLS over
+    // it change hands, and the fields forget them.
     let (pipe, received) = unsafe {
         let sb = &raw mut (*r).m_sb;
         let received = sockbuf::unread(sb).to_vec();
@@ -128,7 +129,7 @@ fn accept_tunnel(handle: &Handle) -> Result<bool, Failure> {
         }
         Accepted::Session(stream) => {
             tcp::add_missing_timeouts(stream.as_fd(), handle.timeout());
-            // SAFETY: the handle's contract.
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
             unsafe {
                 shared::write(&raw mut (*r).m_sb.sb_socket, stream.into_raw_fd());
                 (*r).Link.protocol |= RTMP_FEATURE_HTTP2;

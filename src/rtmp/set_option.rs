@@ -27,13 +27,16 @@ use crate::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SetOpt(r: *mut RTMP, opt: *const AVal, arg: *mut AVal) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: the caller's contract above.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         unsafe { reason::about(r) }?;
-        // SAFETY: the caller's contract above.
+        // SAFETY: `opt` and `arg` are null or point to strings that are readable for their lengths, by the Safety
+        // section.
         let name = unsafe { aval_bytes(required(opt, "opt is NULL").during(Phase::Option)?) };
-        // SAFETY: the caller's contract above.
+        // SAFETY: `opt` and `arg` are null or point to strings that are readable for their lengths, by the Safety
+        // section.
         let arg = *unsafe { required(arg, "arg is NULL") }.during(Phase::Option)?;
-        // SAFETY: the caller's contract above.
+        // SAFETY: `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that are
+        // readable for their lengths, by the Safety section.
         unsafe {
             let extras = (*r).Link.extras.o_props.addr();
             set(r, name, arg).during(Phase::Option)?;

@@ -39,12 +39,12 @@ const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
     boundary(Kind::Waits, FALSE, |errno| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe { Handle::connected(r) }
             .inspect_err(|_| errno.leave_unchanged())
             .during(Phase::Reading)?;
         if seekTime > 0 {
-            // SAFETY: the caller's contract.
+            // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
             unsafe { (*r).Link.seekTime = seekTime };
         }
         // What went wrong was logged where it was seen.
@@ -61,7 +61,8 @@ pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
     boundary(Kind::Waits, FALSE, |errno| {
-        // SAFETY: the caller's contract, the same for all of these. Without a connection the others would say so again.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; the same for all of these.
+        // Without a connection the others would say so again.
         let connected = unsafe {
             if let Err(error) = Handle::connected(r) {
                 let first_chunk = log_unsent(r, |parts| command::create_stream(parts.state));
@@ -90,7 +91,7 @@ pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
             // Nothing to send is nothing that the system could refuse.
             errno.leave_unchanged();
         }
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
         let command = handle.step(|parts| {
             let state = &mut *parts.state;
@@ -114,7 +115,7 @@ pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { send(r, |parts| command::create_stream(parts.state)) }
 }
 
@@ -124,7 +125,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { send(r, |parts| command::set_buffer_length(parts.state.stream_id, parts.state.buffer_ms)) };
 }
 
@@ -145,13 +146,13 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
         0x03 => [nObject.to_be_bytes(), nTime.to_be_bytes()].concat(),
         0x1A => vec![nObject as u8],
         0x1B if !r.is_null() => {
-            // SAFETY: the caller's contract.
+            // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
             let response = unsafe { (*r).Link.SWFVerificationResponse };
             response.map(|byte| byte.cast_unsigned()).to_vec()
         }
         _ => nObject.to_be_bytes().to_vec(),
     };
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { send(r, |_| command::user_control(event, &data)) }
 }
 
@@ -162,7 +163,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_int) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { send(r, |parts| command::pause(parts.state, DoPause != 0, dTime)) }
 }
 
@@ -173,7 +174,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTi
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
         send(r, |parts| {
             if DoPause != 0 {
@@ -191,7 +192,7 @@ pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_in
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
         send(r, |parts| {
             shared::write(&raw mut (*r).m_read.nResumeTS, 0);
@@ -207,7 +208,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_i
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { send(r, |parts| command::window_acknowledgement_size(parts.state)) }
 }
 
@@ -218,7 +219,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { send(r, |parts| command::set_peer_bandwidth(parts.state)) }
 }
 
@@ -231,10 +232,10 @@ pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
         if handle.step(|parts| parts.state.pausing) == pausing::NO {
-            // SAFETY: the caller's contract.
+            // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
             unsafe {
                 let status = &raw mut (*r).m_read.status;
                 if handle.timed_out() && shared::read(status) == Ending::Eof.status() {
@@ -264,7 +265,8 @@ fn toggle(handle: &Handle, paused: bool) -> Result<(), Failure> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int) {
     boundary(Kind::Session, (), |_| {
-        // SAFETY: the caller's contract; names of entries come from malloc.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; names of entries come from
+        // malloc.
         unsafe {
             reason::about(r)?;
             let index =
@@ -314,11 +316,12 @@ unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) 
 /// `r` is null or points to an initialised `RTMP`.
 unsafe fn send(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) -> Command) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = match unsafe { Handle::connected(r) } {
             Ok(handle) => handle,
             Err(error) => {
-                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is
+                // not null.
                 let first_chunk = unsafe { log_unsent(r, build) };
                 return Err(Failure::unsent(error, first_chunk));
             }

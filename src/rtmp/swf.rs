@@ -37,11 +37,11 @@ pub unsafe extern "C-unwind" fn RTMP_HashSWF(
         if url.is_null() || size.is_null() || hash.is_null() {
             return Err(Error::Invalid("a null pointer for RTMP_HashSWF").into());
         }
-        // SAFETY: not null, and the caller's contract above.
+        // SAFETY: `url` is not null, and so a NUL-terminated string, by the Safety section.
         let result =
             look_up(unsafe { CStr::from_ptr(url) }.to_bytes(), age, &TlsOptions::default(), &globals::USER);
         if let Some(swf) = result.swf {
-            // SAFETY: not null, and the caller's contract above.
+            // SAFETY: `size` and `hash` are not null, and so writable, by the Safety section.
             unsafe {
                 size.write(swf.size);
                 ptr::copy_nonoverlapping(swf.hash.as_ptr(), hash, RTMP_SWF_HASHLEN);
