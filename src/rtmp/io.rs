@@ -1,7 +1,8 @@
 //! `RTMP_Read` and `RTMP_Write`: streams as FLV bytes.
 
 use std::{
-    mem, ptr, slice,
+    mem::{self, MaybeUninit},
+    ptr, slice,
     time::{Duration, Instant},
 };
 
@@ -99,7 +100,7 @@ unsafe fn read_patiently(
                 _ if buf.is_null() => {
                     return Err(Failure::new(Error::Invalid("buf is NULL"), Phase::Reading));
                 }
-                room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
+                room => slice::from_raw_parts_mut(buf.cast::<MaybeUninit<u8>>(), room),
             };
             let count = read(&handle, out, failure, errno);
             handle.keep_descriptor(false);
@@ -129,7 +130,7 @@ fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
 /// why nothing was read.
 fn read(
     handle: &Handle,
-    out: &mut [u8],
+    out: &mut [MaybeUninit<u8>],
     mut failure: Option<Box<ready::Failure>>,
     errno: &mut Errno,
 ) -> Option<usize> {
@@ -231,7 +232,7 @@ fn read(
 }
 
 /// Offers the caller's memory for the next message, in the place where a tag's body belongs.
-fn offer(core: &mut Core, call: &mut Call<'_>, state: &ReadState<'_>, next: Step) -> Step {
+fn offer(core: &mut Core, call: &mut Call<'_, MaybeUninit<u8>>, state: &ReadState<'_>, next: Step) -> Step {
     if next == Step::NeedMessage
         && let Some(room) = core.stream.body_room(call, state)
     {

@@ -219,9 +219,12 @@ impl Place for Tag {
         if !in_order || !flv.pending().is_empty() || self.size <= whole(0) {
             return false;
         }
-        // SAFETY: the memory is the caller's for the length of the call, before the end of which `Offered` takes the
-        // offer back; it is not used in another way while the offer stands.
-        decoder.offer(unsafe { Body::borrowed(&mut self.out()[TAG_HEADER_LEN..]) });
+        // SAFETY: the caller's memory is longer than a tag's header, as just checked. It is the caller's for the length of
+        // the call, before the end of which `Offered` takes the offer back; it is not used in another way until then.
+        decoder.offer(unsafe {
+            let room = self.start.add(TAG_HEADER_LEN).cast();
+            Body::borrowed(slice::from_raw_parts_mut(room, self.size - TAG_HEADER_LEN))
+        });
         true
     }
 
