@@ -7,7 +7,7 @@ use rtmp_core::error::Error;
 use super::{
     cancel::{self, Shield},
     errno::Errno,
-    log::enter as start_log,
+    log::sink::enter as start_log,
     privilege,
     reason::{self, Code, Failure, Phase, Scope},
 };

@@ -7,7 +7,7 @@
 //! callback runs, and nothing on the way of `RTMP_LogPrintf` allocates or waits for its own thread: programs call it
 //! in signal handlers.
 
-mod sink;
+pub(crate) mod sink;
 pub mod types;
 mod variadic;
 mod writer;
@@ -20,7 +20,7 @@ use rtmp_core::{
     text::{self, ROW},
 };
 
-pub(crate) use sink::{Deferred, enter};
+pub(crate) use sink::Deferred;
 pub use types::*;
 use variadic::{jump, rtmp_variadic_log, rtmp_variadic_print, rtmp_variadic_status};
 
