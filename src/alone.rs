@@ -27,7 +27,8 @@ pub(super) fn ask() {
 /// Whether this is the only thread: until this thread makes another, which it can know.
 #[inline]
 pub(super) fn is_alone() -> bool {
-    // SAFETY: the flag is a byte that is there as long as the process, and that only glibc writes, while there is one thread.
+    // SAFETY: the flag is a byte that is there as long as the process, and that only glibc writes, while there is one
+    // thread.
     unsafe { &*FLAG.load(Ordering::Relaxed) }.load(Ordering::Relaxed) != 0
 }
 

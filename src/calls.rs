@@ -87,8 +87,8 @@ impl Calls for CallArray {
         let count = self.calls().len();
         // An entry that cannot be stored is lost, and its result will be ignored.
         let Ok(copy) = memory::duplicate(name) else { return };
-        // SAFETY: by the contract of `new`; the array has room for `count` entries rounded up to a power of two, and for
-        // `LEAST` at least.
+        // SAFETY: by the contract of `new`; the array has room for `count` entries rounded up to a power of two, and
+        // for `LEAST` at least.
         unsafe {
             let mut array = (*self.raw).m_methodCalls;
             if array.is_null() || (count >= LEAST && count.is_power_of_two()) {

@@ -212,7 +212,7 @@ impl Handle {
         if !core.leaves_as_it_is() {
             return None;
         }
-        // SAFETY: the handle's contract; the lock keeps steps out.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the lock keeps steps out.
         let chunk_size = unsafe { shared::read(&raw const (*self.raw()).m_outChunkSize) };
         let encoded = encode(&mut core, session::chunk_size(chunk_size));
         drop(core);
@@ -315,7 +315,8 @@ impl Handle {
 
     /// Sends a message.
     fn send_chunks(&self, chunks: &Chunks<'_>, scratch: &mut Vec<u8>) -> Result<()> {
-        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor is open as long as
+        // the caller leaves it so.
         unsafe {
             let sb = &raw const (*self.raw()).m_sb;
             sockbuf::send_chunks(sb, chunks, scratch, &self.patience())
@@ -325,7 +326,8 @@ impl Handle {
     /// Sends bytes, through the tunnel if there is one.
     fn send_bytes(&self, bytes: &[u8]) -> Result<()> {
         let Some(tunnel) = self.tunnel() else {
-            // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so. One piece needs no
+            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor is open as long as
+            // the caller leaves it so. One piece needs no
             // memory to be put together in.
             return unsafe {
                 let sb = &raw const (*self.raw()).m_sb;
@@ -340,7 +342,8 @@ impl Handle {
     /// Receives into the body of the message that is arriving, or into the reservoir. `None` if there is neither, or if the
     /// bytes have to pass something on their way.
     fn fill_straight(&self, whole: bool) -> Option<Result<()>> {
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that reads touches
+        // the buffer.
         let sb = unsafe { &raw mut (*self.raw()).m_sb };
         // SAFETY: as above.
         if unsafe { sockbuf::has_tls(sb) } {
@@ -374,12 +377,12 @@ impl Handle {
             return Some(self.fill_reservoir(reservoir));
         };
         drop(core);
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer, which was found empty.
+        // SAFETY: as above; the buffer was found empty.
         let result = unsafe { direct::receive(sb, &mut loan, whole, &self.patience()) };
         let arrived = *result.as_ref().unwrap_or(&direct::Arrived::default());
         let mut core = self.core();
         core.session.decoder().give_back(loan, arrived.chunks);
-        // SAFETY: the handle's contract; the lock keeps steps out.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the lock keeps steps out.
         unsafe {
             let count = &raw mut (*self.raw()).m_nBytesIn;
             shared::write(count, shared::read(count).wrapping_add(arrived.used as c_int));
@@ -392,7 +395,8 @@ impl Handle {
 
     /// Receives into a reservoir that was taken out of the core, and has gathered what is unread.
     fn fill_reservoir(&self, mut reservoir: Box<Reservoir>) -> Result<()> {
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that reads touches
+        // the buffer.
         let sb = unsafe { &raw mut (*self.raw()).m_sb };
         // SAFETY: as above.
         let result = unsafe { reservoir.fill(sb, &self.patience()) };
@@ -449,7 +453,8 @@ impl Handle {
     fn has_something_to_read(&self, tunnel: Option<&Tunnel>) -> bool {
         let mut core = self.core();
         let Core { session, reservoir, .. } = &mut *core;
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that reads touches
+        // the buffer.
         let worth_reading = unsafe {
             let (sb, flags) = (&raw const (*self.raw()).m_sb, &raw const (*self.raw()).m_read.flags);
             let unread = reservoir::unread(sb, reservoir.as_deref());
@@ -468,7 +473,7 @@ impl Handle {
 /// As for `load`.
 #[inline(never)]
 unsafe fn load_all(raw: *mut RTMP) -> State {
-    // SAFETY: the caller's contract.
+    // SAFETY: `raw` points to an initialised `RTMP`, by the contract of `load`.
     unsafe { load(raw) }
 }
 
@@ -478,6 +483,6 @@ unsafe fn load_all(raw: *mut RTMP) -> State {
 /// As for `store`.
 #[inline(never)]
 unsafe fn store_all(raw: *mut RTMP, before: &State, after: &State) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `raw` points to an initialised `RTMP`, by the contract of `store`.
     unsafe { store(raw, before, after) }
 }

@@ -61,7 +61,8 @@ macro_rules! shared_fields {
         /// `raw` points to an initialised `RTMP`.
         #[inline(always)]
         pub(super) unsafe fn load(raw: *mut RTMP) -> State {
-            // SAFETY: the caller's contract; fields are plain numbers, read one by one.
+            // SAFETY: `raw` points to an initialised `RTMP`, by the Safety section; fields are plain numbers, read one
+            // by one.
             unsafe {
                 State {
                     $($field: Shared::load(shared::read(&raw const (*raw).$($name).+)),)*
@@ -78,7 +79,8 @@ macro_rules! shared_fields {
         /// As for `load`.
         #[inline(always)]
         pub(super) unsafe fn load_for_media(raw: *mut RTMP) -> State {
-            // SAFETY: the caller's contract; fields are plain numbers, read one by one.
+            // SAFETY: `raw` points to an initialised `RTMP`, by the Safety section; fields are plain numbers, read one
+            // by one.
             unsafe {
                 State {
                     $($media: Shared::load(shared::read(&raw const (*raw).$($media_name).+)),)*
@@ -93,14 +95,14 @@ macro_rules! shared_fields {
         /// `raw` points to an initialised `RTMP`.
         #[inline(always)]
         pub(super) unsafe fn store(raw: *mut RTMP, before: &State, after: &State) {
-            // SAFETY: the caller's contract.
+            // SAFETY: `raw` points to an initialised `RTMP`, by the Safety section.
             unsafe { store_for_media(raw, before, after) };
             $(if after.$field != before.$field {
-                // SAFETY: the caller's contract.
+                // SAFETY: `raw` points to an initialised `RTMP`, by the Safety section.
                 unsafe { shared::write(&raw mut (*raw).$($name).+, Shared::store(after.$field)) };
             })*
             if after.seeking != before.seeking {
-                // SAFETY: the caller's contract.
+                // SAFETY: `raw` points to an initialised `RTMP`, by the Safety section.
                 unsafe {
                     let field = &raw mut (*raw).m_read.flags;
                     let flags = shared::read(field);
@@ -117,7 +119,7 @@ macro_rules! shared_fields {
         #[inline(always)]
         pub(super) unsafe fn store_for_media(raw: *mut RTMP, before: &State, after: &State) {
             $(if after.$media != before.$media {
-                // SAFETY: the caller's contract.
+                // SAFETY: `raw` points to an initialised `RTMP`, by the Safety section.
                 unsafe { shared::write(&raw mut (*raw).$($media_name).+, Shared::store(after.$media)) };
             })*
         }
@@ -213,7 +215,7 @@ fn owners(rtmp: &RTMP) {
 /// The strings of `link` are readable for their lengths while the result is used.
 pub(super) unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
     let flag = |flag| link.lFlags & flag != 0;
-    // SAFETY: the caller's contract.
+    // SAFETY: the strings of `link` are readable for their lengths while the result is used, by the Safety section.
     let bytes = |value| unsafe { aval_bytes(value) };
     Profile {
         publish: link.protocol & RTMP_FEATURE_WRITE != 0,
@@ -234,7 +236,8 @@ pub(super) unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
         user: bytes(&link.pubUser),
         password: bytes(&link.pubPasswd),
         swf_verification: (link.SWFSize != 0).then(|| {
-            // SAFETY: the caller's contract; signed and unsigned bytes are laid out alike.
+            // SAFETY: the strings of `link` are readable for their lengths while the result is used, by the Safety
+            // section; signed and unsigned bytes are laid out alike.
             unsafe { &*(&raw const link.SWFVerificationResponse).cast() }
         }),
         start_ms: link.seekTime,
@@ -248,7 +251,8 @@ pub(super) unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
 /// `r` points to an initialised `RTMP`.
 #[inline(always)]
 pub(super) unsafe fn mirror_timestamp(r: *mut RTMP, chunk_stream: usize, timestamp: u32) {
-    // SAFETY: the caller's contract; the array has `m_channelsAllocatedIn` entries and comes from the C allocator.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; the array has `m_channelsAllocatedIn` entries
+    // and comes from the C allocator.
     unsafe {
         let allocated = usize::try_from((*r).m_channelsAllocatedIn).unwrap_or(0);
         if chunk_stream < allocated || grow_timestamps(r, chunk_stream, allocated) {
@@ -265,7 +269,7 @@ pub(super) unsafe fn mirror_timestamp(r: *mut RTMP, chunk_stream: usize, timesta
 #[inline(never)]
 unsafe fn grow_timestamps(r: *mut RTMP, chunk_stream: usize, allocated: usize) -> bool {
     let wanted = (chunk_stream + 10).max(allocated * 2);
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`; its array has `allocated` entries, by the Safety section.
     unsafe {
         let Ok(grown) = memory::grow_zeroed((*r).m_channelTimestamp, allocated, wanted) else { return false };
         (*r).m_channelTimestamp = grown;

@@ -59,7 +59,8 @@ impl<'a> Gate<'a> {
 
     #[inline(always)]
     fn word(self) -> &'a [AtomicU8; 4] {
-        // SAFETY: by the contract of `of`; nobody uses the field but through this, and a byte is as large as an atomic one.
+        // SAFETY: by the contract of `of`; nobody uses the field but through this, and a byte is as large as an atomic
+        // one.
         unsafe { &*(&raw mut (*self.session.as_ptr()).m_channelsAllocatedOut).cast::<[AtomicU8; 4]>() }
     }
 

@@ -15,7 +15,7 @@ use rtmp_core::transport::wait::Patience;
 
 use crate::{
     amf::AVal,
-    log::{RTMP_LOGDEBUG, RTMP_LOGDEBUG2, RTMP_LOGERROR, RTMP_LogLevel},
+    log::types::{RTMP_LOGDEBUG, RTMP_LOGDEBUG2, RTMP_LOGERROR, RTMP_LogLevel},
 };
 
 /// The highest level that is logged. Programs may assign to it at any time.

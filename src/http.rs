@@ -11,7 +11,12 @@ use rtmp_core::{
     transport::tls::TlsOptions,
 };
 
-use crate::{globals, layout::assert_layout, tls::trust, waiting_with_errno};
+use crate::{
+    boundary::{Kind, boundary},
+    globals,
+    layout::assert_layout,
+    tls::trust,
+};
 
 /// How a request ended, one of the `HTTPRES_*` values.
 pub type HTTPResult = c_uint;
@@ -72,12 +77,14 @@ pub unsafe extern "C-unwind" fn HTTP_get(
     url: *const c_char,
     cb: *mut HTTP_read_callback,
 ) -> HTTPResult {
-    waiting_with_errno(HTTPRES_LOST_CONNECTION, |errno| {
+    boundary(Kind::Waits, HTTPRES_LOST_CONNECTION, |errno| {
         if http.is_null() || url.is_null() || cb.is_null() {
             debug!("HTTP_get: an argument is null");
             return Ok(HTTPRES_BAD_REQUEST);
         }
-        // SAFETY: the caller's contract above, for all three.
+        // SAFETY: `http` is null or points to an `HTTP_ctx` whose `date` is null or as described there; `url` is null
+        // or a NUL-terminated string; `cb` is null or a function of the type above, by the Safety section; for all
+        // three.
         let (url, mut answer) = unsafe { (CStr::from_ptr(url), Answer::new(http, cb)) };
         // A copy, because the answer replaces it.
         let date = answer.date();
@@ -114,9 +121,11 @@ impl Answer {
     /// # Safety
     /// `http` points to a valid `HTTP_ctx` and `cb` to a function of its type, for as long as the result is used.
     unsafe fn new(http: *mut HTTP_ctx, cb: *mut HTTP_read_callback) -> Self {
-        // SAFETY: the caller's contract; the pointer is to a function of this type, which is not null.
+        // SAFETY: `http` points to a valid `HTTP_ctx` and `cb` to a function of its type, for as long as the result is
+        // used, by the Safety section; the pointer is to a function of this type, which is not null.
         let callback = unsafe { mem::transmute::<*mut HTTP_read_callback, ReadFunction>(cb) };
-        // SAFETY: the caller's contract.
+        // SAFETY: `http` points to a valid `HTTP_ctx` and `cb` to a function of its type, for as long as the result is
+        // used, by the Safety section.
         unsafe { (*http).status = -1 };
         Self { http, callback }
     }

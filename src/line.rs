@@ -31,7 +31,7 @@ pub(crate) struct Line<'a>(pub(crate) &'a Handle);
 impl Carrier for Line<'_> {
     fn receive(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
         let patience = self.0.patience();
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe {
             let sb = &raw const (*self.0.raw()).m_sb;
             let patience = Until::new(&patience, deadline);
@@ -44,7 +44,7 @@ impl Carrier for Line<'_> {
 
     fn send(&self, bytes: &[u8], deadline: Deadline) -> Result<()> {
         let patience = self.0.patience();
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe {
             let sb = &raw const (*self.0.raw()).m_sb;
             sockbuf::send_all(sb, iter::once(bytes), &mut Vec::new(), &Until::new(&patience, deadline))
@@ -133,7 +133,8 @@ pub(crate) fn show(handle: &Handle, status: &Status) {
     if !handle.is_current() {
         return;
     }
-    // SAFETY: the handle's contract; the name comes from `malloc`, like every other that `RTMP_Close` finds there.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the name comes from
+    // `malloc`, like every other that `RTMP_Close` finds there.
     unsafe {
         (*r).m_msgCounter = status.sequence.cast_signed();
         (*r).m_unackd = status.unanswered.cast_signed();

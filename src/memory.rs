@@ -44,14 +44,15 @@ pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
     let copied = || -> io::Result<isize> {
         let (reader, mut writer) = io::pipe()?;
         writer.write_all(&[0])?;
-        // SAFETY: the caller's contract, and the kernel checks that the byte can be written.
+        // SAFETY: nobody else uses the byte at `at`, which is readable, by the Safety section; the kernel checks that
+        // the byte can be written.
         Ok(unsafe { libc::read(reader.as_raw_fd(), at.cast(), 1) })
     };
     match copied() {
         Ok(count) => count == 1,
         Err(_) => {
             // There are no descriptors left. The contract is that the text can be written to.
-            // SAFETY: the caller's contract.
+            // SAFETY: nobody else uses the byte at `at`, which is readable, by the Safety section.
             unsafe { *at = 0 };
             true
         }
@@ -63,7 +64,7 @@ pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
 /// # Safety
 /// `block` is null or came from the C allocator and nobody uses it any more.
 pub(crate) unsafe fn release<T>(block: *mut T) {
-    // SAFETY: the caller's contract above.
+    // SAFETY: `block` is null or came from the C allocator and nobody uses it any more, by the Safety section.
     unsafe { libc::free(block.cast::<c_void>()) }
 }
 
@@ -72,7 +73,8 @@ pub(crate) unsafe fn release<T>(block: *mut T) {
 /// # Safety
 /// `string` points to an `AVal` that is empty or came from the C allocator, and nobody uses the bytes any more.
 pub(crate) unsafe fn release_string(string: *mut AVal) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `string` points to an `AVal` that is empty or came from the C allocator, and nobody uses the bytes any
+    // more, by the Safety section.
     unsafe {
         release((*string).av_val);
         *string = AVal::EMPTY;
@@ -86,7 +88,8 @@ pub(crate) unsafe fn release_string(string: *mut AVal) {
 /// `array` is null or an array of `old` entries from the C allocator; all-zero bytes are a valid `T`.
 pub(crate) unsafe fn grow_zeroed<T>(array: *mut T, old: usize, new: usize) -> Result<*mut T> {
     let size = new.checked_mul(size_of::<T>()).ok_or(Error::OutOfMemory)?;
-    // SAFETY: the caller's contract.
+    // SAFETY: `array` is null or an array of `old` entries from the C allocator; all-zero bytes are a valid `T`, by the
+    // Safety section.
     let grown = unsafe { libc::realloc(array.cast(), size) }.cast::<T>();
     if grown.is_null() {
         return Err(Error::OutOfMemory);
@@ -139,9 +142,9 @@ impl Body {
     ///
     /// # Safety
     /// Nobody else uses the memory before [`keep`](message::Body::keep), or the last use of the body.
-    pub(crate) unsafe fn borrowed(room: &mut [u8]) -> Self {
+    pub(crate) unsafe fn borrowed(room: &mut [MaybeUninit<u8>]) -> Self {
         let capacity = u32::try_from(room.len()).unwrap_or(u32::MAX).saturating_sub(4);
-        Self { data: room.as_mut_ptr(), len: 0, capacity, borrowed: true }
+        Self { data: room.as_mut_ptr().cast(), len: 0, capacity, borrowed: true }
     }
 
     /// Whether the body is in somebody else's memory.
@@ -176,7 +179,8 @@ impl Body {
         }
         debug_assert!(count <= self.room());
         self.len += count;
-        // SAFETY: the caller's contract; the NUL behind `capacity` bytes has its own.
+        // SAFETY: these bytes were written, and there are that many, by the Safety section; the NUL behind `capacity`
+        // bytes has its own.
         unsafe { *self.data.add(self.len) = 0 };
     }
 
@@ -365,20 +369,23 @@ mod tests {
 
     #[test]
     fn a_body_in_borrowed_memory_can_be_moved_and_grow() {
-        let mut room = *b"....and more";
+        let mut room = b"....and more".map(MaybeUninit::new);
+        // SAFETY: all of it was initialised above.
+        let bytes = |room: &[MaybeUninit<u8>; 12]| room.map(|byte| unsafe { byte.assume_init() });
         // SAFETY: the memory is not used before `keep`.
         let mut body = unsafe { Body::borrowed(&mut room) };
         assert_eq!((body.capacity(), body.is_borrowed()), (8, true));
         body.append(b"abc");
         body.keep().unwrap();
-        assert_eq!((body.as_ref(), body.is_borrowed(), &room), (&b"abc"[..], false, b"abc\0and more"));
+        assert_eq!((body.as_ref(), body.is_borrowed()), (&b"abc"[..], false));
+        assert_eq!(&bytes(&room), b"abc\0and more");
         // SAFETY: as above, for `reserve_total`.
         let mut body = unsafe { Body::borrowed(&mut room) };
         body.append(b"abc");
         body.reserve_total(100).unwrap();
         body.append(b"defghijklm");
         assert_eq!(body.as_ref(), b"abcdefghijklm");
-        assert_eq!(&room, b"abc\0and more");
+        assert_eq!(&bytes(&room), b"abc\0and more");
         // SAFETY: as above, for the last use.
         drop(unsafe { Body::borrowed(&mut room) });
     }

@@ -90,14 +90,14 @@ macro_rules! exports {
     ($abi:literal $($name:ident $index:literal),+; $count:literal) => {
         impl<Output, $($name: Argument),+> Export for unsafe extern $abi fn($($name),+) -> Output {
             unsafe fn call_with_nulls(self) {
-                // SAFETY: the caller's contract.
+                // SAFETY: an export allows null for each of its pointers, which is what this tests.
                 unsafe { self($($name::null()),+) };
             }
 
             unsafe fn call_with_one_null(self) {
                 for null in 0..$count {
                     if [$($name::IS_POINTER),+][null] {
-                        // SAFETY: the caller's contract.
+                        // SAFETY: an export allows null for any of its pointers; the others are usable.
                         unsafe { self($(if null == $index { $name::null() } else { $name::usable() }),+) };
                     }
                 }

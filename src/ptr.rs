@@ -1,6 +1,6 @@
 //! Pointers that C hands over, turned into references where the C contract allows it.
 
-use std::slice;
+use std::{ptr::NonNull, slice};
 
 use libc::{c_char, c_int};
 use rtmp_core::error::{Error, Result};
@@ -13,7 +13,8 @@ use crate::amf::AVal;
 /// `value.av_val` is null or readable for `av_len` bytes for as long as the result is used.
 pub(crate) unsafe fn aval_bytes<'a>(value: &AVal) -> &'a [u8] {
     match usize::try_from(value.av_len) {
-        // SAFETY: the caller's contract above; a length of 0 or less never gets here.
+        // SAFETY: `av_val` is readable for `av_len` bytes, by the Safety section; a length of 0 or less never gets
+        // here.
         Ok(len) if len > 0 && !value.av_val.is_null() => unsafe {
             slice::from_raw_parts(value.av_val.cast::<u8>(), len)
         },
@@ -28,7 +29,7 @@ pub(crate) unsafe fn aval_bytes<'a>(value: &AVal) -> &'a [u8] {
 pub(crate) unsafe fn bytes<'a>(data: *const c_char, len: c_int, name: &'static str) -> Result<&'a [u8]> {
     match usize::try_from(len) {
         Ok(0) => Ok(&[]),
-        // SAFETY: the caller's contract above.
+        // SAFETY: `data` is readable for `len` bytes, by the Safety section.
         Ok(len) if !data.is_null() => Ok(unsafe { slice::from_raw_parts(data.cast::<u8>(), len) }),
         _ => Err(Error::Invalid(name)),
     }
@@ -39,7 +40,7 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_char, len: c_int, name: &'static s
 /// # Safety
 /// `pointer` is null or points to a valid `T` that nobody writes while the result is used.
 pub(crate) unsafe fn required<'a, T>(pointer: *const T, name: &'static str) -> Result<&'a T> {
-    // SAFETY: the caller's contract above.
+    // SAFETY: null, or a valid `T` that nobody writes meanwhile, by the Safety section.
     match unsafe { pointer.as_ref() } {
         Some(reference) => Ok(reference),
         // Built only when it is needed: most calls are short, and an error is as costly as they are.
@@ -52,10 +53,29 @@ pub(crate) unsafe fn required<'a, T>(pointer: *const T, name: &'static str) -> R
 /// # Safety
 /// `pointer` is null or points to a valid `T` that nobody else uses while the result is used.
 pub(crate) unsafe fn required_mut<'a, T>(pointer: *mut T, name: &'static str) -> Result<&'a mut T> {
-    // SAFETY: the caller's contract above.
+    // SAFETY: null, or a valid `T` that is this call's alone, by the Safety section.
     match unsafe { pointer.as_mut() } {
         Some(reference) => Ok(reference),
         // Built only when it is needed: most calls are short, and an error is as costly as they are.
         None => Err(Error::Invalid(name)),
+    }
+}
+
+/// A place for a result. What was there before is neither read nor dropped, so it need not be initialised.
+#[derive(Debug)]
+pub(crate) struct Out<T>(NonNull<T>);
+
+impl<T: Copy> Out<T> {
+    /// # Safety
+    /// `place` is null or writable until the result was used.
+    #[inline]
+    pub(crate) unsafe fn new(place: *mut T, name: &'static str) -> Result<Self> {
+        NonNull::new(place).map(Self).ok_or(Error::Invalid(name))
+    }
+
+    #[inline]
+    pub(crate) fn write(self, value: T) {
+        // SAFETY: the place is writable: see `new`.
+        unsafe { self.0.write(value) }
     }
 }

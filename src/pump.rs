@@ -16,7 +16,7 @@ use rtmp_core::{
 use super::{
     log::Deferred,
     memory::Body,
-    reason::{self, Phase},
+    reason::Phase,
     rtmp::{close, connect},
     state::Handle,
 };
@@ -184,7 +184,7 @@ impl Handle {
             if playing {
                 return Ok(());
             }
-            let enter = || reason::enter(Phase::Stream(owed));
+            let enter = || self.note_failed(Phase::Stream(owed));
             if !self.is_open() {
                 enter();
                 return Err(Error::Closed);
@@ -307,7 +307,7 @@ impl Handle {
     /// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.
     pub(crate) fn fail_sending(&self, error: Error, first_chunk: usize) -> Error {
         packet_log::log_failed_send(&error, first_chunk);
-        reason::enter(Phase::SENDING);
+        self.note_failed(Phase::SENDING);
         self.give_up();
         error
     }
@@ -338,12 +338,14 @@ impl Handle {
     }
 
     fn log_in(&self, token: &[u8]) -> Result<()> {
-        let phase = reason::phase();
-        connect::log_in(self, token).inspect(|()| reason::enter(phase)).inspect_err(|error| {
+        connect::log_in(self, token).map_err(|failure| {
+            let (error, phase) = failure.into_parts();
             if !matches!(error, Error::Reported(_)) {
                 ::log::error!("Closing connection: {error}");
             }
             close::close(self, close::Manner::Polite);
+            self.note_failed(phase);
+            error
         })
     }
 }

@@ -8,8 +8,8 @@
 //! both follow a struct that is moved. A reason whose text has been displaced, by [`KEPT`] later ones, is told by its
 //! code alone.
 //!
-//! [`boundary`](super::boundary) is the one place where errors become reasons. Functions on the way say which session
-//! a call is about ([`about`]) and what it is at ([`enter`]).
+//! [`boundary`](super::boundary::boundary) is the one place where errors become reasons. Functions on the way say which
+//! session a call is about ([`about`]); what the call was at is part of the [`Failure`] that they return.
 
 use std::{
     cell::{Cell, RefCell},
@@ -154,35 +154,96 @@ const CODE_BITS: u32 = 6;
 /// The largest number of a text. Behind it they start again.
 const MAX_NUMBER: u32 = u32::MAX >> CODE_BITS;
 
-/// What a call says of itself.
-#[derive(Clone, Copy)]
-struct Call {
-    session: *mut RTMP,
+/// Why a call fails, and what it was at.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: Error,
     phase: Phase,
+    /// How many bytes the first chunk has of what could not be sent.
     first_chunk: usize,
 }
 
-impl Call {
-    const NONE: Self = Self { session: ptr::null_mut(), phase: Phase::Call, first_chunk: 0 };
+impl Failure {
+    pub(crate) fn new(error: Error, phase: Phase) -> Self {
+        Self { error, phase, first_chunk: 0 }
+    }
+
+    /// There is no connection to send something on, of which the first chunk would have so many bytes.
+    pub(crate) fn unsent(error: Error, first_chunk: usize) -> Self {
+        Self { error, phase: Phase::SENDING, first_chunk }
+    }
+
+    pub(crate) fn error(&self) -> &Error {
+        &self.error
+    }
+
+    pub(crate) fn into_parts(self) -> (Error, Phase) {
+        (self.error, self.phase)
+    }
+
+    /// Logs it, unless it was, as librtmp does when a call finds no connection: people search for its words.
+    pub(crate) fn log(&self) {
+        match (&self.error, self.phase) {
+            (Error::Reported(_), _) => {}
+            (error @ Error::NotConnected, Phase::Reading) => {
+                log::error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
+            }
+            (error @ Error::NotConnected, Phase::SENDING) => {
+                packet_log::log_failed_send(error, self.first_chunk)
+            }
+            (error, _) => log::error!("{error}"),
+        }
+    }
+
+    /// Keeps it as the reason why the call fails.
+    pub(crate) fn keep(&self) {
+        let Self { error, phase, .. } = self;
+        let phase = phase_of(error, *phase);
+        match code_of(error, phase) {
+            Code::Interrupted if is_aborted() => {
+                keep_text(Code::Aborted, phase, |line| line.write_str("aborted"))
+            }
+            code => keep_text(code, phase, |line| write_error(line, error, phase)),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::new(error, Phase::Call)
+    }
+}
+
+/// Says what a call was at when something failed.
+pub(crate) trait During<T> {
+    /// The same, as the failure of a call that was at `phase`.
+    fn during(self, phase: Phase) -> Result<T, Failure>;
+}
+
+impl<T> During<T> for Result<T> {
+    fn during(self, phase: Phase) -> Result<T, Failure> {
+        self.map_err(|error| Failure::new(error, phase))
+    }
 }
 
 thread_local! {
-    /// The innermost call of this thread: the log's callback may use the library, too.
-    static CALL: Cell<Call> = const { Cell::new(Call::NONE) };
+    /// The session of the innermost call of this thread, or null. The log asks for it, whose callback may use the library,
+    /// too.
+    static SESSION: Cell<*mut RTMP> = const { Cell::new(ptr::null_mut()) };
 }
 
-/// An exported function that runs. What it says of itself is forgotten at its end.
-pub(super) struct Scope(Call);
+/// An exported function that runs. Which session it is about is forgotten at its end.
+pub(super) struct Scope(*mut RTMP);
 
 impl Scope {
     pub(super) fn begin() -> Self {
-        Self(CALL.replace(Call::NONE))
+        Self(SESSION.replace(ptr::null_mut()))
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        CALL.set(self.0);
+        SESSION.set(self.0);
     }
 }
 
@@ -203,7 +264,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn begin() -> Self {
-        let session = CALL.get().session;
+        let session = SESSION.get();
         if session.is_null() {
             return Self { before: None };
         }
@@ -253,7 +314,7 @@ pub(super) fn refusal() -> Error {
 /// `r` is null or points to an initialised `RTMP`, until the exported function returns.
 pub(crate) unsafe fn about(r: *mut RTMP) -> Result<NonNull<RTMP>> {
     let session = NonNull::new(r).ok_or(Error::Invalid(NO_SESSION))?;
-    CALL.set(Call { session: r, ..CALL.get() });
+    SESSION.set(r);
     if is_told(|told| told == r) {
         return Err(refusal());
     }
@@ -265,7 +326,8 @@ pub(crate) unsafe fn about(r: *mut RTMP) -> Result<NonNull<RTMP>> {
 /// # Safety
 /// As for [`about`].
 pub(crate) unsafe fn start_afresh(r: *mut RTMP) -> Result<NonNull<RTMP>> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, until the exported function returns, by the Safety
+    // section.
     let session = unsafe { about(r) }?;
     if let Some(field) = field() {
         field.store(0, Ordering::Relaxed);
@@ -273,53 +335,16 @@ pub(crate) unsafe fn start_afresh(r: *mut RTMP) -> Result<NonNull<RTMP>> {
     Ok(session)
 }
 
-/// Says what the call is at.
-pub(crate) fn enter(phase: Phase) {
-    CALL.set(Call { phase, ..CALL.get() });
-}
-
-/// What the call is at.
-pub(crate) fn phase() -> Phase {
-    CALL.get().phase
-}
-
-/// Says how many bytes the first chunk has of what the call would send.
-pub(crate) fn would_send(first_chunk: usize) {
-    CALL.set(Call { first_chunk, ..CALL.get() });
-}
-
-/// Logs an error as librtmp does when a call finds no connection: people search for its words.
-pub(super) fn log(error: &Error) {
-    match phase() {
-        Phase::Reading if matches!(error, Error::NotConnected) => {
-            log::error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
-        }
-        Phase::SENDING if matches!(error, Error::NotConnected) => {
-            packet_log::log_failed_send(error, CALL.get().first_chunk);
-        }
-        _ => log::error!("{error}"),
-    }
-}
-
-/// Keeps an error as the reason why the call fails.
-pub(crate) fn keep(error: &Error) {
-    let phase = phase_of(error, phase());
-    match code_of(error, phase) {
-        Code::Interrupted if is_aborted() => keep_as(Code::Aborted, "aborted"),
-        code => keep_text(code, phase, |line| write_error(line, error, phase)),
-    }
-}
-
 /// Whether it is the program that wants the calls of this session to end.
 fn is_aborted() -> bool {
-    let session = CALL.get().session;
+    let session = SESSION.get();
     // SAFETY: by the contract of `about`.
     !session.is_null() && unsafe { Gate::of(session) }.is_aborted()
 }
 
 /// Keeps a reason that is no error, or none that has a name.
-pub(crate) fn keep_as(code: Code, words: impl fmt::Display) {
-    keep_text(code, phase(), |line| write!(line, "{words}"));
+pub(crate) fn keep_as(code: Code, phase: Phase, words: impl fmt::Display) {
+    keep_text(code, phase, |line| write!(line, "{words}"));
 }
 
 fn keep_text(code: Code, phase: Phase, write: impl FnOnce(&mut Line) -> fmt::Result) {
@@ -343,7 +368,7 @@ fn keep_text(code: Code, phase: Phase, write: impl FnOnce(&mut Line) -> fmt::Res
 
 /// The field of the session that the call is about.
 fn field<'a>() -> Option<&'a AtomicI32> {
-    let session = CALL.get().session;
+    let session = SESSION.get();
     if session.is_null() {
         return None;
     }
@@ -364,7 +389,7 @@ fn stored(field: &AtomicI32) -> (Code, u32) {
 /// `r` is null or points to an initialised `RTMP`.
 pub(crate) unsafe fn last_code(r: *mut RTMP) -> Code {
     let Some(session) = NonNull::new(r) else { return Code::Argument };
-    // SAFETY: the caller's contract; the field is used nowhere else.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; the field is used nowhere else.
     stored(unsafe { AtomicI32::from_ptr(&raw mut (*session.as_ptr()).Link.pFlags) }).0
 }
 
@@ -378,7 +403,7 @@ pub(crate) unsafe fn last_text(r: *mut RTMP) -> Text {
         let _ = line.write_str(NO_SESSION);
         return line.finish();
     };
-    // SAFETY: the caller's contract; the field is used nowhere else.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; the field is used nowhere else.
     let field = unsafe { AtomicI32::from_ptr(&raw mut (*session.as_ptr()).Link.pFlags) };
     let (code, number) = stored(field);
     if code == Code::None {
@@ -392,15 +417,15 @@ pub(crate) unsafe fn last_text(r: *mut RTMP) -> Text {
 }
 
 /// Errors that say themselves where they come from.
-fn phase_of(error: &Error, announced: Phase) -> Phase {
+fn phase_of(error: &Error, phase: Phase) -> Phase {
     match error {
-        Error::Reported(cause) => phase_of(cause, announced),
+        Error::Reported(cause) => phase_of(cause, phase),
         Error::UnknownOption(_) => Phase::Option,
         Error::Unresolved(_) => Phase::Lookup,
         Error::Unreachable(_) => Phase::Connect,
         Error::Proxy(_) => Phase::Proxy,
         Error::Handshake(_) => Phase::Handshake,
-        _ => announced,
+        _ => phase,
     }
 }
 
@@ -529,7 +554,7 @@ mod tests {
     use std::{collections::BTreeSet, mem::MaybeUninit, sync::MutexGuard, thread};
 
     use super::*;
-    use crate::boundary;
+    use crate::boundary::{Kind, boundary};
     use rtmp_core::error::Refusal;
 
     /// Keeps tests that fail often from displacing the texts of others.
@@ -546,11 +571,10 @@ mod tests {
 
     /// A call that fails.
     fn fail(r: *mut RTMP, phase: Phase, error: Error) {
-        boundary((), || {
+        boundary(Kind::Session, (), |_| {
             // SAFETY: the tests' sessions live.
             unsafe { about(r) }?;
-            enter(phase);
-            Err(error.reported())
+            Err(Failure::new(error.reported(), phase))
         });
     }
 
@@ -639,7 +663,7 @@ mod tests {
         fail(r, Phase::Reading, Error::Closed);
         fail(r, Phase::SENDING, Error::NotConnected);
         assert_eq!(reason(r).0, Code::Closed);
-        boundary((), || {
+        boundary(Kind::Session, (), |_| {
             // SAFETY: the session lives.
             unsafe { start_afresh(r) }?;
             Ok(())
@@ -652,7 +676,7 @@ mod tests {
         let _alone = alone();
         let mut session = session();
         let r = &raw mut *session;
-        boundary((), || {
+        boundary(Kind::Session, (), |_| {
             // SAFETY: the session lives.
             unsafe { about(r) }?;
             panic!("a defect")
@@ -665,17 +689,16 @@ mod tests {
         let _alone = alone();
         let (mut outer, mut inner) = (session(), session());
         let (r, other) = (&raw mut *outer, &raw mut *inner);
-        boundary((), || {
+        boundary(Kind::Session, (), |_| {
             // SAFETY: the session lives.
             unsafe { about(r) }?;
-            enter(Phase::Reading);
             fail(other, Phase::SENDING, Error::Closed);
-            Err(Error::TimedOut)
+            Err(Failure::new(Error::TimedOut, Phase::Reading))
         });
         assert_eq!(reason(r), (Code::TimedOut, "reading: timed out".to_owned()));
         assert_eq!(reason(other).1, "sending: the peer closed the connection");
         // Outside of any call there is no session.
-        keep(&Error::OutOfMemory);
+        Failure::from(Error::OutOfMemory).keep();
         assert_eq!(reason(r).0, Code::TimedOut);
     }
 

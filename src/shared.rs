@@ -21,12 +21,14 @@ pub(super) trait Shareable: Sized {
 macro_rules! shareable {
     ($($type:ty: $atomic:ty;)*) => { $(impl Shareable for $type {
         unsafe fn read(field: *mut Self) -> Self {
-            // SAFETY: the caller's contract; fields of C structs are aligned.
+            // SAFETY: `field` is the address of one, and whoever reads it in Rust does so with `read`, by the Safety
+            // section; fields of C structs are aligned.
             unsafe { <$atomic>::from_ptr(field) }.load(Relaxed)
         }
 
         unsafe fn write(field: *mut Self, value: Self) {
-            // SAFETY: the caller's contract; fields of C structs are aligned.
+            // SAFETY: `field` is the address of one, and whoever reads it in Rust does so with `read`, by the Safety
+            // section; fields of C structs are aligned.
             unsafe { <$atomic>::from_ptr(field) }.store(value, Relaxed);
         }
     })* };
@@ -41,24 +43,26 @@ shareable! {
 
 impl<T> Shareable for *mut T {
     unsafe fn read(field: *mut Self) -> Self {
-        // SAFETY: the caller's contract; fields of C structs are aligned.
+        // SAFETY: `field` is the address of a field, which Rust writes atomically only, by the contract of the trait; fields of C structs
+        // are aligned.
         unsafe { AtomicPtr::from_ptr(field) }.load(Relaxed)
     }
 
     unsafe fn write(field: *mut Self, value: Self) {
-        // SAFETY: the caller's contract; fields of C structs are aligned.
+        // SAFETY: `field` is the address of a field, which Rust writes atomically only, by the contract of the trait; fields of C structs
+        // are aligned.
         unsafe { AtomicPtr::from_ptr(field) }.store(value, Relaxed);
     }
 }
 
 impl Shareable for f64 {
     unsafe fn read(field: *mut Self) -> Self {
-        // SAFETY: the caller's contract; a double is as large and as aligned as its bits.
+        // SAFETY: `field` is the address of a field, by the contract of the trait; a double is as large and as aligned as its bits.
         Self::from_bits(unsafe { AtomicU64::from_ptr(field.cast()) }.load(Relaxed))
     }
 
     unsafe fn write(field: *mut Self, value: Self) {
-        // SAFETY: the caller's contract; a double is as large and as aligned as its bits.
+        // SAFETY: `field` is the address of a field, by the contract of the trait; a double is as large and as aligned as its bits.
         unsafe { AtomicU64::from_ptr(field.cast()) }.store(value.to_bits(), Relaxed);
     }
 }
@@ -70,7 +74,8 @@ const _: () = assert!(align_of::<f64>() == align_of::<AtomicU64>());
 /// # Safety
 /// `field` is the address of one, and whoever writes it in Rust does so with [`write`].
 pub(super) unsafe fn read<T: Shareable>(field: *const T) -> T {
-    // SAFETY: the caller's contract; nothing is written through the pointer.
+    // SAFETY: `field` is the address of one, and whoever writes it in Rust does so with [`write`], by the Safety
+    // section; nothing is written through the pointer.
     unsafe { T::read(field.cast_mut()) }
 }
 
@@ -79,6 +84,6 @@ pub(super) unsafe fn read<T: Shareable>(field: *const T) -> T {
 /// # Safety
 /// `field` is the address of one, and whoever reads it in Rust does so with [`read`].
 pub(super) unsafe fn write<T: Shareable>(field: *mut T, value: T) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `field` is the address of one, and whoever reads it in Rust does so with [`read`], by the Safety section.
     unsafe { T::write(field, value) }
 }

@@ -19,12 +19,13 @@ use rtmp_core::{
 };
 
 use crate::{
-    FALSE, TRUE, boundary, globals,
+    FALSE, TRUE,
+    boundary::{Kind, boundary},
+    globals,
     ptr::required,
-    reason::{self, Phase},
+    reason::{self, During, Phase},
     rtmp::{RTMP, sockbuf},
     state::Handle,
-    waiting,
 };
 
 /// The certificates to trust. A process with more rights than its caller ignores its environment.
@@ -53,9 +54,10 @@ pub extern "C" fn RTMP_TLS_Init() {
 /// `cert` and `key` are null or NUL-terminated strings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_TLS_AllocServerContext(cert: *const c_char, key: *const c_char) -> *mut c_void {
-    boundary(ptr::null_mut(), || {
+    boundary(Kind::Session, ptr::null_mut(), |_| {
         RTMP_TLS_Init();
-        // SAFETY: the caller's contract; the names are used during the call only.
+        // SAFETY: `cert` and `key` are null or NUL-terminated strings, by the Safety section; the names are used during
+        // the call only.
         let (cert, key) = unsafe { (path(cert, "cert is NULL")?, path(key, "key is NULL")?) };
         let context = Box::new(ServerContext::from_files(cert, key)?);
         Ok(Box::into_raw(context).cast())
@@ -69,9 +71,9 @@ pub unsafe extern "C" fn RTMP_TLS_AllocServerContext(cert: *const c_char, key: *
 /// `ctx` is null or came from `RTMP_TLS_AllocServerContext` and nobody uses it any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_TLS_FreeServerContext(ctx: *mut c_void) {
-    boundary((), || {
+    boundary(Kind::Session, (), |_| {
         if !ctx.is_null() {
-            // SAFETY: the caller's contract: a box that `RTMP_TLS_AllocServerContext` made.
+            // SAFETY: `ctx` is a box that `RTMP_TLS_AllocServerContext` made and nobody uses any more, by the Safety section.
             drop(unsafe { Box::from_raw(ctx.cast::<ServerContext>()) });
         }
         Ok(())
@@ -87,14 +89,15 @@ pub unsafe extern "C" fn RTMP_TLS_FreeServerContext(ctx: *mut c_void) {
 /// `r` is null or points to an initialised `RTMP`; `ctx` is null or came from `RTMP_TLS_AllocServerContext`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) -> c_int {
-    waiting(FALSE, || {
-        // SAFETY: the caller's contract.
+    boundary(Kind::Waits, FALSE, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`; `ctx` is null or came from
+        // `RTMP_TLS_AllocServerContext`, by the Safety section.
         let (handle, context) = unsafe {
             reason::start_afresh(r)?;
-            reason::enter(Phase::Tls);
-            (Handle::connected(r)?, required(ctx.cast::<ServerContext>().cast_const(), "ctx is NULL")?)
+            let context = required(ctx.cast::<ServerContext>().cast_const(), "ctx is NULL");
+            (Handle::connected(r).during(Phase::Tls)?, context.during(Phase::Tls)?)
         };
-        begin(&handle, Session::server(context)?)?;
+        Session::server(context).and_then(|session| begin(&handle, session)).during(Phase::Tls)?;
         Ok(TRUE)
     })
 }
@@ -113,7 +116,8 @@ pub(crate) fn connect_tls(handle: &Handle, host: &str, options: &TlsOptions) -> 
 fn begin(handle: &Handle, session: Session) -> Result<()> {
     let session = Arc::new(session);
     tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
-    // SAFETY: the handle's contract; before the handshake nobody else uses the socket.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); before the handshake nobody
+    // else uses the socket.
     unsafe {
         let sb = &raw mut (*handle.raw()).m_sb;
         sockbuf::attach(sb, session.clone());
@@ -135,7 +139,8 @@ unsafe fn path<'a>(name: *const c_char, missing: &'static str) -> Result<&'a Pat
     if name.is_null() {
         return Err(Error::Invalid(missing));
     }
-    // SAFETY: the caller's contract.
+    // SAFETY: `name` is null or a NUL-terminated string, which nobody changes while the result is used, by the Safety
+    // section.
     let bytes = unsafe { CStr::from_ptr(name) }.to_bytes();
     Ok(Path::new(OsStr::from_bytes(bytes)))
 }

@@ -7,13 +7,14 @@ use libc::{c_double, c_int};
 use rtmp_core::error::{Error, Result};
 
 use super::{
-    list::{append, properties, release},
+    list::{append, release},
     types::*,
+    view::{Object, Text},
 };
 use crate::{
     FALSE, TRUE,
-    ptr::{aval_bytes, required, required_mut},
-    sessionless,
+    boundary::{Kind, boundary},
+    ptr::{Out, required, required_mut},
 };
 
 /// A constant that C gets pointers to.
@@ -30,14 +31,39 @@ fn invalid_property() -> *mut AMFObjectProperty {
     (&raw const INVALID_PROPERTY.0).cast_mut()
 }
 
-/// A property that may be written: not null and not the shared one.
-pub(super) fn writable(prop: *mut AMFObjectProperty) -> Result<*mut AMFObjectProperty> {
-    match prop {
-        prop if prop.is_null() => Err(Error::Invalid("prop")),
-        prop if prop == invalid_property() => {
-            Err(Error::Invalid("the shared invalid property cannot be changed"))
+/// A property that may be written: not null and not the shared one. It need not be initialised.
+pub(super) struct Writable(*mut AMFObjectProperty);
+
+impl Writable {
+    /// # Safety
+    /// `prop` is null or writable while the result is used.
+    pub(super) unsafe fn new(prop: *mut AMFObjectProperty) -> Result<Self> {
+        match prop {
+            prop if prop.is_null() => Err(Error::Invalid("prop")),
+            prop if prop == invalid_property() => {
+                Err(Error::Invalid("the shared invalid property cannot be changed"))
+            }
+            prop => Ok(Self(prop)),
         }
-        prop => Ok(prop),
+    }
+
+    /// Gives the property a type and a value; its name stays. What it held is forgotten, not freed.
+    fn set(&self, p_type: AMFDataType, p_vu: AMFPropertyValue) {
+        // SAFETY: the property is writable: see `new`.
+        unsafe {
+            (*self.0).p_type = p_type;
+            (*self.0).p_vu = p_vu;
+        }
+    }
+
+    fn set_name(&self, name: AVal) {
+        // SAFETY: the property is writable: see `new`.
+        unsafe { (*self.0).p_name = name }
+    }
+
+    pub(super) fn write(&self, property: AMFObjectProperty) {
+        // SAFETY: the property is writable: see `new`.
+        unsafe { self.0.write(property) }
     }
 }
 
@@ -47,11 +73,10 @@ pub(super) fn writable(prop: *mut AMFObjectProperty) -> Result<*mut AMFObjectPro
 /// `obj` is null or points to an initialised object whose arrays came from this library or from `malloc`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_Reset(obj: *mut AMFObject) {
-    sessionless((), || {
-        // SAFETY: the caller's contract above.
-        let object = std::mem::replace(unsafe { required_mut(obj, "obj") }?, AMFObject::EMPTY);
-        // SAFETY: the caller's contract above.
-        unsafe { release(object) };
+    boundary(Kind::Plain, (), |_| {
+        // SAFETY: `obj` is null or an object whose arrays came from the C allocator, by the Safety section; it is empty
+        // before they are freed.
+        unsafe { release(std::mem::replace(required_mut(obj, "obj")?, AMFObject::EMPTY)) };
         Ok(())
     })
 }
@@ -64,13 +89,15 @@ pub unsafe extern "C" fn AMF_Reset(obj: *mut AMFObject) {
 /// to the next multiple of 16; `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_AddProp(obj: *mut AMFObject, prop: *const AMFObjectProperty) {
-    sessionless((), || {
-        // SAFETY: the caller's contract above. Copied before the array moves, because it may lie in it.
-        let property = *unsafe { required(prop, "prop") }?;
-        // SAFETY: the caller's contract above.
-        let object = unsafe { required_mut(obj, "obj") }?;
-        // SAFETY: the caller's contract above.
-        unsafe { append(&mut object.o_props, &mut object.o_num, property) }
+    boundary(Kind::Plain, (), |_| {
+        // SAFETY: both are null or initialised, and the array has room up to the next multiple of 16, by the Safety
+        // section. The property is copied before the array moves, because it may lie in it.
+        unsafe {
+            let property = *required(prop, "prop")?;
+            let object = required_mut(obj, "obj")?;
+            append(&mut object.o_props, &mut object.o_num, property)?;
+        }
+        Ok(())
     })
 }
 
@@ -80,8 +107,8 @@ pub unsafe extern "C" fn AMF_AddProp(obj: *mut AMFObject, prop: *const AMFObject
 /// `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_CountProp(obj: *mut AMFObject) -> c_int {
-    // SAFETY: the caller's contract above.
-    sessionless(0, || Ok(unsafe { required(obj, "obj") }?.o_num))
+    // SAFETY: the argument is null or initialised, by the Safety section.
+    boundary(Kind::Plain, 0, |_| Ok(unsafe { required(obj, "obj") }?.o_num))
 }
 
 /// Returns the property at `nIndex`, or if that is negative the first one of that name. Never returns null: if there is
@@ -95,18 +122,15 @@ pub unsafe extern "C" fn AMF_GetProp(
     name: *const AVal,
     nIndex: c_int,
 ) -> *mut AMFObjectProperty {
-    sessionless(invalid_property(), || {
-        // SAFETY: the caller's contract above.
-        let object = unsafe { required(obj, "obj") }?;
-        // SAFETY: the caller's contract above.
-        let properties = unsafe { properties(object) };
+    boundary(Kind::Plain, invalid_property(), |_| {
+        // SAFETY: each is null or initialised, by the Safety section, and stays during the call.
+        let (object, name) = unsafe { (Object::from_raw(obj)?, Text::from_raw(name, "name")) };
+        let mut properties = object.properties();
         let index = match usize::try_from(nIndex) {
             Ok(index) => Some(index).filter(|&index| index < properties.len()),
             Err(_) => {
-                // SAFETY: the caller's contract above.
-                let name = unsafe { required(name, "name") }?;
-                // SAFETY: the caller's contract above.
-                properties.iter().position(|property| unsafe { same(&property.p_name, name) })
+                let name = name?;
+                properties.position(|property| property.name() == name)
             }
         };
         Ok(match index {
@@ -123,8 +147,8 @@ pub unsafe extern "C" fn AMF_GetProp(
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetType(prop: *mut AMFObjectProperty) -> AMFDataType {
-    // SAFETY: the caller's contract above.
-    sessionless(AMF_INVALID, || Ok(unsafe { required(prop, "prop") }?.p_type))
+    // SAFETY: the argument is null or initialised, by the Safety section.
+    boundary(Kind::Plain, AMF_INVALID, |_| Ok(unsafe { required(prop, "prop") }?.p_type))
 }
 
 /// Makes a property a number. What it held is forgotten, not freed.
@@ -133,8 +157,12 @@ pub unsafe extern "C" fn AMFProp_GetType(prop: *mut AMFObjectProperty) -> AMFDat
 /// `prop` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetNumber(prop: *mut AMFObjectProperty, dval: c_double) {
-    // SAFETY: the caller's contract above.
-    sessionless((), || unsafe { set(prop, AMF_NUMBER, AMFPropertyValue { p_number: dval }) })
+    // SAFETY: `prop` is null or writable, by the Safety section.
+    let prop = unsafe { Writable::new(prop) };
+    boundary(Kind::Plain, (), |_| {
+        prop?.set(AMF_NUMBER, AMFPropertyValue { p_number: dval });
+        Ok(())
+    })
 }
 
 /// Makes a property true if `bflag` is not 0, else false. What it held is forgotten, not freed.
@@ -144,8 +172,12 @@ pub unsafe extern "C" fn AMFProp_SetNumber(prop: *mut AMFObjectProperty, dval: c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetBoolean(prop: *mut AMFObjectProperty, bflag: c_int) {
     let p_number = if bflag == 0 { 0.0 } else { 1.0 };
-    // SAFETY: the caller's contract above.
-    sessionless((), || unsafe { set(prop, AMF_BOOLEAN, AMFPropertyValue { p_number }) })
+    // SAFETY: `prop` is null or writable, by the Safety section.
+    let prop = unsafe { Writable::new(prop) };
+    boundary(Kind::Plain, (), |_| {
+        prop?.set(AMF_BOOLEAN, AMFPropertyValue { p_number });
+        Ok(())
+    })
 }
 
 /// Makes a property a string. The text is borrowed; it must outlive the property. What the property held is forgotten,
@@ -155,11 +187,11 @@ pub unsafe extern "C" fn AMFProp_SetBoolean(prop: *mut AMFObjectProperty, bflag:
 /// `prop` is null or writable; `str` is null or readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetString(prop: *mut AMFObjectProperty, str: *mut AVal) {
-    sessionless((), || {
-        // SAFETY: the caller's contract above.
-        let p_aval = *unsafe { required(str, "str") }?;
-        // SAFETY: the caller's contract above.
-        unsafe { set(prop, AMF_STRING, AMFPropertyValue { p_aval }) }
+    boundary(Kind::Plain, (), |_| {
+        // SAFETY: each is null or as the Safety section says.
+        let (prop, p_aval) = unsafe { (Writable::new(prop), *required(str, "str")?) };
+        prop?.set(AMF_STRING, AMFPropertyValue { p_aval });
+        Ok(())
     })
 }
 
@@ -170,11 +202,11 @@ pub unsafe extern "C" fn AMFProp_SetString(prop: *mut AMFObjectProperty, str: *m
 /// `prop` is null or writable; `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetObject(prop: *mut AMFObjectProperty, obj: *mut AMFObject) {
-    sessionless((), || {
-        // SAFETY: the caller's contract above.
-        let p_object = *unsafe { required(obj, "obj") }?;
-        // SAFETY: the caller's contract above.
-        unsafe { set(prop, AMF_OBJECT, AMFPropertyValue { p_object }) }
+    boundary(Kind::Plain, (), |_| {
+        // SAFETY: each is null or as the Safety section says.
+        let (prop, p_object) = unsafe { (Writable::new(prop), *required(obj, "obj")?) };
+        prop?.set(AMF_OBJECT, AMFPropertyValue { p_object });
+        Ok(())
     })
 }
 
@@ -184,8 +216,8 @@ pub unsafe extern "C" fn AMFProp_SetObject(prop: *mut AMFObjectProperty, obj: *m
 /// `prop` is null or points to an initialised property; `name` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetName(prop: *mut AMFObjectProperty, name: *mut AVal) {
-    // SAFETY: the caller's contract above.
-    sessionless((), || unsafe { read(prop, name, AVal::EMPTY, |property| property.p_name) })
+    // SAFETY: the property is null or initialised and the place for the result null or writable, by the Safety section.
+    boundary(Kind::Plain, (), |_| Ok(unsafe { read(prop, name, AVal::EMPTY, |property| property.p_name) }?))
 }
 
 /// Gives a property a name. The text is borrowed; it must outlive the property.
@@ -194,12 +226,10 @@ pub unsafe extern "C" fn AMFProp_GetName(prop: *mut AMFObjectProperty, name: *mu
 /// `prop` is null or writable; `name` is null or readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetName(prop: *mut AMFObjectProperty, name: *mut AVal) {
-    sessionless((), || {
-        // SAFETY: the caller's contract above.
-        let name = *unsafe { required(name, "name") }?;
-        let prop = writable(prop)?;
-        // SAFETY: the caller's contract above.
-        unsafe { (*prop).p_name = name };
+    boundary(Kind::Plain, (), |_| {
+        // SAFETY: each is null or as the Safety section says.
+        let (prop, name) = unsafe { (Writable::new(prop), *required(name, "name")?) };
+        prop?.set_name(name);
         Ok(())
     })
 }
@@ -211,8 +241,8 @@ pub unsafe extern "C" fn AMFProp_SetName(prop: *mut AMFObjectProperty, name: *mu
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetNumber(prop: *mut AMFObjectProperty) -> c_double {
-    // SAFETY: the caller's contract above.
-    sessionless(0.0, || Ok(unsafe { required(prop, "prop") }?.number()))
+    // SAFETY: the argument is null or initialised, by the Safety section.
+    boundary(Kind::Plain, 0.0, |_| Ok(unsafe { required(prop, "prop") }?.number()))
 }
 
 /// Returns 1 if `AMFProp_GetNumber` is not 0.0, else 0.
@@ -221,8 +251,8 @@ pub unsafe extern "C" fn AMFProp_GetNumber(prop: *mut AMFObjectProperty) -> c_do
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetBoolean(prop: *mut AMFObjectProperty) -> c_int {
-    // SAFETY: the caller's contract above.
-    sessionless(FALSE, || Ok(c_int::from(unsafe { required(prop, "prop") }?.number() != 0.0)))
+    // SAFETY: the argument is null or initialised, by the Safety section.
+    boundary(Kind::Plain, FALSE, |_| Ok(c_int::from(unsafe { required(prop, "prop") }?.number() != 0.0)))
 }
 
 /// Stores the text of a string property in `*str`; it is borrowed. Other types give an empty string with a null
@@ -232,8 +262,8 @@ pub unsafe extern "C" fn AMFProp_GetBoolean(prop: *mut AMFObjectProperty) -> c_i
 /// `prop` is null or points to an initialised property; `str` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetString(prop: *mut AMFObjectProperty, str: *mut AVal) {
-    // SAFETY: the caller's contract above.
-    sessionless((), || unsafe { read(prop, str, AVal::EMPTY, AMFObjectProperty::string) })
+    // SAFETY: the property is null or initialised and the place for the result null or writable, by the Safety section.
+    boundary(Kind::Plain, (), |_| Ok(unsafe { read(prop, str, AVal::EMPTY, AMFObjectProperty::string) }?))
 }
 
 /// Stores the members of an object property in `*obj`; they still belong to the property, so `*obj` must not be reset.
@@ -247,8 +277,8 @@ pub unsafe extern "C" fn AMFProp_GetObject(prop: *mut AMFObjectProperty, obj: *m
         Some(members) if property.p_type == AMF_OBJECT => *members,
         _ => AMFObject::EMPTY,
     };
-    // SAFETY: the caller's contract above.
-    sessionless((), || unsafe { read(prop, obj, AMFObject::EMPTY, object) })
+    // SAFETY: the property is null or initialised and the place for the result null or writable, by the Safety section.
+    boundary(Kind::Plain, (), |_| Ok(unsafe { read(prop, obj, AMFObject::EMPTY, object) }?))
 }
 
 /// Returns TRUE if the type of the property is not `AMF_INVALID`.
@@ -257,8 +287,8 @@ pub unsafe extern "C" fn AMFProp_GetObject(prop: *mut AMFObjectProperty, obj: *m
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_IsValid(prop: *mut AMFObjectProperty) -> c_int {
-    sessionless(FALSE, || {
-        // SAFETY: the caller's contract above.
+    boundary(Kind::Plain, FALSE, |_| {
+        // SAFETY: `prop` is null or an initialised property, by the Safety section.
         let property = unsafe { required(prop, "prop") }?;
         Ok(if property.p_type == AMF_INVALID { FALSE } else { TRUE })
     })
@@ -270,14 +300,14 @@ pub unsafe extern "C" fn AMFProp_IsValid(prop: *mut AMFObjectProperty) -> c_int 
 /// `prop` is null or points to an initialised property whose members are owned by it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_Reset(prop: *mut AMFObjectProperty) {
-    sessionless((), || {
+    boundary(Kind::Plain, (), |_| {
         if prop == invalid_property() {
             return Ok(());
         }
-        // SAFETY: the caller's contract above.
+        // SAFETY: `prop` is null or an initialised property, by the Safety section.
         let property = unsafe { required_mut(prop, "prop") }?;
         if let Some(members) = property.members() {
-            // SAFETY: the caller's contract above; the property forgets the members below.
+            // SAFETY: the property owns its members, by the Safety section, and forgets them below.
             unsafe { release(*members) };
         }
         property.p_vu = AMFPropertyValue { p_aval: AVal::EMPTY };
@@ -294,13 +324,15 @@ pub unsafe extern "C" fn AMFProp_Reset(prop: *mut AMFObjectProperty) {
 /// up to the next multiple of 16; `prop` is null or readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF3CD_AddProp(cd: *mut AMF3ClassDef, prop: *mut AVal) {
-    sessionless((), || {
-        // SAFETY: the caller's contract above. Copied before the array moves, because it may lie in it.
-        let name = *unsafe { required(prop, "prop") }?;
-        // SAFETY: the caller's contract above.
-        let definition = unsafe { required_mut(cd, "cd") }?;
-        // SAFETY: the caller's contract above.
-        unsafe { append(&mut definition.cd_props, &mut definition.cd_num, name) }
+    boundary(Kind::Plain, (), |_| {
+        // SAFETY: both are null or initialised, and the array has room up to the next multiple of 16, by the Safety
+        // section. The name is copied before the array moves, because it may lie in it.
+        unsafe {
+            let name = *required(prop, "prop")?;
+            let definition = required_mut(cd, "cd")?;
+            append(&mut definition.cd_props, &mut definition.cd_num, name)?;
+        }
+        Ok(())
     })
 }
 
@@ -312,8 +344,8 @@ pub unsafe extern "C" fn AMF3CD_AddProp(cd: *mut AMF3ClassDef, prop: *mut AVal) 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF3CD_GetProp(cd: *mut AMF3ClassDef, idx: c_int) -> *mut AVal {
     let empty = (&raw const EMPTY_NAME.0).cast_mut();
-    sessionless(empty, || {
-        // SAFETY: the caller's contract above.
+    boundary(Kind::Plain, empty, |_| {
+        // SAFETY: `cd` is null or an initialised definition, by the Safety section.
         let definition = unsafe { required(cd, "cd") }?;
         Ok(match usize::try_from(idx) {
             Ok(index) if idx < definition.cd_num && !definition.cd_props.is_null() => {
@@ -324,45 +356,18 @@ pub unsafe extern "C" fn AMF3CD_GetProp(cd: *mut AMF3ClassDef, idx: c_int) -> *m
     })
 }
 
-/// Whether two strings have the same length and the same bytes.
-///
-/// # Safety
-/// Both are valid strings.
-unsafe fn same(left: &AVal, right: &AVal) -> bool {
-    // SAFETY: the caller's contract above.
-    left.av_len == right.av_len && unsafe { aval_bytes(left) == aval_bytes(right) }
-}
-
-/// Gives a property a type and a value; its name stays.
-///
-/// # Safety
-/// `prop` is null or writable.
-unsafe fn set(prop: *mut AMFObjectProperty, p_type: AMFDataType, p_vu: AMFPropertyValue) -> Result<()> {
-    let prop = writable(prop)?;
-    // SAFETY: the caller's contract above.
-    unsafe {
-        (*prop).p_type = p_type;
-        (*prop).p_vu = p_vu;
-    }
-    Ok(())
-}
-
 /// Stores what `field` finds in a property in `*out`, or `absent` if there is no property.
 ///
 /// # Safety
 /// `prop` is null or points to an initialised property; `out` is null or writable.
-unsafe fn read<T>(
+unsafe fn read<T: Copy>(
     prop: *const AMFObjectProperty,
     out: *mut T,
     absent: T,
     field: impl FnOnce(&AMFObjectProperty) -> T,
 ) -> Result<()> {
-    if out.is_null() {
-        return Err(Error::Invalid("no place for the result"));
-    }
-    // SAFETY: the caller's contract above.
-    let value = unsafe { prop.as_ref() }.map_or(absent, field);
-    // SAFETY: the caller's contract above.
-    unsafe { out.write(value) };
+    // SAFETY: `out` is null or writable, and `prop` null or initialised, by the Safety section.
+    let (out, property) = unsafe { (Out::new(out, "no place for the result")?, prop.as_ref()) };
+    out.write(property.map_or(absent, field));
     Ok(())
 }

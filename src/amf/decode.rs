@@ -6,11 +6,14 @@
 use libc::{c_char, c_int};
 use rtmp_core::{
     amf::{amf0, amf3},
-    error::{Error, Result},
+    error::Result,
 };
 
-use super::{access::writable, list::OwnedObject, types::*};
-use crate::{ptr::bytes, sessionless};
+use super::{access::Writable, list::OwnedObject, types::*};
+use crate::{
+    boundary::{Kind, boundary},
+    ptr::{Out, bytes},
+};
 
 /// Returns how many bytes of `pBuffer` were decoded into `obj`, or -1 if they are malformed. Without `bDecodeName` the
 /// values have no names. Decoding ends at an end marker or with the data.
@@ -27,11 +30,10 @@ pub unsafe extern "C" fn AMF_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    sessionless(MALFORMED, || {
-        // SAFETY: the caller's contract above.
-        unsafe {
-            fill(obj, pBuffer, nSize.max(0), |list, input| amf0::decode_into(list, input, bDecodeName != 0))
-        }
+    boundary(Kind::Plain, MALFORMED, |_| {
+        let decode = |list: &mut _, input| amf0::decode_into(list, input, bDecodeName != 0);
+        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+        Ok(unsafe { fill(obj, pBuffer, nSize.max(0), decode) }?)
     })
 }
 
@@ -48,13 +50,13 @@ pub unsafe extern "C" fn AMF_DecodeArray(
     nArrayLen: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    sessionless(MALFORMED, || {
+    boundary(Kind::Plain, MALFORMED, |_| {
         let count = usize::try_from(nArrayLen).unwrap_or(0);
         // Without elements the buffer is not looked at, so that it may be null.
         let size = if count == 0 { 0 } else { nSize };
         let decode = |list: &mut _, input| amf0::decode_array_into(list, input, count, bDecodeName != 0);
-        // SAFETY: the caller's contract above.
-        unsafe { fill(obj, pBuffer, size, decode) }
+        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+        Ok(unsafe { fill(obj, pBuffer, size, decode) }?)
     })
 }
 
@@ -71,9 +73,11 @@ pub unsafe extern "C" fn AMF3_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    sessionless(MALFORMED, || {
-        // SAFETY: the caller's contract above.
-        unsafe { fill(obj, pBuffer, nSize, |list, input| amf3::decode_into(list, input, bDecodeName != 0)) }
+    boundary(Kind::Plain, MALFORMED, |_| {
+        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+        Ok(unsafe {
+            fill(obj, pBuffer, nSize, |list, input| amf3::decode_into(list, input, bDecodeName != 0))
+        }?)
     })
 }
 
@@ -92,10 +96,10 @@ pub unsafe extern "C" fn AMF3Prop_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    sessionless(MALFORMED, || {
+    boundary(Kind::Plain, MALFORMED, |_| {
         let decode = |list: &mut _, input| amf3::decode_property_into(list, input, bDecodeName != 0);
-        // SAFETY: the caller's contract above.
-        unsafe { fill_property(prop, pBuffer, nSize, decode) }
+        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+        Ok(unsafe { fill_property(prop, pBuffer, nSize, decode) }?)
     })
 }
 
@@ -114,10 +118,10 @@ pub unsafe extern "C" fn AMFProp_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    sessionless(MALFORMED, || {
+    boundary(Kind::Plain, MALFORMED, |_| {
         let decode = |list: &mut _, input| amf0::decode_array_into(list, input, 1, bDecodeName != 0);
-        // SAFETY: the caller's contract above.
-        unsafe { fill_property(prop, pBuffer, nSize, decode) }
+        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+        Ok(unsafe { fill_property(prop, pBuffer, nSize, decode) }?)
     })
 }
 
@@ -132,14 +136,11 @@ unsafe fn fill<'a>(
     size: c_int,
     decode: impl FnOnce(&mut OwnedObject, &'a [u8]) -> Result<usize>,
 ) -> Result<c_int> {
-    if obj.is_null() {
-        return Err(Error::Invalid("obj"));
-    }
+    // SAFETY: `obj` is null or writable, and `data` null or readable for `size` bytes, by the Safety section.
+    let (obj, input) = unsafe { (Out::new(obj, "obj")?, bytes(data, size, "pBuffer")) };
     let mut list = OwnedObject::default();
-    // SAFETY: the caller's contract above.
-    let result = unsafe { bytes(data, size, "pBuffer") }.and_then(|input| decode(&mut list, input));
-    // SAFETY: the caller's contract above.
-    unsafe { obj.write(list.into_raw()) };
+    let result = input.and_then(|input| decode(&mut list, input));
+    obj.write(list.into_raw());
     Ok(consumed(result))
 }
 
@@ -153,12 +154,11 @@ unsafe fn fill_property<'a>(
     size: c_int,
     decode: impl FnOnce(&mut OwnedObject, &'a [u8]) -> Result<usize>,
 ) -> Result<c_int> {
-    let prop = writable(prop)?;
+    // SAFETY: `prop` is null or writable, and `data` null or readable for `size` bytes, by the Safety section.
+    let (prop, input) = unsafe { (Writable::new(prop)?, bytes(data, size, "pBuffer")) };
     let mut list = OwnedObject::default();
-    // SAFETY: the caller's contract above.
-    let result = unsafe { bytes(data, size, "pBuffer") }.and_then(|input| decode(&mut list, input));
-    // SAFETY: the caller's contract above.
-    unsafe { prop.write(list.into_property().unwrap_or(AMFObjectProperty::INVALID)) };
+    let result = input.and_then(|input| decode(&mut list, input));
+    prop.write(list.into_property().unwrap_or(AMFObjectProperty::INVALID));
     Ok(consumed(result))
 }
 

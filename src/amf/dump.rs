@@ -9,12 +9,10 @@ use rtmp_core::{
 
 use super::{
     types::*,
+    view::{Object, Property},
     walk::{Step, Walk},
 };
-use crate::{
-    ptr::{aval_bytes, required},
-    sessionless,
-};
+use crate::boundary::{Kind, boundary};
 
 /// Logs the properties of an object and everything inside it at level DEBUG.
 ///
@@ -22,12 +20,11 @@ use crate::{
 /// `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_Dump(obj: *mut AMFObject) {
-    sessionless((), || {
-        // SAFETY: the caller's contract above.
-        let object = unsafe { required(obj, "obj") }?;
+    boundary(Kind::Session, (), |_| {
+        // SAFETY: `obj` is null or an initialised object, by the Safety section; the log's callback must not change it.
+        let object = unsafe { Object::from_raw(obj) }?;
         if log_enabled!(Level::Debug) {
-            // SAFETY: the caller's contract above.
-            unsafe { dump(object, &mut |line| debug!("{line}")) }?;
+            dump(object, &mut |line| debug!("{line}"))?;
         }
         Ok(())
     })
@@ -39,36 +36,30 @@ pub unsafe extern "C" fn AMF_Dump(obj: *mut AMFObject) {
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_Dump(prop: *mut AMFObjectProperty) {
-    sessionless((), || {
-        // SAFETY: the caller's contract above.
-        let property = unsafe { required(prop, "prop") }?;
+    boundary(Kind::Session, (), |_| {
+        // SAFETY: `prop` is null or an initialised property, by the Safety section; the log's callback must not change
+        // it.
+        let property = unsafe { Property::from_raw(prop) }?;
         if !log_enabled!(Level::Debug) {
             return Ok(());
         }
-        // SAFETY: the caller's contract above.
-        debug!("{}", unsafe { line(property) });
+        debug!("{}", line(property));
         if let Some(members) = property.members() {
-            // SAFETY: the caller's contract above.
-            unsafe { dump(members, &mut |line| debug!("{line}")) }?;
+            dump(members, &mut |line| debug!("{line}"))?;
         }
         Ok(())
     })
 }
 
 /// Passes a line for each property of an object and everything inside it to `emit`.
-///
-/// # Safety
-/// `object` is initialised.
-unsafe fn dump(object: &AMFObject, emit: &mut dyn FnMut(&str)) -> Result<()> {
+fn dump(object: Object<'_>, emit: &mut dyn FnMut(&str)) -> Result<()> {
     emit(BEGIN);
-    // SAFETY: the caller's contract above.
-    let mut walk = unsafe { Walk::new(object) };
+    let mut walk = Walk::new(object);
     while let Some(step) = walk.next() {
         match step {
             Step::End => emit(END),
             Step::Property(property) => {
-                // SAFETY: the caller's contract above covers nested properties.
-                emit(&unsafe { line(property) });
+                emit(&line(property));
                 if let Some(members) = property.members() {
                     emit(BEGIN);
                     walk.enter(members)?;
@@ -80,10 +71,7 @@ unsafe fn dump(object: &AMFObject, emit: &mut dyn FnMut(&str)) -> Result<()> {
 }
 
 /// One line about a property, without its members.
-///
-/// # Safety
-/// `property` is initialised.
-unsafe fn line(property: &AMFObjectProperty) -> String {
+fn line(property: Property<'_>) -> String {
     let mut value = match property.p_type {
         AMF_INVALID => return "Property: INVALID".to_owned(),
         AMF_NULL => return "Property: NULL".to_owned(),
@@ -93,8 +81,7 @@ unsafe fn line(property: &AMFObjectProperty) -> String {
         AMF_NUMBER => format!("NUMBER:\t{}", two_decimals(property.number())).into_bytes(),
         AMF_BOOLEAN if property.number() != 0.0 => b"BOOLEAN:\tTRUE".to_vec(),
         AMF_BOOLEAN => b"BOOLEAN:\tFALSE".to_vec(),
-        // SAFETY: the caller's contract above.
-        AMF_STRING => [b"STRING:\t", until_nul(unsafe { aval_bytes(&property.string()) })].concat(),
+        AMF_STRING => [b"STRING:\t", until_nul(property.text().bytes())].concat(),
         AMF_DATE => {
             let millis = two_decimals(property.number());
             format!("DATE:\ttimestamp: {millis}, UTC offset: {}", property.p_UTCoffset).into_bytes()
@@ -102,8 +89,7 @@ unsafe fn line(property: &AMFObjectProperty) -> String {
         other => format!("INVALID TYPE 0x{other:02x}").into_bytes(),
     };
     value.truncate(LONGEST_VALUE);
-    // SAFETY: the caller's contract above.
-    let name = match unsafe { aval_bytes(&property.p_name) } {
+    let name = match property.name().bytes() {
         [] => NO_NAME.as_bytes(),
         name => until_nul(name.get(..NAME_WIDTH).unwrap_or(name)),
     };
@@ -156,7 +142,7 @@ mod tests {
             let ret =
                 AMF_Decode(&mut object, input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
             assert_eq!(usize::try_from(ret), Ok(input.len()));
-            dump(&object, &mut |line| lines.push(line.to_owned())).unwrap();
+            dump(Object::from_raw(&object).unwrap(), &mut |line| lines.push(line.to_owned())).unwrap();
             AMF_Reset(&mut object);
         }
         let expected = [
@@ -189,7 +175,7 @@ mod tests {
         let mut property = AMFObjectProperty::INVALID;
         let show = |property: &AMFObjectProperty| {
             // SAFETY: the name and the value above outlive the call.
-            unsafe { line(property) }
+            line(unsafe { Property::from_raw(property) }.unwrap())
         };
         assert_eq!(show(&property), "Property: INVALID");
         property.p_name = AVal { av_val: name.as_ptr().cast_mut().cast(), av_len: 30 };

@@ -3,7 +3,7 @@
 //! How much room each function asks for differs from what it writes in places; programs that size their buffers by trial
 //! get the same results as from librtmp.
 
-use std::{mem, ptr, slice};
+use std::{mem, ops::Range, ptr};
 
 use libc::{c_char, c_double, c_int, c_short};
 use rtmp_core::{
@@ -12,11 +12,11 @@ use rtmp_core::{
 };
 
 use super::{
-    list::properties,
-    room::{Room, text},
+    room::Room,
     types::*,
+    view::{Object, Properties, Property, Text},
 };
-use crate::{ptr::required, sessionless};
+use crate::boundary::{Kind, boundary};
 
 /// Writes a string, as a long string from 65,536 bytes on, and returns the position behind it, or null if fewer than
 /// its length and 5 bytes are free up to `outend`.
@@ -29,8 +29,8 @@ pub unsafe extern "C" fn AMF_EncodeString(
     outend: *mut c_char,
     str: *const AVal,
 ) -> *mut c_char {
-    // SAFETY: the caller's contract above.
-    unsafe { encode(output, outend, |room| Ok(string(room, required(str, "str")?))) }
+    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
+    unsafe { encode(output, outend, |room| Ok(string(room, Text::from_raw(str, "str")?))) }
 }
 
 /// Writes a number, 9 bytes, and returns the position behind it, or null if it does not fit up to `outend`.
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn AMF_EncodeNumber(
     outend: *mut c_char,
     dVal: c_double,
 ) -> *mut c_char {
-    // SAFETY: the caller's contract above.
+    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
     unsafe { encode(output, outend, |room| Ok(number(room, dVal))) }
 }
 
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn AMF_EncodeInt16(
     outend: *mut c_char,
     nVal: c_short,
 ) -> *mut c_char {
-    // SAFETY: the caller's contract above.
+    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
     unsafe { encode(output, outend, |room| Ok(room.put(&nVal.to_be_bytes()))) }
 }
 
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn AMF_EncodeInt24(
     nVal: c_int,
 ) -> *mut c_char {
     let [_, bytes @ ..] = nVal.to_be_bytes();
-    // SAFETY: the caller's contract above.
+    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
     unsafe { encode(output, outend, |room| Ok(room.put(&bytes))) }
 }
 
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn AMF_EncodeInt32(
     outend: *mut c_char,
     nVal: c_int,
 ) -> *mut c_char {
-    // SAFETY: the caller's contract above.
+    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
     unsafe { encode(output, outend, |room| Ok(room.put(&nVal.to_be_bytes()))) }
 }
 
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn AMF_EncodeBoolean(
     outend: *mut c_char,
     bVal: c_int,
 ) -> *mut c_char {
-    // SAFETY: the caller's contract above.
+    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
     unsafe { encode(output, outend, |room| Ok(boolean(room, bVal != 0))) }
 }
 
@@ -117,10 +117,10 @@ pub unsafe extern "C" fn AMF_EncodeNamedString(
     name: *const AVal,
     value: *const AVal,
 ) -> *mut c_char {
-    // SAFETY: the caller's contract above.
+    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
     unsafe {
         encode(output, outend, |room| {
-            let (name, value) = (required(name, "name")?, required(value, "value")?);
+            let (name, value) = (Text::from_raw(name, "name")?, Text::from_raw(value, "value")?);
             Ok(self::name(room, name).and_then(|()| string(room, value)))
         })
     }
@@ -138,10 +138,10 @@ pub unsafe extern "C" fn AMF_EncodeNamedNumber(
     name: *const AVal,
     dVal: c_double,
 ) -> *mut c_char {
-    // SAFETY: the caller's contract above.
+    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
     unsafe {
         encode(output, outend, |room| {
-            Ok(self::name(room, required(name, "name")?).and_then(|()| number(room, dVal)))
+            Ok(self::name(room, Text::from_raw(name, "name")?).and_then(|()| number(room, dVal)))
         })
     }
 }
@@ -158,10 +158,10 @@ pub unsafe extern "C" fn AMF_EncodeNamedBoolean(
     name: *const AVal,
     bVal: c_int,
 ) -> *mut c_char {
-    // SAFETY: the caller's contract above.
+    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
     unsafe {
         encode(output, outend, |room| {
-            Ok(self::name(room, required(name, "name")?).and_then(|()| boolean(room, bVal != 0)))
+            Ok(self::name(room, Text::from_raw(name, "name")?).and_then(|()| boolean(room, bVal != 0)))
         })
     }
 }
@@ -177,8 +177,8 @@ pub unsafe extern "C" fn AMF_Encode(
     pBuffer: *mut c_char,
     pBufEnd: *mut c_char,
 ) -> *mut c_char {
-    // SAFETY: the caller's contract above.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_OBJECT, required(obj, "obj")?))) }
+    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_OBJECT, Object::from_raw(obj)?))) }
 }
 
 /// Writes an ECMA array, otherwise like `AMF_Encode`.
@@ -191,8 +191,8 @@ pub unsafe extern "C" fn AMF_EncodeEcmaArray(
     pBuffer: *mut c_char,
     pBufEnd: *mut c_char,
 ) -> *mut c_char {
-    // SAFETY: the caller's contract above.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_ECMA_ARRAY, required(obj, "obj")?))) }
+    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_ECMA_ARRAY, Object::from_raw(obj)?))) }
 }
 
 /// Writes a strict array, which has no end marker, otherwise like `AMF_Encode`. After an early end it holds fewer
@@ -206,8 +206,8 @@ pub unsafe extern "C" fn AMF_EncodeArray(
     pBuffer: *mut c_char,
     pBufEnd: *mut c_char,
 ) -> *mut c_char {
-    // SAFETY: the caller's contract above.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_STRICT_ARRAY, required(obj, "obj")?))) }
+    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_STRICT_ARRAY, Object::from_raw(obj)?))) }
 }
 
 /// Writes the name of a property, if it has one, and its value, and returns the position behind them. Returns null if
@@ -222,18 +222,8 @@ pub unsafe extern "C" fn AMFProp_Encode(
     pBuffer: *mut c_char,
     pBufEnd: *mut c_char,
 ) -> *mut c_char {
-    // SAFETY: the caller's contract above.
-    unsafe {
-        encode(pBuffer, pBufEnd, |room| {
-            let property = required(prop, "prop")?;
-            Ok(match property.members() {
-                Some(members) => {
-                    property_name(room, property).and_then(|()| list(room, property.p_type, members))
-                }
-                None => scalar(room, property),
-            })
-        })
-    }
+    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(property(room, Property::from_raw(prop)?))) }
 }
 
 /// The properties of a list one after the other, as they follow the command object of `connect`. The encoder leaves out
@@ -242,23 +232,19 @@ pub unsafe extern "C" fn AMFProp_Encode(
 /// # Safety
 /// `list` is empty or a list of initialised properties.
 pub(crate) unsafe fn encode_extras(list: &AMFObject) -> Result<Vec<u8>> {
-    let count = usize::try_from(list.o_num).unwrap_or(0);
-    if count == 0 || list.o_props.is_null() {
+    if list.o_num <= 0 || list.o_props.is_null() {
         return Ok(Vec::new());
     }
+    // SAFETY: the list is initialised and stays, by the Safety section.
+    let properties = unsafe { Object::from_raw(list) }?.properties();
     let mut previous = Vec::new();
     for capacity in (12..=24).map(|bits| 1_usize << bits) {
         let mut buffer = vec![0_u8; capacity];
-        let start = buffer.as_mut_ptr().cast::<c_char>();
-        // SAFETY: the end of the buffer, and properties below `count`, by the caller's contract.
-        let end = unsafe {
-            let buffer_end = start.add(capacity);
-            (0..count).try_fold(start, |position, index| {
-                let next = AMFProp_Encode(list.o_props.add(index), position, buffer_end);
-                (!next.is_null()).then_some(next)
-            })
-        };
-        let len = end.map_or(0, |end| end as usize - start as usize);
+        let Range { start, end } = buffer.as_mut_ptr_range();
+        // SAFETY: that is all of `buffer`, which is used for nothing else while the room is.
+        let mut room = unsafe { Room::new(start.cast(), end.cast()) }?;
+        let written = properties.clone().try_for_each(|property| self::property(&mut room, property));
+        let len = written.map_or(0, |()| capacity - room.len());
         buffer.truncate(len);
         if len > 0 && buffer == previous {
             return Ok(buffer);
@@ -278,8 +264,8 @@ unsafe fn encode(
     outend: *mut c_char,
     write: impl FnOnce(&mut Room) -> Result<Option<()>>,
 ) -> *mut c_char {
-    sessionless(ptr::null_mut(), || {
-        // SAFETY: the caller's contract above.
+    boundary(Kind::Plain, ptr::null_mut(), |_| {
+        // SAFETY: the bytes are writable, by the Safety section.
         let mut room = unsafe { Room::new(output, outend) }?;
         Ok(match write(&mut room)? {
             Some(()) => room.position(),
@@ -288,12 +274,9 @@ unsafe fn encode(
     })
 }
 
-/// # Safety
-/// `value` is a valid string.
 #[inline]
-unsafe fn string(room: &mut Room, value: &AVal) -> Option<()> {
-    // SAFETY: the caller's contract above.
-    let text = unsafe { text(value) }?;
+fn string(room: &mut Room, value: Text<'_>) -> Option<()> {
+    let text = value.written()?;
     // Room for the longer header is asked for in both cases; librtmp does so.
     if room.len() < text.len() + LONG_STRING_HEADER {
         return None;
@@ -305,7 +288,7 @@ unsafe fn string(room: &mut Room, value: &AVal) -> Option<()> {
         }
         Err(_) => {
             room.put(&[AMF_LONG_STRING as u8])?;
-            room.put(&value.av_len.to_be_bytes())?;
+            room.put(&u32::try_from(text.len()).ok()?.to_be_bytes())?;
         }
     }
     room.put(text)
@@ -323,12 +306,9 @@ fn boolean(room: &mut Room, value: bool) -> Option<()> {
     room.put(&[AMF_BOOLEAN as u8, u8::from(value)])
 }
 
-/// # Safety
-/// `value` is a valid string.
 #[inline]
-unsafe fn name(room: &mut Room, value: &AVal) -> Option<()> {
-    // SAFETY: the caller's contract above.
-    let name = unsafe { text(value) }?;
+fn name(room: &mut Room, value: Text<'_>) -> Option<()> {
+    let name = value.written()?;
     let len = u16::try_from(name.len()).ok()?;
     if room.len() < name.len() + size_of_val(&len) {
         return None;
@@ -338,13 +318,9 @@ unsafe fn name(room: &mut Room, value: &AVal) -> Option<()> {
 }
 
 /// The name of a property, if it has one and there is room for a small value behind it.
-///
-/// # Safety
-/// `property` is initialised.
 #[inline]
-unsafe fn property_name(room: &mut Room, property: &AMFObjectProperty) -> Option<()> {
-    // SAFETY: the caller's contract above.
-    let name = unsafe { text(&property.p_name) }?;
+fn property_name(room: &mut Room, property: Property<'_>) -> Option<()> {
+    let name = property.name().written()?;
     if room.len() <= name.len() + 3 {
         return None;
     }
@@ -355,25 +331,28 @@ unsafe fn property_name(room: &mut Room, property: &AMFObjectProperty) -> Option
     room.put(name)
 }
 
+/// The name of a property, if it has one, and its value.
+fn property(room: &mut Room, property: Property<'_>) -> Option<()> {
+    match property.members() {
+        Some(members) => property_name(room, property).and_then(|()| list(room, property.p_type, members)),
+        None => scalar(room, property),
+    }
+}
+
 /// A property without members.
-///
-/// # Safety
-/// `property` is initialised.
 #[inline]
-unsafe fn scalar(room: &mut Room, property: &AMFObjectProperty) -> Option<()> {
+fn scalar(room: &mut Room, property: Property<'_>) -> Option<()> {
     match property.p_type {
         AMF_INVALID => return None,
         AMF_NULL if room.len() < 2 => return None,
         AMF_NULL => return room.put(&[AMF_NULL as u8]),
         _ => {}
     }
-    // SAFETY: the caller's contract above.
-    unsafe { property_name(room, property) }?;
+    property_name(room, property)?;
     match property.p_type {
         AMF_NUMBER => number(room, property.number()),
         AMF_BOOLEAN => boolean(room, property.number() != 0.0),
-        // SAFETY: the caller's contract above.
-        AMF_STRING => unsafe { string(room, &property.string()) },
+        AMF_STRING => string(room, property.text()),
         other => refused(other),
     }
 }
@@ -388,32 +367,24 @@ fn refused(p_type: AMFDataType) -> Option<()> {
 struct Level<'a> {
     kind: AMFDataType,
     count: usize,
-    members: slice::Iter<'a, AMFObjectProperty>,
+    members: Properties<'a>,
     /// Where to go back to if the list cannot be ended.
     start: Room,
 }
 
 /// An object or array and everything inside it. Written without recursion: programs may build trees of any depth.
-///
-/// # Safety
-/// `object` and all objects inside it are initialised.
-unsafe fn list(room: &mut Room, kind: AMFDataType, object: &AMFObject) -> Option<()> {
+fn list(room: &mut Room, kind: AMFDataType, object: Object<'_>) -> Option<()> {
     let start = *room;
-    // SAFETY: the caller's contract above.
-    let mut current = unsafe { begin(room, kind, object, start) }?;
+    let mut current = begin(room, kind, object, start)?;
     let mut outer = Stack::new();
     loop {
         let mut attempt = *room;
         let written = match current.members.next() {
             Some(property) => match property.members() {
-                // SAFETY: the caller's contract above covers nested properties.
-                None => unsafe { scalar(&mut attempt, property) }.map(|()| *room = attempt),
+                None => scalar(&mut attempt, property).map(|()| *room = attempt),
                 Some(members) => {
-                    // SAFETY: the caller's contract above covers nested properties.
-                    let begun = unsafe {
-                        property_name(&mut attempt, property)
-                            .and_then(|()| begin(&mut attempt, property.p_type, members, *room))
-                    };
+                    let begun = property_name(&mut attempt, property)
+                        .and_then(|()| begin(&mut attempt, property.p_type, members, *room));
                     match begun {
                         Some(level) => {
                             outer.push(mem::replace(&mut current, level)).ok()?;
@@ -437,32 +408,23 @@ unsafe fn list(room: &mut Room, kind: AMFDataType, object: &AMFObject) -> Option
         if written.is_none() {
             let index = current.count - current.members.len() - 1;
             ::log::error!("AMF_Encode - failed to encode property in index {index}");
-            current.members = [].iter();
+            current.members = Properties::default();
         }
     }
 }
 
 /// The start of a list, for which as much must be free as a marker and a count take.
-///
-/// # Safety
-/// `object` is initialised.
 #[inline]
-unsafe fn begin<'a>(
-    room: &mut Room,
-    kind: AMFDataType,
-    object: &AMFObject,
-    start: Room,
-) -> Option<Level<'a>> {
+fn begin<'a>(room: &mut Room, kind: AMFDataType, object: Object<'a>, start: Room) -> Option<Level<'a>> {
     if room.len() < LIST_HEADER {
         return None;
     }
     room.put(&[kind as u8])?;
-    // SAFETY: the caller's contract above.
-    let members = unsafe { properties(object) };
+    let members = object.properties();
     if kind != AMF_OBJECT {
         room.put(&u32::try_from(members.len()).ok()?.to_be_bytes())?;
     }
-    Some(Level { kind, count: members.len(), members: members.iter(), start })
+    Some(Level { kind, count: members.len(), members, start })
 }
 
 /// The end of a list, for which one byte more than it takes must be free. Strict arrays have none.

@@ -105,7 +105,7 @@ fn borrowed(bytes: &[u8]) -> Result<AVal> {
 /// `o_props` is null or holds `o_num` properties for as long as the result is used.
 pub(super) unsafe fn properties<'a>(object: &AMFObject) -> &'a [AMFObjectProperty] {
     match usize::try_from(object.o_num) {
-        // SAFETY: the caller's contract above.
+        // SAFETY: the array holds `o_num` properties, by the Safety section.
         Ok(count) if count > 0 && !object.o_props.is_null() => unsafe {
             slice::from_raw_parts(object.o_props, count)
         },
@@ -150,7 +150,7 @@ pub(super) unsafe fn release(object: AMFObject) {
     let mut waiting: *mut AMFObjectProperty = ptr::null_mut();
     let mut current = object;
     loop {
-        // SAFETY: the caller's contract above.
+        // SAFETY: arrays hold as many properties as their counts say, by the Safety section.
         for property in unsafe { properties(&current) } {
             match property.members() {
                 Some(&AMFObject { o_num, o_props }) if o_num > 0 && !o_props.is_null() => {

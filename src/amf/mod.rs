@@ -12,6 +12,7 @@ pub mod plain;
 mod room;
 pub mod search;
 pub mod types;
+mod view;
 mod walk;
 
 pub use types::*;

@@ -9,7 +9,10 @@ use rtmp_core::{
 };
 
 use super::types::*;
-use crate::sessionless;
+use crate::{
+    boundary::{Kind, boundary},
+    ptr::Out,
+};
 
 /// Returns the unsigned 16-bit number at `data`, most significant byte first.
 ///
@@ -17,8 +20,8 @@ use crate::sessionless;
 /// `data` is null or readable for 2 bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeInt16(data: *const c_char) -> c_ushort {
-    // SAFETY: the caller's contract above.
-    sessionless(0, || Ok(u16::from_be_bytes(unsafe { array(data) }?)))
+    // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
+    boundary(Kind::Plain, 0, |_| Ok(u16::from_be_bytes(unsafe { array(data) }?)))
 }
 
 /// Returns the unsigned 24-bit number at `data`, most significant byte first.
@@ -27,8 +30,8 @@ pub unsafe extern "C" fn AMF_DecodeInt16(data: *const c_char) -> c_ushort {
 /// `data` is null or readable for 3 bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeInt24(data: *const c_char) -> c_uint {
-    sessionless(0, || {
-        // SAFETY: the caller's contract above.
+    boundary(Kind::Plain, 0, |_| {
+        // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
         let [high, middle, low] = unsafe { array(data) }?;
         Ok(u32::from_be_bytes([0, high, middle, low]))
     })
@@ -40,8 +43,8 @@ pub unsafe extern "C" fn AMF_DecodeInt24(data: *const c_char) -> c_uint {
 /// `data` is null or readable for 4 bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeInt32(data: *const c_char) -> c_uint {
-    // SAFETY: the caller's contract above.
-    sessionless(0, || Ok(u32::from_be_bytes(unsafe { array(data) }?)))
+    // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
+    boundary(Kind::Plain, 0, |_| Ok(u32::from_be_bytes(unsafe { array(data) }?)))
 }
 
 /// Stores the string at `data`, which has a 16-bit length in front, in `*str`. The text is not copied: it is valid as
@@ -51,11 +54,10 @@ pub unsafe extern "C" fn AMF_DecodeInt32(data: *const c_char) -> c_uint {
 /// `data` is null or readable for the length and the text; `str` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeString(data: *const c_char, str: *mut AVal) {
-    sessionless((), || {
-        // SAFETY: the caller's contract above.
-        let len = u16::from_be_bytes(unsafe { array(data) }?);
-        // SAFETY: the caller's contract above.
-        unsafe { store(data, 2, c_int::from(len), str) }
+    boundary(Kind::Plain, (), |_| {
+        // SAFETY: `data` is null or readable for a length and the text, `str` null or writable, by the Safety section.
+        unsafe { store(data, |bytes| u16::from_be_bytes(bytes).into(), str) }?;
+        Ok(())
     })
 }
 
@@ -66,11 +68,10 @@ pub unsafe extern "C" fn AMF_DecodeString(data: *const c_char, str: *mut AVal) {
 /// `data` is null or readable for the length and the text; `str` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeLongString(data: *const c_char, str: *mut AVal) {
-    sessionless((), || {
-        // SAFETY: the caller's contract above.
-        let len = c_int::from_be_bytes(unsafe { array(data) }?);
-        // SAFETY: the caller's contract above.
-        unsafe { store(data, 4, len, str) }
+    boundary(Kind::Plain, (), |_| {
+        // SAFETY: `data` is null or readable for a length and the text, `str` null or writable, by the Safety section.
+        unsafe { store(data, c_int::from_be_bytes, str) }?;
+        Ok(())
     })
 }
 
@@ -80,8 +81,8 @@ pub unsafe extern "C" fn AMF_DecodeLongString(data: *const c_char, str: *mut AVa
 /// `data` is null or readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeBoolean(data: *const c_char) -> c_int {
-    // SAFETY: the caller's contract above.
-    sessionless(0, || Ok(c_int::from(unsafe { array(data) }? != [0])))
+    // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
+    boundary(Kind::Plain, 0, |_| Ok(c_int::from(unsafe { array(data) }? != [0])))
 }
 
 /// Returns the floating-point number at `data`, most significant byte first.
@@ -90,8 +91,8 @@ pub unsafe extern "C" fn AMF_DecodeBoolean(data: *const c_char) -> c_int {
 /// `data` is null or readable for 8 bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeNumber(data: *const c_char) -> c_double {
-    // SAFETY: the caller's contract above.
-    sessionless(0.0, || Ok(f64::from_be_bytes(unsafe { array(data) }?)))
+    // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
+    boundary(Kind::Plain, 0.0, |_| Ok(f64::from_be_bytes(unsafe { array(data) }?)))
 }
 
 /// Stores the AMF3 integer at `data` in `*valp` and returns how many bytes it takes, 1 to 4; 0 if a pointer is null.
@@ -100,14 +101,11 @@ pub unsafe extern "C" fn AMF_DecodeNumber(data: *const c_char) -> c_double {
 /// `data` is null or readable up to the end of the integer; `valp` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF3ReadInteger(data: *const c_char, valp: *mut i32) -> c_int {
-    sessionless(0, || {
-        // SAFETY: the caller's contract above.
-        let (value, used) = unsafe { integer(data) }?;
-        if valp.is_null() {
-            return Err(Error::Invalid("valp"));
-        }
-        // SAFETY: the caller's contract above.
-        unsafe { valp.write(value) };
+    boundary(Kind::Plain, 0, |_| {
+        // SAFETY: `data` is null or readable up to the end of the integer, `valp` null or writable, by the Safety
+        // section.
+        let ((value, used), valp) = unsafe { (integer(data)?, Out::new(valp, "valp")?) };
+        valp.write(value);
         Ok(used)
     })
 }
@@ -120,16 +118,14 @@ pub unsafe extern "C" fn AMF3ReadInteger(data: *const c_char, valp: *mut i32) ->
 /// `data` is null or readable up to the end of the string's length; `str` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF3ReadString(data: *const c_char, str: *mut AVal) -> c_int {
-    sessionless(0, || {
-        if str.is_null() {
-            return Err(Error::Invalid("str"));
-        }
-        // SAFETY: the caller's contract above.
-        let (header, used) = unsafe { integer(data) }?;
+    boundary(Kind::Plain, 0, |_| {
+        // SAFETY: `str` is null or writable, `data` null or readable up to the end of the length, by the Safety
+        // section.
+        let (str, (header, used)) = unsafe { (Out::new(str, "str")?, integer(data)?) };
         let (string, len) = match StringHeader::from_integer(header) {
             StringHeader::Inline(len) if len >= 0 => {
-                // SAFETY: the caller's contract above covers the bytes of the length.
-                let av_val = unsafe { text(data, used) };
+                // The text is behind the length. C has no pointer to constant text in an `AVal`.
+                let av_val = data.wrapping_offset(used as isize).cast_mut();
                 (AVal { av_val, av_len: len }, len)
             }
             StringHeader::Inline(_) => (AVal::EMPTY, 0),
@@ -138,8 +134,7 @@ pub unsafe extern "C" fn AMF3ReadString(data: *const c_char, str: *mut AVal) -> 
                 (AVal::EMPTY, 0)
             }
         };
-        // SAFETY: the caller's contract above.
-        unsafe { str.write(string) };
+        str.write(string);
         Ok(used + len)
     })
 }
@@ -154,7 +149,8 @@ unsafe fn integer(data: *const c_char) -> Result<(i32, c_int)> {
     }
     let mut next = data.cast::<u8>();
     let Ok((value, used)) = amf3::integer(|| {
-        // SAFETY: the caller's contract above; `amf3::integer` asks for no byte behind the end of the integer.
+        // SAFETY: `data` is readable up to the end of the integer, by the Safety section; `amf3::integer` asks for no
+        // byte behind the end of the integer.
         let byte = unsafe { next.read() };
         next = next.wrapping_add(1);
         Ok::<_, Infallible>(byte)
@@ -171,30 +167,23 @@ unsafe fn array<const N: usize>(data: *const c_char) -> Result<[u8; N]> {
     if data.is_null() {
         return Err(Error::Invalid("data"));
     }
-    // SAFETY: the caller's contract above; bytes have no alignment.
+    // SAFETY: `data` is readable for `N` bytes, by the Safety section; bytes have no alignment.
     Ok(unsafe { data.cast::<[u8; N]>().read() })
 }
 
-/// Stores a string that begins `offset` bytes into `data`.
+/// Stores the string that follows a length of `N` bytes.
 ///
 /// # Safety
-/// `data` is readable for `offset` bytes; `str` is null or writable.
-unsafe fn store(data: *const c_char, offset: c_int, len: c_int, str: *mut AVal) -> Result<()> {
-    if str.is_null() {
-        return Err(Error::Invalid("str"));
-    }
-    // SAFETY: the caller's contract above.
-    let av_val = if len > 0 { unsafe { text(data, offset) } } else { std::ptr::null_mut() };
-    // SAFETY: the caller's contract above.
-    unsafe { str.write(AVal { av_val, av_len: len }) };
+/// `data` is null or readable for `N` bytes; `str` is null or writable.
+unsafe fn store<const N: usize>(
+    data: *const c_char,
+    length: impl FnOnce([u8; N]) -> c_int,
+    str: *mut AVal,
+) -> Result<()> {
+    // SAFETY: `data` is null or readable for `N` bytes, `str` null or writable, by the Safety section.
+    let (len, str) = unsafe { (length(array(data)?), Out::new(str, "str")?) };
+    // C has no pointer to constant text in an `AVal`.
+    let av_val = if len > 0 { data.wrapping_add(N).cast_mut() } else { std::ptr::null_mut() };
+    str.write(AVal { av_val, av_len: len });
     Ok(())
-}
-
-/// Where a text begins. C has no pointer to constant text in an `AVal`.
-///
-/// # Safety
-/// `data` is readable for `offset` bytes, which is not negative.
-unsafe fn text(data: *const c_char, offset: c_int) -> *mut c_char {
-    // SAFETY: the caller's contract above.
-    unsafe { data.offset(offset as isize) }.cast_mut()
 }

@@ -1,10 +1,9 @@
 //! The part of a caller's buffer that is still free.
 
-use std::{ptr, slice};
+use std::ptr;
 
 use libc::c_char;
 
-use super::types::AVal;
 use rtmp_core::error::{Error, Result};
 
 /// A position in a buffer and the buffer's end. Every write checks that it fits.
@@ -47,26 +46,12 @@ impl Room {
         if bytes.len() > self.len() {
             return None;
         }
-        // SAFETY: the bytes fit, as just checked. Programs may encode text that lies in the same buffer, so the two may
-        // overlap.
+        // SAFETY: the bytes fit, as just checked, into memory that is writable: see `new`. Programs may encode text
+        // that lies in the same buffer, so the two may overlap.
         unsafe {
             ptr::copy(bytes.as_ptr(), self.next, bytes.len());
             self.next = self.next.add(bytes.len());
         }
         Some(())
-    }
-}
-
-/// The bytes of a string that a program wants to be written; `None` if its length is negative or it has no bytes.
-///
-/// # Safety
-/// `value.av_val` is null or readable for `av_len` bytes for as long as the result is used.
-#[inline]
-pub(super) unsafe fn text<'a>(value: &AVal) -> Option<&'a [u8]> {
-    match usize::try_from(value.av_len).ok()? {
-        0 => Some(&[]),
-        _ if value.av_val.is_null() => None,
-        // SAFETY: the caller's contract above.
-        len => Some(unsafe { slice::from_raw_parts(value.av_val.cast(), len) }),
     }
 }

@@ -4,12 +4,13 @@ use libc::c_int;
 
 use super::{
     types::*,
+    view::{Object, Text},
     walk::{Step, Walk},
 };
 use crate::{
     FALSE, TRUE,
-    ptr::{aval_bytes, required, required_mut},
-    sessionless,
+    boundary::{Kind, boundary},
+    ptr::Out,
 };
 
 /// Returns TRUE and copies the first property of that name to `*p`, or returns FALSE and leaves `*p` alone. Looks depth
@@ -23,7 +24,7 @@ pub unsafe extern "C" fn RTMP_FindFirstMatchingProperty(
     name: *const AVal,
     p: *mut AMFObjectProperty,
 ) -> c_int {
-    // SAFETY: the caller's contract above.
+    // SAFETY: the same contract.
     unsafe { find(obj, name, p, &[AMF_OBJECT, AMF_ECMA_ARRAY], |candidate, name| candidate == name) }
 }
 
@@ -40,7 +41,7 @@ pub unsafe extern "C" fn RTMP_FindPrefixProperty(
     p: *mut AMFObjectProperty,
 ) -> c_int {
     let longer = |candidate: &[u8], name: &[u8]| candidate.len() > name.len() && candidate.starts_with(name);
-    // SAFETY: the caller's contract above.
+    // SAFETY: the same contract.
     unsafe { find(obj, name, p, &[AMF_OBJECT], longer) }
 }
 
@@ -55,17 +56,16 @@ unsafe fn find(
     entered: &[AMFDataType],
     matches: fn(&[u8], &[u8]) -> bool,
 ) -> c_int {
-    sessionless(FALSE, || {
-        // SAFETY: the caller's contract above.
-        let (object, name) = unsafe { (required(obj, "obj")?, aval_bytes(required(name, "name")?)) };
-        // SAFETY: the caller's contract above.
-        let mut walk = unsafe { Walk::new(object) };
+    boundary(Kind::Plain, FALSE, |_| {
+        // SAFETY: each is null or points to what it should, by the Safety section, and nothing is written before the
+        // end.
+        let (object, name, found) =
+            unsafe { (Object::from_raw(obj)?, Text::from_raw(name, "name")?, Out::new(p, "p")) };
+        let mut walk = Walk::new(object);
         while let Some(step) = walk.next() {
             let Step::Property(property) = step else { continue };
-            // SAFETY: names are valid in an initialised object.
-            if matches(unsafe { aval_bytes(&property.p_name) }, name) {
-                // SAFETY: the caller's contract above.
-                *unsafe { required_mut(p, "p") }? = *property;
+            if matches(property.name().bytes(), name.bytes()) {
+                found?.write(*property);
                 return Ok(TRUE);
             }
             if let Some(members) = property.members()

@@ -7,7 +7,7 @@
 //! callback runs, and nothing on the way of `RTMP_LogPrintf` allocates or waits for its own thread: programs call it
 //! in signal handlers.
 
-mod sink;
+pub(crate) mod sink;
 pub mod types;
 mod variadic;
 mod writer;
@@ -20,11 +20,14 @@ use rtmp_core::{
     text::{self, ROW},
 };
 
-pub(crate) use sink::{Deferred, enter};
+pub(crate) use sink::Deferred;
 pub use types::*;
 use variadic::{jump, rtmp_variadic_log, rtmp_variadic_print, rtmp_variadic_status};
 
-use crate::{boundary, globals};
+use crate::{
+    boundary::{Kind, boundary},
+    globals,
+};
 
 /// Sends the messages of `RTMP_Log`, and so everything the library logs, to `cb` instead of the output stream.
 ///
@@ -89,11 +92,11 @@ pub unsafe extern "C" fn RTMP_Log(level: c_int, format: *const c_char) {
 /// `data` is null or readable for `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_LogHex(level: c_int, data: *const u8, len: c_ulong) {
-    boundary((), || {
+    boundary(Kind::Session, (), |_| {
         if !globals::logs(level) || data.is_null() {
             return Ok(());
         }
-        // SAFETY: the caller's contract above.
+        // SAFETY: `data` is null or readable for `len` bytes, by the Safety section.
         text::hex_rows(unsafe { dumped(data, len) }?).for_each(|row| log_line(level, row.into_bytes()));
         Ok(())
     })
@@ -106,11 +109,11 @@ pub unsafe extern "C" fn RTMP_LogHex(level: c_int, data: *const u8, len: c_ulong
 /// `data` is null or readable for `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_LogHexString(level: c_int, data: *const u8, len: c_ulong) {
-    boundary((), || {
+    boundary(Kind::Session, (), |_| {
         if !globals::logs(level) || data.is_null() {
             return Ok(());
         }
-        // SAFETY: the caller's contract above.
+        // SAFETY: `data` is null or readable for `len` bytes, by the Safety section.
         let data = unsafe { dumped(data, len) }?;
         if data.is_empty() {
             log_line(level, Vec::new());
@@ -140,7 +143,8 @@ pub extern "C" fn RTMP_LogGetLevel() -> RTMP_LogLevel {
 /// `data` is readable for `len` bytes for as long as the result is used.
 unsafe fn dumped<'a>(data: *const u8, len: c_ulong) -> Result<&'a [u8]> {
     let len = isize::try_from(len).map_err(|_| Error::TooLarge("the length of a dump"))?;
-    // SAFETY: the caller's contract above, and the length is in the range of slices, as just checked.
+    // SAFETY: `data` is readable for `len` bytes for as long as the result is used, by the Safety section; the length
+    // is in the range of slices, as just checked.
     Ok(unsafe { slice::from_raw_parts(data, len.unsigned_abs()) })
 }
 

@@ -62,7 +62,7 @@ pub(super) extern "C" fn callback() -> *const RTMP_LogCallback {
 /// # Safety
 /// `text` is a string.
 pub(super) unsafe extern "C" fn log(level: c_int, text: *const c_char) {
-    // SAFETY: the caller's contract above.
+    // SAFETY: `text` is a string, by the Safety section.
     let text = unsafe { CStr::from_ptr(text) }.to_bytes();
     let unnamed = text.windows(UNNAMED.len()).any(|part| part == UNNAMED);
     if unnamed && globals::debug_level() < RTMP_LOGALL {
@@ -89,7 +89,7 @@ pub(super) unsafe extern "C" fn print(text: *const c_char) {
     if globals::debug_level() == RTMP_LOGCRIT {
         return;
     }
-    // SAFETY: the caller's contract above.
+    // SAFETY: `text` is a string, by the Safety section.
     let text = unsafe { CStr::from_ptr(text) }.to_bytes();
     let mut line = Line::default();
     let writing = Writing::begin();
@@ -111,7 +111,7 @@ pub(super) unsafe extern "C" fn status(text: *const c_char) {
     if globals::debug_level() == RTMP_LOGCRIT {
         return;
     }
-    // SAFETY: the caller's contract above.
+    // SAFETY: `text` is a string, by the Safety section.
     let text = unsafe { CStr::from_ptr(text) }.to_bytes();
     let writing = Writing::begin();
     writing.put(text);

@@ -24,7 +24,7 @@ pub unsafe extern "C" fn RTMP_Abort(r: *mut RTMP) -> c_int {
     if r.is_null() {
         return FALSE;
     }
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { state::abort(r) };
     TRUE
 }

@@ -13,13 +13,13 @@ use super::{
 };
 use crate::{
     amf::AVal,
+    boundary::{Kind, boundary},
     calls::CallArray,
     line::Line,
     log::Deferred,
     memory::{self, release},
     shared,
     state::{self, Core, Handle},
-    waiting,
 };
 
 /// Whether the peer is told.
@@ -49,17 +49,17 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
         *core = Core::default();
         core.block = block;
         handle.mark_hung_up();
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe { shared::write(&raw mut (*handle.raw()).m_sb.sb_socket, socket) };
     }
 }
 
 /// Closes what is left of a connection that has ended; `m_read` goes on to say how.
 pub(crate) fn close_quietly(handle: &Handle) {
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     let status = unsafe { shared::read(&raw const (*handle.raw()).m_read.status) };
     close(handle, Manner::Abrupt);
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     unsafe { shared::write(&raw mut (*handle.raw()).m_read.status, status) };
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn close_to_reconnect(handle: &Handle) {
 /// Says that the stream ends. A player waits for nothing with that; for a publisher all of it may take as long as one
 /// wait, because what was published last must not be lost with the server's acknowledgements, which were not read.
 fn end_stream(handle: &Handle) {
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     let publish = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_WRITE != 0;
     let (longest, goodbye) = if publish {
         (handle.timeout().unwrap_or(LONGEST_CLOSE), LINGER)
@@ -95,7 +95,8 @@ fn end_stream(handle: &Handle) {
         tunnel.close(&Line(handle), goodbye);
     }
     if publish {
-        // SAFETY: the handle's contract; another thread that closes the connection leaves the socket to this call.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); another thread that
+        // closes the connection leaves the socket to this call.
         unsafe { sockbuf::linger(&raw const (*handle.raw()).m_sb, &handle.patience()) }
     }
     handle.set_limit(Deadline::NEVER);
@@ -112,7 +113,8 @@ fn hang_up(handle: &Handle, core: &mut Core, reset: unsafe fn(*mut RTMP), keep: 
     // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     drop(unsafe { take_unfinished(core, handle.raw()) });
     let socket = handle.hang_up(keep);
-    // SAFETY: the handle's contract; `core` is locked, which keeps the steps of other calls out.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); `core` is locked, which
+    // keeps the steps of other calls out.
     unsafe { reset(handle.raw()) }
     socket
 }
@@ -125,8 +127,8 @@ const LONGEST_CLOSE: Duration = Duration::from_secs(30);
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 unsafe fn reset(r: *mut RTMP) {
-    // SAFETY: the caller's contract; what is freed came from the C allocator: by this library, or, where a flag says
-    // so, by the caller.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; what is freed came from the C allocator: by
+    // this library, or, where a flag says so, by the caller.
     unsafe {
         reset_connection(r);
         // A stream name that came from the URL must not be used after it is gone.
@@ -151,7 +153,7 @@ unsafe fn reset(r: *mut RTMP) {
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 unsafe fn reset_connection(r: *mut RTMP) {
-    // SAFETY: the caller's contract; what is freed came from the C allocator.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; what is freed came from the C allocator.
     unsafe {
         // These are read while another thread closes.
         shared::write(&raw mut (*r).m_sb.sb_size, 0);
@@ -205,11 +207,11 @@ unsafe fn reset_connection(r: *mut RTMP) {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Close(r: *mut RTMP) {
-    waiting((), || {
+    boundary(Kind::Waits, (), |_| {
         if r.is_null() {
             return Ok(());
         }
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         unsafe {
             match Handle::connected(r).ok().or_else(|| Handle::existing(r)) {
                 Some(handle) => {

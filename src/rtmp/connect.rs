@@ -32,13 +32,13 @@ use super::{
 use crate::{
     FALSE, TRUE,
     amf::{AVal, encode::encode_extras},
+    boundary::{Kind, boundary},
     line::Line,
     memory,
     ptr::{aval_bytes, required},
-    reason::{self, Phase},
+    reason::{self, During, Failure, Phase},
     shared,
     state::Handle,
-    waiting,
 };
 
 /// Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
@@ -51,20 +51,21 @@ use crate::{
 /// `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
-    waiting(FALSE, || {
-        // SAFETY: the caller's contract.
+    boundary(Kind::Waits, FALSE, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose body
+        // is readable for `m_nBodySize` bytes, by the Safety section.
         unsafe {
             reason::start_afresh(r)?;
             let handle = Handle::from_raw(r)?;
-            reason::enter(Phase::Connect);
             if aval_bytes(&(*r).Link.hostname).is_empty() {
-                return Err(Error::Invalid("RTMP_Connect, there is no host name"));
+                let error = Error::Invalid("RTMP_Connect, there is no host name");
+                return Err(Failure::new(error, Phase::Connect));
             }
             if handle.is_open() && (handle.is_dialled() || handle.is_hung_up()) {
                 // Connected before, and not closed: that socket would be lost.
                 close_to_reconnect(&handle);
             }
-            dial(&handle)?;
+            dial(&handle).during(Phase::Connect)?;
             start(&handle, cp)
         }
     })
@@ -78,25 +79,36 @@ pub unsafe extern "C-unwind" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) 
 /// `r` is null or points to an initialised `RTMP`; `svc` is null or points to a socket address of its family's size.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) -> c_int {
-    waiting(FALSE, || {
-        // SAFETY: the caller's contract.
-        let (handle, address, host, port, proxy) = unsafe {
+    boundary(Kind::Waits, FALSE, |_| {
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+        unsafe {
             reason::start_afresh(r)?;
-            reason::enter(Phase::Connect);
-            required(svc.cast_const(), "svc")?;
-            let handle = Handle::from_raw(r)?;
-            (handle, socket_address(svc)?, aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?)
-        };
-        open(&handle, |handle| {
-            let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
-            let patience = handle.patience();
-            let socket = connect(&[address], &local, deadline, &patience)?;
-            match proxy {
-                Some(proxy) => proxy.open(socket, host, port, deadline, &patience),
-                None => Ok(socket),
-            }
-        })?;
+            connect_to(r, svc).during(Phase::Connect)?;
+        }
         Ok(TRUE)
+    })
+}
+
+/// Connects to an address, and through the proxy if `Link` names one.
+///
+/// # Safety
+/// As for [`RTMP_Connect0`], and `r` is not null.
+unsafe fn connect_to(r: *mut RTMP, svc: *mut sockaddr) -> Result<()> {
+    // SAFETY: `r` is an initialised `RTMP`, whose strings are readable for their lengths, and `svc` an address, by the
+    // Safety section.
+    let (handle, address, host, port, proxy) = unsafe {
+        required(svc.cast_const(), "svc")?;
+        let handle = Handle::from_raw(r)?;
+        (handle, socket_address(svc)?, aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?)
+    };
+    open(&handle, |handle| {
+        let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
+        let patience = handle.patience();
+        let socket = connect(&[address], &local, deadline, &patience)?;
+        match proxy {
+            Some(proxy) => proxy.open(socket, host, port, deadline, &patience),
+            None => Ok(socket),
+        }
     })
 }
 
@@ -107,8 +119,9 @@ pub unsafe extern "C-unwind" fn RTMP_Connect0(r: *mut RTMP, svc: *mut sockaddr) 
 /// As for `RTMP_Connect`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket) -> c_int {
-    waiting(FALSE, || {
-        // SAFETY: the caller's contract.
+    boundary(Kind::Waits, FALSE, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose body
+        // is readable for `m_nBodySize` bytes, by the Safety section.
         unsafe {
             reason::start_afresh(r)?;
             let handle = Handle::connected(r)?;
@@ -126,7 +139,7 @@ pub unsafe extern "C-unwind" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket)
 fn dial(handle: &Handle) -> Result<()> {
     open(handle, connect_socket)?;
     handle.set_dialled(true);
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     unsafe { shared::write(&raw mut (*handle.raw()).m_bSendCounter, 1) };
     Ok(())
 }
@@ -139,11 +152,12 @@ fn ends(socket: &impl AsFd) -> Option<Box<(IpAddr, SocketAddr)>> {
 }
 
 /// Connects again, with what a server that wants a publisher to log in asked for behind the application's name and URL.
-pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<()> {
+pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<(), Failure> {
     handle.count_login()?;
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     let link = unsafe { &raw mut (*handle.raw()).Link };
-    // SAFETY: the handle's contract; a string that its flag marks is the library's to free.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); a string that its flag
+    // marks is the library's to free.
     unsafe {
         append(&raw mut (*link).app, (*link).lFlags & RTMP_LF_FAPU != 0, token)?;
         (*link).lFlags |= RTMP_LF_FAPU;
@@ -160,8 +174,7 @@ pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<()> {
         Text(name)
     );
     close_to_reconnect(handle);
-    reason::enter(Phase::Connect);
-    dial(handle)?;
+    dial(handle).during(Phase::Connect)?;
     // SAFETY: there is no packet.
     unsafe { start(handle, ptr::null_mut()) }.map(drop)
 }
@@ -171,7 +184,8 @@ pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<()> {
 /// # Safety
 /// `string` points to a readable string; if it is `ours`, it came from the C allocator.
 unsafe fn append(string: *mut AVal, ours: bool, tail: &[u8]) -> Result<()> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `string` points to a readable string; if it is `ours`, it came from the C allocator, by the Safety
+    // section.
     unsafe {
         let whole = [aval_bytes(&*string), tail].concat();
         let len = c_int::try_from(whole.len()).map_err(|_| Error::TooLarge("application name"))?;
@@ -187,7 +201,7 @@ unsafe fn append(string: *mut AVal, ours: bool, tail: &[u8]) -> Result<()> {
 /// Makes a connection, and makes it the session's.
 fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Result<()> {
     let r = handle.raw();
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     unsafe {
         sockbuf::set_timed_out(&raw mut (*r).m_sb, false);
         shared::write(&raw mut (*r).m_pausing, 0);
@@ -202,7 +216,8 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
         error.reported()
     })?;
     tcp::configure(socket.as_fd(), handle.timeout());
-    // SAFETY: the handle's contract; what is left of a connection that was never closed is not for this socket.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); what is left of a
+    // connection that was never closed is not for this socket.
     unsafe {
         drop(sockbuf::detach(&raw mut (*r).m_sb));
         sockbuf::set_size(&raw mut (*r).m_sb, 0);
@@ -226,7 +241,7 @@ fn log_in_librtmps_words(error: &Error) {
 ///
 /// # Safety
 /// `cp` as for `RTMP_Connect`.
-unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
+unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int, Failure> {
     // A socket of our own has them.
     if !handle.is_opened() {
         tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
@@ -238,28 +253,29 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
             error.reported()
         }
     };
-    reason::enter(Phase::Tls);
-    secure(handle).map_err(failed("TLS_Connect failed"))?;
-    reason::enter(Phase::Tunnel);
-    open_tunnel(handle).map_err(failed("Could not connect for handshake"))?;
-    reason::enter(Phase::Handshake);
+    secure(handle).map_err(failed("TLS_Connect failed")).during(Phase::Tls)?;
+    open_tunnel(handle).map_err(failed("Could not connect for handshake")).during(Phase::Tunnel)?;
     let requested = RequestedChunkSize::of(handle);
     log::debug!("RTMP_Connect1, ... connected, handshaking");
-    shake_hands(handle).map_err(failed("handshake failed"))?;
+    shake_hands(handle).map_err(failed("handshake failed")).during(Phase::Handshake)?;
     log::debug!("RTMP_Connect1, handshaked");
-    reason::enter(Phase::CONNECT_COMMAND);
-    requested.announce(handle)?;
-    // SAFETY: the caller's contract.
+    let unsent = |error| handle.failure(error, Phase::CONNECT_COMMAND);
+    requested.announce(handle).map_err(unsent)?;
+    // SAFETY: `cp` is null or points to a packet, by the contract of `RTMP_Connect`.
     match unsafe { cp.as_mut() } {
-        // SAFETY: the caller's contract.
-        Some(packet) => unsafe { send_packet(handle, packet, true) }.inspect_err(|_| handle.give_up())?,
+        Some(packet) => {
+            // SAFETY: the body of `cp` is readable for `m_nBodySize` bytes, by the contract of `RTMP_Connect`.
+            let sent = unsafe { send_packet(handle, packet, true) };
+            sent.inspect_err(|_| handle.give_up()).map_err(unsent)?;
+        }
         None => {
-            // SAFETY: the handle's contract; `extras` is a list of properties as `RTMP_SetOpt` builds it.
-            let extras =
-                unsafe { encode_extras(&(*handle.raw()).Link.extras) }.inspect_err(|_| handle.give_up())?;
+            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); `extras` is a list
+            // of properties as `RTMP_SetOpt` builds it.
+            let extras = unsafe { encode_extras(&(*handle.raw()).Link.extras) };
+            let extras = extras.inspect_err(|_| handle.give_up()).map_err(unsent)?;
             handle
                 .send(|session, profile| command::connect(&mut session.state, profile, &extras))
-                .map_err(Error::reported)?;
+                .map_err(|error| unsent(error.reported()))?;
         }
     }
     Ok(TRUE)
@@ -315,7 +331,8 @@ impl Drop for RequestedChunkSize {
 /// A session of an HTTP tunnel, if the protocol has it.
 fn open_tunnel(handle: &Handle) -> Result<()> {
     handle.set_tunnel(None);
-    // SAFETY: the handle's contract; the host name is readable for its length.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the host name is readable
+    // for its length.
     let (protocol, host, port) = unsafe {
         let link = &raw const (*handle.raw()).Link;
         ((*link).protocol, aval_bytes(&(*link).hostname), (*link).port)
@@ -334,7 +351,7 @@ fn open_tunnel(handle: &Handle) -> Result<()> {
 /// The client's handshake, encrypted if the protocol says so.
 fn shake_hands(handle: &Handle) -> Result<()> {
     handle.forget_session();
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     let encrypted = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_ENC != 0;
     let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
     // How long its phases may take is for the handle to say.
@@ -349,7 +366,7 @@ fn shake_hands(handle: &Handle) -> Result<()> {
 /// # Safety
 /// `address` points to a socket address of its family's size.
 unsafe fn socket_address(address: *const sockaddr) -> Result<SocketAddr> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `address` points to a socket address of its family's size, by the Safety section.
     let len = match c_int::from(unsafe { (*address).sa_family }) {
         libc::AF_INET => size_of::<libc::sockaddr_in>(),
         libc::AF_INET6 => size_of::<libc::sockaddr_in6>(),

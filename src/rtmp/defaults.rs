@@ -11,7 +11,7 @@ use crate::shared;
 /// # Safety
 /// `r` points to an `RTMP`, initialised or all zeros but for its settings.
 pub(crate) unsafe fn initialise_zeroed(r: *mut RTMP) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an `RTMP`, initialised or all zeros but for its settings, by the Safety section.
     unsafe {
         // No session that was initialised or has a connection lacks all of them. The size of what is sent is a setting.
         let sent = shared::read(&raw const (*r).m_outChunkSize);

@@ -19,7 +19,7 @@ use crate::{ptr::aval_bytes, state::Handle, tls::connect_tls};
 /// # Safety
 /// `r` points to an initialised `RTMP`, whose strings are readable for their lengths.
 pub(super) unsafe fn proxy(r: *mut RTMP) -> Result<Option<Proxy>> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, whose strings are readable for their lengths, by the Safety section.
     unsafe {
         match (*r).Link.socksport {
             0 => Ok(None),
@@ -31,7 +31,8 @@ pub(super) unsafe fn proxy(r: *mut RTMP) -> Result<Option<Proxy>> {
 /// A connection to the server that `Link` names, through the proxy if it names one, all of it before one deadline.
 pub(super) fn connect_socket(handle: &Handle) -> Result<Socket> {
     let r = handle.raw();
-    // SAFETY: the handle's contract; the host name is readable for its length.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the host name is readable
+    // for its length.
     let (host, port, proxy) = unsafe { (aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?) };
     let route = Route { host, port, proxy: proxy.as_ref(), local: &handle.settings().local };
     route.connect(handle.timeout(), &handle.patience())
@@ -59,7 +60,8 @@ pub(super) fn is_foreign(handle: &Handle) -> Result<bool> {
 
 /// TLS, if the protocol has it.
 pub(crate) fn secure(handle: &Handle) -> Result<()> {
-    // SAFETY: the handle's contract; the host name is readable for its length.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the host name is readable
+    // for its length.
     let (protocol, host) =
         unsafe { ((*handle.raw()).Link.protocol, aval_bytes(&(*handle.raw()).Link.hostname)) };
     if protocol & RTMP_FEATURE_SSL == 0 {

@@ -61,10 +61,12 @@ pub(crate) unsafe fn receive(
         Ok(0) => Err(Error::Closed),
         result => result,
     };
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf` with nothing unread, whose buffer nobody else uses and whose
+    // socket nobody closes meanwhile, by the Safety section.
     unsafe { fill_loan(sb, loan, ahead, fill) }.inspect_err(|error| {
         if matches!(error, Error::TimedOut) {
-            // SAFETY: the caller's contract.
+            // SAFETY: `sb` points to an initialised `RTMPSockBuf` with nothing unread, whose buffer nobody else uses
+            // and whose socket nobody closes meanwhile, by the Safety section.
             unsafe { sockbuf::set_timed_out(sb, true) };
         }
     })
@@ -81,7 +83,8 @@ pub(crate) unsafe fn receive_now(sb: *mut RTMPSockBuf, loan: &mut Loan<Body>) ->
         none = count.is_none();
         Ok(count.unwrap_or(0))
     };
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf` with nothing unread, whose buffer nobody else uses and whose
+    // socket nobody closes meanwhile, by the Safety section.
     let arrived = unsafe { fill_loan(sb, loan, true, fill) }?;
     Ok((!none).then_some(arrived))
 }
@@ -96,7 +99,8 @@ unsafe fn fill_loan(
     ahead: bool,
     fill: impl FnOnce(BorrowedFd<'_>, &mut [MaybeUninitSlice<'_>]) -> Result<usize>,
 ) -> Result<Arrived> {
-    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf` with nothing unread, whose buffer nobody else uses and whose
+    // socket nobody closes meanwhile, by the Safety section; `sb_buf` is an array of initialised bytes.
     let (fd, buffer) = unsafe {
         sockbuf::set_timed_out(sb, false);
         let start = (&raw mut (*sb).sb_buf).cast::<u8>();
@@ -105,7 +109,8 @@ unsafe fn fill_loan(
         (sockbuf::socket(sb)?, slice::from_raw_parts_mut(start, sockbuf::CAPACITY))
     };
     let (arrived, unread) = scatter(loan, buffer, ahead, |slices| fill(fd, slices))?;
-    // SAFETY: the caller's contract; that many bytes lie at the start of the buffer.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf` with nothing unread, whose buffer nobody else uses and whose
+    // socket nobody closes meanwhile, by the Safety section; that many bytes lie at the start of the buffer.
     unsafe { sockbuf::set_size(sb, unread as c_int) };
     Ok(arrived)
 }

@@ -23,7 +23,7 @@ use crate::{
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetLastError(r: *mut RTMP) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { reason::last_code(r) as c_int }
 }
 
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn RTMP_GetErrorString(r: *mut RTMP) -> *const c_char {
     }
     // Another thread may have to be waited for.
     let _errno = Errno::keep();
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     let text = unsafe { reason::last_text(r) };
     LINE.with(|line| {
         // SAFETY: no reference to what is inside exists: callers have pointers, and know that this changes it.

@@ -19,7 +19,8 @@ use crate::amf::{
 /// # Safety
 /// `link` points to the settings of an initialised `RTMP`, and the text of `item` outlives what is built from it.
 pub(super) unsafe fn append(link: *mut RTMP_LNK, item: Item<'_>) -> Result<()> {
-    // SAFETY: the caller's contract above.
+    // SAFETY: `link` points to the settings of an initialised `RTMP`, and the text of `item` outlives what is built
+    // from it, by the Safety section.
     let depth = unsafe { (*link).edepth }.max(0);
     if item.name().is_some() && depth == 0 {
         return Err(Error::malformed("conn option", "a named value outside of any object"));
@@ -33,10 +34,12 @@ pub(super) unsafe fn append(link: *mut RTMP_LNK, item: Item<'_>) -> Result<()> {
         Item::Scalar { name, value } => (depth, Some(scalar(name, value)?)),
     };
     if let Some(property) = property {
-        // SAFETY: the caller's contract above.
+        // SAFETY: `link` points to the settings of an initialised `RTMP`, and the text of `item` outlives what is built
+        // from it, by the Safety section.
         unsafe { add(innermost(&raw mut (*link).extras, depth)?, &property) }?;
     }
-    // SAFETY: the caller's contract above.
+    // SAFETY: `link` points to the settings of an initialised `RTMP`, and the text of `item` outlives what is built
+    // from it, by the Safety section.
     unsafe { (*link).edepth = new_depth };
     Ok(())
 }
@@ -48,7 +51,8 @@ pub(super) unsafe fn append(link: *mut RTMP_LNK, item: Item<'_>) -> Result<()> {
 /// `object` points to a list whose arrays hold as many properties as their counts say.
 unsafe fn innermost(mut object: *mut AMFObject, depth: c_int) -> Result<*mut AMFObject> {
     for _ in 0..depth {
-        // SAFETY: the caller's contract above; the index is that of the last property, if there is one.
+        // SAFETY: `object` points to a list whose arrays hold as many properties as their counts say, by the Safety
+        // section; the index is that of the last property, if there is one.
         unsafe {
             let last = match usize::try_from((*object).o_num) {
                 Ok(count) if count > 0 && !(*object).o_props.is_null() => (*object).o_props.add(count - 1),
@@ -68,7 +72,8 @@ unsafe fn innermost(mut object: *mut AMFObject, depth: c_int) -> Result<*mut AMF
 /// # Safety
 /// `object` points to a list whose array came from `AMF_AddProp` or follows its rule of growing.
 unsafe fn add(object: *mut AMFObject, property: &AMFObjectProperty) -> Result<()> {
-    // SAFETY: the caller's contract above.
+    // SAFETY: `object` points to a list whose array came from `AMF_AddProp` or follows its rule of growing, by the
+    // Safety section.
     unsafe {
         let count = (*object).o_num;
         AMF_AddProp(object, property);

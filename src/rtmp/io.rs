@@ -1,14 +1,15 @@
 //! `RTMP_Read` and `RTMP_Write`: streams as FLV bytes.
 
 use std::{
-    mem, ptr, slice,
+    mem::{self, MaybeUninit},
+    ptr, slice,
     time::{Duration, Instant},
 };
 
 use libc::{c_char, c_int};
 use rtmp_core::{
-    error::{Error, Result},
-    flv::{self, Call, Ending, Finished, ReadState, Step},
+    error::Error,
+    flv::{self, Call, Ending, ReadState, Step},
     message::{Body as _, Message},
     session::{self, Outcome},
 };
@@ -20,12 +21,14 @@ use super::{
     ready, straight,
 };
 use crate::{
-    Errno, attempt, attempt_once, boundary, boundary_with_errno, cancel, errno,
+    Errno,
+    boundary::{Kind, attempt, attempt_once, boundary},
+    cancel, errno,
     log::Deferred,
     memory::Body,
     ptr::bytes,
     pump::Reading,
-    reason::{self, Code, Phase},
+    reason::{self, Code, During, Failure, Phase},
     shared,
     state::{Core, Handle},
 };
@@ -45,7 +48,8 @@ use crate::{
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes, by the Safety
+    // section.
     let count = match attempt(|| unsafe { ready::read(r, buf, size) }) {
         Some(Ok(count)) => count as c_int,
         // SAFETY: as above.
@@ -68,18 +72,18 @@ unsafe fn read_patiently(
     size: c_int,
     failure: Option<Box<ready::Failure>>,
 ) -> c_int {
-    let read = boundary_with_errno(None, |errno| {
-        // SAFETY: the caller's contract.
+    let read = boundary(Kind::Session, None, |errno| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes, by the
+        // Safety section.
         unsafe {
             reason::about(r)?;
-            reason::enter(Phase::Reading);
             let ending = Ending::from_status(shared::read(&raw const (*r).m_read.status));
             if ending == Some(Ending::Error) {
                 return Ok(None);
             }
             let Ok(handle) = Handle::connected(r) else {
                 if ending.is_none() {
-                    reason::keep(&Error::NotConnected);
+                    Failure::new(Error::NotConnected, Phase::Reading).keep();
                     shared::write(&raw mut (*r).m_read.status, Ending::Eof.status());
                 }
                 return Ok(Some(0));
@@ -88,11 +92,15 @@ unsafe fn read_patiently(
                 stay_at_the_end(&handle, buf, size.max(0) as usize);
                 return Ok(Some(0));
             }
-            let room = usize::try_from(size).map_err(|_| Error::Invalid("size is negative"))?;
+            let room = usize::try_from(size)
+                .map_err(|_| Error::Invalid("size is negative"))
+                .during(Phase::Reading)?;
             let out = match room {
                 0 => &mut [],
-                _ if buf.is_null() => return Err(Error::Invalid("buf is NULL")),
-                room => slice::from_raw_parts_mut(buf.cast::<u8>(), room),
+                _ if buf.is_null() => {
+                    return Err(Failure::new(Error::Invalid("buf is NULL"), Phase::Reading));
+                }
+                room => slice::from_raw_parts_mut(buf.cast::<MaybeUninit<u8>>(), room),
             };
             let count = read(&handle, out, failure, errno);
             handle.keep_descriptor(false);
@@ -122,7 +130,7 @@ fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
 /// why nothing was read.
 fn read(
     handle: &Handle,
-    out: &mut [u8],
+    out: &mut [MaybeUninit<u8>],
     mut failure: Option<Box<ready::Failure>>,
     errno: &mut Errno,
 ) -> Option<usize> {
@@ -159,7 +167,7 @@ fn read(
         placement.end();
         next = match arrived {
             Ok((Outcome::Media, mut message)) => {
-                // SAFETY: the handle's contract.
+                // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
                 let live =
                     unsafe { shared::read(&raw const (*handle.raw()).Link.lFlags) } & RTMP_LF_LIVE != 0;
                 step(handle, |core, state| {
@@ -167,7 +175,7 @@ fn read(
                     if state.is_searching()
                         && search.get_or_insert_with(|| Search::begin(handle)).takes_too_long(timestamp)
                     {
-                        reason::keep(&Error::TimedOut);
+                        Failure::new(Error::TimedOut, Phase::Reading).keep();
                         return core.stream.end(&mut call, state, Ending::Error);
                     }
                     if body.is_borrowed()
@@ -183,7 +191,7 @@ fn read(
                         return next;
                     }
                     if body.keep().is_err() {
-                        reason::keep(&Error::OutOfMemory);
+                        Failure::new(Error::OutOfMemory, Phase::Reading).keep();
                         why = Some(Error::OutOfMemory);
                         return core.stream.out_of_memory(&mut call, state);
                     }
@@ -192,10 +200,10 @@ fn read(
                     core.session.decoder().reuse(mem::take(body));
                     let failed = Ending::from_status(state.status) == Some(Ending::Error);
                     if failed && core.stream.ran_out_of_memory() {
-                        reason::keep(&Error::OutOfMemory);
+                        Failure::new(Error::OutOfMemory, Phase::Reading).keep();
                         why = Some(Error::OutOfMemory);
                     } else if failed {
-                        reason::keep_as(Code::Resume, NOT_FOUND);
+                        reason::keep_as(Code::Resume, Phase::Reading, NOT_FOUND);
                     }
                     offer(core, &mut call, state, next)
                 })
@@ -203,13 +211,15 @@ fn read(
             Ok((_, last)) => {
                 keep_ending(&last);
                 if searching {
-                    reason::keep_as(Code::Resume, NOT_FOUND);
+                    reason::keep_as(Code::Resume, Phase::Reading, NOT_FOUND);
                 }
                 let ending = if searching { Ending::Error } else { Ending::Complete };
                 step(handle, |core, state| core.stream.end(&mut call, state, ending))
             }
             Err(error) => {
-                reason::keep(&error);
+                let failure = handle.failure(error, Phase::Reading);
+                failure.keep();
+                let (error, _) = failure.into_parts();
                 // curl would take 0 for the end of the stream.
                 let failed = polls && matches!(error, Error::TimedOut);
                 let ending = if failed { Ending::Error } else { Ending::Eof };
@@ -222,7 +232,7 @@ fn read(
 }
 
 /// Offers the caller's memory for the next message, in the place where a tag's body belongs.
-fn offer(core: &mut Core, call: &mut Call<'_>, state: &ReadState<'_>, next: Step) -> Step {
+fn offer(core: &mut Core, call: &mut Call<'_, MaybeUninit<u8>>, state: &ReadState<'_>, next: Step) -> Step {
     if next == Step::NeedMessage
         && let Some(room) = core.stream.body_room(call, state)
     {
@@ -300,9 +310,13 @@ fn keep_ending(last: &Message<Body>) {
     ::log::debug!("Got Play.Complete or Play.Stop from server. Assuming stream is complete");
     match session::status_words(last.kind, last.body.as_ref()) {
         Some(status) if !status.code.is_empty() => {
-            reason::keep_as(Code::Ended, format_args!("the stream has ended, {}", status.code));
+            reason::keep_as(
+                Code::Ended,
+                Phase::Reading,
+                format_args!("the stream has ended, {}", status.code),
+            );
         }
-        _ => reason::keep_as(Code::Ended, "the stream has ended"),
+        _ => reason::keep_as(Code::Ended, Phase::Reading, "the stream has ended"),
     }
 }
 
@@ -310,7 +324,7 @@ fn keep_ending(last: &Message<Body>) {
 fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> R) -> R {
     let _deferred = Deferred::begin();
     let mut core = handle.core();
-    // SAFETY: the handle's contract.
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     unsafe {
         let result = with_read_state(handle.raw(), |state| step(&mut core, state));
         if let Some(spent) = core.stream.take_spent() {
@@ -339,7 +353,8 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes, by the Safety
+    // section.
     let used = attempt_once(-1, || unsafe { straight::write(r, buf, size, -1) });
     // SAFETY: as above.
     let used = used.unwrap_or_else(|| unsafe { write_patiently(r, buf, size) });
@@ -353,20 +368,20 @@ pub unsafe extern "C-unwind" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, siz
 /// As for [`RTMP_Write`].
 #[inline(never)]
 unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
-    boundary(-1, || {
-        // SAFETY: the caller's contract.
+    boundary(Kind::Session, -1, |_| {
+        // SAFETY: `buf` is null or readable for `size` bytes, by the Safety section.
         let input = unsafe { bytes(buf, size, "buf") }?;
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-        let handle = match unsafe { Handle::connected_for(r, Phase::SENDING) } {
+        let handle = match unsafe { Handle::connected(r) } {
             Ok(handle) => handle,
             Err(error) => {
-                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-                unsafe { log_unsent_tag(r, input) };
-                return Err(error);
+                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is
+                // not null.
+                let first_chunk = unsafe { log_unsent_tag(r, input) };
+                return Err(Failure::unsent(error, first_chunk));
             }
         };
-        reason::enter(Phase::Flv);
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
         let mut writer = {
             let mut core = handle.core();
@@ -378,8 +393,10 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
             writer
         };
         let mut format = None;
+        let mut phase = Phase::Flv;
         let result = flv::write(&mut writer, input, &mut |message| {
-            format = Some(publish(&handle, stream_id, &message)?);
+            let sent = send_message(&handle, &outgoing(stream_id, &message), None);
+            format = Some(sent.inspect_err(|_| phase = Phase::SENDING)?);
             Ok(())
         });
         let mut core = handle.core();
@@ -393,29 +410,25 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
             core.writer = Some(writer);
         }
         drop(core);
-        result.map(|used| used as c_int)
+        result.map(|used| used as c_int).during(phase)
     })
 }
 
-/// Logs the first message that `input` makes, which cannot be sent.
+/// Logs the first message that `input` makes, which cannot be sent, and returns how many bytes its first chunk would have.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-unsafe fn log_unsent_tag(r: *mut RTMP, input: &[u8]) {
+unsafe fn log_unsent_tag(r: *mut RTMP, input: &[u8]) -> usize {
+    let mut first_chunk = 0;
     // Nothing is kept: the session may have no state of its own.
     let _ = flv::write(&mut flv::Writer::<Body>::default(), input, &mut |message| {
         if !r.is_null() {
-            // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-            unsafe { log_unsent(r, &outgoing(shared::read(&raw const (*r).m_stream_id), &message)) };
+            // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not
+            // null.
+            first_chunk =
+                unsafe { log_unsent(r, &outgoing(shared::read(&raw const (*r).m_stream_id), &message)) };
         }
         Err(Error::NotConnected)
     });
-}
-
-fn publish(handle: &Handle, stream_id: c_int, message: &Finished<&[u8]>) -> Result<u8> {
-    let outgoing = outgoing(stream_id, message);
-    reason::enter(Phase::SENDING);
-    let format = send_message(handle, &outgoing, None)?;
-    reason::enter(Phase::Flv);
-    Ok(format)
+    first_chunk
 }

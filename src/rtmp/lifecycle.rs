@@ -8,7 +8,11 @@ use super::{
     RTMP, RTMP_FEATURE_WRITE,
     defaults::{NO_SOCKET, initialise_zeroed},
 };
-use crate::{FALSE, boundary, globals, reason, shared, tls};
+use crate::{
+    FALSE,
+    boundary::{Kind, boundary},
+    globals, reason, shared, tls,
+};
 
 /// Returns memory for a session, filled with zeroes, or NULL. `RTMP_Init` makes it usable; `RTMP_Free` or `free` gives
 /// it back.
@@ -29,7 +33,8 @@ pub unsafe extern "C" fn RTMP_Free(r: *mut RTMP) {
         // The call whose log callback this is goes on to use it.
         return;
     }
-    // SAFETY: the caller's contract above; null is allowed.
+    // SAFETY: `r` is null or came from `RTMP_Alloc` or `malloc`, and nobody uses it any more, by the Safety section;
+    // null is allowed.
     unsafe { libc::free(r.cast()) }
 }
 
@@ -41,7 +46,7 @@ pub unsafe extern "C" fn RTMP_Free(r: *mut RTMP) {
 /// `r` is null or points to writable memory of the size of an `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
-    boundary((), || {
+    boundary(Kind::Session, (), |_| {
         if globals::tls_context().is_null() {
             tls::RTMP_TLS_Init();
         }
@@ -52,7 +57,8 @@ pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
             // SAFETY: a session of a call that runs is initialised.
             unsafe { reason::about(r) }?;
         }
-        // SAFETY: the caller's contract above; all-zero bytes are a valid `RTMP`, so the fields may be used afterwards.
+        // SAFETY: `r` is null or points to writable memory of the size of an `RTMP`, by the Safety section; all-zero
+        // bytes are a valid `RTMP`, so the fields may be used afterwards.
         unsafe {
             r.write_bytes(0, 1);
             initialise_zeroed(r);
@@ -70,7 +76,7 @@ pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_EnableWrite(r: *mut RTMP) {
     if !r.is_null() {
-        // SAFETY: the caller's contract above.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         unsafe { (*r).Link.protocol |= RTMP_FEATURE_WRITE };
     }
 }
@@ -84,7 +90,7 @@ pub unsafe extern "C" fn RTMP_GetDuration(r: *mut RTMP) -> c_double {
     if r.is_null() {
         return 0.0;
     }
-    // SAFETY: the caller's contract above.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { shared::read(&raw const (*r).m_fDuration) }
 }
 
@@ -94,7 +100,7 @@ pub unsafe extern "C" fn RTMP_GetDuration(r: *mut RTMP) -> c_double {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_IsConnected(r: *mut RTMP) -> c_int {
-    // SAFETY: the caller's contract above.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     c_int::from(unsafe { RTMP_Socket(r) } != NO_SOCKET)
 }
 
@@ -107,7 +113,7 @@ pub unsafe extern "C" fn RTMP_Socket(r: *mut RTMP) -> c_int {
     if r.is_null() {
         return NO_SOCKET;
     }
-    // SAFETY: the caller's contract above.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
         initialise_zeroed(r);
         shared::read(&raw const (*r).m_sb.sb_socket)
@@ -123,7 +129,7 @@ pub unsafe extern "C" fn RTMP_IsTimedout(r: *mut RTMP) -> c_int {
     if r.is_null() {
         return FALSE;
     }
-    // SAFETY: the caller's contract above.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { shared::read(&raw const (*r).m_sb.sb_timedout) }
 }
 
@@ -135,7 +141,7 @@ pub unsafe extern "C" fn RTMP_IsTimedout(r: *mut RTMP) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SetBufferMS(r: *mut RTMP, size: c_int) {
     if !r.is_null() {
-        // SAFETY: the caller's contract above.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         unsafe { shared::write(&raw mut (*r).m_nBufferMS, size) };
     }
 }

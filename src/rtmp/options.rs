@@ -20,7 +20,7 @@ use crate::{
 /// # Safety
 /// `r` points to an initialised `RTMP`; `arg` is readable for its length.
 pub(super) unsafe fn set(r: *mut RTMP, name: &[u8], arg: AVal) -> Result<()> {
-    // SAFETY: the caller's contract above.
+    // SAFETY: `arg` is readable for its length, by the Safety section.
     let setting = match options::read(name, unsafe { aval_bytes(&arg) }) {
         // The log lists the options there are.
         Err(error @ Error::UnknownOption(_)) => return Err(error.reported()),
@@ -45,7 +45,7 @@ pub(super) fn bit(name: &[u8]) -> u32 {
 pub(super) unsafe fn replace(link: &mut RTMP_LNK, field: Field, flag: c_int, value: AVal) {
     // A caller may hand back what it found in the field: it stays as it is, and the library's.
     if link.lFlags & flag != 0 && field(link).av_val != value.av_val {
-        // SAFETY: the caller's contract above.
+        // SAFETY: what the flag marks came from the C allocator, and nobody uses it any more, by the Safety section.
         unsafe { memory::release_string(field(link)) };
         link.lFlags &= !flag;
     }

@@ -24,35 +24,35 @@ use crate::{
 /// The chunk stream that `RTMP_Write` sends on.
 const PUBLISHING: u32 = 4;
 
-/// Logs a message that cannot be sent, and remembers how long it would be.
+/// Logs a message that cannot be sent, and returns how many bytes its first chunk would have.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-pub(super) unsafe fn log_unsent(r: *mut RTMP, message: &Outgoing<'_>) {
+pub(super) unsafe fn log_unsent(r: *mut RTMP, message: &Outgoing<'_>) -> usize {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
         without_session(r, |r| {
             let chunk_size = session::chunk_size(shared::read(&raw const (*r).m_outChunkSize));
             packet_log::log_unsent(message, &profile(&(*r).Link), chunk_size)
-        });
+        })
     }
 }
 
-/// Remembers what `log` returns, the length that could not be sent. Another call that is still closing the session, and
+/// Returns what `log` returns, the length that could not be sent. Another call that is still closing the session, and
 /// frees strings of `Link`, is waited for; `log`'s records are delivered afterwards. In a log callback of the session nothing
-/// is logged.
+/// is logged, and the result is 0.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-pub(super) unsafe fn without_session(r: *mut RTMP, log: impl FnOnce(*mut RTMP) -> usize) {
+pub(super) unsafe fn without_session(r: *mut RTMP, log: impl FnOnce(*mut RTMP) -> usize) -> usize {
     if r.is_null() || reason::is_told(|told| told == r) {
-        return;
+        return 0;
     }
     let _deferred = Deferred::begin();
     // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     let handle = unsafe { Handle::existing(r) };
     let _core = handle.as_ref().map(Handle::core);
-    reason::would_send(log(r));
+    log(r)
 }
 
 /// What a packet says.
@@ -78,7 +78,7 @@ pub(super) unsafe fn message_of<'a>(packet: &RTMPPacket) -> Result<Outgoing<'a>>
 /// The body is null or readable for `m_nBodySize` bytes while the result is used.
 pub(super) unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
     let size = c_int::try_from(packet.m_nBodySize).map_err(|_| Error::TooLarge("m_nBodySize"))?;
-    // SAFETY: the caller's contract.
+    // SAFETY: the body is null or readable for `m_nBodySize` bytes while the result is used, by the Safety section.
     unsafe { bytes(packet.m_body, size, "m_body is NULL but m_nBodySize is not 0") }
 }
 
@@ -152,8 +152,8 @@ pub(super) unsafe fn show_unfinished(core: &mut Core, r: *mut RTMP, writer: &mut
 /// `r` points to an initialised `RTMP`.
 pub(super) unsafe fn take_unfinished(core: &mut Core, r: *mut RTMP) -> Option<Body> {
     let lent = core.unfinished.take()?;
-    // SAFETY: `r` is an initialised `RTMP`, by the Safety section; its `m_write` holds what `show_unfinished` left there, or
-    // what the caller put in its place.
+    // SAFETY: `r` is an initialised `RTMP`, by the Safety section; its `m_write` holds what `show_unfinished` left
+    // there, or what the caller put in its place.
     unsafe {
         let shown = mem::replace(&mut (*r).m_write.m_body, ptr::null_mut());
         lent.take_back(shown)
@@ -171,7 +171,7 @@ pub(super) unsafe fn mirror_writer(
     sent_format: Option<u8>,
 ) {
     let body = writer.body();
-    // SAFETY: the caller's contract.
+    // SAFETY: `shown` points to an `RTMPPacket`, by the Safety section.
     let last_format = unsafe { (*shown).m_headerType };
     let packet = RTMPPacket {
         m_headerType: if body.is_some() { writer.format() } else { sent_format.unwrap_or(last_format) },
@@ -183,6 +183,6 @@ pub(super) unsafe fn mirror_writer(
         m_nBytesRead: writer.bytes_read() as u32,
         ..RTMPPacket::EMPTY
     };
-    // SAFETY: the caller's contract.
+    // SAFETY: `shown` points to an `RTMPPacket`, by the Safety section.
     unsafe { *shown = packet };
 }

@@ -16,13 +16,14 @@ use super::{
     ready, straight,
 };
 use crate::{
-    FALSE, TRUE, attempt, attempt_once, boundary, boundary_with_errno, cancel, globals,
+    FALSE, TRUE,
+    boundary::{Kind, attempt, attempt_once, boundary},
+    cancel, globals,
     memory::{Body, RTMP_MAX_HEADER_SIZE, release},
     ptr::{bytes, required, required_mut},
     pump::Reading,
-    reason::{self, Phase},
+    reason::{During, Failure, Phase},
     state::Handle,
-    waiting,
 };
 
 /// Sets the fields that describe a message to zero; `m_chunk` and `m_body` stay.
@@ -43,14 +44,16 @@ pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
 /// `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
-    boundary((), || {
-        // SAFETY: the caller's contract.
+    boundary(Kind::Session, (), |_| {
+        // SAFETY: `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes, by
+        // the Safety section.
         let packet = unsafe { required(p, "p") }?;
         // RTMPPacket_Free leaves the size as it was.
         let first = if packet.m_body.is_null() {
             0
         } else {
-            // SAFETY: the caller's contract.
+            // SAFETY: `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes,
+            // by the Safety section.
             unsafe { body_of(packet) }?.first().copied().unwrap_or(0)
         };
         log::debug!(
@@ -83,7 +86,7 @@ pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_i
     // SAFETY: calloc accepts any size.
     let block = size.map_or(ptr::null_mut(), |size| unsafe { libc::calloc(1, size) }).cast::<c_char>();
     if block.is_null() {
-        return boundary(FALSE, || Err(Error::OutOfMemory));
+        return boundary(Kind::Session, FALSE, |_| Err(Error::OutOfMemory.into()));
     }
     // SAFETY: the block is larger than the headroom.
     p.m_body = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
@@ -98,11 +101,12 @@ pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_i
 /// a block from `malloc`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `p` is null or points to an `RTMPPacket` whose body is null or lies `RTMP_MAX_HEADER_SIZE` bytes behind
+    // the start of a block from `malloc`, by the Safety section.
     let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p") };
     // This comes with every message, and nothing in it fails.
     if !p.m_body.is_null() {
-        // SAFETY: bodies lie that far into their blocks, by the caller's contract.
+        // SAFETY: bodies lie that far into their blocks, by the Safety section.
         unsafe { release(p.m_body.sub(RTMP_MAX_HEADER_SIZE)) };
         p.m_body = ptr::null_mut();
     }
@@ -123,19 +127,23 @@ pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
 pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
     // At the beginning: a body that the call returns would be lost.
     cancel::act();
-    let result = boundary(FALSE, || {
-        // SAFETY: the caller's contract.
+    let result = boundary(Kind::Session, FALSE, |_| {
+        // SAFETY: `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null or points to an `RTMPChunk`,
+        // by the Safety section.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
-        reason::enter(Phase::Reading);
-        // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }.inspect_err(|error| {
-            packet_log::log_reading(None);
-            packet_log::log_receive_error(error);
-        })?;
-        let chunk = handle.receive_chunk().map_err(Error::reported)?;
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let handle = unsafe { Handle::connected(r) }
+            .inspect_err(|error| {
+                packet_log::log_reading(None);
+                packet_log::log_receive_error(error);
+            })
+            .during(Phase::Reading)?;
+        let chunk =
+            handle.receive_chunk().map_err(|error| handle.failure(error.reported(), Phase::Reading))?;
         handle.settle();
-        // SAFETY: the caller's contract.
+        // SAFETY: `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null or points to an `RTMPChunk`,
+        // by the Safety section.
         if let Some(shown) = unsafe { packet.m_chunk.as_mut() } {
             show_chunk(shown, &handle, &chunk);
         }
@@ -196,7 +204,8 @@ pub unsafe extern "C-unwind" fn RTMP_SendPacket(
     packet: *mut RTMPPacket,
     queue: c_int,
 ) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body
+    // is null or readable for `m_nBodySize` bytes, by the Safety section.
     let sent = attempt_once(FALSE, || unsafe { straight::send(r, packet, queue != 0, FALSE) });
     // SAFETY: as above.
     let sent = sent.unwrap_or_else(|| unsafe { send_patiently(r, packet, queue != 0) });
@@ -210,21 +219,22 @@ pub unsafe extern "C-unwind" fn RTMP_SendPacket(
 /// As for [`RTMP_SendPacket`].
 #[inline(never)]
 unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> c_int {
-    boundary(FALSE, || {
-        reason::enter(Phase::SENDING);
-        // SAFETY: the caller's contract.
+    boundary(Kind::Session, FALSE, |_| {
+        // SAFETY: `packet` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes,
+        // by the Safety section.
         let packet = unsafe { required_mut(packet, "packet") }?;
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         let handle = match unsafe { Handle::connected(r) } {
             Ok(handle) => handle,
             Err(error) => {
                 // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
-                unsafe { log_unsent(r, &message_of(packet)?) };
-                return Err(error);
+                let first_chunk = unsafe { log_unsent(r, &message_of(packet)?) };
+                return Err(Failure::unsent(error, first_chunk));
             }
         };
-        // SAFETY: the caller's contract.
-        unsafe { send_packet(&handle, packet, queue) }?;
+        // SAFETY: `packet` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes,
+        // by the Safety section.
+        unsafe { send_packet(&handle, packet, queue) }.during(Phase::SENDING)?;
         Ok(TRUE)
     })
 }
@@ -248,9 +258,9 @@ pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue
 /// readable for `c_chunkSize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
-    waiting(FALSE, || {
-        reason::enter(Phase::SENDING);
-        // SAFETY: the caller's contract.
+    boundary(Kind::Waits, FALSE, |_| {
+        // SAFETY: `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or readable for `c_chunkSize`
+        // bytes, by the Safety section.
         let (chunk, payload) = unsafe {
             let chunk = required(chunk, "chunk")?;
             (chunk, bytes(chunk.c_chunk, chunk.c_chunkSize, "c_chunk")?)
@@ -263,8 +273,8 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
         if globals::dumps() {
             packet_log::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), &header, payload);
         }
-        let handle = handle.inspect_err(|_| reason::would_send(header.len() + payload.len()))?;
-        handle.send_pieces(&[&header, payload]).inspect_err(|_| handle.give_up())?;
+        let handle = handle.map_err(|error| Failure::unsent(error, header.len() + payload.len()))?;
+        handle.send_pieces(&[&header, payload]).inspect_err(|_| handle.give_up()).during(Phase::SENDING)?;
         Ok(TRUE)
     })
 }
@@ -277,18 +287,18 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
 /// readable for `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
-    waiting(0, || {
-        // SAFETY: the caller's contract.
+    boundary(Kind::Waits, 0, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose
+        // body is null or readable for `m_nBodySize` bytes, by the Safety section.
         let (handle, packet, body) = unsafe {
             let packet = required(packet, "packet")?;
             (Handle::from_raw(r)?, packet, body_of(packet).unwrap_or_default())
         };
         let kind = MessageType(packet.m_packetType);
         let chunk_stream = packet.m_nChannel.cast_unsigned();
-        reason::enter(Phase::Reading);
         // What the server refuses is no message for the caller, and neither is what could not be answered.
         let outcome = handle.dispatch(chunk_stream, kind, packet.m_nTimeStamp, body);
-        Ok(number(outcome.map_err(Error::reported)?))
+        Ok(number(outcome.map_err(|error| handle.failure(error.reported(), Phase::Reading))?))
     })
 }
 
@@ -302,7 +312,8 @@ pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTM
 pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
     // At the beginning: a body that the call returns would be lost.
     cancel::act();
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, by the
+    // Safety section.
     let outcome = match attempt(|| unsafe { ready::next(r, packet) }) {
         Some(Ok(())) => number(Outcome::Media),
         // SAFETY: as above.
@@ -322,18 +333,19 @@ pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *m
 /// As for [`RTMP_GetNextMediaPacket`].
 #[inline(never)]
 unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<ready::Failure>>) -> c_int {
-    boundary_with_errno(0, |errno| {
-        // SAFETY: the caller's contract.
+    boundary(Kind::Session, 0, |errno| {
+        // SAFETY: `packet` is null or points to an `RTMPPacket`, by the Safety section.
         let packet = unsafe { required_mut(packet, "packet") }?;
         packet.m_body = ptr::null_mut();
-        reason::enter(Phase::Reading);
-        // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected(r) }.inspect_err(|_| errno.leave_unchanged())?;
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let handle = unsafe { Handle::connected(r) }
+            .inspect_err(|_| errno.leave_unchanged())
+            .during(Phase::Reading)?;
         let next = match failure {
             None => Reading::new(&handle).next_media(),
             Some(failure) => Err(failure.settle(&handle)),
         };
-        let (outcome, message) = next.map_err(Error::reported)?;
+        let (outcome, message) = next.map_err(|error| handle.failure(error.reported(), Phase::Reading))?;
         handle.settle();
         // SAFETY: it is a packet.
         unsafe { ready::show(packet, message) }
@@ -345,7 +357,7 @@ unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<
 #[cold]
 #[inline(never)]
 fn refuse(why: &'static str) {
-    boundary((), || Err(Error::Invalid(why)));
+    boundary(Kind::Session, (), |_| Err(Error::Invalid(why).into()));
 }
 
 /// What `RTMP_ClientPacket` returns.

@@ -14,7 +14,8 @@ use crate::shared;
 /// `r` points to an initialised `RTMP`.
 #[inline(always)]
 pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut ReadState<'_>) -> R) -> R {
-    // SAFETY: the caller's contract; callers that resume keep both buffers while they read.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; callers that resume keep both buffers while
+    // they read.
     unsafe {
         let fields = &raw mut (*r).m_read;
         let block = |data: *mut c_char, size: u32| match size as usize {

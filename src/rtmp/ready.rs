@@ -43,7 +43,8 @@ pub(super) type Attempt<T> = Option<Result<T, Box<Failure>>>;
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
 #[inline(always)]
 pub(super) unsafe fn next(r: *mut RTMP, packet: *mut RTMPPacket) -> Attempt<()> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, by the
+    // Safety section.
     unsafe { if packet.is_null() || globals::dumps() { None } else { take(r, Packet(packet)) } }
 }
 
@@ -54,7 +55,8 @@ pub(super) unsafe fn next(r: *mut RTMP, packet: *mut RTMPPacket) -> Attempt<()> 
 #[inline(always)]
 pub(super) unsafe fn read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> Attempt<usize> {
     let size = usize::try_from(size).ok().filter(|_| !buf.is_null() && !globals::dumps())?;
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes, by the Safety
+    // section.
     unsafe { take(r, Tag { r, start: buf.cast(), size }) }
 }
 
@@ -141,7 +143,7 @@ impl Place for Packet {
 pub(super) unsafe fn show(packet: *mut RTMPPacket, message: Message<Body>) {
     let Message { chunk_stream, format, kind, timestamp, stream_id, body } = message;
     let size = body.as_ref().len() as u32;
-    // SAFETY: the caller's contract.
+    // SAFETY: `packet` points to an `RTMPPacket`, by the Safety section.
     unsafe {
         (*packet).m_headerType = format;
         (*packet).m_packetType = kind.0;
@@ -219,9 +221,12 @@ impl Place for Tag {
         if !in_order || !flv.pending().is_empty() || self.size <= whole(0) {
             return false;
         }
-        // SAFETY: the memory is the caller's for the length of the call, before the end of which `Offered` takes the offer
-        // back; it is not used in another way while the offer stands.
-        decoder.offer(unsafe { Body::borrowed(&mut self.out()[TAG_HEADER_LEN..]) });
+        // SAFETY: the caller's memory is longer than a tag's header, as just checked. It is the caller's for the length of
+        // the call, before the end of which `Offered` takes the offer back; it is not used in another way until then.
+        decoder.offer(unsafe {
+            let room = self.start.add(TAG_HEADER_LEN).cast();
+            Body::borrowed(slice::from_raw_parts_mut(room, self.size - TAG_HEADER_LEN))
+        });
         true
     }
 
@@ -250,7 +255,8 @@ impl Drop for Offered<'_> {
 /// `r` is null or points to an initialised `RTMP`, and so is what `place` works with.
 #[inline(always)]
 unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
-    // SAFETY: the caller's contract; only the thread that reads touches the buffer, and the lock keeps steps out.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, and so is what `place` works with, by the Safety section;
+    // only the thread that reads touches the buffer, and the lock keeps steps out.
     unsafe {
         if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) == -1 || reason::is_reporting() {
             return None;
@@ -291,7 +297,7 @@ unsafe fn take_arriving<P: Place>(
     // That nothing is on the socket is an error for the system, and none for the caller.
     let _errno = Errno::keep();
     let _shield = Shield::begin();
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, whose protocol state was found, by the Safety section.
     unsafe {
         let before = load_for_media(r);
         let mut state = before;
@@ -315,7 +321,8 @@ unsafe fn receive<P: Place>(
     state: &mut State,
     place: &mut P,
 ) -> Attempt<P::Made> {
-    // SAFETY: the caller's contract; only the thread that reads touches the buffer.
+    // SAFETY: `r` points to an initialised `RTMP`, whose protocol state was found, by the Safety section; only the
+    // thread that reads touches the buffer.
     unsafe {
         let sb = &raw mut (*r).m_sb;
         if sockbuf::has_tls(sb) || !found.is_plain() {
@@ -378,7 +385,8 @@ unsafe fn receive_more(
 ) -> Result<bool> {
     let (chunk_size, worthwhile) =
         (session::chunk_size(state.in_chunk_size), direct::worthwhile(reservoir.as_deref()));
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf` without TLS that nobody else reads from, and whose socket
+    // nobody closes meanwhile, by the Safety section.
     unsafe {
         if reservoir::unread(sb, reservoir.as_deref()).is_empty()
             && let Some(mut loan) = decoder.lend(chunk_size, worthwhile)
@@ -402,7 +410,7 @@ unsafe fn receive_more(
 /// `r` points to an initialised `RTMP`.
 #[inline(always)]
 unsafe fn is_due(r: *mut RTMP, state: &State) -> bool {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     unsafe {
         let sb = &raw const (*r).m_sb;
         state.owes_acknowledgement() || (shared::read(&raw const (*sb).sb_size) == 0 && sockbuf::has_tls(sb))
@@ -418,7 +426,7 @@ unsafe fn is_due(r: *mut RTMP, state: &State) -> bool {
 unsafe fn settle(r: *mut RTMP) {
     let _errno = Errno::keep();
     let _shield = Shield::begin();
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     let Ok(handle) = (unsafe { Handle::connected(r) }) else { return };
     // An error has closed the connection, which the next call will find. The message has arrived before.
     let _ = handle.acknowledge_if_due();

@@ -59,7 +59,8 @@ impl Reservoir {
     /// # Safety
     /// `sb` points to an initialised `RTMPSockBuf`, whose unread bytes are there or here, and that nobody else reads from.
     pub(crate) unsafe fn gather(&mut self, sb: *mut RTMPSockBuf) {
-        // SAFETY: the caller's contract.
+        // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose unread bytes are there or here, and that nobody
+        // else reads from, by the Safety section.
         unsafe {
             let (start, size) = ((*sb).sb_start.addr(), size(sb));
             let offset = start.wrapping_sub(self.memory.as_ptr().addr());
@@ -80,7 +81,8 @@ impl Reservoir {
     /// # Safety
     /// `sb` points to an initialised `RTMPSockBuf`, whose unread bytes were gathered here.
     pub(crate) unsafe fn show(&self, sb: *mut RTMPSockBuf) {
-        // SAFETY: the caller's contract.
+        // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose unread bytes were gathered here, by the Safety
+        // section.
         unsafe { sockbuf::set_size(sb, self.memory.len() as c_int) }
     }
 
@@ -102,7 +104,8 @@ impl Reservoir {
     /// As for [`gather`](Self::gather), which comes first; nothing is between the socket and the buffer, and nobody closes the
     /// socket meanwhile.
     pub(crate) unsafe fn fill(&mut self, sb: *mut RTMPSockBuf, patience: &dyn Patience) -> Result<()> {
-        // SAFETY: the caller's contract.
+        // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose unread bytes are there or here, and that nobody
+        // else reads from, by the Safety section.
         let fd = unsafe {
             sockbuf::set_timed_out(sb, false);
             sockbuf::socket(sb)?
@@ -110,7 +113,8 @@ impl Reservoir {
         let received =
             self.append(|room| tcp::receive_vectored(fd, &mut [MaybeUninitSlice::new(room)], patience));
         if matches!(received, Err(Error::TimedOut)) {
-            // SAFETY: the caller's contract.
+            // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose unread bytes are there or here, and that
+            // nobody else reads from, by the Safety section.
             unsafe { sockbuf::set_timed_out(sb, true) };
         }
         if received? == 0 { Err(Error::Closed) } else { Ok(()) }
@@ -121,7 +125,8 @@ impl Reservoir {
     /// # Safety
     /// As for `fill`.
     unsafe fn fill_now(&mut self, sb: *mut RTMPSockBuf) -> Result<bool> {
-        // SAFETY: the caller's contract.
+        // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose unread bytes are there or here, and that nobody
+        // else reads from, by the Safety section.
         unsafe {
             sockbuf::set_timed_out(sb, false);
             self.gather(sb);
@@ -141,7 +146,8 @@ impl Reservoir {
 /// `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used.
 #[inline(always)]
 pub(crate) unsafe fn unread(sb: *const RTMPSockBuf, reservoir: Option<&Reservoir>) -> &[u8] {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used, by the
+    // Safety section.
     unsafe {
         match reservoir.and_then(|reservoir| reservoir.bytes((*sb).sb_start.addr(), size(sb))) {
             Some(bytes) => bytes,
@@ -172,7 +178,7 @@ pub(crate) unsafe fn unread_mut<'a>(
 /// # Safety
 /// As for [`Reservoir::fill`].
 pub(crate) unsafe fn fill_now(sb: *mut RTMPSockBuf, reservoir: &mut Option<Box<Reservoir>>) -> Result<bool> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the contract of `Reservoir::fill`.
     unsafe {
         release_idle(sb, reservoir);
         if let Some(reservoir) = reservoir {
@@ -199,7 +205,7 @@ pub(crate) fn provide(reservoir: &mut Option<Box<Reservoir>>) {
 /// As for [`release`].
 pub(crate) unsafe fn release_idle(sb: *mut RTMPSockBuf, reservoir: &mut Option<Box<Reservoir>>) {
     if reservoir.as_ref().is_some_and(|reservoir| reservoir.is_idle()) {
-        // SAFETY: the caller's contract.
+        // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section.
         unsafe { release(sb, reservoir) }
     }
 }
@@ -209,7 +215,8 @@ pub(crate) unsafe fn release_idle(sb: *mut RTMPSockBuf, reservoir: &mut Option<B
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf` that nobody else reads from.
 pub(crate) unsafe fn release(sb: *mut RTMPSockBuf, reservoir: &mut Option<Box<Reservoir>>) {
-    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section; `sb_buf`
+    // is an array of initialised bytes.
     unsafe {
         let (start, size) = ((*sb).sb_start.addr(), size(sb));
         if let Some(bytes) = reservoir.as_ref().and_then(|reservoir| reservoir.bytes(start, size)) {
@@ -229,7 +236,7 @@ pub(crate) unsafe fn release(sb: *mut RTMPSockBuf, reservoir: &mut Option<Box<Re
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
 unsafe fn size(sb: *const RTMPSockBuf) -> usize {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
     usize::try_from(unsafe { shared::read(&raw const (*sb).sb_size) }).unwrap_or(0)
 }
 

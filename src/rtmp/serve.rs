@@ -26,12 +26,13 @@ use super::{
     RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP2, connect::RequestedChunkSize, misc::RTMP_GetTime, sockbuf,
 };
 use crate::{
-    FALSE, TRUE, globals,
+    FALSE, TRUE,
+    boundary::{Kind, boundary},
+    globals,
     pipe::Pipe,
-    reason::{self, Code, Phase},
+    reason::{self, Code, During, Failure, Phase},
     shared,
     state::Handle,
-    waiting,
 };
 
 /// What becomes of a connection that joins a session.
@@ -54,40 +55,46 @@ const JOINED: &str = "the connection belongs to a session that is served already
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Serve(r: *mut RTMP) -> c_int {
-    waiting(FALSE, || {
-        // SAFETY: the caller's contract.
+    boundary(Kind::Waits, FALSE, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe {
             reason::start_afresh(r)?;
             Handle::connected(r)
         }?;
-        reason::enter(Phase::Handshake);
-        let waits_for_ever = tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
+        let unshaken = |error| handle.failure(error, Phase::Handshake);
+        let waits_for_ever = tcp::add_missing_timeouts(handle.socket().map_err(unshaken)?, handle.timeout());
         handle.forget_session();
-        if speaks_http(&handle)? && !accept_tunnel(&handle)? {
+        if speaks_http(&handle).map_err(unshaken)? && !accept_tunnel(&handle)? {
             return Ok(FALSE);
         }
-        let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
-        let session = session::Session::bare_server(options, &mut random::system)?;
         let requested = RequestedChunkSize::of(&handle);
-        let (encrypted, swf_response) = handle.shake_hands(session)?;
-        handle.flush()?;
-        if encrypted {
-            // SAFETY: the caller's contract.
-            unsafe { (*r).Link.protocol |= RTMP_FEATURE_ENC };
-        }
-        handle.show_handshake(encrypted, swf_response);
-        requested.announce(&handle)?;
+        shake_hands(&handle).map_err(unshaken)?;
+        requested.announce(&handle).map_err(unshaken)?;
         if waits_for_ever {
             // Players have nothing to say while they play. How long to wait for them is for the caller to decide.
-            tcp::wait_for_ever(handle.socket()?);
+            tcp::wait_for_ever(handle.socket().map_err(unshaken)?);
         }
         Ok(TRUE)
     })
 }
 
+/// The server's handshake.
+fn shake_hands(handle: &Handle) -> Result<()> {
+    let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
+    let session = session::Session::bare_server(options, &mut random::system)?;
+    let (encrypted, swf_response) = handle.shake_hands(session)?;
+    handle.flush()?;
+    if encrypted {
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        unsafe { (*handle.raw()).Link.protocol |= RTMP_FEATURE_ENC };
+    }
+    handle.show_handshake(encrypted, swf_response);
+    Ok(())
+}
+
 /// Whether the client's first byte begins an HTTP request. No version of RTMP is a capital letter.
 fn speaks_http(handle: &Handle) -> Result<bool> {
-    // SAFETY: the handle's contract; only this thread reads.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only this thread reads.
     let first = || unsafe { sockbuf::unread(&raw const (*handle.raw()).m_sb) }.first().copied();
     if first().is_none() {
         handle.fill(true)?;
@@ -97,35 +104,36 @@ fn speaks_http(handle: &Handle) -> Result<bool> {
 
 /// Hands the connection to the tunnels of this process, and takes the stream of the session that it starts in its place;
 /// false if it joins a session that is being served already.
-fn accept_tunnel(handle: &Handle) -> Result<bool> {
+fn accept_tunnel(handle: &Handle) -> Result<bool, Failure> {
     let r = handle.raw();
     let mut name = [0; 16];
-    random::system(&mut name)?;
-    // SAFETY: the handle's contract; the descriptor and TLS over it change hands, and the fields forget them.
+    random::system(&mut name).during(Phase::Handshake)?;
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor and TLS over
+    // it change hands, and the fields forget them.
     let (pipe, received) = unsafe {
         let sb = &raw mut (*r).m_sb;
         let received = sockbuf::unread(sb).to_vec();
         sockbuf::consume(sb, received.len());
         (handle.take_pipe(), received)
     };
-    let Pipe { session, socket: Some(socket) } = pipe else { return Err(Error::NotConnected) };
-    reason::enter(Phase::Tunnel);
+    let Pipe { session, socket: Some(socket) } = pipe else {
+        return Err(Failure::new(Error::NotConnected, Phase::Handshake));
+    };
     let limit = Deadline::after(handle.timeout());
-    let accepted = accept(socket, session, &received, name, limit)?;
+    let accepted = accept(socket, session, &received, name, limit).during(Phase::Tunnel)?;
     match accepted {
         Accepted::Joined => {
             log::debug!("RTMP_Serve, {JOINED}");
-            reason::keep_as(Code::Joined, JOINED);
+            reason::keep_as(Code::Joined, Phase::Tunnel, JOINED);
             Ok(false)
         }
         Accepted::Session(stream) => {
             tcp::add_missing_timeouts(stream.as_fd(), handle.timeout());
-            // SAFETY: the handle's contract.
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
             unsafe {
                 shared::write(&raw mut (*r).m_sb.sb_socket, stream.into_raw_fd());
                 (*r).Link.protocol |= RTMP_FEATURE_HTTP2;
             }
-            reason::enter(Phase::Handshake);
             Ok(true)
         }
     }

@@ -6,9 +6,9 @@ use super::{RTMP, options::set, origin::Origin};
 use crate::{
     FALSE, TRUE,
     amf::AVal,
-    boundary,
+    boundary::{Kind, boundary},
     ptr::{aval_bytes, required},
-    reason::{self, Phase},
+    reason::{self, During, Phase},
 };
 
 /// Sets the option `opt`, in any case, to the value `arg`; returns TRUE, or FALSE if there is no such option or `arg`
@@ -26,18 +26,20 @@ use crate::{
 /// their lengths.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SetOpt(r: *mut RTMP, opt: *const AVal, arg: *mut AVal) -> c_int {
-    boundary(FALSE, || {
-        // SAFETY: the caller's contract above.
+    boundary(Kind::Session, FALSE, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         unsafe { reason::about(r) }?;
-        reason::enter(Phase::Option);
-        // SAFETY: the caller's contract above.
-        let name = unsafe { aval_bytes(required(opt, "opt is NULL")?) };
-        // SAFETY: the caller's contract above.
-        let arg = *unsafe { required(arg, "arg is NULL") }?;
-        // SAFETY: the caller's contract above.
+        // SAFETY: `opt` and `arg` are null or point to strings that are readable for their lengths, by the Safety
+        // section.
+        let name = unsafe { aval_bytes(required(opt, "opt is NULL").during(Phase::Option)?) };
+        // SAFETY: `opt` and `arg` are null or point to strings that are readable for their lengths, by the Safety
+        // section.
+        let arg = *unsafe { required(arg, "arg is NULL") }.during(Phase::Option)?;
+        // SAFETY: `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that are
+        // readable for their lengths, by the Safety section.
         unsafe {
             let extras = (*r).Link.extras.o_props.addr();
-            set(r, name, arg)?;
+            set(r, name, arg).during(Phase::Option)?;
             Origin::note_replaced(r, name, extras);
         }
         Ok(TRUE)

@@ -25,11 +25,11 @@ use super::{
 use crate::{
     FALSE, TRUE,
     amf::AVal,
-    boundary, globals, memory,
+    boundary::{Kind, boundary},
+    globals, memory,
     ptr::aval_bytes,
-    reason::{self, Phase},
+    reason::{self, During, Failure, Phase},
     state::{Handle, Login},
-    waiting,
 };
 
 /// Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
@@ -51,12 +51,11 @@ use crate::{
 /// first space on or not at all.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
-    waiting(FALSE, || {
-        // SAFETY: the caller's contract above.
+    boundary(Kind::Waits, FALSE, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         unsafe { reason::about(r) }?;
-        reason::enter(Phase::Url);
-        // SAFETY: the caller's contract above.
-        let text = unsafe { string(url) }?;
+        // SAFETY: `url` is null or NUL-terminated, by the Safety section.
+        let text = unsafe { string(url) }.during(Phase::Url)?;
         let len = text.len();
         let head = text.iter().position(|&byte| byte == b' ').unwrap_or(len);
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
@@ -82,28 +81,28 @@ unsafe fn set_up(
     head: usize,
     is_new: bool,
     origin: &mut Origin,
-) -> Result<c_int> {
-    // SAFETY: the caller's contract above; `apply_options` does not touch what is in front of `head`.
+) -> Result<c_int, Failure> {
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which is
+    // writable from its first space on or not at all; the pointers are not null, by the Safety section; `apply_options`
+    // does not touch what is in front of `head`.
     unsafe {
         let head_text = slice::from_raw_parts(url.cast::<u8>().cast_const(), head);
         forget_login(r);
         let before = hidden_options(r);
-        let has_login = apply_url(r, url, head_text)?;
+        let has_login = apply_url(r, url, head_text).during(Phase::Url)?;
         if head < len {
             let writable = memory::try_end_text(url.add(head));
-            reason::enter(Phase::Option);
             let applied = apply_options(r, url, len, head + 1, writable);
             if is_new {
                 origin.note_options(r);
                 keep_hidden_options(r, before);
             }
-            applied?;
-            reason::enter(Phase::Url);
+            applied.during(Phase::Option)?;
         }
         let link = &raw mut (*r).Link;
-        complete_tc_url(link, url, head_text, has_login)?;
+        complete_tc_url(link, url, head_text, has_login).during(Phase::Url)?;
         if (*link).lFlags & RTMP_LF_SWFV != 0 && (*link).swfUrl.av_len > 0 {
-            let handle = Handle::from_raw(r)?;
+            let handle = Handle::from_raw(r).during(Phase::Url)?;
             let (url, tls) = (aval_bytes(&(*link).swfUrl), handle.settings().tls);
             // Why there is no hash was logged; the session then goes on without.
             if let Ok(swf) = hash_swf(url, (*link).swfAge, &tls, &handle.patience()) {
@@ -112,12 +111,11 @@ unsafe fn set_up(
                 origin.note_swf(swf.size);
             }
         }
-        reason::enter(Phase::Option);
         let proxy = (*link).sockshost;
         if !origin.has_divided(proxy) {
             let result = set_proxy(link, proxy);
             origin.note_proxy((*link).sockshost, result.is_ok());
-            result?;
+            result.during(Phase::Option)?;
         }
         default_port(&mut *link);
     }
@@ -184,12 +182,13 @@ pub unsafe extern "C" fn RTMP_SetupStream(
     bLiveStream: c_int,
     timeout: c_long,
 ) {
-    boundary((), || {
-        // SAFETY: the caller's contract above.
+    boundary(Kind::Session, (), |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`; the others are null or point to strings that are
+        // readable for their lengths, by the Safety section.
         unsafe { reason::about(r) }?;
-        reason::enter(Phase::Option);
         let [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app] =
-            // SAFETY: the caller's contract above; copied at once, because they may be fields of `r`.
+            // SAFETY: the others are null or point to strings that are readable for their lengths, by the Safety
+            // section; copied at once, because they may be fields of `r`.
             [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app].map(|value| unsafe { copy(value) });
         let [auth, hash, flashVer, subscribepath, usherToken] =
             // SAFETY: as above.
@@ -214,7 +213,9 @@ pub unsafe extern "C" fn RTMP_SetupStream(
         ::log::debug!("live     : {}", if bLiveStream != 0 { "yes" } else { "no" });
         ::log::debug!("timeout  : {timeout} sec");
 
-        // SAFETY: the caller's contract above; one assignment at a time, nothing is logged or called meanwhile.
+        // SAFETY: `r` is null or points to an initialised `RTMP`; the others are null or point to strings that are
+        // readable for their lengths, by the Safety section; one assignment at a time, nothing is logged or called
+        // meanwhile.
         unsafe {
             Origin::forget_closed(r);
             set_swf(&mut (*r).Link, aval_bytes(&hash), swfSize);
@@ -252,7 +253,7 @@ pub unsafe extern "C" fn RTMP_SetupStream(
                 ::log::warn!("{port} is not a port number, {} is used", link.port);
             }
             default_port(link);
-            proxy
+            proxy.during(Phase::Option)
         }
     })
 }
@@ -264,7 +265,7 @@ pub unsafe extern "C" fn RTMP_SetupStream(
 unsafe fn apply_url(r: *mut RTMP, base: *mut c_char, head: &[u8]) -> Result<bool> {
     // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     let link = unsafe { &raw mut (*r).Link };
-    // SAFETY: the caller's contract above.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     unsafe {
         forget_stream(&mut *link);
         (*link).protocol = Protocol::RTMP.bits();
@@ -272,7 +273,7 @@ unsafe fn apply_url(r: *mut RTMP, base: *mut c_char, head: &[u8]) -> Result<bool
     let parsed = parse(head)?;
     let place = |bytes: Option<&[u8]>| bytes.map_or(Ok(AVal::EMPTY), |bytes| part(base, head, bytes));
     let name = parsed.playpath.map_or(Ok(AVal::EMPTY), |name| owned(&name))?;
-    // SAFETY: the caller's contract above; nothing is logged or called meanwhile.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; nothing is logged or called meanwhile.
     let link = unsafe { &mut *link };
     link.playpath0 = name;
     link.playpath = name;
@@ -287,7 +288,7 @@ unsafe fn apply_url(r: *mut RTMP, base: *mut c_char, head: &[u8]) -> Result<bool
         // Without the NUL.
         user = borrowed(login.user.as_ptr().cast_mut().cast(), login.user.len() - 1)?;
         password = borrowed(login.password.as_ptr().cast_mut().cast(), login.password.len() - 1)?;
-        // SAFETY: the caller's contract above; it does not look at the settings.
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; it does not look at the settings.
         unsafe { Handle::from_raw(r) }?.change_settings(|settings| settings.login = Some(Arc::new(login)));
     }
     if !is_given(link.pubUser) {
@@ -324,7 +325,8 @@ unsafe fn apply_options(
     writable: bool,
 ) -> Result<()> {
     loop {
-        // SAFETY: the caller's contract above; the view is gone before anything is written.
+        // SAFETY: `base` is a string of `len` bytes and a NUL, from `start` on writable if that is said, and nobody
+        // else looks at that part meanwhile, by the Safety section; the view is gone before anything is written.
         let pair = next_pair(unsafe { slice::from_raw_parts(base.cast(), len) }, start);
         let Some(pair) = pair else {
             // SAFETY: `base` is readable for `len` bytes: they are the text that was just parsed.
@@ -367,7 +369,8 @@ unsafe fn complete_tc_url(
     head: &[u8],
     has_login: bool,
 ) -> Result<()> {
-    // SAFETY: the caller's contract above; nothing is called with it that looks at the settings.
+    // SAFETY: `link` points to the settings of an initialised `RTMP`, by the Safety section; nothing is called with it
+    // that looks at the settings.
     let link = unsafe { &mut *link };
     if is_given(link.tcUrl) {
         return Ok(());
@@ -403,7 +406,7 @@ fn end_of_app(app: AVal, base: *mut c_char, head_len: usize) -> Option<usize> {
 /// # Safety
 /// The strings are readable for their lengths.
 unsafe fn compose_tc_url(link: &RTMP_LNK) -> Vec<u8> {
-    // SAFETY: the caller's contract above.
+    // SAFETY: the strings are readable for their lengths, by the Safety section.
     let (host, app) = unsafe { (aval_bytes(&link.hostname), aval_bytes(&link.app)) };
     let port = match link.port {
         0 => Protocol::from_bits(link.protocol).default_port(),
@@ -419,7 +422,7 @@ unsafe fn compose_tc_url(link: &RTMP_LNK) -> Vec<u8> {
 /// # Safety
 /// `link` points to the settings of an initialised `RTMP`; `proxy` is readable for its length.
 unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
-    // SAFETY: the caller's contract above.
+    // SAFETY: `proxy` is readable for its length, by the Safety section.
     let text = unsafe { aval_bytes(&proxy) };
     let parts = proxy::split(text);
     let default_port = proxy::default_port(text);
@@ -439,7 +442,7 @@ unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
         Some(port) => (parts.host, port),
     };
     let (sockshost, socksport) = if text.is_empty() { (AVal::EMPTY, 0) } else { (owned(host)?, port) };
-    // SAFETY: the caller's contract above.
+    // SAFETY: `link` points to the settings of an initialised `RTMP`, by the Safety section.
     unsafe {
         (*link).sockshost = sockshost;
         (*link).socksport = socksport;
@@ -485,7 +488,7 @@ fn default_port(link: &mut RTMP_LNK) {
 /// # Safety
 /// `value` is null or points to an `AVal`.
 unsafe fn copy(value: *mut AVal) -> AVal {
-    // SAFETY: the caller's contract above.
+    // SAFETY: `value` is null or points to an `AVal`, by the Safety section.
     unsafe { value.as_ref() }.copied().unwrap_or(AVal::EMPTY)
 }
 

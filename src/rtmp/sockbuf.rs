@@ -19,7 +19,13 @@ use rtmp_core::{
 };
 
 use super::{RTMP, RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
-use crate::{gate::Keeper, globals, pipe::Pipe, ptr, reason, shared, waiting, waiting_with_errno};
+use crate::{
+    boundary::{Kind, boundary},
+    gate::Keeper,
+    globals,
+    pipe::Pipe,
+    ptr, reason, shared,
+};
 
 /// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
 pub(super) const CAPACITY: usize = RTMP_BUFFER_CACHE_SIZE - 1;
@@ -32,7 +38,7 @@ pub(crate) unsafe fn borrow<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
     if fd < 0 {
         return Err(Error::Closed);
     }
-    // SAFETY: not -1, and the caller's contract.
+    // SAFETY: `fd` is not -1, and not closed while the result is used, by the Safety section.
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
@@ -42,7 +48,7 @@ pub(crate) unsafe fn borrow<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
 pub(crate) unsafe fn extent(sb: *const RTMPSockBuf) -> (usize, usize) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
     let (start, size, first) = unsafe {
         let size = shared::read(&raw const (*sb).sb_size);
         ((*sb).sb_start, size, (&raw const (*sb).sb_buf))
@@ -60,7 +66,7 @@ pub(crate) unsafe fn extent(sb: *const RTMPSockBuf) -> (usize, usize) {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
 pub(crate) unsafe fn follow(sb: *mut RTMPSockBuf, from: usize, to: usize) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
     unsafe {
         let buffer = (&raw mut (*sb).sb_buf).cast::<c_char>();
         let there = buffer.addr().wrapping_sub(to).wrapping_add(from);
@@ -76,7 +82,8 @@ pub(crate) unsafe fn follow(sb: *mut RTMPSockBuf, from: usize, to: usize) {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used.
 pub(crate) unsafe fn unread<'a>(sb: *const RTMPSockBuf) -> &'a [u8] {
-    // SAFETY: the caller's contract; `extent` stays inside the buffer.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used, by the
+    // Safety section; `extent` stays inside the buffer.
     unsafe {
         let (offset, size) = extent(sb);
         slice::from_raw_parts((&raw const (*sb).sb_buf).cast::<u8>().add(offset), size)
@@ -91,7 +98,8 @@ pub(crate) unsafe fn consume(sb: *mut RTMPSockBuf, count: usize) {
     if count == 0 {
         return;
     }
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used; `count`
+    // is at most what is unread, by the Safety section.
     unsafe {
         (*sb).sb_start = (*sb).sb_start.add(count);
         set_size(sb, shared::read(&raw const (*sb).sb_size) - count as c_int);
@@ -103,7 +111,8 @@ pub(crate) unsafe fn consume(sb: *mut RTMPSockBuf, count: usize) {
 /// # Safety
 /// As for [`unread`], and nobody reads the buffer while the result is used.
 pub(crate) unsafe fn newest<'a>(sb: *mut RTMPSockBuf, count: usize) -> &'a mut [u8] {
-    // SAFETY: the caller's contract; `extent` stays inside the buffer.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used; nobody
+    // reads the buffer while the result is used, by the Safety section; `extent` stays inside the buffer.
     unsafe {
         let (offset, size) = extent(sb);
         let count = count.min(size);
@@ -119,10 +128,10 @@ pub(crate) unsafe fn fill(
     sb: *mut RTMPSockBuf,
     receive: impl FnOnce(&mut [u8]) -> Result<usize>,
 ) -> Result<usize> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section.
     let received = unsafe { append(sb, receive) }.inspect_err(|error| {
         if matches!(error, Error::TimedOut) {
-            // SAFETY: the caller's contract.
+            // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section.
             unsafe { set_timed_out(sb, true) };
         }
     })?;
@@ -134,7 +143,8 @@ pub(crate) unsafe fn fill(
 /// # Safety
 /// As for [`fill`]; nobody closes the socket meanwhile.
 pub(crate) unsafe fn fill_now(sb: *mut RTMPSockBuf) -> Result<bool> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from; nobody closes the socket
+    // meanwhile, by the Safety section.
     unsafe {
         let fd = socket(sb)?;
         let received = append(sb, |room| Ok(tcp::receive_now(fd, room)?.unwrap_or(0)))?;
@@ -147,7 +157,8 @@ pub(crate) unsafe fn fill_now(sb: *mut RTMPSockBuf) -> Result<bool> {
 /// # Safety
 /// As for [`fill`].
 unsafe fn append(sb: *mut RTMPSockBuf, receive: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
-    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section; `sb_buf`
+    // is an array of initialised bytes.
     unsafe {
         set_timed_out(sb, false);
         let (offset, size) = extent(sb);
@@ -169,7 +180,7 @@ unsafe fn append(sb: *mut RTMPSockBuf, receive: impl FnOnce(&mut [u8]) -> Result
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
 pub(super) unsafe fn set_size(sb: *mut RTMPSockBuf, size: c_int) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
     unsafe { shared::write(&raw mut (*sb).sb_size, size) }
 }
 
@@ -178,7 +189,7 @@ pub(super) unsafe fn set_size(sb: *mut RTMPSockBuf, size: c_int) {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
 pub(crate) unsafe fn set_timed_out(sb: *mut RTMPSockBuf, timed_out: bool) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
     unsafe { shared::write(&raw mut (*sb).sb_timedout, c_int::from(timed_out)) }
 }
 
@@ -191,7 +202,7 @@ pub(crate) unsafe fn receive_into(
     room: &mut [u8],
     patience: &dyn Patience,
 ) -> Result<usize> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
     let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
     match session {
         Some(session) => session.receive(fd, room, patience),
@@ -210,7 +221,7 @@ pub(crate) unsafe fn receive_leaving_one(
     left: &AtomicBool,
     patience: &dyn Patience,
 ) -> Result<usize> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
     let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
     let receive = |room: &mut [u8]| {
         drop_left_byte(fd, left);
@@ -245,7 +256,8 @@ pub(crate) fn drop_left_byte(fd: BorrowedFd<'_>, left: &AtomicBool) {
 /// # Safety
 /// As for [`fill`].
 unsafe fn receive(sb: *mut RTMPSockBuf) -> Result<usize> {
-    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes, and `extent` stays inside it.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section; `sb_buf`
+    // is an array of initialised bytes, and `extent` stays inside it.
     unsafe {
         let (offset, size) = extent(sb);
         let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
@@ -275,8 +287,9 @@ unsafe fn receive(sb: *mut RTMPSockBuf) -> Result<usize> {
 /// # Safety
 /// As for [`fill`].
 pub(crate) unsafe fn refill_from_pending(sb: *mut RTMPSockBuf) -> usize {
-    // SAFETY: the caller's contract; `sb_buf` is an array of initialised bytes, of which the first `CAPACITY` are used;
-    // the descriptor is open as long as the caller leaves it so.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section; `sb_buf`
+    // is an array of initialised bytes, of which the first `CAPACITY` are used; the descriptor is open as long as the
+    // caller leaves it so.
     unsafe {
         if !has_tls(sb) || extent(sb).1 > 0 {
             return 0;
@@ -295,7 +308,7 @@ pub(crate) unsafe fn refill_from_pending(sb: *mut RTMPSockBuf) -> usize {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
 pub(crate) unsafe fn tls_holds_more(sb: *const RTMPSockBuf) -> bool {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
     unsafe { session(sb) }.is_some_and(|session| session.holds_more())
 }
 
@@ -309,7 +322,7 @@ pub(crate) unsafe fn send_all<'p>(
     scratch: &mut Vec<u8>,
     patience: &dyn Patience,
 ) -> Result<()> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
     let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
     match session {
         Some(session) => session.send_all(fd, pieces, scratch, patience),
@@ -328,7 +341,7 @@ pub(crate) unsafe fn send_chunks(
     scratch: &mut Vec<u8>,
     patience: &dyn Patience,
 ) -> Result<()> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
     let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
     if let Some(session) = session {
         return session.send_all(fd, chunks.pieces(), scratch, patience);
@@ -368,7 +381,8 @@ pub(crate) unsafe fn send_at_once(
     scratch: &mut Vec<u8>,
 ) -> usize {
     let len = chunks.len();
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile; there is no TLS, by
+    // the Safety section.
     let Ok(fd) = (unsafe { socket(sb) }) else { return len };
     let sent = match chunks.as_one() {
         Some(pieces) if len > tcp::SHORT => tcp::send_slices_now(fd, &pieces.map(IoSlice::new)),
@@ -406,7 +420,7 @@ fn send_slices(
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile.
 pub(crate) unsafe fn linger(sb: *const RTMPSockBuf, patience: &dyn Patience) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
     let (fd, session) = unsafe { (socket(sb), session(sb)) };
     let Ok(fd) = fd else { return };
     if let Some(session) = session {
@@ -435,7 +449,8 @@ fn unsent(_: BorrowedFd<'_>) -> Option<usize> {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
 unsafe fn session(sb: *const RTMPSockBuf) -> Option<Arc<Session>> {
-    // SAFETY: the caller's contract; what is not null was put there by `attach` and holds a reference of its own.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section; what is not null was put there by
+    // `attach` and holds a reference of its own.
     unsafe {
         let session = shared::read(&raw const (*sb).sb_ssl).cast::<Session>().cast_const();
         if session.is_null() {
@@ -451,7 +466,7 @@ unsafe fn session(sb: *const RTMPSockBuf) -> Option<Arc<Session>> {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
 pub(crate) unsafe fn attach(sb: *mut RTMPSockBuf, session: Arc<Session>) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
     unsafe {
         let before = ssl(sb).swap(Arc::into_raw(session).cast_mut(), Ordering::AcqRel);
         if !before.is_null() {
@@ -465,7 +480,8 @@ pub(crate) unsafe fn attach(sb: *mut RTMPSockBuf, session: Arc<Session>) {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
 pub(crate) unsafe fn detach(sb: *mut RTMPSockBuf) -> Option<Arc<Session>> {
-    // SAFETY: the caller's contract; the slot's own reference is handed over.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section; the slot's own reference is handed
+    // over.
     unsafe {
         let session = ssl(sb).swap(std::ptr::null_mut(), Ordering::AcqRel);
         if session.is_null() { None } else { Some(Arc::from_raw(session)) }
@@ -477,7 +493,8 @@ pub(crate) unsafe fn detach(sb: *mut RTMPSockBuf) -> Option<Arc<Session>> {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
 pub(crate) unsafe fn take_pipe(sb: *mut RTMPSockBuf, _: &Keeper<'_>) -> Pipe {
-    // SAFETY: the caller's contract; the descriptor is the session's to close.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section; the descriptor is the session's to
+    // close.
     unsafe {
         let socket = shared::read(&raw const (*sb).sb_socket);
         shared::write(&raw mut (*sb).sb_socket, -1);
@@ -490,7 +507,8 @@ pub(crate) unsafe fn take_pipe(sb: *mut RTMPSockBuf, _: &Keeper<'_>) -> Pipe {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`, which outlives the result.
 unsafe fn ssl<'a>(sb: *mut RTMPSockBuf) -> &'a AtomicPtr<Session> {
-    // SAFETY: the caller's contract; a pointer is laid out like any other.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, which outlives the result, by the Safety section; a pointer
+    // is laid out like any other.
     unsafe { AtomicPtr::from_ptr((&raw mut (*sb).sb_ssl).cast()) }
 }
 
@@ -499,7 +517,7 @@ unsafe fn ssl<'a>(sb: *mut RTMPSockBuf) -> &'a AtomicPtr<Session> {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
 pub(crate) unsafe fn has_tls(sb: *const RTMPSockBuf) -> bool {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
     !unsafe { shared::read(&raw const (*sb).sb_ssl) }.is_null()
 }
 
@@ -508,7 +526,8 @@ pub(crate) unsafe fn has_tls(sb: *const RTMPSockBuf) -> bool {
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`, whose socket is not closed while the result is used.
 pub(crate) unsafe fn socket<'a>(sb: *const RTMPSockBuf) -> Result<BorrowedFd<'a>> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket is not closed while the result is used, by the
+    // Safety section.
     unsafe { borrow(shared::read(&raw const (*sb).sb_socket)) }
 }
 
@@ -520,9 +539,9 @@ pub(crate) unsafe fn socket<'a>(sb: *const RTMPSockBuf) -> Result<BorrowedFd<'a>
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
-    waiting_with_errno(-1, |errno| {
+    boundary(Kind::Waits, -1, |errno| {
         refuse_in_callback(sb)?;
-        // SAFETY: the caller's contract.
+        // SAFETY: `sb` is null or points to an initialised `RTMPSockBuf`, by the Safety section.
         let received =
             unsafe { ptr::required_mut(sb, "sb").and_then(with_socket).and_then(|sb| receive(sb)) };
         if let Err(error) = &received {
@@ -550,9 +569,10 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Send(
     buf: *const c_char,
     len: c_int,
 ) -> c_int {
-    waiting(-1, || {
+    boundary(Kind::Waits, -1, |_| {
         refuse_in_callback(sb)?;
-        // SAFETY: the caller's contract.
+        // SAFETY: `sb` is null or points to an initialised `RTMPSockBuf`; `buf` is null or readable for `len` bytes, by
+        // the Safety section.
         unsafe {
             let sb = with_socket(ptr::required_mut(sb, "sb")?)?;
             let bytes = ptr::bytes(buf, len, "buf")?;
@@ -573,9 +593,9 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Send(
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
-    waiting_with_errno(-1, |errno| {
+    boundary(Kind::Waits, -1, |errno| {
         refuse_in_callback(sb)?;
-        // SAFETY: the caller's contract.
+        // SAFETY: `sb` is null or points to an initialised `RTMPSockBuf`, by the Safety section.
         let (socket, session) = unsafe { (ptr::required(sb, "sb")?.sb_socket, detach(sb)) };
         // SAFETY: the descriptor is still open.
         if let (Some(session), Ok(fd)) = (session, unsafe { borrow(socket) }) {

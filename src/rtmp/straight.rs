@@ -17,11 +17,12 @@ use super::{
     sockbuf,
 };
 use crate::{
-    Errno, TRUE, alone, boundary,
+    Errno, TRUE, alone,
+    boundary::{Kind, boundary},
     cancel::Shield,
     globals,
     ptr::bytes,
-    reason::{self, Phase},
+    reason::{self, Failure, Phase},
     shared,
     state::{Core, Handle, undisturbed},
 };
@@ -38,7 +39,8 @@ pub(super) unsafe fn send(
     queue: bool,
     failure: c_int,
 ) -> Option<c_int> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `packet` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes, by
+    // the Safety section.
     let packet = unsafe { packet.as_mut()? };
     let kind = MessageType(packet.m_packetType);
     if kind == MessageType::COMMAND && (queue || globals::logs_debug()) {
@@ -47,13 +49,15 @@ pub(super) unsafe fn send(
     // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
     let message = unsafe { message_of(packet) }.ok()?;
     let encode = |core: &mut Core, chunk_size| Some(core.session.encoder().encode(&message, chunk_size));
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body
+    // is null or readable for `m_nBodySize` bytes, by the Safety section.
     match unsafe { transmit(r, message.body.len(), encode) }? {
         Ok(format) => {
             packet.m_headerType = format;
             Some(TRUE)
         }
-        // SAFETY: the caller's contract, and there is a session.
+        // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose
+        // body is null or readable for `m_nBodySize` bytes, by the Safety section; there is a session.
         Err(unsent) => Some(unsafe { fail_packet(r, packet, *unsent, failure) }),
     }
 }
@@ -64,10 +68,10 @@ pub(super) unsafe fn send(
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
 #[inline(always)]
 pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failure: c_int) -> Option<c_int> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `buf` is null or readable for `size` bytes, by the Safety section.
     let input = unsafe { bytes(buf, size, "buf").ok()? };
     let encode = |core: &mut Core, chunk_size| {
-        // SAFETY: the caller's contract, and there is a session.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; there is a session.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
         if core.unfinished.is_some() {
             return None;
@@ -81,10 +85,11 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
         }
         Some(encoded)
     };
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes, by the Safety
+    // section.
     match unsafe { transmit(r, input.len(), encode) }? {
         Ok(_) => Some(size),
-        // SAFETY: the caller's contract, and there is a session.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; there is a session.
         Err(unsent) => Some(unsafe { fail_tag(r, input, *unsent, failure) }),
     }
 }
@@ -111,7 +116,7 @@ unsafe fn transmit<'m>(
 ) -> Attempt {
     // What the system does not take at once is an error for it, and none for the caller.
     let _errno = Errno::keep();
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
         if r.is_null()
             || shared::read(&raw const (*r).m_sb.sb_socket) <= 0
@@ -146,7 +151,7 @@ unsafe fn transmit_alone<'m>(
     chunk_size: u32,
     encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
 ) -> Attempt {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP` without TLS, by the Safety section.
     unsafe {
         let sb = &raw const (*r).m_sb;
         let mut found = undisturbed(r)?;
@@ -170,7 +175,7 @@ unsafe fn transmit_alone<'m>(
 unsafe fn send_rest(r: *mut RTMP, chunks: &Chunks<'_>, unsent: usize) -> Result<(), Box<Unsent>> {
     let mut whole = Vec::new();
     chunks.append_to(&mut whole);
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, which no other thread uses, by the Safety section.
     let Some(handle) = (unsafe { Handle::at_hand(r) }) else {
         return Err(Box::new(Unsent { error: Error::NotConnected, handle: None }));
     };
@@ -186,8 +191,9 @@ unsafe fn send_rest(r: *mut RTMP, chunks: &Chunks<'_>, unsent: usize) -> Result<
 #[cold]
 #[inline(never)]
 unsafe fn fail_packet(r: *mut RTMP, packet: *const RTMPPacket, unsent: Unsent, failure: c_int) -> c_int {
-    boundary(failure, || {
-        // SAFETY: the caller's contract; it was a message.
+    boundary(Kind::Session, failure, |_| {
+        // SAFETY: `packet` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes;
+        // there is a session, by the Safety section; it was a message.
         let message = unsafe { message_of(&*packet) }?;
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe { fail(r, unsent, &message) }
@@ -201,24 +207,24 @@ unsafe fn fail_packet(r: *mut RTMP, packet: *const RTMPPacket, unsent: Unsent, f
 #[cold]
 #[inline(never)]
 unsafe fn fail_tag(r: *mut RTMP, input: &[u8], unsent: Unsent, failure: c_int) -> c_int {
-    boundary(failure, || {
-        // SAFETY: the caller's contract.
+    boundary(Kind::Session, failure, |_| {
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         unsafe { fail(r, unsent, &first_tag(r, input)) }
     })
 }
 
 /// # Safety
 /// `r` points to an initialised `RTMP`.
-unsafe fn fail(r: *mut RTMP, unsent: Unsent, message: &Outgoing<'_>) -> Result<c_int> {
+unsafe fn fail(r: *mut RTMP, unsent: Unsent, message: &Outgoing<'_>) -> Result<c_int, Failure> {
     // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     let chunk_size = unsafe {
         reason::about(r)?;
         session::chunk_size(shared::read(&raw const (*r).m_outChunkSize))
     };
-    reason::enter(Phase::SENDING);
     let Unsent { error, handle } = unsent;
-    Err(match handle {
+    let error = match handle {
         Some(handle) => report(&handle, error, message.as_asked(chunk_size).first_len()),
         None => error,
-    })
+    };
+    Err(Failure::new(error, Phase::SENDING))
 }

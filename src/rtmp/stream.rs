@@ -12,14 +12,14 @@ use rtmp_core::{
 
 use super::{RTMP, outgoing::without_session};
 use crate::{
-    FALSE, TRUE, boundary,
+    FALSE, TRUE,
+    boundary::{Kind, boundary},
     calls::CallArray,
     fields::{load, profile},
     memory::{Body, release},
-    reason::{self, Phase},
+    reason::{self, During, Failure, Phase},
     shared,
     state::Handle,
-    waiting, waiting_with_errno,
 };
 
 /// How long `RTMP_ToggleStream` leaves the stream paused.
@@ -36,16 +36,17 @@ const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
-    waiting_with_errno(FALSE, |errno| {
-        // SAFETY: the caller's contract.
-        let handle =
-            unsafe { Handle::connected_for(r, Phase::Reading) }.inspect_err(|_| errno.leave_unchanged())?;
+    boundary(Kind::Waits, FALSE, |errno| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let handle = unsafe { Handle::connected(r) }
+            .inspect_err(|_| errno.leave_unchanged())
+            .during(Phase::Reading)?;
         if seekTime > 0 {
-            // SAFETY: the caller's contract.
+            // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
             unsafe { (*r).Link.seekTime = seekTime };
         }
         // What went wrong was logged where it was seen.
-        handle.connect_stream().map_err(Error::reported)?;
+        handle.connect_stream().map_err(|error| handle.failure(error.reported(), Phase::Call))?;
         handle.settle();
         Ok(TRUE)
     })
@@ -57,12 +58,13 @@ pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
-    waiting_with_errno(FALSE, |errno| {
-        // SAFETY: the caller's contract, the same for all of these. Without a connection the others would say so again.
+    boundary(Kind::Waits, FALSE, |errno| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; the same for all of these.
+        // Without a connection the others would say so again.
         let connected = unsafe {
-            if let Err(error) = Handle::connected_for(r, Phase::SENDING) {
-                log_unsent(r, |session| command::create_stream(&mut session.state));
-                return Err(error);
+            if let Err(error) = Handle::connected(r) {
+                let first_chunk = log_unsent(r, |session| command::create_stream(&mut session.state));
+                return Err(Failure::unsent(error, first_chunk));
             }
             RTMP_DeleteStream(r);
             RTMP_SendCreateStream(r);
@@ -81,14 +83,14 @@ pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_i
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
-    waiting_with_errno((), |errno| {
+    boundary(Kind::Waits, (), |errno| {
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         if !r.is_null() && unsafe { shared::read(&raw const (*r).m_stream_id) } < 0 {
             // Nothing to send is nothing that the system could refuse.
             errno.leave_unchanged();
         }
-        // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected_for(r, Phase::SENDING) }?;
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
         let stream_id = handle.step(|session, _| {
             let state = &mut session.state;
             if state.stream_id < 0 {
@@ -100,7 +102,7 @@ pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
         let Some(stream_id) = stream_id else { return Ok(()) };
         handle
             .send(|session, _| command::delete_stream(&mut session.state, stream_id))
-            .map_err(Error::reported)
+            .map_err(|error| handle.failure(error.reported(), Phase::Call))
     })
 }
 
@@ -110,7 +112,7 @@ pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { send(r, |session| command::create_stream(&mut session.state)) }
 }
 
@@ -120,7 +122,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
         send(r, |session| command::set_buffer_length(session.state.stream_id, session.state.buffer_ms))
     };
@@ -143,13 +145,13 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
         0x03 => [nObject.to_be_bytes(), nTime.to_be_bytes()].concat(),
         0x1A => vec![nObject as u8],
         0x1B if !r.is_null() => {
-            // SAFETY: the caller's contract.
+            // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
             let response = unsafe { (*r).Link.SWFVerificationResponse };
             response.map(|byte| byte.cast_unsigned()).to_vec()
         }
         _ => nObject.to_be_bytes().to_vec(),
     };
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { send(r, |_| command::user_control(event, &data)) }
 }
 
@@ -160,7 +162,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_int) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { send(r, |session| command::pause(&mut session.state, DoPause != 0, dTime)) }
 }
 
@@ -171,7 +173,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTi
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
         send(r, |session| {
             if DoPause != 0 {
@@ -190,7 +192,7 @@ pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_in
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
         send(r, |session| {
             shared::write(&raw mut (*r).m_read.nResumeTS, 0);
@@ -206,7 +208,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_i
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { send(r, |session| command::window_acknowledgement_size(&mut session.state)) }
 }
 
@@ -217,7 +219,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { send(r, |session| command::set_peer_bandwidth(&mut session.state)) }
 }
 
@@ -229,11 +231,11 @@ pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
-    waiting(FALSE, || {
-        // SAFETY: the caller's contract.
-        let handle = unsafe { Handle::connected_for(r, Phase::SENDING) }?;
+    boundary(Kind::Waits, FALSE, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
         if handle.step(|session, _| session.state.pausing) == pausing::NO {
-            // SAFETY: the caller's contract.
+            // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
             unsafe {
                 let status = &raw mut (*r).m_read.status;
                 if handle.timed_out() && shared::read(status) == Ending::Eof.status() {
@@ -250,12 +252,12 @@ pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
     })
 }
 
-fn toggle(handle: &Handle, paused: bool) -> Result<()> {
+fn toggle(handle: &Handle, paused: bool) -> Result<(), Failure> {
     let pause = |session: &mut Session<Body>, _: &Profile<'_>| {
         let time = session.state.pause_timestamp.cast_signed();
         command::pause(&mut session.state, paused, time)
     };
-    handle.send(pause).map_err(Error::reported)
+    handle.send(pause).map_err(|error| handle.failure(error.reported(), Phase::Call))
 }
 
 /// Forgets entry `i` of `m_methodCalls`; with `freeit` not 0 its name is freed, else it is the caller's.
@@ -264,8 +266,9 @@ fn toggle(handle: &Handle, paused: bool) -> Result<()> {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int) {
-    boundary((), || {
-        // SAFETY: the caller's contract; names of entries come from malloc.
+    boundary(Kind::Session, (), |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; names of entries come from
+        // malloc.
         unsafe {
             reason::about(r)?;
             let index =
@@ -284,12 +287,12 @@ pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int)
     })
 }
 
-/// Logs a command that cannot be sent, and remembers how long it would be. The session, which may have no
+/// Logs a command that cannot be sent, and returns how many bytes its first chunk would have. The session, which may have no
 /// state of its own yet, stays as it is.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Session<Body>) -> Command) {
+unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Session<Body>) -> Command) -> usize {
     let log = |r: *mut RTMP| {
         let mut session = Session::default();
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
@@ -310,18 +313,20 @@ unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Session<Body>) -> Com
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 unsafe fn send(r: *mut RTMP, build: impl FnOnce(&mut Session<Body>) -> Command) -> c_int {
-    boundary(FALSE, || {
-        reason::enter(Phase::SENDING);
-        // SAFETY: the caller's contract.
+    boundary(Kind::Session, FALSE, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = match unsafe { Handle::connected(r) } {
             Ok(handle) => handle,
             Err(error) => {
-                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-                unsafe { log_unsent(r, build) };
-                return Err(error);
+                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is
+                // not null.
+                let first_chunk = unsafe { log_unsent(r, build) };
+                return Err(Failure::unsent(error, first_chunk));
             }
         };
-        handle.send(|session, _| build(session)).map_err(Error::reported)?;
+        handle
+            .send(|session, _| build(session))
+            .map_err(|error| handle.failure(error.reported(), Phase::SENDING))?;
         Ok(TRUE)
     })
 }

@@ -10,7 +10,11 @@ use rtmp_core::{
 };
 
 use super::RTMP_SWF_HASHLEN;
-use crate::{globals, tls::trust, waiting_with_errno};
+use crate::{
+    boundary::{Kind, boundary},
+    globals,
+    tls::trust,
+};
 
 /// Stores the length and the hash of the uncompressed SWF file at `url` in `*size` and in the `RTMP_SWF_HASHLEN` bytes
 /// at `hash`, and returns 0, or -1 if it cannot be had.
@@ -29,15 +33,15 @@ pub unsafe extern "C-unwind" fn RTMP_HashSWF(
     hash: *mut c_uchar,
     age: c_int,
 ) -> c_int {
-    waiting_with_errno(-1, |errno| {
+    boundary(Kind::Waits, -1, |errno| {
         if url.is_null() || size.is_null() || hash.is_null() {
-            return Err(Error::Invalid("a null pointer for RTMP_HashSWF"));
+            return Err(Error::Invalid("a null pointer for RTMP_HashSWF").into());
         }
-        // SAFETY: not null, and the caller's contract above.
+        // SAFETY: `url` is not null, and so a NUL-terminated string, by the Safety section.
         let result =
             look_up(unsafe { CStr::from_ptr(url) }.to_bytes(), age, &TlsOptions::default(), &globals::USER);
         if let Some(swf) = result.swf {
-            // SAFETY: not null, and the caller's contract above.
+            // SAFETY: `size` and `hash` are not null, and so writable, by the Safety section.
             unsafe {
                 size.write(swf.size);
                 ptr::copy_nonoverlapping(swf.hash.as_ptr(), hash, RTMP_SWF_HASHLEN);

@@ -12,7 +12,8 @@ use rtmp_core::{
 use crate::{
     FALSE, TRUE,
     amf::AVal,
-    boundary, memory,
+    boundary::{Kind, boundary},
+    memory,
     ptr::{aval_bytes, required},
 };
 
@@ -51,25 +52,25 @@ pub unsafe extern "C" fn RTMP_ParseURL(
     playpath: *mut AVal,
     app: *mut AVal,
 ) -> c_int {
-    boundary(FALSE, || {
+    boundary(Kind::Session, FALSE, |_| {
         if protocol.is_null() || host.is_null() || port.is_null() || playpath.is_null() || app.is_null() {
-            return Err(Error::Invalid("a pointer to a part of the URL is NULL"));
+            return Err(Error::Invalid("a pointer to a part of the URL is NULL").into());
         }
-        // SAFETY: the caller's contract above; nothing that was there before is read.
+        // SAFETY: the others are null or writable, by the Safety section; nothing that was there before is read.
         unsafe {
             protocol.write(0);
             port.write(0);
             playpath.write(AVal::EMPTY);
             app.write(AVal::EMPTY);
         }
-        // SAFETY: the caller's contract above.
+        // SAFETY: `url` is null or a NUL-terminated string; the others are null or writable, by the Safety section.
         let text = unsafe { string(url) }?;
         let parsed = parse(text)?;
         let base = url.cast_mut();
         let app_part = parsed.app.map_or(Ok(AVal::EMPTY), |app| part(base, text, app))?;
         let host_part = parsed.host.map(|host| part(base, text, host)).transpose()?;
         let name = parsed.playpath.map_or(Ok(AVal::EMPTY), |name| owned(&name))?;
-        // SAFETY: the caller's contract above.
+        // SAFETY: the others are null or writable, by the Safety section.
         unsafe {
             protocol.write(parsed.protocol.bits());
             port.write(parsed.port.into());
@@ -92,17 +93,19 @@ pub unsafe extern "C" fn RTMP_ParseURL(
 /// `in` is null or points to a string that is readable for its length; `out` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_ParsePlaypath(r#in: *mut AVal, out: *mut AVal) {
-    boundary((), || {
+    boundary(Kind::Session, (), |_| {
         if out.is_null() {
-            return Err(Error::Invalid("out is NULL"));
+            return Err(Error::Invalid("out is NULL").into());
         }
-        // SAFETY: the caller's contract above; copied before `out` is written.
+        // SAFETY: `in` is null or points to a string that is readable for its length, by the Safety section; copied
+        // before `out` is written.
         let name = unsafe { required(r#in, "in is NULL") }
-            // SAFETY: the caller's contract above.
+            // SAFETY: `in` is null or points to a string that is readable for its length, by the Safety section.
             .and_then(|text| owned(&url::stream_name(unsafe { aval_bytes(text) })));
-        // SAFETY: the caller's contract above.
+        // SAFETY: `out` is null or writable, by the Safety section.
         unsafe { out.write(*name.as_ref().unwrap_or(&AVal::EMPTY)) };
-        name.map(drop)
+        name?;
+        Ok(())
     })
 }
 
@@ -114,7 +117,8 @@ pub(super) unsafe fn string<'a>(text: *const c_char) -> Result<&'a [u8]> {
     if text.is_null() {
         return Err(Error::Invalid("url is NULL"));
     }
-    // SAFETY: the caller's contract above.
+    // SAFETY: `text` is null or NUL-terminated, and nobody writes to it while the result is used, by the Safety
+    // section.
     Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 

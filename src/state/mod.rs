@@ -37,7 +37,7 @@ use super::{
     globals,
     memory::{Body, Lent},
     pipe::Pipe,
-    reason,
+    reason::{self, Failure, Phase},
     rtmp::{
         RTMP, defaults,
         origin::Origin,
@@ -203,6 +203,8 @@ pub(crate) struct Handle {
     closings: u32,
     /// When all waits of this call end, besides each of them in its own time.
     limit: Cell<Deadline>,
+    /// What the connection was at when something failed: the core's errors do not carry it.
+    failed_in: Cell<Option<Phase>>,
 }
 
 impl Private {
@@ -252,7 +254,8 @@ impl Handle {
 
     fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
         let closings = private.closings.load(Ordering::Relaxed);
-        Self { raw, private: ManuallyDrop::new(private), closings, limit: Cell::new(Deadline::NEVER) }
+        let (limit, failed_in) = (Cell::new(Deadline::NEVER), Cell::new(None));
+        Self { raw, private: ManuallyDrop::new(private), closings, limit, failed_in }
     }
 
     /// As `from_raw`; if there `has_to_be` a connection, none is made without one: a call that fails leaves nothing behind.
@@ -260,29 +263,34 @@ impl Handle {
     /// # Safety
     /// As for `from_raw`.
     unsafe fn open(r: *mut RTMP, has_to_be: bool) -> Result<Self> {
-        // SAFETY: the caller's contract; exported functions use the `RTMP` that they were called with.
+        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
+        // the Safety section; exported functions use the `RTMP` that they were called with.
         let raw = unsafe { reason::about(r) }?;
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
+        // the Safety section.
         unsafe { defaults::initialise_zeroed(r) };
         alone::ask();
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
+        // the Safety section.
         let gate = unsafe { Gate::of(r) };
         // Connections are taken off the struct while the gate is held.
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
+        // the Safety section.
         let is_missing = || has_to_be && unsafe { shared::read(&raw const (*r).m_sb.sb_socket) } == -1;
         let find = |keeper: &Keeper<'_>| {
             if is_missing() {
                 return Err(Error::NotConnected);
             }
-            // SAFETY: `r` is an initialised `RTMP`, by the Safety section. The count is read while no other call closes this
-            // connection.
+            // SAFETY: `r` is an initialised `RTMP`, by the Safety section. The count is read while no other call closes
+            // this connection.
             Ok(unsafe { attached(r, keeper) }.map(|private| Self::new(raw, private)))
         };
         let found = find(&gate.hold())?;
         let handle = match found {
             Some(handle) => handle,
             None => {
-                // SAFETY: the caller's contract; without private state there is no connection of the library's.
+                // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is
+                // used, by the Safety section; without private state there is no connection of the library's.
                 let origin = unsafe { Origin::in_struct(r) };
                 let fresh = Arc::new(if origin == Origin::default() {
                     Private::default()
@@ -293,7 +301,8 @@ impl Handle {
                 match find(&keeper)? {
                     Some(other_was_faster) => other_was_faster,
                     None => {
-                        // SAFETY: the caller's contract; the slot is empty.
+                        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the
+                        // handle is used, by the Safety section; the slot is empty.
                         unsafe { put(r, &keeper, Some(fresh.clone())) };
                         Self::new(raw, fresh)
                     }
@@ -303,7 +312,8 @@ impl Handle {
         if handle.private.home.load(Ordering::Relaxed) != r {
             let home = handle.private.home.swap(r, Ordering::Relaxed);
             if home != r && !home.is_null() {
-                // SAFETY: the caller's contract.
+                // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is
+                // used, by the Safety section.
                 unsafe { sockbuf::follow(&raw mut (*r).m_sb, home.addr(), r.addr()) }
             }
         }
@@ -333,7 +343,8 @@ impl Handle {
 
     /// The socket, while there is one.
     pub(crate) fn socket(&self) -> Result<BorrowedFd<'_>> {
-        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor is open
+        // as long as the caller leaves it so.
         unsafe {
             match shared::read(&raw const (*self.raw()).m_sb.sb_socket) {
                 -1 => Err(Error::NotConnected),
@@ -358,7 +369,7 @@ impl Handle {
     }
 
     fn gate(&self) -> Gate<'_> {
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe { Gate::of(self.raw()) }
     }
 
@@ -374,14 +385,14 @@ impl Handle {
 
     /// Takes the socket and TLS off the struct.
     pub(super) fn take_pipe(&self) -> Pipe {
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe { sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &self.gate().hold()) }
     }
 
     /// Takes the connection off the struct. It is closed by the last call that may be using it; if its descriptor is to be
     /// kept, the connection ends, and that is the caller's.
     pub(super) fn hang_up(&self, keep: bool) -> Option<c_int> {
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe {
             let keeper = self.gate().hold();
             let mut pipe = sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &keeper);
@@ -410,7 +421,7 @@ impl Handle {
 
     /// Whether this is the only call. No other begins while the gate is held.
     fn is_alone(&self, keeper: &Keeper<'_>) -> bool {
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let on_slot = unsafe { hangs_on(self.raw(), &self.private, keeper) };
         Arc::strong_count(&self.private) == 1 + usize::from(on_slot)
     }
@@ -420,7 +431,8 @@ impl Handle {
     /// # Safety
     /// As for `from_raw`.
     pub(crate) unsafe fn connected(r: *mut RTMP) -> Result<Self> {
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
+        // the Safety section.
         let handle = unsafe { Self::open(r, true) }?;
         if handle.private.core.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
             // A panic left the protocol state half done. That is the end of this session, and of nothing else.
@@ -430,13 +442,14 @@ impl Handle {
         Ok(handle)
     }
 
-    /// As `connected`; a missing connection is told as what keeps the call from what it would do next.
-    ///
-    /// # Safety
-    /// As for `from_raw`.
-    pub(crate) unsafe fn connected_for(r: *mut RTMP, phase: reason::Phase) -> Result<Self> {
-        // SAFETY: the caller's contract.
-        unsafe { Self::connected(r) }.inspect_err(|_| reason::enter(phase))
+    /// Notes what the connection was at when something failed in it, or in a new login.
+    pub(crate) fn note_failed(&self, phase: Phase) {
+        self.failed_in.set(Some(phase));
+    }
+
+    /// The failure of a call that was at `phase`, unless something else was noted.
+    pub(crate) fn failure(&self, error: Error, phase: Phase) -> Failure {
+        Failure::new(error, self.failed_in.take().unwrap_or(phase))
     }
 
     /// As `connected`, at the least cost, if the session is in its place and there is no doubt about its socket.
@@ -446,7 +459,8 @@ impl Handle {
     #[inline]
     pub(crate) unsafe fn at_hand(r: *mut RTMP) -> Option<Self> {
         let raw = NonNull::new(r)?;
-        // SAFETY: the caller's contract.
+        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
+        // the Safety section.
         let handle = unsafe {
             let keeper = Gate::of(r).try_hold()?;
             // 0 may be what a program left there that forgot RTMP_Init.
@@ -465,13 +479,13 @@ impl Handle {
 
     /// Whether the last wait for bytes ended because time was up.
     pub(crate) fn timed_out(&self) -> bool {
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_timedout) != 0 }
     }
 
     /// How long a wait may last; `None` for ever.
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let seconds = unsafe { (*self.raw()).Link.timeout };
         u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
     }
@@ -587,14 +601,15 @@ impl Handle {
 
     /// The SWF file that a signed handshake vouches for, if the caller has one.
     pub(crate) fn swf(&self) -> Option<Swf> {
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let (size, hash) = unsafe { ((*self.raw()).Link.SWFSize, (*self.raw()).Link.SWFHash) };
         (size != 0).then_some(Swf { size, hash })
     }
 
     /// Starts with bytes in the struct and without a cipher, whatever an earlier connection had.
     pub(crate) fn forget_session(&self) {
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that
+        // reads touches the buffer.
         unsafe { reservoir::release(&raw mut (*self.raw()).m_sb, &mut self.core().reservoir) }
         let session = &mut self.core().session;
         let is_starting = session.is_starting();
@@ -644,7 +659,8 @@ impl Drop for Handle {
         }
         let mut only = Some(private);
         if on_slot {
-            // SAFETY: the handle's contract; no other call is using what hangs there.
+            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); no other call is
+            // using what hangs there.
             let other = unsafe { put(self.raw(), &keeper, None) };
             only = other;
         }
@@ -659,7 +675,8 @@ impl Drop for Handle {
         if on_slot {
             let (is_open, is_needed) = (is_open(), next.is_some());
             if !is_open && !is_needed {
-                // SAFETY: the handle's contract; the connection is gone, and no other call receives into the struct.
+                // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the connection
+                // is gone, and no other call receives into the struct.
                 unsafe { origin.put_into_struct(self.raw()) }
             }
             let keeps = is_open || (is_needed && !is_worn);
@@ -677,7 +694,7 @@ impl Drop for Handle {
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 pub(super) unsafe fn take_pipe(r: *mut RTMP) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     let pipe = unsafe { sockbuf::take_pipe(&raw mut (*r).m_sb, &Gate::of(r).hold()) };
     pipe.say_goodbye();
 }
@@ -687,7 +704,7 @@ pub(super) unsafe fn take_pipe(r: *mut RTMP) {
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 pub(super) unsafe fn abort(r: *mut RTMP) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     unsafe { Gate::of(r) }.abort();
 }
 
@@ -696,6 +713,6 @@ pub(super) unsafe fn abort(r: *mut RTMP) {
 /// # Safety
 /// `r` points to an initialised `RTMP`.
 pub(super) unsafe fn pardon(r: *mut RTMP) {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     unsafe { Gate::of(r) }.pardon();
 }

@@ -10,8 +10,8 @@ use crate::{gate::Keeper, rtmp::RTMP};
 /// # Safety
 /// `r` points to an initialised `RTMP`, whose gate is held.
 pub(super) unsafe fn attached(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<Private>> {
-    // SAFETY: the caller's contract; a slot that is not null was filled by `put` and holds a reference of
-    // its own.
+    // SAFETY: `r` points to an initialised `RTMP`, whose gate is held, by the Safety section; a slot that is not null
+    // was filled by `put` and holds a reference of its own.
     unsafe {
         let slot = slot(r, keeper)?;
         Arc::increment_strong_count(slot);
@@ -24,7 +24,7 @@ pub(super) unsafe fn attached(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<P
 /// # Safety
 /// As for [`attached`].
 pub(super) unsafe fn slot(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<*const Private> {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, whose gate is held, by the Safety section.
     unsafe {
         if !keeper.found_sound() {
             // Who holds the gate next finds it sound.
@@ -40,7 +40,7 @@ pub(super) unsafe fn slot(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<*const Pr
 /// # Safety
 /// As for [`attached`].
 pub(super) unsafe fn hangs_on(r: *mut RTMP, private: &Arc<Private>, keeper: &Keeper<'_>) -> bool {
-    // SAFETY: the caller's contract.
+    // SAFETY: `r` points to an initialised `RTMP`, whose gate is held, by the Safety section.
     unsafe { slot(r, keeper) == Some(Arc::as_ptr(private)) }
 }
 
@@ -54,7 +54,8 @@ pub(super) unsafe fn put(
     keeper: &Keeper<'_>,
     private: Option<Arc<Private>>,
 ) -> Option<Arc<Private>> {
-    // SAFETY: the caller's contract; the slot's own reference is handed over.
+    // SAFETY: `r` points to an initialised `RTMP`, whose gate is held, by the Safety section; the slot's own reference
+    // is handed over.
     unsafe {
         let before = slot(r, keeper).map(|slot| Arc::from_raw(slot));
         (*r).m_vecChannelsOut =

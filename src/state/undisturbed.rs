@@ -61,8 +61,9 @@ impl Drop for Undisturbed<'_> {
 /// `r` points to an initialised `RTMP`, and this thread begins no other call about it while the result lives.
 #[inline]
 pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<Undisturbed<'a>> {
-    // SAFETY: the caller's contract; while the gate is held, what is on the slot stays, and no call gets a reference to it.
-    // If there is none but the slot's own, what is there is this call's alone.
+    // SAFETY: `r` points to an initialised `RTMP`, and this thread begins no other call about it while the result
+    // lives, by the Safety section; while the gate is held, what is on the slot stays, and no call gets a reference to
+    // it. If there is none but the slot's own, what is there is this call's alone.
     let (private, keeper) = unsafe {
         let keeper = Gate::of(r).hold();
         let slot = slot(r, &keeper)?;

@@ -27,6 +27,7 @@
 
 mod aggregate;
 pub mod file;
+mod place;
 pub mod reader;
 mod resume;
 mod state;
@@ -35,6 +36,7 @@ pub mod tag;
 pub mod writer;
 
 pub use file::{Decoded, Tag, TagReader};
+pub use place::Place;
 pub use reader::{Piece, Verdict, accept, in_order, is_too_small, plain_tag};
 pub use state::{DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Flags, ReadState, Resume};
 pub use stream::{Call, Ending, Step, Stream};

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use log::debug;
 
+use super::place::Place;
 use super::state::{Flags, ReadState, data_type_of};
 use super::tag::{MAX_BODY_LEN, PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
 use super::{aggregate, resume};
@@ -74,14 +75,14 @@ impl Piece {
     }
 
     /// Copies its bytes from position `skip` on into `out`, as far as there is room, and returns how many.
-    pub fn copy_to(&self, body: &[u8], mut skip: usize, out: &mut [u8]) -> usize {
+    pub fn copy_to<T: Place>(&self, body: &[u8], mut skip: usize, out: &mut [T]) -> usize {
         let mut written = 0;
         for part in self.parts(body) {
             let rest = part.get(skip..).unwrap_or_default();
             skip -= part.len() - rest.len();
             let free = &mut out[written..];
             let count = rest.len().min(free.len());
-            free[..count].copy_from_slice(&rest[..count]);
+            T::copy(free, &rest[..count]);
             written += count;
         }
         written

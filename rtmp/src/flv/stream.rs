@@ -8,6 +8,7 @@ use std::mem;
 
 use log::error;
 
+use super::place::Place;
 use super::reader::{Piece, Verdict, accept, in_order, plain_tag};
 use super::state::{DATA_TYPE_AUDIO, DATA_TYPE_VIDEO, Flags, ReadState};
 use super::{FILE_HEADER, PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN};
@@ -31,8 +32,8 @@ pub struct Stream<B> {
 
 /// One read call in progress: where its bytes go, and which part of the stream it is at.
 #[derive(Debug)]
-pub struct Call<'a> {
-    out: &'a mut [u8],
+pub struct Call<'a, T = u8> {
+    out: &'a mut [T],
     written: usize,
     phase: Phase,
 }
@@ -85,9 +86,9 @@ impl Ending {
     }
 }
 
-impl<'a> Call<'a> {
+impl<'a, T: Place> Call<'a, T> {
     /// A call that will write to `out`.
-    pub fn new(out: &'a mut [u8]) -> Self {
+    pub fn new(out: &'a mut [T]) -> Self {
         Self { out, written: 0, phase: Phase::Tags }
     }
 
@@ -96,7 +97,7 @@ impl<'a> Call<'a> {
         self.written
     }
 
-    fn room(&mut self) -> &mut [u8] {
+    fn room(&mut self) -> &mut [T] {
         &mut self.out[self.written..]
     }
 }
@@ -117,7 +118,7 @@ impl<B: Body> Stream<B> {
     }
 
     /// Begins a read call.
-    pub fn begin(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>) -> Step {
+    pub fn begin<T: Place>(&mut self, call: &mut Call<'_, T>, state: &mut ReadState<'_>) -> Step {
         if let Some(ending) = Ending::from_status(state.status) {
             return over(ending);
         }
@@ -147,9 +148,9 @@ impl<B: Body> Stream<B> {
     }
 
     /// Goes on with the next media message, whose body may become part of what is pending.
-    pub fn message(
+    pub fn message<T: Place>(
         &mut self,
-        call: &mut Call<'_>,
+        call: &mut Call<'_, T>,
         state: &mut ReadState<'_>,
         kind: MessageType,
         timestamp: u32,
@@ -201,16 +202,20 @@ impl<B: Body> Stream<B> {
 
     /// Where the body of an audio or video message would go, with its trailing bytes, if the next message became the next
     /// bytes of the call.
-    pub fn body_room<'c>(&self, call: &'c mut Call<'_>, state: &ReadState<'_>) -> Option<&'c mut [u8]> {
+    pub fn body_room<'c, T: Place>(
+        &self,
+        call: &'c mut Call<'_, T>,
+        state: &ReadState<'_>,
+    ) -> Option<&'c mut [T]> {
         let next = call.phase == Phase::Tags && self.pending().is_empty() && in_order(state);
         call.room().get_mut(TAG_HEADER_LEN..).filter(|room| next && room.len() > PREVIOUS_TAG_SIZE_LEN)
     }
 
     /// Goes on with a media message whose body of `length` bytes is at the start of [`Self::body_room`] already; `None`,
     /// and no change, if it does not belong there.
-    pub fn message_in_place(
+    pub fn message_in_place<T: Place>(
         &self,
-        call: &mut Call<'_>,
+        call: &mut Call<'_, T>,
         state: &mut ReadState<'_>,
         kind: MessageType,
         timestamp: u32,
@@ -225,14 +230,14 @@ impl<B: Body> Stream<B> {
         }
         let header = plain_tag(state, kind, timestamp, length, live)?;
         let (front, behind) = call.room().split_at_mut(TAG_HEADER_LEN);
-        front.copy_from_slice(&header.write());
-        behind[length..][..PREVIOUS_TAG_SIZE_LEN].copy_from_slice(&header.previous_tag_size());
+        T::copy(front, &header.write());
+        T::copy(&mut behind[length..], &header.previous_tag_size());
         call.written += whole;
         Some(Step::Done(call.written))
     }
 
     /// Ends the call because there is no room for what has to be kept.
-    pub fn out_of_memory(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>) -> Step {
+    pub fn out_of_memory<T: Place>(&mut self, call: &mut Call<'_, T>, state: &mut ReadState<'_>) -> Step {
         error!("Couldn't allocate memory!");
         let step = self.end(call, state, Ending::Error);
         self.out_of_memory = true;
@@ -246,7 +251,12 @@ impl<B: Body> Stream<B> {
 
     /// Ends the call because no message comes. What was kept back for the header is lost with it, as callers of the
     /// original library know it.
-    pub fn end(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>, ending: Ending) -> Step {
+    pub fn end<T: Place>(
+        &mut self,
+        call: &mut Call<'_, T>,
+        state: &mut ReadState<'_>,
+        ending: Ending,
+    ) -> Step {
         state.status = ending.status();
         match call.phase {
             Phase::Header => {
@@ -266,7 +276,7 @@ impl<B: Body> Stream<B> {
 
     /// Ends the call because there are no more messages, and tells how many bytes were written. Unlike [`Self::end`], it
     /// loses nothing: what was kept back for the header goes out, now or with the next calls.
-    pub fn finish(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>) -> usize {
+    pub fn finish<T: Place>(&mut self, call: &mut Call<'_, T>, state: &mut ReadState<'_>) -> usize {
         if call.phase == Phase::Header {
             let _more = self.finish_header(call, state);
         }
@@ -274,7 +284,12 @@ impl<B: Body> Stream<B> {
     }
 
     /// Asks for another message unless the header can be written or there is no more room.
-    fn collect_more(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>, room: bool) -> Step {
+    fn collect_more<T: Place>(
+        &mut self,
+        call: &mut Call<'_, T>,
+        state: &mut ReadState<'_>,
+        room: bool,
+    ) -> Step {
         if room && state.timestamp == 0 && state.data_type & BOTH != BOTH {
             Step::NeedMessage
         } else {
@@ -283,7 +298,7 @@ impl<B: Body> Stream<B> {
     }
 
     /// Completes the header; what was kept back is readable from now on.
-    fn finish_header(&mut self, call: &mut Call<'_>, state: &mut ReadState<'_>) -> Step {
+    fn finish_header<T: Place>(&mut self, call: &mut Call<'_, T>, state: &mut ReadState<'_>) -> Step {
         if let Some(announced) = self.pending.as_mut().get_mut(DATA_TYPE_POSITION) {
             *announced = state.data_type;
         }
@@ -293,13 +308,13 @@ impl<B: Body> Stream<B> {
     }
 
     /// Writes what is pending and asks for a message if there is still room.
-    fn deliver(&mut self, call: &mut Call<'_>, state: &ReadState<'_>) -> Step {
+    fn deliver<T: Place>(&mut self, call: &mut Call<'_, T>, state: &ReadState<'_>) -> Step {
         if state.flags.has(Flags::SEEKING) {
             self.clear();
         }
         let pending = self.pending();
         let count = pending.len().min(call.room().len());
-        call.room()[..count].copy_from_slice(&pending[..count]);
+        T::copy(call.room(), &pending[..count]);
         call.written += count;
         self.position += count;
         if self.pending().is_empty() {

@@ -86,7 +86,7 @@ impl Origin {
     /// # Safety
     /// As for [`Origin::of`], and there is no connection.
     pub(crate) unsafe fn in_struct(r: *mut RTMP) -> Self {
-        // SAFETY: the caller's contract; any bytes are a `Kept`.
+        // SAFETY: the place lies in `sb_buf` of `r`, which no connection uses, by the Safety section; any bytes are a `Kept`.
         let kept = unsafe { place(r).read_unaligned() };
         if kept.mark == MARK && kept.sum == kept.origin.sum() { kept.origin } else { Self::default() }
     }
@@ -134,7 +134,7 @@ const MARK: u64 = u64::from_be_bytes(*b"URL text");
 /// As for [`Origin::of`].
 unsafe fn place(r: *mut RTMP) -> *mut Kept {
     let at = RTMP_BUFFER_CACHE_SIZE - size_of::<Kept>();
-    // SAFETY: the caller's contract; the buffer is longer than that.
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; the buffer is longer than that.
     unsafe { (&raw mut (*r).m_sb.sb_buf).cast::<u8>().add(at).cast() }
 }
 

@@ -68,7 +68,7 @@ impl Origin {
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         match unsafe { Handle::existing(r) } {
             Some(handle) => handle.change_settings(|settings| settings.origin = self),
-            // SAFETY: the caller's contract, and there is no connection.
+            // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; there is no connection.
             None => unsafe { self.put_into_struct(r) },
         }
     }
@@ -127,7 +127,8 @@ impl Origin {
         if self.start == 0 {
             return self.proxy;
         }
-        // SAFETY: the caller's contract; nothing is logged or called meanwhile that looks at the settings.
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; nothing is logged or called meanwhile
+        // that looks at the settings.
         unsafe {
             let link = &mut (*r).Link;
             let proxy = link.sockshost.av_val.addr();
@@ -294,7 +295,8 @@ impl Extras {
         if self.array == 0 || self.array != extras.o_props.addr() || first >= end || count < end {
             return;
         }
-        // SAFETY: the caller's contract; both ends are in the array.
+        // SAFETY: the array of `link.extras` holds as many properties as its count says, by the Safety section; both
+        // ends are in the array.
         unsafe {
             for at in first..end {
                 AMFProp_Reset(extras.o_props.add(at));
@@ -315,7 +317,8 @@ impl Extras {
 /// As for [`Extras::before`].
 unsafe fn count(link: *const RTMP_LNK) -> c_int {
     let mut sum = 0_i32;
-    // SAFETY: the caller's contract; the index is that of the last property, if there is one.
+    // SAFETY: the arrays in `extras` hold as many properties as their counts say, by the Safety section; the index is
+    // that of the last property, if there is one.
     unsafe {
         let mut object = &raw const (*link).extras;
         for _ in 0..=(*link).edepth.max(0) {

@@ -1,0 +1,111 @@
+//! Where a call of the program begins and ends: what every exported function does around its body.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rtmp_core::error::Error;
+
+use super::{
+    cancel::{self, Shield},
+    errno::Errno,
+    log::sink::enter as start_log,
+    privilege,
+    reason::{self, Code, Failure, Phase, Scope},
+};
+
+/// What a function is to the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It computes: it is about no session, leaves no reason behind and calls nothing of the program's, but the log's
+    /// callback after an error.
+    Plain,
+    /// It is about a session, or calls something of the program's, which a cancelled thread must not leave.
+    Session,
+    /// As `Session`; it may wait, so it is a cancellation point: it and those in between unwind, as [`cancel::act`] asks for.
+    Waits,
+}
+
+/// Runs the body of an exported function. A failure is logged, unless it was, and becomes the reason that the session
+/// reports, the value of `errno` and the result `failed`. A panic ends here instead of crossing into C.
+///
+/// The body gets the value that `errno` will have, for functions that return as usual after a failure, or that leave `errno`
+/// alone after an error.
+#[inline(always)]
+pub(crate) fn boundary<T: Copy>(
+    kind: Kind,
+    failed: T,
+    body: impl FnOnce(&mut Errno) -> Result<T, Failure>,
+) -> T {
+    let value = match kind {
+        Kind::Plain => compute(body),
+        Kind::Session | Kind::Waits => in_session(body),
+    };
+    if kind == Kind::Waits {
+        cancel::act();
+    }
+    value.unwrap_or(failed)
+}
+
+fn in_session<T>(body: impl FnOnce(&mut Errno) -> Result<T, Failure>) -> Option<T> {
+    let _shield = Shield::begin();
+    let mut errno = Errno::keep();
+    enter();
+    let _scope = Scope::begin();
+    match catch_unwind(AssertUnwindSafe(|| body(&mut errno))) {
+        Ok(Ok(value)) => return Some(value),
+        Ok(Err(failure)) => {
+            failure.log();
+            failure.keep();
+            errno.set_from(failure.error());
+        }
+        Err(_) => {
+            ::log::error!("{GIVEN_UP}");
+            reason::keep_as(Code::Internal, Phase::Call, GIVEN_UP);
+        }
+    }
+    None
+}
+
+#[inline(always)]
+fn compute<T>(body: impl FnOnce(&mut Errno) -> Result<T, Failure>) -> Option<T> {
+    enter();
+    let mut errno = Errno::keep();
+    match catch_unwind(AssertUnwindSafe(|| body(&mut errno))) {
+        Ok(Ok(value)) => return Some(value),
+        Ok(Err(failure)) => report(&failure, &mut errno),
+        Err(_) => report(&Error::Invalid(GIVEN_UP).into(), &mut errno),
+    }
+    None
+}
+
+#[cold]
+#[inline(never)]
+fn report(failure: &Failure, errno: &mut Errno) {
+    let _shield = Shield::begin();
+    failure.log();
+    errno.set_from(failure.error());
+}
+
+/// What every call needs that the first one makes.
+fn enter() {
+    start_log();
+    privilege::ask();
+}
+
+/// Runs what an exported function can do on its fast path, which neither logs nor fails: `None` leaves the work to the
+/// general path. That is also where a panic is found out, by what it left behind.
+#[inline(always)]
+pub(crate) fn attempt<T>(body: impl FnOnce() -> Option<T>) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(body)).ok().flatten()
+}
+
+/// As [`attempt`], for what cannot be done once more: a panic is the end of the call.
+#[inline(always)]
+pub(crate) fn attempt_once<T: Copy>(failed: T, body: impl FnOnce() -> Option<T>) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(result) => result,
+        Err(_) => Some(boundary(Kind::Session, failed, |_| Err(Error::Invalid(GIVEN_UP).into()))),
+    }
+}
+
+/// What is said of a call that panicked.
+const GIVEN_UP: &str = "internal error, the call was given up";
