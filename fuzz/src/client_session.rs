@@ -2,7 +2,15 @@
 
 #![forbid(unsafe_code)]
 
-use rtmp_core::{driver::{self, Connection}, error::{Error, Result}, flv::{Call, Ending, ReadState, Step, Stream}, handshake::{BLOCK_LEN, Client, ClientOptions, RESPONSE_LEN}, message::MessageType, session::{Outcome, Profile, State, command}};
+use std::time::Instant;
+
+use rtmp_core::{
+    error::{Error, Result},
+    flv::{Call, Ending, ReadState, Step, Stream},
+    handshake::{ClientOptions, RESPONSE_LEN},
+    message::{Message, MessageType},
+    session::{Event, Outcome, Profile, Session, State},
+};
 
 use super::{
     connection::{Counted, Memory},
@@ -57,38 +65,50 @@ fn play(bytes: &[u8], choice: u8, cuts: Cuts) -> Played {
     if choice & TIME_OUTS != 0 {
         pieces = pieces.into_iter().flat_map(|piece| [&[], piece]).collect();
     }
-    let connection = Memory::new(profile(choice), pieces);
+    let session = if choice & HANDSHAKE == 0 {
+        Ok(Session::default())
+    } else {
+        let random = &mut |bytes: &mut [u8]| {
+            bytes.fill(9);
+            Ok(())
+        };
+        Session::client(ClientOptions::default(), None, random, Instant::now())
+    };
+    let mut memory = Memory::new(session.expect("there are bytes"), profile(choice), pieces);
     let mut played = Played::default();
     let mut stream = Stream::default();
-    if let Err(error) = session(&connection, choice, &mut stream, &mut played) {
+    if let Err(error) = session_of(&mut memory, choice, &mut stream, &mut played) {
         played.ending = error.to_string();
     }
-    connection.close();
-    assert!(!connection.is_open());
-    played.state = connection.step(|parts| {
-        // Bytes in front of those that end a session are counted or not, as they came.
-        parts.state.bytes_in = 0;
-        *parts.state
-    });
-    played.sent = connection.sent.take();
+    memory.session.close(&mut memory.wishes);
+    memory.flush();
+    assert!(!memory.session.is_open());
+    // Bytes in front of those that end a session are counted or not, as they came.
+    played.state = State { bytes_in: 0, ..memory.session.state };
+    played.sent = memory.sent;
     played
 }
 
-fn session(
-    connection: &Memory<'_>,
+fn session_of(
+    memory: &mut Memory<'_>,
     choice: u8,
     stream: &mut Stream<Counted>,
     played: &mut Played,
 ) -> Result<()> {
-    connection.step(|parts| parts.state.acknowledges = choice & ACKNOWLEDGES != 0);
+    memory.session.state.acknowledges = choice & ACKNOWLEDGES != 0;
     if choice & HANDSHAKE != 0 {
-        let client =
-            Client::from_parts(ClientOptions::default(), &[9; BLOCK_LEN], &[9; BLOCK_LEN], &[])?;
-        driver::handshake_as_client(connection, client)?;
+        let Event::Handshaken { .. } = memory.next()? else { panic!("a handshake comes first") };
     }
-    let connect = connection.step(|parts| command::connect(parts.state, &parts.profile, b""));
-    driver::send(connection, &connect)?;
-    patiently(|| driver::connect_stream(connection))?;
+    memory.session.connect(&mut memory.wishes, b"", memory.now)?;
+    loop {
+        match patiently(|| memory.next())? {
+            Event::Streaming => break,
+            Event::Refused(refusal) => return Err(Error::Refused(refusal)),
+            Event::Login(token) => return Err(Error::Tls(format!("login {token:?}").into())),
+            Event::Ended(_) => return Err(Error::Closed),
+            event => panic!("{event:?} before the stream"),
+        }
+    }
 
     let mut state = ReadState::default();
     // Short reads first, then longer ones.
@@ -100,7 +120,7 @@ fn session(
             step = match step {
                 Step::Failed => return Err(Error::Invalid("FLV stream")),
                 Step::Done(count) => break count,
-                Step::NeedMessage => match patiently(|| driver::next_media(connection)) {
+                Step::NeedMessage => match patiently(|| next_media(memory)) {
                     Ok((outcome, mut message)) => {
                         let body = message.body.as_ref().to_vec();
                         let (kind, timestamp) = (message.kind, message.timestamp);
@@ -109,7 +129,14 @@ fn session(
                             Outcome::Ended => stream.end(&mut call, &mut state, Ending::Complete),
                             _ => {
                                 let live = choice & LIVE != 0;
-                                stream.message(&mut call, &mut state, kind, timestamp, &mut message.body, live)
+                                stream.message(
+                                    &mut call,
+                                    &mut state,
+                                    kind,
+                                    timestamp,
+                                    &mut message.body,
+                                    live,
+                                )
                             }
                         }
                     }
@@ -127,6 +154,18 @@ fn session(
         }
     }
     Ok(())
+}
+
+fn next_media(memory: &mut Memory<'_>) -> Result<(Outcome, Message<Counted>)> {
+    loop {
+        match memory.next()? {
+            Event::Media(message) => return Ok((Outcome::Media, message)),
+            Event::Ended(message) => return Ok((Outcome::Ended, message)),
+            Event::Refused(refusal) => return Err(Error::Refused(refusal)),
+            Event::Login(token) => return Err(Error::Tls(format!("login {token:?}").into())),
+            _ => {}
+        }
+    }
 }
 
 /// Tries again after each time-out.

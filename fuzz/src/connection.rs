@@ -1,136 +1,101 @@
-//! A connection in memory, and bodies whose memory is counted.
+//! A session in memory, and bodies whose memory is counted.
 
 #![forbid(unsafe_code)]
 
-use std::{
-    cell::{Cell, RefCell},
-    vec,
-};
+use std::{cell::Cell, time::Instant, vec};
 
 use rtmp_core::{
-    chunk::{Chunks, Decoder, Encoder},
-    driver::{Connection, Parts, close_politely},
     error::{Error, Result},
-    message::Body,
-    session::{Profile, State},
+    message::{Body, Message},
+    session::{Event, Profile, Received, Session},
 };
 
 /// What the peer sends comes in pieces, after which it closes; what is sent is kept.
 pub struct Memory<'b> {
-    parts: RefCell<Owned>,
-    arriving: RefCell<vec::IntoIter<&'b [u8]>>,
-    /// Everything that was sent.
-    pub sent: RefCell<Vec<u8>>,
-    open: Cell<bool>,
-    steps: Cell<usize>,
-    most_steps: usize,
-}
-
-struct Owned {
-    state: State,
-    profile: Profile<'static>,
-    calls: Vec<(Vec<u8>, i32)>,
-    decoder: Decoder<Counted>,
-    encoder: Encoder,
+    pub session: Session<Counted>,
+    pub wishes: (Profile<'static>, Vec<(Vec<u8>, i32)>),
+    arriving: vec::IntoIter<&'b [u8]>,
     input: Vec<u8>,
     /// How much of the input was used.
     used: usize,
+    /// Everything that was sent.
+    pub sent: Vec<u8>,
+    pub now: Instant,
+    steps: usize,
+    most_steps: usize,
 }
 
 impl<'b> Memory<'b> {
-    /// A connection on which `pieces` will arrive. An empty one stands for a time-out.
-    pub fn new(profile: Profile<'static>, pieces: Vec<&'b [u8]>) -> Self {
+    /// A session for which `pieces` will arrive. An empty one stands for a time-out.
+    pub fn new(session: Session<Counted>, profile: Profile<'static>, pieces: Vec<&'b [u8]>) -> Self {
         let len: usize = pieces.iter().map(|piece| piece.len() + 1).sum();
-        let parts = Owned {
-            state: State::default(),
-            profile,
-            calls: Vec::new(),
-            decoder: Decoder::new(),
-            encoder: Encoder::new(),
+        Self {
+            session,
+            wishes: (profile, Vec::new()),
+            arriving: pieces.into_iter(),
             input: Vec::new(),
             used: 0,
-        };
-        Self {
-            parts: RefCell::new(parts),
-            arriving: RefCell::new(pieces.into_iter()),
-            sent: RefCell::default(),
-            open: Cell::new(true),
-            steps: Cell::new(0),
+            sent: Vec::new(),
+            now: Instant::now(),
+            steps: 0,
             // No message is shorter than a byte, and none needs many steps.
             most_steps: 1000 + 32 * len,
         }
     }
 
-    fn count_step(&self) {
-        self.steps.set(self.steps.get() + 1);
-        assert!(self.steps.get() <= self.most_steps, "the session does not get on");
-    }
-}
-
-impl Connection for Memory<'_> {
-    type Body = Counted;
-
-    fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Counted>) -> R) -> R {
-        self.count_step();
-        let mut owned = self.parts.borrow_mut();
-        let Owned { state, profile, calls, decoder, encoder, .. } = &mut *owned;
-        step(&mut Parts { state, profile: *profile, calls, decoder, encoder, input: &[], consumed: 0 })
+    /// Waits for the next thing that happens.
+    pub fn next(&mut self) -> Result<Event<Counted>> {
+        loop {
+            let received = self.session.receive(&mut self.wishes, &mut self.input[self.used..], self.now);
+            self.flush();
+            let Received { used, event } = received?;
+            self.used += used;
+            match event {
+                Some(event) => return Ok(event),
+                None => self.fill()?,
+            }
+        }
     }
 
-    fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Counted>) -> R) -> R {
-        self.count_step();
-        let mut owned = self.parts.borrow_mut();
-        let Owned { state, profile, calls, decoder, encoder, input, used } = &mut *owned;
-        let input = &input[*used..];
-        let mut parts = Parts { state, profile: *profile, calls, decoder, encoder, input, consumed: 0 };
-        let result = step(&mut parts);
-        *used += parts.consumed;
-        result
+    /// Waits for the next message, and lets nothing react to it.
+    pub fn next_message(&mut self) -> Result<Message<Counted>> {
+        loop {
+            let received = self.session.receive_chunk(&mut self.wishes, &self.input[self.used..]);
+            self.flush();
+            let (used, chunk) = received?;
+            self.used += used;
+            match chunk {
+                Some(chunk) => {
+                    if let Some(message) = chunk.message {
+                        return Ok(message);
+                    }
+                }
+                None => self.fill()?,
+            }
+        }
     }
 
-    fn fill(&self, _whole: bool) -> Result<()> {
-        self.count_step();
-        match self.arriving.borrow_mut().next() {
+    /// Takes what is to be sent.
+    pub fn flush(&mut self) {
+        self.sent.extend_from_slice(self.session.unsent());
+        self.session.sent(self.session.queued());
+        assert!(self.session.queued() == 0);
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        self.steps += 1;
+        assert!(self.steps <= self.most_steps, "the session does not get on");
+        match self.arriving.next() {
             Some([]) => Err(Error::TimedOut),
             Some(piece) => {
-                let Owned { input, used, .. } = &mut *self.parts.borrow_mut();
-                input.drain(..std::mem::take(used));
-                input.extend_from_slice(piece);
+                self.input.drain(..std::mem::take(&mut self.used));
+                let start = self.input.len();
+                self.input.extend_from_slice(piece);
+                self.session.decrypt(&mut self.input[start..]);
                 Ok(())
             }
             None => Err(Error::Closed),
         }
-    }
-
-    fn transmit<'m>(
-        &self,
-        encode: impl FnOnce(&mut Parts<'_, '_, Counted>) -> Result<Chunks<'m>>,
-    ) -> Result<()> {
-        assert!(self.open.get(), "something is sent on a closed connection");
-        let chunks = self.step(encode)?;
-        chunks.pieces().for_each(|piece| self.sent.borrow_mut().extend_from_slice(piece));
-        Ok(())
-    }
-
-    fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
-        pieces.iter().for_each(|piece| self.sent.borrow_mut().extend_from_slice(piece));
-        Ok(())
-    }
-
-    fn is_open(&self) -> bool {
-        self.open.get()
-    }
-
-    fn close(&self) {
-        if self.open.get() {
-            close_politely(self);
-        }
-        self.give_up();
-    }
-
-    fn give_up(&self) {
-        self.open.set(false);
-        self.step(|parts| parts.state.playing = false);
     }
 }
 
