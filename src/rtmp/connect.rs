@@ -26,7 +26,7 @@ use super::{
     defaults::DEFAULT_CHUNK_SIZE,
     dial::{connect_socket, is_foreign, proxy, secure},
     misc::RTMP_GetTime,
-    packet::send_packet,
+    outgoing::send_packet,
     sockbuf,
 };
 use crate::{

@@ -82,6 +82,26 @@ pub(super) unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
     unsafe { bytes(packet.m_body, size, "m_body is NULL but m_nBodySize is not 0") }
 }
 
+/// Sends a packet; an error in sending has closed the connection.
+///
+/// # Safety
+/// The packet's body is null or readable for `m_nBodySize` bytes.
+pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue: bool) -> Result<()> {
+    // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
+    let message = unsafe { message_of(packet) }?;
+    let call = if queue && message.kind == MessageType::COMMAND { command_of(message.body) } else { None };
+    send_message(handle, &message, call).map(|format| packet.m_headerType = format)
+}
+
+/// Name and transaction id of a command's body.
+fn command_of(body: &[u8]) -> Option<(&[u8], i32)> {
+    let (&2, rest) = body.split_first()? else { return None };
+    let (len, rest) = rest.split_first_chunk()?;
+    let (name, rest) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;
+    let (&0, rest) = rest.split_first()? else { return None };
+    Some((name, f64::from_be_bytes(*rest.first_chunk()?) as i32))
+}
+
 /// Sends a message and tells the header format that was used; remembers the command's name and transaction id.
 pub(super) fn send_message(
     handle: &Handle,

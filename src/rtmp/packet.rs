@@ -5,14 +5,14 @@ use std::ptr;
 use libc::{c_char, c_int};
 use rtmp_core::{
     chunk::Chunk,
-    error::{Error, Result},
+    error::Error,
     message::MessageType,
     session::{Outcome, packet_log},
 };
 
 use super::{
     RTMP, RTMPChunk, RTMPPacket,
-    outgoing::{body_of, log_unsent, message_of, send_message},
+    outgoing::{body_of, log_unsent, message_of, send_packet},
     ready, straight,
 };
 use crate::{
@@ -239,17 +239,6 @@ unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> 
     })
 }
 
-/// Sends a packet; an error in sending has closed the connection.
-///
-/// # Safety
-/// The packet's body is null or readable for `m_nBodySize` bytes.
-pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue: bool) -> Result<()> {
-    // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
-    let message = unsafe { message_of(packet) }?;
-    let call = if queue && message.kind == MessageType::COMMAND { command_of(message.body) } else { None };
-    send_message(handle, &message, call).map(|format| packet.m_headerType = format)
-}
-
 /// Sends a chunk as it is: `c_header`, then `c_chunkSize` bytes at `c_chunk`; returns TRUE, or FALSE if that failed. No
 /// header is made smaller and nothing is remembered.
 ///
@@ -367,13 +356,4 @@ fn number(outcome: Outcome) -> c_int {
         Outcome::Media => 1,
         Outcome::Ended => 2,
     }
-}
-
-/// Name and transaction id of a command's body.
-fn command_of(body: &[u8]) -> Option<(&[u8], i32)> {
-    let (&2, rest) = body.split_first()? else { return None };
-    let (len, rest) = rest.split_first_chunk()?;
-    let (name, rest) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;
-    let (&0, rest) = rest.split_first()? else { return None };
-    Some((name, f64::from_be_bytes(*rest.first_chunk()?) as i32))
 }

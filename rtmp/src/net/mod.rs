@@ -33,6 +33,7 @@ mod link;
 mod lookup;
 mod proxy;
 mod race;
+mod send;
 mod step;
 mod target;
 mod tunnel;

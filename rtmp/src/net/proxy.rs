@@ -17,8 +17,8 @@ use socket2::Socket;
 
 use super::{
     lookup::Lookup,
+    send::send_now,
     step::{Interest, Step, is_past},
-    wire::send_now,
 };
 use crate::{
     error::{Error, Result},

@@ -4,7 +4,6 @@ use std::{
     io::{self, IoSlice},
     mem,
     net::Shutdown,
-    os::fd::AsFd,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,13 +17,14 @@ use socket2::Socket;
 
 use super::{
     dial::Dial,
+    send::send_now,
     step::{Interest, Received, Step, Wanted, is_past, sooner},
     target::Target,
 };
 use crate::{
     error::{Error, Result},
     transport::{
-        tcp::{self, LINGER},
+        tcp::LINGER,
         tls::{
             ServerContext, Trust,
             machine::{Available, BATCH_LEN, BLOCK_LEN, Machine, Outgoing},
@@ -434,19 +434,6 @@ fn receive_now(socket: &Socket, buffer: &mut [u8]) -> Result<Received> {
     }
 }
 
-/// Sends what the system takes at once; 0 if it has no room.
-pub(super) fn send_now(socket: &Socket, pieces: &[IoSlice<'_>]) -> Result<usize> {
-    let pieces = &pieces[..pieces.len().min(MAX_PIECES)];
-    loop {
-        return match tcp::send_slices_now(socket.as_fd(), pieces) {
-            Ok(count) => Ok(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(error) => Err(error.into()),
-        };
-    }
-}
-
 /// The moment that far from now; what the clock cannot count never comes.
 pub(super) fn after(now: Instant, time: Option<Duration>) -> Option<Instant> {
     now.checked_add(time?)
@@ -454,9 +441,6 @@ pub(super) fn after(now: Instant, time: Option<Duration>) -> Option<Instant> {
 
 /// How many blocks one call takes from a peer that sends nothing of use.
 const MAX_BLOCKS: u32 = 16;
-
-/// How many pieces a system takes in one call (`IOV_MAX`).
-const MAX_PIECES: usize = 1024;
 
 /// How long a peer may take for the last bytes at most.
 const MAX_FLUSH: Duration = Duration::from_secs(30);
