@@ -69,9 +69,9 @@ impl Handle {
         let result = {
             let _deferred = Deferred::begin();
             let mut core = self.core();
+            let Core { session, reservoir, .. } = &mut *core;
             // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); only the thread
             // that reads touches the buffer, and the reservoir is in the locked core.
-            let Core { session, reservoir, .. } = &mut *core;
             let input = unsafe { reservoir::unread_mut(&raw mut (*raw).m_sb, reservoir.as_deref_mut()) };
             let (used, result) = self.run(session, |session, wishes| step(session, wishes, input));
             // Before another call may close the connection, after which nothing is unread.

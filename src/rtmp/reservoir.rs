@@ -160,10 +160,7 @@ pub(crate) unsafe fn unread(sb: *const RTMPSockBuf, reservoir: Option<&Reservoir
 ///
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody else uses while the result is used.
-pub(crate) unsafe fn unread_mut<'a>(
-    sb: *mut RTMPSockBuf,
-    reservoir: Option<&'a mut Reservoir>,
-) -> &'a mut [u8] {
+pub(crate) unsafe fn unread_mut(sb: *mut RTMPSockBuf, reservoir: Option<&mut Reservoir>) -> &mut [u8] {
     // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
     let (start, size) = unsafe { ((*sb).sb_start.addr(), size(sb)) };
     match reservoir.and_then(|reservoir| reservoir.bytes_mut(start, size)) {

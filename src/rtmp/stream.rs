@@ -209,7 +209,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, |session| command::window_acknowledgement_size(&mut session.state)) }
+    unsafe { send(r, |session| command::window_acknowledgement_size(&session.state)) }
 }
 
 /// Limits the peer's bandwidth to `m_nClientBW` bytes in the manner `m_nClientBW2`; returns TRUE if that was sent, else
@@ -220,7 +220,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, |session| command::set_peer_bandwidth(&mut session.state)) }
+    unsafe { send(r, |session| command::set_peer_bandwidth(&session.state)) }
 }
 
 /// Pauses the stream, waits a second and lets it go on, so that a server that stopped sending starts again; returns TRUE

@@ -1228,4 +1228,37 @@ mod tests {
         );
         assert!(client.session.deadline().is_none());
     }
+
+    #[test]
+    fn a_time_out_anywhere_loses_nothing() {
+        let now = Instant::now();
+        let (mut client, mut server) = pair(false, false, now);
+        settle(&mut client, &mut server, 1000, now);
+        for (timestamp, length) in [(0, 10), (40, 300), (80, 1000)] {
+            send(&mut server, 1, timestamp, &vec![timestamp as u8; length], usize::MAX);
+        }
+        // A wait that ends after each byte, and a call that begins again.
+        while client.take_from(&mut server, 1, now).unwrap() {
+            assert!(client.session.is_open());
+            client.session.begin_receiving();
+            client.session.remember_pause();
+        }
+        let expected = [(0, 10), (40, 300), (80, 1000)]
+            .map(|(timestamp, length)| (timestamp, vec![timestamp as u8; length]));
+        assert_eq!(client.media(), expected);
+    }
+
+    #[test]
+    fn nonsense_in_the_chunk_sizes_counts_as_the_default() {
+        let now = Instant::now();
+        for nonsense in [0, -1, i32::MIN] {
+            let (mut client, mut server) = pair(false, false, now);
+            settle(&mut client, &mut server, 1000, now);
+            client.session.state.in_chunk_size = nonsense;
+            server.session.state.out_chunk_size = nonsense;
+            send(&mut server, 1, 40, &[7; 500], usize::MAX);
+            settle(&mut client, &mut server, 50, now);
+            assert_eq!(client.media(), [(40, vec![7; 500])]);
+        }
+    }
 }

@@ -51,7 +51,7 @@ impl Item {
     /// empty message.
     pub fn is_delivered(&self, to_client: bool) -> bool {
         let foreign_data = self.kind == MessageType::DATA && !self.body.starts_with(METADATA);
-        !self.body.is_empty() && !(to_client && foreign_data)
+        !(self.body.is_empty() || to_client && foreign_data)
     }
 }
 
