@@ -193,7 +193,7 @@ impl Handle {
             match self.receive_without_answers().inspect_err(|_| enter()) {
                 Ok(None) => {
                     self.answer()?;
-                    if self.restart_phase(answered) {
+                    if self.restart_phase(answered) || self.step(|session, _| session.state.playing) {
                         continue;
                     }
                     self.fill(true).inspect_err(|error| {

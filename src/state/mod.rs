@@ -596,7 +596,10 @@ impl Handle {
     pub(crate) fn forget_session(&self) {
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         unsafe { reservoir::release(&raw mut (*self.raw()).m_sb, &mut self.core().reservoir) }
-        self.core().session = protocol::Session::default();
+        let session = &mut self.core().session;
+        let is_starting = session.is_starting();
+        *session = protocol::Session::default();
+        session.set_starting(is_starting);
     }
 
     /// Shows what a handshake has agreed on.
