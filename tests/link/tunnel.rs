@@ -337,6 +337,43 @@ fn requests_wait_for_replies_and_memory_does_not_grow() {
 }
 
 #[test]
+fn bytes_that_come_with_room_for_a_request_are_not_waited_for() {
+    let (go, wait_for_it) = mpsc::channel::<()>();
+    let (port, peer) = serve(move |mut client| {
+        read_request(&mut client);
+        reply(&mut client, "keep-alive", b"name\n");
+        for index in 0..16 {
+            read_request(&mut client);
+            if index == 15 {
+                wait_for_it.recv().unwrap();
+                reply(&mut client, "keep-alive", b"\x01early");
+            }
+        }
+        client.read_to_end(&mut Vec::new())
+    });
+    let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();
+    open(&mut link).unwrap();
+    let mut buffer = [0; 64];
+    for _ in 0..16 {
+        assert_eq!(link.send(&[IoSlice::new(b"x")], Instant::now()).unwrap(), 1);
+    }
+    assert_eq!(link.receive(&mut buffer, Instant::now()).unwrap(), Received::Nothing);
+    assert_eq!(link.send(&[IoSlice::new(b"x")], Instant::now()).unwrap(), 0);
+    assert_eq!(link.deadline(), None);
+    go.send(()).unwrap();
+    pause(&link, Wanted { read: true, write: true }, Instant::now() + Duration::from_secs(20));
+    let now = Instant::now();
+    assert_eq!(link.send(&[IoSlice::new(b"x")], now).unwrap(), 1);
+    assert_eq!(link.deadline(), Some(now));
+    assert_eq!(link.receive(&mut buffer, now).unwrap(), Received::Bytes(5));
+    assert_eq!(&buffer[..5], b"early");
+    assert_eq!(link.receive(&mut buffer, now).unwrap(), Received::Nothing);
+    assert_eq!(link.deadline(), None);
+    drop(link);
+    let _ = peer.join().unwrap();
+}
+
+#[test]
 fn a_goodbye_waits_for_the_replies_to_what_was_sent_before() {
     let (port, peer) = serve(|mut client| {
         let mut paths = Vec::new();

@@ -35,7 +35,7 @@ pub(super) struct Tunnel {
     sent: usize,
     /// Bytes of the stream that arrived before anybody asked for them.
     early: VecDeque<u8>,
-    /// When the server is asked for bytes again, for somebody who waits for them.
+    /// When to call `receive` again, for a user who waits for bytes: to ask the server for some, or to get early ones.
     next_poll: Option<Instant>,
     /// Begins the clock of `client`.
     began: Instant,
@@ -146,6 +146,7 @@ impl Tunnel {
             Phase::Open | Phase::Opening(_) => return Ok(Received::Nothing),
             Phase::Leaving { .. } | Phase::Parting { .. } | Phase::Gone => return Ok(Received::End),
         }
+        self.next_poll = None;
         if !self.early.is_empty() {
             let count = self.early.len().min(buffer.len());
             for (to, byte) in buffer.iter_mut().zip(self.early.drain(..count)) {
@@ -351,7 +352,9 @@ impl Tunnel {
 
     /// Sends a request. One that the connection does not take, because it is gone, is sent again on the next.
     fn post(&mut self, command: Command, body: &[&[u8]], now: Instant) -> Result<()> {
-        self.next_poll = None;
+        if self.early.is_empty() {
+            self.next_poll = None;
+        }
         let request = self.client.request(command, body)?;
         if self.carrier == Carrier::Up {
             self.requests.push_back(request);
@@ -458,7 +461,11 @@ impl Tunnel {
         while self.early.len() < MAX_EARLY && self.client.unanswered().0 > 0 {
             self.client.check()?;
             match self.read(&mut buffer, now)? {
-                Some(count) => self.early.extend(&buffer[..count]),
+                Some(count) => {
+                    self.early.extend(&buffer[..count]);
+                    // Whoever waits for these bytes does not wait for the socket that had them.
+                    self.next_poll = Some(now);
+                }
                 None => break,
             }
         }
