@@ -129,6 +129,12 @@ impl Plan {
             faults: [faults(dice), faults(dice)],
             timeout: 10 * SECOND,
         };
+        for (faults, capacity) in plan.faults.iter_mut().zip(plan.capacity) {
+            if capacity < 1000 {
+                // Little room and a long way would take hours.
+                (faults.latency, faults.jitter) = (50, 100);
+            }
+        }
         match dice.below(24) {
             0 => plan.refusal = Some(dice.pick(&[Refusal::Connection, Refusal::Stream])),
             1 => plan.logs_in = publishes,
