@@ -29,6 +29,7 @@ targets![
     rtmpt_reply,
     rtmpt_request,
     server_session,
+    session_machine,
     setup_url,
     swf,
     swf_cache,

@@ -249,7 +249,7 @@ impl End {
 
     /// Whether there are bytes for the network.
     pub fn wants_to_write(&self, now: Time) -> bool {
-        !self.session.unsent().is_empty() || self.layer.wants_to_write(now)
+        self.layer.wants_to_write(!self.session.unsent().is_empty(), now)
     }
 
     /// Whether the connection can be closed: there is nothing left to be said, or nobody to hear it.

@@ -16,6 +16,7 @@ mod world;
 use std::{
     env,
     panic::{self, AssertUnwindSafe},
+    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -32,11 +33,26 @@ fn messages_arrive_once_and_every_wait_ends() {
         (None, Some(seconds)) => (fresh_seed(), u64::MAX, Some(Duration::from_secs(seconds))),
         (None, None) => (0, number("SEEDS").unwrap_or(SEEDS), None),
     };
-    let (mut seeds, mut steps) = (0, 0);
-    while seeds < count && time.is_none_or(|time| began.elapsed() < time) {
-        steps += run(first.wrapping_add(seeds)).1;
-        seeds += 1;
-    }
+    // Each seed is a world of its own.
+    let workers = thread::available_parallelism().map_or(1, |count| count.get() as u64).min(count);
+    let work = |worker: u64| {
+        let (mut seeds, mut steps) = (0, 0);
+        for seed in (worker..count).step_by(workers as usize) {
+            if time.is_some_and(|time| began.elapsed() >= time) {
+                break;
+            }
+            steps += run(first.wrapping_add(seed)).1;
+            seeds += 1;
+        }
+        (seeds, steps)
+    };
+    let (seeds, steps) = thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(worker))).collect();
+        threads.into_iter().fold((0, 0), |sum: (u64, u64), thread| {
+            let (seeds, steps) = thread.join().unwrap_or_else(|failure| panic::resume_unwind(failure));
+            (sum.0 + seeds, sum.1 + steps)
+        })
+    });
     println!("{seeds} seeds from {first} on, {steps} steps, {:.1} s", began.elapsed().as_secs_f64());
 }
 

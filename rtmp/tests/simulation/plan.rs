@@ -80,7 +80,7 @@ impl Plan {
             0 => Protocol::Encrypted,
             1 | 2 => Protocol::Tls,
             3..=20 => Protocol::Signed,
-            21..=40 => Protocol::Tunnelled,
+            21..=30 => Protocol::Tunnelled,
             _ => Protocol::Plain,
         };
         let publishes = dice.once_in(2);
@@ -93,9 +93,9 @@ impl Plan {
             _ => dice.up_to(20),
         };
         let items = media::items(dice, count, buffer_events, if tiny_chunks { 2000 } else { usize::MAX });
-        let flood = dice.once_in(40);
+        let flood = dice.once_in(60);
         let noise = [0, 1].map(|_| match dice.below(4) {
-            0 if flood => 500 + dice.below(5000) as u32,
+            0 if flood => 500 + dice.below(3000) as u32,
             0 | 1 => dice.below(30) as u32,
             _ => 0,
         });
@@ -123,12 +123,18 @@ impl Plan {
             controls: if dice.once_in(4) { dice.below(5) as u32 } else { 0 },
             buffer_events,
             high_water: [0, 1].map(|_| dice.pick(&[0, 0, 1000, 100_000, 300_000])),
-            most_read: [0, 1].map(|_| amount(dice).max(bytes / 400)),
+            most_read: [0, 1].map(|_| amount(dice).max(bytes / 200)),
             deaf: [None, None],
-            capacity: [0, 1].map(|_| amount(dice).max(bytes / 400)),
+            capacity: [0, 1].map(|_| amount(dice).max(bytes / 200)),
             faults: [faults(dice), faults(dice)],
             timeout: 10 * SECOND,
         };
+        for (faults, capacity) in plan.faults.iter_mut().zip(plan.capacity) {
+            if capacity < 1000 {
+                // Little room and a long way would take hours.
+                (faults.latency, faults.jitter) = (50, 100);
+            }
+        }
         match dice.below(24) {
             0 => plan.refusal = Some(dice.pick(&[Refusal::Connection, Refusal::Stream])),
             1 => plan.logs_in = publishes,
@@ -170,9 +176,9 @@ impl Plan {
 /// How many bytes go at once: seldom few, or everything would take long.
 fn amount(dice: &mut Dice) -> usize {
     match dice.below(40) {
-        0 => 1,
-        1 | 2 => 7,
-        _ => dice.pick(&[100, 1000, 1537, 4096, 65_536, 1 << 20]),
+        0 => dice.pick(&[1, 7]),
+        1..=3 => 100,
+        _ => dice.pick(&[1000, 1537, 4096, 65_536, 1 << 20]),
     }
 }
 

@@ -220,7 +220,7 @@ impl World {
         let other = 1 - side;
         match step {
             Step::Read => {
-                let most = if self.dice.once_in(4) { 8 } else { self.plan.most_read[side] };
+                let most = if self.dice.once_in(8) { 8 } else { self.plan.most_read[side] };
                 let most = self.dice.up_to(most);
                 let end = &mut self.ends[side];
                 end.read(&mut self.pipes[side], most, self.now, &mut self.dice);

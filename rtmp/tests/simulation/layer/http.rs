@@ -31,11 +31,15 @@ impl Client {
     /// Takes the beginning of `plain` as one request, and returns how much.
     pub fn take(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<usize> {
         let count = plain.len().min(MOST_SENT);
-        if count == 0 || self.unconnected || !self.client.is_open() || !self.client.has_room(count) {
+        if count == 0 || !self.has_room() {
             return Ok(0);
         }
         wire.extend_from_slice(&self.client.request(Command::Send, &[&plain[..count]])?);
         Ok(count)
+    }
+
+    pub fn has_room(&self) -> bool {
+        !self.unconnected && self.client.is_open() && self.client.has_room(MOST_SENT)
     }
 
     /// When the server is asked for a session or for bytes.
@@ -124,6 +128,10 @@ impl Server {
         let count = plain.len().min(MOST_OUTPUT - self.output.len());
         self.output.extend_from_slice(&plain[..count]);
         count
+    }
+
+    pub fn has_room(&self) -> bool {
+        self.output.len() < MOST_OUTPUT
     }
 
     pub fn holds_bytes(&self) -> bool {

@@ -82,12 +82,16 @@ impl Layer {
         Ok(())
     }
 
-    /// Whether there is something to be flushed.
-    pub fn wants_to_write(&self, now: Time) -> bool {
+    /// Whether there is something to be sent, if the session has something or not.
+    pub fn wants_to_write(&self, session_does: bool, now: Time) -> bool {
+        let room = self.wire.len() < MOST_HELD;
         let more = match &self.kind {
-            Kind::Tls(tls) => tls.wants_to_write(),
-            Kind::HttpClient(client) => client.next_poll(now) == Some(now),
-            Kind::Plain | Kind::HttpServer(_) => false,
+            Kind::Plain => session_does,
+            Kind::Tls(tls) => tls.wants_to_write() || session_does && room && tls.is_open(),
+            Kind::HttpClient(client) => {
+                client.next_poll(now) == Some(now) || session_does && room && client.has_room()
+            }
+            Kind::HttpServer(server) => session_does && room && server.has_room(),
         };
         more || !self.wire.is_empty()
     }

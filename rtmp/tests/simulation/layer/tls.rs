@@ -49,6 +49,10 @@ impl Tls {
         self.0.writer().write(plain).expect("a buffer in memory takes bytes or none")
     }
 
+    pub fn is_open(&self) -> bool {
+        !self.0.is_handshaking()
+    }
+
     pub fn wants_to_write(&self) -> bool {
         self.0.wants_write()
     }
