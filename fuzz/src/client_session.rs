@@ -100,14 +100,12 @@ fn session_of(
         let Event::Handshaken { .. } = memory.next()? else { panic!("a handshake comes first") };
     }
     memory.session.connect(&mut memory.wishes, b"", memory.now)?;
-    loop {
-        match patiently(|| memory.next())? {
-            Event::Streaming => break,
-            Event::Refused(refusal) => return Err(Error::Refused(refusal)),
-            Event::Login(token) => return Err(Error::Tls(format!("login {token:?}").into())),
-            Event::Ended(_) => return Err(Error::Closed),
-            event => panic!("{event:?} before the stream"),
-        }
+    match patiently(|| memory.next())? {
+        Event::Streaming => {}
+        Event::Refused(refusal) => return Err(Error::Refused(refusal)),
+        Event::Login(token) => return Err(Error::Tls(format!("login {token:?}").into())),
+        Event::Ended(_) => return Err(Error::Closed),
+        event => panic!("{event:?} before the stream"),
     }
 
     let mut state = ReadState::default();
