@@ -14,6 +14,7 @@ use rtmp_core::{
 };
 
 use super::{
+    connection::Wishes,
     log::Deferred,
     memory::Body,
     reason::Phase,
@@ -118,7 +119,8 @@ impl Handle {
 
     fn run_handshake(&self) -> Result<(bool, Option<handshake::Response>)> {
         loop {
-            match self.receive_without_answers() {
+            // Whether an error closes the connection is for the caller to say.
+            match self.receiving_step(take) {
                 Ok(Some(Event::Handshaken { encrypted, swf_response })) => {
                     return Ok((encrypted, swf_response));
                 }
@@ -252,13 +254,7 @@ impl Handle {
 
     /// Lets the session take what was received. An error has closed the connection, and so has the end of the stream.
     fn receive_without_answers(&self) -> Result<Option<Event<Body>>> {
-        let received = self.receiving_step(|session, wishes, input| {
-            match session.receive(wishes, input, Instant::now()) {
-                Ok(Received { used, event }) => (used, Ok(event)),
-                Err(error) => (0, Err(error)),
-            }
-        });
-        match received {
+        match self.receiving_step(take) {
             Ok(Some(Event::Refused(refusal))) => {
                 close::close(self, close::Manner::Polite);
                 Err(Error::Refused(refusal))
@@ -347,5 +343,17 @@ impl Handle {
             self.note_failed(phase);
             error
         })
+    }
+}
+
+/// Lets the session take what was received; a step.
+fn take(
+    session: &mut Session<Body>,
+    wishes: &mut Wishes,
+    input: &mut [u8],
+) -> (usize, Result<Option<Event<Body>>>) {
+    match session.receive(wishes, input, Instant::now()) {
+        Ok(Received { used, event }) => (used, Ok(event)),
+        Err(error) => (0, Err(error)),
     }
 }

@@ -103,7 +103,7 @@ fn session_of(
     match patiently(|| memory.next())? {
         Event::Streaming => {}
         Event::Refused(refusal) => return Err(Error::Refused(refusal)),
-        Event::Login(token) => return Err(Error::Tls(format!("login {token:?}").into())),
+        Event::Login(_) => return Err(Error::Unsupported("publisher authentication")),
         Event::Ended(_) => return Err(Error::Closed),
         event => panic!("{event:?} before the stream"),
     }
@@ -160,7 +160,7 @@ fn next_media(memory: &mut Memory<'_>) -> Result<(Outcome, Message<Counted>)> {
             Event::Media(message) => return Ok((Outcome::Media, message)),
             Event::Ended(message) => return Ok((Outcome::Ended, message)),
             Event::Refused(refusal) => return Err(Error::Refused(refusal)),
-            Event::Login(token) => return Err(Error::Tls(format!("login {token:?}").into())),
+            Event::Login(_) => return Err(Error::Unsupported("publisher authentication")),
             _ => {}
         }
     }

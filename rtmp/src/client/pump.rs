@@ -90,7 +90,8 @@ impl Pump {
                 Received::End => return Err(Error::Closed),
             }
         }
-        Ok(Progress::Busy)
+        // However much comes, the session's phase has its end.
+        self.session.check(now).map(|()| Progress::Busy)
     }
 
     fn idle(&self, now: Instant) -> Result<Progress> {
