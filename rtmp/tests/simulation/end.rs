@@ -8,7 +8,7 @@ use std::{
 use rtmp::{
     Error, Refusal, Result,
     handshake::{ClientOptions, ServerOptions, Swf},
-    session::{Application, Calls, Command, Event, MAX_ANSWERS, Profile, Request, Session},
+    session::{Application, Calls, Command, Event, MAX_ANSWERS, Profile, Request, Session, command},
 };
 
 use super::{
@@ -211,6 +211,11 @@ impl End {
 
     pub fn say(&mut self, command: &Command) {
         self.session.send_command(&mut self.owner, command).expect("it is short");
+    }
+
+    pub fn publish_again(&mut self) {
+        let command = command::publish(&mut self.session.state, &self.owner.wishes().0);
+        self.say(&command);
     }
 
     /// The next event, if there is one.

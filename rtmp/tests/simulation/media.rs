@@ -50,8 +50,8 @@ impl Item {
     /// Whether the other end hands it to its application: a client knows one kind of data message, and nobody gets an
     /// empty message.
     pub fn is_delivered(&self, to_client: bool) -> bool {
-        let foreign_data = self.kind == MessageType::DATA && !self.body.starts_with(METADATA);
-        !self.body.is_empty() && !(to_client && foreign_data)
+        let is_foreign = to_client && self.kind == MessageType::DATA && !self.body.starts_with(METADATA);
+        !is_foreign && !self.body.is_empty()
     }
 }
 

@@ -285,8 +285,13 @@ impl World {
             }
             Act::Noise => {
                 end.noise_left -= 1;
-                let message = noise::message(dice, side, plan.impatient == Some(1 - side));
-                end.say(&message);
+                if side == CLIENT && plan.publishes && end.stream_id.is_some() && dice.once_in(6) {
+                    // It changes nothing, but has to be answered.
+                    end.publish_again();
+                } else {
+                    let message = noise::message(dice, side, plan.impatient == Some(1 - side));
+                    end.say(&message);
+                }
             }
             Act::Control => {
                 end.controls_left -= 1;
