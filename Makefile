@@ -9,7 +9,8 @@
 #                           a library with rs_ in front of all its symbols, beside which librtmp has a place in the same
 #                           program: librs_rtmp.so.1, librs_rtmp.a, librs_rtmp.pc and headers of their own
 #   make examples           the C examples, in target/examples
-#   make bench              measures the library beside librtmp and FFmpeg, see benches/README.md
+#   make bench              measures the library beside librtmp and FFmpeg, see benches/README.md; BASELINE= an earlier
+#                           build's librtmp.so.1 for one more column
 #   make headers            writes include/librtmp from src
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
 #                           for those in TARGETS
@@ -101,7 +102,8 @@ demo: examples
 
 # The peers and the measured program hold up to 5,000 connections each.
 bench: build
-	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' $(CARGO) bench --bench compare
+	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' BASELINE='$(BASELINE)' \
+		$(CARGO) bench --bench compare
 
 lint:
 	CARGO='$(CARGO)' tests/run.sh lint

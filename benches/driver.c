@@ -3,12 +3,13 @@
  *
  *   driver read|next|write|send URL chunk-size message-size total
  *   driver beside|beside-busy URL chunk-size message-size count
- *   driver connect URL at-once count
+ *   driver connect URL at-once media-bytes count
  *   driver amf count
  *   driver recv|store PORT message-size total       without librtmp: what the socket alone costs
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -207,8 +208,28 @@ static void send_beside(const char *url, unsigned size, int count, int busy)
     free(block);
 }
 
-/* Opens `at_once` connections and closes them, until there were `count`. */
-static void connect_often(const char *url, int at_once, int count)
+/* Reads `size` bytes of media, which is all that the peer sends, and tries once more without waiting, as event loops do. */
+static void receive_all(RTMP *rtmp, double size)
+{
+    RTMPPacket packet = {0};
+    int socket_fd = RTMP_Socket(rtmp), flags = fcntl(socket_fd, F_GETFL);
+    double count = 0;
+
+    while (count < size) {
+        if (RTMP_GetNextMediaPacket(rtmp, &packet) != 1)
+            fail("RTMP_GetNextMediaPacket");
+        count += packet.m_nBodySize;
+        RTMPPacket_Free(&packet);
+    }
+    fcntl(socket_fd, F_SETFL, flags | O_NONBLOCK);
+    if (RTMP_GetNextMediaPacket(rtmp, &packet) == 1 || !RTMP_IsConnected(rtmp))
+        fail("being idle");
+    RTMPPacket_Free(&packet);
+    fcntl(socket_fd, F_SETFL, flags);
+}
+
+/* Opens `at_once` connections, receives `size` bytes of media on each and closes them, until there were `count`. */
+static void connect_often(const char *url, int at_once, double size, int count)
 {
     RTMP **sessions = calloc((size_t)at_once, sizeof *sessions);
     struct moment start;
@@ -223,6 +244,8 @@ static void connect_often(const char *url, int at_once, int count)
             if (n == first)
                 before = resident();
             sessions[n] = open_session(url, 0, 1);
+            if (size > 0)
+                receive_all(sessions[n], size);
         }
         if (!done)
             printf("{\"resident\":%.0f}\n", (resident() - before) / (at_once - first));
@@ -320,8 +343,8 @@ int main(int argc, char **argv)
         publish(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]), !strcmp(what, "send"));
     else if ((!strcmp(what, "beside") || !strcmp(what, "beside-busy")) && argc == 6)
         send_beside(argv[2], (unsigned)atoi(argv[4]), atoi(argv[5]), !strcmp(what, "beside-busy"));
-    else if (!strcmp(what, "connect") && argc == 5)
-        connect_often(argv[2], atoi(argv[3]), atoi(argv[4]));
+    else if (!strcmp(what, "connect") && argc == 6)
+        connect_often(argv[2], atoi(argv[3]), atof(argv[4]), atoi(argv[5]));
     else if (!strcmp(what, "amf"))
         encode_and_decode(atoi(argv[2]));
     else if ((!strcmp(what, "recv") || !strcmp(what, "store")) && argc == 5)

@@ -1,17 +1,16 @@
-//! A session's connection: how the driver's steps and bytes reach the `RTMP` and its socket.
+//! A session's connection: how protocol code and bytes reach the `RTMP` and its socket.
 //!
-//! Bytes pass encryption, the HTTP tunnel, TLS and the socket, each of which but the last may be missing. They are put
-//! together here and nowhere else: `fill` and what it calls for one direction, `send_pieces` for the other.
+//! Bytes pass the session, which encrypts them if it has to, the HTTP tunnel, TLS and the socket. They are put together here
+//! and nowhere else: `fill` and what it calls for one direction, `send_bytes` for the other.
 
 use std::{iter, sync::atomic::Ordering};
 
 use libc::c_int;
 use rtmp_core::{
     chunk::{Chunks, Outgoing},
-    driver::{self, Connection, Parts},
     error::{Error, Result},
     flv,
-    session::{Calls, Command, State},
+    session::{self, Application, Calls, Command, Profile, Session, State, packet_log, ready},
     transport::{
         deadline::Deadline,
         tunnel::Tunnel,
@@ -26,40 +25,95 @@ use super::{
     line::{self, Line},
     log::Deferred,
     memory::Body,
-    reason::{self, Phase},
     rtmp::{
-        RTMP, close, connect, direct,
+        RTMP, direct,
         reservoir::{self, Reservoir},
         sockbuf,
     },
     shared,
-    state::{Core, Handle, Outbound},
+    state::{Core, Handle, Sending},
 };
 
-impl Connection for Handle {
-    type Body = Body;
+/// What a session asks of the program, which says it in `Link` and sees it in the struct.
+pub(crate) struct Wishes {
+    raw: *mut RTMP,
+    calls: CallArray,
+}
 
-    fn step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
-        self.run(false, step)
+impl Application for Wishes {
+    fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls) {
+        // SAFETY: made by `Handle::step` for the length of a step, from a valid `RTMP`; callers do not free what the session
+        // works with while a call is running.
+        (unsafe { profile(&(*self.raw).Link) }, &mut self.calls)
     }
 
-    fn reading_step<R>(&self, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
-        unsafe {
-            let buffer = &raw mut (*self.raw()).m_sb;
-            let result = self.run(true, step);
-            // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
-            let direct = sockbuf::has_tls(buffer) && self.tunnel().is_none();
-            let refilled = if direct { sockbuf::refill_from_pending(buffer) } else { 0 };
-            if refilled > 0 {
-                self.receive_newest(refilled);
-                self.mark_refilled();
-            }
+    fn arrived(&mut self, chunk_stream: u32, timestamp: u32) {
+        // SAFETY: as above.
+        unsafe { mirror_timestamp(self.raw, chunk_stream as usize, timestamp) }
+    }
+}
+
+impl Handle {
+    /// Runs protocol code that does not wait. Log records of the step are delivered after it.
+    pub(crate) fn step<R>(&self, step: impl FnOnce(&mut Session<Body>, &mut Wishes) -> R) -> R {
+        let _deferred = Deferred::begin();
+        self.run(&mut self.core().session, step)
+    }
+
+    /// As `step`, with the bytes received so far, of which it returns how many it used; only for the thread that reads.
+    pub(crate) fn receiving_step<R>(
+        &self,
+        step: impl FnOnce(&mut Session<Body>, &mut Wishes, &mut [u8]) -> (usize, R),
+    ) -> R {
+        let raw = self.raw();
+        let result = {
+            let _deferred = Deferred::begin();
+            let mut core = self.core();
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); only the thread
+            // that reads touches the buffer, and the reservoir is in the locked core.
+            let Core { session, reservoir, .. } = &mut *core;
+            let input = unsafe { reservoir::unread_mut(&raw mut (*raw).m_sb, reservoir.as_deref_mut()) };
+            let (used, result) = self.run(session, |session, wishes| step(session, wishes, input));
+            // Before another call may close the connection, after which nothing is unread.
+            // SAFETY: as above; at most all of the unread bytes were used.
+            unsafe { sockbuf::consume(&raw mut (*raw).m_sb, used) };
             result
+        };
+        // SAFETY: as above.
+        let refilled = unsafe {
+            let buffer = &raw mut (*raw).m_sb;
+            // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
+            let direct = sockbuf::has_tls(buffer) && !self.has_tunnel();
+            if direct { sockbuf::refill_from_pending(buffer) } else { 0 }
+        };
+        if refilled > 0 {
+            self.receive_newest(refilled);
+            self.mark_refilled();
         }
+        result
     }
 
-    fn fill(&self, whole: bool) -> Result<()> {
+    /// Runs a step with what the fields of the struct say, and shows in them what it has changed.
+    fn run<R>(
+        &self,
+        session: &mut Session<Body>,
+        step: impl FnOnce(&mut Session<Body>, &mut Wishes) -> R,
+    ) -> R {
+        let raw = self.raw();
+        session.set_descriptor(self.descriptor());
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); the lock keeps other
+        // steps out.
+        let (before, calls) = unsafe { (load_all(raw), CallArray::new(raw)) };
+        session.state = before;
+        let result = step(session, &mut Wishes { raw, calls });
+        // SAFETY: as above.
+        unsafe { store_all(raw, &before, &session.state) };
+        result
+    }
+
+    /// Waits until at least one more byte is there to be read. `whole` says that nobody looks at the chunks of a message one
+    /// by one.
+    pub(crate) fn fill(&self, whole: bool) -> Result<()> {
         if self.take_refilled() {
             return Ok(());
         }
@@ -70,7 +124,8 @@ impl Connection for Handle {
         {
             return result;
         }
-        // SAFETY: the handle's contract; only the thread that reads touches the buffer.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); only the thread that
+        // reads touches the buffer.
         let count = unsafe {
             let sb = &raw mut (*self.raw()).m_sb;
             match tunnel {
@@ -89,216 +144,57 @@ impl Connection for Handle {
         Ok(())
     }
 
-    fn transmit<'m>(
+    /// Builds one of the session's messages and sends it; no other message gets between the two. An error comes with the
+    /// length of the message's first chunk.
+    pub(crate) fn send_command(
         &self,
-        encode: impl FnOnce(&mut Parts<'_, '_, Body>) -> Result<Chunks<'m>>,
-    ) -> Result<()> {
+        build: impl FnOnce(&mut Session<Body>, &Profile<'_>) -> Command,
+    ) -> Result<(), (Error, usize)> {
         let _deferred = Deferred::begin();
-        let mut outbound = self.outbound();
-        let chunks = self.step(encode)?;
-        let result = self.send_chunks(&chunks, &mut outbound);
-        outbound.rest();
-        result
+        let sending = self.sending();
+        let (built, first_chunk) = self.step(|session, wishes| {
+            let command = build(session, &wishes.wishes().0);
+            let chunk_size = session::chunk_size(session.state.out_chunk_size);
+            let first_chunk = command.message().as_asked(chunk_size).first_len();
+            (session.send_command(wishes, &command), first_chunk)
+        });
+        let sent = self.drain(sending);
+        built.and(sent).map_err(|error| (error, first_chunk))
     }
 
-    fn try_transmit<'m>(
-        &self,
-        encode: impl FnOnce(&mut Parts<'_, '_, Body>) -> Result<Chunks<'m>>,
-    ) -> Option<Result<()>> {
-        let _deferred = Deferred::begin();
-        let mut outbound = self.try_outbound()?;
-        let result = self.step(encode).and_then(|chunks| self.send_chunks(&chunks, &mut outbound));
-        outbound.rest();
-        Some(result)
-    }
-
-    fn transmit_commands<'m>(&self, mut commands: impl Iterator<Item = &'m Command>) -> Result<()> {
-        if self.has_tunnel() {
-            // One request for each, as servers know it from librtmp.
-            return commands
-                .try_for_each(|command| self.transmit(|parts| driver::encode(self, parts, command)));
-        }
-        let _deferred = Deferred::begin();
-        let mut outbound = self.outbound();
-        let start = outbound.begin();
-        let Outbound { scratch, .. } = &mut *outbound;
-        self.step(|parts| {
-            for command in commands {
-                driver::encode(self, parts, command)?.append_to(scratch);
-            }
-            Ok::<_, Error>(())
-        })?;
-        let result = self.send_whole(&mut outbound, start);
-        outbound.rest();
-        result
-    }
-
-    fn transmit_ahead(&self, mut bytes: Vec<u8>) -> Result<()> {
-        if self.has_tunnel() {
-            // A request of its own, as above.
-            return self.transmit_bytes(&[&bytes]);
-        }
-        let mut outbound = self.outbound();
-        if outbound.ahead.is_empty() {
-            outbound.ahead = bytes;
-        } else {
-            outbound.ahead.append(&mut bytes);
-        }
-        Ok(())
-    }
-
-    fn transmit_bytes(&self, pieces: &[&[u8]]) -> Result<()> {
-        let _deferred = Deferred::begin();
-        self.send_pieces(pieces.iter().copied(), &mut self.outbound())
-    }
-
-    fn has_more(&self) -> bool {
-        // A byte that was left there is none of them.
-        let left = usize::from(self.left_byte().load(Ordering::Relaxed));
-        self.socket().is_ok_and(|fd| wait::has_more(fd, left))
-    }
-
-    fn is_open(&self) -> bool {
-        // SAFETY: the handle's contract.
-        unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) != -1 }
-    }
-
-    fn dumps(&self) -> bool {
-        globals::dumps()
-    }
-
-    fn descriptor(&self) -> Option<i32> {
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        Some(unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) })
-    }
-
-    fn begin_phase(&self) {
-        self.set_limit(Deadline::after(self.timeout()));
-    }
-
-    fn end_phase(&self) {
-        self.set_limit(Deadline::NEVER);
-    }
-
-    fn check(&self) -> Result<()> {
-        let patience = self.patience();
-        if patience.is_over() {
-            return Err(Error::Interrupted);
-        }
-        patience.deadline().left().map(drop).inspect_err(|_| {
-            // SAFETY: the handle's contract.
-            unsafe { sockbuf::set_timed_out(&raw mut (*self.raw()).m_sb, true) }
-        })
-    }
-
-    fn close(&self) {
-        close::close(self, close::Manner::Polite);
-    }
-
-    fn give_up(&self) {
-        close::close(self, close::Manner::Abrupt);
-    }
-
-    fn reconnect(&self, token: &[u8]) -> Result<()> {
-        let phase = reason::phase();
-        connect::log_in(self, token).inspect(|()| reason::enter(phase)).inspect_err(|error| {
-            if !matches!(error, Error::Reported(_)) {
-                ::log::error!("Closing connection: {error}");
-            }
-        })
-    }
-
-    fn failed(&self, phase: driver::Phase) {
-        reason::enter(Phase::Stream(phase));
-    }
-
-    fn arrived(&self, chunk_stream: u32, timestamp: u32) {
-        // SAFETY: the handle's contract.
-        unsafe { mirror_timestamp(self.raw(), chunk_stream as usize, timestamp) }
-    }
-}
-
-/// [`load`] as one function for all kinds of steps.
-///
-/// # Safety
-/// As for `load`.
-#[inline(never)]
-unsafe fn load_all(raw: *mut RTMP) -> State {
-    // SAFETY: the caller's contract.
-    unsafe { load(raw) }
-}
-
-/// [`store`] as one function for all kinds of steps.
-///
-/// # Safety
-/// As for `store`.
-#[inline(never)]
-unsafe fn store_all(raw: *mut RTMP, before: &State, after: &State) {
-    // SAFETY: the caller's contract.
-    unsafe { store(raw, before, after) }
-}
-
-impl Handle {
-    /// Runs a step with what the session owns, unread bytes included if it `reads`.
-    fn run<R>(&self, reads: bool, step: impl FnOnce(&mut Parts<'_, '_, Body>) -> R) -> R {
-        let _deferred = Deferred::begin();
-        let mut core = self.core();
-        let Core { decoder, encoder, reservoir, .. } = &mut *core;
-        let raw = self.raw();
-        // SAFETY: the handle's contract; the lock keeps other steps out, callers do not free what the session works with
-        // while a call is running, and only the thread that reads touches the buffer.
-        unsafe {
-            let input: &[u8] =
-                if reads { reservoir::unread(&raw const (*raw).m_sb, reservoir.as_deref()) } else { &[] };
-            let before = load_all(raw);
-            let mut state = before;
-            let mut parts = Parts {
-                state: &mut state,
-                profile: profile(&(*raw).Link),
-                calls: &mut CallArray::new(raw),
-                decoder,
-                encoder,
-                input,
-                consumed: 0,
-            };
-            let result = step(&mut parts);
-            let consumed = parts.consumed;
-            store_all(raw, &before, &state);
-            // Before another call may close the connection, after which nothing is unread.
-            sockbuf::consume(&raw mut (*raw).m_sb, consumed);
-            result
-        }
-    }
-
-    /// Encodes a message and sends it, with as little besides as can be; `call` is remembered, and `encoded` tells the
-    /// header format once the message has its place among those that were sent.
-    pub(super) fn transmit_packet(
+    /// Encodes a message and sends it, with as little besides as can be; `call` is remembered, and `encoded` says which
+    /// header format it has once the message has its place among those that were sent.
+    pub(crate) fn transmit_packet(
         &self,
         message: &Outgoing<'_>,
         call: Option<(&[u8], i32)>,
         encoded: &mut Option<u8>,
     ) -> Result<()> {
         let _deferred = Deferred::begin();
-        let mut outbound = self.outbound();
-        let chunks = {
-            let mut core = self.core();
-            let raw = self.raw();
-            // SAFETY: the handle's contract; the lock keeps steps out.
-            let chunk_size = driver::chunk_size(unsafe { shared::read(&raw const (*raw).m_outChunkSize) });
-            let chunks = core.encoder.encode(message, chunk_size)?;
+        let mut sending = self.sending();
+        let has_tunnel = self.has_tunnel();
+        let (chunks, is_queued) = self.step(|session, wishes| {
+            let is_queued = has_tunnel || session.is_encrypted() || !session.unsent().is_empty();
+            let chunks = session.encode(message)?;
+            let (profile, calls) = wishes.wishes();
             if let Some((name, transaction)) = call {
-                // SAFETY: the handle's contract; the lock keeps steps out.
-                unsafe { CallArray::new(raw) }.remember(name, transaction);
+                calls.remember(name, transaction);
             }
             if globals::logs_debug() {
-                // SAFETY: the handle's contract; callers do not free what the session works with while a call is running.
-                let profile = unsafe { profile(&(*raw).Link) };
-                driver::log_sent(self.descriptor(), message, &chunks, &profile);
+                packet_log::log_sent(self.descriptor(), message, &chunks, &profile);
             }
-            chunks
-        };
-        *encoded = Some(chunks.format);
-        self.send_chunks(&chunks, &mut outbound)
+            if is_queued {
+                session.enqueue_chunks(&chunks);
+            }
+            *encoded = Some(chunks.format);
+            Ok::<_, Error>((chunks, is_queued))
+        })?;
+        if is_queued {
+            return self.drain(sending);
+        }
+        let result = self.send_chunks(&chunks, &mut sending.scratch);
+        let answers = self.drain(sending);
+        self.forgive(answers).and(result)
     }
 
     /// Encodes a message and sends it if nothing but the socket is in its way: nobody else uses the session, and bytes
@@ -308,72 +204,135 @@ impl Handle {
         &self,
         encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
     ) -> Option<(u8, Result<()>)> {
-        let mut outbound = self.try_outbound()?;
-        if !self.leaves_as_it_is(&outbound) {
+        let mut sending = self.try_sending()?;
+        if self.has_tunnel() {
             return None;
         }
         let mut core = self.try_core()?;
+        if !core.leaves_as_it_is() {
+            return None;
+        }
         // SAFETY: the handle's contract; the lock keeps steps out.
         let chunk_size = unsafe { shared::read(&raw const (*self.raw()).m_outChunkSize) };
-        let encoded = encode(&mut core, driver::chunk_size(chunk_size));
+        let encoded = encode(&mut core, session::chunk_size(chunk_size));
         drop(core);
         let Some(Ok(chunks)) = &encoded else { return None };
-        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
-        let result = unsafe {
-            let sb = &raw const (*self.raw()).m_sb;
-            sockbuf::send_chunks(sb, chunks, &mut outbound.scratch, &self.patience())
-        };
-        Some((chunks.format, result))
+        let result = self.send_chunks(chunks, &mut sending.scratch);
+        let answers = self.drain(sending);
+        Some((chunks.format, self.forgive(answers).and(result)))
     }
 
-    /// Whether a message goes to the socket, or into TLS, as it was encoded, and by itself.
-    fn leaves_as_it_is(&self, outbound: &Outbound) -> bool {
-        outbound.cipher.is_none() && outbound.ahead.is_empty() && !self.has_tunnel()
+    /// Sends what the session has queued.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.drain(self.sending())
+    }
+
+    /// As `flush`, unless another thread is sending, which then sends this, too: it may wait for a peer that itself waits for
+    /// us to read.
+    pub(crate) fn try_flush(&self) -> Result<()> {
+        self.try_sending().map_or(Ok(()), |sending| self.drain(sending))
+    }
+
+    /// Sends what the session has queued, and what other threads queue meanwhile. After an error the rest is dropped.
+    fn drain(&self, sending: Sending<'_>) -> Result<()> {
+        let together = !self.has_tunnel();
+        let mut result = Ok(());
+        loop {
+            let bytes = {
+                let mut core = self.core();
+                if core.session.unsent().is_empty() {
+                    // With the lock, so that whoever queues something finds either this thread sending or nobody.
+                    drop(sending);
+                    return result;
+                }
+                core.session.take_unsent(together || result.is_err())
+            };
+            if result.is_ok() {
+                result = self.send_bytes(&bytes);
+            }
+        }
+    }
+
+    /// Sends bytes as they are, behind what is queued.
+    pub(crate) fn send_pieces(&self, pieces: &[&[u8]]) -> Result<()> {
+        let _deferred = Deferred::begin();
+        let sending = self.sending();
+        self.core().session.enqueue_bytes(pieces);
+        self.drain(sending)
+    }
+
+    /// Answers that a peer does not take any more are no failure: it may have sent more before it went, so that is for those to
+    /// find out who read to the end.
+    pub(crate) fn forgive(&self, answers: Result<()>) -> Result<()> {
+        answers.or_else(|error| {
+            if !error.is_end_of_connection() {
+                return Err(error);
+            }
+            ::log::debug!("the peer takes no answer any more: {error}");
+            Ok(())
+        })
+    }
+
+    /// Whether the peer has sent more than was received, so that receiving would not wait.
+    pub(crate) fn has_more(&self) -> bool {
+        // A byte that was left there is none of them.
+        let left = usize::from(self.left_byte().load(Ordering::Relaxed));
+        self.socket().is_ok_and(|fd| wait::has_more(fd, left))
+    }
+
+    /// Whether there is a connection.
+    pub(crate) fn is_open(&self) -> bool {
+        self.descriptor() != Some(-1)
+    }
+
+    /// The socket's number in the log.
+    pub(crate) fn descriptor(&self) -> Option<i32> {
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        Some(unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) })
+    }
+
+    /// From now on all waits together may last no longer than one of them may, until [`end_phase`](Self::end_phase).
+    pub(crate) fn begin_phase(&self) {
+        self.set_limit(Deadline::after(self.timeout()));
+    }
+
+    /// From now on each wait may last as long as one may.
+    pub(crate) fn end_phase(&self) {
+        self.set_limit(Deadline::NEVER);
+    }
+
+    /// Fails if a wait would fail at once, because the phase has ended or the program wants to stop.
+    pub(crate) fn check(&self) -> Result<()> {
+        let patience = self.patience();
+        if patience.is_over() {
+            return Err(Error::Interrupted);
+        }
+        patience.deadline().left().map(drop).inspect_err(|_| {
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+            unsafe { sockbuf::set_timed_out(&raw mut (*self.raw()).m_sb, true) }
+        })
     }
 
     /// Sends a message.
-    fn send_chunks(&self, chunks: &Chunks<'_>, outbound: &mut Outbound) -> Result<()> {
-        if !self.leaves_as_it_is(outbound) {
-            let start = outbound.begin();
-            chunks.append_to(&mut outbound.scratch);
-            return self.send_whole(outbound, start);
-        }
+    fn send_chunks(&self, chunks: &Chunks<'_>, scratch: &mut Vec<u8>) -> Result<()> {
         // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
         unsafe {
             let sb = &raw const (*self.raw()).m_sb;
-            sockbuf::send_chunks(sb, chunks, &mut outbound.scratch, &self.patience())
+            sockbuf::send_chunks(sb, chunks, scratch, &self.patience())
         }
     }
 
-    /// Sends pieces in order.
-    fn send_pieces<'p>(&self, pieces: impl Iterator<Item = &'p [u8]>, outbound: &mut Outbound) -> Result<()> {
-        if !self.leaves_as_it_is(outbound) {
-            let start = outbound.begin();
-            pieces.for_each(|piece| outbound.scratch.extend_from_slice(piece));
-            return self.send_whole(outbound, start);
-        }
-        // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
-        unsafe {
-            let sb = &raw const (*self.raw()).m_sb;
-            sockbuf::send_all(sb, pieces, &mut outbound.scratch, &self.patience())
-        }
-    }
-
-    /// Sends what was put together in the scratch memory, encrypted from `start` on and through the tunnel, as the
-    /// connection has it.
-    fn send_whole(&self, outbound: &mut Outbound, start: usize) -> Result<()> {
-        let Outbound { cipher, scratch, .. } = outbound;
-        if let Some(cipher) = cipher {
-            cipher.apply(&mut scratch[start..]);
-        }
-        let whole = &scratch[..];
+    /// Sends bytes, through the tunnel if there is one.
+    fn send_bytes(&self, bytes: &[u8]) -> Result<()> {
         let Some(tunnel) = self.tunnel() else {
-            // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so.
-            let sb = unsafe { &raw const (*self.raw()).m_sb };
-            // SAFETY: as above. One piece needs no memory to be put together in.
-            return unsafe { sockbuf::send_all(sb, iter::once(whole), &mut Vec::new(), &self.patience()) };
+            // SAFETY: the handle's contract; the descriptor is open as long as the caller leaves it so. One piece needs no
+            // memory to be put together in.
+            return unsafe {
+                let sb = &raw const (*self.raw()).m_sb;
+                sockbuf::send_all(sb, iter::once(bytes), &mut Vec::new(), &self.patience())
+            };
         };
-        let result = tunnel.send(&Line(self), &[whole]);
+        let result = tunnel.send(&Line(self), &[bytes]);
         line::show(self, &tunnel.status());
         result
     }
@@ -384,20 +343,26 @@ impl Handle {
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         let sb = unsafe { &raw mut (*self.raw()).m_sb };
         // SAFETY: as above.
-        if unsafe { sockbuf::has_tls(sb) } || self.inbound().cipher.is_some() {
+        if unsafe { sockbuf::has_tls(sb) } {
             return None;
         }
         let mut core = self.core();
-        let Core { decoder, reservoir, .. } = &mut *core;
+        if core.session.is_encrypted() {
+            return None;
+        }
+        let Core { session, reservoir, .. } = &mut *core;
         let worthwhile = direct::worthwhile(reservoir.as_deref());
         // SAFETY: as above.
         let (chunk_size, unread) = unsafe {
             let chunk_size = shared::read(&raw const (*self.raw()).m_inChunkSize);
-            (driver::chunk_size(chunk_size), reservoir::unread(sb, reservoir.as_deref()))
+            (session::chunk_size(chunk_size), reservoir::unread(sb, reservoir.as_deref()))
         };
         // The log shows chunks one by one.
-        let loan =
-            if unread.is_empty() && !globals::dumps() { decoder.lend(chunk_size, worthwhile) } else { None };
+        let loan = if unread.is_empty() && !globals::dumps() {
+            session.decoder().lend(chunk_size, worthwhile)
+        } else {
+            None
+        };
         let Some(mut loan) = loan else {
             // SAFETY: as above.
             unsafe { reservoir::release_idle(sb, reservoir) };
@@ -413,7 +378,7 @@ impl Handle {
         let result = unsafe { direct::receive(sb, &mut loan, whole, &self.patience()) };
         let arrived = *result.as_ref().unwrap_or(&direct::Arrived::default());
         let mut core = self.core();
-        core.decoder.give_back(loan, arrived.chunks);
+        core.session.decoder().give_back(loan, arrived.chunks);
         // SAFETY: the handle's contract; the lock keeps steps out.
         unsafe {
             let count = &raw mut (*self.raw()).m_nBytesIn;
@@ -447,13 +412,12 @@ impl Handle {
         result
     }
 
-    /// Undoes what the peer did to bytes that have just arrived, the last of those unread.
+    /// Decrypts bytes that have just arrived, the last of those unread.
     fn receive_newest(&self, count: usize) {
-        if count > 0
-            && let Some(cipher) = &mut self.inbound().cipher
-        {
-            // SAFETY: the handle's contract; only the thread that reads touches the buffer.
-            cipher.apply(unsafe { sockbuf::newest(&raw mut (*self.raw()).m_sb, count) });
+        if count > 0 {
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); only the thread
+            // that reads touches the buffer.
+            self.core().session.decrypt(unsafe { sockbuf::newest(&raw mut (*self.raw()).m_sb, count) });
         }
     }
 
@@ -483,16 +447,37 @@ impl Handle {
 
     /// Whether there is something for a reader in what was received and not read.
     fn has_something_to_read(&self, tunnel: Option<&Tunnel>) -> bool {
-        let core = self.core();
+        let mut core = self.core();
+        let Core { session, reservoir, .. } = &mut *core;
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         let worth_reading = unsafe {
             let (sb, flags) = (&raw const (*self.raw()).m_sb, &raw const (*self.raw()).m_read.flags);
-            let unread = reservoir::unread(sb, core.reservoir.as_deref());
+            let unread = reservoir::unread(sb, reservoir.as_deref());
             let begun = flv::Flags(shared::read(flags)).has(flv::Flags::HEADER);
             // Without anything unread it was all fetched, but for what a tunnel has not looked at.
             let more = (tunnel.is_some() || !unread.is_empty()) && sockbuf::tls_holds_more(sb);
-            more || driver::is_worth_reading(&load(self.raw()), &core.decoder, begun, unread)
+            more || ready::is_worth_reading(&load(self.raw()), session.decoder(), begun, unread)
         };
         worth_reading || !core.stream.pending().is_empty() || tunnel.is_some_and(Tunnel::has_early)
     }
+}
+
+/// [`load`] as one function for all kinds of steps.
+///
+/// # Safety
+/// As for `load`.
+#[inline(never)]
+unsafe fn load_all(raw: *mut RTMP) -> State {
+    // SAFETY: the caller's contract.
+    unsafe { load(raw) }
+}
+
+/// [`store`] as one function for all kinds of steps.
+///
+/// # Safety
+/// As for `store`.
+#[inline(never)]
+unsafe fn store_all(raw: *mut RTMP, before: &State, after: &State) {
+    // SAFETY: the caller's contract.
+    unsafe { store(raw, before, after) }
 }

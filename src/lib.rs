@@ -28,6 +28,7 @@ mod nulls;
 mod pipe;
 mod privilege;
 pub mod ptr;
+mod pump;
 mod reason;
 pub mod rtmp;
 mod shared;

@@ -23,8 +23,8 @@ use std::{
 };
 
 use rtmp_core::{
-    driver,
     error::{Error, Result},
+    session::{self, packet_log},
 };
 
 use super::{gate::Gate, rtmp::RTMP};
@@ -43,15 +43,15 @@ pub(crate) enum Phase {
     Tunnel,
     Handshake,
     /// What the connection tells by itself.
-    Stream(driver::Phase),
+    Stream(session::Phase),
     Reading,
     /// Taking an FLV file apart.
     Flv,
 }
 
 impl Phase {
-    pub(crate) const CONNECT_COMMAND: Self = Self::Stream(driver::Phase::Connect);
-    pub(crate) const SENDING: Self = Self::Stream(driver::Phase::Sending);
+    pub(crate) const CONNECT_COMMAND: Self = Self::Stream(session::Phase::Connect);
+    pub(crate) const SENDING: Self = Self::Stream(session::Phase::Sending);
 }
 
 /// Makes the constants of the header, and the texts for reasons of which no other is known.
@@ -295,7 +295,7 @@ pub(super) fn log(error: &Error) {
             log::error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
         }
         Phase::SENDING if matches!(error, Error::NotConnected) => {
-            driver::log_failed_send(error, CALL.get().first_chunk);
+            packet_log::log_failed_send(error, CALL.get().first_chunk);
         }
         _ => log::error!("{error}"),
     }
@@ -576,7 +576,7 @@ mod tests {
         let unknown = Error::Unresolved("x.invalid (no)".into()).reported();
         let cases = [
             (
-                Phase::Stream(driver::Phase::Publish),
+                Phase::Stream(session::Phase::Publish),
                 Error::Refused(refusal),
                 Code::Refused,
                 "publish: NetStream.Publish.BadName: already publishing",

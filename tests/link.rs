@@ -3,8 +3,14 @@
 
 #[path = "link/peers.rs"]
 mod peers;
+#[path = "link/phases.rs"]
+mod phases;
 #[path = "link/pump.rs"]
 mod pump;
 mod support;
+#[path = "link/tls.rs"]
+mod tls;
 #[path = "link/transfers.rs"]
 mod transfers;
+#[path = "link/tunnel.rs"]
+mod tunnel;

@@ -188,6 +188,28 @@ fn what_cannot_be_checked_is_refused() {
 }
 
 #[test]
+fn a_file_of_certificates_is_read_again_when_it_has_changed() {
+    let authority = need!(Authority::new());
+    let good = authority.issue("good", NAMES, Valid::Now);
+    let other = authority.self_signed("other", NAMES, "CA:TRUE", Valid::Now);
+    let named = authority.directory().join("named.pem");
+    let trust = Trust::File(named.clone());
+    let verdict = || verdict(&good, "localhost", &trust);
+    let replace = |by: &Path| {
+        let new = authority.directory().join("new.pem");
+        fs::copy(by, &new).and_then(|_| fs::rename(&new, &named)).expect("the directory is writable");
+    };
+    for _ in 0..2 {
+        replace(&authority.certificate());
+        assert_eq!((verdict(), verdict()), ("accepted".to_owned(), "accepted".to_owned()));
+        replace(&other.chain);
+        assert!(verdict().contains("unknown issuer"));
+    }
+    fs::remove_file(&named).expect("it is there");
+    assert!(verdict().contains("named.pem"));
+}
+
+#[test]
 fn every_form_of_key_is_read() {
     let authority = need!(Authority::new());
     let trust = Trust::File(authority.certificate());

@@ -13,26 +13,39 @@ use serde_json::Value;
 use crate::{
     ABSENT, Figures, Measured,
     peer::{Cover, Peer, Role},
-    player,
     rows::{Row, Unit},
+    rust,
 };
 
 /// Who is compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Contestant {
-    /// This library.
-    Ours,
     /// Debian's librtmp.
     Original,
-    /// FFmpeg's own RTMP.
-    Ffmpeg,
+    /// This library.
+    Ours,
+    /// An earlier build of this library.
+    Baseline,
+    /// The Rust API beside the C library.
+    Rust,
     /// The socket without any protocol: the limit.
     Socket,
+    /// FFmpeg's own RTMP.
+    Ffmpeg,
 }
 
+/// Something for each [`Contestant`].
+pub type ByContestant<T> = [T; Contestant::ALL.len()];
+
 impl Contestant {
-    /// In the order of the table.
-    pub const ALL: [Self; 4] = [Self::Ours, Self::Original, Self::Ffmpeg, Self::Socket];
+    /// In the order in which they run: this library is next to the two that it is compared with most.
+    pub const ALL: [Self; 6] =
+        [Self::Original, Self::Ours, Self::Baseline, Self::Rust, Self::Socket, Self::Ffmpeg];
+
+    /// Whether its system calls are counted.
+    fn is_traced(self) -> bool {
+        !matches!(self, Self::Socket | Self::Ffmpeg)
+    }
 }
 
 /// Seconds after which a run is given up.
@@ -44,12 +57,22 @@ const MOST_ROUNDS: usize = 11;
 
 /// Compiled programs and the directories that libraries are found in.
 pub struct Contestants {
+    /// For temporary files.
+    directory: PathBuf,
     driver: PathBuf,
     /// FFmpeg's, if its headers are installed.
     avio: Option<PathBuf>,
     ours: PathBuf,
     original: Option<PathBuf>,
+    baseline: Option<PathBuf>,
     traced: bool,
+}
+
+/// The shared libraries without symbols, in bytes.
+pub struct Sizes {
+    pub ours: f64,
+    pub original: f64,
+    pub baseline: Option<f64>,
 }
 
 /// A program with its arguments, ready to run.
@@ -57,14 +80,17 @@ struct Run {
     program: PathBuf,
     library: Option<PathBuf>,
     arguments: Vec<String>,
+    /// What `strace` writes.
+    trace: PathBuf,
     /// Kept so that the port stays the peer's.
     _peer: Option<Peer>,
 }
 
 impl Contestants {
-    /// Compiles the C programs and finds the libraries.
-    pub fn prepare() -> io::Result<Self> {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
+    /// Compiles the C programs and finds the libraries. `directory` is the name of a directory that no other run uses at
+    /// the same time, `baseline` the file of an earlier build.
+    pub fn prepare(directory: &str, baseline: Option<&str>) -> io::Result<Self> {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(directory);
         fs::create_dir_all(&directory)?;
         let built = env::current_exe()?.ancestors().nth(2).map(|directory| directory.join("librtmp.so"));
         let built =
@@ -72,6 +98,14 @@ impl Contestants {
         let ours = linked(&directory, "ours", &built)?;
         let original = match installed() {
             Some(file) => Some(linked(&directory, "original", &file)?),
+            None => None,
+        };
+        let baseline = match baseline {
+            Some(file) => {
+                let found = fs::canonicalize(file)
+                    .map_err(|error| io::Error::new(error.kind(), format!("BASELINE={file}: {error}")))?;
+                Some(linked(&directory, "baseline", &found)?)
+            }
             None => None,
         };
         if original.is_none() {
@@ -93,7 +127,7 @@ impl Contestants {
         if !traced {
             eprintln!("strace is not installed: system calls are not counted");
         }
-        Ok(Self { driver, avio: avio.ok(), ours, original, traced })
+        Ok(Self { directory, driver, avio: avio.ok(), ours, original, baseline, traced })
     }
 
     /// Measures all contestants of a row in turn, `rounds` times, or as often as there is time for.
@@ -102,13 +136,18 @@ impl Contestants {
         for contestant in Contestant::ALL {
             runs.push(self.run(contestant, &row)?);
         }
-        let mut seen: [Result<Vec<Figures>, &str>; 4] = [const { Ok(Vec::new()) }; 4];
+        let mut seen: ByContestant<Result<Vec<Figures>, &str>> = Contestant::ALL.map(|_| Ok(Vec::new()));
         let started = Instant::now();
         for round in 0..rounds.unwrap_or(MOST_ROUNDS) {
             if rounds.is_none() && round >= ENOUGH_ROUNDS && started.elapsed() > ROW_TIME {
                 break;
             }
-            for (run, seen) in runs.iter().zip(&mut seen) {
+            let mut turns: Vec<_> = runs.iter().zip(&mut seen).collect();
+            // So that a machine that becomes slower in the course of a round does not always slow down the same one.
+            if round % 2 == 1 {
+                turns.reverse();
+            }
+            for (run, seen) in turns {
                 let (Some(run), Ok(all)) = (run, &mut *seen) else { continue };
                 match run.figures(&row) {
                     Ok(figures) => all.push(figures),
@@ -127,16 +166,24 @@ impl Contestants {
             middle(pairs.map(|(theirs, ours)| theirs.cost / ours.cost).collect())
         });
         let mut figures = seen.map(|seen| median(&seen?).ok_or(ABSENT));
-        for (run, figures) in runs.iter().zip(&mut figures).take(2) {
-            if let (Some(run), Ok(figures), true) = (run, figures, self.traced) {
-                figures.calls = run.calls(&row).ok().flatten();
+        for (contestant, (run, figures)) in Contestant::ALL.iter().zip(runs.iter().zip(&mut figures)) {
+            if let (Some(run), Ok(figures), true) = (run, figures, self.traced && contestant.is_traced()) {
+                figures.calls = run.calls(&row).unwrap_or_else(|error| {
+                    eprintln!("{}, system calls: {error}", row.name);
+                    None
+                });
             }
         }
         Ok(Measured { row, figures, ratios })
     }
 
-    /// The shared libraries without symbols, in bytes.
-    pub fn sizes(&self) -> (f64, f64) {
+    /// Whether there is an earlier build to compare with.
+    pub fn has_baseline(&self) -> bool {
+        self.baseline.is_some()
+    }
+
+    /// What the libraries take on disk.
+    pub fn sizes(&self) -> Sizes {
         let size = |directory: &Path| {
             let copy = directory.with_extension("stripped");
             let stripped =
@@ -148,21 +195,24 @@ impl Contestants {
                 _ => f64::NAN,
             }
         };
-        (size(&self.ours), self.original.as_deref().map_or(f64::NAN, size))
+        Sizes {
+            ours: size(&self.ours),
+            original: self.original.as_deref().map_or(f64::NAN, size),
+            baseline: self.baseline.as_deref().map(size),
+        }
     }
 
     /// What a contestant runs in a row; `None` if it does not take part.
     fn run(&self, contestant: Contestant, row: &Row) -> io::Result<Option<Run>> {
+        let itself = env::current_exe()?;
         let (program, library) = match contestant {
-            Contestant::Ours => (&self.driver, Some(&self.ours)),
-            Contestant::Original if self.original.is_some() => (&self.driver, self.original.as_ref()),
-            Contestant::Ffmpeg => match (&self.avio, row.ffmpeg) {
-                (Some(avio), Some(_)) => (avio, None),
-                _ => return Ok(None),
-            },
-            Contestant::Socket => (&self.driver, Some(&self.ours)),
-            Contestant::Original => return Ok(None),
+            Contestant::Ours | Contestant::Socket => (Some(&self.driver), Some(&self.ours)),
+            Contestant::Original => (self.original.as_ref().map(|_| &self.driver), self.original.as_ref()),
+            Contestant::Baseline => (self.baseline.as_ref().map(|_| &self.driver), self.baseline.as_ref()),
+            Contestant::Rust => (row.rust.then_some(&itself), None),
+            Contestant::Ffmpeg => (self.avio.as_ref().filter(|_| row.ffmpeg.is_some()), None),
         };
+        let Some(program) = program else { return Ok(None) };
         let total = row.total.to_string();
         let (chunk, size) = (row.sends.0.to_string(), row.sends.1.to_string());
         let (peer, arguments) = match (contestant, row.peer, row.limit()) {
@@ -176,28 +226,24 @@ impl Contestants {
             (_, Some((role, cover)), _) => {
                 let peer = Peer::start(role, cover)?;
                 let url = url(cover, peer.port, role, contestant);
+                let work = row.work.to_owned();
                 let arguments = match contestant {
                     Contestant::Ffmpeg => {
                         // It takes so long that less has to do.
                         let total = (row.total / 8).to_string();
                         vec![row.ffmpeg.unwrap_or_default().to_owned(), url, size, total]
                     }
-                    _ if role == Role::Idle => vec![row.work.to_owned(), url, row.at_once.to_string(), total],
-                    _ => vec![row.work.to_owned(), url, chunk, size, total],
+                    Contestant::Rust => vec![rust::MEASURED.to_owned(), work, url, chunk, size, total],
+                    _ if row.work == "connect" => {
+                        vec![work, url, row.at_once.to_string(), row.receives.to_string(), total]
+                    }
+                    _ => vec![work, url, chunk, size, total],
                 };
                 (Some(peer), arguments)
             }
         };
-        let (mut program, mut arguments) = (program.clone(), arguments);
-        if let (player::WORK, Some(work)) = (row.work, arguments.first_mut()) {
-            match contestant {
-                Contestant::Ours => program = env::current_exe()?,
-                Contestant::Original => "read".clone_into(work),
-                _ => {}
-            }
-        }
-        let library = library.cloned();
-        Ok(Some(Run { program, library, arguments, _peer: peer }))
+        let trace = self.directory.join("calls");
+        Ok(Some(Run { program: program.clone(), library: library.cloned(), arguments, trace, _peer: peer }))
     }
 }
 
@@ -230,27 +276,22 @@ impl Run {
         })
     }
 
-    /// System calls for each message: what twice the work needs more.
+    /// System calls for each message: the difference of a longer and a shorter run.
     fn calls(&self, row: &Row) -> io::Result<Option<f64>> {
-        let small = (row.total / 16).max(row.few());
-        // Those that are open at once do not get fewer, and thousands of them take long when every call is stopped at.
-        if row.peer.is_none() || row.at_once > small || matches!(row.unit, Unit::Wait(_)) {
-            return Ok(None);
-        }
-        let (once, twice) = (self.traced(small)?, self.traced(2 * small)?);
+        let Some((less, more)) = row.traced() else { return Ok(None) };
+        let (less, more) = (self.traced(less)?, self.traced(more)?);
         // With few messages the calls in between may outnumber theirs.
-        Ok(Some((twice.0 - once.0) / (twice.1 - once.1)).filter(|calls| *calls >= 0.0))
+        Ok(Some((more.0 - less.0) / (more.1 - less.1)).filter(|calls| *calls >= 0.0))
     }
 
     /// System calls and messages of a run.
     fn traced(&self, total: u64) -> io::Result<(f64, f64)> {
-        let log = self.program.with_extension("calls");
         let mut arguments = self.arguments.clone();
         arguments.pop();
         let mut strace = bounded(Path::new("strace"));
-        strace.args(["-f", "-c", "-U", "name,calls", "-o"]).arg(&log).arg(&self.program);
+        strace.args(["-f", "-c", "-U", "name,calls", "-o"]).arg(&self.trace).arg(&self.program);
         let output = self.output(strace.args(arguments).arg(total.to_string()))?;
-        let calls = fs::read_to_string(&log)?
+        let calls = fs::read_to_string(&self.trace)?
             .lines()
             .find_map(|line| line.trim().strip_prefix("total")?.trim().parse::<f64>().ok())
             .unwrap_or(f64::NAN);

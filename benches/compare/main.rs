@@ -7,20 +7,24 @@
 //! make bench                        everything
 //! make bench ONLY="RTMP_Read"       the rows whose names contain a word
 //! make bench ROUNDS=3               as many rounds, however long they take
+//! make bench BASELINE=librtmp.so.1  with an earlier build beside it
+//! cargo test --bench compare        every row once, with very little work, to see that it works
 //! ```
 
 mod chart;
 mod contestants;
 mod peer;
-mod player;
 mod rows;
+mod rust;
+mod table;
 mod tls;
 
 use std::{env, fs, io, path::Path};
 
-use contestants::{Contestant, Contestants};
+use contestants::{ByContestant, Contestant, Contestants, Sizes};
 use rows::Row;
 use serde_json::{Value, json};
+use table::Table;
 
 /// In the table where there is nothing to measure.
 pub const ABSENT: &str = "–";
@@ -47,9 +51,9 @@ pub struct Measured {
     /// What was measured.
     pub row: Row,
     /// By contestant, or why there are none.
-    pub figures: [Result<Figures, &'static str>; 4],
+    pub figures: ByContestant<Result<Figures, &'static str>>,
     /// How many times as much each of them needs as this library did in the same round: the ratio in the middle.
-    ratios: [Option<f64>; 4],
+    ratios: ByContestant<Option<f64>>,
 }
 
 impl Measured {
@@ -58,47 +62,62 @@ impl Measured {
         self.figures[contestant as usize].ok()
     }
 
+    /// Whether this library and all others that take part have done the work.
+    fn is_complete(&self) -> bool {
+        let done =
+            |figures: &Result<Figures, &str>| figures.as_ref().map_or_else(|why| *why == ABSENT, |_| true);
+        self.of(Contestant::Ours).is_some_and(|figures| figures.cost.is_finite())
+            && self.figures.iter().all(done)
+    }
+
     /// How many times as much another contestant needs.
     pub fn ratio(&self, other: Contestant) -> Option<f64> {
         self.of(other).and(self.ratios[other as usize])
     }
 }
 
-/// What stands around the results in the README.
-const TABLE_BEGINS: &str = "<!-- written by make bench -->";
-const TABLE_ENDS: &str = "<!-- until here -->";
-
 fn main() -> io::Result<()> {
-    if player::run_if_asked()? {
+    if rust::run_if_asked()? {
         return Ok(());
     }
+    // `cargo bench` passes this, `cargo test` does not.
+    if env::args().any(|argument| argument == "--bench") { measure() } else { check() }
+}
+
+/// Measures. A run of all rows is written to the files in `benches`.
+fn measure() -> io::Result<()> {
     let rounds = variable("ROUNDS").and_then(|rounds| rounds.parse().ok()).filter(|rounds| *rounds > 0);
     let only = variable("ONLY");
-    let contestants = Contestants::prepare()?;
+    let contestants = Contestants::prepare("bench", variable("BASELINE").as_deref())?;
+    let columns = Table::new(contestants.has_baseline());
     let mut all = Vec::new();
-    let mut table = heading();
+    let mut table = columns.heading();
     println!("{table}");
     for row in rows::rows() {
         if only.as_ref().is_some_and(|only| !row.name.contains(only.as_str())) {
             continue;
         }
         let measured = contestants.measure(row, rounds)?;
-        let line = line(&measured);
+        let line = columns.line(&measured);
         println!("{line}");
         table = format!("{table}\n{line}");
         all.push(measured);
     }
     let sizes = contestants.sizes();
-    let library =
-        format!("Shared library, stripped: ours {:.0} kB, librtmp {:.0} kB.", sizes.0 / 1e3, sizes.1 / 1e3);
+    let baseline = sizes.baseline.map_or(String::new(), |bytes| format!(", baseline {:.0} kB", bytes / 1e3));
+    let library = format!(
+        "Shared library, stripped: ours {:.0} kB, librtmp {:.0} kB{baseline}.",
+        sizes.ours / 1e3,
+        sizes.original / 1e3
+    );
     println!("\n{library}");
     if only.is_none() {
         let benches = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
-        let text = serde_json::to_string_pretty(&results(&all, sizes)).expect("numbers and text");
+        let text = serde_json::to_string_pretty(&results(&all, &sizes)).expect("numbers and text");
         fs::write(benches.join("results.json"), text + "\n")?;
         fs::write(benches.join("results.svg"), chart::draw(&all))?;
         let readme = fs::read_to_string(benches.join("README.md"))?;
-        let readme = replace_table(&readme, &format!("{table}\n\n{library}"))
+        let readme = table::replace(&readme, &format!("{table}\n\n{library}"))
             .ok_or_else(|| io::Error::other("benches/README.md has no place for the table"))?;
         fs::write(benches.join("README.md"), readme)?;
         println!("Written: results.json, results.svg and the table in README.md, all in benches");
@@ -106,86 +125,46 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
+/// Runs the rows whose names contain one of the arguments, or all of them, with very little work. The output has the
+/// form of the other tests.
+fn check() -> io::Result<()> {
+    let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let mut rows = rows::rows();
+    let all = rows.len();
+    rows.retain(|row| wanted.is_empty() || wanted.iter().any(|part| row.name.contains(part)));
+    if rows.is_empty() {
+        println!("test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; {all} filtered out");
+        return Ok(());
+    }
+    let contestants = Contestants::prepare("bench-check", variable("BASELINE").as_deref())?;
+    let table = Table::new(contestants.has_baseline());
+    println!("running {} tests\n{}", rows.len(), table.heading());
+    let (mut passed, mut failed) = (0, 0);
+    for row in rows {
+        let measured = contestants.measure(row.brief(), Some(1))?;
+        println!("{}", table.line(&measured));
+        if measured.is_complete() {
+            println!("test {} ... ok", row.name);
+            passed += 1;
+        } else {
+            println!("test {} ... FAILED", row.name);
+            failed += 1;
+        }
+    }
+    let result = if failed == 0 { "ok" } else { "FAILED" };
+    let others = all - passed - failed;
+    println!(
+        "test result: {result}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {others} filtered out"
+    );
+    if failed == 0 { Ok(()) } else { Err(io::Error::other("some rows failed")) }
+}
+
 /// A variable of the environment that is not empty.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn heading() -> String {
-    let cells = [
-        "unit",
-        "ours",
-        "librtmp",
-        "ratio",
-        "FFmpeg",
-        "ratio",
-        "socket",
-        "to socket",
-        "wall",
-        "calls each",
-        "allocs each",
-        "peak MB",
-    ];
-    let rule = [":"; 12].map(|end| format!("---{end}"));
-    format!("{}\n{}", table_line("", &cells.map(str::to_owned)), table_line("---", &rule))
-}
-
-fn line(measured: &Measured) -> String {
-    let cost = |contestant: Contestant| match measured.figures[contestant as usize] {
-        Ok(figures) => number(Some(figures.cost)),
-        Err(reason) => reason.to_owned(),
-    };
-    let ratio = |contestant| number(measured.ratio(contestant));
-    let pair = |of: fn(Figures) -> Option<f64>| {
-        let of = |contestant| number(measured.of(contestant).and_then(of));
-        format!("{} / {}", of(Contestant::Ours), of(Contestant::Original))
-    };
-    table_line(
-        measured.row.name,
-        &[
-            measured.row.unit.name().to_owned(),
-            cost(Contestant::Ours),
-            cost(Contestant::Original),
-            ratio(Contestant::Original),
-            cost(Contestant::Ffmpeg),
-            ratio(Contestant::Ffmpeg),
-            cost(Contestant::Socket),
-            number(measured.ratio(Contestant::Socket).map(|ratio| 1.0 / ratio)),
-            pair(|figures| Some(figures.wall)),
-            pair(|figures| figures.calls),
-            pair(|figures| Some(figures.allocations).filter(|count| count.is_finite())),
-            pair(|figures| Some(figures.peak / 1e6)),
-        ],
-    )
-}
-
-/// A line of a table in Markdown, in columns that can be read as they are.
-fn table_line(name: &str, cells: &[String; 12]) -> String {
-    let widths = [5, 7, 14, 6, 7, 6, 7, 9, 15, 15, 15, 13];
-    let cells = cells.iter().zip(widths).map(|(cell, width)| format!(" {cell:>width$} |"));
-    format!("| {name:<46} |{}", cells.collect::<String>())
-}
-
-/// Puts the results between the two lines of the README that mark their place.
-fn replace_table(readme: &str, results: &str) -> Option<String> {
-    let (before, rest) = readme.split_once(TABLE_BEGINS)?;
-    let (_, after) = rest.split_once(TABLE_ENDS)?;
-    Some(format!("{before}{TABLE_BEGINS}\n{results}\n{TABLE_ENDS}{after}"))
-}
-
-/// Three digits, or a dash.
-fn number(value: Option<f64>) -> String {
-    match value {
-        None => ABSENT.to_owned(),
-        Some(value) if value.is_nan() => ABSENT.to_owned(),
-        Some(value) if value >= 100.0 => format!("{value:.0}"),
-        Some(value) if value >= 10.0 => format!("{value:.1}"),
-        Some(value) if value >= 1.0 => format!("{value:.2}"),
-        Some(value) => format!("{value:.3}"),
-    }
-}
-
-fn results(all: &[Measured], sizes: (f64, f64)) -> Value {
+fn results(all: &[Measured], sizes: &Sizes) -> Value {
     let rows: Vec<Value> = all
         .iter()
         .map(|measured| {
@@ -206,16 +185,20 @@ fn results(all: &[Measured], sizes: (f64, f64)) -> Value {
                 "unit": measured.row.unit.name(),
                 "ours": figures(Contestant::Ours),
                 "librtmp": figures(Contestant::Original),
+                "baseline": figures(Contestant::Baseline),
+                "rust": figures(Contestant::Rust),
                 "ffmpeg": figures(Contestant::Ffmpeg),
                 "socket": figures(Contestant::Socket),
                 "librtmp_to_ours": measured.ratio(Contestant::Original),
+                "baseline_to_ours": measured.ratio(Contestant::Baseline),
+                "rust_to_ours": measured.ratio(Contestant::Rust),
                 "ffmpeg_to_ours": measured.ratio(Contestant::Ffmpeg),
                 "socket_to_ours": measured.ratio(Contestant::Socket),
             })
         })
         .collect();
     json!({
-        "stripped_library_bytes": { "ours": sizes.0, "librtmp": sizes.1 },
+        "stripped_library_bytes": { "ours": sizes.ours, "librtmp": sizes.original, "baseline": sizes.baseline },
         "rows": rows,
     })
 }

@@ -9,6 +9,7 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use rtmp_core::handshake::{Cipher, Server, ServerOptions};
@@ -19,7 +20,7 @@ use crate::tls;
 /// What a peer does with a connection.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Role {
-    /// Sends video messages of `size` bytes in chunks of `chunk`, as fast as they are taken.
+    /// Sends video messages of `size` bytes in chunks of `chunk`.
     Play {
         /// Largest payload of a chunk.
         chunk: usize,
@@ -27,16 +28,39 @@ pub enum Role {
         size: usize,
         /// The chunk streams that take turns, if not just one.
         streams: usize,
+        /// When they are sent.
+        pace: Pace,
     },
     /// Throws away whatever comes after the handshake.
     Publish,
     /// Sends replies and then nothing.
     Idle,
-    /// Sends zeros, without any protocol.
-    RawSource,
+    /// Sends `size` zeros at a time, without any protocol.
+    RawSource {
+        /// Bytes of one call.
+        size: usize,
+        /// When they are sent.
+        pace: Pace,
+    },
     /// Throws everything away, without any protocol.
     RawSink,
 }
+
+/// When a peer sends its media.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// As fast as it is taken.
+    Flood,
+    /// One message each [`LIVE_INTERVAL`], so that the client waits for every one of them.
+    Live,
+    /// A block of [`BURST`] bytes, and nothing more.
+    Burst,
+}
+
+/// Time between two messages of a live stream.
+const LIVE_INTERVAL: Duration = Duration::from_millis(2);
+/// Bytes of a block of media, and exactly those of the message bodies in it if they have 16 kB.
+pub const BURST: usize = 1 << 20;
 
 /// How bytes are protected on their way.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,8 +90,11 @@ impl Peer {
             _ => None,
         };
         let block: Arc<[u8]> = match role {
-            Role::Play { chunk, size, streams } => media(chunk, size, streams).into(),
-            Role::RawSource => vec![0; 1 << 20].into(),
+            Role::Play { chunk, size, streams, pace } => {
+                let least = if pace == Pace::Live { size } else { BURST };
+                media(chunk, size, streams, least).into()
+            }
+            Role::RawSource { size, .. } => vec![0; size].into(),
             _ => [].into(),
         };
         thread::spawn(move || {
@@ -92,7 +119,7 @@ impl Peer {
 fn serve(mut stream: TcpStream, role: Role, cover: Cover, block: &[u8]) -> io::Result<()> {
     stream.set_nodelay(true)?;
     match role {
-        Role::RawSource => return send_for_ever(&mut stream, block, None),
+        Role::RawSource { pace, .. } => return send_for_ever(&mut stream, block, pace, None),
         Role::RawSink => return discard(&stream),
         _ => {}
     }
@@ -109,7 +136,7 @@ fn serve(mut stream: TcpStream, role: Role, cover: Cover, block: &[u8]) -> io::R
     cipher.apply(&mut first);
     stream.write_all(&first)?;
     match role {
-        Role::Play { .. } => send_for_ever(&mut stream, block, Some(cipher)),
+        Role::Play { pace, .. } => send_for_ever(&mut stream, block, pace, Some(cipher)),
         _ => discard(&stream),
     }
 }
@@ -135,17 +162,32 @@ fn talk<S: Read + Write>(
 ) -> io::Result<()> {
     greet(stream, role)?;
     match role {
-        Role::Play { .. } => {
+        Role::Play { pace: Pace::Burst, .. } => {
+            stream.write_all(block)?;
+            read_all(stream)
+        }
+        Role::Play { pace, .. } => {
             while !is_over(stream)? {
                 stream.write_all(block)?;
+                pause(pace);
             }
             Ok(())
         }
-        _ => {
-            let mut buffer = vec![0; 256 << 10];
-            while stream.read(&mut buffer)? > 0 {}
-            Ok(())
-        }
+        _ => read_all(stream),
+    }
+}
+
+/// Until the client closes.
+fn read_all<S: Read>(stream: &mut S) -> io::Result<()> {
+    let mut buffer = vec![0; 256 << 10];
+    while stream.read(&mut buffer)? > 0 {}
+    Ok(())
+}
+
+/// Between two messages of a live stream.
+fn pause(pace: Pace) {
+    if pace == Pace::Live {
+        thread::sleep(LIVE_INTERVAL);
     }
 }
 
@@ -176,7 +218,12 @@ fn shake_hands_encrypted(stream: &mut TcpStream) -> io::Result<Cipher> {
 }
 
 /// Sends a block over and over, and looks now and then for acknowledgements to throw away.
-fn send_for_ever(stream: &mut TcpStream, block: &[u8], mut cipher: Option<Cipher>) -> io::Result<()> {
+fn send_for_ever(
+    stream: &mut TcpStream,
+    block: &[u8],
+    pace: Pace,
+    mut cipher: Option<Cipher>,
+) -> io::Result<()> {
     let mut encrypted = Vec::new();
     let mut room = [MaybeUninit::uninit(); 4096];
     loop {
@@ -189,6 +236,7 @@ fn send_for_ever(stream: &mut TcpStream, block: &[u8], mut cipher: Option<Cipher
             }
             None => stream.write_all(block)?,
         }
+        pause(pace);
         while SockRef::from(&*stream)
             .recv_with_flags(&mut room, libc::MSG_DONTWAIT)
             .is_ok_and(|count| count > 0)
@@ -237,12 +285,12 @@ fn start(role: Role) -> Vec<u8> {
     bytes
 }
 
-/// At least a megabyte of whole video messages: on the chunk stream of the first one, or on several in turn.
-fn media(chunk: usize, size: usize, streams: usize) -> Vec<u8> {
+/// Whole video messages of `least` bytes or more: on the chunk stream of the first one, or on several in turn.
+fn media(chunk: usize, size: usize, streams: usize, least: usize) -> Vec<u8> {
     let mut body = vec![0x55; size];
     body[..2].copy_from_slice(&[0x27, 1]);
     let mut bytes = Vec::new();
-    while bytes.len() < 1 << 20 {
+    while bytes.len() < least {
         if streams == 1 {
             let [_, length @ ..] = (size as u32).to_be_bytes();
             bytes.extend([0x44, 0, 0, 40]);

@@ -1,9 +1,6 @@
 //! What is measured.
 
-use crate::{
-    peer::{Cover, Role},
-    player,
-};
+use crate::peer::{self, Cover, Pace, Role};
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +19,10 @@ pub struct Row {
     pub at_once: u64,
     /// Bytes of media, connections or rounds.
     pub total: u64,
+    /// Bytes of media that each connection of `connect` receives.
+    pub receives: usize,
+    /// Whether the Rust API does the same work.
+    pub rust: bool,
     /// FFmpeg's way to the same.
     pub ffmpeg: Option<&'static str>,
 }
@@ -54,6 +55,8 @@ impl Unit {
 const MESSAGE: usize = 16 << 10;
 /// Bytes of the largest message that RTMP can say the length of, and of the largest chunk.
 const LARGEST: usize = (16 << 20) - 1;
+/// Bytes of a message that comes at the pace of a live stream.
+const LIVE: usize = 400;
 /// Bytes of a message on one of many chunk streams, and how many of them there are.
 const SHORT: usize = 100;
 const STREAMS: usize = 65_000;
@@ -85,13 +88,13 @@ pub fn rows() -> Vec<Row> {
         ("RTMP_GetNextMediaPacket, 200 kB messages", "next", 65536, 200_000, 512 << 20, false),
         ("RTMP_GetNextMediaPacket, 400 kB messages", "next", 65536, 400_000, 512 << 20, false),
         ("RTMP_GetNextMediaPacket, 16 MB messages", "next", 65536, LARGEST, 512 << 20, false),
-        ("Player::read in Rust, 400-byte messages", player::WORK, 65536, 400, 256 << 20, false),
     ] {
         rows.push(Row {
             name,
             work,
-            peer: Some((Role::Play { chunk, size, streams: 1 }, Cover::Plain)),
+            peer: Some((Role::Play { chunk, size, streams: 1, pace: Pace::Flood }, Cover::Plain)),
             total,
+            rust: true,
             ffmpeg: ffmpeg.then_some("read"),
             ..Row::EMPTY
         });
@@ -117,11 +120,24 @@ pub fn rows() -> Vec<Row> {
             peer: Some((Role::Publish, Cover::Plain)),
             sends: (chunk, size),
             total,
+            rust: true,
             ffmpeg: ffmpeg.then_some("write"),
             ..Row::EMPTY
         });
     }
-    let play = Role::Play { chunk: 4096, size: MESSAGE, streams: 1 };
+    for (name, work) in [("Live pace, RTMP_Read", "read"), ("Live pace, RTMP_GetNextMediaPacket", "next")] {
+        let role = Role::Play { chunk: 65536, size: LIVE, streams: 1, pace: Pace::Live };
+        rows.push(Row {
+            name,
+            unit: Unit::Each,
+            work,
+            peer: Some((role, Cover::Plain)),
+            total: 1000 * LIVE as u64,
+            rust: true,
+            ..Row::EMPTY
+        });
+    }
+    let play = Role::Play { chunk: 4096, size: MESSAGE, streams: 1, pace: Pace::Flood };
     for (name, work, role, cover, total) in [
         ("RTMPE, RTMP_Read", "read", play, Cover::Encrypted, 128 << 20),
         ("RTMPE, RTMP_Write", "write", Role::Publish, Cover::Encrypted, 128 << 20),
@@ -141,7 +157,7 @@ pub fn rows() -> Vec<Row> {
             name,
             unit: Unit::Each,
             work: "next",
-            peer: Some((Role::Play { chunk: 4096, size: SHORT, streams }, Cover::Plain)),
+            peer: Some((Role::Play { chunk: 4096, size: SHORT, streams, pace: Pace::Flood }, Cover::Plain)),
             total: (STREAMS * SHORT) as u64,
             ..Row::EMPTY
         });
@@ -153,12 +169,23 @@ pub fn rows() -> Vec<Row> {
         ("Connect 100, then close them", Unit::Each, Cover::Plain, 100, 1000),
         ("Connect 1,000, then close them", Unit::Each, Cover::Plain, 1000, 1000),
         ("Connect 5,000, then close them", Unit::Each, Cover::Plain, 5000, 5000),
-        ("Memory of one of 1,000 connections", Unit::Memory, Cover::Plain, 1000, 1000),
+        ("Memory of one of 1,000 idle sessions", Unit::Memory, Cover::Plain, 1000, 1000),
     ] {
         let peer = Some((Role::Idle, cover));
         rows.push(Row { name, unit, work: "connect", peer, at_once, total, ..Row::EMPTY });
     }
-    let flood = Some((Role::Play { chunk: 4096, size: SHORT, streams: 1 }, Cover::Plain));
+    rows.push(Row {
+        name: "Memory of one of 1,000 that received 1 MB",
+        unit: Unit::Memory,
+        work: "connect",
+        peer: Some((Role::Play { chunk: 4096, size: MESSAGE, streams: 1, pace: Pace::Burst }, Cover::Plain)),
+        at_once: 1000,
+        total: 1000,
+        receives: peer::BURST,
+        ..Row::EMPTY
+    });
+    let flood = Role::Play { chunk: 4096, size: SHORT, streams: 1, pace: Pace::Flood };
+    let flood = Some((flood, Cover::Plain));
     for (name, work, what) in [
         ("Send beside a flood, 99.9th percentile", "beside", "p999"),
         ("Send beside a flood, worst", "beside", "worst"),
@@ -187,24 +214,53 @@ impl Row {
         sends: (4096, MESSAGE),
         at_once: 1,
         total: 0,
+        receives: 0,
+        rust: false,
         ffmpeg: None,
     };
 
-    /// So little of the work that an average can just be made of it: sixteen messages or ten of the rest.
-    pub fn few(&self) -> u64 {
-        match self.peer {
-            Some((Role::Play { size, .. }, _)) => 16 * size as u64,
-            Some((Role::Publish, _)) => 16 * self.sends.1 as u64,
-            _ => 10,
-        }
+    /// The row with very little work, to see that it works.
+    pub fn brief(self) -> Self {
+        let (total, at_once) = match (self.work, self.peer) {
+            ("connect", _) => (2, 2.min(self.at_once)),
+            (_, Some((Role::Play { pace: Pace::Live, size, .. }, _))) => (20 * size as u64, 1),
+            ("read" | "next", Some((Role::Play { size, .. }, _))) => (2 * size as u64, 1),
+            ("write" | "send", _) => (2 * self.sends.1 as u64, 1),
+            _ => (10, 1),
+        };
+        Self { total, at_once, ..self }
+    }
+
+    /// The work of a shorter and a longer run whose system calls are counted. Their difference is of enough messages
+    /// for an average.
+    pub fn traced(&self) -> Option<(u64, u64)> {
+        let (part, least) = match (self.work, self.peer?) {
+            // Those that are open at once do not get fewer, and thousands take long when every call is stopped at.
+            ("connect", _) if self.at_once > 10 => return None,
+            ("connect", _) => (16, 10),
+            // On a busy machine some messages arrive together, which takes fewer calls. If that happens in the shorter
+            // run, it hardly matters.
+            (_, (Role::Play { pace: Pace::Live, .. }, _)) => return Some((self.total / 20, self.total / 2)),
+            ("read" | "next", (Role::Play { size, .. }, _)) => (16, 16 * size as u64),
+            ("write" | "send", _) => (16, 16 * self.sends.1 as u64),
+            _ => return None,
+        };
+        let total = (self.total / part).max(least.min(self.total));
+        Some((total, 2 * total))
     }
 
     /// The bare socket doing the same, and the bytes it handles in one call; `None` where there is no such thing.
     pub fn limit(&self) -> Option<(Role, &'static str, usize)> {
-        match self.peer? {
-            _ if self.unit != Unit::PerGigabyte => None,
-            (Role::Play { .. }, Cover::Plain) => Some((Role::RawSource, "recv", MESSAGE)),
-            (Role::Publish, Cover::Plain) => Some((Role::RawSink, "store", self.sends.1)),
+        match (self.unit, self.peer?) {
+            (Unit::Each, (Role::Play { size, pace: pace @ Pace::Live, .. }, Cover::Plain)) => {
+                Some((Role::RawSource { size, pace }, "recv", MESSAGE))
+            }
+            (Unit::PerGigabyte, (Role::Play { pace, .. }, Cover::Plain)) => {
+                Some((Role::RawSource { size: 1 << 20, pace }, "recv", MESSAGE))
+            }
+            (Unit::PerGigabyte, (Role::Publish, Cover::Plain)) => {
+                Some((Role::RawSink, "store", self.sends.1))
+            }
             _ => None,
         }
     }

@@ -21,6 +21,11 @@ pub fn is_ignored() -> bool {
     IGNORED.load(Ordering::Relaxed) || getuid() != geteuid() || getgid() != getegid()
 }
 
+/// Whether a variable is set, even if it must not be believed: other libraries may read it.
+pub fn is_set(name: &str) -> bool {
+    env::var_os(name).is_some()
+}
+
 /// A variable; `None` if it is not set or must not be believed.
 pub fn variable(name: &str) -> Option<OsString> {
     if is_ignored() { None } else { env::var_os(name) }

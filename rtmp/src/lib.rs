@@ -14,8 +14,7 @@
 //!
 //! Below them the protocol lives in layers that know nothing of sockets, each calling the one below: [`flv`] (a byte
 //! stream of FLV tags), [`session`] (commands and stream control), [`chunk`] (messages cut into chunks), [`amf`]
-//! (values). [`transport`] moves bytes and knows no RTMP, [`driver`] joins a session to a transport. [`client`] puts
-//! all of it together. The C library that programs written for librtmp 2.4 link is a package of its own over this one.
+//! (values). [`net`] moves bytes and knows no RTMP. [`client`] puts both together, with a thin pump between them. The C library that programs written for librtmp 2.4 link is a package of its own over this one.
 //!
 //! What happens is reported through the [`log`] crate.
 
@@ -24,7 +23,6 @@
 pub mod amf;
 pub mod chunk;
 pub mod client;
-pub mod driver;
 pub mod environment;
 pub mod error;
 pub mod flv;

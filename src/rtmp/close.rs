@@ -4,7 +4,6 @@ use std::{ptr, time::Duration};
 
 use libc::c_int;
 use rtmp_core::{
-    driver::{self, Connection},
     flv::Flags,
     transport::{deadline::Deadline, tcp::LINGER},
 };
@@ -86,7 +85,12 @@ fn end_stream(handle: &Handle) {
         (Duration::ZERO, Duration::ZERO)
     };
     handle.set_limit(Deadline::after(Some(longest)));
-    driver::close_politely(handle);
+    handle.step(|session, wishes| session.close(wishes));
+    // For a player another thread that is sending is not worth a wait.
+    let goodbye_sent = if publish { handle.flush() } else { handle.try_flush() };
+    if let Err(error) = goodbye_sent {
+        ::log::debug!("the peer is gone before the goodbye: {error}");
+    }
     if let Some(tunnel) = handle.tunnel() {
         tunnel.close(&Line(handle), goodbye);
     }

@@ -5,16 +5,16 @@ use std::{
     os::fd::{AsFd, IntoRawFd},
     ptr,
     sync::Arc,
+    time::Instant,
 };
 
 use libc::{c_int, sockaddr};
 use rtmp_core::{
     chunk,
-    driver::{self, Connection},
     error::{Error, Result},
-    handshake::{self, ClientOptions},
+    handshake::ClientOptions,
     random,
-    session::command,
+    session::{Session, command},
     text::{self, Text},
     transport::{connect::connect, deadline::Deadline, tcp, tunnel::Tunnel},
 };
@@ -257,8 +257,9 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int> {
             // SAFETY: the handle's contract; `extras` is a list of properties as `RTMP_SetOpt` builds it.
             let extras =
                 unsafe { encode_extras(&(*handle.raw()).Link.extras) }.inspect_err(|_| handle.give_up())?;
-            let connect = handle.step(|parts| command::connect(parts.state, &parts.profile, &extras));
-            driver::send(handle, &connect).map_err(Error::reported)?;
+            handle
+                .send(|session, profile| command::connect(&mut session.state, profile, &extras))
+                .map_err(Error::reported)?;
         }
     }
     Ok(TRUE)
@@ -296,7 +297,8 @@ impl RequestedChunkSize {
     /// Tells the peer, and uses it from then on; an error has closed the connection.
     pub(super) fn announce(self, handle: &Handle) -> Result<()> {
         self.size.map_or(Ok(()), |size| {
-            driver::send(handle, &command::set_chunk_size(size.cast_unsigned())).map_err(Error::reported)
+            let announcement = command::set_chunk_size(size.cast_unsigned());
+            handle.send(|_, _| announcement).map_err(Error::reported)
         })
     }
 }
@@ -331,12 +333,14 @@ fn open_tunnel(handle: &Handle) -> Result<()> {
 
 /// The client's handshake, encrypted if the protocol says so.
 fn shake_hands(handle: &Handle) -> Result<()> {
-    handle.forget_ciphers();
+    handle.forget_session();
     // SAFETY: the handle's contract.
     let encrypted = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_ENC != 0;
     let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
-    let client = handshake::Client::new(options, &mut random::system)?;
-    handle.apply(driver::handshake_as_client(handle, client)?);
+    // How long its phases may take is for the handle to say.
+    let session = Session::client(options, None, &mut random::system, Instant::now())?;
+    let (encrypted, swf_response) = handle.shake_hands(session)?;
+    handle.show_handshake(encrypted, swf_response);
     Ok(())
 }
 

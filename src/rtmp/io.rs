@@ -7,7 +7,6 @@ use std::{
 
 use libc::{c_char, c_int};
 use rtmp_core::{
-    driver::{Connection, Reading},
     error::{Error, Result},
     flv::{self, Call, Ending, Finished, ReadState, Step},
     message::{Body as _, Message},
@@ -25,6 +24,7 @@ use crate::{
     log::Deferred,
     memory::Body,
     ptr::bytes,
+    pump::Reading,
     reason::{self, Code, Phase},
     shared,
     state::{Core, Handle},
@@ -189,7 +189,7 @@ fn read(
                     }
                     let next = core.stream.message(&mut call, state, kind, timestamp, body, live);
                     searching = state.is_searching();
-                    core.decoder.reuse(mem::take(body));
+                    core.session.decoder().reuse(mem::take(body));
                     let failed = Ending::from_status(state.status) == Some(Ending::Error);
                     if failed && core.stream.ran_out_of_memory() {
                         reason::keep(&Error::OutOfMemory);
@@ -228,7 +228,7 @@ fn offer(core: &mut Core, call: &mut Call<'_>, state: &ReadState<'_>, next: Step
     {
         // SAFETY: the memory is the caller's for the length of the call, before the end of which `Placement` takes the
         // offer back; it is not used in another way while the offer stands.
-        core.decoder.offer(unsafe { Body::borrowed(room) });
+        core.session.decoder().offer(unsafe { Body::borrowed(room) });
     }
     next
 }
@@ -239,7 +239,7 @@ struct Placement<'h>(&'h Handle);
 impl Placement<'_> {
     /// From now on no message uses the caller's memory. What has arrived of one is moved.
     fn end(&self) {
-        let result = self.0.core().decoder.withdraw();
+        let result = self.0.core().session.decoder().withdraw();
         if result.is_err() {
             self.0.give_up();
         }
@@ -314,7 +314,7 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
     unsafe {
         let result = with_read_state(handle.raw(), |state| step(&mut core, state));
         if let Some(spent) = core.stream.take_spent() {
-            core.decoder.reuse(spent);
+            core.session.decoder().reuse(spent);
         }
         let fields = &raw mut (*handle.raw()).m_read;
         let pending = core.stream.pending();

@@ -5,10 +5,10 @@ use std::{mem, ptr};
 use libc::c_int;
 use rtmp_core::{
     chunk::Outgoing,
-    driver::{self, Connection},
     error::{Error, Result},
     flv::{self, Finished},
     message::MessageType,
+    session::{self, packet_log},
 };
 
 use super::{RTMP, RTMPPacket};
@@ -32,8 +32,8 @@ pub(super) unsafe fn log_unsent(r: *mut RTMP, message: &Outgoing<'_>) {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
         without_session(r, |r| {
-            let chunk_size = driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize));
-            driver::log_unsent(message, &profile(&(*r).Link), chunk_size)
+            let chunk_size = session::chunk_size(shared::read(&raw const (*r).m_outChunkSize));
+            packet_log::log_unsent(message, &profile(&(*r).Link), chunk_size)
         });
     }
 }
@@ -95,7 +95,7 @@ pub(super) fn send_message(
         (Err(error), Some(_)) => {
             // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
             let chunk_size = unsafe { shared::read(&raw const (*handle.raw()).m_outChunkSize) };
-            Err(report(handle, error, message.as_asked(driver::chunk_size(chunk_size)).first_len()))
+            Err(report(handle, error, message.as_asked(session::chunk_size(chunk_size)).first_len()))
         }
         (Err(error), None) => Err(error),
         // Nothing was encoded, and so nothing sent: `transmit_packet` does the one before the other.
@@ -105,7 +105,7 @@ pub(super) fn send_message(
 
 /// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.
 pub(super) fn report(handle: &Handle, error: Error, first_chunk: usize) -> Error {
-    driver::log_failed_send(&error, first_chunk);
+    packet_log::log_failed_send(&error, first_chunk);
     handle.give_up();
     error.reported()
 }

@@ -5,10 +5,9 @@ use std::ptr;
 use libc::{c_char, c_int};
 use rtmp_core::{
     chunk::Chunk,
-    driver::{self, Connection},
     error::{Error, Result},
     message::MessageType,
-    session::Outcome,
+    session::{Outcome, packet_log},
 };
 
 use super::{
@@ -20,6 +19,7 @@ use crate::{
     FALSE, TRUE, attempt, attempt_once, boundary, boundary_with_errno, cancel, globals,
     memory::{Body, RTMP_MAX_HEADER_SIZE, release},
     ptr::{bytes, required, required_mut},
+    pump::Reading,
     reason::{self, Phase},
     state::Handle,
     waiting,
@@ -130,10 +130,10 @@ pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPP
         reason::enter(Phase::Reading);
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }.inspect_err(|error| {
-            driver::log_reading(None);
-            driver::log_receive_error(error);
+            packet_log::log_reading(None);
+            packet_log::log_receive_error(error);
         })?;
-        let chunk = driver::receive_chunk(&handle).map_err(Error::reported)?;
+        let chunk = handle.receive_chunk().map_err(Error::reported)?;
         handle.settle();
         // SAFETY: the caller's contract.
         if let Some(shown) = unsafe { packet.m_chunk.as_mut() } {
@@ -166,10 +166,10 @@ fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
     for (shown, byte) in shown.c_header.iter_mut().zip(header) {
         *shown = byte.cast_signed();
     }
-    let core = handle.core();
+    let mut core = handle.core();
     let body = match &chunk.message {
         Some(message) => Some(&message.body),
-        None => core.decoder.unfinished_body(chunk.chunk_stream),
+        None => core.session.decoder().unfinished_body(chunk.chunk_stream),
     };
     let offset = (chunk.received - chunk.payload) as usize;
     shown.c_chunk = match body {
@@ -261,10 +261,10 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         let handle = unsafe { Handle::connected(r) };
         if globals::dumps() {
-            driver::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), &header, payload);
+            packet_log::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), &header, payload);
         }
         let handle = handle.inspect_err(|_| reason::would_send(header.len() + payload.len()))?;
-        handle.transmit_bytes(&[&header, payload]).inspect_err(|_| handle.give_up())?;
+        handle.send_pieces(&[&header, payload]).inspect_err(|_| handle.give_up())?;
         Ok(TRUE)
     })
 }
@@ -287,7 +287,7 @@ pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTM
         let chunk_stream = packet.m_nChannel.cast_unsigned();
         reason::enter(Phase::Reading);
         // What the server refuses is no message for the caller, and neither is what could not be answered.
-        let outcome = driver::dispatch(&handle, chunk_stream, kind, packet.m_nTimeStamp, body);
+        let outcome = handle.dispatch(chunk_stream, kind, packet.m_nTimeStamp, body);
         Ok(number(outcome.map_err(Error::reported)?))
     })
 }
@@ -330,7 +330,7 @@ unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected(r) }.inspect_err(|_| errno.leave_unchanged())?;
         let next = match failure {
-            None => driver::next_media(&handle),
+            None => Reading::new(&handle).next_media(),
             Some(failure) => Err(failure.settle(&handle)),
         };
         let (outcome, message) = next.map_err(Error::reported)?;

@@ -9,11 +9,13 @@ use std::slice;
 use libc::{c_char, c_int};
 use rtmp_core::{
     chunk::{Decoder, Ready},
-    driver::{self, Arriving, Connection},
     error::{Error, Result},
     flv::{self, PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN},
     message::{Message, MessageType},
-    session::State,
+    session::{
+        self, State,
+        ready::{Arriving, arriving_media, ready_media},
+    },
 };
 
 use super::{
@@ -70,13 +72,13 @@ impl Failure {
     pub(super) fn settle(self, handle: &Handle) -> Error {
         match self {
             Self::Decoding(error) => {
-                driver::fail_decoding(handle, &error);
+                handle.fail_decoding(&error);
                 error
             }
             Self::Receiving(error) => {
                 // Whoever ends a wait may shut the socket down, too.
                 let error = handle.check().err().unwrap_or(error);
-                driver::fail_receiving(handle, &error);
+                handle.fail_receiving(&error);
                 error
             }
         }
@@ -254,16 +256,16 @@ unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
             return None;
         }
         let mut found = undisturbed(r)?;
-        let Core { decoder, reservoir, stream, block, .. } = found.core();
+        let Core { session, reservoir, stream, block, .. } = found.core();
+        let decoder = session.decoder();
         let sb = &raw mut (*r).m_sb;
         let before = load_for_media(r);
         let mut state = before;
         let mut seen = (0, 0);
-        let ready =
-            driver::ready_media(&mut state, decoder, reservoir::unread(sb, reservoir.as_deref()), |ready| {
-                seen = (ready.chunk_stream, ready.timestamp);
-                place.copy(ready, stream, block)
-            });
+        let ready = ready_media(&mut state, decoder, reservoir::unread(sb, reservoir.as_deref()), |ready| {
+            seen = (ready.chunk_stream, ready.timestamp);
+            place.copy(ready, stream, block)
+        });
         let Some((consumed, made)) = ready else { return take_arriving(r, found, &mut place) };
         sockbuf::consume(sb, consumed);
         mirror_timestamp(r, seen.0 as usize, seen.1);
@@ -319,7 +321,8 @@ unsafe fn receive<P: Place>(
         if sockbuf::has_tls(sb) || !found.is_plain() {
             return None;
         }
-        let Core { decoder, reservoir, stream, block, .. } = found.core();
+        let Core { session, reservoir, stream, block, .. } = found.core();
+        let decoder = session.decoder();
         if !place.prepare(decoder, stream) {
             return None;
         }
@@ -328,7 +331,7 @@ unsafe fn receive<P: Place>(
         let message = loop {
             let input = reservoir::unread(sb, reservoir.as_deref());
             let (consumed, arriving) =
-                match driver::arriving_media(state, offered.0, input, |kind, body| place.fits(kind, body)) {
+                match arriving_media(state, offered.0, input, |kind, body| place.fits(kind, body)) {
                     Ok(decoded) => decoded,
                     Err(error) => return Some(Err(Box::new(Failure::Decoding(error)))),
                 };
@@ -374,7 +377,7 @@ unsafe fn receive_more(
     state: &mut State,
 ) -> Result<bool> {
     let (chunk_size, worthwhile) =
-        (driver::chunk_size(state.in_chunk_size), direct::worthwhile(reservoir.as_deref()));
+        (session::chunk_size(state.in_chunk_size), direct::worthwhile(reservoir.as_deref()));
     // SAFETY: the caller's contract.
     unsafe {
         if reservoir::unread(sb, reservoir.as_deref()).is_empty()
@@ -417,8 +420,7 @@ unsafe fn settle(r: *mut RTMP) {
     let _shield = Shield::begin();
     // SAFETY: the caller's contract.
     let Ok(handle) = (unsafe { Handle::connected(r) }) else { return };
-    handle.reading_step(|_| ());
     // An error has closed the connection, which the next call will find. The message has arrived before.
-    let _ = driver::acknowledge_if_due(&handle);
+    let _ = handle.acknowledge_if_due();
     handle.settle();
 }

@@ -43,6 +43,12 @@ impl Reservoir {
         self.memory.get(offset..)?.get(..size)
     }
 
+    /// The same, to be changed.
+    fn bytes_mut(&mut self, start: usize, size: usize) -> Option<&mut [u8]> {
+        let offset = start.wrapping_sub(self.memory.as_ptr().addr());
+        self.memory.get_mut(offset..)?.get_mut(..size)
+    }
+
     /// Whether a smaller place has been enough for so long that this one may go.
     fn is_idle(&self) -> bool {
         self.modest >= KEPT_FOR
@@ -141,6 +147,23 @@ pub(crate) unsafe fn unread(sb: *const RTMPSockBuf, reservoir: Option<&Reservoir
             Some(bytes) => bytes,
             None => sockbuf::unread(sb),
         }
+    }
+}
+
+/// As [`unread`], to be changed.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody else uses while the result is used.
+pub(crate) unsafe fn unread_mut<'a>(
+    sb: *mut RTMPSockBuf,
+    reservoir: Option<&'a mut Reservoir>,
+) -> &'a mut [u8] {
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
+    let (start, size) = unsafe { ((*sb).sb_start.addr(), size(sb)) };
+    match reservoir.and_then(|reservoir| reservoir.bytes_mut(start, size)) {
+        Some(bytes) => bytes,
+        // SAFETY: as above; `newest` stays inside the buffer.
+        None => unsafe { sockbuf::newest(sb, usize::MAX) },
     }
 }
 

@@ -8,10 +8,9 @@ use std::{
 
 use libc::c_int;
 use rtmp_core::{
-    driver::{self, Connection},
     error::{Error, Result},
-    handshake::{self, ServerOptions},
-    random,
+    handshake::ServerOptions,
+    random, session,
     transport::{
         deadline::Deadline,
         tcp,
@@ -63,19 +62,20 @@ pub unsafe extern "C-unwind" fn RTMP_Serve(r: *mut RTMP) -> c_int {
         }?;
         reason::enter(Phase::Handshake);
         let waits_for_ever = tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
-        handle.forget_ciphers();
+        handle.forget_session();
         if speaks_http(&handle)? && !accept_tunnel(&handle)? {
             return Ok(FALSE);
         }
         let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
-        let server = handshake::Server::new(options, &mut random::system)?;
+        let session = session::Session::bare_server(options, &mut random::system)?;
         let requested = RequestedChunkSize::of(&handle);
-        let outcome = driver::handshake_as_server(&handle, server)?;
-        if outcome.keys.is_some() {
+        let (encrypted, swf_response) = handle.shake_hands(session)?;
+        handle.flush()?;
+        if encrypted {
             // SAFETY: the caller's contract.
             unsafe { (*r).Link.protocol |= RTMP_FEATURE_ENC };
         }
-        handle.apply(outcome);
+        handle.show_handshake(encrypted, swf_response);
         requested.announce(&handle)?;
         if waits_for_ever {
             // Players have nothing to say while they play. How long to wait for them is for the caller to decide.

@@ -6,9 +6,9 @@
 use libc::{c_char, c_int};
 use rtmp_core::{
     chunk::{Chunks, Outgoing},
-    driver::{self, Connection},
     error::{Error, Result},
     message::MessageType,
+    session,
 };
 
 use super::{
@@ -46,7 +46,7 @@ pub(super) unsafe fn send(
     }
     // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
     let message = unsafe { message_of(packet) }.ok()?;
-    let encode = |core: &mut Core, chunk_size| Some(core.encoder.encode(&message, chunk_size));
+    let encode = |core: &mut Core, chunk_size| Some(core.session.encoder().encode(&message, chunk_size));
     // SAFETY: the caller's contract.
     match unsafe { transmit(r, message.body.len(), encode) }? {
         Ok(format) => {
@@ -74,7 +74,7 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
         }
         let writer = core.writer.get_or_insert_default();
         let tag = writer.whole(input)?;
-        let encoded = core.encoder.encode(&outgoing(stream_id, &tag), chunk_size);
+        let encoded = core.session.encoder().encode(&outgoing(stream_id, &tag), chunk_size);
         if let Ok(chunks) = &encoded {
             // SAFETY: as above; no other thread closes the connection meanwhile.
             unsafe { mirror_writer(&raw mut (*r).m_write, writer, stream_id, Some(chunks.format)) };
@@ -121,7 +121,7 @@ unsafe fn transmit<'m>(
             // 0 may be what a program left there that forgot RTMP_Init.
             return None;
         }
-        let chunk_size = driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize));
+        let chunk_size = session::chunk_size(shared::read(&raw const (*r).m_outChunkSize));
         let tls = sockbuf::has_tls(&raw const (*r).m_sb);
         if !tls && alone::is_alone() && sockbuf::goes_at_once(len, chunk_size) {
             return transmit_alone(r, chunk_size, encode);
@@ -175,7 +175,7 @@ unsafe fn send_rest(r: *mut RTMP, chunks: &Chunks<'_>, unsent: usize) -> Result<
         return Err(Box::new(Unsent { error: Error::NotConnected, handle: None }));
     };
     handle
-        .transmit_bytes(&[&whole[whole.len() - unsent..]])
+        .send_pieces(&[&whole[whole.len() - unsent..]])
         .map_err(|error| Box::new(Unsent { error, handle: Some(handle) }))
 }
 
@@ -213,7 +213,7 @@ unsafe fn fail(r: *mut RTMP, unsent: Unsent, message: &Outgoing<'_>) -> Result<c
     // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     let chunk_size = unsafe {
         reason::about(r)?;
-        driver::chunk_size(shared::read(&raw const (*r).m_outChunkSize))
+        session::chunk_size(shared::read(&raw const (*r).m_outChunkSize))
     };
     reason::enter(Phase::SENDING);
     let Unsent { error, handle } = unsent;

@@ -1,14 +1,12 @@
 //! Streams and what is said about them: starting, pausing, seeking, control messages.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use libc::{c_int, c_short, c_uint};
 use rtmp_core::{
-    chunk::{Decoder, Encoder},
-    driver::{self, Connection, Parts},
     error::{Error, Result},
     flv::Ending,
-    session::{Command, command, pausing},
+    session::{self, Command, Profile, Session, command, packet_log, pausing},
     transport::wait,
 };
 
@@ -47,7 +45,7 @@ pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int
             unsafe { (*r).Link.seekTime = seekTime };
         }
         // What went wrong was logged where it was seen.
-        driver::connect_stream(&handle).map_err(Error::reported)?;
+        handle.connect_stream().map_err(Error::reported)?;
         handle.settle();
         Ok(TRUE)
     })
@@ -63,7 +61,7 @@ pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_i
         // SAFETY: the caller's contract, the same for all of these. Without a connection the others would say so again.
         let connected = unsafe {
             if let Err(error) = Handle::connected_for(r, Phase::SENDING) {
-                log_unsent(r, |parts| command::create_stream(parts.state));
+                log_unsent(r, |session| command::create_stream(&mut session.state));
                 return Err(error);
             }
             RTMP_DeleteStream(r);
@@ -91,17 +89,18 @@ pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
         }
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected_for(r, Phase::SENDING) }?;
-        let command = handle.step(|parts| {
-            let state = &mut *parts.state;
+        let stream_id = handle.step(|session, _| {
+            let state = &mut session.state;
             if state.stream_id < 0 {
                 return None;
             }
             state.playing = false;
-            let command = command::delete_stream(state, state.stream_id);
-            state.stream_id = -1;
-            Some(command)
+            Some(mem::replace(&mut state.stream_id, -1))
         });
-        command.map_or(Ok(()), |command| driver::send(&handle, &command).map_err(Error::reported))
+        let Some(stream_id) = stream_id else { return Ok(()) };
+        handle
+            .send(|session, _| command::delete_stream(&mut session.state, stream_id))
+            .map_err(Error::reported)
     })
 }
 
@@ -112,7 +111,7 @@ pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
     // SAFETY: the caller's contract.
-    unsafe { send(r, |parts| command::create_stream(parts.state)) }
+    unsafe { send(r, |session| command::create_stream(&mut session.state)) }
 }
 
 /// Tells the server the length of the play buffer, `m_nBufferMS`.
@@ -122,7 +121,9 @@ pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
     // SAFETY: the caller's contract.
-    unsafe { send(r, |parts| command::set_buffer_length(parts.state.stream_id, parts.state.buffer_ms)) };
+    unsafe {
+        send(r, |session| command::set_buffer_length(session.state.stream_id, session.state.buffer_ms))
+    };
 }
 
 /// Sends a user control message; returns TRUE if that was sent, else FALSE. `nObject` is a stream id or what else the
@@ -160,7 +161,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_int) -> c_int {
     // SAFETY: the caller's contract.
-    unsafe { send(r, |parts| command::pause(parts.state, DoPause != 0, dTime)) }
+    unsafe { send(r, |session| command::pause(&mut session.state, DoPause != 0, dTime)) }
 }
 
 /// Pauses at the timestamp of the last media message (`DoPause` not 0) or goes on from there; returns TRUE if that was
@@ -172,11 +173,12 @@ pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTi
 pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
     // SAFETY: the caller's contract.
     unsafe {
-        send(r, |parts| {
+        send(r, |session| {
             if DoPause != 0 {
-                parts.state.pause_timestamp = parts.media_clock();
+                session.state.pause_timestamp = session.media_clock();
             }
-            command::pause(parts.state, DoPause != 0, parts.state.pause_timestamp.cast_signed())
+            let time = session.state.pause_timestamp.cast_signed();
+            command::pause(&mut session.state, DoPause != 0, time)
         })
     }
 }
@@ -190,10 +192,10 @@ pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_in
 pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
     // SAFETY: the caller's contract.
     unsafe {
-        send(r, |parts| {
+        send(r, |session| {
             shared::write(&raw mut (*r).m_read.nResumeTS, 0);
-            parts.state.seeking = true;
-            command::seek(parts.state, dTime)
+            session.state.seeking = true;
+            command::seek(&mut session.state, dTime)
         })
     }
 }
@@ -205,7 +207,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
     // SAFETY: the caller's contract.
-    unsafe { send(r, |parts| command::window_acknowledgement_size(parts.state)) }
+    unsafe { send(r, |session| command::window_acknowledgement_size(&mut session.state)) }
 }
 
 /// Limits the peer's bandwidth to `m_nClientBW` bytes in the manner `m_nClientBW2`; returns TRUE if that was sent, else
@@ -216,7 +218,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
     // SAFETY: the caller's contract.
-    unsafe { send(r, |parts| command::set_peer_bandwidth(parts.state)) }
+    unsafe { send(r, |session| command::set_peer_bandwidth(&mut session.state)) }
 }
 
 /// Pauses the stream, waits a second and lets it go on, so that a server that stopped sending starts again; returns TRUE
@@ -230,7 +232,7 @@ pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
     waiting(FALSE, || {
         // SAFETY: the caller's contract.
         let handle = unsafe { Handle::connected_for(r, Phase::SENDING) }?;
-        if handle.step(|parts| parts.state.pausing) == pausing::NO {
+        if handle.step(|session, _| session.state.pausing) == pausing::NO {
             // SAFETY: the caller's contract.
             unsafe {
                 let status = &raw mut (*r).m_read.status;
@@ -239,19 +241,21 @@ pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
                 }
             }
             toggle(&handle, true)?;
-            handle.step(|parts| parts.state.pausing = pausing::ASKED);
+            handle.step(|session, _| session.state.pausing = pausing::ASKED);
             wait::pause(handle.socket()?, TOGGLE_PAUSE, &handle.patience())?;
         }
         let result = toggle(&handle, false);
-        handle.step(|parts| parts.state.pausing = pausing::RESUMING);
+        handle.step(|session, _| session.state.pausing = pausing::RESUMING);
         result.map(|()| TRUE)
     })
 }
 
 fn toggle(handle: &Handle, paused: bool) -> Result<()> {
-    let command =
-        handle.step(|parts| command::pause(parts.state, paused, parts.state.pause_timestamp.cast_signed()));
-    driver::send(handle, &command).map_err(Error::reported)
+    let pause = |session: &mut Session<Body>, _: &Profile<'_>| {
+        let time = session.state.pause_timestamp.cast_signed();
+        command::pause(&mut session.state, paused, time)
+    };
+    handle.send(pause).map_err(Error::reported)
 }
 
 /// Forgets entry `i` of `m_methodCalls`; with `freeit` not 0 its name is freed, else it is the caller's.
@@ -285,21 +289,17 @@ pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int)
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) -> Command) {
+unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Session<Body>) -> Command) {
     let log = |r: *mut RTMP| {
+        let mut session = Session::default();
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        let (mut state, profile) = unsafe { (load(r), profile(&(*r).Link)) };
-        let mut parts = Parts {
-            state: &mut state,
-            profile,
-            calls: &mut Vec::new(),
-            decoder: &mut Decoder::new(),
-            encoder: &mut Encoder::new(),
-            input: &[],
-            consumed: 0,
+        let profile = unsafe {
+            session.state = load(r);
+            profile(&(*r).Link)
         };
-        let command = build(&mut parts);
-        driver::log_unsent_command(&command, &profile, driver::chunk_size(state.out_chunk_size))
+        let command = build(&mut session);
+        let chunk_size = session::chunk_size(session.state.out_chunk_size);
+        packet_log::log_unsent_command(&command, &profile, chunk_size)
     };
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { without_session(r, log) }
@@ -309,7 +309,7 @@ unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) 
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-unsafe fn send(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) -> Command) -> c_int {
+unsafe fn send(r: *mut RTMP, build: impl FnOnce(&mut Session<Body>) -> Command) -> c_int {
     boundary(FALSE, || {
         reason::enter(Phase::SENDING);
         // SAFETY: the caller's contract.
@@ -321,8 +321,7 @@ unsafe fn send(r: *mut RTMP, build: impl FnOnce(&mut Parts<'_, '_, Body>) -> Com
                 return Err(error);
             }
         };
-        let command = handle.step(build);
-        driver::send(&handle, &command).map_err(Error::reported)?;
+        handle.send(|session, _| build(session)).map_err(Error::reported)?;
         Ok(TRUE)
     })
 }

@@ -22,12 +22,10 @@ use std::{
 
 use libc::{c_char, c_int};
 use rtmp_core::{
-    chunk::{Decoder, Encoder},
-    driver::Connection,
     error::{Error, Result},
     flv,
-    handshake::{self, Cipher, Swf},
-    session::auth,
+    handshake::{self, Swf},
+    session::{self as protocol, auth},
     transport::{deadline::Deadline, local::Local, tls::TlsOptions, tunnel::Tunnel, wait::Patience},
 };
 
@@ -55,10 +53,8 @@ use super::{
 pub(crate) struct Private {
     /// Held for short steps only, never while waiting.
     core: Mutex<Core>,
-    /// Held by whoever sends, so that messages stay whole.
+    /// Held by the thread that sends, also while it waits, so that messages stay whole.
     outbound: Mutex<Outbound>,
-    /// Held by the thread that reads, except while it waits.
-    inbound: Mutex<Inbound>,
     /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
     refilled: AtomicBool,
     /// The HTTP tunnel, if bytes go through one. Has locks of its own.
@@ -161,10 +157,10 @@ impl fmt::Debug for Login {
 /// Protocol state that callers never see.
 #[derive(Default)]
 pub(crate) struct Core {
-    pub(crate) decoder: Decoder<Body>,
+    /// The protocol.
+    pub(crate) session: protocol::Session<Body>,
     /// Room for what a fast peer sends, while there is one.
     pub(crate) reservoir: Option<Box<Reservoir>>,
-    pub(crate) encoder: Encoder,
     /// Behind `m_read`: FLV bytes that were made but not read.
     pub(crate) stream: flv::Stream<Body>,
     /// Where the last read call was told to put its bytes.
@@ -179,38 +175,21 @@ pub(crate) struct Core {
     logins: u32,
 }
 
-/// What bytes pass on their way out: encryption, then the tunnel, then TLS, then the socket.
+/// What the thread that sends works with.
 #[derive(Default)]
 pub(super) struct Outbound {
-    /// Encrypts, after an RTMPE handshake.
-    pub(super) cipher: Option<Cipher>,
-    /// What goes in front of the next message, as it is.
-    pub(super) ahead: Vec<u8>,
     /// Memory for putting pieces together.
     pub(super) scratch: Vec<u8>,
 }
 
-impl Outbound {
-    /// Begins to put pieces together, behind what goes in front of them; tells where they begin.
-    pub(super) fn begin(&mut self) -> usize {
-        self.scratch.clear();
-        if !self.ahead.is_empty() {
-            self.scratch = mem::take(&mut self.ahead);
-        }
-        self.scratch.len()
-    }
+/// Keeps other threads from sending.
+pub(super) type Sending<'a> = MutexGuard<'a, Outbound>;
 
-    /// Lets memory go after a message of the session's own. They are rare, and many connections only listen.
-    pub(super) fn rest(&mut self) {
-        self.scratch = Vec::new();
+impl Core {
+    /// Whether a message leaves as it was encoded, and by itself.
+    pub(crate) fn leaves_as_it_is(&self) -> bool {
+        !self.session.is_encrypted() && self.session.unsent().is_empty()
     }
-}
-
-/// What bytes pass on their way in.
-#[derive(Default)]
-pub(super) struct Inbound {
-    /// Decrypts, after an RTMPE handshake.
-    pub(super) cipher: Option<Cipher>,
 }
 
 /// An `RTMP` in use by an exported function.
@@ -497,23 +476,18 @@ impl Handle {
         u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
     }
 
-    /// What bytes pass on their way out; waits for whoever is sending.
-    pub(super) fn outbound(&self) -> MutexGuard<'_, Outbound> {
+    /// Waits until no other thread is sending, and keeps them from it.
+    pub(super) fn sending(&self) -> Sending<'_> {
         self.private.outbound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As `outbound`, unless somebody is sending.
-    pub(super) fn try_outbound(&self) -> Option<MutexGuard<'_, Outbound>> {
+    /// As `sending`, unless another thread is sending.
+    pub(super) fn try_sending(&self) -> Option<Sending<'_>> {
         match self.private.outbound.try_lock() {
             Ok(outbound) => Some(outbound),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
-    }
-
-    /// What bytes pass on their way in.
-    pub(super) fn inbound(&self) -> MutexGuard<'_, Inbound> {
-        self.private.inbound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that bytes came into the buffer after the last step that looked at it.
@@ -618,33 +592,31 @@ impl Handle {
         (size != 0).then_some(Swf { size, hash })
     }
 
-    /// Starts from clear bytes in the struct, whatever an earlier connection had.
-    pub(crate) fn forget_ciphers(&self) {
+    /// Starts with bytes in the struct and without a cipher, whatever an earlier connection had.
+    pub(crate) fn forget_session(&self) {
         // SAFETY: the handle's contract; only the thread that reads touches the buffer.
         unsafe { reservoir::release(&raw mut (*self.raw()).m_sb, &mut self.core().reservoir) }
-        self.inbound().cipher = None;
-        let mut outbound = self.outbound();
-        outbound.cipher = None;
-        outbound.ahead = Vec::new();
+        let session = &mut self.core().session;
+        let is_starting = session.is_starting();
+        *session = protocol::Session::default();
+        session.set_starting(is_starting);
     }
 
-    /// Applies what a handshake agreed on to everything after it, what is received and unread already included.
-    pub(crate) fn apply(&self, outcome: handshake::Outcome) {
+    /// Shows what a handshake has agreed on.
+    pub(crate) fn show_handshake(&self, encrypted: bool, swf_response: Option<handshake::Response>) {
         let r = self.raw();
-        // SAFETY: the handle's contract.
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe {
-            if let Some(response) = outcome.swf_response {
+            if let Some(response) = swf_response {
                 (*r).Link.SWFVerificationResponse = response.map(u8::cast_signed);
             }
-            let Some(handshake::Keys { mut receive, send }) = outcome.keys else { return };
-            receive.apply(sockbuf::newest(&raw mut (*r).m_sb, usize::MAX));
-            self.inbound().cipher = Some(receive);
-            self.outbound().cipher = Some(send);
-            // Callers look whether these are null, and at nothing behind them.
-            let mark = (&raw mut (*r).Link.SWFVerificationResponse).cast();
-            (*r).Link.dh = mark;
-            (*r).Link.rc4keyIn = mark;
-            (*r).Link.rc4keyOut = mark;
+            if encrypted {
+                // Callers look whether these are null, and at nothing behind them.
+                let mark = (&raw mut (*r).Link.SWFVerificationResponse).cast();
+                (*r).Link.dh = mark;
+                (*r).Link.rc4keyIn = mark;
+                (*r).Link.rc4keyOut = mark;
+            }
         }
     }
 }

@@ -34,17 +34,14 @@ impl Undisturbed<'_> {
     pub(crate) fn core_and_scratch(&mut self) -> Option<(&mut Core, &mut Vec<u8>)> {
         let Private { core, outbound, tunnelled, .. } = &mut *self.private;
         let outbound = outbound.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if outbound.cipher.is_some() || !outbound.ahead.is_empty() || *tunnelled.get_mut() {
-            return None;
-        }
-        Some((core.get_mut().unwrap_or_else(PoisonError::into_inner), &mut outbound.scratch))
+        let core = core.get_mut().unwrap_or_else(PoisonError::into_inner);
+        (core.leaves_as_it_is() && !*tunnelled.get_mut()).then_some((core, &mut outbound.scratch))
     }
 
     /// Whether bytes come as they are, from the socket or from TLS.
     #[inline]
     pub(crate) fn is_plain(&mut self) -> bool {
-        let inbound = self.private.inbound.get_mut().unwrap_or_else(PoisonError::into_inner);
-        inbound.cipher.is_none() && !*self.private.tunnelled.get_mut()
+        !self.core().session.is_encrypted() && !*self.private.tunnelled.get_mut()
     }
 }
 

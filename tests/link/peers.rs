@@ -12,7 +12,10 @@ use rtmp_core::{
     net::Target,
     transport::{
         deadline::Deadline,
-        tunnel::server::{Accepted, Link as HttpLink, Registry},
+        tunnel::{
+            Link as HttpLink,
+            server::{Accepted, Registry},
+        },
     },
 };
 

@@ -78,7 +78,6 @@ struct Sent {
     timestamp: u32,
     /// The timestamp field as it was sent: what a receiver adds when a header of format 3 starts a message.
     field: u32,
-    stream_id: u32,
     /// One bit for each kind of message that has had a full header.
     kinds: u8,
 }
@@ -91,7 +90,7 @@ impl Encoder {
 
     /// Chooses the headers of a message and remembers it as the last of its chunk stream.
     pub fn encode<'a>(&mut self, message: &Outgoing<'a>, chunk_size: u32) -> Result<Chunks<'a>> {
-        let Outgoing { chunk_stream, kind, timestamp, stream_id, .. } = *message;
+        let Outgoing { chunk_stream, kind, timestamp, .. } = *message;
         if chunk_stream > MAX_CHUNK_STREAM {
             return Err(Error::TooLarge("chunk stream id"));
         }
@@ -103,7 +102,7 @@ impl Encoder {
         let bit = kind_bit(kind);
         let format = sent.format_for(message, length, bit)?;
         let field = if format == 0 { timestamp } else { timestamp.wrapping_sub(sent.timestamp) };
-        *sent = Sent { kind, length, timestamp, field, stream_id, kinds: sent.kinds | bit };
+        *sent = Sent { kind, length, timestamp, field, kinds: sent.kinds | bit };
 
         Ok(message.chunks(format, field, chunk_size))
     }
@@ -112,16 +111,16 @@ impl Encoder {
 impl Sent {
     /// The header format for the next message of this chunk stream; `bit` is that of its kind.
     ///
-    /// The first message of each kind has a full header because strict servers want one. So has a message whose timestamp
-    /// steps back, because a difference cannot be negative (RTMP 1.0, section 5.3.1.2.1), and one of another message stream
-    /// than the message before it, because only a full header says which (section 5.3.1.2.2).
+    /// The first message of each kind has a full header because strict servers want one, and so has a message whose
+    /// timestamp steps back, because a difference cannot be negative (RTMP 1.0, section 5.3.1.2.1). For another message
+    /// stream than that of the message before, the caller has to ask for one, as with librtmp.
     fn format_for(&self, message: &Outgoing<'_>, length: u32, bit: u8) -> Result<u8> {
         let delta = message.timestamp.wrapping_sub(self.timestamp);
         let alike = self.kind == message.kind && self.length == length;
-        let needs_full = self.kinds & bit == 0 || self.stream_id != message.stream_id;
+        let first_of_kind = self.kinds & bit == 0;
         let repeats = alike && delta == self.field;
         Ok(match message.format {
-            0..=3 if needs_full || delta > i32::MAX as u32 => 0,
+            0..=3 if first_of_kind || delta > i32::MAX as u32 => 0,
             0 => 0,
             3 if repeats => 3,
             1..=3 if !alike => 1,

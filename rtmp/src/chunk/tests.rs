@@ -195,27 +195,6 @@ fn what_is_encoded_is_decoded_however_it_is_split() {
     }
 }
 
-#[test]
-fn a_change_of_message_stream_takes_a_full_header() {
-    let mut encoder = Encoder::new();
-    let mut wire = Vec::new();
-    for (stream_id, expected) in [(0, 0), (0, 2), (1, 0), (1, 2), (0, 0), (u32::MAX, 0), (u32::MAX, 2)] {
-        let message = Outgoing {
-            chunk_stream: 3,
-            format: 1,
-            kind: MessageType::AUDIO,
-            timestamp: wire.len() as u32,
-            stream_id,
-            body: b"x",
-        };
-        let chunks = encoder.encode(&message, 128).unwrap();
-        assert_eq!(chunks.format, expected);
-        wire.extend(chunks.pieces().flatten());
-    }
-    let streams: Vec<u32> = decode_all(&wire, 128, 1).iter().map(|message| message.stream_id).collect();
-    assert_eq!(streams, [0, 0, 1, 1, 0, u32::MAX, u32::MAX]);
-}
-
 pub(super) fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()

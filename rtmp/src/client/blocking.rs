@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    connection::{Connection, Happening, warn_of_early_media},
+    connection::{Connection, Happening},
     settings::Settings,
 };
 use crate::{
@@ -66,7 +66,6 @@ impl Shared {
             // Each phase has a deadline of its own.
             match shared.next(None)? {
                 Happening::Streaming => return Ok(shared),
-                Happening::Media(message) => warn_of_early_media(message.kind),
                 Happening::Ended | Happening::Left => return Err(Error::Closed),
                 _ => {}
             }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use log::{debug, error, warn};
+use log::{debug, error};
 
 use super::{
     pump::{Progress, Pump},
@@ -16,7 +16,7 @@ use crate::{
     chunk::Outgoing,
     error::{Error, Refusal, Result},
     handshake::{self, ClientOptions, ServerOptions, Swf},
-    message::{Message, MessageType},
+    message::Message,
     net::{Interest, Link},
     random,
     session::{Application, Calls, Event, Profile, Request, Session, State, auth},
@@ -403,12 +403,6 @@ impl Connection {
 
 /// How long a goodbye may take when there is no time-out.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(30);
-
-/// Logs media that has come too early, as librtmp does.
-pub(super) fn warn_of_early_media(kind: MessageType) {
-    debug!("a message of type {:#04x} before the stream", kind.0);
-    warn!("Received FLV packet before play()! Ignoring.");
-}
 
 /// Milliseconds of the system's clock, modulo 2^32.
 fn system_time() -> u32 {

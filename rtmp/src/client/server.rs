@@ -65,6 +65,8 @@ pub struct ServerSession {
     shared: Arc<Shared>,
     peer: SocketAddr,
     timeout: Option<Duration>,
+    /// The message stream of the last message.
+    last_stream: Option<u32>,
 }
 
 /// What a client does.
@@ -115,7 +117,7 @@ impl Server {
             None => Link::from_socket(socket.into(), timeout, now)?,
         };
         let shared = Shared::new(Connection::serve(link, timeout), &Arc::new(Abort::default()));
-        Ok(ServerSession { shared, peer, timeout })
+        Ok(ServerSession { shared, peer, timeout, last_stream: None })
     }
 }
 
@@ -150,7 +152,9 @@ impl ServerSession {
 
     /// Sends a message on a stream that the client plays. `timestamp` is in milliseconds, `body` that of an FLV tag.
     pub fn send(&mut self, stream_id: u32, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<()> {
-        let format = if kind == MessageType::DATA || timestamp == 0 { 0 } else { 1 };
+        // Only a full header says which message stream it is about.
+        let is_other = self.last_stream.replace(stream_id) != Some(stream_id);
+        let format = if is_other || kind == MessageType::DATA || timestamp == 0 { 0 } else { 1 };
         self.shared.send(&Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body })
     }
 

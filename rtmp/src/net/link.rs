@@ -103,7 +103,7 @@ impl Link {
     pub fn receive(&mut self, buffer: &mut [u8], now: Instant) -> Result<Received> {
         self.check()?;
         match &mut self.path {
-            Path::Direct(wire) => wire.receive(buffer),
+            Path::Direct(wire) => wire.receive(buffer, now),
             Path::Tunnelled(tunnel) => tunnel.receive(buffer, now).inspect_err(|_| tunnel.give_up()),
         }
     }
@@ -134,7 +134,7 @@ impl Link {
         }
     }
 
-    /// When [`Self::step`] has something to do although no socket is ready.
+    /// When the link has something to do although no socket is ready.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.path {
             Path::Direct(wire) => wire.deadline(),

@@ -1,6 +1,12 @@
 //! Having a proxy connect us to a server, over a socket that leads to the proxy.
 
-use std::{io::IoSlice, mem, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    io::{self, IoSlice},
+    mem,
+    net::SocketAddr,
+    sync::Arc,
+    time::Instant,
+};
 
 use log::debug;
 use rustix::{
@@ -186,14 +192,17 @@ impl Talk {
 /// Appends a copy of the bytes that have arrived to `reply`; false if there are none.
 fn peek(socket: &Socket, reply: &mut Vec<u8>) -> Result<bool> {
     let mut block = [0; BLOCK];
-    match recv(socket, &mut block, RecvFlags::DONTWAIT | RecvFlags::PEEK) {
-        Ok((_, 0)) => Err(Error::Closed),
-        Ok((_, count)) => {
-            reply.extend_from_slice(block.get(..count).unwrap_or_default());
-            Ok(true)
-        }
-        Err(Errno::AGAIN | Errno::INTR) => Ok(false),
-        Err(error) => Err(std::io::Error::from(error).into()),
+    loop {
+        return match recv(socket, &mut block, RecvFlags::DONTWAIT | RecvFlags::PEEK) {
+            Ok((_, 0)) => Err(Error::Closed),
+            Ok((_, count)) => {
+                reply.extend_from_slice(block.get(..count).unwrap_or_default());
+                Ok(true)
+            }
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => Ok(false),
+            Err(error) => Err(io::Error::from(error).into()),
+        };
     }
 }
 
@@ -206,7 +215,7 @@ fn take(socket: &Socket, count: usize) -> Result<()> {
             Ok((_, 0)) => return Err(Error::Closed),
             Ok((_, taken)) => rest = &mut mem::take(&mut rest)[taken..],
             Err(Errno::INTR) => {}
-            Err(error) => return Err(std::io::Error::from(error).into()),
+            Err(error) => return Err(io::Error::from(error).into()),
         }
     }
     Ok(())

@@ -153,19 +153,24 @@ impl Tunnel {
             }
             return Ok(Received::Bytes(count));
         }
-        self.client.check()?;
-        match self.client.next_poll(self.clock(now), self.longest_pause()) {
-            Poll::Receive => {}
-            Poll::Pause(left) => {
-                self.next_poll = after(now, Some(Duration::from_millis(left)));
+        loop {
+            self.client.check()?;
+            match self.client.next_poll(self.clock(now), self.longest_pause()) {
+                Poll::Receive => {}
+                Poll::Pause(left) => {
+                    self.next_poll = after(now, Some(Duration::from_millis(left)));
+                    return Ok(Received::Nothing);
+                }
+                Poll::Idle => self.post(Command::Idle, &[], now)?,
+            }
+            if let Some(count) = self.read(buffer, now)? {
+                return Ok(Received::Bytes(count));
+            }
+            if self.client.unanswered().0 > 0 {
                 return Ok(Received::Nothing);
             }
-            Poll::Idle => self.post(Command::Idle, &[], now)?,
+            // An empty reply: the next poll comes after a pause.
         }
-        Ok(match self.read(buffer, now)? {
-            Some(count) => Received::Bytes(count),
-            None => Received::Nothing,
-        })
     }
 
     /// Takes the beginning of `pieces` as the body of one request; returns how much that was.
@@ -335,7 +340,7 @@ impl Tunnel {
     /// Replaces the connection. What was not answered is sent again on the next one.
     fn reconnect(&mut self, ending: Ending, now: Instant) -> Result<()> {
         // Programs end a wait by shutting the socket down.
-        if ending == Ending::Silent && self.wire.takes_nothing() {
+        if ending == Ending::Silent && self.wire.is_shut_down_here() {
             return Err(Error::Interrupted);
         }
         debug!("a new connection for the tunnel, after one that ended: {ending:?}");
@@ -404,7 +409,7 @@ impl Tunnel {
             if !matches!(self.carrier, Carrier::Up | Carrier::Failing(_)) {
                 return Ok(None);
             }
-            let received = self.wire.receive(buffer);
+            let received = self.wire.receive(buffer, now);
             let (count, ending) = match received {
                 Ok(Received::Nothing) => return Ok(None),
                 Ok(Received::End) => (0, Some(Ending::Silent)),
@@ -431,6 +436,7 @@ impl Tunnel {
                 return Ok(None);
             }
         }
+        self.next_poll = Some(now);
         Ok(None)
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Wire {
     timeout: Option<Duration>,
     /// Nothing more comes from the peer.
     ended: bool,
+    /// The last `receive` left bytes on the socket, at that time.
+    stopped: Option<Instant>,
 }
 
 enum Stage {
@@ -112,11 +114,12 @@ impl Wire {
     }
 
     fn new(stage: Stage, timeout: Option<Duration>) -> Self {
-        Self { stage, timeout, ended: false }
+        Self { stage, timeout, ended: false, stopped: None }
     }
 
     /// Does what can be done without waiting.
     pub(super) fn step(&mut self, now: Instant) -> Result<()> {
+        self.stopped = None;
         loop {
             let next = match &mut self.stage {
                 Stage::Dialling { dial, tls, limit } => match dial.step(now) {
@@ -189,7 +192,8 @@ impl Wire {
     }
 
     /// Puts bytes that have arrived into `buffer`.
-    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Received> {
+    pub(super) fn receive(&mut self, buffer: &mut [u8], now: Instant) -> Result<Received> {
+        self.stopped = None;
         let (socket, tls) = match &mut self.stage {
             Stage::Open { socket, tls } if !self.ended => (socket, tls),
             Stage::Dialling { .. } | Stage::Shaking { .. } => return Ok(Received::Nothing),
@@ -197,7 +201,17 @@ impl Wire {
         };
         let received = match tls {
             None => receive_now(socket, buffer),
-            Some(tls) => tls.receive(socket, buffer).inspect_err(|_| tls.send_alert(socket)),
+            Some(tls) => match tls.receive(socket, buffer) {
+                Ok(None) => {
+                    self.stopped = Some(now);
+                    return Ok(Received::Nothing);
+                }
+                Ok(Some(received)) => Ok(received),
+                Err(error) => {
+                    tls.send_alert(socket);
+                    Err(error)
+                }
+            },
         };
         self.ended = matches!(received, Ok(Received::End) | Err(_));
         received
@@ -249,7 +263,8 @@ impl Wire {
             Stage::Dialling { dial, .. } => dial.deadline(),
             Stage::Shaking { deadline, .. } => *deadline,
             Stage::Flushing { until, .. } | Stage::Lingering { until, .. } => Some(*until),
-            Stage::Open { .. } | Stage::Over => None,
+            Stage::Open { .. } => self.stopped,
+            Stage::Over => None,
         }
     }
 
@@ -282,9 +297,12 @@ impl Wire {
         self.stage = Stage::Over;
     }
 
-    /// Whether the system takes nothing more: the sending side was shut down, or the connection broke.
-    pub(super) fn takes_nothing(&self) -> bool {
-        self.socket().is_none_or(|socket| send_now(socket, &[IoSlice::new(&[])]).is_err())
+    /// Whether this side has ended the connection, by shutting the socket down. One that the peer broke takes nothing either,
+    /// but has no peer any more.
+    pub(super) fn is_shut_down_here(&self) -> bool {
+        self.socket().is_none_or(|socket| {
+            socket.peer_addr().is_ok() && send_now(socket, &[IoSlice::new(&[])]).is_err()
+        })
     }
 }
 
@@ -310,27 +328,28 @@ impl Tls {
         }
     }
 
-    fn receive(&mut self, socket: &Socket, buffer: &mut [u8]) -> Result<Received> {
+    /// `None` if nothing came of much that was received: there may be more on the socket.
+    fn receive(&mut self, socket: &Socket, buffer: &mut [u8]) -> Result<Option<Received>> {
         // Records without content, tickets and the like, may come without end.
         for _ in 0..MAX_BLOCKS {
             match self.machine.read(buffer)? {
-                Available::Bytes(count) => return Ok(Received::Bytes(count)),
-                Available::End => return Ok(Received::End),
+                Available::Bytes(count) => return Ok(Some(Received::Bytes(count))),
+                Available::End => return Ok(Some(Received::End)),
                 Available::Torn => {
                     debug!("{} ended the connection without closing TLS", self.machine.peer());
-                    return Ok(Received::End);
+                    return Ok(Some(Received::End));
                 }
                 Available::Nothing => {}
             }
             match receive_now(socket, &mut self.block)? {
-                Received::Nothing => return Ok(Received::Nothing),
+                Received::Nothing => return Ok(Some(Received::Nothing)),
                 Received::End => self.machine.accept(&[]),
                 Received::Bytes(count) => self.machine.accept(&self.block[..count]),
             }
             // The peer may have asked for new keys.
             self.machine.produce(&mut self.outgoing);
         }
-        Ok(Received::Nothing)
+        Ok(None)
     }
 
     fn send(&mut self, socket: &Socket, pieces: &[IoSlice<'_>]) -> Result<usize> {

@@ -10,6 +10,8 @@ use super::{
 macro_rules! options {
     ($life:lifetime, $($name:literal $variant:ident($type:ty) $help:literal,)*) => {
         /// An option, with the value that was read for it.
+        // The help of an option shows what is optional in brackets.
+        #[allow(rustdoc::broken_intra_doc_links, rustdoc::bare_urls)]
         #[derive(Clone, Copy, PartialEq)]
         pub enum Setting<$life> {
             $(

@@ -8,11 +8,12 @@
 //! - at [`Session::deadline`], [`Session::check`] fails.
 
 use std::{
+    collections::VecDeque,
     io::IoSlice,
     time::{Duration, Instant},
 };
 
-use log::{debug, error};
+use log::{Level, debug, error, log_enabled, warn};
 
 use super::{
     Action, Calls, Command, Context, Outcome, Profile, Reaction, State, command, packet_log, pausing,
@@ -21,7 +22,7 @@ use super::{
     serve::{self, Request, Requests},
 };
 use crate::{
-    chunk::{self, Chunks, Decoder, Encoder, Outgoing},
+    chunk::{self, Chunk, Chunks, Decoder, Encoder, Outgoing},
     error::{Error, Refusal, Result},
     handshake::{self, Cipher, ClientOptions, Keys, Progress, ServerOptions},
     message::{Body, Message, MessageType},
@@ -30,8 +31,11 @@ use crate::{
 
 /// What a session asks of the application that owns it.
 pub trait Application {
-    /// What the application wants, and the commands of its that wait for their results.
+    /// What the application wants, and the commands that wait for their results.
     fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls);
+
+    /// Called for each message that has arrived, with its timestamp.
+    fn arrived(&mut self, _chunk_stream: u32, _timestamp: u32) {}
 }
 
 /// An application whose wishes are borrowed.
@@ -57,9 +61,21 @@ pub struct Session<B = Vec<u8>> {
     /// Bytes that were ever queued, or written past the queue.
     queued: u64,
     answers: Answers,
+    /// Where each message in the queue ends, counted as `queued`.
+    ends: VecDeque<u64>,
+    /// Whether the application waits for the stream to run.
+    is_starting: bool,
+    /// Timestamp of the first media behind a pause, which librtmp does not show its callers.
+    newest: Option<u32>,
+    /// Length of the first chunk of the oldest message in the queue.
+    first_chunk: usize,
+    /// Commands of ours that were answered.
+    answered: u32,
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     descriptor: Option<i32>,
+    /// Whether the log says that the next chunk is waited for.
+    is_announced: bool,
 }
 
 /// Bytes in the queue that answer the peer or acknowledge what it sent. They lie anywhere in it, so that those that were
@@ -73,10 +89,7 @@ struct Answers {
 }
 
 enum Side {
-    Client {
-        /// Whether the application knows that the stream runs.
-        streaming: bool,
-    },
+    Client,
     Server(Requests),
 }
 
@@ -148,9 +161,10 @@ impl<B: Body> Session<B> {
         now: Instant,
     ) -> Result<Self> {
         let client = Box::new(handshake::Client::new(options, random)?);
-        let mut session = Self::new(Side::Client { streaming: false }, Stage::Open, timeout, now);
+        let mut session = Self::new(Side::Client, Stage::Open, timeout);
         session.enqueue(|out| out.extend(client.start()));
         session.stage = Stage::ClientHandshake(client);
+        session.begin_phase(now);
         Ok(session)
     }
 
@@ -162,11 +176,20 @@ impl<B: Body> Session<B> {
         now: Instant,
     ) -> Result<Self> {
         let server = Box::new(handshake::Server::new(options, random)?);
-        Ok(Self::new(Side::Server(Requests::default()), Stage::ServerHandshake(server), timeout, now))
+        let mut session =
+            Self::new(Side::Server(Requests::default()), Stage::ServerHandshake(server), timeout);
+        session.begin_phase(now);
+        Ok(session)
     }
 
-    fn new(side: Side, stage: Stage, timeout: Option<Duration>, now: Instant) -> Self {
-        let mut session = Self {
+    /// The session of a server that answers all commands itself.
+    pub fn bare_server(options: ServerOptions, random: Random<'_>) -> Result<Self> {
+        let server = Box::new(handshake::Server::new(options, random)?);
+        Ok(Self::new(Side::Client, Stage::ServerHandshake(server), None))
+    }
+
+    fn new(side: Side, stage: Stage, timeout: Option<Duration>) -> Self {
+        Self {
             state: State { acknowledges: true, ..State::NEW },
             side,
             stage,
@@ -176,13 +199,17 @@ impl<B: Body> Session<B> {
             sending: None,
             queue: Queue::default(),
             queued: 0,
+            ends: VecDeque::new(),
             answers: Answers::default(),
+            is_starting: false,
+            newest: None,
+            first_chunk: 0,
+            answered: 0,
             timeout,
             deadline: None,
             descriptor: None,
-        };
-        session.begin_phase(now);
-        session
+            is_announced: false,
+        }
     }
 
     /// The socket's number in the log.
@@ -218,10 +245,9 @@ impl<B: Body> Session<B> {
                     self.shake_hands(progress, input, &mut used)
                 }
                 Stage::Open => {
-                    let decoded = self.decode(&input[used..])?;
-                    used += decoded.0;
-                    self.acknowledge(application)?;
-                    match decoded.1 {
+                    let (consumed, message) = self.decode(application, &input[used..])?;
+                    used += consumed;
+                    match message {
                         Some(message) => self.react(application, message, now)?,
                         None => return Ok(Received { used, event: None }),
                     }
@@ -237,11 +263,44 @@ impl<B: Body> Session<B> {
         Ok(Received { used, event: None })
     }
 
+    /// Takes up to the end of one chunk and lets nothing react to it. Returns how many bytes that took.
+    pub fn receive_chunk(
+        &mut self,
+        application: &mut dyn Application,
+        input: &[u8],
+    ) -> Result<(usize, Option<Chunk<B>>)> {
+        let logs = log_enabled!(Level::Trace);
+        if logs && !self.is_announced {
+            packet_log::log_reading(self.descriptor);
+            self.is_announced = true;
+        }
+        let decoded = self
+            .decoder
+            .decode(input, chunk_size(self.state.in_chunk_size))
+            .inspect_err(|error| error!("RTMP_ReadPacket, {error}"))?;
+        if let Some(chunk) = &decoded.chunk {
+            self.is_announced = false;
+            if logs {
+                packet_log::log_chunk(chunk, &self.decoder);
+            }
+            if let Some(message) = &chunk.message {
+                application.arrived(message.chunk_stream, message.timestamp);
+            }
+        }
+        self.count(application, decoded.consumed)?;
+        Ok((decoded.consumed, decoded.chunk))
+    }
+
+    /// Begins a call that receives: the log shows that anew.
+    pub fn begin_receiving(&mut self) {
+        self.is_announced = false;
+    }
+
     /// Whether received bytes would be used. Not while the peer does not read the answers that it has caused, and not while
     /// a request waits for its answer.
     pub fn wants_input(&self) -> bool {
         let answered = match &self.side {
-            Side::Client { .. } => true,
+            Side::Client => true,
             Side::Server(requests) => !requests.is_pending(),
         };
         answered && self.answers.len() <= MAX_ANSWERS
@@ -278,12 +337,88 @@ impl<B: Body> Session<B> {
     /// The first `count` bytes of [`Session::unsent`] were written.
     pub fn sent(&mut self, count: usize) {
         self.queue.remove(count);
-        self.answers.left(self.queued - self.queue.len() as u64, self.queued);
+        let sent = self.queued - self.queue.len() as u64;
+        while self.ends.front().is_some_and(|end| *end <= sent) {
+            self.ends.pop_front();
+        }
+        self.answers.left(sent, self.queued);
+    }
+
+    /// Takes the next message that has to be written, or all of them if they go `together`; empty if there is none.
+    pub fn take_unsent(&mut self, together: bool) -> Vec<u8> {
+        let unsent = self.queue.unsent();
+        let first = self.queued - unsent.len() as u64;
+        let end = self.ends.iter().find(|end| **end > first);
+        let len = match end {
+            Some(end) if !together => (end - first) as usize,
+            _ => unsent.len(),
+        };
+        let taken = unsent[..len].to_vec();
+        self.sent(len);
+        taken
+    }
+
+    /// How many commands of ours the peer has answered.
+    pub fn answered(&self) -> u32 {
+        self.answered
+    }
+
+    /// Whether the connection is encrypted (RTMPE).
+    pub fn is_encrypted(&self) -> bool {
+        self.sending.is_some()
+    }
+
+    /// Encodes a message. It has to be sent before anything else, or given to [`Session::enqueue_chunks`].
+    pub fn encode<'m>(&mut self, message: &Outgoing<'m>) -> Result<Chunks<'m>> {
+        self.encoder.encode(message, chunk_size(self.state.out_chunk_size))
+    }
+
+    /// Queues a message that was encoded.
+    pub fn enqueue_chunks(&mut self, chunks: &Chunks<'_>) {
+        self.enqueue(|out| chunks.append_to(out));
+    }
+
+    /// Queues bytes that were not encoded here.
+    pub fn enqueue_bytes(&mut self, pieces: &[&[u8]]) {
+        self.enqueue(|out| pieces.iter().for_each(|piece| out.extend_from_slice(piece)));
+    }
+
+    /// How many bytes the first chunk of the oldest message in the queue has.
+    pub fn first_chunk_len(&self) -> usize {
+        self.first_chunk
+    }
+
+    /// What puts messages together.
+    pub fn decoder(&mut self) -> &mut Decoder<B> {
+        &mut self.decoder
+    }
+
+    /// What cuts messages into chunks.
+    pub fn encoder(&mut self) -> &mut Encoder {
+        &mut self.encoder
+    }
+
+    /// Whether the application waits for the stream to run. Media that comes before is dropped.
+    pub fn set_starting(&mut self, is_starting: bool) {
+        self.is_starting = is_starting;
+    }
+
+    /// See [`Session::set_starting`].
+    pub fn is_starting(&self) -> bool {
+        self.is_starting
+    }
+
+    /// Remembers where the stream is, for a pause.
+    pub fn remember_pause(&mut self) {
+        if self.state.pausing == pausing::NO {
+            self.state.pause_timestamp = self.media_clock();
+        }
     }
 
     /// Sends `connect` with what the application wants, and `extras` (AMF0 values) behind it. The answers lead to
     /// [`Event::Streaming`].
     pub fn connect(&mut self, application: &mut dyn Application, extras: &[u8], now: Instant) -> Result<()> {
+        self.set_starting(true);
         self.begin_phase(now);
         let (profile, calls) = application.wishes();
         let connect = command::connect(&mut self.state, &profile, extras);
@@ -377,6 +512,7 @@ impl<B: Body> Session<B> {
                         out.extend_from_slice(&piece[skipped..]);
                     }
                 });
+                self.ends.push_back(self.queued);
                 return result.map(drop);
             }
         }
@@ -389,7 +525,7 @@ impl<B: Body> Session<B> {
         self.state.playing = false;
         self.deadline = None;
         let stream_id = std::mem::replace(&mut self.state.stream_id, 0);
-        if !was_open || stream_id <= 0 || !matches!(self.side, Side::Client { .. }) {
+        if !was_open || stream_id <= 0 || !matches!(self.side, Side::Client) {
             return;
         }
         let (profile, calls) = application.wishes();
@@ -434,7 +570,7 @@ impl<B: Body> Session<B> {
             return Err(Error::Invalid("only a server answers requests"));
         };
         let commands = answer(requests, &mut self.state)?;
-        self.reply_all(application, &commands)
+        commands.iter().try_for_each(|command| self.reply(application, command))
     }
 
     /// Timestamp of the last message on the chunk stream that media comes on.
@@ -472,39 +608,48 @@ impl<B: Body> Session<B> {
         Reacted::Event(Event::Handshaken { encrypted, swf_response })
     }
 
-    fn decode(&mut self, input: &[u8]) -> Result<(usize, Option<Message<B>>)> {
-        let chunk_size = chunk_size(self.state.in_chunk_size);
-        let (used, message) = if log::log_enabled!(log::Level::Trace) {
-            self.decode_and_log(input, chunk_size)
-        } else {
-            self.decoder.decode_message(input, chunk_size)
+    fn decode(
+        &mut self,
+        application: &mut dyn Application,
+        input: &[u8],
+    ) -> Result<(usize, Option<Message<B>>)> {
+        if log_enabled!(Level::Trace) {
+            // The log shows chunks one by one.
+            let mut used = 0;
+            loop {
+                let (consumed, chunk) = self.receive_chunk(application, &input[used..])?;
+                used += consumed;
+                let Some(chunk) = chunk else { return Ok((used, None)) };
+                if chunk.message.is_some() {
+                    return Ok((used, chunk.message));
+                }
+            }
         }
-        .inspect_err(|error| error!("RTMP_ReadPacket, {error}"))?;
-        self.state.bytes_in = self.state.bytes_in.wrapping_add(used as u32);
+        let (used, message) = self
+            .decoder
+            .decode_message(input, chunk_size(self.state.in_chunk_size))
+            .inspect_err(|error| error!("RTMP_ReadPacket, {error}"))?;
+        if let Some(message) = &message {
+            application.arrived(message.chunk_stream, message.timestamp);
+        }
+        self.count(application, used)?;
         Ok((used, message))
     }
 
-    fn decode_and_log(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, Option<Message<B>>)> {
-        let mut used = 0;
-        loop {
-            let decoded = self.decoder.decode(&input[used..], chunk_size)?;
-            used += decoded.consumed;
-            let Some(chunk) = decoded.chunk else { return Ok((used, None)) };
-            packet_log::log_chunk(&chunk, &self.decoder);
-            if chunk.message.is_some() {
-                return Ok((used, chunk.message));
-            }
-        }
+    /// Counts received bytes, and acknowledges them when that is due.
+    fn count(&mut self, application: &mut dyn Application, bytes: usize) -> Result<()> {
+        self.state.bytes_in = self.state.bytes_in.wrapping_add(bytes as u32);
+        self.acknowledge_if_due(application)
     }
 
-    fn acknowledge(&mut self, application: &mut dyn Application) -> Result<()> {
+    /// Queues an acknowledgement if one is due.
+    pub fn acknowledge_if_due(&mut self, application: &mut dyn Application) -> Result<()> {
         match self.state.acknowledgement_due() {
             Some(acknowledgement) => self.reply(application, &acknowledgement),
             None => Ok(()),
         }
     }
 
-    /// Does what a message asks for.
     fn react(
         &mut self,
         application: &mut dyn Application,
@@ -513,6 +658,10 @@ impl<B: Body> Session<B> {
     ) -> Result<Reacted<B>> {
         let Message { chunk_stream, kind, timestamp, .. } = message;
         if message.body.as_ref().is_empty() {
+            return Ok(Reacted::Done);
+        }
+        if self.is_starting && matches!(kind, MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA) {
+            warn!("Received FLV packet before play()! Ignoring.");
             return Ok(Reacted::Done);
         }
         if let Side::Server(requests) = &mut self.side {
@@ -525,24 +674,59 @@ impl<B: Body> Session<B> {
                     }));
                 }
                 serve::Reaction::Answer(commands) => {
-                    return self.reply_all(application, &commands).map(|()| Reacted::Done);
+                    commands.iter().try_for_each(|command| self.reply(application, command))?;
+                    return Ok(Reacted::Done);
                 }
                 serve::Reaction::Nothing => return Ok(Reacted::Done),
                 serve::Reaction::Control => {}
             }
         } else if matches!(kind, MessageType::AUDIO | MessageType::VIDEO | MessageType::AGGREGATE) {
-            // Before it is taken for the newest of the stream.
+            let is_whole = kind != MessageType::AGGREGATE;
+            if is_whole {
+                self.state.media_arrived(chunk_stream, timestamp);
+            }
             if self.precedes_pause(kind, timestamp) {
                 return Ok(Reacted::Done);
             }
-            if kind != MessageType::AGGREGATE {
-                self.state.media_arrived(chunk_stream, timestamp);
-                return Ok(Reacted::Event(Event::Media(message)));
+            if is_whole {
+                return Ok(self.media(message));
             }
         }
+        let body = message.body.as_ref();
+        let (outcome, consequence) = self.dispatch(application, chunk_stream, kind, timestamp, body, now)?;
+        Ok(match (outcome, consequence) {
+            (_, Consequence::Refused(refusal)) => Reacted::Event(Event::Refused(refusal)),
+            (_, Consequence::Login(token)) => Reacted::Event(Event::Login(token)),
+            (Outcome::Ended, _) => Reacted::Event(Event::Ended(message)),
+            // The peer wants the connection closed, and has not said why.
+            (_, Consequence::Closed) => return Err(Error::Closed),
+            (Outcome::Media, Consequence::None)
+                if self.is_starting || self.precedes_pause(kind, timestamp) =>
+            {
+                Reacted::Done
+            }
+            (Outcome::Media, Consequence::None) => self.media(message),
+            (Outcome::Handled, Consequence::None) if self.begins_to_stream() => {
+                Reacted::Event(Event::Streaming)
+            }
+            (Outcome::Handled, Consequence::None) => Reacted::Done,
+        })
+    }
+
+    /// Reacts to a complete message as a client, and queues the answers.
+    pub fn dispatch(
+        &mut self,
+        application: &mut dyn Application,
+        chunk_stream: u32,
+        kind: MessageType,
+        timestamp: u32,
+        body: &[u8],
+        now: Instant,
+    ) -> Result<(Outcome, Consequence)> {
         let media_clock = self.media_clock();
         let (profile, calls) = application.wishes();
-        let needed = self.deadline.map(|_| reply::count_essential(calls));
+        let is_awaited = self.is_starting || self.deadline.is_some();
+        let needed = is_awaited.then(|| reply::count_essential(calls));
         let Reaction { outcome, actions } = super::react(
             &mut Context {
                 state: &mut self.state,
@@ -554,51 +738,51 @@ impl<B: Body> Session<B> {
             chunk_stream,
             kind,
             timestamp,
-            message.body.as_ref(),
+            body,
         );
         if needed.is_some_and(|needed| reply::count_essential(calls) < needed) {
             // An answer that the stream needs begins another phase. Others would put its deadline off for ever.
-            self.begin_phase(now);
+            self.answered = self.answered.wrapping_add(1);
+            if self.deadline.is_some() {
+                self.begin_phase(now);
+            }
         }
+        let mut consequence = Consequence::None;
         for action in actions {
             match action {
                 Action::Send(command) => self.reply(application, &command)?,
                 Action::Abort(chunk_stream) => self.decoder.abort(chunk_stream),
-                Action::Close => self.close(application),
+                Action::Close => {
+                    self.close(application);
+                    consequence = Consequence::Closed;
+                }
                 Action::Refuse(refusal) => {
                     self.close(application);
-                    return Ok(Reacted::Event(Event::Refused(refusal)));
+                    return Ok((outcome, Consequence::Refused(refusal)));
                 }
                 Action::Authenticate(token) => {
                     self.stage = Stage::Closing;
                     self.deadline = None;
-                    return Ok(Reacted::Event(Event::Login(token)));
+                    return Ok((outcome, Consequence::Login(token)));
                 }
             }
         }
-        Ok(match outcome {
-            Outcome::Media if self.precedes_pause(kind, timestamp) => Reacted::Done,
-            Outcome::Media => Reacted::Event(Event::Media(message)),
-            Outcome::Ended => {
-                self.deadline = None;
-                Reacted::Event(Event::Ended(message))
-            }
-            Outcome::Handled if self.begins_to_stream() => Reacted::Event(Event::Streaming),
-            // The peer wants the connection closed, and has not said why.
-            Outcome::Handled if matches!(self.stage, Stage::Closing) => return Err(Error::Closed),
-            Outcome::Handled => Reacted::Done,
-        })
+        Ok((outcome, consequence))
     }
 
-    /// Whether the stream runs and the application does not know yet.
+    /// Whether the stream runs that the application waits for.
     fn begins_to_stream(&mut self) -> bool {
-        let Side::Client { streaming } = &mut self.side else { return false };
-        let begins = self.state.playing && !*streaming;
+        let begins = self.is_starting && self.state.playing;
         if begins {
-            *streaming = true;
+            self.is_starting = false;
             self.deadline = None;
         }
         begins
+    }
+
+    fn media(&mut self, message: Message<B>) -> Reacted<B> {
+        self.state.playing = true;
+        Reacted::Event(Event::Media(message))
     }
 
     /// Whether media is older than a pause that has ended. The first that is not ends the wait for it.
@@ -606,17 +790,14 @@ impl<B: Body> Session<B> {
         if self.state.pausing != pausing::RESUMING {
             return false;
         }
-        let precedes = timestamp <= self.state.media_timestamp;
+        let precedes = timestamp <= self.state.media_timestamp.max(self.newest.unwrap_or(0));
         if precedes {
             debug!("Skipped type: {:02X}, timestamp {timestamp} before the pause", kind.0);
         } else {
             self.state.pausing = pausing::NO;
+            self.newest = Some(timestamp);
         }
         precedes
-    }
-
-    fn reply_all(&mut self, application: &mut dyn Application, commands: &[Command]) -> Result<()> {
-        commands.iter().try_for_each(|command| self.reply(application, command))
     }
 
     /// Sends a message that the peer has caused.
@@ -644,6 +825,9 @@ impl<B: Body> Session<B> {
         if let Some((name, transaction)) = command.remember {
             calls.remember(name.as_bytes(), transaction);
         }
+        if self.queue.is_empty() {
+            self.first_chunk = chunks.first_len();
+        }
         self.enqueue(|out| chunks.append_to(out));
         Ok(())
     }
@@ -652,6 +836,7 @@ impl<B: Body> Session<B> {
     fn enqueue(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let appended = self.queue.append(write);
         self.queued += appended.len() as u64;
+        self.ends.push_back(self.queued);
         if let Some(cipher) = &mut self.sending {
             cipher.apply(appended);
         }
@@ -673,6 +858,19 @@ impl Answers {
     }
 }
 
+/// What a message leads to besides answers.
+#[derive(Debug)]
+pub enum Consequence {
+    /// Nothing.
+    None,
+    /// The session is closing; the goodbye is in the queue.
+    Closed,
+    /// The server has refused the stream, and the session is closing.
+    Refused(Refusal),
+    /// See [`Event::Login`].
+    Login(Vec<u8>),
+}
+
 /// What a step of [`Session::receive`] came to.
 enum Reacted<B> {
     /// The application has to know.
@@ -683,8 +881,15 @@ enum Reacted<B> {
     Unfinished,
 }
 
+impl<B: Body> Default for Session<B> {
+    /// A session without a handshake, which nothing was sent on yet.
+    fn default() -> Self {
+        Self::new(Side::Client, Stage::Open, None)
+    }
+}
+
 /// A chunk size from [`State`]; nonsense that a C program stored counts as the default.
-fn chunk_size(stored: i32) -> u32 {
+pub fn chunk_size(stored: i32) -> u32 {
     u32::try_from(stored).ok().and_then(chunk::valid_chunk_size).unwrap_or(chunk::DEFAULT_CHUNK_SIZE)
 }
 
@@ -727,7 +932,7 @@ mod tests {
                 self.input.drain(..received.used);
                 match received.event {
                     None => return Ok(count > 0),
-                    Some(Event::Handshaken { .. }) if matches!(self.session.side, Side::Client { .. }) => {
+                    Some(Event::Handshaken { .. }) if matches!(self.session.side, Side::Client) => {
                         self.session.connect(&mut self.wishes, &[], now)?;
                     }
                     Some(Event::Request(request)) => {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Logs what one of the session's messages is about.
-pub(crate) fn announce<B: AsRef<[u8]>>(command: &Command<B>, profile: &Profile<'_>) {
+pub fn announce<B: AsRef<[u8]>>(command: &Command<B>, profile: &Profile<'_>) {
     if !log_enabled!(Level::Debug) {
         return;
     }
@@ -74,6 +74,12 @@ pub fn log_unsent(message: &Outgoing<'_>, profile: &Profile<'_>, chunk_size: u32
     chunks.first_len()
 }
 
+/// Logs one of the session's messages that cannot be sent. Returns how many bytes its first chunk would have.
+pub fn log_unsent_command(command: &Command, profile: &Profile<'_>, chunk_size: u32) -> usize {
+    announce(command, profile);
+    log_unsent(&command.message(), profile, chunk_size)
+}
+
 fn log_chunks(descriptor: Option<i32>, message: &Outgoing<'_>, chunks: &Chunks<'_>, profile: &Profile<'_>) {
     if !log_enabled!(Level::Trace) {
         return;
@@ -94,7 +100,7 @@ pub fn log_reading(descriptor: Option<i32>) {
 }
 
 /// Logs a chunk that has arrived.
-pub(crate) fn log_chunk<B: Body>(chunk: &Chunk<B>, decoder: &Decoder<B>) {
+pub fn log_chunk<B: Body>(chunk: &Chunk<B>, decoder: &Decoder<B>) {
     dump(chunk.header.as_bytes());
     let body = match &chunk.message {
         Some(message) => Some(&message.body),
@@ -108,7 +114,7 @@ pub(crate) fn log_chunk<B: Body>(chunk: &Chunk<B>, decoder: &Decoder<B>) {
 }
 
 /// Logs why nothing more is received.
-pub(crate) fn log_failed_receive(error: &Error) {
+pub fn log_failed_receive(error: &Error) {
     match error {
         Error::Refused(_) => debug!("ReadN, No valid HTTP response found"),
         Error::Closed | Error::Interrupted => {}

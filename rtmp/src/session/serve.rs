@@ -362,7 +362,8 @@ fn on_status(stream_id: u32, level: &str, code: &str, description: &str) -> Comm
     let mut body = Encoder::new();
     body.string(b"onStatus").number(0.0).null();
     write_info(&mut body, level, code, description);
-    Command { chunk_stream: STATUS, stream_id, ..on_connection(body) }
+    // Only a full header says which message stream it is about.
+    Command { chunk_stream: STATUS, format: 0, stream_id, ..on_connection(body) }
 }
 
 fn write_info(body: &mut Encoder, level: &str, code: &str, description: &str) {

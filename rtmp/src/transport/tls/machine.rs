@@ -3,16 +3,14 @@
 use std::{
     io::{self, BufRead, IoSlice, Read, Write},
     mem,
-    sync::Arc,
 };
 
 use rustls::{
-    ClientConfig, ClientConnection, Connection, InvalidMessage, ServerConnection,
-    client::Resumption,
+    ClientConnection, Connection, InvalidMessage, ServerConnection,
     pki_types::{IpAddr, Ipv4Addr, ServerName},
 };
 
-use super::{ServerContext, Trust, provider, refusal, versions};
+use super::{ServerContext, Trust, config, refusal};
 use crate::error::{Error, Result};
 
 /// The protocol, which waits for nothing.
@@ -51,7 +49,7 @@ pub(crate) enum Available {
 impl Machine {
     /// A client's side of a connection with `host`, a name or an address.
     pub(crate) fn client(host: &str, trust: &Trust) -> Result<Self> {
-        let verifier = trust.verifier()?;
+        let config = config::client(trust)?;
         let name = match ServerName::try_from(host) {
             Ok(name) => name.to_owned(),
             // An address is never sent to the server, and nobody looks at this one.
@@ -63,13 +61,8 @@ impl Machine {
                 return Err(Error::Tls(words.into()));
             }
         };
-        let mut config = versions(ClientConfig::builder_with_provider(provider()))?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.resumption = Resumption::disabled();
         let connection =
-            ClientConnection::new(Arc::new(config), name).map_err(|error| refusal::explain(host, &error))?;
+            ClientConnection::new(config, name).map_err(|error| refusal::explain(host, &error))?;
         Ok(Self::new(connection.into(), host.to_owned()))
     }
 

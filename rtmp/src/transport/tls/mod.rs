@@ -1,8 +1,8 @@
 //! TLS over a socket that somebody else owns.
 //!
 //! [`Session`] runs TLS 1.2 or 1.3 as client or server. [`Trust`] says whose certificates a client accepts,
-//! [`ServerContext`] is what a server shows. Knows no RTMP, reads no environment of its own accord, and keeps nothing
-//! between connections: no session is resumed.
+//! [`ServerContext`] is what a server shows. Knows no RTMP. The certificates that were read for a client serve the next
+//! ones, too; of a connection nothing is kept, and no session is resumed.
 //!
 //! ```no_run
 //! use std::{net::TcpListener, os::fd::AsFd, time::Duration};
@@ -17,6 +17,7 @@
 //! # Ok::<(), rtmp::Error>(())
 //! ```
 
+mod config;
 pub(crate) mod machine;
 mod options;
 mod refusal;

@@ -22,14 +22,18 @@ use super::{
     provider,
     refusal::{REMEDY, is_authority},
 };
-use crate::error::{Error, Result};
+use crate::{
+    environment,
+    error::{Error, Result},
+};
 
 /// Whom a client trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
     /// Whomever the platform trusts, or the environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name instead.
     Platform,
-    /// As `Platform`, for a process whose environment comes from somebody with fewer rights: it is ignored.
+    /// As `Platform`, without the environment. `Platform` is the same in a process whose environment comes from a user with
+    /// fewer rights.
     PlatformOnly,
     /// The certificates in a PEM file and nobody else.
     File(PathBuf),
@@ -37,12 +41,15 @@ pub enum Trust {
     Anyone,
 }
 
+/// The environment variables that name a file with the certificates to trust, and directories of such files.
+pub(super) const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 impl Trust {
     pub(super) fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>> {
         let found = match self {
             Self::Anyone => return Ok(Arc::new(AcceptAnyone)),
-            Self::Platform => load_native_certs(),
-            Self::PlatformOnly => load_fixed_places(),
+            Self::Platform if !environment::is_ignored() => load_native_certs(),
+            Self::Platform | Self::PlatformOnly => load_fixed_places(),
             Self::File(path) => load_certs_from_paths(Some(path), None),
         };
         let mut roots = RootCertStore::empty();
@@ -69,8 +76,8 @@ impl Trust {
 
 /// Where certificates usually are, for a process that must not believe its environment.
 fn load_fixed_places() -> CertificateResult {
-    let environment = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-    if environment.iter().all(|name| std::env::var_os(name).is_none()) {
+    // They would be believed.
+    if !VARIABLES.into_iter().any(environment::is_set) {
         return load_native_certs();
     }
     let directories = ["/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/certs/CA", "/etc/openssl/certs"];

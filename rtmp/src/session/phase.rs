@@ -1,6 +1,6 @@
 //! What a connection is at, for those who want to know where it failed.
 
-use super::Parts;
+use super::{Calls, Profile};
 
 /// What a connection is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +19,12 @@ pub enum Phase {
 
 impl Phase {
     /// What the server owes before the stream runs.
-    pub(super) fn owed<B>(parts: &Parts<'_, '_, B>) -> Self {
-        if parts.calls.contains(b"connect") {
+    pub fn owed(profile: &Profile<'_>, calls: &dyn Calls) -> Self {
+        if calls.contains(b"connect") {
             Self::Connect
-        } else if parts.calls.contains(b"createStream") {
+        } else if calls.contains(b"createStream") {
             Self::CreateStream
-        } else if parts.profile.publish {
+        } else if profile.publish {
             Self::Publish
         } else {
             Self::Play

@@ -1,0 +1,117 @@
+//! The results as a table in Markdown.
+
+use crate::{ABSENT, Figures, Measured, contestants::Contestant};
+
+/// What stands around the results in the README.
+const BEGINS: &str = "<!-- written by make bench -->";
+const ENDS: &str = "<!-- until here -->";
+
+/// Characters for the name of a row.
+const NAME: usize = 46;
+
+/// The columns that are shown.
+pub struct Table {
+    columns: Vec<Column>,
+    /// Those whose figures share a cell.
+    compared: Vec<Contestant>,
+}
+
+/// What is said of a row in one place.
+struct Column {
+    heading: &'static str,
+    width: usize,
+    value: Value,
+}
+
+#[derive(Clone, Copy)]
+enum Value {
+    /// What the costs are counted in.
+    Unit,
+    /// What a contestant's work cost.
+    Cost(Contestant),
+    /// How many times as much a contestant needs as this library.
+    Ratio(Contestant),
+    /// How many times as much this library needs as the bare socket.
+    ToSocket,
+    /// A figure of each library that is compared.
+    Each(fn(&Figures) -> Option<f64>),
+}
+
+impl Table {
+    /// With a column for an earlier build if there is one.
+    pub fn new(baseline: bool) -> Self {
+        let mut columns = Vec::new();
+        let mut add = |heading, width, value| columns.push(Column { heading, width, value });
+        let mut compared = vec![Contestant::Ours, Contestant::Original];
+        add("unit", 5, Value::Unit);
+        add("ours", 7, Value::Cost(Contestant::Ours));
+        add("librtmp", 14, Value::Cost(Contestant::Original));
+        add("ratio", 6, Value::Ratio(Contestant::Original));
+        if baseline {
+            compared.push(Contestant::Baseline);
+            add("baseline", 14, Value::Cost(Contestant::Baseline));
+            add("ratio", 6, Value::Ratio(Contestant::Baseline));
+        }
+        add("Rust", 7, Value::Cost(Contestant::Rust));
+        add("ratio", 6, Value::Ratio(Contestant::Rust));
+        add("FFmpeg", 7, Value::Cost(Contestant::Ffmpeg));
+        add("ratio", 6, Value::Ratio(Contestant::Ffmpeg));
+        add("socket", 7, Value::Cost(Contestant::Socket));
+        add("to socket", 9, Value::ToSocket);
+        let width = |one: usize| compared.len() * (one + 3) - 3;
+        add("wall", width(6), Value::Each(|figures| Some(figures.wall)));
+        add("calls each", width(6), Value::Each(|figures| figures.calls));
+        add("allocs each", width(6), Value::Each(|figures| Some(figures.allocations)));
+        add("peak MB", width(5), Value::Each(|figures| Some(figures.peak / 1e6)));
+        Self { columns, compared }
+    }
+
+    /// The names of the columns, and the rule below them.
+    pub fn heading(&self) -> String {
+        let names = self.line_of("", |column| column.heading.to_owned());
+        format!("{names}\n{}", self.line_of("---", |_| "---:".to_owned()))
+    }
+
+    /// What was measured in one row.
+    pub fn line(&self, measured: &Measured) -> String {
+        self.line_of(measured.row.name, |column| match column.value {
+            Value::Unit => measured.row.unit.name().to_owned(),
+            Value::Cost(contestant) => match measured.figures[contestant as usize] {
+                Ok(figures) => number(Some(figures.cost)),
+                Err(reason) => reason.to_owned(),
+            },
+            Value::Ratio(contestant) => number(measured.ratio(contestant)),
+            Value::ToSocket => number(measured.ratio(Contestant::Socket).map(|ratio| 1.0 / ratio)),
+            Value::Each(of) => {
+                let figures = self.compared.iter().map(|contestant| measured.of(*contestant));
+                let numbers = figures.map(|figures| number(figures.as_ref().and_then(of)));
+                numbers.collect::<Vec<_>>().join(" / ")
+            }
+        })
+    }
+
+    /// A line whose cells are aligned, so that it can be read as it is.
+    fn line_of(&self, name: &str, cell: impl Fn(&Column) -> String) -> String {
+        let cells = self.columns.iter().map(|column| format!(" {:>1$} |", cell(column), column.width));
+        format!("| {name:<NAME$} |{}", cells.collect::<String>())
+    }
+}
+
+/// Puts the results between the two lines of the README that mark their place.
+pub fn replace(readme: &str, results: &str) -> Option<String> {
+    let (before, rest) = readme.split_once(BEGINS)?;
+    let (_, after) = rest.split_once(ENDS)?;
+    Some(format!("{before}{BEGINS}\n{results}\n{ENDS}{after}"))
+}
+
+/// Three digits, or a dash.
+fn number(value: Option<f64>) -> String {
+    match value {
+        None => ABSENT.to_owned(),
+        Some(value) if !value.is_finite() => ABSENT.to_owned(),
+        Some(value) if value >= 100.0 => format!("{value:.0}"),
+        Some(value) if value >= 10.0 => format!("{value:.1}"),
+        Some(value) if value >= 1.0 => format!("{value:.2}"),
+        Some(value) => format!("{value:.3}"),
+    }
+}

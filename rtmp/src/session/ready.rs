@@ -1,0 +1,103 @@
+//! Looks ahead: media of which all bytes are there, and whether there is anything for a reader at all.
+
+use std::cell::Cell;
+
+use super::{State, chunk_size, gets_something, pausing};
+use crate::{
+    chunk::{self, Decoder, Ready},
+    error::Result,
+    message::{Body, Message, MessageType},
+};
+
+/// Takes the next message if it is audio or video, all its bytes are there, and nothing else has to be done. `accept` copies
+/// it, unless it returns `None`. Also returns how much of `input` was used.
+///
+/// An acknowledgement may be due afterwards.
+#[inline(always)]
+pub fn ready_media<B: Body, T>(
+    state: &mut State,
+    decoder: &mut Decoder<B>,
+    input: &[u8],
+    accept: impl FnOnce(&Ready<'_>) -> Option<T>,
+) -> Option<(usize, T)> {
+    if state.pausing != pausing::NO {
+        return None;
+    }
+    let ready = decoder.ready(input, chunk_size(state.in_chunk_size))?;
+    if ready.is_empty() || !matches!(ready.kind, MessageType::AUDIO | MessageType::VIDEO) {
+        return None;
+    }
+    let accepted = accept(&ready)?;
+    decoder.take_ready(&ready);
+    state.bytes_in = state.bytes_in.wrapping_add(ready.consumed as u32);
+    state.media_arrived(ready.chunk_stream, ready.timestamp);
+    state.playing = true;
+    Some((ready.consumed, accepted))
+}
+
+/// What a look at the input comes to.
+pub enum Arriving<B> {
+    /// A message for the application.
+    Media(Message<B>),
+    /// More bytes are needed.
+    Unfinished,
+    /// The next message is for the session to react to.
+    Other,
+}
+
+/// As [`ready_media`], for messages of which more may have to come: what is there is used up, as the number says.
+/// `wanted` says yes to the body of a message, or leaves it to the session.
+#[inline(always)]
+pub fn arriving_media<B: Body>(
+    state: &mut State,
+    decoder: &mut Decoder<B>,
+    input: &[u8],
+    wanted: impl Fn(MessageType, &B) -> bool,
+) -> Result<(usize, Arriving<B>)> {
+    if state.pausing != pausing::NO {
+        return Ok((0, Arriving::Other));
+    }
+    let refused = Cell::new(false);
+    let chunk_size = chunk_size(state.in_chunk_size);
+    let (consumed, message) = decoder.decode_message_if(input, chunk_size, |kind, body| {
+        let media = matches!(kind, MessageType::AUDIO | MessageType::VIDEO) && !body.as_ref().is_empty();
+        let wanted = media && wanted(kind, body);
+        refused.set(!wanted);
+        wanted
+    })?;
+    state.bytes_in = state.bytes_in.wrapping_add(consumed as u32);
+    let arriving = match message {
+        Some(message) => {
+            state.media_arrived(message.chunk_stream, message.timestamp);
+            state.playing = true;
+            Arriving::Media(message)
+        }
+        None if refused.get() => Arriving::Other,
+        None => Arriving::Unfinished,
+    };
+    Ok((consumed, arriving))
+}
+
+/// Whether `input` has something for a reader, so that a call which waits for it returns. In doubt it has. `begun` tells
+/// whether something was read before.
+pub fn is_worth_reading<B: Body>(state: &State, decoder: &Decoder<B>, begun: bool, input: &[u8]) -> bool {
+    let Some(mut decoder) = decoder.scout() else { return true };
+    let (mut input, mut size) = (input, state.in_chunk_size);
+    loop {
+        let Ok((consumed, message)) = decoder.decode_message(input, chunk_size(size)) else {
+            return true;
+        };
+        let Some(message) = message else { return false };
+        match (message.kind, message.body.first_chunk()) {
+            (MessageType::ABORT, _) => return true,
+            (MessageType::SET_CHUNK_SIZE, Some(bytes)) => {
+                size = chunk::valid_chunk_size(u32::from_be_bytes(*bytes)).map_or(size, u32::cast_signed);
+            }
+            (kind, _) if gets_something(kind, message.timestamp, &message.body, begun) => {
+                return true;
+            }
+            _ => {}
+        }
+        input = &input[consumed..];
+    }
+}

@@ -1,0 +1,349 @@
+//! The blocking pump: calls that receive until something comes which the program wants.
+
+use std::time::Instant;
+
+use rtmp_core::{
+    chunk::Chunk,
+    error::{Error, Result},
+    handshake,
+    message::{Message, MessageType},
+    session::{
+        Application, Command, Consequence, Event, Outcome, Phase as Owed, Profile, Received, Session,
+        packet_log,
+    },
+};
+
+use super::{
+    log::Deferred,
+    memory::Body,
+    reason::{self, Phase},
+    rtmp::{close, connect},
+    state::Handle,
+};
+
+/// Keeps a peer that never stops sending from holding a call for ever.
+///
+/// A live stream may have no media for long, while its server sends pings, so there is no limit to what such a call
+/// receives: each wait is bounded instead. A peer that never lets the socket run empty is never waited for. For that peer
+/// the time of one wait bounds the call as a whole, from when the flood is noticed until the socket has run empty.
+pub(crate) struct Reading<'h> {
+    handle: &'h Handle,
+    /// Receives since the socket was empty, as far as they count.
+    receives: u32,
+    flooded: bool,
+}
+
+/// How often a call receives before it asks whether there is more. Most messages have arrived by then.
+const FREE_RECEIVES: u32 = 64;
+
+impl<'h> Reading<'h> {
+    /// A call begins.
+    pub(crate) fn new(handle: &'h Handle) -> Self {
+        Self { handle, receives: 0, flooded: false }
+    }
+
+    /// Receives once, as [`Handle::fill`].
+    fn fill(&mut self, whole: bool) -> Result<()> {
+        if self.receives < FREE_RECEIVES {
+            self.receives += 1;
+        } else if !self.handle.has_more() {
+            self.receives = 0;
+            self.calm();
+        } else if self.flooded {
+            self.handle.check()?;
+        } else {
+            self.handle.begin_phase();
+            self.flooded = true;
+        }
+        self.handle.fill(whole)
+    }
+
+    fn calm(&mut self) {
+        if self.flooded {
+            self.handle.end_phase();
+            self.flooded = false;
+        }
+    }
+
+    /// Waits for the next media message, or for [`Outcome::Ended`] with the message that ended the stream. On a time-out the
+    /// place to resume at is remembered.
+    pub(crate) fn next_media(&mut self) -> Result<(Outcome, Message<Body>)> {
+        let handle = self.handle;
+        handle.step(|session, _| session.begin_receiving());
+        loop {
+            if !handle.is_open() {
+                return Err(Error::Closed);
+            }
+            match handle.receive()? {
+                Some(Event::Media(message)) => return Ok((Outcome::Media, message)),
+                Some(Event::Ended(message)) => return Ok((Outcome::Ended, message)),
+                Some(_) => {}
+                None => self.fill(true).inspect_err(|error| {
+                    handle.fail_receiving(error);
+                    if matches!(error, Error::TimedOut) {
+                        handle.step(|session, _| session.remember_pause());
+                    }
+                })?,
+            }
+        }
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.calm();
+    }
+}
+
+impl Handle {
+    /// Shakes hands, within the time of one wait. What `session` agrees on applies to every byte after it. Returns whether the
+    /// connection is encrypted, and the answer to a request for SWF verification. The last bytes of the handshake may still
+    /// be in the queue.
+    pub(crate) fn shake_hands(&self, session: Session<Body>) -> Result<(bool, Option<handshake::Response>)> {
+        self.step(|current, _| {
+            let (state, is_starting) = (current.state, current.is_starting());
+            *current = session;
+            current.set_starting(is_starting);
+            // A new connection starts with the default chunk size both ways.
+            let fresh = current.state;
+            current.state = state;
+            current.state.in_chunk_size = fresh.in_chunk_size;
+            current.state.out_chunk_size = fresh.out_chunk_size;
+        });
+        self.begin_phase();
+        let result = self.run_handshake();
+        self.end_phase();
+        result
+    }
+
+    fn run_handshake(&self) -> Result<(bool, Option<handshake::Response>)> {
+        loop {
+            match self.receive_without_answers() {
+                Ok(Some(Event::Handshaken { encrypted, swf_response })) => {
+                    return Ok((encrypted, swf_response));
+                }
+                // There is nothing else in a handshake.
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    // What is to be sent goes when there is nothing to be done but to wait.
+                    self.flush()?;
+                    self.fill(true)?;
+                }
+                Err(error) => {
+                    // A peer that answers with nonsense has earned an answer all the same.
+                    self.flush()?;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Receives one chunk. A time-out leaves the connection open, and the next call goes on where this one stopped; after
+    /// any other error the connection is closed.
+    pub(crate) fn receive_chunk(&self) -> Result<Chunk<Body>> {
+        let mut reading = Reading::new(self);
+        self.step(|session, _| session.begin_receiving());
+        loop {
+            let received =
+                self.receiving_step(|session, wishes, input| match session.receive_chunk(wishes, input) {
+                    Ok((used, chunk)) => (used, Ok(chunk)),
+                    Err(error) => (0, Err(error)),
+                });
+            let chunk = received.inspect_err(|_| self.give_up())?;
+            self.answer()?;
+            if let Some(chunk) = chunk {
+                return Ok(chunk);
+            }
+            reading.fill(false).inspect_err(|error| self.fail_receiving(error))?;
+        }
+    }
+
+    /// Waits until the stream plays or is being published: answers what the server says until it says that.
+    ///
+    /// Between two answers to what was asked the server has the time of one wait, whatever else it says meanwhile. Like any
+    /// time-out, this one leaves the connection open, and the call may be repeated.
+    pub(crate) fn connect_stream(&self) -> Result<()> {
+        self.step(|session, _| {
+            session.begin_receiving();
+            session.set_starting(true);
+            session.state.media_chunk_stream = 0;
+        });
+        self.begin_phase();
+        let result = self.wait_for_stream();
+        self.end_phase();
+        self.step(|session, _| session.set_starting(false));
+        result
+    }
+
+    fn wait_for_stream(&self) -> Result<()> {
+        loop {
+            let (playing, owed, answered) = self.step(|session, wishes| {
+                let (profile, calls) = wishes.wishes();
+                (session.state.playing, Owed::owed(&profile, calls), session.answered())
+            });
+            if playing {
+                return Ok(());
+            }
+            let enter = || reason::enter(Phase::Stream(owed));
+            if !self.is_open() {
+                enter();
+                return Err(Error::Closed);
+            }
+            self.check().inspect_err(|_| enter())?;
+            match self.receive_without_answers().inspect_err(|_| enter()) {
+                Ok(None) => {
+                    self.answer()?;
+                    if self.restart_phase(answered) || self.step(|session, _| session.state.playing) {
+                        continue;
+                    }
+                    self.fill(true).inspect_err(|error| {
+                        self.fail_receiving(error);
+                        enter();
+                    })?;
+                }
+                Ok(Some(_)) => {
+                    self.answer()?;
+                    self.restart_phase(answered);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Gives the server the time of one wait again if it has answered something; tells whether it has.
+    fn restart_phase(&self, answered: u32) -> bool {
+        let has_answered = self.step(|session, _| session.answered()) != answered;
+        if has_answered {
+            self.begin_phase();
+        }
+        has_answered
+    }
+
+    /// Lets the session react to a message. After an error, of which a refusal by the server is one, the connection is closed.
+    pub(crate) fn dispatch(
+        &self,
+        chunk_stream: u32,
+        kind: MessageType,
+        timestamp: u32,
+        body: &[u8],
+    ) -> Result<Outcome> {
+        let (outcome, consequence) = self.step(|session, wishes| {
+            session.dispatch(wishes, chunk_stream, kind, timestamp, body, Instant::now())
+        })?;
+        self.answer()?;
+        match consequence {
+            Consequence::None => {}
+            Consequence::Closed => close::close(self, close::Manner::Polite),
+            Consequence::Refused(refusal) => {
+                close::close(self, close::Manner::Polite);
+                return Err(Error::Refused(refusal));
+            }
+            Consequence::Login(token) => self.log_in(&token)?,
+        }
+        Ok(outcome)
+    }
+
+    /// Lets the session take what was received, and sends its answers. An error has closed the connection.
+    fn receive(&self) -> Result<Option<Event<Body>>> {
+        let event = self.receive_without_answers()?;
+        self.answer()?;
+        Ok(event)
+    }
+
+    /// Lets the session take what was received. An error has closed the connection, and so has the end of the stream.
+    fn receive_without_answers(&self) -> Result<Option<Event<Body>>> {
+        let received = self.receiving_step(|session, wishes, input| {
+            match session.receive(wishes, input, Instant::now()) {
+                Ok(Received { used, event }) => (used, Ok(event)),
+                Err(error) => (0, Err(error)),
+            }
+        });
+        match received {
+            Ok(Some(Event::Refused(refusal))) => {
+                close::close(self, close::Manner::Polite);
+                Err(Error::Refused(refusal))
+            }
+            Ok(Some(Event::Ended(message))) => {
+                close::close(self, close::Manner::Polite);
+                Ok(Some(Event::Ended(message)))
+            }
+            Ok(Some(Event::Login(token))) => self.log_in(&token).map(|()| None),
+            // The peer wants the connection closed.
+            Err(Error::Closed) => {
+                close::close(self, close::Manner::Polite);
+                Err(Error::Closed)
+            }
+            received => received.inspect_err(|_| self.give_up()),
+        }
+    }
+
+    /// Sends the session's answers to what was received, or leaves them to a thread that is sending. An error has closed the
+    /// connection.
+    pub(crate) fn answer(&self) -> Result<()> {
+        let (first_chunk, wants_input) = {
+            let core = self.core();
+            if core.session.unsent().is_empty() {
+                return Ok(());
+            }
+            (core.session.first_chunk_len(), core.session.wants_input())
+        };
+        let _deferred = Deferred::begin();
+        let sent = if wants_input { self.try_flush() } else { self.flush() };
+        self.forgive(sent).map_err(|error| self.fail_sending(error, first_chunk))
+    }
+
+    /// Sends an acknowledgement if one is due, and gets what TLS holds ready into an empty buffer. An error has closed the
+    /// connection.
+    pub(crate) fn acknowledge_if_due(&self) -> Result<()> {
+        self.receiving_step(|session, wishes, _| (0, session.acknowledge_if_due(wishes)))?;
+        self.answer()
+    }
+
+    /// Sends one of the session's messages; after an error the connection is closed.
+    pub(crate) fn send(&self, build: impl FnOnce(&mut Session<Body>, &Profile<'_>) -> Command) -> Result<()> {
+        self.send_command(build).map_err(|(error, first_chunk)| self.fail_sending(error, first_chunk))
+    }
+
+    /// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.
+    pub(crate) fn fail_sending(&self, error: Error, first_chunk: usize) -> Error {
+        packet_log::log_failed_send(&error, first_chunk);
+        reason::enter(Phase::SENDING);
+        self.give_up();
+        error
+    }
+
+    /// What becomes of a connection that nothing comes on.
+    pub(crate) fn fail_receiving(&self, error: &Error) {
+        // A wait that this side has ended is no news.
+        let is_news = self.is_open();
+        packet_log::log_failed_receive(error);
+        if !matches!(error, Error::TimedOut) {
+            // A peer that will send no more may still read.
+            close::close(self, close::Manner::Polite);
+        }
+        if is_news {
+            ::log::error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
+        }
+    }
+
+    /// What becomes of a connection on which something came that makes no sense.
+    pub(crate) fn fail_decoding(&self, error: &Error) {
+        ::log::error!("RTMP_ReadPacket, {error}");
+        self.give_up();
+    }
+
+    /// Closes the connection, on which nothing can be sent any more.
+    pub(crate) fn give_up(&self) {
+        close::close(self, close::Manner::Abrupt);
+    }
+
+    fn log_in(&self, token: &[u8]) -> Result<()> {
+        let phase = reason::phase();
+        connect::log_in(self, token).inspect(|()| reason::enter(phase)).inspect_err(|error| {
+            if !matches!(error, Error::Reported(_)) {
+                ::log::error!("Closing connection: {error}");
+            }
+            close::close(self, close::Manner::Polite);
+        })
+    }
+}

@@ -1,0 +1,277 @@
+//! TLS, with a link on one side or on both.
+
+use std::{
+    io::{IoSlice, Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    os::fd::AsFd,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rtmp_core::{
+    error::Error,
+    net::{Link, Received, Target, Wanted},
+    transport::{
+        tls::{ServerContext, Session, Trust},
+        wait::Endless,
+    },
+};
+
+use crate::need;
+
+use super::{
+    peers::{prepare, read, serve, to},
+    pump::{exchange, exchange_between, finish, open, pattern, pause, receive, receive_all},
+    support::certs::{Authority, Valid},
+};
+
+const MUCH: usize = 6 << 20;
+
+/// An authority and a server's context.
+pub fn authority() -> Option<(Authority, ServerContext)> {
+    let authority = Authority::new()?;
+    let certificate = authority.issue("server", "DNS:localhost,IP:127.0.0.1", Valid::Now);
+    let context = ServerContext::from_files(&certificate.chain, &certificate.key).unwrap();
+    Some((authority, context))
+}
+
+pub fn secure(port: u16, name: &str, authority: &Authority) -> Target {
+    Target { tls: Some((name.to_owned(), Trust::File(authority.certificate()))), ..to(port) }
+}
+
+/// Shakes hands as a server.
+fn shake_hands(client: &TcpStream, context: &ServerContext) -> Session {
+    let session = Session::server(context).unwrap();
+    session.handshake(client.as_fd(), Some(Duration::from_secs(30)), &Endless).unwrap();
+    session
+}
+
+fn write(session: &Session, client: &TcpStream, bytes: &[u8]) {
+    session.send_all(client.as_fd(), std::iter::once(bytes), &mut Vec::new(), &Endless).unwrap();
+}
+
+fn read_tls(session: &Session, client: &TcpStream, count: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut buffer = vec![0; 50_000];
+    while all.len() < count {
+        let received = session.receive(client.as_fd(), &mut buffer, &Endless).unwrap();
+        assert!(received > 0, "the link ends after {} bytes", all.len());
+        all.extend_from_slice(&buffer[..received]);
+    }
+    all
+}
+
+/// A relay to `port`, which hands on every byte from the server, and every byte from the link, by itself.
+fn byte_by_byte(port: u16) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let own = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        let (near, _) = listener.accept().unwrap();
+        let far = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        for stream in [&near, &far] {
+            prepare(stream);
+        }
+        let copy = |mut from: TcpStream, mut to: TcpStream| {
+            thread::spawn(move || {
+                let mut byte = [0];
+                while from.read(&mut byte).is_ok_and(|count| count > 0) {
+                    if to.write_all(&byte).is_err() {
+                        return;
+                    }
+                }
+                let _ = to.shutdown(Shutdown::Write);
+            })
+        };
+        copy(near.try_clone().unwrap(), far.try_clone().unwrap());
+        copy(far, near);
+    });
+    own
+}
+
+#[test]
+fn large_transfers_go_both_ways_whichever_side_waits_for_the_other() {
+    let (authority, context) = need!(authority());
+    let (up, down) = (pattern(MUCH, 1), pattern(MUCH, 2));
+    for writes_first in [true, false] {
+        let (context, expected, said) = (context.clone(), up.clone(), down.clone());
+        let (port, peer) = serve(move |client| {
+            let session = shake_hands(&client, &context);
+            if writes_first {
+                write(&session, &client, &said);
+            }
+            assert!(read_tls(&session, &client, MUCH) == expected);
+            if !writes_first {
+                write(&session, &client, &said);
+            }
+        });
+        let mut link = Link::connect(&secure(port, "localhost", &authority), Instant::now()).unwrap();
+        open(&mut link).unwrap();
+        assert!(exchange(&mut link, &up, MUCH).unwrap() == down);
+        peer.join().unwrap();
+    }
+}
+
+#[test]
+fn records_may_be_split_at_every_byte() {
+    let (authority, context) = need!(authority());
+    let (port, peer) = serve(move |client| {
+        let session = shake_hands(&client, &context);
+        let heard = read_tls(&session, &client, 3000);
+        write(&session, &client, &heard);
+        session.close(client.as_fd());
+        client
+    });
+    let target = secure(byte_by_byte(port), "localhost", &authority);
+    let mut link = Link::connect(&target, Instant::now()).unwrap();
+    open(&mut link).unwrap();
+    let said = pattern(3000, 7);
+    assert!(exchange(&mut link, &said, said.len()).unwrap() == said);
+    assert_eq!(receive(&mut link, &mut [0; 9]).unwrap(), Received::End);
+    peer.join().unwrap();
+}
+
+#[test]
+fn a_link_is_a_server_for_another() {
+    let (authority, context) = need!(authority());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut client = Link::connect(&secure(port, "localhost", &authority), Instant::now()).unwrap();
+    client.step(Instant::now()).unwrap();
+    let socket = listener.accept().unwrap().0.into();
+    let timeout = Some(Duration::from_secs(30));
+    let mut server = Link::accept_tls(socket, &context, timeout, Instant::now()).unwrap();
+    let (up, down) = (pattern(MUCH, 3), pattern(MUCH + 1, 4));
+    let [to_client, to_server] = exchange_between([&mut client, &mut server], [&up, &down]).unwrap();
+    assert!(to_client == down && to_server == up);
+    // Both ends say goodbye; neither has to be pushed.
+    client.finish(Instant::now());
+    assert_eq!(receive(&mut server, &mut [0; 9]).unwrap(), Received::End);
+    server.finish(Instant::now());
+    finish(&mut client);
+    finish(&mut server);
+}
+
+#[test]
+fn a_peer_that_reads_nothing_leaves_no_room_and_memory_does_not_grow() {
+    let (authority, context) = need!(authority());
+    let (go, wait_for_it) = std::sync::mpsc::channel();
+    let (port, peer) = serve(move |client| {
+        let session = shake_hands(&client, &context);
+        let count = wait_for_it.recv().unwrap();
+        read_tls(&session, &client, count)
+    });
+    let mut link = Link::connect(&secure(port, "localhost", &authority), Instant::now()).unwrap();
+    open(&mut link).unwrap();
+    let block = pattern(1 << 20, 3);
+    let mut sent = 0;
+    let mut full = Instant::now() + Duration::from_millis(200);
+    while Instant::now() < full {
+        link.step(Instant::now()).unwrap();
+        let taken = link.send(&[IoSlice::new(&block[sent % block.len()..])], Instant::now()).unwrap();
+        sent += taken;
+        if taken > 0 {
+            full = Instant::now() + Duration::from_millis(200);
+        }
+        assert!(link.unsent() <= 160 << 10, "{} bytes are kept", link.unsent());
+        pause(&link, Wanted { read: false, write: true }, full + Duration::from_secs(1));
+        if taken == 0 {
+            assert!(link.unsent() > 0, "there is room, or else something to be sent");
+        }
+        full = full.min(Instant::now() + Duration::from_millis(200));
+        if taken == 0 {
+            break;
+        }
+    }
+    go.send(sent).unwrap();
+    finish(&mut link);
+    let received = peer.join().unwrap();
+    assert_eq!(received.len(), sent);
+    assert!(received.iter().zip(block.iter().cycle()).all(|(one, other)| one == other));
+}
+
+#[test]
+fn a_certificate_for_another_name_is_refused() {
+    let (authority, context) = need!(authority());
+    let (port, peer) = serve(move |client| {
+        let session = Session::server(&context).unwrap();
+        session.handshake(client.as_fd(), Some(Duration::from_secs(30)), &Endless).unwrap_err()
+    });
+    let mut link = Link::connect(&secure(port, "example.com", &authority), Instant::now()).unwrap();
+    let error = open(&mut link).unwrap_err();
+    assert!(error.to_string().contains("wrong name"), "{error}");
+    assert!(link.is_finished());
+    // The server is told why.
+    let told = peer.join().unwrap().to_string();
+    assert!(told.contains("it refuses, bad certificate"), "{told}");
+}
+
+#[test]
+fn a_peer_without_tls_or_that_closes_is_an_error_of_the_handshake() {
+    let authority = need!(Authority::new());
+    for (said, words) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "what it sends is not TLS"),
+        (b"", "closed the connection during the TLS handshake"),
+        (b"\x16\x03\x03\x00", "closed the connection during the TLS handshake"),
+    ] {
+        let (port, peer) = serve(move |mut client| {
+            read(&mut client, 5);
+            client.write_all(said).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            let _ = client.read_to_end(&mut Vec::new());
+        });
+        let mut link = Link::connect(&secure(port, "localhost", &authority), Instant::now()).unwrap();
+        let error = open(&mut link).unwrap_err();
+        assert!(matches!(error, Error::Tls(_)) && error.to_string().contains(words), "{error}");
+        drop(link);
+        peer.join().unwrap();
+    }
+}
+
+#[test]
+fn a_handshake_that_stands_still_or_trickles_ends_at_its_deadline() {
+    let authority = need!(Authority::new());
+    for trickles in [false, true] {
+        let (port, peer) = serve(move |mut client| {
+            // The beginning of a record that never comes to its end.
+            client.write_all(b"\x16\x03\x03\x40\x00").unwrap();
+            while trickles && client.write_all(b"\x02").is_ok() {}
+            let _ = client.read_to_end(&mut Vec::new());
+        });
+        let mut link = Link::connect(&secure(port, "localhost", &authority), Instant::now()).unwrap();
+        let mut clock = Instant::now();
+        let error = loop {
+            match link.step(clock) {
+                Ok(()) => {
+                    pause(&link, Wanted::default(), Instant::now() + Duration::from_millis(100));
+                    clock += Duration::from_secs(5);
+                }
+                Err(error) => break error,
+            }
+        };
+        match error {
+            Error::TimedOut => {}
+            // A byte that is repeated is no handshake, if the record gets that far.
+            Error::Tls(_) if trickles => {}
+            error => panic!("{error}"),
+        }
+        assert!(clock <= Instant::now() + Duration::from_secs(65), "a minute for two phases");
+        drop(link);
+        peer.join().unwrap();
+    }
+}
+
+#[test]
+fn the_end_without_a_goodbye_comes_behind_all_bytes() {
+    let (authority, context) = need!(authority());
+    let said = pattern(100_000, 8);
+    let expected = said.clone();
+    let (port, peer) = serve(move |client| {
+        let session = shake_hands(&client, &context);
+        write(&session, &client, &said);
+        client.shutdown(Shutdown::Write).unwrap();
+        client
+    });
+    let mut link = Link::connect(&secure(port, "localhost", &authority), Instant::now()).unwrap();
+    assert!(receive_all(&mut link).unwrap() == expected);
+    peer.join().unwrap();
+}
