@@ -105,12 +105,6 @@ const HEADERS: &[Row] = &[
     ),
     same("no body", (LARGE, 0, 0, 9, 4, 1), "04 000000 000000 09 01000000"),
     same("message stream -1", (LARGE, 0, 4, 9, 4, -1), "04 000000 000004 09 ffffffff"),
-    better(
-        "another message stream needs a header that says so",
-        (MEDIUM, 0, 4, 9, 4, 2),
-        "c4",
-        "04 000000 000004 09 02000000",
-    ),
 ];
 
 fn line(call: &Call, body: &str, chunk_size: usize) -> String {

@@ -154,7 +154,8 @@ impl World {
     /// What the application at this end can do now.
     fn acts(&self, side: usize) -> impl Iterator<Item = Act> {
         let (end, plan) = (&self.ends[side], &self.plan);
-        let active = end.over.is_none() && end.session.is_open() && !end.asked_to_close;
+        let open = end.over.is_none() && end.session.is_open();
+        let active = open && !end.asked_to_close;
         let room = end.session.queued() <= plan.high_water[side];
         let runs = active && end.stream_id.is_some();
         let (counted, most) = match side == self.sender() {
@@ -176,7 +177,7 @@ impl World {
         };
         let asks = matches!(plan.ending, Ending::ServerAsksToClose(after) if counted >= after.min(most));
         [
-            (Act::Answer, active && answers),
+            (Act::Answer, open && answers),
             (Act::Media, sends && room && !all_sent && !end.dry),
             (Act::Noise, active && room && end.noise_left > 0 && end.handshaken),
             (Act::Control, runs && room && end.controls_left > 0),
