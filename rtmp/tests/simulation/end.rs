@@ -37,9 +37,10 @@ pub struct End {
     pub received: usize,
     pub noise_left: u32,
     pub controls_left: u32,
-    /// How often a server runs dry, and whether it has.
+    /// How often a server runs dry, whether it has, and whether it has confirmed the pause that follows.
     pub dry_left: u32,
     pub dry: bool,
+    pub confirmed: bool,
     /// What a client asks for, and when it is answered.
     pub pending: Option<(Request, Time)>,
     /// How often the session timed out.
@@ -151,6 +152,7 @@ impl End {
             controls_left: if side == CLIENT { plan.controls } else { 0 },
             dry_left: if plan.buffer_events { 3 } else { 0 },
             dry: false,
+            confirmed: false,
             pending: None,
             time_outs: 0,
             began: now,

@@ -185,7 +185,7 @@ impl World {
             (Act::Leave, runs && leaves),
             (Act::AskToClose, runs && asks && side == SERVER && !end.asked_to_close),
             (Act::RunDry, dries && room),
-            (Act::ConfirmPause, runs && end.dry && pause == pausing::ASKED && room),
+            (Act::ConfirmPause, runs && end.dry && !end.confirmed && pause == pausing::ASKED && room),
             (Act::Resume, runs && end.dry && pause == pausing::RESUMING),
             (Act::Shut, end.may_shut()),
         ]
@@ -319,10 +319,13 @@ impl World {
                 end.asked_to_close = true;
             }
             Act::RunDry => {
-                (end.dry, end.dry_left) = (true, end.dry_left - 1);
+                (end.dry, end.confirmed, end.dry_left) = (true, false, end.dry_left - 1);
                 end.say(&command::user_control(31, &[0, 0, 0, 1]));
             }
-            Act::ConfirmPause => end.say(&noise::status("NetStream.Pause.Notify", "status")),
+            Act::ConfirmPause => {
+                end.confirmed = true;
+                end.say(&noise::status("NetStream.Pause.Notify", "status"));
+            }
             Act::Resume => {
                 end.dry = false;
                 end.sent -= dice.below(end.sent as u64 + 1) as usize;
