@@ -4,7 +4,7 @@
 
 use rtmp_core::{Result, chunk::{Decoder, Encoder, MAX_UNFINISHED, Outgoing, Ready, valid_chunk_size}, message::{Body, Message, MessageType}};
 
-use super::{connection::Counted, input, input::Cuts};
+use super::{counted::Counted, input, input::Cuts};
 
 pub fn run(data: &[u8]) {
     let Some(([format], cuts, bytes)) = input::choices(data) else { return };

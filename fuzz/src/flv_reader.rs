@@ -5,7 +5,7 @@
 use rtmp_core::{flv::{Call, Ending, Flags, ReadState, Resume, Step, Stream}, message::{Body, MessageType}};
 
 use super::{
-    connection::Counted,
+    counted::Counted,
     input::{self, Cuts},
 };
 

@@ -5,7 +5,7 @@
 use rtmp_core::{flv::{FILE_HEADER, Finished, TagHeader, Writer, write}, message::MessageType};
 
 use super::{
-    connection::Counted,
+    counted::Counted,
     input::{self, Cuts},
 };
 

@@ -12,7 +12,7 @@ macro_rules! targets {
     };
 }
 
-mod connection;
+mod counted;
 mod input;
 
 targets![
@@ -20,7 +20,6 @@ targets![
     amf3,
     amf_c,
     chunk_reader,
-    client_session,
     flv_file,
     flv_reader,
     flv_writer,
@@ -28,7 +27,6 @@ targets![
     http_reply,
     rtmpt_reply,
     rtmpt_request,
-    server_session,
     session_machine,
     setup_url,
     swf,

@@ -12,7 +12,7 @@ use rtmp_core::{
 };
 
 use super::{
-    connection::Counted,
+    counted::Counted,
     input::{self, Cuts},
 };
 

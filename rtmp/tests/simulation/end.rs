@@ -8,7 +8,7 @@ use std::{
 use rtmp::{
     Error, Refusal, Result,
     handshake::{ClientOptions, ServerOptions, Swf},
-    session::{Application, Calls, Command, Event, MAX_ANSWERS, Profile, Request, Session},
+    session::{Application, Calls, Command, Event, MAX_ANSWERS, Profile, Request, Session, command},
 };
 
 use super::{
@@ -37,9 +37,10 @@ pub struct End {
     pub received: usize,
     pub noise_left: u32,
     pub controls_left: u32,
-    /// How often a server runs dry, and whether it has.
+    /// How often a server runs dry, whether it has, and whether it has confirmed the pause that follows.
     pub dry_left: u32,
     pub dry: bool,
+    pub confirmed: bool,
     /// What a client asks for, and when it is answered.
     pub pending: Option<(Request, Time)>,
     /// How often the session timed out.
@@ -151,6 +152,7 @@ impl End {
             controls_left: if side == CLIENT { plan.controls } else { 0 },
             dry_left: if plan.buffer_events { 3 } else { 0 },
             dry: false,
+            confirmed: false,
             pending: None,
             time_outs: 0,
             began: now,
@@ -211,6 +213,11 @@ impl End {
 
     pub fn say(&mut self, command: &Command) {
         self.session.send_command(&mut self.owner, command).expect("it is short");
+    }
+
+    pub fn publish_again(&mut self) {
+        let command = command::publish(&mut self.session.state, &self.owner.wishes().0);
+        self.say(&command);
     }
 
     /// The next event, if there is one.

@@ -50,15 +50,18 @@ impl Item {
     /// Whether the other end hands it to its application: a client knows one kind of data message, and nobody gets an
     /// empty message.
     pub fn is_delivered(&self, to_client: bool) -> bool {
-        let foreign_data = self.kind == MessageType::DATA && !self.body.starts_with(METADATA);
-        !(self.body.is_empty() || to_client && foreign_data)
+        let is_foreign = to_client && self.kind == MessageType::DATA && !self.body.starts_with(METADATA);
+        !is_foreign && !self.body.is_empty()
     }
 }
 
 /// How a metadata message begins.
 const METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
 
-/// Chunk streams whose numbers take one, two and three bytes; 3 and 8 carry commands as well.
+/// Chunk streams that messages of the connection use too.
+const SHARED: [u32; 2] = [3, 5];
+
+/// Chunk streams whose numbers take one, two and three bytes.
 const CHUNK_STREAMS: [u32; 12] = [3, 4, 5, 6, 8, 31, 32, 63, 64, 319, 320, 65_599];
 
 /// Lengths around those of chunks.
@@ -105,7 +108,10 @@ pub fn items(dice: &mut Dice, count: usize, ascending: bool, longest: usize) -> 
             3..=6 => (MessageType::AUDIO, noise(dice, len)),
             _ => (MessageType::VIDEO, noise(dice, len)),
         };
-        Item { chunk_stream: dice.pick(&streams), format: dice.below(4) as u8, kind, timestamp, body }
+        let chunk_stream = dice.pick(&streams);
+        // Where messages of the connection come in between, only a full header says which message stream is meant.
+        let format = if SHARED.contains(&chunk_stream) { 0 } else { dice.below(4) as u8 };
+        Item { chunk_stream, format, kind, timestamp, body }
     };
     (0..count).map(item).collect()
 }

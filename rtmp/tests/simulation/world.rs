@@ -154,7 +154,8 @@ impl World {
     /// What the application at this end can do now.
     fn acts(&self, side: usize) -> impl Iterator<Item = Act> {
         let (end, plan) = (&self.ends[side], &self.plan);
-        let active = end.over.is_none() && end.session.is_open() && !end.asked_to_close;
+        let open = end.over.is_none() && end.session.is_open();
+        let active = open && !end.asked_to_close;
         let room = end.session.queued() <= plan.high_water[side];
         let runs = active && end.stream_id.is_some();
         let (counted, most) = match side == self.sender() {
@@ -176,7 +177,7 @@ impl World {
         };
         let asks = matches!(plan.ending, Ending::ServerAsksToClose(after) if counted >= after.min(most));
         [
-            (Act::Answer, active && answers),
+            (Act::Answer, open && answers),
             (Act::Media, sends && room && !all_sent && !end.dry),
             (Act::Noise, active && room && end.noise_left > 0 && end.handshaken),
             (Act::Control, runs && room && end.controls_left > 0),
@@ -184,7 +185,7 @@ impl World {
             (Act::Leave, runs && leaves),
             (Act::AskToClose, runs && asks && side == SERVER && !end.asked_to_close),
             (Act::RunDry, dries && room),
-            (Act::ConfirmPause, runs && end.dry && pause == pausing::ASKED && room),
+            (Act::ConfirmPause, runs && end.dry && !end.confirmed && pause == pausing::ASKED && room),
             (Act::Resume, runs && end.dry && pause == pausing::RESUMING),
             (Act::Shut, end.may_shut()),
         ]
@@ -285,8 +286,13 @@ impl World {
             }
             Act::Noise => {
                 end.noise_left -= 1;
-                let message = noise::message(dice, side, plan.impatient == Some(1 - side));
-                end.say(&message);
+                if side == CLIENT && plan.publishes && end.stream_id.is_some() && dice.once_in(6) {
+                    // It changes nothing, but has to be answered.
+                    end.publish_again();
+                } else {
+                    let message = noise::message(dice, side, plan.impatient == Some(1 - side));
+                    end.say(&message);
+                }
             }
             Act::Control => {
                 end.controls_left -= 1;
@@ -313,10 +319,13 @@ impl World {
                 end.asked_to_close = true;
             }
             Act::RunDry => {
-                (end.dry, end.dry_left) = (true, end.dry_left - 1);
+                (end.dry, end.confirmed, end.dry_left) = (true, false, end.dry_left - 1);
                 end.say(&command::user_control(31, &[0, 0, 0, 1]));
             }
-            Act::ConfirmPause => end.say(&noise::status("NetStream.Pause.Notify", "status")),
+            Act::ConfirmPause => {
+                end.confirmed = true;
+                end.say(&noise::status("NetStream.Pause.Notify", "status"));
+            }
             Act::Resume => {
                 end.dry = false;
                 end.sent -= dice.below(end.sent as u64 + 1) as usize;

@@ -51,7 +51,6 @@ impl Layer {
         now: Time,
         dice: &mut Dice,
     ) -> Result<usize> {
-        self.flush(pipe, now, dice)?;
         let mut sent = 0;
         for slice in slices {
             let count = match &mut self.kind {
@@ -70,6 +69,7 @@ impl Layer {
         Ok(sent)
     }
 
+    /// Moves bytes to the network. What a session sends goes before a request that only asks for bytes.
     fn flush(&mut self, pipe: &mut Pipe, now: Time, dice: &mut Dice) -> Result<()> {
         match &mut self.kind {
             Kind::Plain => return Ok(()),
