@@ -1,7 +1,7 @@
 //! C programs on our library under valgrind: no access to memory that is not theirs or not written, nothing lost.
 #![forbid(unsafe_code)]
 
-#[path = "careless/cases.rs"]
+#[path = "c_api/careless/cases.rs"]
 mod careless_cases;
 #[path = "compare/cases.rs"]
 mod cases;
