@@ -163,7 +163,7 @@ sanitize:
 
 # The other programs of tests/c under valgrind; `make test` runs those of tests/memcheck.rs. Left out is
 # what runs on the original, is short of memory, or takes long without valgrind already.
-VALGRIND_TESTS = cancel chunk_vectors flv_vectors hostile http log swf_verification
+VALGRIND_TESTS = cancel careless chunk_vectors flv_vectors hostile http log swf_verification
 SLOW = memory_that_cannot_be_had challenges_that_make_no_sense amf_that_lies ours_reads
 
 memcheck:

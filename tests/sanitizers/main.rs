@@ -66,7 +66,7 @@ fn handshakes_that_fail_leave_nothing_behind() {
     }
     let program = need!(Program::test("handshake_cut"));
     for cut in handshakes::cuts() {
-        need!(cut.run(&program, true));
+        need!(cut.run(&program, 0, 61));
     }
 }
 
