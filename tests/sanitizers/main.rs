@@ -13,6 +13,7 @@ mod support;
 mod careless_cases;
 #[path = "../compare/cases.rs"]
 mod cases;
+#[allow(dead_code)] // here all of them are cut at few bytes
 #[path = "../peers/hostile/handshakes.rs"]
 mod handshakes;
 mod server_sanitized;
