@@ -1,4 +1,5 @@
-//! Peers that flood, lie, hang up or are faster than the program, and what the library does about them.
+//! Peers that lie, hang up or are faster than the program, and what the library does about them. Those that flood are in
+//! `floods`, a program of its own because it measures time.
 #![forbid(unsafe_code)]
 
 #[path = "../support/mod.rs"]
@@ -6,7 +7,6 @@
 mod support;
 
 mod fast_peers;
-mod floods;
 mod hostile;
 mod session_peer;
 mod stress;

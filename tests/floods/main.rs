@@ -4,6 +4,10 @@
 //! Each row runs in a process of its own, which an allocation beyond the limit would end.
 #![forbid(unsafe_code)]
 
+#[path = "../support/mod.rs"]
+#[macro_use]
+mod support;
+
 mod sessions;
 
 use std::io::{self, Read, Write};
@@ -12,10 +16,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::amf::{self, n, s};
-use crate::support::certs::{Authority, Valid};
-use crate::support::wire::Message;
-use crate::support::{Library, Peer, Program, Running, Server, library, wait_until};
+use support::amf::{self, n, s};
+use support::certs::{Authority, Valid};
+use support::wire::Message;
+use support::{Library, Peer, Program, Running, Server, library, wait_until};
 
 /// Seconds that a call has.
 const TIMEOUT: u64 = 1;
