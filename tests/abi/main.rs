@@ -6,16 +6,12 @@
 mod support;
 
 mod headers;
-mod install;
 mod linkage;
 mod reference_headers;
-mod rust_symbols;
 mod sample;
-mod swapped;
 mod symbols;
 #[path = "../toolchain/mod.rs"]
 mod toolchain;
-mod two_copies;
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,17 @@
 //! `make install` and `cargo cinstall`: what they put where, and that programs build and run against it with pkg-config
 //! alone.
+//!
+//! With it are the other tests that let cargo build something where the library is: others do not load it meanwhile.
+
+#[path = "../support/mod.rs"]
+#[macro_use]
+mod support;
+
+mod rust_symbols;
+mod swapped;
+#[path = "../toolchain/mod.rs"]
+mod toolchain;
+mod two_copies;
 
 use std::{
     collections::BTreeSet,
@@ -9,10 +21,8 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{
-    Server, library::package, peer::bytes_of_sounds, process::leave_cargo, program, require,
-};
-use crate::toolchain::{
+use support::{Server, library::package, peer::bytes_of_sounds, process::leave_cargo, program, require};
+use toolchain::{
     run,
     staging::{Staged, target_and_profile},
 };
