@@ -108,14 +108,14 @@ bench: build
 lint:
 	CARGO='$(CARGO)' tests/run.sh lint
 
-# Options for `cargo test`, for example TESTS='--test rtmps'.
+# Options for `cargo test`, for example TESTS='--test transport rtmps::'.
 TESTS =
 
 test:
 	CARGO='$(CARGO)' tests/run.sh $(TESTS)
 
 headers:
-	WRITE_HEADERS=1 $(CARGO) test --test headers committed
+	WRITE_HEADERS=1 $(CARGO) test --test abi committed
 
 # Seconds for `fuzz` and `soak`, fuzz targets, what watches the memory, and further options of `cargo fuzz`. `none` and
 # --no-trace-compares are for many runs on a corpus that is good already, four times as fast.
@@ -142,7 +142,7 @@ miri:
 	MIRIFLAGS=-Zmiri-ignore-leaks $(CARGO) +nightly miri test --target-dir '$(TARGET_DIR)/miri' --lib nulls
 
 soak:
-	SOAK_SECONDS='$(TIME)' SEED='$(SEED)' $(CARGO) test --release --test far --test soak -- --ignored --nocapture
+	SOAK_SECONDS='$(TIME)' SEED='$(SEED)' $(CARGO) test --release --test soak -- --ignored --nocapture
 	TIME='$(TIME)' $(CARGO) test --release -p librtmp --test simulation -- --nocapture
 
 # Both sides of the C interface with the address sanitizer, and the C side with the one for undefined behaviour, which the
@@ -150,25 +150,28 @@ soak:
 # Left out is what starts programs that were not built for it, and what is short of memory on purpose.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-SANITIZED_TESTS = bad_input callbacks careless chunk_vectors compare connect fast_peers flv_vectors hostile http log publish refusals \
-	rtmps sanitizers session_peer stress swf swf_verification tls_c
+SANITIZED_TESTS = bad_input callbacks careless chunk_vectors connect fast_peers flv_vectors hostile http log publish refusals \
+	rtmps session_peer stress swf swf_verification tls_c
 UNSANITIZED = librtmps rtmpdump a_real_ leave_no_memory_behind memory_that_cannot_be_had programs_log_in \
-	every_ending_of_a_read the_list_of_differences an_exception a_jump
+	every_ending_of_a_read the_list_of_differences an_exception a_jump server_sanitized thread_sanitizer
+SANITIZED_LIBRARY = RTMP_TEST_LIBRARY='$(abspath $(TARGET_DIR))/sanitized/$(HOST)/debug/librtmp.so' \
+	RTMP_TEST_CFLAGS='$(SANITIZERS)'
 
 sanitize:
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Cllvm-args=-asan-globals=0' \
 		$(CARGO) build --lib --target $(HOST) --target-dir '$(TARGET_DIR)/sanitized'
-	RTMP_TEST_LIBRARY='$(abspath $(TARGET_DIR))/sanitized/$(HOST)/debug/librtmp.so' RTMP_TEST_CFLAGS='$(SANITIZERS)' \
-		$(CARGO) test --no-fail-fast $(SANITIZED_TESTS:%=--test %) -- $(UNSANITIZED:%=--skip %)
+	$(SANITIZED_LIBRARY) $(CARGO) test --no-fail-fast --test compare --test sanitizers -- $(UNSANITIZED:%=--skip %)
+	$(SANITIZED_LIBRARY) $(CARGO) test --no-fail-fast --test c_api --test peers --test programs --test transport \
+		--test vectors -- $(SANITIZED_TESTS:%=%::) $(UNSANITIZED:%=--skip %)
 
 # The other programs of tests/c under valgrind; `make test` runs those of tests/memcheck.rs. Left out is
 # what runs on the original, is short of memory, or takes long without valgrind already.
-VALGRIND_TESTS = cancel chunk_vectors flv_vectors hostile http log swf_verification
+VALGRIND_TESTS = cancel careless chunk_vectors flv_vectors hostile http log swf_verification
 SLOW = memory_that_cannot_be_had challenges_that_make_no_sense amf_that_lies ours_reads
 
 memcheck:
-	RTMP_TEST_VALGRIND=1 $(CARGO) test --no-fail-fast $(VALGRIND_TESTS:%=--test %) -- \
-		--skip the_original_ --skip on_the_original $(SLOW:%=--skip %)
+	RTMP_TEST_VALGRIND=1 $(CARGO) test --no-fail-fast --test c_api --test peers --test vectors -- \
+		$(VALGRIND_TESTS:%=%::) --skip the_original_ --skip on_the_original $(SLOW:%=--skip %)
 
 install: build
 	$(INSTALL) -d '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(INCLUDED_FROM)/librtmp'

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What `make test` does: installs what the tests need, if it may; checks format, lints and documentation; runs the tests;
 # and says at the end what passed, what failed, what was skipped and why. A step that fails does not keep the others from
-# running. Arguments go to `cargo test`, for example `--test rtmps`; `lint` instead of them does only the checks.
+# running. Arguments go to `cargo test`, for example `--test transport rtmps::`; `lint` instead of them does only the checks.
 #
 # Of the tests' output it shows the closing lines of the test runner and all about failures. The rest is in
 # target/test.log.
@@ -117,6 +117,8 @@ fi
 tests/install.sh || exit 1
 echo "checking format, lints and documentation; the first time this takes a few minutes"
 lint
+# Tests wait about as often as they work. Many more at a time would disturb those that measure time.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(getconf _NPROCESSORS_ONLN) + 1))}"
 echo "running the tests; this takes some 15 minutes"
 export RTMP_TEST_SKIPPED="$target/test-skipped"
 : >"$RTMP_TEST_SKIPPED"

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 #[allow(dead_code)] // it does more than this test needs
-#[path = "tunnel/gateway.rs"]
+#[path = "transport/tunnel/gateway.rs"]
 mod gateway;
 mod support;
 

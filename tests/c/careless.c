@@ -1,6 +1,6 @@
 /*
- * Callers that do with an RTMP what the header does not forbid. One scenario per run, named by the first argument; the
- * second is a URL. Prints what happened; exits with 0 unless memory was short. Meant to be run under valgrind.
+ * Callers that do with an RTMP what the header does not forbid. Arguments are pairs: the name of a scenario, and a URL.
+ * Prints what happened; exits with 0 unless memory was short. Meant to be run under valgrind.
  */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
@@ -275,17 +275,20 @@ int main(int argc, char **argv)
 		{"callback", callback}, {"borrowed", borrowed_body}, {"free", only_free},
 		{"unconnected", unconnected}, {"reconnect", reconnect_closed}, {"half", free_half},
 	};
+	const size_t count = sizeof(scenarios) / sizeof(scenarios[0]);
 	size_t i;
-	if (argc != 3)
+	int at;
+	if (argc < 3 || argc % 2 == 0)
 		return 2;
 	RTMP_LogSetLevel(RTMP_LOGERROR);
-	for (i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
-		if (!strcmp(argv[1], scenarios[i].name)) {
-			char *url = strdup(argv[2]);
-			scenarios[i].run(url);
-			free(url);
-			return 0;
-		}
+	for (at = 1; at < argc; at += 2) {
+		char *url = strdup(argv[at + 1]);
+		for (i = 0; i < count && strcmp(argv[at], scenarios[i].name); i++)
+			;
+		if (i == count)
+			return 2;
+		scenarios[i].run(url);
+		free(url);
 	}
-	return 2;
+	return 0;
 }

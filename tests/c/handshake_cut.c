@@ -1,6 +1,6 @@
 /*
- * "handshake_cut client|server PROTOCOL SWFSIZE STEP", and what the peer says in hexadecimal digits on standard input: it
- * goes away after so many bytes of it, each STEP more, and then after all. RTMP_Connect1 and RTMP_Serve fail, and nothing
+ * "handshake_cut client|server PROTOCOL SWFSIZE FIRST STEP", and what the peer says in hexadecimal digits on standard input:
+ * it goes away after FIRST bytes of it, each STEP more, and then after all. RTMP_Connect1 and RTMP_Serve fail, and nothing
  * is left behind. Prints after how many they do not, and what is not as it should be.
  */
 #include "hex.h"
@@ -41,13 +41,13 @@ static int shake(int server, int protocol, unsigned swf_size, const char *bytes,
 
 int main(int argc, char **argv)
 {
-	int n, len, step, server = argc > 1 && !strcmp(argv[1], "server");
+	int n, len, first, step, server = argc > 1 && !strcmp(argv[1], "server");
 	char *line, *bytes;
-	if (argc != 5 || (step = atoi(argv[4])) < 1 || !(line = read_line()))
+	if (argc != 6 || (first = atoi(argv[4])) < 0 || (step = atoi(argv[5])) < 1 || !(line = read_line()))
 		return 2;
 	bytes = parse_hex(line, &len);
 	RTMP_LogSetLevel(RTMP_LOGCRIT);
-	for (n = 0;; n = n < len && len < n + step ? len : n + step) {
+	for (n = first;; n = n < len && len < n + step ? len : n + step) {
 		if (n > len)
 			break;
 		if (shake(server, atoi(argv[2]), (unsigned)atoi(argv[3]), bytes, n))

@@ -1,4 +1,4 @@
-/* What the log functions do where librtmp 2.4 crashes or hangs; see tests/log.rs for the expected output. */
+/* What the log functions do where librtmp 2.4 crashes or hangs; see tests/c_api/log.rs for the expected output. */
 
 #define _GNU_SOURCE
 #include <pthread.h>

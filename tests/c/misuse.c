@@ -1,6 +1,6 @@
 /*
- * Callers that break the rules of the headers, or take them by the letter. One scenario per run, named by the first
- * argument; the second is a URL for those that connect. Every expectation that is not met is printed, and the exit
+ * Callers that break the rules of the headers, or take them by the letter. Arguments are pairs: the name of a scenario, and
+ * a URL for those that connect. Every expectation that is not met is printed, and the exit
  * status is then 1. No scenario may leave a descriptor or a block behind, which is for valgrind and sanitizers to see.
  */
 #include <dirent.h>
@@ -843,19 +843,22 @@ int main(int argc, char **argv)
 		{"threads", threads},     {"double", closed_twice},   {"freed", freed_without_close}, {"options", options_twice},
 		{"moved", moved},
 	};
+	const size_t count = sizeof(scenarios) / sizeof(scenarios[0]);
 	size_t i;
-	if (argc < 2)
+	int at;
+	if (argc < 3 || argc % 2 == 0)
 		return 2;
 	RTMP_LogSetLevel(RTMP_LOGCRIT);
-	for (i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
-		if (!strcmp(argv[1], scenarios[i].name)) {
-			char *url = strdup(argc > 2 ? argv[2] : "");
-			int before = open_descriptors();
-			scenarios[i].run(url);
-			free(url);
-			CHECK(open_descriptors() == before);
-			return failures ? 1 : 0;
-		}
+	for (at = 1; at < argc; at += 2) {
+		char *url = strdup(argv[at + 1]);
+		int before = open_descriptors();
+		for (i = 0; i < count && strcmp(argv[at], scenarios[i].name); i++)
+			;
+		if (i == count)
+			return 2;
+		scenarios[i].run(url);
+		free(url);
+		CHECK(open_descriptors() == before);
 	}
-	return 2;
+	return failures ? 1 : 0;
 }

@@ -1,5 +1,5 @@
 /*
- * Drives one RTMP object: every line of the input is a step. Prints each step with its result, and the fields that
+ * Drives one RTMP object: every line of the input is a step, and "another" goes on with a new one. Prints each step with its result, and the fields that
  * applications look at whenever one of them has changed. Arguments are the level of the log, and "in-turns" if each step
  * is to be taken by another thread.
  */
@@ -466,6 +466,27 @@ static void describe(const RTMPPacket *packet, char *note)
 static char *kept[64];
 static int used;
 
+static void begin(void)
+{
+	r = RTMP_Alloc();
+	RTMP_Init(r);
+}
+
+static void finish(void)
+{
+	free(r->m_read.initialFrame);
+	free(r->m_read.metaHeader);
+	r->m_read.initialFrame = r->m_read.metaHeader = NULL;
+	RTMP_Close(r);
+	/* What options allocated stays the caller's. */
+	AMF_Reset(&r->Link.extras);
+	free(r->Link.sockshost.av_val);
+	RTMP_Free(r);
+	while (used)
+		free(kept[--used]);
+	playpath0 = NULL;
+}
+
 /* Takes one step; 0, or the program's exit status. */
 static int take_step(char *line)
 {
@@ -495,6 +516,10 @@ static int take_step(char *line)
 	STEP("init") {
 		free(r->Link.playpath0.av_val);
 		RUN(RTMP_Init(r));
+	}
+	STEP("another") {
+		finish();
+		begin();
 	}
 	STEP("pause") ret = CALL(RTMP_Pause(r, a), 1);
 	STEP("sendpause") ret = CALL(RTMP_SendPause(r, a, b), 1);
@@ -662,8 +687,7 @@ int main(int argc, char **argv)
 	char *line;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	r = RTMP_Alloc();
-	RTMP_Init(r);
+	begin();
 	if (argc > 1)
 		RTMP_LogSetLevel((RTMP_LogLevel)atoi(argv[1]));
 	if (in_turns)
@@ -671,15 +695,6 @@ int main(int argc, char **argv)
 	while ((line = read_line()))
 		if ((result = in_turns ? take_step_in_turn(line) : take_step(line)) != 0)
 			return result;
-	free(r->m_read.initialFrame);
-	free(r->m_read.metaHeader);
-	r->m_read.initialFrame = r->m_read.metaHeader = NULL;
-	RTMP_Close(r);
-	/* What options allocated stays the caller's. */
-	AMF_Reset(&r->Link.extras);
-	free(r->Link.sockshost.av_val);
-	RTMP_Free(r);
-	while (used)
-		free(kept[--used]);
+	finish();
 	return 0;
 }

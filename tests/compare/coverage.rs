@@ -13,7 +13,6 @@ use super::{
     accepted::{ACCEPTED, ADDED, DEFECTS, LOG, SECRETS},
     outcomes, session,
 };
-use crate::need;
 
 /// Fails with the wanted things that are not among the found ones.
 fn assert_covered<'a>(what: &str, wanted: impl IntoIterator<Item = &'a str>, found: &BTreeSet<String>) {

@@ -10,10 +10,9 @@ use std::sync::{
 use std::thread;
 use std::time::Duration;
 
-use super::support::wire::{Message, basic_header};
-use super::support::{Peer, Running, wait_until};
 use super::{LIMIT, TIMEOUT, calls, is_watched, port_of, start};
-use crate::need;
+use crate::support::wire::{Message, basic_header};
+use crate::support::{Peer, Running, wait_until};
 
 /// A session, as a client or as a server, without what is in front of it.
 const SESSION: u64 = 96 << 20;
@@ -243,7 +242,7 @@ fn connections_that_join_one_session_leave_room_for_others() {
     }
     let mut victim = need!(Victim::start("serve", 10, 200));
     let limit = format!("--nofile={0}:{0}", victim.descriptors + 40);
-    let limited = std::process::Command::new(need!(super::support::require::program("prlimit")))
+    let limited = std::process::Command::new(need!(crate::support::require::program("prlimit")))
         .args([&limit, "--pid", &victim.running.id().to_string()])
         .status();
     assert!(limited.is_ok_and(|status| status.success()));

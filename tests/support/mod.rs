@@ -24,6 +24,7 @@ pub mod process;
 pub mod program;
 pub mod proxy;
 pub mod relay;
+#[macro_use]
 pub mod require;
 pub mod servers;
 pub mod site;

@@ -12,8 +12,8 @@ use super::wire::{Message, Reader};
 
 /// How long a peer waits for anything unless told otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// How long it waits for a client, which may be a program that starts under valgrind.
-const START: Duration = Duration::from_secs(90);
+/// How long it waits for a client, which may run under valgrind and have other things to do before.
+const START: Duration = Duration::from_secs(300);
 
 /// A listening socket whose connections are handled by a closure in a thread.
 pub struct Server<T> {

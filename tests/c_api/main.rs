@@ -1,0 +1,35 @@
+//! The functions of the C interface as programs call them: what they return, how long they wait, what they leave in the
+//! structs, and what careless programs get.
+
+#[path = "../support/mod.rs"]
+#[macro_use]
+mod support;
+
+mod answers;
+mod bad_input;
+mod callbacks;
+mod cancel;
+mod careless;
+mod chunk_size;
+mod connect;
+mod deadlines;
+mod fork;
+mod http;
+mod interrupt;
+mod log;
+mod next_url;
+mod nonblocking;
+mod privileges;
+mod reasons;
+mod swf;
+mod swf_verification;
+mod threads;
+#[path = "../toolchain/mod.rs"]
+mod toolchain;
+#[path = "../compare/tunnel.rs"]
+mod tunnel;
+#[path = "../compare/ways.rs"]
+mod ways;
+#[path = "../web/mod.rs"]
+mod web;
+mod written_in_pieces;

@@ -1,0 +1,10 @@
+//! What the documents say is true.
+#![forbid(unsafe_code)]
+
+#[path = "../support/mod.rs"]
+#[macro_use]
+mod support;
+
+mod defects;
+mod readme;
+mod security;

@@ -1,0 +1,212 @@
+//! Streams that come faster than they are read: unread bytes then lie in memory of the library's own, and whatever calls read
+//! them in whatever order, nothing is lost, repeated or out of reach.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use crate::support::torrent::{End, Torrent};
+use crate::support::{Library, Program, Run, library::ours_is_original};
+
+const LIMIT: Duration = Duration::from_secs(120);
+/// How much less a program has in use when the memory for fast peers is gone.
+const GIVEN_BACK: u64 = 90_000;
+/// The same, when memory for the message that is late was taken at that time.
+const GIVEN_BACK_LATE: u64 = GIVEN_BACK - (64 << 10);
+
+/// What the program says about where unread bytes were.
+#[derive(Debug)]
+struct Seen {
+    outside: u64,
+    outside_at_last: bool,
+    given_back: u64,
+    given_back_late: u64,
+}
+
+impl Seen {
+    /// Of the last connection.
+    fn of(run: &Run) -> Self {
+        let line = run.stderr.lines().last().unwrap_or_default();
+        let numbers: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+        let [outside, last, given_back, given_back_late, _] = numbers[..] else { panic!("{run:?}") };
+        Self { outside, outside_at_last: last != 0, given_back, given_back_late }
+    }
+}
+
+/// Runs the program against a peer that sends this once for each round, and compares what has arrived with it.
+fn play(library: Library, torrent: &Torrent, pattern: &str, options: &str, rounds: usize) -> Option<Seen> {
+    let program = Program::test("fast_peer")?;
+    let server = torrent.clone().serve(rounds);
+    let arguments = [&server.url(), pattern, options, &rounds.to_string()];
+    let run = program.run(library, &arguments, "", LIMIT)?;
+    let what = format!("{library:?}, {pattern} {options}");
+    assert!(run.code == Some(0) && !run.timed_out, "{what}: {:?} {}", run.code, run.stderr);
+    server.join();
+    let expected = torrent.arrives();
+    let mut lines = run.stdout.lines();
+    for round in 0..rounds {
+        for (number, expected) in expected.iter().enumerate() {
+            assert_eq!(lines.next(), Some(expected.as_str()), "{what}: message {number} of round {round}");
+        }
+    }
+    assert_eq!(lines.next(), None, "{what}");
+    Some(Seen::of(&run))
+}
+
+/// Plays on our library: the memory for fast peers is used, and goes when the stream becomes slow or late.
+fn ours(torrent: &Torrent, pattern: &str, options: &str, rounds: usize) -> Option<()> {
+    let seen = play(Library::Ours, torrent, pattern, options, rounds)?;
+    if ours_is_original() {
+        return Some(());
+    }
+    assert!(seen.outside > 0, "{pattern} {options}: {seen:?}");
+    // Under valgrind and sanitizers nobody knows what is in use.
+    let unknown =
+        ["RTMP_TEST_VALGRIND", "RTMP_TEST_CFLAGS"].map(std::env::var_os).iter().any(Option::is_some);
+    let given_back = match torrent.end {
+        _ if unknown => return Some(()),
+        End::Slow => !seen.outside_at_last && seen.given_back >= GIVEN_BACK,
+        End::Late => seen.given_back_late >= GIVEN_BACK_LATE,
+        End::Cut | End::Gone => return Some(()),
+    };
+    assert!(given_back, "{pattern} {options}: {seen:?}");
+    Some(())
+}
+
+/// As `ours`, and the original finds the same.
+fn both(torrent: &Torrent, pattern: &str, options: &str) -> Option<()> {
+    ours(torrent, pattern, options, 1)?;
+    play(Library::Original, torrent, pattern, options, 1).map(drop)
+}
+
+#[test]
+fn packets_arrive_whole_on_both_libraries() {
+    let torrent = Torrent::new(1, 40 << 20, 1);
+    need!(both(&torrent, "n", "w"));
+}
+
+#[test]
+fn files_arrive_whole_on_both_libraries() {
+    // Smaller messages have no place in a file.
+    let torrent = Torrent::new(2, 6 << 20, 6);
+    for pattern in ["k", "r", "R"] {
+        need!(both(&torrent, pattern, "w"));
+    }
+}
+
+#[test]
+fn all_calls_in_turn_read_one_stream() {
+    let torrent = Torrent::new(3, 8 << 20, 6);
+    need!(both(&torrent, "npr", "w"));
+    need!(both(&torrent, "pnRpkn", "-"));
+}
+
+#[test]
+fn bytes_that_the_program_receives_itself_have_their_place() {
+    let torrent = Torrent::new(11, 6 << 20, 6);
+    need!(both(&torrent, "npr", "f"));
+}
+
+/// To a peer that goes on as if nothing had been said.
+#[test]
+fn seeking_and_pausing_lose_nothing_that_was_received_ahead() {
+    let torrent = Torrent::new(14, 6 << 20, 6);
+    for pattern in ["n", "np"] {
+        need!(both(&torrent, pattern, "s"));
+    }
+}
+
+#[test]
+fn the_memory_goes_whatever_calls_read_the_slow_part() {
+    let torrent = Torrent::new(8, 6 << 20, 6);
+    for last in ["n", "p", "k"] {
+        need!(ours(&torrent, &format!("{}{last}", "n".repeat(30)), "l", 1));
+    }
+}
+
+#[test]
+fn a_session_that_is_moved_reads_on() {
+    if ours_is_original() {
+        return; // What is unread stays behind.
+    }
+    let torrent = Torrent::new(4, 6 << 20, 6);
+    need!(ours(&torrent, "n", "m", 1));
+    need!(ours(&torrent, "nprkR", "mw", 2));
+}
+
+#[test]
+fn a_socket_that_does_not_block_loses_nothing() {
+    if ours_is_original() {
+        return; // It closes the connection when there is nothing to read.
+    }
+    let torrent = Torrent::new(5, 6 << 20, 6);
+    need!(ours(&torrent, "n", "b", 1));
+    need!(ours(&torrent, "rpn", "bm", 1));
+}
+
+#[test]
+fn a_stream_that_is_late_gives_the_memory_back_and_goes_on() {
+    if ours_is_original() {
+        return; // As above.
+    }
+    let torrent = Torrent::new(6, 4 << 20, 6).with_end(End::Late);
+    for pattern in ["n", "R"] {
+        need!(ours(&torrent, pattern, "u", 1));
+    }
+}
+
+#[test]
+fn a_stream_that_is_cut_ends_and_the_session_connects_again() {
+    if ours_is_original() {
+        return; // It frees something twice when a struct connects again.
+    }
+    let torrent = Torrent::new(7, 4 << 20, 6).with_end(End::Cut);
+    for pattern in ["n", "npr", "r"] {
+        need!(ours(&torrent, pattern, "-", 3));
+    }
+}
+
+/// Runs the program with a thread that sends or aborts. What has arrived in each round, at least so many messages, is what
+/// was sent first.
+fn disturbed(torrent: &Torrent, pattern: &str, options: &str, rounds: usize, least: usize) -> Option<()> {
+    let program = Program::test("fast_peer")?;
+    let server = torrent.clone().serve(rounds);
+    let arguments = [&server.url(), pattern, options, &rounds.to_string()];
+    let run = program.run(Library::Ours, &arguments, "", LIMIT)?;
+    assert!(run.code == Some(0) && !run.timed_out, "{pattern} {options}: {:?} {}", run.code, run.stderr);
+    server.join();
+    let sent = torrent.arrives();
+    let played: Vec<&str> = run.stdout.split_terminator("over\n").collect();
+    assert_eq!(played.len(), rounds, "{pattern} {options}");
+    for lines in played {
+        let arrived: Vec<&str> = lines.lines().collect();
+        assert!(arrived.len() >= least, "{pattern} {options}: {} messages", arrived.len());
+        assert!(arrived.iter().zip(&sent).all(|(line, sent)| line == sent), "{pattern} {options}");
+        assert!(arrived.len() <= sent.len(), "{pattern} {options}");
+    }
+    Some(())
+}
+
+#[test]
+fn an_abort_in_the_middle_ends_the_session_and_the_next_begins() {
+    if ours_is_original() {
+        return; // It has no abort.
+    }
+    let torrent = Torrent::new(12, 8 << 20, 6);
+    for pattern in ["n", "r", "pn"] {
+        need!(disturbed(&torrent, pattern, "a", 3, 300));
+    }
+}
+
+#[test]
+fn a_thread_that_sends_takes_nothing_from_the_one_that_reads() {
+    let torrent = Torrent::new(13, 6 << 20, 6);
+    let all = torrent.arrives().len();
+    if ours_is_original() {
+        return; // One thread at a time.
+    }
+    for pattern in ["n", "rp"] {
+        need!(disturbed(&torrent, pattern, "t", 1, all));
+        // What had not been read when the peer went may be lost.
+        need!(disturbed(&torrent.with_end(End::Gone), pattern, "t", 3, 1));
+    }
+}

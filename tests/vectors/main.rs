@@ -1,0 +1,14 @@
+//! Replays what librtmp 2.4 was recorded doing: the JSON files beside this one.
+
+#[path = "../support/mod.rs"]
+#[macro_use]
+mod support;
+
+mod amf_vectors;
+mod chunk_vectors;
+mod flv_core;
+mod flv_vectors;
+#[path = "../guarded/mod.rs"]
+mod guarded;
+mod handshake_vectors;
+mod setup_vectors;
