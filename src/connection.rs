@@ -122,6 +122,9 @@ impl Handle {
             && !self.is_watched()
             && let Some(result) = self.fill_straight(whole)
         {
+            if result.is_ok() {
+                self.expect_bytes();
+            }
             return result;
         }
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); only the thread that
@@ -140,6 +143,9 @@ impl Handle {
                 }
             }
         }?;
+        if count >= AHEAD {
+            self.expect_bytes();
+        }
         self.receive_newest(count);
         Ok(())
     }
@@ -486,3 +492,6 @@ unsafe fn store_all(raw: *mut RTMP, before: &State, after: &State) {
     // SAFETY: `raw` points to an initialised `RTMP`, by the contract of `store`.
     unsafe { store(raw, before, after) }
 }
+
+/// With so many bytes in one receive, the peer is probably ahead.
+const AHEAD: usize = sockbuf::CAPACITY / 2;

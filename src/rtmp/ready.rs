@@ -272,7 +272,10 @@ unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
             seen = (ready.chunk_stream, ready.timestamp);
             place.copy(ready, stream, block)
         });
-        let Some((consumed, made)) = ready else { return take_arriving(r, found, &mut place) };
+        let Some((consumed, made)) = ready else {
+            // Asking for bytes without waiting would be in vain.
+            return if found.expects_wait() { None } else { take_arriving(r, found, &mut place) };
+        };
         sockbuf::consume(sb, consumed);
         mirror_timestamp(r, seen.0 as usize, seen.1);
         store_for_media(r, &before, &state);

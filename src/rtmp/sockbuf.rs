@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
-pub(super) const CAPACITY: usize = RTMP_BUFFER_CACHE_SIZE - 1;
+pub(crate) const CAPACITY: usize = RTMP_BUFFER_CACHE_SIZE - 1;
 
 /// A descriptor that C keeps in an `int`.
 ///

@@ -71,6 +71,8 @@ pub(crate) struct Private {
     left: AtomicBool,
     /// Whether a panic left the protocol state half done without a lock to tell.
     broken: AtomicBool,
+    /// Whether bytes had to be waited for last time.
+    expects_wait: AtomicBool,
     /// Whether the end of the connection keeps the descriptor, because a reader does not know of the end yet.
     keeps_descriptor: AtomicBool,
     /// Whether the connection has ended and only its descriptor is left.
@@ -91,6 +93,7 @@ pub(crate) struct Private {
 pub(crate) struct Patient<'a> {
     gate: Gate<'a>,
     deadline: Deadline,
+    expects_wait: &'a AtomicBool,
 }
 
 impl Patience for Patient<'_> {
@@ -100,6 +103,18 @@ impl Patience for Patient<'_> {
 
     fn deadline(&self) -> Deadline {
         self.deadline
+    }
+
+    fn expects_wait(&self) -> bool {
+        self.expects_wait.load(Ordering::Relaxed)
+    }
+
+    fn begin_wait(&self) {
+        self.expects_wait.store(true, Ordering::Relaxed);
+    }
+
+    fn leaves_wait_to_system(&self) -> bool {
+        self.deadline == Deadline::NEVER && alone::is_alone()
     }
 }
 
@@ -355,7 +370,7 @@ impl Handle {
 
     /// What ends this call's waits.
     pub(crate) fn patience(&self) -> Patient<'_> {
-        Patient { gate: self.gate(), deadline: self.limit.get() }
+        Patient { gate: self.gate(), deadline: self.limit.get(), expects_wait: &self.private.expects_wait }
     }
 
     /// Says when all waits of this call end, besides each of them in its own time.
@@ -507,6 +522,11 @@ impl Handle {
     /// Says that bytes came into the buffer after the last step that looked at it.
     pub(super) fn mark_refilled(&self) {
         self.private.refilled.store(true, Ordering::Relaxed);
+    }
+
+    /// Says that the peer is ahead of this side, so that bytes need not be waited for.
+    pub(super) fn expect_bytes(&self) {
+        self.private.expects_wait.store(false, Ordering::Relaxed);
     }
 
     /// Whether that was said since this was asked last.

@@ -38,6 +38,12 @@ impl Undisturbed<'_> {
         (core.leaves_as_it_is() && !*tunnelled.get_mut()).then_some((core, &mut outbound.scratch))
     }
 
+    /// Whether bytes had to be waited for last time.
+    #[inline]
+    pub(crate) fn expects_wait(&mut self) -> bool {
+        *self.private.expects_wait.get_mut()
+    }
+
     /// Whether bytes come as they are, from the socket or from TLS.
     #[inline]
     pub(crate) fn is_plain(&mut self) -> bool {

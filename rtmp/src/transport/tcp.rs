@@ -66,7 +66,10 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], patience: &dyn Patience) -
 
 /// As `receive`, as a part of a longer wait.
 pub(super) fn receive_within(fd: BorrowedFd<'_>, buffer: &mut [u8], wait: &mut Wait<'_>) -> Result<usize> {
-    let count = wait.attempt(fd, || Ok(recv(fd, &mut *buffer, RecvFlags::DONTWAIT)?.1))?;
+    let count = wait.receive(fd, |waits| {
+        let flags = if waits { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+        Ok(recv(fd, &mut *buffer, flags)?.1)
+    })?;
     ended_by_peer(count, wait)
 }
 
@@ -78,7 +81,9 @@ pub fn receive_vectored(
 ) -> Result<usize> {
     let socket = SockRef::from(&fd);
     let mut wait = Wait::for_bytes(patience);
-    let received = wait.attempt(fd, || socket.recv_vectored_with_flags(slices, libc::MSG_DONTWAIT))?;
+    let received = wait.receive(fd, |waits| {
+        socket.recv_vectored_with_flags(slices, if waits { 0 } else { libc::MSG_DONTWAIT })
+    })?;
     ended_by_peer(received.0, &wait)
 }
 
@@ -111,8 +116,10 @@ fn now(receive: impl FnOnce() -> io::Result<usize>) -> Result<Option<usize>> {
 /// As `receive`, and the bytes stay where they are.
 pub fn peek(fd: BorrowedFd<'_>, buffer: &mut [u8], patience: &dyn Patience) -> Result<usize> {
     let mut wait = Wait::for_bytes(patience);
-    let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
-    let count = wait.attempt(fd, || Ok(recv(fd, &mut *buffer, flags)?.1))?;
+    let count = wait.receive(fd, |waits| {
+        let flags = if waits { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+        Ok(recv(fd, &mut *buffer, flags | RecvFlags::PEEK)?.1)
+    })?;
     ended_by_peer(count, &wait)
 }
 

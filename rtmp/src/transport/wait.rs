@@ -32,6 +32,20 @@ pub trait Patience: Sync {
     fn deadline(&self) -> Deadline {
         Deadline::NEVER
     }
+
+    /// Whether bytes had to be waited for last time, so that asking for them without waiting is likely to be in vain.
+    fn expects_wait(&self) -> bool {
+        false
+    }
+
+    /// Called when there are no bytes yet.
+    fn begin_wait(&self) {}
+
+    /// Whether nothing ends a wait of this thread but the socket, by its time-out or by being shut down, and signals, which
+    /// only this thread can receive.
+    fn leaves_wait_to_system(&self) -> bool {
+        false
+    }
 }
 
 /// Nobody ends a wait before its time.
@@ -66,6 +80,14 @@ impl Patience for Until<'_> {
     fn deadline(&self) -> Deadline {
         self.deadline
     }
+
+    fn expects_wait(&self) -> bool {
+        self.patience.expects_wait()
+    }
+
+    fn begin_wait(&self) {
+        self.patience.begin_wait();
+    }
 }
 
 /// What is waited for.
@@ -94,18 +116,61 @@ impl<'a> Wait<'a> {
         Self { patience, what: For::Room, deadline: None }
     }
 
-    /// Makes a call that does not wait, until it succeeds or the wait is over.
-    ///
-    /// Bytes that are there do not extend the deadline of several waits together: a peer that never stops sending would
-    /// never be waited for. Room for our own bytes is used whenever it is there, since they come to an end.
+    /// Receives with `call`, which waits in the system if it is told to. Bytes that are there do not extend the deadline of
+    /// several waits together: a peer that never stops sending would never be waited for.
+    pub(super) fn receive<T>(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        mut call: impl FnMut(bool) -> io::Result<T>,
+    ) -> Result<T> {
+        self.patience.deadline().left()?;
+        if self.patience.expects_wait() {
+            if let Some(received) = self.receive_in_system(fd, &mut call)? {
+                return Ok(received);
+            }
+            self.ready(fd)?;
+        }
+        let patience = self.patience;
+        self.attempt(fd, || {
+            call(false).inspect_err(|error| {
+                if error.kind() == io::ErrorKind::WouldBlock {
+                    patience.begin_wait();
+                }
+            })
+        })
+    }
+
+    /// Lets the system wait, which takes one call where polling takes three. `None` if other things may end the wait.
+    fn receive_in_system<T>(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        call: &mut impl FnMut(bool) -> io::Result<T>,
+    ) -> Result<Option<T>> {
+        if self.deadline.is_some() || !self.patience.leaves_wait_to_system() {
+            return Ok(None);
+        }
+        // Without a time-out the system goes on after a signal as if there had been none, if its handler asks for that.
+        let Some(timeout) = SockRef::from(&fd).read_timeout()? else { return Ok(None) };
+        let start = Instant::now();
+        match call(true) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Error::TimedOut),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.deadline = Some(Deadline::after(Some(timeout.saturating_sub(start.elapsed()))));
+                if self.is_over() { Err(Error::Interrupted) } else { Ok(None) }
+            }
+            // Whoever ends a wait may shut the socket down, too.
+            Err(_) if self.is_over() => Err(Error::Interrupted),
+            result => Ok(Some(result?)),
+        }
+    }
+
+    /// Makes a call that does not wait, until it succeeds or the wait is over. Room for our own bytes is used whenever it is
+    /// there, since they come to an end.
     pub(super) fn attempt<T>(
         &mut self,
         fd: BorrowedFd<'_>,
         mut call: impl FnMut() -> io::Result<T>,
     ) -> Result<T> {
-        if self.what == For::Bytes {
-            self.patience.deadline().left()?;
-        }
         loop {
             match call() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready(fd)?,
@@ -299,14 +364,55 @@ mod tests {
         let (near, mut far) = pair();
         far.write_all(b"more").unwrap();
         let late = Until::new(&Endless, Deadline::after(Some(Duration::ZERO)));
-        let mut call = || Ok(());
-        assert!(matches!(Wait::for_bytes(&late).attempt(near.as_fd(), &mut call), Err(Error::TimedOut)));
-        assert!(Wait::for_room(&late).attempt(near.as_fd(), &mut call).is_ok());
+        assert!(matches!(Wait::for_bytes(&late).receive(near.as_fd(), |_| Ok(())), Err(Error::TimedOut)));
+        assert!(Wait::for_room(&late).attempt(near.as_fd(), || Ok(())).is_ok());
         near.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         let mut wait = Wait::for_bytes(&Endless);
         wait.check(near.as_fd()).unwrap();
         thread::sleep(Duration::from_millis(30));
         assert!(matches!(wait.check(near.as_fd()), Err(Error::TimedOut)));
+    }
+
+    /// Leaves waits to the system.
+    struct Left(AtomicBool);
+
+    impl Patience for Left {
+        fn is_over(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+
+        fn expects_wait(&self) -> bool {
+            true
+        }
+
+        fn leaves_wait_to_system(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_wait_that_is_left_to_the_system_ends_like_any_other() {
+        let (near, mut far) = pair();
+        let (patience, mut buffer) = (Left(AtomicBool::new(false)), [0; 8]);
+        let mut receive =
+            |patience: &Left| crate::transport::tcp::receive(near.as_fd(), &mut buffer, patience);
+        near.set_read_timeout(Some(Duration::from_millis(30))).unwrap();
+        let start = Instant::now();
+        assert!(matches!(receive(&patience), Err(Error::TimedOut)));
+        assert!((25..20_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+        near.set_nonblocking(true).unwrap();
+        near.set_read_timeout(Some(Duration::from_secs(100))).unwrap();
+        assert!(matches!(receive(&patience), Err(Error::TimedOut)));
+        near.set_nonblocking(false).unwrap();
+        far.write_all(b"more").unwrap();
+        assert_eq!(receive(&patience).unwrap(), 4);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| receive(&patience));
+            thread::sleep(Duration::from_millis(20));
+            patience.0.store(true, Ordering::Relaxed);
+            near.shutdown(Shutdown::Both).unwrap();
+            assert!(matches!(waiting.join().unwrap(), Err(Error::Interrupted)));
+        });
     }
 
     #[test]
