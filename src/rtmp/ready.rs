@@ -4,7 +4,7 @@
 //! the library does for each of them is what they cost. Everything that is not plain audio or video, every wait, and every
 //! call that finds the session in another thread's hands, is left to the long way, which goes on where this has stopped.
 
-use std::slice;
+use std::{mem, slice};
 
 use libc::{c_char, c_int};
 use rtmp_core::{
@@ -25,13 +25,13 @@ use super::{
     sockbuf,
 };
 use crate::{
-    Errno,
+    Errno, alone,
     cancel::Shield,
     fields::{load_for_media, mirror_timestamp, store_for_media},
     globals,
     memory::Body,
     reason, shared,
-    state::{Core, Handle, Undisturbed, undisturbed},
+    state::{Core, Handle, Patient, Undisturbed, undisturbed},
 };
 
 /// What came of a short cut: `None` leaves everything to the long way, and a failure all but the outcome.
@@ -81,6 +81,9 @@ impl Failure {
                 // Whoever ends a wait may shut the socket down, too.
                 let error = handle.check().err().unwrap_or(error);
                 handle.fail_receiving(&error);
+                if matches!(error, Error::TimedOut) {
+                    handle.step(|session, _| session.remember_pause());
+                }
                 error
             }
         }
@@ -273,8 +276,13 @@ unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
             place.copy(ready, stream, block)
         });
         let Some((consumed, made)) = ready else {
-            // Asking for bytes without waiting would be in vain.
-            return if found.expects_wait() { None } else { take_arriving(r, found, &mut place) };
+            // Asking for bytes without waiting would be in vain. The only thread of a process may wait here: nobody is kept
+            // out meanwhile, and signals end the wait.
+            let waits = found.expects_wait();
+            if waits && !alone::is_alone() {
+                return None;
+            }
+            return take_arriving(r, found, &mut place, waits);
         };
         sockbuf::consume(sb, consumed);
         mirror_timestamp(r, seen.0 as usize, seen.1);
@@ -296,6 +304,7 @@ unsafe fn take_arriving<P: Place>(
     r: *mut RTMP,
     mut found: Undisturbed<'_>,
     place: &mut P,
+    waits: bool,
 ) -> Attempt<P::Made> {
     // That nothing is on the socket is an error for the system, and none for the caller.
     let _errno = Errno::keep();
@@ -304,7 +313,7 @@ unsafe fn take_arriving<P: Place>(
     unsafe {
         let before = load_for_media(r);
         let mut state = before;
-        let made = receive(r, &mut found, &mut state, place);
+        let made = receive(r, &mut found, &mut state, place, waits);
         store_for_media(r, &before, &state);
         if is_due(r, &state) && matches!(made, Some(Ok(_))) {
             drop(found);
@@ -323,6 +332,7 @@ unsafe fn receive<P: Place>(
     found: &mut Undisturbed<'_>,
     state: &mut State,
     place: &mut P,
+    mut waits: bool,
 ) -> Attempt<P::Made> {
     // SAFETY: `r` points to an initialised `RTMP`, whose protocol state was found, by the Safety section; only the
     // thread that reads touches the buffer.
@@ -337,7 +347,7 @@ unsafe fn receive<P: Place>(
             return None;
         }
         let offered = Offered(decoder);
-        let mut receives = 0..MAX_RECEIVES;
+        let (mut receives, mut is_ahead) = (0..MAX_RECEIVES, false);
         let message = loop {
             let input = reservoir::unread(sb, reservoir.as_deref());
             let (consumed, arriving) =
@@ -354,6 +364,16 @@ unsafe fn receive<P: Place>(
             if receives.next().is_none() {
                 break None;
             }
+            if mem::take(&mut waits) && reservoir.is_none() {
+                let patience = Patient::alone(r);
+                match sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room, &patience)) {
+                    Ok(count) => {
+                        is_ahead = count >= sockbuf::CAPACITY / 2;
+                        continue;
+                    }
+                    Err(error) => return Some(Err(Box::new(Failure::Receiving(error)))),
+                }
+            }
             match receive_more(sb, offered.0, reservoir, state) {
                 Ok(true) => {}
                 Ok(false) => break None,
@@ -364,7 +384,12 @@ unsafe fn receive<P: Place>(
             mirror_timestamp(r, message.chunk_stream as usize, message.timestamp);
             place.keep(message, block)
         });
-        match offered.0.withdraw() {
+        let withdrawn = offered.0.withdraw();
+        drop(offered);
+        if is_ahead {
+            found.expect_bytes();
+        }
+        match withdrawn {
             Ok(()) => made.map(Ok),
             Err(error) => Some(Err(Box::new(Failure::Decoding(error)))),
         }

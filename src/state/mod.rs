@@ -96,6 +96,18 @@ pub(crate) struct Patient<'a> {
     expects_wait: &'a AtomicBool,
 }
 
+impl Patient<'_> {
+    /// What ends a wait of the only thread, in a call that has no handle and is sure that it has to wait.
+    ///
+    /// # Safety
+    /// `r` points to an initialised `RTMP`, which outlives the result.
+    pub(crate) unsafe fn alone(r: *mut RTMP) -> Self {
+        static WAITS: AtomicBool = AtomicBool::new(true);
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        Self { gate: unsafe { Gate::of(r) }, deadline: Deadline::NEVER, expects_wait: &WAITS }
+    }
+}
+
 impl Patience for Patient<'_> {
     fn is_over(&self) -> bool {
         self.gate.is_aborted() || globals::interrupted()

@@ -44,6 +44,11 @@ impl Undisturbed<'_> {
         *self.private.expects_wait.get_mut()
     }
 
+    /// Says that the peer is ahead of this side, so that bytes need not be waited for.
+    pub(crate) fn expect_bytes(&mut self) {
+        *self.private.expects_wait.get_mut() = false;
+    }
+
     /// Whether bytes come as they are, from the socket or from TLS.
     #[inline]
     pub(crate) fn is_plain(&mut self) -> bool {
