@@ -410,7 +410,9 @@ fn a_goodbye_that_is_not_answered_ends_in_time() {
         clock = link.deadline().expect("a goodbye has an end");
         link.step(clock).unwrap();
     }
-    assert_eq!(clock - start, Duration::from_secs(2), "a second for the reply, and one for the end");
+    // A second for the reply, and as much for the end, unless the peer's comes before.
+    let spent = clock - start;
+    assert!((Duration::from_secs(1)..=Duration::from_secs(2)).contains(&spent), "{spent:?}");
     drop(link);
     peer.join().unwrap().unwrap();
 }
