@@ -128,7 +128,7 @@ impl<'a> Wait<'a> {
             if let Some(received) = self.receive_in_system(fd, &mut call)? {
                 return Ok(received);
             }
-            self.ready(fd)?;
+            self.poll(fd)?;
         }
         let patience = self.patience;
         self.attempt(fd, || {
@@ -211,10 +211,14 @@ impl<'a> Wait<'a> {
 
     /// Waits until the socket is ready, or has failed. A program that made its socket non-blocking does not want to wait.
     pub(super) fn ready(&mut self, fd: BorrowedFd<'_>) -> Result<()> {
-        let socket = SockRef::from(&fd);
+        if self.poll(fd)? { Ok(()) } else { Err(Error::TimedOut) }
+    }
+
+    /// As `ready`; false if the program has made its socket non-blocking, and so nothing was waited for.
+    fn poll(&mut self, fd: BorrowedFd<'_>) -> Result<bool> {
         let deadline = self.deadline(SockRef::from(&fd))?;
-        if socket.nonblocking()? {
-            return Err(Error::TimedOut);
+        if SockRef::from(&fd).nonblocking()? {
+            return Ok(false);
         }
         let flags = match self.what {
             For::Bytes => PollFlags::IN,
@@ -225,7 +229,7 @@ impl<'a> Wait<'a> {
                 return Err(Error::Interrupted);
             }
             if poll_slice(&mut [PollFd::new(&fd, flags)], deadline.left()?)? {
-                return Ok(());
+                return Ok(true);
             }
         }
     }
@@ -413,6 +417,29 @@ mod tests {
             near.shutdown(Shutdown::Both).unwrap();
             assert!(matches!(waiting.join().unwrap(), Err(Error::Interrupted)));
         });
+    }
+
+    /// Expects to wait.
+    struct Expecting;
+
+    impl Patience for Expecting {
+        fn is_over(&self) -> bool {
+            false
+        }
+
+        fn expects_wait(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn what_a_non_blocking_socket_has_is_received_although_a_wait_was_expected() {
+        let (near, mut far) = pair();
+        near.set_nonblocking(true).unwrap();
+        let mut receive = || crate::transport::tcp::receive(near.as_fd(), &mut [0; 8], &Expecting);
+        assert!(matches!(receive(), Err(Error::TimedOut)));
+        far.write_all(b"more").unwrap();
+        assert_eq!(receive().unwrap(), 4);
     }
 
     #[test]
