@@ -1,7 +1,7 @@
 //! An RTMP client and server library: a memory-safe replacement for rtmpdump's `librtmp`.
 //!
 //! Three types are enough to play and to publish: [`Client`] is a server and options, [`Player`] a stream that comes,
-//! [`Publisher`] one that goes.
+//! [`Publisher`] one that goes. [`Server`] is the other side.
 //!
 //! ```no_run
 //! use std::{fs::File, io};
@@ -14,7 +14,8 @@
 //!
 //! Below them the protocol lives in layers that know nothing of sockets, each calling the one below: [`flv`] (a byte
 //! stream of FLV tags), [`session`] (commands and stream control), [`chunk`] (messages cut into chunks), [`amf`]
-//! (values). [`net`] moves bytes and knows no RTMP. [`client`] puts both together, with a thin pump between them. The C library that programs written for librtmp 2.4 link is a package of its own over this one.
+//! (values). [`net`] moves bytes and knows no RTMP. [`client`] puts both together, with a thin pump between them. The C
+//! library that programs written for librtmp 2.4 link is a package of its own over this one.
 //!
 //! What happens is reported through the [`log`] crate.
 

@@ -2,7 +2,7 @@
 //!
 //! This layer turns messages into FLV tags and back. It knows the FLV file layout, how a download is resumed and what a
 //! caller of the read and write calls may observe between two of them. It refuses to know where messages come from and go
-//! to: the driver feeds it and asks what it needs next. Metadata is passed on unread; what it says about the stream is the
+//! to: a pump feeds it and asks what it needs next. Metadata is passed on unread; what it says about the stream is the
 //! session's business.
 //!
 //! ```

@@ -1,6 +1,6 @@
 //! The byte stream that is read: an FLV header, then tags, cut where the reader's buffer ends.
 //!
-//! Knows what one read call does between two messages, as steps: the driver loads [`ReadState`], takes a step, stores the
+//! Knows what one read call does between two messages, as steps: a pump loads [`ReadState`], takes a step, stores the
 //! state, and does what the [`Step`] asks for. Whatever happens while it waits for a message, closing the connection
 //! included, may change the stored state. Refuses to know where messages come from.
 
