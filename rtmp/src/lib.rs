@@ -39,6 +39,8 @@ pub mod text;
 pub mod transport;
 pub mod url;
 
-pub use client::{AbortHandle, Client, Player, Publisher, Server, ServerEvent, ServerSession};
+pub use client::{
+    AbortHandle, Client, Player, Publisher, Sent, Server, ServerEvent, ServerSession, Stepper, StepperEvent,
+};
 pub use error::{Cause, Error, Refusal, Result};
 pub use session::Request;

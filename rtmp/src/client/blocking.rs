@@ -61,7 +61,8 @@ impl Shared {
         if abort.is_wanted() {
             return Err(Error::Interrupted);
         }
-        let shared = Self::new(Connection::begin(settings, publish, Instant::now())?, abort);
+        let swf = settings.swf();
+        let shared = Self::new(Connection::begin(settings, publish, swf, Instant::now())?, abort);
         loop {
             // Each phase has a deadline of its own.
             match shared.next(None)? {

@@ -9,7 +9,7 @@ use std::{
 use log::{debug, error};
 
 use super::{
-    pump::{Progress, Pump},
+    pump::{Farewell, Progress, Pump},
     settings::Settings,
 };
 use crate::{
@@ -89,11 +89,14 @@ impl Application for Wishes {
 }
 
 impl Connection {
-    /// Begins to connect.
-    pub(super) fn begin(settings: &Arc<Settings>, publish: bool, now: Instant) -> Result<Self> {
+    /// Begins to connect. `swf` is the file to vouch for, see [`Settings::swf`].
+    pub(super) fn begin(
+        settings: &Arc<Settings>,
+        publish: bool,
+        swf: Option<Swf>,
+        now: Instant,
+    ) -> Result<Self> {
         let (app, tc_url) = settings.application();
-        // May download the file, and so wait.
-        let swf = settings.swf();
         let wishes = Wishes {
             settings: Some(settings.clone()),
             publish,
@@ -293,9 +296,10 @@ impl Connection {
     fn leave(&mut self, now: Instant) -> Result<Happening> {
         let Stage::Leaving(pump, deadline) = &mut self.stage else { return Ok(Happening::Left) };
         match pump.leave(now) {
-            Ok(false) if now < *deadline => return Ok(Happening::Idle),
-            Ok(false) => debug!("the server does not close the connection"),
-            Ok(true) => debug!("the server has closed the connection"),
+            Ok(Farewell::Idle) if now < *deadline => return Ok(Happening::Idle),
+            Ok(Farewell::Busy) if now < *deadline => return Ok(Happening::Busy),
+            Ok(Farewell::Idle | Farewell::Busy) => debug!("the peer does not close the connection"),
+            Ok(Farewell::Over) => debug!("the peer has closed the connection"),
             Err(error) => debug!("the connection has ended: {error}"),
         }
         self.end();
@@ -366,6 +370,22 @@ impl Connection {
         match &self.stage {
             Stage::Open(pump) | Stage::Leaving(pump, _) => pump.sent_until(),
             _ => u64::MAX,
+        }
+    }
+
+    /// How many bytes wait for the peer, here and in the layers below.
+    pub(super) fn unsent(&self) -> usize {
+        match &self.stage {
+            Stage::Open(pump) | Stage::Leaving(pump, _) => pump.unsent(),
+            Stage::Linking(_) | Stage::Ended => 0,
+        }
+    }
+
+    /// Whether received bytes would be used.
+    pub(super) fn wants_input(&self) -> bool {
+        match &self.stage {
+            Stage::Open(pump) | Stage::Leaving(pump, _) => pump.wants_input(),
+            Stage::Linking(_) | Stage::Ended => false,
         }
     }
 

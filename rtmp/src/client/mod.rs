@@ -10,8 +10,13 @@ mod publisher;
 mod pump;
 mod server;
 mod settings;
+mod stepper;
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use self::{
     blocking::{Abort, Shared},
@@ -22,6 +27,7 @@ use crate::error::{Error, Result};
 pub use player::{Messages, Player};
 pub use publisher::Publisher;
 pub use server::{Server, ServerEvent, ServerSession};
+pub use stepper::{Sent, Stepper, StepperEvent};
 
 /// What to connect to, and how: the beginning of every connection.
 ///
@@ -147,6 +153,19 @@ impl Client {
         Publisher::new(Shared::connect(&self.settings, &self.abort, true)?, &self.settings)
     }
 
+    /// Begins to play without waiting for anything, for programs with an event loop of their own.
+    ///
+    /// One thing waits: an SWF file that is to be verified (`swfVfy`) and whose hash is not known or too old is downloaded
+    /// here.
+    pub fn start_play(&self) -> Result<Stepper> {
+        Stepper::connect(&self.settings, &self.abort, false, Instant::now())
+    }
+
+    /// Begins to publish without waiting for anything but what [`start_play`](Self::start_play) waits for.
+    pub fn start_publish(&self) -> Result<Stepper> {
+        Stepper::connect(&self.settings, &self.abort, true, Instant::now())
+    }
+
     /// What ends the waits of this client and of all its players and publishers.
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle(self.abort.clone())
@@ -172,7 +191,8 @@ impl fmt::Debug for Client {
 
 impl AbortHandle {
     /// Ends what the client's players and publishers are waiting for, now and from now on, with
-    /// [`Error::Interrupted`], within a tenth of a second. There is no way back; another client is not concerned.
+    /// [`Error::Interrupted`], within a tenth of a second, and its steppers with their next step. There is no way back;
+    /// another client is not concerned.
     pub fn abort(&self) {
         self.0.abort();
     }

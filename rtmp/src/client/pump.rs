@@ -18,6 +18,8 @@ pub(super) struct Pump {
     received: u64,
     /// Whether the peer takes nothing any more. What it has sent can still be read.
     is_deaf: bool,
+    /// Whether the peer has ended its side while we say goodbye.
+    has_ended: bool,
 }
 
 /// What a step came to.
@@ -25,6 +27,16 @@ pub(super) enum Progress {
     /// Something happened. There may be more.
     Event(Event),
     /// Nothing can be done before a socket is ready or a deadline has passed.
+    Idle,
+    /// The peer sends without a pause. There is more to do, after a look at the clock.
+    Busy,
+}
+
+/// How far a goodbye has come.
+pub(super) enum Farewell {
+    /// Both sides have ended.
+    Over,
+    /// Nothing can be done before a socket is ready.
     Idle,
     /// The peer sends without a pause. There is more to do, after a look at the clock.
     Busy,
@@ -49,7 +61,7 @@ const LARGE_BLOCK: usize = 64 << 10;
 
 impl Pump {
     pub(super) fn new(link: Link, session: Session) -> Self {
-        Self { link, session, input: Input::default(), received: 0, is_deaf: false }
+        Self { link, session, input: Input::default(), received: 0, is_deaf: false, has_ended: false }
     }
 
     pub(super) fn session(&mut self) -> &mut Session {
@@ -132,18 +144,40 @@ impl Pump {
         self.session.queued_until()
     }
 
-    /// After the session was closed: sends what there is, ends the sending side, and waits for the peer to end its own. Tells
-    /// whether that has come.
-    pub(super) fn leave(&mut self, now: Instant) -> Result<bool> {
+    /// After the session was closed: sends what there is, ends the sending side, and waits for the peer to end its own.
+    pub(super) fn leave(&mut self, now: Instant) -> Result<Farewell> {
         self.link.step(now)?;
         self.flush(now)?;
+        if !self.session.unsent().is_empty() {
+            // A peer that waits for us to read what it has to say does not read either.
+            if self.throw_away(now)? {
+                return Ok(Farewell::Busy);
+            }
+            self.flush(now)?;
+        }
         if self.session.unsent().is_empty() {
             self.link.finish(now);
             // How long that may take is for the owner to decide.
             self.link.linger_on(now);
             self.link.step(now)?;
         }
-        Ok(self.link.is_finished())
+        Ok(if self.link.is_finished() { Farewell::Over } else { Farewell::Idle })
+    }
+
+    /// Receives what nobody wants any more. Tells whether there may be more of it.
+    fn throw_away(&mut self, now: Instant) -> Result<bool> {
+        self.input = Input::default();
+        for _ in 0..MAX_RECEIVES {
+            if self.has_ended {
+                return Ok(false);
+            }
+            match self.link.receive(self.input.room(), now)? {
+                Received::Bytes(_) => {}
+                Received::Nothing => return Ok(false),
+                Received::End => self.has_ended = true,
+            }
+        }
+        Ok(true)
     }
 
     /// How much of it the link has taken.
@@ -164,7 +198,17 @@ impl Pump {
     /// Appends the sockets to wait for.
     pub(super) fn interests(&self, out: &mut Vec<Interest>) {
         let write = !self.session.unsent().is_empty();
-        self.link.interests(Wanted { read: self.session.wants_input(), write }, out);
+        self.link.interests(Wanted { read: self.wants_input(), write }, out);
+    }
+
+    /// Whether received bytes would be used.
+    pub(super) fn wants_input(&self) -> bool {
+        !self.has_ended && self.session.wants_input()
+    }
+
+    /// How many bytes wait for the peer, here and in the link.
+    pub(super) fn unsent(&self) -> usize {
+        self.session.queued() + self.link.unsent()
     }
 
     /// When a step has something to do although no socket is ready.

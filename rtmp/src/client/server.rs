@@ -1,22 +1,25 @@
 //! Serving clients: [`Server`] and [`ServerSession`].
 
 use std::{
-    fmt,
+    fmt, io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use socket2::{SockAddr, Socket};
+
 use super::{
     blocking::{Abort, Shared},
     connection::{Connection, Happening},
+    stepper::Stepper,
 };
 use crate::{
     chunk::Outgoing,
     error::{Error, Result},
     message::{Message, MessageType},
-    net::Link,
+    net::{Interest, Link, wait},
     session::Request,
     transport::tls::ServerContext,
 };
@@ -52,7 +55,7 @@ const MEDIA: u32 = 4;
 /// # Ok::<(), rtmp::Error>(())
 /// ```
 pub struct Server {
-    listener: TcpListener,
+    listener: Arc<Socket>,
     tls: Option<ServerContext>,
     timeout: Option<Duration>,
 }
@@ -87,7 +90,9 @@ pub enum ServerEvent {
 impl Server {
     /// Listens at an address.
     pub fn bind(address: impl ToSocketAddrs) -> Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address)?, tls: None, timeout: Some(Duration::from_secs(30)) })
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener: Arc::new(listener.into()), tls: None, timeout: Some(Duration::from_secs(30)) })
     }
 
     /// Serves over TLS (RTMPS), with a certificate, those of its issuers behind it, and its key, from PEM files.
@@ -105,19 +110,47 @@ impl Server {
 
     /// The address that clients connect to.
     pub fn local_addr(&self) -> Result<SocketAddr> {
-        Ok(self.listener.local_addr()?)
+        address(self.listener.local_addr()?)
     }
 
     /// Waits for a client to connect.
     pub fn accept(&self) -> Result<ServerSession> {
-        let (socket, peer) = self.listener.accept()?;
-        let (timeout, now) = (self.timeout, Instant::now());
-        let link = match &self.tls {
-            Some(context) => Link::accept_tls(socket.into(), context, timeout, now)?,
-            None => Link::from_socket(socket.into(), timeout, now)?,
+        loop {
+            if let Some((link, peer)) = self.poll_link(Instant::now())? {
+                let timeout = self.timeout;
+                let shared = Shared::new(Connection::serve(link, timeout), &Arc::new(Abort::default()));
+                return Ok(ServerSession { shared, peer, timeout, last_stream: None });
+            }
+            wait(&[self.interest()], None)?;
+        }
+    }
+
+    /// Takes the next client without waiting, for programs with an event loop of their own; `None` if there is none. To be
+    /// called until then when the socket of [`interest`](Self::interest) is ready.
+    pub fn poll_accept(&self) -> Result<Option<Stepper>> {
+        let now = Instant::now();
+        let accepted = self.poll_link(now)?;
+        Ok(accepted.map(|(link, peer)| Stepper::serve(link, self.timeout, peer, now)))
+    }
+
+    /// The socket that is ready when a client has connected.
+    pub fn interest(&self) -> Interest {
+        Interest { socket: self.listener.clone(), read: true, write: false }
+    }
+
+    fn poll_link(&self, now: Instant) -> Result<Option<(Link, SocketAddr)>> {
+        let (socket, peer) = match self.listener.accept() {
+            Ok((socket, peer)) => (socket, address(peer)?),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
         };
-        let shared = Shared::new(Connection::serve(link, timeout), &Arc::new(Abort::default()));
-        Ok(ServerSession { shared, peer, timeout, last_stream: None })
+        let link = match &self.tls {
+            Some(context) => Link::accept_tls(socket, context, self.timeout, now)?,
+            None => Link::from_socket(socket, self.timeout, now)?,
+        };
+        Ok(Some((link, peer)))
     }
 }
 
@@ -172,6 +205,11 @@ impl ServerSession {
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer
     }
+}
+
+/// The address of a TCP socket.
+fn address(address: SockAddr) -> Result<SocketAddr> {
+    address.as_socket().ok_or(Error::Invalid("a socket without an address of IP"))
 }
 
 impl Drop for ServerSession {

@@ -168,7 +168,7 @@ impl<B: Body> Session<B> {
         Ok(session)
     }
 
-    /// A server's session with a client that has connected. `timeout` is for the handshake.
+    /// A server's session with a client that has connected. `timeout` is for the handshake, and for `connect` behind it.
     pub fn server(
         options: ServerOptions,
         timeout: Option<Duration>,
@@ -238,11 +238,11 @@ impl<B: Body> Session<B> {
             let event = match &mut self.stage {
                 Stage::ClientHandshake(client) => {
                     let progress = client.advance(&input[used..])?;
-                    self.shake_hands(progress, input, &mut used)
+                    self.shake_hands(progress, input, &mut used, now)
                 }
                 Stage::ServerHandshake(server) => {
                     let progress = server.advance(&input[used..])?;
-                    self.shake_hands(progress, input, &mut used)
+                    self.shake_hands(progress, input, &mut used, now)
                 }
                 Stage::Open => {
                     let (consumed, message) = self.decode(application, &input[used..])?;
@@ -297,8 +297,11 @@ impl<B: Body> Session<B> {
     }
 
     /// Whether received bytes would be used. Not while the peer does not read the answers that it has caused, and not while
-    /// a request waits for its answer.
+    /// a request waits for its answer. A session that is closing reads on, so that the peer does.
     pub fn wants_input(&self) -> bool {
+        if matches!(self.stage, Stage::Closing) {
+            return true;
+        }
         let answered = match &self.side {
             Side::Client => true,
             Side::Server(requests) => !requests.is_pending(),
@@ -588,7 +591,13 @@ impl<B: Body> Session<B> {
         self.queue.len()
     }
 
-    fn shake_hands(&mut self, progress: Progress, input: &mut [u8], used: &mut usize) -> Reacted<B> {
+    fn shake_hands(
+        &mut self,
+        progress: Progress,
+        input: &mut [u8],
+        used: &mut usize,
+        now: Instant,
+    ) -> Reacted<B> {
         let Progress { consumed, output, outcome } = progress;
         *used += consumed;
         self.state.bytes_in = self.state.bytes_in.wrapping_add(consumed as u32);
@@ -598,7 +607,12 @@ impl<B: Body> Session<B> {
             return if waits { Reacted::Unfinished } else { Reacted::Done };
         };
         self.stage = Stage::Open;
-        self.deadline = None;
+        match self.side {
+            // What comes next is for the application to say.
+            Side::Client => self.deadline = None,
+            // Clients say what they want at once.
+            Side::Server(_) => self.begin_phase(now),
+        }
         let encrypted = keys.is_some();
         if let Some(Keys { mut receive, send }) = keys {
             receive.apply(&mut input[*used..]);
@@ -668,7 +682,10 @@ impl<B: Body> Session<B> {
             match requests.receive(&mut self.state, &message)? {
                 serve::Reaction::Event(event) => {
                     return Ok(Reacted::Event(match event {
-                        serve::Said::Request(request) => Event::Request(request),
+                        serve::Said::Request(request) => {
+                            self.deadline = None;
+                            Event::Request(request)
+                        }
                         serve::Said::StreamClosed(stream_id) => Event::StreamClosed { stream_id },
                         serve::Said::Media => Event::Media(message),
                     }));
@@ -1001,6 +1018,21 @@ mod tests {
             out.extend(wire);
             out.extend(rest);
         });
+    }
+
+    #[test]
+    fn a_client_that_does_not_connect_has_its_time() {
+        let now = Instant::now();
+        let (mut client, mut server) = pair(false, false, now);
+        let later = now + Duration::from_secs(9);
+        while !server.session.is_open() {
+            client.take_from(&mut server, usize::MAX, now).unwrap();
+            server.take_from(&mut client, 1, later).unwrap();
+        }
+        assert!(server.session.check(later + Duration::from_secs(9)).is_ok());
+        assert!(matches!(server.session.check(later + Duration::from_secs(10)), Err(Error::TimedOut)));
+        settle(&mut client, &mut server, usize::MAX, later);
+        assert!(client.streams() && server.session.deadline().is_none());
     }
 
     #[test]

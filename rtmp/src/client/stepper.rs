@@ -1,0 +1,362 @@
+//! The pump that never waits: [`Stepper`].
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    blocking::Abort,
+    connection::{Connection, Happening},
+    milliseconds,
+    settings::Settings,
+};
+use crate::{
+    chunk::Outgoing,
+    error::{Error, Result},
+    message::{Message, MessageType},
+    net::{Interest, Link},
+    session::Request,
+};
+
+/// A connection for programs with an event loop of their own: no call waits.
+///
+/// Made by [`Client::start_play`](crate::Client::start_play), [`Client::start_publish`](crate::Client::start_publish) and
+/// [`Server::poll_accept`](crate::Server::poll_accept). Whoever owns it calls [`step`](Self::step) until that returns
+/// `None`, and again when a socket of [`interests`](Self::interests) is ready or [`deadline`](Self::deadline) has passed.
+/// Both can change with every call of any method, so they are asked for before each wait. One thread serves as many
+/// connections as it likes.
+///
+/// The deadlines are the session's own: for the look-up and the connection, the handshake, each answer that a stream needs
+/// before it runs, and for a peer that takes none of the bytes that wait for it. A stream that runs may be silent for as
+/// long as it likes; how long that is too long is for the program to say.
+///
+/// Dropping it says goodbye as far as there is room for that, and ends the connection.
+///
+/// ```no_run
+/// use std::time::Instant;
+/// use rtmp::{Client, StepperEvent, net::wait};
+///
+/// let mut players = Vec::new();
+/// for camera in 1..=100 {
+///     players.push(Client::new(&format!("rtmp://localhost/live/{camera}"))?.live(true).start_play()?);
+/// }
+/// let mut interests = Vec::new();
+/// while !players.is_empty() {
+///     let now = Instant::now();
+///     players.retain_mut(|player| loop {
+///         match player.step(now) {
+///             Ok(Some(StepperEvent::Message(message))) => println!("{} ms", message.timestamp),
+///             Ok(Some(StepperEvent::Left)) => return false,
+///             Ok(Some(_)) => {}
+///             Ok(None) => return true,
+///             Err(error) => {
+///                 println!("{error}");
+///                 return false;
+///             }
+///         }
+///     });
+///     interests.clear();
+///     players.iter().for_each(|player| player.interests(&mut interests));
+///     wait(&interests, players.iter().filter_map(|player| player.deadline()).min())?;
+/// }
+/// # Ok::<(), rtmp::Error>(())
+/// ```
+///
+/// # Sending
+///
+/// [`send`](Self::send) takes a message whole or not at all. What the system has no room for waits in a queue, whose size
+/// has a limit, 4 MiB unless [`set_queue_limit`](Self::set_queue_limit) says otherwise. With a full queue the answer is
+/// [`Sent::Full`]: the program tries again after a step, or drops what a slow peer misses.
+pub struct Stepper {
+    connection: Connection,
+    abort: Arc<Abort>,
+    peer: Option<SocketAddr>,
+    queue_limit: usize,
+    /// When a step has to follow although no socket is ready.
+    again: Option<Instant>,
+    /// How much of the queue was sent, and since when it has not become more; `None` while nothing waits.
+    stalled: Option<(u64, Instant)>,
+    ending: Ending,
+    /// The message stream of the last message.
+    last_stream: Option<u32>,
+}
+
+/// What happens to the connection of a [`Stepper`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StepperEvent {
+    /// The stream of a client plays, or may be published.
+    Streaming,
+    /// Audio, video, metadata, or an aggregate of these.
+    Message(Message),
+    /// The server has said that the stream is over. Steps go on with the goodbye.
+    Ended,
+    /// The connection has ended as it should: the goodbye was said and the peer has gone or has had its time to, or the client of a
+    /// server has gone. Nothing follows.
+    Left,
+    /// The client of a server asks for something. Nothing else comes before [`Stepper::accept`] or [`Stepper::refuse`].
+    Request(Request),
+    /// The client of a server has ended publishing or playing on a message stream.
+    StreamClosed {
+        /// The message stream.
+        stream_id: u32,
+    },
+}
+
+/// What became of a message that was to be sent.
+#[must_use = "a message that was not taken is not sent"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// All of it is on its way, or in the queue.
+    Taken,
+    /// Too much waits for the peer: nothing of it was taken. There may be room after a step.
+    Full,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    No,
+    /// The goodbye has begun, and may be over already.
+    Closing,
+    Over,
+}
+
+/// How many bytes may wait for a peer at first.
+const QUEUE_LIMIT: usize = 4 << 20;
+
+/// The chunk stream that media is sent on.
+const MEDIA: u32 = 4;
+
+impl Stepper {
+    /// Begins to connect. The settings may name an SWF file, whose look-up waits.
+    pub(super) fn connect(
+        settings: &Arc<Settings>,
+        abort: &Arc<Abort>,
+        publish: bool,
+        now: Instant,
+    ) -> Result<Self> {
+        let connection = Connection::begin(settings, publish, settings.swf(), now)?;
+        Ok(Self::new(connection, abort.clone(), None, now))
+    }
+
+    /// Serves a client that has connected.
+    pub(super) fn serve(link: Link, timeout: Option<Duration>, peer: SocketAddr, now: Instant) -> Self {
+        Self::new(Connection::serve(link, timeout), Arc::default(), Some(peer), now)
+    }
+
+    fn new(connection: Connection, abort: Arc<Abort>, peer: Option<SocketAddr>, now: Instant) -> Self {
+        Self {
+            connection,
+            abort,
+            peer,
+            queue_limit: QUEUE_LIMIT,
+            again: Some(now),
+            stalled: None,
+            ending: Ending::No,
+            last_stream: None,
+        }
+    }
+
+    /// Does what can be done now, up to the next event; `None` when there is nothing left to do before a socket is ready
+    /// or the deadline has passed.
+    ///
+    /// An error ends the connection. [`Error::Closed`] is a server that has gone without a word, [`Error::TimedOut`] a
+    /// deadline, [`Error::Interrupted`] an [`AbortHandle`](crate::AbortHandle) that was used. After an error or
+    /// [`StepperEvent::Left`] all further steps fail.
+    pub fn step(&mut self, now: Instant) -> Result<Option<StepperEvent>> {
+        self.again = None;
+        let result = self.advance(now);
+        if result.is_err() {
+            self.connection.end();
+            self.ending = Ending::Over;
+        }
+        result
+    }
+
+    fn advance(&mut self, now: Instant) -> Result<Option<StepperEvent>> {
+        if self.ending == Ending::Over {
+            return Err(self.connection.explain(Error::NotConnected));
+        }
+        if self.abort.is_wanted() {
+            return Err(Error::Interrupted);
+        }
+        loop {
+            let happening = match self.connection.step(now) {
+                // A server's session ends when its client goes, and whoever says goodbye may find the peer gone.
+                Err(Error::Closed) if self.peer.is_some() => Happening::Left,
+                Err(Error::NotConnected) if self.ending == Ending::Closing => Happening::Left,
+                result => result?,
+            };
+            self.check_sending(now)?;
+            return Ok(Some(match happening {
+                Happening::Streaming => StepperEvent::Streaming,
+                // Media from in front of the place that was asked for.
+                Happening::Media(_) if self.connection.state().seeking => continue,
+                Happening::Media(message) => StepperEvent::Message(message),
+                Happening::Ended => {
+                    self.ending = Ending::Closing;
+                    StepperEvent::Ended
+                }
+                Happening::Request(request) => StepperEvent::Request(request),
+                Happening::StreamClosed(stream_id) => StepperEvent::StreamClosed { stream_id },
+                Happening::Left => {
+                    self.ending = Ending::Over;
+                    StepperEvent::Left
+                }
+                Happening::Idle => return Ok(None),
+                Happening::Busy => {
+                    // Other connections have their turn first.
+                    self.again = Some(now);
+                    return Ok(None);
+                }
+            }));
+        }
+    }
+
+    /// Fails when the peer has taken nothing for too long.
+    fn check_sending(&mut self, now: Instant) -> Result<()> {
+        let sent = self.connection.sent_until();
+        if !self.connection.is_open() || sent >= self.connection.queued_until() {
+            self.stalled = None;
+        } else if self.stalled.is_none_or(|(before, _)| before != sent) {
+            self.stalled = Some((sent, now));
+        }
+        match self.sending_deadline() {
+            Some(deadline) if deadline <= now => Err(Error::TimedOut),
+            _ => Ok(()),
+        }
+    }
+
+    fn sending_deadline(&self) -> Option<Instant> {
+        self.stalled?.1.checked_add(self.connection.timeout()?)
+    }
+
+    /// Appends the sockets to wait for.
+    pub fn interests(&self, out: &mut Vec<Interest>) {
+        self.connection.interests(out);
+    }
+
+    /// When a step has something to do although no socket is ready. It may have passed already.
+    pub fn deadline(&self) -> Option<Instant> {
+        [self.again, self.sending_deadline(), self.connection.deadline()].into_iter().flatten().min()
+    }
+
+    /// Sends one message, or says that there is no room for it; see [above](Self#sending). `stream_id` is
+    /// [`Self::stream_id`] for a publisher, and for a server that of a [`Request::Play`]. `timestamp` is in milliseconds,
+    /// `body` that of an FLV tag. Metadata that is published begins with the string `@setDataFrame`, so that the server
+    /// keeps it.
+    ///
+    /// A message that is longer than the limit of the queue is taken when the queue is empty.
+    pub fn send(&mut self, stream_id: u32, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<Sent> {
+        let waiting = self.unsent();
+        if waiting > 0 && waiting.saturating_add(body.len()) > self.queue_limit {
+            return Ok(Sent::Full);
+        }
+        // Only a full header says which message stream it is about.
+        let is_other = self.last_stream.replace(stream_id) != Some(stream_id);
+        let format = if is_other || kind == MessageType::DATA || timestamp == 0 { 0 } else { 1 };
+        let message = Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body };
+        self.act(|connection, now| connection.send(&message, now))?;
+        Ok(Sent::Taken)
+    }
+
+    /// The message stream of a client that plays or publishes; 0 before [`StepperEvent::Streaming`].
+    pub fn stream_id(&mut self) -> u32 {
+        self.connection.state().stream_id.cast_unsigned()
+    }
+
+    /// How many bytes wait for the peer.
+    pub fn unsent(&self) -> usize {
+        self.connection.unsent()
+    }
+
+    /// Up to how many bytes may wait for the peer before [`Self::send`] takes no more.
+    pub fn set_queue_limit(&mut self, bytes: usize) {
+        self.queue_limit = bytes;
+    }
+
+    /// Changes the largest payload of a chunk to the peer, 128 bytes at first. Not 0.
+    pub fn set_chunk_size(&mut self, bytes: u32) -> Result<()> {
+        self.act(|connection, now| connection.set_chunk_size(now, bytes))
+    }
+
+    /// Asks the server to stop sending. What is on its way still comes.
+    pub fn pause(&mut self) -> Result<()> {
+        self.act(|connection, now| connection.say(now, |session, wishes| session.pause(wishes, true)))
+    }
+
+    /// Asks the server to go on where it was paused.
+    pub fn resume(&mut self) -> Result<()> {
+        self.act(|connection, now| connection.say(now, |session, wishes| session.pause(wishes, false)))
+    }
+
+    /// Asks the server to go on somewhere else in the stream. What comes before it does is dropped.
+    pub fn seek(&mut self, time: Duration) -> Result<()> {
+        self.act(|connection, now| {
+            connection.say(now, |session, wishes| session.seek(wishes, milliseconds(time)))
+        })
+    }
+
+    /// Lets the client of a server have what it has asked for.
+    pub fn accept(&mut self) -> Result<()> {
+        self.act(|connection, now| connection.say(now, |session, wishes| session.accept(wishes)))
+    }
+
+    /// Refuses what the client of a server has asked for, with a description for people. After a refused connection nothing
+    /// else comes.
+    pub fn refuse(&mut self, description: &str) -> Result<()> {
+        self.act(|connection, now| connection.say(now, |session, wishes| session.refuse(wishes, description)))
+    }
+
+    /// Tells the client of a server that nothing more will come on a message stream that it plays.
+    pub fn end_stream(&mut self, stream_id: u32) -> Result<()> {
+        self.act(|connection, now| {
+            connection.say(now, |session, wishes| session.end_stream(wishes, stream_id))
+        })
+    }
+
+    /// Ends the stream politely. Steps go on until everything was sent and the peer has gone, or has had the time of one
+    /// wait to: then comes [`StepperEvent::Left`].
+    pub fn close(&mut self) {
+        if self.ending == Ending::No {
+            self.ending = Ending::Closing;
+            let now = Instant::now();
+            self.connection.say_goodbye(now);
+            self.again = Some(now);
+        }
+    }
+
+    /// The address of a server's client.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Does something with the connection that may leave more to do: bytes that were received before and could not be used
+    /// make no socket ready.
+    fn act(&mut self, act: impl FnOnce(&mut Connection, Instant) -> Result<()>) -> Result<()> {
+        let now = Instant::now();
+        let wanted_input = self.connection.wants_input();
+        let result = act(&mut self.connection, now);
+        if result.is_err() || wanted_input != self.connection.wants_input() {
+            self.again = Some(now);
+        }
+        result
+    }
+}
+
+impl Drop for Stepper {
+    fn drop(&mut self) {
+        self.connection.say_goodbye(Instant::now());
+        self.connection.end();
+    }
+}
+
+impl fmt::Debug for Stepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peer = &self.peer;
+        f.debug_struct("Stepper").field("peer", peer).field("unsent", &self.unsent()).finish_non_exhaustive()
+    }
+}
