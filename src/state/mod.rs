@@ -644,6 +644,9 @@ impl Drop for Handle {
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let on_slot = unsafe { hangs_on(self.raw(), &private, &keeper) };
         if Arc::strong_count(&private) != 1 + usize::from(on_slot) {
+            // Before the gate is let go: of two calls that end at once, the second has to find itself the last.
+            drop(private);
+            drop(keeper);
             return;
         }
         let mut only = Some(private);
