@@ -1,21 +1,18 @@
 //! The blocking pump: steps a connection, and waits in between without a lock on it.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use super::{
     connection::{Connection, Happening},
     settings::Settings,
+    system::{self, AtomicBool, Mutex, MutexGuard, wait},
 };
 use crate::{
     chunk::Outgoing,
     error::{Error, Result},
-    net::wait,
     session::{Application, Session},
 };
 
@@ -61,7 +58,7 @@ impl Shared {
         if abort.is_wanted() {
             return Err(Error::Interrupted);
         }
-        let shared = Self::new(Connection::begin(settings, publish, Instant::now())?, abort);
+        let shared = Self::new(Connection::begin(settings, publish, system::now())?, abort);
         loop {
             // Each phase has a deadline of its own.
             match shared.next(None)? {
@@ -84,7 +81,7 @@ impl Shared {
     pub(super) fn next(&self, patience: Option<Duration>) -> Result<Happening> {
         let after = |now: Instant| patience.and_then(|patience| now.checked_add(patience));
         let (mut interests, mut received) = (Vec::new(), 0);
-        let mut now = Instant::now();
+        let mut now = system::now();
         let mut deadline = after(now);
         loop {
             let (is_idle, next_step) = {
@@ -117,7 +114,7 @@ impl Shared {
                 let until = [next_step, deadline].into_iter().flatten().fold(now + SLICE, Instant::min);
                 wait(&interests, Some(until))?;
             }
-            now = Instant::now();
+            now = system::now();
         }
     }
 
@@ -143,7 +140,7 @@ impl Shared {
     /// Lets `send` put something into the queue, and waits until it is gone, whatever comes behind it. Each byte that the
     /// connection takes begins the time of a wait anew.
     fn send_with(&self, send: impl FnOnce(&mut Connection, Instant) -> Result<()>) -> Result<()> {
-        let mut now = Instant::now();
+        let mut now = system::now();
         let mut connection = self.lock();
         send(&mut connection, now).map_err(|error| self.verdict(error))?;
         let end = connection.queued_until();
@@ -178,7 +175,7 @@ impl Shared {
             // Bytes to receive are for the thread that reads.
             interests.iter_mut().for_each(|interest| interest.read &= !interest.write);
             wait(&interests, Some(deadline.map_or(now + SLICE, |deadline| deadline.min(now + SLICE))))?;
-            now = Instant::now();
+            now = system::now();
             connection = self.lock();
         }
     }
@@ -192,7 +189,7 @@ impl Shared {
     /// Ends the stream politely without waiting.
     pub(super) fn leave_at_once(&self) {
         let mut connection = self.lock();
-        connection.say_goodbye(Instant::now());
+        connection.say_goodbye(system::now());
         connection.end();
     }
 

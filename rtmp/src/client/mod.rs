@@ -5,11 +5,14 @@
 
 mod blocking;
 mod connection;
+#[cfg(test)]
+mod model;
 mod player;
 mod publisher;
 mod pump;
 mod server;
 mod settings;
+mod system;
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
