@@ -224,8 +224,8 @@ impl Handle {
         Some((chunks.format, self.send_past(&chunks, sending)))
     }
 
-    /// Sends a message, and behind it the answers that other threads have left to this one. If part of it has gone when it
-    /// fails, nothing can follow.
+    /// Sends a message, and behind it the answers that other threads have left to this one. After an error they are dropped:
+    /// part of the message may have been sent.
     #[inline(always)]
     fn send_past(&self, chunks: &Chunks<'_>, mut sending: Sending<'_>) -> Result<()> {
         match self.send_chunks(chunks, sending.scratch()) {

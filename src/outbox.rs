@@ -1,10 +1,10 @@
-//! What a session has to send, and who sends it.
+//! The bytes that a session has to send, and which thread sends them.
 //!
-//! Any thread may queue bytes, for a moment with the queue's lock. One thread at a time has the turn to send, also while it
-//! waits for the peer, so that messages stay whole. A thread that finds another sending may leave its bytes to it: whoever
-//! has the turn gives it up with the queue locked and empty, and never in another way. So nothing is left behind.
+//! Any thread may queue bytes while it holds the queue's lock. One thread at a time has the turn to send, and keeps it while it
+//! waits for the peer, so messages stay whole. A thread that finds another sending may leave its bytes to it, because a
+//! thread gives up its turn only while it holds the queue's lock and the queue is empty.
 //!
-//! Knows neither sockets nor RTMP. `model.rs` tries the schedules of this file's threads.
+//! Knows neither sockets nor RTMP. `model.rs` checks this file under many schedules.
 
 use super::sync::{Mutex, MutexGuard, PoisonError, TryLockError, is_poisoned};
 
@@ -53,11 +53,11 @@ impl<Q: Queue> Outbox<Q> {
         Some(Turn { outbox: self, scratch })
     }
 
-    /// Takes the turn for something that goes past the queue, if nobody uses the session, nothing is queued and `begin`
-    /// has something.
+    /// Takes the turn for bytes that bypass the queue. `None` if another thread uses the session, something is queued, or
+    /// `begin` returns `None`.
     #[inline(always)]
     pub(crate) fn try_past<T>(&self, begin: impl FnOnce(&mut Q) -> Option<T>) -> Option<(T, Turn<'_, Q>)> {
-        // The queue comes first, so that the turn is not seen by others unless it is used.
+        // The queue is locked first: a turn that ends without a look at the queue has to end under its lock.
         let mut queue = self.queue.try_lock().ok()?;
         if queue.has_unsent() {
             return None;
@@ -75,7 +75,7 @@ impl<Q: Queue> Outbox<Q> {
         is_poisoned(&self.queue)
     }
 
-    /// Both sides, of which nobody else knows.
+    /// The queue and the scratch memory, without locking.
     #[inline]
     pub(crate) fn get_mut(&mut self) -> (&mut Q, &mut Vec<u8>) {
         let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -90,8 +90,8 @@ impl<Q: Queue> Turn<'_, Q> {
         &mut self.scratch
     }
 
-    /// Sends what is queued, and what other threads queue meanwhile, all of it `together` or one by one; then lets others
-    /// send. After an error, `sent` if that is one, the rest is dropped: part of a message may have gone.
+    /// Sends what is queued, and what other threads queue meanwhile, `together` or message by message, and gives up the
+    /// turn. After an error, also one in `sent`, the rest is dropped, because part of a message may have been sent.
     #[inline]
     pub(crate) fn drain<E>(
         self,
@@ -105,7 +105,7 @@ impl<Q: Queue> Turn<'_, Q> {
             let bytes = {
                 let mut queue = outbox.lock();
                 if !queue.has_unsent() {
-                    // With the lock, so that whoever queues something finds either this thread sending or nobody.
+                    // Under the lock: a thread that queues bytes finds the turn free, or its holder sends them.
                     drop(scratch);
                     return result;
                 }
