@@ -17,7 +17,8 @@
 #   make memcheck           tests C programs under valgrind that `make test` runs without it
 #   make soak               more than 4 GiB in each direction, then sessions through a bad network for TIME=60 seconds,
 #                           looking for loss and for leaks; it begins with a number, and SEED= that number makes its
-#                           choices again. Then sessions in a simulated network for as long
+#                           choices again. Then sessions in a simulated network for as long, and the schedules of each
+#                           model's threads
 #   make miri               calls every export with null pointers under Miri, which needs a nightly toolchain that has it
 #   make sanitize           tests C programs and the library with sanitizers for memory and undefined behaviour
 
@@ -144,6 +145,7 @@ miri:
 soak:
 	SOAK_SECONDS='$(TIME)' SEED='$(SEED)' $(CARGO) test --release --test soak -- --ignored --nocapture
 	TIME='$(TIME)' $(CARGO) test --release -p librtmp --test simulation -- --nocapture
+	MODEL_TIME='$(TIME)' $(CARGO) test --release --package librtmp-c --package librtmp --lib model::
 
 # Both sides of the C interface with the address sanitizer, and the C side with the one for undefined behaviour, which the
 # compiler's runtime has to serve both. Variables stay without it: programs copy them, so they have to keep their sizes.

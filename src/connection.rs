@@ -157,14 +157,14 @@ impl Handle {
         build: impl FnOnce(&mut Session<Body>, &Profile<'_>) -> Command,
     ) -> Result<(), (Error, usize)> {
         let _deferred = Deferred::begin();
-        let sending = self.sending();
+        let sending = self.outbox().take_turn();
         let (built, first_chunk) = self.step(|session, wishes| {
             let command = build(session, &wishes.wishes().0);
             let chunk_size = session::chunk_size(session.state.out_chunk_size);
             let first_chunk = command.message().as_asked(chunk_size).first_len();
             (session.send_command(wishes, &command), first_chunk)
         });
-        let sent = self.drain(sending);
+        let sent = self.drain(sending, Ok(()));
         built.and(sent).map_err(|error| (error, first_chunk))
     }
 
@@ -177,9 +177,9 @@ impl Handle {
         encoded: &mut Option<u8>,
     ) -> Result<()> {
         let _deferred = Deferred::begin();
-        let mut sending = self.sending();
+        let sending = self.outbox().take_turn();
         let has_tunnel = self.has_tunnel();
-        let (chunks, is_queued) = self.step(|session, wishes| {
+        let encoding = self.step(|session, wishes| {
             let is_queued = has_tunnel || session.is_encrypted() || !session.unsent().is_empty();
             let chunks = session.encode(message)?;
             let (profile, calls) = wishes.wishes();
@@ -194,13 +194,19 @@ impl Handle {
             }
             *encoded = Some(chunks.format);
             Ok::<_, Error>((chunks, is_queued))
-        })?;
+        });
+        let (chunks, is_queued) = match encoding {
+            Ok(encoded) => encoded,
+            Err(error) => {
+                // Another thread may have left answers to this one.
+                let answers = self.drain(sending, Ok(()));
+                return self.forgive(answers).and(Err(error));
+            }
+        };
         if is_queued {
-            return self.drain(sending);
+            return self.drain(sending, Ok(()));
         }
-        let result = self.send_chunks(&chunks, &mut sending.scratch);
-        let answers = self.drain(sending);
-        self.forgive(answers).and(result)
+        self.send_past(&chunks, sending)
     }
 
     /// Encodes a message and sends it if nothing but the socket is in its way: nobody else uses the session, and bytes
@@ -210,61 +216,56 @@ impl Handle {
         &self,
         encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
     ) -> Option<(u8, Result<()>)> {
-        let mut sending = self.try_sending()?;
         if self.has_tunnel() {
             return None;
         }
-        let mut core = self.try_core()?;
-        if !core.leaves_as_it_is() {
-            return None;
+        let (chunks, sending) = self.outbox().try_past(|core| {
+            if !core.leaves_as_it_is() {
+                return None;
+            }
+            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the lock keeps steps out.
+            let chunk_size = unsafe { shared::read(&raw const (*self.raw()).m_outChunkSize) };
+            encode(core, session::chunk_size(chunk_size))?.ok()
+        })?;
+        Some((chunks.format, self.send_past(&chunks, sending)))
+    }
+
+    /// Sends a message, and behind it the answers that other threads have left to this one. After an error they are dropped:
+    /// part of the message may have been sent.
+    #[inline(always)]
+    fn send_past(&self, chunks: &Chunks<'_>, mut sending: Sending<'_>) -> Result<()> {
+        match self.send_chunks(chunks, sending.scratch()) {
+            Ok(()) => {
+                let answers = self.drain(sending, Ok(()));
+                self.forgive(answers)
+            }
+            failed => self.drain(sending, failed),
         }
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the lock keeps steps out.
-        let chunk_size = unsafe { shared::read(&raw const (*self.raw()).m_outChunkSize) };
-        let encoded = encode(&mut core, session::chunk_size(chunk_size));
-        drop(core);
-        let Some(Ok(chunks)) = &encoded else { return None };
-        let result = self.send_chunks(chunks, &mut sending.scratch);
-        let answers = self.drain(sending);
-        Some((chunks.format, self.forgive(answers).and(result)))
     }
 
     /// Sends what the session has queued.
     pub(crate) fn flush(&self) -> Result<()> {
-        self.drain(self.sending())
+        self.drain(self.outbox().take_turn(), Ok(()))
     }
 
     /// As `flush`, unless another thread is sending, which then sends this, too: it may wait for a peer that itself waits for
     /// us to read.
     pub(crate) fn try_flush(&self) -> Result<()> {
-        self.try_sending().map_or(Ok(()), |sending| self.drain(sending))
+        self.outbox().try_turn().map_or(Ok(()), |sending| self.drain(sending, Ok(())))
     }
 
-    /// Sends what the session has queued, and what other threads queue meanwhile. After an error the rest is dropped.
-    fn drain(&self, sending: Sending<'_>) -> Result<()> {
-        let together = !self.has_tunnel();
-        let mut result = Ok(());
-        loop {
-            let bytes = {
-                let mut core = self.core();
-                if core.session.unsent().is_empty() {
-                    // With the lock, so that whoever queues something finds either this thread sending or nobody.
-                    drop(sending);
-                    return result;
-                }
-                core.session.take_unsent(together || result.is_err())
-            };
-            if result.is_ok() {
-                result = self.send_bytes(&bytes);
-            }
-        }
+    /// Sends what the session has queued, and what other threads queue meanwhile. After an error, in `sent` or in this, the
+    /// rest is dropped.
+    fn drain(&self, sending: Sending<'_>, sent: Result<()>) -> Result<()> {
+        sending.drain(sent, !self.has_tunnel(), |bytes| self.send_bytes(bytes))
     }
 
     /// Sends bytes as they are, behind what is queued.
     pub(crate) fn send_pieces(&self, pieces: &[&[u8]]) -> Result<()> {
         let _deferred = Deferred::begin();
-        let sending = self.sending();
+        let sending = self.outbox().take_turn();
         self.core().session.enqueue_bytes(pieces);
-        self.drain(sending)
+        self.drain(sending, Ok(()))
     }
 
     /// Answers that a peer does not take any more are no failure: it may have sent more before it went, so that is for those to

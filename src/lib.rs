@@ -25,7 +25,10 @@ mod line;
 pub mod log;
 pub mod memory;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod nulls;
+mod outbox;
 mod pipe;
 mod privilege;
 pub mod ptr;
@@ -34,6 +37,7 @@ mod reason;
 pub mod rtmp;
 mod shared;
 mod state;
+mod sync;
 pub mod tls;
 
 pub(crate) use self::errno::Errno;

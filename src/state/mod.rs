@@ -14,7 +14,7 @@ use std::{
     os::fd::{BorrowedFd, IntoRawFd},
     ptr::NonNull,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering, fence},
     },
     time::Duration,
@@ -36,6 +36,7 @@ use super::{
     gate::{Gate, Keeper},
     globals,
     memory::{Body, Lent},
+    outbox::{Outbox, Queue, Turn},
     pipe::Pipe,
     reason::{self, Failure, Phase},
     rtmp::{
@@ -51,10 +52,8 @@ use super::{
 /// What a session owns besides the fields of its `RTMP`.
 #[derive(Default)]
 pub(crate) struct Private {
-    /// Held for short steps only, never while waiting.
-    core: Mutex<Core>,
-    /// Held by the thread that sends, also while it waits, so that messages stay whole.
-    outbound: Mutex<Outbound>,
+    /// Protocol state, which is locked for short steps only, with the bytes it has to send, and the turn to send them.
+    outbox: Outbox<Core>,
     /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
     refilled: AtomicBool,
     /// The HTTP tunnel, if bytes go through one. Has locks of its own.
@@ -202,15 +201,19 @@ pub(crate) struct Core {
     logins: u32,
 }
 
-/// What the thread that sends works with.
-#[derive(Default)]
-pub(super) struct Outbound {
-    /// Memory for putting pieces together.
-    pub(super) scratch: Vec<u8>,
-}
-
 /// Keeps other threads from sending.
-pub(super) type Sending<'a> = MutexGuard<'a, Outbound>;
+pub(super) type Sending<'a> = Turn<'a, Core>;
+
+impl Queue for Core {
+    #[inline]
+    fn has_unsent(&self) -> bool {
+        !self.session.unsent().is_empty()
+    }
+
+    fn take_unsent(&mut self, all: bool) -> Vec<u8> {
+        self.session.take_unsent(all)
+    }
+}
 
 impl Core {
     /// Whether a message leaves as it was encoded, and by itself.
@@ -248,7 +251,7 @@ impl Private {
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+        self.outbox.lock()
     }
 
     fn settings(&self) -> Settings {
@@ -461,7 +464,7 @@ impl Handle {
         // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
         // the Safety section.
         let handle = unsafe { Self::open(r, true) }?;
-        if handle.private.core.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
+        if handle.private.outbox.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
             // A panic left the protocol state half done. That is the end of this session, and of nothing else.
             handle.give_up();
             return Err(Error::NotConnected);
@@ -499,11 +502,6 @@ impl Handle {
         (handle.private.home.load(Ordering::Relaxed) == r).then_some(handle)
     }
 
-    /// Protocol state, for the length of a step, unless it is in somebody's hands or was left half done.
-    pub(super) fn try_core(&self) -> Option<MutexGuard<'_, Core>> {
-        self.private.core.try_lock().ok()
-    }
-
     /// Whether the last wait for bytes ended because time was up.
     pub(crate) fn timed_out(&self) -> bool {
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
@@ -517,18 +515,9 @@ impl Handle {
         u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
     }
 
-    /// Waits until no other thread is sending, and keeps them from it.
-    pub(super) fn sending(&self) -> Sending<'_> {
-        self.private.outbound.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// As `sending`, unless another thread is sending.
-    pub(super) fn try_sending(&self) -> Option<Sending<'_>> {
-        match self.private.outbound.try_lock() {
-            Ok(outbound) => Some(outbound),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+    /// Protocol state with the bytes it has to send, and the turn to send them.
+    pub(super) fn outbox(&self) -> &Outbox<Core> {
+        &self.private.outbox
     }
 
     /// Says that bytes came into the buffer after the last step that looked at it.
@@ -687,6 +676,9 @@ impl Drop for Handle {
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let on_slot = unsafe { hangs_on(self.raw(), &private, &keeper) };
         if Arc::strong_count(&private) != 1 + usize::from(on_slot) {
+            // Before the gate is let go: of two calls that end at once, the second has to find itself the last.
+            drop(private);
+            drop(keeper);
             return;
         }
         let mut only = Some(private);

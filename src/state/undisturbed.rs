@@ -3,7 +3,7 @@
 use std::{
     mem::ManuallyDrop,
     sync::{
-        Arc, PoisonError,
+        Arc,
         atomic::{Ordering, fence},
     },
     thread,
@@ -26,16 +26,15 @@ impl Undisturbed<'_> {
     /// Protocol state.
     #[inline]
     pub(crate) fn core(&mut self) -> &mut Core {
-        self.private.core.get_mut().unwrap_or_else(PoisonError::into_inner)
+        self.private.outbox.get_mut().0
     }
 
     /// Protocol state and memory to put a message together in, if messages leave as they are, to the socket or into TLS.
     #[inline]
     pub(crate) fn core_and_scratch(&mut self) -> Option<(&mut Core, &mut Vec<u8>)> {
-        let Private { core, outbound, tunnelled, .. } = &mut *self.private;
-        let outbound = outbound.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let core = core.get_mut().unwrap_or_else(PoisonError::into_inner);
-        (core.leaves_as_it_is() && !*tunnelled.get_mut()).then_some((core, &mut outbound.scratch))
+        let Private { outbox, tunnelled, .. } = &mut *self.private;
+        let (core, scratch) = outbox.get_mut();
+        (core.leaves_as_it_is() && !*tunnelled.get_mut()).then_some((core, scratch))
     }
 
     /// Whether bytes had to be waited for last time.
@@ -87,7 +86,7 @@ pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<Undisturbed<'a>> {
         (&mut *slot.cast_mut(), keeper)
     };
     let in_place = *private.home.get_mut() == r && !*private.watched.get_mut();
-    if !in_place || *private.broken.get_mut() || private.core.is_poisoned() {
+    if !in_place || *private.broken.get_mut() || private.outbox.is_poisoned() {
         return None;
     }
     Some(Undisturbed { private, _keeper: keeper })

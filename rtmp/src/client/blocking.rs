@@ -1,21 +1,18 @@
 //! The blocking pump: steps a connection, and waits in between without a lock on it.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use super::{
     connection::{Connection, Happening},
     settings::Settings,
+    system::{self, AtomicBool, Mutex, MutexGuard, wait},
 };
 use crate::{
     chunk::Outgoing,
     error::{Error, Result},
-    net::wait,
     session::{Application, Session},
 };
 
@@ -62,7 +59,7 @@ impl Shared {
             return Err(Error::Interrupted);
         }
         let swf = settings.swf();
-        let shared = Self::new(Connection::begin(settings, publish, swf, Instant::now())?, abort);
+        let shared = Self::new(Connection::begin(settings, publish, swf, system::now())?, abort);
         loop {
             // Each phase has a deadline of its own.
             match shared.next(None)? {
@@ -85,7 +82,7 @@ impl Shared {
     pub(super) fn next(&self, patience: Option<Duration>) -> Result<Happening> {
         let after = |now: Instant| patience.and_then(|patience| now.checked_add(patience));
         let (mut interests, mut received) = (Vec::new(), 0);
-        let mut now = Instant::now();
+        let mut now = system::now();
         let mut deadline = after(now);
         loop {
             let (is_idle, next_step) = {
@@ -118,7 +115,7 @@ impl Shared {
                 let until = [next_step, deadline].into_iter().flatten().fold(now + SLICE, Instant::min);
                 wait(&interests, Some(until))?;
             }
-            now = Instant::now();
+            now = system::now();
         }
     }
 
@@ -144,7 +141,7 @@ impl Shared {
     /// Lets `send` put something into the queue, and waits until it is gone, whatever comes behind it. Each byte that the
     /// connection takes begins the time of a wait anew.
     fn send_with(&self, send: impl FnOnce(&mut Connection, Instant) -> Result<()>) -> Result<()> {
-        let mut now = Instant::now();
+        let mut now = system::now();
         let mut connection = self.lock();
         send(&mut connection, now).map_err(|error| self.verdict(error))?;
         let end = connection.queued_until();
@@ -179,7 +176,7 @@ impl Shared {
             // Bytes to receive are for the thread that reads.
             interests.iter_mut().for_each(|interest| interest.read &= !interest.write);
             wait(&interests, Some(deadline.map_or(now + SLICE, |deadline| deadline.min(now + SLICE))))?;
-            now = Instant::now();
+            now = system::now();
             connection = self.lock();
         }
     }
@@ -193,7 +190,7 @@ impl Shared {
     /// Ends the stream politely without waiting.
     pub(super) fn leave_at_once(&self) {
         let mut connection = self.lock();
-        connection.say_goodbye(Instant::now());
+        connection.say_goodbye(system::now());
         connection.end();
     }
 

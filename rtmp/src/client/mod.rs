@@ -5,12 +5,15 @@
 
 mod blocking;
 mod connection;
+#[cfg(test)]
+mod model;
 mod player;
 mod publisher;
 mod pump;
 mod server;
 mod settings;
 mod stepper;
+mod system;
 
 use std::{
     fmt, io,

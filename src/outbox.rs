@@ -1,0 +1,119 @@
+//! The bytes that a session has to send, and which thread sends them.
+//!
+//! Any thread may queue bytes while it holds the queue's lock. One thread at a time has the turn to send, and keeps it while it
+//! waits for the peer, so messages stay whole. A thread that finds another sending may leave its bytes to it, because a
+//! thread gives up its turn only while it holds the queue's lock and the queue is empty.
+//!
+//! Knows neither sockets nor RTMP. `model.rs` checks this file under many schedules.
+
+use super::sync::{Mutex, MutexGuard, PoisonError, TryLockError, is_poisoned};
+
+/// A queue and the turn to send from it.
+#[derive(Default)]
+pub(crate) struct Outbox<Q> {
+    /// Held for short steps only, never while waiting.
+    queue: Mutex<Q>,
+    /// Held by the thread that sends: memory for putting pieces together.
+    turn: Mutex<Vec<u8>>,
+}
+
+/// Bytes that wait to be sent.
+pub(crate) trait Queue {
+    fn has_unsent(&self) -> bool;
+
+    /// Takes bytes off the queue: `all` of them, or those that go together.
+    fn take_unsent(&mut self, all: bool) -> Vec<u8>;
+}
+
+/// Keeps other threads from sending. It ends with [`drain`](Self::drain).
+#[must_use]
+pub(crate) struct Turn<'a, Q> {
+    outbox: &'a Outbox<Q>,
+    scratch: MutexGuard<'a, Vec<u8>>,
+}
+
+impl<Q: Queue> Outbox<Q> {
+    /// The queue and what belongs to it, for the length of a step.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Q> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no other thread is sending, and keeps them from it.
+    pub(crate) fn take_turn(&self) -> Turn<'_, Q> {
+        Turn { outbox: self, scratch: self.turn.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// As `take_turn`, unless another thread is sending. That thread then sends what this one has queued before.
+    pub(crate) fn try_turn(&self) -> Option<Turn<'_, Q>> {
+        let scratch = match self.turn.try_lock() {
+            Ok(scratch) => scratch,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(Turn { outbox: self, scratch })
+    }
+
+    /// Takes the turn for bytes that bypass the queue. `None` if another thread uses the session, something is queued, or
+    /// `begin` returns `None`.
+    #[inline(always)]
+    pub(crate) fn try_past<T>(&self, begin: impl FnOnce(&mut Q) -> Option<T>) -> Option<(T, Turn<'_, Q>)> {
+        // The queue is locked first: a turn that ends without a look at the queue has to end under its lock.
+        let mut queue = self.queue.try_lock().ok()?;
+        if queue.has_unsent() {
+            return None;
+        }
+        let turn = self.try_turn()?;
+        let Some(begun) = begin(&mut queue) else {
+            drop(turn);
+            return None;
+        };
+        Some((begun, turn))
+    }
+
+    /// Whether a panic left the queue half changed.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        is_poisoned(&self.queue)
+    }
+
+    /// The queue and the scratch memory, without locking.
+    #[inline]
+    pub(crate) fn get_mut(&mut self) -> (&mut Q, &mut Vec<u8>) {
+        let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
+        (queue, self.turn.get_mut().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<Q: Queue> Turn<'_, Q> {
+    /// Memory for putting pieces together.
+    #[inline]
+    pub(crate) fn scratch(&mut self) -> &mut Vec<u8> {
+        &mut self.scratch
+    }
+
+    /// Sends what is queued, and what other threads queue meanwhile, `together` or message by message, and gives up the
+    /// turn. After an error, also one in `sent`, the rest is dropped, because part of a message may have been sent.
+    #[inline]
+    pub(crate) fn drain<E>(
+        self,
+        sent: Result<(), E>,
+        together: bool,
+        mut send: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Self { outbox, scratch } = self;
+        let mut result = sent;
+        loop {
+            let bytes = {
+                let mut queue = outbox.lock();
+                if !queue.has_unsent() {
+                    // Under the lock: a thread that queues bytes finds the turn free, or its holder sends them.
+                    drop(scratch);
+                    return result;
+                }
+                queue.take_unsent(together || result.is_err())
+            };
+            if result.is_ok() {
+                result = send(&bytes);
+            }
+        }
+    }
+}
