@@ -71,7 +71,12 @@ mod connection {
     }
 
     impl Connection {
-        pub(super) fn begin(settings: &Arc<Settings>, _publish: bool, _now: Instant) -> Result<Self> {
+        pub(super) fn begin(
+            settings: &Arc<Settings>,
+            _publish: bool,
+            _swf: (),
+            _now: Instant,
+        ) -> Result<Self> {
             let socket = settings.socket.clone();
             Ok(Self { socket, stage: Stage::Linking, unsent: Vec::new(), queued: 0 })
         }
@@ -207,6 +212,10 @@ mod settings {
     /// Where to connect to.
     pub(super) struct Settings {
         pub(super) socket: Arc<Socket>,
+    }
+
+    impl Settings {
+        pub(super) fn swf(&self) {}
     }
 }
 

@@ -436,7 +436,7 @@ mod tests {
     fn what_a_non_blocking_socket_has_is_received_although_a_wait_was_expected() {
         let (near, mut far) = pair();
         near.set_nonblocking(true).unwrap();
-        let mut receive = || crate::transport::tcp::receive(near.as_fd(), &mut [0; 8], &Expecting);
+        let receive = || crate::transport::tcp::receive(near.as_fd(), &mut [0; 8], &Expecting);
         assert!(matches!(receive(), Err(Error::TimedOut)));
         far.write_all(b"more").unwrap();
         assert_eq!(receive().unwrap(), 4);
