@@ -74,7 +74,7 @@ mod connection {
         pub(super) fn begin(
             settings: &Arc<Settings>,
             _publish: bool,
-            _swf: (),
+            _swf: Option<()>,
             _now: Instant,
         ) -> Result<Self> {
             let socket = settings.socket.clone();
@@ -215,7 +215,9 @@ mod settings {
     }
 
     impl Settings {
-        pub(super) fn swf(&self) {}
+        pub(super) fn swf(&self) -> Option<()> {
+            None
+        }
     }
 }
 
