@@ -198,9 +198,10 @@ impl Handle {
         let (chunks, is_queued) = match encoding {
             Ok(encoded) => encoded,
             Err(error) => {
-                // Another thread may have left answers to this one.
+                // Another thread may have left answers to this one. If part of them has gone, nothing can follow.
                 let answers = self.drain(sending, Ok(()));
-                return self.forgive(answers).and(Err(error));
+                self.forgive(answers).inspect_err(|_| self.give_up())?;
+                return Err(error);
             }
         };
         if is_queued {
@@ -216,11 +217,8 @@ impl Handle {
         &self,
         encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
     ) -> Option<(u8, Result<()>)> {
-        if self.has_tunnel() {
-            return None;
-        }
         let (chunks, sending) = self.outbox().try_past(|core| {
-            if !core.leaves_as_it_is() {
+            if self.has_tunnel() || !core.leaves_as_it_is() {
                 return None;
             }
             // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the lock keeps steps out.
