@@ -304,6 +304,8 @@ fn what_is_decrypted_is_there_without_waiting() {
 
 #[test]
 fn a_timeout_anywhere_in_a_record_loses_nothing() {
+    const LEN: usize = 1 << 20;
+    const ALL: usize = 2 * LEN;
     let (near, relay_near) = sockets();
     let (relay_far, far) = sockets();
     // From server to client, bytes pass only when the test says how many; the other way they pass freely.
@@ -331,16 +333,18 @@ fn a_timeout_anywhere_in_a_record_loses_nothing() {
     let (client, server) = need!(handshake.join().unwrap());
     client.socket.set_read_timeout(Some(Duration::from_millis(30))).unwrap();
     // More of the handshake may have been allowed than there was: let a record eat that up.
-    server.send(&noise(1 << 20, 3)).unwrap_or_else(|error| panic!("{error}"));
+    server.send(&noise(LEN, 3)).unwrap_or_else(|error| panic!("{error}"));
     let mut received = Vec::new();
     let mut buffer = [0; 16_383];
     let mut waits = 0;
     let deadline = Instant::now() + PATIENCE;
-    for step in [1, 4, 5, 6, 100, 9000, 16_400, 7, 20_000, 1 << 21] {
+    for step in [1, 4, 5, 6, 100, 9000, 16_400, 7, 20_000, ALL] {
         allow.send(step).unwrap();
         loop {
             match client.receive(&mut buffer) {
                 Ok(count) => received.extend_from_slice(&buffer[..count]),
+                // On a busy machine the relay may take longer than a wait.
+                Err(Error::TimedOut) if step == ALL && received.len() < LEN && Instant::now() < deadline => {}
                 Err(Error::TimedOut) => break,
                 Err(error) => panic!("{error}"),
             }
