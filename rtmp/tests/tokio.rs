@@ -206,6 +206,49 @@ async fn futures_that_are_dropped_lose_no_message() {
 }
 
 #[tokio::test]
+async fn a_server_waits_for_a_player_that_takes_its_time() {
+    const MESSAGES: u32 = 20_000;
+    let (sent, all_sent) = mpsc::channel();
+    let server = support::Server::once(move |peer| {
+        peer.accept_play();
+        for number in 0..MESSAGES {
+            peer.send(&Message::new(6, number * 20, 9, 1, &body(number)));
+        }
+        sent.send(()).unwrap();
+        peer.status(1, "status", "NetStream.Play.Complete", "");
+        peer.drain(LIMIT)
+    });
+    let player = within_limit(play(&Client::new(&url(server.port)).unwrap())).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(all_sent.try_recv().is_err(), "what nobody takes is not to be received");
+    within_limit(watch(player, MESSAGES)).await;
+    assert!(within_limit(task::spawn_blocking(|| server.join())).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_seek_drops_what_came_before_it() {
+    let server = support::Server::once(|peer| {
+        peer.accept_play();
+        for number in 0..10 {
+            peer.send(&Message::new(6, number, 9, 1, &[0x17, 1, 2]));
+        }
+        peer.wait_for("seek");
+        peer.send(&Message::new(6, 10, 9, 1, &[0x17, 1, 2]));
+        peer.status(1, "status", "NetStream.Seek.Notify", "");
+        peer.send(&Message::new(6, 60_000, 9, 1, &[0x17, 1, 2]));
+        peer.drain(LIMIT)
+    });
+    let mut player = within_limit(play(&Client::new(&url(server.port)).unwrap())).await.unwrap();
+    let first = within_limit(player.next_message()).await.unwrap().expect("the film begins");
+    assert_eq!(first.timestamp, 0);
+    player.seek(Duration::from_secs(60)).unwrap();
+    let next = within_limit(player.next_message()).await.unwrap().expect("the film goes on");
+    assert_eq!(next.timestamp, 60_000);
+    drop(player);
+    assert!(within_limit(task::spawn_blocking(|| server.join())).await.unwrap());
+}
+
+#[tokio::test]
 async fn sending_that_is_dropped_sends_nothing_of_its_message() {
     const LEN: usize = 100_000;
     let (read_now, wait_for_it) = mpsc::channel::<()>();
