@@ -2,6 +2,11 @@
 #![cfg(feature = "tokio")]
 #![forbid(unsafe_code)]
 
+extern crate rtmp as rtmp_core; // as the tests of the other package call it
+
+#[allow(dead_code)] // it does more than this test needs
+#[path = "../../tests/transport/tunnel/gateway.rs"]
+mod gateway;
 #[path = "../../tests/support/mod.rs"]
 #[macro_use]
 mod support;
@@ -133,6 +138,14 @@ async fn threads_share_the_work_over_rtmpe() {
     let (server, port) = bind();
     let client = Client::new(&url(port).replace("rtmp:", "rtmpe:")).unwrap().live(true);
     within_limit(stream(server, client, 4, 300)).await;
+}
+
+#[tokio::test]
+async fn rtmpt_carries_a_stream() {
+    let (server, port) = bind();
+    let tunnel = gateway::gateway(gateway::with_limits(LIMIT, 16), port);
+    let client = Client::new(&url(tunnel).replace("rtmp:", "rtmpt:")).unwrap().live(true);
+    within_limit(stream(server, client, 3, 200)).await;
 }
 
 #[tokio::test]
