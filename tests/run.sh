@@ -44,15 +44,17 @@ check_with() {
 	fi
 }
 
-# The C library and the Rust package each by itself, so that neither hides what the other lacks.
+# The C library and the Rust package each by itself, so that neither hides what the other lacks, and that one with its
+# feature.
 clippy() {
 	"$cargo" clippy --all-targets -- -D warnings &&
-		"$cargo" clippy --package librtmp --all-targets -- -D warnings
+		"$cargo" clippy --package librtmp --all-targets -- -D warnings &&
+		"$cargo" clippy --package librtmp --all-targets --features tokio -- -D warnings
 }
 
 documentation() {
 	RUSTDOCFLAGS='-D warnings' "$cargo" doc --quiet --no-deps --lib &&
-		RUSTDOCFLAGS='-D warnings' "$cargo" doc --quiet --no-deps --package librtmp
+		RUSTDOCFLAGS='-D warnings' "$cargo" doc --quiet --no-deps --package librtmp --features tokio
 }
 
 lint() {
@@ -68,6 +70,8 @@ run_tests() {
 	result=$?
 	if [ $# = 0 ]; then
 		"$cargo" test --no-fail-fast --package librtmp || result=$?
+		"$cargo" test --no-fail-fast --package librtmp --features tokio --test tokio || result=$?
+		"$cargo" test --no-fail-fast --package librtmp --features tokio --doc client::tokio || result=$?
 	fi
 	return $result
 }

@@ -12,6 +12,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Their calls wait. There are two more ways to do the same, over the same code: a [`Stepper`] never waits, so that an event
+//! loop can own as many connections as it likes, and the module `tokio`, with the cargo feature of that name, has
+//! futures. [`Server`] serves in all three ways.
+//!
 //! Below them the protocol lives in layers that know nothing of sockets, each calling the one below: [`flv`] (a byte
 //! stream of FLV tags), [`session`] (commands and stream control), [`chunk`] (messages cut into chunks), [`amf`]
 //! (values). [`net`] moves bytes and knows no RTMP. [`client`] puts both together, with a thin pump between them. The C
@@ -39,6 +43,8 @@ pub mod text;
 pub mod transport;
 pub mod url;
 
+#[cfg(feature = "tokio")]
+pub use client::tokio;
 pub use client::{
     AbortHandle, Client, Player, Publisher, Sent, Server, ServerEvent, ServerSession, Stepper, StepperEvent,
 };

@@ -27,6 +27,9 @@ pub(super) struct Shared {
 pub(super) struct Abort {
     wanted: AtomicBool,
     connections: Mutex<Vec<Weak<Shared>>>,
+    /// Wakes the tasks that wait.
+    #[cfg(feature = "tokio")]
+    wakes: ::tokio::sync::Notify,
 }
 
 /// How long a wait goes on before it looks whether it should end. Ending the connection wakes most waits before that.
@@ -36,12 +39,20 @@ impl Abort {
     /// Ends the waits of all connections, now and from now on.
     pub(super) fn abort(&self) {
         self.wanted.store(true, Ordering::SeqCst);
+        #[cfg(feature = "tokio")]
+        self.wakes.notify_waiters();
         let connections = lock(&self.connections).clone();
         connections.iter().filter_map(Weak::upgrade).for_each(|shared| shared.lock().end());
     }
 
     pub(super) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::SeqCst)
+    }
+
+    /// Ready when [`Self::abort`] is called from now on.
+    #[cfg(feature = "tokio")]
+    pub(super) fn notified(&self) -> ::tokio::sync::futures::Notified<'_> {
+        self.wakes.notified()
     }
 
     /// Adds a connection. Those that are gone make room.

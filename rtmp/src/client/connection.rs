@@ -259,6 +259,15 @@ impl Connection {
         self.flush(now)
     }
 
+    /// As [`Self::flush`], and does what the layers below have to do.
+    #[cfg(feature = "tokio")]
+    pub(super) fn push(&mut self, now: Instant) -> Result<()> {
+        if let Stage::Open(pump) | Stage::Leaving(pump, _) = &mut self.stage {
+            pump.link().step(now)?;
+        }
+        self.flush(now)
+    }
+
     /// Writes what waits, as far as there is room for it. An error ends the connection.
     pub(super) fn flush(&mut self, now: Instant) -> Result<()> {
         let result = match &mut self.stage {

@@ -1,7 +1,9 @@
 //! Playing and publishing from Rust: [`Client`], [`Player`] and [`Publisher`].
 //!
-//! The blocking side of the protocol code for Rust programs, as the C library is for C programs. Knows URLs, options and
-//! threads; the protocol itself is in the layers below, which both share.
+//! The side of the protocol code for Rust programs, as the C library is for C programs. Knows URLs, options and threads;
+//! the protocol itself is in the layers below, which both share. One connection, which never waits, is moved in three ways:
+//! by calls that block, by the steps of a program ([`Stepper`]), and by tasks of tokio (the module `tokio`, with that
+//! cargo feature).
 
 mod blocking;
 mod connection;
@@ -14,6 +16,8 @@ mod server;
 mod settings;
 mod stepper;
 mod system;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 use std::{
     fmt, io,
@@ -161,12 +165,17 @@ impl Client {
     /// One thing waits: an SWF file that is to be verified (`swfVfy`) and whose hash is not known or too old is downloaded
     /// here.
     pub fn start_play(&self) -> Result<Stepper> {
-        Stepper::connect(&self.settings, &self.abort, false, Instant::now())
+        self.start_stepper(false)
     }
 
     /// Begins to publish without waiting for anything but what [`start_play`](Self::start_play) waits for.
     pub fn start_publish(&self) -> Result<Stepper> {
-        Stepper::connect(&self.settings, &self.abort, true, Instant::now())
+        self.start_stepper(true)
+    }
+
+    fn start_stepper(&self, publish: bool) -> Result<Stepper> {
+        let swf = self.settings.swf();
+        Stepper::connect(&self.settings, &self.abort, publish, swf, Instant::now())
     }
 
     /// What ends the waits of this client and of all its players and publishers.

@@ -218,9 +218,14 @@ impl Settings {
         (self.app.clone(), tc_url)
     }
 
-    /// The SWF file to vouch for, if that is asked for and its hash is known. May download the file.
+    /// Whether there is an SWF file to vouch for.
+    pub(super) fn wants_swf(&self) -> bool {
+        self.verifies_swf && !self.swf_url.is_empty()
+    }
+
+    /// The SWF file to vouch for, if that is asked for and its hash is known. May download the file, and so wait.
     pub(super) fn swf(&self) -> Option<Swf> {
-        if !self.verifies_swf || self.swf_url.is_empty() {
+        if !self.wants_swf() {
             return None;
         }
         let found =

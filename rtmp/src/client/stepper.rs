@@ -16,6 +16,7 @@ use super::{
 use crate::{
     chunk::Outgoing,
     error::{Error, Result},
+    handshake::Swf,
     message::{Message, MessageType},
     net::{Interest, Link},
     session::Request,
@@ -131,14 +132,15 @@ const QUEUE_LIMIT: usize = 4 << 20;
 const MEDIA: u32 = 4;
 
 impl Stepper {
-    /// Begins to connect. The settings may name an SWF file, whose look-up waits.
+    /// Begins to connect. `swf` is the file to vouch for, see [`Settings::swf`].
     pub(super) fn connect(
         settings: &Arc<Settings>,
         abort: &Arc<Abort>,
         publish: bool,
+        swf: Option<Swf>,
         now: Instant,
     ) -> Result<Self> {
-        let connection = Connection::begin(settings, publish, settings.swf(), now)?;
+        let connection = Connection::begin(settings, publish, swf, now)?;
         Ok(Self::new(connection, abort.clone(), None, now))
     }
 
@@ -170,8 +172,7 @@ impl Stepper {
         self.again = None;
         let result = self.advance(now);
         if result.is_err() {
-            self.connection.end();
-            self.ending = Ending::Over;
+            self.end();
         }
         result
     }
@@ -332,6 +333,39 @@ impl Stepper {
     /// The address of a server's client.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer
+    }
+
+    /// Only sends, for an owner that wants no events now.
+    #[cfg(feature = "tokio")]
+    pub(super) fn flush(&mut self, now: Instant) -> Result<()> {
+        self.again = None;
+        if self.abort.is_wanted() {
+            self.end();
+            return Err(Error::Interrupted);
+        }
+        let result = self.connection.push(now).and_then(|()| self.check_sending(now));
+        if result.is_err() {
+            self.end();
+        }
+        result
+    }
+
+    /// Ends the connection now.
+    pub(super) fn end(&mut self) {
+        self.connection.end();
+        self.ending = Ending::Over;
+    }
+
+    /// Bytes received in all.
+    #[cfg(feature = "tokio")]
+    pub(super) fn received(&self) -> u64 {
+        self.connection.received()
+    }
+
+    /// How long a wait may take.
+    #[cfg(feature = "tokio")]
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.connection.timeout()
     }
 
     /// Does something with the connection that may leave more to do: bytes that were received before and could not be used
