@@ -644,3 +644,20 @@ fn our_own_server_refuses_with_its_words() {
         }
     });
 }
+
+#[test]
+fn a_request_has_to_be_answered_before_anything_else_comes() {
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut session = server.accept().unwrap();
+            let request = session.next_event().unwrap().expect("the client connects");
+            assert!(matches!(request, ServerEvent::Request(Request::Connect(_))));
+            assert!(matches!(session.next_event(), Err(Error::Invalid(_))));
+            session.refuse("not here").unwrap();
+        });
+        let error = Client::new(&url(port)).unwrap().play().unwrap_err();
+        assert!(matches!(error, Error::Refused(_)), "{error}");
+    });
+}

@@ -340,6 +340,11 @@ impl Connection {
         matches!(&self.stage, Stage::Open(pump) if pump.is_open())
     }
 
+    /// Whether a request of the client waits for its answer.
+    pub(super) fn has_request(&self) -> bool {
+        matches!(&self.stage, Stage::Open(pump) if pump.has_request())
+    }
+
     /// Whether messages can be sent, as far as is known: a server that takes nothing any more may have sent more before.
     pub(super) fn takes_bytes(&self) -> bool {
         matches!(&self.stage, Stage::Open(pump) if pump.is_open() && pump.takes_bytes())

@@ -190,6 +190,11 @@ impl Pump {
         self.session.is_open()
     }
 
+    /// Whether a request of the client waits for its answer.
+    pub(super) fn has_request(&self) -> bool {
+        self.session.has_request()
+    }
+
     /// Whether the peer takes bytes, as far as is known.
     pub(super) fn takes_bytes(&self) -> bool {
         !self.is_deaf

@@ -159,6 +159,9 @@ impl ServerSession {
     ///
     /// After [`Error::TimedOut`] the call may be repeated: a client that plays has nothing to say.
     pub fn next_event(&mut self) -> Result<Option<ServerEvent>> {
+        if self.shared.lock().has_request() {
+            return Err(Error::Invalid("a request has to be answered before anything else comes"));
+        }
         loop {
             match self.shared.next(self.timeout) {
                 Ok(Happening::Request(request)) => return Ok(Some(ServerEvent::Request(request))),

@@ -309,6 +309,11 @@ impl<B: Body> Session<B> {
         answered && self.answers.len() <= MAX_ANSWERS
     }
 
+    /// Whether a request of a server's client waits for its answer.
+    pub fn has_request(&self) -> bool {
+        matches!(&self.side, Side::Server(requests) if requests.is_pending())
+    }
+
     /// When the current phase ends without success.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
