@@ -48,7 +48,7 @@ impl Application for Wishes {
     }
 
     fn arrived(&mut self, chunk_stream: u32, timestamp: u32) {
-        // SAFETY: as above.
+        // SAFETY: made by `Handle::run` for the length of a step, from a valid `RTMP`.
         unsafe { mirror_timestamp(self.raw, chunk_stream as usize, timestamp) }
     }
 }
@@ -79,7 +79,7 @@ impl Handle {
             unsafe { sockbuf::consume(&raw mut (*raw).m_sb, used) };
             result
         };
-        // SAFETY: as above.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
         let refilled = unsafe {
             let buffer = &raw mut (*raw).m_sb;
             // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
@@ -106,7 +106,7 @@ impl Handle {
         let (before, calls) = unsafe { (load_all(raw), CallArray::new(raw)) };
         session.state = before;
         let result = step(session, &mut Wishes { raw, calls });
-        // SAFETY: as above.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
         unsafe { store_all(raw, &before, &session.state) };
         result
     }
@@ -350,7 +350,7 @@ impl Handle {
         // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that reads touches
         // the buffer.
         let sb = unsafe { &raw mut (*self.raw()).m_sb };
-        // SAFETY: as above.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
         if unsafe { sockbuf::has_tls(sb) } {
             return None;
         }
@@ -360,7 +360,7 @@ impl Handle {
         }
         let Core { session, reservoir, .. } = &mut *core;
         let worthwhile = direct::worthwhile(reservoir.as_deref());
-        // SAFETY: as above.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
         let (chunk_size, unread) = unsafe {
             let chunk_size = shared::read(&raw const (*self.raw()).m_inChunkSize);
             (session::chunk_size(chunk_size), reservoir::unread(sb, reservoir.as_deref()))
@@ -372,7 +372,7 @@ impl Handle {
             None
         };
         let Some(mut loan) = loan else {
-            // SAFETY: as above.
+            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
             unsafe { reservoir::release_idle(sb, reservoir) };
             // Its memory stays where it is, and what is unread in it.
             let mut reservoir = reservoir.take()?;
@@ -403,7 +403,7 @@ impl Handle {
         // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that reads touches
         // the buffer.
         let sb = unsafe { &raw mut (*self.raw()).m_sb };
-        // SAFETY: as above.
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
         let result = unsafe { reservoir.fill(sb, &self.patience()) };
         let mut core = self.core();
         if !self.is_open() || !self.is_current() {

@@ -102,7 +102,7 @@ impl Shared {
                     Ok(Happening::Busy) => false,
                     Ok(Happening::Idle) => true,
                     Err(Error::TimedOut) => {
-                        // Whoever calls again gives it more time.
+                        // The next call has the time of a phase again.
                         connection.begin_phase(now);
                         return Err(self.verdict(Error::TimedOut));
                     }

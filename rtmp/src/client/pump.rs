@@ -164,7 +164,7 @@ impl Pump {
         Ok(if self.link.is_finished() { Farewell::Over } else { Farewell::Idle })
     }
 
-    /// Receives what nobody wants any more. Tells whether there may be more of it.
+    /// Receives bytes and drops them. Returns whether there may be more.
     fn throw_away(&mut self, now: Instant) -> Result<bool> {
         self.input = Input::default();
         for _ in 0..MAX_RECEIVES {

@@ -25,7 +25,7 @@ use crate::{
 /// A connection for programs with an event loop of their own: no call waits.
 ///
 /// Made by [`Client::start_play`](crate::Client::start_play), [`Client::start_publish`](crate::Client::start_publish) and
-/// [`Server::poll_accept`](crate::Server::poll_accept). Whoever owns it calls [`step`](Self::step) until that returns
+/// [`Server::poll_accept`](crate::Server::poll_accept). Its owner calls [`step`](Self::step) until that returns
 /// `None`, and again when a socket of [`interests`](Self::interests) is ready or [`deadline`](Self::deadline) has passed.
 /// Both can change with every call of any method, so they are asked for before each wait. One thread serves as many
 /// connections as it likes.
@@ -186,7 +186,7 @@ impl Stepper {
         }
         loop {
             let happening = match self.connection.step(now) {
-                // A server's session ends when its client goes, and whoever says goodbye may find the peer gone.
+                // A server's session ends when its client goes, and a goodbye may find the peer gone.
                 Err(Error::Closed) if self.peer.is_some() => Happening::Left,
                 Err(Error::NotConnected) if self.ending == Ending::Closing => Happening::Left,
                 result => result?,

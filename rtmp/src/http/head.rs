@@ -1,7 +1,7 @@
 //! Heads of HTTP/1 messages: the first line and the headers.
 //!
 //! Knows where a head ends and what its headers mean to HTTP. Which statuses and paths make sense, and what an error is
-//! called, is up to whoever reads it.
+//! called, is up to the reader.
 
 use httparse::{EMPTY_HEADER, Header, ParserConfig, Status};
 
@@ -77,7 +77,7 @@ impl<'a> Response<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// The values of a header, in any case, in their order.
+    /// The values of a header in their order. Names match without regard to case.
     pub(crate) fn values(&self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         self.list
             .iter()
@@ -85,7 +85,7 @@ impl<'a> Headers<'a> {
             .map(|header| header.value)
     }
 
-    /// Whether a header, whose value is a list, has `token` in it, in any case.
+    /// Whether a header, whose value is a list, has `token` in it. Case does not matter.
     pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
         let tokens = self.values(name).flat_map(|value| value.split(|byte| *byte == b','));
         tokens.map(<[u8]>::trim_ascii).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))

@@ -1,7 +1,7 @@
 //! One RTMP connection as a machine: bytes in, events out; messages in, bytes out; deadlines.
 //!
 //! A [`Session`] owns the handshake, the ciphers, the chunk streams, the state of the protocol and the queue of bytes to be
-//! sent. It never touches a socket or a clock. Whoever moves its bytes does this, in any order:
+//! sent. It never touches a socket or a clock. The code that moves its bytes does this:
 //!
 //! - received bytes go through [`Session::decrypt`] once, and then with all unread ones to [`Session::receive`];
 //! - what [`Session::unsent`] returns is written to the connection, and [`Session::sent`] told how much of it was;
