@@ -6,6 +6,8 @@ pub(super) struct Queue {
     bytes: Vec<u8>,
     /// How much of `bytes` has been sent.
     sent: usize,
+    /// The most that `bytes` held since the queue was empty.
+    peak: usize,
 }
 
 impl Queue {
@@ -30,6 +32,7 @@ impl Queue {
         }
         let start = self.bytes.len();
         write(&mut self.bytes);
+        self.peak = self.peak.max(self.bytes.len());
         &mut self.bytes[start..]
     }
 
@@ -38,7 +41,9 @@ impl Queue {
         self.sent = self.bytes.len().min(self.sent + count);
         if self.is_empty() {
             self.sent = 0;
-            if self.bytes.capacity() > KEPT {
+            let peak = std::mem::take(&mut self.peak);
+            // A connection that only listens does not keep the room that its handshake took.
+            if self.bytes.capacity() > KEPT || self.bytes.capacity() / 4 > peak {
                 self.bytes = Vec::new();
             } else {
                 self.bytes.clear();
@@ -68,6 +73,17 @@ mod tests {
         }
         sent.extend_from_slice(queue.unsent());
         assert!(sent == expected);
+    }
+
+    #[test]
+    fn memory_stays_in_proportion_to_what_it_is_used_for() {
+        let mut queue = Queue::default();
+        for (len, is_kept) in [(3000, true), (3000, true), (100, false), (100, true)] {
+            queue.append(|out| out.resize(out.len() + len, 1));
+            queue.remove(len);
+            assert!(queue.is_empty());
+            assert_eq!(queue.bytes.capacity() > 0, is_kept, "{len}");
+        }
     }
 
     #[test]
