@@ -661,3 +661,26 @@ fn a_request_has_to_be_answered_before_anything_else_comes() {
         assert!(matches!(error, Error::Refused(_)), "{error}");
     });
 }
+
+#[test]
+fn a_timeout_that_no_clock_can_count_is_none() {
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap().timeout(Duration::MAX);
+    let port = server.local_addr().unwrap().port();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2 {
+                let mut session = server.accept().unwrap();
+                while let Ok(Some(event)) = session.next_event() {
+                    if matches!(event, ServerEvent::Request(_)) {
+                        session.accept().unwrap();
+                    }
+                }
+            }
+        });
+        let client = Client::new(&url(port)).unwrap().timeout(Duration::MAX);
+        drop(client.play().unwrap());
+        let mut publisher = client.publish().unwrap();
+        publisher.send(MessageType::AUDIO, 0, &[0xAF, 1, 0]).unwrap();
+        publisher.finish().unwrap();
+    });
+}

@@ -293,7 +293,9 @@ impl Connection {
             Stage::Open(mut pump) => {
                 self.last = pump.session().state;
                 pump.session().close(&mut self.wishes);
-                self.stage = Stage::Leaving(pump, now + self.timeout.unwrap_or(LONGEST_GOODBYE));
+                // A time-out may be longer than the clock can count.
+                let until = self.timeout.and_then(|timeout| now.checked_add(timeout));
+                self.stage = Stage::Leaving(pump, until.unwrap_or(now + LONGEST_GOODBYE));
                 // What is in the way of it, the next step meets again.
                 let _ = self.leave(now);
             }

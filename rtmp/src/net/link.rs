@@ -45,7 +45,7 @@ impl Link {
         Self::to(target, Wire::connect(target, None, now)?, now)
     }
 
-    /// Goes on with a socket that somebody has connected to `target`, or to its proxy and through it: TLS and the tunnel
+    /// Goes on with a socket that is already connected to `target`, or to its proxy and through it: TLS and the tunnel
     /// come next, if it has them. Further connections of a tunnel are made as `target` says. Makes the socket non-blocking.
     pub fn over(socket: Socket, target: &Target, now: Instant) -> Result<Self> {
         Self::to(target, Wire::over(socket, target.tls.as_ref(), target.timeout, now)?, now)

@@ -463,7 +463,7 @@ impl Tunnel {
             match self.read(&mut buffer, now)? {
                 Some(count) => {
                     self.early.extend(&buffer[..count]);
-                    // Whoever waits for these bytes does not wait for the socket that had them.
+                    // A pump that waits for these bytes does not wait for the socket that had them.
                     self.next_poll = Some(now);
                 }
                 None => break,

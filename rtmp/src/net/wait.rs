@@ -39,7 +39,7 @@ pub(crate) fn poll_until(sockets: &mut [PollFd<'_>], left: Option<Duration>) -> 
 
 /// A socket of its own again, after the last wait for it.
 pub(crate) fn into_owned(socket: Arc<Socket>) -> io::Result<Socket> {
-    // Somebody who still waits for it leaves us a duplicate.
+    // While another thread still waits for it, this is a duplicate.
     Arc::try_unwrap(socket).or_else(|shared| shared.try_clone())
 }
 

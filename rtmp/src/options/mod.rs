@@ -36,7 +36,7 @@ pub struct Definition {
     read: for<'a> fn(&str, &'a [u8]) -> Result<Option<Setting<'a>>>,
 }
 
-/// Reads a value for the option `name`, in any case. `None` means that the value makes no sense and the old one stays.
+/// Reads a value for the option `name`, whose case does not matter. `None` means that the value makes no sense and the old one stays.
 ///
 /// The log says if a value makes no sense, and which options there are if there is none of that name.
 pub fn read<'a>(name: &[u8], value: &'a [u8]) -> Result<Option<Setting<'a>>> {
@@ -49,7 +49,7 @@ pub fn read<'a>(name: &[u8], value: &'a [u8]) -> Result<Option<Setting<'a>>> {
     }
 }
 
-/// Where the option `name`, in any case, is in [`OPTIONS`].
+/// Where the option `name`, whose case does not matter, is in [`OPTIONS`].
 pub fn position(name: &[u8]) -> Option<usize> {
     OPTIONS.iter().position(|option| option.name.as_bytes().eq_ignore_ascii_case(name))
 }

@@ -6,7 +6,7 @@ use super::{
     value::{Seconds, Value},
 };
 
-/// Makes of each row a [`Definition`] and a variant of [`Setting`], so that whoever stores settings has to handle it.
+/// Makes of each row a [`Definition`] and a variant of [`Setting`], so that code that stores settings has to handle it.
 macro_rules! options {
     ($life:lifetime, $($name:literal $variant:ident($type:ty) $help:literal,)*) => {
         /// An option, with the value that was read for it.

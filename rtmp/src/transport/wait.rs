@@ -158,7 +158,7 @@ impl<'a> Wait<'a> {
                 self.deadline = Some(Deadline::after(Some(timeout.saturating_sub(start.elapsed()))));
                 if self.is_over() { Err(Error::Interrupted) } else { Ok(None) }
             }
-            // Whoever ends a wait may shut the socket down, too.
+            // The thread that ends a wait may shut the socket down, too.
             Err(_) if self.is_over() => Err(Error::Interrupted),
             result => Ok(Some(result?)),
         }
@@ -175,7 +175,7 @@ impl<'a> Wait<'a> {
             match call() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready(fd)?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Whoever ends a wait may shut the socket down, too.
+                // The thread that ends a wait may shut the socket down, too.
                 Err(_) if self.is_over() => return Err(Error::Interrupted),
                 result => return Ok(result?),
             }
@@ -246,7 +246,7 @@ pub(super) fn run<S: Step>(mut machine: S, patience: &dyn Patience) -> Result<S:
         match machine.step(now) {
             Ok(Some(output)) => return Ok(output),
             Ok(None) => {}
-            // Whoever ends a wait may shut the socket down, too.
+            // The thread that ends a wait may shut the socket down, too.
             Err(_) if patience.is_over() => return Err(Error::Interrupted),
             Err(error) => return Err(error),
         }
