@@ -5,6 +5,7 @@ use std::{alloc, ptr};
 
 use super::{
     amf::{access::*, decode::*, dump::*, encode::*, plain::*, search::*},
+    event_loop::stats::*,
     http::HTTP_get,
     log::{RTMP_LOGCRIT, RTMP_LogHex, RTMP_LogHexString, RTMP_LogSetLevel},
     rtmp::{
@@ -143,6 +144,8 @@ fn functions_about_a_session_take_null() {
         RTMP_SetBufferMS(_, _);
         RTMP_GetLastError(_);
         RTMP_GetErrorString(_);
+        RTMP_GetLastSystemError(_);
+        RTMP_GetStats(_, _);
         RTMP_SetOpt(_, _, _);
         RTMP_DropRequest(_, _, _);
         RTMP_TLS_AllocServerContext(_, _);
@@ -183,6 +186,7 @@ fn functions_about_a_session_take_null() {
     }
     each! { "C" call_with_one_null:
         RTMP_SetOpt(_, _, _);
+        RTMP_GetStats(_, _);
     }
     each! { "C-unwind" call_with_one_null:
         RTMP_Read(_, _, _);

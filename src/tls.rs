@@ -6,6 +6,7 @@ use std::{
     path::Path,
     ptr,
     sync::Arc,
+    time::Instant,
 };
 
 use libc::{c_char, c_int, c_void};
@@ -114,7 +115,7 @@ pub(crate) fn connect_tls(handle: &Handle, host: &str, options: &TlsOptions) -> 
 
 /// Puts a session on the socket and shakes hands.
 fn begin(handle: &Handle, session: Session) -> Result<()> {
-    let session = Arc::new(session);
+    let (session, start) = (Arc::new(session), Instant::now());
     tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
     // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); before the handshake nobody
     // else uses the socket.
@@ -122,6 +123,7 @@ fn begin(handle: &Handle, session: Session) -> Result<()> {
         let sb = &raw mut (*handle.raw()).m_sb;
         sockbuf::attach(sb, session.clone());
         session.handshake(handle.socket()?, handle.timeout(), &handle.patience())?;
+        handle.core().phases.tls = start.elapsed();
         // The peer's first bytes may have come with the end of its handshake. In a tunnel, whose connection a sender may be
         // replacing, they are HTTP, and another thread reads from the buffer.
         if !handle.has_tunnel() {

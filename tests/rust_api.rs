@@ -87,6 +87,39 @@ fn a_film_is_played_message_by_message() {
 }
 
 #[test]
+fn what_a_connection_carries_is_counted_on_both_sides() {
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let serving = thread::spawn(move || {
+        let mut session = server.accept().unwrap();
+        let mut messages = 0;
+        while let Some(event) = session.next_event().unwrap() {
+            match event {
+                ServerEvent::Request(_) => session.accept().unwrap(),
+                ServerEvent::Message(_) => messages += 1,
+                _ => {}
+            }
+        }
+        (messages, session.stats())
+    });
+    let mut publisher = Client::new(&url(port)).unwrap().publish().unwrap();
+    for time in 0..50 {
+        publisher.send(MessageType::VIDEO, time * 40, &[7; 5000]).unwrap();
+    }
+    let near = publisher.stats();
+    publisher.finish().unwrap();
+    let (messages, far) = serving.join().unwrap();
+    assert_eq!(messages, 50);
+    assert!(near.messages_out >= 50 && near.bytes_out > 50 * 5000 && near.queued == 0, "{near:?}");
+    // The goodbye came behind that.
+    assert!(far.bytes_in > near.bytes_out && far.bytes_in < near.bytes_out + 500, "{near:?} {far:?}");
+    assert!(far.messages_in > near.messages_out && far.acknowledged == 0, "{near:?} {far:?}");
+    assert!(near.phases.tcp > Duration::ZERO && near.phases.handshake > Duration::ZERO, "{near:?}");
+    assert!(near.phases.connect + near.phases.stream > Duration::ZERO, "{near:?}");
+    assert_eq!((near.phases.tls, near.phases.proxy), (Duration::ZERO, Duration::ZERO));
+}
+
+#[test]
 fn a_part_of_a_film_is_played() {
     let (clip, film) = need!(film());
     let (relay, _directory) = need!(server_with_film(&clip));

@@ -38,6 +38,7 @@ pub mod net;
 pub mod options;
 pub mod random;
 pub mod session;
+pub mod stats;
 pub mod swf;
 pub mod text;
 pub mod transport;
@@ -50,3 +51,4 @@ pub use client::{
 };
 pub use error::{Cause, Error, Refusal, Result};
 pub use session::Request;
+pub use stats::Stats;

@@ -263,6 +263,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
             packet_log::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), &header, payload);
         }
         let handle = handle.map_err(|error| Failure::unsent(error, header.len() + payload.len()))?;
+        handle.core().session.count_sent(header.len() + payload.len());
         handle.send_pieces(&[&header, payload]).inspect_err(|_| handle.give_up()).during(Phase::SENDING)?;
         Ok(TRUE)
     })

@@ -17,7 +17,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering, fence},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use libc::{c_char, c_int};
@@ -26,6 +26,7 @@ use rtmp_core::{
     flv,
     handshake::{self, Swf},
     session::{self as protocol, auth},
+    stats::{Phases, Stats},
     transport::{deadline::Deadline, local::Local, tls::TlsOptions, tunnel::Tunnel, wait::Patience},
 };
 
@@ -47,6 +48,7 @@ use super::{
         sockbuf,
     },
     shared,
+    tcp_info::TcpInfo,
 };
 
 /// What a session owns besides the fields of its `RTMP`.
@@ -86,6 +88,17 @@ pub(crate) struct Private {
     has_retired: AtomicBool,
     /// How many times the connection was closed. A call that began before the last time is not current.
     closings: AtomicU32,
+    /// How long sending has waited for room.
+    blocked: Mutex<Blocked>,
+}
+
+/// How long sending has waited for the peer to take bytes.
+#[derive(Debug, Default, Clone, Copy)]
+struct Blocked {
+    /// In waits that have ended.
+    before: Duration,
+    /// When the wait began that goes on.
+    since: Option<Instant>,
 }
 
 /// How long a call waits: as long as it may, unless the user or the program wants it to end.
@@ -93,6 +106,7 @@ pub(crate) struct Patient<'a> {
     gate: Gate<'a>,
     deadline: Deadline,
     expects_wait: &'a AtomicBool,
+    blocked: Option<&'a Mutex<Blocked>>,
 }
 
 impl Patient<'_> {
@@ -103,7 +117,7 @@ impl Patient<'_> {
     pub(crate) unsafe fn alone(r: *mut RTMP) -> Self {
         static WAITS: AtomicBool = AtomicBool::new(true);
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        Self { gate: unsafe { Gate::of(r) }, deadline: Deadline::NEVER, expects_wait: &WAITS }
+        Self { gate: unsafe { Gate::of(r) }, deadline: Deadline::NEVER, expects_wait: &WAITS, blocked: None }
     }
 }
 
@@ -122,6 +136,20 @@ impl Patience for Patient<'_> {
 
     fn begin_wait(&self) {
         self.expects_wait.store(true, Ordering::Relaxed);
+    }
+
+    fn blocked(&self, begun: Instant) {
+        if let Some(blocked) = self.blocked {
+            lock(blocked).since = Some(begun);
+        }
+    }
+
+    fn unblocked(&self, begun: Instant) {
+        if let Some(blocked) = self.blocked {
+            let mut blocked = lock(blocked);
+            blocked.before += begun.elapsed();
+            blocked.since = None;
+        }
     }
 
     fn leaves_wait_to_system(&self) -> bool {
@@ -199,6 +227,8 @@ pub(crate) struct Core {
     pub(crate) unfinished: Option<Lent>,
     /// How often a server made this session log in.
     logins: u32,
+    /// How long the phases of connecting took that are below the protocol.
+    pub(crate) phases: Phases,
 }
 
 /// Keeps other threads from sending.
@@ -385,7 +415,12 @@ impl Handle {
 
     /// What ends this call's waits.
     pub(crate) fn patience(&self) -> Patient<'_> {
-        Patient { gate: self.gate(), deadline: self.limit.get(), expects_wait: &self.private.expects_wait }
+        Patient {
+            gate: self.gate(),
+            deadline: self.limit.get(),
+            expects_wait: &self.private.expects_wait,
+            blocked: Some(&self.private.blocked),
+        }
     }
 
     /// Says when all waits of this call end, besides each of them in its own time.
@@ -502,6 +537,24 @@ impl Handle {
         (handle.private.home.load(Ordering::Relaxed) == r).then_some(handle)
     }
 
+    /// The numbers of the connection; zeros if there is none.
+    pub(crate) fn stats(&self) -> Stats {
+        let Ok(socket) = self.socket() else { return Stats::default() };
+        let TcpInfo { unsent, round_trip, retransmissions } = TcpInfo::of(socket);
+        let (mut stats, below) = {
+            let core = self.core();
+            (core.session.stats(), core.phases)
+        };
+        let Blocked { before, since } = *lock(&self.private.blocked);
+        let stalled = since.map_or(Duration::ZERO, |since| since.elapsed());
+        (stats.stalled, stats.blocked) = (stalled, before + stalled);
+        (stats.unsent, stats.round_trip, stats.retransmissions) = (unsent, round_trip, retransmissions);
+        let phases = &mut stats.phases;
+        (phases.lookup, phases.tcp, phases.proxy, phases.tls) =
+            (below.lookup, below.tcp, below.proxy, below.tls);
+        stats
+    }
+
     /// Whether the last wait for bytes ended because time was up.
     pub(crate) fn timed_out(&self) -> bool {
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
@@ -558,6 +611,7 @@ impl Handle {
     /// Says that this library made the socket.
     pub(crate) fn mark_opened(&self) {
         self.private.opened.store(true, Ordering::Relaxed);
+        *lock(&self.private.blocked) = Blocked::default();
         self.private.hung_up.store(false, Ordering::Relaxed);
     }
 
@@ -739,4 +793,8 @@ pub(super) unsafe fn abort(r: *mut RTMP) {
 pub(super) unsafe fn pardon(r: *mut RTMP) {
     // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     unsafe { Gate::of(r) }.pardon();
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -21,6 +21,7 @@ mod next_url;
 mod nonblocking;
 mod privileges;
 mod reasons;
+mod stats;
 mod swf;
 mod swf_verification;
 mod threads;

@@ -31,10 +31,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 const PREFIX: &str = "/opt/media";
 
 /// What is installed, below `PREFIX`.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "include/librtmp/amf.h",
     "include/librtmp/http.h",
     "include/librtmp/log.h",
+    "include/librtmp/loop.h",
     "include/librtmp/rtmp.h",
     "include/librtmp/rtmp_sys.h",
     "lib/librtmp.a",

@@ -20,6 +20,7 @@ use crate::{
     net::{Interest, Link},
     random,
     session::{Application, Calls, Event, Profile, Request, Session, State, auth},
+    stats::Stats,
 };
 
 /// A connection that is being made, is used, or has ended.
@@ -33,6 +34,8 @@ pub(super) struct Connection {
     refusal: Option<Refusal>,
     /// What the protocol knew in the end.
     last: State,
+    /// Its numbers in the end.
+    last_stats: Stats,
     /// The chunk size to announce after the handshake.
     chunk_size: Option<u32>,
 }
@@ -123,6 +126,7 @@ impl Connection {
             stage,
             refusal: None,
             last: State::NEW,
+            last_stats: Stats::default(),
             chunk_size: None,
         }
     }
@@ -319,6 +323,9 @@ impl Connection {
 
     /// Ends the connection now.
     pub(super) fn end(&mut self) {
+        if !matches!(self.stage, Stage::Ended) {
+            self.last_stats = self.stats(None);
+        }
         match mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Linking(mut link) => link.abort(),
             Stage::Open(mut pump) => {
@@ -357,6 +364,15 @@ impl Connection {
         match &mut self.stage {
             Stage::Open(pump) => pump.session().state,
             _ => self.last,
+        }
+    }
+
+    /// The numbers of the connection, or what they were in the end. Without a time nothing is waiting.
+    pub(super) fn stats(&self, now: Option<Instant>) -> Stats {
+        match &self.stage {
+            Stage::Linking(link) => Stats { phases: link.phases(), ..Stats::default() },
+            Stage::Open(pump) | Stage::Leaving(pump, _) => pump.stats(now),
+            Stage::Ended => self.last_stats,
         }
     }
 

@@ -1,6 +1,10 @@
 //! A stream that is played.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{blocking::Shared, connection::Happening, into_io, milliseconds, settings::Settings};
 use crate::{
@@ -9,6 +13,7 @@ use crate::{
     flv::{self, Call, Flags, ReadState, Step},
     message::{Message, MessageType},
     session::{Application, Session},
+    stats::Stats,
 };
 
 /// A stream that plays: its messages one by one, or the bytes of an FLV file.
@@ -132,6 +137,11 @@ impl Player {
             Value::Object(members) | Value::EcmaArray(members) => Some(members.clone()),
             _ => None,
         })
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.server.lock().stats(Some(Instant::now()))
     }
 
     /// Asks the server to stop sending. What is on its way still comes; then there is nothing to wait for until

@@ -13,6 +13,7 @@ use crate::{
     error::{Error, Result},
     flv,
     message::MessageType,
+    stats::Stats,
 };
 
 /// The chunk stream that media is sent on, as Flash Player does.
@@ -76,6 +77,11 @@ impl Publisher {
         let stream_id = self.stream_id;
         let message = Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body };
         self.end_on_error(self.server.send(&message))
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.server.lock().stats(Some(Instant::now()))
     }
 
     /// Changes the largest payload of a chunk, 128 bytes at first. More means less overhead, and longer waits for

@@ -20,6 +20,7 @@ use crate::{
     message::{Message, MessageType},
     net::{Interest, Link},
     session::Request,
+    stats::Stats,
 };
 
 /// A connection for programs with an event loop of their own: no call waits.
@@ -277,6 +278,11 @@ impl Stepper {
     /// Up to how many bytes may wait for the peer before [`Self::send`] takes no more.
     pub fn set_queue_limit(&mut self, bytes: usize) {
         self.queue_limit = bytes;
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self, now: Instant) -> Stats {
+        self.connection.stats(Some(now))
     }
 
     /// Changes the largest payload of a chunk to the peer, 128 bytes at first. Not 0.

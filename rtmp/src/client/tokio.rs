@@ -49,6 +49,7 @@ use crate::{
     error::{Error, Result},
     message::{Message, MessageType},
     net::Interest,
+    stats::Stats,
 };
 
 /// Connects, and waits until the stream plays.
@@ -183,6 +184,11 @@ impl Player {
         Ok(None)
     }
 
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
+    }
+
     /// Asks the server to stop sending. What is on its way still comes.
     pub fn pause(&mut self) -> Result<()> {
         self.front.act(|inner| inner.stepper.pause())
@@ -212,6 +218,11 @@ impl Publisher {
     /// If the server has ended the stream, the error says why.
     pub async fn send(&mut self, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<()> {
         self.front.send(self.stream_id, kind, timestamp, body).await
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
     }
 
     /// Changes the largest payload of a chunk, 128 bytes at first. Not 0.
@@ -312,6 +323,11 @@ impl ServerSession {
         self.front.act(|inner| inner.stepper.end_stream(stream_id))
     }
 
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
+    }
+
     /// Changes the largest payload of a chunk to the client, 128 bytes at first.
     pub fn set_chunk_size(&mut self, bytes: u32) -> Result<()> {
         self.front.act(|inner| inner.stepper.set_chunk_size(bytes))
@@ -398,6 +414,10 @@ impl Front {
                 None => news.await,
             }
         }
+    }
+
+    fn stats(&self) -> Stats {
+        self.lock().stepper.stats(Instant::now())
     }
 
     /// Waits until there is room for a message, and sends it.

@@ -1,0 +1,6 @@
+//! `loop.h`: numbers of sessions, and what programs with an event loop of their own need.
+
+pub mod stats;
+pub mod types;
+
+pub use types::*;
