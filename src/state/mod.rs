@@ -10,12 +10,11 @@ use std::{
     cell::Cell,
     fmt,
     mem::{self, ManuallyDrop},
-    net::{IpAddr, SocketAddr},
     os::fd::{BorrowedFd, IntoRawFd},
     ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering, fence},
+        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence},
     },
     time::{Duration, Instant},
 };
@@ -27,18 +26,20 @@ use rtmp_core::{
     handshake::{self, Swf},
     session::{self as protocol, auth},
     stats::{Phases, Stats},
-    transport::{deadline::Deadline, local::Local, tls::TlsOptions, tunnel::Tunnel, wait::Patience},
+    transport::{deadline::Deadline, local::Local, tls::TlsOptions, wait::Patience},
 };
 
 use self::slot::{attached, hangs_on, put};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
     alone,
+    carrier::Carrier,
     gate::{Gate, Keeper},
     globals,
     memory::{Body, Lent},
     outbox::{Outbox, Queue, Turn},
     pipe::Pipe,
+    progress::Progress,
     reason::{self, Failure, Phase},
     rtmp::{
         RTMP, defaults,
@@ -58,10 +59,16 @@ pub(crate) struct Private {
     outbox: Outbox<Core>,
     /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
     refilled: AtomicBool,
-    /// The HTTP tunnel, if bytes go through one. Has locks of its own.
-    tunnel: Mutex<Option<Arc<Tunnel>>>,
+    /// What carries bytes through an HTTP tunnel, or for a session that does not wait. Has a lock of its own.
+    carrier: Mutex<Option<Arc<Carrier>>>,
     /// Whether there is one.
-    tunnelled: AtomicBool,
+    carried: AtomicBool,
+    /// Whether calls never wait.
+    never_waits: AtomicBool,
+    /// Whether a connection of a session that never waits is being made.
+    opening: AtomicBool,
+    /// What calls that do not wait have begun.
+    progress: Mutex<Option<Box<Progress>>>,
     /// Whether this library made the connection, and may make another in its place.
     dialled: AtomicBool,
     /// Whether this library made the socket.
@@ -107,6 +114,7 @@ pub(crate) struct Patient<'a> {
     deadline: Deadline,
     expects_wait: &'a AtomicBool,
     blocked: Option<&'a Mutex<Blocked>>,
+    never_waits: bool,
 }
 
 impl Patient<'_> {
@@ -117,7 +125,9 @@ impl Patient<'_> {
     pub(crate) unsafe fn alone(r: *mut RTMP) -> Self {
         static WAITS: AtomicBool = AtomicBool::new(true);
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        Self { gate: unsafe { Gate::of(r) }, deadline: Deadline::NEVER, expects_wait: &WAITS, blocked: None }
+        let gate = unsafe { Gate::of(r) };
+        let deadline = Deadline::NEVER;
+        Self { gate, deadline, expects_wait: &WAITS, blocked: None, never_waits: false }
     }
 }
 
@@ -150,6 +160,10 @@ impl Patience for Patient<'_> {
             blocked.before += begun.elapsed();
             blocked.since = None;
         }
+    }
+
+    fn never_waits(&self) -> bool {
+        self.never_waits
     }
 
     fn leaves_wait_to_system(&self) -> bool {
@@ -221,8 +235,6 @@ pub(crate) struct Core {
     pub(crate) block: Block,
     /// Behind `m_write`: the tag that is being written. Most connections write none.
     pub(crate) writer: Option<Box<flv::Writer<Body>>>,
-    /// From where to where the connection leads that a tunnel began with, if the program made it.
-    pub(crate) ends: Option<Box<(IpAddr, SocketAddr)>>,
     /// The body of that tag, which `m_write` holds between calls: the caller may free it.
     pub(crate) unfinished: Option<Lent>,
     /// How often a server made this session log in.
@@ -246,6 +258,11 @@ impl Queue for Core {
 }
 
 impl Core {
+    /// Forgets a connection; the next one may belong to the same block of a read call.
+    pub(crate) fn forget_connection(&mut self) {
+        *self = Self { block: self.block, ..Self::default() };
+    }
+
     /// Whether a message leaves as it was encoded, and by itself.
     pub(crate) fn leaves_as_it_is(&self) -> bool {
         !self.session.is_encrypted() && self.session.unsent().is_empty()
@@ -261,6 +278,8 @@ pub(crate) struct Handle {
     private: ManuallyDrop<Arc<Private>>,
     /// What `Private::closings` was when this call began.
     closings: u32,
+    /// How often this call has received.
+    receives: Cell<u32>,
     /// When all waits of this call end, besides each of them in its own time.
     limit: Cell<Deadline>,
     /// What the connection was at when something failed: the core's errors do not carry it.
@@ -315,7 +334,8 @@ impl Handle {
     fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
         let closings = private.closings.load(Ordering::Relaxed);
         let (limit, failed_in) = (Cell::new(Deadline::NEVER), Cell::new(None));
-        Self { raw, private: ManuallyDrop::new(private), closings, limit, failed_in }
+        let receives = Cell::new(0);
+        Self { raw, private: ManuallyDrop::new(private), closings, receives, limit, failed_in }
     }
 
     /// As `from_raw`; if there `has_to_be` a connection, none is made without one: a call that fails leaves nothing behind.
@@ -338,12 +358,14 @@ impl Handle {
         // the Safety section.
         let is_missing = || has_to_be && unsafe { shared::read(&raw const (*r).m_sb.sb_socket) } == -1;
         let find = |keeper: &Keeper<'_>| {
-            if is_missing() {
-                return Err(Error::NotConnected);
-            }
             // SAFETY: `r` is an initialised `RTMP`, by the Safety section. The count is read while no other call closes
             // this connection.
-            Ok(unsafe { attached(r, keeper) }.map(|private| Self::new(raw, private)))
+            let found = unsafe { attached(r, keeper) };
+            if is_missing() && !found.as_ref().is_some_and(|private| private.opening.load(Ordering::Relaxed))
+            {
+                return Err(Error::NotConnected);
+            }
+            Ok(found.map(|private| Self::new(raw, private)))
         };
         let found = find(&gate.hold())?;
         let handle = match found {
@@ -420,6 +442,7 @@ impl Handle {
             deadline: self.limit.get(),
             expects_wait: &self.private.expects_wait,
             blocked: Some(&self.private.blocked),
+            never_waits: self.never_waits(),
         }
     }
 
@@ -428,7 +451,7 @@ impl Handle {
         self.limit.set(limit);
     }
 
-    /// When all waits of this call end, besides each of them in its own time.
+    /// See [`Self::set_limit`].
     pub(crate) fn limit(&self) -> Deadline {
         self.limit.get()
     }
@@ -504,7 +527,29 @@ impl Handle {
             handle.give_up();
             return Err(Error::NotConnected);
         }
+        if handle.never_waits()
+            && let Err(failure) = handle.go_on()
+        {
+            failure.log();
+            let (error, _) = failure.into_parts();
+            return Err(if matches!(error, Error::Again) { error } else { error.reported() });
+        }
         Ok(handle)
+    }
+
+    /// As [`Self::connected`], without going on with what a call has begun; `None` if there is no connection.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    pub(crate) unsafe fn idle(r: *mut RTMP) -> Option<Self> {
+        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
+        // the Safety section.
+        let handle = unsafe { Self::open(r, true) }.ok()?;
+        if handle.private.outbox.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
+            handle.give_up();
+            return None;
+        }
+        Some(handle)
     }
 
     /// Notes what the connection was at when something failed in it, or in a new login.
@@ -534,7 +579,7 @@ impl Handle {
             }
             Self::new(raw, attached(r, &keeper)?)
         };
-        (handle.private.home.load(Ordering::Relaxed) == r).then_some(handle)
+        (handle.private.home.load(Ordering::Relaxed) == r && !handle.never_waits()).then_some(handle)
     }
 
     /// The numbers of the connection; zeros if there is none.
@@ -603,9 +648,9 @@ impl Handle {
         self.private.dialled.store(dialled, Ordering::Relaxed);
     }
 
-    /// Whether bytes go through an HTTP tunnel.
-    pub(crate) fn has_tunnel(&self) -> bool {
-        self.private.tunnelled.load(Ordering::Acquire)
+    /// Whether bytes go through something else than the socket and TLS over it.
+    pub(crate) fn is_carried(&self) -> bool {
+        self.private.carried.load(Ordering::Acquire)
     }
 
     /// Says that this library made the socket.
@@ -647,12 +692,17 @@ impl Handle {
 
     /// Says that of the connection only the descriptor is left.
     pub(crate) fn mark_hung_up(&self) {
+        self.forget_connection();
+        self.private.hung_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets what was noted of a connection.
+    pub(crate) fn forget_connection(&self) {
         let Private { refilled, dialled, opened, watched, left, broken, keeps_descriptor, hung_up, .. } =
             &**self.private;
-        for flag in [refilled, dialled, opened, watched, left, broken, keeps_descriptor] {
+        for flag in [refilled, dialled, opened, watched, left, broken, keeps_descriptor, hung_up] {
             flag.store(false, Ordering::Relaxed);
         }
-        hung_up.store(true, Ordering::Relaxed);
     }
 
     /// Whether of the connection only the descriptor is left.
@@ -660,18 +710,60 @@ impl Handle {
         self.private.hung_up.load(Ordering::Relaxed)
     }
 
-    /// The HTTP tunnel, if bytes go through one.
-    pub(crate) fn tunnel(&self) -> Option<Arc<Tunnel>> {
-        if !self.has_tunnel() {
+    /// What carries bytes, unless that is the socket and TLS over it.
+    pub(crate) fn carrier(&self) -> Option<Arc<Carrier>> {
+        if !self.is_carried() {
             return None;
         }
-        self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.private.carrier.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sends everything from now on through a tunnel, or no longer.
-    pub(crate) fn set_tunnel(&self, tunnel: Option<Arc<Tunnel>>) {
-        self.private.tunnelled.store(tunnel.is_some(), Ordering::Release);
-        *self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = tunnel;
+    /// Sends everything from now on through a carrier, or no longer.
+    pub(crate) fn set_carrier(&self, carrier: Option<Arc<Carrier>>) {
+        self.private.carried.store(carrier.is_some(), Ordering::Release);
+        *self.private.carrier.lock().unwrap_or_else(PoisonError::into_inner) = carrier;
+    }
+
+    /// Whether calls never wait.
+    pub(crate) fn never_waits(&self) -> bool {
+        self.private.never_waits.load(Ordering::Relaxed)
+    }
+
+    /// Says whether calls wait.
+    pub(crate) fn set_never_waits(&self, never: bool) {
+        let before = self.private.never_waits.swap(never, Ordering::Relaxed);
+        match (before, never) {
+            (false, true) => drop(NEVER_WAITING.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(NEVER_WAITING.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
+        if !never {
+            *self.private.progress.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.private.opening.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// What calls that do not wait have begun.
+    pub(crate) fn progress<R>(&self, look: impl FnOnce(&mut Progress) -> R) -> R {
+        let mut progress = self.private.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = progress.get_or_insert_default();
+        let result = look(progress);
+        self.private.opening.store(progress.is_opening(), Ordering::Relaxed);
+        result
+    }
+
+    /// As [`Self::progress`], if the session never waits.
+    pub(crate) fn progress_if_any(&self, change: impl FnOnce(&mut Progress)) {
+        if self.never_waits() {
+            self.progress(change);
+        }
+    }
+
+    /// Counts a receive of this call; returns how many there were.
+    pub(crate) fn count_receive(&self) -> u32 {
+        let receives = self.receives.get() + 1;
+        self.receives.set(receives);
+        receives
     }
 
     /// The SWF file that a signed handshake vouches for, if the caller has one.
@@ -711,6 +803,26 @@ impl Handle {
     }
 }
 
+/// How many sessions of this process never wait.
+static NEVER_WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Drops what a session that never waits has not finished, before its memory is freed.
+///
+/// # Safety
+/// `r` points to memory that was an initialised `RTMP` if there are sessions that never wait, and nobody uses it any more.
+pub(super) unsafe fn forget_progress(r: *mut RTMP) {
+    if NEVER_WAITING.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+    if let Some(handle) = unsafe { Handle::existing(r) }
+        && handle.never_waits()
+    {
+        handle.give_up();
+        handle.set_never_waits(false);
+    }
+}
+
 impl Drop for Handle {
     /// The last call of a session that was closed cleans up. Without a connection a session owns nothing but options. If
     /// there are none either, callers that free the struct without `RTMP_Close`, because they never got a connection, lose
@@ -720,10 +832,12 @@ impl Drop for Handle {
         let private = unsafe { ManuallyDrop::take(&mut self.private) };
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let is_open = || unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) != -1 };
-        if is_open() && !private.has_retired.load(Ordering::Relaxed) {
+        let stays = || is_open() || private.never_waits.load(Ordering::Relaxed);
+        if stays() && !private.has_retired.load(Ordering::Relaxed) {
             return;
         }
-        let settings = if is_open() { Settings::default() } else { private.settings() };
+        let stays = stays();
+        let settings = if stays { Settings::default() } else { private.settings() };
         let origin = settings.origin;
         let next = settings.is_needed().then(|| Arc::new(Private::with_settings(settings)));
         let keeper = self.gate().hold();
@@ -751,16 +865,16 @@ impl Drop for Handle {
             is_worn = *private.closings.get_mut() > 0;
         }
         if on_slot {
-            let (is_open, is_needed) = (is_open(), next.is_some());
+            let (is_open, is_needed) = (stays || is_open(), next.is_some());
             if !is_open && !is_needed {
                 // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the connection
                 // is gone, and no other call receives into the struct.
                 unsafe { origin.put_into_struct(self.raw()) }
             }
             let keeps = is_open || (is_needed && !is_worn);
-            let stays = if keeps { only.take() } else { next };
+            let left = if keeps { only.take() } else { next };
             // SAFETY: the gate is held, and this is the only call that uses what hangs there.
-            unsafe { put(self.raw(), &keeper, stays) };
+            unsafe { put(self.raw(), &keeper, left) };
         }
         drop(keeper);
         drop((retired, only));

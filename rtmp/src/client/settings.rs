@@ -6,7 +6,7 @@ use crate::{
     amf, environment,
     error::{Error, Result},
     handshake::{self, Swf},
-    net::Target,
+    net::{Entry, Target},
     options::{self, Seconds, Setting, conn, next_pair, unescape},
     session::Profile,
     swf,
@@ -195,6 +195,7 @@ impl Settings {
             (host, trust)
         });
         Target {
+            entry: Entry::Name,
             host: self.host.clone(),
             port: self.port(),
             proxy: self.proxy.clone(),

@@ -40,13 +40,13 @@ mod tunnel;
 mod wait;
 mod wire;
 
-pub(crate) use dial::Dial;
-pub use link::Link;
+pub use link::{Link, LinkPhase};
 pub(crate) use lookup::Lookup;
+#[cfg(test)]
 pub(crate) use proxy::ProxyDialog;
 pub(crate) use race::Race;
 pub(crate) use step::Step;
 pub use step::{Interest, Received, Wanted};
-pub use target::Target;
+pub use target::{Entry, Target};
 pub use wait::wait;
 pub(crate) use wait::{into_owned, poll_until};

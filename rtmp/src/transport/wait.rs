@@ -38,6 +38,11 @@ pub trait Patience: Sync {
         false
     }
 
+    /// Whether waits fail at once with [`Error::Again`], instead of waiting.
+    fn never_waits(&self) -> bool {
+        false
+    }
+
     /// Called when there are no bytes yet.
     fn begin_wait(&self) {}
 
