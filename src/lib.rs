@@ -20,6 +20,7 @@ pub mod event_loop;
 mod fields;
 mod gate;
 pub mod globals;
+mod hooks;
 pub mod http;
 mod layout;
 mod line;

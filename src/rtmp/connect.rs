@@ -114,7 +114,7 @@ unsafe fn connect_to(r: *mut RTMP, svc: *mut sockaddr) -> Result<()> {
         (handle, socket_address(svc)?, aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?)
     };
     open(&handle, |handle| {
-        let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
+        let (local, deadline) = (handle.local(), Deadline::after(handle.timeout()));
         let patience = handle.patience();
         let (start, mut phases) = (Instant::now(), Phases::default());
         let mut socket = connect(&[address], &local, deadline, &patience)?;

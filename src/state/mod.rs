@@ -7,11 +7,11 @@ mod slot;
 mod undisturbed;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fmt,
     mem::{self, ManuallyDrop},
     net::{IpAddr, SocketAddr},
-    os::fd::{BorrowedFd, IntoRawFd},
+    os::fd::{AsRawFd, BorrowedFd, IntoRawFd},
     ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -25,17 +25,27 @@ use rtmp_core::{
     error::{Error, Result},
     flv,
     handshake::{self, Swf},
-    session::{self as protocol, auth},
+    session::{self as protocol, Notice, auth},
     stats::{Phases, Stats},
-    transport::{deadline::Deadline, local::Local, tls::TlsOptions, tunnel::Tunnel, wait::Patience},
+    transport::{
+        deadline::Deadline,
+        local::{Local, SocketHook},
+        tls::TlsOptions,
+        tunnel::Tunnel,
+        wait::Patience,
+    },
 };
 
 use self::slot::{attached, hangs_on, put};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
     alone,
+    event_loop::{
+        RTMP_EVENT_SOCKET, RTMP_EVENT_STALL, RTMP_SendCallback, RTMP_SessionLogCallback, RTMPEvent,
+    },
     gate::{Gate, Keeper},
     globals,
+    hooks::{self, Hook, Hooks},
     memory::{Body, Lent},
     outbox::{Outbox, Queue, Turn},
     pipe::Pipe,
@@ -90,6 +100,8 @@ pub(crate) struct Private {
     closings: AtomicU32,
     /// How long sending has waited for room.
     blocked: Mutex<Blocked>,
+    /// Which hooks `settings` has, see [`Hooks::bits`].
+    hooked: AtomicU8,
 }
 
 /// How long sending has waited for the peer to take bytes.
@@ -99,6 +111,8 @@ struct Blocked {
     before: Duration,
     /// When the wait began that goes on.
     since: Option<Instant>,
+    /// How many of its seconds the program was told of.
+    told: u64,
 }
 
 /// How long a call waits: as long as it may, unless the user or the program wants it to end.
@@ -106,7 +120,8 @@ pub(crate) struct Patient<'a> {
     gate: Gate<'a>,
     deadline: Deadline,
     expects_wait: &'a AtomicBool,
-    blocked: Option<&'a Mutex<Blocked>>,
+    /// What waits for room tell of; `None` where nothing is sent.
+    private: Option<&'a Private>,
 }
 
 impl Patient<'_> {
@@ -117,7 +132,7 @@ impl Patient<'_> {
     pub(crate) unsafe fn alone(r: *mut RTMP) -> Self {
         static WAITS: AtomicBool = AtomicBool::new(true);
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        Self { gate: unsafe { Gate::of(r) }, deadline: Deadline::NEVER, expects_wait: &WAITS, blocked: None }
+        Self { gate: unsafe { Gate::of(r) }, deadline: Deadline::NEVER, expects_wait: &WAITS, private: None }
     }
 }
 
@@ -139,14 +154,28 @@ impl Patience for Patient<'_> {
     }
 
     fn blocked(&self, begun: Instant) {
-        if let Some(blocked) = self.blocked {
-            lock(blocked).since = Some(begun);
+        let Some(private) = self.private else { return };
+        let waited = begun.elapsed();
+        {
+            let mut blocked = lock(&private.blocked);
+            if blocked.since != Some(begun) {
+                (blocked.since, blocked.told) = (Some(begun), 0);
+            }
+            if waited.as_secs() <= blocked.told {
+                return;
+            }
+            blocked.told = waited.as_secs();
         }
+        let e_stalled = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
+        let event = RTMPEvent { e_stalled, ..RTMPEvent::of(RTMP_EVENT_STALL) };
+        // A program that gives up ends the wait.
+        // SAFETY: the gate stands for an `RTMP` that outlives it (`Gate::of`).
+        let _ = unsafe { private.raise(self.gate.session(), &event) };
     }
 
     fn unblocked(&self, begun: Instant) {
-        if let Some(blocked) = self.blocked {
-            let mut blocked = lock(blocked);
+        if let Some(private) = self.private {
+            let mut blocked = lock(&private.blocked);
             blocked.before += begun.elapsed();
             blocked.since = None;
         }
@@ -172,13 +201,19 @@ pub(crate) struct Settings {
     pub(crate) login: Option<Arc<Login>>,
     /// What else came from the URL.
     pub(crate) origin: Origin,
+    /// Functions of the program.
+    pub(crate) hooks: Hooks,
 }
 
 impl Settings {
     /// Whether there is anything that the struct has no place for.
     pub(crate) fn is_needed(&self) -> bool {
-        let Self { local, tls, before_url, login, origin: _ } = self;
-        before_url.is_some() || login.is_some() || *local != Local::default() || *tls != TlsOptions::default()
+        let Self { local, tls, before_url, login, origin: _, hooks } = self;
+        *hooks != Hooks::default()
+            || before_url.is_some()
+            || login.is_some()
+            || *local != Local::default()
+            || *tls != TlsOptions::default()
     }
 }
 
@@ -265,11 +300,14 @@ pub(crate) struct Handle {
     limit: Cell<Deadline>,
     /// What the connection was at when something failed: the core's errors do not carry it.
     failed_in: Cell<Option<Phase>>,
+    /// What the peer has said and the program was not told of.
+    notices: RefCell<Vec<Notice>>,
 }
 
 impl Private {
     fn with_settings(settings: Settings) -> Self {
-        Self { settings: Mutex::new(Some(Box::new(settings))), ..Self::default() }
+        let hooked = AtomicU8::new(settings.hooks.bits());
+        Self { settings: Mutex::new(Some(Box::new(settings))), hooked, ..Self::default() }
     }
 
     /// Connections that were given up, once no other call uses them: the gate is held, and this is the only call.
@@ -278,6 +316,18 @@ impl Private {
         fence(Ordering::Acquire);
         self.has_retired.store(false, Ordering::Relaxed);
         mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells the program of an event; an error if it gives up.
+    ///
+    /// # Safety
+    /// `r` points to an initialised `RTMP`, whose private state this is.
+    unsafe fn raise(&self, r: *mut RTMP, event: &RTMPEvent) -> Result<()> {
+        if self.hooked.load(Ordering::Relaxed) & hooks::EVENT == 0 {
+            return Ok(());
+        }
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        self.settings().hooks.event.map_or(Ok(()), |hook| unsafe { hook.raise(r, event) })
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {
@@ -315,7 +365,8 @@ impl Handle {
     fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
         let closings = private.closings.load(Ordering::Relaxed);
         let (limit, failed_in) = (Cell::new(Deadline::NEVER), Cell::new(None));
-        Self { raw, private: ManuallyDrop::new(private), closings, limit, failed_in }
+        let private = ManuallyDrop::new(private);
+        Self { raw, private, closings, limit, failed_in, notices: RefCell::default() }
     }
 
     /// As `from_raw`; if there `has_to_be` a connection, none is made without one: a call that fails leaves nothing behind.
@@ -398,7 +449,82 @@ impl Handle {
     /// Changes options that `Link` has no field for.
     pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
         let mut settings = self.private.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        change(settings.get_or_insert_default())
+        let settings = settings.get_or_insert_default();
+        let result = change(settings);
+        self.private.hooked.store(settings.hooks.bits(), Ordering::Relaxed);
+        result
+    }
+
+    /// Changes the functions of the program that the session calls.
+    pub(crate) fn change_hooks(&self, change: impl FnOnce(&mut Hooks)) {
+        /// # Safety
+        /// As for `existing`.
+        unsafe fn find(r: *mut RTMP) -> Option<Hook<RTMP_SessionLogCallback>> {
+            // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+            unsafe { Handle::existing(r) }?.private.settings().hooks.log
+        }
+        let has_log = self.change_settings(|settings| {
+            change(&mut settings.hooks);
+            settings.hooks.log.is_some()
+        });
+        if has_log {
+            hooks::find_logs_with(find);
+        }
+    }
+
+    /// Where connections leave from, with the event that each of their sockets is.
+    pub(crate) fn local(&self) -> Local {
+        /// The session that the event is about.
+        struct Told(*mut RTMP);
+        // SAFETY: the hook is called in the thread that connects, in whose call the session stays where it is.
+        unsafe impl Send for Told {}
+        // SAFETY: as above.
+        unsafe impl Sync for Told {}
+        impl Told {
+            fn raise(&self, socket: BorrowedFd<'_>) -> Result<()> {
+                let event = RTMPEvent { e_socket: socket.as_raw_fd(), ..RTMPEvent::of(RTMP_EVENT_SOCKET) };
+                // SAFETY: the handle that connects stands for an `RTMP` that stays valid (`Handle::from_raw`).
+                let handle = unsafe { Handle::existing(self.0) };
+                handle.map_or(Ok(()), |handle| handle.raise(&event))
+            }
+        }
+        let mut local = self.settings().local;
+        if self.wants_events() {
+            let told = Told(self.raw());
+            local.hook = Some(SocketHook::new(move |socket| told.raise(socket)));
+        }
+        local
+    }
+
+    /// Keeps what the peer has said for the end of the step.
+    pub(crate) fn keep_notices(&self, notices: Vec<Notice>) {
+        if !notices.is_empty() {
+            self.notices.borrow_mut().extend(notices);
+        }
+    }
+
+    /// What was kept.
+    pub(crate) fn take_notices(&self) -> Vec<Notice> {
+        self.notices.take()
+    }
+
+    /// Whether the program wants to know of events.
+    pub(crate) fn wants_events(&self) -> bool {
+        self.private.hooked.load(Ordering::Relaxed) & hooks::EVENT != 0
+    }
+
+    /// What replaces `send`, if the program has set that.
+    pub(crate) fn send_hook(&self) -> Option<Hook<RTMP_SendCallback>> {
+        if self.private.hooked.load(Ordering::Relaxed) & hooks::SEND == 0 {
+            return None;
+        }
+        self.settings().hooks.send
+    }
+
+    /// Tells the program of an event; an error if it gives up.
+    pub(crate) fn raise(&self, event: &RTMPEvent) -> Result<()> {
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        unsafe { self.private.raise(self.raw(), event) }
     }
 
     /// The socket, while there is one.
@@ -419,7 +545,7 @@ impl Handle {
             gate: self.gate(),
             deadline: self.limit.get(),
             expects_wait: &self.private.expects_wait,
-            blocked: Some(&self.private.blocked),
+            private: Some(&self.private),
         }
     }
 
@@ -545,7 +671,7 @@ impl Handle {
             let core = self.core();
             (core.session.stats(), core.phases)
         };
-        let Blocked { before, since } = *lock(&self.private.blocked);
+        let Blocked { before, since, .. } = *lock(&self.private.blocked);
         let stalled = since.map_or(Duration::ZERO, |since| since.elapsed());
         (stats.stalled, stats.blocked) = (stalled, before + stalled);
         (stats.unsent, stats.round_trip, stats.retransmissions) = (unsent, round_trip, retransmissions);

@@ -28,6 +28,7 @@ mod client;
 pub mod command;
 mod machine;
 mod metadata;
+mod notice;
 pub mod packet_log;
 mod phase;
 mod queue;
@@ -43,6 +44,7 @@ mod tests;
 pub use client::event;
 pub use client::react;
 pub use machine::{Application, Consequence, Event, MAX_ANSWERS, Received, Session, chunk_size};
+pub use notice::{Notice, Reconnect, Status};
 pub use phase::Phase;
 pub use reader::gets_something;
 pub use reply::status_words;
@@ -296,11 +298,13 @@ pub struct Reaction {
     pub outcome: Outcome,
     /// What has to be done, in this order.
     pub actions: Vec<Action>,
+    /// What the application may want to know.
+    pub notice: Option<Notice>,
 }
 
 impl Reaction {
     fn new(outcome: Outcome) -> Self {
-        Self { outcome, actions: Vec::new() }
+        Self { outcome, actions: Vec::new(), notice: None }
     }
 }
 

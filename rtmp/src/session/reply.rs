@@ -3,7 +3,7 @@
 use log::{debug, error, warn};
 
 use super::{
-    Action, Calls, Context, Outcome, Reaction,
+    Action, Calls, Context, Notice, Outcome, Reaction,
     auth::{self, Decision},
     command, pausing, secure_token,
 };
@@ -81,12 +81,13 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     let method = value(&values, 0).and_then(Value::as_string).unwrap_or_default();
     let transaction = value(&values, 1).and_then(Value::as_number).unwrap_or_default();
     debug!("HandleInvoke, server invoking <{}>", OrNull(Some(method)));
+    let mut is_known = true;
     let state = &mut *context.state;
     let actions = &mut reaction.actions;
     match method {
         b"_result" => result(context, transaction, &values, actions),
         b"_error" => error_result(context, transaction, &values, actions),
-        b"onStatus" => return status(context, &values),
+        b"onStatus" => reaction = status(context, &values),
         b"onBWDone" if state.bandwidth_checks == 0 => {
             actions.push(Action::Send(command::check_bandwidth(state)));
         }
@@ -102,8 +103,10 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
             error!("rtmp server requested close");
             actions.push(Action::Close);
         }
-        _ => {}
+        b"onBWDone" => {}
+        _ => is_known = false,
     }
+    reaction.notice = Notice::of_command(method, &values, body, is_known);
     reaction
 }
 
@@ -349,7 +352,7 @@ fn value<'v, 'a>(values: &'v Properties<'a>, index: usize) -> Option<&'v Value<'
 }
 
 /// The information object of a result or status message, its fourth value. Some servers send an array in its place.
-fn info_object<'v, 'a>(values: &'v Properties<'a>) -> Option<&'v Properties<'a>> {
+pub(super) fn info_object<'v, 'a>(values: &'v Properties<'a>) -> Option<&'v Properties<'a>> {
     members(value(values, 3)?)
 }
 
@@ -360,7 +363,7 @@ fn members<'v, 'a>(value: &'v Value<'a>) -> Option<&'v Properties<'a>> {
     }
 }
 
-fn text_member<'a>(info: Option<&Properties<'a>>, name: &[u8]) -> Option<&'a [u8]> {
+pub(super) fn text_member<'a>(info: Option<&Properties<'a>>, name: &[u8]) -> Option<&'a [u8]> {
     info?.find(name)?.as_string()
 }
 

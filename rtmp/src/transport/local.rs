@@ -3,6 +3,8 @@
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
 };
 
 use socket2::Socket;
@@ -40,7 +42,35 @@ pub struct Local {
     pub bind: Option<Bind>,
     /// Which addresses may be used.
     pub family: Family,
+    /// What is done with each socket before it is connected.
+    pub hook: Option<SocketHook>,
 }
+
+/// A function of the program that gets each socket before it is connected. An error gives up the whole attempt.
+#[derive(Clone)]
+pub struct SocketHook(Arc<dyn Fn(BorrowedFd<'_>) -> Result<()> + Send + Sync>);
+
+impl SocketHook {
+    /// A hook that calls this function, in the thread that connects.
+    pub fn new(hook: impl Fn(BorrowedFd<'_>) -> Result<()> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hook))
+    }
+}
+
+impl fmt::Debug for SocketHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SocketHook")
+    }
+}
+
+impl PartialEq for SocketHook {
+    /// Whether it is the same function.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for SocketHook {}
 
 impl Family {
     /// The family that a version of IP is, 0 standing for any.
@@ -106,8 +136,14 @@ impl Local {
         }
     }
 
+    /// Makes a new socket ready to connect, as the program asked for.
+    pub(crate) fn prepare(&self, socket: &Socket) -> Result<()> {
+        self.apply(socket)?;
+        self.hook.as_ref().map_or(Ok(()), |hook| (hook.0)(socket.as_fd()))
+    }
+
     /// Ties a new socket to what the program asked for.
-    pub(crate) fn apply(&self, socket: &Socket) -> Result<()> {
+    fn apply(&self, socket: &Socket) -> Result<()> {
         match &self.bind {
             None => Ok(()),
             Some(Bind::Address(address)) => socket
