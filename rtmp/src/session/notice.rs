@@ -1,6 +1,5 @@
 //! What a peer says besides media, for programs that want to know. The session reacts to it by itself where it has to.
 
-use super::reply;
 use crate::{
     amf::Properties,
     message::{Message, MessageType},
@@ -62,15 +61,17 @@ pub struct Reconnect {
 }
 
 impl Notice {
-    /// What the values of a command tell a program, which are `body` in AMF0.
+    /// What a command tells a program: its information object, if it has one, and all of it as AMF0.
     pub(super) fn of_command(
         method: &[u8],
-        values: &Properties<'_>,
+        info: Option<&Properties<'_>>,
         body: &[u8],
         is_known: bool,
     ) -> Option<Self> {
-        let info = reply::info_object(values);
-        let text = |name| reply::text_member(info, name).unwrap_or_default().to_vec();
+        let text = |name| {
+            let text = info.and_then(|info| info.find(name)?.as_string());
+            text.unwrap_or_default().to_vec()
+        };
         let code = text(b"code");
         if !code.is_empty() && matches!(method, b"onStatus" | b"_result" | b"_error") {
             return Some(Self::Status(Status {

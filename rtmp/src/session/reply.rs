@@ -106,7 +106,7 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
         b"onBWDone" => {}
         _ => is_known = false,
     }
-    reaction.notice = Notice::of_command(method, &values, body, is_known);
+    reaction.notice = Notice::of_command(method, info_object(&values), body, is_known);
     reaction
 }
 
@@ -352,7 +352,7 @@ fn value<'v, 'a>(values: &'v Properties<'a>, index: usize) -> Option<&'v Value<'
 }
 
 /// The information object of a result or status message, its fourth value. Some servers send an array in its place.
-pub(super) fn info_object<'v, 'a>(values: &'v Properties<'a>) -> Option<&'v Properties<'a>> {
+fn info_object<'v, 'a>(values: &'v Properties<'a>) -> Option<&'v Properties<'a>> {
     members(value(values, 3)?)
 }
 
@@ -363,7 +363,7 @@ fn members<'v, 'a>(value: &'v Value<'a>) -> Option<&'v Properties<'a>> {
     }
 }
 
-pub(super) fn text_member<'a>(info: Option<&Properties<'a>>, name: &[u8]) -> Option<&'a [u8]> {
+fn text_member<'a>(info: Option<&Properties<'a>>, name: &[u8]) -> Option<&'a [u8]> {
     info?.find(name)?.as_string()
 }
 
