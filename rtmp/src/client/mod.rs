@@ -31,7 +31,7 @@ use self::{
 };
 use crate::error::{Error, Result};
 
-pub use player::{Messages, Player};
+pub use player::{Event, Messages, Player};
 pub use publisher::Publisher;
 pub use server::{Server, ServerEvent, ServerSession};
 pub use stepper::{Sent, Stepper, StepperEvent};

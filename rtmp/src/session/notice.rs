@@ -101,6 +101,15 @@ impl Notice {
         Self::Data { name: name.to_vec(), message }
     }
 
+    /// How many bytes the peer has said.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Status(status) => status.body.len(),
+            Self::Data { message, .. } | Self::Command { message, .. } => message.body.len(),
+            Self::Reconnect(reconnect) => reconnect.url.len() + reconnect.description.len(),
+        }
+    }
+
     /// Says which message it comes from.
     pub(super) fn placed(mut self, message: &Message<&[u8]>) -> Self {
         match &mut self {

@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn a_local_address_decides_which_addresses_can_be_reached() {
-        let local = |bind: &str, family| Local { bind: Bind::parse(bind.as_bytes()).unwrap(), family };
+        let local =
+            |bind: &str, family| Local { bind: Bind::parse(bind.as_bytes()).unwrap(), family, hook: None };
         assert_eq!(local("127.0.0.1", Family::Any).reachable().unwrap(), Family::V4);
         assert_eq!(local("::1", Family::V6).reachable().unwrap(), Family::V6);
         assert_eq!(local("lo", Family::V6).reachable().unwrap(), Family::V6);
