@@ -46,7 +46,11 @@ impl Application for Wishes {
     fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls) {
         // SAFETY: made by `Handle::step` for the length of a step, from a valid `RTMP`; callers do not free what the session
         // works with while a call is running.
-        (unsafe { profile(&(*self.raw).Link) }, &mut self.calls)
+        let mut profile = unsafe { profile(&(*self.raw).Link) };
+        // SAFETY: as above.
+        let flags = unsafe { shared::read(&raw const (*self.raw).m_read.flags) };
+        profile.all_data = flv::Flags(flags).has(flv::Flags::ALL);
+        (profile, &mut self.calls)
     }
 
     fn arrived(&mut self, chunk_stream: u32, timestamp: u32) {

@@ -306,6 +306,7 @@ impl Handle {
     pub(crate) fn fail_sending(&self, error: Error, first_chunk: usize) -> Error {
         packet_log::log_failed_send(&error, first_chunk);
         self.note_failed(Phase::SENDING);
+        self.prepare_reset();
         self.give_up();
         error
     }

@@ -109,7 +109,7 @@ pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) 
 /// still hang on the socket; closing the connection releases it.
 pub(crate) fn connect_tls(handle: &Handle, host: &str, options: &TlsOptions) -> Result<()> {
     let trust = trust(options);
-    if trust == Trust::Anyone {
+    if *trust.whom() == Trust::Anyone {
         log::warn!("TLS: nobody checks that the server is {host}");
     }
     begin(handle, Session::client(host, &trust)?)

@@ -25,11 +25,13 @@ use rtmp_core::{
     error::{Error, Result},
     flv,
     handshake::{self, Swf},
+    options::Tuning,
     session::{self as protocol, Notice, auth},
     stats::{Phases, Stats},
     transport::{
         deadline::Deadline,
         local::{Local, SocketHook},
+        tcp,
         tls::TlsOptions,
         tunnel::Tunnel,
         wait::Patience,
@@ -102,6 +104,8 @@ pub(crate) struct Private {
     blocked: Mutex<Blocked>,
     /// Which hooks `settings` has, see [`Hooks::bits`].
     hooked: AtomicU8,
+    /// `timeoutMs` of `settings`; 0 if there is none.
+    timeout_ms: AtomicU32,
 }
 
 /// How long sending has waited for the peer to take bytes.
@@ -195,8 +199,10 @@ pub(crate) struct Settings {
     pub(crate) local: Local,
     /// Whom to trust: the options `tlsVerify` and `tlsCA`.
     pub(crate) tls: TlsOptions,
-    /// These two as they were before the text of the URL changed them.
-    pub(crate) before_url: Option<Box<(Local, TlsOptions)>>,
+    /// How the connection behaves: `timeoutMs`, `sendQueue`, `closeReset` and `data`.
+    pub(crate) tuning: Tuning,
+    /// These as they were before the text of the URL changed them.
+    pub(crate) before_url: Option<Box<Hidden>>,
     /// What the login in the URL means.
     pub(crate) login: Option<Arc<Login>>,
     /// What else came from the URL.
@@ -205,15 +211,24 @@ pub(crate) struct Settings {
     pub(crate) hooks: Hooks,
 }
 
+/// Options for which `Link` has no field and that the text of a URL can set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Hidden {
+    pub(crate) local: Local,
+    pub(crate) tls: TlsOptions,
+    pub(crate) tuning: Tuning,
+}
+
 impl Settings {
     /// Whether there is anything that the struct has no place for.
     pub(crate) fn is_needed(&self) -> bool {
-        let Self { local, tls, before_url, login, origin: _, hooks } = self;
+        let Self { local, tls, tuning, before_url, login, origin: _, hooks } = self;
         *hooks != Hooks::default()
             || before_url.is_some()
             || login.is_some()
             || *local != Local::default()
             || *tls != TlsOptions::default()
+            || *tuning != Tuning::default()
     }
 }
 
@@ -306,8 +321,9 @@ pub(crate) struct Handle {
 
 impl Private {
     fn with_settings(settings: Settings) -> Self {
-        let hooked = AtomicU8::new(settings.hooks.bits());
-        Self { settings: Mutex::new(Some(Box::new(settings))), hooked, ..Self::default() }
+        let private = Self::default();
+        private.note(&settings);
+        Self { settings: Mutex::new(Some(Box::new(settings))), ..private }
     }
 
     /// Connections that were given up, once no other call uses them: the gate is held, and this is the only call.
@@ -328,6 +344,13 @@ impl Private {
         }
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         self.settings().hooks.event.map_or(Ok(()), |hook| unsafe { hook.raise(r, event) })
+    }
+
+    /// Keeps what is asked for often where it takes no lock.
+    fn note(&self, settings: &Settings) {
+        self.hooked.store(settings.hooks.bits(), Ordering::Relaxed);
+        let milliseconds = settings.tuning.timeout.map_or(0, |timeout| timeout.as_millis());
+        self.timeout_ms.store(u32::try_from(milliseconds).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {
@@ -451,7 +474,7 @@ impl Handle {
         let mut settings = self.private.settings.lock().unwrap_or_else(PoisonError::into_inner);
         let settings = settings.get_or_insert_default();
         let result = change(settings);
-        self.private.hooked.store(settings.hooks.bits(), Ordering::Relaxed);
+        self.private.note(settings);
         result
     }
 
@@ -469,6 +492,26 @@ impl Handle {
         });
         if has_log {
             hooks::find_logs_with(find);
+        }
+    }
+
+    /// Has readers get every data message if the option `data` says so.
+    pub(crate) fn show_data_option(&self) {
+        if self.settings().tuning.all_data {
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+            unsafe {
+                let flags = &raw mut (*self.raw()).m_read.flags;
+                shared::write(flags, shared::read(flags) | flv::Flags::ALL.0);
+            }
+        }
+    }
+
+    /// Has closing reset the connection if the option `closeReset` says so.
+    pub(crate) fn prepare_reset(&self) {
+        if self.settings().tuning.resets
+            && let Ok(socket) = self.socket()
+        {
+            tcp::reset_at_close(socket);
         }
     }
 
@@ -689,6 +732,10 @@ impl Handle {
 
     /// How long a wait may last; `None` for ever.
     pub(crate) fn timeout(&self) -> Option<Duration> {
+        let milliseconds = self.private.timeout_ms.load(Ordering::Relaxed);
+        if milliseconds > 0 {
+            return Some(Duration::from_millis(milliseconds.into()));
+        }
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let seconds = unsafe { (*self.raw()).Link.timeout };
         u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     mem,
+    os::fd::AsFd,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -22,6 +23,7 @@ use crate::{
     random,
     session::{Application, Calls, Event, Notice, Profile, Request, Session, State, auth},
     stats::Stats,
+    transport::tcp,
 };
 
 /// A connection that is being made, is used, or has ended.
@@ -145,7 +147,7 @@ impl Connection {
             swf_response: swf.map(|_| [0; handshake::RESPONSE_LEN]),
         };
         let stage = Stage::Linking(Box::new(Link::connect(&settings.target(), now)?));
-        Ok(Self { wishes, swf, ..Self::new(stage, Some(settings.timeout)) })
+        Ok(Self { wishes, swf, ..Self::new(stage, Some(settings.timeout())) })
     }
 
     /// Serves a client that has connected.
@@ -285,7 +287,7 @@ impl Connection {
         result.map_err(|error| {
             // Part of the message may have been sent.
             if error.is_end_of_connection() {
-                self.end();
+                self.cut();
             }
             self.explain(error)
         })
@@ -330,7 +332,7 @@ impl Connection {
             _ => Err(Error::NotConnected),
         };
         result.map_err(|error| {
-            self.end();
+            self.cut();
             self.explain(error)
         })
     }
@@ -371,6 +373,17 @@ impl Connection {
         }
         self.end();
         Ok(Happening::Left)
+    }
+
+    /// Ends the connection, on which nothing can be sent any more.
+    pub(super) fn cut(&mut self) {
+        let resets = self.wishes.settings.as_ref().is_some_and(|settings| settings.tuning.resets);
+        if let (true, Stage::Open(pump) | Stage::Leaving(pump, _)) = (resets, &mut self.stage)
+            && let Some(socket) = pump.link().socket()
+        {
+            tcp::reset_at_close(socket.as_fd());
+        }
+        self.end();
     }
 
     /// Ends the connection now.

@@ -85,14 +85,11 @@ pub struct Messages<'a> {
 
 impl Player {
     pub(super) fn new(server: Arc<Shared>, settings: Arc<Settings>) -> Self {
-        Self {
-            server,
-            settings,
-            flv: flv::Stream::default(),
-            progress: ReadState::default(),
-            metadata: None,
-            over: false,
+        let mut progress = ReadState::default();
+        if settings.tuning.all_data {
+            progress.flags.set(Flags::ALL);
         }
+        Self { server, settings, flv: flv::Stream::default(), progress, metadata: None, over: false }
     }
 
     /// Waits for the next audio, video or metadata message; `None` when the server has said that the stream is over. What
@@ -127,7 +124,7 @@ impl Player {
     /// # Ok::<(), rtmp::Error>(())
     /// ```
     pub fn next_event(&mut self) -> Result<Option<Event>> {
-        let patience = Some(self.settings.timeout);
+        let patience = Some(self.settings.timeout());
         while !self.over {
             match self.server.next(patience)? {
                 Happening::Media(message) => {

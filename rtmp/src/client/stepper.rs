@@ -146,7 +146,9 @@ impl Stepper {
     ) -> Result<Self> {
         let mut connection = Connection::begin(settings, publish, swf, now)?;
         connection.want_notices(false);
-        Ok(Self::new(connection, abort.clone(), None, now))
+        let mut stepper = Self::new(connection, abort.clone(), None, now);
+        stepper.queue_limit = settings.tuning.queue_limit.unwrap_or(QUEUE_LIMIT);
+        Ok(stepper)
     }
 
     /// Serves a client that has connected.
@@ -232,7 +234,10 @@ impl Stepper {
             self.stalled = Some((sent, now));
         }
         match self.sending_deadline() {
-            Some(deadline) if deadline <= now => Err(Error::TimedOut),
+            Some(deadline) if deadline <= now => {
+                self.connection.cut();
+                Err(Error::TimedOut)
+            }
             _ => Ok(()),
         }
     }

@@ -56,7 +56,7 @@ use crate::{
 ///
 /// What the server does not want is [`Error::Refused`], with its code and description.
 pub async fn play(client: &Client) -> Result<Player> {
-    Ok(Player { front: connect(client, false).await?, patience: client.settings.timeout, over: false })
+    Ok(Player { front: connect(client, false).await?, patience: client.settings.timeout(), over: false })
 }
 
 /// Connects, and waits until the server is ready to take the stream.

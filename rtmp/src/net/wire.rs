@@ -101,7 +101,7 @@ impl Wire {
         now: Instant,
     ) -> Result<Self> {
         ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
-        let stage = connected(Arc::new(socket), tls, after(now, timeout))?;
+        let stage = connected(prepared(Arc::new(socket)), tls, after(now, timeout))?;
         Ok(Self::new(stage, timeout))
     }
 
@@ -408,15 +408,15 @@ impl Tls {
 
 /// A socket whose peer has been reached.
 fn connected(socket: Arc<Socket>, tls: Option<&(String, Trust)>, deadline: Option<Instant>) -> Result<Stage> {
-    let socket = prepared(socket);
     let Some((name, trust)) = tls else { return Ok(Stage::Open { socket, tls: None }) };
-    if *trust == Trust::Anyone {
+    if *trust.whom() == Trust::Anyone {
         warn!("TLS: nobody checks that the server is {name}");
     }
     let tls = Box::new(Tls::new(Machine::client(name, trust)?));
     Ok(Stage::Shaking { socket, tls, deadline })
 }
 
+/// A socket that was made elsewhere.
 fn prepared(socket: Arc<Socket>) -> Arc<Socket> {
     if let Err(error) = socket.set_tcp_nodelay(true) {
         debug!("cannot set a socket option: {error}");

@@ -64,7 +64,7 @@ pub fn react(
         }
         MessageType::DATA => {
             debug!("RTMP_ClientPacket, received: notify {} bytes", body.len());
-            if metadata::receive(state, body) {
+            if metadata::receive(state, body) || context.profile.all_data {
                 reaction.outcome = Outcome::Media;
             } else {
                 reaction.notice = Some(Notice::of_data(kind, body));
@@ -85,7 +85,11 @@ pub fn react(
         }
         MessageType::DATA_AMF3 => {
             debug!("RTMP_ClientPacket, flex stream send, size {} bytes, not supported, ignoring", body.len());
-            reaction.notice = Some(Notice::of_data(kind, body));
+            if context.profile.all_data {
+                reaction.outcome = Outcome::Media;
+            } else {
+                reaction.notice = Some(Notice::of_data(kind, body));
+            }
         }
         MessageType::SHARED_OBJECT_AMF3 => {
             debug!(

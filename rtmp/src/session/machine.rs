@@ -737,7 +737,8 @@ impl<B: Body> Session<B> {
         now: Instant,
     ) -> Result<Reacted<B>> {
         let Message { chunk_stream, kind, timestamp, .. } = message;
-        if message.body.as_ref().is_empty() {
+        let is_media = matches!(kind, MessageType::AUDIO | MessageType::VIDEO);
+        if message.body.as_ref().is_empty() && !(is_media && application.wishes().0.all_data) {
             return Ok(Reacted::Done);
         }
         if self.is_starting && matches!(kind, MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA) {

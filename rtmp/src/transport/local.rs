@@ -5,9 +5,11 @@ use std::{
     net::{IpAddr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
     sync::Arc,
+    time::Duration,
 };
 
-use socket2::Socket;
+use log::debug;
+use socket2::{Socket, TcpKeepalive};
 
 use crate::{
     error::{Cause, Error, Result},
@@ -42,6 +44,10 @@ pub struct Local {
     pub bind: Option<Bind>,
     /// Which addresses may be used.
     pub family: Family,
+    /// Whether the system may hold bytes back to send more of them together: the option `nodelay`.
+    pub delays: bool,
+    /// How long the peer may be silent before the system probes it: the option `keepalive`.
+    pub keep_alive: Option<Duration>,
     /// What is done with each socket before it is connected.
     pub hook: Option<SocketHook>,
 }
@@ -123,6 +129,13 @@ impl Bind {
 }
 
 impl Local {
+    /// Sets `keepalive`, in seconds.
+    pub fn set_keep_alive(&mut self, seconds: i32) -> Result<()> {
+        let seconds = u64::try_from(seconds).map_err(|_| Error::Invalid("keepalive is less than 0"))?;
+        self.keep_alive = (seconds > 0).then(|| Duration::from_secs(seconds));
+        Ok(())
+    }
+
     /// The family of the addresses that can be connected to.
     pub fn reachable(&self) -> Result<Family> {
         match (&self.bind, self.family) {
@@ -139,6 +152,17 @@ impl Local {
     /// Makes a new socket ready to connect, as the program asked for.
     pub(crate) fn prepare(&self, socket: &Socket) -> Result<()> {
         self.apply(socket)?;
+        let probes = self.keep_alive.map_or(Ok(()), |time| {
+            let probes = TcpKeepalive::new().with_time(time);
+            #[cfg(not(any(target_os = "openbsd", target_os = "haiku", target_os = "redox")))]
+            let probes = probes.with_interval(time);
+            socket.set_tcp_keepalive(&probes)
+        });
+        for result in [socket.set_tcp_nodelay(!self.delays), probes] {
+            if let Err(error) = result {
+                debug!("cannot set a socket option: {error}");
+            }
+        }
         self.hook.as_ref().map_or(Ok(()), |hook| (hook.0)(socket.as_fd()))
     }
 
@@ -195,8 +219,11 @@ mod tests {
 
     #[test]
     fn a_local_address_decides_which_addresses_can_be_reached() {
-        let local =
-            |bind: &str, family| Local { bind: Bind::parse(bind.as_bytes()).unwrap(), family, hook: None };
+        let local = |bind: &str, family| Local {
+            bind: Bind::parse(bind.as_bytes()).unwrap(),
+            family,
+            ..Local::default()
+        };
         assert_eq!(local("127.0.0.1", Family::Any).reachable().unwrap(), Family::V4);
         assert_eq!(local("::1", Family::V6).reachable().unwrap(), Family::V6);
         assert_eq!(local("lo", Family::V6).reachable().unwrap(), Family::V6);
