@@ -20,6 +20,7 @@ mod interrupt;
 mod log;
 mod next_url;
 mod nonblocking;
+mod options;
 mod privileges;
 mod reasons;
 mod stats;
