@@ -11,7 +11,7 @@ use rtmp_core::{
     error::{Error, Result},
     flv,
     net::Received,
-    session::{self, Application, Calls, Command, Profile, Session, State, packet_log, ready},
+    session::{self, Application, Calls, Command, Notice, Profile, Session, State, packet_log, ready},
     transport::{
         deadline::Deadline,
         wait::{self, Patience},
@@ -40,18 +40,30 @@ use super::{
 pub(crate) struct Wishes {
     raw: *mut RTMP,
     calls: CallArray,
+    /// What the peer has said, for a program that wants to know.
+    notices: Option<Vec<Notice>>,
 }
 
 impl Application for Wishes {
     fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls) {
         // SAFETY: made by `Handle::step` for the length of a step, from a valid `RTMP`; callers do not free what the session
         // works with while a call is running.
-        (unsafe { profile(&(*self.raw).Link) }, &mut self.calls)
+        let mut profile = unsafe { profile(&(*self.raw).Link) };
+        // SAFETY: as above.
+        let flags = unsafe { shared::read(&raw const (*self.raw).m_read.flags) };
+        profile.all_data = flv::Flags(flags).has(flv::Flags::ALL);
+        (profile, &mut self.calls)
     }
 
     fn arrived(&mut self, chunk_stream: u32, timestamp: u32) {
         // SAFETY: made by `Handle::run` for the length of a step, from a valid `RTMP`.
         unsafe { mirror_timestamp(self.raw, chunk_stream as usize, timestamp) }
+    }
+
+    fn notified(&mut self, notice: Notice) {
+        if let Some(notices) = &mut self.notices {
+            notices.push(notice);
+        }
     }
 }
 
@@ -107,7 +119,12 @@ impl Handle {
         // steps out.
         let (before, calls) = unsafe { (load_all(raw), CallArray::new(raw)) };
         session.state = before;
-        let result = step(session, &mut Wishes { raw, calls });
+        let notices = self.wants_events().then(Vec::new);
+        let mut wishes = Wishes { raw, calls, notices };
+        let result = step(session, &mut wishes);
+        if let Some(notices) = wishes.notices {
+            self.keep_notices(notices);
+        }
         // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
         unsafe { store_all(raw, &before, &session.state) };
         result
@@ -388,26 +405,38 @@ impl Handle {
     /// Sends as much of what is queued as the connection takes now. After an error the rest is dropped.
     pub(crate) fn flush_now(&self) -> Result<()> {
         let Some(carrier) = self.carrier() else { return Ok(()) };
-        let mut core = self.core();
-        let mut result = Ok(());
-        while !core.session.unsent().is_empty() {
-            match carrier.send_now(&[IoSlice::new(core.session.unsent())]) {
-                Ok(0) => break,
-                Ok(count) => core.session.sent(count),
-                Err(error) => {
-                    core.session.take_unsent(true);
-                    result = Err(error);
-                }
-            }
+        let result = if self.send_hook().is_some() {
+            self.flush_to_hook(&carrier)
+        } else {
+            let mut core = self.core();
+            send_queued(&mut core.session, |bytes| carrier.send_now(&[IoSlice::new(bytes)]))
+        };
+        if result.is_err() {
+            self.core().session.take_unsent(true);
         }
-        drop(core);
         self.show_tunnel(&carrier);
         result
+    }
+
+    /// As `flush_now`, for a program that takes the bytes itself: it is called without a lock.
+    fn flush_to_hook(&self, carrier: &Carrier) -> Result<()> {
+        loop {
+            let bytes = self.core().session.unsent().to_vec();
+            match carrier.send_now(&[IoSlice::new(&bytes)])? {
+                0 => return Ok(()),
+                count => self.core().session.sent(count),
+            }
+        }
     }
 
     /// Fails with the error of sending that a step has met.
     fn meet_send_error(&self) -> Result<()> {
         self.progress(|progress| progress.send_error.take()).map_or(Ok(()), Err)
+    }
+
+    /// How many bytes may wait for the peer.
+    pub(crate) fn queue_limit(&self) -> usize {
+        self.settings().tuning.queue_limit.filter(|bytes| *bytes > 0).unwrap_or(MAX_QUEUE)
     }
 
     /// How many bytes wait for the peer, here and in what carries them.
@@ -426,7 +455,7 @@ impl Handle {
         self.flush_now()?;
         match self.unsent() {
             0 => Ok(()),
-            unsent if unsent.saturating_add(len) <= MAX_QUEUE => Ok(()),
+            unsent if unsent.saturating_add(len) <= self.queue_limit() => Ok(()),
             _ => Err(Error::Again),
         }
     }
@@ -497,7 +526,14 @@ impl Handle {
         // the caller leaves it so.
         unsafe {
             let sb = &raw const (*self.raw()).m_sb;
-            sockbuf::send_chunks(sb, chunks, scratch, &self.patience())
+            match self.send_hook() {
+                Some(hook) if !sockbuf::has_tls(sb) => {
+                    scratch.clear();
+                    chunks.append_to(scratch);
+                    hook.send(self.raw(), scratch)
+                }
+                _ => sockbuf::send_chunks(sb, chunks, scratch, &self.patience()),
+            }
         }
     }
 
@@ -509,7 +545,10 @@ impl Handle {
             // memory to be put together in.
             return unsafe {
                 let sb = &raw const (*self.raw()).m_sb;
-                sockbuf::send_all(sb, iter::once(bytes), &mut Vec::new(), &self.patience())
+                match self.send_hook() {
+                    Some(hook) if !sockbuf::has_tls(sb) => hook.send(self.raw(), bytes),
+                    _ => sockbuf::send_all(sb, iter::once(bytes), &mut Vec::new(), &self.patience()),
+                }
             };
         };
         let result = carrier.send_all(iter::once(bytes), &self.patience());
@@ -671,6 +710,17 @@ impl Handle {
     }
 }
 
+/// Sends what a session has queued with `send`, which takes the beginning of some bytes.
+fn send_queued(session: &mut Session<Body>, send: impl Fn(&[u8]) -> Result<usize>) -> Result<()> {
+    while !session.unsent().is_empty() {
+        match send(session.unsent())? {
+            0 => break,
+            count => session.sent(count),
+        }
+    }
+    Ok(())
+}
+
 /// [`load`] as one function for all kinds of steps.
 ///
 /// # Safety
@@ -698,4 +748,4 @@ const AHEAD: usize = sockbuf::CAPACITY / 2;
 const MAX_RECEIVES: u32 = 64;
 
 /// How many bytes may wait for the peer of a session that does not wait.
-pub(crate) const MAX_QUEUE: usize = 4 << 20;
+const MAX_QUEUE: usize = 4 << 20;

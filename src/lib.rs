@@ -21,6 +21,7 @@ pub mod event_loop;
 mod fields;
 mod gate;
 pub mod globals;
+mod hooks;
 pub mod http;
 mod layout;
 pub mod log;

@@ -5,7 +5,7 @@ use std::{alloc, ptr};
 
 use super::{
     amf::{access::*, decode::*, dump::*, encode::*, plain::*, search::*},
-    event_loop::stats::*,
+    event_loop::{events::*, stats::*, steps::*},
     http::HTTP_get,
     log::{RTMP_LOGCRIT, RTMP_LogHex, RTMP_LogHexString, RTMP_LogSetLevel},
     rtmp::{
@@ -35,6 +35,19 @@ impl<T> Argument for *mut T {
         let layout = alloc::Layout::from_size_align(layout.size().max(64), layout.align().max(8)).unwrap();
         // SAFETY: the layout has a size.
         unsafe { alloc::alloc_zeroed(layout) }.cast()
+    }
+
+    const IS_POINTER: bool = true;
+}
+
+impl<F: Copy> Argument for Option<F> {
+    fn null() -> Self {
+        None
+    }
+
+    /// Any function: it is not called.
+    fn usable() -> Self {
+        None
     }
 
     const IS_POINTER: bool = true;
@@ -146,6 +159,13 @@ fn functions_about_a_session_take_null() {
         RTMP_GetErrorString(_);
         RTMP_GetLastSystemError(_);
         RTMP_GetStats(_, _);
+        RTMP_SetNonBlocking(_, _);
+        RTMP_GetPollFds(_, _, _);
+        RTMP_GetPollTimeout(_);
+        RTMP_Step(_);
+        RTMP_SetEventCallback(_, _, _);
+        RTMP_SetSendCallback(_, _, _);
+        RTMP_SetSessionLog(_, _, _);
         RTMP_SetOpt(_, _, _);
         RTMP_DropRequest(_, _, _);
         RTMP_TLS_AllocServerContext(_, _);

@@ -6,7 +6,7 @@ use rtmp_core::{
     chunk::Chunk,
     error::{Error, Result},
     handshake,
-    message::{Message, MessageType},
+    message::Message,
     session::{
         Application, Command, Consequence, Event, Outcome, Phase as Owed, Profile, Received, Session,
         packet_log,
@@ -16,6 +16,7 @@ use rtmp_core::{
 
 use super::{
     connection::Wishes,
+    event_loop::notices::event_of,
     log::Deferred,
     memory::Body,
     progress::Progress,
@@ -238,16 +239,10 @@ impl Handle {
     }
 
     /// Lets the session react to a message. After an error, of which a refusal by the server is one, the connection is closed.
-    pub(crate) fn dispatch(
-        &self,
-        chunk_stream: u32,
-        kind: MessageType,
-        timestamp: u32,
-        body: &[u8],
-    ) -> Result<Outcome> {
-        let (outcome, consequence) = self.step(|session, wishes| {
-            session.dispatch(wishes, chunk_stream, kind, timestamp, body, Instant::now())
-        })?;
+    pub(crate) fn dispatch(&self, message: &Message<&[u8]>) -> Result<Outcome> {
+        let (outcome, consequence) =
+            self.step(|session, wishes| session.dispatch(wishes, message, Instant::now()))?;
+        self.tell()?;
         self.answer()?;
         match consequence {
             Consequence::None => {}
@@ -270,7 +265,9 @@ impl Handle {
 
     /// Lets the session take what was received. An error has closed the connection, and so has the end of the stream.
     fn receive_without_answers(&self) -> Result<Option<Event<Body>>> {
-        match self.receiving_step(take) {
+        let received = self.receiving_step(take);
+        self.tell()?;
+        match received {
             Ok(Some(Event::Refused(refusal))) => {
                 close::close(self, close::Manner::Polite);
                 Err(Error::Refused(refusal))
@@ -287,6 +284,11 @@ impl Handle {
             }
             received => received.inspect_err(|_| self.give_up()),
         }
+    }
+
+    /// Tells the program what the peer has said. An error is a program that gives up.
+    fn tell(&self) -> Result<()> {
+        self.take_notices().iter().try_for_each(|notice| self.raise(&event_of(notice)))
     }
 
     /// Sends the session's answers to what was received, or leaves them to a thread that is sending. An error has closed the
@@ -323,6 +325,7 @@ impl Handle {
         }
         packet_log::log_failed_send(&error, first_chunk);
         self.note_failed(Phase::SENDING);
+        self.prepare_reset();
         self.give_up();
         error
     }

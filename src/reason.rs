@@ -281,7 +281,11 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn begin() -> Self {
-        let session = SESSION.get();
+        Self::about(SESSION.get())
+    }
+
+    /// As `begin`, about this session.
+    pub(super) fn about(session: *mut RTMP) -> Self {
         if session.is_null() {
             return Self { before: None };
         }
@@ -317,6 +321,11 @@ pub(super) fn is_reporting() -> bool {
 pub(super) fn is_told(matches: impl Fn(*mut RTMP) -> bool) -> bool {
     let any = |told: &RefCell<Vec<*mut RTMP>>| told.borrow().iter().any(|session| matches(*session));
     is_reporting() && TOLD.try_with(any).unwrap_or(false)
+}
+
+/// The session of the innermost call of this thread; null if there is none.
+pub(super) fn session() -> *mut RTMP {
+    SESSION.get()
 }
 
 /// What a call fails with that comes from inside the log callback of another one with the same session. It is not logged:

@@ -57,6 +57,80 @@ extern "C" {
 #define RTMP_STEP_FAILED 0x20 /**< the connection was lost or could not be made; RTMP_GetLastError returns why */
 #define RTMP_STEP_CLOSED 0x40 /**< there is no connection, and no goodbye on its way: RTMP_Free cuts nothing */
 
+/* Types of events, see RTMPEvent. A program ignores those that it does not know. */
+#define RTMP_EVENT_SOCKET 1 /**< a socket was made and is not connected yet: setsockopt, bind */
+#define RTMP_EVENT_STATUS 2 /**< the peer has sent a status, or a result with an information object */
+#define RTMP_EVENT_RECONNECT 3 /**< the server wants its client to connect again, see the option reconnect */
+#define RTMP_EVENT_DATA 4 /**< the peer has sent data other than metadata: cue points, captions, time codes */
+#define RTMP_EVENT_COMMAND 5 /**< the peer has sent a command that the library does not know */
+#define RTMP_EVENT_STALL 6 /**< a send has waited for a second, or for another one, in which the peer took nothing */
+
+/** What has happened to a session, for `RTMP_EventCallback`. */
+struct RTMPEvent;
+
+/**
+ * Takes an event of the session r; arg is what RTMP_SetEventCallback was given. Returns TRUE to go on. FALSE is the same as a
+ * call of RTMP_Abort: the call in progress, and all that follow until RTMP_Close, fail with RTMP_ERR_ABORTED.
+ *
+ * It is called in the thread that is in a call about r, and that call waits for it. It may call RTMP_Abort and every
+ * RTMP_Get... function about r, and everything about other sessions. Other calls about r fail.
+ */
+typedef int(RTMP_EventCallback)(RTMP *r, const struct RTMPEvent *event, void *arg);
+
+/**
+ * Sends size bytes, at least one, of the session r; arg is what RTMP_SetSendCallback was given. Returns how many bytes at the
+ * front it has taken, and is called again for the rest; 0 or less, with the reason in errno, ends the connection.
+ *
+ * It may wait, and may send to RTMP_Socket(r). The bytes are the library's and valid during the call only. The rules of
+ * RTMP_EventCallback hold.
+ */
+typedef int(RTMP_SendCallback)(RTMP *r, const char *bytes, int size, void *arg);
+
+/**
+ * Takes one line that a call about r logs, with its level; arg is what RTMP_SetSessionLog was given. The line is NUL-terminated,
+ * has no newline, and is valid during the call only. The rules of RTMP_EventCallback hold.
+ */
+typedef void(RTMP_SessionLogCallback)(RTMP *r, int level, const char *line, void *arg);
+
+/**
+ * What has happened to a session, for `RTMP_EventCallback`. The library makes it. It and all strings are valid during the call
+ * only; strings are not NUL-terminated. Fields that do not belong to the type are 0.
+ *
+ * Later versions add types and fields.
+ */
+typedef struct RTMPEvent {
+    /** One of `RTMP_EVENT_*`. */
+    int e_type;
+    /** SOCKET: the descriptor, which stays the library's. */
+    int e_socket;
+    /** STATUS, DATA, COMMAND: the message stream that it is about; 0 is the connection itself. */
+    int e_stream;
+    /** DATA, COMMAND: the message type, `RTMP_PACKET_TYPE_*`. */
+    int e_packetType;
+    /** DATA, COMMAND: milliseconds, absolute. */
+    uint32_t e_timestamp;
+    /** STALL: milliseconds for which the send has been waiting since the peer last took a byte. */
+    uint32_t e_stalled;
+    /**
+     * STATUS: the command that carries it, `onStatus`, `_result` or `_error`. DATA, COMMAND: the name, the
+     * first string of the message; empty if it does not begin with one.
+     */
+    AVal e_name;
+    /** STATUS: what happened, for example `NetStream.Play.Start`; never empty. */
+    AVal e_code;
+    /** STATUS: `status`, `warning` or `error`; empty if the peer does not say. */
+    AVal e_level;
+    /** STATUS, RECONNECT: what happened, for people; empty if the peer does not say. */
+    AVal e_description;
+    /** RECONNECT: where to connect to, as the server says it; empty for the same place. */
+    AVal e_url;
+    /**
+     * STATUS, COMMAND: the whole command as AMF0 values, for `AMF_Decode`. DATA: the body of the message as it came, AMF0, or
+     * AMF3 if `e_packetType` is `RTMP_PACKET_TYPE_FLEX_STREAM_SEND`.
+     */
+    AVal e_body;
+} RTMPEvent;
+
 /**
  * The numbers of one connection, from its beginning to now, for `RTMP_GetStats`. All are 0 while there is no connection. The
  * next one begins with zeros, also the one that a new login makes.
@@ -117,6 +191,45 @@ typedef struct RTMPStats {
 } RTMPStats;
 
 /**
+ * Sets the function that is called with the events of a session; NULL ends that.
+ *
+ * `arg` is handed to it and stays the caller's. Both are used until another function is set or `RTMP_Close` returns, which
+ * forgets them, and for all connections until then, also those of a new login. Like an option it is set while no call about
+ * the session runs.
+ *
+ * Each event is raised once. A status, data or a command is an event of the call that processes the message:
+ * `RTMP_ConnectStream`, `RTMP_Read`, `RTMP_GetNextMediaPacket` or `RTMP_ClientPacket`. What a program reads with
+ * `RTMP_ReadPacket` and keeps to itself is none.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `callback` is null or a function of the type
+ * above that stays callable.
+ */
+void RTMP_SetEventCallback(RTMP *r, RTMP_EventCallback *callback, void *arg);
+
+/**
+ * Sets the function that is called in place of `send`, for all bytes that the session has for its socket; NULL ends that.
+ *
+ * With TLS it is not called. `arg` and how long both are used are as for `RTMP_SetEventCallback`. The function may send the
+ * bytes at a pace of its own, or by another way. Time that it spends is not bounded by `Link.timeout`.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `callback` is null or a function of the type
+ * above that stays callable.
+ */
+void RTMP_SetSendCallback(RTMP *r, RTMP_SendCallback *callback, void *arg);
+
+/**
+ * Sets the function that gets the log lines of calls about this session, in place of the log of the process; NULL ends that.
+ *
+ * `RTMP_debuglevel` says which lines there are. `arg` and how long both are used are as for `RTMP_SetEventCallback`. Lines
+ * that `RTMP_Close` logs come before it forgets the function. What helper threads log, and lines of `RTMP_Log` and of functions
+ * without a session, go where they went before.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `callback` is null or a function of the type
+ * above that stays callable.
+ */
+void RTMP_SetSessionLog(RTMP *r, RTMP_SessionLogCallback *callback, void *arg);
+
+/**
  * Writes the numbers of the connection to `s`; returns TRUE or FALSE.
  *
  * At most `s->s_size` bytes are written, which has to be set before. It fails if `r` or `s` is NULL or `s_size` is less than
@@ -154,8 +267,8 @@ int RTMP_GetLastSystemError(RTMP *r);
  * when `RTMP_Step` says so. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`, `RTMP_TLS_Accept`, `RTMP_Serve`,
  * `RTMP_ConnectStream` and `RTMP_ReconnectStream` begin something and then tell what came of it; `RTMP_Read` returns -1;
  * `RTMP_ReadPacket` and `RTMP_GetNextMediaPacket` go on where they stopped. `RTMP_SendPacket`, `RTMP_SendChunk` and
- * `RTMP_Write` take all of what they are given or nothing: what the network has no room for waits in a queue, and with
- * 4 MiB in it they fail with `RTMP_ERR_AGAIN`. `RTMP_Close` leaves the goodbye to `RTMP_Step`.
+ * `RTMP_Write` take all of what they are given or nothing: what the network has no room for waits in a queue, and when
+ * that has 4 MiB, or what the option `sendQueue` says, they fail with `RTMP_ERR_AGAIN`. `RTMP_Close` leaves the goodbye to `RTMP_Step`.
  *
  * What waits all the same is `RTMP_SetupURL` and `RTMP_SetOpt` with an SWF file that has to be downloaded (`swfVfy`), and the
  * program's own callbacks. Looking up a host name takes a helper thread. `RTMP_Connect` copies the packet that it is given.
@@ -178,9 +291,9 @@ int RTMP_SetNonBlocking(RTMP *r, int on);
  *
  * The set changes with every call about `r`: a name that is looked up, addresses that are tried side by side, a connection that
  * closes beside the next one. It is empty while there is nothing but time to wait for. `fds` is the program's; `revents` is
- * set to 0 and never read. -1 if `r` is NULL.
+ * set to 0 and never read. -1 if `r` is NULL, or `fds` although `size` is more than 0.
  *
- * Requires: `r` is null or points to an initialised `RTMP`; `fds` is null, or writable for `size` entries.
+ * Requires: `r` is null or points to an initialised `RTMP`; `fds` is null or writable for `size` entries.
  */
 int RTMP_GetPollFds(RTMP *r, struct pollfd *fds, int size);
 
@@ -196,7 +309,8 @@ int RTMP_GetPollTimeout(RTMP *r);
 /**
  * Does what a session that never waits can do now, and returns what holds afterwards as `RTMP_STEP_*` bits.
  *
- * A call that has failed with `RTMP_ERR_AGAIN` goes on here. With `RTMP_STEP_FAILED`, `RTMP_GetLastError` returns why. Received
+ * Act on what it returns: a descriptor whose bytes wait for the program to read them is not waited for until it does. A call that
+ * has failed with `RTMP_ERR_AGAIN` goes on here. With `RTMP_STEP_FAILED`, `RTMP_GetLastError` returns why. Received
  * bytes are kept as far as there is room, and are not looked at before the program reads: what the server wants to know is
  * answered then, so a publisher reads now and then, too.
  *

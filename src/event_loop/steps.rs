@@ -12,8 +12,7 @@ use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
     carrier::Carrier,
-    connection::MAX_QUEUE,
-    progress::{Input, Stage},
+    progress::{Admission, Input, Stage},
     reason::{self, Failure, Phase},
     rtmp::{RTMP, close::step_leaving, sockbuf},
     shared,
@@ -38,8 +37,8 @@ const CLOSED: c_int = 0x40;
 /// when `RTMP_Step` says so. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`, `RTMP_TLS_Accept`, `RTMP_Serve`,
 /// `RTMP_ConnectStream` and `RTMP_ReconnectStream` begin something and then tell what came of it; `RTMP_Read` returns -1;
 /// `RTMP_ReadPacket` and `RTMP_GetNextMediaPacket` go on where they stopped. `RTMP_SendPacket`, `RTMP_SendChunk` and
-/// `RTMP_Write` take all of what they are given or nothing: what the network has no room for waits in a queue, and with
-/// 4 MiB in it they fail with `RTMP_ERR_AGAIN`. `RTMP_Close` leaves the goodbye to `RTMP_Step`.
+/// `RTMP_Write` take all of what they are given or nothing: what the network has no room for waits in a queue, and when
+/// that has 4 MiB, or what the option `sendQueue` says, they fail with `RTMP_ERR_AGAIN`. `RTMP_Close` leaves the goodbye to `RTMP_Step`.
 ///
 /// What waits all the same is `RTMP_SetupURL` and `RTMP_SetOpt` with an SWF file that has to be downloaded (`swfVfy`), and the
 /// program's own callbacks. Looking up a host name takes a helper thread. `RTMP_Connect` copies the packet that it is given.
@@ -80,10 +79,10 @@ pub unsafe extern "C" fn RTMP_SetNonBlocking(r: *mut RTMP, on: c_int) -> c_int {
 ///
 /// The set changes with every call about `r`: a name that is looked up, addresses that are tried side by side, a connection that
 /// closes beside the next one. It is empty while there is nothing but time to wait for. `fds` is the program's; `revents` is
-/// set to 0 and never read. -1 if `r` is NULL.
+/// set to 0 and never read. -1 if `r` is NULL, or `fds` although `size` is more than 0.
 ///
 /// # Safety
-/// `r` is null or points to an initialised `RTMP`; `fds` is null, or writable for `size` entries.
+/// `r` is null or points to an initialised `RTMP`; `fds` is null or writable for `size` entries.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetPollFds(r: *mut RTMP, fds: *mut pollfd, size: c_int) -> c_int {
     boundary(Kind::Session, -1, |_| {
@@ -92,9 +91,12 @@ pub unsafe extern "C" fn RTMP_GetPollFds(r: *mut RTMP, fds: *mut pollfd, size: c
             reason::about(r)?;
             Handle::existing(r)
         };
+        let room = usize::try_from(size).unwrap_or(0);
+        if fds.is_null() && room > 0 {
+            return Err(Error::Invalid("fds is NULL").into());
+        }
         let Some(handle) = handle.filter(Handle::never_waits) else { return Ok(0) };
         let interests = interests(&handle);
-        let room = if fds.is_null() { 0 } else { usize::try_from(size).unwrap_or(0) };
         for (index, interest) in interests.iter().enumerate().take(room) {
             // SAFETY: `fds` is writable for `size` entries, by the Safety section.
             unsafe { *fds.add(index) = entry(interest) };
@@ -279,7 +281,7 @@ fn bits(handle: &Handle) -> c_int {
     }
     match handle.unsent() {
         0 => bits | WRITABLE | FLUSHED,
-        unsent if unsent < MAX_QUEUE => bits | WRITABLE,
+        unsent if unsent < handle.queue_limit() => bits | WRITABLE,
         _ => bits,
     }
 }
@@ -300,6 +302,7 @@ pub(super) fn interests(handle: &Handle) -> Vec<Interest> {
             match &opening.stage {
                 Stage::Reaching(link) => link.interests(Wanted::default(), &mut interests),
                 Stage::Securing(securing) => securing.lock().interests(Wanted::default(), &mut interests),
+                Stage::Admitting(Admission::Running(job)) => interests.push(job.interest()),
                 _ => carrier = handle.carrier(),
             }
         } else {
@@ -329,6 +332,8 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
         match opening.map(|opening| &opening.stage) {
             Some(Stage::Reaching(link)) => moments.push(link.deadline()),
             Some(Stage::Securing(securing)) => moments.push(securing.lock().deadline()),
+            // The thread has its own time.
+            Some(Stage::Admitting(_)) => {}
             Some(_) => moments.push(opening.and_then(|opening| opening.limit.moment())),
             None => {}
         }

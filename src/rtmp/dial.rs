@@ -36,7 +36,7 @@ pub(super) fn connect_socket(handle: &Handle) -> Result<(Socket, Phases)> {
     // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the host name is readable
     // for its length.
     let (host, port, proxy) = unsafe { (aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?) };
-    let route = Route { host, port, proxy: proxy.as_ref(), local: &handle.settings().local };
+    let route = Route { host, port, proxy: proxy.as_ref(), local: &handle.local() };
     route.connect(handle.timeout(), &handle.patience())
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn connect_once_more(handle: &Handle) -> Result<Socket> {
         return connect_socket(handle).map(|(socket, _)| socket);
     }
     let (here, there) = *handle.core().ends.clone().ok_or(Error::Closed)?;
-    let local = Local { bind: Some(Bind::Address(here)), ..Local::default() };
+    let local = Local { bind: Some(Bind::Address(here)), hook: handle.local().hook, ..Local::default() };
     let host = there.ip().to_string();
     let route = Route { host: host.as_bytes(), port: there.port(), proxy: None, local: &local };
     route.connect(handle.timeout(), &handle.patience()).map(|(socket, _)| socket)

@@ -133,11 +133,18 @@ impl Opening {
                     handle.set_limit(self.limit);
                     let speaks_http = handle.speaks_http();
                     handle.set_limit(Deadline::NEVER);
-                    if speaks_http.map_err(unshaken)? && !handle.accept_tunnel()? {
-                        self.has_joined = true;
-                        Stage::Done
+                    if speaks_http.map_err(unshaken)? {
+                        Stage::Admitting(handle.begin_tunnel().during(Phase::Tunnel)?)
                     } else {
                         Stage::Secured
+                    }
+                }
+                Stage::Admitting(admission) => {
+                    if handle.finish_tunnel(admission)? {
+                        Stage::Secured
+                    } else {
+                        self.has_joined = true;
+                        Stage::Done
                     }
                 }
                 Stage::Secured => {
@@ -397,7 +404,7 @@ fn target(handle: &Handle) -> Result<Target> {
         port,
         entry: Entry::Name,
         proxy,
-        local: settings.local,
+        local: handle.local(),
         tls,
         tunnelled: protocol & RTMP_FEATURE_HTTP != 0,
         timeout: handle.timeout(),
@@ -434,6 +441,9 @@ fn secure(handle: &Handle) -> Result<Option<Arc<Carrier>>> {
 /// Lets a link carry the session: what is in TLS hangs on the socket.
 fn carry(handle: &Handle, link: Link, shown: Shown, is_tls: bool) -> Arc<Carrier> {
     let carrier = Arc::new(Carrier::new(link, shown));
+    if !is_tls {
+        handle.send_through_hook(&carrier);
+    }
     if is_tls {
         // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); before the handshake nobody
         // else uses the socket.

@@ -6,7 +6,7 @@ use libc::{c_char, c_int};
 use rtmp_core::{
     chunk::Chunk,
     error::Error,
-    message::MessageType,
+    message::{Message, MessageType},
     session::{Outcome, packet_log},
 };
 
@@ -307,10 +307,16 @@ pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTM
             let packet = required(packet, "packet")?;
             (Handle::from_raw(r)?, packet, body_of(packet).unwrap_or_default())
         };
-        let kind = MessageType(packet.m_packetType);
-        let chunk_stream = packet.m_nChannel.cast_unsigned();
+        let message = Message {
+            chunk_stream: packet.m_nChannel.cast_unsigned(),
+            format: packet.m_headerType,
+            kind: MessageType(packet.m_packetType),
+            timestamp: packet.m_nTimeStamp,
+            stream_id: packet.m_nInfoField2.cast_unsigned(),
+            body,
+        };
         // What the server refuses is no message for the caller, and neither is what could not be answered.
-        let outcome = handle.dispatch(chunk_stream, kind, packet.m_nTimeStamp, body);
+        let outcome = handle.dispatch(&message);
         Ok(number(outcome.map_err(|error| handle.failure(error.reported(), Phase::Reading))?))
     })
 }

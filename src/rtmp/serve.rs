@@ -1,7 +1,7 @@
 //! Serving a client that has connected.
 
 use std::{
-    fmt,
+    fmt, mem,
     net::TcpStream,
     os::fd::{AsFd, IntoRawFd, OwnedFd},
     sync::Arc,
@@ -10,6 +10,7 @@ use std::{
 use libc::c_int;
 use rtmp_core::{
     error::{Error, Result},
+    net::Job,
     random,
     transport::{
         deadline::Deadline,
@@ -22,6 +23,8 @@ use rtmp_core::{
     },
 };
 
+use socket2::SockRef;
+
 use super::{RTMP, RTMP_FEATURE_HTTP2, sockbuf};
 use crate::{
     FALSE, TRUE,
@@ -29,7 +32,7 @@ use crate::{
     carrier::Carrier,
     globals,
     pipe::Pipe,
-    progress::{Opening, Stage, What},
+    progress::{Admission, Opening, Stage, What},
     reason::{self, Code, During, Failure, Phase},
     shared,
     state::Handle,
@@ -90,12 +93,11 @@ impl Handle {
         Ok(first().is_some_and(|byte| byte.is_ascii_uppercase()))
     }
 
-    /// Hands the connection to the tunnels of this process, and takes the stream of the session that it starts in its place;
-    /// false if it joins a session that is being served already.
-    pub(crate) fn accept_tunnel(&self) -> Result<bool, Failure> {
+    /// Hands the connection to the tunnels of this process, in a thread of its own: finding out whose it is takes requests.
+    pub(crate) fn begin_tunnel(&self) -> Result<Admission> {
         let r = self.raw();
         let mut name = [0; 16];
-        random::system(&mut name).during(Phase::Handshake)?;
+        random::system(&mut name)?;
         // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor and TLS over
         // it change hands, and the fields forget them.
         let (pipe, received) = unsafe {
@@ -104,12 +106,29 @@ impl Handle {
             sockbuf::consume(sb, received.len());
             (self.take_pipe(), received)
         };
-        let Pipe { carrier, socket: Some(socket) } = pipe else {
-            return Err(Failure::new(Error::NotConnected, Phase::Handshake));
-        };
+        self.set_carrier(None);
+        let Pipe { carrier, socket: Some(socket) } = pipe else { return Err(Error::NotConnected) };
         let limit = Deadline::after(self.timeout());
-        let accepted = accept(socket, carrier, &received, name, limit).during(Phase::Tunnel)?;
-        match accepted {
+        if !self.never_waits() {
+            return Ok(Admission::Over(accept(socket, carrier, &received, name, limit)));
+        }
+        // The thread waits, whatever the program made of its socket.
+        SockRef::from(&socket).set_nonblocking(false)?;
+        let job = Job::start("rtmpt connection", move || accept(socket, carrier, &received, name, limit))?;
+        Ok(Admission::Running(job))
+    }
+
+    /// Takes the stream of the session that a connection has started in its place; false if it has joined a session that is
+    /// being served already.
+    pub(crate) fn finish_tunnel(&self, admission: &mut Admission) -> Result<bool, Failure> {
+        let accepted = match admission {
+            Admission::Running(job) => match job.result().during(Phase::Tunnel)? {
+                Some(accepted) => accepted,
+                None => return Err(Failure::new(Error::Again, Phase::Tunnel)),
+            },
+            Admission::Over(accepted) => mem::replace(accepted, Ok(Accepted::Joined)),
+        };
+        match accepted.during(Phase::Tunnel)? {
             Accepted::Joined => {
                 log::debug!("RTMP_Serve, {JOINED}");
                 reason::keep_as(Code::Joined, Phase::Tunnel, JOINED);
@@ -119,9 +138,10 @@ impl Handle {
                 tcp::add_missing_timeouts(stream.as_fd(), self.timeout());
                 // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
                 unsafe {
-                    shared::write(&raw mut (*r).m_sb.sb_socket, stream.into_raw_fd());
-                    (*r).Link.protocol |= RTMP_FEATURE_HTTP2;
+                    shared::write(&raw mut (*self.raw()).m_sb.sb_socket, stream.into_raw_fd());
+                    (*self.raw()).Link.protocol |= RTMP_FEATURE_HTTP2;
                 }
+                self.carry_plainly().during(Phase::Tunnel)?;
                 Ok(true)
             }
         }

@@ -7,10 +7,10 @@ mod slot;
 mod undisturbed;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fmt,
     mem::{self, ManuallyDrop},
-    os::fd::{BorrowedFd, IntoRawFd},
+    os::fd::{AsRawFd, BorrowedFd, IntoRawFd},
     ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -24,9 +24,17 @@ use rtmp_core::{
     error::{Error, Result},
     flv,
     handshake::{self, Swf},
-    session::{self as protocol, auth},
+    net::SendHook,
+    options::Tuning,
+    session::{self as protocol, Notice, auth},
     stats::{Phases, Stats},
-    transport::{deadline::Deadline, local::Local, tls::TlsOptions, wait::Patience},
+    transport::{
+        deadline::Deadline,
+        local::{Local, SocketHook},
+        tcp,
+        tls::TlsOptions,
+        wait::Patience,
+    },
 };
 
 use self::slot::{attached, hangs_on, put};
@@ -34,8 +42,12 @@ pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
     alone,
     carrier::Carrier,
+    event_loop::{
+        RTMP_EVENT_SOCKET, RTMP_EVENT_STALL, RTMP_SendCallback, RTMP_SessionLogCallback, RTMPEvent,
+    },
     gate::{Gate, Keeper},
     globals,
+    hooks::{self, Hook, Hooks},
     memory::{Body, Lent},
     outbox::{Outbox, Queue, Turn},
     pipe::Pipe,
@@ -97,6 +109,10 @@ pub(crate) struct Private {
     closings: AtomicU32,
     /// How long sending has waited for room.
     blocked: Mutex<Blocked>,
+    /// Which hooks `settings` has, see [`Hooks::bits`].
+    hooked: AtomicU8,
+    /// `timeoutMs` of `settings`; 0 if there is none.
+    timeout_ms: AtomicU32,
 }
 
 /// How long sending has waited for the peer to take bytes.
@@ -106,6 +122,8 @@ struct Blocked {
     before: Duration,
     /// When the wait began that goes on.
     since: Option<Instant>,
+    /// How many of its seconds the program was told of.
+    told: u64,
 }
 
 /// How long a call waits: as long as it may, unless the user or the program wants it to end.
@@ -113,8 +131,8 @@ pub(crate) struct Patient<'a> {
     gate: Gate<'a>,
     deadline: Deadline,
     expects_wait: &'a AtomicBool,
-    blocked: Option<&'a Mutex<Blocked>>,
-    never_waits: bool,
+    /// What waits for room tell of; `None` where nothing is sent.
+    private: Option<&'a Private>,
 }
 
 impl Patient<'_> {
@@ -126,8 +144,7 @@ impl Patient<'_> {
         static WAITS: AtomicBool = AtomicBool::new(true);
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
         let gate = unsafe { Gate::of(r) };
-        let deadline = Deadline::NEVER;
-        Self { gate, deadline, expects_wait: &WAITS, blocked: None, never_waits: false }
+        Self { gate, deadline: Deadline::NEVER, expects_wait: &WAITS, private: None }
     }
 }
 
@@ -149,21 +166,35 @@ impl Patience for Patient<'_> {
     }
 
     fn blocked(&self, begun: Instant) {
-        if let Some(blocked) = self.blocked {
-            lock(blocked).since = Some(begun);
+        let Some(private) = self.private else { return };
+        let waited = begun.elapsed();
+        {
+            let mut blocked = lock(&private.blocked);
+            if blocked.since != Some(begun) {
+                (blocked.since, blocked.told) = (Some(begun), 0);
+            }
+            if waited.as_secs() <= blocked.told {
+                return;
+            }
+            blocked.told = waited.as_secs();
         }
+        let e_stalled = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
+        let event = RTMPEvent { e_stalled, ..RTMPEvent::of(RTMP_EVENT_STALL) };
+        // A program that gives up ends the wait.
+        // SAFETY: the gate stands for an `RTMP` that outlives it (`Gate::of`).
+        let _ = unsafe { private.raise(self.gate.session(), &event) };
     }
 
     fn unblocked(&self, begun: Instant) {
-        if let Some(blocked) = self.blocked {
-            let mut blocked = lock(blocked);
+        if let Some(private) = self.private {
+            let mut blocked = lock(&private.blocked);
             blocked.before += begun.elapsed();
             blocked.since = None;
         }
     }
 
     fn never_waits(&self) -> bool {
-        self.never_waits
+        self.private.is_some_and(|private| private.never_waits.load(Ordering::Relaxed))
     }
 
     fn leaves_wait_to_system(&self) -> bool {
@@ -180,19 +211,36 @@ pub(crate) struct Settings {
     pub(crate) local: Local,
     /// Whom to trust: the options `tlsVerify` and `tlsCA`.
     pub(crate) tls: TlsOptions,
-    /// These two as they were before the text of the URL changed them.
-    pub(crate) before_url: Option<Box<(Local, TlsOptions)>>,
+    /// How the connection behaves: `timeoutMs`, `sendQueue`, `closeReset` and `data`.
+    pub(crate) tuning: Tuning,
+    /// These as they were before the text of the URL changed them.
+    pub(crate) before_url: Option<Box<Hidden>>,
     /// What the login in the URL means.
     pub(crate) login: Option<Arc<Login>>,
     /// What else came from the URL.
     pub(crate) origin: Origin,
+    /// Functions of the program.
+    pub(crate) hooks: Hooks,
+}
+
+/// Options for which `Link` has no field and that the text of a URL can set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Hidden {
+    pub(crate) local: Local,
+    pub(crate) tls: TlsOptions,
+    pub(crate) tuning: Tuning,
 }
 
 impl Settings {
     /// Whether there is anything that the struct has no place for.
     pub(crate) fn is_needed(&self) -> bool {
-        let Self { local, tls, before_url, login, origin: _ } = self;
-        before_url.is_some() || login.is_some() || *local != Local::default() || *tls != TlsOptions::default()
+        let Self { local, tls, tuning, before_url, login, origin: _, hooks } = self;
+        *hooks != Hooks::default()
+            || before_url.is_some()
+            || login.is_some()
+            || *local != Local::default()
+            || *tls != TlsOptions::default()
+            || *tuning != Tuning::default()
     }
 }
 
@@ -284,11 +332,15 @@ pub(crate) struct Handle {
     limit: Cell<Deadline>,
     /// What the connection was at when something failed: the core's errors do not carry it.
     failed_in: Cell<Option<Phase>>,
+    /// What the peer has said and the program was not told of.
+    notices: RefCell<Vec<Notice>>,
 }
 
 impl Private {
     fn with_settings(settings: Settings) -> Self {
-        Self { settings: Mutex::new(Some(Box::new(settings))), ..Self::default() }
+        let private = Self::default();
+        private.note(&settings);
+        Self { settings: Mutex::new(Some(Box::new(settings))), ..private }
     }
 
     /// Connections that were given up, once no other call uses them: the gate is held, and this is the only call.
@@ -297,6 +349,25 @@ impl Private {
         fence(Ordering::Acquire);
         self.has_retired.store(false, Ordering::Relaxed);
         mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells the program of an event; an error if it gives up.
+    ///
+    /// # Safety
+    /// `r` points to an initialised `RTMP`, whose private state this is.
+    unsafe fn raise(&self, r: *mut RTMP, event: &RTMPEvent) -> Result<()> {
+        if self.hooked.load(Ordering::Relaxed) & hooks::EVENT == 0 {
+            return Ok(());
+        }
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        self.settings().hooks.event.map_or(Ok(()), |hook| unsafe { hook.raise(r, event) })
+    }
+
+    /// Keeps what is asked for often where it takes no lock.
+    fn note(&self, settings: &Settings) {
+        self.hooked.store(settings.hooks.bits(), Ordering::Relaxed);
+        let milliseconds = settings.tuning.timeout.map_or(0, |timeout| timeout.as_millis());
+        self.timeout_ms.store(u32::try_from(milliseconds).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {
@@ -335,7 +406,8 @@ impl Handle {
         let closings = private.closings.load(Ordering::Relaxed);
         let (limit, failed_in) = (Cell::new(Deadline::NEVER), Cell::new(None));
         let receives = Cell::new(0);
-        Self { raw, private: ManuallyDrop::new(private), closings, receives, limit, failed_in }
+        let private = ManuallyDrop::new(private);
+        Self { raw, private, closings, receives, limit, failed_in, notices: RefCell::default() }
     }
 
     /// As `from_raw`; if there `has_to_be` a connection, none is made without one: a call that fails leaves nothing behind.
@@ -420,7 +492,103 @@ impl Handle {
     /// Changes options that `Link` has no field for.
     pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
         let mut settings = self.private.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        change(settings.get_or_insert_default())
+        let settings = settings.get_or_insert_default();
+        let result = change(settings);
+        self.private.note(settings);
+        result
+    }
+
+    /// Changes the functions of the program that the session calls.
+    pub(crate) fn change_hooks(&self, change: impl FnOnce(&mut Hooks)) {
+        /// # Safety
+        /// As for `existing`.
+        unsafe fn find(r: *mut RTMP) -> Option<Hook<RTMP_SessionLogCallback>> {
+            // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+            unsafe { Handle::existing(r) }?.private.settings().hooks.log
+        }
+        let has_log = self.change_settings(|settings| {
+            change(&mut settings.hooks);
+            settings.hooks.log.is_some()
+        });
+        if has_log {
+            hooks::find_logs_with(find);
+        }
+        if let Some(carrier) = self.carrier() {
+            self.send_through_hook(&carrier);
+        }
+    }
+
+    /// Has readers get every data message if the option `data` says so.
+    pub(crate) fn show_data_option(&self) {
+        if self.settings().tuning.all_data {
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+            unsafe {
+                let flags = &raw mut (*self.raw()).m_read.flags;
+                shared::write(flags, shared::read(flags) | flv::Flags::ALL.0);
+            }
+        }
+    }
+
+    /// Has closing reset the connection if the option `closeReset` says so.
+    pub(crate) fn prepare_reset(&self) {
+        if self.settings().tuning.resets
+            && let Ok(socket) = self.socket()
+        {
+            tcp::reset_at_close(socket);
+        }
+    }
+
+    /// Where connections leave from, with the event that each of their sockets is.
+    pub(crate) fn local(&self) -> Local {
+        let mut local = self.settings().local;
+        if self.wants_events() {
+            local.hook = Some(SocketHook::new(raise_socket));
+        }
+        local
+    }
+
+    /// Has a carrier hand its bytes to the program, if that wants them.
+    pub(crate) fn send_through_hook(&self, carrier: &Carrier) {
+        let hook = self.send_hook().map(|hook| {
+            SendHook::new(move |bytes| {
+                let r = reason::session();
+                // SAFETY: links are used in calls about the session whose they are, which is initialised until the call of this
+                // thread returns (`reason::about`).
+                unsafe { hook.send(r, bytes) }.map(|()| bytes.len())
+            })
+        });
+        carrier.lock().send_through(hook);
+    }
+
+    /// Keeps what the peer has said for the end of the step.
+    pub(crate) fn keep_notices(&self, notices: Vec<Notice>) {
+        if !notices.is_empty() {
+            self.notices.borrow_mut().extend(notices);
+        }
+    }
+
+    /// What was kept.
+    pub(crate) fn take_notices(&self) -> Vec<Notice> {
+        self.notices.take()
+    }
+
+    /// Whether the program wants to know of events.
+    pub(crate) fn wants_events(&self) -> bool {
+        self.private.hooked.load(Ordering::Relaxed) & hooks::EVENT != 0
+    }
+
+    /// What replaces `send`, if the program has set that.
+    pub(crate) fn send_hook(&self) -> Option<Hook<RTMP_SendCallback>> {
+        if self.private.hooked.load(Ordering::Relaxed) & hooks::SEND == 0 {
+            return None;
+        }
+        self.settings().hooks.send
+    }
+
+    /// Tells the program of an event; an error if it gives up.
+    pub(crate) fn raise(&self, event: &RTMPEvent) -> Result<()> {
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        unsafe { self.private.raise(self.raw(), event) }
     }
 
     /// The socket, while there is one.
@@ -441,8 +609,7 @@ impl Handle {
             gate: self.gate(),
             deadline: self.limit.get(),
             expects_wait: &self.private.expects_wait,
-            blocked: Some(&self.private.blocked),
-            never_waits: self.never_waits(),
+            private: Some(&self.private),
         }
     }
 
@@ -590,7 +757,7 @@ impl Handle {
             let core = self.core();
             (core.session.stats(), core.phases)
         };
-        let Blocked { before, since } = *lock(&self.private.blocked);
+        let Blocked { before, since, .. } = *lock(&self.private.blocked);
         let stalled = since.map_or(Duration::ZERO, |since| since.elapsed());
         (stats.stalled, stats.blocked) = (stalled, before + stalled);
         (stats.unsent, stats.round_trip, stats.retransmissions) = (unsent, round_trip, retransmissions);
@@ -608,6 +775,10 @@ impl Handle {
 
     /// How long a wait may last; `None` for ever.
     pub(crate) fn timeout(&self) -> Option<Duration> {
+        let milliseconds = self.private.timeout_ms.load(Ordering::Relaxed);
+        if milliseconds > 0 {
+            return Some(Duration::from_millis(milliseconds.into()));
+        }
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let seconds = unsafe { (*self.raw()).Link.timeout };
         u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
@@ -801,6 +972,14 @@ impl Handle {
             }
         }
     }
+}
+
+/// Tells the program of a socket, in the thread that connects.
+fn raise_socket(socket: BorrowedFd<'_>) -> Result<()> {
+    let event = RTMPEvent { e_socket: socket.as_raw_fd(), ..RTMPEvent::of(RTMP_EVENT_SOCKET) };
+    // SAFETY: the session of the call that this thread is in is initialised until the call returns (`reason::about`).
+    let handle = unsafe { Handle::existing(reason::session()) };
+    handle.map_or(Ok(()), |handle| handle.raise(&event))
 }
 
 /// How many sessions of this process never wait.

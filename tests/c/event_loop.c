@@ -442,7 +442,7 @@ static int serve(const char *cert, const char *key, char **urls, int count)
         char url[1024];
         const char *port = strchr(strchr(urls[i], ':') + 1, ':');
         check(port && port[1] == '@');
-        snprintf(url, sizeof url, "%.*s:%d%s", (int)(port - urls[i]), urls[i], ports[strncmp(urls[i], "rtmps", 5) == 0],
+        snprintf(url, sizeof url, "%.*s:%d%s", (int)(port - urls[i]), urls[i], ports[strncmp(port - strlen("s://127.0.0.1"), "s:", 2) == 0],
                  port + 2);
         set_up(&sessions[i], url, 1, 0);
     }
@@ -499,7 +499,7 @@ static int misuse(void)
     RTMP_Init(r);
     check(RTMP_GetPollFds(r, &one, 1) == 0 && RTMP_GetPollTimeout(r) == -1 && RTMP_Step(r) == RTMP_STEP_CLOSED);
     check(RTMP_SetNonBlocking(r, 1) && RTMP_SetNonBlocking(r, 5) && RTMP_Step(r) == RTMP_STEP_CLOSED);
-    check(RTMP_GetPollFds(r, NULL, 1) == 0 && RTMP_GetPollFds(r, &one, -1) == 0);
+    check(RTMP_GetPollFds(r, NULL, 0) == 0 && RTMP_GetPollFds(r, &one, -1) == 0);
     /* Without a connection calls fail as ever. */
     check(!RTMP_ConnectStream(r, 0) && RTMP_GetLastError(r) == RTMP_ERR_NOT_CONNECTED);
     check(RTMP_SetNonBlocking(r, 0) && RTMP_GetPollTimeout(r) == -1);
@@ -516,6 +516,7 @@ static int misuse(void)
     /* An abort ends what has begun. */
     check(RTMP_Abort(r));
     check(!RTMP_Connect(r, NULL) && RTMP_GetLastError(r) == RTMP_ERR_ABORTED);
+    check(RTMP_GetPollFds(r, NULL, 1) == -1 && RTMP_GetLastError(r) == RTMP_ERR_ARGUMENT);
     RTMP_Free(r);
     printf("ok\n");
     return 0;

@@ -57,12 +57,12 @@ fn bytes_are_those_of_blocking_calls_on_every_way() {
 }
 
 #[test]
-fn one_thread_serves_and_plays_over_tcp_rtmpe_and_tls() {
+fn one_thread_serves_and_plays_on_every_way() {
     let program = need!(Program::test_of_ours("event_loop"));
     let authority = need!(Authority::new());
     let certificate = authority.issue("server", "IP:127.0.0.1", Valid::Now);
     let [cert, key] = [&certificate.chain, &certificate.key].map(|path| path.display().to_string());
-    let urls: Vec<_> = ["rtmp", "rtmpe", "rtmps"]
+    let urls: Vec<_> = ["rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts"]
         .iter()
         .cycle()
         .take(12)

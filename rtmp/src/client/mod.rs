@@ -31,7 +31,7 @@ use self::{
 };
 use crate::error::{Error, Result};
 
-pub use player::{Messages, Player};
+pub use player::{Event, Messages, Player};
 pub use publisher::Publisher;
 pub use server::{Server, ServerEvent, ServerSession};
 pub use stepper::{Sent, Stepper, StepperEvent};
@@ -72,8 +72,12 @@ pub use stepper::{Sent, Stepper, StepperEvent};
 /// | `swfUrl`, `pageUrl`, `flashver`, `conn` | What `connect` says of the player |
 /// | `swfVfy`, `swfAge`, `token`, `jtv` | What servers want proved |
 /// | `pubUser`, `pubPasswd` | Who publishes |
-/// | `tlsVerify`, `tlsCA` | Which certificates to accept; without them, those that the platform trusts |
+/// | `tlsVerify`, `tlsCA`, `tlsPin` | Which certificates to accept; without them, those that the platform trusts |
+/// | `tlsCert`, `tlsKey` | Certificate to show to the server, and its key |
 /// | `socks`, `bind`, `ipv` | Proxy, local address or interface, version of IP |
+/// | `nodelay`, `keepalive`, `closeReset` | How the socket sends, probes and ends |
+/// | `timeoutMs`, `sendQueue` | As `timeout` in milliseconds; bytes that may wait in a [`Stepper`] |
+/// | `data` | `all` hands out every script tag and the smallest audio and video |
 ///
 /// # Waiting
 ///
@@ -123,7 +127,9 @@ impl Client {
     /// How long one wait may take: for a connection, for bytes from the server, for the server to take ours. At least
     /// a millisecond.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings().timeout = timeout.max(Duration::from_millis(1));
+        let settings = self.settings();
+        settings.timeout = timeout.max(Duration::from_millis(1));
+        settings.tuning.timeout = None;
         self
     }
 

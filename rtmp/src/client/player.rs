@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     flv::{self, Call, Flags, ReadState, Step},
     message::{Message, MessageType},
-    session::{Application, Session},
+    session::{Application, Notice, Session},
     stats::Stats,
 };
 
@@ -58,6 +58,16 @@ pub struct Player {
     over: bool,
 }
 
+/// What comes on a connection that plays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Audio, video, metadata, or an aggregate of these.
+    Message(Message),
+    /// The server has said something else.
+    Notice(Notice),
+}
+
 /// The messages of a stream, see [`Player::messages`].
 ///
 /// ```no_run
@@ -75,22 +85,46 @@ pub struct Messages<'a> {
 
 impl Player {
     pub(super) fn new(server: Arc<Shared>, settings: Arc<Settings>) -> Self {
-        Self {
-            server,
-            settings,
-            flv: flv::Stream::default(),
-            progress: ReadState::default(),
-            metadata: None,
-            over: false,
+        let mut progress = ReadState::default();
+        if settings.tuning.all_data {
+            progress.flags.set(Flags::ALL);
         }
+        Self { server, settings, flv: flv::Stream::default(), progress, metadata: None, over: false }
     }
 
-    /// Waits for the next audio, video or metadata message; `None` when the server has said that the stream is over.
+    /// Waits for the next audio, video or metadata message; `None` when the server has said that the stream is over. What
+    /// else the server says is dropped: see [`next_event`](Self::next_event).
     ///
     /// After [`Error::TimedOut`] the call may be repeated. [`Error::Closed`] is the end of a connection about which
     /// the server has said nothing; with some servers that is how live streams end.
     pub fn next_message(&mut self) -> Result<Option<Message>> {
-        let patience = Some(self.settings.timeout);
+        loop {
+            match self.next_event()? {
+                Some(Event::Message(message)) => return Ok(Some(message)),
+                Some(Event::Notice(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// As [`next_message`](Self::next_message), and returns what else the server says, too, in order. What it said before
+    /// the stream began comes first.
+    ///
+    /// ```no_run
+    /// use rtmp::{Event, Notice};
+    ///
+    /// let mut player = rtmp::Client::new("rtmp://localhost/live/stream")?.play()?;
+    /// while let Some(event) = player.next_event()? {
+    ///     match event {
+    ///         Event::Message(message) => println!("{} bytes", message.body.len()),
+    ///         Event::Notice(Notice::Status(status)) => println!("{}", String::from_utf8_lossy(&status.code)),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), rtmp::Error>(())
+    /// ```
+    pub fn next_event(&mut self) -> Result<Option<Event>> {
+        let patience = Some(self.settings.timeout());
         while !self.over {
             match self.server.next(patience)? {
                 Happening::Media(message) => {
@@ -98,9 +132,10 @@ impl Player {
                         self.metadata = Some(message.body.clone());
                     }
                     if !self.server.lock().state().seeking {
-                        return Ok(Some(message));
+                        return Ok(Some(Event::Message(message)));
                     }
                 }
+                Happening::Notice(notice) => return Ok(Some(Event::Notice(notice))),
                 Happening::Ended => {
                     self.over = true;
                     self.server.leave_at_once();

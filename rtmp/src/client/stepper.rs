@@ -19,7 +19,7 @@ use crate::{
     handshake::Swf,
     message::{Message, MessageType},
     net::{Interest, Link},
-    session::Request,
+    session::{Notice, Request},
     stats::Stats,
 };
 
@@ -94,6 +94,9 @@ pub enum StepperEvent {
     Streaming,
     /// Audio, video, metadata, or an aggregate of these.
     Message(Message),
+    /// The server has said something besides media, and [`Stepper::want_notices`] was called. What it says before
+    /// [`Self::Streaming`] follows that.
+    Notice(Notice),
     /// The server has said that the stream is over. Steps go on with the goodbye.
     Ended,
     /// The connection has ended as it should: the goodbye was said and the peer has gone or has had its time to, or the client of a
@@ -141,8 +144,11 @@ impl Stepper {
         swf: Option<Swf>,
         now: Instant,
     ) -> Result<Self> {
-        let connection = Connection::begin(settings, publish, swf, now)?;
-        Ok(Self::new(connection, abort.clone(), None, now))
+        let mut connection = Connection::begin(settings, publish, swf, now)?;
+        connection.want_notices(false);
+        let mut stepper = Self::new(connection, abort.clone(), None, now);
+        stepper.queue_limit = settings.tuning.queue_limit.unwrap_or(QUEUE_LIMIT);
+        Ok(stepper)
     }
 
     /// Serves a client that has connected.
@@ -208,6 +214,7 @@ impl Stepper {
                     self.ending = Ending::Over;
                     StepperEvent::Left
                 }
+                Happening::Notice(notice) => StepperEvent::Notice(notice),
                 Happening::Idle => return Ok(None),
                 Happening::Busy => {
                     // Other connections have their turn first.
@@ -227,7 +234,10 @@ impl Stepper {
             self.stalled = Some((sent, now));
         }
         match self.sending_deadline() {
-            Some(deadline) if deadline <= now => Err(Error::TimedOut),
+            Some(deadline) if deadline <= now => {
+                self.connection.cut();
+                Err(Error::TimedOut)
+            }
             _ => Ok(()),
         }
     }
@@ -263,6 +273,11 @@ impl Stepper {
         let message = Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body };
         self.act(|connection, now| connection.send(&message, now))?;
         Ok(Sent::Taken)
+    }
+
+    /// Asks for [`StepperEvent::Notice`]. To be called before the first step.
+    pub fn want_notices(&mut self) {
+        self.connection.want_notices(true);
     }
 
     /// The message stream of a client that plays or publishes; 0 before [`StepperEvent::Streaming`].

@@ -10,7 +10,7 @@ use std::{
 use socket2::Socket;
 
 use super::{
-    step::{Interest, Received, Wanted},
+    step::{Interest, Received, SendHook, Wanted},
     target::Target,
     tunnel::Tunnel,
     wire::Wire,
@@ -138,6 +138,11 @@ impl Link {
     /// Goes on with another descriptor of the same socket, in place of [`Self::socket`].
     pub fn replace_socket(&mut self, socket: Arc<Socket>) {
         self.wire_mut().replace_socket(socket);
+    }
+
+    /// Hands the bytes of a link without TLS to `hook` from now on, or to the socket again.
+    pub fn send_through(&mut self, hook: Option<SendHook>) {
+        self.wire_mut().send_through(hook);
     }
 
     /// Leaves the last byte that was received on the socket from now on, or no longer: a program that watches the socket finds it

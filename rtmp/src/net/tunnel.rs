@@ -355,9 +355,10 @@ impl Tunnel {
             return Err(Error::Interrupted);
         }
         debug!("a new connection for the tunnel, after one that ended: {ending:?}");
-        let keeps_readable = self.wire.keeps_readable();
+        let (keeps_readable, hook) = (self.wire.keeps_readable(), self.wire.hook());
         self.wire = Wire::connect(&self.target, after(now, self.target.timeout), now)?;
         self.wire.keep_readable(keeps_readable);
+        self.wire.send_through(hook);
         self.carrier = Carrier::Fresh;
         Ok(())
     }

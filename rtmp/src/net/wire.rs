@@ -18,7 +18,7 @@ use socket2::Socket;
 use super::{
     dial::Dial,
     send::send_now,
-    step::{Interest, Received, Step, Wanted, is_past, sooner},
+    step::{Interest, Received, SendHook, Step, Wanted, is_past, sooner},
     target::Target,
 };
 use crate::{
@@ -45,6 +45,7 @@ pub(super) struct Wire {
     shaking: Option<Instant>,
     phases: Phases,
     intake: Intake,
+    hook: Option<SendHook>,
 }
 
 /// How bytes are taken from the socket.
@@ -110,7 +111,7 @@ impl Wire {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<Self> {
-        let stage = connected(socket, tls, after(now, timeout))?;
+        let stage = connected(prepared(socket), tls, after(now, timeout))?;
         Ok(Self::new(stage, timeout))
     }
 
@@ -128,7 +129,16 @@ impl Wire {
 
     fn new(stage: Stage, timeout: Option<Duration>) -> Self {
         let phases = Phases::default();
-        Self { stage, timeout, ended: false, stopped: None, shaking: None, phases, intake: Intake::All }
+        Self {
+            stage,
+            timeout,
+            ended: false,
+            stopped: None,
+            shaking: None,
+            phases,
+            intake: Intake::All,
+            hook: None,
+        }
     }
 
     /// How long each phase took that has ended.
@@ -244,6 +254,15 @@ impl Wire {
         received
     }
 
+    /// Hands bytes to `hook` instead of the socket, if there is no TLS.
+    pub(super) fn send_through(&mut self, hook: Option<SendHook>) {
+        self.hook = hook;
+    }
+
+    pub(super) fn hook(&self) -> Option<SendHook> {
+        self.hook.clone()
+    }
+
     /// Keeps the socket readable from now on while there is something to receive, or no longer.
     pub(super) fn keep_readable(&mut self, keep: bool) {
         match (self.intake, keep) {
@@ -313,7 +332,10 @@ impl Wire {
         };
         let Some(first) = pieces.iter().position(|piece| !piece.is_empty()) else { return Ok(0) };
         match tls {
-            None => send_now(socket, &pieces[first..]),
+            None => match &self.hook {
+                Some(hook) => hook.send(&pieces[first]),
+                None => send_now(socket, &pieces[first..]),
+            },
             Some(tls) => tls.send(socket, &pieces[first..]),
         }
     }
@@ -481,15 +503,15 @@ impl Tls {
 
 /// A socket whose peer has been reached.
 fn connected(socket: Arc<Socket>, tls: Option<&(String, Trust)>, deadline: Option<Instant>) -> Result<Stage> {
-    let socket = prepared(socket);
     let Some((name, trust)) = tls else { return Ok(Stage::Open { socket, tls: None }) };
-    if *trust == Trust::Anyone {
+    if *trust.whom() == Trust::Anyone {
         warn!("TLS: nobody checks that the server is {name}");
     }
     let tls = Box::new(Tls::new(Machine::client(name, trust)?));
     Ok(Stage::Shaking { socket, tls, deadline })
 }
 
+/// A socket that was made elsewhere.
 fn prepared(socket: Arc<Socket>) -> Arc<Socket> {
     if let Err(error) = socket.set_tcp_nodelay(true) {
         debug!("cannot set a socket option: {error}");

@@ -14,6 +14,7 @@ pub mod conn;
 pub mod number;
 mod table;
 mod text;
+mod tuning;
 mod value;
 
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
 
 pub use table::{OPTIONS, Setting};
 pub use text::{Pair, next_pair, unescape};
+pub use tuning::Tuning;
 pub use value::Seconds;
 
 /// One row of the table of options.

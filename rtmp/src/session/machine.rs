@@ -16,7 +16,7 @@ use std::{
 use log::{Level, debug, error, log_enabled, warn};
 
 use super::{
-    Action, Calls, Command, Context, Outcome, Profile, Reaction, State, command, packet_log, pausing,
+    Action, Calls, Command, Context, Notice, Outcome, Profile, Reaction, State, command, packet_log, pausing,
     queue::Queue,
     reply,
     serve::{self, Request, Requests},
@@ -37,6 +37,9 @@ pub trait Application {
 
     /// Called for each message that has arrived, with its timestamp.
     fn arrived(&mut self, _chunk_stream: u32, _timestamp: u32) {}
+
+    /// Called with what the peer says besides media, in the middle of a step.
+    fn notified(&mut self, _notice: Notice) {}
 }
 
 /// An application whose wishes are borrowed.
@@ -734,7 +737,8 @@ impl<B: Body> Session<B> {
         now: Instant,
     ) -> Result<Reacted<B>> {
         let Message { chunk_stream, kind, timestamp, .. } = message;
-        if message.body.as_ref().is_empty() {
+        let is_media = matches!(kind, MessageType::AUDIO | MessageType::VIDEO);
+        if message.body.as_ref().is_empty() && !(is_media && application.wishes().0.all_data) {
             return Ok(Reacted::Done);
         }
         if self.is_starting && matches!(kind, MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA) {
@@ -772,8 +776,10 @@ impl<B: Body> Session<B> {
                 return Ok(self.media(message));
             }
         }
-        let body = message.body.as_ref();
-        let (outcome, consequence) = self.dispatch(application, chunk_stream, kind, timestamp, body, now)?;
+        let Message { format, stream_id, .. } = message;
+        let borrowed =
+            Message { chunk_stream, format, kind, timestamp, stream_id, body: message.body.as_ref() };
+        let (outcome, consequence) = self.dispatch(application, &borrowed, now)?;
         Ok(match (outcome, consequence) {
             (_, Consequence::Refused(refusal)) => Reacted::Event(Event::Refused(refusal)),
             (_, Consequence::Login(token)) => Reacted::Event(Event::Login(token)),
@@ -797,18 +803,16 @@ impl<B: Body> Session<B> {
     pub fn dispatch(
         &mut self,
         application: &mut dyn Application,
-        chunk_stream: u32,
-        kind: MessageType,
-        timestamp: u32,
-        body: &[u8],
+        message: &Message<&[u8]>,
         now: Instant,
     ) -> Result<(Outcome, Consequence)> {
+        let Message { chunk_stream, kind, timestamp, body, .. } = *message;
         let media_clock = self.media_clock();
         let (profile, calls) = application.wishes();
         let is_awaited = self.is_starting || self.deadline.is_some();
         let needed = is_awaited.then(|| reply::count_essential(calls));
         let connects = self.counters.connected.is_none() && calls.contains(b"connect");
-        let Reaction { outcome, actions } = super::react(
+        let Reaction { outcome, actions, notice } = super::react(
             &mut Context {
                 state: &mut self.state,
                 profile: &profile,
@@ -833,6 +837,9 @@ impl<B: Body> Session<B> {
             if self.deadline.is_some() {
                 self.begin_phase(now);
             }
+        }
+        if let Some(notice) = notice {
+            application.notified(notice.placed(message));
         }
         let mut consequence = Consequence::None;
         for action in actions {

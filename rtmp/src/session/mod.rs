@@ -28,6 +28,7 @@ mod client;
 pub mod command;
 mod machine;
 mod metadata;
+mod notice;
 pub mod packet_log;
 mod phase;
 mod queue;
@@ -43,6 +44,7 @@ mod tests;
 pub use client::event;
 pub use client::react;
 pub use machine::{Application, Consequence, Event, MAX_ANSWERS, Received, Session, chunk_size};
+pub use notice::{Notice, Reconnect, Status};
 pub use phase::Phase;
 pub use reader::gets_something;
 pub use reply::status_words;
@@ -163,6 +165,8 @@ pub struct Profile<'a> {
     pub start_ms: i32,
     /// Where to stop, in milliseconds; 0 for the end.
     pub stop_ms: i32,
+    /// Hand out every data message, and audio and video without data, too.
+    pub all_data: bool,
 }
 
 /// How many commands wait for their results at most; the oldest is forgotten for one more. A server that answers none of
@@ -296,11 +300,13 @@ pub struct Reaction {
     pub outcome: Outcome,
     /// What has to be done, in this order.
     pub actions: Vec<Action>,
+    /// What the application may want to know.
+    pub notice: Option<Notice>,
 }
 
 impl Reaction {
     fn new(outcome: Outcome) -> Self {
-        Self { outcome, actions: Vec::new() }
+        Self { outcome, actions: Vec::new(), notice: None }
     }
 }
 

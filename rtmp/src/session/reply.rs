@@ -3,7 +3,7 @@
 use log::{debug, error, warn};
 
 use super::{
-    Action, Calls, Context, Outcome, Reaction,
+    Action, Calls, Context, Notice, Outcome, Reaction,
     auth::{self, Decision},
     command, pausing, secure_token,
 };
@@ -81,12 +81,13 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     let method = value(&values, 0).and_then(Value::as_string).unwrap_or_default();
     let transaction = value(&values, 1).and_then(Value::as_number).unwrap_or_default();
     debug!("HandleInvoke, server invoking <{}>", OrNull(Some(method)));
+    let mut is_known = true;
     let state = &mut *context.state;
     let actions = &mut reaction.actions;
     match method {
         b"_result" => result(context, transaction, &values, actions),
         b"_error" => error_result(context, transaction, &values, actions),
-        b"onStatus" => return status(context, &values),
+        b"onStatus" => reaction = status(context, &values),
         b"onBWDone" if state.bandwidth_checks == 0 => {
             actions.push(Action::Send(command::check_bandwidth(state)));
         }
@@ -102,8 +103,10 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
             error!("rtmp server requested close");
             actions.push(Action::Close);
         }
-        _ => {}
+        b"onBWDone" => {}
+        _ => is_known = false,
     }
+    reaction.notice = Notice::of_command(method, info_object(&values), body, is_known);
     reaction
 }
 

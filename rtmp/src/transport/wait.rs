@@ -46,7 +46,7 @@ pub trait Patience: Sync {
     /// Called when there are no bytes yet.
     fn begin_wait(&self) {}
 
-    /// Called when a wait for room begins.
+    /// Called when a wait for room begins, and now and then while it goes on.
     fn blocked(&self, _begun: Instant) {}
 
     /// Called when a wait for room that began then has ended, however it did.
@@ -240,17 +240,23 @@ impl<'a> Wait<'a> {
             return Ok(false);
         }
         if self.what == For::Bytes {
-            return self.poll_for(fd, PollFlags::IN, deadline);
+            return self.poll_for(fd, PollFlags::IN, deadline, || {});
         }
         let begun = Instant::now();
-        self.patience.blocked(begun);
-        let result = self.poll_for(fd, PollFlags::OUT, deadline);
+        let result = self.poll_for(fd, PollFlags::OUT, deadline, || self.patience.blocked(begun));
         self.patience.unblocked(begun);
         result
     }
 
-    fn poll_for(&self, fd: BorrowedFd<'_>, flags: PollFlags, deadline: Deadline) -> Result<bool> {
+    fn poll_for(
+        &self,
+        fd: BorrowedFd<'_>,
+        flags: PollFlags,
+        deadline: Deadline,
+        goes_on: impl Fn(),
+    ) -> Result<bool> {
         loop {
+            goes_on();
             if self.is_over() {
                 return Err(Error::Interrupted);
             }

@@ -32,7 +32,7 @@ pub(crate) struct Origin {
     /// The flags of `update::FLAGS` that the text has set.
     raised: c_int,
     /// Options that the program has set since, one bit each.
-    replaced: u32,
+    replaced: u64,
     /// The size of the SWF file that was hashed.
     swf_size: u32,
     /// Whether the proxy came from the text.
@@ -114,8 +114,8 @@ impl Origin {
         let changes = numbers.map(|Change { before, after }| {
             u64::from(before.cast_unsigned()) << 32 | u64::from(after.cast_unsigned())
         });
-        let rest = [replaced, swf_size, has_proxy, closed].map(u64::from);
-        let words = [&addresses[..], &[head_sum], &counts, &changes, &rest];
+        let rest = [swf_size, has_proxy, closed].map(u64::from);
+        let words = [&addresses[..], &[head_sum, replaced], &counts, &changes, &rest];
         words.into_iter().flatten().fold(SUM_OF_NOTHING, |sum, word| add(sum, *word))
     }
 }
