@@ -11,7 +11,7 @@
 #   make examples           the C examples, in target/examples
 #   make bench              measures the library beside librtmp and FFmpeg, see benches/README.md; BASELINE= an earlier
 #                           build's librtmp.so.1 for one more column
-#   make headers            writes include/librtmp from src
+#   make headers            writes include/librtmp from src, and the manual pages in man/man3 from include/librtmp
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
 #                           for those in TARGETS
 #   make memcheck           tests C programs under valgrind that `make test` runs without it
@@ -50,6 +50,7 @@ SHARED = $(SONAME).$(VERSION)
 
 HEADERS = rtmp.h amf.h log.h http.h rtmp_sys.h
 HEADER_DIR = include
+MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
@@ -116,7 +117,8 @@ test:
 	CARGO='$(CARGO)' tests/run.sh $(TESTS)
 
 headers:
-	WRITE_HEADERS=1 $(CARGO) test --test abi committed
+	WRITE_HEADERS=1 $(CARGO) test --test abi committed_headers
+	WRITE_HEADERS=1 $(CARGO) test --test abi committed_manual_pages
 
 # Seconds for `fuzz` and `soak`, fuzz targets, what watches the memory, and further options of `cargo fuzz`. `none` and
 # --no-trace-compares are for many runs on a corpus that is good already, four times as fast.
@@ -188,7 +190,7 @@ install: build
 	chmod 644 '$(DESTDIR)$(libdir)/pkgconfig/$(NAME).pc'
 ifeq ($(PREFIX_SYMBOLS),)
 	$(INSTALL) -d '$(DESTDIR)$(mandir)/man3'
-	$(INSTALL) -m 644 man/librtmp.3 '$(DESTDIR)$(mandir)/man3/'
+	$(INSTALL) -m 644 $(MANUAL) '$(DESTDIR)$(mandir)/man3/'
 endif
 
 uninstall:
@@ -197,5 +199,5 @@ uninstall:
 		$(HEADERS:%='$(DESTDIR)$(INCLUDED_FROM)/librtmp/%')
 	-rmdir '$(DESTDIR)$(INCLUDED_FROM)/librtmp' $(PREFIX_SYMBOLS:%='$(DESTDIR)$(INCLUDED_FROM)')
 ifeq ($(PREFIX_SYMBOLS),)
-	rm -f '$(DESTDIR)$(mandir)/man3/librtmp.3'
+	rm -f $(MANUAL:man/man3/%='$(DESTDIR)$(mandir)/man3/%')
 endif
