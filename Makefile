@@ -14,6 +14,7 @@
 #   make bench              measures the library beside librtmp and FFmpeg, see benches/README.md; BASELINE= an earlier
 #                           build's librtmp.so.1 for one more column
 #   make headers            writes include/librtmp from src, and the manual pages in man/man3 from include/librtmp
+#   make guide              writes the code of c-examples/guide and other files into the chapters of docs/src
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
 #                           for those in TARGETS
 #   make memcheck           tests C programs under valgrind that `make test` runs without it
@@ -57,7 +58,7 @@ MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build demo examples fuzz headers install install-tools lint memcheck miri prefixed sanitize soak test uninstall
+.PHONY: all bench build demo examples fuzz guide headers install install-tools lint memcheck miri prefixed sanitize soak test uninstall
 
 all: build
 
@@ -122,6 +123,9 @@ test:
 headers:
 	WRITE_HEADERS=1 $(CARGO) test --test abi committed_headers
 	WRITE_HEADERS=1 $(CARGO) test --test abi committed_manual_pages
+
+guide:
+	WRITE_GUIDE=1 $(CARGO) test --test documents code_in_the_guide
 
 # Seconds for `fuzz` and `soak`, fuzz targets, what watches the memory, and further options of `cargo fuzz`. `none` and
 # --no-trace-compares are for many runs on a corpus that is good already, four times as fast.
