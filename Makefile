@@ -53,6 +53,8 @@ VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.tom
 SHARED = $(SONAME).$(VERSION)
 
 HEADERS = rtmp.h amf.h log.h http.h rtmp_sys.h
+# For programs written for forks of librtmp.
+COMPAT_HEADERS = compat/fields.h compat/obs.h compat/antmedia.h compat/pili.h
 HEADER_DIR = include
 MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
@@ -191,6 +193,8 @@ install: build
 	ln -sf $(SONAME) '$(DESTDIR)$(libdir)/$(NAME).so'
 	$(INSTALL) -m 644 $(BUILD_DIR)/$(NAME).a '$(DESTDIR)$(libdir)/$(NAME).a'
 	$(INSTALL) -m 644 $(HEADERS:%=$(HEADER_DIR)/librtmp/%) '$(DESTDIR)$(INCLUDED_FROM)/librtmp/'
+	$(INSTALL) -d '$(DESTDIR)$(INCLUDED_FROM)/librtmp/compat'
+	$(INSTALL) -m 644 $(COMPAT_HEADERS:%=include/librtmp/%) '$(DESTDIR)$(INCLUDED_FROM)/librtmp/compat/'
 	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(INCLUDED_FROM)|' \
 		-e 's|^Name: librtmp$$|Name: $(NAME)|' -e 's|-lrtmp$$|-l$(PREFIX_SYMBOLS)rtmp|' librtmp.pc.in \
 		> '$(DESTDIR)$(libdir)/pkgconfig/$(NAME).pc'
@@ -221,8 +225,8 @@ uninstall:
 	done
 	rm -f '$(DESTDIR)$(libdir)/$(SHARED)' '$(DESTDIR)$(libdir)/$(SONAME)' '$(DESTDIR)$(libdir)/$(NAME).so' \
 		'$(DESTDIR)$(libdir)/$(NAME).a' '$(DESTDIR)$(libdir)/pkgconfig/$(NAME).pc' \
-		$(HEADERS:%='$(DESTDIR)$(INCLUDED_FROM)/librtmp/%')
-	-rmdir '$(DESTDIR)$(INCLUDED_FROM)/librtmp' $(PREFIX_SYMBOLS:%='$(DESTDIR)$(INCLUDED_FROM)')
+		$(HEADERS:%='$(DESTDIR)$(INCLUDED_FROM)/librtmp/%') $(COMPAT_HEADERS:%='$(DESTDIR)$(INCLUDED_FROM)/librtmp/%')
+	-rmdir '$(DESTDIR)$(INCLUDED_FROM)/librtmp/compat' '$(DESTDIR)$(INCLUDED_FROM)/librtmp' $(PREFIX_SYMBOLS:%='$(DESTDIR)$(INCLUDED_FROM)')
 ifeq ($(PREFIX_SYMBOLS),)
 	rm -f $(MANUAL:man/man3/%='$(DESTDIR)$(mandir)/man3/%')
 endif
