@@ -103,7 +103,7 @@ demo: examples
 
 # The peers and the measured program hold up to 5,000 connections each.
 bench: build
-	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' BASELINE='$(BASELINE)' \
+	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' BASELINE='$(BASELINE)' CHECK='$(CHECK)' \
 		$(CARGO) bench --bench compare
 
 lint:
