@@ -60,13 +60,15 @@ assert_layout! {
     HTTP_ctx: 24 { date @ 0, size @ 8, status @ 12, data @ 16 }
 }
 
-/// Fetches `url` and returns how that ended, one of the `HTTPRES_*` values.
+/// Fetches an `http` or `https` URL. `http` describes the request and receives the answer. The function passes the body
+/// to `cb` in pieces, also that of an error page.
 ///
-/// `http` describes the request and takes the answer; `url` is an `http` URL. `cb` gets the body in pieces, also that
-/// of an error page, and is not called when there is none. It may use the library, and has to return: a C++ exception that
-/// leaves it ends the process. Redirections are not followed. A server
-/// that is silent for 5 seconds is given up, unless it sends a body whose length it did not tell: that then counts as
-/// complete. A body may take a minute, and a second more for every 4 KiB of it. Servers of https URLs are verified; the environment variables `SSL_CERT_FILE` and `RTMP_TLS_VERIFY` apply.
+/// `cb` may use the library, and it has to return: a C++ exception that leaves it ends the process. It is not called
+/// without a body. The function does not follow redirections. It gives up when the server is silent for 5 seconds; a
+/// body of unannounced length then counts as complete. A body may take a minute, plus a second for every 4 KiB. It
+/// verifies the certificates of https servers; the environment variables `SSL_CERT_FILE` and `RTMP_TLS_VERIFY` apply.
+///
+/// Returns one of the `HTTPRES_*` values.
 ///
 /// # Safety
 /// `http` is null or points to an `HTTP_ctx` whose `date` is null or as described there; `url` is null or a

@@ -33,7 +33,7 @@ pub(crate) fn trust(options: &TlsOptions) -> Trust {
     options.trust_in(environment::is_ignored(), environment::variable("RTMP_TLS_VERIFY").as_deref())
 }
 
-/// Makes TLS ready for use; afterwards `RTMP_TLS_ctx` is not null. `RTMP_Init` calls it, and calling it again does
+/// Prepares TLS for use; `RTMP_TLS_ctx` is not NULL afterwards. `RTMP_Init` calls this function. Calling it again does
 /// nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn RTMP_TLS_Init() {
@@ -44,11 +44,13 @@ pub extern "C" fn RTMP_TLS_Init() {
     }
 }
 
-/// Reads a server's certificate and key for `RTMP_TLS_Accept`; returns a handle, or NULL if they cannot be used.
+/// Reads the certificate and key of a server for `RTMP_TLS_Accept`.
 ///
-/// Both are names of PEM files, which may be one and the same. Behind the certificate may be those that lead to its
-/// issuer. The key is PKCS#8, PKCS#1 or SEC1, without a pass phrase. The handle is the caller's, who frees it with
-/// `RTMP_TLS_FreeServerContext`; any number of threads may use it at the same time.
+/// `cert` and `key` are names of PEM files, and may be the same. Certificates of the issuers may follow the server's
+/// certificate. The key is PKCS#8, PKCS#1 or SEC1, without a passphrase. Any number of threads may use the handle at
+/// the same time.
+///
+/// Returns a handle, or NULL if the files cannot be used. Free the handle with `RTMP_TLS_FreeServerContext`.
 ///
 /// # Safety
 /// `cert` and `key` are null or NUL-terminated strings.
@@ -64,8 +66,7 @@ pub unsafe extern "C" fn RTMP_TLS_AllocServerContext(cert: *const c_char, key: *
     })
 }
 
-/// Frees a handle of `RTMP_TLS_AllocServerContext`; returns nothing. Connections that were accepted with it stay as
-/// they are. NULL is allowed.
+/// Frees a handle of `RTMP_TLS_AllocServerContext`. Connections that were accepted with it stay open. NULL is allowed.
 ///
 /// # Safety
 /// `ctx` is null or came from `RTMP_TLS_AllocServerContext` and nobody uses it any more.
@@ -80,10 +81,11 @@ pub unsafe extern "C" fn RTMP_TLS_FreeServerContext(ctx: *mut c_void) {
     })
 }
 
-/// Shakes hands in TLS, as the server, with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way
-/// `RTMP_Close` releases what was made, and closes the socket. `RTMP_Serve` comes next.
+/// Does a TLS handshake, as the server, with the client on `m_sb.sb_socket`. Call `RTMP_Serve` next.
 ///
-/// The waits are bounded by the socket's time-outs, and all of them together by `Link.timeout`.
+/// The timeouts of the socket limit each wait, and `Link.timeout` limits the whole handshake.
+///
+/// Returns TRUE or FALSE. In both cases `RTMP_Close` closes the socket and frees what was allocated.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `ctx` is null or came from `RTMP_TLS_AllocServerContext`.

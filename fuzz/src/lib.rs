@@ -25,6 +25,7 @@ targets![
     flv_writer,
     handshake,
     http_reply,
+    media,
     rtmpt_reply,
     rtmpt_request,
     session_machine,

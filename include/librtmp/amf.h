@@ -3,11 +3,11 @@
 /*
  * librtmp: values in Action Message Format, the encoding of RTMP's commands and of metadata.
  *
- * Two conventions hold for everything here:
- *  - An encoder writes between a position and the end of a buffer and returns the position behind what it wrote, or
- *    NULL if the value does not fit or cannot be encoded.
- *  - A decoder copies nothing: strings that it finds point into the buffer that was decoded and are valid as long as
- *    that buffer is. They are not NUL-terminated.
+ * Two conventions apply to all functions:
+ *  - An encoder writes between a position and the end of a buffer. It returns the position after the value, or NULL if
+ *    the value does not fit or cannot be encoded.
+ *  - A decoder does not copy text: strings point into the decoded buffer, are valid as long as that buffer is, and are
+ *    not NUL-terminated.
  */
 #ifndef __AMF_H__
 #define __AMF_H__
@@ -120,76 +120,91 @@ typedef struct AMF3ClassDef {
 } AMF3ClassDef;
 
 /**
- * Writes a string, as a long string from 65,536 bytes on, and returns the position behind it, or null if fewer than
- * its length and 5 bytes are free up to `outend`.
+ * Writes a string. From 65,536 bytes on it becomes a long string.
+ *
+ * Returns the position after it, or NULL if fewer than its length and 5 bytes are free before `outend`.
  *
  * Requires: the bytes from `output` to `outend` are writable; `str` is null or a valid string.
  */
 char *AMF_EncodeString(char *output, char *outend, const AVal *str);
 
 /**
- * Writes a number, 9 bytes, and returns the position behind it, or null if it does not fit up to `outend`.
+ * Writes a number (9 bytes).
+ *
+ * Returns the position after it, or NULL if it does not fit before `outend`.
  *
  * Requires: the bytes from `output` to `outend` are writable.
  */
 char *AMF_EncodeNumber(char *output, char *outend, double dVal);
 
 /**
- * Writes 16 bits, most significant byte first, and returns the position behind them, or null if they do not fit.
+ * Writes 16 bits, most significant byte first.
+ *
+ * Returns the position after them, or NULL if they do not fit.
  *
  * Requires: the bytes from `output` to `outend` are writable.
  */
 char *AMF_EncodeInt16(char *output, char *outend, short nVal);
 
 /**
- * Writes the lower 24 bits, most significant byte first, and returns the position behind them, or null if they do not
- * fit.
+ * Writes the lower 24 bits, most significant byte first.
+ *
+ * Returns the position after them, or NULL if they do not fit.
  *
  * Requires: the bytes from `output` to `outend` are writable.
  */
 char *AMF_EncodeInt24(char *output, char *outend, int nVal);
 
 /**
- * Writes 32 bits, most significant byte first, and returns the position behind them, or null if they do not fit.
+ * Writes 32 bits, most significant byte first.
+ *
+ * Returns the position after them, or NULL if they do not fit.
  *
  * Requires: the bytes from `output` to `outend` are writable.
  */
 char *AMF_EncodeInt32(char *output, char *outend, int nVal);
 
 /**
- * Writes true if `bVal` is not 0, else false, and returns the position behind the 2 bytes, or null if they do not fit.
+ * Writes true if `bVal` is not 0, else false (2 bytes).
+ *
+ * Returns the position after it, or NULL if it does not fit.
  *
  * Requires: the bytes from `output` to `outend` are writable.
  */
 char *AMF_EncodeBoolean(char *output, char *outend, int bVal);
 
 /**
- * Writes a name and a string and returns the position behind them, or null if one of them does not fit; then the name
- * may have been written.
+ * Writes a name and a string, a member of an object.
+ *
+ * Returns the position after them, or NULL if one of them does not fit. The name may have been written then.
  *
  * Requires: the bytes from `output` to `outend` are writable; `name` and `value` are null or valid strings.
  */
 char *AMF_EncodeNamedString(char *output, char *outend, const AVal *name, const AVal *value);
 
 /**
- * Writes a name and a number and returns the position behind them, or null if one of them does not fit; then the name
- * may have been written.
+ * Writes a name and a number, a member of an object.
+ *
+ * Returns the position after them, or NULL if one of them does not fit. The name may have been written then.
  *
  * Requires: the bytes from `output` to `outend` are writable; `name` is null or a valid string.
  */
 char *AMF_EncodeNamedNumber(char *output, char *outend, const AVal *name, double dVal);
 
 /**
- * Writes a name and true or false and returns the position behind them, or null if one of them does not fit; then the
- * name may have been written.
+ * Writes a name and a boolean, a member of an object.
+ *
+ * Returns the position after them, or NULL if one of them does not fit. The name may have been written then.
  *
  * Requires: the bytes from `output` to `outend` are writable; `name` is null or a valid string.
  */
 char *AMF_EncodeNamedBoolean(char *output, char *outend, const AVal *name, int bVal);
 
 /**
- * Writes an object and returns the position behind it, or null if not even its frame fits; one more byte than is
- * written must be free. A member that does not fit or cannot be encoded ends the object early, without failure.
+ * Writes an object. A member that does not fit or cannot be encoded ends the object early, which is not a failure.
+ *
+ * Returns the position after the object, or NULL if not even its frame fits. One more byte than is written must be
+ * free.
  *
  * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised
  * object.
@@ -197,7 +212,9 @@ char *AMF_EncodeNamedBoolean(char *output, char *outend, const AVal *name, int b
 char *AMF_Encode(AMFObject *obj, char *pBuffer, char *pBufEnd);
 
 /**
- * Writes an ECMA array, otherwise like `AMF_Encode`.
+ * Writes an object as an ECMA array. Otherwise it behaves like `AMF_Encode`.
+ *
+ * Returns the position after the array, or NULL if not even its frame fits.
  *
  * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised
  * object.
@@ -205,8 +222,10 @@ char *AMF_Encode(AMFObject *obj, char *pBuffer, char *pBufEnd);
 char *AMF_EncodeEcmaArray(AMFObject *obj, char *pBuffer, char *pBufEnd);
 
 /**
- * Writes a strict array, which has no end marker, otherwise like `AMF_Encode`. After an early end it holds fewer
- * elements than it says.
+ * Writes an object as a strict array, which has no end marker. Otherwise it behaves like `AMF_Encode`. If the array
+ * ends early, it holds fewer elements than its count says.
+ *
+ * Returns the position after the array, or NULL if not even its frame fits.
  *
  * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised
  * object.
@@ -214,9 +233,10 @@ char *AMF_EncodeEcmaArray(AMFObject *obj, char *pBuffer, char *pBufEnd);
 char *AMF_EncodeArray(AMFObject *obj, char *pBuffer, char *pBufEnd);
 
 /**
- * Writes the name of a property, if it has one, and its value, and returns the position behind them. Returns null if
- * they do not fit or values of this type cannot be encoded; then the name may have been written. The name of an
- * `AMF_NULL` is not written.
+ * Writes the name of a property, if it has one, and its value. The name of an `AMF_NULL` is not written.
+ *
+ * Returns the position after them, or NULL if they do not fit or the type cannot be encoded. The name may have been
+ * written then.
  *
  * Requires: the bytes from `pBuffer` to `pBufEnd` are writable; `prop` is null or points to an initialised
  * property.
@@ -224,50 +244,58 @@ char *AMF_EncodeArray(AMFObject *obj, char *pBuffer, char *pBufEnd);
 char *AMFProp_Encode(AMFObjectProperty *prop, char *pBuffer, char *pBufEnd);
 
 /**
- * Returns how many bytes of `pBuffer` were decoded into `obj`, or -1 if they are malformed. Without `bDecodeName` the
- * values have no names. Decoding ends at an end marker or with the data.
+ * Decodes the members of an object from `pBuffer` into `obj`. Decoding stops at an end marker or at the end of the
+ * data. If `bDecodeName` is 0, the values have no names.
  *
- * What `obj` held before is forgotten, not freed. After -1 it holds the values before the offending one. Names and
- * text point into `pBuffer`; the list is the caller's, to be freed with `AMF_Reset`.
+ * What `obj` held before is forgotten, not freed. Names and text point into `pBuffer`. The list belongs to the caller,
+ * who frees it with `AMF_Reset`.
+ *
+ * Returns the number of bytes used, or -1 if they are malformed. After -1, `obj` holds the values before the malformed
+ * one.
  *
  * Requires: `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
  */
 int AMF_Decode(AMFObject *obj, const char *pBuffer, int nSize, int bDecodeName);
 
 /**
- * Returns how many bytes of `pBuffer` were decoded into `obj` as `nArrayLen` values, or -1 if they are malformed or
- * too few. Ownership is as with `AMF_Decode`.
+ * Decodes `nArrayLen` values from `pBuffer` into `obj`. Ownership is as with `AMF_Decode`.
+ *
+ * Returns the number of bytes used, or -1 if they are malformed or too few.
  *
  * Requires: `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
  */
 int AMF_DecodeArray(AMFObject *obj, const char *pBuffer, int nSize, int nArrayLen, int bDecodeName);
 
 /**
- * Returns how many bytes of `pBuffer` were decoded into `obj` as one AMF3 object, or -1 if they are malformed. With
- * `bDecodeName` the object's type marker is in front. Data that ends within the object is accepted up to there.
- * Ownership is as with `AMF_Decode`.
+ * Decodes one AMF3 object from `pBuffer` into `obj`. If `bDecodeName` is not 0, the object's type marker is in front.
+ * Data that ends within the object is accepted up to there. Ownership is as with `AMF_Decode`.
+ *
+ * Returns the number of bytes used, or -1 if they are malformed.
  *
  * Requires: `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
  */
 int AMF3_Decode(AMFObject *obj, const char *pBuffer, int nSize, int bDecodeName);
 
 /**
- * Returns how many bytes of `pBuffer` were decoded into `prop` as one AMF3 value, or -1 if they are malformed. With
- * `bDecodeName` a name is in front; after an empty name comes no value, and `prop` becomes `AMF_INVALID`.
+ * Decodes one AMF3 value from `pBuffer` into `prop`. If `bDecodeName` is not 0, a name is in front. No value follows
+ * an empty name, and `prop` then becomes `AMF_INVALID`.
  *
- * What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`; members are the caller's, to be
- * freed with `AMFProp_Reset`.
+ * What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`. Members belong to the caller,
+ * who frees them with `AMFProp_Reset`.
+ *
+ * Returns the number of bytes used, or -1 if they are malformed.
  *
  * Requires: `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
  */
 int AMF3Prop_Decode(AMFObjectProperty *prop, const char *pBuffer, int nSize, int bDecodeName);
 
 /**
- * Returns how many bytes of `pBuffer` were decoded into `prop` as one value, or -1 if they are malformed. With
- * `bDecodeName` a name is in front.
+ * Decodes one value from `pBuffer` into `prop`. If `bDecodeName` is not 0, a name is in front.
  *
- * What `prop` held before is forgotten, not freed; after -1 it is `AMF_INVALID`. Name and text point into `pBuffer`;
- * members are the caller's, to be freed with `AMFProp_Reset`.
+ * What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`. Members belong to the caller,
+ * who frees them with `AMFProp_Reset`.
+ *
+ * Returns the number of bytes used, or -1 if they are malformed; `prop` is then `AMF_INVALID`.
  *
  * Requires: `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
  */
@@ -295,16 +323,16 @@ unsigned int AMF_DecodeInt24(const char *data);
 unsigned int AMF_DecodeInt32(const char *data);
 
 /**
- * Stores the string at `data`, which has a 16-bit length in front, in `*str`. The text is not copied: it is valid as
- * long as `data`. An empty string has a null pointer.
+ * Reads the string at `data`, which starts with a 16-bit length, and stores it in `*str`. The text is not copied: it
+ * is valid as long as `data` is. An empty string has a NULL pointer.
  *
  * Requires: `data` is null or readable for the length and the text; `str` is null or writable.
  */
 void AMF_DecodeString(const char *data, AVal *str);
 
 /**
- * Stores the string at `data`, which has a 32-bit length in front, in `*str`. The text is not copied: it is valid as
- * long as `data`. An empty string, or one of 2 GiB and more, has a null pointer.
+ * Reads the string at `data`, which starts with a 32-bit length, and stores it in `*str`. The text is not copied: it
+ * is valid as long as `data` is. An empty string, or one of 2 GiB or more, has a NULL pointer.
  *
  * Requires: `data` is null or readable for the length and the text; `str` is null or writable.
  */
@@ -325,16 +353,19 @@ int AMF_DecodeBoolean(const char *data);
 double AMF_DecodeNumber(const char *data);
 
 /**
- * Stores the AMF3 integer at `data` in `*valp` and returns how many bytes it takes, 1 to 4; 0 if a pointer is null.
+ * Reads the AMF3 integer at `data` and stores it in `*valp`.
+ *
+ * Returns the number of bytes it takes, 1 to 4, or 0 if a pointer is NULL.
  *
  * Requires: `data` is null or readable up to the end of the integer; `valp` is null or writable.
  */
 int AMF3ReadInteger(const char *data, int32_t *valp);
 
 /**
- * Stores the AMF3 string at `data` in `*str` and returns how many bytes it takes; 0 if a pointer is null. The text is
- * not copied: it is valid as long as `data`. References to earlier strings are not supported and read as empty, and so
- * do negative lengths.
+ * Reads the AMF3 string at `data` and stores it in `*str`. The text is not copied: it is valid as long as `data` is.
+ * References to earlier strings are not supported and read as empty, and so do negative lengths.
+ *
+ * Returns the number of bytes it takes, or 0 if a pointer is NULL.
  *
  * Requires: `data` is null or readable up to the end of the string's length; `str` is null or writable.
  */
@@ -349,8 +380,8 @@ int AMF3ReadString(const char *data, AVal *str);
 void AMF_Reset(AMFObject *obj);
 
 /**
- * Appends a copy of `*prop` to `obj`, which from then on owns the members that the property may have. The array of
- * properties moves; pointers into it are not valid afterwards. Without memory nothing is appended.
+ * Appends a copy of `*prop` to `obj`, which then owns the members of the property. The array of properties may move,
+ * so pointers into it become invalid. If memory is short, nothing is appended.
  *
  * Requires: `obj` is null or points to an initialised object whose array came from this library, or from
  * `malloc` with room up to the next multiple of 16; `prop` is null or points to an initialised property.
@@ -358,15 +389,16 @@ void AMF_Reset(AMFObject *obj);
 void AMF_AddProp(AMFObject *obj, const AMFObjectProperty *prop);
 
 /**
- * Returns how many properties `obj` has, nested ones not counted.
+ * Returns the number of properties of `obj`, without nested ones.
  *
  * Requires: `obj` is null or points to an initialised object.
  */
 int AMF_CountProp(AMFObject *obj);
 
 /**
- * Returns the property at `nIndex`, or if that is negative the first one of that name. Never returns null: if there is
- * none, the result has the type `AMF_INVALID` and must not be written. The pointer is valid until a property is added.
+ * Returns the property at `nIndex`, or the first one with the name `name` if `nIndex` is negative. The result is never
+ * NULL: if there is no such property, its type is `AMF_INVALID`, and it must not be written to. The pointer is valid
+ * until a property is added.
  *
  * Requires: `obj` is null or points to an initialised object; `name` is null or a valid string.
  */
@@ -380,14 +412,14 @@ AMFObjectProperty *AMF_GetProp(AMFObject *obj, const AVal *name, int nIndex);
 AMFDataType AMFProp_GetType(AMFObjectProperty *prop);
 
 /**
- * Makes a property a number. What it held is forgotten, not freed.
+ * Makes a property a number. Its earlier value is forgotten, not freed.
  *
  * Requires: `prop` is null or writable.
  */
 void AMFProp_SetNumber(AMFObjectProperty *prop, double dval);
 
 /**
- * Makes a property true if `bflag` is not 0, else false. What it held is forgotten, not freed.
+ * Makes a property true if `bflag` is not 0, else false. Its earlier value is forgotten, not freed.
  *
  * Requires: `prop` is null or writable.
  */
@@ -410,22 +442,22 @@ void AMFProp_SetString(AMFObjectProperty *prop, AVal *str);
 void AMFProp_SetObject(AMFObjectProperty *prop, AMFObject *obj);
 
 /**
- * Stores the name of a property in `*name`; the text is borrowed. Without a property the name is empty.
+ * Stores the name of a property in `*name`. The text is borrowed. Without a property the name is empty.
  *
  * Requires: `prop` is null or points to an initialised property; `name` is null or writable.
  */
 void AMFProp_GetName(AMFObjectProperty *prop, AVal *name);
 
 /**
- * Gives a property a name. The text is borrowed; it must outlive the property.
+ * Gives a property a name. The text is borrowed and must outlive the property.
  *
  * Requires: `prop` is null or writable; `name` is null or readable.
  */
 void AMFProp_SetName(AMFObjectProperty *prop, AVal *name);
 
 /**
- * Returns the value of a number, 0.0 or 1.0 for a boolean, milliseconds since 1970 for a date, and 0.0 for everything
- * else.
+ * Returns the value of a number, 0.0 or 1.0 for a boolean, milliseconds since 1970 for a date, and 0.0 for all other
+ * types.
  *
  * Requires: `prop` is null or points to an initialised property.
  */
@@ -439,7 +471,7 @@ double AMFProp_GetNumber(AMFObjectProperty *prop);
 int AMFProp_GetBoolean(AMFObjectProperty *prop);
 
 /**
- * Stores the text of a string property in `*str`; it is borrowed. Other types give an empty string with a null
+ * Stores the text of a string property in `*str`. The text is borrowed. Other types give an empty string with a NULL
  * pointer.
  *
  * Requires: `prop` is null or points to an initialised property; `str` is null or writable.
@@ -447,30 +479,30 @@ int AMFProp_GetBoolean(AMFObjectProperty *prop);
 void AMFProp_GetString(AMFObjectProperty *prop, AVal *str);
 
 /**
- * Stores the members of an object property in `*obj`; they still belong to the property, so `*obj` must not be reset.
- * Other types, arrays among them, give an empty object.
+ * Stores the members of an object property in `*obj`. They still belong to the property, so do not reset `*obj`. Other
+ * types, including arrays, give an empty object.
  *
  * Requires: `prop` is null or points to an initialised property; `obj` is null or writable.
  */
 void AMFProp_GetObject(AMFObjectProperty *prop, AMFObject *obj);
 
 /**
- * Returns TRUE if the type of the property is not `AMF_INVALID`.
+ * Returns TRUE if the type of the property is not `AMF_INVALID`, else FALSE.
  *
  * Requires: `prop` is null or points to an initialised property.
  */
 int AMFProp_IsValid(AMFObjectProperty *prop);
 
 /**
- * Frees the members of a property, if it has any, and makes it `AMF_INVALID`. It keeps its name.
+ * Frees the members of a property, if it has any, and makes it `AMF_INVALID`. Its name stays.
  *
  * Requires: `prop` is null or points to an initialised property whose members are owned by it.
  */
 void AMFProp_Reset(AMFObjectProperty *prop);
 
 /**
- * Appends a member's name to a class definition. The text is borrowed; the array of names moves. Without memory
- * nothing is appended.
+ * Appends the name of a member to a class definition. The text is borrowed. The array of names may move. If memory is
+ * short, nothing is appended.
  *
  * Requires: `cd` is null or points to an initialised definition whose array came from this function, or from
  * `malloc` with room up to the next multiple of 16; `prop` is null or readable.
@@ -478,8 +510,8 @@ void AMFProp_Reset(AMFObjectProperty *prop);
 void AMF3CD_AddProp(AMF3ClassDef *cd, AVal *prop);
 
 /**
- * Returns a member's name in a class definition. Never returns null: if there is no such member, the name is empty and
- * must not be written.
+ * Returns the name of member `idx` of a class definition. The result is never NULL: if there is no such member, the
+ * name is empty and must not be written to.
  *
  * Requires: `cd` is null or points to an initialised definition.
  */

@@ -15,17 +15,17 @@ extern "C" {
 /** How a request ended. */
 typedef enum {
     HTTPRES_OK = 0, /**< the whole body was delivered */
-    HTTPRES_OK_NOT_MODIFIED = 1, /**< unchanged since the date that was sent; no body */
+    HTTPRES_OK_NOT_MODIFIED = 1, /**< not changed since HTTP_ctx.date; no body */
     HTTPRES_NOT_FOUND = 2,
-    HTTPRES_BAD_REQUEST = 3, /**< refused, or a URL that cannot be used */
+    HTTPRES_BAD_REQUEST = 3, /**< refused, or the URL is invalid */
     HTTPRES_SERVER_ERROR = 4,
-    HTTPRES_REDIRECTED = 5, /**< it is somewhere else; redirections are not followed */
+    HTTPRES_REDIRECTED = 5, /**< the server redirects, which is not followed */
     HTTPRES_LOST_CONNECTION = 6 /**< no connection, or it ended too early */
 } HTTPResult;
 
 /**
- * Takes one piece of a response body: size * nmemb bytes at ptr, which are the library's and valid during the call
- * only. stream is HTTP_ctx.data. The result is ignored.
+ * Receives one piece of a response body: size * nmemb bytes at ptr, which belong to the library and are valid only during
+ * the call. stream is HTTP_ctx.data. The result is ignored.
  */
 typedef size_t(HTTP_read_callback)(void *ptr, size_t size, size_t nmemb, void *stream);
 
@@ -45,13 +45,15 @@ struct HTTP_ctx {
 };
 
 /**
- * Fetches `url` and returns how that ended, one of the `HTTPRES_*` values.
+ * Fetches an `http` or `https` URL. `http` describes the request and receives the answer. The function passes the body
+ * to `cb` in pieces, also that of an error page.
  *
- * `http` describes the request and takes the answer; `url` is an `http` URL. `cb` gets the body in pieces, also that
- * of an error page, and is not called when there is none. It may use the library, and has to return: a C++ exception that
- * leaves it ends the process. Redirections are not followed. A server
- * that is silent for 5 seconds is given up, unless it sends a body whose length it did not tell: that then counts as
- * complete. A body may take a minute, and a second more for every 4 KiB of it. Servers of https URLs are verified; the environment variables `SSL_CERT_FILE` and `RTMP_TLS_VERIFY` apply.
+ * `cb` may use the library, and it has to return: a C++ exception that leaves it ends the process. It is not called
+ * without a body. The function does not follow redirections. It gives up when the server is silent for 5 seconds; a
+ * body of unannounced length then counts as complete. A body may take a minute, plus a second for every 4 KiB. It
+ * verifies the certificates of https servers; the environment variables `SSL_CERT_FILE` and `RTMP_TLS_VERIFY` apply.
+ *
+ * Returns one of the `HTTPRES_*` values.
  *
  * Requires: `http` is null or points to an `HTTP_ctx` whose `date` is null or as described there; `url` is
  * null or a NUL-terminated string; `cb` is null or a function of the type above.

@@ -3,35 +3,37 @@
 /*
  * librtmp: RTMP sessions, as a client that plays or publishes and as a server.
  *
- * A client: RTMP_Alloc, RTMP_Init, RTMP_SetupURL, for publishing RTMP_EnableWrite, RTMP_Connect, RTMP_ConnectStream,
- * then RTMP_Read or RTMP_Write (an FLV file as a stream of bytes) or RTMP_ReadPacket and RTMP_SendPacket (single
- * messages), at last RTMP_Close and RTMP_Free.
+ * A client calls RTMP_Alloc, RTMP_Init, RTMP_SetupURL, RTMP_EnableWrite if it publishes, RTMP_Connect and
+ * RTMP_ConnectStream. Then it calls RTMP_Read or RTMP_Write (the stream as the bytes of an FLV file), or RTMP_ReadPacket
+ * and RTMP_SendPacket (single messages). It ends with RTMP_Close and RTMP_Free.
  *
- * Calls block, none for longer than Link.timeout allows; RTMP_Abort, RTMP_UserInterrupt and shutdown of the socket end
- * their waits. Sessions are independent of each other. With one session one thread may read (RTMP_Read, RTMP_ReadPacket,
- * RTMP_GetNextMediaPacket, RTMP_ClientPacket) while others send (RTMP_SendPacket, RTMP_Send..., RTMP_Pause, and one of them
- * RTMP_Write), and any thread may call RTMP_Abort. All other functions need exclusive use of the session. log.h says what
- * a log callback may do.
+ * Calls block, but no wait is longer than Link.timeout. RTMP_Abort, RTMP_UserInterrupt and shutdown on the socket end
+ * waits early.
  *
- * A thread that is cancelled (pthread_cancel) in a call ends when the call returns; no wait is longer than Link.timeout, and
- * RTMP_Abort ends it earlier. A call that returns a message leaves that to the next one. Functions that may wait are
- * cancellation points, and no lock stays held. Asynchronous cancelling is not supported.
+ * Threads: sessions are independent of each other. Within one session, one thread may read (RTMP_Read, RTMP_ReadPacket,
+ * RTMP_GetNextMediaPacket, RTMP_ClientPacket) while others send (RTMP_SendPacket, RTMP_Send..., RTMP_Pause, and one of
+ * them RTMP_Write), and any thread may call RTMP_Abort. All other functions need exclusive use of the session. log.h
+ * describes what a log callback may do.
  *
- * After fork in a process with one thread, the child may begin sessions, and go on with those of the parent. Only one of
- * the two processes may go on with a session. The other one lets go of it: close(RTMP_Socket(r)); r->m_sb.sb_socket = -1;
- * then RTMP_Close and RTMP_Free, which tell the peer nothing. RTMP_Close alone would end the session of both. A session
- * that RTMP_Serve serves over HTTP stays the parent's: its helper threads are not in the child. In a process with more
- * threads the child may not call this library before exec.
+ * Cancellation: a thread that is cancelled (pthread_cancel) inside a call ends when the call returns. Functions that may
+ * wait are cancellation points, and no lock stays held. A message that a cancelled call would have returned is left for
+ * the next call. Asynchronous cancellation is not supported.
  *
- * After dlclose the library stays in memory as long as it has helper threads, or a thread that used it exists.
+ * Fork: after fork in a process with one thread, the child may use new sessions and those of the parent, but only one of
+ * the two processes may continue a session. The other one releases it with close(RTMP_Socket(r)),
+ * r->m_sb.sb_socket = -1, RTMP_Close and RTMP_Free, which send nothing to the peer. RTMP_Close alone would end the
+ * session of both. A session that RTMP_Serve serves over HTTP stays with the parent, because its helper threads do not
+ * exist in the child. In a process with several threads, the child may not call this library before exec.
  *
- * Functions that return int return TRUE or FALSE unless they say otherwise. One that fails may have closed the
- * session: ask RTMP_IsConnected. Why it failed tell RTMP_GetLastError and RTMP_GetErrorString. A NULL where a pointer is
- * expected makes a function fail.
+ * After dlclose the library stays in memory as long as it has helper threads or a thread that used it exists.
  *
- * A function that succeeds leaves errno as it was. One that fails sets it if a call of the operating system failed: EAGAIN
- * after a time-out, or when a socket that does not block has nothing to read, ECONNREFUSED, ECONNRESET, EPIPE and so on,
- * and EBADF if there is no connection. Where the peer is the reason, errno stays as it was.
+ * Results: functions that return int return TRUE or FALSE unless their description says otherwise. A function that fails
+ * may have closed the session; RTMP_IsConnected tells. RTMP_GetLastError returns the reason for a failure as a code,
+ * RTMP_GetErrorString as text. A function fails if it gets NULL where it expects a pointer.
+ *
+ * errno: a function that succeeds does not change errno. A function that fails sets it if a call of the operating system
+ * failed: EAGAIN after a timeout or when a non-blocking socket has nothing to read, ECONNREFUSED, ECONNRESET, EPIPE and
+ * so on, and EBADF without a connection. If the peer is the reason, errno does not change.
  */
 #ifndef __RTMP_H__
 #define __RTMP_H__
@@ -43,8 +45,8 @@
 #include "amf.h"
 
 /*
- * Programs ask for CRYPTO to know whether the library can do RTMPE, RTMPS and SWF verification. NO_CRYPTO takes the
- * macro away, but not the fields of RTMP_LNK: the library always has them, and the struct must be as large as it thinks.
+ * CRYPTO tells programs that the library supports RTMPE, RTMPS and SWF verification. NO_CRYPTO removes the macro, but not
+ * the fields of RTMP_LNK: the library always has them, and the sizes must agree.
  */
 #if !defined(NO_CRYPTO) && !defined(CRYPTO)
 #define CRYPTO
@@ -61,11 +63,11 @@ extern "C" {
 #define RTMP_FEATURE_HTTP 0x01 /**< tunnelled through HTTP */
 #define RTMP_FEATURE_ENC 0x02 /**< RTMPE encryption */
 #define RTMP_FEATURE_SSL 0x04 /**< inside TLS */
-#define RTMP_FEATURE_MFP 0x08 /**< RTMFP, which the library cannot speak */
+#define RTMP_FEATURE_MFP 0x08 /**< RTMFP, which the library does not support */
 #define RTMP_FEATURE_WRITE 0x10 /**< publish; see RTMP_EnableWrite */
 #define RTMP_FEATURE_HTTP2 0x20 /**< set by RTMP_Serve: the client tunnels through HTTP */
 
-/* Protocols that a URL can name, made of the bits above. */
+/* Protocols of URLs, combinations of the bits above. */
 #define RTMP_PROTOCOL_UNDEFINED (-1)
 #define RTMP_PROTOCOL_RTMP 0
 #define RTMP_PROTOCOL_RTMPT RTMP_FEATURE_HTTP
@@ -86,7 +88,7 @@ extern "C" {
 #define RTMP_PACKET_TYPE_BYTES_READ_REPORT 0x03 /**< acknowledgement */
 #define RTMP_PACKET_TYPE_CONTROL 0x04 /**< user control; see RTMP_SendCtrl */
 #define RTMP_PACKET_TYPE_SERVER_BW 0x05 /**< window of acknowledgements */
-#define RTMP_PACKET_TYPE_CLIENT_BW 0x06 /**< limit for the bandwidth of the peer */
+#define RTMP_PACKET_TYPE_CLIENT_BW 0x06 /**< limit for the peer's bandwidth */
 #define RTMP_PACKET_TYPE_AUDIO 0x08
 #define RTMP_PACKET_TYPE_VIDEO 0x09
 #define RTMP_PACKET_TYPE_FLEX_STREAM_SEND 0x0F /**< data, in AMF3 */
@@ -97,18 +99,18 @@ extern "C" {
 #define RTMP_PACKET_TYPE_INVOKE 0x14 /**< command, in AMF0 */
 #define RTMP_PACKET_TYPE_FLASH_VIDEO 0x16 /**< several FLV tags in one message */
 
-/* RTMPPacket.m_headerType: what the header of a chunk says; the rest is as in the message before. */
+/* RTMPPacket.m_headerType: what a chunk header contains. Everything else is as in the previous message. */
 #define RTMP_PACKET_SIZE_LARGE 0 /**< everything, with an absolute timestamp */
 #define RTMP_PACKET_SIZE_MEDIUM 1 /**< all but the message stream id; the timestamp is a difference */
 #define RTMP_PACKET_SIZE_SMALL 2 /**< only the difference of the timestamps */
 #define RTMP_PACKET_SIZE_MINIMUM 3 /**< nothing */
 
-/** True if the message that an RTMPPacket pointer points to has arrived in full. */
+/** True if the message at the RTMPPacket pointer `a` is complete. */
 #define RTMPPacket_IsReady(a) ((a)->m_nBytesRead == (a)->m_nBodySize)
 
 /* Link.lFlags */
 #define RTMP_LF_AUTH 0x0001 /**< the boolean that is sent in front of Link.auth is true */
-#define RTMP_LF_LIVE 0x0002 /**< the stream is live: there is nothing to seek in */
+#define RTMP_LF_LIVE 0x0002 /**< the stream is live, without seeking */
 #define RTMP_LF_SWFV 0x0004 /**< hash the file at Link.swfUrl while setting up, for its verification */
 #define RTMP_LF_PLST 0x0008 /**< send set_playlist before play */
 #define RTMP_LF_BUFX 0x0010 /**< pause and continue when the server's buffer runs empty, so that it sends faster */
@@ -116,9 +118,9 @@ extern "C" {
 #define RTMP_LF_FAPU 0x0040 /**< Link.app was allocated by the library, and RTMP_Close frees it */
 
 /* RTMP_READ.flags */
-#define RTMP_READ_HEADER 0x01 /**< the FLV header was put together */
+#define RTMP_READ_HEADER 0x01 /**< the FLV header was produced */
 #define RTMP_READ_RESUME 0x02 /**< continue behind RTMP_READ.initialFrame; set by the caller */
-#define RTMP_READ_NO_IGNORE 0x04 /**< resuming is over: nothing is passed over any more */
+#define RTMP_READ_NO_IGNORE 0x04 /**< resuming has ended: no message is skipped any more */
 #define RTMP_READ_GOTKF 0x08 /**< resuming: the frame was found */
 #define RTMP_READ_GOTFLVK 0x10 /**< resuming: the frame was found inside a message of several tags */
 #define RTMP_READ_SEEKING 0x20 /**< a seek was sent, and its result has not come */
@@ -126,48 +128,48 @@ extern "C" {
 /* RTMP_READ.status */
 #define RTMP_READ_COMPLETE (-3) /**< the stream has ended */
 #define RTMP_READ_ERROR (-2) /**< the stream cannot be continued from where the caller wants to resume */
-#define RTMP_READ_EOF (-1) /**< the connection has ended, or its time was over */
+#define RTMP_READ_EOF (-1) /**< the connection has ended, or the timeout passed */
 #define RTMP_READ_IGNORE 0 /**< nothing is wrong */
 
-/** Why a call failed: what RTMP_GetLastError returns. Values stay as they are; there may be more in later versions. */
+/** Reasons for failures, as RTMP_GetLastError returns them. Values never change; later versions may add some. */
 typedef enum {
     RTMP_ERR_NONE = 0, /**< nothing failed */
-    RTMP_ERR_ENDED = 1, /**< the server ended the stream: there is no more to read */
-    RTMP_ERR_ARGUMENT = 2, /**< an argument, a field or a packet makes no sense */
-    RTMP_ERR_MEMORY = 3, /**< memory is short */
+    RTMP_ERR_ENDED = 1, /**< the server ended the stream; nothing is left to read */
+    RTMP_ERR_ARGUMENT = 2, /**< an argument, a field or a packet is invalid */
+    RTMP_ERR_MEMORY = 3, /**< not enough memory */
     RTMP_ERR_URL = 4, /**< the URL cannot be used */
-    RTMP_ERR_OPTION = 5, /**< there is no such option, or its value cannot be used */
+    RTMP_ERR_OPTION = 5, /**< the option is unknown, or its value is invalid */
     RTMP_ERR_NOT_CONNECTED = 6, /**< there is no connection, and none was lost before */
     RTMP_ERR_RESOLVE = 7, /**< the host's address was not found in time */
-    RTMP_ERR_CONNECT = 8, /**< the server, or the proxy, was not reached: it refused, or did not answer in time */
+    RTMP_ERR_CONNECT = 8, /**< no connection to the server or the proxy: refused, or no answer in time */
     RTMP_ERR_PROXY = 9, /**< the proxy did not connect to the server */
-    RTMP_ERR_TLS = 10, /**< no TLS: a certificate was refused, or the peer does not keep to the protocol */
+    RTMP_ERR_TLS = 10, /**< the TLS handshake failed, for example because of a certificate */
     RTMP_ERR_HANDSHAKE = 11, /**< the peer's handshake is wrong */
-    RTMP_ERR_REFUSED = 12, /**< the peer said no, and the text has its words */
-    RTMP_ERR_TIMEDOUT = 13, /**< Link.timeout passed; if RTMP_IsConnected, the call may be repeated */
+    RTMP_ERR_REFUSED = 12, /**< the peer refused; the text contains its words */
+    RTMP_ERR_TIMEDOUT = 13, /**< Link.timeout passed; while RTMP_IsConnected, the call may be repeated */
     RTMP_ERR_CLOSED = 14, /**< the peer closed the connection, without ending the stream */
-    RTMP_ERR_IO = 15, /**< the operating system reported an error of the connection */
-    RTMP_ERR_MALFORMED = 16, /**< what the peer sent breaks the protocol, or a bound of the library */
-    RTMP_ERR_TOO_LARGE = 17, /**< a message, or what the peer sent, is larger than it may be */
-    RTMP_ERR_FLV = 18, /**< what was given to RTMP_Write cannot be published */
-    RTMP_ERR_RESUME = 19, /**< the stream does not go on where m_read says that the file ends */
-    RTMP_ERR_JOINED = 20, /**< RTMP_Serve: nothing failed, the HTTP connection went to the session that it belongs to */
-    RTMP_ERR_INTERRUPTED = 21, /**< a signal came, and RTMP_ctrlC was set */
-    RTMP_ERR_ABORTED = 22, /**< another thread ended the call */
-    RTMP_ERR_UNSUPPORTED = 23, /**< the library does not have this */
-    RTMP_ERR_INTERNAL = 24 /**< a defect of the library, which ended the call and nothing else */
+    RTMP_ERR_IO = 15, /**< the operating system reported a connection error */
+    RTMP_ERR_MALFORMED = 16, /**< data from the peer violates the protocol or a limit of the library */
+    RTMP_ERR_TOO_LARGE = 17, /**< a message, or data from the peer, is too large */
+    RTMP_ERR_FLV = 18, /**< the bytes given to RTMP_Write are not valid FLV */
+    RTMP_ERR_RESUME = 19, /**< the stream does not continue where the file in m_read ends */
+    RTMP_ERR_JOINED = 20, /**< RTMP_Serve: no failure; the HTTP connection belongs to another session, which took it */
+    RTMP_ERR_INTERRUPTED = 21, /**< RTMP_ctrlC was set, for example by a signal handler */
+    RTMP_ERR_ABORTED = 22, /**< RTMP_Abort ended the call */
+    RTMP_ERR_UNSUPPORTED = 23, /**< the library does not support this */
+    RTMP_ERR_INTERNAL = 24 /**< a defect of the library, which affected only this call */
 } RTMP_ERR_CODE;
 
-/** Names of the protocols in capitals and in small letters, by RTMP_PROTOCOL_*; empty where there is none. */
+/** Names of the protocols in upper and lower case, indexed by RTMP_PROTOCOL_*; empty where there is none. */
 extern const char RTMPProtocolStrings[][7];
 extern const char RTMPProtocolStringsLower[][7];
 
-/** The Flash version that is named to servers unless Link.flashVer is set. */
+/** Flash version that is sent to servers unless Link.flashVer is set. */
 extern const AVal RTMP_DefaultFlashVer;
 
 /**
- * Not 0: calls that wait end with an error, within a tenth of a second, in all sessions and threads. May be set by any
- * thread and in a signal handler, see RTMP_UserInterrupt. The library never clears it.
+ * While not 0, calls that wait fail within a tenth of a second, in all sessions and threads. Any thread and any signal
+ * handler may set it; see RTMP_UserInterrupt. The library never clears it.
  */
 extern int RTMP_ctrlC;
 
@@ -179,13 +181,13 @@ struct sockaddr;
  * `RTMP_ReadPacket` fills the one that `RTMPPacket.m_chunk` points to; `RTMP_SendChunk` sends one.
  */
 typedef struct RTMPChunk {
-    /** Bytes used in `c_header`. */
+    /** Number of bytes used in `c_header`. */
     int c_headerSize;
-    /** Bytes at `c_chunk`. */
+    /** Number of bytes at `c_chunk`. */
     int c_chunkSize;
     /**
-     * Payload. After reading it points into the body of the packet and lives as long as that, or, while the message is
-     * incomplete, until the next call. For sending it is the caller's and only read.
+     * Payload. After reading, it points into the body of the packet and lives as long as that does; while the message
+     * is incomplete, it is valid until the next call. For sending, it belongs to the caller and is only read.
      */
     char *c_chunk;
     /** Header bytes. */
@@ -195,83 +197,84 @@ typedef struct RTMPChunk {
 /** A message, or the part of it that has arrived. */
 typedef struct RTMPPacket {
     /**
-     * How much the header says, one of `RTMP_PACKET_SIZE_*`: that of the chunk that was read, or what is asked for when
-     * sending; `RTMP_SendPacket` may choose another and then stores it here.
+     * Header format, one of `RTMP_PACKET_SIZE_*`: that of the chunk that was read, or the requested one when sending.
+     * `RTMP_SendPacket` may choose another and then stores it here.
      */
     uint8_t m_headerType;
     /** Message type, one of `RTMP_PACKET_TYPE_*`. */
     uint8_t m_packetType;
     /**
-     * Out: not 0 if the header of the chunk that was read has an absolute timestamp. Not read when sending.
+     * Out: not 0 if the header of the chunk that was read has an absolute timestamp. Ignored when sending.
      */
     uint8_t m_hasAbsTimestamp;
     /** Chunk stream id, 2 to 65599. */
     int m_nChannel;
-    /** Milliseconds, absolute once the message is complete. When sending always absolute. */
+    /** Milliseconds: absolute once the message is complete, and always absolute when sending. */
     uint32_t m_nTimeStamp;
     /** Message stream id. */
     int32_t m_nInfoField2;
-    /** Bytes of the whole body. */
+    /** Number of bytes of the whole body. */
     uint32_t m_nBodySize;
     /**
-     * Out: bytes of the body that have arrived; equal to `m_nBodySize` when the message is complete
-     * (`RTMPPacket_IsReady`). Not read when sending.
+     * Out: number of bytes of the body that have arrived, equal to `m_nBodySize` when the message is complete
+     * (`RTMPPacket_IsReady`). Ignored when sending.
      */
     uint32_t m_nBytesRead;
     /**
-     * In, may be NULL: where `RTMP_ReadPacket` notes the chunk it reads. Owned by the caller and to be kept alive
-     * until the message is complete. Not read when sending.
+     * In, may be NULL: where `RTMP_ReadPacket` stores the chunk it reads. It belongs to the caller, who keeps it alive
+     * until the message is complete. Ignored when sending.
      */
     RTMPChunk *m_chunk;
     /**
-     * Body, or NULL. One from `RTMPPacket_Alloc` or `RTMP_ReadPacket` belongs to the caller, who frees it with
-     * `RTMPPacket_Free`; `RTMP_MAX_HEADER_SIZE` bytes in front of it belong to its memory block. For sending any
-     * memory will do, and it stays the caller's.
+     * Body, or NULL. A body from `RTMPPacket_Alloc` or `RTMP_ReadPacket` belongs to the caller, who frees it with
+     * `RTMPPacket_Free`; its memory block starts `RTMP_MAX_HEADER_SIZE` bytes earlier. For sending, any memory works,
+     * and it still belongs to the caller.
      */
     char *m_body;
 } RTMPPacket;
 
 /**
- * A socket and the bytes that were read from it ahead of need.
+ * A socket and its receive buffer.
  *
  * `sb_start` may point into the struct itself: do not move it while `sb_size` is not 0.
  */
 typedef struct RTMPSockBuf {
-    /** Socket descriptor, -1 when there is none. A caller may put in a connected socket of its own. */
+    /** Socket descriptor, -1 when there is none. A caller may store a connected socket of its own here. */
     int sb_socket;
     /**
-     * Bytes at `sb_start` that nobody has used yet. While it is not 0, a read may succeed without the socket being
-     * readable: look here before waiting with `select`.
+     * Number of unread bytes at `sb_start`. While it is not 0, a read may succeed without the socket being readable:
+     * check it before waiting with `select`.
      */
     int sb_size;
     /**
-     * First unused byte: in `sb_buf`, or in memory of the library's own, which is larger, while a peer sends fast. It is
-     * there until the next call that reads or ends the connection.
+     * First unread byte. It is in `sb_buf`, or in a larger buffer of the library while a peer sends fast, and valid
+     * until the next call that reads or ends the connection.
      */
     char *sb_start;
-    /** The bytes that were read, unless they are elsewhere. */
+    /** Received bytes, unless they are in the library's larger buffer. */
     char sb_buf[RTMP_BUFFER_CACHE_SIZE];
-    /** Out: not 0 when the last read gave up because its time was over. */
+    /** Out: not 0 if the last read ended because of a timeout. */
     int sb_timedout;
     /** TLS session, private to the library; NULL without TLS. */
     void *sb_ssl;
 } RTMPSockBuf;
 
 /**
- * Where to connect to and what to say there.
+ * Settings of a connection.
  *
- * The strings are borrowed: whoever sets one, directly or through `RTMP_SetupURL`, `RTMP_SetupStream` or
- * `RTMP_SetOpt`, keeps its memory alive and unchanged until `RTMP_Close` has returned. Few of them are
- * NUL-terminated; go by their length.
+ * The strings are borrowed: a caller that sets one, directly or through `RTMP_SetupURL`, `RTMP_SetupStream` or
+ * `RTMP_SetOpt`, keeps its memory unchanged until `RTMP_Close` has returned. Most strings are not NUL-terminated:
+ * use their lengths.
  */
 typedef struct RTMP_LNK {
     /** Host name or address of the server. */
     AVal hostname;
     /**
-     * Proxy without its port: a host name or address for SOCKS4, or a URL without a port for others, for example
-     * `socks5://user:password@host`. The schemes are `socks4`, `socks4a`, `socks5` and `http` (CONNECT); an IPv6
-     * address is in brackets, and characters of user and password may be written `%40`. A SOCKS4 proxy is sent the
-     * address of the server, or its name if that is not known here; the others are always sent the name. Empty for none.
+     * Proxy without its port. A host name or address is a SOCKS4 proxy. For others it is a URL without a port, for
+     * example `socks5://user:password@host`; the schemes are `socks4`, `socks4a`, `socks5` and `http` (CONNECT). An
+     * IPv6 address is in brackets, and user and password may contain escapes such as `%40`. A SOCKS4 proxy receives
+     * the address of the server, or its name if the local look-up fails; the others always receive the name. Empty for
+     * none.
      */
     AVal sockshost;
     /** Stream name taken from the URL. Allocated by the library and freed by `RTMP_Close`. */
@@ -280,32 +283,32 @@ typedef struct RTMP_LNK {
     AVal playpath;
     /** URL of the application, sent to the server. */
     AVal tcUrl;
-    /** URL of the SWF player to name to the server, and to hash for its verification. */
+    /** URL of the SWF player. It is sent to the server, and the file is hashed for SWF verification. */
     AVal swfUrl;
-    /** URL of the page to name to the server. */
+    /** URL of the page, sent to the server. */
     AVal pageUrl;
     /** Application on the server. */
     AVal app;
-    /** Sent behind the connect command when it is not empty, see `RTMP_LF_AUTH`. */
+    /** Sent after the `connect` command unless it is empty; see `RTMP_LF_AUTH`. */
     AVal auth;
-    /** Flash version to name to the server. */
+    /** Flash version, sent to the server. */
     AVal flashVer;
-    /** Stream to subscribe to; live streams are subscribed to by `playpath` when it is empty. */
+    /** Stream to subscribe to. If it is empty, live streams use `playpath`. */
     AVal subscribepath;
     /** Token for Justin.tv's usher service; empty for none. */
     AVal usherToken;
     /** Key for answering a SecureToken challenge; empty for none. */
     AVal token;
-    /** User name for a server that asks publishers for one. */
+    /** User name of the publisher, for servers that require a login. */
     AVal pubUser;
-    /** Password that goes with `pubUser`. */
+    /** Password for `pubUser`. */
     AVal pubPasswd;
     /**
-     * Values appended to the connect command, in this order. The array is from `malloc`; free it with `AMF_Reset`
-     * (`RTMP_Close` does not). Strings in it are borrowed like the others here.
+     * Values appended to the `connect` command, in this order. The array is from `malloc`; free it with `AMF_Reset`,
+     * because `RTMP_Close` does not. Its strings are borrowed like the others here.
      */
     AMFObject extras;
-    /** How many objects at the end of `extras` are still open for `conn` options. */
+    /** Number of objects at the end of `extras` that `conn` options have not closed yet. */
     int edepth;
     /** Where to start playing, in milliseconds. Not used for live streams. */
     int seekTime;
@@ -318,12 +321,13 @@ typedef struct RTMP_LNK {
     /** One of `RTMP_PROTOCOL_*`, with `RTMP_FEATURE_WRITE` added for publishing. */
     int protocol;
     /**
-     * Seconds that each phase of connecting may take (name lookup and connection, TLS, tunnel, handshake), each wait for
-     * data, each message sent, and closing. Calls on a socket of the program's own go by that socket's time-outs, if it
-     * has any. 0 and less wait for ever, but for closing.
+     * Limit in seconds for each phase of connecting (look-up and connection, TLS, tunnel, handshake), for each wait
+     * for data, for each message sent, and for closing. For a socket that the program itself opened, the timeouts of
+     * that socket apply instead, if it has any. A value of 0 or less disables the limit, except while closing. Avoid
+     * it.
      */
     int timeout;
-    /** Private to the library: why a call failed, for `RTMP_GetLastError`. */
+    /** Private to the library. */
     int pFlags;
     /** Port of the proxy; 0 for no proxy. */
     unsigned short socksport;
@@ -335,7 +339,7 @@ typedef struct RTMP_LNK {
     void *rc4keyIn;
     /** RTMPE key for writing, private to the library; NULL while there is none. */
     void *rc4keyOut;
-    /** Size of the uncompressed SWF file in bytes; 0 switches its verification off. */
+    /** Size of the uncompressed SWF file in bytes; 0 disables SWF verification. */
     uint32_t SWFSize;
     /** Hash of the uncompressed SWF file, see `RTMP_HashSWF`. */
     uint8_t SWFHash[RTMP_SWF_HASHLEN];
@@ -356,7 +360,7 @@ typedef struct RTMP_READ {
     char *buf;
     /** Next byte to return, inside `buf`. */
     char *bufpos;
-    /** Bytes left at `bufpos`. */
+    /** Number of bytes left at `bufpos`. */
     unsigned int buflen;
     /** Milliseconds: timestamp of the last tag that was returned. */
     uint32_t timestamp;
@@ -365,7 +369,7 @@ typedef struct RTMP_READ {
     /** Switches, `RTMP_READ_*` flags combined. */
     uint8_t flags;
     /**
-     * Out: why no more data come, one of `RTMP_READ_COMPLETE`, `RTMP_READ_ERROR`, `RTMP_READ_EOF`; 0 otherwise.
+     * Out: why no more data arrives, one of `RTMP_READ_COMPLETE`, `RTMP_READ_ERROR` and `RTMP_READ_EOF`; otherwise 0.
      */
     int8_t status;
     /** Resuming: message type of `initialFrame`, 8 for audio or 9 for video. */
@@ -375,20 +379,20 @@ typedef struct RTMP_READ {
     /** Resuming: body of the metadata tag that the caller already has, or NULL. */
     char *metaHeader;
     /**
-     * Resuming: body of the last key frame that the caller already has; output starts behind it in the stream.
+     * Resuming: body of the last key frame that the caller already has. Output starts after it in the stream.
      */
     char *initialFrame;
-    /** Resuming: bytes at `metaHeader`; 0 skips the comparison. */
+    /** Resuming: number of bytes at `metaHeader`; 0 skips the comparison. */
     uint32_t nMetaHeaderSize;
-    /** Resuming: bytes at `initialFrame`. */
+    /** Resuming: number of bytes at `initialFrame`. */
     uint32_t nInitialFrameSize;
-    /** Resuming: messages passed over while looking for `initialFrame`. */
+    /** Resuming: number of messages skipped while looking for `initialFrame`. */
     uint32_t nIgnoredFrameCounter;
     /** Resuming: the same for messages that hold several FLV tags. */
     uint32_t nIgnoredFlvFrameCounter;
 } RTMP_READ;
 
-/** A command that was sent and whose result is awaited. */
+/** A command that waits for its result. */
 typedef struct RTMP_METHOD {
     /** Name of the command, NUL-terminated, from `malloc`. */
     AVal name;
@@ -405,21 +409,22 @@ typedef struct RTMP_METHOD {
  */
 typedef struct RTMP {
     /**
-     * Payload bytes per chunk that the peer sends: 128 after a handshake, then what its Set Chunk Size says. In, for
-     * callers that look at that message themselves.
+     * Number of payload bytes per chunk from the peer: 128 after a handshake, then the value of its Set Chunk Size
+     * message. In, for callers that process that message themselves.
      */
     int m_inChunkSize;
     /**
-     * Payload bytes per chunk that we send. In: a value other than 128, of 1 to 0xFFFFFF, that is there before
-     * `RTMP_Connect`, `RTMP_Connect1` or `RTMP_Serve` is announced to the peer before any other message and then used,
-     * on every connection. While connected, change it right after sending a message of type
-     * `RTMP_PACKET_TYPE_CHUNK_SIZE` with the same number.
+     * Number of payload bytes per chunk to the peer. In: a value other than 128, from 1 to 0xFFFFFF, that is set
+     * before `RTMP_Connect`, `RTMP_Connect1` or `RTMP_Serve` is announced to the peer before any other message and
+     * then used, on every connection. While connected, change it directly after sending a message of type
+     * `RTMP_PACKET_TYPE_CHUNK_SIZE` with the same value.
      */
     int m_outChunkSize;
-    /** How often the server's bandwidth check was answered. */
+    /** Number of bandwidth checks of the server that were answered. */
     int m_nBWCheckCounter;
     /**
-     * Bytes received and used, the low 32 bits. What is unread in `m_sb` and what a tunnel adds is not counted.
+     * Number of bytes received and processed, modulo 2^32. Unread bytes in `m_sb` and the overhead of a tunnel are not
+     * counted.
      */
     int m_nBytesIn;
     /** `m_nBytesIn` when it was last reported to the peer. */
@@ -427,14 +432,14 @@ typedef struct RTMP {
     /** Milliseconds of media that the server is asked to send ahead, see `RTMP_SetBufferMS`. */
     int m_nBufferMS;
     /**
-     * Message stream id that the server gave the stream; 0 before there is one, -1 after it was closed. Messages of
-     * a publisher carry it in `m_nInfoField2`.
+     * Message stream id of the stream; 0 before there is one, -1 after it was closed. A publisher's messages carry it
+     * in `m_nInfoField2`.
      */
     int m_stream_id;
-    /** Chunk stream id of the first audio or video message; 0 before one came. */
+    /** Chunk stream id of the first audio or video message; 0 before the first one. */
     int m_mediaChannel;
     /**
-     * Timestamp of the last audio or video message in milliseconds; it stands still while the stream is paused.
+     * Timestamp of the last audio or video message in milliseconds. It does not change while the stream is paused.
      */
     uint32_t m_mediaStamp;
     /** Where the stream was paused, in milliseconds. */
@@ -442,30 +447,33 @@ typedef struct RTMP {
     /** 0 playing, 1 pause requested, 2 paused, 3 continuing. */
     int m_pausing;
     /**
-     * In: window acknowledgement size in bytes, which `RTMP_SendServerBW` sends; so does a player when it is connected.
-     * The peer's own takes its place, and what is received is acknowledged before it is half as much.
+     * In: window acknowledgement size in bytes. `RTMP_SendServerBW` sends it, and so does a player once it is
+     * connected. The peer's own value replaces it; the library acknowledges received data before half of it has
+     * arrived.
      */
     int m_nServerBW;
     /**
-     * In: limit for the peer's bandwidth in bytes, which `RTMP_SendClientBW` sends. A limit that the peer sets takes its
-     * place, and each tenth of it that is received is acknowledged.
+     * In: limit for the peer's bandwidth in bytes, which `RTMP_SendClientBW` sends. A limit from the peer replaces it;
+     * the library acknowledges each tenth of it.
      */
     int m_nClientBW;
-    /** In: kind of the limit in `m_nClientBW`: 0 hard, 1 soft, 2 dynamic; 255 if the peer did not say. */
+    /**
+     * In: kind of the limit in `m_nClientBW`: 0 hard, 1 soft, 2 dynamic, 255 if the peer did not specify it.
+     */
     uint8_t m_nClientBW2;
     /** Not 0 while a stream plays or is published. */
     uint8_t m_bPlaying;
-    /** In: not 0 sends `m_fEncoding` with the connect command even if it is 0. */
+    /** In: if not 0, the `connect` command contains `m_fEncoding` even if it is 0. */
     uint8_t m_bSendEncoding;
-    /** In: not 0 acknowledges received bytes. `RTMP_Connect` sets it. */
+    /** In: if not 0, the library acknowledges received bytes. `RTMP_Connect` sets it. */
     uint8_t m_bSendCounter;
-    /** Last transaction id that was used. */
+    /** Last transaction id used. */
     int m_numInvokes;
-    /** Entries in `m_methodCalls`. */
+    /** Number of entries in `m_methodCalls`. */
     int m_numCalls;
-    /** Commands that wait for their results; see `RTMP_DropRequest`. NULL when there are none. */
+    /** Commands that wait for results; see `RTMP_DropRequest`. NULL when there are none. */
     RTMP_METHOD *m_methodCalls;
-    /** Entries in `m_channelTimestamp`. */
+    /** Number of entries in `m_channelTimestamp`. */
     int m_channelsAllocatedIn;
     /** Private to the library. */
     int m_channelsAllocatedOut;
@@ -473,149 +481,158 @@ typedef struct RTMP {
     RTMPPacket **m_vecChannelsIn;
     /** Private to the library. */
     RTMPPacket **m_vecChannelsOut;
-    /** By chunk stream id: absolute timestamp of the last complete message in milliseconds. */
+    /** Absolute timestamp of the last complete message in milliseconds, indexed by chunk stream id. */
     int *m_channelTimestamp;
-    /** In: audio codecs to name in the connect command. */
+    /** In: audio codecs, sent in the `connect` command. */
     double m_fAudioCodecs;
-    /** In: video codecs to name in the connect command. */
+    /** In: video codecs, sent in the `connect` command. */
     double m_fVideoCodecs;
-    /** In: object encoding to name in the connect command, 0 for AMF0 or 3 for AMF3. */
+    /** In: object encoding, sent in the `connect` command: 0 for AMF0, 3 for AMF3. */
     double m_fEncoding;
     /** Duration of the stream in seconds, from its metadata; 0 while it is unknown. */
     double m_fDuration;
     /** RTMPT: number of the next request. */
     int m_msgCounter;
-    /** RTMPT: the server's advice on how often to ask. */
+    /** RTMPT: polling interval that the server recommends. */
     int m_polling;
-    /** RTMPT: bytes of the current response that were not yet read. */
+    /** RTMPT: number of unread bytes of the current response. */
     int m_resplen;
-    /** RTMPT: requests without a response. */
+    /** RTMPT: number of requests without a response. */
     int m_unackd;
     /** RTMPT: session id, from `malloc`, freed by `RTMP_Close`. */
     AVal m_clientID;
     /** State of `RTMP_Read`. */
     RTMP_READ m_read;
-    /** State of `RTMP_Write`: the message that is being put together. */
+    /** State of `RTMP_Write`: the message in progress. */
     RTMPPacket m_write;
-    /** The socket and what was read from it. */
+    /** The socket and its receive buffer. */
     RTMPSockBuf m_sb;
-    /** Where to connect to and what to say there. */
+    /** Settings of the connection. */
     RTMP_LNK Link;
 } RTMP;
 
 /**
- * Returns memory for a session, filled with zeroes, or NULL. `RTMP_Init` makes it usable; `RTMP_Free` or `free` gives
- * it back.
+ * Allocates memory for a session and fills it with zeroes. Call `RTMP_Init` before any other function.
+ *
+ * Returns the session, or NULL if memory is short. Free it with `RTMP_Free` or `free`.
  */
 RTMP *RTMP_Alloc(void);
 
 /**
- * Gives back what `RTMP_Alloc` returned, and nothing else: call `RTMP_Close` first. NULL is allowed. In the log callback of
- * a call with this session it does nothing.
+ * Frees a session that `RTMP_Alloc` returned. It frees only that memory, so call `RTMP_Close` first. NULL is allowed.
+ * Inside a log callback of a call with this session, it does nothing.
  *
  * Requires: `r` is null or came from `RTMP_Alloc` or `malloc`, and nobody uses it any more.
  */
 void RTMP_Free(RTMP *r);
 
 /**
- * Gives every field of a session its default, whatever the memory held before.
+ * Gives every field of a session its default value, whatever the memory held before.
  *
- * A session that was used before has to be closed first: what it owns is forgotten here.
+ * Close a session before you initialise it again: this function forgets what the session owns and does not free it.
  *
  * Requires: `r` is null or points to writable memory of the size of an `RTMP`.
  */
 void RTMP_Init(RTMP *r);
 
 /**
- * Makes the session publish instead of play. Call it after `RTMP_SetupURL` or `RTMP_SetupStream`, which reset this,
- * and before `RTMP_Connect`.
+ * Makes the session publish instead of play. Call it after `RTMP_SetupURL` or `RTMP_SetupStream`, which reset it, and
+ * before `RTMP_Connect`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 void RTMP_EnableWrite(RTMP *r);
 
 /**
- * Returns the stream's duration in seconds, or 0.0 while it is unknown.
+ * Returns the duration of the stream in seconds, or 0.0 while it is unknown. It comes from the stream's metadata.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 double RTMP_GetDuration(RTMP *r);
 
 /**
- * Returns TRUE while there is a socket, FALSE when the session was never connected or was closed, also by an error.
+ * Returns TRUE while the session has a socket, and FALSE if it never connected or was closed. An error can close it,
+ * too.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_IsConnected(RTMP *r);
 
 /**
- * Returns the socket, which stays the library's, or -1.
+ * Returns the socket of the session, or -1 if there is none. The socket belongs to the library: do not close it.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_Socket(RTMP *r);
 
 /**
- * Returns TRUE if the last read gave up because nothing arrived in time.
+ * Returns TRUE if the last read ended because nothing arrived in time, else FALSE.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_IsTimedout(RTMP *r);
 
 /**
- * Sets how many milliseconds of media the server should keep buffered on our side. Sends nothing, see
- * `RTMP_UpdateBufferMS`.
+ * Sets how many milliseconds of media the server should send ahead. It sends nothing: `RTMP_UpdateBufferMS` tells a
+ * server that is already connected.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 void RTMP_SetBufferMS(RTMP *r, int size);
 
 /**
- * Returns why the last call that failed did so, one of the `RTMP_ERR_*` values. `RTMP_ERR_NONE` says that none did.
+ * Returns the reason for the last failure, one of the `RTMP_ERR_*` values. `RTMP_ERR_NONE` means that no call has
+ * failed.
  *
- * The functions that get this `RTMP` leave their reason here. What succeeds leaves it as it is, as with `errno`, and so
- * does `RTMP_Close`: look at it when a call has failed. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`,
- * `RTMP_TLS_Accept` and `RTMP_Serve` begin without one, and so does what `RTMP_Init` has made. A call that finds no
- * connection does not replace the reason why that was lost. The end of a stream is a reason too: `RTMP_ERR_ENDED` tells
- * a 0 of `RTMP_Read` because there is no more from one because of a time-out or a failure. For NULL the reason is
- * `RTMP_ERR_ARGUMENT`.
+ * Every function that takes an `RTMP` stores its reason here when it fails. A call that succeeds does not change it,
+ * as with `errno`, and neither does `RTMP_Close`. So look at it only after a call has failed. `RTMP_Connect`,
+ * `RTMP_Connect0`, `RTMP_Connect1`, `RTMP_TLS_Accept`, `RTMP_Serve` and `RTMP_Init` reset it to `RTMP_ERR_NONE`. A
+ * call that finds no connection does not replace the reason why the connection was lost.
+ *
+ * The end of a stream is a reason, too. When `RTMP_Read` returns 0, `RTMP_ERR_ENDED` means the end of the stream; any
+ * other value means a timeout or a failure. For NULL the result is `RTMP_ERR_ARGUMENT`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_GetLastError(RTMP *r);
 
 /**
- * Returns the reason that `RTMP_GetLastError` tells, as one line of text. It is never NULL, has no newline, and is ""
- * if there is no reason.
+ * Returns the reason for the last failure as one line of text. It is never NULL, contains no newline, and is empty if
+ * there is no reason.
  *
- * It says what failed, then how: `publish: NetStream.Publish.BadName: already publishing` has the status code and the
- * description that the server sent. In front can be `URL`, `option`, `name lookup`, `connect`, `proxy`, `TLS`, `HTTP
- * tunnel`, `handshake`, `connect command`, `createStream`, `play`, `publish`, `reading`, `sending` and `FLV`. The
- * words may change, the codes do not. What the peer said is UTF-8 without control characters; what is too long ends
- * in dots.
+ * The line names the step that failed, then the cause. For example, `publish: NetStream.Publish.BadName: already
+ * publishing` contains the status code and the description that the server sent. The step is one of `URL`, `option`,
+ * `name lookup`, `connect`, `proxy`, `TLS`, `HTTP tunnel`, `handshake`, `connect command`, `createStream`, `play`,
+ * `publish`, `reading`, `sending` and `FLV`. The wording may change in later versions; the codes of
+ * `RTMP_GetLastError` do not. Text from the peer is UTF-8 without control characters, and long text is cut and ends in
+ * dots.
  *
- * The string belongs to the calling thread: it stays as it is until this thread calls this function again, for any
- * `RTMP`, or ends. Other threads, `RTMP_Close` and `RTMP_Free` do not touch it; do not free it. The texts
- * of the last 256 failures in the process are kept; for older ones the string says what their code means.
+ * The string belongs to the calling thread and must not be freed. It stays valid until the same thread calls this
+ * function again, for any session, or ends; other threads, `RTMP_Close` and `RTMP_Free` do not affect it. The library
+ * keeps the texts of the last 256 failures of the process. For an older failure the string describes its code.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 const char *RTMP_GetErrorString(RTMP *r);
 
 /**
- * Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
- * or FALSE if the URL or an option is wrong, with the settings filled halfway.
+ * Configures a session from a URL and the options after it, for example `rtmp://host/app/stream live=1 timeout=10`.
  *
- * `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned, and longer if
- * the session is connected again without another URL. A literal will do, if none of its options has an escape in its
- * value: a space inside a value is written `\20`, a backslash `\5c`. A user name and password in the URL are used for
- * logging in as a publisher, unless options name others. A character in them that would end them, `/`, `?`, `#`, `:` or
- * `@`, is written as `%` and two hexadecimal digits.
+ * Returns TRUE, or FALSE if the URL or an option is invalid. Settings before the invalid one may have been applied.
  *
- * What the text of an earlier call has set, options but `timeout` included, is forgotten first; what the program set with `RTMP_SetOpt`
- * or in the fields stays, unless that text replaced it. Only when the same memory is passed once more without any change,
- * its options stay, too, although they are no longer behind the URL. The options `tlsVerify` and `tlsCA`, which say whose
- * certificates to accept, are forgotten by `RTMP_Close`.
+ * Fails with `RTMP_ERR_URL` if the URL cannot be used, and with `RTMP_ERR_OPTION` if an option is unknown or its value
+ * is invalid.
+ *
+ * The session keeps using `url`, and the function divides it in place. Keep it unchanged until `RTMP_Close` has
+ * returned, and longer if you connect again without another URL. A string literal works as long as no option value
+ * contains an escape. An escape is a backslash and two hexadecimal digits: `\20` is a space, `\5c` is a backslash. A
+ * user name and password in the URL log a publisher in, unless options name others. In them, write `/`, `?`, `#`, `:`
+ * and `@` as `%` and two hexadecimal digits.
+ *
+ * The function first resets what the text of the previous call set, except for `timeout`. What the program itself set,
+ * with `RTMP_SetOpt` or in the fields, stays unless that text replaced it. If you pass the same unchanged memory
+ * again, its options stay, although they no longer follow the URL. `RTMP_Close` resets the options `tlsVerify` and
+ * `tlsCA`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which
  * is writable from its first space on or not at all.
@@ -623,14 +640,14 @@ const char *RTMP_GetErrorString(RTMP *r);
 int RTMP_SetupURL(RTMP *r, char *url);
 
 /**
- * Fills the settings from parts, instead of a URL. Strings are not copied, except for `sockshost`: their memory has
- * to stay until `RTMP_Close` has returned, and longer if the session is connected again.
+ * Configures a session from separate values instead of a URL.
  *
- * `protocol` is one of the `RTMP_PROTOCOL_` constants; port 0 stands for the protocol's default. `sockshost` is
- * a proxy as in the option `socks`, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
- * `usherToken` leave out, by being NULL or empty, stays as it was, unless it came from the text of an `RTMP_SetupURL` before
- * the last `RTMP_Close`. `swfSHA256Hash` are the 32 bytes of the hash of an
- * SWF file of `swfSize` bytes. `dStart` and `dStop` are milliseconds, `timeout` is in seconds.
+ * The strings are not copied, except for `sockshost`: keep their memory until `RTMP_Close` has returned, and longer if
+ * you connect again. `protocol` is one of the `RTMP_PROTOCOL_*` constants. Port 0 means the default port of the
+ * protocol. `sockshost` is a proxy as in the option `socks`, or empty. If `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`,
+ * `subscribepath` or `usherToken` is NULL or empty, the field keeps its value, unless that came from the text of an
+ * `RTMP_SetupURL` before the last `RTMP_Close`. `swfSHA256Hash` holds the 32-byte hash of an SWF file of `swfSize`
+ * bytes. `dStart` and `dStop` are milliseconds; `timeout` is seconds.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; the others are null or point to strings that are
  * readable for their lengths.
@@ -641,37 +658,42 @@ void RTMP_SetupStream(RTMP *r, int protocol, AVal *hostname, unsigned int port, 
                       AVal *usherToken, int dStart, int dStop, int bLiveStream, long timeout);
 
 /**
- * Splits a URL into its parts; returns TRUE, or FALSE if it has no `://` or nothing behind that.
+ * Splits a URL into its parts.
  *
- * `host` and `app` are set to parts of `url` that are not NUL-terminated; `playpath` gets a NUL-terminated string that
- * the caller frees. A part that the URL lacks is `{NULL, 0}`, a missing port is 0, an unknown scheme counts as rtmp.
- * `host` is not written if this fails or the name is longer than 255 bytes. An IPv6 address comes without its
- * brackets. No pointer may be NULL.
+ * `host` and `app` become parts of `url` and are not NUL-terminated. `playpath` becomes a NUL-terminated string that
+ * the caller frees. A missing part becomes `{NULL, 0}`, a missing port becomes 0, and an unknown scheme counts as
+ * rtmp. `host` is not written if the function fails or the name is longer than 255 bytes. An IPv6 address is stored
+ * without its brackets. No pointer may be NULL.
+ *
+ * Returns TRUE, or FALSE if the text has no `://` or nothing after it.
  *
  * Requires: `url` is null or a NUL-terminated string; the others are null or writable.
  */
 int RTMP_ParseURL(const char *url, int *protocol, AVal *host, unsigned int *port, AVal *playpath, AVal *app);
 
 /**
- * Turns the last part of a URL into the name that a server knows the stream by, for example `film.mp4` into `mp4:film`.
+ * Converts the last part of a URL into the stream name that servers expect, for example `film.mp4` into `mp4:film`.
  *
- * `out` gets a NUL-terminated string that the caller frees, or `{NULL, 0}` if there is no memory or `in` is NULL. It
- * may be the same as `in`.
+ * `out` becomes a NUL-terminated string that the caller frees, or `{NULL, 0}` if memory is short or `in` is NULL.
+ * `out` and `in` may be the same.
  *
  * Requires: `in` is null or points to a string that is readable for its length; `out` is null or writable.
  */
 void RTMP_ParsePlaypath(AVal *in, AVal *out);
 
 /**
- * Sets the option `opt`, in any case, to the value `arg`; returns TRUE, or FALSE if there is no such option or `arg`
- * makes no sense for it. The log then lists the options there are.
+ * Sets the option `opt` to the value `arg`. Option names are case-insensitive.
  *
- * Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned, and longer if the session is
- * connected again: what is set here holds for every URL that follows, until one has the same option. Numbers may be hexadecimal
- * or octal, and text that is no number counts as 0, but leaves `timeout` as it is; 1, on, yes and true set a flag, and
- * nothing clears one. The log names values that make no sense. `socks` takes effect when `RTMP_SetupURL` follows:
- * see `RTMP_LNK.sockshost` for the proxies it can name. `bind` and `ipv` are copied, hold for every connection until
- * then, and are forgotten by `RTMP_Close`.
+ * Returns TRUE, or FALSE if the option is unknown or the value is invalid. The log then lists all options.
+ *
+ * Fails with `RTMP_ERR_OPTION`.
+ *
+ * Strings are not copied: keep the memory of `arg` until `RTMP_Close` has returned, and longer if you connect again.
+ * The setting applies to every following URL until a URL contains the same option. Numbers may be decimal, hexadecimal
+ * or octal. Text that is not a number counts as 0, except that `timeout` then keeps its value. `1`, `on`, `yes` and
+ * `true` set a flag; no value clears one. The log names invalid values. `socks` takes effect at the next
+ * `RTMP_SetupURL`; `RTMP_LNK.sockshost` lists the kinds of proxy. `bind` and `ipv` are copied, apply to every
+ * connection until `RTMP_Close`, and are then reset.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that
  * are readable for their lengths.
@@ -679,10 +701,17 @@ void RTMP_ParsePlaypath(AVal *in, AVal *out);
 int RTMP_SetOpt(RTMP *r, const AVal *opt, AVal *arg);
 
 /**
- * Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
- * or FALSE. TRUE means that the command was sent; `RTMP_ConnectStream` waits for the answer. `cp`, if not NULL, is sent
- * in place of the library's `connect` command and stays the caller's. If `m_outChunkSize` is not 128, the server is told
- * so before.
+ * Connects to the server that `Link` names: it looks up the host, connects, does the handshake and sends the `connect`
+ * command. `RTMP_ConnectStream` waits for the answer.
+ *
+ * If `cp` is not NULL, the function sends it instead of the library's own `connect` command; it still belongs to the
+ * caller. If `m_outChunkSize` is not 128, the function announces that size to the server first.
+ *
+ * Returns TRUE when the command was sent, or FALSE.
+ *
+ * Fails with `RTMP_ERR_URL` without a host, `RTMP_ERR_RESOLVE` if the host was not found, `RTMP_ERR_CONNECT` if it did
+ * not accept the connection, `RTMP_ERR_PROXY`, `RTMP_ERR_TLS` or `RTMP_ERR_HANDSHAKE` if that step failed,
+ * `RTMP_ERR_TIMEDOUT` if one of the steps took longer than `Link.timeout`, and `RTMP_ERR_ABORTED` after `RTMP_Abort`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose
  * body is readable for `m_nBodySize` bytes.
@@ -690,9 +719,13 @@ int RTMP_SetOpt(RTMP *r, const AVal *opt, AVal *arg);
 int RTMP_Connect(RTMP *r, RTMPPacket *cp);
 
 /**
- * Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. If `Link.socksport` is not 0, `svc` is
- * the address of the proxy that `Link.sockshost` describes, which is asked for a connection to `Link.hostname` and
- * `Link.port`; else nothing is sent.
+ * Connects a TCP socket to `svc`, an IPv4 or IPv6 address, and does no handshake. `RTMP_Connect1` continues from
+ * there.
+ *
+ * If `Link.socksport` is not 0, `svc` is the address of the proxy that `Link.sockshost` describes. The function then
+ * asks the proxy for a connection to `Link.hostname` and `Link.port`. Without a proxy it sends nothing.
+ *
+ * Returns TRUE or FALSE.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `svc` is null or points to a socket address of
  * its family's size.
@@ -700,188 +733,223 @@ int RTMP_Connect(RTMP *r, RTMPPacket *cp);
 int RTMP_Connect0(RTMP *r, struct sockaddr *svc);
 
 /**
- * Shakes hands on the connected socket `m_sb.sb_socket`, which may be the caller's, and sends `connect`, or `cp` in its
- * place; returns TRUE, or FALSE, and then the socket was closed.
+ * Does the handshake on the connected socket `m_sb.sb_socket` and sends the `connect` command, or `cp` instead of it.
+ * The socket may be the caller's own.
+ *
+ * Returns TRUE, or FALSE after it has closed the socket.
  *
  * Requires: As for `RTMP_Connect`.
  */
 int RTMP_Connect1(RTMP *r, RTMPPacket *cp);
 
 /**
- * Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns nothing.
- * What the caller put into `Link` stays for the next connection, as long as its memory does, except a stream name from the
- * URL, a login with escapes from the URL and strings that `Link.lFlags` marks as the library's; the options `bind`, `ipv`,
- * `tlsVerify` and `tlsCA` go, and so does a wish of `RTMP_Abort`.
+ * Ends the stream, closes the connection and frees everything that belongs to it.
  *
- * A player does not wait for anything here. A publisher waits until the server has what was published last: as long as
- * it takes bytes, one second after the last of them, or five after its last answer over HTTP, and no longer than
- * `Link.timeout` in all (30 seconds if that is 0).
+ * The values that the caller put into `Link` stay for the next connection, as long as their memory does. Exceptions
+ * are the stream name and an escaped login from the URL, strings that `Link.lFlags` marks as the library's, the
+ * options `bind`, `ipv`, `tlsVerify` and `tlsCA`, and a pending `RTMP_Abort`: these are reset.
  *
- * May be called at any time, also twice, but not from a signal handler, and not while another thread is in a call with
- * this session, other than `RTMP_Abort`: that is how to end such a call first.
+ * A player does not wait here. A publisher waits until the server has received what was sent last: as long as the
+ * server accepts bytes, one second after the last of them, or five after its last answer over HTTP, and never longer
+ * than `Link.timeout` in total (30 seconds if that is 0).
+ *
+ * The function may be called at any time and repeatedly, but not from a signal handler, and not while another thread
+ * is inside a call with this session. `RTMP_Abort` ends such a call.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 void RTMP_Close(RTMP *r);
 
 /**
- * Waits for the answers to `connect` and what follows it until the stream plays or may be published; returns TRUE or
- * FALSE. `seekTime` above 0 says where to start, in milliseconds. A refusal by the server closes the connection and
- * returns at once, with the server's words in the log and in `RTMP_GetErrorString`.
+ * Waits until the server has accepted the connection and the stream plays or may be published. `seekTime` above 0 is
+ * the start position in milliseconds.
  *
- * For the answer to each of its commands the server has `Link.timeout`, whatever else it sends meanwhile. When that is
- * over, `RTMP_IsTimedout` is TRUE and the connection stays open: the call may be repeated, and waits on.
+ * Returns TRUE or FALSE. If the server refuses, the function returns at once and closes the connection.
+ *
+ * Fails with `RTMP_ERR_REFUSED` if the server refuses; `RTMP_GetErrorString` then contains its words. Fails with
+ * `RTMP_ERR_TIMEDOUT` if the answer to one of the commands takes longer than `Link.timeout`, whatever else the server
+ * sends meanwhile. The connection then stays open, `RTMP_IsTimedout` returns TRUE, and the call may be repeated to
+ * wait longer.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_ConnectStream(RTMP *r, int seekTime);
 
 /**
- * Gives the message stream back, asks for a new one and waits as `RTMP_ConnectStream` does; returns TRUE or FALSE.
+ * Deletes the message stream, creates a new one, and waits as `RTMP_ConnectStream` does.
+ *
+ * Returns TRUE or FALSE.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_ReconnectStream(RTMP *r, int seekTime);
 
 /**
- * Gives the message stream back, if there is one.
+ * Deletes the message stream on the server, if there is one. The connection stays open.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 void RTMP_DeleteStream(RTMP *r);
 
 /**
- * Asks for a message stream; returns TRUE if that was sent, else FALSE.
+ * Sends `createStream`, which asks the server for a message stream.
+ *
+ * Returns TRUE if the command was sent, else FALSE.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_SendCreateStream(RTMP *r);
 
 /**
- * Tells the server the length of the play buffer, `m_nBufferMS`.
+ * Sends the length of the play buffer, `m_nBufferMS`, to the server.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 void RTMP_UpdateBufferMS(RTMP *r);
 
 /**
- * Sends a user control message; returns TRUE if that was sent, else FALSE. `nObject` is a stream id or what else the
- * event is about; `nTime` counts for event 3 (buffer length in milliseconds) only.
+ * Sends a user control message. `nType` is the event (RTMP 1.0, section 7.1.7), `nObject` is its stream id or other
+ * value. `nTime` is used by event 3 only, the buffer length in milliseconds.
+ *
+ * Returns TRUE if the message was sent, else FALSE.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_SendCtrl(RTMP *r, short nType, unsigned int nObject, unsigned int nTime);
 
 /**
- * Asks the server to pause (`DoPause` not 0) or go on at `dTime` milliseconds; returns TRUE if that was sent, else
- * FALSE.
+ * Asks the server to pause (`DoPause` not 0) or to continue at `dTime` milliseconds.
+ *
+ * Returns TRUE if the command was sent, else FALSE.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_SendPause(RTMP *r, int DoPause, int dTime);
 
 /**
- * Pauses at the timestamp of the last media message (`DoPause` not 0) or goes on from there; returns TRUE if that was
- * sent, else FALSE.
+ * Pauses the stream at its current position (`DoPause` not 0), or continues from there. The position is the timestamp
+ * of the last media message.
+ *
+ * Returns TRUE if the command was sent, else FALSE.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_Pause(RTMP *r, int DoPause);
 
 /**
- * Asks the server to go to `dTime` milliseconds; returns TRUE if that was sent, else FALSE. `RTMP_Read` drops what
- * arrives until the server confirms.
+ * Asks the server to seek to `dTime` milliseconds. `RTMP_Read` drops what arrives until the server confirms.
+ *
+ * Returns TRUE if the command was sent, else FALSE.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_SendSeek(RTMP *r, int dTime);
 
 /**
- * Sends the window acknowledgement size, `m_nServerBW`; returns TRUE if that was sent, else FALSE.
+ * Sends the window acknowledgement size, `m_nServerBW`.
+ *
+ * Returns TRUE if the message was sent, else FALSE.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_SendServerBW(RTMP *r);
 
 /**
- * Limits the peer's bandwidth to `m_nClientBW` bytes in the manner `m_nClientBW2`; returns TRUE if that was sent, else
- * FALSE.
+ * Limits the peer's bandwidth to `m_nClientBW` bytes; `m_nClientBW2` is the kind of limit.
+ *
+ * Returns TRUE if the message was sent, else FALSE.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_SendClientBW(RTMP *r);
 
 /**
- * Pauses the stream, waits a second and lets it go on, so that a server that stopped sending starts again; returns TRUE
- * if that was sent, else FALSE. A stream that was paused before only goes on. After a time-out `RTMP_Read` can be used
- * again.
+ * Pauses the stream for a second and continues, so that a server that has stopped sending starts again. If the stream
+ * was already paused, the function only continues it. After a timeout, `RTMP_Read` can then be used again.
+ *
+ * Returns TRUE if the commands were sent, else FALSE.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_ToggleStream(RTMP *r);
 
 /**
- * Forgets entry `i` of `m_methodCalls`; with `freeit` not 0 its name is freed, else it is the caller's.
+ * Removes entry `i` from `m_methodCalls`. If `freeit` is not 0, the function frees the entry's name; otherwise the
+ * caller does.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 void RTMP_DropRequest(RTMP *r, int i, int freeit);
 
 /**
- * Reads the stream as an FLV file: waits for at most one message and returns how many bytes were put into `buf`, at
- * most `size`. Returns 0 when there is no more, with the reason in `m_read.status` (`RTMP_READ_COMPLETE`,
- * `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
- * `RTMP_READ_ERROR`. `RTMP_GetLastError` tells the end of the stream, a time-out and a lost connection apart.
+ * Reads the stream as the bytes of an FLV file. The function waits for at most one message and stores at most `size`
+ * bytes in `buf`.
  *
- * Each wait for bytes may take `Link.timeout`, so pings keep a call alive while a stream has no media. A server that sends
- * without a pause and sends no media ends the call after `Link.timeout`, too.
+ * Returns the number of bytes, 0 when there are no more, or -1 on an error. With 0, `m_read.status` is
+ * `RTMP_READ_COMPLETE` or `RTMP_READ_EOF`; `RTMP_GetLastError` distinguishes the end of the stream, a timeout and a
+ * lost connection. With -1, `m_read.status` is `RTMP_READ_ERROR` and `errno` is EINVAL.
  *
- * A caller that fills one block with many calls, each for the rest of it, learns of the end of the connection
- * (`RTMP_IsConnected`) only after it has asked for bytes of the next block.
+ * Fails with `RTMP_ERR_ENDED` at the end of the stream, `RTMP_ERR_TIMEDOUT` after `Link.timeout` without data,
+ * `RTMP_ERR_CLOSED` or `RTMP_ERR_IO` if the connection was lost, `RTMP_ERR_MALFORMED` if the peer breaks the protocol,
+ * and `RTMP_ERR_ABORTED` after `RTMP_Abort`.
+ *
+ * `Link.timeout` limits each wait for bytes, so pings keep a call alive while a stream has no media. A server that
+ * sends continuously but sends no media also ends the call after `Link.timeout`. After a timeout, set `m_read.status`
+ * to 0 to read on.
+ *
+ * A caller that fills one block with several calls, each for the rest of it, sees the connection as closed
+ * (`RTMP_IsConnected`) only after it has asked for the next block.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
  */
 int RTMP_Read(RTMP *r, char *buf, int size);
 
 /**
- * Publishes `size` bytes of an FLV file, cut anywhere; returns `size`, or -1 if the stream cannot go on.
+ * Publishes `size` bytes of an FLV file. The file may be cut anywhere: the library keeps the start of an incomplete
+ * tag for the next call.
  *
- * The next call goes on behind these bytes: what does not complete a tag is kept. Behind a tag without its four trailing
- * bytes, or with a part of them, a call may also begin with the next tag. Metadata (`onMetaData`) is sent with
- * `@setDataFrame` in front, so that the server keeps it; other tags are sent as they are.
+ * Returns `size`, or -1 if the stream cannot continue.
  *
- * Between calls `m_write` holds the tag in progress, if there is one. A caller that frees it (`RTMPPacket_Free`) gives that
- * tag up: a tag comes next.
+ * Fails with `RTMP_ERR_FLV` if the bytes are not FLV, `RTMP_ERR_NOT_CONNECTED` without a stream, `RTMP_ERR_TIMEDOUT`
+ * if the server accepts nothing for `Link.timeout`, and `RTMP_ERR_CLOSED` or `RTMP_ERR_IO` if the connection was lost.
+ *
+ * After a tag without its four trailing bytes, or with a part of them, a call may also start with the next tag.
+ * Metadata (`onMetaData`) is sent with `@setDataFrame` in front, so that the server keeps it for later players. Other
+ * tags are sent as they are.
+ *
+ * Between calls `m_write` holds the incomplete tag. A caller that frees it with `RTMPPacket_Free` discards that tag,
+ * and the next call starts with a new one.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
  */
 int RTMP_Write(RTMP *r, const char *buf, int size);
 
 /**
- * Sets the fields that describe a message to zero; `m_chunk` and `m_body` stay.
+ * Sets the fields that describe a message to zero. `m_chunk` and `m_body` keep their values.
  *
  * Requires: `p` is null or points to an `RTMPPacket`.
  */
 void RTMPPacket_Reset(RTMPPacket *p);
 
 /**
- * Writes one DEBUG log line about a packet.
+ * Writes one log line about a packet at level DEBUG.
  *
  * Requires: `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes.
  */
 void RTMPPacket_Dump(RTMPPacket *p);
 
 /**
- * Gives a packet a body of `nSize` zero bytes with room for a header in front; returns TRUE, or FALSE if memory is
- * short. `m_nBodySize` is not set, and a body that was there before is forgotten, not freed. Free the body with
- * `RTMPPacket_Free`.
+ * Gives a packet a body of `nSize` zero bytes, with room for a chunk header in front. Free the body with
+ * `RTMPPacket_Free`. The function does not set `m_nBodySize`, and it does not free an earlier body.
+ *
+ * Returns TRUE, or FALSE if memory is short.
  *
  * Requires: `p` is null or points to an `RTMPPacket`.
  */
 int RTMPPacket_Alloc(RTMPPacket *p, uint32_t nSize);
 
 /**
- * Frees a packet's body, if it has one, and sets `m_body` to NULL.
+ * Frees the body of a packet, if there is one, and sets `m_body` to NULL.
  *
  * Requires: `p` is null or points to an `RTMPPacket` whose body is null or lies `RTMP_MAX_HEADER_SIZE` bytes
  * behind the start of a block from `malloc`.
@@ -889,13 +957,17 @@ int RTMPPacket_Alloc(RTMPPacket *p, uint32_t nSize);
 void RTMPPacket_Free(RTMPPacket *p);
 
 /**
- * Reads one chunk; returns TRUE, or FALSE when the connection was closed or the time-out passed (see
- * `RTMP_IsTimedout`; the next call then goes on where this one stopped).
+ * Reads one chunk of a message.
  *
- * A message may need several chunks: it is complete when `RTMPPacket_IsReady(packet)`, and only then `m_body` is set,
- * which the caller frees with `RTMPPacket_Free`. If `packet->m_chunk` is not NULL, what it points to is filled with the
- * chunk as it was on the wire; `c_chunk` then points into `m_body`, or, while the message is
- * not complete, into memory of the library that the next call may move.
+ * A message may need several chunks. It is complete when `RTMPPacket_IsReady(packet)` is true. Only then is `m_body`
+ * set; free it with `RTMPPacket_Free`. If `packet->m_chunk` is not NULL, the function stores the chunk there as it was
+ * on the wire. `c_chunk` then points into `m_body`, or, while the message is incomplete, into memory of the library
+ * that the next call may move.
+ *
+ * Returns TRUE, or FALSE if the connection was closed or the timeout passed. After a timeout (`RTMP_IsTimedout`)
+ * nothing is lost, and the next call continues.
+ *
+ * Fails with `RTMP_ERR_TIMEDOUT`, `RTMP_ERR_CLOSED`, `RTMP_ERR_IO`, `RTMP_ERR_MALFORMED` or `RTMP_ERR_ABORTED`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`,
  * whose `m_chunk` is null or points to an `RTMPChunk`.
@@ -903,12 +975,16 @@ void RTMPPacket_Free(RTMPPacket *p);
 int RTMP_ReadPacket(RTMP *r, RTMPPacket *packet);
 
 /**
- * Sends a message; returns TRUE, or FALSE if it makes no sense (nothing was sent) or sending failed (the connection was
- * closed).
+ * Sends a message.
  *
- * `m_headerType` asks for a header and is set to the one that was used: a smaller one if it says the same, a larger one
- * if it has to be. The body is only read, stays the caller's, and needs no room in front. With `queue` not 0, a command
- * (type 0x14) is remembered until its result arrives.
+ * `m_headerType` requests a header format. The function uses a smaller one if it says the same, a larger one if
+ * necessary, and stores its choice. It only reads the body, which still belongs to the caller and needs no room in
+ * front. If `queue` is not 0, the library remembers a command (type 0x14) until its result arrives.
+ *
+ * Returns TRUE, or FALSE if the packet is invalid (nothing was sent) or if sending failed (the connection was closed).
+ *
+ * Fails with `RTMP_ERR_ARGUMENT` if the packet is invalid, `RTMP_ERR_NOT_CONNECTED`, `RTMP_ERR_TIMEDOUT` if the peer
+ * accepts nothing for `Link.timeout`, `RTMP_ERR_CLOSED` or `RTMP_ERR_IO`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`
  * whose body is null or readable for `m_nBodySize` bytes.
@@ -916,8 +992,10 @@ int RTMP_ReadPacket(RTMP *r, RTMPPacket *packet);
 int RTMP_SendPacket(RTMP *r, RTMPPacket *packet, int queue);
 
 /**
- * Sends a chunk as it is: `c_header`, then `c_chunkSize` bytes at `c_chunk`; returns TRUE, or FALSE if that failed. No
- * header is made smaller and nothing is remembered.
+ * Sends a chunk unchanged: `c_headerSize` bytes of `c_header`, then `c_chunkSize` bytes at `c_chunk`. The function
+ * does not compress the header and remembers nothing.
+ *
+ * Returns TRUE, or FALSE if sending failed.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose
  * `c_chunk` is null or readable for `c_chunkSize` bytes.
@@ -925,8 +1003,10 @@ int RTMP_SendPacket(RTMP *r, RTMPPacket *packet, int queue);
 int RTMP_SendChunk(RTMP *r, RTMPChunk *chunk);
 
 /**
- * Lets the session deal with a complete message; returns 0 if that was all, 1 if it is media for the caller, 2 if it
- * ended the stream. The body stays the caller's.
+ * Lets the session process a complete message: it answers pings, notes chunk sizes and handles results of commands.
+ * The body still belongs to the caller.
+ *
+ * Returns 0 if the message needs nothing more, 1 if it is media for the caller, and 2 if it ended the stream.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`
  * whose body is null or readable for `m_nBodySize` bytes.
@@ -934,26 +1014,31 @@ int RTMP_SendChunk(RTMP *r, RTMPChunk *chunk);
 int RTMP_ClientPacket(RTMP *r, RTMPPacket *packet);
 
 /**
- * Waits for the next audio, video, metadata or aggregate message; returns 1 if `packet` holds one, 2 if the stream is
- * over, 0 if the connection was closed or the time-out passed (see `RTMP_IsTimedout`). After 1 and 2 the caller frees
- * the body with `RTMPPacket_Free`.
+ * Waits for the next audio, video, metadata or aggregate message and processes all others.
+ *
+ * Returns 1 if `packet` holds such a message, 2 if the stream has ended, and 0 if the connection was closed or the
+ * timeout passed (`RTMP_IsTimedout`). After 1 and 2 the caller frees the body with `RTMPPacket_Free`.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
  */
 int RTMP_GetNextMediaPacket(RTMP *r, RTMPPacket *packet);
 
 /**
- * Waits for bytes from the socket and appends them to the buffer; returns how many, 0 when the peer has closed the
- * connection, when the socket's time-out passed (`sb_timedout` is then 1) or when the buffer is full, as it is while unread
- * bytes lie outside of it, and -1 on an error.
+ * Waits for bytes from the socket and appends them to the buffer.
+ *
+ * Returns the number of bytes, or -1 on an error. Returns 0 when the peer has closed the connection, when the socket's
+ * timeout passed (`sb_timedout` is then 1), and when the buffer is full; it counts as full while unread bytes are
+ * outside of it.
  *
  * Requires: `sb` is null or points to an initialised `RTMPSockBuf`.
  */
 int RTMPSockBuf_Fill(RTMPSockBuf *sb);
 
 /**
- * Sends what the socket takes of `len` bytes at `buf`; returns how many that were, or -1 on an error. A peer that is
- * gone never raises SIGPIPE. Over TLS at most 16384 bytes are taken at a time.
+ * Sends as many of the `len` bytes at `buf` as the socket accepts. A closed connection never raises SIGPIPE. Over TLS
+ * a call accepts at most 16384 bytes.
+ *
+ * Returns the number of bytes, or -1 on an error.
  *
  * Requires: `sb` is null or points to an initialised `RTMPSockBuf`; `buf` is null or readable for `len`
  * bytes.
@@ -961,119 +1046,136 @@ int RTMPSockBuf_Fill(RTMPSockBuf *sb);
 int RTMPSockBuf_Send(RTMPSockBuf *sb, const char *buf, int len);
 
 /**
- * Closes the socket; returns 0, or -1 if the system refused. Over TLS the peer is told first, without waiting for an
- * answer, and `sb_ssl` is NULL afterwards. `sb_socket` keeps its number, so do not call this twice.
+ * Closes the socket. Over TLS it notifies the peer first, does not wait for an answer, and sets `sb_ssl` to NULL.
+ * `sb_socket` keeps its number, so do not call this twice.
+ *
+ * Returns 0, or -1 if the system reported an error.
  *
  * Requires: `sb` is null or points to an initialised `RTMPSockBuf`.
  */
 int RTMPSockBuf_Close(RTMPSockBuf *sb);
 
 /**
- * Makes TLS ready for use; afterwards `RTMP_TLS_ctx` is not null. `RTMP_Init` calls it, and calling it again does
+ * Prepares TLS for use; `RTMP_TLS_ctx` is not NULL afterwards. `RTMP_Init` calls this function. Calling it again does
  * nothing.
  */
 void RTMP_TLS_Init(void);
 
 /**
- * Reads a server's certificate and key for `RTMP_TLS_Accept`; returns a handle, or NULL if they cannot be used.
+ * Reads the certificate and key of a server for `RTMP_TLS_Accept`.
  *
- * Both are names of PEM files, which may be one and the same. Behind the certificate may be those that lead to its
- * issuer. The key is PKCS#8, PKCS#1 or SEC1, without a pass phrase. The handle is the caller's, who frees it with
- * `RTMP_TLS_FreeServerContext`; any number of threads may use it at the same time.
+ * `cert` and `key` are names of PEM files, and may be the same. Certificates of the issuers may follow the server's
+ * certificate. The key is PKCS#8, PKCS#1 or SEC1, without a passphrase. Any number of threads may use the handle at
+ * the same time.
+ *
+ * Returns a handle, or NULL if the files cannot be used. Free the handle with `RTMP_TLS_FreeServerContext`.
  *
  * Requires: `cert` and `key` are null or NUL-terminated strings.
  */
 void *RTMP_TLS_AllocServerContext(const char *cert, const char *key);
 
 /**
- * Frees a handle of `RTMP_TLS_AllocServerContext`; returns nothing. Connections that were accepted with it stay as
- * they are. NULL is allowed.
+ * Frees a handle of `RTMP_TLS_AllocServerContext`. Connections that were accepted with it stay open. NULL is allowed.
  *
  * Requires: `ctx` is null or came from `RTMP_TLS_AllocServerContext` and nobody uses it any more.
  */
 void RTMP_TLS_FreeServerContext(void *ctx);
 
 /**
- * Shakes hands in TLS, as the server, with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way
- * `RTMP_Close` releases what was made, and closes the socket. `RTMP_Serve` comes next.
+ * Does a TLS handshake, as the server, with the client on `m_sb.sb_socket`. Call `RTMP_Serve` next.
  *
- * The waits are bounded by the socket's time-outs, and all of them together by `Link.timeout`.
+ * The timeouts of the socket limit each wait, and `Link.timeout` limits the whole handshake.
+ *
+ * Returns TRUE or FALSE. In both cases `RTMP_Close` closes the socket and frees what was allocated.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `ctx` is null or came from
  * `RTMP_TLS_AllocServerContext`.
  */
 int RTMP_TLS_Accept(RTMP *r, void *ctx);
 
-/** Returns the milliseconds of a clock that only runs forward, from an unspecified start and modulo 2^32. */
+/**
+ * Returns the time in milliseconds of a clock that never goes backwards. Its start is unspecified, and it wraps around
+ * at 2^32.
+ */
 uint32_t RTMP_GetTime(void);
 
-/** Returns the version whose interface this is, `RTMP_LIB_VERSION`. */
+/** Returns the version of the interface, `RTMP_LIB_VERSION`. */
 int RTMP_LibVersion(void);
 
 /**
- * Sets `RTMP_ctrlC`: calls that wait for the network, in all sessions and threads, end with an error within a tenth of a
- * second. Nothing resets it, and a signal handler may call it. `RTMP_Abort` does this for one session.
+ * Sets `RTMP_ctrlC`: all calls that wait for the network, in all sessions and threads, fail within a tenth of a
+ * second. Nothing resets it. It may be called from a signal handler. `RTMP_Abort` does the same for one session.
  */
 void RTMP_UserInterrupt(void);
 
 /**
- * Ends every call that waits in this session, and shuts its socket down. Returns TRUE, or FALSE if `r` is NULL. The calls
- * fail within a tenth of a second; `RTMP_Read` returns what it has, or 0.
+ * Ends every call that waits in this session, and shuts down its socket. The calls fail within a tenth of a second
+ * with `RTMP_ERR_ABORTED`; `RTMP_Read` first returns what it has.
  *
- * Also called before there is a socket it has this effect: `RTMP_Connect` fails. From then on every call that would have
- * to wait fails, until the program calls `RTMP_Close`; then the session can connect again.
+ * Returns TRUE, or FALSE if `r` is NULL.
  *
- * May be called by any thread while others are in calls with the same session, `RTMP_Connect` and `RTMP_Close` included,
- * and in a signal handler. It must not be called while `RTMP_Init` runs, nor once the memory of the session may be gone:
- * whoever frees it first sees to it that nobody aborts any more. An abort that comes while `RTMP_Close` runs ends that,
- * and may or may not count for the connection after it.
+ * The abort stays in effect until `RTMP_Close`: every call that would have to wait fails, also `RTMP_Connect` if there
+ * was no socket yet. After `RTMP_Close` the session can connect again.
+ *
+ * Any thread may call it while others are in calls with the same session, including `RTMP_Connect` and `RTMP_Close`,
+ * and so may a signal handler. Do not call it while `RTMP_Init` runs, or when another thread may already have freed
+ * the session. An abort during `RTMP_Close` ends that call, and may or may not affect the next connection.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_Abort(RTMP *r);
 
 /**
- * Returns TRUE and copies the first property of that name to `*p`, or returns FALSE and leaves `*p` alone. Looks depth
- * first into objects and ECMA arrays, not into strict arrays. What the copy points to still belongs to `obj`.
+ * Finds the first property with the name `name` and copies it to `*p`. It searches objects and ECMA arrays depth
+ * first, but not strict arrays. What the copy points to still belongs to `obj`.
+ *
+ * Returns TRUE, or FALSE if there is none; `*p` is then unchanged.
  *
  * Requires: the pointers are null or valid, and `obj` is an initialised object.
  */
 int RTMP_FindFirstMatchingProperty(AMFObject *obj, const AVal *name, AMFObjectProperty *p);
 
 /**
- * Returns TRUE and copies the first property whose name is longer than `name` and begins with it to `*p`, or returns
- * FALSE and leaves `*p` alone. Looks depth first into objects, not into arrays of either kind. What the copy points to
- * still belongs to `obj`.
+ * Finds the first property whose name starts with `name` and is longer, and copies it to `*p`. It searches objects
+ * depth first, but no arrays. What the copy points to still belongs to `obj`.
+ *
+ * Returns TRUE, or FALSE if there is none; `*p` is then unchanged.
  *
  * Requires: the pointers are null or valid, and `obj` is an initialised object.
  */
 int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty *p);
 
 /**
- * Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
- * open and is the caller's to close with `RTMP_Close`. What the client says then is read with `RTMP_ReadPacket`.
+ * Does the RTMP handshake, as the server, with the client on `m_sb.sb_socket`. Then read what the client says with
+ * `RTMP_ReadPacket`.
  *
- * The first byte has to come within `Link.timeout` seconds, the handshake has to be over within as many, and so has what a
- * tunnel needs before it. After it the socket waits as long as the caller had set it to, and sends within that time.
+ * The function recognises plain, signed and RTMPE clients, and clients that tunnel through HTTP (RTMPT). For a
+ * tunnelled client, `sb_socket` becomes another descriptor, through which bytes pass in both directions as if it were
+ * the connection. If `m_outChunkSize` is not 128, the function announces that size to the client.
  *
- * If `m_outChunkSize` is not 128, the client is told so behind the handshake.
+ * The first byte has to arrive within `Link.timeout` seconds, and so do the rest of the handshake and the requests of
+ * a tunnel before it. The caller's own timeouts of the socket apply afterwards.
  *
- * Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
- * For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the
- * connection. An HTTP connection may also belong to a session that another call serves already: then this one returns
- * FALSE, `sb_socket` is -1, and `RTMP_GetLastError` says `RTMP_ERR_JOINED`.
+ * Returns TRUE or FALSE. In both cases the socket stays open, and the caller closes it with `RTMP_Close`.
+ *
+ * Fails with `RTMP_ERR_HANDSHAKE` if the client's handshake is wrong, `RTMP_ERR_TIMEDOUT` if it takes too long, and
+ * `RTMP_ERR_JOINED` if the HTTP connection belongs to a session that another call already serves. In the last case
+ * nothing is wrong: that session has taken the connection over, and `sb_socket` is -1.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_Serve(RTMP *r);
 
 /**
- * Stores the length and the hash of the uncompressed SWF file at `url` in `*size` and in the `RTMP_SWF_HASHLEN` bytes
- * at `hash`, and returns 0, or -1 if it cannot be had.
+ * Computes the length and the hash of the uncompressed SWF file at `url`, for SWF verification. It stores them in
+ * `*size` and in the `RTMP_SWF_HASHLEN` bytes at `hash`.
  *
- * Hashes are kept in the file `.swfinfo` in the directory `HOME`, and a server is asked again after `age` days; 0 or
- * less asks it now. A process with more rights than the user who started it, such as a set-uid program, keeps none. After a failed download `size` and `hash` have the values that are kept, if there are any, and
- * otherwise what they had, as when the server sends nothing. A file of more than 64 MiB is a failure.
+ * The hashes are cached in the file `.swfinfo` in the directory `HOME`. The server is asked again after `age` days; 0
+ * or less asks it now. A process with more rights than the user who started it, such as a set-uid program, has no
+ * cache. A file of more than 64 MiB is an error.
+ *
+ * Returns 0, or -1 if the file is not available. After a failed download `size` and `hash` contain the cached values,
+ * if there are any; otherwise they are unchanged.
  *
  * Requires: `url` is null or a NUL-terminated string; `size` is null or writable; `hash` is null or writable
  * for `RTMP_SWF_HASHLEN` bytes.

@@ -33,6 +33,7 @@ pub mod error;
 pub mod flv;
 pub mod handshake;
 pub mod http;
+pub mod media;
 pub mod message;
 pub mod net;
 pub mod options;

@@ -81,8 +81,8 @@ pub unsafe extern "C" fn AMF_Reset(obj: *mut AMFObject) {
     })
 }
 
-/// Appends a copy of `*prop` to `obj`, which from then on owns the members that the property may have. The array of
-/// properties moves; pointers into it are not valid afterwards. Without memory nothing is appended.
+/// Appends a copy of `*prop` to `obj`, which then owns the members of the property. The array of properties may move,
+/// so pointers into it become invalid. If memory is short, nothing is appended.
 ///
 /// # Safety
 /// `obj` is null or points to an initialised object whose array came from this library, or from `malloc` with room up
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn AMF_AddProp(obj: *mut AMFObject, prop: *const AMFObject
     })
 }
 
-/// Returns how many properties `obj` has, nested ones not counted.
+/// Returns the number of properties of `obj`, without nested ones.
 ///
 /// # Safety
 /// `obj` is null or points to an initialised object.
@@ -111,8 +111,9 @@ pub unsafe extern "C" fn AMF_CountProp(obj: *mut AMFObject) -> c_int {
     boundary(Kind::Plain, 0, |_| Ok(unsafe { required(obj, "obj") }?.o_num))
 }
 
-/// Returns the property at `nIndex`, or if that is negative the first one of that name. Never returns null: if there is
-/// none, the result has the type `AMF_INVALID` and must not be written. The pointer is valid until a property is added.
+/// Returns the property at `nIndex`, or the first one with the name `name` if `nIndex` is negative. The result is never
+/// NULL: if there is no such property, its type is `AMF_INVALID`, and it must not be written to. The pointer is valid
+/// until a property is added.
 ///
 /// # Safety
 /// `obj` is null or points to an initialised object; `name` is null or a valid string.
@@ -151,7 +152,7 @@ pub unsafe extern "C" fn AMFProp_GetType(prop: *mut AMFObjectProperty) -> AMFDat
     boundary(Kind::Plain, AMF_INVALID, |_| Ok(unsafe { required(prop, "prop") }?.p_type))
 }
 
-/// Makes a property a number. What it held is forgotten, not freed.
+/// Makes a property a number. Its earlier value is forgotten, not freed.
 ///
 /// # Safety
 /// `prop` is null or writable.
@@ -165,7 +166,7 @@ pub unsafe extern "C" fn AMFProp_SetNumber(prop: *mut AMFObjectProperty, dval: c
     })
 }
 
-/// Makes a property true if `bflag` is not 0, else false. What it held is forgotten, not freed.
+/// Makes a property true if `bflag` is not 0, else false. Its earlier value is forgotten, not freed.
 ///
 /// # Safety
 /// `prop` is null or writable.
@@ -210,7 +211,7 @@ pub unsafe extern "C" fn AMFProp_SetObject(prop: *mut AMFObjectProperty, obj: *m
     })
 }
 
-/// Stores the name of a property in `*name`; the text is borrowed. Without a property the name is empty.
+/// Stores the name of a property in `*name`. The text is borrowed. Without a property the name is empty.
 ///
 /// # Safety
 /// `prop` is null or points to an initialised property; `name` is null or writable.
@@ -220,7 +221,7 @@ pub unsafe extern "C" fn AMFProp_GetName(prop: *mut AMFObjectProperty, name: *mu
     boundary(Kind::Plain, (), |_| Ok(unsafe { read(prop, name, AVal::EMPTY, |property| property.p_name) }?))
 }
 
-/// Gives a property a name. The text is borrowed; it must outlive the property.
+/// Gives a property a name. The text is borrowed and must outlive the property.
 ///
 /// # Safety
 /// `prop` is null or writable; `name` is null or readable.
@@ -234,8 +235,8 @@ pub unsafe extern "C" fn AMFProp_SetName(prop: *mut AMFObjectProperty, name: *mu
     })
 }
 
-/// Returns the value of a number, 0.0 or 1.0 for a boolean, milliseconds since 1970 for a date, and 0.0 for everything
-/// else.
+/// Returns the value of a number, 0.0 or 1.0 for a boolean, milliseconds since 1970 for a date, and 0.0 for all other
+/// types.
 ///
 /// # Safety
 /// `prop` is null or points to an initialised property.
@@ -255,7 +256,7 @@ pub unsafe extern "C" fn AMFProp_GetBoolean(prop: *mut AMFObjectProperty) -> c_i
     boundary(Kind::Plain, FALSE, |_| Ok(c_int::from(unsafe { required(prop, "prop") }?.number() != 0.0)))
 }
 
-/// Stores the text of a string property in `*str`; it is borrowed. Other types give an empty string with a null
+/// Stores the text of a string property in `*str`. The text is borrowed. Other types give an empty string with a NULL
 /// pointer.
 ///
 /// # Safety
@@ -266,8 +267,8 @@ pub unsafe extern "C" fn AMFProp_GetString(prop: *mut AMFObjectProperty, str: *m
     boundary(Kind::Plain, (), |_| Ok(unsafe { read(prop, str, AVal::EMPTY, AMFObjectProperty::string) }?))
 }
 
-/// Stores the members of an object property in `*obj`; they still belong to the property, so `*obj` must not be reset.
-/// Other types, arrays among them, give an empty object.
+/// Stores the members of an object property in `*obj`. They still belong to the property, so do not reset `*obj`. Other
+/// types, including arrays, give an empty object.
 ///
 /// # Safety
 /// `prop` is null or points to an initialised property; `obj` is null or writable.
@@ -281,7 +282,7 @@ pub unsafe extern "C" fn AMFProp_GetObject(prop: *mut AMFObjectProperty, obj: *m
     boundary(Kind::Plain, (), |_| Ok(unsafe { read(prop, obj, AMFObject::EMPTY, object) }?))
 }
 
-/// Returns TRUE if the type of the property is not `AMF_INVALID`.
+/// Returns TRUE if the type of the property is not `AMF_INVALID`, else FALSE.
 ///
 /// # Safety
 /// `prop` is null or points to an initialised property.
@@ -294,7 +295,7 @@ pub unsafe extern "C" fn AMFProp_IsValid(prop: *mut AMFObjectProperty) -> c_int 
     })
 }
 
-/// Frees the members of a property, if it has any, and makes it `AMF_INVALID`. It keeps its name.
+/// Frees the members of a property, if it has any, and makes it `AMF_INVALID`. Its name stays.
 ///
 /// # Safety
 /// `prop` is null or points to an initialised property whose members are owned by it.
@@ -316,8 +317,8 @@ pub unsafe extern "C" fn AMFProp_Reset(prop: *mut AMFObjectProperty) {
     })
 }
 
-/// Appends a member's name to a class definition. The text is borrowed; the array of names moves. Without memory
-/// nothing is appended.
+/// Appends the name of a member to a class definition. The text is borrowed. The array of names may move. If memory is
+/// short, nothing is appended.
 ///
 /// # Safety
 /// `cd` is null or points to an initialised definition whose array came from this function, or from `malloc` with room
@@ -336,8 +337,8 @@ pub unsafe extern "C" fn AMF3CD_AddProp(cd: *mut AMF3ClassDef, prop: *mut AVal) 
     })
 }
 
-/// Returns a member's name in a class definition. Never returns null: if there is no such member, the name is empty and
-/// must not be written.
+/// Returns the name of member `idx` of a class definition. The result is never NULL: if there is no such member, the
+/// name is empty and must not be written to.
 ///
 /// # Safety
 /// `cd` is null or points to an initialised definition.

@@ -15,11 +15,14 @@ use crate::{
     ptr::{Out, bytes},
 };
 
-/// Returns how many bytes of `pBuffer` were decoded into `obj`, or -1 if they are malformed. Without `bDecodeName` the
-/// values have no names. Decoding ends at an end marker or with the data.
+/// Decodes the members of an object from `pBuffer` into `obj`. Decoding stops at an end marker or at the end of the
+/// data. If `bDecodeName` is 0, the values have no names.
 ///
-/// What `obj` held before is forgotten, not freed. After -1 it holds the values before the offending one. Names and
-/// text point into `pBuffer`; the list is the caller's, to be freed with `AMF_Reset`.
+/// What `obj` held before is forgotten, not freed. Names and text point into `pBuffer`. The list belongs to the caller,
+/// who frees it with `AMF_Reset`.
+///
+/// Returns the number of bytes used, or -1 if they are malformed. After -1, `obj` holds the values before the malformed
+/// one.
 ///
 /// # Safety
 /// `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
@@ -37,8 +40,9 @@ pub unsafe extern "C" fn AMF_Decode(
     })
 }
 
-/// Returns how many bytes of `pBuffer` were decoded into `obj` as `nArrayLen` values, or -1 if they are malformed or
-/// too few. Ownership is as with `AMF_Decode`.
+/// Decodes `nArrayLen` values from `pBuffer` into `obj`. Ownership is as with `AMF_Decode`.
+///
+/// Returns the number of bytes used, or -1 if they are malformed or too few.
 ///
 /// # Safety
 /// `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
@@ -60,9 +64,10 @@ pub unsafe extern "C" fn AMF_DecodeArray(
     })
 }
 
-/// Returns how many bytes of `pBuffer` were decoded into `obj` as one AMF3 object, or -1 if they are malformed. With
-/// `bDecodeName` the object's type marker is in front. Data that ends within the object is accepted up to there.
-/// Ownership is as with `AMF_Decode`.
+/// Decodes one AMF3 object from `pBuffer` into `obj`. If `bDecodeName` is not 0, the object's type marker is in front.
+/// Data that ends within the object is accepted up to there. Ownership is as with `AMF_Decode`.
+///
+/// Returns the number of bytes used, or -1 if they are malformed.
 ///
 /// # Safety
 /// `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
@@ -81,11 +86,13 @@ pub unsafe extern "C" fn AMF3_Decode(
     })
 }
 
-/// Returns how many bytes of `pBuffer` were decoded into `prop` as one AMF3 value, or -1 if they are malformed. With
-/// `bDecodeName` a name is in front; after an empty name comes no value, and `prop` becomes `AMF_INVALID`.
+/// Decodes one AMF3 value from `pBuffer` into `prop`. If `bDecodeName` is not 0, a name is in front. No value follows
+/// an empty name, and `prop` then becomes `AMF_INVALID`.
 ///
-/// What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`; members are the caller's, to be
-/// freed with `AMFProp_Reset`.
+/// What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`. Members belong to the caller,
+/// who frees them with `AMFProp_Reset`.
+///
+/// Returns the number of bytes used, or -1 if they are malformed.
 ///
 /// # Safety
 /// `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
@@ -103,11 +110,12 @@ pub unsafe extern "C" fn AMF3Prop_Decode(
     })
 }
 
-/// Returns how many bytes of `pBuffer` were decoded into `prop` as one value, or -1 if they are malformed. With
-/// `bDecodeName` a name is in front.
+/// Decodes one value from `pBuffer` into `prop`. If `bDecodeName` is not 0, a name is in front.
 ///
-/// What `prop` held before is forgotten, not freed; after -1 it is `AMF_INVALID`. Name and text point into `pBuffer`;
-/// members are the caller's, to be freed with `AMFProp_Reset`.
+/// What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`. Members belong to the caller,
+/// who frees them with `AMFProp_Reset`.
+///
+/// Returns the number of bytes used, or -1 if they are malformed; `prop` is then `AMF_INVALID`.
 ///
 /// # Safety
 /// `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.

@@ -18,8 +18,9 @@ use super::{
 };
 use crate::boundary::{Kind, boundary};
 
-/// Writes a string, as a long string from 65,536 bytes on, and returns the position behind it, or null if fewer than
-/// its length and 5 bytes are free up to `outend`.
+/// Writes a string. From 65,536 bytes on it becomes a long string.
+///
+/// Returns the position after it, or NULL if fewer than its length and 5 bytes are free before `outend`.
 ///
 /// # Safety
 /// The bytes from `output` to `outend` are writable; `str` is null or a valid string.
@@ -33,7 +34,9 @@ pub unsafe extern "C" fn AMF_EncodeString(
     unsafe { encode(output, outend, |room| Ok(string(room, Text::from_raw(str, "str")?))) }
 }
 
-/// Writes a number, 9 bytes, and returns the position behind it, or null if it does not fit up to `outend`.
+/// Writes a number (9 bytes).
+///
+/// Returns the position after it, or NULL if it does not fit before `outend`.
 ///
 /// # Safety
 /// The bytes from `output` to `outend` are writable.
@@ -47,7 +50,9 @@ pub unsafe extern "C" fn AMF_EncodeNumber(
     unsafe { encode(output, outend, |room| Ok(number(room, dVal))) }
 }
 
-/// Writes 16 bits, most significant byte first, and returns the position behind them, or null if they do not fit.
+/// Writes 16 bits, most significant byte first.
+///
+/// Returns the position after them, or NULL if they do not fit.
 ///
 /// # Safety
 /// The bytes from `output` to `outend` are writable.
@@ -61,8 +66,9 @@ pub unsafe extern "C" fn AMF_EncodeInt16(
     unsafe { encode(output, outend, |room| Ok(room.put(&nVal.to_be_bytes()))) }
 }
 
-/// Writes the lower 24 bits, most significant byte first, and returns the position behind them, or null if they do not
-/// fit.
+/// Writes the lower 24 bits, most significant byte first.
+///
+/// Returns the position after them, or NULL if they do not fit.
 ///
 /// # Safety
 /// The bytes from `output` to `outend` are writable.
@@ -77,7 +83,9 @@ pub unsafe extern "C" fn AMF_EncodeInt24(
     unsafe { encode(output, outend, |room| Ok(room.put(&bytes))) }
 }
 
-/// Writes 32 bits, most significant byte first, and returns the position behind them, or null if they do not fit.
+/// Writes 32 bits, most significant byte first.
+///
+/// Returns the position after them, or NULL if they do not fit.
 ///
 /// # Safety
 /// The bytes from `output` to `outend` are writable.
@@ -91,7 +99,9 @@ pub unsafe extern "C" fn AMF_EncodeInt32(
     unsafe { encode(output, outend, |room| Ok(room.put(&nVal.to_be_bytes()))) }
 }
 
-/// Writes true if `bVal` is not 0, else false, and returns the position behind the 2 bytes, or null if they do not fit.
+/// Writes true if `bVal` is not 0, else false (2 bytes).
+///
+/// Returns the position after it, or NULL if it does not fit.
 ///
 /// # Safety
 /// The bytes from `output` to `outend` are writable.
@@ -105,8 +115,9 @@ pub unsafe extern "C" fn AMF_EncodeBoolean(
     unsafe { encode(output, outend, |room| Ok(boolean(room, bVal != 0))) }
 }
 
-/// Writes a name and a string and returns the position behind them, or null if one of them does not fit; then the name
-/// may have been written.
+/// Writes a name and a string, a member of an object.
+///
+/// Returns the position after them, or NULL if one of them does not fit. The name may have been written then.
 ///
 /// # Safety
 /// The bytes from `output` to `outend` are writable; `name` and `value` are null or valid strings.
@@ -126,8 +137,9 @@ pub unsafe extern "C" fn AMF_EncodeNamedString(
     }
 }
 
-/// Writes a name and a number and returns the position behind them, or null if one of them does not fit; then the name
-/// may have been written.
+/// Writes a name and a number, a member of an object.
+///
+/// Returns the position after them, or NULL if one of them does not fit. The name may have been written then.
 ///
 /// # Safety
 /// The bytes from `output` to `outend` are writable; `name` is null or a valid string.
@@ -146,8 +158,9 @@ pub unsafe extern "C" fn AMF_EncodeNamedNumber(
     }
 }
 
-/// Writes a name and true or false and returns the position behind them, or null if one of them does not fit; then the
-/// name may have been written.
+/// Writes a name and a boolean, a member of an object.
+///
+/// Returns the position after them, or NULL if one of them does not fit. The name may have been written then.
 ///
 /// # Safety
 /// The bytes from `output` to `outend` are writable; `name` is null or a valid string.
@@ -166,8 +179,10 @@ pub unsafe extern "C" fn AMF_EncodeNamedBoolean(
     }
 }
 
-/// Writes an object and returns the position behind it, or null if not even its frame fits; one more byte than is
-/// written must be free. A member that does not fit or cannot be encoded ends the object early, without failure.
+/// Writes an object. A member that does not fit or cannot be encoded ends the object early, which is not a failure.
+///
+/// Returns the position after the object, or NULL if not even its frame fits. One more byte than is written must be
+/// free.
 ///
 /// # Safety
 /// The bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised object.
@@ -181,7 +196,9 @@ pub unsafe extern "C" fn AMF_Encode(
     unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_OBJECT, Object::from_raw(obj)?))) }
 }
 
-/// Writes an ECMA array, otherwise like `AMF_Encode`.
+/// Writes an object as an ECMA array. Otherwise it behaves like `AMF_Encode`.
+///
+/// Returns the position after the array, or NULL if not even its frame fits.
 ///
 /// # Safety
 /// The bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised object.
@@ -195,8 +212,10 @@ pub unsafe extern "C" fn AMF_EncodeEcmaArray(
     unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_ECMA_ARRAY, Object::from_raw(obj)?))) }
 }
 
-/// Writes a strict array, which has no end marker, otherwise like `AMF_Encode`. After an early end it holds fewer
-/// elements than it says.
+/// Writes an object as a strict array, which has no end marker. Otherwise it behaves like `AMF_Encode`. If the array
+/// ends early, it holds fewer elements than its count says.
+///
+/// Returns the position after the array, or NULL if not even its frame fits.
 ///
 /// # Safety
 /// The bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised object.
@@ -210,9 +229,10 @@ pub unsafe extern "C" fn AMF_EncodeArray(
     unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_STRICT_ARRAY, Object::from_raw(obj)?))) }
 }
 
-/// Writes the name of a property, if it has one, and its value, and returns the position behind them. Returns null if
-/// they do not fit or values of this type cannot be encoded; then the name may have been written. The name of an
-/// `AMF_NULL` is not written.
+/// Writes the name of a property, if it has one, and its value. The name of an `AMF_NULL` is not written.
+///
+/// Returns the position after them, or NULL if they do not fit or the type cannot be encoded. The name may have been
+/// written then.
 ///
 /// # Safety
 /// The bytes from `pBuffer` to `pBufEnd` are writable; `prop` is null or points to an initialised property.

@@ -47,8 +47,8 @@ pub unsafe extern "C" fn AMF_DecodeInt32(data: *const c_char) -> c_uint {
     boundary(Kind::Plain, 0, |_| Ok(u32::from_be_bytes(unsafe { array(data) }?)))
 }
 
-/// Stores the string at `data`, which has a 16-bit length in front, in `*str`. The text is not copied: it is valid as
-/// long as `data`. An empty string has a null pointer.
+/// Reads the string at `data`, which starts with a 16-bit length, and stores it in `*str`. The text is not copied: it
+/// is valid as long as `data` is. An empty string has a NULL pointer.
 ///
 /// # Safety
 /// `data` is null or readable for the length and the text; `str` is null or writable.
@@ -61,8 +61,8 @@ pub unsafe extern "C" fn AMF_DecodeString(data: *const c_char, str: *mut AVal) {
     })
 }
 
-/// Stores the string at `data`, which has a 32-bit length in front, in `*str`. The text is not copied: it is valid as
-/// long as `data`. An empty string, or one of 2 GiB and more, has a null pointer.
+/// Reads the string at `data`, which starts with a 32-bit length, and stores it in `*str`. The text is not copied: it
+/// is valid as long as `data` is. An empty string, or one of 2 GiB or more, has a NULL pointer.
 ///
 /// # Safety
 /// `data` is null or readable for the length and the text; `str` is null or writable.
@@ -95,7 +95,9 @@ pub unsafe extern "C" fn AMF_DecodeNumber(data: *const c_char) -> c_double {
     boundary(Kind::Plain, 0.0, |_| Ok(f64::from_be_bytes(unsafe { array(data) }?)))
 }
 
-/// Stores the AMF3 integer at `data` in `*valp` and returns how many bytes it takes, 1 to 4; 0 if a pointer is null.
+/// Reads the AMF3 integer at `data` and stores it in `*valp`.
+///
+/// Returns the number of bytes it takes, 1 to 4, or 0 if a pointer is NULL.
 ///
 /// # Safety
 /// `data` is null or readable up to the end of the integer; `valp` is null or writable.
@@ -110,9 +112,10 @@ pub unsafe extern "C" fn AMF3ReadInteger(data: *const c_char, valp: *mut i32) ->
     })
 }
 
-/// Stores the AMF3 string at `data` in `*str` and returns how many bytes it takes; 0 if a pointer is null. The text is
-/// not copied: it is valid as long as `data`. References to earlier strings are not supported and read as empty, and so
-/// do negative lengths.
+/// Reads the AMF3 string at `data` and stores it in `*str`. The text is not copied: it is valid as long as `data` is.
+/// References to earlier strings are not supported and read as empty, and so do negative lengths.
+///
+/// Returns the number of bytes it takes, or 0 if a pointer is NULL.
 ///
 /// # Safety
 /// `data` is null or readable up to the end of the string's length; `str` is null or writable.

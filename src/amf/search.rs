@@ -13,8 +13,10 @@ use crate::{
     ptr::Out,
 };
 
-/// Returns TRUE and copies the first property of that name to `*p`, or returns FALSE and leaves `*p` alone. Looks depth
-/// first into objects and ECMA arrays, not into strict arrays. What the copy points to still belongs to `obj`.
+/// Finds the first property with the name `name` and copies it to `*p`. It searches objects and ECMA arrays depth
+/// first, but not strict arrays. What the copy points to still belongs to `obj`.
+///
+/// Returns TRUE, or FALSE if there is none; `*p` is then unchanged.
 ///
 /// # Safety
 /// The pointers are null or valid, and `obj` is an initialised object.
@@ -28,9 +30,10 @@ pub unsafe extern "C" fn RTMP_FindFirstMatchingProperty(
     unsafe { find(obj, name, p, &[AMF_OBJECT, AMF_ECMA_ARRAY], |candidate, name| candidate == name) }
 }
 
-/// Returns TRUE and copies the first property whose name is longer than `name` and begins with it to `*p`, or returns
-/// FALSE and leaves `*p` alone. Looks depth first into objects, not into arrays of either kind. What the copy points to
-/// still belongs to `obj`.
+/// Finds the first property whose name starts with `name` and is longer, and copies it to `*p`. It searches objects
+/// depth first, but no arrays. What the copy points to still belongs to `obj`.
+///
+/// Returns TRUE, or FALSE if there is none; `*p` is then unchanged.
 ///
 /// # Safety
 /// The pointers are null or valid, and `obj` is an initialised object.

@@ -2,11 +2,11 @@
 /*
  * librtmp: values in Action Message Format, the encoding of RTMP's commands and of metadata.
  *
- * Two conventions hold for everything here:
- *  - An encoder writes between a position and the end of a buffer and returns the position behind what it wrote, or
- *    NULL if the value does not fit or cannot be encoded.
- *  - A decoder copies nothing: strings that it finds point into the buffer that was decoded and are valid as long as
- *    that buffer is. They are not NUL-terminated.
+ * Two conventions apply to all functions:
+ *  - An encoder writes between a position and the end of a buffer. It returns the position after the value, or NULL if
+ *    the value does not fit or cannot be encoded.
+ *  - A decoder does not copy text: strings point into the decoded buffer, are valid as long as that buffer is, and are
+ *    not NUL-terminated.
  */
 #ifndef __AMF_H__
 #define __AMF_H__

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * librtmp: what the library reports, and where to.
+ * librtmp: the log of the library.
  *
- * Level, stream and callback are those of the whole process.
+ * Level, stream and callback apply to the whole process.
  */
 #ifndef __RTMP_LOG_H__
 #define __RTMP_LOG_H__
@@ -12,8 +12,8 @@
 #include <stdio.h>
 
 /*
- * Programs that were written for C++ use bool behind rtmp_sys.h and this header. Programs with a bool of their own
- * usually get by with one of them, or define it as the same type.
+ * Programs written for librtmp's own rtmp_sys.h expect bool after that header and this one. Programs with a bool of their
+ * own usually include only one of them, or define the same type.
  */
 #if defined(LIBRTMP_RTMP_SYS_H) && !defined(__cplusplus) && \
     (!defined(__STDC_VERSION__) || __STDC_VERSION__ <= 201710L)
@@ -32,10 +32,10 @@
 extern "C" {
 #endif
 
-/** How important a message is. A level as a setting lets through its own messages and those above it in this list. */
+/** Levels of messages. As a setting, a level lets through its own messages and those listed before it. */
 typedef enum {
     RTMP_LOGCRIT = 0,
-    RTMP_LOGERROR = 1, /**< what was asked for failed; the level that is set at first */
+    RTMP_LOGERROR = 1, /**< an operation failed; the default setting */
     RTMP_LOGWARNING = 2,
     RTMP_LOGINFO = 3,
     RTMP_LOGDEBUG = 4,
@@ -43,24 +43,24 @@ typedef enum {
     RTMP_LOGALL = 6 /**< a setting only: everything */
 } RTMP_LogLevel;
 
-/** The level that is set. May be assigned at any time, just like through RTMP_LogSetLevel. */
+/** The current level. May be assigned at any time, like RTMP_LogSetLevel. */
 extern RTMP_LogLevel RTMP_debuglevel;
 
 /**
- * Takes one message that the set level lets through: a printf format without a line end, and its arguments. Both are
- * the library's and valid during the call only. Called on the thread whose call had something to report, while the library
- * holds no lock.
+ * Receives one message of the current level: a printf format without a newline, and its arguments. Both belong to the
+ * library and are valid only during the call. The library calls it on the thread that has something to report, and holds
+ * no lock then.
  *
- * The callback may use the library, and sessions that this thread is in no call with. The session of the call that reports
- * is in the middle of something. With that one it may call RTMP_Close and RTMP_Abort, which end the call; the functions
- * that only look, RTMP_IsConnected, RTMP_IsTimedout, RTMP_Socket, RTMP_GetDuration, RTMP_GetLastError and
- * RTMP_GetErrorString; and those that only set a field, RTMP_EnableWrite and RTMP_SetBufferMS. Every other function fails
- * with RTMP_ERR_ARGUMENT and has no effect: RTMP_Read returns -1, RTMP_Free frees nothing. That is not logged. Memory of
- * the session must not be freed otherwise.
+ * The callback may use the library and all sessions except the one whose call reports, because that call is still
+ * running. With that session it may call RTMP_Close and RTMP_Abort, which end the call; the functions that only query,
+ * RTMP_IsConnected, RTMP_IsTimedout, RTMP_Socket, RTMP_GetDuration, RTMP_GetLastError and RTMP_GetErrorString; and those
+ * that only set a field, RTMP_EnableWrite and RTMP_SetBufferMS. All other functions fail with RTMP_ERR_ARGUMENT, have no
+ * effect, and log nothing: RTMP_Read returns -1, RTMP_Free frees nothing. The memory of the session must not be freed in
+ * another way.
  *
- * The callback has to return. A C++ exception that leaves it ends the process, unless the program called RTMP_Log itself.
- * longjmp out of it is not supported: the session of the call stays in that call for ever, so it can be neither used nor
- * freed, and the library may not log any more in this thread. Other sessions and threads go on.
+ * The callback has to return. A C++ exception that leaves it ends the process, unless the program itself called RTMP_Log.
+ * longjmp out of it is not supported: the session can then be neither used nor freed, and this thread may not log any
+ * more. Other sessions and threads continue.
  */
 typedef void(RTMP_LogCallback)(int level, const char *fmt, va_list args);
 
@@ -70,18 +70,18 @@ typedef void(RTMP_LogCallback)(int level, const char *fmt, va_list args);
 #define LIBRTMP_FORMAT(string, first)
 #endif
 
-/** Reports a message at a level (RTMP_LogLevel): to the callback if one is set, to the stream otherwise. */
+/** Logs a message at a level (RTMP_LogLevel): to the callback if one is set, otherwise to the output stream. */
 void RTMP_Log(int level, const char *format, ...) LIBRTMP_FORMAT(2, 3);
 
 /**
- * Prints text of the program to the stream, as it is, and never to the callback. Nothing is printed while the level is
- * RTMP_LOGCRIT. The stream is flushed if the text ends a line.
+ * Prints text to the output stream unchanged, and never to the callback. It prints nothing while the level is
+ * RTMP_LOGCRIT, and flushes the stream if the text ends a line.
  */
 void RTMP_LogPrintf(const char *format, ...) LIBRTMP_FORMAT(1, 2);
 
 /**
- * Prints a status line of the program that the next one may overwrite (begin or end it with a carriage return). Like
- * RTMP_LogPrintf, but always flushes, and the next other output starts on a new line.
+ * Prints a status line, which the next one may overwrite if it begins or ends with a carriage return. Like
+ * RTMP_LogPrintf, but it always flushes, and the next other output starts on a new line.
  */
 void RTMP_LogStatus(const char *format, ...) LIBRTMP_FORMAT(1, 2);
 

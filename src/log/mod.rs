@@ -28,11 +28,11 @@ use crate::{
     globals,
 };
 
-/// Sends the messages of `RTMP_Log`, and so everything the library logs, to `cb` instead of the output stream.
+/// Sends the messages of `RTMP_Log`, and so everything that the library logs, to `cb` instead of the output stream.
+/// NULL restores the output stream.
 ///
-/// `cb` gets messages up to `RTMP_debuglevel`, as format and arguments without level name or newline; both are valid
-/// during the call only. It may be called by any thread that uses the library, see `RTMP_LogCallback`.
-/// NULL brings the output stream back.
+/// `cb` receives messages up to `RTMP_debuglevel`, as a format and its arguments, without level name or newline. Both
+/// are valid only during the call. Any thread that uses the library may call it; see `RTMP_LogCallback`.
 ///
 /// # Safety
 /// `cb` is null or a function of the type above that stays callable while the library is in use.
@@ -41,9 +41,9 @@ pub unsafe extern "C" fn RTMP_LogSetCallback(cb: *mut RTMP_LogCallback) {
     writer::set_callback(cb);
 }
 
-/// Makes `file` the output stream; NULL means `stderr`, as at the start.
+/// Makes `file` the output stream of the log. NULL means `stderr`, the default.
 ///
-/// The stream stays the caller's, who may close it after setting another one.
+/// The stream still belongs to the caller, who may close it after setting another one.
 ///
 /// # Safety
 /// `file` is null or an open stream that stays open until another one is set.
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn RTMP_LogSetOutput(file: *mut FILE) {
     writer::set_output(file);
 }
 
-/// Logs `len` bytes of `data` in hexadecimal, 16 in a line.
+/// Logs `len` bytes of `data` in hexadecimal, 16 per line.
 ///
 /// # Safety
 /// `data` is null or readable for `len` bytes.
@@ -68,8 +68,8 @@ pub unsafe extern "C" fn RTMP_LogHex(level: c_int, data: *const u8, len: c_ulong
     })
 }
 
-/// Logs `len` bytes of `data` in hexadecimal and as characters, 16 in a line of 78 columns; without bytes an empty
-/// line, without `data` nothing.
+/// Logs `len` bytes of `data` in hexadecimal and as characters, 16 per line of 78 columns. Without bytes it logs an
+/// empty line, and without `data` nothing.
 ///
 /// # Safety
 /// `data` is null or readable for `len` bytes.
@@ -97,7 +97,7 @@ pub extern "C" fn RTMP_LogSetLevel(lvl: RTMP_LogLevel) {
     globals::set_debug_level(lvl);
 }
 
-/// Returns `RTMP_debuglevel`.
+/// Returns `RTMP_debuglevel`, the highest level that is logged.
 #[unsafe(no_mangle)]
 pub extern "C" fn RTMP_LogGetLevel() -> RTMP_LogLevel {
     globals::debug_level()

@@ -5,16 +5,17 @@ use libc::c_int;
 use super::RTMP;
 use crate::{FALSE, TRUE, state};
 
-/// Ends every call that waits in this session, and shuts its socket down. Returns TRUE, or FALSE if `r` is NULL. The calls
-/// fail within a tenth of a second; `RTMP_Read` returns what it has, or 0.
+/// Ends every call that waits in this session, and shuts down its socket. The calls fail within a tenth of a second
+/// with `RTMP_ERR_ABORTED`; `RTMP_Read` first returns what it has.
 ///
-/// Also called before there is a socket it has this effect: `RTMP_Connect` fails. From then on every call that would have
-/// to wait fails, until the program calls `RTMP_Close`; then the session can connect again.
+/// Returns TRUE, or FALSE if `r` is NULL.
 ///
-/// May be called by any thread while others are in calls with the same session, `RTMP_Connect` and `RTMP_Close` included,
-/// and in a signal handler. It must not be called while `RTMP_Init` runs, nor once the memory of the session may be gone:
-/// whoever frees it first sees to it that nobody aborts any more. An abort that comes while `RTMP_Close` runs ends that,
-/// and may or may not count for the connection after it.
+/// The abort stays in effect until `RTMP_Close`: every call that would have to wait fails, also `RTMP_Connect` if there
+/// was no socket yet. After `RTMP_Close` the session can connect again.
+///
+/// Any thread may call it while others are in calls with the same session, including `RTMP_Connect` and `RTMP_Close`,
+/// and so may a signal handler. Do not call it while `RTMP_Init` runs, or when another thread may already have freed
+/// the session. An abort during `RTMP_Close` ends that call, and may or may not affect the next connection.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.

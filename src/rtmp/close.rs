@@ -191,17 +191,18 @@ unsafe fn reset_connection(r: *mut RTMP) {
     }
 }
 
-/// Ends the stream and closes the connection, if there is one, and frees everything that belongs to it; returns nothing.
-/// What the caller put into `Link` stays for the next connection, as long as its memory does, except a stream name from the
-/// URL, a login with escapes from the URL and strings that `Link.lFlags` marks as the library's; the options `bind`, `ipv`,
-/// `tlsVerify` and `tlsCA` go, and so does a wish of `RTMP_Abort`.
+/// Ends the stream, closes the connection and frees everything that belongs to it.
 ///
-/// A player does not wait for anything here. A publisher waits until the server has what was published last: as long as
-/// it takes bytes, one second after the last of them, or five after its last answer over HTTP, and no longer than
-/// `Link.timeout` in all (30 seconds if that is 0).
+/// The values that the caller put into `Link` stay for the next connection, as long as their memory does. Exceptions
+/// are the stream name and an escaped login from the URL, strings that `Link.lFlags` marks as the library's, the
+/// options `bind`, `ipv`, `tlsVerify` and `tlsCA`, and a pending `RTMP_Abort`: these are reset.
 ///
-/// May be called at any time, also twice, but not from a signal handler, and not while another thread is in a call with
-/// this session, other than `RTMP_Abort`: that is how to end such a call first.
+/// A player does not wait here. A publisher waits until the server has received what was sent last: as long as the
+/// server accepts bytes, one second after the last of them, or five after its last answer over HTTP, and never longer
+/// than `Link.timeout` in total (30 seconds if that is 0).
+///
+/// The function may be called at any time and repeatedly, but not from a signal handler, and not while another thread
+/// is inside a call with this session. `RTMP_Abort` ends such a call.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.

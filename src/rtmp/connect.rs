@@ -41,10 +41,17 @@ use crate::{
     state::Handle,
 };
 
-/// Connects to the server that `Link` names: looks the host up, connects, shakes hands and sends `connect`; returns TRUE
-/// or FALSE. TRUE means that the command was sent; `RTMP_ConnectStream` waits for the answer. `cp`, if not NULL, is sent
-/// in place of the library's `connect` command and stays the caller's. If `m_outChunkSize` is not 128, the server is told
-/// so before.
+/// Connects to the server that `Link` names: it looks up the host, connects, does the handshake and sends the `connect`
+/// command. `RTMP_ConnectStream` waits for the answer.
+///
+/// If `cp` is not NULL, the function sends it instead of the library's own `connect` command; it still belongs to the
+/// caller. If `m_outChunkSize` is not 128, the function announces that size to the server first.
+///
+/// Returns TRUE when the command was sent, or FALSE.
+///
+/// Fails with `RTMP_ERR_URL` without a host, `RTMP_ERR_RESOLVE` if the host was not found, `RTMP_ERR_CONNECT` if it did
+/// not accept the connection, `RTMP_ERR_PROXY`, `RTMP_ERR_TLS` or `RTMP_ERR_HANDSHAKE` if that step failed,
+/// `RTMP_ERR_TIMEDOUT` if one of the steps took longer than `Link.timeout`, and `RTMP_ERR_ABORTED` after `RTMP_Abort`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose body is readable for
@@ -71,9 +78,13 @@ pub unsafe extern "C-unwind" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) 
     })
 }
 
-/// Connects a TCP socket to `svc`, an IPv4 or IPv6 address; returns TRUE or FALSE. If `Link.socksport` is not 0, `svc` is
-/// the address of the proxy that `Link.sockshost` describes, which is asked for a connection to `Link.hostname` and
-/// `Link.port`; else nothing is sent.
+/// Connects a TCP socket to `svc`, an IPv4 or IPv6 address, and does no handshake. `RTMP_Connect1` continues from
+/// there.
+///
+/// If `Link.socksport` is not 0, `svc` is the address of the proxy that `Link.sockshost` describes. The function then
+/// asks the proxy for a connection to `Link.hostname` and `Link.port`. Without a proxy it sends nothing.
+///
+/// Returns TRUE or FALSE.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `svc` is null or points to a socket address of its family's size.
@@ -112,8 +123,10 @@ unsafe fn connect_to(r: *mut RTMP, svc: *mut sockaddr) -> Result<()> {
     })
 }
 
-/// Shakes hands on the connected socket `m_sb.sb_socket`, which may be the caller's, and sends `connect`, or `cp` in its
-/// place; returns TRUE, or FALSE, and then the socket was closed.
+/// Does the handshake on the connected socket `m_sb.sb_socket` and sends the `connect` command, or `cp` instead of it.
+/// The socket may be the caller's own.
+///
+/// Returns TRUE, or FALSE after it has closed the socket.
 ///
 /// # Safety
 /// As for `RTMP_Connect`.

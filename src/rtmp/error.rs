@@ -10,14 +10,16 @@ use crate::{
     reason::{self, TEXT_LEN, Text},
 };
 
-/// Returns why the last call that failed did so, one of the `RTMP_ERR_*` values. `RTMP_ERR_NONE` says that none did.
+/// Returns the reason for the last failure, one of the `RTMP_ERR_*` values. `RTMP_ERR_NONE` means that no call has
+/// failed.
 ///
-/// The functions that get this `RTMP` leave their reason here. What succeeds leaves it as it is, as with `errno`, and so
-/// does `RTMP_Close`: look at it when a call has failed. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`,
-/// `RTMP_TLS_Accept` and `RTMP_Serve` begin without one, and so does what `RTMP_Init` has made. A call that finds no
-/// connection does not replace the reason why that was lost. The end of a stream is a reason too: `RTMP_ERR_ENDED` tells
-/// a 0 of `RTMP_Read` because there is no more from one because of a time-out or a failure. For NULL the reason is
-/// `RTMP_ERR_ARGUMENT`.
+/// Every function that takes an `RTMP` stores its reason here when it fails. A call that succeeds does not change it,
+/// as with `errno`, and neither does `RTMP_Close`. So look at it only after a call has failed. `RTMP_Connect`,
+/// `RTMP_Connect0`, `RTMP_Connect1`, `RTMP_TLS_Accept`, `RTMP_Serve` and `RTMP_Init` reset it to `RTMP_ERR_NONE`. A
+/// call that finds no connection does not replace the reason why the connection was lost.
+///
+/// The end of a stream is a reason, too. When `RTMP_Read` returns 0, `RTMP_ERR_ENDED` means the end of the stream; any
+/// other value means a timeout or a failure. For NULL the result is `RTMP_ERR_ARGUMENT`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -27,18 +29,19 @@ pub unsafe extern "C" fn RTMP_GetLastError(r: *mut RTMP) -> c_int {
     unsafe { reason::last_code(r) as c_int }
 }
 
-/// Returns the reason that `RTMP_GetLastError` tells, as one line of text. It is never NULL, has no newline, and is ""
-/// if there is no reason.
+/// Returns the reason for the last failure as one line of text. It is never NULL, contains no newline, and is empty if
+/// there is no reason.
 ///
-/// It says what failed, then how: `publish: NetStream.Publish.BadName: already publishing` has the status code and the
-/// description that the server sent. In front can be `URL`, `option`, `name lookup`, `connect`, `proxy`, `TLS`, `HTTP
-/// tunnel`, `handshake`, `connect command`, `createStream`, `play`, `publish`, `reading`, `sending` and `FLV`. The
-/// words may change, the codes do not. What the peer said is UTF-8 without control characters; what is too long ends
-/// in dots.
+/// The line names the step that failed, then the cause. For example, `publish: NetStream.Publish.BadName: already
+/// publishing` contains the status code and the description that the server sent. The step is one of `URL`, `option`,
+/// `name lookup`, `connect`, `proxy`, `TLS`, `HTTP tunnel`, `handshake`, `connect command`, `createStream`, `play`,
+/// `publish`, `reading`, `sending` and `FLV`. The wording may change in later versions; the codes of
+/// `RTMP_GetLastError` do not. Text from the peer is UTF-8 without control characters, and long text is cut and ends in
+/// dots.
 ///
-/// The string belongs to the calling thread: it stays as it is until this thread calls this function again, for any
-/// `RTMP`, or ends. Other threads, `RTMP_Close` and `RTMP_Free` do not touch it; do not free it. The texts
-/// of the last 256 failures in the process are kept; for older ones the string says what their code means.
+/// The string belongs to the calling thread and must not be freed. It stays valid until the same thread calls this
+/// function again, for any session, or ends; other threads, `RTMP_Close` and `RTMP_Free` do not affect it. The library
+/// keeps the texts of the last 256 failures of the process. For an older failure the string describes its code.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.

@@ -33,16 +33,23 @@ use crate::{
     state::{Core, Handle},
 };
 
-/// Reads the stream as an FLV file: waits for at most one message and returns how many bytes were put into `buf`, at
-/// most `size`. Returns 0 when there is no more, with the reason in `m_read.status` (`RTMP_READ_COMPLETE`,
-/// `RTMP_READ_EOF`, also after a time-out, see `RTMP_IsTimedout`), and -1 with `errno` EINVAL when that is
-/// `RTMP_READ_ERROR`. `RTMP_GetLastError` tells the end of the stream, a time-out and a lost connection apart.
+/// Reads the stream as the bytes of an FLV file. The function waits for at most one message and stores at most `size`
+/// bytes in `buf`.
 ///
-/// Each wait for bytes may take `Link.timeout`, so pings keep a call alive while a stream has no media. A server that sends
-/// without a pause and sends no media ends the call after `Link.timeout`, too.
+/// Returns the number of bytes, 0 when there are no more, or -1 on an error. With 0, `m_read.status` is
+/// `RTMP_READ_COMPLETE` or `RTMP_READ_EOF`; `RTMP_GetLastError` distinguishes the end of the stream, a timeout and a
+/// lost connection. With -1, `m_read.status` is `RTMP_READ_ERROR` and `errno` is EINVAL.
 ///
-/// A caller that fills one block with many calls, each for the rest of it, learns of the end of the connection
-/// (`RTMP_IsConnected`) only after it has asked for bytes of the next block.
+/// Fails with `RTMP_ERR_ENDED` at the end of the stream, `RTMP_ERR_TIMEDOUT` after `Link.timeout` without data,
+/// `RTMP_ERR_CLOSED` or `RTMP_ERR_IO` if the connection was lost, `RTMP_ERR_MALFORMED` if the peer breaks the protocol,
+/// and `RTMP_ERR_ABORTED` after `RTMP_Abort`.
+///
+/// `Link.timeout` limits each wait for bytes, so pings keep a call alive while a stream has no media. A server that
+/// sends continuously but sends no media also ends the call after `Link.timeout`. After a timeout, set `m_read.status`
+/// to 0 to read on.
+///
+/// A caller that fills one block with several calls, each for the rest of it, sees the connection as closed
+/// (`RTMP_IsConnected`) only after it has asked for the next block.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
@@ -337,14 +344,20 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
     }
 }
 
-/// Publishes `size` bytes of an FLV file, cut anywhere; returns `size`, or -1 if the stream cannot go on.
+/// Publishes `size` bytes of an FLV file. The file may be cut anywhere: the library keeps the start of an incomplete
+/// tag for the next call.
 ///
-/// The next call goes on behind these bytes: what does not complete a tag is kept. Behind a tag without its four trailing
-/// bytes, or with a part of them, a call may also begin with the next tag. Metadata (`onMetaData`) is sent with
-/// `@setDataFrame` in front, so that the server keeps it; other tags are sent as they are.
+/// Returns `size`, or -1 if the stream cannot continue.
 ///
-/// Between calls `m_write` holds the tag in progress, if there is one. A caller that frees it (`RTMPPacket_Free`) gives that
-/// tag up: a tag comes next.
+/// Fails with `RTMP_ERR_FLV` if the bytes are not FLV, `RTMP_ERR_NOT_CONNECTED` without a stream, `RTMP_ERR_TIMEDOUT`
+/// if the server accepts nothing for `Link.timeout`, and `RTMP_ERR_CLOSED` or `RTMP_ERR_IO` if the connection was lost.
+///
+/// After a tag without its four trailing bytes, or with a part of them, a call may also start with the next tag.
+/// Metadata (`onMetaData`) is sent with `@setDataFrame` in front, so that the server keeps it for later players. Other
+/// tags are sent as they are.
+///
+/// Between calls `m_write` holds the incomplete tag. A caller that frees it with `RTMPPacket_Free` discards that tag,
+/// and the next call starts with a new one.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.

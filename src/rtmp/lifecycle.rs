@@ -14,16 +14,17 @@ use crate::{
     globals, reason, shared, tls,
 };
 
-/// Returns memory for a session, filled with zeroes, or NULL. `RTMP_Init` makes it usable; `RTMP_Free` or `free` gives
-/// it back.
+/// Allocates memory for a session and fills it with zeroes. Call `RTMP_Init` before any other function.
+///
+/// Returns the session, or NULL if memory is short. Free it with `RTMP_Free` or `free`.
 #[unsafe(no_mangle)]
 pub extern "C" fn RTMP_Alloc() -> *mut RTMP {
     // SAFETY: calloc accepts any size.
     unsafe { libc::calloc(1, size_of::<RTMP>()) }.cast()
 }
 
-/// Gives back what `RTMP_Alloc` returned, and nothing else: call `RTMP_Close` first. NULL is allowed. In the log callback of
-/// a call with this session it does nothing.
+/// Frees a session that `RTMP_Alloc` returned. It frees only that memory, so call `RTMP_Close` first. NULL is allowed.
+/// Inside a log callback of a call with this session, it does nothing.
 ///
 /// # Safety
 /// `r` is null or came from `RTMP_Alloc` or `malloc`, and nobody uses it any more.
@@ -38,9 +39,9 @@ pub unsafe extern "C" fn RTMP_Free(r: *mut RTMP) {
     unsafe { libc::free(r.cast()) }
 }
 
-/// Gives every field of a session its default, whatever the memory held before.
+/// Gives every field of a session its default value, whatever the memory held before.
 ///
-/// A session that was used before has to be closed first: what it owns is forgotten here.
+/// Close a session before you initialise it again: this function forgets what the session owns and does not free it.
 ///
 /// # Safety
 /// `r` is null or points to writable memory of the size of an `RTMP`.
@@ -68,8 +69,8 @@ pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
     })
 }
 
-/// Makes the session publish instead of play. Call it after `RTMP_SetupURL` or `RTMP_SetupStream`, which reset this,
-/// and before `RTMP_Connect`.
+/// Makes the session publish instead of play. Call it after `RTMP_SetupURL` or `RTMP_SetupStream`, which reset it, and
+/// before `RTMP_Connect`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -81,7 +82,7 @@ pub unsafe extern "C" fn RTMP_EnableWrite(r: *mut RTMP) {
     }
 }
 
-/// Returns the stream's duration in seconds, or 0.0 while it is unknown.
+/// Returns the duration of the stream in seconds, or 0.0 while it is unknown. It comes from the stream's metadata.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -94,7 +95,8 @@ pub unsafe extern "C" fn RTMP_GetDuration(r: *mut RTMP) -> c_double {
     unsafe { shared::read(&raw const (*r).m_fDuration) }
 }
 
-/// Returns TRUE while there is a socket, FALSE when the session was never connected or was closed, also by an error.
+/// Returns TRUE while the session has a socket, and FALSE if it never connected or was closed. An error can close it,
+/// too.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -104,7 +106,7 @@ pub unsafe extern "C" fn RTMP_IsConnected(r: *mut RTMP) -> c_int {
     c_int::from(unsafe { RTMP_Socket(r) } != NO_SOCKET)
 }
 
-/// Returns the socket, which stays the library's, or -1.
+/// Returns the socket of the session, or -1 if there is none. The socket belongs to the library: do not close it.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -120,7 +122,7 @@ pub unsafe extern "C" fn RTMP_Socket(r: *mut RTMP) -> c_int {
     }
 }
 
-/// Returns TRUE if the last read gave up because nothing arrived in time.
+/// Returns TRUE if the last read ended because nothing arrived in time, else FALSE.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -133,8 +135,8 @@ pub unsafe extern "C" fn RTMP_IsTimedout(r: *mut RTMP) -> c_int {
     unsafe { shared::read(&raw const (*r).m_sb.sb_timedout) }
 }
 
-/// Sets how many milliseconds of media the server should keep buffered on our side. Sends nothing, see
-/// `RTMP_UpdateBufferMS`.
+/// Sets how many milliseconds of media the server should send ahead. It sends nothing: `RTMP_UpdateBufferMS` tells a
+/// server that is already connected.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.

@@ -5,20 +5,21 @@ use libc::c_int;
 use super::RTMP_LIB_VERSION;
 use crate::globals;
 
-/// Returns the milliseconds of a clock that only runs forward, from an unspecified start and modulo 2^32.
+/// Returns the time in milliseconds of a clock that never goes backwards. Its start is unspecified, and it wraps around
+/// at 2^32.
 #[unsafe(no_mangle)]
 pub extern "C" fn RTMP_GetTime() -> u32 {
     milliseconds()
 }
 
-/// Returns the version whose interface this is, `RTMP_LIB_VERSION`.
+/// Returns the version of the interface, `RTMP_LIB_VERSION`.
 #[unsafe(no_mangle)]
 pub extern "C" fn RTMP_LibVersion() -> c_int {
     RTMP_LIB_VERSION
 }
 
-/// Sets `RTMP_ctrlC`: calls that wait for the network, in all sessions and threads, end with an error within a tenth of a
-/// second. Nothing resets it, and a signal handler may call it. `RTMP_Abort` does this for one session.
+/// Sets `RTMP_ctrlC`: all calls that wait for the network, in all sessions and threads, fail within a tenth of a
+/// second. Nothing resets it. It may be called from a signal handler. `RTMP_Abort` does the same for one session.
 #[unsafe(no_mangle)]
 pub extern "C" fn RTMP_UserInterrupt() {
     globals::interrupt();

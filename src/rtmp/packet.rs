@@ -26,7 +26,7 @@ use crate::{
     state::Handle,
 };
 
-/// Sets the fields that describe a message to zero; `m_chunk` and `m_body` stay.
+/// Sets the fields that describe a message to zero. `m_chunk` and `m_body` keep their values.
 ///
 /// # Safety
 /// `p` is null or points to an `RTMPPacket`.
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
     *p = RTMPPacket { m_chunk: p.m_chunk, m_body: p.m_body, ..RTMPPacket::EMPTY };
 }
 
-/// Writes one DEBUG log line about a packet.
+/// Writes one log line about a packet at level DEBUG.
 ///
 /// # Safety
 /// `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes.
@@ -69,9 +69,10 @@ pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
     })
 }
 
-/// Gives a packet a body of `nSize` zero bytes with room for a header in front; returns TRUE, or FALSE if memory is
-/// short. `m_nBodySize` is not set, and a body that was there before is forgotten, not freed. Free the body with
-/// `RTMPPacket_Free`.
+/// Gives a packet a body of `nSize` zero bytes, with room for a chunk header in front. Free the body with
+/// `RTMPPacket_Free`. The function does not set `m_nBodySize`, and it does not free an earlier body.
+///
+/// Returns TRUE, or FALSE if memory is short.
 ///
 /// # Safety
 /// `p` is null or points to an `RTMPPacket`.
@@ -94,7 +95,7 @@ pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_i
     TRUE
 }
 
-/// Frees a packet's body, if it has one, and sets `m_body` to NULL.
+/// Frees the body of a packet, if there is one, and sets `m_body` to NULL.
 ///
 /// # Safety
 /// `p` is null or points to an `RTMPPacket` whose body is null or lies `RTMP_MAX_HEADER_SIZE` bytes behind the start of
@@ -112,13 +113,17 @@ pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
     }
 }
 
-/// Reads one chunk; returns TRUE, or FALSE when the connection was closed or the time-out passed (see
-/// `RTMP_IsTimedout`; the next call then goes on where this one stopped).
+/// Reads one chunk of a message.
 ///
-/// A message may need several chunks: it is complete when `RTMPPacket_IsReady(packet)`, and only then `m_body` is set,
-/// which the caller frees with `RTMPPacket_Free`. If `packet->m_chunk` is not NULL, what it points to is filled with the
-/// chunk as it was on the wire; `c_chunk` then points into `m_body`, or, while the message is
-/// not complete, into memory of the library that the next call may move.
+/// A message may need several chunks. It is complete when `RTMPPacket_IsReady(packet)` is true. Only then is `m_body`
+/// set; free it with `RTMPPacket_Free`. If `packet->m_chunk` is not NULL, the function stores the chunk there as it was
+/// on the wire. `c_chunk` then points into `m_body`, or, while the message is incomplete, into memory of the library
+/// that the next call may move.
+///
+/// Returns TRUE, or FALSE if the connection was closed or the timeout passed. After a timeout (`RTMP_IsTimedout`)
+/// nothing is lost, and the next call continues.
+///
+/// Fails with `RTMP_ERR_TIMEDOUT`, `RTMP_ERR_CLOSED`, `RTMP_ERR_IO`, `RTMP_ERR_MALFORMED` or `RTMP_ERR_ABORTED`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null
@@ -188,12 +193,16 @@ fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
     shown.c_chunkSize = chunk.payload as c_int;
 }
 
-/// Sends a message; returns TRUE, or FALSE if it makes no sense (nothing was sent) or sending failed (the connection was
-/// closed).
+/// Sends a message.
 ///
-/// `m_headerType` asks for a header and is set to the one that was used: a smaller one if it says the same, a larger one
-/// if it has to be. The body is only read, stays the caller's, and needs no room in front. With `queue` not 0, a command
-/// (type 0x14) is remembered until its result arrives.
+/// `m_headerType` requests a header format. The function uses a smaller one if it says the same, a larger one if
+/// necessary, and stores its choice. It only reads the body, which still belongs to the caller and needs no room in
+/// front. If `queue` is not 0, the library remembers a command (type 0x14) until its result arrives.
+///
+/// Returns TRUE, or FALSE if the packet is invalid (nothing was sent) or if sending failed (the connection was closed).
+///
+/// Fails with `RTMP_ERR_ARGUMENT` if the packet is invalid, `RTMP_ERR_NOT_CONNECTED`, `RTMP_ERR_TIMEDOUT` if the peer
+/// accepts nothing for `Link.timeout`, `RTMP_ERR_CLOSED` or `RTMP_ERR_IO`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
@@ -239,8 +248,10 @@ unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> 
     })
 }
 
-/// Sends a chunk as it is: `c_header`, then `c_chunkSize` bytes at `c_chunk`; returns TRUE, or FALSE if that failed. No
-/// header is made smaller and nothing is remembered.
+/// Sends a chunk unchanged: `c_headerSize` bytes of `c_header`, then `c_chunkSize` bytes at `c_chunk`. The function
+/// does not compress the header and remembers nothing.
+///
+/// Returns TRUE, or FALSE if sending failed.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or
@@ -268,8 +279,10 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
     })
 }
 
-/// Lets the session deal with a complete message; returns 0 if that was all, 1 if it is media for the caller, 2 if it
-/// ended the stream. The body stays the caller's.
+/// Lets the session process a complete message: it answers pings, notes chunk sizes and handles results of commands.
+/// The body still belongs to the caller.
+///
+/// Returns 0 if the message needs nothing more, 1 if it is media for the caller, and 2 if it ended the stream.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
@@ -291,9 +304,10 @@ pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTM
     })
 }
 
-/// Waits for the next audio, video, metadata or aggregate message; returns 1 if `packet` holds one, 2 if the stream is
-/// over, 0 if the connection was closed or the time-out passed (see `RTMP_IsTimedout`). After 1 and 2 the caller frees
-/// the body with `RTMPPacket_Free`.
+/// Waits for the next audio, video, metadata or aggregate message and processes all others.
+///
+/// Returns 1 if `packet` holds such a message, 2 if the stream has ended, and 0 if the connection was closed or the
+/// timeout passed (`RTMP_IsTimedout`). After 1 and 2 the caller frees the body with `RTMPPacket_Free`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.

@@ -38,18 +38,21 @@ use crate::{
 /// What becomes of a connection that joins a session.
 const JOINED: &str = "the connection belongs to a session that is served already";
 
-/// Shakes hands as the server with the client on `m_sb.sb_socket`; returns TRUE or FALSE. Either way the socket stays
-/// open and is the caller's to close with `RTMP_Close`. What the client says then is read with `RTMP_ReadPacket`.
+/// Does the RTMP handshake, as the server, with the client on `m_sb.sb_socket`. Then read what the client says with
+/// `RTMP_ReadPacket`.
 ///
-/// The first byte has to come within `Link.timeout` seconds, the handshake has to be over within as many, and so has what a
-/// tunnel needs before it. After it the socket waits as long as the caller had set it to, and sends within that time.
+/// The function recognises plain, signed and RTMPE clients, and clients that tunnel through HTTP (RTMPT). For a
+/// tunnelled client, `sb_socket` becomes another descriptor, through which bytes pass in both directions as if it were
+/// the connection. If `m_outChunkSize` is not 128, the function announces that size to the client.
 ///
-/// If `m_outChunkSize` is not 128, the client is told so behind the handshake.
+/// The first byte has to arrive within `Link.timeout` seconds, and so do the rest of the handshake and the requests of
+/// a tunnel before it. The caller's own timeouts of the socket apply afterwards.
 ///
-/// Plain, signed and RTMPE clients are told apart by what they say, and so are those that tunnel through HTTP (RTMPT).
-/// For these `sb_socket` is another descriptor afterwards, and bytes in both directions pass through it as if it were the
-/// connection. An HTTP connection may also belong to a session that another call serves already: then this one returns
-/// FALSE, `sb_socket` is -1, and `RTMP_GetLastError` says `RTMP_ERR_JOINED`.
+/// Returns TRUE or FALSE. In both cases the socket stays open, and the caller closes it with `RTMP_Close`.
+///
+/// Fails with `RTMP_ERR_HANDSHAKE` if the client's handshake is wrong, `RTMP_ERR_TIMEDOUT` if it takes too long, and
+/// `RTMP_ERR_JOINED` if the HTTP connection belongs to a session that another call already serves. In the last case
+/// nothing is wrong: that session has taken the connection over, and `sb_socket` is -1.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.

@@ -11,15 +11,18 @@ use crate::{
     reason::{self, During, Phase},
 };
 
-/// Sets the option `opt`, in any case, to the value `arg`; returns TRUE, or FALSE if there is no such option or `arg`
-/// makes no sense for it. The log then lists the options there are.
+/// Sets the option `opt` to the value `arg`. Option names are case-insensitive.
 ///
-/// Strings are not copied: the memory of `arg` has to stay until `RTMP_Close` has returned, and longer if the session is
-/// connected again: what is set here holds for every URL that follows, until one has the same option. Numbers may be hexadecimal
-/// or octal, and text that is no number counts as 0, but leaves `timeout` as it is; 1, on, yes and true set a flag, and
-/// nothing clears one. The log names values that make no sense. `socks` takes effect when `RTMP_SetupURL` follows:
-/// see `RTMP_LNK.sockshost` for the proxies it can name. `bind` and `ipv` are copied, hold for every connection until
-/// then, and are forgotten by `RTMP_Close`.
+/// Returns TRUE, or FALSE if the option is unknown or the value is invalid. The log then lists all options.
+///
+/// Fails with `RTMP_ERR_OPTION`.
+///
+/// Strings are not copied: keep the memory of `arg` until `RTMP_Close` has returned, and longer if you connect again.
+/// The setting applies to every following URL until a URL contains the same option. Numbers may be decimal, hexadecimal
+/// or octal. Text that is not a number counts as 0, except that `timeout` then keeps its value. `1`, `on`, `yes` and
+/// `true` set a flag; no value clears one. The log names invalid values. `socks` takes effect at the next
+/// `RTMP_SetupURL`; `RTMP_LNK.sockshost` lists the kinds of proxy. `bind` and `ipv` are copied, apply to every
+/// connection until `RTMP_Close`, and are then reset.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that are readable for

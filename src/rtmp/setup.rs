@@ -32,19 +32,23 @@ use crate::{
     state::{Handle, Login},
 };
 
-/// Fills the settings from a URL and the options behind it, `rtmp://host/app/stream live=1 timeout=10`; returns TRUE,
-/// or FALSE if the URL or an option is wrong, with the settings filled halfway.
+/// Configures a session from a URL and the options after it, for example `rtmp://host/app/stream live=1 timeout=10`.
 ///
-/// `url` is divided in place and stays in use: keep it, and do not change it, until `RTMP_Close` has returned, and longer if
-/// the session is connected again without another URL. A literal will do, if none of its options has an escape in its
-/// value: a space inside a value is written `\20`, a backslash `\5c`. A user name and password in the URL are used for
-/// logging in as a publisher, unless options name others. A character in them that would end them, `/`, `?`, `#`, `:` or
-/// `@`, is written as `%` and two hexadecimal digits.
+/// Returns TRUE, or FALSE if the URL or an option is invalid. Settings before the invalid one may have been applied.
 ///
-/// What the text of an earlier call has set, options but `timeout` included, is forgotten first; what the program set with `RTMP_SetOpt`
-/// or in the fields stays, unless that text replaced it. Only when the same memory is passed once more without any change,
-/// its options stay, too, although they are no longer behind the URL. The options `tlsVerify` and `tlsCA`, which say whose
-/// certificates to accept, are forgotten by `RTMP_Close`.
+/// Fails with `RTMP_ERR_URL` if the URL cannot be used, and with `RTMP_ERR_OPTION` if an option is unknown or its value
+/// is invalid.
+///
+/// The session keeps using `url`, and the function divides it in place. Keep it unchanged until `RTMP_Close` has
+/// returned, and longer if you connect again without another URL. A string literal works as long as no option value
+/// contains an escape. An escape is a backslash and two hexadecimal digits: `\20` is a space, `\5c` is a backslash. A
+/// user name and password in the URL log a publisher in, unless options name others. In them, write `/`, `?`, `#`, `:`
+/// and `@` as `%` and two hexadecimal digits.
+///
+/// The function first resets what the text of the previous call set, except for `timeout`. What the program itself set,
+/// with `RTMP_SetOpt` or in the fields, stays unless that text replaced it. If you pass the same unchanged memory
+/// again, its options stay, although they no longer follow the URL. `RTMP_Close` resets the options `tlsVerify` and
+/// `tlsCA`.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which is writable from its
@@ -146,14 +150,14 @@ unsafe fn keep_hidden_options(r: *mut RTMP, before: (Local, TlsOptions)) {
     }
 }
 
-/// Fills the settings from parts, instead of a URL. Strings are not copied, except for `sockshost`: their memory has
-/// to stay until `RTMP_Close` has returned, and longer if the session is connected again.
+/// Configures a session from separate values instead of a URL.
 ///
-/// `protocol` is one of the `RTMP_PROTOCOL_` constants; port 0 stands for the protocol's default. `sockshost` is
-/// a proxy as in the option `socks`, or empty. What `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`, `subscribepath` and
-/// `usherToken` leave out, by being NULL or empty, stays as it was, unless it came from the text of an `RTMP_SetupURL` before
-/// the last `RTMP_Close`. `swfSHA256Hash` are the 32 bytes of the hash of an
-/// SWF file of `swfSize` bytes. `dStart` and `dStop` are milliseconds, `timeout` is in seconds.
+/// The strings are not copied, except for `sockshost`: keep their memory until `RTMP_Close` has returned, and longer if
+/// you connect again. `protocol` is one of the `RTMP_PROTOCOL_*` constants. Port 0 means the default port of the
+/// protocol. `sockshost` is a proxy as in the option `socks`, or empty. If `tcUrl`, `swfUrl`, `pageUrl`, `app`, `auth`,
+/// `subscribepath` or `usherToken` is NULL or empty, the field keeps its value, unless that came from the text of an
+/// `RTMP_SetupURL` before the last `RTMP_Close`. `swfSHA256Hash` holds the 32-byte hash of an SWF file of `swfSize`
+/// bytes. `dStart` and `dStop` are milliseconds; `timeout` is seconds.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; the others are null or point to strings that are readable for their

@@ -531,9 +531,11 @@ pub(crate) unsafe fn socket<'a>(sb: *const RTMPSockBuf) -> Result<BorrowedFd<'a>
     unsafe { borrow(shared::read(&raw const (*sb).sb_socket)) }
 }
 
-/// Waits for bytes from the socket and appends them to the buffer; returns how many, 0 when the peer has closed the
-/// connection, when the socket's time-out passed (`sb_timedout` is then 1) or when the buffer is full, as it is while unread
-/// bytes lie outside of it, and -1 on an error.
+/// Waits for bytes from the socket and appends them to the buffer.
+///
+/// Returns the number of bytes, or -1 on an error. Returns 0 when the peer has closed the connection, when the socket's
+/// timeout passed (`sb_timedout` is then 1), and when the buffer is full; it counts as full while unread bytes are
+/// outside of it.
 ///
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
@@ -558,8 +560,10 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int 
     })
 }
 
-/// Sends what the socket takes of `len` bytes at `buf`; returns how many that were, or -1 on an error. A peer that is
-/// gone never raises SIGPIPE. Over TLS at most 16384 bytes are taken at a time.
+/// Sends as many of the `len` bytes at `buf` as the socket accepts. A closed connection never raises SIGPIPE. Over TLS
+/// a call accepts at most 16384 bytes.
+///
+/// Returns the number of bytes, or -1 on an error.
 ///
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`; `buf` is null or readable for `len` bytes.
@@ -586,8 +590,10 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Send(
     })
 }
 
-/// Closes the socket; returns 0, or -1 if the system refused. Over TLS the peer is told first, without waiting for an
-/// answer, and `sb_ssl` is NULL afterwards. `sb_socket` keeps its number, so do not call this twice.
+/// Closes the socket. Over TLS it notifies the peer first, does not wait for an answer, and sets `sb_ssl` to NULL.
+/// `sb_socket` keeps its number, so do not call this twice.
+///
+/// Returns 0, or -1 if the system reported an error.
 ///
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`.

@@ -25,12 +25,15 @@ use crate::{
 /// How long `RTMP_ToggleStream` leaves the stream paused.
 const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Waits for the answers to `connect` and what follows it until the stream plays or may be published; returns TRUE or
-/// FALSE. `seekTime` above 0 says where to start, in milliseconds. A refusal by the server closes the connection and
-/// returns at once, with the server's words in the log and in `RTMP_GetErrorString`.
+/// Waits until the server has accepted the connection and the stream plays or may be published. `seekTime` above 0 is
+/// the start position in milliseconds.
 ///
-/// For the answer to each of its commands the server has `Link.timeout`, whatever else it sends meanwhile. When that is
-/// over, `RTMP_IsTimedout` is TRUE and the connection stays open: the call may be repeated, and waits on.
+/// Returns TRUE or FALSE. If the server refuses, the function returns at once and closes the connection.
+///
+/// Fails with `RTMP_ERR_REFUSED` if the server refuses; `RTMP_GetErrorString` then contains its words. Fails with
+/// `RTMP_ERR_TIMEDOUT` if the answer to one of the commands takes longer than `Link.timeout`, whatever else the server
+/// sends meanwhile. The connection then stays open, `RTMP_IsTimedout` returns TRUE, and the call may be repeated to
+/// wait longer.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -52,7 +55,9 @@ pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int
     })
 }
 
-/// Gives the message stream back, asks for a new one and waits as `RTMP_ConnectStream` does; returns TRUE or FALSE.
+/// Deletes the message stream, creates a new one, and waits as `RTMP_ConnectStream` does.
+///
+/// Returns TRUE or FALSE.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -77,7 +82,7 @@ pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_i
     })
 }
 
-/// Gives the message stream back, if there is one.
+/// Deletes the message stream on the server, if there is one. The connection stays open.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -106,7 +111,9 @@ pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
     })
 }
 
-/// Asks for a message stream; returns TRUE if that was sent, else FALSE.
+/// Sends `createStream`, which asks the server for a message stream.
+///
+/// Returns TRUE if the command was sent, else FALSE.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -116,7 +123,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
     unsafe { send(r, |session| command::create_stream(&mut session.state)) }
 }
 
-/// Tells the server the length of the play buffer, `m_nBufferMS`.
+/// Sends the length of the play buffer, `m_nBufferMS`, to the server.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -128,8 +135,10 @@ pub unsafe extern "C-unwind" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
     };
 }
 
-/// Sends a user control message; returns TRUE if that was sent, else FALSE. `nObject` is a stream id or what else the
-/// event is about; `nTime` counts for event 3 (buffer length in milliseconds) only.
+/// Sends a user control message. `nType` is the event (RTMP 1.0, section 7.1.7), `nObject` is its stream id or other
+/// value. `nTime` is used by event 3 only, the buffer length in milliseconds.
+///
+/// Returns TRUE if the message was sent, else FALSE.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -155,8 +164,9 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
     unsafe { send(r, |_| command::user_control(event, &data)) }
 }
 
-/// Asks the server to pause (`DoPause` not 0) or go on at `dTime` milliseconds; returns TRUE if that was sent, else
-/// FALSE.
+/// Asks the server to pause (`DoPause` not 0) or to continue at `dTime` milliseconds.
+///
+/// Returns TRUE if the command was sent, else FALSE.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -166,8 +176,10 @@ pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTi
     unsafe { send(r, |session| command::pause(&mut session.state, DoPause != 0, dTime)) }
 }
 
-/// Pauses at the timestamp of the last media message (`DoPause` not 0) or goes on from there; returns TRUE if that was
-/// sent, else FALSE.
+/// Pauses the stream at its current position (`DoPause` not 0), or continues from there. The position is the timestamp
+/// of the last media message.
+///
+/// Returns TRUE if the command was sent, else FALSE.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -185,8 +197,9 @@ pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_in
     }
 }
 
-/// Asks the server to go to `dTime` milliseconds; returns TRUE if that was sent, else FALSE. `RTMP_Read` drops what
-/// arrives until the server confirms.
+/// Asks the server to seek to `dTime` milliseconds. `RTMP_Read` drops what arrives until the server confirms.
+///
+/// Returns TRUE if the command was sent, else FALSE.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -202,7 +215,9 @@ pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_i
     }
 }
 
-/// Sends the window acknowledgement size, `m_nServerBW`; returns TRUE if that was sent, else FALSE.
+/// Sends the window acknowledgement size, `m_nServerBW`.
+///
+/// Returns TRUE if the message was sent, else FALSE.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -212,8 +227,9 @@ pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
     unsafe { send(r, |session| command::window_acknowledgement_size(&session.state)) }
 }
 
-/// Limits the peer's bandwidth to `m_nClientBW` bytes in the manner `m_nClientBW2`; returns TRUE if that was sent, else
-/// FALSE.
+/// Limits the peer's bandwidth to `m_nClientBW` bytes; `m_nClientBW2` is the kind of limit.
+///
+/// Returns TRUE if the message was sent, else FALSE.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -223,9 +239,10 @@ pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
     unsafe { send(r, |session| command::set_peer_bandwidth(&session.state)) }
 }
 
-/// Pauses the stream, waits a second and lets it go on, so that a server that stopped sending starts again; returns TRUE
-/// if that was sent, else FALSE. A stream that was paused before only goes on. After a time-out `RTMP_Read` can be used
-/// again.
+/// Pauses the stream for a second and continues, so that a server that has stopped sending starts again. If the stream
+/// was already paused, the function only continues it. After a timeout, `RTMP_Read` can then be used again.
+///
+/// Returns TRUE if the commands were sent, else FALSE.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -260,7 +277,8 @@ fn toggle(handle: &Handle, paused: bool) -> Result<(), Failure> {
     handle.send(pause).map_err(|error| handle.failure(error.reported(), Phase::Call))
 }
 
-/// Forgets entry `i` of `m_methodCalls`; with `freeit` not 0 its name is freed, else it is the caller's.
+/// Removes entry `i` from `m_methodCalls`. If `freeit` is not 0, the function frees the entry's name; otherwise the
+/// caller does.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.

@@ -16,12 +16,15 @@ use crate::{
     tls::trust,
 };
 
-/// Stores the length and the hash of the uncompressed SWF file at `url` in `*size` and in the `RTMP_SWF_HASHLEN` bytes
-/// at `hash`, and returns 0, or -1 if it cannot be had.
+/// Computes the length and the hash of the uncompressed SWF file at `url`, for SWF verification. It stores them in
+/// `*size` and in the `RTMP_SWF_HASHLEN` bytes at `hash`.
 ///
-/// Hashes are kept in the file `.swfinfo` in the directory `HOME`, and a server is asked again after `age` days; 0 or
-/// less asks it now. A process with more rights than the user who started it, such as a set-uid program, keeps none. After a failed download `size` and `hash` have the values that are kept, if there are any, and
-/// otherwise what they had, as when the server sends nothing. A file of more than 64 MiB is a failure.
+/// The hashes are cached in the file `.swfinfo` in the directory `HOME`. The server is asked again after `age` days; 0
+/// or less asks it now. A process with more rights than the user who started it, such as a set-uid program, has no
+/// cache. A file of more than 64 MiB is an error.
+///
+/// Returns 0, or -1 if the file is not available. After a failed download `size` and `hash` contain the cached values,
+/// if there are any; otherwise they are unchanged.
 ///
 /// # Safety
 /// `url` is null or a NUL-terminated string; `size` is null or writable; `hash` is null or writable for

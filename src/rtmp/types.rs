@@ -49,12 +49,12 @@ pub const RTMP_LF_FAPU: c_int = 0x0040;
 #[repr(C)]
 #[derive(Debug)]
 pub struct RTMPChunk {
-    /// Bytes used in `c_header`.
+    /// Number of bytes used in `c_header`.
     pub c_headerSize: c_int,
-    /// Bytes at `c_chunk`.
+    /// Number of bytes at `c_chunk`.
     pub c_chunkSize: c_int,
-    /// Payload. After reading it points into the body of the packet and lives as long as that, or, while the message is
-    /// incomplete, until the next call. For sending it is the caller's and only read.
+    /// Payload. After reading, it points into the body of the packet and lives as long as that does; while the message
+    /// is incomplete, it is valid until the next call. For sending, it belongs to the caller and is only read.
     pub c_chunk: *mut c_char,
     /// Header bytes.
     pub c_header: [c_char; RTMP_MAX_HEADER_SIZE],
@@ -64,69 +64,70 @@ pub struct RTMPChunk {
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct RTMPPacket {
-    /// How much the header says, one of `RTMP_PACKET_SIZE_*`: that of the chunk that was read, or what is asked for when
-    /// sending; `RTMP_SendPacket` may choose another and then stores it here.
+    /// Header format, one of `RTMP_PACKET_SIZE_*`: that of the chunk that was read, or the requested one when sending.
+    /// `RTMP_SendPacket` may choose another and then stores it here.
     pub m_headerType: u8,
     /// Message type, one of `RTMP_PACKET_TYPE_*`.
     pub m_packetType: u8,
-    /// Out: not 0 if the header of the chunk that was read has an absolute timestamp. Not read when sending.
+    /// Out: not 0 if the header of the chunk that was read has an absolute timestamp. Ignored when sending.
     pub m_hasAbsTimestamp: u8,
     /// Chunk stream id, 2 to 65599.
     pub m_nChannel: c_int,
-    /// Milliseconds, absolute once the message is complete. When sending always absolute.
+    /// Milliseconds: absolute once the message is complete, and always absolute when sending.
     pub m_nTimeStamp: u32,
     /// Message stream id.
     pub m_nInfoField2: i32,
-    /// Bytes of the whole body.
+    /// Number of bytes of the whole body.
     pub m_nBodySize: u32,
-    /// Out: bytes of the body that have arrived; equal to `m_nBodySize` when the message is complete
-    /// (`RTMPPacket_IsReady`). Not read when sending.
+    /// Out: number of bytes of the body that have arrived, equal to `m_nBodySize` when the message is complete
+    /// (`RTMPPacket_IsReady`). Ignored when sending.
     pub m_nBytesRead: u32,
-    /// In, may be NULL: where `RTMP_ReadPacket` notes the chunk it reads. Owned by the caller and to be kept alive
-    /// until the message is complete. Not read when sending.
+    /// In, may be NULL: where `RTMP_ReadPacket` stores the chunk it reads. It belongs to the caller, who keeps it alive
+    /// until the message is complete. Ignored when sending.
     pub m_chunk: *mut RTMPChunk,
-    /// Body, or NULL. One from `RTMPPacket_Alloc` or `RTMP_ReadPacket` belongs to the caller, who frees it with
-    /// `RTMPPacket_Free`; `RTMP_MAX_HEADER_SIZE` bytes in front of it belong to its memory block. For sending any
-    /// memory will do, and it stays the caller's.
+    /// Body, or NULL. A body from `RTMPPacket_Alloc` or `RTMP_ReadPacket` belongs to the caller, who frees it with
+    /// `RTMPPacket_Free`; its memory block starts `RTMP_MAX_HEADER_SIZE` bytes earlier. For sending, any memory works,
+    /// and it still belongs to the caller.
     pub m_body: *mut c_char,
 }
 
-/// A socket and the bytes that were read from it ahead of need.
+/// A socket and its receive buffer.
 ///
 /// `sb_start` may point into the struct itself: do not move it while `sb_size` is not 0.
 #[repr(C)]
 #[derive(Debug)]
 pub struct RTMPSockBuf {
-    /// Socket descriptor, -1 when there is none. A caller may put in a connected socket of its own.
+    /// Socket descriptor, -1 when there is none. A caller may store a connected socket of its own here.
     pub sb_socket: c_int,
-    /// Bytes at `sb_start` that nobody has used yet. While it is not 0, a read may succeed without the socket being
-    /// readable: look here before waiting with `select`.
+    /// Number of unread bytes at `sb_start`. While it is not 0, a read may succeed without the socket being readable:
+    /// check it before waiting with `select`.
     pub sb_size: c_int,
-    /// First unused byte: in `sb_buf`, or in memory of the library's own, which is larger, while a peer sends fast. It is
-    /// there until the next call that reads or ends the connection.
+    /// First unread byte. It is in `sb_buf`, or in a larger buffer of the library while a peer sends fast, and valid
+    /// until the next call that reads or ends the connection.
     pub sb_start: *mut c_char,
-    /// The bytes that were read, unless they are elsewhere.
+    /// Received bytes, unless they are in the library's larger buffer.
     pub sb_buf: [c_char; RTMP_BUFFER_CACHE_SIZE],
-    /// Out: not 0 when the last read gave up because its time was over.
+    /// Out: not 0 if the last read ended because of a timeout.
     pub sb_timedout: c_int,
     /// TLS session, private to the library; NULL without TLS.
     pub sb_ssl: *mut c_void,
 }
 
-/// Where to connect to and what to say there.
+/// Settings of a connection.
 ///
-/// The strings are borrowed: whoever sets one, directly or through `RTMP_SetupURL`, `RTMP_SetupStream` or
-/// `RTMP_SetOpt`, keeps its memory alive and unchanged until `RTMP_Close` has returned. Few of them are
-/// NUL-terminated; go by their length.
+/// The strings are borrowed: a caller that sets one, directly or through `RTMP_SetupURL`, `RTMP_SetupStream` or
+/// `RTMP_SetOpt`, keeps its memory unchanged until `RTMP_Close` has returned. Most strings are not NUL-terminated:
+/// use their lengths.
 #[repr(C)]
 #[derive(Debug)]
 pub struct RTMP_LNK {
     /// Host name or address of the server.
     pub hostname: AVal,
-    /// Proxy without its port: a host name or address for SOCKS4, or a URL without a port for others, for example
-    /// `socks5://user:password@host`. The schemes are `socks4`, `socks4a`, `socks5` and `http` (CONNECT); an IPv6
-    /// address is in brackets, and characters of user and password may be written `%40`. A SOCKS4 proxy is sent the
-    /// address of the server, or its name if that is not known here; the others are always sent the name. Empty for none.
+    /// Proxy without its port. A host name or address is a SOCKS4 proxy. For others it is a URL without a port, for
+    /// example `socks5://user:password@host`; the schemes are `socks4`, `socks4a`, `socks5` and `http` (CONNECT). An
+    /// IPv6 address is in brackets, and user and password may contain escapes such as `%40`. A SOCKS4 proxy receives
+    /// the address of the server, or its name if the local look-up fails; the others always receive the name. Empty for
+    /// none.
     pub sockshost: AVal,
     /// Stream name taken from the URL. Allocated by the library and freed by `RTMP_Close`.
     pub playpath0: AVal,
@@ -134,30 +135,30 @@ pub struct RTMP_LNK {
     pub playpath: AVal,
     /// URL of the application, sent to the server.
     pub tcUrl: AVal,
-    /// URL of the SWF player to name to the server, and to hash for its verification.
+    /// URL of the SWF player. It is sent to the server, and the file is hashed for SWF verification.
     pub swfUrl: AVal,
-    /// URL of the page to name to the server.
+    /// URL of the page, sent to the server.
     pub pageUrl: AVal,
     /// Application on the server.
     pub app: AVal,
-    /// Sent behind the connect command when it is not empty, see `RTMP_LF_AUTH`.
+    /// Sent after the `connect` command unless it is empty; see `RTMP_LF_AUTH`.
     pub auth: AVal,
-    /// Flash version to name to the server.
+    /// Flash version, sent to the server.
     pub flashVer: AVal,
-    /// Stream to subscribe to; live streams are subscribed to by `playpath` when it is empty.
+    /// Stream to subscribe to. If it is empty, live streams use `playpath`.
     pub subscribepath: AVal,
     /// Token for Justin.tv's usher service; empty for none.
     pub usherToken: AVal,
     /// Key for answering a SecureToken challenge; empty for none.
     pub token: AVal,
-    /// User name for a server that asks publishers for one.
+    /// User name of the publisher, for servers that require a login.
     pub pubUser: AVal,
-    /// Password that goes with `pubUser`.
+    /// Password for `pubUser`.
     pub pubPasswd: AVal,
-    /// Values appended to the connect command, in this order. The array is from `malloc`; free it with `AMF_Reset`
-    /// (`RTMP_Close` does not). Strings in it are borrowed like the others here.
+    /// Values appended to the `connect` command, in this order. The array is from `malloc`; free it with `AMF_Reset`,
+    /// because `RTMP_Close` does not. Its strings are borrowed like the others here.
     pub extras: AMFObject,
-    /// How many objects at the end of `extras` are still open for `conn` options.
+    /// Number of objects at the end of `extras` that `conn` options have not closed yet.
     pub edepth: c_int,
     /// Where to start playing, in milliseconds. Not used for live streams.
     pub seekTime: c_int,
@@ -169,11 +170,12 @@ pub struct RTMP_LNK {
     pub swfAge: c_int,
     /// One of `RTMP_PROTOCOL_*`, with `RTMP_FEATURE_WRITE` added for publishing.
     pub protocol: c_int,
-    /// Seconds that each phase of connecting may take (name lookup and connection, TLS, tunnel, handshake), each wait for
-    /// data, each message sent, and closing. Calls on a socket of the program's own go by that socket's time-outs, if it
-    /// has any. 0 and less wait for ever, but for closing.
+    /// Limit in seconds for each phase of connecting (look-up and connection, TLS, tunnel, handshake), for each wait
+    /// for data, for each message sent, and for closing. For a socket that the program itself opened, the timeouts of
+    /// that socket apply instead, if it has any. A value of 0 or less disables the limit, except while closing. Avoid
+    /// it.
     pub timeout: c_int,
-    /// Private to the library: why a call failed, for `RTMP_GetLastError`.
+    /// Private to the library.
     pub pFlags: c_int,
     /// Port of the proxy; 0 for no proxy.
     pub socksport: c_ushort,
@@ -185,7 +187,7 @@ pub struct RTMP_LNK {
     pub rc4keyIn: *mut c_void,
     /// RTMPE key for writing, private to the library; NULL while there is none.
     pub rc4keyOut: *mut c_void,
-    /// Size of the uncompressed SWF file in bytes; 0 switches its verification off.
+    /// Size of the uncompressed SWF file in bytes; 0 disables SWF verification.
     pub SWFSize: u32,
     /// Hash of the uncompressed SWF file, see `RTMP_HashSWF`.
     pub SWFHash: [u8; RTMP_SWF_HASHLEN],
@@ -204,7 +206,7 @@ pub struct RTMP_READ {
     pub buf: *mut c_char,
     /// Next byte to return, inside `buf`.
     pub bufpos: *mut c_char,
-    /// Bytes left at `bufpos`.
+    /// Number of bytes left at `bufpos`.
     pub buflen: c_uint,
     /// Milliseconds: timestamp of the last tag that was returned.
     pub timestamp: u32,
@@ -212,7 +214,7 @@ pub struct RTMP_READ {
     pub dataType: u8,
     /// Switches, `RTMP_READ_*` flags combined.
     pub flags: u8,
-    /// Out: why no more data come, one of `RTMP_READ_COMPLETE`, `RTMP_READ_ERROR`, `RTMP_READ_EOF`; 0 otherwise.
+    /// Out: why no more data arrives, one of `RTMP_READ_COMPLETE`, `RTMP_READ_ERROR` and `RTMP_READ_EOF`; otherwise 0.
     pub status: i8,
     /// Resuming: message type of `initialFrame`, 8 for audio or 9 for video.
     pub initialFrameType: u8,
@@ -220,19 +222,19 @@ pub struct RTMP_READ {
     pub nResumeTS: u32,
     /// Resuming: body of the metadata tag that the caller already has, or NULL.
     pub metaHeader: *mut c_char,
-    /// Resuming: body of the last key frame that the caller already has; output starts behind it in the stream.
+    /// Resuming: body of the last key frame that the caller already has. Output starts after it in the stream.
     pub initialFrame: *mut c_char,
-    /// Resuming: bytes at `metaHeader`; 0 skips the comparison.
+    /// Resuming: number of bytes at `metaHeader`; 0 skips the comparison.
     pub nMetaHeaderSize: u32,
-    /// Resuming: bytes at `initialFrame`.
+    /// Resuming: number of bytes at `initialFrame`.
     pub nInitialFrameSize: u32,
-    /// Resuming: messages passed over while looking for `initialFrame`.
+    /// Resuming: number of messages skipped while looking for `initialFrame`.
     pub nIgnoredFrameCounter: u32,
     /// Resuming: the same for messages that hold several FLV tags.
     pub nIgnoredFlvFrameCounter: u32,
 }
 
-/// A command that was sent and whose result is awaited.
+/// A command that waits for its result.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct RTMP_METHOD {
@@ -250,54 +252,56 @@ pub struct RTMP_METHOD {
 #[repr(C)]
 #[derive(Debug)]
 pub struct RTMP {
-    /// Payload bytes per chunk that the peer sends: 128 after a handshake, then what its Set Chunk Size says. In, for
-    /// callers that look at that message themselves.
+    /// Number of payload bytes per chunk from the peer: 128 after a handshake, then the value of its Set Chunk Size
+    /// message. In, for callers that process that message themselves.
     pub m_inChunkSize: c_int,
-    /// Payload bytes per chunk that we send. In: a value other than 128, of 1 to 0xFFFFFF, that is there before
-    /// `RTMP_Connect`, `RTMP_Connect1` or `RTMP_Serve` is announced to the peer before any other message and then used,
-    /// on every connection. While connected, change it right after sending a message of type
-    /// `RTMP_PACKET_TYPE_CHUNK_SIZE` with the same number.
+    /// Number of payload bytes per chunk to the peer. In: a value other than 128, from 1 to 0xFFFFFF, that is set
+    /// before `RTMP_Connect`, `RTMP_Connect1` or `RTMP_Serve` is announced to the peer before any other message and
+    /// then used, on every connection. While connected, change it directly after sending a message of type
+    /// `RTMP_PACKET_TYPE_CHUNK_SIZE` with the same value.
     pub m_outChunkSize: c_int,
-    /// How often the server's bandwidth check was answered.
+    /// Number of bandwidth checks of the server that were answered.
     pub m_nBWCheckCounter: c_int,
-    /// Bytes received and used, the low 32 bits. What is unread in `m_sb` and what a tunnel adds is not counted.
+    /// Number of bytes received and processed, modulo 2^32. Unread bytes in `m_sb` and the overhead of a tunnel are not
+    /// counted.
     pub m_nBytesIn: c_int,
     /// `m_nBytesIn` when it was last reported to the peer.
     pub m_nBytesInSent: c_int,
     /// Milliseconds of media that the server is asked to send ahead, see `RTMP_SetBufferMS`.
     pub m_nBufferMS: c_int,
-    /// Message stream id that the server gave the stream; 0 before there is one, -1 after it was closed. Messages of
-    /// a publisher carry it in `m_nInfoField2`.
+    /// Message stream id of the stream; 0 before there is one, -1 after it was closed. A publisher's messages carry it
+    /// in `m_nInfoField2`.
     pub m_stream_id: c_int,
-    /// Chunk stream id of the first audio or video message; 0 before one came.
+    /// Chunk stream id of the first audio or video message; 0 before the first one.
     pub m_mediaChannel: c_int,
-    /// Timestamp of the last audio or video message in milliseconds; it stands still while the stream is paused.
+    /// Timestamp of the last audio or video message in milliseconds. It does not change while the stream is paused.
     pub m_mediaStamp: u32,
     /// Where the stream was paused, in milliseconds.
     pub m_pauseStamp: u32,
     /// 0 playing, 1 pause requested, 2 paused, 3 continuing.
     pub m_pausing: c_int,
-    /// In: window acknowledgement size in bytes, which `RTMP_SendServerBW` sends; so does a player when it is connected.
-    /// The peer's own takes its place, and what is received is acknowledged before it is half as much.
+    /// In: window acknowledgement size in bytes. `RTMP_SendServerBW` sends it, and so does a player once it is
+    /// connected. The peer's own value replaces it; the library acknowledges received data before half of it has
+    /// arrived.
     pub m_nServerBW: c_int,
-    /// In: limit for the peer's bandwidth in bytes, which `RTMP_SendClientBW` sends. A limit that the peer sets takes its
-    /// place, and each tenth of it that is received is acknowledged.
+    /// In: limit for the peer's bandwidth in bytes, which `RTMP_SendClientBW` sends. A limit from the peer replaces it;
+    /// the library acknowledges each tenth of it.
     pub m_nClientBW: c_int,
-    /// In: kind of the limit in `m_nClientBW`: 0 hard, 1 soft, 2 dynamic; 255 if the peer did not say.
+    /// In: kind of the limit in `m_nClientBW`: 0 hard, 1 soft, 2 dynamic, 255 if the peer did not specify it.
     pub m_nClientBW2: u8,
     /// Not 0 while a stream plays or is published.
     pub m_bPlaying: u8,
-    /// In: not 0 sends `m_fEncoding` with the connect command even if it is 0.
+    /// In: if not 0, the `connect` command contains `m_fEncoding` even if it is 0.
     pub m_bSendEncoding: u8,
-    /// In: not 0 acknowledges received bytes. `RTMP_Connect` sets it.
+    /// In: if not 0, the library acknowledges received bytes. `RTMP_Connect` sets it.
     pub m_bSendCounter: u8,
-    /// Last transaction id that was used.
+    /// Last transaction id used.
     pub m_numInvokes: c_int,
-    /// Entries in `m_methodCalls`.
+    /// Number of entries in `m_methodCalls`.
     pub m_numCalls: c_int,
-    /// Commands that wait for their results; see `RTMP_DropRequest`. NULL when there are none.
+    /// Commands that wait for results; see `RTMP_DropRequest`. NULL when there are none.
     pub m_methodCalls: *mut RTMP_METHOD,
-    /// Entries in `m_channelTimestamp`.
+    /// Number of entries in `m_channelTimestamp`.
     pub m_channelsAllocatedIn: c_int,
     /// Private to the library.
     pub m_channelsAllocatedOut: c_int,
@@ -305,33 +309,33 @@ pub struct RTMP {
     pub m_vecChannelsIn: *mut *mut RTMPPacket,
     /// Private to the library.
     pub m_vecChannelsOut: *mut *mut RTMPPacket,
-    /// By chunk stream id: absolute timestamp of the last complete message in milliseconds.
+    /// Absolute timestamp of the last complete message in milliseconds, indexed by chunk stream id.
     pub m_channelTimestamp: *mut c_int,
-    /// In: audio codecs to name in the connect command.
+    /// In: audio codecs, sent in the `connect` command.
     pub m_fAudioCodecs: f64,
-    /// In: video codecs to name in the connect command.
+    /// In: video codecs, sent in the `connect` command.
     pub m_fVideoCodecs: f64,
-    /// In: object encoding to name in the connect command, 0 for AMF0 or 3 for AMF3.
+    /// In: object encoding, sent in the `connect` command: 0 for AMF0, 3 for AMF3.
     pub m_fEncoding: f64,
     /// Duration of the stream in seconds, from its metadata; 0 while it is unknown.
     pub m_fDuration: f64,
     /// RTMPT: number of the next request.
     pub m_msgCounter: c_int,
-    /// RTMPT: the server's advice on how often to ask.
+    /// RTMPT: polling interval that the server recommends.
     pub m_polling: c_int,
-    /// RTMPT: bytes of the current response that were not yet read.
+    /// RTMPT: number of unread bytes of the current response.
     pub m_resplen: c_int,
-    /// RTMPT: requests without a response.
+    /// RTMPT: number of requests without a response.
     pub m_unackd: c_int,
     /// RTMPT: session id, from `malloc`, freed by `RTMP_Close`.
     pub m_clientID: AVal,
     /// State of `RTMP_Read`.
     pub m_read: RTMP_READ,
-    /// State of `RTMP_Write`: the message that is being put together.
+    /// State of `RTMP_Write`: the message in progress.
     pub m_write: RTMPPacket,
-    /// The socket and what was read from it.
+    /// The socket and its receive buffer.
     pub m_sb: RTMPSockBuf,
-    /// Where to connect to and what to say there.
+    /// Settings of the connection.
     pub Link: RTMP_LNK,
 }
 

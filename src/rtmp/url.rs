@@ -34,12 +34,14 @@ pub(super) fn parse(text: &[u8]) -> Result<url::Url<'_>> {
     })
 }
 
-/// Splits a URL into its parts; returns TRUE, or FALSE if it has no `://` or nothing behind that.
+/// Splits a URL into its parts.
 ///
-/// `host` and `app` are set to parts of `url` that are not NUL-terminated; `playpath` gets a NUL-terminated string that
-/// the caller frees. A part that the URL lacks is `{NULL, 0}`, a missing port is 0, an unknown scheme counts as rtmp.
-/// `host` is not written if this fails or the name is longer than 255 bytes. An IPv6 address comes without its
-/// brackets. No pointer may be NULL.
+/// `host` and `app` become parts of `url` and are not NUL-terminated. `playpath` becomes a NUL-terminated string that
+/// the caller frees. A missing part becomes `{NULL, 0}`, a missing port becomes 0, and an unknown scheme counts as
+/// rtmp. `host` is not written if the function fails or the name is longer than 255 bytes. An IPv6 address is stored
+/// without its brackets. No pointer may be NULL.
+///
+/// Returns TRUE, or FALSE if the text has no `://` or nothing after it.
 ///
 /// # Safety
 /// `url` is null or a NUL-terminated string; the others are null or writable.
@@ -84,10 +86,10 @@ pub unsafe extern "C" fn RTMP_ParseURL(
     })
 }
 
-/// Turns the last part of a URL into the name that a server knows the stream by, for example `film.mp4` into `mp4:film`.
+/// Converts the last part of a URL into the stream name that servers expect, for example `film.mp4` into `mp4:film`.
 ///
-/// `out` gets a NUL-terminated string that the caller frees, or `{NULL, 0}` if there is no memory or `in` is NULL. It
-/// may be the same as `in`.
+/// `out` becomes a NUL-terminated string that the caller frees, or `{NULL, 0}` if memory is short or `in` is NULL.
+/// `out` and `in` may be the same.
 ///
 /// # Safety
 /// `in` is null or points to a string that is readable for its length; `out` is null or writable.

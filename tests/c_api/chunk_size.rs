@@ -167,7 +167,8 @@ fn real_servers_record_what_is_published_with_a_requested_chunk_size() {
     };
 
     let nginx = need!(Nginx::start());
-    for (done, size) in ["4096", "60000", "64"].into_iter().enumerate() {
+    // No size below 128: nginx-rtmp reads no further when such a request and the next message arrive together.
+    for (done, size) in ["4096", "60000"].into_iter().enumerate() {
         need!(publish(&nginx.url("record", size), size));
         nginx.wait_for_disconnects(1 + done);
         let recording = nginx.recording(size);
@@ -177,13 +178,16 @@ fn real_servers_record_what_is_published_with_a_requested_chunk_size() {
     }
 
     let directory = TempDir::new("chunk-size");
-    let file = directory.join("received.flv");
-    let port = process::free_port();
-    let mut ffmpeg = need!(servers::ffmpeg_listening(port, &file));
-    need!(publish(&format!("rtmp://127.0.0.1:{port}/live/stream"), "4096"));
-    // ffmpeg ends with the stream; some versions call that an error.
-    assert!(ffmpeg.wait(LIMIT).is_some(), "ffmpeg did not end: {}", ffmpeg.stderr());
-    wait_until(Duration::from_secs(5), || fs::metadata(&file).is_ok());
-    let received = flv::assert_contiguous(&film, &flv::readable(&flv::load(&file)), "to ffmpeg");
-    assert!(received > 100, "only {received} frames arrived");
+    for size in ["4096", "64"] {
+        let file = directory.join(format!("{size}.flv"));
+        let port = process::free_port();
+        let mut ffmpeg = need!(servers::ffmpeg_listening(port, &file));
+        need!(publish(&format!("rtmp://127.0.0.1:{port}/live/stream"), size));
+        // ffmpeg ends with the stream; some versions call that an error.
+        assert!(ffmpeg.wait(LIMIT).is_some(), "ffmpeg did not end: {}", ffmpeg.stderr());
+        wait_until(Duration::from_secs(5), || fs::metadata(&file).is_ok());
+        let received =
+            flv::assert_contiguous(&film, &flv::readable(&flv::load(&file)), &format!("{size} to ffmpeg"));
+        assert!(received > 100, "{size}: only {received} frames arrived");
+    }
 }
