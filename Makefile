@@ -52,7 +52,7 @@ SONAME = $(NAME).so.1
 VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.toml | head -n 1)
 SHARED = $(SONAME).$(VERSION)
 
-HEADERS = rtmp.h amf.h log.h http.h rtmp_sys.h
+HEADERS = rtmp.h amf.h log.h http.h enhanced.h rtmp_sys.h
 # For programs written for forks of librtmp.
 COMPAT_HEADERS = compat/fields.h compat/obs.h compat/antmedia.h compat/pili.h
 HEADER_DIR = include
@@ -93,7 +93,8 @@ prefixed: build
 		sed 's/.*/#define & $(PREFIX_SYMBOLS)&/' '$(PREFIXED)/symbols'; } > '$(PREFIXED)/librtmp/prefix.h'
 	for header in $(filter-out prefix.h,$(HEADERS)); do \
 		{ echo '#include "prefix.h"'; cat include/librtmp/$$header; } > '$(PREFIXED)'/librtmp/$$header; done
-	$(OBJCOPY) --redefine-syms='$(PREFIXED)/renamed' '$(BUILD_DIR)/librtmp.a' '$(PREFIXED).a'
+	# The names that variadic.c exports by would escape from the version script.
+	$(OBJCOPY) --redefine-syms='$(PREFIXED)/renamed' --wildcard --strip-symbol='RTMP_Log*@' '$(BUILD_DIR)/librtmp.a' '$(PREFIXED).a'
 	$(CC) $(LDFLAGS) -shared -o '$(PREFIXED).so' -Wl,-soname,$(SONAME) -Wl,--version-script='$(PREFIXED)/exported' \
 		-Wl,--gc-sections -Wl,--strip-debug -Wl,-z,defs '@$(PREFIXED)/wanted' '$(PREFIXED).a' $(LIBS_PRIVATE)
 
@@ -110,7 +111,7 @@ demo: examples
 
 # The peers and the measured program hold up to 5,000 connections each.
 bench: build
-	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' BASELINE='$(BASELINE)' \
+	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' BASELINE='$(BASELINE)' CHECK='$(CHECK)' \
 		$(CARGO) bench --bench compare
 
 lint:

@@ -21,6 +21,7 @@
 #   python3-dev                     compile python-librtmp
 #   golang-go default-jdk-headless libjna-java
 #                                   compile and run the examples for Go and Java
+#   rustup                          fetches the oldest supported Rust
 #   libssl-dev                      builds cargo-c, which installs C libraries that are written in Rust
 #
 #   python3-pip                     fetches mdBook, which builds the guide, and typos, which checks the spelling
@@ -232,6 +233,17 @@ install_cargo_c() {
 	rm -rf "$tools/cargo-c-build"
 }
 
+# The compiler that Cargo.toml states, in a directory of its own.
+oldest_rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
+
+has_oldest_rust() {
+	[ -x "$tools/rustup/toolchains/$oldest_rust_version-$(rustc -vV | sed -n 's/^host: //p')/bin/cargo" ]
+}
+
+install_oldest_rust() {
+	RUSTUP_HOME="$tools/rustup" rustup toolchain install --profile minimal --no-self-update "$oldest_rust_version"
+}
+
 # What is fetched: a function, from where, what, and how long that takes.
 tools_from="node_servers|npm|node-rtsp-rtmp-server and node-media-server|a minute
 koffi|npm|koffi|a minute
@@ -240,7 +252,8 @@ python_librtmp|pip|python-librtmp|a minute
 mdbook|pip|mdBook|a minute
 typos|pip|typos|a minute
 kodi_addon|apt-get|kodi-inputstream-rtmp and kodi-addons-dev-common|a minute
-cargo_c|cargo|cargo-c, which is built|2 to 4 minutes"
+cargo_c|cargo|cargo-c, which is built|2 to 4 minutes
+oldest_rust|rustup|the oldest supported Rust|a minute"
 
 # Runs a command for each tool that is missing, with its line.
 each_missing_tool() {

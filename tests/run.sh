@@ -56,11 +56,30 @@ documentation() {
 		RUSTDOCFLAGS='-D warnings' "$cargo" doc --quiet --no-deps --package librtmp --features tokio
 }
 
+# Everything compiles with the oldest supported compiler, which tests/install.sh has fetched.
+oldest_rust() {
+	version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+	for toolchain in "$target/test-tools/rustup/toolchains/$version-"*/bin; do
+		if [ -x "$toolchain/cargo" ]; then
+			CARGO_TARGET_DIR="$target/oldest-rust" check "Rust $version" compiles_with "$toolchain"
+			return
+		fi
+	done
+	not_run="$not_run
+    Rust $version: it is not installed in $target/test-tools"
+}
+
+compiles_with() {
+	PATH="$1:$PATH" cargo check --all-targets &&
+		PATH="$1:$PATH" cargo check --package librtmp --all-targets --features tokio
+}
+
 lint() {
 	check_with fmt "formatting (cargo fmt)" "$cargo" fmt --all --check
 	check_with clippy "lints (cargo clippy)" clippy
 	check "documentation (cargo doc)" documentation
 	spelling
+	oldest_rust
 }
 
 # typos finds misspelt words; typos.toml says where it does not look.

@@ -31,12 +31,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 const PREFIX: &str = "/opt/media";
 
 /// What is installed, below `PREFIX`.
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "include/librtmp/amf.h",
     "include/librtmp/compat/antmedia.h",
     "include/librtmp/compat/fields.h",
     "include/librtmp/compat/obs.h",
     "include/librtmp/compat/pili.h",
+    "include/librtmp/enhanced.h",
     "include/librtmp/http.h",
     "include/librtmp/log.h",
     "include/librtmp/rtmp.h",
@@ -135,7 +136,7 @@ fn is_complete(staged: &Staged) {
     let expected: Vec<_> =
         files.chain(manual().iter().map(|page| below.join("share/man").join(page))).collect();
     assert_eq!(staged.files(), expected);
-    let file = staged.lib().join(Path::new(FILES[12]).file_name().unwrap());
+    let file = staged.lib().join(Path::new(FILES[13]).file_name().unwrap());
     assert!(file.symlink_metadata().unwrap().is_file());
     for link in ["librtmp.so", "librtmp.so.1"] {
         let link = staged.lib().join(link);
