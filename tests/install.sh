@@ -19,6 +19,9 @@
 #   nodejs npm                      run two RTMP servers, one of which speaks RTMPE and RTMPT, and the example for Node
 #   python3 python3-pip             fetch and unpack an ffmpeg that speaks RTMPE, and run the example for Python
 #   python3-dev                     compile python-librtmp
+#   golang-go default-jdk-headless libjna-java
+#                                   compile and run the examples for Go and Java
+#   codespell                       finds misspelt words
 #   rustup                          fetches the oldest supported Rust
 #   libssl-dev                      builds cargo-c, which installs C libraries that are written in Rust
 #
@@ -28,7 +31,9 @@ set -u
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
 	microsocks tinyproxy valgrind curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good \
 	gstreamer1.0-tools python3-librtmp ruby-ffi \
-	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base libssl-dev tshark"
+	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base libssl-dev tshark \
+	golang-go libjna-java codespell"
+command -v javac >/dev/null || packages="$packages default-jdk-headless"
 command -v npm >/dev/null || packages="$packages nodejs npm"
 python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3 python3-pip"
 # python-librtmp is compiled.

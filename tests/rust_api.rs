@@ -27,7 +27,9 @@ use support::flv::{self, Tag};
 use support::relay::Relay;
 use support::servers::Nginx;
 use support::wire::Message;
-use support::{Library, Running, Server, TempDir, clip, library, process, program, require, wait_until};
+use support::{
+    Library, Peer, Running, Server, TempDir, clip, library, process, program, require, wait_until,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -287,7 +289,7 @@ fn a_film_comes_through_a_proxy_and_not_around_it() {
 }
 
 /// The refusal that a script leads to.
-fn refusal(publish: bool, script: impl FnOnce(&mut support::Peer) + Send + 'static) -> rtmp_core::Refusal {
+fn refusal(publish: bool, script: impl FnOnce(&mut Peer) + Send + 'static) -> rtmp_core::Refusal {
     let server = Server::once(move |peer| {
         script(peer);
         peer.drain(LIMIT);
@@ -371,14 +373,14 @@ fn a_publisher_logs_in_with_the_name_and_password_of_the_url() {
         for answer in
             ["code=403 need auth; authmod=adobe", "authmod=adobe : ?reason=needauth&salt=S&challenge=C"]
         {
-            let mut peer = support::Peer::accept(listener);
+            let mut peer = Peer::accept(listener);
             peer.handshake();
             apps.push(app_of(&peer.wait_for("connect")));
             let info = support::amf::status("error", "NetConnection.Connect.Rejected", answer);
             peer.invoke(0, &[s("_error"), n(1), Value::Null, info]);
             assert!(peer.drain(LIMIT), "the client has to come again");
         }
-        let mut peer = support::Peer::accept(listener);
+        let mut peer = Peer::accept(listener);
         apps.push(app_of(&peer.accept_connect()));
         peer.accept_create();
         peer.wait_for("publish");
@@ -546,6 +548,52 @@ fn the_examples_publish_and_play() {
         let run = program::run(program.args(["rtmp://", "rtmp://"]), "", LIMIT);
         assert_eq!(run.code, Some(1), "{run:?}");
     }
+}
+
+#[test]
+fn the_examples_connect_again_serve_and_need_no_thread() {
+    let (clip, film) = need!(film());
+    let (relay, directory) = need!(server_with_film(&clip));
+    let url = relay.url("film");
+    let printed = program::run(example("metadata").arg(&url), "", LIMIT).expect("metadata");
+    assert!(printed.contains("duration") && printed.contains("videocodecid"), "{printed}");
+
+    let bytes: usize = flv::media(&film).iter().filter(|tag| tag.kind != 18).map(|tag| tag.body.len()).sum();
+    let printed = program::run(example("event_loop").args([&url, &url]), "", LIMIT).expect("event_loop");
+    let numbers: Vec<usize> =
+        printed.lines().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+    assert!(numbers.len() == 2 && numbers.iter().all(|number| *number >= bytes), "{printed}, {bytes}");
+    let nobody = format!("rtmp://127.0.0.1:{}/app/name", process::free_port());
+    assert_eq!(program::run(example("event_loop").arg(&nobody), "", LIMIT).code, Some(1));
+
+    // The first connection is lost, the second is not.
+    let server = Server::listen(|listener| {
+        let complete = |peer: &mut Peer| peer.status(1, "status", "NetStream.Play.Complete", "");
+        for end in [Peer::leave, complete] {
+            let mut peer = Peer::accept(listener);
+            peer.accept_play();
+            peer.send(&Message::new(4, 0, 8, 1, &[0xAF; 33]));
+            end(&mut peer);
+            peer.drain(LIMIT);
+        }
+    });
+    let file = directory.join("again");
+    let run = program::run(example("reconnect").arg(server.url()).arg(&file).arg("3"), "", LIMIT);
+    server.join();
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("next attempt in 1 s"), "{run:?}");
+    assert_eq!(flv::load(&directory.join("again.2.flv")).len(), 1);
+
+    let mut server = Running::start(example("serve").arg("127.0.0.1:0").arg(directory.path()));
+    assert!(wait_until(LIMIT, || server.stdout().contains('\n')), "{}", server.stderr());
+    let base = server.stdout().trim().replace("listening on ", "");
+    program::run(example("publish").arg(&clip).arg(format!("{base}/live/mine")), "", LIMIT).expect("publish");
+    let found = directory.join("mine.flv");
+    let frames = |tags: Vec<Tag>| tags.into_iter().filter(|tag| tag.kind != 18).collect::<Vec<_>>();
+    let expected = frames(flv::media(&flv::load(&clip)));
+    assert!(wait_until(LIMIT, || fs::metadata(&found).is_ok_and(|data| data.len() > bytes as u64)));
+    flv::assert_equal(&expected, &frames(flv::load(&found)), "serve");
+    server.kill();
 }
 
 #[test]

@@ -45,7 +45,7 @@ use crate::{
 ///     players.push(Client::new(&format!("rtmp://localhost/live/{camera}"))?.live(true).start_play()?);
 /// }
 /// let mut interests = Vec::new();
-/// while !players.is_empty() {
+/// loop {
 ///     let now = Instant::now();
 ///     players.retain_mut(|player| loop {
 ///         match player.step(now) {
@@ -59,6 +59,9 @@ use crate::{
 ///             }
 ///         }
 ///     });
+///     if players.is_empty() {
+///         break;
+///     }
 ///     interests.clear();
 ///     players.iter().for_each(|player| player.interests(&mut interests));
 ///     wait(&interests, players.iter().filter_map(|player| player.deadline()).min())?;
