@@ -51,7 +51,7 @@ SONAME = $(NAME).so.1
 VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.toml | head -n 1)
 SHARED = $(SONAME).$(VERSION)
 
-HEADERS = rtmp.h amf.h log.h http.h rtmp_sys.h
+HEADERS = rtmp.h amf.h log.h http.h enhanced.h rtmp_sys.h
 HEADER_DIR = include
 MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
@@ -108,7 +108,7 @@ demo: examples
 
 # The peers and the measured program hold up to 5,000 connections each.
 bench: build
-	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' BASELINE='$(BASELINE)' \
+	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' BASELINE='$(BASELINE)' CHECK='$(CHECK)' \
 		$(CARGO) bench --bench compare
 
 lint:

@@ -15,6 +15,7 @@ mod boundary;
 mod calls;
 mod cancel;
 mod connection;
+pub mod enhanced;
 mod errno;
 mod fields;
 mod gate;

@@ -4,7 +4,8 @@
 use std::{alloc, ptr};
 
 use super::{
-    amf::{access::*, decode::*, dump::*, encode::*, plain::*, search::*},
+    amf::{access::*, decode::*, dump::*, encode::*, plain::*, search::*, tracks::*},
+    enhanced::media::*,
     http::HTTP_get,
     log::{RTMP_LOGCRIT, RTMP_LogHex, RTMP_LogHexString, RTMP_LogSetLevel},
     rtmp::{
@@ -67,7 +68,7 @@ macro_rules! numbers {
     };
 }
 
-numbers!(i16, i32, u32, i64, u64, f64);
+numbers!(u8, i16, i32, u32, i64, u64, f64);
 
 /// A function of C that can be called with nulls.
 trait Export {
@@ -213,6 +214,27 @@ fn functions_about_texts_and_packets_take_null() {
         HTTP_get(_, _, _);
     }
     each! { "C" call_with_one_null: RTMP_ParseURL(_, _, _, _, _, _); RTMP_ParsePlaypath(_, _); }
+}
+
+#[test]
+fn functions_about_media_take_null() {
+    quietly();
+    each! { "C" call_with_nulls:
+        RTMP_ParseMedia(_, _, _, _);
+        RTMP_NextTrack(_, _);
+        RTMP_EncodeMedia(_, _, _, _, _, _);
+        RTMP_ParseChannels(_, _, _);
+        RTMP_EncodeChannels(_, _, _, _);
+        RTMP_TrackProperty(_, _, _, _);
+        RTMP_TrackCodec(_, _, _, _, _);
+        RTMP_EncodeTrackMap(_, _, _, _, _, _);
+    }
+    each! { "C" call_with_one_null:
+        RTMP_NextTrack(_, _);
+        RTMP_ParseChannels(_, _, _);
+        RTMP_TrackProperty(_, _, _, _);
+        RTMP_TrackCodec(_, _, _, _, _);
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod list;
 pub mod plain;
 mod room;
 pub mod search;
+pub mod tracks;
 pub mod types;
 mod view;
 mod walk;

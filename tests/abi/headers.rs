@@ -13,14 +13,16 @@ use crate::toolchain::{compile_as, compile_everywhere, header::identifiers};
 
 /// The headers that are generated. The Rust files of a header are `src/<name>.rs` and those in `src/<name>/`;
 /// what belongs to no other header belongs to the last.
-const HEADERS: [&str; 4] = ["amf", "log", "http", "rtmp"];
+const HEADERS: [&str; 5] = ["amf", "log", "http", "enhanced", "rtmp"];
 
 /// Files that stand with the types they are about, while their functions belong to another header.
-const ELSEWHERE: [(&str, &str); 1] = [("amf/search.rs", "rtmp")];
+const ELSEWHERE: [(&str, &str); 2] = [("amf/search.rs", "rtmp"), ("amf/tracks.rs", "enhanced")];
 
 /// In which order the files of a header follow each other, for what reads best in C; the others follow by name.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 19] = [
     "types",
+    "media",
+    "tracks",
     "encode",
     "decode",
     "lifecycle",
@@ -86,7 +88,7 @@ fn every_exported_function_is_declared() {
 
 #[test]
 fn each_header_compiles_alone_without_warnings() {
-    for header in ["amf", "http", "log", "rtmp", "rtmp_sys"] {
+    for header in ["amf", "enhanced", "http", "log", "rtmp", "rtmp_sys"] {
         compile_everywhere(header, &format!("#include <librtmp/{header}.h>\nint unit;\n"));
     }
 }

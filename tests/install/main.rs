@@ -33,6 +33,7 @@ const PREFIX: &str = "/opt/media";
 /// What is installed, below `PREFIX`.
 const FILES: [&str; 10] = [
     "include/librtmp/amf.h",
+    "include/librtmp/enhanced.h",
     "include/librtmp/http.h",
     "include/librtmp/log.h",
     "include/librtmp/rtmp.h",
