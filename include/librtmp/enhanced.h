@@ -13,6 +13,10 @@
  *       while (RTMP_NextTrack(&media, &track) == 1)
  *           if (track.t_key) ...
  *
+ * The functions about a session need exclusive use of it; RTMP_SendMedia and RTMP_SendReconnect may be called by a thread
+ * that sends while another one reads. Nothing is announced to the peer unless an option says so: `enhanced` and those behind
+ * it. A server calls RTMP_TakeConnect with its client's command, and puts what RTMP_EncodeCapabilities writes into its answer.
+ *
  * Source: Veovera, Enhanced RTMP v2 (v2-2026-01-31-r2).
  */
 #ifndef __RTMP_ENHANCED_H__
@@ -59,6 +63,17 @@ extern "C" {
 
 /** What a message takes at most besides the data of its tracks, in bytes for each track. */
 #define RTMP_MEDIA_OVERHEAD 18
+
+/* What RTMP_PeerCaps returns, and the option capsEx: features. */
+#define RTMP_CAPS_RECONNECT 0x01 /**< follows reconnect requests */
+#define RTMP_CAPS_MULTITRACK 0x02 /**< reads messages of several tracks */
+#define RTMP_CAPS_MODEX 0x04 /**< reads ModEx elements */
+#define RTMP_CAPS_NANO 0x08 /**< uses nanosecond offsets */
+
+/* What RTMP_PeerFourCc returns, and the options videoFourCc and audioFourCc: what can be done with a codec. */
+#define RTMP_CAN_DECODE 0x01
+#define RTMP_CAN_ENCODE 0x02
+#define RTMP_CAN_FORWARD 0x04
 
 /* What RTMP_ParseChannels stores. */
 #define RTMP_SPEAKER_FRONT_LEFT 0
@@ -242,6 +257,141 @@ int RTMP_TrackCodec(AMFObject *metadata, uint8_t kind, uint8_t id, uint32_t *fou
  * numbers and initialised objects.
  */
 char *RTMP_EncodeTrackMap(char *p, char *end, uint8_t kind, const uint8_t *ids, AMFObject *infos, int count);
+
+/**
+ * Returns the features that the peer announces, bits of `RTMP_CAPS_*`: a client in `connect`, a server in its answer.
+ *
+ * Returns 0 before the peer has spoken, for peers that know nothing of Enhanced RTMP, and if `r` is NULL.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_PeerCaps(RTMP *r);
+
+/**
+ * Returns what the peer announces for a codec, bits of `RTMP_CAN_*`.
+ *
+ * `kind` is `RTMP_PACKET_TYPE_AUDIO` or `RTMP_PACKET_TYPE_VIDEO`. What the peer announces for all codecs is counted
+ * in. A codec in `fourCcList`, which is all that older peers send, counts as `RTMP_CAN_DECODE`.
+ *
+ * Returns 0 before the peer has spoken, for codecs and peers that announce nothing, and if an argument makes no sense.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_PeerFourCc(RTMP *r, uint8_t kind, uint32_t fourcc);
+
+/**
+ * Finds a property of what the peer said when it connected.
+ *
+ * On a client that is the server's answer to `connect`, whose two objects are both searched, the information object
+ * first. On a server it is the object of the `connect` that `RTMP_TakeConnect` was given. A copy of the property is
+ * stored in `*p`; strings in it are valid until the next call with this session, and its objects belong to the
+ * caller, who frees them with `AMFProp_Reset`.
+ *
+ * Returns TRUE, or FALSE if there is no such property, and then stores nothing.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `name` is null or points to a string that is
+ * readable for its length; `p` is null or writable.
+ */
+int RTMP_PeerProperty(RTMP *r, const AVal *name, AMFObjectProperty *p);
+
+/**
+ * Tells the session of a server what its client said in `connect`.
+ *
+ * A server that answers commands by itself calls this with the message, before it answers. From then on
+ * `RTMP_PeerCaps`, `RTMP_PeerFourCc`, `RTMP_PeerProperty`, `RTMP_SendMedia` and `RTMP_SendReconnect` know the
+ * client. The packet stays the caller's.
+ *
+ * Returns TRUE, or FALSE if the packet is no such command.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`
+ * whose body is null or readable for `m_nBodySize` bytes.
+ */
+int RTMP_TakeConnect(RTMP *r, const RTMPPacket *packet);
+
+/**
+ * Writes what the options of this session announce, as members of an object.
+ *
+ * For servers: they belong into an object of the answer to `connect`. Clients differ in which of the two they look
+ * at, so both are a good choice. The options are `enhanced`, `fourCcList`, `videoFourCc`, `audioFourCc`, `capsEx`
+ * and `reconnect`. A client needs no call: its `connect` has them.
+ *
+ * Returns the position after the members, which is `p` if nothing is announced, or NULL if they do not fit.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; the bytes from `p` to `end` are writable.
+ */
+char *RTMP_EncodeCapabilities(RTMP *r, char *p, char *end);
+
+/**
+ * Sends an audio or video message made of its parts, see `RTMP_EncodeMedia`, on the stream of this session.
+ *
+ * `timestamp` is in milliseconds. The tracks and their data are only read. A server sets `m_stream_id` to the stream
+ * that its client plays.
+ *
+ * Returns TRUE, or FALSE if the message makes no sense, if the peer has not announced what it takes (nothing was
+ * sent then), or if sending failed (the connection was closed). The option `enhancedForce` sends what was not
+ * announced. A server that announces nothing is expected to take one track of any video codec, and nothing else that
+ * is new.
+ *
+ * Fails with `RTMP_ERR_UNSUPPORTED` if the peer has not announced several tracks, nanoseconds or the codec,
+ * `RTMP_ERR_ARGUMENT`, and as `RTMP_SendPacket` does.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `tracks` is null or points to `count` tracks
+ * whose `t_body` is null or readable for `t_size` bytes.
+ */
+int RTMP_SendMedia(RTMP *r, uint8_t kind, uint32_t timestamp, uint32_t nano, const RTMPTrack *tracks,
+                   int count);
+
+/**
+ * Asks the client of a server to connect again.
+ *
+ * `url` is that of an application: absolute, or relative to the current one (`//host/app`, `/app`), or NULL for the
+ * same. `description` is for people and may be NULL. The server goes on until the client leaves.
+ *
+ * Returns TRUE, or FALSE if the client has not announced that it knows such requests (nothing was sent then), or if
+ * sending failed (the connection was closed). The client's `connect` has to be known, see `RTMP_TakeConnect`.
+ *
+ * Fails with `RTMP_ERR_UNSUPPORTED`, and as `RTMP_SendPacket` does.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `url` and `description` are null or point to
+ * strings that are readable for their lengths.
+ */
+int RTMP_SendReconnect(RTMP *r, const AVal *url, const AVal *description);
+
+/**
+ * Returns whether the server has asked to connect again, and where.
+ *
+ * The server goes on with this connection until the program leaves it; nothing is followed by itself. `*url` becomes
+ * the absolute URL of the application, with `RTMP_SetupReconnect` to set up another session for it; `*description`
+ * becomes the server's explanation, empty if it gave none. Both stay the library's and are valid until the next
+ * request or `RTMP_Close`. They are there although the connection has ended since. Either pointer may be NULL.
+ *
+ * Servers ask only clients that announce it: see the option `reconnect`.
+ *
+ * Returns TRUE, or FALSE if the server has not asked, or if the URL leads out of TLS or makes no sense.
+ *
+ * Fails with `RTMP_ERR_URL` if the URL must not be followed.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `url` and `description` are null or writable.
+ */
+int RTMP_GetReconnect(RTMP *r, AVal *url, AVal *description);
+
+/**
+ * Sets up a session for the server's request to connect again.
+ *
+ * `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, with the URL that `RTMP_GetReconnect` tells for
+ * `from`, and copies of all strings. The program then connects `to` beside `from`, goes over at a key frame, sends
+ * metadata and decoder configurations again, and closes `from`. A publisher calls `RTMP_EnableWrite` as for any
+ * session, unless `from` is one.
+ *
+ * Returns TRUE, or FALSE if there is no request, or if it is refused: one that leads out of TLS, and the sixth
+ * within a minute, counted from session to session.
+ *
+ * Fails with `RTMP_ERR_ARGUMENT` if there is no request or `to` is connected, and with `RTMP_ERR_URL` if the request
+ * must not be followed. The reason is that of `to`.
+ *
+ * Requires: `to` and `from` are null or point to initialised `RTMP`s.
+ */
+int RTMP_SetupReconnect(RTMP *to, RTMP *from);
 
 #ifdef __cplusplus
 }

@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const PREFIX: &str = "/opt/media";
 
 /// What is installed, below `PREFIX`.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "include/librtmp/amf.h",
     "include/librtmp/enhanced.h",
     "include/librtmp/http.h",

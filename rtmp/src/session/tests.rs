@@ -84,6 +84,7 @@ fn sent(reaction: &Reaction) -> Vec<String> {
     reaction
         .actions
         .iter()
+        .filter(|action| !matches!(action, Action::Introduced(_)))
         .map(|action| match action {
             Action::Send(command) if command.kind == MessageType::COMMAND => {
                 let values = amf::decode(&command.body).unwrap();
@@ -143,13 +144,57 @@ fn connect_carries_what_the_application_adds() {
     assert_eq!(values.get(5).unwrap().value, Value::Null);
 }
 
+/// `connect` with what is announced.
+fn announce(profile: Profile<'_>, own: &Capabilities) -> Vec<u8> {
+    command::connect(&mut State::default(), &Profile { capabilities: Some(own), ..profile }, b"").body
+}
+
+#[test]
+fn connect_announces_what_the_application_can_do() {
+    for (profile, expected) in [(play(), Some(1)), (publish(), None)] {
+        let mut own = Capabilities::forwarding();
+        let body = announce(profile, &own);
+        // librtmp's command, and then what is new.
+        let old = command::connect(&mut State::default(), &profile, b"").body;
+        assert!(body.starts_with(&old[..old.len() - 3]));
+        own.video_function = expected;
+        assert_eq!(Peer::from_command(&body).capabilities, own);
+        own.video_function = Some(7);
+        assert_eq!(Peer::from_command(&announce(profile, &own)).capabilities, own);
+    }
+}
+
+#[test]
+fn a_reconnect_request_is_for_the_application() {
+    for (level, members) in [("status", 2), ("warning", 1), ("status", 0)] {
+        let mut session = Session::new(play());
+        session.start();
+        let reaction = session.command("onStatus", 0.0, |body| {
+            body.null().begin_ecma_array(4).named_string(b"level", level.as_bytes());
+            body.named_string(b"code", b"NetConnection.Connect.ReconnectRequest");
+            if members > 0 {
+                body.named_string(b"tcUrl", b"//other/app");
+            }
+            if members > 1 {
+                body.named_string(b"description", b"maintenance");
+            }
+            body.end_object();
+        });
+        let text = |text: &str, needed| if members >= needed { text.into() } else { Vec::new() };
+        let (reference, description) = (text("//other/app", 1), text("maintenance", 2));
+        assert_eq!(reaction.actions, [Action::Reconnect(Reconnect { reference, description })]);
+        assert_eq!(reaction.outcome, Outcome::Handled);
+    }
+}
+
 #[test]
 fn the_result_of_connect_asks_for_a_stream() {
     let mut session = Session::new(play());
     session.calls.remember(b"connect", 1);
     let reaction = session.command("_result", 1.0, |_| {});
+    assert!(matches!(reaction.actions[0], Action::Introduced(_)));
     assert_eq!(sent(&reaction), ["type 5", "type 4", "createStream"]);
-    assert_eq!(body(&reaction, 1), unhex("0003000000000000012c"));
+    assert_eq!(body(&reaction, 2), unhex("0003000000000000012c"));
 
     let mut session = Session::new(Profile { live: true, usher_token: b"t", ..play() });
     session.calls.remember(b"connect", 1);
