@@ -833,3 +833,32 @@ fn a_player_follows_a_reconnect_request() {
         assert_eq!(bodies, [&b"\xAF\x01one"[..], b"\xAF\x01two", b"\xAF\x01three"]);
     });
 }
+
+#[test]
+fn a_session_of_amf3_has_metadata_in_amf3() {
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    // A format byte, the name as AMF0, and an object {width: 64} of AMF3.
+    let metadata = b"\0\x02\0\x0AonMetaData\x11\x0A\x0B\x01\x0Bwidth\x04\x40\x01";
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2 {
+                serve_one(
+                    &server,
+                    |session, stream_id| {
+                        session.send(stream_id, MessageType::DATA_AMF3, 0, metadata).unwrap();
+                        session.send(stream_id, MessageType::AUDIO, 20, b"\xAF\x01x").unwrap();
+                        session.end_stream(stream_id).unwrap();
+                    },
+                    |_| {},
+                );
+            }
+        });
+        let client = Client::new(&url(port)).unwrap().option("objectEncoding", "3").unwrap();
+        let tags = read_all(&mut client.play().unwrap());
+        let kinds: Vec<_> = tags.iter().map(|tag| tag.kind).collect();
+        assert_eq!((kinds, &tags[0].body[..]), (vec![15, 8], &metadata[..]));
+        let mut player = Client::new(&format!("{} objectEncoding=0", url(port))).unwrap().play().unwrap();
+        assert_eq!(read_all(&mut player).len(), 1);
+    });
+}

@@ -293,6 +293,9 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int, Failure> 
             let enhanced = handle.settings().enhanced;
             handle
                 .send(|session, profile| {
+                    if let Some(version) = enhanced.object_encoding {
+                        session.state.object_encoding = version.into();
+                    }
                     let profile = Profile { capabilities: enhanced.announced(), ..*profile };
                     command::connect(&mut session.state, &profile, &extras)
                 })

@@ -104,7 +104,8 @@ impl Target {
             | Setting::CapsEx(_)
             | Setting::VideoFunction(_)
             | Setting::EnhancedForce(_)
-            | Setting::Reconnect(_) => {
+            | Setting::Reconnect(_)
+            | Setting::ObjectEncoding(_) => {
                 self.settings(|settings| settings.enhanced.apply(&setting).map(drop))?;
             }
             Setting::IpVersion(version) => {

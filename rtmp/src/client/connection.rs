@@ -211,6 +211,7 @@ impl Connection {
                     ClientOptions { time, encrypted: settings.protocol.is_encrypted(), swf: self.swf };
                 let mut session = Session::client(options, self.timeout, random, now)?;
                 session.state.buffer_ms = settings.buffer_ms;
+                session.state.object_encoding = settings.enhanced.object_encoding.unwrap_or(0).into();
                 session
             }
             None => {

@@ -79,6 +79,7 @@ pub use stepper::{Sent, Stepper, StepperEvent};
 /// | `socks`, `bind`, `ipv` | Proxy, local address or interface, version of IP |
 /// | `enhanced`, `fourCcList`, `videoFourCc`, `audioFourCc`, `capsEx`, `videoFunction`, `reconnect` | What to announce of Enhanced RTMP, see [`announce`](Self::announce) |
 /// | `enhancedForce` | Sends what the server has not announced |
+/// | `objectEncoding` | 3 for a session in which the server may send AMF3 as well |
 ///
 /// # Waiting
 ///

@@ -89,8 +89,11 @@ impl Player {
         while !self.over {
             match self.server.next(patience)? {
                 Happening::Media(message) => {
-                    if message.kind == MessageType::DATA {
-                        self.metadata = Some(message.body.clone());
+                    match message.kind {
+                        MessageType::DATA => self.metadata = Some(message.body.clone()),
+                        // Behind a byte that names the format.
+                        MessageType::DATA_AMF3 => self.metadata = message.body.get(1..).map(<[u8]>::to_vec),
+                        _ => {}
                     }
                     if !self.server.lock().state().seeking {
                         return Ok(Some(message));

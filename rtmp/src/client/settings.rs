@@ -191,7 +191,8 @@ impl Settings {
             | Setting::CapsEx(_)
             | Setting::VideoFunction(_)
             | Setting::EnhancedForce(_)
-            | Setting::Reconnect(_) => {
+            | Setting::Reconnect(_)
+            | Setting::ObjectEncoding(_) => {
                 self.enhanced.apply(&setting)?;
             }
         }

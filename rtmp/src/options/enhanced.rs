@@ -12,6 +12,8 @@ use crate::{
 pub struct Enhanced {
     /// What `connect` announces.
     pub capabilities: Capabilities,
+    /// AMF version to announce, 0 or 3, if an option says it.
+    pub object_encoding: Option<u8>,
     /// Whether messages are sent that the peer has not announced.
     pub force: bool,
 }
@@ -39,6 +41,8 @@ impl Enhanced {
             Setting::CapsEx(bits) => own.features = Some(unsigned(*bits)?),
             Setting::VideoFunction(bits) => own.video_function = Some(unsigned(*bits)?),
             Setting::EnhancedForce(yes) => self.force = *yes,
+            Setting::ObjectEncoding(version @ (0 | 3)) => self.object_encoding = u8::try_from(*version).ok(),
+            Setting::ObjectEncoding(_) => return Err(Error::Invalid("objectEncoding is 0 or 3")),
             Setting::Reconnect(yes) => {
                 let features = own.features.unwrap_or(0) & !feature::RECONNECT;
                 let features = if *yes { features | feature::RECONNECT } else { features };
@@ -85,9 +89,10 @@ mod tests {
             ("capsEx", "0xE"),
             ("videoFunction", "7"),
             ("enhancedForce", "1"),
+            ("objectEncoding", "3"),
         ])
         .unwrap();
-        assert!(single.force);
+        assert!(single.force && single.object_encoding == Some(3));
         assert_eq!(single.capabilities.codec(Kind::Video, FourCc::AV1), ability::FORWARD);
         assert_eq!(single.capabilities.codec(Kind::Audio, FourCc::OPUS), ability::DECODE);
         assert_eq!(single.capabilities.features, Some(14));
@@ -100,9 +105,13 @@ mod tests {
 
     #[test]
     fn values_that_make_no_sense_are_errors() {
-        for (name, value) in
-            [("fourCcList", "hevc1"), ("videoFourCc", "hvc1"), ("audioFourCc", "Opus:x"), ("capsEx", "-1")]
-        {
+        for (name, value) in [
+            ("fourCcList", "hevc1"),
+            ("videoFourCc", "hvc1"),
+            ("audioFourCc", "Opus:x"),
+            ("capsEx", "-1"),
+            ("objectEncoding", "1"),
+        ] {
             assert!(set(&[(name, value)]).is_err(), "{name}={value}");
         }
     }

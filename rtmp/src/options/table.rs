@@ -69,6 +69,7 @@ options! { 'a,
     "videoFunction" VideoFunction(i32) "Bits of videoFunction to announce: 1 seeks to any frame, 2 HDR, 4 video metadata",
     "enhancedForce" EnhancedForce(bool) "Send what the peer has not announced",
     "reconnect" Reconnect(bool) "Announce that reconnect requests are followed",
+    "objectEncoding" ObjectEncoding(i32) "AMF version of the session: 0, or 3 to be sent AMF3 as well",
 }
 
 /// The kind of what a variant holds.

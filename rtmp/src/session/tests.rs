@@ -188,6 +188,45 @@ fn a_reconnect_request_is_for_the_application() {
 }
 
 #[test]
+fn metadata_in_amf3_counts_in_sessions_that_announced_it() {
+    // A format byte, the name as AMF0, and an AMF3 object {duration: 7.5, videocodecid: 7}.
+    let duration =
+        [&b"\x0a\x23\x01\x11duration\x19videocodecid\x05"[..], &7.5_f64.to_be_bytes(), &[4, 7]].concat();
+    let body = [&b"\0\x02\0\x0AonMetaData\x11"[..], &duration].concat();
+    for (encoding, counts) in [(0.0, false), (3.0, true)] {
+        let mut session = Session::new(play());
+        session.state.object_encoding = encoding;
+        let reaction = session.receive(MessageType::DATA_AMF3, 0, &body);
+        assert_eq!(reaction.outcome == Outcome::Media, counts);
+        assert_eq!(session.state.duration, if counts { 7.5 } else { 0.0 });
+        assert_eq!(session.state.media_types, u8::from(counts));
+        let other = session.receive(MessageType::DATA_AMF3, 0, b"\0\x02\0\x0aonCuePoint\x05");
+        assert_eq!(other.outcome, Outcome::Handled);
+    }
+}
+
+#[test]
+fn commands_in_amf3_are_those_of_amf0() {
+    let mut session = Session::new(play());
+    session.calls.remember(b"createStream", 2);
+    // The name, the transaction, null and the stream id, all of AMF3, behind a format byte.
+    let mut body = b"\0\x11\x06\x0f_result\x11\x04\x02\x11\x01\x11\x04\x05".to_vec();
+    let reaction = session.receive(MessageType::COMMAND_AMF3, 0, &body);
+    assert_eq!(
+        (session.state.stream_id, &sent(&reaction)[..]),
+        (5, &["play".to_owned(), "type 4".to_owned()][..])
+    );
+    // An array of AMF3 as the information object.
+    body = b"\0\x02\0\x08onStatus\0\0\0\0\0\0\0\0\0\x05\x11\x09\x01\x09code\x06\x29NetStream.Play.Start\x01"
+        .to_vec();
+    session.receive(MessageType::COMMAND_AMF3, 0, &body);
+    assert!(session.state.playing);
+    for len in 0..body.len() {
+        session.receive(MessageType::COMMAND_AMF3, 0, &body[..len]);
+    }
+}
+
+#[test]
 fn the_result_of_connect_asks_for_a_stream() {
     let mut session = Session::new(play());
     session.calls.remember(b"connect", 1);

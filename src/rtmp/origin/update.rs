@@ -36,7 +36,7 @@ const NUMBERS: [(&str, Number); 4] = [
 ];
 
 /// Options that are forgotten together, unless the program has set one of them since.
-const ENHANCED: [&str; 8] = [
+const ENHANCED: [&str; 9] = [
     "enhanced",
     "fourCcList",
     "videoFourCc",
@@ -45,6 +45,7 @@ const ENHANCED: [&str; 8] = [
     "videoFunction",
     "enhancedForce",
     "reconnect",
+    "objectEncoding",
 ];
 
 /// Strings that can point into the text.
