@@ -9,9 +9,11 @@
 #                           a library with rs_ in front of all its symbols, beside which librtmp has a place in the same
 #                           program: librs_rtmp.so.1, librs_rtmp.a, librs_rtmp.pc and headers of their own
 #   make examples           the C examples, in target/examples
+#   make install-tools      the examples receive, publish, publish_packets and server as rtmp-receive and so on, with
+#                           their manual pages; the library has to be installed
 #   make bench              measures the library beside librtmp and FFmpeg, see benches/README.md; BASELINE= an earlier
 #                           build's librtmp.so.1 for one more column
-#   make headers            writes include/librtmp from src
+#   make headers            writes include/librtmp from src, and the manual pages in man/man3 from include/librtmp
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
 #                           for those in TARGETS
 #   make memcheck           tests C programs under valgrind that `make test` runs without it
@@ -26,6 +28,7 @@ prefix = /usr/local
 exec_prefix = $(prefix)
 libdir = $(exec_prefix)/lib
 includedir = $(prefix)/include
+bindir = $(exec_prefix)/bin
 mandir = $(prefix)/share/man
 DESTDIR =
 
@@ -50,10 +53,11 @@ SHARED = $(SONAME).$(VERSION)
 
 HEADERS = rtmp.h amf.h log.h http.h enhanced.h rtmp_sys.h
 HEADER_DIR = include
+MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build demo examples fuzz headers install lint memcheck miri prefixed sanitize soak test uninstall
+.PHONY: all bench build demo examples fuzz headers install install-tools lint memcheck miri prefixed sanitize soak test uninstall
 
 all: build
 
@@ -86,7 +90,8 @@ prefixed: build
 		sed 's/.*/#define & $(PREFIX_SYMBOLS)&/' '$(PREFIXED)/symbols'; } > '$(PREFIXED)/librtmp/prefix.h'
 	for header in $(filter-out prefix.h,$(HEADERS)); do \
 		{ echo '#include "prefix.h"'; cat include/librtmp/$$header; } > '$(PREFIXED)'/librtmp/$$header; done
-	$(OBJCOPY) --redefine-syms='$(PREFIXED)/renamed' '$(BUILD_DIR)/librtmp.a' '$(PREFIXED).a'
+	# The names that variadic.c exports by would escape from the version script.
+	$(OBJCOPY) --redefine-syms='$(PREFIXED)/renamed' --wildcard --strip-symbol='RTMP_Log*@' '$(BUILD_DIR)/librtmp.a' '$(PREFIXED).a'
 	$(CC) $(LDFLAGS) -shared -o '$(PREFIXED).so' -Wl,-soname,$(SONAME) -Wl,--version-script='$(PREFIXED)/exported' \
 		-Wl,--gc-sections -Wl,--strip-debug -Wl,-z,defs '@$(PREFIXED)/wanted' '$(PREFIXED).a' $(LIBS_PRIVATE)
 
@@ -103,7 +108,7 @@ demo: examples
 
 # The peers and the measured program hold up to 5,000 connections each.
 bench: build
-	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' BASELINE='$(BASELINE)' \
+	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' BASELINE='$(BASELINE)' CHECK='$(CHECK)' \
 		$(CARGO) bench --bench compare
 
 lint:
@@ -116,7 +121,8 @@ test:
 	CARGO='$(CARGO)' tests/run.sh $(TESTS)
 
 headers:
-	WRITE_HEADERS=1 $(CARGO) test --test abi committed
+	WRITE_HEADERS=1 $(CARGO) test --test abi committed_headers
+	WRITE_HEADERS=1 $(CARGO) test --test abi committed_manual_pages
 
 # Seconds for `fuzz` and `soak`, fuzz targets, what watches the memory, and further options of `cargo fuzz`. `none` and
 # --no-trace-compares are for many runs on a corpus that is good already, four times as fast.
@@ -188,14 +194,32 @@ install: build
 	chmod 644 '$(DESTDIR)$(libdir)/pkgconfig/$(NAME).pc'
 ifeq ($(PREFIX_SYMBOLS),)
 	$(INSTALL) -d '$(DESTDIR)$(mandir)/man3'
-	$(INSTALL) -m 644 man/librtmp.3 '$(DESTDIR)$(mandir)/man3/'
+	$(INSTALL) -m 644 $(MANUAL) '$(DESTDIR)$(mandir)/man3/'
 endif
 
+# Built for the library where it is installed, in directories that the linker and the loader look into.
+TOOLS = receive publish publish_packets server
+TOOLS_DIR = $(TARGET_DIR)/tools-to-install
+
+install-tools: build
+	$(MAKE) -C c-examples BUILD='$(abspath $(TOOLS_DIR))' CPPFLAGS='-I$(abspath include)' \
+		LDLIBS='-L$(abspath $(BUILD_DIR)) -lrtmp' $(TOOLS:%='$(abspath $(TOOLS_DIR))/%')
+	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(mandir)/man1'
+	for tool in $(TOOLS); do \
+		name=rtmp-$$(echo $$tool | tr _ -); \
+		$(INSTALL) -m 755 '$(TOOLS_DIR)'/$$tool '$(DESTDIR)$(bindir)'/$$name && \
+		$(INSTALL) -m 644 man/man1/$$name.1 '$(DESTDIR)$(mandir)/man1/' || exit 1; \
+	done
+
 uninstall:
+	for tool in $(TOOLS); do \
+		name=rtmp-$$(echo $$tool | tr _ -); \
+		rm -f '$(DESTDIR)$(bindir)'/$$name '$(DESTDIR)$(mandir)/man1'/$$name.1; \
+	done
 	rm -f '$(DESTDIR)$(libdir)/$(SHARED)' '$(DESTDIR)$(libdir)/$(SONAME)' '$(DESTDIR)$(libdir)/$(NAME).so' \
 		'$(DESTDIR)$(libdir)/$(NAME).a' '$(DESTDIR)$(libdir)/pkgconfig/$(NAME).pc' \
 		$(HEADERS:%='$(DESTDIR)$(INCLUDED_FROM)/librtmp/%')
 	-rmdir '$(DESTDIR)$(INCLUDED_FROM)/librtmp' $(PREFIX_SYMBOLS:%='$(DESTDIR)$(INCLUDED_FROM)')
 ifeq ($(PREFIX_SYMBOLS),)
-	rm -f '$(DESTDIR)$(mandir)/man3/librtmp.3'
+	rm -f $(MANUAL:man/man3/%='$(DESTDIR)$(mandir)/man3/%')
 endif

@@ -19,6 +19,10 @@
 #   nodejs npm                      run two RTMP servers, one of which speaks RTMPE and RTMPT, and the example for Node
 #   python3 python3-pip             fetch and unpack an ffmpeg that speaks RTMPE, and run the example for Python
 #   python3-dev                     compile python-librtmp
+#   golang-go default-jdk-headless libjna-java
+#                                   compile and run the examples for Go and Java
+#   codespell                       finds misspelt words
+#   rustup                          fetches the oldest supported Rust
 #   libssl-dev                      builds cargo-c, which installs C libraries that are written in Rust
 #
 # What the last four are for comes from the registries of their languages, into target/test-tools and nowhere else.
@@ -27,7 +31,9 @@ set -u
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
 	microsocks tinyproxy valgrind curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good \
 	gstreamer1.0-tools python3-librtmp ruby-ffi \
-	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base libssl-dev tshark"
+	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base libssl-dev tshark \
+	golang-go libjna-java codespell"
+command -v javac >/dev/null || packages="$packages default-jdk-headless"
 command -v npm >/dev/null || packages="$packages nodejs npm"
 python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3 python3-pip"
 # python-librtmp is compiled.
@@ -199,13 +205,25 @@ install_cargo_c() {
 	rm -rf "$tools/cargo-c-build"
 }
 
+# The compiler that Cargo.toml states, in a directory of its own.
+oldest_rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
+
+has_oldest_rust() {
+	[ -x "$tools/rustup/toolchains/$oldest_rust_version-$(rustc -vV | sed -n 's/^host: //p')/bin/cargo" ]
+}
+
+install_oldest_rust() {
+	RUSTUP_HOME="$tools/rustup" rustup toolchain install --profile minimal --no-self-update "$oldest_rust_version"
+}
+
 # What is fetched: a function, from where, what, and how long that takes.
 tools_from="node_servers|npm|node-rtsp-rtmp-server and node-media-server|a minute
 koffi|npm|koffi|a minute
 ffmpeg|pip|the ffmpeg of imageio-ffmpeg, 30 MB|a minute
 python_librtmp|pip|python-librtmp|a minute
 kodi_addon|apt-get|kodi-inputstream-rtmp and kodi-addons-dev-common|a minute
-cargo_c|cargo|cargo-c, which is built|2 to 4 minutes"
+cargo_c|cargo|cargo-c, which is built|2 to 4 minutes
+oldest_rust|rustup|the oldest supported Rust|a minute"
 
 # Runs a command for each tool that is missing, with its line.
 each_missing_tool() {

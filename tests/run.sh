@@ -57,10 +57,29 @@ documentation() {
 		RUSTDOCFLAGS='-D warnings' "$cargo" doc --quiet --no-deps --package librtmp --features tokio
 }
 
+# Everything compiles with the oldest supported compiler, which tests/install.sh has fetched.
+oldest_rust() {
+	version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+	for toolchain in "$target/test-tools/rustup/toolchains/$version-"*/bin; do
+		if [ -x "$toolchain/cargo" ]; then
+			CARGO_TARGET_DIR="$target/oldest-rust" check "Rust $version" compiles_with "$toolchain"
+			return
+		fi
+	done
+	not_run="$not_run
+    Rust $version: it is not installed in $target/test-tools"
+}
+
+compiles_with() {
+	PATH="$1:$PATH" cargo check --all-targets &&
+		PATH="$1:$PATH" cargo check --package librtmp --all-targets --features tokio
+}
+
 lint() {
 	check_with fmt "formatting (cargo fmt)" "$cargo" fmt --all --check
 	check_with clippy "lints (cargo clippy)" clippy
 	check "documentation (cargo doc)" documentation
+	oldest_rust
 }
 
 # Both packages, or what the arguments name of the C library. Tests load the library from where a build leaves it.

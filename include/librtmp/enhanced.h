@@ -170,24 +170,28 @@ typedef struct RTMPTrack {
 } RTMPTrack;
 
 /**
- * Begins to look at an audio or video message; returns TRUE, or FALSE if its beginning is damaged or has reserved
- * values. That says nothing about the next message, and a relay may pass this one on all the same.
+ * Starts to read an audio or video message.
  *
  * `kind` is the message type, which is the type of an FLV tag as well: `RTMP_PACKET_TYPE_AUDIO` or
- * `RTMP_PACKET_TYPE_VIDEO`. An empty audio message is `RTMP_MEDIA_SILENCE`; `body` may be NULL then.
- * The body is not copied, and has to stay as long as `m` and the tracks are used.
+ * `RTMP_PACKET_TYPE_VIDEO`. An empty audio message is `RTMP_MEDIA_SILENCE`; `body` may be NULL then. The body is not
+ * copied, and has to stay as long as `m` and its tracks are used.
  *
  * May be called in any thread, needs no session, allocates no memory and logs nothing.
+ *
+ * Returns TRUE, or FALSE if the start of the message is malformed or has reserved values. That says nothing about the
+ * next message, and a relay may pass this one on all the same.
  *
  * Requires: `m` is null or writable; `body` is null or readable for `size` bytes.
  */
 int RTMP_ParseMedia(RTMPMedia *m, uint8_t kind, const char *body, uint32_t size);
 
 /**
- * Takes the next track of a message; returns 1, 0 if there is none left, or -1 if the rest of the message is damaged.
- * Tracks that were taken before stay usable then.
+ * Reads the next track of a message.
  *
  * May be called in any thread, needs no session, allocates no memory and logs nothing.
+ *
+ * Returns 1, 0 if there is no other track, or -1 if the rest of the message is malformed. Tracks that were read
+ * before stay valid.
  *
  * Requires: `m` is null or what `RTMP_ParseMedia` has filled, and the body that it was given is there; `t` is
  * null or writable.
@@ -195,17 +199,19 @@ int RTMP_ParseMedia(RTMPMedia *m, uint8_t kind, const char *body, uint32_t size)
 int RTMP_NextTrack(RTMPMedia *m, RTMPTrack *t);
 
 /**
- * Writes an audio or video message between `p` and `end`; returns the position behind it, or NULL if it does not fit
- * or makes no sense.
+ * Writes an audio or video message between `p` and `end`.
  *
- * One track with the number 0 becomes an ordinary message, any other one a message for that track, which is the form
- * for several tracks that most receivers know. `count` tracks become one message for all of them: their `t_packet`
- * and frame types have to be the same, and their numbers different. Only a codec with a FourCC can have a number
- * other than 0. `nano` are nanoseconds to add to the presentation time, 1 to 999999, or 0 to send none. What a
- * message takes besides the data of its tracks is never more than `RTMP_MEDIA_OVERHEAD` bytes for each of them. The
- * data may not overlap what is written.
+ * One track with the number 0 becomes an ordinary message. One track with another number becomes a message for that
+ * track, the form for several tracks that most receivers support. `count` tracks become one message for all of them:
+ * their `t_packet` and frame types have to be the same, and their numbers different. Only a codec with a FourCC can
+ * have a number other than 0.
+ *
+ * `nano` are nanoseconds to add to the presentation time, 1 to 999999, or 0 to send none. The message takes at most
+ * `RTMP_MEDIA_OVERHEAD` bytes for each track besides its data, which must not overlap what is written.
  *
  * May be called in any thread, needs no session, allocates no memory and logs nothing.
+ *
+ * Returns the position after the message, or NULL if it does not fit or is not valid.
  *
  * Requires: the bytes from `p` to `end` are writable; `tracks` is null or points to `count` tracks whose
  * `t_body` is null or readable for `t_size` bytes.
@@ -213,45 +219,59 @@ int RTMP_NextTrack(RTMPMedia *m, RTMPTrack *t);
 char *RTMP_EncodeMedia(char *p, char *end, uint8_t kind, const RTMPTrack *tracks, int count, uint32_t nano);
 
 /**
- * Reads the speakers of a track's channels; returns how many channels there are, or -1 if the data is damaged. `t`
- * is a track whose `t_packet` is `RTMP_MEDIA_CHANNELS`. One of `RTMP_SPEAKER_*` is stored for each channel, at most
- * `size` of them. Where a publisher does not say it, the speaker is `RTMP_SPEAKER_UNKNOWN`.
+ * Reads the speakers of a track's channels.
+ *
+ * `t` is a track whose `t_packet` is `RTMP_MEDIA_CHANNELS`. For each channel the function stores one of
+ * `RTMP_SPEAKER_*`, at most `size` of them; `RTMP_SPEAKER_UNKNOWN` stands for what the publisher does not say.
+ *
+ * Returns the number of channels, or -1 if the data is malformed.
  *
  * Requires: `t` is null or a track with readable data; `speakers` is null or writable for `size` bytes.
  */
 int RTMP_ParseChannels(const RTMPTrack *t, uint8_t *speakers, int size);
 
 /**
- * Writes the speakers of `count` channels as the data of a track and returns the position behind them, or NULL if
- * they do not fit. The `t_packet` of the track is `RTMP_MEDIA_CHANNELS`. The data never takes more than 2 bytes and
- * one for each channel, or 6.
+ * Writes the speakers of `count` channels as the data of a track.
+ *
+ * The `t_packet` of the track is `RTMP_MEDIA_CHANNELS`. The data takes at most 2 bytes and one for each channel, or 6.
+ *
+ * Returns the position after the data, or NULL if it does not fit.
  *
  * Requires: the bytes from `p` to `end` are writable; `speakers` is null or readable for `count` bytes.
  */
 char *RTMP_EncodeChannels(char *p, char *end, const uint8_t *speakers, int count);
 
 /**
- * Returns a property of a track from metadata, or NULL if there is none of that name. `metadata` is a decoded
- * `onMetaData` message, whose object describes track 0. A track that does not have the property has that of track 0.
- * What is returned belongs to `metadata`.
+ * Finds a property of a track in metadata.
+ *
+ * `metadata` is a decoded `onMetaData` message, whose object describes track 0. A track that does not have the
+ * property has that of track 0.
+ *
+ * Returns the property, which belongs to `metadata`, or NULL if there is none of that name.
  *
  * Requires: `metadata` is null or an initialised object, `name` null or a valid string.
  */
 AMFObjectProperty *RTMP_TrackProperty(AMFObject *metadata, uint8_t kind, uint8_t id, const AVal *name);
 
 /**
- * Reads the codec of a track from metadata; returns TRUE, or FALSE if it is not there, and then stores nothing.
+ * Reads the codec of a track from metadata.
+ *
  * `metadata` is a decoded `onMetaData` message. Either `*fourcc` becomes one of `RTMP_FOURCC_*` or another code and
  * `*codec` 0, or `*fourcc` becomes 0 and `*codec` a legacy codec.
+ *
+ * Returns TRUE, or FALSE if the metadata does not name the codec; nothing is stored then.
  *
  * Requires: `metadata` is null or an initialised object, `fourcc` and `codec` null or writable.
  */
 int RTMP_TrackCodec(AMFObject *metadata, uint8_t kind, uint8_t id, uint32_t *fourcc, uint8_t *codec);
 
 /**
- * Writes the member of `onMetaData` that describes tracks other than 0, and returns the position behind it, or NULL
- * if it does not fit. There are `count` tracks, with the numbers `ids` and the members of `infos`. The map belongs
- * between the beginning and the end of the metadata's object.
+ * Writes the member of `onMetaData` that describes tracks other than 0.
+ *
+ * There are `count` tracks, with the numbers `ids` and the members of `infos`. The map belongs between the start and
+ * the end of the metadata's object.
+ *
+ * Returns the position after the map, or NULL if it does not fit.
  *
  * Requires: the bytes from `p` to `end` are writable; `ids` and `infos` are null or readable for `count`
  * numbers and initialised objects.
@@ -259,9 +279,10 @@ int RTMP_TrackCodec(AMFObject *metadata, uint8_t kind, uint8_t id, uint32_t *fou
 char *RTMP_EncodeTrackMap(char *p, char *end, uint8_t kind, const uint8_t *ids, AMFObject *infos, int count);
 
 /**
- * Returns the features that the peer announces, bits of `RTMP_CAPS_*`: a client in `connect`, a server in its answer.
+ * Returns the features that the peer announces, bits of `RTMP_CAPS_*`.
  *
- * Returns 0 before the peer has spoken, for peers that know nothing of Enhanced RTMP, and if `r` is NULL.
+ * A client announces them in `connect`, a server in its answer. The result is 0 before the peer has done so, for peers
+ * without Enhanced RTMP, and if `r` is NULL.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
@@ -270,10 +291,9 @@ int RTMP_PeerCaps(RTMP *r);
 /**
  * Returns what the peer announces for a codec, bits of `RTMP_CAN_*`.
  *
- * `kind` is `RTMP_PACKET_TYPE_AUDIO` or `RTMP_PACKET_TYPE_VIDEO`. What the peer announces for all codecs is counted
- * in. A codec in `fourCcList`, which is all that older peers send, counts as `RTMP_CAN_DECODE`.
- *
- * Returns 0 before the peer has spoken, for codecs and peers that announce nothing, and if an argument makes no sense.
+ * `kind` is `RTMP_PACKET_TYPE_AUDIO` or `RTMP_PACKET_TYPE_VIDEO`. What the peer announces for all codecs is
+ * included. A codec in `fourCcList`, which is all that older peers send, counts as `RTMP_CAN_DECODE`. The result is
+ * 0 before the peer has announced anything, for codecs that it does not announce, and if an argument is not valid.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */

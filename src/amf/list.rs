@@ -89,9 +89,7 @@ impl<'a> List<'a> for OwnedObject {
         let property = property(name, value)?;
         // SAFETY: the array is null or came from here.
         let pushed = unsafe { append(&mut self.0.o_props, &mut self.0.o_num, property) };
-        if pushed.is_err()
-            && let Some(members) = property.members()
-        {
+        if let (Err(_), Some(members)) = (&pushed, property.members()) {
             // SAFETY: the members were owned by the value and nobody else knows them.
             unsafe { release(*members) };
         }

@@ -33,9 +33,10 @@ use crate::{
 /// The chunk stream that media is sent on, as `RTMP_Write` does.
 const MEDIA: u32 = 4;
 
-/// Returns the features that the peer announces, bits of `RTMP_CAPS_*`: a client in `connect`, a server in its answer.
+/// Returns the features that the peer announces, bits of `RTMP_CAPS_*`.
 ///
-/// Returns 0 before the peer has spoken, for peers that know nothing of Enhanced RTMP, and if `r` is NULL.
+/// A client announces them in `connect`, a server in its answer. The result is 0 before the peer has done so, for peers
+/// without Enhanced RTMP, and if `r` is NULL.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -44,16 +45,15 @@ pub unsafe extern "C" fn RTMP_PeerCaps(r: *mut RTMP) -> c_int {
     boundary(Kind::Session, 0, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let features = unsafe { with_peer(r, |peer| peer.capabilities.features) };
-        Ok(features.flatten().unwrap_or(0).cast_signed())
+        Ok(features.flatten().unwrap_or(0) as c_int)
     })
 }
 
 /// Returns what the peer announces for a codec, bits of `RTMP_CAN_*`.
 ///
-/// `kind` is `RTMP_PACKET_TYPE_AUDIO` or `RTMP_PACKET_TYPE_VIDEO`. What the peer announces for all codecs is counted
-/// in. A codec in `fourCcList`, which is all that older peers send, counts as `RTMP_CAN_DECODE`.
-///
-/// Returns 0 before the peer has spoken, for codecs and peers that announce nothing, and if an argument makes no sense.
+/// `kind` is `RTMP_PACKET_TYPE_AUDIO` or `RTMP_PACKET_TYPE_VIDEO`. What the peer announces for all codecs is
+/// included. A codec in `fourCcList`, which is all that older peers send, counts as `RTMP_CAN_DECODE`. The result is
+/// 0 before the peer has announced anything, for codecs that it does not announce, and if an argument is not valid.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn RTMP_PeerFourCc(r: *mut RTMP, kind: u8, fourcc: u32) ->
         let Some(medium) = medium(kind) else { return Ok(0) };
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let abilities = unsafe { with_peer(r, |peer| peer.capabilities.codec(medium, FourCc(fourcc))) };
-        Ok(abilities.unwrap_or(0).cast_signed())
+        Ok(abilities.unwrap_or(0) as c_int)
     })
 }
 
@@ -212,7 +212,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendMedia(
             peer.unwrap_or_default().check(&message).map_err(|error| Failure::new(error, Phase::Call))?;
         }
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) }.cast_unsigned();
+        let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) } as u32;
         let format = u8::from(timestamp != 0);
         let kind = MessageType(kind);
         let message = Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body: &body };

@@ -337,7 +337,7 @@ impl RequestedChunkSize {
     /// Tells the peer, and uses it from then on; an error has closed the connection.
     pub(super) fn announce(self, handle: &Handle) -> Result<()> {
         self.size.map_or(Ok(()), |size| {
-            let announcement = command::set_chunk_size(size.cast_unsigned());
+            let announcement = command::set_chunk_size(size as u32);
             handle.send(|_, _| announcement).map_err(Error::reported)
         })
     }

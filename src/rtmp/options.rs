@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_manual_describes_every_option() {
-        let manual = include_str!("../../man/librtmp.3");
+        let manual = include_str!("../../man/man3/librtmp.3");
         let described: Vec<_> = manual
             .lines()
             .filter_map(|line| line.strip_prefix(".BI ")?.split_once("= "))

@@ -66,7 +66,7 @@ pub(super) unsafe fn message_of<'a>(packet: &RTMPPacket) -> Result<Outgoing<'a>>
         format: packet.m_headerType,
         kind: MessageType(packet.m_packetType),
         timestamp: packet.m_nTimeStamp,
-        stream_id: packet.m_nInfoField2.cast_unsigned(),
+        stream_id: packet.m_nInfoField2 as u32,
         // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
         body: unsafe { body_of(packet) }?,
     })
@@ -149,7 +149,7 @@ pub(super) fn outgoing<'a>(stream_id: c_int, message: &Finished<&'a [u8]>) -> Ou
         format: message.format_hint,
         kind: message.kind,
         timestamp: message.timestamp,
-        stream_id: stream_id.cast_unsigned(),
+        stream_id: stream_id as u32,
         body: message.body,
     }
 }

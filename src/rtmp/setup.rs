@@ -143,9 +143,8 @@ unsafe fn hidden_options(r: *mut RTMP) -> (Local, TlsOptions, Enhanced) {
 unsafe fn keep_hidden_options(r: *mut RTMP, before: (Local, TlsOptions, Enhanced)) {
     // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
     unsafe {
-        if hidden_options(r) != before
-            && let Some(handle) = Handle::existing(r)
-        {
+        let changed = hidden_options(r) != before;
+        if let Some(handle) = changed.then(|| Handle::existing(r)).flatten() {
             handle.change_settings(|settings| settings.before_url = Some(Box::new(before)));
         }
     }

@@ -661,7 +661,7 @@ impl Handle {
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe {
             if let Some(response) = swf_response {
-                (*r).Link.SWFVerificationResponse = response.map(u8::cast_signed);
+                (*r).Link.SWFVerificationResponse = response.map(|byte| byte as c_char);
             }
             if encrypted {
                 // Callers look whether these are null, and at nothing behind them.

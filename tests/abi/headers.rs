@@ -287,6 +287,8 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
 /// The name of the function that follows an export attribute, if it is a function.
 fn exported_function(source: &str) -> Option<&str> {
     let signature = source.split(['{', ';']).next()?;
+    // What is not public is for the C part of the library.
+    signature.trim_start().starts_with("pub ").then_some(())?;
     let abis = ["extern \"C\" fn ", "extern \"C-unwind\" fn "];
     let (_, rest) = abis.iter().find_map(|abi| signature.split_once(abi))?;
     rest.split('(').next()

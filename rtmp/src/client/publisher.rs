@@ -59,7 +59,7 @@ pub struct Publisher {
 
 impl Publisher {
     pub(super) fn new(server: Arc<Shared>, settings: &Settings) -> Result<Self> {
-        let stream_id = server.lock().state().stream_id.cast_unsigned();
+        let stream_id = server.lock().state().stream_id as u32;
         let listener = thread::Builder::new().name("rtmp-publisher".to_owned()).spawn({
             let server = server.clone();
             move || listen(&server)

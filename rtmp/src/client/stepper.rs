@@ -314,7 +314,7 @@ impl Stepper {
 
     /// The message stream of a client that plays or publishes; 0 before [`StepperEvent::Streaming`].
     pub fn stream_id(&mut self) -> u32 {
-        self.connection.state().stream_id.cast_unsigned()
+        self.connection.state().stream_id as u32
     }
 
     /// How many bytes wait for the peer.

@@ -633,15 +633,13 @@ impl Watch {
         let mut is_ready = false;
         for (interest, socket) in self.interests.iter().zip(&self.sockets) {
             // An error means that the runtime ends; it drops this task, too.
-            if interest.read
-                && let Poll::Ready(Ok(mut guard)) = socket.poll_read_ready(context)
-            {
+            let readable = interest.read.then(|| socket.poll_read_ready(context));
+            if let Some(Poll::Ready(Ok(mut guard))) = readable {
                 guard.clear_ready();
                 is_ready = true;
             }
-            if interest.write
-                && let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(context)
-            {
+            let writable = interest.write.then(|| socket.poll_write_ready(context));
+            if let Some(Poll::Ready(Ok(mut guard))) = writable {
                 guard.clear_ready();
                 is_ready = true;
             }

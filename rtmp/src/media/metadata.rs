@@ -68,9 +68,8 @@ pub fn info_map<'m, 'a>(values: &'m Properties<'a>, kind: Kind) -> Vec<TrackInfo
     let mut tracks = vec![TrackInfo { kind, id: 0, top, own: None }];
     let map = top.find(kind.names().map).and_then(members);
     for property in map.into_iter().flat_map(|map| map.iter()) {
-        if let (Some(id), Some(own)) = (track_id(property.name), members(&property.value))
-            && !tracks.iter().any(|track| track.id == id)
-        {
+        let (Some(id), Some(own)) = (track_id(property.name), members(&property.value)) else { continue };
+        if !tracks.iter().any(|track| track.id == id) {
             tracks.push(TrackInfo { kind, id, top, own: Some(own) });
         }
     }

@@ -240,11 +240,9 @@ fn modex(rest: &mut Bytes<'_>, nano: &mut Option<u32>) -> Result<u8> {
     };
     let data = rest.take(size)?;
     let byte = rest.u8()?;
-    if byte >> 4 == TIMESTAMP_OFFSET_NANO
-        && let Ok(offset) = Bytes(data).u24()
-        && offset < NANOS_PER_MILLI
-    {
-        *nano = Some(offset);
+    if byte >> 4 == TIMESTAMP_OFFSET_NANO {
+        let offset = Bytes(data).u24().ok().filter(|offset| *offset < NANOS_PER_MILLI);
+        *nano = offset.or(*nano);
     }
     Ok(byte & 0x0F)
 }

@@ -123,7 +123,7 @@ fn user_control(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     log_event(kind, data);
     match kind {
         event::SWF_VERIFICATION => match (data.first(), context.profile.swf_verification) {
-            (Some(&version), _) if version.cast_signed() > 1 => {
+            (Some(&version), _) if version as i8 > 1 => {
                 error!(
                     "HandleCtrl: SWFVerification Type {version} request not supported! Patches welcome..."
                 );
@@ -159,7 +159,7 @@ fn user_control(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
 /// Logs a user control event.
 fn log_event(kind: u16, data: &[u8]) {
     // librtmp has the kind as a signed number.
-    debug!("HandleCtrl, received ctrl. type: {}, len: {}", kind.cast_signed(), data.len() + 2);
+    debug!("HandleCtrl, received ctrl. type: {}, len: {}", kind as i16, data.len() + 2);
     if kind == event::SWF_VERIFICATION {
         debug!("HandleCtrl, SWFVerification ping received: ");
         return;
@@ -175,7 +175,7 @@ fn log_event(kind: u16, data: &[u8]) {
         event::BUFFER_READY => "Stream BufferReady",
         _ => "Stream xx",
     };
-    debug!("HandleCtrl, {words} {}", value.cast_signed());
+    debug!("HandleCtrl, {words} {}", value as i32);
 }
 
 /// Looks at the FLV tags of an aggregate: metadata, and the timestamp of the last audio or video.
@@ -184,9 +184,8 @@ fn aggregate(context: &mut Context<'_, '_>, timestamp: u32, body: &[u8]) {
     let mut last = timestamp;
     let mut rest = body;
     // A header with nothing behind it is not looked at.
-    while rest.len() > flv::TAG_HEADER_LEN
-        && let Some(tag) = flv::TagHeader::parse(rest)
-    {
+    while rest.len() > flv::TAG_HEADER_LEN {
+        let Some(tag) = flv::TagHeader::parse(rest) else { break };
         let end = flv::TAG_HEADER_LEN + tag.body_len();
         let (Some(data), Some(next)) =
             (rest.get(flv::TAG_HEADER_LEN..end), rest.get(end + flv::PREVIOUS_TAG_SIZE_LEN..))

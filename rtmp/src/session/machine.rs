@@ -460,7 +460,7 @@ impl<B: Body> Session<B> {
         if paused {
             self.state.pause_timestamp = self.media_clock();
         }
-        let time_ms = self.state.pause_timestamp.cast_signed();
+        let time_ms = self.state.pause_timestamp as i32;
         let command = command::pause(&mut self.state, paused, time_ms);
         self.send_command(application, &command)
     }
@@ -476,7 +476,7 @@ impl<B: Body> Session<B> {
     pub fn set_chunk_size(&mut self, application: &mut dyn Application, bytes: u32) -> Result<()> {
         let size = chunk::valid_chunk_size(bytes).ok_or(Error::Invalid("a chunk size of 0"))?;
         self.send_command(application, &command::set_chunk_size(size))?;
-        self.state.out_chunk_size = size.cast_signed();
+        self.state.out_chunk_size = size as i32;
         Ok(())
     }
 
@@ -632,7 +632,7 @@ impl<B: Body> Session<B> {
 
     /// Timestamp of the last message on the chunk stream that media comes on.
     pub fn media_clock(&self) -> u32 {
-        self.decoder.clock(self.state.media_chunk_stream.cast_unsigned())
+        self.decoder.clock(self.state.media_chunk_stream as u32)
     }
 
     /// Where the queue ends, in bytes from the beginning of the session.

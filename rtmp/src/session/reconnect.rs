@@ -91,9 +91,7 @@ fn resolve(current: &[u8], reference: &[u8]) -> Result<Vec<u8>> {
         return Ok(current.to_vec());
     }
     let scheme_end = |url: &[u8]| url.windows(3).position(|window| window == b"://");
-    if let Some(end) = scheme_end(reference)
-        && reference[..end].iter().all(u8::is_ascii_alphanumeric)
-    {
+    if scheme_end(reference).is_some_and(|end| reference[..end].iter().all(u8::is_ascii_alphanumeric)) {
         return Ok(reference.to_vec());
     }
     let end = scheme_end(current).ok_or(Error::malformed(URL, "the current one has no scheme"))?;

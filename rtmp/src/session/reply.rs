@@ -130,9 +130,9 @@ fn result(
     let mut send = |command| actions.push(Action::Send(command));
     match &call[..] {
         b"connect" => {
-            if let Some(challenge) = values.find_deep(b"secureToken").and_then(Value::as_string)
-                && !profile.secure_token.is_empty()
-                && let Some(answer) = secure_token::answer(profile.secure_token, challenge)
+            let challenge = values.find_deep(b"secureToken").and_then(Value::as_string);
+            let challenge = challenge.filter(|_| !profile.secure_token.is_empty());
+            if let Some(answer) = challenge.and_then(|text| secure_token::answer(profile.secure_token, text))
             {
                 send(command::secure_token_response(&answer));
             }
@@ -315,11 +315,12 @@ fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
             debug!("the server asks to connect again, to {}", Text(&request.reference));
             reaction.actions.push(Action::Reconnect(request));
         }
-        Status::Other if let Some(method) = refused_method => {
-            refused(context, refusal(method, info), &mut reaction.actions);
-        }
-        Status::Other if is_error => log_side_matter(info),
-        Status::Paused | Status::Other => {}
+        Status::Other => match refused_method {
+            Some(method) => refused(context, refusal(method, info), &mut reaction.actions),
+            None if is_error => log_side_matter(info),
+            None => {}
+        },
+        Status::Paused => {}
     }
     reaction
 }
