@@ -5,7 +5,7 @@ use std::{alloc, ptr};
 
 use super::{
     amf::{access::*, decode::*, dump::*, encode::*, plain::*, search::*, tracks::*},
-    enhanced::media::*,
+    enhanced::{capabilities::*, media::*, reconnect::*},
     http::HTTP_get,
     log::{RTMP_LOGCRIT, RTMP_LogHex, RTMP_LogHexString, RTMP_LogSetLevel},
     rtmp::{
@@ -149,6 +149,13 @@ fn functions_about_a_session_take_null() {
         RTMP_TLS_AllocServerContext(_, _);
         RTMP_TLS_FreeServerContext(_);
         RTMP_Abort(_);
+        RTMP_PeerCaps(_);
+        RTMP_PeerFourCc(_, _, _);
+        RTMP_PeerProperty(_, _, _);
+        RTMP_TakeConnect(_, _);
+        RTMP_EncodeCapabilities(_, _, _);
+        RTMP_GetReconnect(_, _, _);
+        RTMP_SetupReconnect(_, _);
         RTMP_SetupStream(_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _);
     }
     each! { "C-unwind" call_with_nulls:
@@ -176,6 +183,8 @@ fn functions_about_a_session_take_null() {
         RTMP_SendChunk(_, _);
         RTMP_ClientPacket(_, _);
         RTMP_GetNextMediaPacket(_, _);
+        RTMP_SendMedia(_, _, _, _, _, _);
+        RTMP_SendReconnect(_, _, _);
         RTMP_TLS_Accept(_, _);
         RTMP_Serve(_);
         RTMPSockBuf_Fill(_);

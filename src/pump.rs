@@ -229,9 +229,14 @@ impl Handle {
         timestamp: u32,
         body: &[u8],
     ) -> Result<Outcome> {
-        let (outcome, consequence) = self.step(|session, wishes| {
-            session.dispatch(wishes, chunk_stream, kind, timestamp, body, Instant::now())
-        })?;
+        let (result, reconnect) = self.step(|session, wishes| {
+            let result = session.dispatch(wishes, chunk_stream, kind, timestamp, body, Instant::now());
+            (result, session.take_reconnect())
+        });
+        let (outcome, consequence) = result?;
+        if let Some(request) = reconnect {
+            self.keep_reconnect(request);
+        }
         self.answer()?;
         match consequence {
             Consequence::None => {}
@@ -262,6 +267,10 @@ impl Handle {
             Ok(Some(Event::Ended(message))) => {
                 close::close(self, close::Manner::Polite);
                 Ok(Some(Event::Ended(message)))
+            }
+            Ok(Some(Event::Reconnect(request))) => {
+                self.keep_reconnect(request.clone());
+                Ok(Some(Event::Reconnect(request)))
             }
             Ok(Some(Event::Login(token))) => self.log_in(&token).map(|()| None),
             // The peer wants the connection closed.

@@ -50,4 +50,4 @@ pub use client::{
     AbortHandle, Client, Player, Publisher, Sent, Server, ServerEvent, ServerSession, Stepper, StepperEvent,
 };
 pub use error::{Cause, Error, Refusal, Result};
-pub use session::Request;
+pub use session::{Capabilities, Reconnect, Request};

@@ -33,8 +33,8 @@ pub(super) unsafe fn set(r: *mut RTMP, name: &[u8], arg: AVal) -> Result<()> {
 }
 
 /// The bit of an option, for sets of them; 0 if there is no such option.
-pub(super) fn bit(name: &[u8]) -> u32 {
-    const { assert!(OPTIONS.len() <= u32::BITS as usize) };
+pub(super) fn bit(name: &[u8]) -> u64 {
+    const { assert!(OPTIONS.len() <= u64::BITS as usize) };
     options::position(name).map_or(0, |position| 1 << position)
 }
 
@@ -96,6 +96,17 @@ impl Target {
                     settings.local.bind = bind;
                     Ok(())
                 })?;
+            }
+            Setting::Enhanced(_)
+            | Setting::FourCcList(_)
+            | Setting::VideoFourCc(_)
+            | Setting::AudioFourCc(_)
+            | Setting::CapsEx(_)
+            | Setting::VideoFunction(_)
+            | Setting::EnhancedForce(_)
+            | Setting::Reconnect(_)
+            | Setting::ObjectEncoding(_) => {
+                self.settings(|settings| settings.enhanced.apply(&setting).map(drop))?;
             }
             Setting::IpVersion(version) => {
                 let family = Family::from_version(version)?;

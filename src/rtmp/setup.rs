@@ -5,7 +5,7 @@ use std::{slice, sync::Arc};
 use libc::{c_char, c_int, c_long, c_uint};
 use rtmp_core::{
     error::{Error, Result},
-    options::{next_pair, number, unescape},
+    options::{Enhanced, next_pair, number, unescape},
     text::{self, NOT_SHOWN, Text},
     transport::{
         local::Local,
@@ -130,17 +130,17 @@ unsafe fn set_up(
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`.
-unsafe fn hidden_options(r: *mut RTMP) -> (Local, TlsOptions) {
+unsafe fn hidden_options(r: *mut RTMP) -> (Local, TlsOptions, Enhanced) {
     // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
     let settings = unsafe { Handle::existing(r) }.map(|handle| handle.settings()).unwrap_or_default();
-    (settings.local, settings.tls)
+    (settings.local, settings.tls, settings.enhanced)
 }
 
 /// Keeps what the options without a field were before a text changed them.
 ///
 /// # Safety
 /// As for [`hidden_options`].
-unsafe fn keep_hidden_options(r: *mut RTMP, before: (Local, TlsOptions)) {
+unsafe fn keep_hidden_options(r: *mut RTMP, before: (Local, TlsOptions, Enhanced)) {
     // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
     unsafe {
         let changed = hidden_options(r) != before;

@@ -25,7 +25,8 @@ use rtmp_core::{
     error::{Error, Result},
     flv,
     handshake::{self, Swf},
-    session::{self as protocol, auth},
+    options::Enhanced,
+    session::{self as protocol, History, auth},
     transport::{deadline::Deadline, local::Local, tls::TlsOptions, tunnel::Tunnel, wait::Patience},
 };
 
@@ -33,6 +34,7 @@ use self::slot::{attached, hangs_on, put};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
     alone,
+    enhanced::requested::Requested,
     gate::{Gate, Keeper},
     globals,
     memory::{Body, Lent},
@@ -138,10 +140,18 @@ pub(crate) struct Settings {
     pub(crate) local: Local,
     /// Whom to trust: the options `tlsVerify` and `tlsCA`.
     pub(crate) tls: TlsOptions,
-    /// These two as they were before the text of the URL changed them.
-    pub(crate) before_url: Option<Box<(Local, TlsOptions)>>,
+    /// What to announce of Enhanced RTMP.
+    pub(crate) enhanced: Enhanced,
+    /// These three as they were before the text of the URL changed them.
+    pub(crate) before_url: Option<Box<(Local, TlsOptions, Enhanced)>>,
     /// What the login in the URL means.
     pub(crate) login: Option<Arc<Login>>,
+    /// What the server has asked for last.
+    pub(crate) reconnect: Option<Arc<Requested>>,
+    /// Reconnect requests that led here.
+    pub(crate) history: History,
+    /// The strings of `Link`, if they are copies for a reconnect request.
+    pub(crate) texts: Option<Arc<[u8]>>,
     /// What else came from the URL.
     pub(crate) origin: Origin,
 }
@@ -149,8 +159,15 @@ pub(crate) struct Settings {
 impl Settings {
     /// Whether there is anything that the struct has no place for.
     pub(crate) fn is_needed(&self) -> bool {
-        let Self { local, tls, before_url, login, origin: _ } = self;
-        before_url.is_some() || login.is_some() || *local != Local::default() || *tls != TlsOptions::default()
+        let Self { local, tls, enhanced, before_url, login, reconnect, history, texts, origin: _ } = self;
+        before_url.is_some()
+            || login.is_some()
+            || reconnect.is_some()
+            || texts.is_some()
+            || *local != Local::default()
+            || *tls != TlsOptions::default()
+            || *enhanced != Enhanced::default()
+            || *history != History::default()
     }
 }
 

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod conn;
+mod enhanced;
 pub mod number;
 mod table;
 mod text;
@@ -21,6 +22,7 @@ use crate::{
     text::Text,
 };
 
+pub use enhanced::Enhanced;
 pub use table::{OPTIONS, Setting};
 pub use text::{Pair, next_pair, unescape};
 pub use value::Seconds;

@@ -61,6 +61,15 @@ options! { 'a,
     "tlsCA" TlsCa(&'a [u8]) "PEM file with the only certificates to trust",
     "bind" Bind(&'a [u8]) "Local address or network interface to connect from",
     "ipv" IpVersion(i32) "Version of IP to connect with, 4 or 6; 0 for both",
+    "enhanced" Enhanced(bool) "Announce Enhanced RTMP as a program that records or forwards every stream",
+    "fourCcList" FourCcList(&'a [u8]) "Codecs to announce, for example hvc1,Opus",
+    "videoFourCc" VideoFourCc(&'a [u8]) "Video codecs to announce and bits for each: 1 decodes, 2 encodes, 4 forwards; for example hvc1:3,*:4",
+    "audioFourCc" AudioFourCc(&'a [u8]) "The same for audio",
+    "capsEx" CapsEx(i32) "Features to announce: 1 reconnect requests, 2 several tracks, 4 ModEx, 8 nanoseconds",
+    "videoFunction" VideoFunction(i32) "Bits of videoFunction to announce: 1 seeks to any frame, 2 HDR, 4 video metadata",
+    "enhancedForce" EnhancedForce(bool) "Send what the peer has not announced",
+    "reconnect" Reconnect(bool) "Announce that reconnect requests are followed",
+    "objectEncoding" ObjectEncoding(i32) "AMF version of the session: 0, or 3 to be sent AMF3 as well",
 }
 
 /// The kind of what a variant holds.

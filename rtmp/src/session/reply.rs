@@ -3,7 +3,7 @@
 use log::{debug, error, warn};
 
 use super::{
-    Action, Calls, Context, Outcome, Reaction,
+    Action, Calls, Context, Outcome, Peer, Reaction, Reconnect,
     auth::{self, Decision},
     command, pausing, secure_token,
 };
@@ -41,6 +41,8 @@ enum Status {
     /// The stream goes on where it was.
     SeekFailed,
     Paused,
+    /// The server wants its client to connect again.
+    Reconnect,
     /// Whatever its level says.
     Other,
 }
@@ -59,6 +61,7 @@ fn status_of(code: &[u8]) -> Status {
         b"NetStream.Seek.Notify" => Status::SeekDone,
         b"NetStream.Seek.Failed" | b"NetStream.Seek.InvalidTime" => Status::SeekFailed,
         b"NetStream.Pause.Notify" => Status::Paused,
+        b"NetConnection.Connect.ReconnectRequest" => Status::Reconnect,
         _ => Status::Other,
     }
 }
@@ -84,7 +87,7 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     let state = &mut *context.state;
     let actions = &mut reaction.actions;
     match method {
-        b"_result" => result(context, transaction, &values, actions),
+        b"_result" => result(context, transaction, &values, body, actions),
         b"_error" => error_result(context, transaction, &values, actions),
         b"onStatus" => return status(context, &values),
         b"onBWDone" if state.bandwidth_checks == 0 => {
@@ -112,6 +115,7 @@ fn result(
     context: &mut Context<'_, '_>,
     transaction: f64,
     values: &Properties<'_>,
+    body: &[u8],
     actions: &mut Vec<Action>,
 ) {
     let Some(call) = context.calls.take(transaction as i32) else {
@@ -120,6 +124,9 @@ fn result(
     };
     debug!("HandleInvoke, received result for method call <{}>", Text(&call));
     let Context { state, profile, .. } = context;
+    if call == b"connect" {
+        actions.push(Action::Introduced(Box::new(Peer::from_command(body))));
+    }
     let mut send = |command| actions.push(Action::Send(command));
     match &call[..] {
         b"connect" => {
@@ -301,6 +308,12 @@ fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
             state.pausing = pausing::RESUMING;
             let resume = command::pause(state, false, state.pause_timestamp as i32);
             reaction.actions.push(Action::Send(resume));
+        }
+        Status::Reconnect => {
+            let member = |name| text_member(info, name).unwrap_or_default().to_vec();
+            let request = Reconnect { reference: member(b"tcUrl"), description: member(b"description") };
+            debug!("the server asks to connect again, to {}", Text(&request.reference));
+            reaction.actions.push(Action::Reconnect(request));
         }
         Status::Other => match refused_method {
             Some(method) => refused(context, refusal(method, info), &mut reaction.actions),
