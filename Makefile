@@ -64,7 +64,7 @@ endif
 RELEASE := $(shell sed -n 's/^version = "\([0-9.]*\)"/\1/p' Cargo.toml | head -n 1)
 VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.toml | head -n 1)
 
-HEADERS = rtmp.h amf.h log.h http.h enhanced.h rtmp_sys.h
+HEADERS = rtmp.h amf.h log.h http.h enhanced.h loop.h rtmp_sys.h
 # For programs written for forks of librtmp.
 COMPAT_HEADERS = compat/fields.h compat/obs.h compat/antmedia.h compat/pili.h
 HEADER_DIR = include

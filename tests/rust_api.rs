@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rtmp_core::message::MessageType;
 use rtmp_core::transport::tls::{ServerContext, Session};
 use rtmp_core::transport::wait::Endless;
-use rtmp_core::{Client, Error, Player, Request, ServerEvent};
+use rtmp_core::{Client, Error, Event, Notice, Player, Request, ServerEvent};
 use support::amf::{Value, n, s};
 use support::certs::{Authority, Certificate, Valid};
 use support::flv::{self, Tag};
@@ -86,6 +86,80 @@ fn a_film_is_played_message_by_message() {
     let width = player.metadata().and_then(|metadata| metadata.find(b"width")?.as_number());
     assert_eq!(width, Some(160.0));
     assert!(player.next_message().unwrap().is_none(), "the end stays the end");
+}
+
+#[test]
+fn what_a_connection_carries_is_counted_on_both_sides() {
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let serving = thread::spawn(move || {
+        let mut session = server.accept().unwrap();
+        let mut messages = 0;
+        while let Some(event) = session.next_event().unwrap() {
+            match event {
+                ServerEvent::Request(_) => session.accept().unwrap(),
+                ServerEvent::Message(_) => messages += 1,
+                _ => {}
+            }
+        }
+        (messages, session.stats())
+    });
+    let mut publisher = Client::new(&url(port)).unwrap().publish().unwrap();
+    for time in 0..50 {
+        publisher.send(MessageType::VIDEO, time * 40, &[7; 5000]).unwrap();
+    }
+    let near = publisher.stats();
+    publisher.finish().unwrap();
+    let (messages, far) = serving.join().unwrap();
+    assert_eq!(messages, 50);
+    assert!(near.messages_out >= 50 && near.bytes_out > 50 * 5000 && near.queued == 0, "{near:?}");
+    // The goodbye came behind that.
+    assert!(far.bytes_in > near.bytes_out && far.bytes_in < near.bytes_out + 500, "{near:?} {far:?}");
+    assert!(far.messages_in > near.messages_out && far.acknowledged == 0, "{near:?} {far:?}");
+    assert!(near.phases.tcp > Duration::ZERO, "{near:?}");
+    let session = near.phases.handshake + near.phases.connect + near.phases.stream;
+    assert!(session > Duration::ZERO, "one step may go through two phases, but not through all: {near:?}");
+    assert_eq!((near.phases.tls, near.phases.proxy), (Duration::ZERO, Duration::ZERO));
+}
+
+#[test]
+fn what_a_server_says_besides_media_is_told_in_order() {
+    let server = Server::once(|peer| {
+        peer.accept_play();
+        peer.send(&Message::new(6, 0, 9, 1, &[0x17; 50]));
+        peer.send(&Message::new(6, 40, 18, 1, &support::amf::encode(&[s("onCuePoint"), n(1.5)])));
+        peer.send(&Message::new(3, 0, 20, 1, &support::amf::encode(&[s("onSomething"), n(0.0)])));
+        peer.send(&Message::new(6, 80, 9, 1, &[0x27; 50]));
+        peer.status(1, "status", "NetStream.Play.Complete", "over");
+        peer.drain(LIMIT);
+    });
+    let mut player = Client::new(&server.url()).unwrap().play().unwrap();
+    let mut told = Vec::new();
+    while let Some(event) = player.next_event().unwrap() {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        told.push(match event {
+            Event::Message(message) => format!("message {}", message.timestamp),
+            Event::Notice(Notice::Status(status)) => {
+                format!("{} {} {}", status.stream_id, text(&status.code), text(&status.description))
+            }
+            Event::Notice(Notice::Data { name, message }) => {
+                format!("data {} {}", text(&name), message.timestamp)
+            }
+            Event::Notice(Notice::Command { name, .. }) => format!("command {}", text(&name)),
+            other => panic!("{other:?}"),
+        });
+    }
+    let expected = [
+        "0 NetConnection.Connect.Success ",
+        "1 NetStream.Play.Start ",
+        "message 0",
+        "data onCuePoint 40",
+        "command onSomething",
+        "message 80",
+        "1 NetStream.Play.Complete over",
+    ];
+    assert_eq!(told, expected);
+    server.join();
 }
 
 #[test]

@@ -126,6 +126,7 @@ pub(crate) fn send_message(
 /// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.
 pub(super) fn report(handle: &Handle, error: Error, first_chunk: usize) -> Error {
     packet_log::log_failed_send(&error, first_chunk);
+    handle.prepare_reset();
     handle.give_up();
     error.reported()
 }

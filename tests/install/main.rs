@@ -36,7 +36,7 @@ const SHARED: &str =
     concat!("lib/librtmp.so.1.", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 
 /// What is installed, below `PREFIX`.
-const FILES: [&str; 20] = [
+const FILES: [&str; 21] = [
     "include/librtmp/amf.h",
     "include/librtmp/compat/antmedia.h",
     "include/librtmp/compat/fields.h",
@@ -45,6 +45,7 @@ const FILES: [&str; 20] = [
     "include/librtmp/enhanced.h",
     "include/librtmp/http.h",
     "include/librtmp/log.h",
+    "include/librtmp/loop.h",
     "include/librtmp/rtmp.h",
     "include/librtmp/rtmp_sys.h",
     "lib/librtmp.a",

@@ -34,7 +34,7 @@ use crate::{
     session::{Capabilities, Reconnect},
 };
 
-pub use player::{Messages, Player};
+pub use player::{Event, Messages, Player};
 pub use publisher::Publisher;
 pub use server::{Server, ServerEvent, ServerSession};
 pub use stepper::{Sent, Stepper, StepperEvent};
@@ -75,11 +75,15 @@ pub use stepper::{Sent, Stepper, StepperEvent};
 /// | `swfUrl`, `pageUrl`, `flashver`, `conn` | What `connect` says of the player |
 /// | `swfVfy`, `swfAge`, `token`, `jtv` | What servers want proved |
 /// | `pubUser`, `pubPasswd` | Who publishes |
-/// | `tlsVerify`, `tlsCA` | Which certificates to accept; without them, those that the platform trusts |
+/// | `tlsVerify`, `tlsCA`, `tlsPin` | Which certificates to accept; without them, those that the platform trusts |
+/// | `tlsCert`, `tlsKey` | Certificate to show to the server, and its key |
 /// | `socks`, `bind`, `ipv` | Proxy, local address or interface, version of IP |
 /// | `enhanced`, `fourCcList`, `videoFourCc`, `audioFourCc`, `capsEx`, `videoFunction`, `reconnect` | What to announce of Enhanced RTMP, see [`announce`](Self::announce) |
 /// | `enhancedForce` | Sends what the server has not announced |
 /// | `objectEncoding` | 3 for a session in which the server may send AMF3 as well |
+/// | `nodelay`, `keepalive`, `closeReset` | How the socket sends, probes and ends |
+/// | `timeoutMs`, `sendQueue` | As `timeout` in milliseconds; bytes that may wait in a [`Stepper`] |
+/// | `data` | `all` hands out every script tag and the smallest audio and video |
 ///
 /// # Waiting
 ///
@@ -129,7 +133,9 @@ impl Client {
     /// How long one wait may take: for a connection, for bytes from the server, for the server to take ours. At least
     /// a millisecond.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings().timeout = timeout.max(Duration::from_millis(1));
+        let settings = self.settings();
+        settings.timeout = timeout.max(Duration::from_millis(1));
+        settings.tuning.timeout = None;
         self
     }
 

@@ -14,6 +14,7 @@ use crate::{
     flv, media,
     message::MessageType,
     session::{Capabilities, Reconnect},
+    stats::Stats,
 };
 
 /// The chunk stream that media is sent on, as Flash Player does.
@@ -108,6 +109,11 @@ impl Publisher {
     /// The stream goes on.
     pub fn reconnect(&self) -> Option<Reconnect> {
         self.server.lock().reconnect()
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.server.lock().stats(Some(Instant::now()))
     }
 
     /// Changes the largest payload of a chunk, 128 bytes at first. More means less overhead, and longer waits for

@@ -22,6 +22,7 @@ use crate::{
     message::{Message, MessageType},
     net::{Interest, Link, wait},
     session::{Capabilities, Request},
+    stats::Stats,
     transport::tls::ServerContext,
 };
 
@@ -235,6 +236,11 @@ impl ServerSession {
     /// Changes the largest payload of a chunk to the client, 128 bytes at first.
     pub fn set_chunk_size(&mut self, bytes: u32) -> Result<()> {
         self.shared.set_chunk_size(bytes)
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.shared.lock().stats(Some(Instant::now()))
     }
 
     /// The client's address.

@@ -20,7 +20,8 @@ use crate::{
     media,
     message::{Message, MessageType},
     net::{Interest, Link},
-    session::{Capabilities, Reconnect, Request},
+    session::{Capabilities, Notice, Reconnect, Request},
+    stats::Stats,
 };
 
 /// A connection for programs with an event loop of their own: no call waits.
@@ -97,6 +98,9 @@ pub enum StepperEvent {
     Streaming,
     /// Audio, video, metadata, or an aggregate of these.
     Message(Message),
+    /// The server has said something besides media, and [`Stepper::want_notices`] was called. What it says before
+    /// [`Self::Streaming`] follows that.
+    Notice(Notice),
     /// The server has said that the stream is over. Steps go on with the goodbye.
     Ended,
     /// The connection has ended as it should: the goodbye was said and the peer has gone or has had its time to, or
@@ -146,8 +150,11 @@ impl Stepper {
         swf: Option<Swf>,
         now: Instant,
     ) -> Result<Self> {
-        let connection = Connection::begin(settings, publish, swf, now)?;
-        Ok(Self::new(connection, abort.clone(), None, now))
+        let mut connection = Connection::begin(settings, publish, swf, now)?;
+        connection.want_notices(false);
+        let mut stepper = Self::new(connection, abort.clone(), None, now);
+        stepper.queue_limit = settings.tuning.queue_limit.unwrap_or(QUEUE_LIMIT);
+        Ok(stepper)
     }
 
     /// Serves a client that has connected.
@@ -220,6 +227,9 @@ impl Stepper {
                     self.ending = Ending::Over;
                     StepperEvent::Left
                 }
+                // That is an event of its own.
+                Happening::Notice(Notice::Reconnect(_)) => continue,
+                Happening::Notice(notice) => StepperEvent::Notice(notice),
                 Happening::Idle => return Ok(None),
                 Happening::Busy => {
                     // Other connections have their turn first.
@@ -239,7 +249,10 @@ impl Stepper {
             self.stalled = Some((sent, now));
         }
         match self.sending_deadline() {
-            Some(deadline) if deadline <= now => Err(Error::TimedOut),
+            Some(deadline) if deadline <= now => {
+                self.connection.cut();
+                Err(Error::TimedOut)
+            }
             _ => Ok(()),
         }
     }
@@ -315,6 +328,11 @@ impl Stepper {
         })
     }
 
+    /// Asks for [`StepperEvent::Notice`]. To be called before the first step.
+    pub fn want_notices(&mut self) {
+        self.connection.want_notices(true);
+    }
+
     /// The message stream of a client that plays or publishes; 0 before [`StepperEvent::Streaming`].
     pub fn stream_id(&mut self) -> u32 {
         self.connection.state().stream_id as u32
@@ -328,6 +346,11 @@ impl Stepper {
     /// Up to how many bytes may wait for the peer before [`Self::send`] takes no more.
     pub fn set_queue_limit(&mut self, bytes: usize) {
         self.queue_limit = bytes;
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self, now: Instant) -> Stats {
+        self.connection.stats(Some(now))
     }
 
     /// Changes the largest payload of a chunk to the peer, 128 bytes at first. Not 0.

@@ -42,7 +42,7 @@ use ::tokio::{
 use socket2::Socket;
 
 use super::{
-    Client, ServerEvent,
+    Client, Event, ServerEvent,
     blocking::Abort,
     stepper::{Sent, Stepper, StepperEvent},
 };
@@ -52,13 +52,14 @@ use crate::{
     message::{Message, MessageType},
     net::Interest,
     session::{Capabilities, Reconnect},
+    stats::Stats,
 };
 
 /// Connects, and waits until the stream plays.
 ///
 /// What the server does not want is [`Error::Refused`], with its code and description.
 pub async fn play(client: &Client) -> Result<Player> {
-    Ok(Player { front: connect(client, false).await?, patience: client.settings.timeout, over: false })
+    Ok(Player { front: connect(client, false).await?, patience: client.settings.timeout(), over: false })
 }
 
 /// Connects, and waits until the server is ready to take the stream.
@@ -170,14 +171,28 @@ const MAX_WAITING: usize = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Player {
-    /// Waits for the next audio, video or metadata message; `None` when the server has said that the stream is over.
+    /// Waits for the next audio, video or metadata message; `None` when the server has said that the stream is over. What
+    /// else the server says is dropped: see [`next_event`](Self::next_event).
     ///
     /// After [`Error::TimedOut`] the call may be repeated. [`Error::Closed`] is the end of a connection about which
     /// the server has said nothing; with some servers that is how live streams end.
     pub async fn next_message(&mut self) -> Result<Option<Message>> {
+        loop {
+            match self.next_event().await? {
+                Some(Event::Message(message)) => return Ok(Some(message)),
+                Some(Event::Notice(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// As [`next_message`](Self::next_message), and returns what else the server says, too, in order. What it said before
+    /// the stream began comes first.
+    pub async fn next_event(&mut self) -> Result<Option<Event>> {
         while !self.over {
             match self.front.next(Some(self.patience)).await? {
-                StepperEvent::Message(message) => return Ok(Some(message)),
+                StepperEvent::Message(message) => return Ok(Some(Event::Message(message))),
+                StepperEvent::Notice(notice) => return Ok(Some(Event::Notice(notice))),
                 StepperEvent::Ended => self.over = true,
                 StepperEvent::Left => return Err(Error::Closed),
                 _ => {}
@@ -194,6 +209,11 @@ impl Player {
     /// The server's last request to connect again, if there was one: see [`Client::follow`]. The stream goes on.
     pub fn reconnect(&self) -> Option<Reconnect> {
         self.front.lock().stepper.reconnect()
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
     }
 
     /// Asks the server to stop sending. What is on its way still comes.
@@ -242,6 +262,11 @@ impl Publisher {
     /// The server's last request to connect again, if there was one: see [`Client::follow`]. The stream goes on.
     pub fn reconnect(&self) -> Option<Reconnect> {
         self.front.lock().stepper.reconnect()
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
     }
 
     /// Changes the largest payload of a chunk, 128 bytes at first. Not 0.
@@ -366,6 +391,11 @@ impl ServerSession {
         self.front.act(|inner| inner.stepper.end_stream(stream_id))
     }
 
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
+    }
+
     /// Changes the largest payload of a chunk to the client, 128 bytes at first.
     pub fn set_chunk_size(&mut self, bytes: u32) -> Result<()> {
         self.front.act(|inner| inner.stepper.set_chunk_size(bytes))
@@ -391,7 +421,11 @@ async fn connect(client: &Client, publish: bool) -> Result<Front> {
     } else {
         None
     };
-    let front = Front::new(Stepper::connect(&settings, &abort, publish, swf, Instant::now())?, abort);
+    let mut stepper = Stepper::connect(&settings, &abort, publish, swf, Instant::now())?;
+    if !publish {
+        stepper.want_notices();
+    }
+    let front = Front::new(stepper, abort);
     loop {
         // Each phase has a deadline of its own.
         match front.next(None).await? {
@@ -452,6 +486,10 @@ impl Front {
                 None => news.await,
             }
         }
+    }
+
+    fn stats(&self) -> Stats {
+        self.lock().stepper.stats(Instant::now())
     }
 
     /// Waits until there is room for a message, and sends it.
@@ -559,7 +597,11 @@ impl Inner {
 }
 
 fn len(event: &StepperEvent) -> usize {
-    if let StepperEvent::Message(message) = event { message.body.len() } else { 0 }
+    match event {
+        StepperEvent::Message(message) => message.body.len(),
+        StepperEvent::Notice(notice) => notice.len(),
+        _ => 0,
+    }
 }
 
 /// Has the runtime watch a socket.

@@ -15,6 +15,7 @@ mod enhanced;
 pub mod number;
 mod table;
 mod text;
+mod tuning;
 mod value;
 
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
 pub use enhanced::Enhanced;
 pub use table::{OPTIONS, Setting};
 pub use text::{Pair, next_pair, unescape};
+pub use tuning::Tuning;
 pub use value::Seconds;
 
 /// One row of the table of options.
