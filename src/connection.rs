@@ -139,9 +139,7 @@ impl Handle {
         if let Some(carrier) = self.carrier() {
             return self.fill_from(&carrier);
         }
-        if !self.is_watched()
-            && let Some(result) = self.fill_straight(whole)
-        {
+        if let Some(result) = (!self.is_watched()).then(|| self.fill_straight(whole)).flatten() {
             if result.is_ok() {
                 self.expect_bytes();
             }
@@ -275,10 +273,10 @@ impl Handle {
         // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the name comes from
         // `malloc`, like every other that `RTMP_Close` finds there.
         unsafe {
-            (*r).m_msgCounter = status.sequence.cast_signed();
-            (*r).m_unackd = status.unanswered.cast_signed();
+            (*r).m_msgCounter = status.sequence as c_int;
+            (*r).m_unackd = status.unanswered as c_int;
             (*r).m_polling = status.polling.into();
-            (*r).m_resplen = status.missing.cast_signed();
+            (*r).m_resplen = status.missing as c_int;
             if let (Some(session), true) = (&status.session, (*r).m_clientID.av_val.is_null()) {
                 let path = format!("/{}", session.as_str());
                 if let Ok(copy) = memory::duplicate(path.as_bytes()) {

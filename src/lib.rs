@@ -16,6 +16,7 @@ mod calls;
 mod cancel;
 mod carrier;
 mod connection;
+pub mod enhanced;
 mod errno;
 pub mod event_loop;
 mod fields;

@@ -240,8 +240,14 @@ impl Handle {
 
     /// Lets the session react to a message. After an error, of which a refusal by the server is one, the connection is closed.
     pub(crate) fn dispatch(&self, message: &Message<&[u8]>) -> Result<Outcome> {
-        let (outcome, consequence) =
-            self.step(|session, wishes| session.dispatch(wishes, message, Instant::now()))?;
+        let (result, reconnect) = self.step(|session, wishes| {
+            let result = session.dispatch(wishes, message, Instant::now());
+            (result, session.take_reconnect())
+        });
+        let (outcome, consequence) = result?;
+        if let Some(request) = reconnect {
+            self.keep_reconnect(request);
+        }
         self.tell()?;
         self.answer()?;
         match consequence {
@@ -275,6 +281,10 @@ impl Handle {
             Ok(Some(Event::Ended(message))) => {
                 close::close(self, close::Manner::Polite);
                 Ok(Some(Event::Ended(message)))
+            }
+            Ok(Some(Event::Reconnect(request))) => {
+                self.keep_reconnect(request.clone());
+                Ok(Some(Event::Reconnect(request)))
             }
             Ok(Some(Event::Login(token))) => self.log_in(&token).map(|()| None),
             // The peer wants the connection closed.

@@ -16,7 +16,7 @@ use rtmp_core::{
     message::MessageType,
     net::{Entry, Link, LinkPhase, Target},
     random,
-    session::{Session, command},
+    session::{Profile, Session, command},
     text::Text,
     transport::{deadline::Deadline, local::Bind, proxy::Proxy, tcp, tls::ServerContext},
 };
@@ -153,6 +153,10 @@ impl Opening {
                         let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
                         Session::bare_server(options, &mut random::system)
                     } else {
+                        // Another connection has not been asked to go elsewhere.
+                        if handle.settings().reconnect.is_some() {
+                            handle.change_settings(|settings| settings.reconnect = None);
+                        }
                         log::debug!("RTMP_Connect1, ... connected, handshaking");
                         handle.forget_session();
                         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
@@ -238,8 +242,15 @@ impl Opening {
         // of properties as `RTMP_SetOpt` builds it.
         let extras = unsafe { encode_extras(&(*handle.raw()).Link.extras) };
         let extras = extras.inspect_err(|_| handle.give_up()).map_err(unsent)?;
+        let enhanced = handle.settings().enhanced;
         handle
-            .send(|session, profile| command::connect(&mut session.state, profile, &extras))
+            .send(|session, profile| {
+                if let Some(version) = enhanced.object_encoding {
+                    session.state.object_encoding = version.into();
+                }
+                let profile = Profile { capabilities: enhanced.announced(), ..*profile };
+                command::connect(&mut session.state, &profile, &extras)
+            })
             .map_err(|error| unsent(error.reported()))
     }
 
@@ -255,7 +266,7 @@ impl Opening {
     /// Tells the peer the chunk size that the program has asked for; an error has closed the connection.
     fn announce_chunk_size(&mut self, handle: &Handle) -> Result<()> {
         let Some(size) = self.chunk_size else { return Ok(()) };
-        let announcement = command::set_chunk_size(size.cast_unsigned());
+        let announcement = command::set_chunk_size(size as u32);
         handle.send(|_, _| announcement).map_err(Error::reported)?;
         // It holds from here on.
         self.restore_chunk_size(handle);

@@ -25,8 +25,8 @@ use rtmp_core::{
     flv,
     handshake::{self, Swf},
     net::SendHook,
-    options::Tuning,
-    session::{self as protocol, Notice, auth},
+    options::{Enhanced, Tuning},
+    session::{self as protocol, History, Notice, auth},
     stats::{Phases, Stats},
     transport::{
         deadline::Deadline,
@@ -42,6 +42,7 @@ pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
     alone,
     carrier::Carrier,
+    enhanced::requested::Requested,
     event_loop::{
         RTMP_EVENT_SOCKET, RTMP_EVENT_STALL, RTMP_SendCallback, RTMP_SessionLogCallback, RTMPEvent,
     },
@@ -211,12 +212,20 @@ pub(crate) struct Settings {
     pub(crate) local: Local,
     /// Whom to trust: the options `tlsVerify` and `tlsCA`.
     pub(crate) tls: TlsOptions,
+    /// What to announce of Enhanced RTMP.
+    pub(crate) enhanced: Enhanced,
     /// How the connection behaves: `timeoutMs`, `sendQueue`, `closeReset` and `data`.
     pub(crate) tuning: Tuning,
     /// These as they were before the text of the URL changed them.
     pub(crate) before_url: Option<Box<Hidden>>,
     /// What the login in the URL means.
     pub(crate) login: Option<Arc<Login>>,
+    /// What the server has asked for last.
+    pub(crate) reconnect: Option<Arc<Requested>>,
+    /// Reconnect requests that led here.
+    pub(crate) history: History,
+    /// The strings of `Link`, if they are copies for a reconnect request.
+    pub(crate) texts: Option<Arc<[u8]>>,
     /// What else came from the URL.
     pub(crate) origin: Origin,
     /// Functions of the program.
@@ -229,18 +238,35 @@ pub(crate) struct Hidden {
     pub(crate) local: Local,
     pub(crate) tls: TlsOptions,
     pub(crate) tuning: Tuning,
+    pub(crate) enhanced: Enhanced,
 }
 
 impl Settings {
     /// Whether there is anything that the struct has no place for.
     pub(crate) fn is_needed(&self) -> bool {
-        let Self { local, tls, tuning, before_url, login, origin: _, hooks } = self;
+        let Self {
+            local,
+            tls,
+            enhanced,
+            tuning,
+            before_url,
+            login,
+            reconnect,
+            history,
+            texts,
+            origin: _,
+            hooks,
+        } = self;
         *hooks != Hooks::default()
             || before_url.is_some()
             || login.is_some()
+            || reconnect.is_some()
+            || texts.is_some()
             || *local != Local::default()
             || *tls != TlsOptions::default()
             || *tuning != Tuning::default()
+            || *enhanced != Enhanced::default()
+            || *history != History::default()
     }
 }
 
@@ -531,9 +557,8 @@ impl Handle {
 
     /// Has closing reset the connection if the option `closeReset` says so.
     pub(crate) fn prepare_reset(&self) {
-        if self.settings().tuning.resets
-            && let Ok(socket) = self.socket()
-        {
+        let socket = self.socket().ok().filter(|_| self.settings().tuning.resets);
+        if let Some(socket) = socket {
             tcp::reset_at_close(socket);
         }
     }
@@ -694,12 +719,12 @@ impl Handle {
             handle.give_up();
             return Err(Error::NotConnected);
         }
-        if handle.never_waits()
-            && let Err(failure) = handle.go_on()
-        {
-            failure.log();
-            let (error, _) = failure.into_parts();
-            return Err(if matches!(error, Error::Again) { error } else { error.reported() });
+        if handle.never_waits() {
+            handle.go_on().map_err(|failure| {
+                failure.log();
+                let (error, _) = failure.into_parts();
+                if matches!(error, Error::Again) { error } else { error.reported() }
+            })?;
         }
         Ok(handle)
     }
@@ -961,7 +986,7 @@ impl Handle {
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe {
             if let Some(response) = swf_response {
-                (*r).Link.SWFVerificationResponse = response.map(u8::cast_signed);
+                (*r).Link.SWFVerificationResponse = response.map(|byte| byte as c_char);
             }
             if encrypted {
                 // Callers look whether these are null, and at nothing behind them.
@@ -994,9 +1019,8 @@ pub(super) unsafe fn forget_progress(r: *mut RTMP) {
         return;
     }
     // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    if let Some(handle) = unsafe { Handle::existing(r) }
-        && handle.never_waits()
-    {
+    let handle = unsafe { Handle::existing(r) };
+    if let Some(handle) = handle.filter(Handle::never_waits) {
         handle.give_up();
         handle.set_never_waits(false);
     }

@@ -42,7 +42,9 @@ pub enum Received {
 
 /// What takes the bytes of a connection without TLS in place of its socket.
 #[derive(Clone)]
-pub struct SendHook(Arc<dyn Fn(&[u8]) -> Result<usize> + Send + Sync>);
+pub struct SendHook(Arc<SendFn>);
+
+type SendFn = dyn Fn(&[u8]) -> Result<usize> + Send + Sync;
 
 impl SendHook {
     /// Takes the beginning of some bytes, at least one, and returns how many, in the thread that sends.

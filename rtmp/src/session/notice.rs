@@ -1,5 +1,6 @@
 //! What a peer says besides media, for programs that want to know. The session reacts to it by itself where it has to.
 
+use super::Reconnect;
 use crate::{
     amf::Properties,
     message::{Message, MessageType},
@@ -50,16 +51,6 @@ pub struct Status {
     pub body: Vec<u8>,
 }
 
-/// A request to connect again.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Reconnect {
-    /// Where to, as the server says it; empty for the same place.
-    pub url: Vec<u8>,
-    /// Why, for people; empty if the server does not say.
-    pub description: Vec<u8>,
-}
-
 impl Notice {
     /// What a command tells a program: its information object, if it has one, and all of it as AMF0.
     pub(super) fn of_command(
@@ -106,7 +97,7 @@ impl Notice {
         match self {
             Self::Status(status) => status.body.len(),
             Self::Data { message, .. } | Self::Command { message, .. } => message.body.len(),
-            Self::Reconnect(reconnect) => reconnect.url.len() + reconnect.description.len(),
+            Self::Reconnect(reconnect) => reconnect.reference.len() + reconnect.description.len(),
         }
     }
 
