@@ -1,7 +1,8 @@
 /*
  * Does one thing with librtmp, many times, and prints what it cost. Which librtmp that is, the dynamic linker decides.
  *
- *   driver read|next|write|send URL chunk-size message-size total
+ *   driver read|next|write|send|blocks URL chunk-size message-size total
+ *   driver write-live|send-live URL chunk-size message-size total
  *   driver beside|beside-busy URL chunk-size message-size count
  *   driver connect URL at-once media-bytes count
  *   driver amf count
@@ -85,14 +86,8 @@ static void next_packets(const char *url, double total)
     close_session(rtmp);
 }
 
-static void publish(const char *url, int chunk_size, unsigned size, double total, int packets)
+static void request_chunk_size(RTMP *rtmp, int chunk_size)
 {
-    unsigned char *tag = malloc(size + 64);
-    RTMP *rtmp = open_session(url, 1, 1);
-    struct moment start;
-    double count = 0, messages = 0;
-    unsigned timestamp = 0;
-
     if (chunk_size != 128) {
         RTMPPacket packet = {0};
         char block[RTMP_MAX_HEADER_SIZE + 4];
@@ -107,8 +102,48 @@ static void publish(const char *url, int chunk_size, unsigned size, double total
             fail("RTMP_SendPacket");
         rtmp->m_outChunkSize = chunk_size;
     }
+}
+
+/* Publishes blocks of 64 kB, in which there are as many whole tags as fit. */
+static void publish_blocks(const char *url, int chunk_size, unsigned size, double total)
+{
+    static unsigned char block[64 * 1024];
+    RTMP *rtmp = open_session(url, 1, 1);
+    struct moment start;
+    double count = 0, messages = 0;
+    size_t used = 0;
+    unsigned tags = 0;
+
+    request_chunk_size(rtmp, chunk_size);
+    for (; used + size + 15 <= sizeof block; tags++)
+        used += make_tag(block + used, size, tags);
+    if (!tags)
+        fail("fitting a tag into a block");
     start = now();
     while (count < total) {
+        if (RTMP_Write(rtmp, (char *)block, (int)used) != (int)used)
+            fail("RTMP_Write");
+        count += (double)tags * size;
+        messages += tags;
+    }
+    report(start, count, messages);
+    close_session(rtmp);
+}
+
+static void publish(const char *url, int chunk_size, unsigned size, double total, int packets, int live)
+{
+    unsigned char *tag = malloc(size + 64);
+    RTMP *rtmp = open_session(url, 1, 1);
+    struct timespec pause = {0, 2000000};
+    struct moment start;
+    double count = 0, messages = 0;
+    unsigned timestamp = 0;
+
+    request_chunk_size(rtmp, chunk_size);
+    start = now();
+    while (count < total) {
+        if (live)
+            nanosleep(&pause, NULL);
         timestamp += 40;
         if (packets) {
             RTMPPacket packet = {0};
@@ -340,7 +375,11 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "next") && argc == 6)
         next_packets(argv[2], atof(argv[5]));
     else if ((!strcmp(what, "write") || !strcmp(what, "send")) && argc == 6)
-        publish(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]), !strcmp(what, "send"));
+        publish(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]), !strcmp(what, "send"), 0);
+    else if ((!strcmp(what, "write-live") || !strcmp(what, "send-live")) && argc == 6)
+        publish(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]), !strcmp(what, "send-live"), 1);
+    else if (!strcmp(what, "blocks") && argc == 6)
+        publish_blocks(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]));
     else if ((!strcmp(what, "beside") || !strcmp(what, "beside-busy")) && argc == 6)
         send_beside(argv[2], (unsigned)atoi(argv[4]), atoi(argv[5]), !strcmp(what, "beside-busy"));
     else if (!strcmp(what, "connect") && argc == 6)

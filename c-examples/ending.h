@@ -1,4 +1,4 @@
-/* What the exit codes of these programs say. */
+/* The exit codes of these programs. */
 #ifndef EXAMPLES_ENDING_H
 #define EXAMPLES_ENDING_H
 
@@ -10,21 +10,21 @@ enum ending {
     END_REFUSED = 4,
     END_LOST = 5,
     END_TIMED_OUT = 6,
-    END_FILE_FAILED = 7,
-    END_CUT = 8
+    END_OUTPUT = 7,
+    END_INPUT = 8
 };
 
-/* For the text that -h prints. README.md has the same table. */
+/* For the text of --help. README.md and the manual pages have the same table. */
 #define ENDING_HELP \
     "Exit codes:\n" \
-    "  0  all went well: the server ended the stream, or everything was sent, or Ctrl-C ended it\n" \
-    "  1  any other failure; also: nothing came before the stream ended or Ctrl-C was pressed\n" \
-    "  2  wrong use, or an address or option that cannot be used\n" \
-    "  3  no connection: unknown host, connection refused, proxy, TLS or handshake failed\n" \
-    "  4  the server refused\n" \
+    "  0  success: the stream ended, everything was sent, or Ctrl-C stopped it\n" \
+    "  1  another failure; also: the stream ended or was stopped before any data\n" \
+    "  2  wrong usage, or an invalid URL or option\n" \
+    "  3  cannot connect: host not found, connection refused, proxy, TLS or handshake failed\n" \
+    "  4  the server refused the stream\n" \
     "  5  the connection was lost\n" \
-    "  6  the server did not answer, or was silent, for too long\n" \
-    "  7  a file or pipe could not be opened, read or written\n" \
-    "  8  the FLV file or the stream is cut or damaged; what is whole was sent or kept\n"
+    "  6  timeout: the server did not answer, or sent nothing\n" \
+    "  7  the output could not be opened or written\n" \
+    "  8  the input could not be read, is not FLV, or is cut or damaged\n"
 
 #endif

@@ -141,7 +141,7 @@ int main(int argc, char **argv)
     while ((letter = getopt(argc, argv, "t:h")) != -1) {
         if (letter == 'h') {
             fputs(usage, stdout);
-            return fflush(stdout) == 0 ? END_WELL : END_FILE_FAILED;
+            return fflush(stdout) == 0 ? END_WELL : END_OUTPUT;
         }
         if (letter != 't' || (seconds = atoi(optarg)) <= 0 || seconds > 3600) {
             fputs(usage, stderr);
@@ -157,7 +157,7 @@ int main(int argc, char **argv)
     FILE *file = fopen(argv[optind], "wb");
     if (!file) {
         fprintf(stderr, "make_flv: cannot write %s: %s\n", argv[optind], strerror(errno));
-        return END_FILE_FAILED;
+        return END_OUTPUT;
     }
     int ok = flv_writer_start(&writer, file) && write_metadata(&writer, seconds);
     for (int number = 0; ok && number < seconds * FRAMES_PER_SECOND; number++)
@@ -166,5 +166,5 @@ int main(int argc, char **argv)
     if (flv_writer_finish(&writer) && ok)
         return END_WELL;
     fprintf(stderr, "make_flv: cannot write %s: %s\n", argv[optind], strerror(ok ? errno : error));
-    return END_FILE_FAILED;
+    return END_OUTPUT;
 }

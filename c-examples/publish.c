@@ -1,24 +1,21 @@
-/* publish: sends an FLV file, or what an encoder writes into a pipe, to an RTMP server with RTMP_Write, the simple way.
+/* publish: sends an FLV file, or what an encoder writes into a pipe, to an RTMP server with RTMP_Write.
  *
  * RTMP_Write takes FLV bytes and makes RTMP messages of them; onMetaData becomes @setDataFrame by itself.
- * It is given whole tags: that works with every version of the library. */
+ * This program passes whole tags: that works with every version of the library. */
 #include "upload.h"
 
 int main(int argc, char **argv)
 {
-    struct upload_options options;
-    struct upload upload;
+    static struct upload upload;
     struct flv_tag tag;
-    int code = upload_parse(argc, argv, "publish", "", &options);
+    int code = upload_parse(argc, argv, "", &upload);
     if (code >= 0)
         return code;
 
-    if (upload_open(&upload, &options)) {
+    if (upload_open(&upload)) {
         while (upload_next(&upload, &tag)) {
-            if (RTMP_Write(upload.rtmp, (const char *)tag.raw, (int)tag.raw_size) <= 0) {
-                upload_failed(&upload);
+            if (RTMP_Write(upload.rtmp, (const char *)tag.raw, (int)tag.raw_size) <= 0 && !upload_failed(&upload))
                 break;
-            }
         }
     }
     return upload_close(&upload);

@@ -69,21 +69,25 @@ static int send_tag(RTMP *r, struct channel *channels, const struct flv_tag *tag
 
 int main(int argc, char **argv)
 {
-    struct upload_options options;
-    struct upload upload;
+    static struct upload upload;
     struct flv_tag tag;
-    struct channel channels[VIDEO_CHANNEL + 1] = { { 0, 0 } };
-    int code = upload_parse(argc, argv, "publish_packets",
-                            "  -c BYTES        chunk size (default 4096)\n", &options);
+    struct channel channels[VIDEO_CHANNEL + 1];
+    unsigned connection = 0; /* for which the chunk size was set */
+    int code = upload_parse(argc, argv, "  -c, --chunk BYTES      chunk size (default 4096)\n", &upload);
     if (code >= 0)
         return code;
 
-    if (upload_open(&upload, &options)) {
-        int ok = set_chunk_size(upload.rtmp, options.chunk_size);
-        while (ok && upload_next(&upload, &tag))
-            ok = send_tag(upload.rtmp, channels, &tag);
-        if (!ok)
-            upload_failed(&upload);
+    if (upload_open(&upload)) {
+        while (upload_next(&upload, &tag)) {
+            int ok = 1;
+            if (connection != upload.connections) {
+                memset(channels, 0, sizeof channels);
+                connection = upload.connections;
+                ok = set_chunk_size(upload.rtmp, upload.options.chunk_size);
+            }
+            if (!(ok && send_tag(upload.rtmp, channels, &tag)) && !upload_failed(&upload))
+                break;
+        }
     }
     return upload_close(&upload);
 }

@@ -1,5 +1,5 @@
-/* Why a call failed. RTMP_GetLastError and RTMP_GetErrorString are newer than librtmp 2.4, on which these programs run,
- * too: there the references stay empty. A program that needs a library which has them simply calls them. */
+/* The reason for a failure. RTMP_GetLastError and RTMP_GetErrorString are newer than librtmp 2.4, on which these programs
+ * also run: there the weak references stay NULL. A program that needs only this library simply calls them. */
 #ifndef EXAMPLES_REASON_H
 #define EXAMPLES_REASON_H
 
@@ -16,8 +16,8 @@ static inline const char *reason(RTMP *r)
     return RTMP_GetErrorString ? RTMP_GetErrorString(r) : "the log says why";
 }
 
-/* The programs print the reason themselves. So the log, which has it too, is for those who ask for more (-v), and for
- * librtmp 2.4, where nothing else has it. */
+/* The programs print the reason themselves. The log contains it, too, so it is shown only with -v, and on librtmp 2.4,
+ * which has the reason nowhere else. */
 static inline void set_log_level(int quiet, int verbose)
 {
     RTMP_LogSetLevel(verbose > 1 ? RTMP_LOGDEBUG : verbose ? RTMP_LOGINFO
@@ -30,8 +30,8 @@ static inline int has_ended(RTMP *r)
     return RTMP_GetLastError ? RTMP_GetLastError(r) == 1 : r->m_read.status == RTMP_READ_COMPLETE;
 }
 
-/* The exit code for a call that failed. `otherwise` is for what the library cannot tell, and END_NOT_CONNECTED there says
- * that it was connecting. */
+/* The exit code for a call that failed. `otherwise` applies if the library has no code; END_NOT_CONNECTED there means that
+ * the call was connecting. */
 static inline enum ending ending_of(RTMP *r, enum ending otherwise)
 {
     int connecting = otherwise == END_NOT_CONNECTED;
@@ -49,7 +49,7 @@ static inline enum ending ending_of(RTMP *r, enum ending otherwise)
     case 14: case 15:                         /* CLOSED, IO */
         return connecting ? END_NOT_CONNECTED : END_LOST;
     case 16: case 17: case 18:                /* MALFORMED, TOO_LARGE, FLV */
-        return connecting ? END_NOT_CONNECTED : END_CUT;
+        return connecting ? END_NOT_CONNECTED : END_INPUT;
     default:
         return END_FAILED;
     }

@@ -1,29 +1,25 @@
-/* receive: saves an RTMP stream, live or recorded, as an FLV file.
+/* receive: saves an RTMP stream, live or recorded, as an FLV file, or as several files that are cut by time.
  *
- * RTMP_Read hands out the stream as the bytes of an FLV file, cut anywhere. Here they are put together
- * to whole tags first and only those are written, so the file is playable however the stream ends. */
+ * RTMP_Read returns the stream as the bytes of an FLV file, cut anywhere. This program assembles whole tags and writes
+ * only those, so the file is playable however the stream ends. */
 #define _XOPEN_SOURCE 700
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "flv.h"
+#include "output.h"
 #include "reason.h"
+#include "tool.h"
 
 struct options {
     const char *url, *output;
-    int live, quiet, verbose, timeout;
-    uint32_t start, stop; /* milliseconds */
+    int live, timeout;
+    uint32_t start, stop, segment; /* milliseconds */
 };
 
 /* Bytes of the tag in progress. */
@@ -31,16 +27,29 @@ struct assembly {
     uint8_t *bytes;
     size_t used, capacity;
     int header_seen;
-    int skipped; /* a tag of unknown type was passed over */
 };
 
-enum outcome { GOING_ON, ENDED, REACHED_STOP, WRITE_FAILED, BROKEN };
+/* One run of the program. */
+struct receiver {
+    struct options options;
+    struct tool tool;
+    struct retry retry;
+    struct output output;
+    RTMP *rtmp;
+    char *url;      /* the session points into it */
+    uint32_t shift; /* added to timestamps, so that they keep rising over several connections */
+    int connected_before, shift_known;
+    int skipped;    /* a tag of unknown type was left out */
+    int64_t began, shown;
+};
+
+enum outcome { GOING_ON, ENDED, REACHED_STOP, WRITE_FAILED, NO_MEMORY, BROKEN };
 
 static volatile sig_atomic_t interrupted;
 static volatile sig_atomic_t open_socket = -1;
 
-/* RTMP_UserInterrupt makes a blocked read give up. Should the signal come just before the read starts,
- * the closed receiving side ends it instead; the sending side stays usable for a proper goodbye. */
+/* RTMP_UserInterrupt ends a read that waits. If the signal comes just before the read starts, the closed receiving side
+ * ends it instead; the sending side can still be used to end the stream. */
 static void on_signal(int number)
 {
     int saved = errno;
@@ -64,103 +73,89 @@ static void catch_signals(void)
     signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow any more */
 }
 
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
+static const char *name = "receive";
 
 static void usage(FILE *to)
 {
-    fprintf(to, "usage: receive [options] rtmp://host[:port]/app/name\n"
-                "Saves a stream as an FLV file. Ctrl-C stops; the file is valid then, too.\n"
-                "  -o FILE        output (default out.flv, - for standard output)\n"
-                "  -l, --live     the stream is live\n"
-                "  --start TIME   begin there: 90, 1.5s or 1500ms (recorded streams)\n"
-                "  --stop TIME    end there; for live streams: after that long\n"
-                "  -t SECONDS     give up when the server is silent that long (default 30)\n"
-                "  -q             only errors      -v  tell more (twice: everything)\n"
-                "  -h             this text\n"
-                "librtmp's own options may follow the URL inside the quotes: \"rtmp://… token=secret\".\n"
-                ENDING_HELP);
-}
-
-/* 90 and 90s are seconds, 1500ms are milliseconds. Returns 0 when it is no such time. */
-static int parse_time(const char *text, uint32_t *milliseconds)
-{
-    char *rest;
-    double value = strtod(text, &rest);
-    if (rest == text)
-        return 0;
-    if (strcmp(rest, "ms") != 0) {
-        if (*rest && strcmp(rest, "s") != 0)
-            return 0;
-        value *= 1000.0;
-    }
-    if (!(value >= 0 && value <= 2147483647.0))
-        return 0;
-    *milliseconds = (uint32_t)(value + 0.5);
-    return 1;
+    fprintf(to, "Usage: %s [OPTION]... URL\n"
+                "Save an RTMP stream as an FLV file. Ctrl-C stops; the file is then complete and playable.\n\n"
+                "Stream:\n"
+                "  -l, --live             the stream is live\n"
+                "      --start TIME       start position of a recorded stream: 90, 1.5s or 1500ms\n"
+                "      --stop TIME        end position; of a live stream, the duration\n"
+                "  -t, --timeout SECONDS  give up after SECONDS without data (default 30)\n"
+                "      --retry COUNT      connect again up to COUNT times in a row, after 1, 2, 4 ... 30 seconds;\n"
+                "                         a recorded stream only until its first data\n\n"
+                "Output:\n"
+                "  -o, --output FILE      FLV file (default out.flv); - is standard output\n"
+                "      --segment TIME     begin a new file at the first key frame after each TIME:\n"
+                "                         out-001.flv, out-002.flv ... for out.flv\n\n"
+                TOOL_HELP "\n"
+                "URL is rtmp://host[:port]/app/name, or rtmps, rtmpe, rtmpt, rtmpte, rtmpts. Options of librtmp\n"
+                "can follow it inside the quotes: \"rtmp://host/app/name token=secret\".\n\n"
+                ENDING_HELP, name);
 }
 
 /* Returns -1 to go on, or the exit code. */
-static int parse_options(int argc, char **argv, struct options *options)
+static int parse_options(int argc, char **argv, struct receiver *receiver)
 {
+    enum { START = 1, STOP, RETRY, SEGMENT };
     static const struct option names[] = {
-        { "live", no_argument, NULL, 'l' },          { "start", required_argument, NULL, 'A' },
-        { "stop", required_argument, NULL, 'B' },    { "output", required_argument, NULL, 'o' },
-        { "timeout", required_argument, NULL, 't' }, { "quiet", no_argument, NULL, 'q' },
-        { "help", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
+        { "live", no_argument, NULL, 'l' },          { "start", required_argument, NULL, START },
+        { "stop", required_argument, NULL, STOP },   { "output", required_argument, NULL, 'o' },
+        { "timeout", required_argument, NULL, 't' }, { "retry", required_argument, NULL, RETRY },
+        { "segment", required_argument, NULL, SEGMENT }, TOOL_OPTIONS
     };
-    int letter;
+    struct options *options = &receiver->options;
+    int letter, which = 0;
     *options = (struct options){ .output = "out.flv", .timeout = 30 };
-    while ((letter = getopt_long(argc, argv, "o:lt:qvh", names, NULL)) != -1) {
-        int ok = 1;
+    while ((letter = getopt_long(argc, argv, "o:lt:" TOOL_LETTERS, names, &which)) != -1) {
+        int ok = 1, code;
         switch (letter) {
         case 'o': options->output = optarg; break;
         case 'l': options->live = 1; break;
-        case 'A': ok = parse_time(optarg, &options->start); break;
-        case 'B': ok = parse_time(optarg, &options->stop) && options->stop > 0; break;
-        case 't': ok = (options->timeout = atoi(optarg)) > 0; break;
-        case 'q': options->quiet = 1; break;
-        case 'v': options->verbose++; break;
-        case 'h': usage(stdout); return fflush(stdout) == 0 ? END_WELL : END_FILE_FAILED;
-        default: usage(stderr); return END_WRONG_USE;
+        case START: ok = tool_parse_time(optarg, &options->start); break;
+        case STOP: ok = tool_parse_time(optarg, &options->stop) && options->stop > 0; break;
+        case SEGMENT: ok = tool_parse_time(optarg, &options->segment) && options->segment > 0; break;
+        case RETRY: ok = tool_parse_number(optarg, 0, 1000000, &receiver->retry.most); break;
+        case 't': ok = tool_parse_number(optarg, 1, 86400, &options->timeout); break;
+        default:
+            if ((code = tool_option(&receiver->tool, letter, usage)) >= 0)
+                return code;
         }
-        if (!ok) {
-            fprintf(stderr, "receive: %s is not a usable time\n", optarg);
-            return END_WRONG_USE;
-        }
+        if (!ok)
+            return tool_fail(&receiver->tool, END_WRONG_USE, "%s%s cannot be %s", letter == 't' ? "-" : "--",
+                             letter == 't' ? "t" : names[which].name, optarg);
     }
-    if (optind + 1 != argc) {
-        usage(stderr);
-        return END_WRONG_USE;
-    }
-    if (options->stop && options->stop <= options->start) {
-        fprintf(stderr, "receive: --stop has to be later than --start\n");
-        return END_WRONG_USE;
-    }
+    receiver->tool.report = strcmp(options->output, "-") == 0 ? stderr : stdout;
+    if (optind + 1 != argc)
+        return tool_fail(&receiver->tool, END_WRONG_USE, "%s; try '%s --help'",
+                         optind == argc ? "the URL is missing" : "only one URL is possible", name);
+    if (options->stop && options->stop <= options->start)
+        return tool_fail(&receiver->tool, END_WRONG_USE, "--stop has to be later than --start");
+    if (options->segment && receiver->tool.report == stderr)
+        return tool_fail(&receiver->tool, END_WRONG_USE, "--segment needs a file, not standard output");
     options->url = argv[optind];
     return -1;
 }
 
-/* Returns END_WELL once the stream plays, or says why it does not. `url` is changed and pointed into by the session, so
- * it has to live until RTMP_Close. */
-static enum ending connect_stream(RTMP *r, char *url, const struct options *options)
+/* Connects, and returns END_WELL once the stream plays. */
+static enum ending connect_stream(struct receiver *receiver)
 {
+    const struct options *options = &receiver->options;
+    RTMP *r = receiver->rtmp;
+    free(receiver->url);
+    receiver->url = strdup(options->url);
     RTMP_Init(r);
     r->Link.timeout = options->timeout;
-    if (!RTMP_SetupURL(r, url)) {
-        fprintf(stderr, "receive: not a usable address: %s (%s)\n", options->url, reason(r));
-        return END_WRONG_USE;
-    }
+    if (!receiver->url || !RTMP_SetupURL(r, receiver->url))
+        return tool_fail(&receiver->tool, END_WRONG_USE, "invalid URL or option: %s (%s)", options->url, reason(r));
     if (options->live) {
         r->Link.lFlags |= RTMP_LF_LIVE;
     } else {
         r->Link.seekTime = (int)options->start;
         r->Link.stopTime = (int)options->stop;
-        RTMP_SetBufferMS(r, 3600 * 1000); /* a file needs no pacing: ask for it in one go */
+        RTMP_SetBufferMS(r, 3600 * 1000); /* a file needs no pacing: ask for all of it */
     }
     const char *what = "cannot connect to";
     enum ending failure = END_NOT_CONNECTED;
@@ -171,12 +166,9 @@ static enum ending connect_stream(RTMP *r, char *url, const struct options *opti
         what = "the server does not play";
         failure = END_REFUSED;
     }
-    if (interrupted) {
-        fprintf(stderr, "receive: stopped before the stream began\n");
-        return END_FAILED;
-    }
-    fprintf(stderr, "receive: %s %s (%s)\n", what, options->url, reason(r));
-    return ending_of(r, failure);
+    if (interrupted)
+        return tool_fail(&receiver->tool, END_FAILED, "stopped before the stream started");
+    return tool_fail(&receiver->tool, ending_of(r, failure), "%s %s (%s)", what, options->url, reason(r));
 }
 
 static int assemble(struct assembly *in, const char *bytes, size_t count)
@@ -194,18 +186,34 @@ static int assemble(struct assembly *in, const char *bytes, size_t count)
     return 1;
 }
 
-/* How much of the stream's time has passed, seen from its first tag: some servers count recorded
- * streams from the start of the file, some from the place where they began to play. */
-static int past_stop(const struct options *options, const struct flv_writer *out, uint8_t type, uint32_t timestamp)
+static int is_media(uint8_t type) { return type == FLV_AUDIO || type == FLV_VIDEO; }
+
+/* Whether the stream has reached --stop, counted from its first tag: some servers count recorded streams from the start
+ * of the file, others from where they begin to play. */
+static int past_stop(const struct receiver *receiver, uint8_t type, uint32_t timestamp)
 {
-    if (!options->stop || (type != FLV_AUDIO && type != FLV_VIDEO) || out->content == 0)
+    const struct options *options = &receiver->options;
+    if (!options->stop || !is_media(type) || !receiver->output.started)
         return 0;
-    uint32_t passed = timestamp - out->first;
+    uint32_t passed = timestamp - receiver->output.first;
     return passed < 0x80000000u && passed >= options->stop - (options->live ? 0 : options->start);
 }
 
+/* The timestamp in the output: after another connection the stream continues where it ended. */
+static uint32_t output_time(struct receiver *receiver, uint8_t type, uint32_t timestamp)
+{
+    const struct output *output = &receiver->output;
+    if (receiver->connected_before && output->started && !receiver->shift_known && is_media(type)) {
+        receiver->shift = output->last + 40 - timestamp;
+        receiver->shift_known = 1;
+    }
+    if (receiver->connected_before && output->started && !receiver->shift_known)
+        return output->last; /* metadata in front of the first media */
+    return timestamp + receiver->shift;
+}
+
 /* Writes the whole tags at the front of the assembly. */
-static enum outcome write_tags(struct assembly *in, struct flv_writer *out, const struct options *options)
+static enum outcome write_tags(struct assembly *in, struct receiver *receiver)
 {
     enum outcome outcome = GOING_ON;
     size_t at = 0;
@@ -223,46 +231,61 @@ static enum outcome write_tags(struct assembly *in, struct flv_writer *out, cons
         if (in->used - at < whole)
             break;
         if (!flv_is_known(tag[0])) {
-            /* Messages of several tags may have any in them. The size behind it shows that it is one. */
+            /* Messages of several tags may contain any type. The size at its end shows that it is a tag. */
             if (flv_get32(tag + whole - FLV_TAG_TRAILER) != FLV_TAG_HEADER + size)
                 return BROKEN;
-            if (!in->skipped)
-                fprintf(stderr, "receive: the stream has tags of type %d, which are left out\n", tag[0]);
-            in->skipped = 1;
+            if (!receiver->skipped)
+                tool_warn(&receiver->tool, "the stream has tags of type %d, which are left out", tag[0]);
+            receiver->skipped = 1;
             at += whole;
-        } else if (past_stop(options, out, tag[0], timestamp))
+            continue;
+        }
+        timestamp = output_time(receiver, tag[0], timestamp);
+        if (past_stop(receiver, tag[0], timestamp))
             outcome = REACHED_STOP;
-        else if (!flv_write(out, tag[0], timestamp, tag + FLV_TAG_HEADER, size))
+        else if (!output_write(&receiver->output, tag[0], timestamp, tag + FLV_TAG_HEADER, size))
             outcome = WRITE_FAILED;
         else
             at += whole;
+        if (is_media(tag[0]))
+            receiver->retry.attempt = 0; /* it works again */
     }
     memmove(in->bytes, in->bytes + at, in->used - at);
     in->used -= at;
     return outcome;
 }
 
-static enum ending cannot_write(const char *name, int error)
+static enum ending cannot_write(struct receiver *receiver, int error)
 {
-    fprintf(stderr, "receive: cannot write %s: %s\n", strcmp(name, "-") == 0 ? "to standard output" : name,
-            strerror(error));
-    return END_FILE_FAILED;
+    const char *file = receiver->options.output;
+    return tool_fail(&receiver->tool, END_OUTPUT, "cannot write %s: %s",
+                     strcmp(file, "-") == 0 ? "to standard output" : file, strerror(error));
 }
 
-static void show_progress(const struct flv_writer *out, double seconds, const char *end)
+static unsigned long long bytes_written(const struct receiver *receiver)
 {
-    double kilobytes = (double)out->whole / 1024.0;
-    fprintf(stderr, "%10.1f kB  %8.2f s  %8.1f kB/s%s", kilobytes,
-            (double)(uint32_t)(out->last - out->first) / 1000.0, seconds > 0 ? kilobytes / seconds : 0.0, end);
+    const struct output *output = &receiver->output;
+    return output->bytes + (output->open ? (unsigned long long)output->writer.whole : 0);
 }
 
-static enum outcome receive(RTMP *r, struct flv_writer *out, const struct options *options)
+static void show_progress(struct receiver *receiver, int last)
+{
+    int64_t now = tool_clock();
+    if (!tool_shows_progress(&receiver->tool) || (!last && now - receiver->shown < 250))
+        return;
+    receiver->shown = now;
+    double kilobytes = (double)bytes_written(receiver) / 1024.0, seconds = (double)(now - receiver->began) / 1000.0;
+    fprintf(stderr, "\r%10.1f kB  %8.2f s  %8.1f kB/s", kilobytes, output_length(&receiver->output) / 1000.0,
+            seconds > 0 ? kilobytes / seconds : 0.0);
+}
+
+/* Reads the stream until something ends it. */
+static enum outcome receive(struct receiver *receiver)
 {
     static char bytes[64 * 1024];
     struct assembly in = { 0 };
     enum outcome outcome = GOING_ON;
-    double began = seconds_now(), shown = 0;
-    int terminal = !options->quiet && isatty(STDERR_FILENO);
+    RTMP *r = receiver->rtmp;
 
     while (outcome == GOING_ON && !interrupted) {
         int count = RTMP_Read(r, bytes, sizeof bytes);
@@ -271,150 +294,122 @@ static enum outcome receive(RTMP *r, struct flv_writer *out, const struct option
         else if (count == 0)
             outcome = ENDED;
         else if (!assemble(&in, bytes, (size_t)count))
-            outcome = WRITE_FAILED;
+            outcome = NO_MEMORY;
         else
-            outcome = write_tags(&in, out, options);
-        if (terminal && seconds_now() - shown >= 0.25) {
-            shown = seconds_now();
-            show_progress(out, shown - began, "\r");
-        }
+            outcome = write_tags(&in, receiver);
+        show_progress(receiver, 0);
     }
     /* A stream ends with a whole tag. */
     if (outcome == ENDED && in.used > 0 && has_ended(r))
         outcome = BROKEN;
     free(in.bytes);
-    if (!options->quiet)
-        show_progress(out, seconds_now() - began, "\n");
     return outcome;
 }
 
-/* Whether a recorded stream arrived to its end although the server closed the connection without a word. */
-static int is_whole(RTMP *r, const struct flv_writer *out, const struct options *options)
+/* Whether a recorded stream is complete although the server closed the connection without ending it. */
+static int is_whole(const struct receiver *receiver)
 {
-    double expected = options->stop ? options->stop / 1000.0 : RTMP_GetDuration(r);
-    double passed = ((double)(uint32_t)(out->last - out->first) + options->start) / 1000.0;
+    const struct options *options = &receiver->options;
+    double expected = options->stop ? options->stop / 1000.0 : RTMP_GetDuration(receiver->rtmp);
+    double passed = ((double)output_length(&receiver->output) + options->start) / 1000.0;
     return !options->live && expected > 0 && passed + 1.0 >= expected;
 }
 
-/* Says what happened; returns the exit code. */
-static enum ending judge(RTMP *r, const struct flv_writer *out, enum outcome outcome, const struct options *options)
+/* Turns what happened into the exit code. */
+static enum ending judge(struct receiver *receiver, enum outcome outcome)
 {
-    double seconds = (double)(uint32_t)(out->last - out->first) / 1000.0;
-    if (outcome == REACHED_STOP || (interrupted && outcome != WRITE_FAILED && out->tags > 0))
-        return END_WELL;
+    RTMP *r = receiver->rtmp;
+    struct tool *tool = &receiver->tool;
+    int has_data = receiver->output.tags > 0;
+    double seconds = output_length(&receiver->output) / 1000.0;
     if (outcome == WRITE_FAILED)
-        return cannot_write(options->output, out->error ? out->error : ENOMEM);
-    if (interrupted) {
-        fprintf(stderr, "receive: stopped before anything arrived\n");
-        return END_FAILED;
-    }
-    if (outcome == BROKEN) {
-        fprintf(stderr, "receive: the server sent something that is not a stream (%s)\n", reason(r));
-        return END_CUT;
-    }
-    if (out->tags > 0 && (has_ended(r) || is_whole(r, out, options)))
+        return cannot_write(receiver, receiver->output.error);
+    if (outcome == NO_MEMORY)
+        return tool_fail(tool, END_FAILED, "out of memory");
+    if (outcome == REACHED_STOP || (interrupted && has_data))
+        return END_WELL;
+    if (interrupted)
+        return tool_fail(tool, END_FAILED, "stopped before any data arrived");
+    if (outcome == BROKEN)
+        return tool_fail(tool, END_INPUT, "the server sent something that is not a stream (%s)", reason(r));
+    if (has_data && (has_ended(r) || is_whole(receiver)))
         return END_WELL;
     enum ending ending = has_ended(r) ? END_FAILED : ending_of(r, END_LOST);
     if (ending == END_TIMED_OUT)
-        fprintf(stderr, "receive: the server was silent for %d seconds, after %.1f seconds of the stream\n",
-                options->timeout, seconds);
-    else if (out->tags == 0)
-        fprintf(stderr, "receive: the stream ended before anything arrived (%s)\n", reason(r));
-    else
-        fprintf(stderr, "receive: the stream broke off after %.1f seconds (%s)\n", seconds, reason(r));
+        return tool_fail(tool, ending, "the server sent nothing for %d seconds, after %.1f seconds of the stream",
+                         receiver->options.timeout, seconds);
+    if (!has_data)
+        return tool_fail(tool, ending, "the stream ended before any data arrived (%s)", reason(r));
+    return tool_fail(tool, ending, "the stream broke off after %.1f seconds (%s)", seconds, reason(r));
+}
+
+/* Connects and receives, and does so again as --retry says. */
+static enum ending run(struct receiver *receiver)
+{
+    enum ending ending;
+    do {
+        receiver->shift_known = 0;
+        ending = connect_stream(receiver);
+        if (ending == END_WELL)
+            ending = judge(receiver, receive(receiver));
+        open_socket = -1;
+        RTMP_Close(receiver->rtmp);
+        receiver->connected_before = 1;
+        if (interrupted || (!receiver->options.live && receiver->output.tags > 0))
+            break;
+    } while (retry_may(&receiver->retry, ending) && retry_wait(&receiver->retry, &receiver->tool, &interrupted));
+    if (interrupted && ending != END_WELL && ending != END_OUTPUT && receiver->output.tags > 0)
+        return END_WELL; /* Ctrl-C between two attempts */
     return ending;
 }
 
-static int begins_with(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
-
-/* Opens FILE.part, or FILE.part2 and so on: what an earlier recording left, or another one is writing, stays. */
-static FILE *open_part(const char *name, char **temporary)
+static void print_json(const struct receiver *receiver, enum ending ending)
 {
-    size_t length = strlen(name) + sizeof ".part" + 10;
-    char *part = malloc(length);
-    int fd = -1;
-    for (int number = 1; part && fd < 0 && number < 1000; number++) {
-        snprintf(part, length, number == 1 ? "%s.part" : "%s.part%d", name, number);
-        fd = open(part, O_WRONLY | O_CREAT | O_EXCL, 0666);
-        if (fd < 0 && errno != EEXIST)
-            break;
-    }
-    FILE *file = fd < 0 ? NULL : fdopen(fd, "wb");
-    if (file) {
-        *temporary = part;
-    } else {
-        int error = errno;
-        free(part);
-        errno = error;
-    }
-    return file;
-}
-
-/* Regular files are written as FILE.part and get their name when they are closed: what is called FILE is always valid,
- * and an attempt that brings nothing leaves an earlier recording alone. Everything else is only appended to: pipes,
- * devices, and what the shell has opened. */
-static FILE *open_output(const char *name, char **temporary, char **target)
-{
-    struct stat info;
-    *temporary = *target = NULL;
-    if (strcmp(name, "-") == 0 || strcmp(name, "/dev/stdout") == 0)
-        return stdout;
-    int exists = stat(name, &info) == 0;
-    if (begins_with(name, "/dev/fd/") || begins_with(name, "/dev/std") || begins_with(name, "/proc/")
-        || (exists && !S_ISREG(info.st_mode))) {
-        int fd = open(name, O_WRONLY | O_APPEND);
-        return fd < 0 ? NULL : fdopen(fd, "ab");
-    }
-    /* Behind a symbolic link, the file that it names gets the recording. */
-    *target = exists ? realpath(name, NULL) : strdup(name);
-    return *target ? open_part(*target, temporary) : NULL;
+    const struct output *output = &receiver->output;
+    FILE *to = receiver->tool.report;
+    fprintf(to, "{");
+    tool_json_text(to, "program", receiver->tool.name);
+    fprintf(to, ", \"code\": %d, ", ending);
+    tool_json_text(to, "error", ending == END_WELL ? "" : receiver->tool.problem);
+    fprintf(to, ", ");
+    tool_json_text(to, "file", output->last_name ? output->last_name : "");
+    fprintf(to, ", \"files\": %u, \"tags\": %u, \"bytes\": %llu, \"seconds\": %.3f}\n", output->files, output->tags,
+            output->bytes, output_length(output) / 1000.0);
+    fflush(to);
 }
 
 int main(int argc, char **argv)
 {
-    struct options options;
-    struct flv_writer out;
-    char *temporary, *target;
-    int code = parse_options(argc, argv, &options);
-    if (code >= 0)
+    static struct receiver receiver;
+    receiver.tool.name = name = tool_name(argv);
+    int code = parse_options(argc, argv, &receiver);
+    if (code >= 0) {
+        tool_print_problem(&receiver.tool);
         return code;
-
+    }
     catch_signals();
-    set_log_level(options.quiet, options.verbose);
-    FILE *file = open_output(options.output, &temporary, &target);
-    if (!file) {
-        free(target);
-        return cannot_write(options.output, errno);
-    }
-    RTMP *r = RTMP_Alloc();
-    char *url = strdup(options.url);
-    enum ending ending = END_FAILED;
-    if (!flv_writer_start(&out, file)) {
-        ending = cannot_write(options.output, errno);
-    } else if (r && url) {
-        ending = connect_stream(r, url, &options);
-        if (ending == END_WELL)
-            ending = judge(r, &out, receive(r, &out, &options), &options);
-        open_socket = -1;
-        RTMP_Close(r);
-    } else {
-        fprintf(stderr, "receive: out of memory\n");
-    }
-    int tags = out.tags > 0;
-    if (!flv_writer_finish(&out) && ending != END_FILE_FAILED)
-        ending = cannot_write(options.output, errno);
-    if (temporary) {
-        /* What arrived before a failure is worth keeping; an empty file is not. */
-        if (!tags) {
-            remove(temporary);
-        } else if (rename(temporary, target) != 0) {
-            fprintf(stderr, "receive: cannot rename %s: %s\n", temporary, strerror(errno));
-            ending = END_FILE_FAILED;
-        }
-    }
-    free(temporary);
-    free(target);
-    RTMP_Free(r);
-    free(url);
+    set_log_level(receiver.tool.quiet, receiver.tool.verbose);
+    receiver.began = tool_clock();
+    receiver.rtmp = RTMP_Alloc();
+    enum ending ending;
+    if (!receiver.rtmp)
+        ending = tool_fail(&receiver.tool, END_FAILED, "out of memory");
+    else if (!output_open(&receiver.output, receiver.options.output, receiver.options.segment))
+        ending = cannot_write(&receiver, receiver.output.error);
+    else
+        ending = run(&receiver);
+    if (receiver.output.tags > 0)
+        show_progress(&receiver, 1);
+    if (!output_close(&receiver.output) && ending != END_OUTPUT)
+        ending = cannot_write(&receiver, receiver.output.error);
+    if (receiver.output.tags > 0)
+        tool_end_progress(&receiver.tool);
+    if (ending != END_WELL && (!interrupted || ending == END_OUTPUT))
+        tool_print_problem(&receiver.tool);
+    if (receiver.tool.json)
+        print_json(&receiver, ending);
+    free(receiver.output.last_name);
+    RTMP_Free(receiver.rtmp);
+    free(receiver.url);
     return ending;
 }

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "reason.h"
@@ -34,52 +33,65 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN); /* a closed connection is an error code, not the end of the program */
 }
 
-static int64_t clock_ms(void)
+static const char *program_name, *extra_help;
+
+static void usage(FILE *to)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    fprintf(to, "Usage: %s [OPTION]... FILE URL\n"
+                "Publish an FLV file, or what an encoder writes to standard input (FILE is -), in real time.\n\n"
+                "Input:\n"
+                "      --start TIME       start at the last key frame up to TIME in the file: 90, 1.5s or 1500ms\n"
+                "  -l, --loop             repeat the file until stopped; timestamps keep rising\n"
+                "  -n, --count COUNT      send the file COUNT times\n\n"
+                "Connection:\n%s"
+                "  -t, --timeout SECONDS  give up if the server does not answer for SECONDS (default 30)\n"
+                "      --retry COUNT      connect again up to COUNT times in a row, after 1, 2, 4 ... 30 seconds,\n"
+                "                         and continue at the next key frame\n\n"
+                TOOL_HELP "\n"
+                "URL is rtmp://[user:password@]host[:port]/app/name, or rtmps, rtmpe, rtmpt, rtmpte, rtmpts.\n"
+                "Options of librtmp can follow it inside the quotes: \"rtmp://host/app/name token=secret\".\n\n"
+                ENDING_HELP, program_name, extra_help);
 }
 
-static void usage(FILE *to, const char *program, const char *extra)
+int upload_parse(int argc, char **argv, const char *extra, struct upload *upload)
 {
-    fprintf(to, "usage: %s [options] file.flv rtmp://host[:port]/app/name\n"
-                "Publishes an FLV file, or standard input if that is -, at the speed of its timestamps.\n"
-                "  -l, --loop      repeat until stopped; timestamps keep rising\n"
-                "  -n COUNT        send the file COUNT times\n%s"
-                "  -t SECONDS      give up when the server is silent that long (default 30)\n"
-                "  -q              only errors      -v  tell more (twice: everything)\n"
-                "  -h              this text\n" ENDING_HELP, program, extra);
-}
-
-int upload_parse(int argc, char **argv, const char *program, const char *extra, struct upload_options *options)
-{
+    enum { START = 1, RETRY };
     static const struct option names[] = {
-        { "loop", no_argument, NULL, 'l' },          { "quiet", no_argument, NULL, 'q' },
-        { "timeout", required_argument, NULL, 't' }, { "chunk", required_argument, NULL, 'c' },
-        { "help", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
+        { "start", required_argument, NULL, START },   { "loop", no_argument, NULL, 'l' },
+        { "count", required_argument, NULL, 'n' },     { "timeout", required_argument, NULL, 't' },
+        { "retry", required_argument, NULL, RETRY },   { "chunk", required_argument, NULL, 'c' },
+        TOOL_OPTIONS
     };
     int letter;
-    *options = (struct upload_options){ .program = program, .loops = 1, .timeout = 30, .chunk_size = 4096 };
-    while ((letter = getopt_long(argc, argv, *extra ? "ln:t:c:qvh" : "ln:t:qvh", names, NULL)) != -1) {
-        int ok = 1;
+    memset(upload, 0, sizeof *upload);
+    struct upload_options *options = &upload->options;
+    program_name = tool_name(argv);
+    extra_help = extra;
+    upload->tool = (struct tool){ .name = program_name, .report = stdout };
+    *options = (struct upload_options){ .loops = 1, .timeout = 30, .chunk_size = 4096 };
+    while ((letter = getopt_long(argc, argv, *extra ? "ln:t:c:" TOOL_LETTERS : "ln:t:" TOOL_LETTERS, names, NULL)) != -1) {
+        int ok = 1, code;
         switch (letter) {
+        case START: ok = tool_parse_time(optarg, &options->start); break;
+        case RETRY: ok = tool_parse_number(optarg, 0, 1000000, &upload->retry.most); break;
         case 'l': options->loops = 0; break;
-        case 'n': ok = (options->loops = atoi(optarg)) > 0; break;
-        case 't': ok = (options->timeout = atoi(optarg)) > 0; break;
-        case 'c': ok = *extra && (options->chunk_size = atoi(optarg)) > 0 && options->chunk_size <= 65536; break;
-        case 'q': options->quiet = 1; break;
-        case 'v': options->verbose++; break;
-        case 'h': usage(stdout, program, extra); return fflush(stdout) == 0 ? END_WELL : END_FILE_FAILED;
-        default: usage(stderr, program, extra); return END_WRONG_USE;
+        case 'n': ok = tool_parse_number(optarg, 1, 1000000000, &options->loops); break;
+        case 't': ok = tool_parse_number(optarg, 1, 86400, &options->timeout); break;
+        case 'c': ok = *extra && tool_parse_number(optarg, 1, 65536, &options->chunk_size); break;
+        default:
+            if ((code = tool_option(&upload->tool, letter, usage)) >= 0)
+                return code;
         }
         if (!ok) {
-            fprintf(stderr, "%s: -%c cannot be %s\n", program, letter, optarg);
-            return END_WRONG_USE;
+            const char *name = letter == START ? "--start" : letter == RETRY ? "--retry" : letter == 'n' ? "-n"
+                               : letter == 't' ? "-t" : "-c";
+            tool_fail(&upload->tool, END_WRONG_USE, "%s cannot be %s", name, optarg);
         }
     }
-    if (optind + 2 != argc) {
-        usage(stderr, program, extra);
+    if (!upload->tool.problem[0] && optind + 2 != argc)
+        tool_fail(&upload->tool, END_WRONG_USE, "a file and a URL are needed; try '%s --help'", program_name);
+    if (upload->tool.problem[0]) {
+        tool_print_problem(&upload->tool);
         return END_WRONG_USE;
     }
     options->file = argv[optind];
@@ -89,7 +101,7 @@ int upload_parse(int argc, char **argv, const char *program, const char *extra, 
 
 /* Shows the error that a server reports: onStatus("level", "code", "description"). Returns 1 when it refuses to take the
  * stream: other errors are about side matters, such as a recording that cannot be made. */
-static int is_refusal(const struct upload *upload, const RTMPPacket *packet)
+static int is_refusal(struct upload *upload, const RTMPPacket *packet)
 {
     static const AVal on_status = AVC("onStatus"), error = AVC("error"), publish = AVC("NetStream.Publish.");
     static const AVal level_name = AVC("level"), code_name = AVC("code");
@@ -106,25 +118,37 @@ static int is_refusal(const struct upload *upload, const RTMPPacket *packet)
         AMFProp_GetString(AMF_GetProp(&information, &level_name, -1), &level);
         AMFProp_GetString(AMF_GetProp(&information, &code_name, -1), &code);
         if (AVMATCH(&level, &error)) {
-            fprintf(stderr, "%s: the server says ", upload->options->program);
-            for (int at = 0; at < code.av_len; at++) /* nothing that a terminal would obey */
-                fputc(code.av_val[at] < ' ' || code.av_val[at] > '~' ? '?' : code.av_val[at], stderr);
-            fputc('\n', stderr);
+            char text[128]; /* nothing that a terminal would obey */
+            int at = 0;
+            for (; at < code.av_len && at < (int)sizeof text - 1; at++)
+                text[at] = code.av_val[at] < ' ' || code.av_val[at] > '~' ? '?' : code.av_val[at];
+            text[at] = 0;
             refused = code.av_len >= publish.av_len && memcmp(code.av_val, publish.av_val, (size_t)publish.av_len) == 0;
+            if (refused)
+                tool_fail(&upload->tool, END_REFUSED, "the server says %s", text);
+            else
+                tool_warn(&upload->tool, "the server says %s", text);
         }
     }
     AMF_Reset(&message);
     return refused;
 }
 
-/* Reads one chunk; a complete message goes to the library, which answers pings and the like. */
+/* Notes why the connection was lost. */
+static void lost(struct upload *upload)
+{
+    upload->ending = tool_fail(&upload->tool, ending_of(upload->rtmp, END_LOST), "the connection was lost (%s)",
+                               reason(upload->rtmp));
+}
+
+/* Reads one chunk; the library processes a complete message, for example answers a ping. */
 static int listen_once(struct upload *upload)
 {
     RTMP *r = upload->rtmp;
     RTMPPacket packet;
     memset(&packet, 0, sizeof packet);
     if (!RTMP_ReadPacket(r, &packet)) {
-        upload_failed(upload);
+        lost(upload);
         return 0;
     }
     if (!RTMPPacket_IsReady(&packet))
@@ -135,20 +159,22 @@ static int listen_once(struct upload *upload)
     if (refused)
         upload->ending = END_REFUSED;
     else if (!RTMP_IsConnected(r))
-        upload_failed(upload);
+        lost(upload);
     return !refused && RTMP_IsConnected(r);
 }
 
-/* Listens to the server until `due`, or until there is something to read from `input`, which may be -1. A publisher that
- * never reads looks dead to a server that pings. Returns 0 when the stream cannot go on.
+static int connect_again(struct upload *upload);
+
+/* Reads what the server sends until `due`, or until there is something to read from `input`, which may be -1. A publisher
+ * that never reads looks dead to a server that pings. Returns 0 when the stream cannot go on.
  *
- * Not over HTTP: there each request has a reply, most with no message in it, and reading would wait for one. */
+ * Not over HTTP: there each request has a reply, most of them without a message, and reading would wait for one. */
 static int wait_until(struct upload *upload, int64_t due, int input)
 {
     RTMP *r = upload->rtmp;
     int listens = r && !(r->Link.protocol & RTMP_FEATURE_HTTP);
     for (;;) {
-        int64_t left = due - clock_ms();
+        int64_t left = due - tool_clock();
         if (upload_interrupted)
             return 0;
         struct pollfd waiting[] = {
@@ -158,47 +184,46 @@ static int wait_until(struct upload *upload, int64_t due, int input)
         int buffered = listens && r->m_sb.sb_size > 0; /* bytes are waiting inside the library already */
         int ready = poll(waiting, 2, buffered || left < 0 ? 0 : left > 1000 ? 1000 : (int)left);
         if (ready < 0 && errno != EINTR) {
-            fprintf(stderr, "%s: cannot wait: %s\n", upload->options->program, strerror(errno));
-            upload->ending = END_FAILED;
+            upload->ending = tool_fail(&upload->tool, END_FAILED, "cannot wait: %s", strerror(errno));
             return 0;
         }
-        if ((buffered || (ready > 0 && waiting[1].revents)) && !listen_once(upload))
+        if ((buffered || (ready > 0 && waiting[1].revents)) && !listen_once(upload) && !connect_again(upload))
             return 0;
-        if ((ready > 0 && waiting[0].revents) || due <= clock_ms())
+        listens = r && !(r->Link.protocol & RTMP_FEATURE_HTTP) && RTMP_IsConnected(r);
+        if ((ready > 0 && waiting[0].revents) || due <= tool_clock())
             return !upload_interrupted;
     }
 }
 
 static const char *input_name(const struct upload *upload)
 {
-    return strcmp(upload->options->file, "-") == 0 ? "standard input" : upload->options->file;
+    return strcmp(upload->options.file, "-") == 0 ? "standard input" : upload->options.file;
 }
 
-/* Explains why there are no more tags. */
+/* Notes why there are no more tags. */
 static void input_failed(struct upload *upload, enum flv_result result)
 {
-    const char *program = upload->options->program, *name = input_name(upload);
+    const char *name = input_name(upload);
+    struct tool *tool = &upload->tool;
     long long end = upload->reader.position + (long long)(upload->reader.end - upload->reader.begin);
-    upload->ending = END_CUT;
+    upload->ending = END_INPUT;
     switch (result) {
     case FLV_NO_FLV:
-        fprintf(stderr, "%s: %s %s\n", program, name, end == 0 ? "is empty" : "is not an FLV file");
+        tool_fail(tool, END_INPUT, "%s %s", name, end == 0 ? "is empty" : "is not an FLV file");
         break;
     case FLV_CUT:
-        fprintf(stderr, "%s: %s is cut: it ends after %lld bytes, inside %s\n", program, name, end,
-                upload->reader.header_seen ? "a tag" : "its header");
+        tool_fail(tool, END_INPUT, "%s is cut: it ends after %lld bytes, inside %s", name, end,
+                  upload->reader.header_seen ? "a tag" : "its header");
         break;
     case FLV_DAMAGED:
-        fprintf(stderr, "%s: %s is damaged: there is no FLV tag at byte %lld\n", program, name,
-                upload->reader.position);
+        tool_fail(tool, END_INPUT, "%s is damaged: there is no FLV tag at byte %lld", name, upload->reader.position);
         break;
     default:
-        fprintf(stderr, "%s: cannot read %s: %s\n", program, name, strerror(errno));
-        upload->ending = END_FILE_FAILED;
+        tool_fail(tool, END_INPUT, "cannot read %s: %s", name, strerror(errno));
     }
 }
 
-/* Reads what the input has, and listens to the server until it has something. */
+/* Reads what the input has, and what the server sends meanwhile. */
 static int fill(struct upload *upload)
 {
     if (!wait_until(upload, INT64_MAX, fileno(upload->reader.file)))
@@ -209,9 +234,48 @@ static int fill(struct upload *upload)
     return 0;
 }
 
+/* Keeps a copy of a tag that every connection has to begin with. */
+static void keep(struct upload *upload, const struct flv_tag *tag, enum flv_kind kind)
+{
+    struct upload_header *header = &upload->headers[kind == FLV_METADATA ? 0 : tag->type == FLV_VIDEO ? 1 : 2];
+    uint8_t *copy = malloc(tag->raw_size);
+    if (!copy)
+        return;
+    memcpy(copy, tag->raw, tag->raw_size);
+    free(header->raw);
+    *header = (struct upload_header){ .raw = copy, .size = tag->raw_size };
+}
+
+/* Goes to --start: the tags in front of the first frame are needed in any case. Returns 0 after a failure. */
+static int skip_to_start(struct upload *upload)
+{
+    struct flv_reader *reader = &upload->reader;
+    struct flv_tag tag;
+    uint32_t found;
+    int frames = 0;
+    if (reader->base < 0) {
+        upload->ending = tool_fail(&upload->tool, END_WRONG_USE, "--start needs a file; %s is none", input_name(upload));
+        return 0;
+    }
+    while (frames < 100 && flv_next(reader, &tag) == FLV_TAG) {
+        enum flv_kind kind = flv_kind(tag.type, tag.body, tag.size);
+        if (kind == FLV_METADATA || kind == FLV_CONFIG)
+            keep(upload, &tag, kind);
+        else
+            frames += tag.type == FLV_AUDIO || tag.type == FLV_VIDEO;
+    }
+    if (!flv_seek(reader, upload->options.start, &found) && !flv_rewind(reader)) {
+        input_failed(upload, FLV_FAILED);
+        return 0;
+    }
+    upload->pending = 7;
+    upload->last = upload->first = found;
+    return 1;
+}
+
 static int open_input(struct upload *upload)
 {
-    const struct upload_options *options = upload->options;
+    const struct upload_options *options = &upload->options;
     enum flv_result result;
     FILE *file = strcmp(options->file, "-") == 0 ? stdin : fopen(options->file, "rb");
     if (!file) {
@@ -220,8 +284,8 @@ static int open_input(struct upload *upload)
     }
     flv_reader_start(&upload->reader, file);
     if (options->loops != 1 && upload->reader.base < 0) {
-        fprintf(stderr, "%s: %s can be sent only once: it is not a file\n", options->program, input_name(upload));
-        upload->ending = END_WRONG_USE;
+        upload->ending = tool_fail(&upload->tool, END_WRONG_USE, "%s can be sent only once: it is not a file",
+                                   input_name(upload));
         return 0;
     }
     while ((result = flv_take_header(&upload->reader)) == FLV_MORE)
@@ -229,56 +293,78 @@ static int open_input(struct upload *upload)
             return 0;
     if (result != FLV_TAG)
         input_failed(upload, result);
-    return result == FLV_TAG;
+    return result == FLV_TAG && (options->start == 0 || skip_to_start(upload));
 }
 
-int upload_open(struct upload *upload, const struct upload_options *options)
+/* Connects as a publisher. Returns 1, or 0 after a failure. */
+static int connect_once(struct upload *upload)
 {
-    memset(upload, 0, sizeof *upload);
-    upload->options = options;
-    upload->step = 40;
-    set_log_level(options->quiet, options->verbose);
-    catch_signals();
-    if (!open_input(upload))
-        return 0;
-
-    upload->url = strdup(options->url);
-    upload->rtmp = RTMP_Alloc();
-    if (!upload->url || !upload->rtmp) {
-        fprintf(stderr, "%s: out of memory\n", options->program);
-        upload->ending = END_FAILED;
-        return 0;
-    }
+    const struct upload_options *options = &upload->options;
     RTMP *r = upload->rtmp;
+    free(upload->url);
+    upload->url = strdup(options->url);
     RTMP_Init(r);
     r->Link.timeout = options->timeout;
-    if (!RTMP_SetupURL(r, upload->url)) {
-        fprintf(stderr, "%s: not a usable address: %s (%s)\n", options->program, options->url, reason(r));
-        upload->ending = END_WRONG_USE;
+    if (!upload->url || !RTMP_SetupURL(r, upload->url)) {
+        upload->ending = tool_fail(&upload->tool, END_WRONG_USE, "invalid URL or option: %s (%s)", options->url, reason(r));
         return 0;
     }
-    RTMP_EnableWrite(r); /* after the address, before connecting */
+    RTMP_EnableWrite(r); /* after the URL, before connecting */
     const char *what = "cannot connect to";
     upload->ending = END_NOT_CONNECTED;
     if (RTMP_Connect(r, NULL)) {
         if (RTMP_ConnectStream(r, 0)) {
             upload->ending = END_WELL;
+            upload->connections++;
             return 1;
         }
         what = "the server does not accept";
         upload->ending = END_REFUSED;
     }
-    if (!upload_interrupted)
-        fprintf(stderr, "%s: %s %s (%s)\n", options->program, what, options->url, reason(r));
-    upload->ending = ending_of(r, upload->ending);
+    upload->ending = tool_fail(&upload->tool, ending_of(r, upload->ending), "%s %s (%s)", what, options->url, reason(r));
     return 0;
 }
 
-void upload_failed(struct upload *upload)
+/* After a failure: waits and connects again as --retry says. Returns 1 when it is connected. */
+static int connect_again(struct upload *upload)
 {
-    if (!upload_interrupted)
-        fprintf(stderr, "%s: the connection was lost (%s)\n", upload->options->program, reason(upload->rtmp));
-    upload->ending = ending_of(upload->rtmp, END_LOST);
+    int64_t lost_at = tool_clock();
+    while (!upload_interrupted && retry_may(&upload->retry, upload->ending)) {
+        RTMP_Close(upload->rtmp);
+        if (!retry_wait(&upload->retry, &upload->tool, &upload_interrupted))
+            return 0;
+        if (connect_once(upload)) {
+            upload->pending = 7;
+            upload->wants_key = upload->has_video;
+            /* A file pauses meanwhile; what an encoder has written meanwhile is sent at once. */
+            if (upload->started && upload->reader.base >= 0)
+                upload->began += tool_clock() - lost_at;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int upload_open(struct upload *upload)
+{
+    upload->step = 40;
+    upload->opened = tool_clock();
+    set_log_level(upload->tool.quiet, upload->tool.verbose);
+    catch_signals();
+    if (!open_input(upload))
+        return 0;
+    upload->rtmp = RTMP_Alloc();
+    if (!upload->rtmp) {
+        upload->ending = tool_fail(&upload->tool, END_FAILED, "out of memory");
+        return 0;
+    }
+    return connect_once(upload) || connect_again(upload);
+}
+
+int upload_failed(struct upload *upload)
+{
+    lost(upload);
+    return connect_again(upload);
 }
 
 /* The next tag of this round or of the next one. */
@@ -289,8 +375,8 @@ static int next_tag(struct upload *upload, struct flv_tag *tag)
         unsigned skipped = reader->skipped;
         enum flv_result result = flv_take(reader, tag);
         if (skipped == 0 && reader->skipped > 0)
-            fprintf(stderr, "%s: %s has tags of type %d, which are left out\n", upload->options->program,
-                    input_name(upload), reader->skipped_type);
+            tool_warn(&upload->tool, "%s has tags of type %d, which are left out", input_name(upload),
+                      reader->skipped_type);
         if (result == FLV_TAG)
             return 1;
         if (result == FLV_MORE) {
@@ -300,13 +386,12 @@ static int next_tag(struct upload *upload, struct flv_tag *tag)
             input_failed(upload, result);
             return 0;
         } else if (upload->bytes == 0) {
-            fprintf(stderr, "%s: %s has no tags\n", upload->options->program, input_name(upload));
-            upload->ending = END_CUT;
+            upload->ending = tool_fail(&upload->tool, END_INPUT, "%s has no tags", input_name(upload));
             return 0;
-        } else if (++upload->round == upload->options->loops || !upload->started) {
+        } else if (++upload->round == upload->options.loops || !upload->started) {
             return 0; /* enough, or a file without frames */
         } else if (flv_rewind(reader)) {
-            upload->base = upload->highest + upload->step - upload->first;
+            upload->base = upload->highest + upload->step - (upload->options.start ? 0 : upload->first);
         } else {
             input_failed(upload, FLV_FAILED);
             return 0;
@@ -314,11 +399,31 @@ static int next_tag(struct upload *upload, struct flv_tag *tag)
     }
 }
 
+/* A tag that the stream begins with on this connection. Returns 0 when there is none left. */
+static int take_header(struct upload *upload, struct flv_tag *tag)
+{
+    for (int i = 0; i < 3; i++) {
+        struct upload_header *header = &upload->headers[i];
+        if (!(upload->pending & 1 << i))
+            continue;
+        upload->pending &= ~(1 << i);
+        if (!header->raw)
+            continue;
+        *tag = (struct flv_tag){ .type = header->raw[0], .raw = header->raw, .raw_size = header->size,
+                                 .body = header->raw + FLV_TAG_HEADER,
+                                 .size = (uint32_t)header->size - FLV_TAG_HEADER - FLV_TAG_TRAILER };
+        tag->timestamp = upload->last;
+        flv_set_timestamp(tag, upload->last);
+        return 1;
+    }
+    return 0;
+}
+
 static void keep_time(struct upload *upload, uint32_t timestamp)
 {
     if (!upload->started) {
         upload->started = 1;
-        upload->began = clock_ms();
+        upload->began = tool_clock();
         upload->first = upload->last = upload->highest = timestamp;
     }
     int32_t passed = (int32_t)(timestamp - upload->last); /* timestamps may wrap around */
@@ -330,47 +435,85 @@ static void keep_time(struct upload *upload, uint32_t timestamp)
     upload->last = timestamp;
 }
 
-static void show_progress(const struct upload *upload, const char *end)
+static void show_progress(struct upload *upload, int last)
 {
-    fprintf(stderr, "%10.1f kB  %8.2f s%s", (double)upload->bytes / 1024.0, (double)upload->elapsed / 1000.0, end);
+    int64_t now = tool_clock();
+    if (!tool_shows_progress(&upload->tool) || (!last && now - upload->shown < 250))
+        return;
+    upload->shown = now;
+    double kilobytes = (double)upload->bytes / 1024.0, seconds = (double)(now - upload->opened) / 1000.0;
+    fprintf(stderr, "\r%10.1f kB  %8.2f s  %8.1f kB/s", kilobytes, (double)upload->elapsed / 1000.0,
+            seconds > 0 ? kilobytes / seconds : 0.0);
+}
+
+/* Whether a tag has to wait for a key frame, because another connection has begun since. */
+static int waits_for_key(struct upload *upload, const struct flv_tag *tag, enum flv_kind kind)
+{
+    if (tag->type != FLV_VIDEO || kind == FLV_CONFIG)
+        return 0;
+    upload->has_video = 1;
+    if (kind == FLV_KEY)
+        upload->wants_key = 0;
+    return upload->wants_key;
 }
 
 int upload_next(struct upload *upload, struct flv_tag *tag)
 {
-    do
+    for (;;) {
+        if (take_header(upload, tag))
+            break;
         if (!next_tag(upload, tag))
             return 0;
-    while (tag->type != FLV_AUDIO && tag->type != FLV_VIDEO && upload->round > 0); /* metadata once is enough */
+        enum flv_kind kind = flv_kind(tag->type, tag->body, tag->size);
+        int media = tag->type == FLV_AUDIO || tag->type == FLV_VIDEO;
+        if (kind == FLV_METADATA || kind == FLV_CONFIG)
+            keep(upload, tag, kind);
+        if (!media && upload->round > 0)
+            continue; /* metadata once is enough */
 
-    flv_set_timestamp(tag, tag->timestamp + upload->base);
-    if (tag->type == FLV_AUDIO || tag->type == FLV_VIDEO)
-        keep_time(upload, tag->timestamp);
-    int64_t due = upload->started ? upload->began + upload->elapsed : clock_ms();
-    if (!wait_until(upload, due, -1))
-        return 0;
-
+        flv_set_timestamp(tag, tag->timestamp + upload->base);
+        if (media)
+            keep_time(upload, tag->timestamp);
+        int64_t due = upload->started ? upload->began + upload->elapsed : tool_clock();
+        if (!wait_until(upload, due, -1))
+            return 0;
+        if (!upload->pending && !waits_for_key(upload, tag, kind))
+            break;
+    }
     upload->bytes += tag->raw_size;
-    if (!upload->options->quiet && isatty(STDERR_FILENO))
-        show_progress(upload, "\r");
+    if (++upload->tags % 100 == 0)
+        upload->retry.attempt = 0; /* it works again */
+    show_progress(upload, 0);
     return 1;
 }
 
-/* Closing a socket with unread bytes makes the kernel throw away what it has not sent yet. So: announce
- * the end, close the sending side only, and read until the server has closed as well. */
+/* Closing a socket with unread bytes makes the kernel discard what it has not sent yet. So this ends the stream, closes the
+ * sending side only, and reads until the server has closed as well. */
 static void drain(RTMP *r)
 {
     char scrap[4096];
-    int64_t deadline = clock_ms() + 3000;
+    int64_t deadline = tool_clock() + 3000;
     RTMP_DeleteStream(r);
     int fd = RTMP_Socket(r);
     if (fd < 0 || shutdown(fd, SHUT_WR) != 0)
         return;
     for (;;) {
         struct pollfd socket = { .fd = fd, .events = POLLIN };
-        int64_t left = deadline - clock_ms();
+        int64_t left = deadline - tool_clock();
         if (left <= 0 || poll(&socket, 1, (int)left) <= 0 || recv(fd, scrap, sizeof scrap, 0) <= 0)
             return;
     }
+}
+
+static void print_json(const struct upload *upload, enum ending ending)
+{
+    printf("{");
+    tool_json_text(stdout, "program", upload->tool.name);
+    printf(", \"code\": %d, ", ending);
+    tool_json_text(stdout, "error", ending == END_WELL ? "" : upload->tool.problem);
+    printf(", \"tags\": %u, \"bytes\": %llu, \"seconds\": %.3f, \"connections\": %u}\n", upload->tags, upload->bytes,
+           (double)upload->elapsed / 1000.0, upload->connections);
+    fflush(stdout);
 }
 
 enum ending upload_close(struct upload *upload)
@@ -379,7 +522,7 @@ enum ending upload_close(struct upload *upload)
     if (upload_interrupted) {
         ending = upload->bytes > 0 ? END_WELL : END_FAILED;
         if (upload->bytes == 0)
-            fprintf(stderr, "%s: stopped before anything was sent\n", upload->options->program);
+            tool_fail(&upload->tool, END_FAILED, "stopped before any data was sent");
     }
     if (upload->rtmp) {
         if (RTMP_IsConnected(upload->rtmp) && !(upload->rtmp->Link.protocol & RTMP_FEATURE_HTTP))
@@ -387,10 +530,18 @@ enum ending upload_close(struct upload *upload)
         RTMP_Close(upload->rtmp);
         RTMP_Free(upload->rtmp);
     }
-    if (upload->started && !upload->options->quiet)
-        show_progress(upload, "\n");
+    if (upload->started) {
+        show_progress(upload, 1);
+        tool_end_progress(&upload->tool);
+    }
+    if (ending != END_WELL && !upload_interrupted)
+        tool_print_problem(&upload->tool);
+    if (upload->tool.json)
+        print_json(upload, ending);
     if (upload->reader.file)
         flv_reader_close(&upload->reader);
+    for (int i = 0; i < 3; i++)
+        free(upload->headers[i].raw);
     free(upload->url);
     memset(upload, 0, sizeof *upload);
     return ending;

@@ -1,5 +1,5 @@
-/* What both publishers share besides the FLV file: connecting, keeping time while listening to what the
- * server says, and ending a stream so that its last frames arrive. */
+/* What both publishers share besides the FLV file: connecting, keeping time while reading what the server sends, connecting
+ * again, and ending a stream so that its last frames arrive. */
 #ifndef EXAMPLES_UPLOAD_H
 #define EXAMPLES_UPLOAD_H
 
@@ -7,51 +7,67 @@
 #include <signal.h>
 #include <stdint.h>
 
-#include "ending.h"
 #include "flv.h"
+#include "tool.h"
 
 struct upload_options {
-    const char *program, *file, *url;
-    int loops; /* how often to send the file, 0 = until stopped */
-    int timeout, quiet, verbose;
+    const char *file, *url;
+    int loops;      /* how often to send the file, 0 = until stopped */
+    int timeout;    /* seconds */
     int chunk_size; /* used by publish_packets */
+    uint32_t start; /* milliseconds in the file */
 };
 
 /* Set by SIGINT and SIGTERM. */
 extern volatile sig_atomic_t upload_interrupted;
 
-/* Returns -1 to go on, or the exit code. `extra` is one more line of the usage text, or "". */
-int upload_parse(int argc, char **argv, const char *program, const char *extra, struct upload_options *options);
+/* A copy of a tag that every connection has to begin with. */
+struct upload_header {
+    uint8_t *raw;
+    size_t size;
+};
 
 struct upload {
+    struct upload_options options;
+    struct tool tool;
+    struct retry retry;
     RTMP *rtmp;
-    char *url; /* pointed into by the session */
+    char *url; /* the session points into it */
     struct flv_reader reader;
     enum ending ending; /* the exit code so far */
-    const struct upload_options *options;
     int round;          /* how often the file was sent completely */
     int started;        /* the first frame has been seen */
-    int64_t began;      /* milliseconds of the clock at that frame */
+    int64_t opened;     /* milliseconds of the clock at the start of the program */
+    int64_t began;      /* … and at the first frame */
     int64_t elapsed;    /* milliseconds of stream time since then */
     uint32_t first;     /* timestamp of that frame in the file */
     uint32_t base;      /* added to the file's timestamps */
     uint32_t last;      /* timestamp of the latest frame as sent */
     uint32_t highest;   /* the latest timestamp so far: frames need not be in order */
     uint32_t step;      /* time between the last two frames: also the gap between two rounds */
+    int64_t shown;      /* when progress was shown */
     unsigned long long bytes;
+    unsigned tags, connections;
+    struct upload_header headers[3]; /* metadata, video configuration, audio configuration */
+    int pending;        /* headers that are still to be sent on this connection, as bits */
+    int wants_key;      /* video starts at the next key frame */
+    int has_video;
 };
 
-/* Opens the file and connects to the server as a publisher. Returns 1, or 0 with one line of explanation. */
-int upload_open(struct upload *upload, const struct upload_options *options);
+/* Fills the options. Returns -1 to go on, or the exit code. `extra` is one more line of the help text, or "". */
+int upload_parse(int argc, char **argv, const char *extra, struct upload *upload);
+
+/* Opens the file and connects to the server as a publisher. Returns 1, or 0 after a failure. */
+int upload_open(struct upload *upload);
 
 /* Waits for the next tag, and for its time, and returns 1 with its timestamp rising across rounds; 0 when all is sent, or
- * after a failure (explained). */
+ * after a failure. After another connection it first returns the tags that a stream begins with. */
 int upload_next(struct upload *upload, struct flv_tag *tag);
 
-/* Explains why a tag was not sent. */
-void upload_failed(struct upload *upload);
+/* Notes that a tag was not sent, and connects again as --retry says. Returns 1 to go on with upload_next. */
+int upload_failed(struct upload *upload);
 
-/* Says goodbye, waits for the server to take everything, and frees all. Returns the exit code. */
+/* Ends the stream, waits for the server to receive everything, reports, and frees all. Returns the exit code. */
 enum ending upload_close(struct upload *upload);
 
 #endif

@@ -78,9 +78,8 @@ impl CallArray {
 
 impl Calls for CallArray {
     fn remember(&mut self, name: &[u8], transaction: i32) {
-        if self.calls().len() >= MAX_CALLS
-            && let Some(oldest) = self.remove(0)
-        {
+        let is_full = self.calls().len() >= MAX_CALLS;
+        if let Some(oldest) = is_full.then(|| self.remove(0)).flatten() {
             // SAFETY: names come from `remember`, or from a caller that used malloc.
             unsafe { memory::release(oldest.av_val) };
         }

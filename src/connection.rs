@@ -135,10 +135,8 @@ impl Handle {
             return Ok(());
         }
         let tunnel = self.tunnel();
-        if tunnel.is_none()
-            && !self.is_watched()
-            && let Some(result) = self.fill_straight(whole)
-        {
+        let is_straight = tunnel.is_none() && !self.is_watched();
+        if let Some(result) = is_straight.then(|| self.fill_straight(whole)).flatten() {
             if result.is_ok() {
                 self.expect_bytes();
             }

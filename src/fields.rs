@@ -36,10 +36,10 @@ shared_as_is!(i32, u32, u8, f64);
 
 impl Shared<c_int> for u32 {
     fn load(stored: c_int) -> Self {
-        stored.cast_unsigned()
+        stored as u32
     }
     fn store(self) -> c_int {
-        self.cast_signed()
+        self as i32
     }
 }
 
@@ -243,6 +243,7 @@ pub(super) unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
         start_ms: link.seekTime,
         stop_ms: link.stopTime,
         all_data: false,
+        capabilities: None,
     }
 }
 
@@ -257,7 +258,7 @@ pub(super) unsafe fn mirror_timestamp(r: *mut RTMP, chunk_stream: usize, timesta
     unsafe {
         let allocated = usize::try_from((*r).m_channelsAllocatedIn).unwrap_or(0);
         if chunk_stream < allocated || grow_timestamps(r, chunk_stream, allocated) {
-            *(*r).m_channelTimestamp.add(chunk_stream) = timestamp.cast_signed();
+            *(*r).m_channelTimestamp.add(chunk_stream) = timestamp as i32;
         }
     }
 }

@@ -120,14 +120,13 @@ impl<'a> Gate<'a> {
         let mut tries = 0_u32;
         loop {
             tries += 1;
-            if tries.is_multiple_of(64) {
+            if tries % 64 == 0 {
                 thread::yield_now();
             } else {
                 hint::spin_loop();
             }
-            if self.held().load(Ordering::Relaxed) != HELD
-                && let Some(keeper) = self.try_hold()
-            {
+            let is_free = self.held().load(Ordering::Relaxed) != HELD;
+            if let Some(keeper) = is_free.then(|| self.try_hold()).flatten() {
                 return keeper;
             }
         }
@@ -224,8 +223,8 @@ mod tests {
 
     fn word(value: u32) -> Box<Session> {
         // SAFETY: all-zero bytes are a valid `RTMP`.
-        let mut session: Box<RTMP> = unsafe { Box::new_zeroed().assume_init() };
-        session.m_channelsAllocatedOut = value.cast_signed();
+        let mut session: Box<RTMP> = Box::new(unsafe { std::mem::zeroed() });
+        session.m_channelsAllocatedOut = value as i32;
         session.m_sb.sb_socket = -1;
         Box::new(Session(UnsafeCell::new(*session)))
     }
@@ -236,7 +235,7 @@ mod tests {
     }
 
     fn value(session: Box<Session>) -> u32 {
-        session.0.into_inner().m_channelsAllocatedOut.cast_unsigned()
+        session.0.into_inner().m_channelsAllocatedOut as u32
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(crate) fn set_debug_level(level: RTMP_LogLevel) {
 
 /// Whether messages of this level are logged now. Negative levels count as huge.
 pub(crate) fn logs(level: c_int) -> bool {
-    level.cast_unsigned() <= debug_level()
+    level as u32 <= debug_level()
 }
 
 /// Whether commands are logged.

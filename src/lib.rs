@@ -15,6 +15,7 @@ mod boundary;
 mod calls;
 mod cancel;
 mod connection;
+pub mod enhanced;
 mod errno;
 pub mod event_loop;
 mod fields;

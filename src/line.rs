@@ -142,10 +142,10 @@ pub(crate) fn show(handle: &Handle, status: &Status) {
     // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the name comes from
     // `malloc`, like every other that `RTMP_Close` finds there.
     unsafe {
-        (*r).m_msgCounter = status.sequence.cast_signed();
-        (*r).m_unackd = status.unanswered.cast_signed();
+        (*r).m_msgCounter = status.sequence as i32;
+        (*r).m_unackd = status.unanswered as i32;
         (*r).m_polling = status.polling.into();
-        (*r).m_resplen = status.missing.cast_signed();
+        (*r).m_resplen = status.missing as i32;
         if let (Some(session), true) = (&status.session, (*r).m_clientID.av_val.is_null()) {
             let path = format!("/{}", session.as_str());
             if let Ok(copy) = memory::duplicate(path.as_bytes()) {

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Write},
     mem::MaybeUninit,
-    os::fd::AsRawFd,
+    os::{fd::AsRawFd, unix::net::UnixStream},
     ptr, slice,
 };
 
@@ -42,7 +42,7 @@ pub(crate) fn duplicate(bytes: &[u8]) -> Result<*mut c_char> {
 pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
     // The kernel says what it cannot write to; this process would be killed.
     let copied = || -> io::Result<isize> {
-        let (reader, mut writer) = io::pipe()?;
+        let (reader, mut writer) = UnixStream::pair()?;
         writer.write_all(&[0])?;
         // SAFETY: nobody else uses the byte at `at`, which is readable, by the Safety section; the kernel checks that
         // the byte can be written.
@@ -337,18 +337,18 @@ impl message::Body for Body {
         const USUAL: usize = chunk::DEFAULT_CHUNK_SIZE as usize;
         let mut chunks = chunks;
         if (header, payload) == (1, USUAL) {
-            let (usual, last) = chunks.as_chunks::<{ 1 + USUAL }>();
+            let usual = chunks.chunks_exact(1 + USUAL);
+            chunks = usual.remainder();
             let len = usual.len() * USUAL;
             assert!(len <= self.room(), "room is made before bytes are appended");
             // SAFETY: there is room for as many payloads. Copies of known length need no call.
             unsafe {
-                let to = self.data.add(self.len).cast::<[u8; USUAL]>();
-                for (index, [_, payload @ ..]) in usual.iter().enumerate() {
-                    to.add(index).write_unaligned(*payload);
+                let to = self.data.add(self.len);
+                for (index, chunk) in usual.enumerate() {
+                    to.add(index * USUAL).copy_from_nonoverlapping(chunk[1..].as_ptr(), USUAL);
                 }
                 self.advance(len);
             }
-            chunks = last;
         }
         for chunk in chunks.chunks(header + payload) {
             self.append(chunk.get(header..).unwrap_or_default());

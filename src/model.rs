@@ -223,7 +223,7 @@ impl Session {
             assert!(message.iter().all(|byte| *byte == message[0]), "a message is split: {:?}", wire.taken);
             message[0]
         });
-        (messages.collect(), !wire.taken.len().is_multiple_of(MESSAGE))
+        (messages.collect(), wire.taken.len() % MESSAGE != 0)
     }
 }
 

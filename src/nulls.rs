@@ -4,7 +4,8 @@
 use std::{alloc, ptr};
 
 use super::{
-    amf::{access::*, decode::*, dump::*, encode::*, plain::*, search::*},
+    amf::{access::*, decode::*, dump::*, encode::*, plain::*, search::*, tracks::*},
+    enhanced::{capabilities::*, media::*, reconnect::*},
     event_loop::{events::*, stats::*},
     http::HTTP_get,
     log::{RTMP_LOGCRIT, RTMP_LogHex, RTMP_LogHexString, RTMP_LogSetLevel},
@@ -81,7 +82,7 @@ macro_rules! numbers {
     };
 }
 
-numbers!(i16, i32, u32, i64, u64, f64);
+numbers!(u8, i16, i32, u32, i64, u64, f64);
 
 /// A function of C that can be called with nulls.
 trait Export {
@@ -167,6 +168,13 @@ fn functions_about_a_session_take_null() {
         RTMP_TLS_AllocServerContext(_, _);
         RTMP_TLS_FreeServerContext(_);
         RTMP_Abort(_);
+        RTMP_PeerCaps(_);
+        RTMP_PeerFourCc(_, _, _);
+        RTMP_PeerProperty(_, _, _);
+        RTMP_TakeConnect(_, _);
+        RTMP_EncodeCapabilities(_, _, _);
+        RTMP_GetReconnect(_, _, _);
+        RTMP_SetupReconnect(_, _);
         RTMP_SetupStream(_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _);
     }
     each! { "C-unwind" call_with_nulls:
@@ -194,6 +202,8 @@ fn functions_about_a_session_take_null() {
         RTMP_SendChunk(_, _);
         RTMP_ClientPacket(_, _);
         RTMP_GetNextMediaPacket(_, _);
+        RTMP_SendMedia(_, _, _, _, _, _);
+        RTMP_SendReconnect(_, _, _);
         RTMP_TLS_Accept(_, _);
         RTMP_Serve(_);
         RTMPSockBuf_Fill(_);
@@ -233,6 +243,27 @@ fn functions_about_texts_and_packets_take_null() {
         HTTP_get(_, _, _);
     }
     each! { "C" call_with_one_null: RTMP_ParseURL(_, _, _, _, _, _); RTMP_ParsePlaypath(_, _); }
+}
+
+#[test]
+fn functions_about_media_take_null() {
+    quietly();
+    each! { "C" call_with_nulls:
+        RTMP_ParseMedia(_, _, _, _);
+        RTMP_NextTrack(_, _);
+        RTMP_EncodeMedia(_, _, _, _, _, _);
+        RTMP_ParseChannels(_, _, _);
+        RTMP_EncodeChannels(_, _, _, _);
+        RTMP_TrackProperty(_, _, _, _);
+        RTMP_TrackCodec(_, _, _, _, _);
+        RTMP_EncodeTrackMap(_, _, _, _, _, _);
+    }
+    each! { "C" call_with_one_null:
+        RTMP_NextTrack(_, _);
+        RTMP_ParseChannels(_, _, _);
+        RTMP_TrackProperty(_, _, _, _);
+        RTMP_TrackCodec(_, _, _, _, _);
+    }
 }
 
 #[test]

@@ -224,8 +224,14 @@ impl Handle {
 
     /// Lets the session react to a message. After an error, of which a refusal by the server is one, the connection is closed.
     pub(crate) fn dispatch(&self, message: &Message<&[u8]>) -> Result<Outcome> {
-        let (outcome, consequence) =
-            self.step(|session, wishes| session.dispatch(wishes, message, Instant::now()))?;
+        let (result, reconnect) = self.step(|session, wishes| {
+            let result = session.dispatch(wishes, message, Instant::now());
+            (result, session.take_reconnect())
+        });
+        let (outcome, consequence) = result?;
+        if let Some(request) = reconnect {
+            self.keep_reconnect(request);
+        }
         self.tell()?;
         self.answer()?;
         match consequence {
@@ -250,6 +256,10 @@ impl Handle {
     /// Lets the session take what was received. An error has closed the connection, and so has the end of the stream.
     fn receive_without_answers(&self) -> Result<Option<Event<Body>>> {
         let received = self.receiving_step(take);
+        if let Ok(Some(Event::Reconnect(request))) = &received {
+            // Before the program is told of it.
+            self.keep_reconnect(request.clone());
+        }
         self.tell()?;
         match received {
             Ok(Some(Event::Refused(refusal))) => {

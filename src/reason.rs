@@ -380,7 +380,7 @@ fn keep_text(code: Code, phase: Phase, system_code: i32, write: impl FnOnce(&mut
     }
     let _ = line.write_str(words.as_str());
     let number = TEXTS.lock().unwrap_or_else(PoisonError::into_inner).add(&line.finish(), system_code);
-    field.store((number << CODE_BITS | code as u32).cast_signed(), Ordering::Relaxed);
+    field.store((number << CODE_BITS | code as u32) as i32, Ordering::Relaxed);
 }
 
 /// The field of the session that the call is about.
@@ -395,7 +395,7 @@ fn field<'a>() -> Option<&'a AtomicI32> {
 
 /// The reason of a session: its code, and the number of its text. A value that a program left there is none.
 fn stored(field: &AtomicI32) -> (Code, u32) {
-    let value = field.load(Ordering::Relaxed).cast_unsigned();
+    let value = field.load(Ordering::Relaxed) as u32;
     let code = Code::from_value(value & ((1 << CODE_BITS) - 1)).unwrap_or(Code::None);
     (code, value >> CODE_BITS)
 }
@@ -541,7 +541,8 @@ impl Default for Line {
 impl Line {
     fn as_str(&self) -> &str {
         // Only whole characters were written.
-        str::from_utf8(&self.text[..self.used + if self.cut { DOTS.len() } else { 0 }]).unwrap_or_default()
+        std::str::from_utf8(&self.text[..self.used + if self.cut { DOTS.len() } else { 0 }])
+            .unwrap_or_default()
     }
 
     fn finish(self) -> Text {

@@ -100,9 +100,8 @@ impl Crate {
     fn read_items(&mut self, file: &Path, path: ModulePath, items: &[Item]) {
         let mut module = Module { file: file.to_owned(), ..Module::default() };
         for item in items {
-            if let Item::Mod(child) = item
-                && !is_for_tests(&child.attrs)
-            {
+            let child = if let Item::Mod(child) = item { Some(child) } else { None };
+            if let Some(child) = child.filter(|child| !is_for_tests(&child.attrs)) {
                 let name = child.ident.to_string();
                 let child_path: ModulePath = path.iter().cloned().chain([name.clone()]).collect();
                 match &child.content {

@@ -64,11 +64,8 @@ fn descriptors_left(report: &str) -> Vec<&str> {
     while let Some((_, line)) = lines.next() {
         let open =
             line.strip_prefix("Open ").filter(|what| what.contains("descriptor") || what.contains("socket"));
-        if let Some(what) = open
-            && !lines.peek().is_some_and(|(_, next)| next.contains("<inherited from parent>"))
-        {
-            left.push(what);
-        }
+        let inherited = lines.peek().is_some_and(|(_, next)| next.contains("<inherited from parent>"));
+        left.extend(open.filter(|_| !inherited));
     }
     left
 }

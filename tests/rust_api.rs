@@ -27,7 +27,9 @@ use support::flv::{self, Tag};
 use support::relay::Relay;
 use support::servers::Nginx;
 use support::wire::Message;
-use support::{Library, Running, Server, TempDir, clip, library, process, program, require, wait_until};
+use support::{
+    Library, Peer, Running, Server, TempDir, clip, library, process, program, require, wait_until,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -361,7 +363,7 @@ fn a_film_comes_through_a_proxy_and_not_around_it() {
 }
 
 /// The refusal that a script leads to.
-fn refusal(publish: bool, script: impl FnOnce(&mut support::Peer) + Send + 'static) -> rtmp_core::Refusal {
+fn refusal(publish: bool, script: impl FnOnce(&mut Peer) + Send + 'static) -> rtmp_core::Refusal {
     let server = Server::once(move |peer| {
         script(peer);
         peer.drain(LIMIT);
@@ -445,14 +447,14 @@ fn a_publisher_logs_in_with_the_name_and_password_of_the_url() {
         for answer in
             ["code=403 need auth; authmod=adobe", "authmod=adobe : ?reason=needauth&salt=S&challenge=C"]
         {
-            let mut peer = support::Peer::accept(listener);
+            let mut peer = Peer::accept(listener);
             peer.handshake();
             apps.push(app_of(&peer.wait_for("connect")));
             let info = support::amf::status("error", "NetConnection.Connect.Rejected", answer);
             peer.invoke(0, &[s("_error"), n(1), Value::Null, info]);
             assert!(peer.drain(LIMIT), "the client has to come again");
         }
-        let mut peer = support::Peer::accept(listener);
+        let mut peer = Peer::accept(listener);
         apps.push(app_of(&peer.accept_connect()));
         peer.accept_create();
         peer.wait_for("publish");
@@ -623,6 +625,52 @@ fn the_examples_publish_and_play() {
 }
 
 #[test]
+fn the_examples_connect_again_serve_and_need_no_thread() {
+    let (clip, film) = need!(film());
+    let (relay, directory) = need!(server_with_film(&clip));
+    let url = relay.url("film");
+    let printed = program::run(example("metadata").arg(&url), "", LIMIT).expect("metadata");
+    assert!(printed.contains("duration") && printed.contains("videocodecid"), "{printed}");
+
+    let bytes: usize = flv::media(&film).iter().filter(|tag| tag.kind != 18).map(|tag| tag.body.len()).sum();
+    let printed = program::run(example("event_loop").args([&url, &url]), "", LIMIT).expect("event_loop");
+    let numbers: Vec<usize> =
+        printed.lines().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+    assert!(numbers.len() == 2 && numbers.iter().all(|number| *number >= bytes), "{printed}, {bytes}");
+    let nobody = format!("rtmp://127.0.0.1:{}/app/name", process::free_port());
+    assert_eq!(program::run(example("event_loop").arg(&nobody), "", LIMIT).code, Some(1));
+
+    // The first connection is lost, the second is not.
+    let server = Server::listen(|listener| {
+        let complete = |peer: &mut Peer| peer.status(1, "status", "NetStream.Play.Complete", "");
+        for end in [Peer::leave, complete] {
+            let mut peer = Peer::accept(listener);
+            peer.accept_play();
+            peer.send(&Message::new(4, 0, 8, 1, &[0xAF; 33]));
+            end(&mut peer);
+            peer.drain(LIMIT);
+        }
+    });
+    let file = directory.join("again");
+    let run = program::run(example("reconnect").arg(server.url()).arg(&file).arg("3"), "", LIMIT);
+    server.join();
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("next attempt in 1 s"), "{run:?}");
+    assert_eq!(flv::load(&directory.join("again.2.flv")).len(), 1);
+
+    let mut server = Running::start(example("serve").arg("127.0.0.1:0").arg(directory.path()));
+    assert!(wait_until(LIMIT, || server.stdout().contains('\n')), "{}", server.stderr());
+    let base = server.stdout().trim().replace("listening on ", "");
+    program::run(example("publish").arg(&clip).arg(format!("{base}/live/mine")), "", LIMIT).expect("publish");
+    let found = directory.join("mine.flv");
+    let frames = |tags: Vec<Tag>| tags.into_iter().filter(|tag| tag.kind != 18).collect::<Vec<_>>();
+    let expected = frames(flv::media(&flv::load(&clip)));
+    assert!(wait_until(LIMIT, || fs::metadata(&found).is_ok_and(|data| data.len() > bytes as u64)));
+    flv::assert_equal(&expected, &frames(flv::load(&found)), "serve");
+    server.kill();
+}
+
+#[test]
 fn debug_output_holds_no_secrets() {
     let client = Client::new("rtmp://user:hunter2@host/app/name pubPasswd=hunter2 token=hunter2").unwrap();
     let text = format!("{client:?} {:?}", client.abort_handle());
@@ -756,5 +804,183 @@ fn a_timeout_that_no_clock_can_count_is_none() {
         let mut publisher = client.publish().unwrap();
         publisher.send(MessageType::AUDIO, 0, &[0xAF, 1, 0]).unwrap();
         publisher.finish().unwrap();
+    });
+}
+
+/// Serves one client that plays or publishes, with our own server; `streaming` is called when the stream runs, with the
+/// message stream, and `message` with what is published.
+fn serve_one(
+    server: &rtmp_core::Server,
+    mut streaming: impl FnMut(&mut rtmp_core::ServerSession, u32),
+    mut message: impl FnMut(rtmp_core::message::Message),
+) {
+    let mut session = server.accept().unwrap();
+    while let Some(event) = session.next_event().unwrap() {
+        match event {
+            ServerEvent::Request(Request::Play { stream_id, .. } | Request::Publish { stream_id, .. }) => {
+                session.accept().unwrap();
+                streaming(&mut session, stream_id);
+            }
+            ServerEvent::Request(_) => session.accept().unwrap(),
+            ServerEvent::Message(received) => message(received),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn both_ends_know_what_the_other_announces_and_send_no_more_than_that() {
+    use rtmp_core::media::{self, FourCc, Frame, Kind, Packet, Track};
+    use rtmp_core::session::{Capabilities, ability, feature};
+
+    let mut own = Capabilities::default();
+    own.set_codec(Kind::Video, FourCc::HEVC, ability::DECODE | ability::FORWARD);
+    own.set_codec(Kind::Audio, FourCc::OPUS, ability::FORWARD);
+    own.features = Some(feature::MODEX | feature::NANO);
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap().announce(own.clone());
+    let port = server.local_addr().unwrap().port();
+    let frame = Track { frame: Some(Frame::Key), ..Track::new(FourCc::HEVC, Packet::Frames, b"picture") };
+    let key_frame = media::Message::new(Kind::Video, std::slice::from_ref(&frame));
+    let second = [Track { id: 1, ..frame }];
+    let sound = [Track::new(FourCc::OPUS, Packet::Frames, b"sound")];
+    let unknown = [Track::new(FourCc::FLAC, Packet::Frames, b"sound")];
+    thread::scope(|scope| {
+        let served = scope.spawn(|| {
+            let (mut asked, mut received) = (None, Vec::new());
+            serve_one(&server, |session, _| asked = Some(session.peer()), |message| received.push(message));
+            (asked.unwrap(), received)
+        });
+        let announced = Capabilities::forwarding();
+        let client = Client::new(&url(port)).unwrap().announce(announced.clone());
+        let mut publisher = client.publish().unwrap();
+        assert_eq!(publisher.peer(), own);
+        publisher.send_media(0, &key_frame).unwrap();
+        publisher
+            .send_media(20, &media::Message { nano: Some(7), ..media::Message::new(Kind::Audio, &sound) })
+            .unwrap();
+        for message in [media::Message::new(Kind::Video, &second), media::Message::new(Kind::Audio, &unknown)]
+        {
+            let error = publisher.send_media(40, &message).unwrap_err();
+            assert!(matches!(error, Error::Unsupported(_)), "{error}");
+        }
+        publisher.finish().unwrap();
+        let (asked, received) = served.join().unwrap();
+        assert_eq!(asked, announced);
+        let bodies: Vec<_> = received.iter().map(|message| (message.timestamp, &message.body[..])).collect();
+        let expected: [(u32, &[u8]); 2] = [(0, b"\x93hvc1picture"), (20, b"\x97\x02\0\0\x07\x01Opussound")];
+        assert_eq!(bodies, expected);
+
+        // With the option it goes all the same.
+        let served = scope.spawn(|| {
+            let mut received = Vec::new();
+            serve_one(&server, |_, _| {}, |message| received.push(message.body));
+            received
+        });
+        let client = Client::new(&url(port)).unwrap().option("enhancedForce", "1").unwrap();
+        let mut publisher = client.publish().unwrap();
+        publisher.send_media(0, &media::Message::new(Kind::Video, &second)).unwrap();
+        publisher.finish().unwrap();
+        assert_eq!(served.join().unwrap(), [b"\x96\x03hvc1\x01picture"]);
+
+        // A player that announces nothing gets one track of video, and no audio of the new kind.
+        scope.spawn(|| {
+            serve_one(
+                &server,
+                |session, stream_id| {
+                    let peer = session.peer();
+                    assert!(!peer.names_codecs() && peer.features.is_none());
+                    for message in
+                        [media::Message::new(Kind::Video, &second), media::Message::new(Kind::Audio, &sound)]
+                    {
+                        assert!(session.send_media(stream_id, 0, &message).is_err());
+                    }
+                    assert!(session.request_reconnect("", "").is_err());
+                    session.send_media(stream_id, 0, &key_frame).unwrap();
+                    session.end_stream(stream_id).unwrap();
+                },
+                |_| {},
+            );
+        });
+        let mut player = Client::new(&url(port)).unwrap().play().unwrap();
+        let played: Vec<_> = player.messages().map(|message| message.unwrap().body).collect();
+        assert_eq!(played, [b"\x93hvc1picture"]);
+    });
+}
+
+#[test]
+fn a_player_follows_a_reconnect_request() {
+    let [first, second] = [(), ()].map(|()| rtmp_core::Server::bind("127.0.0.1:0").unwrap());
+    let [first_port, second_port] = [&first, &second].map(|server| server.local_addr().unwrap().port());
+    let send = |session: &mut rtmp_core::ServerSession, stream_id, body: &[u8]| {
+        session.send(stream_id, MessageType::AUDIO, 0, body).unwrap();
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            serve_one(
+                &first,
+                |session, stream_id| {
+                    send(session, stream_id, b"\xAF\x01one");
+                    let elsewhere = format!("//127.0.0.1:{second_port}/other");
+                    session.request_reconnect(&elsewhere, "maintenance").unwrap();
+                    // The server goes on until the client leaves.
+                    send(session, stream_id, b"\xAF\x01two");
+                },
+                |_| {},
+            );
+        });
+        scope.spawn(|| {
+            serve_one(
+                &second,
+                |session, stream_id| {
+                    send(session, stream_id, b"\xAF\x01three");
+                    session.end_stream(stream_id).unwrap();
+                },
+                |_| {},
+            );
+        });
+        let client = Client::new(&url(first_port)).unwrap().option("reconnect", "1").unwrap();
+        let mut player = client.play().unwrap();
+        assert_eq!(player.reconnect(), None);
+        let mut bodies = Vec::new();
+        for _ in 0..2 {
+            bodies.push(player.next_message().unwrap().unwrap().body);
+        }
+        let request = player.reconnect().expect("it came in front of the second message");
+        assert_eq!(request.description, b"maintenance");
+        let mut moved = client.follow(&request).unwrap().play().unwrap();
+        drop(player);
+        while let Some(message) = moved.next_message().unwrap() {
+            bodies.push(message.body);
+        }
+        assert_eq!(bodies, [&b"\xAF\x01one"[..], b"\xAF\x01two", b"\xAF\x01three"]);
+    });
+}
+
+#[test]
+fn a_session_of_amf3_has_metadata_in_amf3() {
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    // A format byte, the name as AMF0, and an object {width: 64} of AMF3.
+    let metadata = b"\0\x02\0\x0AonMetaData\x11\x0A\x0B\x01\x0Bwidth\x04\x40\x01";
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2 {
+                serve_one(
+                    &server,
+                    |session, stream_id| {
+                        session.send(stream_id, MessageType::DATA_AMF3, 0, metadata).unwrap();
+                        session.send(stream_id, MessageType::AUDIO, 20, b"\xAF\x01x").unwrap();
+                        session.end_stream(stream_id).unwrap();
+                    },
+                    |_| {},
+                );
+            }
+        });
+        let client = Client::new(&url(port)).unwrap().option("objectEncoding", "3").unwrap();
+        let tags = read_all(&mut client.play().unwrap());
+        let kinds: Vec<_> = tags.iter().map(|tag| tag.kind).collect();
+        assert_eq!((kinds, &tags[0].body[..]), (vec![15, 8], &metadata[..]));
+        let mut player = Client::new(&format!("{} objectEncoding=0", url(port))).unwrap().play().unwrap();
+        assert_eq!(read_all(&mut player).len(), 1);
     });
 }

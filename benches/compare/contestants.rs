@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     ABSENT, Figures, Measured,
     peer::{Cover, Peer, Role},
-    rows::{Row, Unit},
+    rows::{LOAD, Limit, Row, Unit},
     rust,
 };
 
@@ -42,6 +42,18 @@ impl Contestant {
     pub const ALL: [Self; 6] =
         [Self::Original, Self::Ours, Self::Baseline, Self::Rust, Self::Socket, Self::Ffmpeg];
 
+    /// For readers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Original => "librtmp",
+            Self::Ours => "this library",
+            Self::Baseline => "the baseline",
+            Self::Rust => "the Rust API",
+            Self::Socket => "the bare socket",
+            Self::Ffmpeg => "FFmpeg",
+        }
+    }
+
     /// Whether its system calls are counted.
     fn is_traced(self) -> bool {
         !matches!(self, Self::Socket | Self::Ffmpeg)
@@ -60,6 +72,7 @@ pub struct Contestants {
     /// For temporary files.
     directory: PathBuf,
     driver: PathBuf,
+    loader: PathBuf,
     /// FFmpeg's, if its headers are installed.
     avio: Option<PathBuf>,
     ours: PathBuf,
@@ -117,6 +130,8 @@ impl Contestants {
         compile(&source.join("driver.c"), &driver, |cc| {
             cc.arg("-I").arg(manifest.join("include")).arg("-L").arg(&ours).args(["-lrtmp", "-lpthread"])
         })?;
+        let loader = directory.join("load");
+        compile(&source.join("load.c"), &loader, |cc| cc.arg("-ldl"))?;
         let avio = directory.join("avio");
         let avio =
             compile(&source.join("avio.c"), &avio, |cc| cc.args(["-lavformat", "-lavutil"])).map(|()| avio);
@@ -127,7 +142,7 @@ impl Contestants {
         if !traced {
             eprintln!("strace is not installed: system calls are not counted");
         }
-        Ok(Self { directory, driver, avio: avio.ok(), ours, original, baseline, traced })
+        Ok(Self { directory, driver, loader, avio: avio.ok(), ours, original, baseline, traced })
     }
 
     /// Measures all contestants of a row in turn, `rounds` times, or as often as there is time for.
@@ -177,6 +192,19 @@ impl Contestants {
         Ok(Measured { row, figures, ratios })
     }
 
+    /// User instructions of this library and its caller for each message, connection or round, as callgrind counts them:
+    /// the difference of a longer and a shorter run. `None` where they depend on more than the work.
+    pub fn instructions(&self, row: Row) -> io::Result<Option<f64>> {
+        let Some((less, more)) = row.counted() else { return Ok(None) };
+        let Some(run) = self.run(Contestant::Ours, &row)? else { return Ok(None) };
+        let (less, more) = (run.counted(less)?, run.counted(more)?);
+        let each = (more.0 - less.0) / (more.1 - less.1);
+        if each.is_finite() && each > 0.0 {
+            return Ok(Some(each));
+        }
+        Err(io::Error::other(format!("{}: callgrind counts {each} instructions for each", row.name)))
+    }
+
     /// Whether there is an earlier build to compare with.
     pub fn has_baseline(&self) -> bool {
         self.baseline.is_some()
@@ -205,23 +233,34 @@ impl Contestants {
     /// What a contestant runs in a row; `None` if it does not take part.
     fn run(&self, contestant: Contestant, row: &Row) -> io::Result<Option<Run>> {
         let itself = env::current_exe()?;
+        let limit = row.limit();
+        let driver = if row.work == LOAD { &self.loader } else { &self.driver };
         let (program, library) = match contestant {
-            Contestant::Ours | Contestant::Socket => (Some(&self.driver), Some(&self.ours)),
-            Contestant::Original => (self.original.as_ref().map(|_| &self.driver), self.original.as_ref()),
-            Contestant::Baseline => (self.baseline.as_ref().map(|_| &self.driver), self.baseline.as_ref()),
+            Contestant::Ours => (Some(driver), Some(&self.ours)),
+            Contestant::Original => (self.original.as_ref().map(|_| driver), self.original.as_ref()),
+            Contestant::Baseline => (self.baseline.as_ref().map(|_| driver), self.baseline.as_ref()),
+            Contestant::Socket => match limit {
+                Some(Limit { cover: Cover::Plain, .. }) => (Some(&self.driver), Some(&self.ours)),
+                limit => (limit.map(|_| &itself), None),
+            },
             Contestant::Rust => (row.rust.then_some(&itself), None),
             Contestant::Ffmpeg => (self.avio.as_ref().filter(|_| row.ffmpeg.is_some()), None),
         };
         let Some(program) = program else { return Ok(None) };
         let total = row.total.to_string();
         let (chunk, size) = (row.sends.0.to_string(), row.sends.1.to_string());
-        let (peer, arguments) = match (contestant, row.peer, row.limit()) {
+        let (peer, arguments) = match (contestant, row.peer, limit) {
             (Contestant::Socket, _, None) => return Ok(None),
-            (Contestant::Socket, _, Some((role, work, size))) => {
-                let peer = Peer::start(role, Cover::Plain)?;
-                let arguments = vec![work.to_owned(), peer.port.to_string(), size.to_string(), total];
+            (Contestant::Socket, _, Some(Limit { role, cover, sends, size })) => {
+                let peer = Peer::start(role, cover)?;
+                let mut arguments = vec![if sends { "store" } else { "recv" }.to_owned()];
+                if cover != Cover::Plain {
+                    arguments = vec![rust::MEASURED.to_owned(), arguments.remove(0), cover.name().to_owned()];
+                }
+                arguments.extend([peer.port.to_string(), size.to_string(), total]);
                 (Some(peer), arguments)
             }
+            (_, None, _) if row.work == LOAD => (None, vec![total]),
             (_, None, _) => (None, vec![row.work.to_owned(), total]),
             (_, Some((role, cover)), _) => {
                 let peer = Peer::start(role, cover)?;
@@ -259,13 +298,13 @@ impl Run {
             Unit::PerGigabyte => 1e9 / field("count"),
             Unit::Each | Unit::Memory => 1e6 / messages,
             // All threads together say nothing of one call.
-            Unit::Wait(_) => f64::NAN,
+            Unit::Printed(_) => f64::NAN,
         };
         let messages = if scale.is_nan() { scale } else { messages };
         Ok(Figures {
             cost: match row.unit {
                 Unit::Memory => field("resident"),
-                Unit::Wait(name) => field(name),
+                Unit::Printed(name) => field(name),
                 _ => field("cpu") * scale,
             },
             wall: field("wall") * scale,
@@ -282,6 +321,23 @@ impl Run {
         let (less, more) = (self.traced(less)?, self.traced(more)?);
         // With few messages the calls in between may outnumber theirs.
         Ok(Some((more.0 - less.0) / (more.1 - less.1)).filter(|calls| *calls >= 0.0))
+    }
+
+    /// Instructions and messages of a run.
+    fn counted(&self, total: u64) -> io::Result<(f64, f64)> {
+        let mut arguments = self.arguments.clone();
+        arguments.pop();
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+        valgrind.arg(format!("--log-file={}", self.trace.display()));
+        let output = self.output(valgrind.arg(&self.program).args(arguments).arg(total.to_string()))?;
+        let instructions = fs::read_to_string(&self.trace)?
+            .lines()
+            .find_map(|line| line.split_once("Collected :")?.1.split_whitespace().next()?.parse::<f64>().ok())
+            .unwrap_or(f64::NAN);
+        let messages = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let messages = messages.filter_map(|value| value.get("messages")?.as_f64()).next_back();
+        Ok((instructions, messages.unwrap_or(f64::NAN)))
     }
 
     /// System calls and messages of a run.

@@ -8,11 +8,15 @@
 //! make bench ONLY="RTMP_Read"       the rows whose names contain a word
 //! make bench ROUNDS=3               as many rounds, however long they take
 //! make bench BASELINE=librtmp.so.1  with an earlier build beside it
+//! make bench CHECK=1                counts instructions, and fails if there are more than in the last entry
+//! make bench CHECK=record           counts instructions, and adds an entry
 //! cargo test --bench compare        every row once, with very little work, to see that it works
 //! ```
 
+mod bare;
 mod chart;
 mod contestants;
+mod history;
 mod peer;
 mod rows;
 mod rust;
@@ -89,20 +93,21 @@ fn measure() -> io::Result<()> {
     let rounds = variable("ROUNDS").and_then(|rounds| rounds.parse().ok()).filter(|rounds| *rounds > 0);
     let only = variable("ONLY");
     let contestants = Contestants::prepare("bench", variable("BASELINE").as_deref())?;
+    let mut rows = rows::rows();
+    rows.retain(|row| only.as_ref().is_none_or(|only| row.name.contains(only.as_str())));
+    if let Some(check) = variable("CHECK") {
+        return history::check(&contestants, &rows, check == "record");
+    }
     let columns = Table::new(contestants.has_baseline());
     let mut all = Vec::new();
     let mut table = columns.heading();
-    println!("{table}");
-    for row in rows::rows() {
-        if only.as_ref().is_some_and(|only| !row.name.contains(only.as_str())) {
-            continue;
-        }
-        let measured = contestants.measure(row, rounds)?;
-        let line = columns.line(&measured);
-        println!("{line}");
-        table = format!("{table}\n{line}");
+    for (index, row) in rows.iter().enumerate() {
+        eprintln!("{} of {}: {}", index + 1, rows.len(), row.name);
+        let measured = contestants.measure(*row, rounds)?;
+        table = format!("{table}\n{}", columns.line(&measured));
         all.push(measured);
     }
+    println!("{}\n\n{table}", table::summary(&all));
     let sizes = contestants.sizes();
     let baseline = sizes.baseline.map_or(String::new(), |bytes| format!(", baseline {:.0} kB", bytes / 1e3));
     let library = format!(
@@ -151,8 +156,24 @@ fn check() -> io::Result<()> {
             failed += 1;
         }
     }
+    if wanted.is_empty() {
+        let amf = rows::rows().into_iter().find(|row| row.work == "amf");
+        match contestants.instructions(amf.expect("a row")) {
+            Ok(Some(_)) => {
+                println!("test counting instructions ... ok");
+                passed += 1;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                println!("test counting instructions ... ignored, valgrind is not installed");
+            }
+            result => {
+                println!("test counting instructions ... FAILED: {result:?}");
+                failed += 1;
+            }
+        }
+    }
     let result = if failed == 0 { "ok" } else { "FAILED" };
-    let others = all - passed - failed;
+    let others = all.saturating_sub(passed + failed);
     println!(
         "test result: {result}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {others} filtered out"
     );

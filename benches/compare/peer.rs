@@ -73,6 +73,17 @@ pub enum Cover {
     Tls(&'static str),
 }
 
+impl Cover {
+    /// For the arguments of a program.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Encrypted => "rc4",
+            Self::Tls(_) => "tls",
+        }
+    }
+}
+
 /// Listens until the measuring ends.
 pub struct Peer {
     /// The port on loopback.
@@ -160,13 +171,16 @@ fn talk<S: Read + Write>(
     block: &[u8],
     is_over: impl Fn(&mut S) -> io::Result<bool>,
 ) -> io::Result<()> {
-    greet(stream, role)?;
+    match role {
+        Role::RawSource { .. } | Role::RawSink => {}
+        _ => greet(stream, role)?,
+    }
     match role {
         Role::Play { pace: Pace::Burst, .. } => {
             stream.write_all(block)?;
             read_all(stream)
         }
-        Role::Play { pace, .. } => {
+        Role::Play { pace, .. } | Role::RawSource { pace, .. } => {
             while !is_over(stream)? {
                 stream.write_all(block)?;
                 pause(pace);

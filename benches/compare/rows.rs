@@ -36,8 +36,8 @@ pub enum Unit {
     Each,
     /// Resident bytes for each.
     Memory,
-    /// Microseconds that a call took: the number of this name in what the driver prints.
-    Wait(&'static str),
+    /// Microseconds that something took: the number of this name in what the program prints.
+    Printed(&'static str),
 }
 
 impl Unit {
@@ -45,12 +45,14 @@ impl Unit {
     pub fn name(self) -> &'static str {
         match self {
             Self::PerGigabyte => "s/GB",
-            Self::Each | Self::Wait(_) => "us",
+            Self::Each | Self::Printed(_) => "us",
             Self::Memory => "bytes",
         }
     }
 }
 
+/// Work of the program that loads the library itself, in place of the driver's.
+pub const LOAD: &str = "load";
 /// Bytes of an ordinary message.
 const MESSAGE: usize = 16 << 10;
 /// Bytes of the largest message that RTMP can say the length of, and of the largest chunk.
@@ -125,6 +127,36 @@ pub fn rows() -> Vec<Row> {
             ..Row::EMPTY
         });
     }
+    for (name, work, size) in [
+        ("RTMP_Write, 64 kB blocks of 100-byte tags", "blocks", 100),
+        ("RTMP_Write, 64 kB blocks of 400-byte tags", "blocks", 400),
+        ("RTMP_Write, 64 kB blocks of 2,000-byte tags", "blocks", 2000),
+    ] {
+        rows.push(Row {
+            name,
+            work,
+            peer: Some((Role::Publish, Cover::Plain)),
+            sends: (65536, size),
+            total: 64 << 20,
+            ..Row::EMPTY
+        });
+    }
+    for (name, work, cover) in [
+        ("Live pace, RTMP_Write", "write-live", Cover::Plain),
+        ("Live pace, RTMP_SendPacket", "send-live", Cover::Plain),
+        ("Live pace, RTMP_Write over RTMPE", "write-live", Cover::Encrypted),
+        ("Live pace, RTMP_Write over TLS 1.3", "write-live", Cover::Tls("1.3")),
+    ] {
+        rows.push(Row {
+            name,
+            unit: Unit::Each,
+            work,
+            peer: Some((Role::Publish, cover)),
+            sends: (4096, LIVE),
+            total: 1000 * LIVE as u64,
+            ..Row::EMPTY
+        });
+    }
     for (name, work) in [("Live pace, RTMP_Read", "read"), ("Live pace, RTMP_GetNextMediaPacket", "next")] {
         let role = Role::Play { chunk: 65536, size: LIVE, streams: 1, pace: Pace::Live };
         rows.push(Row {
@@ -134,6 +166,21 @@ pub fn rows() -> Vec<Row> {
             peer: Some((role, Cover::Plain)),
             total: 1000 * LIVE as u64,
             rust: true,
+            ..Row::EMPTY
+        });
+    }
+    for (name, cover) in [
+        ("Live pace, RTMP_Read over RTMPE", Cover::Encrypted),
+        ("Live pace, RTMP_Read over TLS 1.3", Cover::Tls("1.3")),
+    ] {
+        let role = Role::Play { chunk: 65536, size: LIVE, streams: 1, pace: Pace::Live };
+        let total = 1000 * LIVE as u64;
+        rows.push(Row {
+            name,
+            unit: Unit::Each,
+            work: "read",
+            peer: Some((role, cover)),
+            total,
             ..Row::EMPTY
         });
     }
@@ -165,6 +212,7 @@ pub fn rows() -> Vec<Row> {
     for (name, unit, cover, at_once, total) in [
         ("Connect, play, close", Unit::Each, Cover::Plain, 1, 1000),
         ("Connect, play, close over RTMPE", Unit::Each, Cover::Encrypted, 1, 200),
+        ("Connect, play, close over TLS 1.3", Unit::Each, Cover::Tls("1.3"), 1, 200),
         ("Connect 10, then close them", Unit::Each, Cover::Plain, 10, 1000),
         ("Connect 100, then close them", Unit::Each, Cover::Plain, 100, 1000),
         ("Connect 1,000, then close them", Unit::Each, Cover::Plain, 1000, 1000),
@@ -192,7 +240,7 @@ pub fn rows() -> Vec<Row> {
         ("Send beside a flood, 99.9th, busy machine", "beside-busy", "p999"),
         ("Send beside a flood, worst, busy machine", "beside-busy", "worst"),
     ] {
-        let unit = Unit::Wait(what);
+        let unit = Unit::Printed(what);
         rows.push(Row { name, unit, work, peer: flood, sends: (4096, 30), total: 1000, ..Row::EMPTY });
     }
     rows.push(Row {
@@ -200,6 +248,13 @@ pub fn rows() -> Vec<Row> {
         unit: Unit::Each,
         work: "amf",
         total: 200_000,
+        ..Row::EMPTY
+    });
+    rows.push(Row {
+        name: "Loading the library (dlopen)",
+        unit: Unit::Printed("loading"),
+        work: LOAD,
+        total: 100,
         ..Row::EMPTY
     });
     rows
@@ -225,7 +280,7 @@ impl Row {
             ("connect", _) => (2, 2.min(self.at_once)),
             (_, Some((Role::Play { pace: Pace::Live, size, .. }, _))) => (20 * size as u64, 1),
             ("read" | "next", Some((Role::Play { size, .. }, _))) => (2 * size as u64, 1),
-            ("write" | "send", _) => (2 * self.sends.1 as u64, 1),
+            ("write" | "send" | "blocks" | "write-live" | "send-live", _) => (2 * self.sends.1 as u64, 1),
             _ => (10, 1),
         };
         Self { total, at_once, ..self }
@@ -240,28 +295,62 @@ impl Row {
             ("connect", _) => (16, 10),
             // On a busy machine some messages arrive together, which takes fewer calls. If that happens in the shorter
             // run, it hardly matters.
-            (_, (Role::Play { pace: Pace::Live, .. }, _)) => return Some((self.total / 20, self.total / 2)),
+            (_, (Role::Play { pace: Pace::Live, .. }, _)) | ("write-live" | "send-live", _) => {
+                return Some((self.total / 20, self.total / 2));
+            }
             ("read" | "next", (Role::Play { size, .. }, _)) => (16, 16 * size as u64),
-            ("write" | "send", _) => (16, 16 * self.sends.1 as u64),
+            ("write" | "send" | "blocks", _) => (16, 16 * self.sends.1 as u64),
             _ => return None,
         };
         let total = (self.total / part).max(least.min(self.total));
         Some((total, 2 * total))
     }
 
-    /// The bare socket doing the same, and the bytes it handles in one call; `None` where there is no such thing.
-    pub fn limit(&self) -> Option<(Role, &'static str, usize)> {
-        match (self.unit, self.peer?) {
-            (Unit::Each, (Role::Play { size, pace: pace @ Pace::Live, .. }, Cover::Plain)) => {
-                Some((Role::RawSource { size, pace }, "recv", MESSAGE))
-            }
-            (Unit::PerGigabyte, (Role::Play { pace, .. }, Cover::Plain)) => {
-                Some((Role::RawSource { size: 1 << 20, pace }, "recv", MESSAGE))
-            }
-            (Unit::PerGigabyte, (Role::Publish, Cover::Plain)) => {
-                Some((Role::RawSink, "store", self.sends.1))
-            }
-            _ => None,
-        }
+    /// The work of a shorter and a longer run whose instructions are counted; `None` where time decides what is done.
+    pub fn counted(&self) -> Option<(u64, u64)> {
+        let each = match (self.work, self.peer) {
+            ("amf", _) => return Some((1000, 3000)),
+            ("connect", _) if self.at_once > 1 => return None,
+            ("connect", _) => return Some((4, 12)),
+            (_, Some((Role::Play { pace: Pace::Live, .. }, _))) => return None,
+            ("read" | "next", Some((Role::Play { size, .. }, _))) => size as u64,
+            ("blocks", _) => 64 << 10,
+            ("write" | "send", _) => self.sends.1 as u64,
+            _ => return None,
+        };
+        // Enough messages for an average, and enough bytes for some acknowledgements.
+        let less = (each * 16).max(1 << 20).min(self.total / 2).max(each);
+        Some((less, 3 * less))
     }
+
+    /// The limit: the socket, with the library's cipher or TLS over it and without RTMP, and the bytes it handles in one
+    /// call; `None` where there is no such thing.
+    pub fn limit(&self) -> Option<Limit> {
+        let (role, cover) = self.peer?;
+        let (role, sends, size) = match (self.unit, role) {
+            (Unit::Each, Role::Play { size, pace: pace @ Pace::Live, .. }) => {
+                (Role::RawSource { size, pace }, false, MESSAGE)
+            }
+            (Unit::PerGigabyte, Role::Play { pace, .. }) => {
+                (Role::RawSource { size: 1 << 20, pace }, false, MESSAGE)
+            }
+            (Unit::PerGigabyte, Role::Publish) if self.work == "blocks" => (Role::RawSink, true, 64 << 10),
+            (Unit::PerGigabyte, Role::Publish) => (Role::RawSink, true, self.sends.1),
+            _ => return None,
+        };
+        Some(Limit { role, cover, sends, size })
+    }
+}
+
+/// What is measured beside a row as its limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// What the peer does.
+    pub role: Role,
+    /// How bytes are protected.
+    pub cover: Cover,
+    /// Whether bytes are sent, not received.
+    pub sends: bool,
+    /// Bytes of one call.
+    pub size: usize,
 }

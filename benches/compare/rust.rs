@@ -1,4 +1,4 @@
-//! The program that is measured in the Rust column: this one, started once more.
+//! What is measured in the Rust column, and the limits over a cipher or TLS: this program, started once more.
 
 use std::{
     env, fs,
@@ -6,13 +6,15 @@ use std::{
     time::Instant,
 };
 
+use crate::bare;
 use rtmp_core::{Client, message::MessageType};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The first argument that makes this program the measured one. The others are those of `driver.c`.
 pub const MEASURED: &str = "rust";
 
-/// Does the work if this is the measured program: `rust read|next|write|send URL chunk-size message-size total`.
+/// Does the work if this is the measured program: `rust read|next|write|send URL chunk-size message-size total`, or
+/// `rust recv|store rc4|tls PORT message-size total`.
 pub fn run_if_asked() -> io::Result<bool> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [MEASURED, work, url, chunk, size, total] =
@@ -20,6 +22,11 @@ pub fn run_if_asked() -> io::Result<bool> {
     else {
         return Ok(false);
     };
+    if let ("recv" | "store", cover, port) = (work, url, chunk) {
+        let number = |text: &str| text.parse::<u64>().map_err(io::Error::other);
+        bare::run(cover, port, number(size)? as usize, number(total)?, work == "store")?;
+        return Ok(true);
+    }
     let [chunk, size, total] =
         [chunk, size, total].map(|number| number.parse::<u32>().map_err(io::Error::other));
     let (chunk, size, total) = (chunk?, size? as usize, u64::from(total?));
@@ -102,18 +109,19 @@ fn tag(size: usize) -> Vec<u8> {
 }
 
 /// What was used up to a moment.
-struct Measurement {
+pub struct Measurement {
     cpu: f64,
     wall: Instant,
 }
 
 impl Measurement {
-    fn start() -> Self {
+    /// Starts now.
+    pub fn start() -> Self {
         Self { cpu: cpu_seconds(), wall: Instant::now() }
     }
 
     /// Prints a line as `driver.c` does.
-    fn report(self, count: u64, messages: u64) -> io::Result<()> {
+    pub fn report(self, count: u64, messages: u64) -> io::Result<()> {
         let (cpu, wall) = (cpu_seconds() - self.cpu, self.wall.elapsed().as_secs_f64());
         let status = fs::read_to_string("/proc/self/status")?;
         let peak = status

@@ -97,6 +97,25 @@ impl Table {
     }
 }
 
+/// Where this library is ahead of the others, and where it is behind: by its ratio, which has to be 1 at least.
+pub fn summary(all: &[Measured]) -> String {
+    let others = [Contestant::Original, Contestant::Baseline, Contestant::Ffmpeg];
+    let mut lines = Vec::new();
+    for other in others {
+        let ratios = all.iter().filter_map(|measured| Some((measured.row.name, measured.ratio(other)?)));
+        let (ahead, behind): (Vec<_>, Vec<_>) =
+            ratios.filter(|(_, ratio)| ratio.is_finite()).partition(|(_, ratio)| *ratio >= 1.0);
+        if ahead.len() + behind.len() == 0 {
+            continue;
+        }
+        lines.push(format!("{}: ahead in {} rows, behind in {}", other.name(), ahead.len(), behind.len()));
+        for (name, ratio) in behind {
+            lines.push(format!("    {name}: {}", number(Some(ratio))));
+        }
+    }
+    lines.join("\n")
+}
+
 /// Puts the results between the two lines of the README that mark their place.
 pub fn replace(readme: &str, results: &str) -> Option<String> {
     let (before, rest) = readme.split_once(BEGINS)?;

@@ -229,7 +229,7 @@ static int play_file(struct call *call, struct netstream *netstream, FILE *file,
     struct vod *vod = vod_open(file);
     if (!vod)
         return not_found(call, name);
-    netstream_play_file(netstream, vod);
+    netstream_play_file(call->client, netstream, vod);
     RTMP_Log(RTMP_LOGINFO, "client %u: plays the file %s", call->client->number, name);
     vod_play(vod, milliseconds(start), length, clock_ms());
     return RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_IS_RECORDED, (unsigned)call->stream_id, 0)

@@ -30,6 +30,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../tool.h"
 #include "server.h"
 #include "text.h"
 
@@ -45,32 +46,40 @@ static void on_signal(int number)
     errno = saved;
 }
 
+static const char *name = "server";
+
 static void usage(FILE *to)
 {
-    fprintf(to, "usage: server [options]\n"
-                "Relays RTMP streams from publishers to players and plays FLV files.\n"
-                "  -p PORT      listen there (default 1935, 0 = any free port)\n"
-                "  -s PORT      listen there for rtmps:// too (needs --cert)\n"
-                "  --cert FILE  the server's certificate and those behind it, PEM\n"
-                "  --key FILE   its key, PEM (default: in the file of the certificate)\n"
-                "  -b ADDRESS   local address (default 127.0.0.1; 0.0.0.0: from everywhere)\n"
-                "  -d FOLDER    play its FLV files: rtmp://…/app/NAME is FOLDER/NAME.flv\n"
-                "  -r FOLDER    record what is published there\n"
-                "  -m COUNT     clients at the same time (default 100)\n"
-                "  -t SECONDS   end clients that hang that long (default 30)\n"
-                "  -n COUNT     end after so many clients     --once  the same as -n 1\n"
-                "  -v LEVEL     log level, 0 (critical) to 5 (everything), default 3\n"
-                "  -h           this text\n");
-}
-
-static int parse_number(const char *text, int least, int most, int *number)
-{
-    char *rest;
-    long value = strtol(text, &rest, 10);
-    if (rest == text || *rest || value < least || value > most)
-        return 0;
-    *number = (int)value;
-    return 1;
+    fprintf(to, "Usage: %s [OPTION]...\n"
+                "Relay RTMP streams from publishers to players, play FLV files, and record.\n\n"
+                "Network:\n"
+                "  -b, --bind ADDRESS     listen on this address (default 127.0.0.1; 0.0.0.0 is all of IPv4)\n"
+                "  -p, --port PORT        port for RTMP, RTMPE and RTMPT (default 1935, 0 is any free port)\n"
+                "  -s, --tls-port PORT    port for RTMPS, with --cert\n"
+                "      --cert FILE        certificate chain of the server, PEM\n"
+                "      --key FILE         its key, PEM (default: in the file of the certificate)\n\n"
+                "Streams:\n"
+                "  -d, --files DIR        play FLV files: rtmp://host/app/NAME plays DIR/NAME.flv\n"
+                "  -r, --record DIR       record what is published to DIR/NAME.flv; makes DIR\n\n"
+                "Limits:\n"
+                "  -m, --clients COUNT    number of clients at a time (default 100)\n"
+                "  -t, --timeout SECONDS  disconnect clients that do not respond for SECONDS (default 30)\n"
+                "  -n, --accept COUNT     exit after COUNT clients; --once is the same as -n 1\n\n"
+                "Messages:\n"
+                "      --stats SECONDS    print a line about clients, streams and bitrates every SECONDS\n"
+                "      --json             print that line as JSON\n"
+                "  -q, --quiet            print errors only\n"
+                "  -v, --log-level LEVEL  0 (critical) to 5 (everything), default 3\n"
+                "  -h, --help             print this text and exit\n"
+                "  -V, --version          print the versions of the program and the library and exit\n\n"
+                "Ctrl-C ends the server and its clients.\n\n"
+                "Exit codes:\n"
+                "  0  the server was stopped, or COUNT clients have been served\n"
+                "  1  another failure\n"
+                "  2  wrong usage\n"
+                "  3  cannot listen on the address or port\n"
+                "  7  the directory for recordings cannot be made\n"
+                "  8  the certificate or key, or the directory of files, cannot be used\n", name);
 }
 
 static int is_folder(const char *path)
@@ -79,55 +88,87 @@ static int is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-/* Returns -1 to go on, or the exit code. */
-static int parse_options(int argc, char **argv, struct server *server)
+/* Makes a directory and those above it. Returns 0 with errno if that fails. */
+static int make_folder(const char *path)
 {
-    static const struct option names[] = { { "once", no_argument, NULL, '1' },
-                                           { "cert", required_argument, NULL, 'C' },
-                                           { "key", required_argument, NULL, 'K' },
-                                           { "help", no_argument, NULL, 'h' },
-                                           { NULL, 0, NULL, 0 } };
-    int letter, seconds = 30;
+    char part[4096];
+    size_t length = strlen(path);
+    if (length == 0 || length >= sizeof part)
+        return errno = EINVAL, 0;
+    for (size_t i = 1; i <= length; i++) {
+        if (path[i] != '/' && path[i] != 0)
+            continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+        if (mkdir(part, 0777) != 0 && errno != EEXIST)
+            return 0;
+    }
+    return is_folder(path) || (errno = ENOTDIR, 0);
+}
+
+/* Returns -1 to go on, or the exit code. */
+static int parse_options(int argc, char **argv, struct server *server, struct tool *tool)
+{
+    enum { ONCE = 1, CERTIFICATE, KEY, STATS };
+    static const struct option names[] = {
+        { "bind", required_argument, NULL, 'b' },     { "port", required_argument, NULL, 'p' },
+        { "tls-port", required_argument, NULL, 's' }, { "cert", required_argument, NULL, CERTIFICATE },
+        { "key", required_argument, NULL, KEY },      { "files", required_argument, NULL, 'd' },
+        { "record", required_argument, NULL, 'r' },   { "clients", required_argument, NULL, 'm' },
+        { "timeout", required_argument, NULL, 't' },  { "accept", required_argument, NULL, 'n' },
+        { "once", no_argument, NULL, ONCE },          { "stats", required_argument, NULL, STATS },
+        { "log-level", required_argument, NULL, 'v' }, TOOL_OPTIONS
+    };
+    int letter, seconds = 30, stats = 0;
     server->host = "127.0.0.1";
     server->port = 1935;
     server->tls_port = -1;
     server->most_clients = 100;
     server->log_level = RTMP_LOGINFO;
-    while ((letter = getopt_long(argc, argv, "p:s:b:d:r:m:t:n:v:h", names, NULL)) != -1) {
-        int ok = 1;
+    while ((letter = getopt_long(argc, argv, "b:p:s:d:r:m:t:n:v:qhV", names, NULL)) != -1) {
+        int ok = 1, code;
         switch (letter) {
-        case 'p': ok = parse_number(optarg, 0, 65535, &server->port); break;
-        case 's': ok = parse_number(optarg, 0, 65535, &server->tls_port); break;
-        case 'C': server->certificate = optarg; break;
-        case 'K': server->key = optarg; break;
+        case 'p': ok = tool_parse_number(optarg, 0, 65535, &server->port); break;
+        case 's': ok = tool_parse_number(optarg, 0, 65535, &server->tls_port); break;
+        case CERTIFICATE: server->certificate = optarg; break;
+        case KEY: server->key = optarg; break;
         case 'b': server->host = optarg; break;
-        case 'd': ok = is_folder(server->vod_folder = optarg); break;
-        case 'r': ok = is_folder(server->record_folder = optarg); break;
-        case 'm': ok = parse_number(optarg, 1, 10000, &server->most_clients); break;
-        case 't': ok = parse_number(optarg, 1, 86400, &seconds); break;
-        case 'n': ok = parse_number(optarg, 1, 1000000, &server->accept_count); break;
-        case '1': server->accept_count = 1; break;
-        case 'v': ok = parse_number(optarg, 0, 6, &server->log_level); break;
-        case 'h': usage(stdout); return 0;
-        default: usage(stderr); return 2;
+        case 'd': server->vod_folder = optarg; break;
+        case 'r': server->record_folder = optarg; break;
+        case 'm': ok = tool_parse_number(optarg, 1, 10000, &server->most_clients); break;
+        case 't': ok = tool_parse_number(optarg, 1, 86400, &seconds); break;
+        case 'n': ok = tool_parse_number(optarg, 1, 1000000, &server->accept_count); break;
+        case ONCE: server->accept_count = 1; break;
+        case STATS: ok = tool_parse_number(optarg, 1, 86400, &stats); break;
+        case 'v': ok = tool_parse_number(optarg, 0, 6, &server->log_level); break;
+        default:
+            if ((code = tool_option(tool, letter, usage)) >= 0)
+                return code;
         }
-        if (!ok) {
-            fprintf(stderr, "server: -%c cannot be %s\n", letter, optarg);
-            return 2;
-        }
+        if (!ok)
+            return letter == STATS ? tool_fail(tool, END_WRONG_USE, "--stats cannot be %s", optarg)
+                                   : tool_fail(tool, END_WRONG_USE, "-%c cannot be %s", letter, optarg);
     }
-    if (optind != argc || (server->tls_port >= 0) != (server->certificate != NULL)) {
-        usage(stderr);
-        return 2;
-    }
+    if (optind != argc)
+        return tool_fail(tool, END_WRONG_USE, "unexpected argument %s; try '%s --help'", argv[optind], name);
+    if ((server->tls_port >= 0) != (server->certificate != NULL))
+        return tool_fail(tool, END_WRONG_USE, "--tls-port and --cert need each other");
+    if (server->vod_folder && !is_folder(server->vod_folder))
+        return tool_fail(tool, END_INPUT, "%s is not a directory", server->vod_folder);
+    if (server->record_folder && !make_folder(server->record_folder))
+        return tool_fail(tool, END_OUTPUT, "cannot make %s: %s", server->record_folder, strerror(errno));
     if (!server->key)
         server->key = server->certificate;
+    if (tool->quiet && server->log_level == RTMP_LOGINFO)
+        server->log_level = RTMP_LOGERROR;
     server->timeout_ms = seconds * 1000;
+    server->stats_ms = stats * 1000;
+    server->json = tool->json;
     return -1;
 }
 
 /* Returns the listening socket and says where it listens, or returns -1. */
-static int start_listening(const char *host, int wanted_port, const char *protocol)
+static int start_listening(struct tool *tool, const char *host, int wanted_port, const char *protocol)
 {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
     struct addrinfo *address;
@@ -139,7 +180,7 @@ static int start_listening(const char *host, int wanted_port, const char *protoc
     snprintf(port, sizeof port, "%d", wanted_port);
     int failure = getaddrinfo(host, port, &hints, &address);
     if (failure != 0) {
-        fprintf(stderr, "server: %s: %s\n", host, gai_strerror(failure));
+        tool_fail(tool, END_NOT_CONNECTED, "%s: %s", host, gai_strerror(failure));
         return -1;
     }
     fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
@@ -150,7 +191,7 @@ static int start_listening(const char *host, int wanted_port, const char *protoc
         || listen(fd, 64) != 0
         || getsockname(fd, (struct sockaddr *)&bound, &length) != 0
         || getnameinfo((struct sockaddr *)&bound, length, NULL, 0, port, sizeof port, NI_NUMERICSERV) != 0) {
-        fprintf(stderr, "server: cannot listen on %s port %d: %s\n", host, wanted_port, strerror(errno));
+        tool_fail(tool, END_NOT_CONNECTED, "cannot listen on %s port %d: %s", host, wanted_port, strerror(errno));
         if (fd >= 0)
             close(fd);
         fd = -1;
@@ -208,12 +249,37 @@ static int accept_client(struct server *server, int listener, void *tls, unsigne
     return 1;
 }
 
+/* Prints what the server has done since the last line. */
+static void print_stats(struct server *server)
+{
+    static int64_t last_time;
+    static unsigned long long last_in, last_out;
+    int64_t now = clock_ms();
+    if (server->stats_ms == 0 || (last_time && now - last_time < server->stats_ms))
+        return;
+    unsigned long long in = atomic_load(&server->counts.bytes_in), out = atomic_load(&server->counts.bytes_out);
+    double seconds = last_time ? (double)(now - last_time) / 1000.0 : 0.0;
+    double rate_in = seconds > 0 ? (double)(in - last_in) * 0.008 / seconds : 0.0;
+    double rate_out = seconds > 0 ? (double)(out - last_out) * 0.008 / seconds : 0.0;
+    int publishing = atomic_load(&server->counts.publishing), playing = atomic_load(&server->counts.playing);
+    printf(server->json ? "{\"clients\": %d, \"publishing\": %d, \"playing\": %d, \"kbit_in\": %.1f, \"kbit_out\": %.1f, "
+                          "\"bytes_in\": %llu, \"bytes_out\": %llu}\n"
+                        : "stats: %d clients, %d publishing, %d playing, in %.1f kbit/s, out %.1f kbit/s, "
+                          "total in %llu bytes, out %llu bytes\n",
+           server->client_count, publishing, playing, rate_in, rate_out, in, out);
+    fflush(stdout);
+    last_time = now;
+    last_in = in;
+    last_out = out;
+}
+
 static void run(struct server *server, int listener, int tls_listener)
 {
     unsigned accepted = 0;
     int room = 1, waits = 0;
     for (;;) {
         look_after_clients(server);
+        print_stats(server);
         int enough = server->accept_count > 0 && accepted >= (unsigned)server->accept_count;
         if (enough && server->client_count == 0)
             return;
@@ -266,39 +332,45 @@ static void prepare_process(void)
 }
 
 /* One context serves all clients. Without a certificate there is none. */
-static int prepare_tls(struct server *server)
+static enum ending prepare_tls(struct server *server, struct tool *tool)
 {
     if (!server->certificate)
-        return 1;
+        return END_WELL;
     server->tls = RTMP_TLS_AllocServerContext(server->certificate, server->key);
     if (!server->tls)
-        fprintf(stderr, "server: cannot use %s with %s\n", server->certificate, server->key);
-    return server->tls != NULL;
+        return tool_fail(tool, END_INPUT, "cannot use %s with %s", server->certificate, server->key);
+    return END_WELL;
 }
 
 int main(int argc, char **argv)
 {
     static struct server server;
-    int code = parse_options(argc, argv, &server);
-    if (code >= 0)
+    struct tool tool = { .name = name = tool_name(argv), .report = stdout };
+    int code = parse_options(argc, argv, &server, &tool);
+    if (code >= 0) {
+        tool_print_problem(&tool);
         return code;
+    }
     RTMP_LogSetLevel((RTMP_LogLevel)server.log_level);
     RTMP_LogSetCallback(text_log);
     if (pipe(signal_pipe) != 0) {
         perror("server");
-        return 1;
+        return END_FAILED;
     }
     prepare_process();
     server.live = live_new();
     int listener = -1, tls_listener = -1;
-    int ok = server.live && prepare_tls(&server);
-    if (ok)
-        ok = (listener = start_listening(server.host, server.port, "rtmp")) >= 0;
-    if (ok && server.tls)
-        ok = (tls_listener = start_listening(server.host, server.tls_port, "rtmps")) >= 0;
-    if (ok) {
+    enum ending ending = server.live ? prepare_tls(&server, &tool) : tool_fail(&tool, END_FAILED, "out of memory");
+    if (ending == END_WELL && (listener = start_listening(&tool, server.host, server.port, "rtmp")) < 0)
+        ending = END_NOT_CONNECTED;
+    if (ending == END_WELL && server.tls
+        && (tls_listener = start_listening(&tool, server.host, server.tls_port, "rtmps")) < 0)
+        ending = END_NOT_CONNECTED;
+    if (ending == END_WELL) {
         run(&server, listener, tls_listener);
         end_clients(&server);
+    } else {
+        tool_print_problem(&tool);
     }
     if (server.spare)
         client_free(server.spare);
@@ -311,5 +383,5 @@ int main(int argc, char **argv)
     live_free(server.live);
     close(signal_pipe[0]);
     close(signal_pipe[1]);
-    return ok ? 0 : 1;
+    return ending;
 }

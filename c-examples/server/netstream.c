@@ -58,6 +58,7 @@ void netstream_publish(struct client *client, struct netstream *netstream, struc
 {
     netstream->role = ROLE_PUBLISHING;
     netstream->stream = stream;
+    atomic_fetch_add(&client->server->counts.publishing, 1);
     start_recording(client, netstream);
 }
 
@@ -66,11 +67,13 @@ void netstream_play_live(struct client *client, struct netstream *netstream, str
     netstream->role = ROLE_PLAYING_LIVE;
     netstream->player = player;
     netstream->more = 1; /* look into the queue at once */
+    atomic_fetch_add(&client->server->counts.playing, 1);
     netstream_mute(client, netstream);
 }
 
-void netstream_play_file(struct netstream *netstream, struct vod *vod)
+void netstream_play_file(struct client *client, struct netstream *netstream, struct vod *vod)
 {
+    atomic_fetch_add(&client->server->counts.playing, 1);
     netstream->role = ROLE_PLAYING_FILE;
     netstream->vod = vod;
     vod->skip_audio = netstream->no_audio;
@@ -109,6 +112,8 @@ void netstream_stop(struct client *client, struct netstream *netstream)
     case ROLE_NONE:
         return;
     }
+    atomic_fetch_sub(netstream->role == ROLE_PUBLISHING ? &client->server->counts.publishing
+                                                        : &client->server->counts.playing, 1);
     RTMP_Log(RTMP_LOGINFO, "client %u: ends %s", client->number, name_of(netstream->path));
     netstream->role = ROLE_NONE;
     netstream->paused = netstream->more = 0;
@@ -136,6 +141,7 @@ static int take_media(struct client *client, struct netstream *netstream, uint8_
         RTMP_Log(RTMP_LOGERROR, "client %u: no memory for what it publishes", client->number);
         return 0;
     }
+    atomic_fetch_add(&client->server->counts.bytes_in, size);
     record(client, netstream, message);
     live_feed(client->server->live, netstream->stream, message);
     return 1;
@@ -202,6 +208,7 @@ int netstream_receive(struct client *client, int id, uint8_t type, uint32_t time
 static int send_media(struct client *client, int id, uint8_t type, uint32_t timestamp, const struct body *body)
 {
     client_guard(client, 2 * (int64_t)client->server->timeout_ms);
+    atomic_fetch_add(&client->server->counts.bytes_out, body->size);
     return media_send(&client->out, &client->rtmp, id, type, timestamp, body);
 }
 

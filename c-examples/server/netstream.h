@@ -35,7 +35,7 @@ int netstream_in_use(struct client *client);
 /* Take over what play and publish have opened. The path is set already. */
 void netstream_publish(struct client *client, struct netstream *netstream, struct stream *stream);
 void netstream_play_live(struct client *client, struct netstream *netstream, struct player *player);
-void netstream_play_file(struct netstream *netstream, struct vod *vod);
+void netstream_play_file(struct client *client, struct netstream *netstream, struct vod *vod);
 /* Ends what the stream does. */
 void netstream_stop(struct client *client, struct netstream *netstream);
 

@@ -16,10 +16,15 @@ struct server {
     const char *host, *vod_folder, *record_folder;
     const char *certificate, *key;
     int port, tls_port, log_level, most_clients, accept_count, timeout_ms;
+    int stats_ms, json; /* how often to print a line about everything, 0 for never; and whether as JSON */
 
     void *tls; /* what RTMP_TLS_Accept needs, NULL without a certificate */
     struct live *live;
     atomic_int stopping;
+    struct {
+        atomic_ullong bytes_in, bytes_out; /* of audio, video and data */
+        atomic_int publishing, playing;    /* streams */
+    } counts;
     struct client *clients; /* these are the main thread's own */
     int client_count;
     struct client *spare;   /* what the next connection needs, before it is accepted */

@@ -13,9 +13,7 @@ use super::input;
 pub fn run(data: &[u8]) {
     let Some(([choice], cuts, bytes)) = input::choices(data) else { return };
     if choice & 1 != 0 {
-        if let Ok(url) = Url::parse(bytes)
-            && let Ok(request) = request::encode(&url, b"")
-        {
+        if let Ok(Ok(request)) = Url::parse(bytes).map(|url| request::encode(&url, b"")) {
             assert!(request.ends_with(b"\r\n\r\n"));
             let lines = request.iter().filter(|byte| **byte == b'\n').count();
             assert!(lines < 12, "a URL adds no lines");

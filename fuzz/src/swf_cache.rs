@@ -12,9 +12,7 @@ use super::input;
 
 pub fn run(data: &[u8]) {
     let Some(([choice], _, text)) = input::choices(data) else { return };
-    if let Ok(text) = str::from_utf8(text)
-        && let Some(seconds) = date::parse(text)
-    {
+    if let Some(seconds) = std::str::from_utf8(text).ok().and_then(date::parse) {
         assert_eq!(date::parse(&date::format(seconds)), Some(seconds));
     }
     let cache = Cache::parse(text);
@@ -26,7 +24,7 @@ pub fn run(data: &[u8]) {
     let url = key(url.flatten().unwrap_or(b"http://host/file.swf"));
     let mut cache = cache;
     let entry = cache.find(url);
-    let _ = entry.as_ref().map(|entry| entry.is_fresh(784_111_777, i32::from(choice.cast_signed())));
+    let _ = entry.as_ref().map(|entry| entry.is_fresh(784_111_777, i32::from(choice as i8)));
     let stored = Entry {
         checked: Some(u64::from(choice) * 86_400 * 365),
         date: entry.map_or(b"then".to_vec(), |entry| entry.date),

@@ -1105,8 +1105,8 @@ uint32_t RTMP_GetTime(void);
 int RTMP_LibVersion(void);
 
 /**
- * Sets `RTMP_ctrlC`: all calls that wait for the network, in all sessions and threads, fail within a tenth of a
- * second. Nothing resets it. It may be called from a signal handler. `RTMP_Abort` does the same for one session.
+ * Interrupts all sessions: it sets `RTMP_ctrlC`, so that all calls that wait for the network, in all threads, fail within
+ * a tenth of a second. Nothing resets it. It may be called from a signal handler. `RTMP_Abort` does the same for one session.
  */
 void RTMP_UserInterrupt(void);
 

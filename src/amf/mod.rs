@@ -11,10 +11,12 @@ mod list;
 pub mod plain;
 mod room;
 pub mod search;
+pub mod tracks;
 pub mod types;
 mod view;
 mod walk;
 
+pub(crate) use list::{owned_list, owned_property};
 pub use types::*;
 
 #[cfg(test)]

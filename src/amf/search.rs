@@ -71,9 +71,8 @@ unsafe fn find(
                 found?.write(*property);
                 return Ok(TRUE);
             }
-            if let Some(members) = property.members()
-                && entered.contains(&property.p_type)
-            {
+            let members = property.members().filter(|_| entered.contains(&property.p_type));
+            if let Some(members) = members {
                 walk.enter(members)?;
             }
         }

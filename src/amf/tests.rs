@@ -85,7 +85,7 @@ fn a_nested_object_without_room_for_its_end_is_left_out() {
         };
         assert_eq!(written, expected, "into {room} bytes");
         let Some(written) = written else { continue };
-        let bytes: Vec<u8> = buffer[..written].iter().map(|&byte| byte.cast_unsigned()).collect();
+        let bytes: Vec<u8> = buffer[..written].iter().map(|&byte| byte as u8).collect();
         match written {
             4 => assert_eq!(bytes, b"\x03\0\0\x09"),
             11 => assert_eq!(bytes, b"\x03\0\x01o\x03\0\0\x09\0\0\x09"),

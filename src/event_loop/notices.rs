@@ -10,7 +10,7 @@ use crate::amf::AVal;
 pub(crate) fn event_of(notice: &Notice) -> RTMPEvent {
     let message = |kind, name: &[u8], message: &Message| RTMPEvent {
         e_name: borrowed(name),
-        e_stream: message.stream_id.cast_signed(),
+        e_stream: message.stream_id as c_int,
         e_packetType: message.kind.0.into(),
         e_timestamp: message.timestamp,
         e_body: borrowed(&message.body),
@@ -18,7 +18,7 @@ pub(crate) fn event_of(notice: &Notice) -> RTMPEvent {
     };
     match notice {
         Notice::Status(status) => RTMPEvent {
-            e_stream: status.stream_id.cast_signed(),
+            e_stream: status.stream_id as c_int,
             e_name: borrowed(&status.method),
             e_code: borrowed(&status.code),
             e_level: borrowed(&status.level),
@@ -29,7 +29,7 @@ pub(crate) fn event_of(notice: &Notice) -> RTMPEvent {
         Notice::Data { name, message: data } => message(RTMP_EVENT_DATA, name, data),
         Notice::Command { name, message: command } => message(RTMP_EVENT_COMMAND, name, command),
         Notice::Reconnect(reconnect) => RTMPEvent {
-            e_url: borrowed(&reconnect.url),
+            e_url: borrowed(&reconnect.reference),
             e_description: borrowed(&reconnect.description),
             ..RTMPEvent::of(RTMP_EVENT_RECONNECT)
         },

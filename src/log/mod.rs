@@ -1,20 +1,20 @@
 //! `log.h`: levels, destinations and the printf-style functions of librtmp, and where the core's log goes.
 //!
-//! `variadic` takes printf arguments, `writer` formats lines and owns the destination, `sink` turns records of the
-//! `log` crate into `RTMP_Log` calls and holds them back while a session is busy. The functions here are the exports.
+//! `variadic` is the Rust side of the printf-style exports in `variadic.c`, `writer` formats lines and owns the destination, `sink` turns records of the
+//! `log` crate into `RTMP_Log` calls and holds them back while a session is busy. The functions here are the other exports.
 //!
 //! Everything is process-wide and may be used by any thread at any time. No lock is held while the application's
-//! callback runs, and nothing on the way of `RTMP_LogPrintf` allocates or waits for its own thread: programs call it
-//! in signal handlers.
+//! callback runs, and `RTMP_LogPrintf` neither allocates nor waits for its own thread: programs call it in signal
+//! handlers.
 
 pub(crate) mod sink;
 pub mod types;
 mod variadic;
 mod writer;
 
-use std::{arch::naked_asm, ffi::CString, slice};
+use std::{ffi::CString, slice};
 
-use libc::{FILE, c_char, c_int, c_ulong};
+use libc::{FILE, c_int, c_ulong};
 use rtmp_core::{
     error::{Error, Result},
     text::{self, ROW},
@@ -22,7 +22,6 @@ use rtmp_core::{
 
 pub(crate) use sink::Deferred;
 pub use types::*;
-use variadic::{jump, rtmp_variadic_log, rtmp_variadic_print, rtmp_variadic_status};
 
 use crate::{
     boundary::{Kind, boundary},
@@ -51,39 +50,6 @@ pub unsafe extern "C" fn RTMP_LogSetCallback(cb: *mut RTMP_LogCallback) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_LogSetOutput(file: *mut FILE) {
     writer::set_output(file);
-}
-
-/// Prints to the output stream without level or newline, unless `RTMP_debuglevel` is `RTMP_LOGCRIT`.
-///
-/// A newline comes first when `RTMP_LogStatus` printed last. The stream is flushed when the text ends a line.
-///
-/// # Safety
-/// `format` is a printf format and the arguments are what it asks for.
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_LogPrintf(format: *const c_char) {
-    naked_asm!(jump!(), sym rtmp_variadic_print)
-}
-
-/// Prints a status line, usually ending in a carriage return, to the output stream and flushes it, unless
-/// `RTMP_debuglevel` is `RTMP_LOGCRIT`. Whatever is printed next by another function starts on a new line.
-///
-/// # Safety
-/// `format` is a printf format and the arguments are what it asks for.
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_LogStatus(format: *const c_char) {
-    naked_asm!(jump!(), sym rtmp_variadic_status)
-}
-
-/// Logs one line, unless `level` is above `RTMP_debuglevel`.
-///
-/// # Safety
-/// `format` is a printf format and the arguments are what it asks for.
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Log(level: c_int, format: *const c_char) {
-    naked_asm!(jump!(), sym rtmp_variadic_log)
 }
 
 /// Logs `len` bytes of `data` in hexadecimal, 16 per line.

@@ -1,7 +1,6 @@
-/* The part of the log functions that only C can express: taking printf-style arguments.
+/* The log functions that only C can define: those that take printf-style arguments.
  *
- * RTMP_Log, RTMP_LogPrintf and RTMP_LogStatus are jumps to the first three functions below; see variadic.rs, which
- * mirrors `struct writer`. Levels, destinations and line formats are known there and nowhere here. */
+ * variadic.rs mirrors `struct writer` and knows levels, destinations and line formats; nothing here does. */
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +8,24 @@
 
 #if defined(__GNUC__) && !defined(_WIN32)
 #define INTERNAL __attribute__((visibility("hidden")))
+#define EXPORTED __attribute__((visibility("default")))
+#elif defined(_WIN32)
+#define INTERNAL
+#define EXPORTED __declspec(dllexport)
 #else
 #define INTERNAL
+#define EXPORTED
+#endif
+
+/* rustc gives the linker a version script that makes every symbol local that Rust code did not define. A version script does
+ * not apply to a name that ends in @, an ELF symbol whose version is empty, and the dynamic symbol has the name before it.
+ * PE files export by the declaration above, and Mach-O files by an option in build.rs. */
+#ifdef __ELF__
+#define EXPORT_FROM_RUST(name) \
+    EXPORTED extern __typeof__(name) rtmp_exported_##name __attribute__((alias(#name))); \
+    __asm__(".symver rtmp_exported_" #name ", " #name "@")
+#else
+#define EXPORT_FROM_RUST(name) EXPORTED extern int rtmp_not_exported_##name
 #endif
 
 /* Writing is a cancellation point, but not for Rust code: what it put off happens here, unless a call further out puts it
@@ -41,8 +56,9 @@ struct writer {
 INTERNAL extern const struct writer *rtmp_variadic_writer(void);
 
 INTERNAL void rtmp_variadic_log(int level, const char *format, ...);
-INTERNAL void rtmp_variadic_print(const char *format, ...);
-INTERNAL void rtmp_variadic_status(const char *format, ...);
+EXPORTED void RTMP_Log(int level, const char *format, ...);
+EXPORTED void RTMP_LogPrintf(const char *format, ...);
+EXPORTED void RTMP_LogStatus(const char *format, ...);
 INTERNAL FILE *rtmp_variadic_stderr(void);
 
 /* A conversion error leaves what was formatted before it. */
@@ -54,15 +70,13 @@ static void format_text(char text[TEXT_SIZE], const char *format, va_list args)
     text[TEXT_SIZE - 1] = '\0';
 }
 
-void rtmp_variadic_log(int level, const char *format, ...)
+static void log_message(int level, const char *format, va_list args)
 {
     const struct writer *writer = rtmp_variadic_writer();
     log_callback *callback;
-    va_list args;
 
     if (format == NULL || !writer->wanted(level))
         return;
-    va_start(args, format);
     callback = writer->callback();
     if (callback != NULL) {
         callback(level, format, args);
@@ -71,11 +85,30 @@ void rtmp_variadic_log(int level, const char *format, ...)
         format_text(text, format, args);
         writer->log(level, text);
     }
+}
+
+void RTMP_Log(int level, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_message(level, format, args);
     va_end(args);
     CANCEL_IF_ASKED();
 }
 
-void rtmp_variadic_print(const char *format, ...)
+/* What the library's own messages take: no program can put another function in the place of this one. */
+void rtmp_variadic_log(int level, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_message(level, format, args);
+    va_end(args);
+    CANCEL_IF_ASKED();
+}
+
+void RTMP_LogPrintf(const char *format, ...)
 {
     char text[TEXT_SIZE];
     va_list args;
@@ -87,7 +120,7 @@ void rtmp_variadic_print(const char *format, ...)
     CANCEL_IF_ASKED();
 }
 
-void rtmp_variadic_status(const char *format, ...)
+void RTMP_LogStatus(const char *format, ...)
 {
     char text[TEXT_SIZE];
     va_list args;
@@ -98,6 +131,10 @@ void rtmp_variadic_status(const char *format, ...)
     rtmp_variadic_writer()->status(text);
     CANCEL_IF_ASKED();
 }
+
+EXPORT_FROM_RUST(RTMP_Log);
+EXPORT_FROM_RUST(RTMP_LogPrintf);
+EXPORT_FROM_RUST(RTMP_LogStatus);
 
 /* `stderr` is a macro in some C libraries and a variable in others. */
 FILE *rtmp_variadic_stderr(void)

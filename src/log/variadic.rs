@@ -1,9 +1,7 @@
 //! Printf-style functions: what Rust and `variadic.c` know of each other.
 //!
-//! Rust cannot define a C-variadic function, so C does, and each exported symbol is one jump to it: the arguments
-//! arrive there untouched. (The symbols of a C archive are not exported from a Rust shared library, so C cannot
-//! export them itself.) In the other direction C gets one table of functions; the symbol through which it asks for
-//! the table is hidden, hence the assembly.
+//! Rust cannot define a C-variadic function, so `RTMP_Log`, `RTMP_LogPrintf` and `RTMP_LogStatus` are defined and exported by
+//! `variadic.c`. C gets one table of functions from here.
 
 use std::{ffi::CStr, panic::catch_unwind};
 
@@ -11,76 +9,9 @@ use libc::{c_char, c_int};
 
 use super::{types::RTMP_LogCallback, writer};
 
-/// The instruction that goes to the first operand and leaves every argument where it is.
-#[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
-macro_rules! jump {
-    () => {
-        "jmp {0}"
-    };
-}
-#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
-macro_rules! jump {
-    () => {
-        "b {0}"
-    };
-}
-#[cfg(target_arch = "riscv64")]
-macro_rules! jump {
-    () => {
-        "tail {0}"
-    };
-}
-#[cfg(not(any(
-    target_arch = "x86_64",
-    target_arch = "x86",
-    target_arch = "aarch64",
-    target_arch = "arm",
-    target_arch = "riscv64"
-)))]
-compile_error!(
-    "RTMP_Log and its siblings forward their variadic arguments with one jump instruction: \
-     add the one of this architecture to `jump`"
-);
-pub(super) use jump;
-
-/// Labels a symbol that C of this library sees and nobody outside.
-#[cfg(not(any(target_vendor = "apple", windows)))]
-macro_rules! hidden {
-    ($name:literal) => {
-        concat!(".globl ", $name, "\n.hidden ", $name, "\n.type ", $name, ", %function\n", $name, ":")
-    };
-}
-#[cfg(target_vendor = "apple")]
-macro_rules! hidden {
-    ($name:literal) => {
-        concat!(".globl _", $name, "\n.private_extern _", $name, "\n_", $name, ":")
-    };
-}
-#[cfg(all(windows, not(target_arch = "x86")))]
-macro_rules! hidden {
-    ($name:literal) => {
-        concat!(".globl ", $name, "\n", $name, ":")
-    };
-}
-#[cfg(all(windows, target_arch = "x86"))]
-macro_rules! hidden {
-    ($name:literal) => {
-        concat!(".globl _", $name, "\n_", $name, ":")
-    };
-}
-
-std::arch::global_asm!(".text", ".p2align 2", hidden!("rtmp_variadic_writer"), jump!(), sym table);
-
 unsafe extern "C-unwind" {
     /// `RTMP_Log`: filtered by level, then the callback or the built-in writer.
     pub(super) fn rtmp_variadic_log(level: c_int, format: *const c_char, ...);
-}
-
-unsafe extern "C" {
-    /// `RTMP_LogPrintf`.
-    pub(super) fn rtmp_variadic_print(format: *const c_char, ...);
-    /// `RTMP_LogStatus`.
-    pub(super) fn rtmp_variadic_status(format: *const c_char, ...);
 }
 
 /// Makes one `RTMP_Log` call; callbacks see the format `%s`. A C++ exception that leaves the callback ends the process here:
@@ -102,7 +33,10 @@ struct Writer {
     status: unsafe extern "C" fn(*const c_char),
 }
 
-extern "C" fn table() -> *const Writer {
+/// Where C gets the table. `variadic.c` declares the symbol hidden, and the linker of ELF systems then keeps it out of the
+/// exports of the shared library.
+#[unsafe(no_mangle)]
+extern "C" fn rtmp_variadic_writer() -> *const Writer {
     static TABLE: Writer = Writer {
         wanted: writer::wanted,
         callback: writer::callback,

@@ -14,7 +14,7 @@ use rtmp_core::{
     error::{Error, Result},
     handshake::ClientOptions,
     random,
-    session::{Session, command},
+    session::{Profile, Session, command},
     stats::Phases,
     text::{self, Text},
     transport::{connect::connect, deadline::Deadline, tcp, tunnel::Tunnel},
@@ -275,6 +275,10 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int, Failure> 
     };
     secure(handle).map_err(failed("TLS_Connect failed")).during(Phase::Tls)?;
     open_tunnel(handle).map_err(failed("Could not connect for handshake")).during(Phase::Tunnel)?;
+    // Another connection has not been asked to go elsewhere.
+    if handle.settings().reconnect.is_some() {
+        handle.change_settings(|settings| settings.reconnect = None);
+    }
     let requested = RequestedChunkSize::of(handle);
     log::debug!("RTMP_Connect1, ... connected, handshaking");
     shake_hands(handle).map_err(failed("handshake failed")).during(Phase::Handshake)?;
@@ -293,8 +297,15 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int, Failure> 
             // of properties as `RTMP_SetOpt` builds it.
             let extras = unsafe { encode_extras(&(*handle.raw()).Link.extras) };
             let extras = extras.inspect_err(|_| handle.give_up()).map_err(unsent)?;
+            let enhanced = handle.settings().enhanced;
             handle
-                .send(|session, profile| command::connect(&mut session.state, profile, &extras))
+                .send(|session, profile| {
+                    if let Some(version) = enhanced.object_encoding {
+                        session.state.object_encoding = version.into();
+                    }
+                    let profile = Profile { capabilities: enhanced.announced(), ..*profile };
+                    command::connect(&mut session.state, &profile, &extras)
+                })
                 .map_err(|error| unsent(error.reported()))?;
         }
     }
@@ -333,7 +344,7 @@ impl RequestedChunkSize {
     /// Tells the peer, and uses it from then on; an error has closed the connection.
     pub(super) fn announce(self, handle: &Handle) -> Result<()> {
         self.size.map_or(Ok(()), |size| {
-            let announcement = command::set_chunk_size(size.cast_unsigned());
+            let announcement = command::set_chunk_size(size as u32);
             handle.send(|_, _| announcement).map_err(Error::reported)
         })
     }

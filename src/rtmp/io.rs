@@ -185,17 +185,13 @@ fn read(
                         Failure::new(Error::TimedOut, Phase::Reading).keep();
                         return core.stream.end(&mut call, state, Ending::Error);
                     }
-                    if body.is_borrowed()
-                        && let Some(next) = core.stream.message_in_place(
-                            &mut call,
-                            state,
-                            kind,
-                            timestamp,
-                            body.as_ref().len(),
-                            live,
-                        )
-                    {
-                        return next;
+                    if body.is_borrowed() {
+                        let len = body.as_ref().len();
+                        let placed =
+                            core.stream.message_in_place(&mut call, state, kind, timestamp, len, live);
+                        if let Some(next) = placed {
+                            return next;
+                        }
                     }
                     if body.keep().is_err() {
                         Failure::new(Error::OutOfMemory, Phase::Reading).keep();
@@ -240,9 +236,10 @@ fn read(
 
 /// Offers the caller's memory for the next message, in the place where a tag's body belongs.
 fn offer(core: &mut Core, call: &mut Call<'_, MaybeUninit<u8>>, state: &ReadState<'_>, next: Step) -> Step {
-    if next == Step::NeedMessage
-        && let Some(room) = core.stream.body_room(call, state)
-    {
+    if next != Step::NeedMessage {
+        return next;
+    }
+    if let Some(room) = core.stream.body_room(call, state) {
         // SAFETY: the memory is the caller's for the length of the call, before the end of which `Placement` takes the
         // offer back; it is not used in another way while the offer stands.
         core.session.decoder().offer(unsafe { Body::borrowed(room) });

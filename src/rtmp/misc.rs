@@ -18,8 +18,8 @@ pub extern "C" fn RTMP_LibVersion() -> c_int {
     RTMP_LIB_VERSION
 }
 
-/// Sets `RTMP_ctrlC`: all calls that wait for the network, in all sessions and threads, fail within a tenth of a
-/// second. Nothing resets it. It may be called from a signal handler. `RTMP_Abort` does the same for one session.
+/// Interrupts all sessions: it sets `RTMP_ctrlC`, so that all calls that wait for the network, in all threads, fail within
+/// a tenth of a second. Nothing resets it. It may be called from a signal handler. `RTMP_Abort` does the same for one session.
 #[unsafe(no_mangle)]
 pub extern "C" fn RTMP_UserInterrupt() {
     globals::interrupt();

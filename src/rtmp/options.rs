@@ -112,6 +112,17 @@ impl Target {
             }
             Setting::TlsKey(path) => self.assign(|settings| settings.tls.key = Some(path.to_vec()))?,
             Setting::TlsPin(pins) => self.settings(|settings| settings.tls.set_pins(pins))?,
+            Setting::Enhanced(_)
+            | Setting::FourCcList(_)
+            | Setting::VideoFourCc(_)
+            | Setting::AudioFourCc(_)
+            | Setting::CapsEx(_)
+            | Setting::VideoFunction(_)
+            | Setting::EnhancedForce(_)
+            | Setting::Reconnect(_)
+            | Setting::ObjectEncoding(_) => {
+                self.settings(|settings| settings.enhanced.apply(&setting).map(drop))?;
+            }
             Setting::IpVersion(version) => {
                 let family = Family::from_version(version)?;
                 self.settings(|settings| {
@@ -180,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_manual_describes_every_option() {
-        let manual = include_str!("../../man/librtmp.3");
+        let manual = include_str!("../../man/man3/librtmp.3");
         let described: Vec<_> = manual
             .lines()
             .filter_map(|line| line.strip_prefix(".BI ")?.split_once("= "))

@@ -66,7 +66,7 @@ pub(super) unsafe fn message_of<'a>(packet: &RTMPPacket) -> Result<Outgoing<'a>>
         format: packet.m_headerType,
         kind: MessageType(packet.m_packetType),
         timestamp: packet.m_nTimeStamp,
-        stream_id: packet.m_nInfoField2.cast_unsigned(),
+        stream_id: packet.m_nInfoField2 as u32,
         // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
         body: unsafe { body_of(packet) }?,
     })
@@ -76,7 +76,7 @@ pub(super) unsafe fn message_of<'a>(packet: &RTMPPacket) -> Result<Outgoing<'a>>
 ///
 /// # Safety
 /// The body is null or readable for `m_nBodySize` bytes while the result is used.
-pub(super) unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
+pub(crate) unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
     let size = c_int::try_from(packet.m_nBodySize).map_err(|_| Error::TooLarge("m_nBodySize"))?;
     // SAFETY: the body is null or readable for `m_nBodySize` bytes while the result is used, by the Safety section.
     unsafe { bytes(packet.m_body, size, "m_body is NULL but m_nBodySize is not 0") }
@@ -103,7 +103,7 @@ fn command_of(body: &[u8]) -> Option<(&[u8], i32)> {
 }
 
 /// Sends a message and tells the header format that was used; remembers the command's name and transaction id.
-pub(super) fn send_message(
+pub(crate) fn send_message(
     handle: &Handle,
     message: &Outgoing<'_>,
     call: Option<(&[u8], i32)>,
@@ -150,7 +150,7 @@ pub(super) fn outgoing<'a>(stream_id: c_int, message: &Finished<&'a [u8]>) -> Ou
         format: message.format_hint,
         kind: message.kind,
         timestamp: message.timestamp,
-        stream_id: stream_id.cast_unsigned(),
+        stream_id: stream_id as u32,
         body: message.body,
     }
 }

@@ -157,7 +157,7 @@ pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPP
         packet.m_hasAbsTimestamp = u8::from(chunk.format == 0);
         packet.m_nChannel = chunk.chunk_stream as c_int;
         packet.m_nTimeStamp = chunk.sent_timestamp;
-        packet.m_nInfoField2 = chunk.stream_id.cast_signed();
+        packet.m_nInfoField2 = chunk.stream_id as i32;
         packet.m_nBodySize = chunk.length;
         packet.m_nBytesRead = chunk.received;
         if let Some(message) = chunk.message {
@@ -177,7 +177,7 @@ fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
     let header = chunk.header.as_bytes();
     shown.c_headerSize = header.len() as c_int;
     for (shown, byte) in shown.c_header.iter_mut().zip(header) {
-        *shown = byte.cast_signed();
+        *shown = *byte as c_char;
     }
     let mut core = handle.core();
     let body = match &chunk.message {
@@ -267,7 +267,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
         };
         let header = usize::try_from(chunk.c_headerSize).ok().and_then(|len| chunk.c_header.get(..len));
         let header = header.ok_or(Error::Invalid("c_headerSize"))?;
-        let header: Vec<u8> = header.iter().map(|byte| byte.cast_unsigned()).collect();
+        let header: Vec<u8> = header.iter().map(|byte| *byte as u8).collect();
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         let handle = unsafe { Handle::connected(r) };
         if globals::dumps() {
@@ -298,11 +298,11 @@ pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTM
             (Handle::from_raw(r)?, packet, body_of(packet).unwrap_or_default())
         };
         let message = Message {
-            chunk_stream: packet.m_nChannel.cast_unsigned(),
+            chunk_stream: packet.m_nChannel as u32,
             format: packet.m_headerType,
             kind: MessageType(packet.m_packetType),
             timestamp: packet.m_nTimeStamp,
-            stream_id: packet.m_nInfoField2.cast_unsigned(),
+            stream_id: packet.m_nInfoField2 as u32,
             body,
         };
         // What the server refuses is no message for the caller, and neither is what could not be answered.

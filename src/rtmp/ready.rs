@@ -153,7 +153,7 @@ pub(super) unsafe fn show(packet: *mut RTMPPacket, message: Message<Body>) {
         (*packet).m_hasAbsTimestamp = u8::from(format == 0);
         (*packet).m_nChannel = chunk_stream as c_int;
         (*packet).m_nTimeStamp = timestamp;
-        (*packet).m_nInfoField2 = stream_id.cast_signed();
+        (*packet).m_nInfoField2 = stream_id as i32;
         (*packet).m_nBodySize = size;
         (*packet).m_nBytesRead = size;
         (*packet).m_body = body.into_raw();
@@ -416,9 +416,8 @@ unsafe fn receive_more(
     // SAFETY: `sb` points to an initialised `RTMPSockBuf` without TLS that nobody else reads from, and whose socket
     // nobody closes meanwhile, by the Safety section.
     unsafe {
-        if reservoir::unread(sb, reservoir.as_deref()).is_empty()
-            && let Some(mut loan) = decoder.lend(chunk_size, worthwhile)
-        {
+        let is_empty = reservoir::unread(sb, reservoir.as_deref()).is_empty();
+        if let Some(mut loan) = is_empty.then(|| decoder.lend(chunk_size, worthwhile)).flatten() {
             let result = direct::receive_now(sb, &mut loan);
             let arrived = result.as_ref().ok().copied().flatten().unwrap_or_default();
             decoder.give_back(loan, arrived.chunks);

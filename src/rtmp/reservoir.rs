@@ -269,7 +269,7 @@ mod tests {
         fn new() -> Self {
             let (near, far) = UnixStream::pair().unwrap();
             // SAFETY: all-zero bytes are a valid `RTMPSockBuf`.
-            let mut sb = unsafe { Box::<RTMPSockBuf>::new_zeroed().assume_init() };
+            let mut sb = Box::new(unsafe { std::mem::zeroed::<RTMPSockBuf>() });
             sb.sb_socket = near.as_raw_fd();
             Self { sb, reservoir: None, near, far, sent: 0, taken: 0 }
         }

@@ -129,7 +129,7 @@ unsafe fn set_up(
 unsafe fn hidden_options(r: *mut RTMP) -> Hidden {
     // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
     let settings = unsafe { Handle::existing(r) }.map(|handle| handle.settings()).unwrap_or_default();
-    Hidden { local: settings.local, tls: settings.tls, tuning: settings.tuning }
+    Hidden { local: settings.local, tls: settings.tls, tuning: settings.tuning, enhanced: settings.enhanced }
 }
 
 /// Keeps what the options without a field were before a text changed them.
@@ -139,9 +139,8 @@ unsafe fn hidden_options(r: *mut RTMP) -> Hidden {
 unsafe fn keep_hidden_options(r: *mut RTMP, before: Hidden) {
     // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
     unsafe {
-        if hidden_options(r) != before
-            && let Some(handle) = Handle::existing(r)
-        {
+        let changed = hidden_options(r) != before;
+        if let Some(handle) = changed.then(|| Handle::existing(r)).flatten() {
             handle.change_settings(|settings| settings.before_url = Some(Box::new(before)));
         }
     }

@@ -150,14 +150,14 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
     nObject: c_uint,
     nTime: c_uint,
 ) -> c_int {
-    let event = nType.cast_unsigned();
+    let event = nType as u16;
     let data = match event {
         0x03 => [nObject.to_be_bytes(), nTime.to_be_bytes()].concat(),
         0x1A => vec![nObject as u8],
         0x1B if !r.is_null() => {
             // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
             let response = unsafe { (*r).Link.SWFVerificationResponse };
-            response.map(|byte| byte.cast_unsigned()).to_vec()
+            response.map(|byte| byte as u8).to_vec()
         }
         _ => nObject.to_be_bytes().to_vec(),
     };
@@ -192,7 +192,7 @@ pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_in
             if DoPause != 0 {
                 session.state.pause_timestamp = session.media_clock();
             }
-            let time = session.state.pause_timestamp.cast_signed();
+            let time = session.state.pause_timestamp as i32;
             command::pause(&mut session.state, DoPause != 0, time)
         })
     }
@@ -272,7 +272,7 @@ pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
 
 fn toggle(handle: &Handle, paused: bool) -> Result<(), Failure> {
     let pause = |session: &mut Session<Body>, _: &Profile<'_>| {
-        let time = session.state.pause_timestamp.cast_signed();
+        let time = session.state.pause_timestamp as i32;
         command::pause(&mut session.state, paused, time)
     };
     handle.send(pause).map_err(|error| handle.failure(error.reported(), Phase::Call))

@@ -25,8 +25,8 @@ use rtmp_core::{
     error::{Error, Result},
     flv,
     handshake::{self, Swf},
-    options::Tuning,
-    session::{self as protocol, Notice, auth},
+    options::{Enhanced, Tuning},
+    session::{self as protocol, History, Notice, auth},
     stats::{Phases, Stats},
     transport::{
         deadline::Deadline,
@@ -42,6 +42,7 @@ use self::slot::{attached, hangs_on, put};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
     alone,
+    enhanced::requested::Requested,
     event_loop::{
         RTMP_EVENT_SOCKET, RTMP_EVENT_STALL, RTMP_SendCallback, RTMP_SessionLogCallback, RTMPEvent,
     },
@@ -201,10 +202,18 @@ pub(crate) struct Settings {
     pub(crate) tls: TlsOptions,
     /// How the connection behaves: `timeoutMs`, `sendQueue`, `closeReset` and `data`.
     pub(crate) tuning: Tuning,
+    /// What to announce of Enhanced RTMP.
+    pub(crate) enhanced: Enhanced,
     /// These as they were before the text of the URL changed them.
     pub(crate) before_url: Option<Box<Hidden>>,
     /// What the login in the URL means.
     pub(crate) login: Option<Arc<Login>>,
+    /// What the server has asked for last.
+    pub(crate) reconnect: Option<Arc<Requested>>,
+    /// Reconnect requests that led here.
+    pub(crate) history: History,
+    /// The strings of `Link`, if they are copies for a reconnect request.
+    pub(crate) texts: Option<Arc<[u8]>>,
     /// What else came from the URL.
     pub(crate) origin: Origin,
     /// Functions of the program.
@@ -217,18 +226,35 @@ pub(crate) struct Hidden {
     pub(crate) local: Local,
     pub(crate) tls: TlsOptions,
     pub(crate) tuning: Tuning,
+    pub(crate) enhanced: Enhanced,
 }
 
 impl Settings {
     /// Whether there is anything that the struct has no place for.
     pub(crate) fn is_needed(&self) -> bool {
-        let Self { local, tls, tuning, before_url, login, origin: _, hooks } = self;
+        let Self {
+            local,
+            tls,
+            tuning,
+            enhanced,
+            before_url,
+            login,
+            reconnect,
+            history,
+            texts,
+            origin: _,
+            hooks,
+        } = self;
         *hooks != Hooks::default()
             || before_url.is_some()
             || login.is_some()
+            || reconnect.is_some()
+            || texts.is_some()
             || *local != Local::default()
             || *tls != TlsOptions::default()
             || *tuning != Tuning::default()
+            || *enhanced != Enhanced::default()
+            || *history != History::default()
     }
 }
 
@@ -508,9 +534,7 @@ impl Handle {
 
     /// Has closing reset the connection if the option `closeReset` says so.
     pub(crate) fn prepare_reset(&self) {
-        if self.settings().tuning.resets
-            && let Ok(socket) = self.socket()
-        {
+        if let (true, Ok(socket)) = (self.settings().tuning.resets, self.socket()) {
             tcp::reset_at_close(socket);
         }
     }
@@ -871,7 +895,7 @@ impl Handle {
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe {
             if let Some(response) = swf_response {
-                (*r).Link.SWFVerificationResponse = response.map(u8::cast_signed);
+                (*r).Link.SWFVerificationResponse = response.map(|byte| byte as c_char);
             }
             if encrypted {
                 // Callers look whether these are null, and at nothing behind them.

@@ -13,17 +13,19 @@ use crate::toolchain::{compile_as, compile_everywhere, header::identifiers};
 
 /// The headers that are generated. The Rust files of a header are `src/<name>.rs` and those in `src/<name>/`;
 /// what belongs to no other header belongs to the last.
-const HEADERS: [&str; 5] = ["amf", "log", "http", "loop", "rtmp"];
+const HEADERS: [&str; 6] = ["amf", "log", "http", "enhanced", "loop", "rtmp"];
 
 /// Directories of `src` that do not have their header's name, because Rust uses it for something else.
 const DIRECTORIES: [(&str, &str); 1] = [("event_loop", "loop")];
 
 /// Files that stand with the types they are about, while their functions belong to another header.
-const ELSEWHERE: [(&str, &str); 1] = [("amf/search.rs", "rtmp")];
+const ELSEWHERE: [(&str, &str); 2] = [("amf/search.rs", "rtmp"), ("amf/tracks.rs", "enhanced")];
 
 /// In which order the files of a header follow each other, for what reads best in C; the others follow by name.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 19] = [
     "types",
+    "media",
+    "tracks",
     "encode",
     "decode",
     "lifecycle",
@@ -89,7 +91,7 @@ fn every_exported_function_is_declared() {
 
 #[test]
 fn each_header_compiles_alone_without_warnings() {
-    for header in ["amf", "http", "log", "loop", "rtmp", "rtmp_sys"] {
+    for header in ["amf", "enhanced", "http", "log", "loop", "rtmp", "rtmp_sys"] {
         compile_everywhere(header, &format!("#include <librtmp/{header}.h>\nint unit;\n"));
     }
 }
@@ -289,6 +291,8 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
 /// The name of the function that follows an export attribute, if it is a function.
 fn exported_function(source: &str) -> Option<&str> {
     let signature = source.split(['{', ';']).next()?;
+    // What is not public is for the C part of the library.
+    signature.trim_start().starts_with("pub ").then_some(())?;
     let abis = ["extern \"C\" fn ", "extern \"C-unwind\" fn "];
     let (_, rest) = abis.iter().find_map(|abi| signature.split_once(abi))?;
     rest.split('(').next()

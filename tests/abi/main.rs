@@ -7,6 +7,7 @@ mod support;
 
 mod headers;
 mod linkage;
+mod manual;
 mod reference_headers;
 mod sample;
 mod symbols;

@@ -13,6 +13,7 @@ mod careless;
 mod chunk_size;
 mod connect;
 mod deadlines;
+mod enhanced;
 mod events;
 mod fork;
 mod http;

@@ -133,11 +133,10 @@ pub fn normalise(log: &str) -> Vec<String> {
     let mut hex: Option<Vec<u8>> = None;
     for line in log.lines().map(Some).chain([None]) {
         let row = line.and_then(dump_row);
-        if let Some((level, bytes)) = &mut dump
-            && row.as_ref().is_none_or(|(own_level, first, _)| own_level != level || *first)
-        {
-            lines.push(format!("{level}: {DUMP}{}", hex_of(&without_chance(bytes))));
-            dump = None;
+        let ends =
+            |level: &str| row.as_ref().is_none_or(|(own_level, first, _)| *own_level != level || *first);
+        if let Some((level, bytes)) = dump.take_if(|(level, _)| ends(level)) {
+            lines.push(format!("{level}: {DUMP}{}", hex_of(&without_chance(&bytes))));
         }
         if let Some((level, _, bytes)) = row {
             dump.get_or_insert((level, Vec::new())).1.extend(bytes);

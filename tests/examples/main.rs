@@ -7,6 +7,7 @@
 mod support;
 
 mod server;
+mod tools;
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -482,10 +483,10 @@ fn input_that_is_no_film_is_reported_with_its_place() {
     fs::write(&clip, "not a film").expect("the build directory is writable");
     assert_fails(&need!(run("publish", Library::Ours, &[path(&clip), nowhere])), 8, "is not an FLV file");
     fs::remove_file(&clip).expect("it is there");
-    assert_fails(&need!(run("publish", Library::Ours, &[path(&clip), nowhere])), 7, "No such file");
-    assert_fails(&need!(run("publish", Library::Ours, &[".", nowhere])), 7, "Is a directory");
+    assert_fails(&need!(run("publish", Library::Ours, &[path(&clip), nowhere])), 8, "No such file");
+    assert_fails(&need!(run("publish", Library::Ours, &[".", nowhere])), 8, "Is a directory");
     let closed = need!(in_shell("exec \"$@\" <&-", "publish", Library::Ours, &["-", nowhere]));
-    assert_fails(&closed, 7, "cannot read standard input: Bad file descriptor");
+    assert_fails(&closed, 8, "cannot read standard input: Bad file descriptor");
 }
 
 #[test]
@@ -589,7 +590,7 @@ fn ctrl_c_ends_a_wait_for_input_and_for_the_server() {
 }
 
 #[test]
-fn the_exit_codes_are_in_the_help_and_in_the_readme() {
+fn the_exit_codes_are_in_the_help_the_readme_and_the_manual() {
     let readme = fs::read_to_string(package().join("c-examples/README.md")).expect("it is there");
     for example in ["receive", "publish", "publish_packets"] {
         let help = need!(run(example, Library::Ours, &["-h"])).expect(example);

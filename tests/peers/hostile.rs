@@ -414,7 +414,7 @@ fn acknowledgements_go_on_past_2_and_4_gib() {
     const BANDWIDTH: u32 = 10_000;
     for start in [0x7fff_f000_u32, 0xffff_f000] {
         let (sender, receiver) = std::sync::mpsc::channel();
-        let steps = format!("{PLAY}media\nset bytesIn {}\n{}", start.cast_signed(), "media\n".repeat(30));
+        let steps = format!("{PLAY}media\nset bytesIn {}\n{}", start as i32, "media\n".repeat(30));
         let run = need!(drive(&steps, move |peer| {
             peer.accept_play();
             peer.send(&Message::new(2, 0, 6, 0, &[&BANDWIDTH.to_be_bytes()[..], &[2]].concat()));

@@ -150,10 +150,8 @@ impl Finished {
                 });
             } else if ["    RTMP Header", "    RTMP Body"].contains(&line) {
                 in_header = line == "    RTMP Header";
-            } else if line.starts_with(' ')
-                && let Some((at, _)) = current
-                && let Some(message) = connections[at].messages.last_mut()
-            {
+            } else if let Some((at, _)) = current.filter(|_| line.starts_with(' ')) {
+                let Some(message) = connections[at].messages.last_mut() else { continue };
                 let fields = if in_header { &mut message.header } else { &mut message.fields };
                 fields.push(line.trim().to_owned());
             }

@@ -91,6 +91,11 @@ impl ExampleServer {
         assert!(ready, "the server never said {what:?}:\n{}", self.process.stderr());
     }
 
+    /// What it has printed on standard output.
+    pub fn printed(&self) -> String {
+        self.process.stdout()
+    }
+
     pub fn log(&self) -> String {
         self.process.stderr()
     }

@@ -17,6 +17,6 @@ pub fn decode(text: &str) -> Vec<u8> {
         .filter(|c| !c.is_whitespace())
         .map(|c| c.to_digit(16).unwrap_or_else(|| panic!("not a hexadecimal digit: {c:?}")) as u8)
         .collect();
-    assert!(digits.len().is_multiple_of(2), "odd number of hexadecimal digits in {text:?}");
+    assert!(digits.len() % 2 == 0, "odd number of hexadecimal digits in {text:?}");
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }

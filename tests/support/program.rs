@@ -74,8 +74,13 @@ impl Program {
 
     /// As `test`, for a program that uses what the original does not have.
     pub fn test_of_ours(name: &str) -> Option<Self> {
+        Self::of_ours(&library::package().join("tests/c").join(format!("{name}.c")))
+    }
+
+    /// As `compile`, for a program that uses what the original does not have.
+    pub fn of_ours(source: &Path) -> Option<Self> {
         let directory = Library::Ours.directory().expect("ours is always there");
-        Self::compile_with(&library::package().join("tests/c").join(format!("{name}.c")), &directory, None)
+        Self::compile_with(source, &directory, None)
     }
 
     /// As `test`, for a program that uses headers of others.

@@ -287,8 +287,9 @@ impl Dice {
 
 /// The line of a message: kind, timestamp, length, and the hash that the program has, too.
 fn describe(message: &Message) -> String {
-    let (words, rest) = message.body.as_chunks::<8>();
-    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let words = message.body.chunks_exact(8);
+    let rest = words.remainder();
+    let words = words.map(|word| u64::from_le_bytes(word.try_into().unwrap()));
     let hash = words
         .chain(rest.iter().map(|byte| u64::from(*byte)))
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, word| (hash ^ word).wrapping_mul(0x100_0000_01b3));

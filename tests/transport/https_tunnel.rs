@@ -76,9 +76,8 @@ fn tunnel(mut client: Client, rtmp_port: u16) -> Result<(), Error> {
         let mut content = vec![1];
         server.set_read_timeout(Some(Duration::from_millis(50)))?;
         let mut part = [0; 65_536];
-        while content.len() < 4 << 20
-            && let Ok(count @ 1..) = server.read(&mut part)
-        {
+        while content.len() < 4 << 20 {
+            let Ok(count @ 1..) = server.read(&mut part) else { break };
             content.extend(&part[..count]);
         }
         client.reply(&content)?;

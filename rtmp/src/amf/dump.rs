@@ -39,11 +39,11 @@ fn dump_within(values: &Properties<'_>, depth: usize) {
                 debug!("{}", Line { name: &name, value: &words(value) });
             }
         }
-        if let Value::Object(members) | Value::EcmaArray(members) | Value::StrictArray(members) =
-            &property.value
-            && depth > 0
-        {
-            dump_within(members, depth - 1);
+        match &property.value {
+            Value::Object(members) | Value::EcmaArray(members) | Value::StrictArray(members) if depth > 0 => {
+                dump_within(members, depth - 1);
+            }
+            _ => {}
         }
     }
     debug!("{END}");

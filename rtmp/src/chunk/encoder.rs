@@ -191,14 +191,14 @@ impl<'a> Chunks<'a> {
         let mut out = write(write(out, first), head);
         if let (&[next], USUAL) = (next, self.chunk_size) {
             // Copies of known length need no call.
-            let (payloads, last) = tail.as_chunks::<USUAL>();
-            let (chunks, _) = out.as_chunks_mut::<{ 1 + USUAL }>();
-            for ([header, payload @ ..], from) in chunks.iter_mut().zip(payloads) {
-                *header = next;
-                *payload = *from;
+            let payloads = tail.chunks_exact(USUAL);
+            tail = payloads.remainder();
+            let (chunks, rest) = out.split_at_mut(payloads.len() * (1 + USUAL));
+            for (chunk, payload) in chunks.chunks_exact_mut(1 + USUAL).zip(payloads) {
+                chunk[0] = next;
+                chunk[1..].copy_from_slice(payload);
             }
-            out = &mut out[payloads.len() * (1 + USUAL)..];
-            tail = last;
+            out = rest;
         }
         for payload in tail.chunks(self.chunk_size) {
             out = write(write(out, next), payload);

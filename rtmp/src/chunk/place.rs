@@ -32,11 +32,8 @@ impl<B: Body> Decoder<B> {
             stream.length as usize <= offer.capacity()
                 && offer.capacity() <= MAX_UNFINISHED - self.unfinished.min(MAX_UNFINISHED)
         };
-        if media
-            && unused
-            && stream.length > 0
-            && let Some(offer) = self.offer.take_if(fits)
-        {
+        let wanted = media && unused && stream.length > 0;
+        if let Some(offer) = wanted.then(|| self.offer.take_if(fits)).flatten() {
             self.unfinished += offer.capacity();
             stream.body = offer;
             self.placed = Some(chunk_stream);

@@ -133,13 +133,13 @@ impl Ready<'_> {
         let mut chunks = self.rest;
         if self.chunk_size == USUAL {
             // Copies of known length need no call.
-            let (usual, last) = chunks.as_chunks::<{ SHORT_HEADER + USUAL }>();
-            let room = left.as_chunks_mut::<USUAL>().0;
-            for (to, [_, payload @ ..]) in room.iter_mut().zip(usual) {
-                *to = *payload;
+            let usual = chunks.chunks_exact(SHORT_HEADER + USUAL);
+            let (count, last) = (usual.len(), usual.remainder());
+            for (to, chunk) in left.chunks_exact_mut(USUAL).zip(usual) {
+                to.copy_from_slice(&chunk[SHORT_HEADER..]);
             }
-            if room.len() >= usual.len() {
-                left = &mut left[usual.len() * USUAL..];
+            if left.len() >= count * USUAL {
+                left = &mut left[count * USUAL..];
                 chunks = last;
             }
         }
@@ -155,8 +155,9 @@ fn chunks(input: &[u8], chunk_stream: u32, missing: usize, chunk_size: usize) ->
     let follows = 0xC0 | u8::try_from(chunk_stream).ok().filter(|id| *id < 64)?;
     let chunks = input.get(..missing + missing.div_ceil(chunk_size) * SHORT_HEADER)?;
     let foretold = if chunk_size == USUAL {
-        let (usual, last) = chunks.as_chunks::<{ SHORT_HEADER + USUAL }>();
-        usual.iter().all(|chunk| chunk[0] == follows) && last.first().is_none_or(|header| *header == follows)
+        let mut usual = chunks.chunks_exact(SHORT_HEADER + USUAL);
+        let last = usual.remainder();
+        usual.all(|chunk| chunk[0] == follows) && last.first().is_none_or(|header| *header == follows)
     } else {
         chunks.iter().step_by(chunk_size + SHORT_HEADER).all(|header| *header == follows)
     };

@@ -18,10 +18,13 @@ use crate::{
     chunk::Outgoing,
     error::{Error, Refusal, Result},
     handshake::{self, ClientOptions, ServerOptions, Swf},
+    media,
     message::Message,
     net::{Interest, Link},
     random,
-    session::{Application, Calls, Event, Notice, Profile, Request, Session, State, auth},
+    session::{
+        Application, Calls, Capabilities, Event, Notice, Profile, Reconnect, Request, Session, State, auth,
+    },
     stats::Stats,
     transport::tcp,
 };
@@ -43,6 +46,10 @@ pub(super) struct Connection {
     held: Option<Result<Progress>>,
     /// The chunk size to announce after the handshake.
     chunk_size: Option<u32>,
+    /// What a server says of itself.
+    announced: Option<Capabilities>,
+    /// What the server has asked for last.
+    reconnect: Option<Reconnect>,
 }
 
 enum Stage {
@@ -87,6 +94,8 @@ pub(super) enum Happening {
     StreamClosed(u32),
     /// The peer has said something besides media.
     Notice(Notice),
+    /// The server wants its client to connect again.
+    Reconnect(Reconnect),
     /// Nothing can be done before a socket is ready or a deadline has passed.
     Idle,
     /// There is more to do, after a look at the clock.
@@ -115,7 +124,8 @@ impl Application for Wishes {
     }
 
     fn notified(&mut self, notice: Notice) {
-        if !self.wants_notices {
+        // The connection hands these out by itself.
+        if !self.wants_notices || matches!(notice, Notice::Reconnect(_)) {
             return;
         }
         self.notices.push_back(notice);
@@ -151,8 +161,8 @@ impl Connection {
     }
 
     /// Serves a client that has connected.
-    pub(super) fn serve(link: Link, timeout: Option<Duration>) -> Self {
-        Self::new(Stage::Linking(Box::new(link)), timeout)
+    pub(super) fn serve(link: Link, timeout: Option<Duration>, announced: Option<&Capabilities>) -> Self {
+        Self { announced: announced.cloned(), ..Self::new(Stage::Linking(Box::new(link)), timeout) }
     }
 
     fn new(stage: Stage, timeout: Option<Duration>) -> Self {
@@ -167,6 +177,8 @@ impl Connection {
             last_stats: Stats::default(),
             held: None,
             chunk_size: None,
+            announced: None,
+            reconnect: None,
         }
     }
 
@@ -242,6 +254,10 @@ impl Connection {
                 }
                 Event::Request(request) => return Ok(Happening::Request(request)),
                 Event::StreamClosed { stream_id } => return Ok(Happening::StreamClosed(stream_id)),
+                Event::Reconnect(request) => {
+                    self.reconnect = Some(request.clone());
+                    return Ok(Happening::Reconnect(request));
+                }
             }
         }
     }
@@ -255,9 +271,17 @@ impl Connection {
                     ClientOptions { time, encrypted: settings.protocol.is_encrypted(), swf: self.swf };
                 let mut session = Session::client(options, self.timeout, random, now)?;
                 session.state.buffer_ms = settings.buffer_ms;
+                session.state.object_encoding = settings.enhanced.object_encoding.unwrap_or(0).into();
                 session
             }
-            None => Session::server(ServerOptions { time, swf: None }, self.timeout, random, now)?,
+            None => {
+                let options = ServerOptions { time, swf: None };
+                let mut session = Session::server(options, self.timeout, random, now)?;
+                if let Some(announced) = self.announced.take() {
+                    session.announce(announced);
+                }
+                session
+            }
         };
         self.wishes.calls.clear();
         if let Stage::Linking(link) = mem::replace(&mut self.stage, Stage::Ended) {
@@ -337,6 +361,29 @@ impl Connection {
         })
     }
 
+    /// What the peer has announced; nothing while it is not connected.
+    pub(super) fn peer(&mut self) -> Capabilities {
+        match &mut self.stage {
+            Stage::Open(pump) => pump.session().peer().map(|peer| peer.capabilities.clone()),
+            _ => None,
+        }
+        .unwrap_or_default()
+    }
+
+    /// The body of a message, unless the peer has not announced that it understands it.
+    pub(super) fn encode_media(&mut self, message: &media::Message<'_>) -> Result<Vec<u8>> {
+        let body = message.encode()?;
+        if !self.wishes.settings.as_ref().is_some_and(|settings| settings.enhanced.force) {
+            self.peer().check(message)?;
+        }
+        Ok(body)
+    }
+
+    /// The server's last request to connect again.
+    pub(super) fn reconnect(&self) -> Option<Reconnect> {
+        self.reconnect.clone()
+    }
+
     fn with_session(&mut self, step: impl FnOnce(&mut Session, &mut Wishes) -> Result<()>) -> Result<()> {
         match &mut self.stage {
             Stage::Open(pump) => step(pump.session(), &mut self.wishes),
@@ -378,10 +425,10 @@ impl Connection {
     /// Ends the connection, on which nothing can be sent any more.
     pub(super) fn cut(&mut self) {
         let resets = self.wishes.settings.as_ref().is_some_and(|settings| settings.tuning.resets);
-        if let (true, Stage::Open(pump) | Stage::Leaving(pump, _)) = (resets, &mut self.stage)
-            && let Some(socket) = pump.link().socket()
-        {
-            tcp::reset_at_close(socket.as_fd());
+        if let (true, Stage::Open(pump) | Stage::Leaving(pump, _)) = (resets, &mut self.stage) {
+            if let Some(socket) = pump.link().socket() {
+                tcp::reset_at_close(socket.as_fd());
+            }
         }
         self.end();
     }
@@ -425,7 +472,8 @@ impl Connection {
         matches!(&self.stage, Stage::Open(pump) if pump.has_request())
     }
 
-    /// Whether messages can be sent, as far as is known: a server that takes nothing any more may have sent more before.
+    /// Whether messages can be sent, as far as is known: a server that takes nothing any more may have sent more
+    /// before.
     pub(super) fn takes_bytes(&self) -> bool {
         matches!(&self.stage, Stage::Open(pump) if pump.is_open() && pump.takes_bytes())
     }

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     flv::{self, Call, Flags, ReadState, Step},
     message::{Message, MessageType},
-    session::{Application, Notice, Session},
+    session::{Application, Capabilities, Notice, Reconnect, Session},
     stats::Stats,
 };
 
@@ -128,14 +128,20 @@ impl Player {
         while !self.over {
             match self.server.next(patience)? {
                 Happening::Media(message) => {
-                    if message.kind == MessageType::DATA {
-                        self.metadata = Some(message.body.clone());
+                    match message.kind {
+                        MessageType::DATA => self.metadata = Some(message.body.clone()),
+                        // Behind a byte that names the format.
+                        MessageType::DATA_AMF3 => self.metadata = message.body.get(1..).map(<[u8]>::to_vec),
+                        _ => {}
                     }
                     if !self.server.lock().state().seeking {
                         return Ok(Some(Event::Message(message)));
                     }
                 }
                 Happening::Notice(notice) => return Ok(Some(Event::Notice(notice))),
+                Happening::Reconnect(request) => {
+                    return Ok(Some(Event::Notice(Notice::Reconnect(request))));
+                }
                 Happening::Ended => {
                     self.over = true;
                     self.server.leave_at_once();
@@ -150,6 +156,17 @@ impl Player {
     /// The messages from here on. After a time-out the iterator may be asked again; after other errors it ends.
     pub fn messages(&mut self) -> Messages<'_> {
         Messages { player: self, failed: false }
+    }
+
+    /// What the server has announced. One that knows nothing of Enhanced RTMP announces nothing.
+    pub fn peer(&self) -> Capabilities {
+        self.server.lock().peer()
+    }
+
+    /// The server's last request to connect again, if there was one: see [`Client::follow`](crate::Client::follow).
+    /// The stream goes on.
+    pub fn reconnect(&self) -> Option<Reconnect> {
+        self.server.lock().reconnect()
     }
 
     /// How long the stream is, if its metadata has come and says so.

@@ -17,23 +17,24 @@ use crate::{
     chunk::Outgoing,
     error::{Error, Result},
     handshake::Swf,
+    media,
     message::{Message, MessageType},
     net::{Interest, Link},
-    session::{Notice, Request},
+    session::{Capabilities, Notice, Reconnect, Request},
     stats::Stats,
 };
 
 /// A connection for programs with an event loop of their own: no call waits.
 ///
-/// Made by [`Client::start_play`](crate::Client::start_play), [`Client::start_publish`](crate::Client::start_publish) and
-/// [`Server::poll_accept`](crate::Server::poll_accept). Its owner calls [`step`](Self::step) until that returns
-/// `None`, and again when a socket of [`interests`](Self::interests) is ready or [`deadline`](Self::deadline) has passed.
-/// Both can change with every call of any method, so they are asked for before each wait. One thread serves as many
-/// connections as it likes.
+/// Made by [`Client::start_play`](crate::Client::start_play), [`Client::start_publish`](crate::Client::start_publish)
+/// and [`Server::poll_accept`](crate::Server::poll_accept). Its owner calls [`step`](Self::step) until that returns
+/// `None`, and again when a socket of [`interests`](Self::interests) is ready or [`deadline`](Self::deadline) has
+/// passed. Both can change with every call of any method, so they are asked for before each wait. One thread serves
+/// as many connections as it likes.
 ///
-/// The deadlines are the session's own: for the look-up and the connection, the handshake, each answer that a stream needs
-/// before it runs, and for a peer that takes none of the bytes that wait for it. A stream that runs may be silent for as
-/// long as it likes; how long that is too long is for the program to say.
+/// The deadlines are the session's own: for the look-up and the connection, the handshake, each answer that a stream
+/// needs before it runs, and for a peer that takes none of the bytes that wait for it. A stream that runs may be
+/// silent for as long as it likes; how long that is too long is for the program to say.
 ///
 /// Dropping it says goodbye as far as there is room for that, and ends the connection.
 ///
@@ -46,7 +47,7 @@ use crate::{
 ///     players.push(Client::new(&format!("rtmp://localhost/live/{camera}"))?.live(true).start_play()?);
 /// }
 /// let mut interests = Vec::new();
-/// while !players.is_empty() {
+/// loop {
 ///     let now = Instant::now();
 ///     players.retain_mut(|player| loop {
 ///         match player.step(now) {
@@ -60,6 +61,9 @@ use crate::{
 ///             }
 ///         }
 ///     });
+///     if players.is_empty() {
+///         break;
+///     }
 ///     interests.clear();
 ///     players.iter().for_each(|player| player.interests(&mut interests));
 ///     wait(&interests, players.iter().filter_map(|player| player.deadline()).min())?;
@@ -69,9 +73,9 @@ use crate::{
 ///
 /// # Sending
 ///
-/// [`send`](Self::send) takes a message whole or not at all. What the system has no room for waits in a queue, whose size
-/// has a limit, 4 MiB unless [`set_queue_limit`](Self::set_queue_limit) says otherwise. With a full queue the answer is
-/// [`Sent::Full`]: the program tries again after a step, or drops what a slow peer misses.
+/// [`send`](Self::send) takes a message whole or not at all. What the system has no room for waits in a queue, whose
+/// size has a limit, 4 MiB unless [`set_queue_limit`](Self::set_queue_limit) says otherwise. With a full queue the
+/// answer is [`Sent::Full`]: the program tries again after a step, or drops what a slow peer misses.
 pub struct Stepper {
     connection: Connection,
     abort: Arc<Abort>,
@@ -99,8 +103,8 @@ pub enum StepperEvent {
     Notice(Notice),
     /// The server has said that the stream is over. Steps go on with the goodbye.
     Ended,
-    /// The connection has ended as it should: the goodbye was said and the peer has gone or has had its time to, or the client of a
-    /// server has gone. Nothing follows.
+    /// The connection has ended as it should: the goodbye was said and the peer has gone or has had its time to, or
+    /// the client of a server has gone. Nothing follows.
     Left,
     /// The client of a server asks for something. Nothing else comes before [`Stepper::accept`] or [`Stepper::refuse`].
     Request(Request),
@@ -109,6 +113,8 @@ pub enum StepperEvent {
         /// The message stream.
         stream_id: u32,
     },
+    /// The server wants its client to connect again, see [`Client::follow`](crate::Client::follow). The stream goes on.
+    Reconnect(Reconnect),
 }
 
 /// What became of a message that was to be sent.
@@ -152,8 +158,14 @@ impl Stepper {
     }
 
     /// Serves a client that has connected.
-    pub(super) fn serve(link: Link, timeout: Option<Duration>, peer: SocketAddr, now: Instant) -> Self {
-        Self::new(Connection::serve(link, timeout), Arc::default(), Some(peer), now)
+    pub(super) fn serve(
+        link: Link,
+        timeout: Option<Duration>,
+        announced: Option<&Capabilities>,
+        peer: SocketAddr,
+        now: Instant,
+    ) -> Self {
+        Self::new(Connection::serve(link, timeout, announced), Arc::default(), Some(peer), now)
     }
 
     fn new(connection: Connection, abort: Arc<Abort>, peer: Option<SocketAddr>, now: Instant) -> Self {
@@ -169,8 +181,8 @@ impl Stepper {
         }
     }
 
-    /// Does what can be done now, up to the next event; `None` when there is nothing left to do before a socket is ready
-    /// or the deadline has passed.
+    /// Does what can be done now, up to the next event; `None` when there is nothing left to do before a socket is
+    /// ready or the deadline has passed.
     ///
     /// An error ends the connection. [`Error::Closed`] is a server that has gone without a word, [`Error::TimedOut`] a
     /// deadline, [`Error::Interrupted`] an [`AbortHandle`](crate::AbortHandle) that was used. After an error or
@@ -210,6 +222,7 @@ impl Stepper {
                 }
                 Happening::Request(request) => StepperEvent::Request(request),
                 Happening::StreamClosed(stream_id) => StepperEvent::StreamClosed { stream_id },
+                Happening::Reconnect(request) => StepperEvent::Reconnect(request),
                 Happening::Left => {
                     self.ending = Ending::Over;
                     StepperEvent::Left
@@ -257,9 +270,9 @@ impl Stepper {
     }
 
     /// Sends one message, or says that there is no room for it; see [above](Self#sending). `stream_id` is
-    /// [`Self::stream_id`] for a publisher, and for a server that of a [`Request::Play`]. `timestamp` is in milliseconds,
-    /// `body` that of an FLV tag. Metadata that is published begins with the string `@setDataFrame`, so that the server
-    /// keeps it.
+    /// [`Self::stream_id`] for a publisher, and for a server that of a [`Request::Play`]. `timestamp` is in
+    /// milliseconds, `body` that of an FLV tag. Metadata that is published begins with the string `@setDataFrame`, so
+    /// that the server keeps it.
     ///
     /// A message that is longer than the limit of the queue is taken when the queue is empty.
     pub fn send(&mut self, stream_id: u32, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<Sent> {
@@ -280,9 +293,47 @@ impl Stepper {
         self.connection.want_notices(true);
     }
 
+    /// As [`send`](Self::send), for an audio or video message made of its parts. Fails with [`Error::Unsupported`],
+    /// and takes nothing, if the peer has not announced that it understands the message; a client's option
+    /// `enhancedForce` sends it all the same.
+    pub fn send_media(
+        &mut self,
+        stream_id: u32,
+        timestamp: u32,
+        message: &media::Message<'_>,
+    ) -> Result<Sent> {
+        let body = self.connection.encode_media(message)?;
+        self.send(stream_id, message.kind.message_type(), timestamp, &body)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) fn encode_media(&mut self, message: &media::Message<'_>) -> Result<Vec<u8>> {
+        self.connection.encode_media(message)
+    }
+
+    /// The server's last request to connect again, if there was one.
+    pub fn reconnect(&self) -> Option<Reconnect> {
+        self.connection.reconnect()
+    }
+
+    /// What the peer has announced: a server from [`StepperEvent::Streaming`] on, a client from its first request on.
+    pub fn peer(&mut self) -> Capabilities {
+        self.connection.peer()
+    }
+
+    /// Asks the client of a server to connect again, see
+    /// [`ServerSession::request_reconnect`](crate::ServerSession::request_reconnect).
+    pub fn request_reconnect(&mut self, url: &str, description: &str) -> Result<()> {
+        self.act(|connection, now| {
+            connection.say(now, |session, wishes| {
+                session.request_reconnect(wishes, url.as_bytes(), description.as_bytes())
+            })
+        })
+    }
+
     /// The message stream of a client that plays or publishes; 0 before [`StepperEvent::Streaming`].
     pub fn stream_id(&mut self) -> u32 {
-        self.connection.state().stream_id.cast_unsigned()
+        self.connection.state().stream_id as u32
     }
 
     /// How many bytes wait for the peer.
@@ -327,8 +378,8 @@ impl Stepper {
         self.act(|connection, now| connection.say(now, |session, wishes| session.accept(wishes)))
     }
 
-    /// Refuses what the client of a server has asked for, with a description for people. After a refused connection nothing
-    /// else comes.
+    /// Refuses what the client of a server has asked for, with a description for people. After a refused connection
+    /// nothing else comes.
     pub fn refuse(&mut self, description: &str) -> Result<()> {
         self.act(|connection, now| connection.say(now, |session, wishes| session.refuse(wishes, description)))
     }
@@ -340,8 +391,8 @@ impl Stepper {
         })
     }
 
-    /// Ends the stream politely. Steps go on until everything was sent and the peer has gone, or has had the time of one
-    /// wait to: then comes [`StepperEvent::Left`].
+    /// Ends the stream politely. Steps go on until everything was sent and the peer has gone, or has had the time of
+    /// one wait to: then comes [`StepperEvent::Left`].
     pub fn close(&mut self) {
         if self.ending == Ending::No {
             self.ending = Ending::Closing;
@@ -389,8 +440,8 @@ impl Stepper {
         self.connection.timeout()
     }
 
-    /// Does something with the connection that may leave more to do: bytes that were received before and could not be used
-    /// make no socket ready.
+    /// Does something with the connection that may leave more to do: bytes that were received before and could not be
+    /// used make no socket ready.
     fn act(&mut self, act: impl FnOnce(&mut Connection, Instant) -> Result<()>) -> Result<()> {
         let now = Instant::now();
         let wanted_input = self.connection.wants_input();

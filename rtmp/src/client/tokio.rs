@@ -14,12 +14,13 @@
 //! # }
 //! ```
 //!
-//! Each connection has a task of its own, which moves its bytes, answers the peer and keeps the deadlines while the program
-//! does something else. The task ends with the connection. It needs a runtime with its drivers for I/O and time enabled.
+//! Each connection has a task of its own, which moves its bytes, answers the peer and keeps the deadlines while the
+//! program does something else. The task ends with the connection. It needs a runtime with its drivers for I/O and
+//! time enabled.
 //!
-//! Futures can be dropped at any time: a message that one waited for comes with the next, and one that waited for room has
-//! sent nothing of its message. Dropping a connection itself ends the stream, sends what waits, and says goodbye in the
-//! background, as long as the runtime lives and for the time of one wait at most.
+//! Futures can be dropped at any time: a message that one waited for comes with the next, and one that waited for
+//! room has sent nothing of its message. Dropping a connection itself ends the stream, sends what waits, and says
+//! goodbye in the background, as long as the runtime lives and for the time of one wait at most.
 
 use std::{
     collections::VecDeque,
@@ -47,8 +48,10 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    media,
     message::{Message, MessageType},
     net::Interest,
+    session::{Capabilities, Notice, Reconnect},
     stats::Stats,
 };
 
@@ -190,6 +193,9 @@ impl Player {
             match self.front.next(Some(self.patience)).await? {
                 StepperEvent::Message(message) => return Ok(Some(Event::Message(message))),
                 StepperEvent::Notice(notice) => return Ok(Some(Event::Notice(notice))),
+                StepperEvent::Reconnect(request) => {
+                    return Ok(Some(Event::Notice(Notice::Reconnect(request))));
+                }
                 StepperEvent::Ended => self.over = true,
                 StepperEvent::Left => return Err(Error::Closed),
                 _ => {}
@@ -201,6 +207,16 @@ impl Player {
     /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
     pub fn stats(&self) -> Stats {
         self.front.stats()
+    }
+
+    /// What the server has announced.
+    pub fn peer(&self) -> Capabilities {
+        self.front.lock().stepper.peer()
+    }
+
+    /// The server's last request to connect again, if there was one: see [`Client::follow`]. The stream goes on.
+    pub fn reconnect(&self) -> Option<Reconnect> {
+        self.front.lock().stepper.reconnect()
     }
 
     /// Asks the server to stop sending. What is on its way still comes.
@@ -237,6 +253,23 @@ impl Publisher {
     /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
     pub fn stats(&self) -> Stats {
         self.front.stats()
+    }
+
+    /// Sends an audio or video message made of its parts, see
+    /// [`Publisher::send_media`](crate::Publisher::send_media).
+    pub async fn send_media(&mut self, timestamp: u32, message: &media::Message<'_>) -> Result<()> {
+        let body = self.front.lock().stepper.encode_media(message)?;
+        self.send(message.kind.message_type(), timestamp, &body).await
+    }
+
+    /// What the server has announced.
+    pub fn peer(&self) -> Capabilities {
+        self.front.lock().stepper.peer()
+    }
+
+    /// The server's last request to connect again, if there was one: see [`Client::follow`]. The stream goes on.
+    pub fn reconnect(&self) -> Option<Reconnect> {
+        self.front.lock().stepper.reconnect()
     }
 
     /// Changes the largest payload of a chunk, 128 bytes at first. Not 0.
@@ -291,8 +324,8 @@ impl Server {
 
 impl ServerSession {
     /// Waits for what the client does next; `None` when it has closed the connection. Each
-    /// [`Request`](crate::Request) has to be answered, with [`accept`](Self::accept) or [`refuse`](Self::refuse), before
-    /// anything else comes.
+    /// [`Request`](crate::Request) has to be answered, with [`accept`](Self::accept) or [`refuse`](Self::refuse),
+    /// before anything else comes.
     ///
     /// After [`Error::TimedOut`] the call may be repeated: a client that plays has nothing to say.
     pub async fn next_event(&mut self) -> Result<Option<ServerEvent>> {
@@ -315,13 +348,14 @@ impl ServerSession {
         self.front.act(|inner| inner.stepper.accept())
     }
 
-    /// Refuses what the client has asked for, with a description for people. After a refused connection nothing else comes.
+    /// Refuses what the client has asked for, with a description for people. After a refused connection nothing else
+    /// comes.
     pub fn refuse(&mut self, description: &str) -> Result<()> {
         self.front.act(|inner| inner.stepper.refuse(description))
     }
 
-    /// Sends a message on a stream that the client plays: waits until there is room for it in the queue of this connection.
-    /// `timestamp` is in milliseconds, `body` that of an FLV tag.
+    /// Sends a message on a stream that the client plays: waits until there is room for it in the queue of this
+    /// connection. `timestamp` is in milliseconds, `body` that of an FLV tag.
     pub async fn send(
         &mut self,
         stream_id: u32,
@@ -330,6 +364,29 @@ impl ServerSession {
         body: &[u8],
     ) -> Result<()> {
         self.front.send(stream_id, kind, timestamp, body).await
+    }
+
+    /// Sends an audio or video message made of its parts on a stream that the client plays, see
+    /// [`ServerSession::send_media`](crate::ServerSession::send_media).
+    pub async fn send_media(
+        &mut self,
+        stream_id: u32,
+        timestamp: u32,
+        message: &media::Message<'_>,
+    ) -> Result<()> {
+        let body = self.front.lock().stepper.encode_media(message)?;
+        self.send(stream_id, message.kind.message_type(), timestamp, &body).await
+    }
+
+    /// What the client has announced.
+    pub fn peer(&self) -> Capabilities {
+        self.front.lock().stepper.peer()
+    }
+
+    /// Asks the client to connect again, see
+    /// [`ServerSession::request_reconnect`](crate::ServerSession::request_reconnect).
+    pub fn request_reconnect(&mut self, url: &str, description: &str) -> Result<()> {
+        self.front.act(|inner| inner.stepper.request_reconnect(url, description))
     }
 
     /// Tells the client that nothing more will come on a message stream that it plays.
@@ -551,8 +608,8 @@ fn len(event: &StepperEvent) -> usize {
 }
 
 /// Has the runtime watch a socket.
-// What came instead is unsafe: descriptors of any type may be closed too early. Ours is open as long as the share of the
-// socket that is registered.
+// What came instead is unsafe: descriptors of any type may be closed too early. Ours is open as long as the share of
+// the socket that is registered.
 #[allow(deprecated)]
 fn register(socket: Arc<Socket>, directions: Directions) -> Result<AsyncFd<Arc<Socket>>> {
     Ok(AsyncFd::with_interest(socket, directions)?)
@@ -621,15 +678,13 @@ impl Watch {
         let mut is_ready = false;
         for (interest, socket) in self.interests.iter().zip(&self.sockets) {
             // An error means that the runtime ends; it drops this task, too.
-            if interest.read
-                && let Poll::Ready(Ok(mut guard)) = socket.poll_read_ready(context)
-            {
+            let readable = interest.read.then(|| socket.poll_read_ready(context));
+            if let Some(Poll::Ready(Ok(mut guard))) = readable {
                 guard.clear_ready();
                 is_ready = true;
             }
-            if interest.write
-                && let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(context)
-            {
+            let writable = interest.write.then(|| socket.poll_write_ready(context));
+            if let Some(Poll::Ready(Ok(mut guard))) = writable {
                 guard.clear_ready();
                 is_ready = true;
             }

@@ -17,9 +17,9 @@ use crate::error::{Error, Result};
 /// let file = [&FILE_HEADER[..], &header.write(), b"\x17\x01", &header.previous_tag_size()].concat();
 ///
 /// let (mut reader, mut rest) = (TagReader::new(), &file[..]);
-/// while let decoded = reader.next(rest)?
-///     && let Some(tag) = decoded.tag
-/// {
+/// loop {
+///     let decoded = reader.next(rest)?;
+///     let Some(tag) = decoded.tag else { break };
 ///     rest = &rest[decoded.consumed..];
 ///     assert_eq!((tag.header.timestamp, tag.body), (40, &b"\x17\x01"[..]));
 /// }

@@ -25,7 +25,8 @@ const USED_KEYS: u8 = 15;
 /// The signature of C2 or S2 with S0 = `version`.
 pub fn signature(version: u8, key: &Hash, block: &Block) -> Hash {
     let mut signature = hmac(key, &[&block[..OFFSET]]);
-    for (cipher_block, selector) in signature.as_chunks_mut::<8>().0.iter_mut().zip(key.iter().step_by(8)) {
+    for (cipher_block, selector) in signature.chunks_exact_mut(8).zip(key.iter().step_by(8)) {
+        let cipher_block = cipher_block.try_into().expect("chunks have their length");
         encrypt(version, usize::from(selector % USED_KEYS), cipher_block);
     }
     signature

@@ -108,7 +108,8 @@ impl<'a> Headers<'a> {
                 return Err(Error::malformed("HTTP head", "Content-Length is not a number"));
             }
             // Digits only, so all that can be wrong is the size.
-            let number = str::from_utf8(part).ok().and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX);
+            let number =
+                std::str::from_utf8(part).ok().and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX);
             if length.replace(number).is_some_and(|earlier| earlier != number) {
                 return Err(Error::malformed("HTTP head", "Content-Length has two values"));
             }

@@ -60,7 +60,8 @@ impl Url {
         if host.len() > MAX_HOST {
             return Err(Error::Invalid("URL with a host of more than 255 characters"));
         }
-        let host = str::from_utf8(host).map_err(|_| Error::Invalid("URL with a host that is not UTF-8"))?;
+        let host =
+            std::str::from_utf8(host).map_err(|_| Error::Invalid("URL with a host that is not UTF-8"))?;
         let default_port = if secure { 443 } else { 80 };
         Ok(Self {
             secure,

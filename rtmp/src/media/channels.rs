@@ -101,6 +101,35 @@ impl<'a> Channels<'a> {
         }
     }
 
+    /// The speakers of the channels, in the order of the channels.
+    pub fn speakers(&self) -> impl Iterator<Item = Speaker> + use<'a> {
+        let this = *self;
+        let mut next = 0;
+        (0..this.count()).map(move |channel| match this {
+            Self::Unspecified { .. } => Speaker::UNKNOWN,
+            Self::Custom(speakers) => {
+                speakers.get(channel).map_or(Speaker::UNKNOWN, |speaker| Speaker(*speaker))
+            }
+            Self::Native { mask, .. } => {
+                let found = (next..NAMES.len() as u8).find(|number| mask & Speaker(*number).bit() != 0);
+                next = found.map_or(u8::MAX, |number| number + 1);
+                found.map_or(Speaker::UNKNOWN, Speaker)
+            }
+        })
+    }
+
+    /// The channels for these speakers, by their numbers: native if these ascend.
+    pub fn of(speakers: &'a [u8]) -> Result<Self> {
+        let count = u8::try_from(speakers.len()).map_err(|_| Error::TooLarge("channels"))?;
+        let ascend = speakers.windows(2).all(|pair| pair[0] < pair[1]);
+        let mask = speakers.iter().map(|speaker| Speaker(*speaker).bit()).fold(0, |mask, bit| mask | bit);
+        Ok(if ascend && mask.count_ones() == u32::from(count) && count > 0 {
+            Self::Native { count, mask }
+        } else {
+            Self::Custom(speakers)
+        })
+    }
+
     /// The data of a packet. Fails for more than 255 channels.
     pub fn encode(&self) -> Result<Vec<u8>> {
         Ok(match self {
@@ -135,6 +164,25 @@ mod tests {
         }
         assert!(Channels::parse(&[3, 0]).is_err());
         assert!(Channels::Custom(&[0; 256]).encode().is_err());
+    }
+
+    #[test]
+    fn channels_have_the_speakers_of_the_mask_in_their_order() {
+        let speakers =
+            |channels: Channels<'_>| channels.speakers().map(|speaker| speaker.0).collect::<Vec<_>>();
+        assert_eq!(speakers(Channels::Native { count: 3, mask: 0b1101 }), [0, 2, 3]);
+        // More channels than speakers, and fewer.
+        assert_eq!(speakers(Channels::Native { count: 2, mask: 1 << 23 }), [23, 0xFF]);
+        assert_eq!(speakers(Channels::Native { count: 1, mask: 0xFFFF_FFFF }), [0]);
+        assert_eq!(speakers(Channels::Unspecified { count: 2 }), [0xFF, 0xFF]);
+        assert_eq!(speakers(Channels::Custom(&[9, 1])), [9, 1]);
+        for given in [&[0, 1][..], &[1, 0], &[0, 0], &[22, 23], &[23, 24], &[0xFE], &[]] {
+            let channels = Channels::of(given).unwrap();
+            let native = matches!(channels, Channels::Native { .. });
+            assert_eq!(native, matches!(given, [0, 1] | [22, 23]), "{given:?}");
+            assert_eq!(speakers(channels), given);
+        }
+        assert!(Channels::of(&[0; 256]).is_err());
     }
 
     #[test]

@@ -68,17 +68,16 @@ pub fn info_map<'m, 'a>(values: &'m Properties<'a>, kind: Kind) -> Vec<TrackInfo
     let mut tracks = vec![TrackInfo { kind, id: 0, top, own: None }];
     let map = top.find(kind.names().map).and_then(members);
     for property in map.into_iter().flat_map(|map| map.iter()) {
-        if let (Some(id), Some(own)) = (track_id(property.name), members(&property.value))
-            && !tracks.iter().any(|track| track.id == id)
-        {
+        let (Some(id), Some(own)) = (track_id(property.name), members(&property.value)) else { continue };
+        if !tracks.iter().any(|track| track.id == id) {
             tracks.push(TrackInfo { kind, id, top, own: Some(own) });
         }
     }
     tracks
 }
 
-/// Writes the map of a kind's tracks as a member of metadata. `write` is called for each number, and writes the members of
-/// that track; track 0 does not belong here.
+/// Writes the map of a kind's tracks as a member of metadata. `write` is called for each number, and writes the
+/// members of that track; track 0 does not belong here.
 pub fn named_info_map(body: &mut Encoder, kind: Kind, ids: &[u8], mut write: impl FnMut(u8, &mut Encoder)) {
     body.name(kind.names().map).begin_object();
     for &id in ids {
@@ -89,8 +88,8 @@ pub fn named_info_map(body: &mut Encoder, kind: Kind, ids: &[u8], mut write: imp
     body.end_object();
 }
 
-/// Which track script data is about. Data for one track says so in its object; other data is about the first track of both
-/// kinds, for which the kind is `None`.
+/// Which track script data is about. Data for one track says so in its object; other data is about the first track of
+/// both kinds, for which the kind is `None`.
 pub fn subject(values: &Properties<'_>) -> (Option<Kind>, u8) {
     let top = values.iter().find_map(|property| members(&property.value));
     let kind = match top.and_then(|top| top.find(b"mediaType")).and_then(Value::as_string) {

@@ -4,9 +4,9 @@
 //! decoder configurations and key frames. Nothing else in the library decides these. It does not decode
 //! what the codecs themselves define, and knows neither sessions nor files.
 //!
-//! [`parse`] looks at a body, and [`Message`] writes one. A relay needs no table of codecs for it: for each kind and each
-//! track it keeps the last [`Packet::Config`], [`Packet::Metadata`] and [`Packet::Channels`], and the frames since a key
-//! frame.
+//! [`parse`] looks at a body, and [`Message`] writes one. A relay needs no table of codecs for it: for each kind and
+//! each track it keeps the last [`Packet::Config`], [`Packet::Metadata`] and [`Packet::Channels`], and the frames
+//! since a key frame.
 //!
 //! ```
 //! use rtmp::media::{self, Codec, FourCc, Frame, Kind, Message, Packet, Track};
@@ -60,10 +60,11 @@ pub enum Codec {
     /// One of the numbers that FLV has always had.
     Legacy {
         /// For video: 2 H.263, 3 Screen, 4 VP6, 5 VP6 with alpha, 6 Screen 2, 7 H.264, and 12, which some encoders
-        /// use for H.265. For audio: 0 PCM, 1 ADPCM, 2 MP3, 3 PCM little-endian, 4 to 6 Nellymoser, 7 and 8 G.711, 10 AAC, 11 Speex,
-        /// 14 MP3 at 8 kHz, 15 device-specific.
+        /// use for H.265. For audio: 0 PCM, 1 ADPCM, 2 MP3, 3 PCM little-endian, 4 to 6 Nellymoser, 7 and 8 G.711, 10
+        /// AAC, 11 Speex, 14 MP3 at 8 kHz, 15 device-specific.
         id: u8,
-        /// For audio the sampling rate (bits 3 and 2), the sample size (bit 1) and whether it is stereo (bit 0); 0 for video.
+        /// For audio the sampling rate (bits 3 and 2), the sample size (bit 1) and whether it is stereo (bit 0); 0
+        /// for video.
         format: u8,
     },
     /// A code of Enhanced RTMP.

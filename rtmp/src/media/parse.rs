@@ -40,8 +40,8 @@ enum State<'a> {
 
 /// Reads the beginning of an audio or video message.
 ///
-/// An error means that this message is damaged, or uses values that are reserved; it says nothing about the next message. A
-/// program that passes messages on may pass this one on as well.
+/// An error means that this message is damaged, or uses values that are reserved; it says nothing about the next
+/// message. A program that passes messages on may pass this one on as well.
 pub fn parse(kind: Kind, body: &[u8]) -> Result<Media<'_>> {
     let mut rest = Bytes(body);
     let first = match (kind, rest.u8()) {
@@ -65,6 +65,28 @@ impl<'a> Media<'a> {
     /// The tracks of the message: one at least, or an error.
     pub fn tracks(&self) -> Tracks<'a> {
         self.tracks
+    }
+}
+
+impl Tracks<'_> {
+    /// Where the next track is: a number for [`Tracks::go_to`] on tracks of the same body. 0 means that there is none.
+    pub fn position(&self) -> usize {
+        match &self.state {
+            State::One(_) => 1,
+            State::Many { rest, .. } => rest.0.len(),
+            State::Ended => 0,
+        }
+    }
+
+    /// Goes on where [`Tracks::position`] was this. Any other number leads to nonsense, and to no panic.
+    pub fn go_to(&mut self, position: usize) {
+        match &mut self.state {
+            State::Many { rest, .. } => {
+                rest.0 = rest.0.get(rest.0.len().saturating_sub(position)..).unwrap_or_default();
+            }
+            State::One(_) if position == 0 => self.state = State::Ended,
+            State::One(_) | State::Ended => {}
+        }
     }
 }
 
@@ -218,11 +240,9 @@ fn modex(rest: &mut Bytes<'_>, nano: &mut Option<u32>) -> Result<u8> {
     };
     let data = rest.take(size)?;
     let byte = rest.u8()?;
-    if byte >> 4 == TIMESTAMP_OFFSET_NANO
-        && let Ok(offset) = Bytes(data).u24()
-        && offset < NANOS_PER_MILLI
-    {
-        *nano = Some(offset);
+    if byte >> 4 == TIMESTAMP_OFFSET_NANO {
+        let offset = Bytes(data).u24().ok().filter(|offset| *offset < NANOS_PER_MILLI);
+        *nano = offset.or(*nano);
     }
     Ok(byte & 0x0F)
 }

@@ -17,7 +17,8 @@ pub struct Message<'a> {
     /// Nanoseconds to add to the presentation time, 0 to 999,999. Only for peers that understand them, and only with a
     /// codec that has a [`FourCc`].
     pub nano: Option<u32>,
-    /// The tracks: one at least. Several have the same kind of packet and the same frame type, and numbers of their own.
+    /// The tracks: one at least. Several have the same kind of packet and the same frame type, and numbers of their
+    /// own.
     pub tracks: &'a [Track<'a>],
 }
 
@@ -69,8 +70,8 @@ impl<'a> Message<'a> {
         Ok(body)
     }
 
-    /// Writes the body to the beginning of `out`, and returns its length; `None` if there is too little room. Fails if the
-    /// message makes no sense.
+    /// Writes the body to the beginning of `out`, and returns its length; `None` if there is too little room. Fails
+    /// if the message makes no sense.
     pub fn encode_into(&self, out: &mut [u8]) -> Result<Option<usize>> {
         let len = self.encoded_len()?;
         let Some(mut room) = out.get_mut(..len) else { return Ok(None) };
@@ -224,7 +225,8 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Whether frames may be written in the form that leaves the composition time offset out. It exists for codecs that have one.
+/// Whether frames may be written in the form that leaves the composition time offset out. It exists for codecs that
+/// have one.
 fn is_without_offset(track: &Track<'_>) -> bool {
     track.offset == 0 && track.codec.fourcc().is_some_and(FourCc::has_composition_time)
 }

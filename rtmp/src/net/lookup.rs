@@ -121,7 +121,7 @@ impl Step for Lookup {
 
 /// The host as the resolver takes it. The zone of an IPv6 address is written `%25eth0` in a URL.
 fn readable(host: &[u8]) -> Result<String> {
-    match str::from_utf8(host) {
+    match std::str::from_utf8(host) {
         Ok(text) if text.contains(':') => Ok(text.replace("%25", "%")),
         Ok(text) if !text.is_empty() && !text.contains(char::is_control) => Ok(text.to_owned()),
         _ => Err(Error::Unresolved(format!("{} (this is no name)", Text(host)).into())),

@@ -317,11 +317,11 @@ impl Tunnel {
 
     /// Sees to the connection and to the requests that wait for it.
     fn advance(&mut self, now: Instant) -> Result<()> {
-        if let Carrier::Down(ending) = self.carrier
-            && self.client.unanswered().0 > 0
-            && self.phase != Phase::Gone
-        {
-            self.reconnect(ending, now)?;
+        match self.carrier {
+            Carrier::Down(ending) if self.client.unanswered().0 > 0 && self.phase != Phase::Gone => {
+                self.reconnect(ending, now)?;
+            }
+            _ => {}
         }
         match self.wire.step(now) {
             Err(error) if self.carrier != Carrier::Fresh => self.fail(error)?,
@@ -385,9 +385,7 @@ impl Tunnel {
     /// The connection has taken `count` more bytes of the requests.
     fn taken(&mut self, count: usize) {
         self.sent += count;
-        while let Some(first) = self.requests.front()
-            && self.sent >= first.len()
-        {
+        while let Some(first) = self.requests.front().filter(|first| self.sent >= first.len()) {
             self.sent -= first.len();
             self.requests.pop_front();
         }

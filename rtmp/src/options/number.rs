@@ -45,7 +45,7 @@ pub fn is_float(text: &[u8]) -> bool {
         [b'0', b'x' | b'X', ..] => {
             magnitude[2..].iter().all(|byte| byte.is_ascii_hexdigit() || b".pP+-".contains(byte))
         }
-        _ => str::from_utf8(magnitude)
+        _ => std::str::from_utf8(magnitude)
             .is_ok_and(|text| !text.starts_with(['+', '-']) && text.parse::<f64>().is_ok()),
     }
 }

@@ -70,6 +70,15 @@ options! { 'a,
     "tlsCert" TlsCertificate(&'a [u8]) "PEM file with the certificate to show to the server",
     "tlsKey" TlsKey(&'a [u8]) "PEM file with its key; without it the key is in the file of tlsCert",
     "tlsPin" TlsPin(&'a [u8]) "Public keys to accept: sha256//BASE64, several with ; between",
+    "enhanced" Enhanced(bool) "Announce Enhanced RTMP as a program that records or forwards every stream",
+    "fourCcList" FourCcList(&'a [u8]) "Codecs to announce, for example hvc1,Opus",
+    "videoFourCc" VideoFourCc(&'a [u8]) "Video codecs to announce and bits for each: 1 decodes, 2 encodes, 4 forwards; for example hvc1:3,*:4",
+    "audioFourCc" AudioFourCc(&'a [u8]) "The same for audio",
+    "capsEx" CapsEx(i32) "Features to announce: 1 reconnect requests, 2 several tracks, 4 ModEx, 8 nanoseconds",
+    "videoFunction" VideoFunction(i32) "Bits of videoFunction to announce: 1 seeks to any frame, 2 HDR, 4 video metadata",
+    "enhancedForce" EnhancedForce(bool) "Send what the peer has not announced",
+    "reconnect" Reconnect(bool) "Announce that reconnect requests are followed",
+    "objectEncoding" ObjectEncoding(i32) "AMF version of the session: 0, or 3 to be sent AMF3 as well",
 }
 
 /// The kind of what a variant holds.

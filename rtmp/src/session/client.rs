@@ -77,11 +77,20 @@ pub fn react(
         // One byte names the format; what follows is AMF0 in practice.
         MessageType::COMMAND_AMF3 => {
             debug!("RTMP_ClientPacket, flex message, size {} bytes, not fully supported", body.len());
-            return reply::receive(context, body.get(1..).unwrap_or_default());
+            return reply::receive(context, behind_format(body));
         }
         MessageType::AGGREGATE => {
             aggregate(context, timestamp, body);
             reaction.outcome = Outcome::Media;
+        }
+        // The application has asked for it.
+        MessageType::DATA_AMF3 if state.object_encoding == AMF3 => {
+            debug!("RTMP_ClientPacket, received: flex stream send, {} bytes", body.len());
+            if metadata::receive(state, behind_format(body)) || context.profile.all_data {
+                reaction.outcome = Outcome::Media;
+            } else {
+                reaction.notice = Some(Notice::of_data(kind, body));
+            }
         }
         MessageType::DATA_AMF3 => {
             debug!("RTMP_ClientPacket, flex stream send, size {} bytes, not supported, ignoring", body.len());
@@ -103,6 +112,14 @@ pub fn react(
     reaction
 }
 
+/// What is behind the byte that names the format of an AMF3 message: AMF0 values, among which there may be some of AMF3.
+fn behind_format(body: &[u8]) -> &[u8] {
+    body.get(1..).unwrap_or_default()
+}
+
+/// The object encoding of sessions in which AMF3 may be sent.
+const AMF3: f64 = 3.0;
+
 fn be_u32(body: &[u8]) -> Option<u32> {
     body.first_chunk().copied().map(u32::from_be_bytes)
 }
@@ -115,7 +132,7 @@ fn user_control(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     log_event(kind, data);
     match kind {
         event::SWF_VERIFICATION => match (data.first(), context.profile.swf_verification) {
-            (Some(&version), _) if version.cast_signed() > 1 => {
+            (Some(&version), _) if version as i8 > 1 => {
                 error!(
                     "HandleCtrl: SWFVerification Type {version} request not supported! Patches welcome..."
                 );
@@ -151,7 +168,7 @@ fn user_control(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
 /// Logs a user control event.
 fn log_event(kind: u16, data: &[u8]) {
     // librtmp has the kind as a signed number.
-    debug!("HandleCtrl, received ctrl. type: {}, len: {}", kind.cast_signed(), data.len() + 2);
+    debug!("HandleCtrl, received ctrl. type: {}, len: {}", kind as i16, data.len() + 2);
     if kind == event::SWF_VERIFICATION {
         debug!("HandleCtrl, SWFVerification ping received: ");
         return;
@@ -167,7 +184,7 @@ fn log_event(kind: u16, data: &[u8]) {
         event::BUFFER_READY => "Stream BufferReady",
         _ => "Stream xx",
     };
-    debug!("HandleCtrl, {words} {}", value.cast_signed());
+    debug!("HandleCtrl, {words} {}", value as i32);
 }
 
 /// Looks at the FLV tags of an aggregate: metadata, and the timestamp of the last audio or video.
@@ -176,9 +193,8 @@ fn aggregate(context: &mut Context<'_, '_>, timestamp: u32, body: &[u8]) {
     let mut last = timestamp;
     let mut rest = body;
     // A header with nothing behind it is not looked at.
-    while rest.len() > flv::TAG_HEADER_LEN
-        && let Some(tag) = flv::TagHeader::parse(rest)
-    {
+    while rest.len() > flv::TAG_HEADER_LEN {
+        let Some(tag) = flv::TagHeader::parse(rest) else { break };
         let end = flv::TAG_HEADER_LEN + tag.body_len();
         let (Some(data), Some(next)) =
             (rest.get(flv::TAG_HEADER_LEN..end), rest.get(end + flv::PREVIOUS_TAG_SIZE_LEN..))
@@ -189,6 +205,9 @@ fn aggregate(context: &mut Context<'_, '_>, timestamp: u32, body: &[u8]) {
         match MessageType(tag.kind) {
             MessageType::DATA => {
                 metadata::receive(state, data);
+            }
+            MessageType::DATA_AMF3 if state.object_encoding == AMF3 => {
+                metadata::receive(state, behind_format(data));
             }
             MessageType::AUDIO | MessageType::VIDEO => last = tag.timestamp,
             _ => {}

@@ -16,7 +16,8 @@ use std::{
 use log::{Level, debug, error, log_enabled, warn};
 
 use super::{
-    Action, Calls, Command, Context, Notice, Outcome, Profile, Reaction, State, command, packet_log, pausing,
+    Action, Calls, Capabilities, Command, Context, Notice, Outcome, Peer, Profile, Reaction, Reconnect,
+    State, command, feature, packet_log, pausing,
     queue::Queue,
     reply,
     serve::{self, Request, Requests},
@@ -80,6 +81,12 @@ pub struct Session<B = Vec<u8>> {
     descriptor: Option<i32>,
     /// Whether the log says that the next chunk is waited for.
     is_announced: bool,
+    /// What the peer has said of itself.
+    peer: Option<Box<Peer>>,
+    /// What a server says of itself when it accepts a client.
+    announced: Option<Box<Capabilities>>,
+    /// What the server has asked for last.
+    reconnect: Option<Reconnect>,
     counters: Counters,
 }
 
@@ -153,6 +160,8 @@ pub enum Event<B = Vec<u8>> {
     Login(Vec<u8>),
     /// A client asks a server for something. [`Session::accept`] or [`Session::refuse`] answers; nothing is received before.
     Request(Request),
+    /// The server wants its client to connect again. The session goes on.
+    Reconnect(Reconnect),
     /// The client of a server has given a message stream back.
     StreamClosed {
         /// The message stream.
@@ -232,6 +241,9 @@ impl<B: Body> Session<B> {
             descriptor: None,
             is_announced: false,
             counters: Counters::default(),
+            peer: None,
+            announced: None,
+            reconnect: None,
         }
     }
 
@@ -472,7 +484,7 @@ impl<B: Body> Session<B> {
         if paused {
             self.state.pause_timestamp = self.media_clock();
         }
-        let time_ms = self.state.pause_timestamp.cast_signed();
+        let time_ms = self.state.pause_timestamp as i32;
         let command = command::pause(&mut self.state, paused, time_ms);
         self.send_command(application, &command)
     }
@@ -488,7 +500,7 @@ impl<B: Body> Session<B> {
     pub fn set_chunk_size(&mut self, application: &mut dyn Application, bytes: u32) -> Result<()> {
         let size = chunk::valid_chunk_size(bytes).ok_or(Error::Invalid("a chunk size of 0"))?;
         self.send_command(application, &command::set_chunk_size(size))?;
-        self.state.out_chunk_size = size.cast_signed();
+        self.state.out_chunk_size = size as i32;
         Ok(())
     }
 
@@ -571,7 +583,10 @@ impl<B: Body> Session<B> {
 
     /// Lets the client of a server have what it has asked for.
     pub fn accept(&mut self, application: &mut dyn Application) -> Result<()> {
-        self.answer(application, |requests, state| requests.accept(state))
+        let announced = self.announced.take();
+        let result = self.answer(application, |requests, state| requests.accept(state, announced.as_deref()));
+        self.announced = announced;
+        result
     }
 
     /// Refuses what the client of a server has asked for, with a description for people. After a refused `connect` the
@@ -605,9 +620,43 @@ impl<B: Body> Session<B> {
         commands.iter().try_for_each(|command| self.reply(application, command))
     }
 
+    /// What the peer has said of itself: a server in the result of `connect`, a client in `connect`. `None` before that.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.as_deref()
+    }
+
+    /// Remembers what a client has said in a `connect` that the application has received by itself.
+    pub fn set_peer(&mut self, peer: Peer) {
+        self.peer = Some(Box::new(peer));
+    }
+
+    /// Says what a server can do. Clients that are accepted from now on are told.
+    pub fn announce(&mut self, capabilities: Capabilities) {
+        self.announced = Some(Box::new(capabilities));
+    }
+
+    /// Asks the client of a server to connect again: to `url`, an absolute or a relative one of an application, or to the same if it
+    /// is empty. Fails, and sends nothing, if the client has not announced that it knows such requests.
+    pub fn request_reconnect(
+        &mut self,
+        application: &mut dyn Application,
+        url: &[u8],
+        description: &[u8],
+    ) -> Result<()> {
+        if !self.peer().is_some_and(|peer| peer.capabilities.has(feature::RECONNECT)) {
+            return Err(Error::Unsupported("a reconnect request to a client that has not announced them"));
+        }
+        self.send_command(application, &serve::reconnect_request(url, description))
+    }
+
+    /// Takes the server's last request to connect again.
+    pub fn take_reconnect(&mut self) -> Option<Reconnect> {
+        self.reconnect.take()
+    }
+
     /// Timestamp of the last message on the chunk stream that media comes on.
     pub fn media_clock(&self) -> u32 {
-        self.decoder.clock(self.state.media_chunk_stream.cast_unsigned())
+        self.decoder.clock(self.state.media_chunk_stream as u32)
     }
 
     /// The numbers of the session, which knows nothing of the connection below it.
@@ -750,6 +799,9 @@ impl<B: Body> Session<B> {
                 serve::Reaction::Event(event) => {
                     return Ok(Reacted::Event(match event {
                         serve::Said::Request(request) => {
+                            if let Request::Connect(connect) = &request {
+                                self.peer = Some(Box::new(Peer::from_command(&connect.body)));
+                            }
                             self.deadline = None;
                             Event::Request(request)
                         }
@@ -795,7 +847,10 @@ impl<B: Body> Session<B> {
             (Outcome::Handled, Consequence::None) if self.begins_to_stream() => {
                 Reacted::Event(Event::Streaming)
             }
-            (Outcome::Handled, Consequence::None) => Reacted::Done,
+            (Outcome::Handled, Consequence::None) => match self.take_reconnect() {
+                Some(request) => Reacted::Event(Event::Reconnect(request)),
+                None => Reacted::Done,
+            },
         })
     }
 
@@ -845,6 +900,8 @@ impl<B: Body> Session<B> {
         for action in actions {
             match action {
                 Action::Send(command) => self.reply(application, &command)?,
+                Action::Introduced(peer) => self.peer = Some(peer),
+                Action::Reconnect(request) => self.reconnect = Some(request),
                 Action::Abort(chunk_stream) => self.decoder.abort(chunk_stream),
                 Action::Close => {
                     self.close(application);

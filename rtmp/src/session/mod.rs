@@ -24,6 +24,7 @@
 //! ```
 
 pub mod auth;
+mod capabilities;
 mod client;
 pub mod command;
 mod machine;
@@ -34,6 +35,7 @@ mod phase;
 mod queue;
 mod reader;
 pub mod ready;
+mod reconnect;
 mod reply;
 mod secure_token;
 mod serve;
@@ -41,14 +43,16 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
+pub use capabilities::{Capabilities, MAX_CODECS, MAX_KEPT, Peer, ability, feature, video_function};
 pub use client::event;
 pub use client::react;
 pub use machine::{Application, Consequence, Event, MAX_ANSWERS, Received, Session, chunk_size};
-pub use notice::{Notice, Reconnect, Status};
+pub use notice::{Notice, Status};
 pub use phase::Phase;
 pub use reader::gets_something;
+pub use reconnect::{History, MAX_RECONNECTS, PERIOD, Reconnect, application, stream_url};
 pub use reply::status_words;
-pub use serve::{Connect, Request};
+pub use serve::{Connect, Request, reconnect_request};
 
 use crate::{
     chunk::Outgoing,
@@ -167,6 +171,8 @@ pub struct Profile<'a> {
     pub stop_ms: i32,
     /// Hand out every data message, and audio and video without data, too.
     pub all_data: bool,
+    /// What `connect` announces beyond what it always did, if anything.
+    pub capabilities: Option<&'a Capabilities>,
 }
 
 /// How many commands wait for their results at most; the oldest is forgotten for one more. A server that answers none of
@@ -268,6 +274,10 @@ pub enum Action {
     Close,
     /// Close the connection: the peer will not let the stream run.
     Refuse(Refusal),
+    /// Remember what the peer says of itself in the result of `connect`.
+    Introduced(Box<Peer>),
+    /// Tell the application that the server wants its client to connect again.
+    Reconnect(Reconnect),
     /// Close the connection and connect again, with this appended to the application's name and to its URL.
     Authenticate(Vec<u8>),
 }

@@ -1,5 +1,6 @@
 //! What a peer says besides media, for programs that want to know. The session reacts to it by itself where it has to.
 
+use super::Reconnect;
 use crate::{
     amf::Properties,
     message::{Message, MessageType},
@@ -7,6 +8,9 @@ use crate::{
 
 /// Marker of an AMF0 string.
 const STRING_MARKER: u8 = 2;
+
+/// The status that asks a client to connect again.
+pub(super) const RECONNECT: &[u8] = b"NetConnection.Connect.ReconnectRequest";
 
 /// Something that a peer said. Each message leads to one notice at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,16 +54,6 @@ pub struct Status {
     pub body: Vec<u8>,
 }
 
-/// A request to connect again.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Reconnect {
-    /// Where to, as the server says it; empty for the same place.
-    pub url: Vec<u8>,
-    /// Why, for people; empty if the server does not say.
-    pub description: Vec<u8>,
-}
-
 impl Notice {
     /// What a command tells a program: its information object, if it has one, and all of it as AMF0.
     pub(super) fn of_command(
@@ -73,6 +67,12 @@ impl Notice {
             text.unwrap_or_default().to_vec()
         };
         let code = text(b"code");
+        if method == b"onStatus" && code == RECONNECT {
+            return Some(Self::Reconnect(Reconnect {
+                reference: text(b"tcUrl"),
+                description: text(b"description"),
+            }));
+        }
         if !code.is_empty() && matches!(method, b"onStatus" | b"_result" | b"_error") {
             return Some(Self::Status(Status {
                 stream_id: 0,
@@ -106,7 +106,7 @@ impl Notice {
         match self {
             Self::Status(status) => status.body.len(),
             Self::Data { message, .. } | Self::Command { message, .. } => message.body.len(),
-            Self::Reconnect(reconnect) => reconnect.url.len() + reconnect.description.len(),
+            Self::Reconnect(reconnect) => reconnect.reference.len() + reconnect.description.len(),
         }
     }
 

@@ -176,10 +176,10 @@ fn without_secrets<'b>(body: &'b [u8], profile: &Profile<'_>) -> Cow<'b, [u8]> {
             from += at + string.len();
         }
     }
-    if method(body) == b"secureTokenResponse"
-        && let Some((_, answer)) = shown.to_mut().split_at_mut_checked(SECURE_TOKEN_ANSWER)
-    {
-        answer.fill(b'*');
+    if method(body) == b"secureTokenResponse" {
+        if let Some((_, answer)) = shown.to_mut().split_at_mut_checked(SECURE_TOKEN_ANSWER) {
+            answer.fill(b'*');
+        }
     }
     let mut from = 0;
     while let Some(at) = text::position(&shown[from..], text::ANSWER) {

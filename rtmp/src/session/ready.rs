@@ -91,7 +91,7 @@ pub fn is_worth_reading<B: Body>(state: &State, decoder: &Decoder<B>, begun: boo
         match (message.kind, message.body.first_chunk()) {
             (MessageType::ABORT, _) => return true,
             (MessageType::SET_CHUNK_SIZE, Some(bytes)) => {
-                size = chunk::valid_chunk_size(u32::from_be_bytes(*bytes)).map_or(size, u32::cast_signed);
+                size = chunk::valid_chunk_size(u32::from_be_bytes(*bytes)).map_or(size, |size| size as i32);
             }
             (kind, _) if gets_something(kind, message.timestamp, &message.body, begun) => {
                 return true;

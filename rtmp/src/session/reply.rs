@@ -3,7 +3,7 @@
 use log::{debug, error, warn};
 
 use super::{
-    Action, Calls, Context, Notice, Outcome, Reaction,
+    Action, Calls, Context, Notice, Outcome, Peer, Reaction, Reconnect,
     auth::{self, Decision},
     command, pausing, secure_token,
 };
@@ -41,6 +41,8 @@ enum Status {
     /// The stream goes on where it was.
     SeekFailed,
     Paused,
+    /// The server wants its client to connect again.
+    Reconnect,
     /// Whatever its level says.
     Other,
 }
@@ -59,6 +61,7 @@ fn status_of(code: &[u8]) -> Status {
         b"NetStream.Seek.Notify" => Status::SeekDone,
         b"NetStream.Seek.Failed" | b"NetStream.Seek.InvalidTime" => Status::SeekFailed,
         b"NetStream.Pause.Notify" => Status::Paused,
+        b"NetConnection.Connect.ReconnectRequest" => Status::Reconnect,
         _ => Status::Other,
     }
 }
@@ -85,7 +88,7 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     let state = &mut *context.state;
     let actions = &mut reaction.actions;
     match method {
-        b"_result" => result(context, transaction, &values, actions),
+        b"_result" => result(context, transaction, &values, body, actions),
         b"_error" => error_result(context, transaction, &values, actions),
         b"onStatus" => reaction = status(context, &values),
         b"onBWDone" if state.bandwidth_checks == 0 => {
@@ -115,6 +118,7 @@ fn result(
     context: &mut Context<'_, '_>,
     transaction: f64,
     values: &Properties<'_>,
+    body: &[u8],
     actions: &mut Vec<Action>,
 ) {
     let Some(call) = context.calls.take(transaction as i32) else {
@@ -123,12 +127,15 @@ fn result(
     };
     debug!("HandleInvoke, received result for method call <{}>", Text(&call));
     let Context { state, profile, .. } = context;
+    if call == b"connect" {
+        actions.push(Action::Introduced(Box::new(Peer::from_command(body))));
+    }
     let mut send = |command| actions.push(Action::Send(command));
     match &call[..] {
         b"connect" => {
-            if let Some(challenge) = values.find_deep(b"secureToken").and_then(Value::as_string)
-                && !profile.secure_token.is_empty()
-                && let Some(answer) = secure_token::answer(profile.secure_token, challenge)
+            let challenge = values.find_deep(b"secureToken").and_then(Value::as_string);
+            let challenge = challenge.filter(|_| !profile.secure_token.is_empty());
+            if let Some(answer) = challenge.and_then(|text| secure_token::answer(profile.secure_token, text))
             {
                 send(command::secure_token_response(&answer));
             }
@@ -305,11 +312,18 @@ fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
             let resume = command::pause(state, false, state.pause_timestamp as i32);
             reaction.actions.push(Action::Send(resume));
         }
-        Status::Other if let Some(method) = refused_method => {
-            refused(context, refusal(method, info), &mut reaction.actions);
+        Status::Reconnect => {
+            let member = |name| text_member(info, name).unwrap_or_default().to_vec();
+            let request = Reconnect { reference: member(b"tcUrl"), description: member(b"description") };
+            debug!("the server asks to connect again, to {}", Text(&request.reference));
+            reaction.actions.push(Action::Reconnect(request));
         }
-        Status::Other if is_error => log_side_matter(info),
-        Status::Paused | Status::Other => {}
+        Status::Other => match refused_method {
+            Some(method) => refused(context, refusal(method, info), &mut reaction.actions),
+            None if is_error => log_side_matter(info),
+            None => {}
+        },
+        Status::Paused => {}
     }
     reaction
 }

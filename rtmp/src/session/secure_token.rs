@@ -9,7 +9,7 @@ const MAX_CHALLENGE: usize = 4096;
 
 /// Deciphers a challenge of hexadecimal digits; `None` if it is not one.
 pub(super) fn answer(key: &[u8], challenge: &[u8]) -> Option<Vec<u8>> {
-    if challenge.is_empty() || challenge.len() > MAX_CHALLENGE || !challenge.len().is_multiple_of(2) {
+    if challenge.is_empty() || challenge.len() > MAX_CHALLENGE || challenge.len() % 2 != 0 {
         return None;
     }
     let mut bytes = Vec::with_capacity(challenge.len() / 2);

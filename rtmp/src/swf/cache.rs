@@ -123,7 +123,7 @@ impl Entry {
 impl Section {
     fn entry(&self) -> Option<Entry> {
         let field = |name: &[u8]| self.lines.iter().find_map(|line| line.strip_prefix(name));
-        let checked = field(b"ctim: ").and_then(|text| date::parse(str::from_utf8(text).ok()?));
+        let checked = field(b"ctim: ").and_then(|text| date::parse(std::str::from_utf8(text).ok()?));
         let date = field(b"date: ").filter(|date| is_date(date)).unwrap_or_default();
         let size = decode_hex(field(b"size: ")?)?;
         let hash = decode_hex(field(b"hash: ")?)?;

@@ -68,7 +68,7 @@ fn days_before_year(year: u64) -> u64 {
 }
 
 fn month_length(year: u64, month: usize) -> u64 {
-    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     match month {
         1 if is_leap => 29,
         1 => 28,

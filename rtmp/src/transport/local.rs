@@ -111,7 +111,7 @@ impl Family {
 impl Bind {
     /// An address, or else the name of an interface; empty text is nothing.
     pub fn parse(text: &[u8]) -> Result<Option<Self>> {
-        let Ok(text) = str::from_utf8(text) else {
+        let Ok(text) = std::str::from_utf8(text) else {
             return Err(Error::Invalid("bind, the name of an interface is text"));
         };
         if text.is_empty() {

@@ -164,9 +164,8 @@ pub fn send_all<'p>(
     loop {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let (mut used, mut len) = (0, 0);
-        while used < MAX_SLICES
-            && let Some(piece) = pieces.next()
-        {
+        while used < MAX_SLICES {
+            let Some(piece) = pieces.next() else { break };
             slices[used] = IoSlice::new(piece);
             len += piece.len();
             used += 1;
@@ -178,9 +177,8 @@ pub fn send_all<'p>(
         } else {
             scratch.clear();
             slices.iter().for_each(|slice| scratch.extend_from_slice(slice));
-            while scratch.len() < MOST_PUT_TOGETHER
-                && let Some(piece) = pieces.next()
-            {
+            while scratch.len() < MOST_PUT_TOGETHER {
+                let Some(piece) = pieces.next() else { break };
                 scratch.extend_from_slice(piece);
             }
             send_slices(fd, &mut [IoSlice::new(scratch)], scratch.len(), &mut wait)?;

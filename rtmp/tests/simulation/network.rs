@@ -76,21 +76,16 @@ impl Pipe {
             arrival += dice.below(self.faults.jitter);
         }
         let end = self.written + count as u64;
-        if let Some(&(at, pause)) = self.faults.stalls.first()
-            && at < end
-        {
+        let stall = self.faults.stalls.first().copied();
+        if let Some((_, pause)) = stall.filter(|(at, _)| *at < end) {
             self.faults.stalls.remove(0);
             arrival += pause;
         }
         self.last_arrival = self.last_arrival.max(arrival);
-        if let Some(at) = self.faults.damage
-            && (self.written..end).contains(&at)
-        {
+        if let Some(at) = self.faults.damage.filter(|at| (self.written..end).contains(at)) {
             piece[(at - self.written) as usize] ^= dice.up_to(255) as u8;
         }
-        if let Some(at) = self.faults.cut
-            && at < end
-        {
+        if let Some(at) = self.faults.cut.filter(|at| *at < end) {
             piece.truncate((at - self.written) as usize);
             self.end = Some(self.last_arrival);
             self.broken = true;
@@ -115,10 +110,11 @@ impl Pipe {
     /// Reads up to `most` of the bytes that have arrived.
     pub fn read(&mut self, most: usize, now: Time) -> Vec<u8> {
         let mut bytes = Vec::new();
-        while bytes.len() < most
-            && let Some((arrival, piece)) = self.pieces.front()
-            && *arrival <= now
-        {
+        while bytes.len() < most {
+            let Some((arrival, piece)) = self.pieces.front() else { break };
+            if *arrival > now {
+                break;
+            }
             let rest = &piece[self.used..];
             let count = rest.len().min(most - bytes.len());
             bytes.extend_from_slice(&rest[..count]);

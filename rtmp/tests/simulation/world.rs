@@ -372,9 +372,8 @@ impl World {
     /// Lets the session use its input, and does what its events ask for.
     fn take_events(&mut self, side: usize) {
         let clock = self.clock();
-        while self.ends[side].over.is_none()
-            && let Some(event) = self.ends[side].event(clock)
-        {
+        while self.ends[side].over.is_none() {
+            let Some(event) = self.ends[side].event(clock) else { break };
             self.trace(128);
             match side {
                 CLIENT => self.client_event(event),
@@ -406,7 +405,7 @@ impl World {
             Event::Streaming => {
                 assert!(end.stream_id.is_none() && end.session.state.playing);
                 assert!(end.session.deadline().is_none());
-                end.stream_id = Some(end.session.state.stream_id.cast_unsigned());
+                end.stream_id = Some(end.session.state.stream_id as u32);
                 if trusted {
                     assert!(self.plan.refusal.is_none() && self.plan.unanswered.is_none());
                 }

@@ -10,6 +10,7 @@ use std::mem::size_of;
 
 use libc::c_int;
 
+pub(crate) use self::update::STRINGS;
 pub(super) use self::update::forget_login;
 use super::{RTMP, RTMP_BUFFER_CACHE_SIZE};
 use crate::amf::AVal;
@@ -110,10 +111,9 @@ impl Origin {
         let Self { start, len, head_len, head_sum, proxy, extras, numbers, .. } = *self;
         let Self { raised, replaced, swf_size, has_proxy, closed, .. } = *self;
         let addresses = [start, len, head_len, proxy, extras.array].map(|word| word as u64);
-        let counts = [extras.first, extras.end, raised].map(|word| u64::from(word.cast_unsigned()));
-        let changes = numbers.map(|Change { before, after }| {
-            u64::from(before.cast_unsigned()) << 32 | u64::from(after.cast_unsigned())
-        });
+        let counts = [extras.first, extras.end, raised].map(|word| u64::from(word as u32));
+        let changes =
+            numbers.map(|Change { before, after }| u64::from(before as u32) << 32 | u64::from(after as u32));
         let rest = [swf_size, has_proxy, closed].map(u64::from);
         let words = [&addresses[..], &[head_sum, replaced], &counts, &changes, &rest];
         words.into_iter().flatten().fold(SUM_OF_NOTHING, |sum, word| add(sum, *word))

@@ -115,7 +115,7 @@ impl Proxy {
             return Err(Error::Invalid("the proxy has no host name"));
         }
         // What `split` could not take off, or an address that a program stored without brackets.
-        let is_address = |host| str::from_utf8(host).is_ok_and(|host| host.parse::<IpAddr>().is_ok());
+        let is_address = |host| std::str::from_utf8(host).is_ok_and(|host| host.parse::<IpAddr>().is_ok());
         if port == 0 || proxy.host.contains(&b':') && !is_address(&proxy.host) {
             return Err(Error::Invalid("the port of the proxy is no port"));
         }
@@ -226,7 +226,7 @@ impl Kind {
 }
 
 fn address(host: &[u8]) -> Option<IpAddr> {
-    str::from_utf8(host).ok()?.parse().ok()
+    std::str::from_utf8(host).ok()?.parse().ok()
 }
 
 fn scheme(text: &[u8]) -> Option<&[u8]> {

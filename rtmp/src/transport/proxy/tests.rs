@@ -17,7 +17,7 @@ fn proxy(text: &str) -> Proxy {
     let parts = split(text.as_bytes());
     let port = parts
         .port
-        .map_or(default_port(text.as_bytes()), |port| str::from_utf8(port).unwrap().parse().unwrap());
+        .map_or(default_port(text.as_bytes()), |port| std::str::from_utf8(port).unwrap().parse().unwrap());
     Proxy::new(parts.host, port).unwrap()
 }
 

@@ -107,9 +107,8 @@ impl Machine {
             return Err(refusal::explain(&self.peer, error));
         }
         let (mut count, mut len) = (0, 0);
-        while len < BATCH_LEN
-            && let Some(piece) = pieces.get(count)
-        {
+        while len < BATCH_LEN {
+            let Some(piece) = pieces.get(count) else { break };
             (count, len) = (count + 1, len + piece.len());
         }
         let taken = self.connection.writer().write_vectored(&pieces[..count])?;

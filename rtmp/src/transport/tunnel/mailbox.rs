@@ -344,9 +344,8 @@ impl Mailbox {
         let mut mail = self.lock();
         mail.carriers.retain(|carrier| carrier.connection != connection);
         mail.carriers.push_back(Carrier { connection, link: link.clone() });
-        if mail.carriers.len() > MAX_CARRIERS
-            && let Some(carrier) = mail.carriers.pop_front()
-        {
+        let too_many = mail.carriers.len() > MAX_CARRIERS;
+        if let Some(carrier) = too_many.then(|| mail.carriers.pop_front()).flatten() {
             debug!("a tunnelled session has too many connections");
             carrier.link.shut_down();
         }
@@ -540,9 +539,8 @@ impl Outbound {
     /// Moves `len` bytes, which are there, to the end of `to`.
     fn take(&mut self, mut len: usize, to: &mut Vec<u8>) {
         self.len -= len;
-        while len > 0
-            && let Some(first) = self.blocks.front_mut()
-        {
+        while len > 0 {
+            let Some(first) = self.blocks.front_mut() else { break };
             if first.len() <= len {
                 len -= first.len();
                 to.append(first);

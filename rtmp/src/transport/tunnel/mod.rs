@@ -70,7 +70,7 @@ impl SessionId {
         if text.len() > Self::MAX_LEN {
             return Err(Error::TooLarge("session id of an HTTP tunnel"));
         }
-        match str::from_utf8(text) {
+        match std::str::from_utf8(text) {
             Ok(name) if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()) => {
                 Ok(Self(name.to_owned()))
             }
@@ -95,7 +95,7 @@ impl fmt::Debug for SessionId {
 fn content_length(headers: &Headers<'_>) -> Result<Option<u32>> {
     let Some(length) = headers.content_length()? else { return Ok(None) };
     let length = i32::try_from(length).map_err(|_| Error::TooLarge("Content-Length of an HTTP tunnel"))?;
-    Ok(Some(length.cast_unsigned()))
+    Ok(Some(length as u32))
 }
 
 #[cfg(test)]

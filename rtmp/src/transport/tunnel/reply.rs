@@ -234,7 +234,7 @@ mod tests {
             for step in 1..=input.len() {
                 let seen = replies(input.as_bytes(), step).unwrap();
                 let seen: Vec<_> =
-                    seen.iter().map(|(body, keep)| (str::from_utf8(body).unwrap(), *keep)).collect();
+                    seen.iter().map(|(body, keep)| (std::str::from_utf8(body).unwrap(), *keep)).collect();
                 assert_eq!(seen, *expected, "{input:?} by {step}");
             }
         }

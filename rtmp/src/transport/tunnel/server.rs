@@ -336,9 +336,8 @@ impl Connection {
     /// Requests of this session come on this connection now.
     fn carry(&mut self, mailbox: &Arc<Mailbox>) {
         mailbox.carry(self.number, &self.link);
-        if let Some(before) = self.session.replace(mailbox.clone())
-            && !Arc::ptr_eq(&before, mailbox)
-        {
+        let before = self.session.replace(mailbox.clone());
+        if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, mailbox)) {
             before.drop_carrier(self.number);
         }
     }

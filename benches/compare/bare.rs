@@ -1,0 +1,129 @@
+//! The limits of protected connections: the socket with RC4 or rustls over it, and no RTMP.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    sync::Arc,
+};
+
+use rc4::{KeyInit, Rc4, StreamCipher};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+
+use crate::rust::Measurement;
+
+/// Receives `total` bytes with `size` bytes for each call, or sends them.
+pub fn run(cover: &str, port: &str, size: usize, total: u64, sends: bool) -> io::Result<()> {
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
+    stream.set_nodelay(true)?;
+    let mut block = vec![0x55; size];
+    match cover {
+        "rc4" => {
+            let mut cipher = Rc4::new(&[0x5A; 32].into());
+            transfer(total, || {
+                if !sends {
+                    let count = stream.read(&mut block)?;
+                    cipher.apply_keystream(&mut block[..count]);
+                    return Ok(count);
+                }
+                cipher.apply_keystream(&mut block);
+                stream.write_all(&block)?;
+                Ok(block.len())
+            })
+        }
+        "tls" => {
+            let mut tls = client()?;
+            while tls.is_handshaking() {
+                tls.complete_io(&mut stream)?;
+            }
+            transfer(total, || {
+                if sends {
+                    tls.writer().write_all(&block)?;
+                    while tls.wants_write() {
+                        tls.write_tls(&mut stream)?;
+                    }
+                    return Ok(block.len());
+                }
+                loop {
+                    match tls.reader().read(&mut block) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        read => return read,
+                    }
+                    tls.read_tls(&mut stream)?;
+                    tls.process_new_packets().map_err(io::Error::other)?;
+                }
+            })
+        }
+        _ => Err(io::Error::other(format!("no cover is called {cover}"))),
+    }
+}
+
+/// Calls `step` until it has handled so many bytes, and reports what that took.
+fn transfer(total: u64, mut step: impl FnMut() -> io::Result<usize>) -> io::Result<()> {
+    let measurement = Measurement::start();
+    let (mut count, mut calls) = (0, 0);
+    while count < total {
+        match step()? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            done => count += done as u64,
+        }
+        calls += 1;
+    }
+    measurement.report(count, calls)
+}
+
+/// A TLS session that trusts everybody: the peer is this program.
+fn client() -> io::Result<ClientConnection> {
+    let provider = Arc::new(ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Trusting(provider)))
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+    ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)
+}
+
+/// Takes every certificate.
+#[derive(Debug)]
+struct Trusting(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Trusting {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,318 @@
+//! Audio and video messages.
+
+use std::{ptr, slice};
+
+use libc::{c_char, c_int};
+use rtmp_core::{
+    error::{Error, Result},
+    media::{self, Channels, Codec, FourCc, Frame, Kind as Medium, Message, Packet, Speaker, Track},
+    message::MessageType,
+};
+
+use super::types::*;
+use crate::{
+    FALSE, TRUE,
+    boundary::{Kind, boundary},
+    ptr::{Out, required, required_mut},
+};
+
+/// How many tracks a message can have: as many as there are numbers.
+const MAX_TRACKS: usize = 256;
+
+/// Starts to read an audio or video message.
+///
+/// `kind` is the message type, which is the type of an FLV tag as well: `RTMP_PACKET_TYPE_AUDIO` or
+/// `RTMP_PACKET_TYPE_VIDEO`. An empty audio message is `RTMP_MEDIA_SILENCE`; `body` may be NULL then. The body is not
+/// copied, and has to stay as long as `m` and its tracks are used.
+///
+/// May be called in any thread, needs no session, allocates no memory and logs nothing.
+///
+/// Returns TRUE, or FALSE if the start of the message is malformed or has reserved values. That says nothing about the
+/// next message, and a relay may pass this one on all the same.
+///
+/// # Safety
+/// `m` is null or writable; `body` is null or readable for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_ParseMedia(
+    m: *mut RTMPMedia,
+    kind: u8,
+    body: *const c_char,
+    size: u32,
+) -> c_int {
+    boundary(Kind::Plain, FALSE, |_| {
+        // SAFETY: `m` is null or writable, by the Safety section.
+        let place = unsafe { Out::new(m, "m") };
+        // SAFETY: `body` is null or readable for `size` bytes, by the Safety section.
+        let (Ok(place), Some(body)) = (place, unsafe { readable(body, size) }) else { return Ok(FALSE) };
+        let Some(Ok(media)) = medium(kind).map(|medium| media::parse(medium, body)) else { return Ok(FALSE) };
+        place.write(RTMPMedia {
+            m_kind: kind,
+            m_hasNano: media.nano.is_some().into(),
+            m_nano: media.nano.unwrap_or(0),
+            m_body: body.as_ptr().cast(),
+            m_size: size,
+            m_next: u32::try_from(media.tracks().position()).unwrap_or(0),
+        });
+        Ok(TRUE)
+    })
+}
+
+/// Reads the next track of a message.
+///
+/// May be called in any thread, needs no session, allocates no memory and logs nothing.
+///
+/// Returns 1, 0 if there is no other track, or -1 if the rest of the message is malformed. Tracks that were read
+/// before stay valid.
+///
+/// # Safety
+/// `m` is null or what `RTMP_ParseMedia` has filled, and the body that it was given is there; `t` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_NextTrack(m: *mut RTMPMedia, t: *mut RTMPTrack) -> c_int {
+    boundary(Kind::Plain, -1, |_| {
+        // SAFETY: `m` is null or filled, and `t` null or writable, by the Safety section.
+        let (Ok(m), Ok(place)) = (unsafe { required_mut(m, "m") }, unsafe { Out::new(t, "t") }) else {
+            return Ok(-1);
+        };
+        // SAFETY: the body that `RTMP_ParseMedia` was given is there, by the Safety section.
+        let body = unsafe { readable(m.m_body, m.m_size) };
+        let (Some(body), Some(medium)) = (body, medium(m.m_kind)) else { return Ok(-1) };
+        let Ok(media) = media::parse(medium, body) else { return Ok(-1) };
+        let mut tracks = media.tracks();
+        tracks.go_to(m.m_next as usize);
+        let next = tracks.next();
+        m.m_next = u32::try_from(tracks.position()).unwrap_or(0);
+        Ok(match next {
+            Some(Ok(track)) => {
+                place.write(shown(&track));
+                1
+            }
+            Some(Err(_)) => -1,
+            None => 0,
+        })
+    })
+}
+
+/// Writes an audio or video message between `p` and `end`.
+///
+/// One track with the number 0 becomes an ordinary message. One track with another number becomes a message for that
+/// track, the form for several tracks that most receivers support. `count` tracks become one message for all of them:
+/// their `t_packet` and frame types have to be the same, and their numbers different. Only a codec with a FourCC can
+/// have a number other than 0.
+///
+/// `nano` are nanoseconds to add to the presentation time, 1 to 999999, or 0 to send none. The message takes at most
+/// `RTMP_MEDIA_OVERHEAD` bytes for each track besides its data, which must not overlap what is written.
+///
+/// May be called in any thread, needs no session, allocates no memory and logs nothing.
+///
+/// Returns the position after the message, or NULL if it does not fit or is not valid.
+///
+/// # Safety
+/// The bytes from `p` to `end` are writable; `tracks` is null or points to `count` tracks whose `t_body` is null or
+/// readable for `t_size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_EncodeMedia(
+    p: *mut c_char,
+    end: *mut c_char,
+    kind: u8,
+    tracks: *const RTMPTrack,
+    count: c_int,
+    nano: u32,
+) -> *mut c_char {
+    boundary(Kind::Plain, ptr::null_mut(), |_| {
+        let mut message = Tracks::new();
+        // SAFETY: `tracks` is null or points to `count` tracks whose data is readable, by the Safety section.
+        let written = unsafe { message.read(kind, tracks, count, nano) }.and_then(|message| {
+            let len = message.encoded_len()?;
+            if p.is_null() || (end as usize).checked_sub(p as usize).is_none_or(|room| room < len) {
+                return Ok(None);
+            }
+            // SAFETY: the bytes up to `end`, of which these are some, are writable; zeros make them initialised.
+            let room = unsafe {
+                ptr::write_bytes(p, 0, len);
+                slice::from_raw_parts_mut(p.cast(), len)
+            };
+            message.encode_into(room)
+        });
+        Ok(match written {
+            Ok(Some(len)) => p.wrapping_add(len),
+            Ok(None) | Err(_) => ptr::null_mut(),
+        })
+    })
+}
+
+/// Reads the speakers of a track's channels.
+///
+/// `t` is a track whose `t_packet` is `RTMP_MEDIA_CHANNELS`. For each channel the function stores one of
+/// `RTMP_SPEAKER_*`, at most `size` of them; `RTMP_SPEAKER_UNKNOWN` stands for what the publisher does not say.
+///
+/// Returns the number of channels, or -1 if the data is malformed.
+///
+/// # Safety
+/// `t` is null or a track with readable data; `speakers` is null or writable for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_ParseChannels(t: *const RTMPTrack, speakers: *mut u8, size: c_int) -> c_int {
+    boundary(Kind::Plain, -1, |_| {
+        // SAFETY: `t` is null or a track with readable data, by the Safety section.
+        let body = unsafe { required(t, "t").ok().and_then(|t| readable(t.t_body, t.t_size)) };
+        let Some(Ok(channels)) = body.map(Channels::parse) else { return Ok(-1) };
+        if !speakers.is_null() {
+            for (index, Speaker(number)) in channels.speakers().take(size.max(0) as usize).enumerate() {
+                // SAFETY: `speakers` is writable for `size` bytes, by the Safety section, and the index is below that.
+                unsafe { speakers.add(index).write(number) };
+            }
+        }
+        Ok(c_int::try_from(channels.count()).unwrap_or(-1))
+    })
+}
+
+/// Writes the speakers of `count` channels as the data of a track.
+///
+/// The `t_packet` of the track is `RTMP_MEDIA_CHANNELS`. The data takes at most 2 bytes and one for each channel, or 6.
+///
+/// Returns the position after the data, or NULL if it does not fit.
+///
+/// # Safety
+/// The bytes from `p` to `end` are writable; `speakers` is null or readable for `count` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_EncodeChannels(
+    p: *mut c_char,
+    end: *mut c_char,
+    speakers: *const u8,
+    count: c_int,
+) -> *mut c_char {
+    boundary(Kind::Plain, ptr::null_mut(), |_| {
+        let count = u32::try_from(count).unwrap_or(0);
+        // SAFETY: `speakers` is null or readable for `count` bytes, by the Safety section.
+        let speakers = if speakers.is_null() { None } else { unsafe { readable(speakers.cast(), count) } };
+        let encoded = speakers.map(|speakers| Channels::of(speakers).and_then(|channels| channels.encode()));
+        let Some(Ok(bytes)) = encoded else { return Ok(ptr::null_mut()) };
+        if p.is_null() || (end as usize).checked_sub(p as usize).is_none_or(|room| room < bytes.len()) {
+            return Ok(ptr::null_mut());
+        }
+        // SAFETY: the bytes fit between `p` and `end`, which are writable, by the Safety section.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), p.cast(), bytes.len()) };
+        Ok(p.wrapping_add(bytes.len()))
+    })
+}
+
+/// The tracks of a message to write, in memory that takes no allocation.
+pub(super) struct Tracks<'a>([Track<'a>; MAX_TRACKS]);
+
+impl<'a> Tracks<'a> {
+    pub(super) fn new() -> Self {
+        Self([Track::new(FourCc(0), Packet::Frames, &[]); MAX_TRACKS])
+    }
+
+    /// The message that consists of `count` tracks.
+    ///
+    /// # Safety
+    /// `tracks` is null or points to `count` tracks whose `t_body` is null or readable for `t_size` bytes, and stays
+    /// so while the result is used.
+    pub(super) unsafe fn read(
+        &mut self,
+        kind: u8,
+        tracks: *const RTMPTrack,
+        count: c_int,
+        nano: u32,
+    ) -> Result<Message<'_>> {
+        let kind = medium(kind).ok_or(Error::Invalid("the kind of media is neither audio nor video"))?;
+        let count = usize::try_from(count).ok().filter(|count| (1..=MAX_TRACKS).contains(count));
+        let count = count.ok_or(Error::Invalid("a message has 1 to 256 tracks"))?;
+        // SAFETY: `tracks` is null or points to `count` tracks, by the Safety section.
+        let given = unsafe { slice::from_raw_parts(required(tracks, "tracks")?, count) };
+        for (place, track) in self.0.iter_mut().zip(given) {
+            // SAFETY: the data is null or readable for its size, by the Safety section.
+            *place = unsafe { meant(kind, track) }?;
+        }
+        Ok(Message { kind, nano: (nano != 0).then_some(nano), tracks: &self.0[..count] })
+    }
+}
+
+/// The media that a message type stands for.
+pub(super) fn medium(kind: u8) -> Option<Medium> {
+    Medium::of(MessageType(kind))
+}
+
+/// The bytes of a body, which may be null if there are none.
+///
+/// # Safety
+/// `body` is null or readable for `size` bytes while the result is used.
+unsafe fn readable<'a>(body: *const c_char, size: u32) -> Option<&'a [u8]> {
+    match (body.is_null(), size) {
+        (_, 0) => Some(&[]),
+        (true, _) => None,
+        // SAFETY: `body` is not null, so readable for `size` bytes, by the Safety section.
+        (false, size) => Some(unsafe { slice::from_raw_parts(body.cast(), size as usize) }),
+    }
+}
+
+/// A track as C programs see it.
+fn shown(track: &Track<'_>) -> RTMPTrack {
+    let (t_codec, t_format) = match track.codec {
+        Codec::Legacy { id, format } => (id, format),
+        Codec::FourCc(_) | Codec::None => (0, 0),
+    };
+    RTMPTrack {
+        t_fourcc: track.codec.fourcc().map_or(0, |code| code.0),
+        t_codec,
+        t_format,
+        t_id: track.id,
+        t_packet: packet_number(track.packet),
+        t_key: track.is_key_frame().into(),
+        t_frame: track.frame.map_or(0, |frame| frame as u8),
+        t_offset: track.offset,
+        t_body: track.body.as_ptr().cast(),
+        t_size: u32::try_from(track.body.len()).unwrap_or(0),
+    }
+}
+
+/// The reverse of `shown`.
+///
+/// # Safety
+/// `t_body` is null or readable for `t_size` bytes while the result is used.
+unsafe fn meant<'a>(kind: Medium, track: &RTMPTrack) -> Result<Track<'a>> {
+    let packet = match track.t_packet {
+        RTMP_MEDIA_CONFIG => Packet::Config,
+        RTMP_MEDIA_FRAMES => Packet::Frames,
+        RTMP_MEDIA_END => Packet::End,
+        RTMP_MEDIA_METADATA => Packet::Metadata,
+        RTMP_MEDIA_CHANNELS => Packet::Channels,
+        RTMP_MEDIA_SILENCE => Packet::Silence,
+        RTMP_MEDIA_COMMAND => Packet::Command,
+        RTMP_MEDIA_TS_CONFIG => Packet::TsConfig,
+        _ => return Err(Error::Invalid("t_packet is none of RTMP_MEDIA_*")),
+    };
+    let codec = match (track.t_fourcc, packet) {
+        (0, Packet::Silence) => Codec::None,
+        (0, Packet::Command) if track.t_codec == 0 => Codec::None,
+        (0, _) => Codec::Legacy { id: track.t_codec, format: track.t_format },
+        (code, _) => Codec::FourCc(FourCc(code)),
+    };
+    let frame = match (kind, track.t_frame) {
+        (Medium::Audio, _) => None,
+        (Medium::Video, 0) => (track.t_key != 0).then_some(Frame::Key),
+        (Medium::Video, 1) => Some(Frame::Key),
+        (Medium::Video, 2) => Some(Frame::Inter),
+        (Medium::Video, 3) => Some(Frame::Disposable),
+        (Medium::Video, 4) => Some(Frame::GeneratedKey),
+        (Medium::Video, _) => return Err(Error::Invalid("t_frame is none of RTMP_FRAME_*")),
+    };
+    // SAFETY: the data is null or readable for its size, by the Safety section.
+    let body = unsafe { readable(track.t_body, track.t_size) }.ok_or(Error::Invalid("t_body is NULL"))?;
+    Ok(Track { codec, id: track.t_id, packet, frame, offset: track.t_offset, body })
+}
+
+fn packet_number(packet: Packet) -> u8 {
+    match packet {
+        Packet::Config => RTMP_MEDIA_CONFIG,
+        Packet::Frames => RTMP_MEDIA_FRAMES,
+        Packet::End => RTMP_MEDIA_END,
+        Packet::Metadata => RTMP_MEDIA_METADATA,
+        Packet::Channels => RTMP_MEDIA_CHANNELS,
+        Packet::Silence => RTMP_MEDIA_SILENCE,
+        Packet::Command => RTMP_MEDIA_COMMAND,
+        Packet::TsConfig => RTMP_MEDIA_TS_CONFIG,
+        // A packet of a later core that programs of this header do not know.
+        _ => 0,
+    }
+}
