@@ -242,8 +242,8 @@ pub(super) unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
         }),
         start_ms: link.seekTime,
         stop_ms: link.stopTime,
-        all_data: false,
         capabilities: None,
+        all_data: false,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::amf::AVal;
 pub(crate) fn event_of(notice: &Notice) -> RTMPEvent {
     let message = |kind, name: &[u8], message: &Message| RTMPEvent {
         e_name: borrowed(name),
-        e_stream: message.stream_id as c_int,
+        e_stream: message.stream_id as i32,
         e_packetType: message.kind.0.into(),
         e_timestamp: message.timestamp,
         e_body: borrowed(&message.body),
@@ -18,7 +18,7 @@ pub(crate) fn event_of(notice: &Notice) -> RTMPEvent {
     };
     match notice {
         Notice::Status(status) => RTMPEvent {
-            e_stream: status.stream_id as c_int,
+            e_stream: status.stream_id as i32,
             e_name: borrowed(&status.method),
             e_code: borrowed(&status.code),
             e_level: borrowed(&status.level),

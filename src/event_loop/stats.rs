@@ -18,10 +18,12 @@ use crate::{
     state::Handle,
 };
 
-/// Writes the numbers of the connection to `s`; returns TRUE or FALSE.
+/// Writes the numbers of the connection to `s`.
 ///
-/// At most `s->s_size` bytes are written, which has to be set before. It fails if `r` or `s` is NULL or `s_size` is less than
-/// 8. A connection that has ended has zeros, and so has a session that was never connected.
+/// The caller sets `s->s_size`, and at most that many bytes are written. All numbers are 0 before the first connection and
+/// after the connection has ended.
+///
+/// Returns TRUE, or FALSE if `r` or `s` is NULL or `s_size` is less than 8.
 ///
 /// Any thread may call this at any time, also while others are in calls with this session, and in callbacks of the library,
 /// but not in signal handlers. It waits for no peer. A failure is not a reason that `RTMP_GetLastError` reports.

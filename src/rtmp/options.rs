@@ -97,6 +97,17 @@ impl Target {
                     Ok(())
                 })?;
             }
+            Setting::Enhanced(_)
+            | Setting::FourCcList(_)
+            | Setting::VideoFourCc(_)
+            | Setting::AudioFourCc(_)
+            | Setting::CapsEx(_)
+            | Setting::VideoFunction(_)
+            | Setting::EnhancedForce(_)
+            | Setting::Reconnect(_)
+            | Setting::ObjectEncoding(_) => {
+                self.settings(|settings| settings.enhanced.apply(&setting).map(drop))?;
+            }
             Setting::Data(text) => self.settings(|settings| settings.tuning.set_data(text))?,
             Setting::TimeoutMs(milliseconds) => {
                 self.settings(|settings| settings.tuning.set_timeout(milliseconds))?;
@@ -112,17 +123,6 @@ impl Target {
             }
             Setting::TlsKey(path) => self.assign(|settings| settings.tls.key = Some(path.to_vec()))?,
             Setting::TlsPin(pins) => self.settings(|settings| settings.tls.set_pins(pins))?,
-            Setting::Enhanced(_)
-            | Setting::FourCcList(_)
-            | Setting::VideoFourCc(_)
-            | Setting::AudioFourCc(_)
-            | Setting::CapsEx(_)
-            | Setting::VideoFunction(_)
-            | Setting::EnhancedForce(_)
-            | Setting::Reconnect(_)
-            | Setting::ObjectEncoding(_) => {
-                self.settings(|settings| settings.enhanced.apply(&setting).map(drop))?;
-            }
             Setting::IpVersion(version) => {
                 let family = Family::from_version(version)?;
                 self.settings(|settings| {

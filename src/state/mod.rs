@@ -200,10 +200,10 @@ pub(crate) struct Settings {
     pub(crate) local: Local,
     /// Whom to trust: the options `tlsVerify` and `tlsCA`.
     pub(crate) tls: TlsOptions,
-    /// How the connection behaves: `timeoutMs`, `sendQueue`, `closeReset` and `data`.
-    pub(crate) tuning: Tuning,
     /// What to announce of Enhanced RTMP.
     pub(crate) enhanced: Enhanced,
+    /// How the connection behaves: `timeoutMs`, `sendQueue`, `closeReset` and `data`.
+    pub(crate) tuning: Tuning,
     /// These as they were before the text of the URL changed them.
     pub(crate) before_url: Option<Box<Hidden>>,
     /// What the login in the URL means.
@@ -235,8 +235,8 @@ impl Settings {
         let Self {
             local,
             tls,
-            tuning,
             enhanced,
+            tuning,
             before_url,
             login,
             reconnect,

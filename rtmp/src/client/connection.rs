@@ -92,10 +92,10 @@ pub(super) enum Happening {
     Request(Request),
     /// The client has given a message stream back.
     StreamClosed(u32),
-    /// The peer has said something besides media.
-    Notice(Notice),
     /// The server wants its client to connect again.
     Reconnect(Reconnect),
+    /// The peer has said something besides media.
+    Notice(Notice),
     /// Nothing can be done before a socket is ready or a deadline has passed.
     Idle,
     /// There is more to do, after a look at the clock.

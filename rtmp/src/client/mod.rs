@@ -78,12 +78,12 @@ pub use stepper::{Sent, Stepper, StepperEvent};
 /// | `tlsVerify`, `tlsCA`, `tlsPin` | Which certificates to accept; without them, those that the platform trusts |
 /// | `tlsCert`, `tlsKey` | Certificate to show to the server, and its key |
 /// | `socks`, `bind`, `ipv` | Proxy, local address or interface, version of IP |
-/// | `nodelay`, `keepalive`, `closeReset` | How the socket sends, probes and ends |
-/// | `timeoutMs`, `sendQueue` | As `timeout` in milliseconds; bytes that may wait in a [`Stepper`] |
-/// | `data` | `all` hands out every script tag and the smallest audio and video |
 /// | `enhanced`, `fourCcList`, `videoFourCc`, `audioFourCc`, `capsEx`, `videoFunction`, `reconnect` | What to announce of Enhanced RTMP, see [`announce`](Self::announce) |
 /// | `enhancedForce` | Sends what the server has not announced |
 /// | `objectEncoding` | 3 for a session in which the server may send AMF3 as well |
+/// | `nodelay`, `keepalive`, `closeReset` | How the socket sends, probes and ends |
+/// | `timeoutMs`, `sendQueue` | As `timeout` in milliseconds; bytes that may wait in a [`Stepper`] |
+/// | `data` | `all` hands out every script tag and the smallest audio and video |
 ///
 /// # Waiting
 ///

@@ -80,11 +80,6 @@ impl Publisher {
         self.end_on_error(self.server.send(&message))
     }
 
-    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
-    pub fn stats(&self) -> Stats {
-        self.server.lock().stats(Some(Instant::now()))
-    }
-
     /// Sends an audio or video message made of its parts. Fails with [`Error::Unsupported`], and sends nothing, if
     /// the server has not announced that it understands the message; the option `enhancedForce` sends it all the
     /// same.
@@ -114,6 +109,11 @@ impl Publisher {
     /// The stream goes on.
     pub fn reconnect(&self) -> Option<Reconnect> {
         self.server.lock().reconnect()
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.server.lock().stats(Some(Instant::now()))
     }
 
     /// Changes the largest payload of a chunk, 128 bytes at first. More means less overhead, and longer waits for

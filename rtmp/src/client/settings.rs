@@ -186,15 +186,6 @@ impl Settings {
             Setting::TlsCa(path) => self.tls.ca_file = Some(path.to_vec()),
             Setting::Bind(text) => self.local.bind = Bind::parse(text)?,
             Setting::IpVersion(version) => self.local.family = Family::from_version(version)?,
-            Setting::Data(text) => self.tuning.set_data(text)?,
-            Setting::TimeoutMs(milliseconds) => self.tuning.set_timeout(milliseconds)?,
-            Setting::SendQueue(bytes) => self.tuning.set_queue_limit(bytes)?,
-            Setting::CloseReset(yes) => self.tuning.resets = yes,
-            Setting::NoDelay(yes) => self.local.delays = !yes,
-            Setting::KeepAlive(seconds) => self.local.set_keep_alive(seconds)?,
-            Setting::TlsCertificate(path) => self.tls.certificate = Some(path.to_vec()),
-            Setting::TlsKey(path) => self.tls.key = Some(path.to_vec()),
-            Setting::TlsPin(pins) => self.tls.set_pins(pins)?,
             Setting::Enhanced(_)
             | Setting::FourCcList(_)
             | Setting::VideoFourCc(_)
@@ -206,6 +197,15 @@ impl Settings {
             | Setting::ObjectEncoding(_) => {
                 self.enhanced.apply(&setting)?;
             }
+            Setting::Data(text) => self.tuning.set_data(text)?,
+            Setting::TimeoutMs(milliseconds) => self.tuning.set_timeout(milliseconds)?,
+            Setting::SendQueue(bytes) => self.tuning.set_queue_limit(bytes)?,
+            Setting::CloseReset(yes) => self.tuning.resets = yes,
+            Setting::NoDelay(yes) => self.local.delays = !yes,
+            Setting::KeepAlive(seconds) => self.local.set_keep_alive(seconds)?,
+            Setting::TlsCertificate(path) => self.tls.certificate = Some(path.to_vec()),
+            Setting::TlsKey(path) => self.tls.key = Some(path.to_vec()),
+            Setting::TlsPin(pins) => self.tls.set_pins(pins)?,
         }
         Ok(())
     }
@@ -306,8 +306,8 @@ impl Settings {
             swf_verification,
             start_ms: self.start_ms,
             stop_ms: self.stop_ms,
-            all_data: self.tuning.all_data,
             capabilities: self.enhanced.announced(),
+            all_data: self.tuning.all_data,
         }
     }
 }

@@ -227,6 +227,8 @@ impl Stepper {
                     self.ending = Ending::Over;
                     StepperEvent::Left
                 }
+                // That is an event of its own.
+                Happening::Notice(Notice::Reconnect(_)) => continue,
                 Happening::Notice(notice) => StepperEvent::Notice(notice),
                 Happening::Idle => return Ok(None),
                 Happening::Busy => {
@@ -288,11 +290,6 @@ impl Stepper {
         Ok(Sent::Taken)
     }
 
-    /// Asks for [`StepperEvent::Notice`]. To be called before the first step.
-    pub fn want_notices(&mut self) {
-        self.connection.want_notices(true);
-    }
-
     /// As [`send`](Self::send), for an audio or video message made of its parts. Fails with [`Error::Unsupported`],
     /// and takes nothing, if the peer has not announced that it understands the message; a client's option
     /// `enhancedForce` sends it all the same.
@@ -329,6 +326,11 @@ impl Stepper {
                 session.request_reconnect(wishes, url.as_bytes(), description.as_bytes())
             })
         })
+    }
+
+    /// Asks for [`StepperEvent::Notice`]. To be called before the first step.
+    pub fn want_notices(&mut self) {
+        self.connection.want_notices(true);
     }
 
     /// The message stream of a client that plays or publishes; 0 before [`StepperEvent::Streaming`].

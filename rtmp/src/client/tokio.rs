@@ -51,7 +51,7 @@ use crate::{
     media,
     message::{Message, MessageType},
     net::Interest,
-    session::{Capabilities, Notice, Reconnect},
+    session::{Capabilities, Reconnect},
     stats::Stats,
 };
 
@@ -204,11 +204,6 @@ impl Player {
         Ok(None)
     }
 
-    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
-    pub fn stats(&self) -> Stats {
-        self.front.stats()
-    }
-
     /// What the server has announced.
     pub fn peer(&self) -> Capabilities {
         self.front.lock().stepper.peer()
@@ -217,6 +212,11 @@ impl Player {
     /// The server's last request to connect again, if there was one: see [`Client::follow`]. The stream goes on.
     pub fn reconnect(&self) -> Option<Reconnect> {
         self.front.lock().stepper.reconnect()
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
     }
 
     /// Asks the server to stop sending. What is on its way still comes.
@@ -250,11 +250,6 @@ impl Publisher {
         self.front.send(self.stream_id, kind, timestamp, body).await
     }
 
-    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
-    pub fn stats(&self) -> Stats {
-        self.front.stats()
-    }
-
     /// Sends an audio or video message made of its parts, see
     /// [`Publisher::send_media`](crate::Publisher::send_media).
     pub async fn send_media(&mut self, timestamp: u32, message: &media::Message<'_>) -> Result<()> {
@@ -270,6 +265,11 @@ impl Publisher {
     /// The server's last request to connect again, if there was one: see [`Client::follow`]. The stream goes on.
     pub fn reconnect(&self) -> Option<Reconnect> {
         self.front.lock().stepper.reconnect()
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
     }
 
     /// Changes the largest payload of a chunk, 128 bytes at first. Not 0.

@@ -240,10 +240,10 @@ impl<B: Body> Session<B> {
             deadline: None,
             descriptor: None,
             is_announced: false,
-            counters: Counters::default(),
             peer: None,
             announced: None,
             reconnect: None,
+            counters: Counters::default(),
         }
     }
 

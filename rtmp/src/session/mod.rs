@@ -169,10 +169,10 @@ pub struct Profile<'a> {
     pub start_ms: i32,
     /// Where to stop, in milliseconds; 0 for the end.
     pub stop_ms: i32,
-    /// Hand out every data message, and audio and video without data, too.
-    pub all_data: bool,
     /// What `connect` announces beyond what it always did, if anything.
     pub capabilities: Option<&'a Capabilities>,
+    /// Hand out every data message, and audio and video without data, too.
+    pub all_data: bool,
 }
 
 /// How many commands wait for their results at most; the oldest is forgotten for one more. A server that answers none of

@@ -109,7 +109,11 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
         b"onBWDone" => {}
         _ => is_known = false,
     }
-    reaction.notice = Notice::of_command(method, info_object(&values), body, is_known);
+    let request = reaction.actions.iter().find_map(|action| match action {
+        Action::Reconnect(request) => Some(Notice::Reconnect(request.clone())),
+        _ => None,
+    });
+    reaction.notice = request.or_else(|| Notice::of_command(method, info_object(&values), body, is_known));
     reaction
 }
 

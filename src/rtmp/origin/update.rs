@@ -182,6 +182,9 @@ impl Origin {
                     let Some(before) = settings.before_url.take() else { return };
                     let Hidden { local, tls, tuning, enhanced } = *before;
                     let keeps = |option| self.is_replaced(option);
+                    if !ENHANCED.into_iter().any(keeps) {
+                        settings.enhanced = enhanced;
+                    }
                     if !keeps("nodelay") {
                         settings.local.delays = local.delays;
                     }
@@ -205,9 +208,6 @@ impl Origin {
                     }
                     if !keeps("data") {
                         settings.tuning.all_data = tuning.all_data;
-                    }
-                    if !ENHANCED.into_iter().any(keeps) {
-                        settings.enhanced = enhanced;
                     }
                     settings.local.bind = if keeps("bind") { settings.local.bind.take() } else { local.bind };
                     settings.local.family = if keeps("ipv") { settings.local.family } else { local.family };
