@@ -234,7 +234,7 @@ AMFObjectProperty *RTMP_TrackProperty(AMFObject *metadata, uint8_t kind, uint8_t
 int RTMP_TrackCodec(AMFObject *metadata, uint8_t kind, uint8_t id, uint32_t *fourcc, uint8_t *codec);
 
 /**
- * Writes the member of `onMetaData` that describes tracks other than 0, and returns the position behind it, or NULL
+ * Writes the member of `onMetaData` that describes tracks other than 0, and returns the position after it, or NULL
  * if it does not fit. There are `count` tracks, with the numbers `ids` and the members of `infos`. The map belongs
  * between the beginning and the end of the metadata's object.
  *

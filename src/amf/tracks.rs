@@ -80,7 +80,7 @@ pub unsafe extern "C" fn RTMP_TrackCodec(
     })
 }
 
-/// Writes the member of `onMetaData` that describes tracks other than 0, and returns the position behind it, or NULL
+/// Writes the member of `onMetaData` that describes tracks other than 0, and returns the position after it, or NULL
 /// if it does not fit. There are `count` tracks, with the numbers `ids` and the members of `infos`. The map belongs
 /// between the beginning and the end of the metadata's object.
 ///
