@@ -10,7 +10,7 @@ use rtmp_core::{
     chunk::{Chunks, Outgoing},
     error::{Error, Result},
     flv,
-    session::{self, Application, Calls, Command, Profile, Session, State, packet_log, ready},
+    session::{self, Application, Calls, Command, Notice, Profile, Session, State, packet_log, ready},
     transport::{
         deadline::Deadline,
         tunnel::Tunnel,
@@ -38,18 +38,30 @@ use super::{
 pub(crate) struct Wishes {
     raw: *mut RTMP,
     calls: CallArray,
+    /// What the peer has said, for a program that wants to know.
+    notices: Option<Vec<Notice>>,
 }
 
 impl Application for Wishes {
     fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls) {
         // SAFETY: made by `Handle::step` for the length of a step, from a valid `RTMP`; callers do not free what the session
         // works with while a call is running.
-        (unsafe { profile(&(*self.raw).Link) }, &mut self.calls)
+        let mut profile = unsafe { profile(&(*self.raw).Link) };
+        // SAFETY: as above.
+        let flags = unsafe { shared::read(&raw const (*self.raw).m_read.flags) };
+        profile.all_data = flv::Flags(flags).has(flv::Flags::ALL);
+        (profile, &mut self.calls)
     }
 
     fn arrived(&mut self, chunk_stream: u32, timestamp: u32) {
         // SAFETY: made by `Handle::run` for the length of a step, from a valid `RTMP`.
         unsafe { mirror_timestamp(self.raw, chunk_stream as usize, timestamp) }
+    }
+
+    fn notified(&mut self, notice: Notice) {
+        if let Some(notices) = &mut self.notices {
+            notices.push(notice);
+        }
     }
 }
 
@@ -105,7 +117,12 @@ impl Handle {
         // steps out.
         let (before, calls) = unsafe { (load_all(raw), CallArray::new(raw)) };
         session.state = before;
-        let result = step(session, &mut Wishes { raw, calls });
+        let notices = self.wants_events().then(Vec::new);
+        let mut wishes = Wishes { raw, calls, notices };
+        let result = step(session, &mut wishes);
+        if let Some(notices) = wishes.notices {
+            self.keep_notices(notices);
+        }
         // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
         unsafe { store_all(raw, &before, &session.state) };
         result
@@ -322,7 +339,14 @@ impl Handle {
         // the caller leaves it so.
         unsafe {
             let sb = &raw const (*self.raw()).m_sb;
-            sockbuf::send_chunks(sb, chunks, scratch, &self.patience())
+            match self.send_hook() {
+                Some(hook) if !sockbuf::has_tls(sb) => {
+                    scratch.clear();
+                    chunks.append_to(scratch);
+                    hook.send(self.raw(), scratch)
+                }
+                _ => sockbuf::send_chunks(sb, chunks, scratch, &self.patience()),
+            }
         }
     }
 
@@ -334,7 +358,10 @@ impl Handle {
             // memory to be put together in.
             return unsafe {
                 let sb = &raw const (*self.raw()).m_sb;
-                sockbuf::send_all(sb, iter::once(bytes), &mut Vec::new(), &self.patience())
+                match self.send_hook() {
+                    Some(hook) if !sockbuf::has_tls(sb) => hook.send(self.raw(), bytes),
+                    _ => sockbuf::send_all(sb, iter::once(bytes), &mut Vec::new(), &self.patience()),
+                }
             };
         };
         let result = tunnel.send(&Line(self), &[bytes]);

@@ -47,7 +47,13 @@ impl Carrier for Line<'_> {
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe {
             let sb = &raw const (*self.0.raw()).m_sb;
-            sockbuf::send_all(sb, iter::once(bytes), &mut Vec::new(), &Until::new(&patience, deadline))
+            match self.0.send_hook() {
+                Some(hook) if !sockbuf::has_tls(sb) => hook.send(self.0.raw(), bytes),
+                _ => {
+                    let patience = Until::new(&patience, deadline);
+                    sockbuf::send_all(sb, iter::once(bytes), &mut Vec::new(), &patience)
+                }
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use rtmp_core::{
     chunk::Chunk,
     error::{Error, Result},
     handshake,
-    message::{Message, MessageType},
+    message::Message,
     session::{
         Application, Command, Consequence, Event, Outcome, Phase as Owed, Profile, Received, Session,
         packet_log,
@@ -15,6 +15,7 @@ use rtmp_core::{
 
 use super::{
     connection::Wishes,
+    event_loop::notices::event_of,
     log::Deferred,
     memory::Body,
     reason::Phase,
@@ -222,16 +223,16 @@ impl Handle {
     }
 
     /// Lets the session react to a message. After an error, of which a refusal by the server is one, the connection is closed.
-    pub(crate) fn dispatch(
-        &self,
-        chunk_stream: u32,
-        kind: MessageType,
-        timestamp: u32,
-        body: &[u8],
-    ) -> Result<Outcome> {
-        let (outcome, consequence) = self.step(|session, wishes| {
-            session.dispatch(wishes, chunk_stream, kind, timestamp, body, Instant::now())
-        })?;
+    pub(crate) fn dispatch(&self, message: &Message<&[u8]>) -> Result<Outcome> {
+        let (result, reconnect) = self.step(|session, wishes| {
+            let result = session.dispatch(wishes, message, Instant::now());
+            (result, session.take_reconnect())
+        });
+        let (outcome, consequence) = result?;
+        if let Some(request) = reconnect {
+            self.keep_reconnect(request);
+        }
+        self.tell()?;
         self.answer()?;
         match consequence {
             Consequence::None => {}
@@ -254,7 +255,9 @@ impl Handle {
 
     /// Lets the session take what was received. An error has closed the connection, and so has the end of the stream.
     fn receive_without_answers(&self) -> Result<Option<Event<Body>>> {
-        match self.receiving_step(take) {
+        let received = self.receiving_step(take);
+        self.tell()?;
+        match received {
             Ok(Some(Event::Refused(refusal))) => {
                 close::close(self, close::Manner::Polite);
                 Err(Error::Refused(refusal))
@@ -262,6 +265,10 @@ impl Handle {
             Ok(Some(Event::Ended(message))) => {
                 close::close(self, close::Manner::Polite);
                 Ok(Some(Event::Ended(message)))
+            }
+            Ok(Some(Event::Reconnect(request))) => {
+                self.keep_reconnect(request.clone());
+                Ok(Some(Event::Reconnect(request)))
             }
             Ok(Some(Event::Login(token))) => self.log_in(&token).map(|()| None),
             // The peer wants the connection closed.
@@ -271,6 +278,11 @@ impl Handle {
             }
             received => received.inspect_err(|_| self.give_up()),
         }
+    }
+
+    /// Tells the program what the peer has said. An error is a program that gives up.
+    fn tell(&self) -> Result<()> {
+        self.take_notices().iter().try_for_each(|notice| self.raise(&event_of(notice)))
     }
 
     /// Sends the session's answers to what was received, or leaves them to a thread that is sending. An error has closed the
@@ -304,6 +316,7 @@ impl Handle {
     pub(crate) fn fail_sending(&self, error: Error, first_chunk: usize) -> Error {
         packet_log::log_failed_send(&error, first_chunk);
         self.note_failed(Phase::SENDING);
+        self.prepare_reset();
         self.give_up();
         error
     }

@@ -6,6 +6,7 @@ use std::{
     path::Path,
     ptr,
     sync::Arc,
+    time::Instant,
 };
 
 use libc::{c_char, c_int, c_void};
@@ -108,7 +109,7 @@ pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) 
 /// still hang on the socket; closing the connection releases it.
 pub(crate) fn connect_tls(handle: &Handle, host: &str, options: &TlsOptions) -> Result<()> {
     let trust = trust(options);
-    if trust == Trust::Anyone {
+    if *trust.whom() == Trust::Anyone {
         log::warn!("TLS: nobody checks that the server is {host}");
     }
     begin(handle, Session::client(host, &trust)?)
@@ -116,7 +117,7 @@ pub(crate) fn connect_tls(handle: &Handle, host: &str, options: &TlsOptions) -> 
 
 /// Puts a session on the socket and shakes hands.
 fn begin(handle: &Handle, session: Session) -> Result<()> {
-    let session = Arc::new(session);
+    let (session, start) = (Arc::new(session), Instant::now());
     tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
     // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); before the handshake nobody
     // else uses the socket.
@@ -124,6 +125,7 @@ fn begin(handle: &Handle, session: Session) -> Result<()> {
         let sb = &raw mut (*handle.raw()).m_sb;
         sockbuf::attach(sb, session.clone());
         session.handshake(handle.socket()?, handle.timeout(), &handle.patience())?;
+        handle.core().phases.tls = start.elapsed();
         // The peer's first bytes may have come with the end of its handshake. In a tunnel, whose connection a sender may be
         // replacing, they are HTTP, and another thread reads from the buffer.
         if !handle.has_tunnel() {

@@ -135,6 +135,18 @@ impl Error {
         }
     }
 
+    /// The operating system's number for the failure of a system call, if that is what this is about.
+    pub fn os_code(&self) -> Option<i32> {
+        match self {
+            Self::Io(error) => error.raw_os_error(),
+            Self::Unresolved(cause) | Self::Unreachable(cause) | Self::Proxy(cause) | Self::Tls(cause) => {
+                cause.code
+            }
+            Self::Reported(cause) => cause.os_code(),
+            _ => None,
+        }
+    }
+
     /// The number that librtmp's lines about a socket show.
     pub fn system_code(&self) -> Option<i32> {
         match self {

@@ -195,7 +195,8 @@ unsafe fn reset_connection(r: *mut RTMP) {
 ///
 /// The values that the caller put into `Link` stay for the next connection, as long as their memory does. Exceptions
 /// are the stream name and an escaped login from the URL, strings that `Link.lFlags` marks as the library's, the
-/// options `bind`, `ipv`, `tlsVerify` and `tlsCA`, and a pending `RTMP_Abort`: these are reset.
+/// options that have no field in `Link` (`tlsVerify` and all that follow it in the list), the functions that `loop.h` sets,
+/// and a pending `RTMP_Abort`: these are reset.
 ///
 /// A player does not wait here. A publisher waits until the server has received what was sent last: as long as the
 /// server accepts bytes, one second after the last of them, or five after its last answer over HTTP, and never longer

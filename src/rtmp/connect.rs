@@ -14,7 +14,8 @@ use rtmp_core::{
     error::{Error, Result},
     handshake::ClientOptions,
     random,
-    session::{Session, command},
+    session::{Profile, Session, command},
+    stats::Phases,
     text::{self, Text},
     transport::{connect::connect, deadline::Deadline, tcp, tunnel::Tunnel},
 };
@@ -113,13 +114,16 @@ unsafe fn connect_to(r: *mut RTMP, svc: *mut sockaddr) -> Result<()> {
         (handle, socket_address(svc)?, aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?)
     };
     open(&handle, |handle| {
-        let (local, deadline) = (handle.settings().local, Deadline::after(handle.timeout()));
+        let (local, deadline) = (handle.local(), Deadline::after(handle.timeout()));
         let patience = handle.patience();
-        let socket = connect(&[address], &local, deadline, &patience)?;
-        match proxy {
-            Some(proxy) => proxy.open(socket, host, port, deadline, &patience),
-            None => Ok(socket),
+        let (start, mut phases) = (Instant::now(), Phases::default());
+        let mut socket = connect(&[address], &local, deadline, &patience)?;
+        phases.tcp = start.elapsed();
+        if let Some(proxy) = proxy {
+            socket = proxy.open(socket, host, port, deadline, &patience)?;
+            phases.proxy = start.elapsed() - phases.tcp;
         }
+        Ok((socket, phases))
     })
 }
 
@@ -212,7 +216,7 @@ unsafe fn append(string: *mut AVal, ours: bool, tail: &[u8]) -> Result<()> {
 }
 
 /// Makes a connection, and makes it the session's.
-fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Result<()> {
+fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<(Socket, Phases)>) -> Result<()> {
     let r = handle.raw();
     // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     unsafe {
@@ -220,7 +224,7 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
         shared::write(&raw mut (*r).m_pausing, 0);
         shared::write(&raw mut (*r).m_fDuration, 0.0);
     }
-    let socket = connect(handle).map_err(|error| {
+    let (socket, phases) = connect(handle).map_err(|error| {
         // As in librtmp, a host that is not known closes nothing: the stream name is still there for another try.
         if !matches!(error, Error::Unresolved(_)) {
             handle.give_up();
@@ -234,7 +238,10 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
     unsafe {
         drop(sockbuf::detach(&raw mut (*r).m_sb));
         sockbuf::set_size(&raw mut (*r).m_sb, 0);
-        handle.core().reservoir = None;
+        let mut core = handle.core();
+        core.reservoir = None;
+        core.phases = phases;
+        drop(core);
         shared::write(&raw mut (*r).m_sb.sb_socket, socket.into_raw_fd());
     }
     handle.mark_opened();
@@ -268,6 +275,10 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int, Failure> 
     };
     secure(handle).map_err(failed("TLS_Connect failed")).during(Phase::Tls)?;
     open_tunnel(handle).map_err(failed("Could not connect for handshake")).during(Phase::Tunnel)?;
+    // Another connection has not been asked to go elsewhere.
+    if handle.settings().reconnect.is_some() {
+        handle.change_settings(|settings| settings.reconnect = None);
+    }
     let requested = RequestedChunkSize::of(handle);
     log::debug!("RTMP_Connect1, ... connected, handshaking");
     shake_hands(handle).map_err(failed("handshake failed")).during(Phase::Handshake)?;
@@ -286,8 +297,15 @@ unsafe fn start(handle: &Handle, cp: *mut RTMPPacket) -> Result<c_int, Failure> 
             // of properties as `RTMP_SetOpt` builds it.
             let extras = unsafe { encode_extras(&(*handle.raw()).Link.extras) };
             let extras = extras.inspect_err(|_| handle.give_up()).map_err(unsent)?;
+            let enhanced = handle.settings().enhanced;
             handle
-                .send(|session, profile| command::connect(&mut session.state, profile, &extras))
+                .send(|session, profile| {
+                    if let Some(version) = enhanced.object_encoding {
+                        session.state.object_encoding = version.into();
+                    }
+                    let profile = Profile { capabilities: enhanced.announced(), ..*profile };
+                    command::connect(&mut session.state, &profile, &extras)
+                })
                 .map_err(|error| unsent(error.reported()))?;
         }
     }

@@ -13,7 +13,7 @@ pub mod lifecycle;
 pub mod misc;
 pub(crate) mod options;
 pub(crate) mod origin;
-mod outgoing;
+pub(crate) mod outgoing;
 pub mod packet;
 pub(crate) mod read_state;
 mod ready;

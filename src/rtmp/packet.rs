@@ -6,7 +6,7 @@ use libc::{c_char, c_int};
 use rtmp_core::{
     chunk::Chunk,
     error::Error,
-    message::MessageType,
+    message::{Message, MessageType},
     session::{Outcome, packet_log},
 };
 
@@ -274,6 +274,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
             packet_log::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), &header, payload);
         }
         let handle = handle.map_err(|error| Failure::unsent(error, header.len() + payload.len()))?;
+        handle.core().session.count_sent(header.len() + payload.len());
         handle.send_pieces(&[&header, payload]).inspect_err(|_| handle.give_up()).during(Phase::SENDING)?;
         Ok(TRUE)
     })
@@ -296,10 +297,16 @@ pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTM
             let packet = required(packet, "packet")?;
             (Handle::from_raw(r)?, packet, body_of(packet).unwrap_or_default())
         };
-        let kind = MessageType(packet.m_packetType);
-        let chunk_stream = packet.m_nChannel as u32;
+        let message = Message {
+            chunk_stream: packet.m_nChannel as u32,
+            format: packet.m_headerType,
+            kind: MessageType(packet.m_packetType),
+            timestamp: packet.m_nTimeStamp,
+            stream_id: packet.m_nInfoField2 as u32,
+            body,
+        };
         // What the server refuses is no message for the caller, and neither is what could not be answered.
-        let outcome = handle.dispatch(chunk_stream, kind, packet.m_nTimeStamp, body);
+        let outcome = handle.dispatch(&message);
         Ok(number(outcome.map_err(|error| handle.failure(error.reported(), Phase::Reading))?))
     })
 }

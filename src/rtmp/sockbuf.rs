@@ -3,7 +3,7 @@
 
 use std::{
     io::IoSlice,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{BorrowedFd, FromRawFd, OwnedFd},
     slice,
     sync::{
         Arc,
@@ -24,7 +24,7 @@ use crate::{
     gate::Keeper,
     globals,
     pipe::Pipe,
-    ptr, reason, shared,
+    ptr, reason, shared, tcp_info,
 };
 
 /// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
@@ -426,22 +426,7 @@ pub(crate) unsafe fn linger(sb: *const RTMPSockBuf, patience: &dyn Patience) {
     if let Some(session) = session {
         session.close(fd);
     }
-    tcp::linger(fd, || unsent(fd), patience);
-}
-
-/// How many bytes the peer's system has not taken yet.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn unsent(fd: BorrowedFd<'_>) -> Option<usize> {
-    let mut count: c_int = 0;
-    // SAFETY: the descriptor is open, and the system writes one number.
-    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
-    if result == 0 { usize::try_from(count).ok() } else { None }
-}
-
-/// How many bytes the peer's system has not taken yet.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn unsent(_: BorrowedFd<'_>) -> Option<usize> {
-    None
+    tcp::linger(fd, || tcp_info::unsent(fd), patience);
 }
 
 /// The TLS session on the socket, if there is one; calls that are running keep it alive until they return.

@@ -48,6 +48,7 @@ pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int
             // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
             unsafe { (*r).Link.seekTime = seekTime };
         }
+        handle.show_data_option();
         // What went wrong was logged where it was seen.
         handle.connect_stream().map_err(|error| handle.failure(error.reported(), Phase::Call))?;
         handle.settle();

@@ -7,17 +7,17 @@ mod slot;
 mod undisturbed;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fmt,
     mem::{self, ManuallyDrop},
     net::{IpAddr, SocketAddr},
-    os::fd::{BorrowedFd, IntoRawFd},
+    os::fd::{AsRawFd, BorrowedFd, IntoRawFd},
     ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering, fence},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use libc::{c_char, c_int};
@@ -25,16 +25,30 @@ use rtmp_core::{
     error::{Error, Result},
     flv,
     handshake::{self, Swf},
-    session::{self as protocol, auth},
-    transport::{deadline::Deadline, local::Local, tls::TlsOptions, tunnel::Tunnel, wait::Patience},
+    options::{Enhanced, Tuning},
+    session::{self as protocol, History, Notice, auth},
+    stats::{Phases, Stats},
+    transport::{
+        deadline::Deadline,
+        local::{Local, SocketHook},
+        tcp,
+        tls::TlsOptions,
+        tunnel::Tunnel,
+        wait::Patience,
+    },
 };
 
 use self::slot::{attached, hangs_on, put};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
     alone,
+    enhanced::requested::Requested,
+    event_loop::{
+        RTMP_EVENT_SOCKET, RTMP_EVENT_STALL, RTMP_SendCallback, RTMP_SessionLogCallback, RTMPEvent,
+    },
     gate::{Gate, Keeper},
     globals,
+    hooks::{self, Hook, Hooks},
     memory::{Body, Lent},
     outbox::{Outbox, Queue, Turn},
     pipe::Pipe,
@@ -47,6 +61,7 @@ use super::{
         sockbuf,
     },
     shared,
+    tcp_info::TcpInfo,
 };
 
 /// What a session owns besides the fields of its `RTMP`.
@@ -86,6 +101,23 @@ pub(crate) struct Private {
     has_retired: AtomicBool,
     /// How many times the connection was closed. A call that began before the last time is not current.
     closings: AtomicU32,
+    /// How long sending has waited for room.
+    blocked: Mutex<Blocked>,
+    /// Which hooks `settings` has, see [`Hooks::bits`].
+    hooked: AtomicU8,
+    /// `timeoutMs` of `settings`; 0 if there is none.
+    timeout_ms: AtomicU32,
+}
+
+/// How long sending has waited for the peer to take bytes.
+#[derive(Debug, Default, Clone, Copy)]
+struct Blocked {
+    /// In waits that have ended.
+    before: Duration,
+    /// When the wait began that goes on.
+    since: Option<Instant>,
+    /// How many of its seconds the program was told of.
+    told: u64,
 }
 
 /// How long a call waits: as long as it may, unless the user or the program wants it to end.
@@ -93,6 +125,8 @@ pub(crate) struct Patient<'a> {
     gate: Gate<'a>,
     deadline: Deadline,
     expects_wait: &'a AtomicBool,
+    /// What waits for room tell of; `None` where nothing is sent.
+    private: Option<&'a Private>,
 }
 
 impl Patient<'_> {
@@ -103,7 +137,7 @@ impl Patient<'_> {
     pub(crate) unsafe fn alone(r: *mut RTMP) -> Self {
         static WAITS: AtomicBool = AtomicBool::new(true);
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        Self { gate: unsafe { Gate::of(r) }, deadline: Deadline::NEVER, expects_wait: &WAITS }
+        Self { gate: unsafe { Gate::of(r) }, deadline: Deadline::NEVER, expects_wait: &WAITS, private: None }
     }
 }
 
@@ -124,6 +158,34 @@ impl Patience for Patient<'_> {
         self.expects_wait.store(true, Ordering::Relaxed);
     }
 
+    fn blocked(&self, begun: Instant) {
+        let Some(private) = self.private else { return };
+        let waited = begun.elapsed();
+        {
+            let mut blocked = lock(&private.blocked);
+            if blocked.since != Some(begun) {
+                (blocked.since, blocked.told) = (Some(begun), 0);
+            }
+            if waited.as_secs() <= blocked.told {
+                return;
+            }
+            blocked.told = waited.as_secs();
+        }
+        let e_stalled = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
+        let event = RTMPEvent { e_stalled, ..RTMPEvent::of(RTMP_EVENT_STALL) };
+        // A program that gives up ends the wait.
+        // SAFETY: the gate stands for an `RTMP` that outlives it (`Gate::of`).
+        let _ = unsafe { private.raise(self.gate.session(), &event) };
+    }
+
+    fn unblocked(&self, begun: Instant) {
+        if let Some(private) = self.private {
+            let mut blocked = lock(&private.blocked);
+            blocked.before += begun.elapsed();
+            blocked.since = None;
+        }
+    }
+
     fn leaves_wait_to_system(&self) -> bool {
         self.deadline == Deadline::NEVER && alone::is_alone()
     }
@@ -138,19 +200,61 @@ pub(crate) struct Settings {
     pub(crate) local: Local,
     /// Whom to trust: the options `tlsVerify` and `tlsCA`.
     pub(crate) tls: TlsOptions,
-    /// These two as they were before the text of the URL changed them.
-    pub(crate) before_url: Option<Box<(Local, TlsOptions)>>,
+    /// What to announce of Enhanced RTMP.
+    pub(crate) enhanced: Enhanced,
+    /// How the connection behaves: `timeoutMs`, `sendQueue`, `closeReset` and `data`.
+    pub(crate) tuning: Tuning,
+    /// These as they were before the text of the URL changed them.
+    pub(crate) before_url: Option<Box<Hidden>>,
     /// What the login in the URL means.
     pub(crate) login: Option<Arc<Login>>,
+    /// What the server has asked for last.
+    pub(crate) reconnect: Option<Arc<Requested>>,
+    /// Reconnect requests that led here.
+    pub(crate) history: History,
+    /// The strings of `Link`, if they are copies for a reconnect request.
+    pub(crate) texts: Option<Arc<[u8]>>,
     /// What else came from the URL.
     pub(crate) origin: Origin,
+    /// Functions of the program.
+    pub(crate) hooks: Hooks,
+}
+
+/// Options for which `Link` has no field and that the text of a URL can set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Hidden {
+    pub(crate) local: Local,
+    pub(crate) tls: TlsOptions,
+    pub(crate) tuning: Tuning,
+    pub(crate) enhanced: Enhanced,
 }
 
 impl Settings {
     /// Whether there is anything that the struct has no place for.
     pub(crate) fn is_needed(&self) -> bool {
-        let Self { local, tls, before_url, login, origin: _ } = self;
-        before_url.is_some() || login.is_some() || *local != Local::default() || *tls != TlsOptions::default()
+        let Self {
+            local,
+            tls,
+            enhanced,
+            tuning,
+            before_url,
+            login,
+            reconnect,
+            history,
+            texts,
+            origin: _,
+            hooks,
+        } = self;
+        *hooks != Hooks::default()
+            || before_url.is_some()
+            || login.is_some()
+            || reconnect.is_some()
+            || texts.is_some()
+            || *local != Local::default()
+            || *tls != TlsOptions::default()
+            || *tuning != Tuning::default()
+            || *enhanced != Enhanced::default()
+            || *history != History::default()
     }
 }
 
@@ -199,6 +303,8 @@ pub(crate) struct Core {
     pub(crate) unfinished: Option<Lent>,
     /// How often a server made this session log in.
     logins: u32,
+    /// How long the phases of connecting took that are below the protocol.
+    pub(crate) phases: Phases,
 }
 
 /// Keeps other threads from sending.
@@ -235,11 +341,15 @@ pub(crate) struct Handle {
     limit: Cell<Deadline>,
     /// What the connection was at when something failed: the core's errors do not carry it.
     failed_in: Cell<Option<Phase>>,
+    /// What the peer has said and the program was not told of.
+    notices: RefCell<Vec<Notice>>,
 }
 
 impl Private {
     fn with_settings(settings: Settings) -> Self {
-        Self { settings: Mutex::new(Some(Box::new(settings))), ..Self::default() }
+        let private = Self::default();
+        private.note(&settings);
+        Self { settings: Mutex::new(Some(Box::new(settings))), ..private }
     }
 
     /// Connections that were given up, once no other call uses them: the gate is held, and this is the only call.
@@ -248,6 +358,25 @@ impl Private {
         fence(Ordering::Acquire);
         self.has_retired.store(false, Ordering::Relaxed);
         mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells the program of an event; an error if it gives up.
+    ///
+    /// # Safety
+    /// `r` points to an initialised `RTMP`, whose private state this is.
+    unsafe fn raise(&self, r: *mut RTMP, event: &RTMPEvent) -> Result<()> {
+        if self.hooked.load(Ordering::Relaxed) & hooks::EVENT == 0 {
+            return Ok(());
+        }
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        self.settings().hooks.event.map_or(Ok(()), |hook| unsafe { hook.raise(r, event) })
+    }
+
+    /// Keeps what is asked for often where it takes no lock.
+    fn note(&self, settings: &Settings) {
+        self.hooked.store(settings.hooks.bits(), Ordering::Relaxed);
+        let milliseconds = settings.tuning.timeout.map_or(0, |timeout| timeout.as_millis());
+        self.timeout_ms.store(u32::try_from(milliseconds).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {
@@ -285,7 +414,8 @@ impl Handle {
     fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
         let closings = private.closings.load(Ordering::Relaxed);
         let (limit, failed_in) = (Cell::new(Deadline::NEVER), Cell::new(None));
-        Self { raw, private: ManuallyDrop::new(private), closings, limit, failed_in }
+        let private = ManuallyDrop::new(private);
+        Self { raw, private, closings, limit, failed_in, notices: RefCell::default() }
     }
 
     /// As `from_raw`; if there `has_to_be` a connection, none is made without one: a call that fails leaves nothing behind.
@@ -368,7 +498,102 @@ impl Handle {
     /// Changes options that `Link` has no field for.
     pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
         let mut settings = self.private.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        change(settings.get_or_insert_default())
+        let settings = settings.get_or_insert_default();
+        let result = change(settings);
+        self.private.note(settings);
+        result
+    }
+
+    /// Changes the functions of the program that the session calls.
+    pub(crate) fn change_hooks(&self, change: impl FnOnce(&mut Hooks)) {
+        /// # Safety
+        /// As for `existing`.
+        unsafe fn find(r: *mut RTMP) -> Option<Hook<RTMP_SessionLogCallback>> {
+            // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+            unsafe { Handle::existing(r) }?.private.settings().hooks.log
+        }
+        let has_log = self.change_settings(|settings| {
+            change(&mut settings.hooks);
+            settings.hooks.log.is_some()
+        });
+        if has_log {
+            hooks::find_logs_with(find);
+        }
+    }
+
+    /// Has readers get every data message if the option `data` says so.
+    pub(crate) fn show_data_option(&self) {
+        if self.settings().tuning.all_data {
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+            unsafe {
+                let flags = &raw mut (*self.raw()).m_read.flags;
+                shared::write(flags, shared::read(flags) | flv::Flags::ALL.0);
+            }
+        }
+    }
+
+    /// Has closing reset the connection if the option `closeReset` says so.
+    pub(crate) fn prepare_reset(&self) {
+        if self.settings().tuning.resets
+            && let Ok(socket) = self.socket()
+        {
+            tcp::reset_at_close(socket);
+        }
+    }
+
+    /// Where connections leave from, with the event that each of their sockets is.
+    pub(crate) fn local(&self) -> Local {
+        /// The session that the event is about.
+        struct Told(*mut RTMP);
+        // SAFETY: the hook is called in the thread that connects, in whose call the session stays where it is.
+        unsafe impl Send for Told {}
+        // SAFETY: as above.
+        unsafe impl Sync for Told {}
+        impl Told {
+            fn raise(&self, socket: BorrowedFd<'_>) -> Result<()> {
+                let event = RTMPEvent { e_socket: socket.as_raw_fd(), ..RTMPEvent::of(RTMP_EVENT_SOCKET) };
+                // SAFETY: the handle that connects stands for an `RTMP` that stays valid (`Handle::from_raw`).
+                let handle = unsafe { Handle::existing(self.0) };
+                handle.map_or(Ok(()), |handle| handle.raise(&event))
+            }
+        }
+        let mut local = self.settings().local;
+        if self.wants_events() {
+            let told = Told(self.raw());
+            local.hook = Some(SocketHook::new(move |socket| told.raise(socket)));
+        }
+        local
+    }
+
+    /// Keeps what the peer has said for the end of the step.
+    pub(crate) fn keep_notices(&self, notices: Vec<Notice>) {
+        if !notices.is_empty() {
+            self.notices.borrow_mut().extend(notices);
+        }
+    }
+
+    /// What was kept.
+    pub(crate) fn take_notices(&self) -> Vec<Notice> {
+        self.notices.take()
+    }
+
+    /// Whether the program wants to know of events.
+    pub(crate) fn wants_events(&self) -> bool {
+        self.private.hooked.load(Ordering::Relaxed) & hooks::EVENT != 0
+    }
+
+    /// What replaces `send`, if the program has set that.
+    pub(crate) fn send_hook(&self) -> Option<Hook<RTMP_SendCallback>> {
+        if self.private.hooked.load(Ordering::Relaxed) & hooks::SEND == 0 {
+            return None;
+        }
+        self.settings().hooks.send
+    }
+
+    /// Tells the program of an event; an error if it gives up.
+    pub(crate) fn raise(&self, event: &RTMPEvent) -> Result<()> {
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        unsafe { self.private.raise(self.raw(), event) }
     }
 
     /// The socket, while there is one.
@@ -385,7 +610,12 @@ impl Handle {
 
     /// What ends this call's waits.
     pub(crate) fn patience(&self) -> Patient<'_> {
-        Patient { gate: self.gate(), deadline: self.limit.get(), expects_wait: &self.private.expects_wait }
+        Patient {
+            gate: self.gate(),
+            deadline: self.limit.get(),
+            expects_wait: &self.private.expects_wait,
+            private: Some(&self.private),
+        }
     }
 
     /// Says when all waits of this call end, besides each of them in its own time.
@@ -502,6 +732,24 @@ impl Handle {
         (handle.private.home.load(Ordering::Relaxed) == r).then_some(handle)
     }
 
+    /// The numbers of the connection; zeros if there is none.
+    pub(crate) fn stats(&self) -> Stats {
+        let Ok(socket) = self.socket() else { return Stats::default() };
+        let TcpInfo { unsent, round_trip, retransmissions } = TcpInfo::of(socket);
+        let (mut stats, below) = {
+            let core = self.core();
+            (core.session.stats(), core.phases)
+        };
+        let Blocked { before, since, .. } = *lock(&self.private.blocked);
+        let stalled = since.map_or(Duration::ZERO, |since| since.elapsed());
+        (stats.stalled, stats.blocked) = (stalled, before + stalled);
+        (stats.unsent, stats.round_trip, stats.retransmissions) = (unsent, round_trip, retransmissions);
+        let phases = &mut stats.phases;
+        (phases.lookup, phases.tcp, phases.proxy, phases.tls) =
+            (below.lookup, below.tcp, below.proxy, below.tls);
+        stats
+    }
+
     /// Whether the last wait for bytes ended because time was up.
     pub(crate) fn timed_out(&self) -> bool {
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
@@ -510,6 +758,10 @@ impl Handle {
 
     /// How long a wait may last; `None` for ever.
     pub(crate) fn timeout(&self) -> Option<Duration> {
+        let milliseconds = self.private.timeout_ms.load(Ordering::Relaxed);
+        if milliseconds > 0 {
+            return Some(Duration::from_millis(milliseconds.into()));
+        }
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let seconds = unsafe { (*self.raw()).Link.timeout };
         u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
@@ -558,6 +810,7 @@ impl Handle {
     /// Says that this library made the socket.
     pub(crate) fn mark_opened(&self) {
         self.private.opened.store(true, Ordering::Relaxed);
+        *lock(&self.private.blocked) = Blocked::default();
         self.private.hung_up.store(false, Ordering::Relaxed);
     }
 
@@ -739,4 +992,8 @@ pub(super) unsafe fn abort(r: *mut RTMP) {
 pub(super) unsafe fn pardon(r: *mut RTMP) {
     // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     unsafe { Gate::of(r) }.pardon();
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

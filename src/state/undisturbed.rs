@@ -12,6 +12,7 @@ use std::{
 use super::{Core, Private, slot::slot};
 use crate::{
     gate::{Gate, Keeper},
+    hooks,
     rtmp::RTMP,
 };
 
@@ -32,7 +33,10 @@ impl Undisturbed<'_> {
     /// Protocol state and memory to put a message together in, if messages leave as they are, to the socket or into TLS.
     #[inline]
     pub(crate) fn core_and_scratch(&mut self) -> Option<(&mut Core, &mut Vec<u8>)> {
-        let Private { outbox, tunnelled, .. } = &mut *self.private;
+        let Private { outbox, tunnelled, hooked, .. } = &mut *self.private;
+        if *hooked.get_mut() & hooks::SEND != 0 {
+            return None;
+        }
         let (core, scratch) = outbox.get_mut();
         (core.leaves_as_it_is() && !*tunnelled.get_mut()).then_some((core, scratch))
     }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     error::{Cause, Error, Result},
+    stats::Phases,
     transport::{local::Local, proxy::Proxy},
 };
 
@@ -23,6 +24,9 @@ pub(crate) struct Dial {
     local: Local,
     deadline: Option<Instant>,
     stage: Stage,
+    /// When the stage began.
+    since: Instant,
+    phases: Phases,
 }
 
 enum Stage {
@@ -40,6 +44,7 @@ impl Dial {
         proxy: Option<&Proxy>,
         local: &Local,
         deadline: Option<Instant>,
+        now: Instant,
     ) -> Result<Self> {
         let family = local.reachable()?;
         let lookup = match proxy {
@@ -53,7 +58,14 @@ impl Dial {
             local: local.clone(),
             deadline,
             stage: Stage::Resolving(lookup),
+            since: now,
+            phases: Phases::default(),
         })
+    }
+
+    /// How long each stage took that has ended.
+    pub(crate) fn phases(&self) -> Phases {
+        self.phases
     }
 
     /// An error of connecting, which says whether the proxy was not reached or the server.
@@ -72,9 +84,11 @@ impl Step for Dial {
 
     fn step(&mut self, now: Instant) -> Result<Option<Arc<Socket>>> {
         loop {
+            let spent = now.saturating_duration_since(self.since);
             let next = match &mut self.stage {
                 Stage::Resolving(lookup) => match lookup.step(now)? {
                     Some(addresses) => {
+                        self.phases.lookup = spent;
                         Stage::Connecting(Race::new(addresses, self.local.clone(), self.deadline, now))
                     }
                     None => return Ok(None),
@@ -82,11 +96,13 @@ impl Step for Dial {
                 Stage::Connecting(race) => match race.step(now) {
                     Ok(Some(socket)) => match self.proxy.take() {
                         Some(proxy) => {
+                            self.phases.tcp = spent;
                             let (host, port) = (mem::take(&mut self.host), self.port);
                             let dialog = ProxyDialog::begin(proxy, socket, host, port, self.deadline, now)?;
                             Stage::Asking(dialog)
                         }
                         None => {
+                            self.phases.tcp = spent;
                             self.stage = Stage::Over;
                             return Ok(Some(socket));
                         }
@@ -94,10 +110,17 @@ impl Step for Dial {
                     Ok(None) => return Ok(None),
                     Err(error) => return Err(self.unreached(error)),
                 },
-                Stage::Asking(dialog) => return dialog.step(now),
+                Stage::Asking(dialog) => {
+                    let socket = dialog.step(now)?;
+                    if socket.is_some() {
+                        self.phases.proxy = spent;
+                    }
+                    return Ok(socket);
+                }
                 Stage::Over => return Err(Error::NotConnected),
             };
             self.stage = next;
+            self.since = now;
         }
     }
 

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    stats::Phases,
     transport::tls::ServerContext,
 };
 
@@ -116,6 +117,11 @@ impl Link {
             Path::Direct(wire) => wire.send(pieces),
             Path::Tunnelled(tunnel) => tunnel.send(pieces, now).inspect_err(|_| tunnel.give_up()),
         }
+    }
+
+    /// How long each phase of connecting took that has ended.
+    pub fn phases(&self) -> Phases {
+        self.wire().phases()
     }
 
     /// Bytes that were taken and that the system does not have yet, with what TLS and HTTP add.

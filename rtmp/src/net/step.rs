@@ -55,6 +55,22 @@ pub(crate) trait Step {
     fn deadline(&self) -> Option<Instant>;
 }
 
+impl<S: Step> Step for &mut S {
+    type Output = S::Output;
+
+    fn step(&mut self, now: Instant) -> Result<Option<S::Output>> {
+        (**self).step(now)
+    }
+
+    fn interests(&self, out: &mut Vec<Interest>) {
+        (**self).interests(out);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        (**self).deadline()
+    }
+}
+
 /// Whether a deadline has passed.
 pub(super) fn is_past(deadline: Option<Instant>, now: Instant) -> bool {
     deadline.is_some_and(|deadline| deadline <= now)

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    stats::Phases,
     transport::{
         tcp::LINGER,
         tls::{
@@ -40,6 +41,9 @@ pub(super) struct Wire {
     ended: bool,
     /// The last `receive` left bytes on the socket, at that time.
     stopped: Option<Instant>,
+    /// When the TLS handshake began.
+    shaking: Option<Instant>,
+    phases: Phases,
 }
 
 enum Stage {
@@ -83,7 +87,8 @@ impl Wire {
     /// Begins to connect to `target`. All phases together have to be over at `limit`.
     pub(super) fn connect(target: &Target, limit: Option<Instant>, now: Instant) -> Result<Self> {
         let deadline = sooner(after(now, target.timeout), limit);
-        let dial = Dial::begin(&target.host, target.port, target.proxy.as_ref(), &target.local, deadline)?;
+        let dial =
+            Dial::begin(&target.host, target.port, target.proxy.as_ref(), &target.local, deadline, now)?;
         let (dial, tls) = (Box::new(dial), target.tls.clone());
         Ok(Self::new(Stage::Dialling { dial, tls, limit }, target.timeout))
     }
@@ -96,7 +101,7 @@ impl Wire {
         now: Instant,
     ) -> Result<Self> {
         ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
-        let stage = connected(Arc::new(socket), tls, after(now, timeout))?;
+        let stage = connected(prepared(Arc::new(socket)), tls, after(now, timeout))?;
         Ok(Self::new(stage, timeout))
     }
 
@@ -114,7 +119,13 @@ impl Wire {
     }
 
     fn new(stage: Stage, timeout: Option<Duration>) -> Self {
-        Self { stage, timeout, ended: false, stopped: None }
+        let phases = Phases::default();
+        Self { stage, timeout, ended: false, stopped: None, shaking: None, phases }
+    }
+
+    /// How long each phase took that has ended.
+    pub(super) fn phases(&self) -> Phases {
+        self.phases
     }
 
     /// Does what can be done without waiting.
@@ -125,15 +136,23 @@ impl Wire {
                 Stage::Dialling { dial, tls, limit } => match dial.step(now) {
                     Ok(None) => return Ok(()),
                     Ok(Some(socket)) => {
+                        self.phases = dial.phases();
                         connected(socket, tls.as_ref(), sooner(after(now, self.timeout), *limit))
                     }
                     Err(error) => Err(error),
                 },
                 Stage::Shaking { socket, tls, deadline } => match tls.shake_hands(socket) {
                     Ok(false) if is_past(*deadline, now) => Err(Error::TimedOut),
-                    Ok(false) => return Ok(()),
+                    Ok(false) => {
+                        self.shaking.get_or_insert(now);
+                        return Ok(());
+                    }
                     Ok(true) => match mem::replace(&mut self.stage, Stage::Over) {
-                        Stage::Shaking { socket, tls, .. } => Ok(Stage::Open { socket, tls: Some(tls) }),
+                        Stage::Shaking { socket, tls, .. } => {
+                            let begun = self.shaking.unwrap_or(now);
+                            self.phases.tls = now.saturating_duration_since(begun);
+                            Ok(Stage::Open { socket, tls: Some(tls) })
+                        }
                         stage => Ok(stage),
                     },
                     Err(error) => Err(error),
@@ -389,15 +408,15 @@ impl Tls {
 
 /// A socket whose peer has been reached.
 fn connected(socket: Arc<Socket>, tls: Option<&(String, Trust)>, deadline: Option<Instant>) -> Result<Stage> {
-    let socket = prepared(socket);
     let Some((name, trust)) = tls else { return Ok(Stage::Open { socket, tls: None }) };
-    if *trust == Trust::Anyone {
+    if *trust.whom() == Trust::Anyone {
         warn!("TLS: nobody checks that the server is {name}");
     }
     let tls = Box::new(Tls::new(Machine::client(name, trust)?));
     Ok(Stage::Shaking { socket, tls, deadline })
 }
 
+/// A socket that was made elsewhere.
 fn prepared(socket: Arc<Socket>) -> Arc<Socket> {
     if let Err(error) = socket.set_tcp_nodelay(true) {
         debug!("cannot set a socket option: {error}");

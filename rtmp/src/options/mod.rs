@@ -11,9 +11,11 @@
 //! ```
 
 pub mod conn;
+mod enhanced;
 pub mod number;
 mod table;
 mod text;
+mod tuning;
 mod value;
 
 use crate::{
@@ -21,8 +23,10 @@ use crate::{
     text::Text,
 };
 
+pub use enhanced::Enhanced;
 pub use table::{OPTIONS, Setting};
 pub use text::{Pair, next_pair, unescape};
+pub use tuning::Tuning;
 pub use value::Seconds;
 
 /// One row of the table of options.

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     error::Result,
     net::{Dial, ProxyDialog},
+    stats::Phases,
 };
 
 /// How a server is reached.
@@ -25,7 +26,7 @@ use crate::{
 /// use rtmp::transport::{local::Local, route::Route, wait::Endless};
 ///
 /// let route = Route { host: b"localhost", port: 1935, proxy: None, local: &Local::default() };
-/// let socket = route.connect(Some(Duration::from_secs(10)), &Endless)?;
+/// let (socket, _) = route.connect(Some(Duration::from_secs(10)), &Endless)?;
 /// # Ok::<(), rtmp::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -42,11 +43,13 @@ pub struct Route<'a> {
 
 impl Route<'_> {
     /// A connection to the server, all of it within `timeout`, and at the latest when `patience` ends. Its later waits
-    /// have no bound yet.
-    pub fn connect(&self, timeout: Option<Duration>, patience: &dyn Patience) -> Result<Socket> {
+    /// have no bound yet. Also returns how long its making took.
+    pub fn connect(&self, timeout: Option<Duration>, patience: &dyn Patience) -> Result<(Socket, Phases)> {
         let deadline = Deadline::after(timeout).or_sooner(patience.deadline());
-        let dial = Dial::begin(self.host, self.port, self.proxy, self.local, deadline.moment())?;
-        run_to_socket(dial, patience)
+        let (deadline, now) = (deadline.moment(), Instant::now());
+        let mut dial = Dial::begin(self.host, self.port, self.proxy, self.local, deadline, now)?;
+        let socket = run_to_socket(&mut dial, patience)?;
+        Ok((socket, dial.phases()))
     }
 }
 
