@@ -92,8 +92,11 @@ fn what_is_new_is_listed_and_documented() {
     let names: BTreeSet<_> = ours.names().union(&only_ours.names()).cloned().collect();
     let known_names = reference.names();
     // What keeps a header from being read twice is nothing that programs use.
-    let new: BTreeSet<_> =
-        names.difference(&known_names).filter(|name| !name.trim_end_matches('_').ends_with("_H")).cloned().collect();
+    let new: BTreeSet<_> = names
+        .difference(&known_names)
+        .filter(|name| !name.trim_end_matches('_').ends_with("_H"))
+        .cloned()
+        .collect();
     let unlisted: Vec<_> = new
         .iter()
         // The reference exports some names that its headers do not tell of.

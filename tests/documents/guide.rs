@@ -229,6 +229,21 @@ fn the_programs_of_the_guide_do_what_they_say() {
     let again = need!(run("reconnect", &[&nobody, &at("none"), "2"]));
     assert!(again.code == Some(1) && again.stderr.contains("next attempt in 1 s"), "{again:?}");
 
+    let printed = need!(run("stats", &[&server.url("rtmp", "live/s")])).expect("stats");
+    assert!(
+        printed.starts_with("connected after look-up ") && printed.contains(" kbit/s out, "),
+        "{printed}"
+    );
+    let printed = need!(run("events", &[&url])).expect("events");
+    let expected =
+        ["socket 1\n", "status NetConnection.Connect.Success: ", "status NetStream.Play.Start", " events\n"];
+    assert!(expected.iter().all(|words| printed.contains(words)), "{printed}");
+    let printed = need!(run("tracks", &[&url])).expect("tracks");
+    assert!(
+        printed.contains("video track 0: codec 7, ") && printed.contains("audio track 0: codec 10, "),
+        "{printed}"
+    );
+
     // A stream without an end.
     let endless = Server::once(|peer: &mut Peer| {
         peer.accept_play();
