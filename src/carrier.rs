@@ -184,6 +184,24 @@ impl Carrier {
         self.flush(&mut waiting)
     }
 
+    /// Sends bytes, through a tunnel in one request, and waits until the system has them.
+    pub(crate) fn send_whole(&self, mut bytes: &[u8], patience: &dyn Patience) -> Result<()> {
+        let mut waiting = Waiting::for_room(patience);
+        while !bytes.is_empty() {
+            let sent = {
+                let mut link = self.lock();
+                let result = link.send_whole(bytes, Instant::now());
+                self.show_replacement(&mut link)?;
+                result
+            };
+            match sent.map_err(|error| interrupted_or(error, patience))? {
+                0 => self.wait(ROOM, &mut waiting)?,
+                taken => bytes = &bytes[taken..],
+            }
+        }
+        self.flush(&mut waiting)
+    }
+
     /// Takes the beginning of `pieces` without waiting; returns how much that was.
     pub(crate) fn send_now(&self, pieces: &[IoSlice<'_>]) -> Result<usize> {
         let mut link = self.lock();
