@@ -37,6 +37,7 @@ mod pump;
 mod reason;
 pub mod rtmp;
 mod shared;
+mod socket;
 mod state;
 mod sync;
 pub mod tls;

@@ -1,11 +1,6 @@
 //! The connection below an HTTP tunnel: the socket of an `RTMP`, with TLS over it if there is any.
 
-use std::{
-    iter,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd},
-    sync::atomic::Ordering,
-    time::Duration,
-};
+use std::{iter, sync::atomic::Ordering, time::Duration};
 
 use rtmp_core::{
     error::{Error, Result},
@@ -16,11 +11,14 @@ use rtmp_core::{
         wait::{Patience, Until},
     },
 };
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use rustix::fd::AsRawFd;
+use rustix::fd::{AsFd, BorrowedFd};
 
 use super::{
     memory,
     rtmp::{dial, sockbuf},
-    shared,
+    shared, socket,
     state::Handle,
 };
 use crate::amf::AVal;
@@ -81,17 +79,11 @@ impl Line<'_> {
     fn replace(&self) -> Result<()> {
         let fresh = dial::connect_once_more(self.0)?;
         tcp::configure(fresh.as_fd(), self.0.timeout());
-        let fresh = fresh.into_raw_fd();
-        // SAFETY: both are open descriptors, and `fresh` is ours. The socket keeps its number, which callers may hold.
-        let replaced = unsafe {
-            let replaced = libc::dup2(fresh, shared::read(&raw const (*self.0.raw()).m_sb.sb_socket));
-            libc::close(fresh);
-            // A duplicate is open in programs that this process starts, unless it is told not to be.
-            libc::fcntl(replaced, libc::F_SETFD, libc::FD_CLOEXEC);
-            replaced
-        };
-        if replaced == -1 {
-            return Err(std::io::Error::last_os_error().into());
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`). Its socket is open.
+        unsafe {
+            let known = shared::read(&raw const (*self.0.raw()).m_sb.sb_socket);
+            let replaced = socket::replace(known, fresh.into())?;
+            shared::write(&raw mut (*self.0.raw()).m_sb.sb_socket, replaced);
         }
         self.0.left_byte().store(false, Ordering::Relaxed);
         dial::secure(self.0)

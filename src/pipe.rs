@@ -1,12 +1,9 @@
 //! What the bytes of a connection go through at its end: the socket, and TLS over it.
 
-use std::{
-    net::Shutdown,
-    os::fd::{AsFd, OwnedFd},
-    sync::Arc,
-};
+use std::{net::Shutdown, sync::Arc};
 
 use rtmp_core::transport::tls::Session;
+use rustix::fd::{AsFd, OwnedFd};
 use socket2::SockRef;
 
 /// What bytes of a connection go through.

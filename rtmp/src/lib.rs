@@ -40,11 +40,12 @@ pub mod options;
 pub mod random;
 pub mod session;
 pub mod swf;
+pub mod system;
 pub mod text;
 pub mod transport;
 pub mod url;
 
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", unix))]
 pub use client::tokio;
 pub use client::{
     AbortHandle, Client, Player, Publisher, Sent, Server, ServerEvent, ServerSession, Stepper, StepperEvent,

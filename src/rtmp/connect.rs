@@ -2,7 +2,6 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    os::fd::{AsFd, IntoRawFd},
     ptr,
     sync::Arc,
     time::Instant,
@@ -18,7 +17,8 @@ use rtmp_core::{
     text::{self, Text},
     transport::{connect::connect, deadline::Deadline, tcp, tunnel::Tunnel},
 };
-use socket2::{SockAddr, SockAddrStorage, SockRef, Socket};
+use rustix::fd::{AsFd, BorrowedFd};
+use socket2::{Domain, SockAddr, SockAddrStorage, SockRef, Socket};
 
 use super::{
     RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMPPacket,
@@ -37,7 +37,7 @@ use crate::{
     memory,
     ptr::{aval_bytes, required},
     reason::{self, During, Failure, Phase},
-    shared,
+    shared, socket,
     state::Handle,
 };
 
@@ -158,8 +158,8 @@ fn dial(handle: &Handle) -> Result<()> {
 }
 
 /// From where to where a connection leads; `None` if not over IP.
-fn ends(socket: &impl AsFd) -> Option<Box<(IpAddr, SocketAddr)>> {
-    let socket = SockRef::from(socket);
+fn ends(socket: BorrowedFd<'_>) -> Option<Box<(IpAddr, SocketAddr)>> {
+    let socket = SockRef::from(&socket);
     let (here, there) = (socket.local_addr().ok()?.as_socket()?, socket.peer_addr().ok()?.as_socket()?);
     Some(Box::new((here.ip(), there)))
 }
@@ -235,7 +235,7 @@ fn open(handle: &Handle, connect: impl FnOnce(&Handle) -> Result<Socket>) -> Res
         drop(sockbuf::detach(&raw mut (*r).m_sb));
         sockbuf::set_size(&raw mut (*r).m_sb, 0);
         handle.core().reservoir = None;
-        shared::write(&raw mut (*r).m_sb.sb_socket, socket.into_raw_fd());
+        shared::write(&raw mut (*r).m_sb.sb_socket, socket::into_c(socket));
     }
     handle.mark_opened();
     Ok(())
@@ -353,7 +353,7 @@ fn open_tunnel(handle: &Handle) -> Result<()> {
     if protocol & RTMP_FEATURE_HTTP == 0 {
         return Ok(());
     }
-    let ends = if is_foreign(handle)? { ends(&handle.socket()?) } else { None };
+    let ends = if is_foreign(handle)? { ends(handle.socket()?) } else { None };
     handle.core().ends = ends;
     let tunnel = Arc::new(Tunnel::new(&Text(host).to_string(), port)?);
     tunnel.open(&Line(handle))?;
@@ -380,16 +380,16 @@ fn shake_hands(handle: &Handle) -> Result<()> {
 /// `address` points to a socket address of its family's size.
 unsafe fn socket_address(address: *const sockaddr) -> Result<SocketAddr> {
     // SAFETY: `address` points to a socket address of its family's size, by the Safety section.
-    let len = match c_int::from(unsafe { (*address).sa_family }) {
-        libc::AF_INET => size_of::<libc::sockaddr_in>(),
-        libc::AF_INET6 => size_of::<libc::sockaddr_in6>(),
+    let len = match Domain::from(c_int::from(unsafe { (*address).sa_family })) {
+        Domain::IPV4 => SockAddr::from(SocketAddr::from(([0; 4], 0))).len(),
+        Domain::IPV6 => SockAddr::from(SocketAddr::from(([0_u16; 8], 0))).len(),
         _ => return Err(Error::Invalid("the address is neither IPv4 nor IPv6")),
     };
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: both are at least `len` bytes, and a storage holds an address of any family.
     let address = unsafe {
-        ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len);
-        SockAddr::new(storage, len as libc::socklen_t)
+        ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len as usize);
+        SockAddr::new(storage, len)
     };
     address.as_socket().ok_or(Error::Invalid("the address is neither IPv4 nor IPv6"))
 }

@@ -1,10 +1,6 @@
 //! Serving a client that has connected.
 
-use std::{
-    net::TcpStream,
-    os::fd::{AsFd, IntoRawFd, OwnedFd},
-    sync::Arc,
-};
+use std::{net::TcpStream, sync::Arc};
 
 use libc::c_int;
 use rtmp_core::{
@@ -21,6 +17,7 @@ use rtmp_core::{
         },
     },
 };
+use rustix::fd::{AsFd, OwnedFd};
 
 use super::{
     RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP2, connect::RequestedChunkSize, misc::RTMP_GetTime, sockbuf,
@@ -31,7 +28,7 @@ use crate::{
     globals,
     pipe::Pipe,
     reason::{self, Code, During, Failure, Phase},
-    shared,
+    shared, socket,
     state::Handle,
 };
 
@@ -134,7 +131,7 @@ fn accept_tunnel(handle: &Handle) -> Result<bool, Failure> {
             tcp::add_missing_timeouts(stream.as_fd(), handle.timeout());
             // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
             unsafe {
-                shared::write(&raw mut (*r).m_sb.sb_socket, stream.into_raw_fd());
+                shared::write(&raw mut (*r).m_sb.sb_socket, socket::into_c(stream));
                 (*r).Link.protocol |= RTMP_FEATURE_HTTP2;
             }
             Ok(true)

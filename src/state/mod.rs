@@ -11,7 +11,6 @@ use std::{
     fmt,
     mem::{self, ManuallyDrop},
     net::{IpAddr, SocketAddr},
-    os::fd::{BorrowedFd, IntoRawFd},
     ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -28,9 +27,11 @@ use rtmp_core::{
     session::{self as protocol, auth},
     transport::{deadline::Deadline, local::Local, tls::TlsOptions, tunnel::Tunnel, wait::Patience},
 };
+use rustix::fd::BorrowedFd;
 
 use self::slot::{attached, hangs_on, put};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
+
 use super::{
     alone,
     gate::{Gate, Keeper},
@@ -46,7 +47,7 @@ use super::{
         reservoir::{self, Reservoir},
         sockbuf,
     },
-    shared,
+    shared, socket,
 };
 
 /// What a session owns besides the fields of its `RTMP`.
@@ -432,7 +433,7 @@ impl Handle {
             if keep || !alone {
                 pipe.shut_down();
             }
-            let kept = if keep { pipe.socket.take().map(IntoRawFd::into_raw_fd) } else { None };
+            let kept = if keep { pipe.socket.take().map(socket::into_c) } else { None };
             self.private.retired.lock().unwrap_or_else(PoisonError::into_inner).push(pipe);
             self.private.has_retired.store(true, Ordering::Relaxed);
             kept

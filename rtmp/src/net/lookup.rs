@@ -12,11 +12,12 @@ use std::{
     time::Instant,
 };
 
-use socket2::{Domain, Socket, Type};
+use socket2::Socket;
 
 use super::step::{Interest, Step, is_past};
 use crate::{
     error::{Cause, Error, Result},
+    system,
     text::Text,
     transport::local::Family,
 };
@@ -163,7 +164,7 @@ struct Job<T> {
 impl<T: Send + 'static> Job<T> {
     fn start(jobs: &'static AtomicUsize, call: impl FnOnce() -> T + Send + 'static) -> Result<Self> {
         let place = Place::take(jobs)?;
-        let (done, bell) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
+        let (done, bell) = system::pair()?;
         let (sender, result) = mpsc::sync_channel(1);
         thread::Builder::new().name("rtmp-resolver".to_owned()).spawn(move || {
             let result = call();

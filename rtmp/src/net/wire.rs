@@ -11,7 +11,7 @@ use std::{
 use log::{debug, warn};
 use rustix::{
     io::{Errno, ioctl_fionbio},
-    net::{RecvFlags, recv},
+    net::recv,
 };
 use socket2::Socket;
 
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    system::RECEIVE_NOW,
     transport::{
         tcp::LINGER,
         tls::{
@@ -424,7 +425,7 @@ fn receive_now(socket: &Socket, buffer: &mut [u8]) -> Result<Received> {
         return Ok(Received::Nothing);
     }
     loop {
-        return match recv(socket, &mut *buffer, RecvFlags::DONTWAIT) {
+        return match recv(socket, &mut *buffer, RECEIVE_NOW) {
             Ok((_, 0)) => Ok(Received::End),
             Ok((_, count)) => Ok(Received::Bytes(count)),
             Err(Errno::INTR) => continue,

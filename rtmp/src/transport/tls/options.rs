@@ -1,12 +1,12 @@
 //! The options `tlsVerify` and `tlsCA`, and whom they make a client trust.
 
-use std::{
-    ffi::{OsStr, OsString},
-    os::unix::ffi::OsStringExt,
-};
+use std::ffi::OsStr;
 
 use super::Trust;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    system,
+};
 
 /// What a program says about trust, in options of one connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl TlsOptions {
         let environment_says_no = !privileged && environment == Some(OsStr::new("0"));
         match (self.verify, &self.ca_file) {
             (Some(false), _) => Trust::Anyone,
-            (_, Some(file)) => Trust::File(OsString::from_vec(file.clone()).into()),
+            (_, Some(file)) => Trust::File(system::path(file)),
             (None, None) if environment_says_no => Trust::Anyone,
             (_, None) if privileged => Trust::PlatformOnly,
             (_, None) => Trust::Platform,
