@@ -16,6 +16,7 @@
 #   make bench              measures the library beside librtmp and FFmpeg, see benches/README.md; BASELINE= an earlier
 #                           build's librtmp.so.1 for one more column
 #   make headers            writes include/librtmp from src, and the manual pages in man/man3 from include/librtmp
+#   make guide              writes the code of c-examples/guide and other files into the chapters of docs/src
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
 #                           for those in TARGETS
 #   make memcheck           tests C programs under valgrind that `make test` runs without it
@@ -63,13 +64,15 @@ endif
 RELEASE := $(shell sed -n 's/^version = "\([0-9.]*\)"/\1/p' Cargo.toml | head -n 1)
 VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.toml | head -n 1)
 
-HEADERS = rtmp.h amf.h log.h http.h enhanced.h rtmp_sys.h
+HEADERS = rtmp.h amf.h log.h http.h enhanced.h loop.h rtmp_sys.h
+# For programs written for forks of librtmp.
+COMPAT_HEADERS = compat/fields.h compat/obs.h compat/antmedia.h compat/pili.h
 HEADER_DIR = include
 MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build demo dist examples fuzz headers install install-tools lint memcheck miri notice prefixed sanitize soak test uninstall
+.PHONY: all bench build demo dist examples fuzz guide headers install install-tools lint memcheck miri notice prefixed sanitize soak test uninstall
 
 all: build
 
@@ -145,6 +148,9 @@ headers:
 	WRITE_HEADERS=1 $(CARGO) test --test abi committed_headers
 	WRITE_HEADERS=1 $(CARGO) test --test abi committed_manual_pages
 
+guide:
+	WRITE_GUIDE=1 $(CARGO) test --test documents code_in_the_guide
+
 # Seconds for `fuzz` and `soak`, fuzz targets, what watches the memory, and further options of `cargo fuzz`. `none` and
 # --no-trace-compares are for many runs on a corpus that is good already, four times as fast.
 TIME = 60
@@ -212,6 +218,8 @@ endif
 	ln -sf $(SONAME) '$(DESTDIR)$(libdir)/$(LINK_NAME)'
 	$(INSTALL) -m 644 $(BUILD_DIR)/$(NAME).a '$(DESTDIR)$(libdir)/$(NAME).a'
 	$(INSTALL) -m 644 $(HEADERS:%=$(HEADER_DIR)/librtmp/%) '$(DESTDIR)$(INCLUDED_FROM)/librtmp/'
+	$(INSTALL) -d '$(DESTDIR)$(INCLUDED_FROM)/librtmp/compat'
+	$(INSTALL) -m 644 $(COMPAT_HEADERS:%=include/librtmp/%) '$(DESTDIR)$(INCLUDED_FROM)/librtmp/compat/'
 	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(INCLUDED_FROM)|' \
 		-e 's|^Name: librtmp$$|Name: $(NAME)|' -e 's|-lrtmp$$|-l$(PREFIX_SYMBOLS)rtmp|' librtmp.pc.in \
 		> '$(DESTDIR)$(libdir)/pkgconfig/$(NAME).pc'
@@ -246,8 +254,8 @@ uninstall:
 	done
 	rm -f '$(DESTDIR)$(libdir)/$(SHARED)' '$(DESTDIR)$(libdir)/$(SONAME)' '$(DESTDIR)$(libdir)/$(LINK_NAME)' \
 		'$(DESTDIR)$(libdir)/$(NAME).a' '$(DESTDIR)$(libdir)/pkgconfig/$(NAME).pc' \
-		$(HEADERS:%='$(DESTDIR)$(INCLUDED_FROM)/librtmp/%')
-	-rmdir '$(DESTDIR)$(INCLUDED_FROM)/librtmp' $(PREFIX_SYMBOLS:%='$(DESTDIR)$(INCLUDED_FROM)')
+		$(HEADERS:%='$(DESTDIR)$(INCLUDED_FROM)/librtmp/%') $(COMPAT_HEADERS:%='$(DESTDIR)$(INCLUDED_FROM)/librtmp/%')
+	-rmdir '$(DESTDIR)$(INCLUDED_FROM)/librtmp/compat' '$(DESTDIR)$(INCLUDED_FROM)/librtmp' $(PREFIX_SYMBOLS:%='$(DESTDIR)$(INCLUDED_FROM)')
 ifeq ($(PREFIX_SYMBOLS),)
 	rm -f $(MANUAL:man/man3/%='$(DESTDIR)$(mandir)/man3/%') '$(DESTDIR)$(docdir)'/NOTICE \
 		'$(DESTDIR)$(docdir)'/LICENSE-MIT '$(DESTDIR)$(docdir)'/LICENSE-APACHE '$(DESTDIR)$(CMAKE_DIR)'/librtmp-config.cmake \

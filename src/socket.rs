@@ -1,14 +1,17 @@
 //! Sockets as C has them: in an `int`, on Windows as well, where librtmp's structs keep a `SOCKET` in one. Windows makes
 //! handles that fit.
 
-use std::io;
-
 use libc::c_int;
-use rustix::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// Gives a socket to C.
 pub(crate) fn into_c(socket: impl IntoRawFd) -> c_int {
     number(socket.into_raw_fd())
+}
+
+/// The number that C knows a socket by.
+pub(crate) fn number_of(socket: BorrowedFd<'_>) -> c_int {
+    number(socket.as_raw_fd())
 }
 
 /// A socket that C keeps, for the time of a call.
@@ -48,32 +51,6 @@ pub(crate) unsafe fn close(socket: c_int) -> c_int {
     0
 }
 
-/// Puts another socket in the place of one that C knows by its number, and returns the number, which is a new one on
-/// Windows.
-///
-/// # Safety
-/// `known` is open, and the library's to close.
-#[cfg(unix)]
-pub(crate) unsafe fn replace(known: c_int, fresh: OwnedFd) -> io::Result<c_int> {
-    use std::os::fd::AsRawFd;
-
-    // SAFETY: both are open, and `known` is the library's, by the Safety section.
-    let replaced = unsafe { libc::dup2(fresh.as_raw_fd(), known) };
-    if replaced == -1 {
-        return Err(io::Error::last_os_error());
-    }
-    // A duplicate is open in programs that this process starts, unless it is told not to be.
-    // SAFETY: it is open.
-    unsafe { libc::fcntl(replaced, libc::F_SETFD, libc::FD_CLOEXEC) };
-    Ok(replaced)
-}
-#[cfg(windows)]
-pub(crate) unsafe fn replace(known: c_int, fresh: OwnedFd) -> io::Result<c_int> {
-    // SAFETY: it is open and the library's to close, by the Safety section.
-    drop(unsafe { from_c(known) });
-    Ok(into_c(fresh))
-}
-
 #[cfg(unix)]
 fn number(socket: RawFd) -> c_int {
     socket
@@ -92,3 +69,20 @@ fn raw(socket: c_int) -> RawFd {
 fn raw(socket: c_int) -> RawFd {
     socket as RawFd
 }
+
+#[cfg(unix)]
+pub(crate) use libc::{POLLIN, POLLOUT, pollfd};
+
+/// What `poll` is called with in Winsock (`WSAPOLLFD`).
+#[cfg(windows)]
+#[repr(C)]
+#[allow(non_camel_case_types)]
+pub struct pollfd {
+    pub fd: RawFd,
+    pub events: libc::c_short,
+    pub revents: libc::c_short,
+}
+#[cfg(windows)]
+pub(crate) const POLLIN: libc::c_short = 0x0300;
+#[cfg(windows)]
+pub(crate) const POLLOUT: libc::c_short = 0x0010;

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rtmp_core::message::MessageType;
 use rtmp_core::transport::tls::{ServerContext, Session};
 use rtmp_core::transport::wait::Endless;
-use rtmp_core::{Client, Error, Player, Request, ServerEvent};
+use rtmp_core::{Client, Error, Event, Notice, Player, Request, ServerEvent};
 use support::amf::{Value, n, s};
 use support::certs::{Authority, Certificate, Valid};
 use support::flv::{self, Tag};
@@ -86,6 +86,80 @@ fn a_film_is_played_message_by_message() {
     let width = player.metadata().and_then(|metadata| metadata.find(b"width")?.as_number());
     assert_eq!(width, Some(160.0));
     assert!(player.next_message().unwrap().is_none(), "the end stays the end");
+}
+
+#[test]
+fn what_a_connection_carries_is_counted_on_both_sides() {
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let serving = thread::spawn(move || {
+        let mut session = server.accept().unwrap();
+        let mut messages = 0;
+        while let Some(event) = session.next_event().unwrap() {
+            match event {
+                ServerEvent::Request(_) => session.accept().unwrap(),
+                ServerEvent::Message(_) => messages += 1,
+                _ => {}
+            }
+        }
+        (messages, session.stats())
+    });
+    let mut publisher = Client::new(&url(port)).unwrap().publish().unwrap();
+    for time in 0..50 {
+        publisher.send(MessageType::VIDEO, time * 40, &[7; 5000]).unwrap();
+    }
+    let near = publisher.stats();
+    publisher.finish().unwrap();
+    let (messages, far) = serving.join().unwrap();
+    assert_eq!(messages, 50);
+    assert!(near.messages_out >= 50 && near.bytes_out > 50 * 5000 && near.queued == 0, "{near:?}");
+    // The goodbye came behind that.
+    assert!(far.bytes_in > near.bytes_out && far.bytes_in < near.bytes_out + 500, "{near:?} {far:?}");
+    assert!(far.messages_in > near.messages_out && far.acknowledged == 0, "{near:?} {far:?}");
+    assert!(near.phases.tcp > Duration::ZERO, "{near:?}");
+    let session = near.phases.handshake + near.phases.connect + near.phases.stream;
+    assert!(session > Duration::ZERO, "one step may go through two phases, but not through all: {near:?}");
+    assert_eq!((near.phases.tls, near.phases.proxy), (Duration::ZERO, Duration::ZERO));
+}
+
+#[test]
+fn what_a_server_says_besides_media_is_told_in_order() {
+    let server = Server::once(|peer| {
+        peer.accept_play();
+        peer.send(&Message::new(6, 0, 9, 1, &[0x17; 50]));
+        peer.send(&Message::new(6, 40, 18, 1, &support::amf::encode(&[s("onCuePoint"), n(1.5)])));
+        peer.send(&Message::new(3, 0, 20, 1, &support::amf::encode(&[s("onSomething"), n(0.0)])));
+        peer.send(&Message::new(6, 80, 9, 1, &[0x27; 50]));
+        peer.status(1, "status", "NetStream.Play.Complete", "over");
+        peer.drain(LIMIT);
+    });
+    let mut player = Client::new(&server.url()).unwrap().play().unwrap();
+    let mut told = Vec::new();
+    while let Some(event) = player.next_event().unwrap() {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        told.push(match event {
+            Event::Message(message) => format!("message {}", message.timestamp),
+            Event::Notice(Notice::Status(status)) => {
+                format!("{} {} {}", status.stream_id, text(&status.code), text(&status.description))
+            }
+            Event::Notice(Notice::Data { name, message }) => {
+                format!("data {} {}", text(&name), message.timestamp)
+            }
+            Event::Notice(Notice::Command { name, .. }) => format!("command {}", text(&name)),
+            other => panic!("{other:?}"),
+        });
+    }
+    let expected = [
+        "0 NetConnection.Connect.Success ",
+        "1 NetStream.Play.Start ",
+        "message 0",
+        "data onCuePoint 40",
+        "command onSomething",
+        "message 80",
+        "1 NetStream.Play.Complete over",
+    ];
+    assert_eq!(told, expected);
+    server.join();
 }
 
 #[test]
@@ -730,5 +804,183 @@ fn a_timeout_that_no_clock_can_count_is_none() {
         let mut publisher = client.publish().unwrap();
         publisher.send(MessageType::AUDIO, 0, &[0xAF, 1, 0]).unwrap();
         publisher.finish().unwrap();
+    });
+}
+
+/// Serves one client that plays or publishes, with our own server; `streaming` is called when the stream runs, with the
+/// message stream, and `message` with what is published.
+fn serve_one(
+    server: &rtmp_core::Server,
+    mut streaming: impl FnMut(&mut rtmp_core::ServerSession, u32),
+    mut message: impl FnMut(rtmp_core::message::Message),
+) {
+    let mut session = server.accept().unwrap();
+    while let Some(event) = session.next_event().unwrap() {
+        match event {
+            ServerEvent::Request(Request::Play { stream_id, .. } | Request::Publish { stream_id, .. }) => {
+                session.accept().unwrap();
+                streaming(&mut session, stream_id);
+            }
+            ServerEvent::Request(_) => session.accept().unwrap(),
+            ServerEvent::Message(received) => message(received),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn both_ends_know_what_the_other_announces_and_send_no_more_than_that() {
+    use rtmp_core::media::{self, FourCc, Frame, Kind, Packet, Track};
+    use rtmp_core::session::{Capabilities, ability, feature};
+
+    let mut own = Capabilities::default();
+    own.set_codec(Kind::Video, FourCc::HEVC, ability::DECODE | ability::FORWARD);
+    own.set_codec(Kind::Audio, FourCc::OPUS, ability::FORWARD);
+    own.features = Some(feature::MODEX | feature::NANO);
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap().announce(own.clone());
+    let port = server.local_addr().unwrap().port();
+    let frame = Track { frame: Some(Frame::Key), ..Track::new(FourCc::HEVC, Packet::Frames, b"picture") };
+    let key_frame = media::Message::new(Kind::Video, std::slice::from_ref(&frame));
+    let second = [Track { id: 1, ..frame }];
+    let sound = [Track::new(FourCc::OPUS, Packet::Frames, b"sound")];
+    let unknown = [Track::new(FourCc::FLAC, Packet::Frames, b"sound")];
+    thread::scope(|scope| {
+        let served = scope.spawn(|| {
+            let (mut asked, mut received) = (None, Vec::new());
+            serve_one(&server, |session, _| asked = Some(session.peer()), |message| received.push(message));
+            (asked.unwrap(), received)
+        });
+        let announced = Capabilities::forwarding();
+        let client = Client::new(&url(port)).unwrap().announce(announced.clone());
+        let mut publisher = client.publish().unwrap();
+        assert_eq!(publisher.peer(), own);
+        publisher.send_media(0, &key_frame).unwrap();
+        publisher
+            .send_media(20, &media::Message { nano: Some(7), ..media::Message::new(Kind::Audio, &sound) })
+            .unwrap();
+        for message in [media::Message::new(Kind::Video, &second), media::Message::new(Kind::Audio, &unknown)]
+        {
+            let error = publisher.send_media(40, &message).unwrap_err();
+            assert!(matches!(error, Error::Unsupported(_)), "{error}");
+        }
+        publisher.finish().unwrap();
+        let (asked, received) = served.join().unwrap();
+        assert_eq!(asked, announced);
+        let bodies: Vec<_> = received.iter().map(|message| (message.timestamp, &message.body[..])).collect();
+        let expected: [(u32, &[u8]); 2] = [(0, b"\x93hvc1picture"), (20, b"\x97\x02\0\0\x07\x01Opussound")];
+        assert_eq!(bodies, expected);
+
+        // With the option it goes all the same.
+        let served = scope.spawn(|| {
+            let mut received = Vec::new();
+            serve_one(&server, |_, _| {}, |message| received.push(message.body));
+            received
+        });
+        let client = Client::new(&url(port)).unwrap().option("enhancedForce", "1").unwrap();
+        let mut publisher = client.publish().unwrap();
+        publisher.send_media(0, &media::Message::new(Kind::Video, &second)).unwrap();
+        publisher.finish().unwrap();
+        assert_eq!(served.join().unwrap(), [b"\x96\x03hvc1\x01picture"]);
+
+        // A player that announces nothing gets one track of video, and no audio of the new kind.
+        scope.spawn(|| {
+            serve_one(
+                &server,
+                |session, stream_id| {
+                    let peer = session.peer();
+                    assert!(!peer.names_codecs() && peer.features.is_none());
+                    for message in
+                        [media::Message::new(Kind::Video, &second), media::Message::new(Kind::Audio, &sound)]
+                    {
+                        assert!(session.send_media(stream_id, 0, &message).is_err());
+                    }
+                    assert!(session.request_reconnect("", "").is_err());
+                    session.send_media(stream_id, 0, &key_frame).unwrap();
+                    session.end_stream(stream_id).unwrap();
+                },
+                |_| {},
+            );
+        });
+        let mut player = Client::new(&url(port)).unwrap().play().unwrap();
+        let played: Vec<_> = player.messages().map(|message| message.unwrap().body).collect();
+        assert_eq!(played, [b"\x93hvc1picture"]);
+    });
+}
+
+#[test]
+fn a_player_follows_a_reconnect_request() {
+    let [first, second] = [(), ()].map(|()| rtmp_core::Server::bind("127.0.0.1:0").unwrap());
+    let [first_port, second_port] = [&first, &second].map(|server| server.local_addr().unwrap().port());
+    let send = |session: &mut rtmp_core::ServerSession, stream_id, body: &[u8]| {
+        session.send(stream_id, MessageType::AUDIO, 0, body).unwrap();
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            serve_one(
+                &first,
+                |session, stream_id| {
+                    send(session, stream_id, b"\xAF\x01one");
+                    let elsewhere = format!("//127.0.0.1:{second_port}/other");
+                    session.request_reconnect(&elsewhere, "maintenance").unwrap();
+                    // The server goes on until the client leaves.
+                    send(session, stream_id, b"\xAF\x01two");
+                },
+                |_| {},
+            );
+        });
+        scope.spawn(|| {
+            serve_one(
+                &second,
+                |session, stream_id| {
+                    send(session, stream_id, b"\xAF\x01three");
+                    session.end_stream(stream_id).unwrap();
+                },
+                |_| {},
+            );
+        });
+        let client = Client::new(&url(first_port)).unwrap().option("reconnect", "1").unwrap();
+        let mut player = client.play().unwrap();
+        assert_eq!(player.reconnect(), None);
+        let mut bodies = Vec::new();
+        for _ in 0..2 {
+            bodies.push(player.next_message().unwrap().unwrap().body);
+        }
+        let request = player.reconnect().expect("it came in front of the second message");
+        assert_eq!(request.description, b"maintenance");
+        let mut moved = client.follow(&request).unwrap().play().unwrap();
+        drop(player);
+        while let Some(message) = moved.next_message().unwrap() {
+            bodies.push(message.body);
+        }
+        assert_eq!(bodies, [&b"\xAF\x01one"[..], b"\xAF\x01two", b"\xAF\x01three"]);
+    });
+}
+
+#[test]
+fn a_session_of_amf3_has_metadata_in_amf3() {
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    // A format byte, the name as AMF0, and an object {width: 64} of AMF3.
+    let metadata = b"\0\x02\0\x0AonMetaData\x11\x0A\x0B\x01\x0Bwidth\x04\x40\x01";
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2 {
+                serve_one(
+                    &server,
+                    |session, stream_id| {
+                        session.send(stream_id, MessageType::DATA_AMF3, 0, metadata).unwrap();
+                        session.send(stream_id, MessageType::AUDIO, 20, b"\xAF\x01x").unwrap();
+                        session.end_stream(stream_id).unwrap();
+                    },
+                    |_| {},
+                );
+            }
+        });
+        let client = Client::new(&url(port)).unwrap().option("objectEncoding", "3").unwrap();
+        let tags = read_all(&mut client.play().unwrap());
+        let kinds: Vec<_> = tags.iter().map(|tag| tag.kind).collect();
+        assert_eq!((kinds, &tags[0].body[..]), (vec![15, 8], &metadata[..]));
+        let mut player = Client::new(&format!("{} objectEncoding=0", url(port))).unwrap().play().unwrap();
+        assert_eq!(read_all(&mut player).len(), 1);
     });
 }

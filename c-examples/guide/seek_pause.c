@@ -22,9 +22,8 @@ int main(int argc, char **argv)
         return 2;
     RTMP_LogSetLevel(RTMP_LOGCRIT);
     RTMP_Init(r);
+    RTMP_SetBufferMS(r, 1000);                       /* let the server send only a second ahead */
     if (RTMP_SetupURL(r, argv[1]) && RTMP_Connect(r, NULL) && RTMP_ConnectStream(r, 0)) {
-        RTMP_SetBufferMS(r, 1000);                   /* let the server send only a second ahead */
-        RTMP_UpdateBufferMS(r);
         printf("playing at %ld ms\n", play_until(r, 500));
         /* [control] */
         ok = RTMP_SendSeek(r, 6000);                 /* milliseconds; RTMP_Read drops what comes before the answer */

@@ -13,6 +13,10 @@
  *       while (RTMP_NextTrack(&media, &track) == 1)
  *           if (track.t_key) ...
  *
+ * The functions about a session need exclusive use of it; RTMP_SendMedia and RTMP_SendReconnect may be called by a thread
+ * that sends while another one reads. Nothing is announced to the peer unless an option says so: `enhanced` and those behind
+ * it. A server calls RTMP_TakeConnect with its client's command, and puts what RTMP_EncodeCapabilities writes into its answer.
+ *
  * Source: Veovera, Enhanced RTMP v2 (v2-2026-01-31-r2).
  */
 #ifndef __RTMP_ENHANCED_H__
@@ -59,6 +63,17 @@ extern "C" {
 
 /** What a message takes at most besides the data of its tracks, in bytes for each track. */
 #define RTMP_MEDIA_OVERHEAD 18
+
+/* What RTMP_PeerCaps returns, and the option capsEx: features. */
+#define RTMP_CAPS_RECONNECT 0x01 /**< follows reconnect requests */
+#define RTMP_CAPS_MULTITRACK 0x02 /**< reads messages of several tracks */
+#define RTMP_CAPS_MODEX 0x04 /**< reads ModEx elements */
+#define RTMP_CAPS_NANO 0x08 /**< uses nanosecond offsets */
+
+/* What RTMP_PeerFourCc returns, and the options videoFourCc and audioFourCc: what can be done with a codec. */
+#define RTMP_CAN_DECODE 0x01
+#define RTMP_CAN_ENCODE 0x02
+#define RTMP_CAN_FORWARD 0x04
 
 /* What RTMP_ParseChannels stores. */
 #define RTMP_SPEAKER_FRONT_LEFT 0
@@ -155,24 +170,28 @@ typedef struct RTMPTrack {
 } RTMPTrack;
 
 /**
- * Begins to look at an audio or video message; returns TRUE, or FALSE if its beginning is damaged or has reserved
- * values. That says nothing about the next message, and a relay may pass this one on all the same.
+ * Starts to read an audio or video message.
  *
  * `kind` is the message type, which is the type of an FLV tag as well: `RTMP_PACKET_TYPE_AUDIO` or
- * `RTMP_PACKET_TYPE_VIDEO`. An empty audio message is `RTMP_MEDIA_SILENCE`; `body` may be NULL then.
- * The body is not copied, and has to stay as long as `m` and the tracks are used.
+ * `RTMP_PACKET_TYPE_VIDEO`. An empty audio message is `RTMP_MEDIA_SILENCE`; `body` may be NULL then. The body is not
+ * copied, and has to stay as long as `m` and its tracks are used.
  *
  * May be called in any thread, needs no session, allocates no memory and logs nothing.
+ *
+ * Returns TRUE, or FALSE if the start of the message is malformed or has reserved values. That says nothing about the
+ * next message, and a relay may pass this one on all the same.
  *
  * Requires: `m` is null or writable; `body` is null or readable for `size` bytes.
  */
 int RTMP_ParseMedia(RTMPMedia *m, uint8_t kind, const char *body, uint32_t size);
 
 /**
- * Takes the next track of a message; returns 1, 0 if there is none left, or -1 if the rest of the message is damaged.
- * Tracks that were taken before stay usable then.
+ * Reads the next track of a message.
  *
  * May be called in any thread, needs no session, allocates no memory and logs nothing.
+ *
+ * Returns 1, 0 if there is no other track, or -1 if the rest of the message is malformed. Tracks that were read
+ * before stay valid.
  *
  * Requires: `m` is null or what `RTMP_ParseMedia` has filled, and the body that it was given is there; `t` is
  * null or writable.
@@ -180,17 +199,19 @@ int RTMP_ParseMedia(RTMPMedia *m, uint8_t kind, const char *body, uint32_t size)
 int RTMP_NextTrack(RTMPMedia *m, RTMPTrack *t);
 
 /**
- * Writes an audio or video message between `p` and `end`; returns the position behind it, or NULL if it does not fit
- * or makes no sense.
+ * Writes an audio or video message between `p` and `end`.
  *
- * One track with the number 0 becomes an ordinary message, any other one a message for that track, which is the form
- * for several tracks that most receivers know. `count` tracks become one message for all of them: their `t_packet`
- * and frame types have to be the same, and their numbers different. Only a codec with a FourCC can have a number
- * other than 0. `nano` are nanoseconds to add to the presentation time, 1 to 999999, or 0 to send none. What a
- * message takes besides the data of its tracks is never more than `RTMP_MEDIA_OVERHEAD` bytes for each of them. The
- * data may not overlap what is written.
+ * One track with the number 0 becomes an ordinary message. One track with another number becomes a message for that
+ * track, the form for several tracks that most receivers support. `count` tracks become one message for all of them:
+ * their `t_packet` and frame types have to be the same, and their numbers different. Only a codec with a FourCC can
+ * have a number other than 0.
+ *
+ * `nano` are nanoseconds to add to the presentation time, 1 to 999999, or 0 to send none. The message takes at most
+ * `RTMP_MEDIA_OVERHEAD` bytes for each track besides its data, which must not overlap what is written.
  *
  * May be called in any thread, needs no session, allocates no memory and logs nothing.
+ *
+ * Returns the position after the message, or NULL if it does not fit or is not valid.
  *
  * Requires: the bytes from `p` to `end` are writable; `tracks` is null or points to `count` tracks whose
  * `t_body` is null or readable for `t_size` bytes.
@@ -198,50 +219,199 @@ int RTMP_NextTrack(RTMPMedia *m, RTMPTrack *t);
 char *RTMP_EncodeMedia(char *p, char *end, uint8_t kind, const RTMPTrack *tracks, int count, uint32_t nano);
 
 /**
- * Reads the speakers of a track's channels; returns how many channels there are, or -1 if the data is damaged. `t`
- * is a track whose `t_packet` is `RTMP_MEDIA_CHANNELS`. One of `RTMP_SPEAKER_*` is stored for each channel, at most
- * `size` of them. Where a publisher does not say it, the speaker is `RTMP_SPEAKER_UNKNOWN`.
+ * Reads the speakers of a track's channels.
+ *
+ * `t` is a track whose `t_packet` is `RTMP_MEDIA_CHANNELS`. For each channel the function stores one of
+ * `RTMP_SPEAKER_*`, at most `size` of them; `RTMP_SPEAKER_UNKNOWN` stands for what the publisher does not say.
+ *
+ * Returns the number of channels, or -1 if the data is malformed.
  *
  * Requires: `t` is null or a track with readable data; `speakers` is null or writable for `size` bytes.
  */
 int RTMP_ParseChannels(const RTMPTrack *t, uint8_t *speakers, int size);
 
 /**
- * Writes the speakers of `count` channels as the data of a track and returns the position behind them, or NULL if
- * they do not fit. The `t_packet` of the track is `RTMP_MEDIA_CHANNELS`. The data never takes more than 2 bytes and
- * one for each channel, or 6.
+ * Writes the speakers of `count` channels as the data of a track.
+ *
+ * The `t_packet` of the track is `RTMP_MEDIA_CHANNELS`. The data takes at most 2 bytes and one for each channel, or 6.
+ *
+ * Returns the position after the data, or NULL if it does not fit.
  *
  * Requires: the bytes from `p` to `end` are writable; `speakers` is null or readable for `count` bytes.
  */
 char *RTMP_EncodeChannels(char *p, char *end, const uint8_t *speakers, int count);
 
 /**
- * Returns a property of a track from metadata, or NULL if there is none of that name. `metadata` is a decoded
- * `onMetaData` message, whose object describes track 0. A track that does not have the property has that of track 0.
- * What is returned belongs to `metadata`.
+ * Finds a property of a track in metadata.
+ *
+ * `metadata` is a decoded `onMetaData` message, whose object describes track 0. A track that does not have the
+ * property has that of track 0.
+ *
+ * Returns the property, which belongs to `metadata`, or NULL if there is none of that name.
  *
  * Requires: `metadata` is null or an initialised object, `name` null or a valid string.
  */
 AMFObjectProperty *RTMP_TrackProperty(AMFObject *metadata, uint8_t kind, uint8_t id, const AVal *name);
 
 /**
- * Reads the codec of a track from metadata; returns TRUE, or FALSE if it is not there, and then stores nothing.
+ * Reads the codec of a track from metadata.
+ *
  * `metadata` is a decoded `onMetaData` message. Either `*fourcc` becomes one of `RTMP_FOURCC_*` or another code and
  * `*codec` 0, or `*fourcc` becomes 0 and `*codec` a legacy codec.
+ *
+ * Returns TRUE, or FALSE if the metadata does not name the codec; nothing is stored then.
  *
  * Requires: `metadata` is null or an initialised object, `fourcc` and `codec` null or writable.
  */
 int RTMP_TrackCodec(AMFObject *metadata, uint8_t kind, uint8_t id, uint32_t *fourcc, uint8_t *codec);
 
 /**
- * Writes the member of `onMetaData` that describes tracks other than 0, and returns the position behind it, or NULL
- * if it does not fit. There are `count` tracks, with the numbers `ids` and the members of `infos`. The map belongs
- * between the beginning and the end of the metadata's object.
+ * Writes the member of `onMetaData` that describes tracks other than 0.
+ *
+ * There are `count` tracks, with the numbers `ids` and the members of `infos`. The map belongs between the start and
+ * the end of the metadata's object.
+ *
+ * Returns the position after the map, or NULL if it does not fit.
  *
  * Requires: the bytes from `p` to `end` are writable; `ids` and `infos` are null or readable for `count`
  * numbers and initialised objects.
  */
 char *RTMP_EncodeTrackMap(char *p, char *end, uint8_t kind, const uint8_t *ids, AMFObject *infos, int count);
+
+/**
+ * Returns the features that the peer announces, bits of `RTMP_CAPS_*`.
+ *
+ * A client announces them in `connect`, a server in its answer. The result is 0 before the peer has done so, for peers
+ * without Enhanced RTMP, and if `r` is NULL.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_PeerCaps(RTMP *r);
+
+/**
+ * Returns what the peer announces for a codec, bits of `RTMP_CAN_*`.
+ *
+ * `kind` is `RTMP_PACKET_TYPE_AUDIO` or `RTMP_PACKET_TYPE_VIDEO`. What the peer announces for all codecs is
+ * included. A codec in `fourCcList`, which is all that older peers send, counts as `RTMP_CAN_DECODE`. The result is
+ * 0 before the peer has announced anything, for codecs that it does not announce, and if an argument is not valid.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_PeerFourCc(RTMP *r, uint8_t kind, uint32_t fourcc);
+
+/**
+ * Finds a property of what the peer said when it connected.
+ *
+ * On a client that is the server's answer to `connect`, whose two objects are both searched, the information object
+ * first. On a server it is the object of the `connect` that `RTMP_TakeConnect` was given. A copy of the property is
+ * stored in `*p`; strings in it are valid until the next call with this session, and its objects belong to the
+ * caller, who frees them with `AMFProp_Reset`.
+ *
+ * Returns TRUE, or FALSE if there is no such property, and then stores nothing.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `name` is null or points to a string that is
+ * readable for its length; `p` is null or writable.
+ */
+int RTMP_PeerProperty(RTMP *r, const AVal *name, AMFObjectProperty *p);
+
+/**
+ * Tells the session of a server what its client said in `connect`.
+ *
+ * A server that answers commands by itself calls this with the message, before it answers. From then on
+ * `RTMP_PeerCaps`, `RTMP_PeerFourCc`, `RTMP_PeerProperty`, `RTMP_SendMedia` and `RTMP_SendReconnect` know the
+ * client. The packet stays the caller's.
+ *
+ * Returns TRUE, or FALSE if the packet is no such command.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`
+ * whose body is null or readable for `m_nBodySize` bytes.
+ */
+int RTMP_TakeConnect(RTMP *r, const RTMPPacket *packet);
+
+/**
+ * Writes what the options of this session announce, as members of an object.
+ *
+ * For servers: they belong into an object of the answer to `connect`. Clients differ in which of the two they look
+ * at, so both are a good choice. The options are `enhanced`, `fourCcList`, `videoFourCc`, `audioFourCc`, `capsEx`
+ * and `reconnect`. A client needs no call: its `connect` has them.
+ *
+ * Returns the position after the members, which is `p` if nothing is announced, or NULL if they do not fit.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; the bytes from `p` to `end` are writable.
+ */
+char *RTMP_EncodeCapabilities(RTMP *r, char *p, char *end);
+
+/**
+ * Sends an audio or video message made of its parts, see `RTMP_EncodeMedia`, on the stream of this session.
+ *
+ * `timestamp` is in milliseconds. The tracks and their data are only read. A server sets `m_stream_id` to the stream
+ * that its client plays.
+ *
+ * Returns TRUE, or FALSE if the message makes no sense, if the peer has not announced what it takes (nothing was
+ * sent then), or if sending failed (the connection was closed). The option `enhancedForce` sends what was not
+ * announced. A server that announces nothing is expected to take one track of any video codec, and nothing else that
+ * is new.
+ *
+ * Fails with `RTMP_ERR_UNSUPPORTED` if the peer has not announced several tracks, nanoseconds or the codec,
+ * `RTMP_ERR_ARGUMENT`, and as `RTMP_SendPacket` does.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `tracks` is null or points to `count` tracks
+ * whose `t_body` is null or readable for `t_size` bytes.
+ */
+int RTMP_SendMedia(RTMP *r, uint8_t kind, uint32_t timestamp, uint32_t nano, const RTMPTrack *tracks,
+                   int count);
+
+/**
+ * Asks the client of a server to connect again.
+ *
+ * `url` is that of an application: absolute, or relative to the current one (`//host/app`, `/app`), or NULL for the
+ * same. `description` is for people and may be NULL. The server goes on until the client leaves.
+ *
+ * Returns TRUE, or FALSE if the client has not announced that it knows such requests (nothing was sent then), or if
+ * sending failed (the connection was closed). The client's `connect` has to be known, see `RTMP_TakeConnect`.
+ *
+ * Fails with `RTMP_ERR_UNSUPPORTED`, and as `RTMP_SendPacket` does.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `url` and `description` are null or point to
+ * strings that are readable for their lengths.
+ */
+int RTMP_SendReconnect(RTMP *r, const AVal *url, const AVal *description);
+
+/**
+ * Returns whether the server has asked to connect again, and where.
+ *
+ * The server goes on with this connection until the program leaves it; nothing is followed by itself. `*url` becomes
+ * the absolute URL of the application, with `RTMP_SetupReconnect` to set up another session for it; `*description`
+ * becomes the server's explanation, empty if it gave none. Both stay the library's and are valid until the next
+ * request or `RTMP_Close`. They are there although the connection has ended since. Either pointer may be NULL.
+ *
+ * Servers ask only clients that announce it: see the option `reconnect`.
+ *
+ * Returns TRUE, or FALSE if the server has not asked, or if the URL leads out of TLS or makes no sense.
+ *
+ * Fails with `RTMP_ERR_URL` if the URL must not be followed.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `url` and `description` are null or writable.
+ */
+int RTMP_GetReconnect(RTMP *r, AVal *url, AVal *description);
+
+/**
+ * Sets up a session for the server's request to connect again.
+ *
+ * `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, with the URL that `RTMP_GetReconnect` tells for
+ * `from`, and copies of all strings. The program then connects `to` beside `from`, goes over at a key frame, sends
+ * metadata and decoder configurations again, and closes `from`. A publisher calls `RTMP_EnableWrite` as for any
+ * session, unless `from` is one.
+ *
+ * Returns TRUE, or FALSE if there is no request, or if it is refused: one that leads out of TLS, and the sixth
+ * within a minute, counted from session to session.
+ *
+ * Fails with `RTMP_ERR_ARGUMENT` if there is no request or `to` is connected, and with `RTMP_ERR_URL` if the request
+ * must not be followed. The reason is that of `to`.
+ *
+ * Requires: `to` and `from` are null or point to initialised `RTMP`s.
+ */
+int RTMP_SetupReconnect(RTMP *to, RTMP *from);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,6 @@
 /* Examples of the manual pages: Enhanced RTMP. The tests compile and run this file. */
 #include <librtmp/enhanced.h>
+#include <librtmp/log.h>
 #include <librtmp/rtmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,67 @@ static char *write_map(char *p, char *end)
     return p;
 }
 
+/* Example: show what the server announces */
+static void show_server(RTMP *r)
+{
+    static const AVal version = AVC("fmsVer");
+    AMFObjectProperty property;
+    AVal text;
+    printf("several tracks: %s\n", RTMP_PeerCaps(r) & RTMP_CAPS_MULTITRACK ? "yes" : "no");
+    printf("H.265: %d\n", RTMP_PeerFourCc(r, RTMP_PACKET_TYPE_VIDEO, RTMP_FOURCC_HEVC));
+    if (RTMP_PeerProperty(r, &version, &property)) {
+        AMFProp_GetString(&property, &text);
+        printf("server: %.*s\n", text.av_len, text.av_val);
+    }
+}
+
+/* Example: send a packet of Opus if the server understands it */
+static int send_sound(RTMP *r, uint32_t timestamp, const char *data, uint32_t size)
+{
+    RTMPTrack track = { .t_fourcc = RTMP_FOURCC_OPUS, .t_packet = RTMP_MEDIA_FRAMES };
+    track.t_body = data;
+    track.t_size = size;
+    if (RTMP_SendMedia(r, RTMP_PACKET_TYPE_AUDIO, timestamp, 0, &track, 1))
+        return 1;
+    if (RTMP_GetLastError(r) == RTMP_ERR_UNSUPPORTED)
+        printf("the server has not announced Opus\n");            /* the connection is still open */
+    return 0;
+}
+
+/* Example: write what a server announces into its answer to connect */
+static char *answer(RTMP *r, const RTMPPacket *connect, char *p, char *end)
+{
+    if (!RTMP_TakeConnect(r, connect))                             /* from here on the client is known */
+        return NULL;
+    *p++ = AMF_OBJECT;
+    p = RTMP_EncodeCapabilities(r, p, end);                        /* what options such as enhanced=1 have set */
+    return p ? AMF_EncodeInt24(p, end, AMF_OBJECT_END) : NULL;
+}
+
+/* Example: ask the client of a server to go elsewhere */
+static int move(RTMP *r)
+{
+    static const AVal url = AVC("//two.example/live"), why = AVC("maintenance");
+    return RTMP_SendReconnect(r, &url, &why);                      /* FALSE if the client has not announced it */
+}
+
+/* Example: connect again where the server wants it */
+static RTMP *follow(RTMP *r)
+{
+    AVal url, why;
+    RTMP *next;
+    if (!RTMP_GetReconnect(r, &url, &why))
+        return NULL;
+    printf("moving to %.*s: %.*s\n", url.av_len, url.av_val, why.av_len, why.av_val);
+    next = RTMP_Alloc();
+    RTMP_Init(next);
+    if (RTMP_SetupReconnect(next, r) && RTMP_Connect(next, NULL) && RTMP_ConnectStream(next, 0))
+        return next;                                               /* r is closed at the next key frame */
+    RTMP_Close(next);
+    RTMP_Free(next);
+    return NULL;
+}
+
 int main(void)
 {
     static const AVal name = AVC("onMetaData");
@@ -103,6 +165,18 @@ int main(void)
     check(AMF_Decode(&metadata, body, (int)(p - body), FALSE) > 0, "AMF_Decode");
     check(describe(&metadata, 1), "describe");
     AMF_Reset(&metadata);
+
+    RTMP *r = RTMP_Alloc();
+    RTMP_Init(r);
+    RTMP_LogSetLevel(RTMP_LOGCRIT);
+    show_server(r);
+    check(!send_sound(r, 0, "opus", 4), "send_sound");
+    packet.m_nBodySize = 0;
+    check(!answer(r, &packet, body, end), "answer");
+    check(!move(r), "move");
+    check(!follow(r), "follow");
+    RTMP_Close(r);
+    RTMP_Free(r);
     printf("ok\n");
     return 0;
 }

@@ -58,6 +58,10 @@ pub enum Error {
     UnknownOption(String),
     /// A feature that this build does not have.
     Unsupported(&'static str),
+    /// Nothing more can be done without waiting, and the caller does not wait. The C library's own: functions for Rust
+    /// programs that do not wait return other values.
+    #[doc(hidden)]
+    Again,
     /// Something of the above that has been logged already, where more was known about it. The C library's own: no
     /// function for Rust programs returns it.
     #[doc(hidden)]
@@ -122,7 +126,7 @@ impl Error {
     #[doc(hidden)]
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Self::TimedOut => Some(libc::EAGAIN),
+            Self::TimedOut | Self::Again => Some(libc::EAGAIN),
             Self::NotConnected => Some(libc::EBADF),
             Self::OutOfMemory => Some(libc::ENOMEM),
             Self::Interrupted => Some(libc::EINTR),
@@ -131,6 +135,18 @@ impl Error {
             Self::Unresolved(cause) => Some(cause.code.unwrap_or(0)),
             Self::Unreachable(cause) | Self::Proxy(cause) | Self::Tls(cause) => cause.code,
             Self::Reported(cause) => cause.errno(),
+            _ => None,
+        }
+    }
+
+    /// The operating system's number for the failure of a system call, if that is what this is about.
+    pub fn os_code(&self) -> Option<i32> {
+        match self {
+            Self::Io(error) => error.raw_os_error(),
+            Self::Unresolved(cause) | Self::Unreachable(cause) | Self::Proxy(cause) | Self::Tls(cause) => {
+                cause.code
+            }
+            Self::Reported(cause) => cause.os_code(),
             _ => None,
         }
     }
@@ -171,6 +187,7 @@ impl fmt::Display for Error {
             Self::NotConnected => f.write_str("there is no connection"),
             Self::TimedOut => f.write_str("timed out"),
             Self::Interrupted => f.write_str("interrupted"),
+            Self::Again => f.write_str("it would have to wait"),
             Self::Io(error) => write!(f, "{error}"),
             Self::Unresolved(host) => write!(f, "no address for host {host}"),
             Self::Unreachable(cause) | Self::Proxy(cause) | Self::Tls(cause) => write!(f, "{cause}"),

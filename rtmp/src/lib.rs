@@ -39,6 +39,7 @@ pub mod net;
 pub mod options;
 pub mod random;
 pub mod session;
+pub mod stats;
 pub mod swf;
 pub mod system;
 pub mod text;
@@ -48,7 +49,9 @@ pub mod url;
 #[cfg(all(feature = "tokio", unix))]
 pub use client::tokio;
 pub use client::{
-    AbortHandle, Client, Player, Publisher, Sent, Server, ServerEvent, ServerSession, Stepper, StepperEvent,
+    AbortHandle, Client, Event, Player, Publisher, Sent, Server, ServerEvent, ServerSession, Stepper,
+    StepperEvent,
 };
 pub use error::{Cause, Error, Refusal, Result};
-pub use session::Request;
+pub use session::{Capabilities, Notice, Reconnect, Request, Status};
+pub use stats::Stats;

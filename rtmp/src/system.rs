@@ -74,11 +74,12 @@ pub(crate) fn stream_pair() -> io::Result<(LocalStream, LocalStream)> {
 
 /// Whether a program has made a socket non-blocking, and so does not want to wait. Windows does not tell.
 #[cfg(not(windows))]
-pub(crate) fn is_non_blocking(socket: &Socket) -> io::Result<bool> {
+pub fn is_non_blocking(socket: &Socket) -> io::Result<bool> {
     socket.nonblocking()
 }
+/// Whether a program has made a socket non-blocking. Windows does not tell.
 #[cfg(windows)]
-pub(crate) fn is_non_blocking(_: &Socket) -> io::Result<bool> {
+pub fn is_non_blocking(_: &Socket) -> io::Result<bool> {
     Ok(false)
 }
 

@@ -4,7 +4,7 @@ use std::{mem, ptr, slice};
 
 use libc::{c_char, c_int, c_void};
 use rtmp_core::{
-    amf::{List, Value},
+    amf::{List, Properties, Value, amf0},
     error::{Error, Result},
 };
 
@@ -33,6 +33,41 @@ impl OwnedObject {
         self.0.o_num = 0;
         property
     }
+}
+
+/// A property that a program gets, with the text of `value` and objects of its own.
+pub(crate) fn owned_property(name: &[u8], value: &Value<'_>) -> Result<AMFObjectProperty> {
+    property(name, owned(value)?)
+}
+
+/// The values of AMF0 data, whose text they point into. C frees them with `AMF_Reset`.
+pub(crate) fn owned_list(data: &[u8]) -> Result<AMFObject> {
+    let mut list = OwnedObject::default();
+    amf0::decode_into(&mut list, data, false)?;
+    Ok(list.into_raw())
+}
+
+/// The same value with its members in C's memory. Decoding has bounded its depth.
+fn owned<'a>(value: &Value<'a>) -> Result<Value<'a, OwnedObject>> {
+    let members = |list: &Properties<'a>| -> Result<OwnedObject> {
+        let mut owned_list = OwnedObject::default();
+        for member in list {
+            owned_list.push(member.name, owned(&member.value)?)?;
+        }
+        Ok(owned_list)
+    };
+    Ok(match value {
+        Value::Object(list) => Value::Object(members(list)?),
+        Value::EcmaArray(list) => Value::EcmaArray(members(list)?),
+        Value::StrictArray(list) => Value::StrictArray(members(list)?),
+        Value::Number(number) => Value::Number(*number),
+        Value::Boolean(boolean) => Value::Boolean(*boolean),
+        Value::String(text) => Value::String(text),
+        Value::Null => Value::Null,
+        Value::Date { millis, utc_offset } => Value::Date { millis: *millis, utc_offset: *utc_offset },
+        Value::XmlDocument(text) => Value::XmlDocument(text),
+        Value::Invalid => Value::Invalid,
+    })
 }
 
 impl Default for OwnedObject {

@@ -16,6 +16,7 @@ pub mod types;
 mod view;
 mod walk;
 
+pub(crate) use list::{owned_list, owned_property};
 pub use types::*;
 
 #[cfg(test)]

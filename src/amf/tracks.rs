@@ -16,9 +16,12 @@ use crate::{
     ptr::{aval_bytes, required, required_mut},
 };
 
-/// Returns a property of a track from metadata, or NULL if there is none of that name. `metadata` is a decoded
-/// `onMetaData` message, whose object describes track 0. A track that does not have the property has that of track 0.
-/// What is returned belongs to `metadata`.
+/// Finds a property of a track in metadata.
+///
+/// `metadata` is a decoded `onMetaData` message, whose object describes track 0. A track that does not have the
+/// property has that of track 0.
+///
+/// Returns the property, which belongs to `metadata`, or NULL if there is none of that name.
 ///
 /// # Safety
 /// `metadata` is null or an initialised object, `name` null or a valid string.
@@ -38,9 +41,12 @@ pub unsafe extern "C" fn RTMP_TrackProperty(
     })
 }
 
-/// Reads the codec of a track from metadata; returns TRUE, or FALSE if it is not there, and then stores nothing.
+/// Reads the codec of a track from metadata.
+///
 /// `metadata` is a decoded `onMetaData` message. Either `*fourcc` becomes one of `RTMP_FOURCC_*` or another code and
 /// `*codec` 0, or `*fourcc` becomes 0 and `*codec` a legacy codec.
+///
+/// Returns TRUE, or FALSE if the metadata does not name the codec; nothing is stored then.
 ///
 /// # Safety
 /// `metadata` is null or an initialised object, `fourcc` and `codec` null or writable.
@@ -80,9 +86,12 @@ pub unsafe extern "C" fn RTMP_TrackCodec(
     })
 }
 
-/// Writes the member of `onMetaData` that describes tracks other than 0, and returns the position behind it, or NULL
-/// if it does not fit. There are `count` tracks, with the numbers `ids` and the members of `infos`. The map belongs
-/// between the beginning and the end of the metadata's object.
+/// Writes the member of `onMetaData` that describes tracks other than 0.
+///
+/// There are `count` tracks, with the numbers `ids` and the members of `infos`. The map belongs between the start and
+/// the end of the metadata's object.
+///
+/// Returns the position after the map, or NULL if it does not fit.
 ///
 /// # Safety
 /// The bytes from `p` to `end` are writable; `ids` and `infos` are null or readable for `count` numbers and initialised

@@ -19,14 +19,16 @@ use crate::{
 /// How many tracks a message can have: as many as there are numbers.
 const MAX_TRACKS: usize = 256;
 
-/// Begins to look at an audio or video message; returns TRUE, or FALSE if its beginning is damaged or has reserved
-/// values. That says nothing about the next message, and a relay may pass this one on all the same.
+/// Starts to read an audio or video message.
 ///
 /// `kind` is the message type, which is the type of an FLV tag as well: `RTMP_PACKET_TYPE_AUDIO` or
-/// `RTMP_PACKET_TYPE_VIDEO`. An empty audio message is `RTMP_MEDIA_SILENCE`; `body` may be NULL then.
-/// The body is not copied, and has to stay as long as `m` and the tracks are used.
+/// `RTMP_PACKET_TYPE_VIDEO`. An empty audio message is `RTMP_MEDIA_SILENCE`; `body` may be NULL then. The body is not
+/// copied, and has to stay as long as `m` and its tracks are used.
 ///
 /// May be called in any thread, needs no session, allocates no memory and logs nothing.
+///
+/// Returns TRUE, or FALSE if the start of the message is malformed or has reserved values. That says nothing about the
+/// next message, and a relay may pass this one on all the same.
 ///
 /// # Safety
 /// `m` is null or writable; `body` is null or readable for `size` bytes.
@@ -55,10 +57,12 @@ pub unsafe extern "C" fn RTMP_ParseMedia(
     })
 }
 
-/// Takes the next track of a message; returns 1, 0 if there is none left, or -1 if the rest of the message is damaged.
-/// Tracks that were taken before stay usable then.
+/// Reads the next track of a message.
 ///
 /// May be called in any thread, needs no session, allocates no memory and logs nothing.
+///
+/// Returns 1, 0 if there is no other track, or -1 if the rest of the message is malformed. Tracks that were read
+/// before stay valid.
 ///
 /// # Safety
 /// `m` is null or what `RTMP_ParseMedia` has filled, and the body that it was given is there; `t` is null or writable.
@@ -88,17 +92,19 @@ pub unsafe extern "C" fn RTMP_NextTrack(m: *mut RTMPMedia, t: *mut RTMPTrack) ->
     })
 }
 
-/// Writes an audio or video message between `p` and `end`; returns the position behind it, or NULL if it does not fit
-/// or makes no sense.
+/// Writes an audio or video message between `p` and `end`.
 ///
-/// One track with the number 0 becomes an ordinary message, any other one a message for that track, which is the form
-/// for several tracks that most receivers know. `count` tracks become one message for all of them: their `t_packet`
-/// and frame types have to be the same, and their numbers different. Only a codec with a FourCC can have a number
-/// other than 0. `nano` are nanoseconds to add to the presentation time, 1 to 999999, or 0 to send none. What a
-/// message takes besides the data of its tracks is never more than `RTMP_MEDIA_OVERHEAD` bytes for each of them. The
-/// data may not overlap what is written.
+/// One track with the number 0 becomes an ordinary message. One track with another number becomes a message for that
+/// track, the form for several tracks that most receivers support. `count` tracks become one message for all of them:
+/// their `t_packet` and frame types have to be the same, and their numbers different. Only a codec with a FourCC can
+/// have a number other than 0.
+///
+/// `nano` are nanoseconds to add to the presentation time, 1 to 999999, or 0 to send none. The message takes at most
+/// `RTMP_MEDIA_OVERHEAD` bytes for each track besides its data, which must not overlap what is written.
 ///
 /// May be called in any thread, needs no session, allocates no memory and logs nothing.
+///
+/// Returns the position after the message, or NULL if it does not fit or is not valid.
 ///
 /// # Safety
 /// The bytes from `p` to `end` are writable; `tracks` is null or points to `count` tracks whose `t_body` is null or
@@ -134,9 +140,12 @@ pub unsafe extern "C" fn RTMP_EncodeMedia(
     })
 }
 
-/// Reads the speakers of a track's channels; returns how many channels there are, or -1 if the data is damaged. `t`
-/// is a track whose `t_packet` is `RTMP_MEDIA_CHANNELS`. One of `RTMP_SPEAKER_*` is stored for each channel, at most
-/// `size` of them. Where a publisher does not say it, the speaker is `RTMP_SPEAKER_UNKNOWN`.
+/// Reads the speakers of a track's channels.
+///
+/// `t` is a track whose `t_packet` is `RTMP_MEDIA_CHANNELS`. For each channel the function stores one of
+/// `RTMP_SPEAKER_*`, at most `size` of them; `RTMP_SPEAKER_UNKNOWN` stands for what the publisher does not say.
+///
+/// Returns the number of channels, or -1 if the data is malformed.
 ///
 /// # Safety
 /// `t` is null or a track with readable data; `speakers` is null or writable for `size` bytes.
@@ -156,9 +165,11 @@ pub unsafe extern "C" fn RTMP_ParseChannels(t: *const RTMPTrack, speakers: *mut 
     })
 }
 
-/// Writes the speakers of `count` channels as the data of a track and returns the position behind them, or NULL if
-/// they do not fit. The `t_packet` of the track is `RTMP_MEDIA_CHANNELS`. The data never takes more than 2 bytes and
-/// one for each channel, or 6.
+/// Writes the speakers of `count` channels as the data of a track.
+///
+/// The `t_packet` of the track is `RTMP_MEDIA_CHANNELS`. The data takes at most 2 bytes and one for each channel, or 6.
+///
+/// Returns the position after the data, or NULL if it does not fit.
 ///
 /// # Safety
 /// The bytes from `p` to `end` are writable; `speakers` is null or readable for `count` bytes.

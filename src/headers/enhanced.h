@@ -12,6 +12,10 @@
  *       while (RTMP_NextTrack(&media, &track) == 1)
  *           if (track.t_key) ...
  *
+ * The functions about a session need exclusive use of it; RTMP_SendMedia and RTMP_SendReconnect may be called by a thread
+ * that sends while another one reads. Nothing is announced to the peer unless an option says so: `enhanced` and those behind
+ * it. A server calls RTMP_TakeConnect with its client's command, and puts what RTMP_EncodeCapabilities writes into its answer.
+ *
  * Source: Veovera, Enhanced RTMP v2 (v2-2026-01-31-r2).
  */
 #ifndef __RTMP_ENHANCED_H__
@@ -58,6 +62,17 @@ extern "C" {
 
 /** What a message takes at most besides the data of its tracks, in bytes for each track. */
 #define RTMP_MEDIA_OVERHEAD 18
+
+/* What RTMP_PeerCaps returns, and the option capsEx: features. */
+#define RTMP_CAPS_RECONNECT 0x01 /**< follows reconnect requests */
+#define RTMP_CAPS_MULTITRACK 0x02 /**< reads messages of several tracks */
+#define RTMP_CAPS_MODEX 0x04 /**< reads ModEx elements */
+#define RTMP_CAPS_NANO 0x08 /**< uses nanosecond offsets */
+
+/* What RTMP_PeerFourCc returns, and the options videoFourCc and audioFourCc: what can be done with a codec. */
+#define RTMP_CAN_DECODE 0x01
+#define RTMP_CAN_ENCODE 0x02
+#define RTMP_CAN_FORWARD 0x04
 
 /* What RTMP_ParseChannels stores. */
 #define RTMP_SPEAKER_FRONT_LEFT 0

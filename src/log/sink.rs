@@ -13,7 +13,7 @@ use rtmp_core::text;
 use super::{
     RTMP_LOGDEBUG, RTMP_LOGDEBUG2, RTMP_LOGERROR, RTMP_LOGINFO, RTMP_LOGWARNING, RTMP_LogLevel, variadic,
 };
-use crate::{globals, reason::Report};
+use crate::{globals, hooks, reason::Report};
 
 /// Makes the core's records arrive here. Every export calls it first, through `boundary`.
 ///
@@ -218,6 +218,9 @@ fn line(mut text: String) -> String {
 fn emit(level: RTMP_LogLevel, text: String) {
     // Escaped text has no NUL.
     let text = CString::new(text).unwrap_or_default();
+    if hooks::log_of_session(level as c_int, &text) {
+        return;
+    }
     let _report = Report::begin();
     variadic::report(level as c_int, &text);
 }

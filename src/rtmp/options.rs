@@ -33,8 +33,8 @@ pub(super) unsafe fn set(r: *mut RTMP, name: &[u8], arg: AVal) -> Result<()> {
 }
 
 /// The bit of an option, for sets of them; 0 if there is no such option.
-pub(super) fn bit(name: &[u8]) -> u32 {
-    const { assert!(OPTIONS.len() <= u32::BITS as usize) };
+pub(super) fn bit(name: &[u8]) -> u64 {
+    const { assert!(OPTIONS.len() <= u64::BITS as usize) };
     options::position(name).map_or(0, |position| 1 << position)
 }
 
@@ -97,6 +97,32 @@ impl Target {
                     Ok(())
                 })?;
             }
+            Setting::Enhanced(_)
+            | Setting::FourCcList(_)
+            | Setting::VideoFourCc(_)
+            | Setting::AudioFourCc(_)
+            | Setting::CapsEx(_)
+            | Setting::VideoFunction(_)
+            | Setting::EnhancedForce(_)
+            | Setting::Reconnect(_)
+            | Setting::ObjectEncoding(_) => {
+                self.settings(|settings| settings.enhanced.apply(&setting).map(drop))?;
+            }
+            Setting::Data(text) => self.settings(|settings| settings.tuning.set_data(text))?,
+            Setting::TimeoutMs(milliseconds) => {
+                self.settings(|settings| settings.tuning.set_timeout(milliseconds))?;
+            }
+            Setting::SendQueue(bytes) => self.settings(|settings| settings.tuning.set_queue_limit(bytes))?,
+            Setting::CloseReset(yes) => self.assign(|settings| settings.tuning.resets = yes)?,
+            Setting::NoDelay(yes) => self.assign(|settings| settings.local.delays = !yes)?,
+            Setting::KeepAlive(seconds) => {
+                self.settings(|settings| settings.local.set_keep_alive(seconds))?
+            }
+            Setting::TlsCertificate(path) => {
+                self.assign(|settings| settings.tls.certificate = Some(path.to_vec()))?;
+            }
+            Setting::TlsKey(path) => self.assign(|settings| settings.tls.key = Some(path.to_vec()))?,
+            Setting::TlsPin(pins) => self.settings(|settings| settings.tls.set_pins(pins))?,
             Setting::IpVersion(version) => {
                 let family = Family::from_version(version)?;
                 self.settings(|settings| {
@@ -143,6 +169,14 @@ impl Target {
     fn settings(&mut self, change: impl FnOnce(&mut Settings) -> Result<()>) -> Result<()> {
         // SAFETY: by the contract of `set`.
         unsafe { Handle::from_raw(self.r) }?.change_settings(change)
+    }
+
+    /// As `settings`, for a change that cannot fail.
+    fn assign(&mut self, change: impl FnOnce(&mut Settings)) -> Result<()> {
+        self.settings(|settings| {
+            change(settings);
+            Ok(())
+        })
     }
 
     fn append(&mut self, item: conn::Item<'_>) -> Result<()> {

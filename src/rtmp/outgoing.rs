@@ -76,7 +76,7 @@ pub(super) unsafe fn message_of<'a>(packet: &RTMPPacket) -> Result<Outgoing<'a>>
 ///
 /// # Safety
 /// The body is null or readable for `m_nBodySize` bytes while the result is used.
-pub(super) unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
+pub(crate) unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
     let size = c_int::try_from(packet.m_nBodySize).map_err(|_| Error::TooLarge("m_nBodySize"))?;
     // SAFETY: the body is null or readable for `m_nBodySize` bytes while the result is used, by the Safety section.
     unsafe { bytes(packet.m_body, size, "m_body is NULL but m_nBodySize is not 0") }
@@ -94,7 +94,7 @@ pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue
 }
 
 /// Name and transaction id of a command's body.
-fn command_of(body: &[u8]) -> Option<(&[u8], i32)> {
+pub(super) fn command_of(body: &[u8]) -> Option<(&[u8], i32)> {
     let (&2, rest) = body.split_first()? else { return None };
     let (len, rest) = rest.split_first_chunk()?;
     let (name, rest) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;
@@ -103,7 +103,7 @@ fn command_of(body: &[u8]) -> Option<(&[u8], i32)> {
 }
 
 /// Sends a message and tells the header format that was used; remembers the command's name and transaction id.
-pub(super) fn send_message(
+pub(crate) fn send_message(
     handle: &Handle,
     message: &Outgoing<'_>,
     call: Option<(&[u8], i32)>,
@@ -126,6 +126,7 @@ pub(super) fn send_message(
 /// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.
 pub(super) fn report(handle: &Handle, error: Error, first_chunk: usize) -> Error {
     packet_log::log_failed_send(&error, first_chunk);
+    handle.prepare_reset();
     handle.give_up();
     error.reported()
 }

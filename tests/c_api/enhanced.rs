@@ -1,8 +1,20 @@
 //! Enhanced RTMP as C programs use it.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    thread,
+    time::{Duration, Instant},
+};
 
-use crate::support::{Library, Program};
+use rtmp_core::{
+    Request, ServerEvent, StepperEvent,
+    media::{FourCc, Kind},
+    session::{Capabilities, ability, feature},
+};
+
+use crate::support::{Library, Program, Running, wait_until};
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A kind, a body, and what `tests/c/enhanced.c` prints of it; `None` if what it writes again is the body.
 type Vector = (u8, &'static [u8], &'static str, Option<&'static [u8]>);
@@ -91,4 +103,154 @@ fn messages_and_metadata_are_read_and_written() {
         assert_eq!(printed, expected);
     }
     assert_eq!(printed.lines().count(), expected.lines().count() + REST.lines().count());
+}
+
+/// What a client of our own server prints, and what the server received: the bodies of messages, by connection.
+fn client_of(
+    server: rtmp_core::Server,
+    options: &[&str],
+    reconnect: &'static [&'static str],
+) -> Option<(String, Vec<Vec<Vec<u8>>>)> {
+    let program = Program::test_of_ours("enhanced_session")?;
+    let url = format!("rtmp://{}/app/name", server.local_addr().expect("it is bound"));
+    let connections = 1 + usize::from(reconnect.iter().any(|url| url.starts_with('/')));
+    let serving = thread::spawn(move || {
+        (0..connections)
+            .map(|number| {
+                let mut session = server.accept().expect("the client connects");
+                let mut received = Vec::new();
+                while let Some(event) = session.next_event().expect("the client goes politely") {
+                    match event {
+                        ServerEvent::Request(Request::Publish { .. }) => {
+                            session.accept().expect("it is a request");
+                            if number == 0 {
+                                for url in reconnect {
+                                    session.request_reconnect(url, "maintenance").expect("it is announced");
+                                }
+                            }
+                        }
+                        ServerEvent::Request(_) => session.accept().expect("it is a request"),
+                        ServerEvent::Message(message) => received.push(message.body),
+                        _ => break,
+                    }
+                }
+                received
+            })
+            .collect()
+    });
+    let arguments: Vec<&str> = ["client", &url].into_iter().chain(options.iter().copied()).collect();
+    let run = program.run(Library::Ours, &arguments, "", LIMIT)?;
+    let printed = run.expect("enhanced_session").replace(&url["rtmp://".len()..url.len() - 9], "HOST");
+    Some((printed, serving.join().expect("the server did not panic")))
+}
+
+fn server(announced: Option<Capabilities>) -> rtmp_core::Server {
+    let server = rtmp_core::Server::bind("127.0.0.1:0").expect("there is a port").timeout(LIMIT);
+    match announced {
+        Some(announced) => server.announce(announced),
+        None => server,
+    }
+}
+
+#[test]
+fn a_client_sends_what_the_server_has_announced() {
+    let mut announced = Capabilities::default();
+    announced.set_codec(Kind::Video, FourCc::HEVC, ability::DECODE);
+    announced.set_codec(Kind::Audio, FourCc::OPUS, ability::FORWARD);
+    announced.features = Some(feature::MULTITRACK);
+    // A request that leads nowhere ends the program's wait.
+    let (printed, received) =
+        need!(client_of(server(Some(announced)), &["reconnect=1"], &["http://127.0.0.1/app"]));
+    let expected = "option 1
+before: 0 0
+caps 2 codecs 1/1 0/0 1/5 0/0 fmsVer FMS/3,5,7,7009 map of 1
+video: 1 connected 1
+two tracks: 1 connected 1
+second track: 1 connected 1
+nanoseconds: 0 23 sending nanoseconds to a peer that has not announced them is not supported connected 1
+audio: 1 connected 1
+no tracks: 0 2 sending: a message has 1 to 256 tracks connected 1
+neither: 0 2 sending: the kind of media is neither audio nor video connected 1
+refused: ";
+    assert!(printed.starts_with(expected), "{printed}");
+    let expected: [&[u8]; 4] = [
+        b"\x93hvc1one",
+        b"\x96\x13hvc1\0\0\0\x03one\x01\0\0\x03two",
+        b"\x96\x03hvc1\x01two",
+        b"\x91Opusopus",
+    ];
+    assert_eq!(received, [expected.map(<[u8]>::to_vec)]);
+}
+
+#[test]
+fn a_client_sends_an_old_server_video_only_unless_it_is_forced() {
+    let (printed, received) = need!(client_of(server(None), &["reconnect=1"], &["http://127.0.0.1/app"]));
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(lines[2], "caps 0 codecs 0/0 0/0 0/0 0/0 fmsVer FMS/3,5,7,7009");
+    assert_eq!(lines[3], "video: 1 connected 1");
+    assert_eq!(
+        lines[4],
+        "two tracks: 0 23 sending several tracks to a peer that has not announced them is not supported connected 1"
+    );
+    assert_eq!(
+        lines[7],
+        "audio: 0 23 sending a codec that the peer has not announced is not supported connected 1"
+    );
+    assert_eq!(received, [[b"\x93hvc1one"]]);
+    let options = ["reconnect=1", "enhancedForce=1"];
+    let (printed, received) = need!(client_of(server(None), &options, &["http://127.0.0.1/app"]));
+    assert!(printed.contains("\nnanoseconds: 1 connected 1\naudio: 1 connected 1\n"), "{printed}");
+    assert_eq!(received[0].len(), 5);
+}
+
+#[test]
+fn a_client_follows_a_reconnect_request_with_its_settings() {
+    let options = ["reconnect=1", "pageUrl=http://host/page", "conn=O:1", "conn=NS:name:value", "conn=O:0"];
+    let (printed, received) = need!(client_of(server(None), &options, &["/moved"]));
+    let (_, rest) = printed.split_once("reconnect to ").unwrap_or_else(|| panic!("{printed}"));
+    let expected = "rtmp://HOST/moved: maintenance\nset up 1\nthere: 1 connected 1\nnot asked 0\n";
+    assert_eq!(rest, expected);
+    assert_eq!(received[1], [b"\xA3hvc1moved"]);
+}
+
+#[test]
+fn a_server_knows_its_client_and_asks_it_to_go_elsewhere() {
+    let program = need!(Program::test_of_ours("enhanced_session"));
+    let mut command = need!(program.command(Library::Ours));
+    let options = ["enhanced=1", "audioFourCc=Opus:4", "capsEx=6"];
+    let mut running = Running::start(command.arg("server").args(options));
+    assert!(wait_until(LIMIT, || running.stdout().contains('\n')));
+    let port = running.stdout().trim().to_owned();
+    let url = format!("rtmp://127.0.0.1:{port}/app/name");
+    let mut own = Capabilities::forwarding();
+    own.set_codec(Kind::Video, FourCc::HEVC, ability::DECODE);
+    let client = rtmp_core::Client::new(&url).expect("it is a URL").announce(own);
+    let client = client.option("reconnect", "1").expect("there is the option");
+    // The server answers no publish, so this ends when the program is stopped; what matters happens before.
+    let mut stepper = client.start_publish().expect("there is nothing to wait for");
+    let mut request = None;
+    let found = wait_until(LIMIT, || {
+        while let Ok(Some(event)) = stepper.step(Instant::now()) {
+            if let StepperEvent::Reconnect(found) = event {
+                request.get_or_insert(found);
+            }
+        }
+        request.is_some() && running.stdout().contains("ask 1 1")
+    });
+    assert!(found, "{request:?} {}", running.stdout());
+    let request = request.expect("it was found");
+    assert_eq!(
+        (&request.reference[..], &request.description[..]),
+        (&b"//127.0.0.1:1/moved"[..], &b"maintenance"[..])
+    );
+    let peer = stepper.peer();
+    assert_eq!(peer.features, Some(6));
+    assert_eq!(peer.codec(Kind::Audio, FourCc::OPUS), ability::FORWARD | ability::DECODE);
+    assert_eq!(peer.codec(Kind::Video, FourCc::AV1), ability::FORWARD | ability::DECODE);
+    drop(stepper);
+    assert!(running.wait(LIMIT).is_some_and(|status| status.success()));
+    let printed = running.stdout();
+    let expected =
+        "early 0 0\ntake 1\ncaps 15 codecs 5/5 5/5 5/5 5/5 app app map of 2\nno room 1\nask 1 1\ntake 0\n";
+    assert!(printed.contains(expected), "{printed}");
 }

@@ -36,11 +36,16 @@ const SHARED: &str =
     concat!("lib/librtmp.so.1.", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 
 /// What is installed, below `PREFIX`.
-const FILES: [&str; 16] = [
+const FILES: [&str; 21] = [
     "include/librtmp/amf.h",
+    "include/librtmp/compat/antmedia.h",
+    "include/librtmp/compat/fields.h",
+    "include/librtmp/compat/obs.h",
+    "include/librtmp/compat/pili.h",
     "include/librtmp/enhanced.h",
     "include/librtmp/http.h",
     "include/librtmp/log.h",
+    "include/librtmp/loop.h",
     "include/librtmp/rtmp.h",
     "include/librtmp/rtmp_sys.h",
     "lib/librtmp.a",

@@ -12,6 +12,7 @@ mod cases;
 mod clients;
 mod extended_timestamps;
 mod ffi;
+mod forks;
 #[allow(dead_code)] // the tests of the tunnel use the rest
 #[path = "../transport/tunnel/gateway.rs"]
 mod gateway;

@@ -4,7 +4,9 @@ use std::mem;
 
 use bytes::BufMut;
 
-use super::amf0::{BOOLEAN, ECMA_ARRAY, END_OF_LIST, LONG_STRING, NULL, NUMBER, OBJECT, STRING};
+use super::amf0::{
+    BOOLEAN, ECMA_ARRAY, END_OF_LIST, LONG_STRING, NULL, NUMBER, OBJECT, STRICT_ARRAY, STRING,
+};
 
 /// Writes AMF0 values into a growing buffer. It does not check that objects are closed or members are named.
 ///
@@ -72,6 +74,13 @@ impl Encoder {
     /// Starts an ECMA array that says it has `count` members; they follow, each with a name.
     pub fn begin_ecma_array(&mut self, count: u32) -> &mut Self {
         self.bytes.put_u8(ECMA_ARRAY);
+        self.bytes.put_u32(count);
+        self
+    }
+
+    /// Starts a strict array, whose `count` members follow without names and without an end.
+    pub fn begin_strict_array(&mut self, count: u32) -> &mut Self {
+        self.bytes.put_u8(STRICT_ARRAY);
         self.bytes.put_u32(count);
         self
     }

@@ -30,7 +30,7 @@
 
 use std::num::NonZeroU64;
 
-use super::{EXTENDED, EXTENDED_LEN, Header, MESSAGE_HEADER_LEN, spare::Spare, streams::Streams};
+use super::{EXTENDED, EXTENDED_LEN, Header, MESSAGE_HEADER_LEN, Totals, spare::Spare, streams::Streams};
 use crate::{
     error::{Error, Result},
     message::{Body, Message, MessageType},
@@ -65,6 +65,7 @@ pub struct Decoder<B = Vec<u8>> {
     pub(super) placed: Option<u32>,
     /// Memory of an earlier message, for the next long one. Few connections have any.
     pub(super) spare: Option<Box<Spare<B>>>,
+    pub(super) totals: Totals,
 }
 
 /// What [`Decoder::decode`] made of its input.
@@ -185,6 +186,7 @@ impl<B> Default for Decoder<B> {
             offer: None,
             placed: None,
             spare: None,
+            totals: Totals::default(),
         }
     }
 }
@@ -195,9 +197,15 @@ impl<B: Body> Decoder<B> {
         Self::default()
     }
 
+    /// What was decoded so far.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
     /// Reads up to the end of one chunk. A chunk may arrive in any number of pieces.
     pub fn decode(&mut self, input: &[u8], chunk_size: u32) -> Result<Decoded<B>> {
         let (consumed, complete) = self.advance(input, chunk_size)?;
+        self.totals.add(consumed, 0);
         let Some(current) = self.current.take_if(|_| complete) else {
             return Ok(Decoded { consumed, chunk: None });
         };
@@ -216,6 +224,7 @@ impl<B: Body> Decoder<B> {
         };
         if stream.received == stream.length {
             self.unfinished -= stream.body.capacity();
+            self.totals.add(0, 1);
             chunk.message = Some(stream.finish(current.chunk_stream));
         }
         Ok(Decoded { consumed, chunk: Some(chunk) })
@@ -239,7 +248,10 @@ impl<B: Body> Decoder<B> {
         loop {
             let (used, complete) = self.advance(&input[consumed..], chunk_size)?;
             consumed += used;
-            let (true, Some(current)) = (complete, &mut self.current) else { return Ok((consumed, None)) };
+            let (true, Some(current)) = (complete, &mut self.current) else {
+                self.totals.add(consumed, 0);
+                return Ok((consumed, None));
+            };
             let chunk_stream = current.chunk_stream;
             let stream = slot(&mut self.streams, chunk_stream);
             let follows = 0xC0 | chunk_stream as u8;
@@ -252,10 +264,12 @@ impl<B: Body> Decoder<B> {
             }
             if stream.received == stream.length {
                 if !wanted(stream.kind, &stream.body) {
+                    self.totals.add(consumed, 0);
                     return Ok((consumed, None));
                 }
                 self.current = None;
                 self.unfinished -= stream.body.capacity();
+                self.totals.add(consumed, 1);
                 return Ok((consumed, Some(stream.finish(chunk_stream))));
             }
             self.current = None;

@@ -82,6 +82,7 @@ impl<B: Body> Decoder<B> {
         let mut end = loan.missing.saturating_add(stream.received as usize);
         stream.received = received as u32;
         stream.body = loan.body;
+        self.totals.add(arrived + chunks * loan.header.as_bytes().len(), 0);
         current.missing = loan.missing.saturating_sub(arrived);
         for _ in 0..chunks {
             let payload = loan.chunk_size.min(loan.length.saturating_sub(end));

@@ -72,6 +72,23 @@ const EXTENDED_LEN: usize = 4;
 /// Message header bytes by header format (RTMP 1.0, section 5.3.1.2).
 const MESSAGE_HEADER_LEN: [usize; 4] = [11, 7, 3, 0];
 
+/// What has passed a [`Decoder`] or an [`Encoder`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes of chunks, headers included.
+    pub bytes: u64,
+    /// Complete messages.
+    pub messages: u64,
+}
+
+impl Totals {
+    #[inline(always)]
+    fn add(&mut self, bytes: usize, messages: u64) {
+        self.bytes += bytes as u64;
+        self.messages += messages;
+    }
+}
+
 /// A usable chunk size: the specification wants 1 to 2^31 - 1, and no message is longer than [`MAX_MESSAGE_LEN`].
 pub fn valid_chunk_size(size: u32) -> Option<u32> {
     (1..=0x7FFF_FFFF).contains(&size).then(|| size.min(MAX_MESSAGE_LEN))

@@ -99,6 +99,7 @@ impl<B: Body> Decoder<B> {
         stream.step = ready.timestamp.wrapping_sub(stream.time);
         stream.time = ready.timestamp;
         stream.clock = ready.timestamp;
+        self.totals.add(ready.consumed, 1);
         if self.spare.is_some() {
             Spare::pass(&mut self.spare);
         }

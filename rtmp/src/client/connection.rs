@@ -1,12 +1,14 @@
 //! A connection from the look-up to the goodbye, logins included, or from when a client was accepted. Never waits.
 
 use std::{
+    collections::VecDeque,
     mem,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use log::{debug, error};
+use rustix::fd::AsFd;
 
 use super::{
     pump::{Farewell, Progress, Pump},
@@ -16,10 +18,15 @@ use crate::{
     chunk::Outgoing,
     error::{Error, Refusal, Result},
     handshake::{self, ClientOptions, ServerOptions, Swf},
+    media,
     message::Message,
     net::{Interest, Link},
     random,
-    session::{Application, Calls, Event, Profile, Request, Session, State, auth},
+    session::{
+        Application, Calls, Capabilities, Event, Notice, Profile, Reconnect, Request, Session, State, auth,
+    },
+    stats::Stats,
+    transport::tcp,
 };
 
 /// A connection that is being made, is used, or has ended.
@@ -33,8 +40,16 @@ pub(super) struct Connection {
     refusal: Option<Refusal>,
     /// What the protocol knew in the end.
     last: State,
+    /// Its numbers in the end.
+    last_stats: Stats,
+    /// What came of a step behind the notices that it has led to.
+    held: Option<Result<Progress>>,
     /// The chunk size to announce after the handshake.
     chunk_size: Option<u32>,
+    /// What a server says of itself.
+    announced: Option<Capabilities>,
+    /// What the server has asked for last.
+    reconnect: Option<Reconnect>,
 }
 
 enum Stage {
@@ -55,6 +70,12 @@ struct Wishes {
     app: Vec<u8>,
     tc_url: Vec<u8>,
     calls: Vec<(Vec<u8>, i32)>,
+    /// What the peer has said, and nobody was told.
+    notices: VecDeque<Notice>,
+    /// Whether the stream runs, or ran.
+    streams: bool,
+    /// Whether notices are kept.
+    wants_notices: bool,
     /// Servers may ask for verification when there was no signed handshake to make an answer from.
     swf_response: Option<handshake::Response>,
 }
@@ -71,6 +92,10 @@ pub(super) enum Happening {
     Request(Request),
     /// The client has given a message stream back.
     StreamClosed(u32),
+    /// The server wants its client to connect again.
+    Reconnect(Reconnect),
+    /// The peer has said something besides media.
+    Notice(Notice),
     /// Nothing can be done before a socket is ready or a deadline has passed.
     Idle,
     /// There is more to do, after a look at the clock.
@@ -79,12 +104,34 @@ pub(super) enum Happening {
     Left,
 }
 
+impl Wishes {
+    /// The next notice. What comes before the stream runs waits for that: until then programs do not look.
+    fn take_notice(&mut self) -> Option<Notice> {
+        if self.streams { self.notices.pop_front() } else { None }
+    }
+}
+
+/// How many notices wait for the stream to run, and of how many bytes. The oldest make room for one more.
+const MAX_NOTICES: usize = 64;
+const MAX_NOTICE_BYTES: usize = 64 << 10;
+
 impl Application for Wishes {
     fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls) {
-        let Self { settings, publish, app, tc_url, swf_response, calls } = self;
+        let Self { settings, publish, app, tc_url, swf_response, calls, .. } = self;
         let profile =
             settings.as_ref().map(|settings| settings.profile(*publish, app, tc_url, swf_response.as_ref()));
         (profile.unwrap_or_default(), calls)
+    }
+
+    fn notified(&mut self, notice: Notice) {
+        if !self.wants_notices {
+            return;
+        }
+        self.notices.push_back(notice);
+        let bytes = |notices: &VecDeque<Notice>| notices.iter().map(Notice::len).sum::<usize>();
+        while !self.streams && (self.notices.len() > MAX_NOTICES || bytes(&self.notices) > MAX_NOTICE_BYTES) {
+            self.notices.pop_front();
+        }
     }
 }
 
@@ -103,15 +150,18 @@ impl Connection {
             app,
             tc_url,
             calls: Vec::new(),
+            notices: VecDeque::new(),
+            streams: false,
+            wants_notices: true,
             swf_response: swf.map(|_| [0; handshake::RESPONSE_LEN]),
         };
         let stage = Stage::Linking(Box::new(Link::connect(&settings.target(), now)?));
-        Ok(Self { wishes, swf, ..Self::new(stage, Some(settings.timeout)) })
+        Ok(Self { wishes, swf, ..Self::new(stage, Some(settings.timeout())) })
     }
 
     /// Serves a client that has connected.
-    pub(super) fn serve(link: Link, timeout: Option<Duration>) -> Self {
-        Self::new(Stage::Linking(Box::new(link)), timeout)
+    pub(super) fn serve(link: Link, timeout: Option<Duration>, announced: Option<&Capabilities>) -> Self {
+        Self { announced: announced.cloned(), ..Self::new(Stage::Linking(Box::new(link)), timeout) }
     }
 
     fn new(stage: Stage, timeout: Option<Duration>) -> Self {
@@ -123,7 +173,11 @@ impl Connection {
             stage,
             refusal: None,
             last: State::NEW,
+            last_stats: Stats::default(),
+            held: None,
             chunk_size: None,
+            announced: None,
+            reconnect: None,
         }
     }
 
@@ -148,11 +202,22 @@ impl Connection {
                     self.begin_session(now)?;
                     continue;
                 }
-                Stage::Open(pump) => match pump.step(&mut self.wishes, now)? {
-                    Progress::Event(event) => event,
-                    Progress::Idle => return Ok(Happening::Idle),
-                    Progress::Busy => return Ok(Happening::Busy),
-                },
+                Stage::Open(pump) => {
+                    if let Some(notice) = self.wishes.take_notice() {
+                        return Ok(Happening::Notice(notice));
+                    }
+                    let held = self.held.take();
+                    let progress = held.unwrap_or_else(|| pump.step(&mut self.wishes, now));
+                    if let Some(notice) = self.wishes.take_notice() {
+                        self.held = Some(progress);
+                        return Ok(Happening::Notice(notice));
+                    }
+                    match progress? {
+                        Progress::Event(event) => event,
+                        Progress::Idle => return Ok(Happening::Idle),
+                        Progress::Busy => return Ok(Happening::Busy),
+                    }
+                }
                 Stage::Leaving(..) => return self.leave(now),
                 Stage::Ended => return Err(Error::NotConnected),
             };
@@ -169,7 +234,10 @@ impl Connection {
                         self.with_session(|session, wishes| session.connect(wishes, &extras, now))?;
                     }
                 }
-                Event::Streaming => return Ok(Happening::Streaming),
+                Event::Streaming => {
+                    self.wishes.streams = true;
+                    return Ok(Happening::Streaming);
+                }
                 Event::Media(message) => return Ok(Happening::Media(message)),
                 Event::Ended(_) => {
                     self.say_goodbye(now);
@@ -185,6 +253,10 @@ impl Connection {
                 }
                 Event::Request(request) => return Ok(Happening::Request(request)),
                 Event::StreamClosed { stream_id } => return Ok(Happening::StreamClosed(stream_id)),
+                Event::Reconnect(request) => {
+                    self.reconnect = Some(request.clone());
+                    return Ok(Happening::Reconnect(request));
+                }
             }
         }
     }
@@ -198,9 +270,17 @@ impl Connection {
                     ClientOptions { time, encrypted: settings.protocol.is_encrypted(), swf: self.swf };
                 let mut session = Session::client(options, self.timeout, random, now)?;
                 session.state.buffer_ms = settings.buffer_ms;
+                session.state.object_encoding = settings.enhanced.object_encoding.unwrap_or(0).into();
                 session
             }
-            None => Session::server(ServerOptions { time, swf: None }, self.timeout, random, now)?,
+            None => {
+                let options = ServerOptions { time, swf: None };
+                let mut session = Session::server(options, self.timeout, random, now)?;
+                if let Some(announced) = self.announced.take() {
+                    session.announce(announced);
+                }
+                session
+            }
         };
         self.wishes.calls.clear();
         if let Stage::Linking(link) = mem::replace(&mut self.stage, Stage::Ended) {
@@ -230,7 +310,7 @@ impl Connection {
         result.map_err(|error| {
             // Part of the message may have been sent.
             if error.is_end_of_connection() {
-                self.end();
+                self.cut();
             }
             self.explain(error)
         })
@@ -275,9 +355,32 @@ impl Connection {
             _ => Err(Error::NotConnected),
         };
         result.map_err(|error| {
-            self.end();
+            self.cut();
             self.explain(error)
         })
+    }
+
+    /// What the peer has announced; nothing while it is not connected.
+    pub(super) fn peer(&mut self) -> Capabilities {
+        match &mut self.stage {
+            Stage::Open(pump) => pump.session().peer().map(|peer| peer.capabilities.clone()),
+            _ => None,
+        }
+        .unwrap_or_default()
+    }
+
+    /// The body of a message, unless the peer has not announced that it understands it.
+    pub(super) fn encode_media(&mut self, message: &media::Message<'_>) -> Result<Vec<u8>> {
+        let body = message.encode()?;
+        if !self.wishes.settings.as_ref().is_some_and(|settings| settings.enhanced.force) {
+            self.peer().check(message)?;
+        }
+        Ok(body)
+    }
+
+    /// The server's last request to connect again.
+    pub(super) fn reconnect(&self) -> Option<Reconnect> {
+        self.reconnect.clone()
     }
 
     fn with_session(&mut self, step: impl FnOnce(&mut Session, &mut Wishes) -> Result<()>) -> Result<()> {
@@ -289,6 +392,7 @@ impl Connection {
 
     /// Ends the stream politely. Steps go on until the server has read everything, for the time of one wait.
     pub(super) fn say_goodbye(&mut self, now: Instant) {
+        self.held = None;
         match mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Open(mut pump) => {
                 self.last = pump.session().state;
@@ -317,8 +421,23 @@ impl Connection {
         Ok(Happening::Left)
     }
 
+    /// Ends the connection, on which nothing can be sent any more.
+    pub(super) fn cut(&mut self) {
+        let resets = self.wishes.settings.as_ref().is_some_and(|settings| settings.tuning.resets);
+        if let (true, Stage::Open(pump) | Stage::Leaving(pump, _)) = (resets, &mut self.stage) {
+            if let Some(socket) = pump.link().socket() {
+                tcp::reset_at_close(socket.as_fd());
+            }
+        }
+        self.end();
+    }
+
     /// Ends the connection now.
     pub(super) fn end(&mut self) {
+        if !matches!(self.stage, Stage::Ended) {
+            self.last_stats = self.stats(None);
+            self.held = None;
+        }
         match mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Linking(mut link) => link.abort(),
             Stage::Open(mut pump) => {
@@ -328,6 +447,11 @@ impl Connection {
             Stage::Leaving(mut pump, _) => pump.link().abort(),
             Stage::Ended => {}
         }
+    }
+
+    /// Says whether [`Happening::Notice`] is wanted. A client wants it unless it says otherwise.
+    pub(super) fn want_notices(&mut self, wants: bool) {
+        self.wishes.wants_notices = wants;
     }
 
     /// Lets the phase that has timed out go on.
@@ -347,7 +471,8 @@ impl Connection {
         matches!(&self.stage, Stage::Open(pump) if pump.has_request())
     }
 
-    /// Whether messages can be sent, as far as is known: a server that takes nothing any more may have sent more before.
+    /// Whether messages can be sent, as far as is known: a server that takes nothing any more may have sent more
+    /// before.
     pub(super) fn takes_bytes(&self) -> bool {
         matches!(&self.stage, Stage::Open(pump) if pump.is_open() && pump.takes_bytes())
     }
@@ -357,6 +482,15 @@ impl Connection {
         match &mut self.stage {
             Stage::Open(pump) => pump.session().state,
             _ => self.last,
+        }
+    }
+
+    /// The numbers of the connection, or what they were in the end. Without a time nothing is waiting.
+    pub(super) fn stats(&self, now: Option<Instant>) -> Stats {
+        match &self.stage {
+            Stage::Linking(link) => Stats { phases: link.phases(), ..Stats::default() },
+            Stage::Open(pump) | Stage::Leaving(pump, _) => pump.stats(now),
+            Stage::Ended => self.last_stats,
         }
     }
 

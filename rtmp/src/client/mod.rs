@@ -1,9 +1,9 @@
 //! Playing and publishing from Rust: [`Client`], [`Player`] and [`Publisher`].
 //!
-//! The side of the protocol code for Rust programs, as the C library is for C programs. Knows URLs, options and threads;
-//! the protocol itself is in the layers below, which both share. One connection, which never waits, is moved in three ways:
-//! by calls that block, by the steps of a program ([`Stepper`]), and by tasks of tokio (the module `tokio`, with that
-//! cargo feature).
+//! The side of the protocol code for Rust programs, as the C library is for C programs. Knows URLs, options and
+//! threads; the protocol itself is in the layers below, which both share. One connection, which never waits, is moved
+//! in three ways: by calls that block, by the steps of a program ([`Stepper`]), and by tasks of tokio (the module
+//! `tokio`, with that cargo feature).
 
 mod blocking;
 mod connection;
@@ -29,9 +29,12 @@ use self::{
     blocking::{Abort, Shared},
     settings::Settings,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    session::{Capabilities, Reconnect},
+};
 
-pub use player::{Messages, Player};
+pub use player::{Event, Messages, Player};
 pub use publisher::Publisher;
 pub use server::{Server, ServerEvent, ServerSession};
 pub use stepper::{Sent, Stepper, StepperEvent};
@@ -72,8 +75,15 @@ pub use stepper::{Sent, Stepper, StepperEvent};
 /// | `swfUrl`, `pageUrl`, `flashver`, `conn` | What `connect` says of the player |
 /// | `swfVfy`, `swfAge`, `token`, `jtv` | What servers want proved |
 /// | `pubUser`, `pubPasswd` | Who publishes |
-/// | `tlsVerify`, `tlsCA` | Which certificates to accept; without them, those that the platform trusts |
+/// | `tlsVerify`, `tlsCA`, `tlsPin` | Which certificates to accept; without them, those that the platform trusts |
+/// | `tlsCert`, `tlsKey` | Certificate to show to the server, and its key |
 /// | `socks`, `bind`, `ipv` | Proxy, local address or interface, version of IP |
+/// | `enhanced`, `fourCcList`, `videoFourCc`, `audioFourCc`, `capsEx`, `videoFunction`, `reconnect` | What to announce of Enhanced RTMP, see [`announce`](Self::announce) |
+/// | `enhancedForce` | Sends what the server has not announced |
+/// | `objectEncoding` | 3 for a session in which the server may send AMF3 as well |
+/// | `nodelay`, `keepalive`, `closeReset` | How the socket sends, probes and ends |
+/// | `timeoutMs`, `sendQueue` | As `timeout` in milliseconds; bytes that may wait in a [`Stepper`] |
+/// | `data` | `all` hands out every script tag and the smallest audio and video |
 ///
 /// # Waiting
 ///
@@ -123,7 +133,9 @@ impl Client {
     /// How long one wait may take: for a connection, for bytes from the server, for the server to take ours. At least
     /// a millisecond.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings().timeout = timeout.max(Duration::from_millis(1));
+        let settings = self.settings();
+        settings.timeout = timeout.max(Duration::from_millis(1));
+        settings.tuning.timeout = None;
         self
     }
 
@@ -145,6 +157,42 @@ impl Client {
         self
     }
 
+    /// Announces what can be done with new codecs and features, in place of what options have said. Nothing is
+    /// announced unless this or an option says so: there are servers that fail when they see it.
+    ///
+    /// ```
+    /// use rtmp::{Client, session::Capabilities};
+    ///
+    /// // Whatever comes is recorded as it is.
+    /// let client = Client::new("rtmp://localhost/live/stream")?.announce(Capabilities::forwarding());
+    /// # Ok::<(), rtmp::Error>(())
+    /// ```
+    pub fn announce(mut self, capabilities: Capabilities) -> Self {
+        self.settings().enhanced.capabilities = capabilities;
+        self
+    }
+
+    /// The client for a server's request to connect again: the same settings and another application. Its connections
+    /// are made beside the old ones. A program moves to them at a key frame, sends metadata and configurations again,
+    /// and then ends the old ones.
+    ///
+    /// Fails if the URL makes no sense, if it leads out of TLS, and for the sixth request within a minute.
+    ///
+    /// ```no_run
+    /// # let client = rtmp::Client::new("rtmp://localhost/live/stream")?.option("reconnect", "1")?;
+    /// let mut player = client.play()?;
+    /// while let Some(message) = player.next_message()? {
+    ///     if let Some(request) = player.reconnect() {
+    ///         player = client.follow(&request)?.play()?;
+    ///     }
+    /// }
+    /// # Ok::<(), rtmp::Error>(())
+    /// ```
+    pub fn follow(&self, request: &Reconnect) -> Result<Self> {
+        let settings = self.settings.follow(request, Instant::now())?;
+        Ok(Self { settings: Arc::new(settings), abort: self.abort.clone() })
+    }
+
     /// Connects and waits until the stream plays.
     ///
     /// What the server does not want is [`Error::Refused`], with its code and description.
@@ -162,8 +210,8 @@ impl Client {
 
     /// Begins to play without waiting for anything, for programs with an event loop of their own.
     ///
-    /// One thing waits: an SWF file that is to be verified (`swfVfy`) and whose hash is not known or too old is downloaded
-    /// here.
+    /// One thing waits: an SWF file that is to be verified (`swfVfy`) and whose hash is not known or too old is
+    /// downloaded here.
     pub fn start_play(&self) -> Result<Stepper> {
         self.start_stepper(false)
     }

@@ -1,6 +1,10 @@
 //! A stream that is played.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{blocking::Shared, connection::Happening, into_io, milliseconds, settings::Settings};
 use crate::{
@@ -8,7 +12,8 @@ use crate::{
     error::{Error, Result},
     flv::{self, Call, Flags, ReadState, Step},
     message::{Message, MessageType},
-    session::{Application, Session},
+    session::{Application, Capabilities, Notice, Reconnect, Session},
+    stats::Stats,
 };
 
 /// A stream that plays: its messages one by one, or the bytes of an FLV file.
@@ -53,6 +58,16 @@ pub struct Player {
     over: bool,
 }
 
+/// What comes on a connection that plays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Audio, video, metadata, or an aggregate of these.
+    Message(Message),
+    /// The server has said something else.
+    Notice(Notice),
+}
+
 /// The messages of a stream, see [`Player::messages`].
 ///
 /// ```no_run
@@ -70,32 +85,60 @@ pub struct Messages<'a> {
 
 impl Player {
     pub(super) fn new(server: Arc<Shared>, settings: Arc<Settings>) -> Self {
-        Self {
-            server,
-            settings,
-            flv: flv::Stream::default(),
-            progress: ReadState::default(),
-            metadata: None,
-            over: false,
+        let mut progress = ReadState::default();
+        if settings.tuning.all_data {
+            progress.flags.set(Flags::ALL);
         }
+        Self { server, settings, flv: flv::Stream::default(), progress, metadata: None, over: false }
     }
 
-    /// Waits for the next audio, video or metadata message; `None` when the server has said that the stream is over.
+    /// Waits for the next audio, video or metadata message; `None` when the server has said that the stream is over. What
+    /// else the server says is dropped: see [`next_event`](Self::next_event).
     ///
     /// After [`Error::TimedOut`] the call may be repeated. [`Error::Closed`] is the end of a connection about which
     /// the server has said nothing; with some servers that is how live streams end.
     pub fn next_message(&mut self) -> Result<Option<Message>> {
-        let patience = Some(self.settings.timeout);
+        loop {
+            match self.next_event()? {
+                Some(Event::Message(message)) => return Ok(Some(message)),
+                Some(Event::Notice(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// As [`next_message`](Self::next_message), and returns what else the server says, too, in order. What it said before
+    /// the stream began comes first.
+    ///
+    /// ```no_run
+    /// use rtmp::{Event, Notice};
+    ///
+    /// let mut player = rtmp::Client::new("rtmp://localhost/live/stream")?.play()?;
+    /// while let Some(event) = player.next_event()? {
+    ///     match event {
+    ///         Event::Message(message) => println!("{} bytes", message.body.len()),
+    ///         Event::Notice(Notice::Status(status)) => println!("{}", String::from_utf8_lossy(&status.code)),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), rtmp::Error>(())
+    /// ```
+    pub fn next_event(&mut self) -> Result<Option<Event>> {
+        let patience = Some(self.settings.timeout());
         while !self.over {
             match self.server.next(patience)? {
                 Happening::Media(message) => {
-                    if message.kind == MessageType::DATA {
-                        self.metadata = Some(message.body.clone());
+                    match message.kind {
+                        MessageType::DATA => self.metadata = Some(message.body.clone()),
+                        // Behind a byte that names the format.
+                        MessageType::DATA_AMF3 => self.metadata = message.body.get(1..).map(<[u8]>::to_vec),
+                        _ => {}
                     }
                     if !self.server.lock().state().seeking {
-                        return Ok(Some(message));
+                        return Ok(Some(Event::Message(message)));
                     }
                 }
+                Happening::Notice(notice) => return Ok(Some(Event::Notice(notice))),
                 Happening::Ended => {
                     self.over = true;
                     self.server.leave_at_once();
@@ -110,6 +153,17 @@ impl Player {
     /// The messages from here on. After a time-out the iterator may be asked again; after other errors it ends.
     pub fn messages(&mut self) -> Messages<'_> {
         Messages { player: self, failed: false }
+    }
+
+    /// What the server has announced. One that knows nothing of Enhanced RTMP announces nothing.
+    pub fn peer(&self) -> Capabilities {
+        self.server.lock().peer()
+    }
+
+    /// The server's last request to connect again, if there was one: see [`Client::follow`](crate::Client::follow).
+    /// The stream goes on.
+    pub fn reconnect(&self) -> Option<Reconnect> {
+        self.server.lock().reconnect()
     }
 
     /// How long the stream is, if its metadata has come and says so.
@@ -132,6 +186,11 @@ impl Player {
             Value::Object(members) | Value::EcmaArray(members) => Some(members.clone()),
             _ => None,
         })
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.server.lock().stats(Some(Instant::now()))
     }
 
     /// Asks the server to stop sending. What is on its way still comes; then there is nothing to wait for until

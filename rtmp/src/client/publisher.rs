@@ -11,8 +11,10 @@ use super::{blocking::Shared, connection::Happening, into_io, settings::Settings
 use crate::{
     chunk::Outgoing,
     error::{Error, Result},
-    flv,
+    flv, media,
     message::MessageType,
+    session::{Capabilities, Reconnect},
+    stats::Stats,
 };
 
 /// The chunk stream that media is sent on, as Flash Player does.
@@ -76,6 +78,42 @@ impl Publisher {
         let stream_id = self.stream_id;
         let message = Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body };
         self.end_on_error(self.server.send(&message))
+    }
+
+    /// Sends an audio or video message made of its parts. Fails with [`Error::Unsupported`], and sends nothing, if
+    /// the server has not announced that it understands the message; the option `enhancedForce` sends it all the
+    /// same.
+    ///
+    /// ```no_run
+    /// use rtmp::media::{FourCc, Frame, Kind, Message, Packet, Track};
+    ///
+    /// let mut publisher = rtmp::Client::new("rtmp://localhost/live/stream")?.publish()?;
+    /// # let (configuration, access_unit) = (b"", b"");
+    /// let config = Track { frame: Some(Frame::Key), ..Track::new(FourCc::HEVC, Packet::Config, configuration) };
+    /// let frame = Track { packet: Packet::Frames, body: access_unit, offset: 40, ..config };
+    /// publisher.send_media(0, &Message::new(Kind::Video, &[config]))?;
+    /// publisher.send_media(0, &Message::new(Kind::Video, &[frame]))?;
+    /// # Ok::<(), rtmp::Error>(())
+    /// ```
+    pub fn send_media(&mut self, timestamp: u32, message: &media::Message<'_>) -> Result<()> {
+        let body = self.server.lock().encode_media(message)?;
+        self.send(message.kind.message_type(), timestamp, &body)
+    }
+
+    /// What the server has announced. One that knows nothing of Enhanced RTMP announces nothing.
+    pub fn peer(&self) -> Capabilities {
+        self.server.lock().peer()
+    }
+
+    /// The server's last request to connect again, if there was one: see [`Client::follow`](crate::Client::follow).
+    /// The stream goes on.
+    pub fn reconnect(&self) -> Option<Reconnect> {
+        self.server.lock().reconnect()
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.server.lock().stats(Some(Instant::now()))
     }
 
     /// Changes the largest payload of a chunk, 128 bytes at first. More means less overhead, and longer waits for

@@ -18,9 +18,11 @@ use super::{
 use crate::{
     chunk::Outgoing,
     error::{Error, Result},
+    media,
     message::{Message, MessageType},
     net::{Interest, Link, wait},
-    session::Request,
+    session::{Capabilities, Request},
+    stats::Stats,
     transport::tls::ServerContext,
 };
 
@@ -29,8 +31,8 @@ const MEDIA: u32 = 4;
 
 /// A socket that RTMP clients connect to.
 ///
-/// [`accept`](Self::accept) waits for the next of them. Handshakes are made in the session's own calls, so a client that
-/// says nothing holds nobody else up if each session has a thread of its own.
+/// [`accept`](Self::accept) waits for the next of them. Handshakes are made in the session's own calls, so a client
+/// that says nothing holds nobody else up if each session has a thread of its own.
 ///
 /// ```no_run
 /// use rtmp::{Server, ServerEvent, Request};
@@ -58,6 +60,7 @@ pub struct Server {
     listener: Arc<Socket>,
     tls: Option<ServerContext>,
     timeout: Option<Duration>,
+    announced: Option<Capabilities>,
 }
 
 /// One client of a [`Server`].
@@ -92,7 +95,8 @@ impl Server {
     pub fn bind(address: impl ToSocketAddrs) -> Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener: Arc::new(listener.into()), tls: None, timeout: Some(Duration::from_secs(30)) })
+        let timeout = Some(Duration::from_secs(30));
+        Ok(Self { listener: Arc::new(listener.into()), tls: None, timeout, announced: None })
     }
 
     /// Serves over TLS (RTMPS), with a certificate, those of its issuers behind it, and its key, from PEM files.
@@ -101,10 +105,17 @@ impl Server {
         Ok(self)
     }
 
-    /// How long one wait of a session may take: for the handshake, for the client's bytes, for the client to take ours. 30
-    /// seconds unless this is called.
+    /// How long one wait of a session may take: for the handshake, for the client's bytes, for the client to take
+    /// ours. 30 seconds unless this is called.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout.max(Duration::from_millis(1)));
+        self
+    }
+
+    /// Announces what this server can do with new codecs and features. Clients are told when they are accepted, from
+    /// now on; without this they are told nothing.
+    pub fn announce(mut self, capabilities: Capabilities) -> Self {
+        self.announced = Some(capabilities);
         self
     }
 
@@ -118,19 +129,21 @@ impl Server {
         loop {
             if let Some((link, peer)) = self.poll_link(Instant::now())? {
                 let timeout = self.timeout;
-                let shared = Shared::new(Connection::serve(link, timeout), &Arc::new(Abort::default()));
+                let connection = Connection::serve(link, timeout, self.announced.as_ref());
+                let shared = Shared::new(connection, &Arc::new(Abort::default()));
                 return Ok(ServerSession { shared, peer, timeout, last_stream: None });
             }
             wait(&[self.interest()], None)?;
         }
     }
 
-    /// Takes the next client without waiting, for programs with an event loop of their own; `None` if there is none. To be
-    /// called until then when the socket of [`interest`](Self::interest) is ready.
+    /// Takes the next client without waiting, for programs with an event loop of their own; `None` if there is none.
+    /// To be called until then when the socket of [`interest`](Self::interest) is ready.
     pub fn poll_accept(&self) -> Result<Option<Stepper>> {
         let now = Instant::now();
         let accepted = self.poll_link(now)?;
-        Ok(accepted.map(|(link, peer)| Stepper::serve(link, self.timeout, peer, now)))
+        Ok(accepted
+            .map(|(link, peer)| Stepper::serve(link, self.timeout, self.announced.as_ref(), peer, now)))
     }
 
     /// The socket that is ready when a client has connected.
@@ -181,7 +194,8 @@ impl ServerSession {
         self.shared.say(|session, wishes| session.accept(wishes))
     }
 
-    /// Refuses what the client has asked for, with a description for people. After a refused connection nothing else comes.
+    /// Refuses what the client has asked for, with a description for people. After a refused connection nothing else
+    /// comes.
     pub fn refuse(&mut self, description: &str) -> Result<()> {
         self.shared.say(|session, wishes| session.refuse(wishes, description))
     }
@@ -194,6 +208,26 @@ impl ServerSession {
         self.shared.send(&Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body })
     }
 
+    /// Sends an audio or video message made of its parts on a stream that the client plays. Fails with
+    /// [`Error::Unsupported`], and sends nothing, if the client has not announced that it understands the message.
+    pub fn send_media(&mut self, stream_id: u32, timestamp: u32, message: &media::Message<'_>) -> Result<()> {
+        let body = self.shared.lock().encode_media(message)?;
+        self.send(stream_id, message.kind.message_type(), timestamp, &body)
+    }
+
+    /// What the client has announced.
+    pub fn peer(&self) -> Capabilities {
+        self.shared.lock().peer()
+    }
+
+    /// Asks the client to connect again: to the application at `url`, which may be relative, or to the same if that
+    /// is empty. The session goes on until the client leaves. Fails with [`Error::Unsupported`], and sends nothing,
+    /// if the client has not announced that it knows such requests.
+    pub fn request_reconnect(&mut self, url: &str, description: &str) -> Result<()> {
+        self.shared
+            .say(|session, wishes| session.request_reconnect(wishes, url.as_bytes(), description.as_bytes()))
+    }
+
     /// Tells the client that nothing more will come on a message stream that it plays.
     pub fn end_stream(&mut self, stream_id: u32) -> Result<()> {
         self.shared.say(|session, wishes| session.end_stream(wishes, stream_id))
@@ -202,6 +236,11 @@ impl ServerSession {
     /// Changes the largest payload of a chunk to the client, 128 bytes at first.
     pub fn set_chunk_size(&mut self, bytes: u32) -> Result<()> {
         self.shared.set_chunk_size(bytes)
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.shared.lock().stats(Some(Instant::now()))
     }
 
     /// The client's address.

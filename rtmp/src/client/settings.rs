@@ -1,14 +1,14 @@
 //! What a program wants from a connection: the pieces of a URL and the options behind it, as owned values.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{
     amf, environment,
     error::{Error, Result},
     handshake::{self, Swf},
-    net::Target,
-    options::{self, Seconds, Setting, conn, next_pair, unescape},
-    session::Profile,
+    net::{Entry, Target},
+    options::{self, Enhanced, Seconds, Setting, Tuning, conn, next_pair, unescape},
+    session::{History, Profile, Reconnect, application},
     swf,
     text::Text,
     transport::{
@@ -34,6 +34,7 @@ pub(super) struct Settings {
     pub(super) local: Local,
     pub(super) proxy: Option<Proxy>,
     pub(super) extras: Extras,
+    pub(super) tuning: Tuning,
     tls: TlsOptions,
     app: Vec<u8>,
     /// Set by an option; otherwise it is made of the URL.
@@ -52,6 +53,9 @@ pub(super) struct Settings {
     playlist: bool,
     verifies_swf: bool,
     swf_age: i32,
+    pub(super) enhanced: Enhanced,
+    /// Reconnect requests that led here.
+    history: History,
 }
 
 /// The AMF values behind the command object of `connect`, as the option `conn` builds them up.
@@ -105,6 +109,7 @@ impl Settings {
             local: Local::default(),
             proxy: None,
             extras: Extras::default(),
+            tuning: Tuning::default(),
             tls: TlsOptions::default(),
             app: app.to_vec(),
             tc_url: Vec::new(),
@@ -121,7 +126,21 @@ impl Settings {
             playlist: false,
             verifies_swf: false,
             swf_age: 30,
+            enhanced: Enhanced::default(),
+            history: History::default(),
         })
+    }
+
+    /// The settings for a server's request to connect again.
+    pub(super) fn follow(&self, request: &Reconnect, now: Instant) -> Result<Self> {
+        let target = request.resolve(&self.application().1, self.protocol.is_tls())?;
+        let url = url::parse(&target)?;
+        let host = url.host.unwrap_or_default().to_vec();
+        let mut settings = Self { protocol: url.protocol, host, port: url.port, url: None, ..self.clone() };
+        settings.app = application(&target).to_vec();
+        settings.tc_url = target;
+        settings.history.count(now)?;
+        Ok(settings)
     }
 
     /// Sets an option by its name, in any case.
@@ -167,6 +186,26 @@ impl Settings {
             Setting::TlsCa(path) => self.tls.ca_file = Some(path.to_vec()),
             Setting::Bind(text) => self.local.bind = Bind::parse(text)?,
             Setting::IpVersion(version) => self.local.family = Family::from_version(version)?,
+            Setting::Enhanced(_)
+            | Setting::FourCcList(_)
+            | Setting::VideoFourCc(_)
+            | Setting::AudioFourCc(_)
+            | Setting::CapsEx(_)
+            | Setting::VideoFunction(_)
+            | Setting::EnhancedForce(_)
+            | Setting::Reconnect(_)
+            | Setting::ObjectEncoding(_) => {
+                self.enhanced.apply(&setting)?;
+            }
+            Setting::Data(text) => self.tuning.set_data(text)?,
+            Setting::TimeoutMs(milliseconds) => self.tuning.set_timeout(milliseconds)?,
+            Setting::SendQueue(bytes) => self.tuning.set_queue_limit(bytes)?,
+            Setting::CloseReset(yes) => self.tuning.resets = yes,
+            Setting::NoDelay(yes) => self.local.delays = !yes,
+            Setting::KeepAlive(seconds) => self.local.set_keep_alive(seconds)?,
+            Setting::TlsCertificate(path) => self.tls.certificate = Some(path.to_vec()),
+            Setting::TlsKey(path) => self.tls.key = Some(path.to_vec()),
+            Setting::TlsPin(pins) => self.tls.set_pins(pins)?,
         }
         Ok(())
     }
@@ -180,6 +219,11 @@ impl Settings {
         Text(&self.host).to_string()
     }
 
+    /// How long one wait may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.tuning.timeout.unwrap_or(self.timeout)
+    }
+
     /// Whose certificates are accepted. The environment of the process has no say in whether they are checked.
     pub(super) fn trust(&self) -> Trust {
         self.tls.trust_in(environment::is_ignored(), None)
@@ -189,19 +233,20 @@ impl Settings {
     pub(super) fn target(&self) -> Target {
         let tls = self.protocol.is_tls().then(|| {
             let (host, trust) = (self.host_name(), self.trust());
-            if trust == Trust::Anyone {
+            if *trust.whom() == Trust::Anyone {
                 log::warn!("TLS: nobody checks that the server is {host}");
             }
             (host, trust)
         });
         Target {
+            entry: Entry::Name,
             host: self.host.clone(),
             port: self.port(),
             proxy: self.proxy.clone(),
             local: self.local.clone(),
             tls,
             tunnelled: self.protocol.is_tunnelled(),
-            timeout: Some(self.timeout),
+            timeout: Some(self.timeout()),
         }
     }
 
@@ -262,6 +307,8 @@ impl Settings {
             swf_verification,
             start_ms: self.start_ms,
             stop_ms: self.stop_ms,
+            capabilities: self.enhanced.announced(),
+            all_data: self.tuning.all_data,
         }
     }
 }
@@ -352,6 +399,35 @@ mod tests {
         assert_eq!((settings.start_ms, settings.stop_ms, settings.buffer_ms), (16, 8, 5));
         assert_eq!(settings.flash_version, b"A B");
         assert_eq!(settings.timeout, Duration::from_secs(7));
+    }
+
+    #[test]
+    fn a_reconnect_request_changes_the_application_and_keeps_the_rest() {
+        let now = Instant::now();
+        let settings = parse("rtmp://one/app/inst/name live=1 pageUrl=p timeout=3");
+        let follow = |reference: &str| {
+            settings.follow(&Reconnect { reference: reference.into(), ..Reconnect::default() }, now)
+        };
+        let moved = follow("rtmps://two:4444/other/inst?key=1").unwrap();
+        assert_eq!((&moved.host[..], moved.port()), (&b"two"[..], 4444));
+        assert!(moved.protocol.is_tls() && moved.live);
+        let expected = (b"other/inst?key=1".to_vec(), b"rtmps://two:4444/other/inst?key=1".to_vec());
+        assert_eq!(moved.application(), expected);
+        assert_eq!((&moved.stream_name[..], &moved.page_url[..]), (&b"name"[..], &b"p"[..]));
+        assert_eq!(moved.timeout, Duration::from_secs(3));
+        assert_eq!(follow("").unwrap().application().0, b"app/inst");
+        assert_eq!(follow("//[::1]/x").unwrap().host, b"::1");
+        assert!(
+            moved
+                .follow(&Reconnect { reference: b"rtmp://one/app".to_vec(), ..Reconnect::default() }, now)
+                .is_err()
+        );
+        // The sixth in a row.
+        let mut settings = settings;
+        for _ in 0..5 {
+            settings = settings.follow(&Reconnect::default(), now).unwrap();
+        }
+        assert!(settings.follow(&Reconnect::default(), now).is_err());
     }
 
     #[test]

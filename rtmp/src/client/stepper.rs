@@ -17,22 +17,24 @@ use crate::{
     chunk::Outgoing,
     error::{Error, Result},
     handshake::Swf,
+    media,
     message::{Message, MessageType},
     net::{Interest, Link},
-    session::Request,
+    session::{Capabilities, Notice, Reconnect, Request},
+    stats::Stats,
 };
 
 /// A connection for programs with an event loop of their own: no call waits.
 ///
-/// Made by [`Client::start_play`](crate::Client::start_play), [`Client::start_publish`](crate::Client::start_publish) and
-/// [`Server::poll_accept`](crate::Server::poll_accept). Its owner calls [`step`](Self::step) until that returns
-/// `None`, and again when a socket of [`interests`](Self::interests) is ready or [`deadline`](Self::deadline) has passed.
-/// Both can change with every call of any method, so they are asked for before each wait. One thread serves as many
-/// connections as it likes.
+/// Made by [`Client::start_play`](crate::Client::start_play), [`Client::start_publish`](crate::Client::start_publish)
+/// and [`Server::poll_accept`](crate::Server::poll_accept). Its owner calls [`step`](Self::step) until that returns
+/// `None`, and again when a socket of [`interests`](Self::interests) is ready or [`deadline`](Self::deadline) has
+/// passed. Both can change with every call of any method, so they are asked for before each wait. One thread serves
+/// as many connections as it likes.
 ///
-/// The deadlines are the session's own: for the look-up and the connection, the handshake, each answer that a stream needs
-/// before it runs, and for a peer that takes none of the bytes that wait for it. A stream that runs may be silent for as
-/// long as it likes; how long that is too long is for the program to say.
+/// The deadlines are the session's own: for the look-up and the connection, the handshake, each answer that a stream
+/// needs before it runs, and for a peer that takes none of the bytes that wait for it. A stream that runs may be
+/// silent for as long as it likes; how long that is too long is for the program to say.
 ///
 /// Dropping it says goodbye as far as there is room for that, and ends the connection.
 ///
@@ -71,9 +73,9 @@ use crate::{
 ///
 /// # Sending
 ///
-/// [`send`](Self::send) takes a message whole or not at all. What the system has no room for waits in a queue, whose size
-/// has a limit, 4 MiB unless [`set_queue_limit`](Self::set_queue_limit) says otherwise. With a full queue the answer is
-/// [`Sent::Full`]: the program tries again after a step, or drops what a slow peer misses.
+/// [`send`](Self::send) takes a message whole or not at all. What the system has no room for waits in a queue, whose
+/// size has a limit, 4 MiB unless [`set_queue_limit`](Self::set_queue_limit) says otherwise. With a full queue the
+/// answer is [`Sent::Full`]: the program tries again after a step, or drops what a slow peer misses.
 pub struct Stepper {
     connection: Connection,
     abort: Arc<Abort>,
@@ -96,10 +98,13 @@ pub enum StepperEvent {
     Streaming,
     /// Audio, video, metadata, or an aggregate of these.
     Message(Message),
+    /// The server has said something besides media, and [`Stepper::want_notices`] was called. What it says before
+    /// [`Self::Streaming`] follows that.
+    Notice(Notice),
     /// The server has said that the stream is over. Steps go on with the goodbye.
     Ended,
-    /// The connection has ended as it should: the goodbye was said and the peer has gone or has had its time to, or the client of a
-    /// server has gone. Nothing follows.
+    /// The connection has ended as it should: the goodbye was said and the peer has gone or has had its time to, or
+    /// the client of a server has gone. Nothing follows.
     Left,
     /// The client of a server asks for something. Nothing else comes before [`Stepper::accept`] or [`Stepper::refuse`].
     Request(Request),
@@ -108,6 +113,8 @@ pub enum StepperEvent {
         /// The message stream.
         stream_id: u32,
     },
+    /// The server wants its client to connect again, see [`Client::follow`](crate::Client::follow). The stream goes on.
+    Reconnect(Reconnect),
 }
 
 /// What became of a message that was to be sent.
@@ -143,13 +150,22 @@ impl Stepper {
         swf: Option<Swf>,
         now: Instant,
     ) -> Result<Self> {
-        let connection = Connection::begin(settings, publish, swf, now)?;
-        Ok(Self::new(connection, abort.clone(), None, now))
+        let mut connection = Connection::begin(settings, publish, swf, now)?;
+        connection.want_notices(false);
+        let mut stepper = Self::new(connection, abort.clone(), None, now);
+        stepper.queue_limit = settings.tuning.queue_limit.unwrap_or(QUEUE_LIMIT);
+        Ok(stepper)
     }
 
     /// Serves a client that has connected.
-    pub(super) fn serve(link: Link, timeout: Option<Duration>, peer: SocketAddr, now: Instant) -> Self {
-        Self::new(Connection::serve(link, timeout), Arc::default(), Some(peer), now)
+    pub(super) fn serve(
+        link: Link,
+        timeout: Option<Duration>,
+        announced: Option<&Capabilities>,
+        peer: SocketAddr,
+        now: Instant,
+    ) -> Self {
+        Self::new(Connection::serve(link, timeout, announced), Arc::default(), Some(peer), now)
     }
 
     fn new(connection: Connection, abort: Arc<Abort>, peer: Option<SocketAddr>, now: Instant) -> Self {
@@ -165,8 +181,8 @@ impl Stepper {
         }
     }
 
-    /// Does what can be done now, up to the next event; `None` when there is nothing left to do before a socket is ready
-    /// or the deadline has passed.
+    /// Does what can be done now, up to the next event; `None` when there is nothing left to do before a socket is
+    /// ready or the deadline has passed.
     ///
     /// An error ends the connection. [`Error::Closed`] is a server that has gone without a word, [`Error::TimedOut`] a
     /// deadline, [`Error::Interrupted`] an [`AbortHandle`](crate::AbortHandle) that was used. After an error or
@@ -206,10 +222,14 @@ impl Stepper {
                 }
                 Happening::Request(request) => StepperEvent::Request(request),
                 Happening::StreamClosed(stream_id) => StepperEvent::StreamClosed { stream_id },
+                Happening::Reconnect(request) => StepperEvent::Reconnect(request),
                 Happening::Left => {
                     self.ending = Ending::Over;
                     StepperEvent::Left
                 }
+                // That is an event of its own.
+                Happening::Notice(Notice::Reconnect(_)) => continue,
+                Happening::Notice(notice) => StepperEvent::Notice(notice),
                 Happening::Idle => return Ok(None),
                 Happening::Busy => {
                     // Other connections have their turn first.
@@ -229,7 +249,10 @@ impl Stepper {
             self.stalled = Some((sent, now));
         }
         match self.sending_deadline() {
-            Some(deadline) if deadline <= now => Err(Error::TimedOut),
+            Some(deadline) if deadline <= now => {
+                self.connection.cut();
+                Err(Error::TimedOut)
+            }
             _ => Ok(()),
         }
     }
@@ -249,9 +272,9 @@ impl Stepper {
     }
 
     /// Sends one message, or says that there is no room for it; see [above](Self#sending). `stream_id` is
-    /// [`Self::stream_id`] for a publisher, and for a server that of a [`Request::Play`]. `timestamp` is in milliseconds,
-    /// `body` that of an FLV tag. Metadata that is published begins with the string `@setDataFrame`, so that the server
-    /// keeps it.
+    /// [`Self::stream_id`] for a publisher, and for a server that of a [`Request::Play`]. `timestamp` is in
+    /// milliseconds, `body` that of an FLV tag. Metadata that is published begins with the string `@setDataFrame`, so
+    /// that the server keeps it.
     ///
     /// A message that is longer than the limit of the queue is taken when the queue is empty.
     pub fn send(&mut self, stream_id: u32, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<Sent> {
@@ -267,6 +290,49 @@ impl Stepper {
         Ok(Sent::Taken)
     }
 
+    /// As [`send`](Self::send), for an audio or video message made of its parts. Fails with [`Error::Unsupported`],
+    /// and takes nothing, if the peer has not announced that it understands the message; a client's option
+    /// `enhancedForce` sends it all the same.
+    pub fn send_media(
+        &mut self,
+        stream_id: u32,
+        timestamp: u32,
+        message: &media::Message<'_>,
+    ) -> Result<Sent> {
+        let body = self.connection.encode_media(message)?;
+        self.send(stream_id, message.kind.message_type(), timestamp, &body)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) fn encode_media(&mut self, message: &media::Message<'_>) -> Result<Vec<u8>> {
+        self.connection.encode_media(message)
+    }
+
+    /// The server's last request to connect again, if there was one.
+    pub fn reconnect(&self) -> Option<Reconnect> {
+        self.connection.reconnect()
+    }
+
+    /// What the peer has announced: a server from [`StepperEvent::Streaming`] on, a client from its first request on.
+    pub fn peer(&mut self) -> Capabilities {
+        self.connection.peer()
+    }
+
+    /// Asks the client of a server to connect again, see
+    /// [`ServerSession::request_reconnect`](crate::ServerSession::request_reconnect).
+    pub fn request_reconnect(&mut self, url: &str, description: &str) -> Result<()> {
+        self.act(|connection, now| {
+            connection.say(now, |session, wishes| {
+                session.request_reconnect(wishes, url.as_bytes(), description.as_bytes())
+            })
+        })
+    }
+
+    /// Asks for [`StepperEvent::Notice`]. To be called before the first step.
+    pub fn want_notices(&mut self) {
+        self.connection.want_notices(true);
+    }
+
     /// The message stream of a client that plays or publishes; 0 before [`StepperEvent::Streaming`].
     pub fn stream_id(&mut self) -> u32 {
         self.connection.state().stream_id as u32
@@ -280,6 +346,11 @@ impl Stepper {
     /// Up to how many bytes may wait for the peer before [`Self::send`] takes no more.
     pub fn set_queue_limit(&mut self, bytes: usize) {
         self.queue_limit = bytes;
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self, now: Instant) -> Stats {
+        self.connection.stats(Some(now))
     }
 
     /// Changes the largest payload of a chunk to the peer, 128 bytes at first. Not 0.
@@ -309,8 +380,8 @@ impl Stepper {
         self.act(|connection, now| connection.say(now, |session, wishes| session.accept(wishes)))
     }
 
-    /// Refuses what the client of a server has asked for, with a description for people. After a refused connection nothing
-    /// else comes.
+    /// Refuses what the client of a server has asked for, with a description for people. After a refused connection
+    /// nothing else comes.
     pub fn refuse(&mut self, description: &str) -> Result<()> {
         self.act(|connection, now| connection.say(now, |session, wishes| session.refuse(wishes, description)))
     }
@@ -322,8 +393,8 @@ impl Stepper {
         })
     }
 
-    /// Ends the stream politely. Steps go on until everything was sent and the peer has gone, or has had the time of one
-    /// wait to: then comes [`StepperEvent::Left`].
+    /// Ends the stream politely. Steps go on until everything was sent and the peer has gone, or has had the time of
+    /// one wait to: then comes [`StepperEvent::Left`].
     pub fn close(&mut self) {
         if self.ending == Ending::No {
             self.ending = Ending::Closing;
@@ -371,8 +442,8 @@ impl Stepper {
         self.connection.timeout()
     }
 
-    /// Does something with the connection that may leave more to do: bytes that were received before and could not be used
-    /// make no socket ready.
+    /// Does something with the connection that may leave more to do: bytes that were received before and could not be
+    /// used make no socket ready.
     fn act(&mut self, act: impl FnOnce(&mut Connection, Instant) -> Result<()>) -> Result<()> {
         let now = Instant::now();
         let wanted_input = self.connection.wants_input();

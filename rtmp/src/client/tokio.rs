@@ -14,12 +14,13 @@
 //! # }
 //! ```
 //!
-//! Each connection has a task of its own, which moves its bytes, answers the peer and keeps the deadlines while the program
-//! does something else. The task ends with the connection. It needs a runtime with its drivers for I/O and time enabled.
+//! Each connection has a task of its own, which moves its bytes, answers the peer and keeps the deadlines while the
+//! program does something else. The task ends with the connection. It needs a runtime with its drivers for I/O and
+//! time enabled.
 //!
-//! Futures can be dropped at any time: a message that one waited for comes with the next, and one that waited for room has
-//! sent nothing of its message. Dropping a connection itself ends the stream, sends what waits, and says goodbye in the
-//! background, as long as the runtime lives and for the time of one wait at most.
+//! Futures can be dropped at any time: a message that one waited for comes with the next, and one that waited for
+//! room has sent nothing of its message. Dropping a connection itself ends the stream, sends what waits, and says
+//! goodbye in the background, as long as the runtime lives and for the time of one wait at most.
 
 use std::{
     collections::VecDeque,
@@ -41,21 +42,24 @@ use ::tokio::{
 use socket2::Socket;
 
 use super::{
-    Client, ServerEvent,
+    Client, Event, ServerEvent,
     blocking::Abort,
     stepper::{Sent, Stepper, StepperEvent},
 };
 use crate::{
     error::{Error, Result},
+    media,
     message::{Message, MessageType},
     net::Interest,
+    session::{Capabilities, Reconnect},
+    stats::Stats,
 };
 
 /// Connects, and waits until the stream plays.
 ///
 /// What the server does not want is [`Error::Refused`], with its code and description.
 pub async fn play(client: &Client) -> Result<Player> {
-    Ok(Player { front: connect(client, false).await?, patience: client.settings.timeout, over: false })
+    Ok(Player { front: connect(client, false).await?, patience: client.settings.timeout(), over: false })
 }
 
 /// Connects, and waits until the server is ready to take the stream.
@@ -167,20 +171,49 @@ const MAX_WAITING: usize = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Player {
-    /// Waits for the next audio, video or metadata message; `None` when the server has said that the stream is over.
+    /// Waits for the next audio, video or metadata message; `None` when the server has said that the stream is over. What
+    /// else the server says is dropped: see [`next_event`](Self::next_event).
     ///
     /// After [`Error::TimedOut`] the call may be repeated. [`Error::Closed`] is the end of a connection about which
     /// the server has said nothing; with some servers that is how live streams end.
     pub async fn next_message(&mut self) -> Result<Option<Message>> {
+        loop {
+            match self.next_event().await? {
+                Some(Event::Message(message)) => return Ok(Some(message)),
+                Some(Event::Notice(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// As [`next_message`](Self::next_message), and returns what else the server says, too, in order. What it said before
+    /// the stream began comes first.
+    pub async fn next_event(&mut self) -> Result<Option<Event>> {
         while !self.over {
             match self.front.next(Some(self.patience)).await? {
-                StepperEvent::Message(message) => return Ok(Some(message)),
+                StepperEvent::Message(message) => return Ok(Some(Event::Message(message))),
+                StepperEvent::Notice(notice) => return Ok(Some(Event::Notice(notice))),
                 StepperEvent::Ended => self.over = true,
                 StepperEvent::Left => return Err(Error::Closed),
                 _ => {}
             }
         }
         Ok(None)
+    }
+
+    /// What the server has announced.
+    pub fn peer(&self) -> Capabilities {
+        self.front.lock().stepper.peer()
+    }
+
+    /// The server's last request to connect again, if there was one: see [`Client::follow`]. The stream goes on.
+    pub fn reconnect(&self) -> Option<Reconnect> {
+        self.front.lock().stepper.reconnect()
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
     }
 
     /// Asks the server to stop sending. What is on its way still comes.
@@ -212,6 +245,28 @@ impl Publisher {
     /// If the server has ended the stream, the error says why.
     pub async fn send(&mut self, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<()> {
         self.front.send(self.stream_id, kind, timestamp, body).await
+    }
+
+    /// Sends an audio or video message made of its parts, see
+    /// [`Publisher::send_media`](crate::Publisher::send_media).
+    pub async fn send_media(&mut self, timestamp: u32, message: &media::Message<'_>) -> Result<()> {
+        let body = self.front.lock().stepper.encode_media(message)?;
+        self.send(message.kind.message_type(), timestamp, &body).await
+    }
+
+    /// What the server has announced.
+    pub fn peer(&self) -> Capabilities {
+        self.front.lock().stepper.peer()
+    }
+
+    /// The server's last request to connect again, if there was one: see [`Client::follow`]. The stream goes on.
+    pub fn reconnect(&self) -> Option<Reconnect> {
+        self.front.lock().stepper.reconnect()
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
     }
 
     /// Changes the largest payload of a chunk, 128 bytes at first. Not 0.
@@ -266,8 +321,8 @@ impl Server {
 
 impl ServerSession {
     /// Waits for what the client does next; `None` when it has closed the connection. Each
-    /// [`Request`](crate::Request) has to be answered, with [`accept`](Self::accept) or [`refuse`](Self::refuse), before
-    /// anything else comes.
+    /// [`Request`](crate::Request) has to be answered, with [`accept`](Self::accept) or [`refuse`](Self::refuse),
+    /// before anything else comes.
     ///
     /// After [`Error::TimedOut`] the call may be repeated: a client that plays has nothing to say.
     pub async fn next_event(&mut self) -> Result<Option<ServerEvent>> {
@@ -290,13 +345,14 @@ impl ServerSession {
         self.front.act(|inner| inner.stepper.accept())
     }
 
-    /// Refuses what the client has asked for, with a description for people. After a refused connection nothing else comes.
+    /// Refuses what the client has asked for, with a description for people. After a refused connection nothing else
+    /// comes.
     pub fn refuse(&mut self, description: &str) -> Result<()> {
         self.front.act(|inner| inner.stepper.refuse(description))
     }
 
-    /// Sends a message on a stream that the client plays: waits until there is room for it in the queue of this connection.
-    /// `timestamp` is in milliseconds, `body` that of an FLV tag.
+    /// Sends a message on a stream that the client plays: waits until there is room for it in the queue of this
+    /// connection. `timestamp` is in milliseconds, `body` that of an FLV tag.
     pub async fn send(
         &mut self,
         stream_id: u32,
@@ -307,9 +363,37 @@ impl ServerSession {
         self.front.send(stream_id, kind, timestamp, body).await
     }
 
+    /// Sends an audio or video message made of its parts on a stream that the client plays, see
+    /// [`ServerSession::send_media`](crate::ServerSession::send_media).
+    pub async fn send_media(
+        &mut self,
+        stream_id: u32,
+        timestamp: u32,
+        message: &media::Message<'_>,
+    ) -> Result<()> {
+        let body = self.front.lock().stepper.encode_media(message)?;
+        self.send(stream_id, message.kind.message_type(), timestamp, &body).await
+    }
+
+    /// What the client has announced.
+    pub fn peer(&self) -> Capabilities {
+        self.front.lock().stepper.peer()
+    }
+
+    /// Asks the client to connect again, see
+    /// [`ServerSession::request_reconnect`](crate::ServerSession::request_reconnect).
+    pub fn request_reconnect(&mut self, url: &str, description: &str) -> Result<()> {
+        self.front.act(|inner| inner.stepper.request_reconnect(url, description))
+    }
+
     /// Tells the client that nothing more will come on a message stream that it plays.
     pub fn end_stream(&mut self, stream_id: u32) -> Result<()> {
         self.front.act(|inner| inner.stepper.end_stream(stream_id))
+    }
+
+    /// The numbers of the connection, or what they were when it ended: bytes, messages, waits, and how long connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
     }
 
     /// Changes the largest payload of a chunk to the client, 128 bytes at first.
@@ -337,7 +421,11 @@ async fn connect(client: &Client, publish: bool) -> Result<Front> {
     } else {
         None
     };
-    let front = Front::new(Stepper::connect(&settings, &abort, publish, swf, Instant::now())?, abort);
+    let mut stepper = Stepper::connect(&settings, &abort, publish, swf, Instant::now())?;
+    if !publish {
+        stepper.want_notices();
+    }
+    let front = Front::new(stepper, abort);
     loop {
         // Each phase has a deadline of its own.
         match front.next(None).await? {
@@ -398,6 +486,10 @@ impl Front {
                 None => news.await,
             }
         }
+    }
+
+    fn stats(&self) -> Stats {
+        self.lock().stepper.stats(Instant::now())
     }
 
     /// Waits until there is room for a message, and sends it.
@@ -505,12 +597,16 @@ impl Inner {
 }
 
 fn len(event: &StepperEvent) -> usize {
-    if let StepperEvent::Message(message) = event { message.body.len() } else { 0 }
+    match event {
+        StepperEvent::Message(message) => message.body.len(),
+        StepperEvent::Notice(notice) => notice.len(),
+        _ => 0,
+    }
 }
 
 /// Has the runtime watch a socket.
-// What came instead is unsafe: descriptors of any type may be closed too early. Ours is open as long as the share of the
-// socket that is registered.
+// What came instead is unsafe: descriptors of any type may be closed too early. Ours is open as long as the share of
+// the socket that is registered.
 #[allow(deprecated)]
 fn register(socket: Arc<Socket>, directions: Directions) -> Result<AsyncFd<Arc<Socket>>> {
     Ok(AsyncFd::with_interest(socket, directions)?)

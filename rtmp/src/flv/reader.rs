@@ -98,11 +98,12 @@ pub fn accept(
     body: &mut [u8],
     live: bool,
 ) -> Verdict {
-    if body.is_empty() || body.len() > MAX_BODY_LEN {
+    let all = state.flags.has(Flags::ALL);
+    if (body.is_empty() && !all) || body.len() > MAX_BODY_LEN {
         return Verdict::Ignore;
     }
     state.data_type |= data_type_of(kind.0);
-    if is_too_small(kind, body.len()) {
+    if is_too_small(kind, body.len()) && !all {
         let name = if kind == MessageType::VIDEO { "video" } else { "audio" };
         debug!("ignoring too small {name} packet: size: {}", body.len());
         return Verdict::Ignore;
@@ -121,7 +122,7 @@ pub fn accept(
     }
     let shifted = timestamp.wrapping_add(state.resume_timestamp);
     let (piece, last_timestamp) = match kind {
-        MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA => {
+        MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA | MessageType::DATA_AMF3 => {
             let header = TagHeader { kind: kind.0, length: body.len() as u32, timestamp: shifted };
             (Piece::tag(header), shifted)
         }
@@ -191,6 +192,17 @@ mod tests {
         assert_eq!((piece.len(), piece.copy_to(&body, 0, &mut out)), (18, 18));
         assert_eq!(out, expected);
         assert_eq!((state.timestamp, state.data_type), (0x0102_0304, DATA_TYPE_AUDIO));
+    }
+
+    #[test]
+    fn script_data_in_amf3_is_a_tag_of_its_own_type() {
+        let mut state = ReadState::default();
+        let mut body = *b"\0\x02\0\x0AonMetaData\x05";
+        let verdict = accept(&mut state, MessageType::DATA_AMF3, 40, &mut body, false);
+        let Verdict::Output(piece) = verdict else { panic!("{verdict:?}") };
+        let [header, content, _] = piece.parts(&body);
+        assert_eq!(TagHeader::parse(header).map(|header| (header.kind, header.timestamp)), Some((15, 40)));
+        assert_eq!(content, body);
     }
 
     #[test]

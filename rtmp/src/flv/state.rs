@@ -69,6 +69,8 @@ impl Flags {
     pub const GOT_FLV_KEY_FRAME: Self = Self(0x10);
     /// A seek was sent and not yet answered.
     pub const SEEKING: Self = Self(0x20);
+    /// Every script tag is handed out, and audio and video without data: the option `data=all`. librtmp does not have it.
+    pub const ALL: Self = Self(0x40);
 
     /// Whether any bit of `bits` is set.
     pub fn has(self, bits: Self) -> bool {

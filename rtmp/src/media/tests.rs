@@ -17,8 +17,11 @@ fn tracks_of(kind: Kind, body: &[u8]) -> Result<Vec<Track<'_>>> {
 const KEY: Option<Frame> = Some(Frame::Key);
 const INTER: Option<Frame> = Some(Frame::Inter);
 
+/// What a message consists of, and its body.
+type Vector = (Kind, Option<u32>, Vec<Track<'static>>, Vec<u8>);
+
 /// Messages in the form in which this library writes them.
-fn vectors() -> Vec<(Kind, Option<u32>, Vec<Track<'static>>, Vec<u8>)> {
+fn vectors() -> Vec<Vector> {
     use Kind::{Audio, Video};
     let config = |codec| Track { frame: KEY, ..Track::new(codec, Packet::Config, b"conf") };
     let on = |id, track| Track { id, ..track };

@@ -11,9 +11,11 @@
 //! ```
 
 pub mod conn;
+mod enhanced;
 pub mod number;
 mod table;
 mod text;
+mod tuning;
 mod value;
 
 use crate::{
@@ -21,8 +23,10 @@ use crate::{
     text::Text,
 };
 
+pub use enhanced::Enhanced;
 pub use table::{OPTIONS, Setting};
 pub use text::{Pair, next_pair, unescape};
+pub use tuning::Tuning;
 pub use value::Seconds;
 
 /// One row of the table of options.
@@ -87,10 +91,10 @@ mod tests {
         }
     }
 
-    /// The rows of README's table of options: name and type.
+    /// The rows of the guide's table of options: name and type.
     fn documented() -> Vec<(&'static str, &'static str)> {
-        let readme = include_str!("../../../README.md");
-        let (_, rest) = readme.split_once("\n## Options\n").expect("README has a section of options");
+        let chapter = include_str!("../../../docs/src/options.md");
+        let (_, rest) = chapter.split_once("\n## Options\n").expect("the chapter has a section of options");
         let section = rest.split("\n## ").next().expect("split gives something");
         section
             .lines()
@@ -103,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn readme_has_every_option_with_its_type_and_no_other() {
+    fn guide_has_every_option_with_its_type_and_no_other() {
         let options: Vec<_> = OPTIONS.iter().map(|option| (option.name, option.kind)).collect();
         assert_eq!(documented(), options);
     }

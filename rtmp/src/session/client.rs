@@ -2,7 +2,7 @@
 
 use log::{debug, error, warn};
 
-use super::{Action, Context, Outcome, Reaction, command, metadata, pausing, reply};
+use super::{Action, Context, Notice, Outcome, Reaction, command, metadata, pausing, reply};
 use crate::{flv, message::MessageType};
 
 /// User control events (RTMP 1.0, section 7.1.7, and what Flash Media Server adds).
@@ -64,8 +64,10 @@ pub fn react(
         }
         MessageType::DATA => {
             debug!("RTMP_ClientPacket, received: notify {} bytes", body.len());
-            if metadata::receive(state, body) {
+            if metadata::receive(state, body) || context.profile.all_data {
                 reaction.outcome = Outcome::Media;
+            } else {
+                reaction.notice = Some(Notice::of_data(kind, body));
             }
         }
         MessageType::COMMAND => {
@@ -75,14 +77,26 @@ pub fn react(
         // One byte names the format; what follows is AMF0 in practice.
         MessageType::COMMAND_AMF3 => {
             debug!("RTMP_ClientPacket, flex message, size {} bytes, not fully supported", body.len());
-            return reply::receive(context, body.get(1..).unwrap_or_default());
+            return reply::receive(context, behind_format(body));
         }
         MessageType::AGGREGATE => {
             aggregate(context, timestamp, body);
             reaction.outcome = Outcome::Media;
         }
+        // The application has asked for it.
+        MessageType::DATA_AMF3 if state.object_encoding == AMF3 => {
+            debug!("RTMP_ClientPacket, received: flex stream send, {} bytes", body.len());
+            if metadata::receive(state, behind_format(body)) {
+                reaction.outcome = Outcome::Media;
+            }
+        }
         MessageType::DATA_AMF3 => {
             debug!("RTMP_ClientPacket, flex stream send, size {} bytes, not supported, ignoring", body.len());
+            if context.profile.all_data {
+                reaction.outcome = Outcome::Media;
+            } else {
+                reaction.notice = Some(Notice::of_data(kind, body));
+            }
         }
         MessageType::SHARED_OBJECT_AMF3 => {
             debug!(
@@ -95,6 +109,14 @@ pub fn react(
     }
     reaction
 }
+
+/// What is behind the byte that names the format of an AMF3 message: AMF0 values, among which there may be some of AMF3.
+fn behind_format(body: &[u8]) -> &[u8] {
+    body.get(1..).unwrap_or_default()
+}
+
+/// The object encoding of sessions in which AMF3 may be sent.
+const AMF3: f64 = 3.0;
 
 fn be_u32(body: &[u8]) -> Option<u32> {
     body.first_chunk().copied().map(u32::from_be_bytes)
@@ -181,6 +203,9 @@ fn aggregate(context: &mut Context<'_, '_>, timestamp: u32, body: &[u8]) {
         match MessageType(tag.kind) {
             MessageType::DATA => {
                 metadata::receive(state, data);
+            }
+            MessageType::DATA_AMF3 if state.object_encoding == AMF3 => {
+                metadata::receive(state, behind_format(data));
             }
             MessageType::AUDIO | MessageType::VIDEO => last = tag.timestamp,
             _ => {}

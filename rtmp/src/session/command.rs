@@ -80,17 +80,23 @@ pub fn connect(state: &mut State, profile: &Profile<'_>, extras: &[u8]) -> Comma
             body.named_string(name.as_bytes(), value);
         }
     }
+    let video_function = profile.capabilities.and_then(|own| own.video_function).map(f64::from);
     if !profile.publish {
         body.named_boolean(b"fpad", false).named_number(b"capabilities", CAPABILITIES);
         body.named_number(b"audioCodecs", state.audio_codecs)
             .named_number(b"videoCodecs", state.video_codecs);
-        body.named_number(b"videoFunction", CLIENT_SEEK);
+        body.named_number(b"videoFunction", video_function.unwrap_or(CLIENT_SEEK));
         if !profile.page_url.is_empty() {
             body.named_string(b"pageUrl", profile.page_url);
         }
+    } else if let Some(bits) = video_function {
+        body.named_number(b"videoFunction", bits);
     }
     if state.object_encoding != 0.0 || state.sends_encoding {
         body.named_number(b"objectEncoding", state.object_encoding);
+    }
+    if let Some(own) = profile.capabilities {
+        own.write_members(&mut body);
     }
     body.end_object();
     if !profile.auth.is_empty() {

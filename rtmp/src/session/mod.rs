@@ -24,15 +24,18 @@
 //! ```
 
 pub mod auth;
+mod capabilities;
 mod client;
 pub mod command;
 mod machine;
 mod metadata;
+mod notice;
 pub mod packet_log;
 mod phase;
 mod queue;
 mod reader;
 pub mod ready;
+mod reconnect;
 mod reply;
 mod secure_token;
 mod serve;
@@ -40,13 +43,16 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
+pub use capabilities::{Capabilities, MAX_CODECS, MAX_KEPT, Peer, ability, feature, video_function};
 pub use client::event;
 pub use client::react;
 pub use machine::{Application, Consequence, Event, MAX_ANSWERS, Received, Session, chunk_size};
+pub use notice::{Notice, Status};
 pub use phase::Phase;
 pub use reader::gets_something;
+pub use reconnect::{History, MAX_RECONNECTS, PERIOD, Reconnect, application, stream_url};
 pub use reply::status_words;
-pub use serve::{Connect, Request};
+pub use serve::{Connect, Request, reconnect_request};
 
 use crate::{
     chunk::Outgoing,
@@ -163,6 +169,10 @@ pub struct Profile<'a> {
     pub start_ms: i32,
     /// Where to stop, in milliseconds; 0 for the end.
     pub stop_ms: i32,
+    /// What `connect` announces beyond what it always did, if anything.
+    pub capabilities: Option<&'a Capabilities>,
+    /// Hand out every data message, and audio and video without data, too.
+    pub all_data: bool,
 }
 
 /// How many commands wait for their results at most; the oldest is forgotten for one more. A server that answers none of
@@ -264,6 +274,10 @@ pub enum Action {
     Close,
     /// Close the connection: the peer will not let the stream run.
     Refuse(Refusal),
+    /// Remember what the peer says of itself in the result of `connect`.
+    Introduced(Box<Peer>),
+    /// Tell the application that the server wants its client to connect again.
+    Reconnect(Reconnect),
     /// Close the connection and connect again, with this appended to the application's name and to its URL.
     Authenticate(Vec<u8>),
 }
@@ -296,11 +310,13 @@ pub struct Reaction {
     pub outcome: Outcome,
     /// What has to be done, in this order.
     pub actions: Vec<Action>,
+    /// What the application may want to know.
+    pub notice: Option<Notice>,
 }
 
 impl Reaction {
     fn new(outcome: Outcome) -> Self {
-        Self { outcome, actions: Vec::new() }
+        Self { outcome, actions: Vec::new(), notice: None }
     }
 }
 

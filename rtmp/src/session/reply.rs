@@ -3,7 +3,7 @@
 use log::{debug, error, warn};
 
 use super::{
-    Action, Calls, Context, Outcome, Reaction,
+    Action, Calls, Context, Notice, Outcome, Peer, Reaction, Reconnect,
     auth::{self, Decision},
     command, pausing, secure_token,
 };
@@ -41,6 +41,8 @@ enum Status {
     /// The stream goes on where it was.
     SeekFailed,
     Paused,
+    /// The server wants its client to connect again.
+    Reconnect,
     /// Whatever its level says.
     Other,
 }
@@ -59,6 +61,7 @@ fn status_of(code: &[u8]) -> Status {
         b"NetStream.Seek.Notify" => Status::SeekDone,
         b"NetStream.Seek.Failed" | b"NetStream.Seek.InvalidTime" => Status::SeekFailed,
         b"NetStream.Pause.Notify" => Status::Paused,
+        b"NetConnection.Connect.ReconnectRequest" => Status::Reconnect,
         _ => Status::Other,
     }
 }
@@ -81,12 +84,13 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     let method = value(&values, 0).and_then(Value::as_string).unwrap_or_default();
     let transaction = value(&values, 1).and_then(Value::as_number).unwrap_or_default();
     debug!("HandleInvoke, server invoking <{}>", OrNull(Some(method)));
+    let mut is_known = true;
     let state = &mut *context.state;
     let actions = &mut reaction.actions;
     match method {
-        b"_result" => result(context, transaction, &values, actions),
+        b"_result" => result(context, transaction, &values, body, actions),
         b"_error" => error_result(context, transaction, &values, actions),
-        b"onStatus" => return status(context, &values),
+        b"onStatus" => reaction = status(context, &values),
         b"onBWDone" if state.bandwidth_checks == 0 => {
             actions.push(Action::Send(command::check_bandwidth(state)));
         }
@@ -102,8 +106,14 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
             error!("rtmp server requested close");
             actions.push(Action::Close);
         }
-        _ => {}
+        b"onBWDone" => {}
+        _ => is_known = false,
     }
+    let request = reaction.actions.iter().find_map(|action| match action {
+        Action::Reconnect(request) => Some(Notice::Reconnect(request.clone())),
+        _ => None,
+    });
+    reaction.notice = request.or_else(|| Notice::of_command(method, info_object(&values), body, is_known));
     reaction
 }
 
@@ -112,6 +122,7 @@ fn result(
     context: &mut Context<'_, '_>,
     transaction: f64,
     values: &Properties<'_>,
+    body: &[u8],
     actions: &mut Vec<Action>,
 ) {
     let Some(call) = context.calls.take(transaction as i32) else {
@@ -120,6 +131,9 @@ fn result(
     };
     debug!("HandleInvoke, received result for method call <{}>", Text(&call));
     let Context { state, profile, .. } = context;
+    if call == b"connect" {
+        actions.push(Action::Introduced(Box::new(Peer::from_command(body))));
+    }
     let mut send = |command| actions.push(Action::Send(command));
     match &call[..] {
         b"connect" => {
@@ -301,6 +315,12 @@ fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
             state.pausing = pausing::RESUMING;
             let resume = command::pause(state, false, state.pause_timestamp as i32);
             reaction.actions.push(Action::Send(resume));
+        }
+        Status::Reconnect => {
+            let member = |name| text_member(info, name).unwrap_or_default().to_vec();
+            let request = Reconnect { reference: member(b"tcUrl"), description: member(b"description") };
+            debug!("the server asks to connect again, to {}", Text(&request.reference));
+            reaction.actions.push(Action::Reconnect(request));
         }
         Status::Other => match refused_method {
             Some(method) => refused(context, refusal(method, info), &mut reaction.actions),

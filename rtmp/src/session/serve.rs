@@ -2,7 +2,7 @@
 
 use log::{debug, warn};
 
-use super::{Command, State, client::event, command};
+use super::{Capabilities, Command, Peer, State, client::event, command};
 use crate::{
     amf::{self, Encoder, Properties, Value},
     error::{Error, Result},
@@ -52,6 +52,8 @@ pub struct Connect {
     pub page_url: Vec<u8>,
     /// AMF version that the client wants messages in.
     pub object_encoding: f64,
+    /// What the client announces of Enhanced RTMP.
+    pub capabilities: Box<Capabilities>,
     /// The body of the message: AMF0, with everything else that the client says.
     pub body: Vec<u8>,
 }
@@ -209,11 +211,22 @@ impl Requests {
         if used == Use::Nothing { Reaction::Nothing } else { Reaction::Event(Said::StreamClosed(stream_id)) }
     }
 
-    pub(super) fn accept(&mut self, state: &mut State) -> Result<Vec<Command>> {
+    /// Answers what is pending. A client that connects is told what is `announced`, in both objects of the result: clients
+    /// differ in which one they look at.
+    pub(super) fn accept(
+        &mut self,
+        state: &mut State,
+        announced: Option<&Capabilities>,
+    ) -> Result<Vec<Command>> {
         let (transaction, request) = self.take()?;
         match request {
             Request::Connect(connect) => {
                 self.connected = true;
+                let announce = |body: &mut Encoder| {
+                    if let Some(announced) = announced {
+                        announced.write_members(body);
+                    }
+                };
                 let success = |body: &mut Encoder| {
                     body.begin_object();
                     write_members(
@@ -222,11 +235,15 @@ impl Requests {
                         "NetConnection.Connect.Success",
                         "the connection succeeded",
                     );
-                    body.named_number(b"objectEncoding", connect.object_encoding).end_object();
+                    body.named_number(b"objectEncoding", connect.object_encoding);
+                    announce(body);
+                    body.end_object();
                 };
                 let mut body = Encoder::new();
                 body.string(b"_result").number(transaction).begin_object();
-                body.named_string(b"fmsVer", NAME).named_number(b"capabilities", CAPABILITIES).end_object();
+                body.named_string(b"fmsVer", NAME).named_number(b"capabilities", CAPABILITIES);
+                announce(&mut body);
+                body.end_object();
                 success(&mut body);
                 Ok(vec![
                     command::window_acknowledgement_size(state),
@@ -298,6 +315,20 @@ impl Requests {
     }
 }
 
+/// Asks a client to connect again; the URL may be empty.
+pub fn reconnect_request(url: &[u8], description: &[u8]) -> Command {
+    let mut body = Encoder::new();
+    body.string(b"onStatus").number(0.0).null().begin_object();
+    body.named_string(b"level", b"status").named_string(b"code", b"NetConnection.Connect.ReconnectRequest");
+    for (name, value) in [("tcUrl", url), ("description", description)] {
+        if !value.is_empty() {
+            body.named_string(name.as_bytes(), value);
+        }
+    }
+    body.end_object();
+    on_connection(body)
+}
+
 /// A name for people. Answers must not be as long as a client likes.
 fn shown(name: &[u8]) -> Text<'_> {
     Text(name.get(..MAX_SHOWN).unwrap_or(name))
@@ -315,6 +346,7 @@ fn connect(values: &Properties<'_>, body: &[u8]) -> Connect {
         swf_url: text(b"swfUrl"),
         page_url: text(b"pageUrl"),
         object_encoding: members.find(b"objectEncoding").and_then(Value::as_number).unwrap_or_default(),
+        capabilities: Box::new(Peer::from_command(body).capabilities),
         body: body.to_vec(),
     }
 }

@@ -6,11 +6,13 @@ struct Session<'p> {
     state: State,
     profile: Profile<'p>,
     calls: Vec<(Vec<u8>, i32)>,
+    /// What the last message tells the application.
+    notice: Option<Notice>,
 }
 
 impl<'p> Session<'p> {
     fn new(profile: Profile<'p>) -> Self {
-        Self { state: State::default(), profile, calls: Vec::new() }
+        Self { state: State::default(), profile, calls: Vec::new(), notice: None }
     }
 
     fn receive(&mut self, kind: MessageType, timestamp: u32, body: &[u8]) -> Reaction {
@@ -21,12 +23,13 @@ impl<'p> Session<'p> {
             media_clock: 4711,
             random: four,
         };
-        let reaction = react(&mut context, 6, kind, timestamp, body);
+        let mut reaction = react(&mut context, 6, kind, timestamp, body);
         for action in &reaction.actions {
             if let Action::Send(Command { remember: Some((name, transaction)), .. }) = action {
                 self.calls.remember(name.as_bytes(), *transaction);
             }
         }
+        self.notice = reaction.notice.take();
         reaction
     }
 
@@ -84,6 +87,7 @@ fn sent(reaction: &Reaction) -> Vec<String> {
     reaction
         .actions
         .iter()
+        .filter(|action| !matches!(action, Action::Introduced(_)))
         .map(|action| match action {
             Action::Send(command) if command.kind == MessageType::COMMAND => {
                 let values = amf::decode(&command.body).unwrap();
@@ -143,13 +147,96 @@ fn connect_carries_what_the_application_adds() {
     assert_eq!(values.get(5).unwrap().value, Value::Null);
 }
 
+/// `connect` with what is announced.
+fn announce(profile: Profile<'_>, own: &Capabilities) -> Vec<u8> {
+    command::connect(&mut State::default(), &Profile { capabilities: Some(own), ..profile }, b"").body
+}
+
+#[test]
+fn connect_announces_what_the_application_can_do() {
+    for (profile, expected) in [(play(), Some(1)), (publish(), None)] {
+        let mut own = Capabilities::forwarding();
+        let body = announce(profile, &own);
+        // librtmp's command, and then what is new.
+        let old = command::connect(&mut State::default(), &profile, b"").body;
+        assert!(body.starts_with(&old[..old.len() - 3]));
+        own.video_function = expected;
+        assert_eq!(Peer::from_command(&body).capabilities, own);
+        own.video_function = Some(7);
+        assert_eq!(Peer::from_command(&announce(profile, &own)).capabilities, own);
+    }
+}
+
+#[test]
+fn a_reconnect_request_is_for_the_application() {
+    for (level, members) in [("status", 2), ("warning", 1), ("status", 0)] {
+        let mut session = Session::new(play());
+        session.start();
+        let reaction = session.command("onStatus", 0.0, |body| {
+            body.null().begin_ecma_array(4).named_string(b"level", level.as_bytes());
+            body.named_string(b"code", b"NetConnection.Connect.ReconnectRequest");
+            if members > 0 {
+                body.named_string(b"tcUrl", b"//other/app");
+            }
+            if members > 1 {
+                body.named_string(b"description", b"maintenance");
+            }
+            body.end_object();
+        });
+        let text = |text: &str, needed| if members >= needed { text.into() } else { Vec::new() };
+        let (reference, description) = (text("//other/app", 1), text("maintenance", 2));
+        assert_eq!(reaction.actions, [Action::Reconnect(Reconnect { reference, description })]);
+        assert_eq!(reaction.outcome, Outcome::Handled);
+    }
+}
+
+#[test]
+fn metadata_in_amf3_counts_in_sessions_that_announced_it() {
+    // A format byte, the name as AMF0, and an AMF3 object {duration: 7.5, videocodecid: 7}.
+    let duration =
+        [&b"\x0a\x23\x01\x11duration\x19videocodecid\x05"[..], &7.5_f64.to_be_bytes(), &[4, 7]].concat();
+    let body = [&b"\0\x02\0\x0AonMetaData\x11"[..], &duration].concat();
+    for (encoding, counts) in [(0.0, false), (3.0, true)] {
+        let mut session = Session::new(play());
+        session.state.object_encoding = encoding;
+        let reaction = session.receive(MessageType::DATA_AMF3, 0, &body);
+        assert_eq!(reaction.outcome == Outcome::Media, counts);
+        assert_eq!(session.state.duration, if counts { 7.5 } else { 0.0 });
+        assert_eq!(session.state.media_types, u8::from(counts));
+        let other = session.receive(MessageType::DATA_AMF3, 0, b"\0\x02\0\x0aonCuePoint\x05");
+        assert_eq!(other.outcome, Outcome::Handled);
+    }
+}
+
+#[test]
+fn commands_in_amf3_are_those_of_amf0() {
+    let mut session = Session::new(play());
+    session.calls.remember(b"createStream", 2);
+    // The name, the transaction, null and the stream id, all of AMF3, behind a format byte.
+    let mut body = b"\0\x11\x06\x0f_result\x11\x04\x02\x11\x01\x11\x04\x05".to_vec();
+    let reaction = session.receive(MessageType::COMMAND_AMF3, 0, &body);
+    assert_eq!(
+        (session.state.stream_id, &sent(&reaction)[..]),
+        (5, &["play".to_owned(), "type 4".to_owned()][..])
+    );
+    // An array of AMF3 as the information object.
+    body = b"\0\x02\0\x08onStatus\0\0\0\0\0\0\0\0\0\x05\x11\x09\x01\x09code\x06\x29NetStream.Play.Start\x01"
+        .to_vec();
+    session.receive(MessageType::COMMAND_AMF3, 0, &body);
+    assert!(session.state.playing);
+    for len in 0..body.len() {
+        session.receive(MessageType::COMMAND_AMF3, 0, &body[..len]);
+    }
+}
+
 #[test]
 fn the_result_of_connect_asks_for_a_stream() {
     let mut session = Session::new(play());
     session.calls.remember(b"connect", 1);
     let reaction = session.command("_result", 1.0, |_| {});
+    assert!(matches!(reaction.actions[0], Action::Introduced(_)));
     assert_eq!(sent(&reaction), ["type 5", "type 4", "createStream"]);
-    assert_eq!(body(&reaction, 1), unhex("0003000000000000012c"));
+    assert_eq!(body(&reaction, 2), unhex("0003000000000000012c"));
 
     let mut session = Session::new(Profile { live: true, usher_token: b"t", ..play() });
     session.calls.remember(b"connect", 1);
@@ -482,7 +569,7 @@ fn swf_verification_is_answered_if_a_file_is_known() {
             remember: None,
         });
         let expected: Vec<_> = expected.into_iter().map(Action::Send).collect();
-        assert_eq!(reaction, Reaction { outcome: Outcome::Handled, actions: expected });
+        assert_eq!((reaction.outcome, reaction.actions), (Outcome::Handled, expected));
         let reaction = Session::new(play()).receive(MessageType::USER_CONTROL, 0, &request);
         assert_eq!(reaction, Reaction::new(Outcome::Handled));
     }
@@ -677,4 +764,35 @@ fn a_refusal_names_where_to_go_instead() {
         refusal.to_string(),
         "NetConnection.Connect.Rejected: moved; redirected to rtmp://other/\\x1bapp (in answer to connect)"
     );
+}
+
+#[test]
+fn the_application_is_told_what_the_session_does_not_need() {
+    let mut session = Session::new(play());
+    session.status("NetStream.Play.Reset", "status");
+    let Some(Notice::Status(status)) = session.notice.take() else { panic!("a status is told") };
+    assert_eq!((&status.method[..], &status.code[..]), (&b"onStatus"[..], &b"NetStream.Play.Reset"[..]));
+    assert_eq!(&status.level[..], b"status");
+
+    session.command("onSomething", 0.0, |_| {});
+    let Some(Notice::Command { name, message }) = session.notice.take() else { panic!("a command is told") };
+    assert_eq!((&name[..], message.kind), (&b"onSomething"[..], MessageType::COMMAND));
+    for known in ["onBWDone", "_onbwcheck", "ping", "close"] {
+        session.command(known, 0.0, |_| {});
+        assert_eq!(session.notice, None, "{known}");
+    }
+
+    let mut cue = Encoder::new();
+    cue.string(b"onCuePoint").number(1.0);
+    let cue = cue.finish();
+    for (kind, body) in [(MessageType::DATA, cue.clone()), (MessageType::DATA_AMF3, [vec![0], cue].concat())]
+    {
+        session.receive(kind, 0, &body);
+        let Some(Notice::Data { name, message }) = session.notice.take() else { panic!("data are told") };
+        assert_eq!((&name[..], message.body), (&b"onCuePoint"[..], body));
+    }
+    for odd in [&b"\x02"[..], b"\x02\0\x09short", b"\0\0\0\0\0\0\0\0\0"] {
+        session.receive(MessageType::DATA, 0, odd);
+        assert!(matches!(&session.notice, Some(Notice::Data { name, .. }) if name.is_empty()), "{odd:?}");
+    }
 }

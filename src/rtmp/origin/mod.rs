@@ -10,6 +10,7 @@ use std::mem::size_of;
 
 use libc::c_int;
 
+pub(crate) use self::update::STRINGS;
 pub(super) use self::update::forget_login;
 use super::{RTMP, RTMP_BUFFER_CACHE_SIZE};
 use crate::amf::AVal;
@@ -32,7 +33,7 @@ pub(crate) struct Origin {
     /// The flags of `update::FLAGS` that the text has set.
     raised: c_int,
     /// Options that the program has set since, one bit each.
-    replaced: u32,
+    replaced: u64,
     /// The size of the SWF file that was hashed.
     swf_size: u32,
     /// Whether the proxy came from the text.
@@ -113,8 +114,8 @@ impl Origin {
         let counts = [extras.first, extras.end, raised].map(|word| u64::from(word as u32));
         let changes =
             numbers.map(|Change { before, after }| u64::from(before as u32) << 32 | u64::from(after as u32));
-        let rest = [replaced, swf_size, has_proxy, closed].map(u64::from);
-        let words = [&addresses[..], &[head_sum], &counts, &changes, &rest];
+        let rest = [swf_size, has_proxy, closed].map(u64::from);
+        let words = [&addresses[..], &[head_sum, replaced], &counts, &changes, &rest];
         words.into_iter().flatten().fold(SUM_OF_NOTHING, |sum, word| add(sum, *word))
     }
 }

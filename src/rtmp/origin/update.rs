@@ -6,12 +6,15 @@ use libc::c_int;
 
 use super::{Extras, Origin, sum};
 use crate::{
-    amf::{AMF_OBJECT, AVal, access::AMFProp_Reset},
+    amf::{
+        AMF_OBJECT, AVal,
+        access::{AMF_Reset, AMFProp_Reset},
+    },
     rtmp::{
         RTMP, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK,
         options::{self, Field, replace},
     },
-    state::{Handle, Settings},
+    state::{Handle, Hidden, Settings},
 };
 
 /// Flags that options can set, and nothing can clear.
@@ -20,7 +23,7 @@ const FLAGS: [(&str, c_int); 3] =
 
 type Number = unsafe fn(*mut RTMP) -> *mut c_int;
 
-/// Options that are numbers. `timeout` stays, as in librtmp: a program that gave it once must not wait longer afterwards.
+/// Options that are numbers. `timeout` and `timeoutMs` stay, as in librtmp: a program that gave it once must not wait longer afterwards.
 const NUMBERS: [(&str, Number); 4] = [
     // SAFETY: the caller of each passes a pointer to an `RTMP`.
     ("swfAge", |r| unsafe { &raw mut (*r).Link.swfAge }),
@@ -32,8 +35,21 @@ const NUMBERS: [(&str, Number); 4] = [
     ("buffer", |r| unsafe { &raw mut (*r).m_nBufferMS }),
 ];
 
+/// Options that are forgotten together, unless the program has set one of them since.
+const ENHANCED: [&str; 9] = [
+    "enhanced",
+    "fourCcList",
+    "videoFourCc",
+    "audioFourCc",
+    "capsEx",
+    "videoFunction",
+    "enhancedForce",
+    "reconnect",
+    "objectEncoding",
+];
+
 /// Strings that can point into the text.
-const STRINGS: [(&str, Field); 14] = [
+pub(crate) const STRINGS: [(&str, Field); 14] = [
     ("", |link| &mut link.hostname),
     ("socks", |link| &mut link.sockshost),
     ("app", |link| &mut link.app),
@@ -163,8 +179,36 @@ impl Origin {
             forget_login(r);
             if let Some(handle) = Handle::existing(r) {
                 handle.change_settings(|settings| {
-                    let Some((local, tls)) = settings.before_url.take().map(|before| *before) else { return };
+                    let Some(before) = settings.before_url.take() else { return };
+                    let Hidden { local, tls, tuning, enhanced } = *before;
                     let keeps = |option| self.is_replaced(option);
+                    if !ENHANCED.into_iter().any(keeps) {
+                        settings.enhanced = enhanced;
+                    }
+                    if !keeps("nodelay") {
+                        settings.local.delays = local.delays;
+                    }
+                    if !keeps("keepalive") {
+                        settings.local.keep_alive = local.keep_alive;
+                    }
+                    if !keeps("tlsCert") {
+                        settings.tls.certificate = tls.certificate;
+                    }
+                    if !keeps("tlsKey") {
+                        settings.tls.key = tls.key;
+                    }
+                    if !keeps("tlsPin") {
+                        settings.tls.pins = tls.pins;
+                    }
+                    if !keeps("sendQueue") {
+                        settings.tuning.queue_limit = tuning.queue_limit;
+                    }
+                    if !keeps("closeReset") {
+                        settings.tuning.resets = tuning.resets;
+                    }
+                    if !keeps("data") {
+                        settings.tuning.all_data = tuning.all_data;
+                    }
                     settings.local.bind = if keeps("bind") { settings.local.bind.take() } else { local.bind };
                     settings.local.family = if keeps("ipv") { settings.local.family } else { local.family };
                     settings.tls.verify = if keeps("tlsVerify") { settings.tls.verify } else { tls.verify };
@@ -222,6 +266,7 @@ impl Origin {
         unsafe {
             let origin = Self::of(r);
             forget_login(r);
+            forget_texts(r);
             if let Some(handle) = Handle::existing(r) {
                 handle.change_settings(|settings| *settings = Settings::default());
             }
@@ -250,6 +295,28 @@ pub(crate) unsafe fn forget_login(r: *mut RTMP) {
                 *field = AVal::EMPTY;
             }
         }
+    }
+}
+
+/// Lets go of the strings that were copied for a reconnect request.
+///
+/// # Safety
+/// As for [`Origin::of`].
+unsafe fn forget_texts(r: *mut RTMP) {
+    // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+    unsafe {
+        let Some(handle) = Handle::existing(r) else { return };
+        let Some(texts) = handle.change_settings(|settings| settings.texts.take()) else { return };
+        let link = &mut (*r).Link;
+        let owns = |string: &AVal| texts.as_ptr_range().contains(&string.av_val.cast_const().cast());
+        for (_, field) in STRINGS {
+            if owns(field(link)) {
+                *field(link) = AVal::EMPTY;
+            }
+        }
+        // The values of the option `conn` point there, too.
+        AMF_Reset(&raw mut link.extras);
+        link.edepth = 0;
     }
 }
 

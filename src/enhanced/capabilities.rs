@@ -1,0 +1,270 @@
+//! What the two ends of a connection announce, and messages that the peer has to understand.
+
+use std::ptr;
+
+use libc::{c_char, c_int};
+use rtmp_core::{
+    amf::Encoder,
+    chunk::Outgoing,
+    error::Error,
+    media::FourCc,
+    message::MessageType,
+    session::{Peer, feature},
+};
+
+use super::{
+    media::{Tracks, medium},
+    types::RTMPTrack,
+};
+use crate::{
+    FALSE, TRUE,
+    amf::{AMFObjectProperty, AVal, owned_property},
+    boundary::{Kind, boundary},
+    ptr::{Out, aval_bytes, required},
+    reason::{self, During, Failure, Phase},
+    rtmp::{
+        RTMP, RTMPPacket,
+        outgoing::{body_of, send_message},
+    },
+    shared,
+    state::Handle,
+};
+
+/// The chunk stream that media is sent on, as `RTMP_Write` does.
+const MEDIA: u32 = 4;
+
+/// Returns the features that the peer announces, bits of `RTMP_CAPS_*`.
+///
+/// A client announces them in `connect`, a server in its answer. The result is 0 before the peer has done so, for peers
+/// without Enhanced RTMP, and if `r` is NULL.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_PeerCaps(r: *mut RTMP) -> c_int {
+    boundary(Kind::Session, 0, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let features = unsafe { with_peer(r, |peer| peer.capabilities.features) };
+        Ok(features.flatten().unwrap_or(0) as c_int)
+    })
+}
+
+/// Returns what the peer announces for a codec, bits of `RTMP_CAN_*`.
+///
+/// `kind` is `RTMP_PACKET_TYPE_AUDIO` or `RTMP_PACKET_TYPE_VIDEO`. What the peer announces for all codecs is
+/// included. A codec in `fourCcList`, which is all that older peers send, counts as `RTMP_CAN_DECODE`. The result is
+/// 0 before the peer has announced anything, for codecs that it does not announce, and if an argument is not valid.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_PeerFourCc(r: *mut RTMP, kind: u8, fourcc: u32) -> c_int {
+    boundary(Kind::Session, 0, |_| {
+        let Some(medium) = medium(kind) else { return Ok(0) };
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let abilities = unsafe { with_peer(r, |peer| peer.capabilities.codec(medium, FourCc(fourcc))) };
+        Ok(abilities.unwrap_or(0) as c_int)
+    })
+}
+
+/// Finds a property of what the peer said when it connected.
+///
+/// On a client that is the server's answer to `connect`, whose two objects are both searched, the information object
+/// first. On a server it is the object of the `connect` that `RTMP_TakeConnect` was given. A copy of the property is
+/// stored in `*p`; strings in it are valid until the next call with this session, and its objects belong to the
+/// caller, who frees them with `AMFProp_Reset`.
+///
+/// Returns TRUE, or FALSE if there is no such property, and then stores nothing.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `name` is null or points to a string that is readable for its
+/// length; `p` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_PeerProperty(
+    r: *mut RTMP,
+    name: *const AVal,
+    p: *mut AMFObjectProperty,
+) -> c_int {
+    boundary(Kind::Session, FALSE, |_| {
+        // SAFETY: `name` is null or a string that is readable for its length, `p` null or writable, by the Safety
+        // section.
+        let (name, place) = unsafe { (aval_bytes(required(name, "name")?), Out::new(p, "p")?) };
+        let look_up = |peer: &Peer| {
+            peer.property(name, |value| owned_property(name, value).map(|found| place.write(found)))
+        };
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section. The strings lie in what the
+        // session keeps of the command, which stays until another call changes it.
+        match unsafe { with_peer(r, look_up) }.flatten() {
+            Some(found) => {
+                found?;
+                Ok(TRUE)
+            }
+            None => Ok(FALSE),
+        }
+    })
+}
+
+/// Tells the session of a server what its client said in `connect`.
+///
+/// A server that answers commands by itself calls this with the message, before it answers. From then on
+/// `RTMP_PeerCaps`, `RTMP_PeerFourCc`, `RTMP_PeerProperty`, `RTMP_SendMedia` and `RTMP_SendReconnect` know the
+/// client. The packet stays the caller's.
+///
+/// Returns TRUE, or FALSE if the packet is no such command.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
+/// readable for `m_nBodySize` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_TakeConnect(r: *mut RTMP, packet: *const RTMPPacket) -> c_int {
+    boundary(Kind::Session, FALSE, |_| {
+        // SAFETY: `packet` is null or a packet whose body is readable for its size, by the Safety section.
+        let (kind, body) = unsafe {
+            let packet = required(packet, "packet")?;
+            (MessageType(packet.m_packetType), body_of(packet)?)
+        };
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let handle = unsafe { Handle::connected(r) }?;
+        let body = match kind {
+            MessageType::COMMAND => body,
+            // Behind a byte that says so there is AMF0.
+            MessageType::COMMAND_AMF3 => body.get(1..).unwrap_or_default(),
+            _ => return Ok(FALSE),
+        };
+        if !body.starts_with(b"\x02\0\x07connect") {
+            return Ok(FALSE);
+        }
+        handle.core().session.set_peer(Peer::from_command(body));
+        Ok(TRUE)
+    })
+}
+
+/// Writes what the options of this session announce, as members of an object.
+///
+/// For servers: they belong into an object of the answer to `connect`. Clients differ in which of the two they look
+/// at, so both are a good choice. The options are `enhanced`, `fourCcList`, `videoFourCc`, `audioFourCc`, `capsEx`
+/// and `reconnect`. A client needs no call: its `connect` has them.
+///
+/// Returns the position after the members, which is `p` if nothing is announced, or NULL if they do not fit.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; the bytes from `p` to `end` are writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_EncodeCapabilities(
+    r: *mut RTMP,
+    p: *mut c_char,
+    end: *mut c_char,
+) -> *mut c_char {
+    boundary(Kind::Session, ptr::null_mut(), |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        unsafe { reason::about(r) }?;
+        // SAFETY: as above.
+        let settings = unsafe { Handle::existing(r) }.map(|handle| handle.settings()).unwrap_or_default();
+        let mut members = Encoder::new();
+        settings.enhanced.capabilities.write_members(&mut members);
+        let members = members.finish();
+        if p.is_null() || (end as usize).checked_sub(p as usize).is_none_or(|room| room < members.len()) {
+            return Err(Error::TooLarge("the capabilities, for the room there is").into());
+        }
+        // SAFETY: the bytes fit between `p` and `end`, which are writable, by the Safety section.
+        unsafe { ptr::copy_nonoverlapping(members.as_ptr(), p.cast(), members.len()) };
+        Ok(p.wrapping_add(members.len()))
+    })
+}
+
+/// Sends an audio or video message made of its parts, see `RTMP_EncodeMedia`, on the stream of this session.
+///
+/// `timestamp` is in milliseconds. The tracks and their data are only read. A server sets `m_stream_id` to the stream
+/// that its client plays.
+///
+/// Returns TRUE, or FALSE if the message makes no sense, if the peer has not announced what it takes (nothing was
+/// sent then), or if sending failed (the connection was closed). The option `enhancedForce` sends what was not
+/// announced. A server that announces nothing is expected to take one track of any video codec, and nothing else that
+/// is new.
+///
+/// Fails with `RTMP_ERR_UNSUPPORTED` if the peer has not announced several tracks, nanoseconds or the codec,
+/// `RTMP_ERR_ARGUMENT`, and as `RTMP_SendPacket` does.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `tracks` is null or points to `count` tracks whose `t_body` is
+/// null or readable for `t_size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_SendMedia(
+    r: *mut RTMP,
+    kind: u8,
+    timestamp: u32,
+    nano: u32,
+    tracks: *const RTMPTrack,
+    count: c_int,
+) -> c_int {
+    boundary(Kind::Waits, FALSE, |_| {
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+        unsafe { reason::about(r) }?;
+        let mut room = Tracks::new();
+        // SAFETY: `tracks` is null or points to `count` tracks whose data is readable, by the Safety section.
+        let message = unsafe { room.read(kind, tracks, count, nano) }.during(Phase::SENDING)?;
+        let body = message.encode().during(Phase::SENDING)?;
+        // SAFETY: as above.
+        let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
+        if !handle.settings().enhanced.force {
+            let peer = handle.core().session.peer().map(|peer| peer.capabilities.clone());
+            // What the program is told is the code; nothing is wrong with the connection.
+            peer.unwrap_or_default().check(&message).map_err(|error| Failure::new(error, Phase::Call))?;
+        }
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) } as u32;
+        let format = u8::from(timestamp != 0);
+        let kind = MessageType(kind);
+        let message = Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body: &body };
+        send_message(&handle, &message, None).during(Phase::SENDING)?;
+        Ok(TRUE)
+    })
+}
+
+/// Asks the client of a server to connect again.
+///
+/// `url` is that of an application: absolute, or relative to the current one (`//host/app`, `/app`), or NULL for the
+/// same. `description` is for people and may be NULL. The server goes on until the client leaves.
+///
+/// Returns TRUE, or FALSE if the client has not announced that it knows such requests (nothing was sent then), or if
+/// sending failed (the connection was closed). The client's `connect` has to be known, see `RTMP_TakeConnect`.
+///
+/// Fails with `RTMP_ERR_UNSUPPORTED`, and as `RTMP_SendPacket` does.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `url` and `description` are null or point to strings that are
+/// readable for their lengths.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn RTMP_SendReconnect(
+    r: *mut RTMP,
+    url: *const AVal,
+    description: *const AVal,
+) -> c_int {
+    boundary(Kind::Waits, FALSE, |_| {
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+        let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
+        // SAFETY: the strings are null or readable for their lengths, by the Safety section.
+        let [url, description] =
+            [url, description].map(|text| unsafe { text.as_ref().map_or(&[][..], |text| aval_bytes(text)) });
+        let knows =
+            handle.core().session.peer().is_some_and(|peer| peer.capabilities.has(feature::RECONNECT));
+        if !knows {
+            let error = Error::Unsupported("a reconnect request to a client that has not announced them");
+            return Err(Failure::new(error, Phase::Call));
+        }
+        let request = rtmp_core::session::reconnect_request(url, description);
+        handle.send(|_, _| request).map_err(|error| handle.failure(error.reported(), Phase::SENDING))?;
+        Ok(TRUE)
+    })
+}
+
+/// What `look` finds in what the peer has said, if it has said anything.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+unsafe fn with_peer<R>(r: *mut RTMP, look: impl FnOnce(&Peer) -> R) -> Option<R> {
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    let handle = unsafe { Handle::existing(r) }?;
+    let core = handle.core();
+    core.session.peer().map(look)
+}

@@ -1,0 +1,48 @@
+//! A server's request to connect again, as a session keeps it.
+
+use libc::c_int;
+use rtmp_core::{error::Result, session::Reconnect, text::Text};
+
+use crate::amf::AVal;
+
+/// A request, with what is needed to say where it leads.
+#[derive(Debug)]
+pub(crate) struct Requested {
+    request: Reconnect,
+    /// The URL of the application at that time.
+    current: Vec<u8>,
+    is_tls: bool,
+    /// Where it leads; empty if that is refused.
+    url: Vec<u8>,
+}
+
+impl Requested {
+    pub(crate) fn new(request: Reconnect, current: &[u8], is_tls: bool) -> Self {
+        let url = request.resolve(current, is_tls).unwrap_or_else(|error| {
+            log::error!("a reconnect request to {} is refused: {error}", Text(&request.reference));
+            Vec::new()
+        });
+        Self { request, current: current.to_vec(), is_tls, url }
+    }
+
+    /// The server's explanation.
+    pub(crate) fn description(&self) -> &[u8] {
+        &self.request.description
+    }
+
+    /// Where it leads, or why it leads nowhere.
+    pub(crate) fn url(&self) -> Result<&[u8]> {
+        if self.url.is_empty() {
+            self.request.resolve(&self.current, self.is_tls)?;
+        }
+        Ok(&self.url)
+    }
+}
+
+/// Text as C sees it; programs expect a null pointer where there is none.
+pub(crate) fn view(text: &[u8]) -> AVal {
+    if text.is_empty() {
+        return AVal::EMPTY;
+    }
+    AVal { av_val: text.as_ptr().cast_mut().cast(), av_len: c_int::try_from(text.len()).unwrap_or(0) }
+}
