@@ -557,8 +557,7 @@ impl Handle {
 
     /// Has closing reset the connection if the option `closeReset` says so.
     pub(crate) fn prepare_reset(&self) {
-        let socket = self.socket().ok().filter(|_| self.settings().tuning.resets);
-        if let Some(socket) = socket {
+        if let (true, Ok(socket)) = (self.settings().tuning.resets, self.socket()) {
             tcp::reset_at_close(socket);
         }
     }

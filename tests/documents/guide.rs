@@ -140,6 +140,53 @@ fn links_of_all_documents_hold() {
     assert!(seen > 30, "{seen} links");
 }
 
+/// Words that make a reader stop: old ones, and those with a usual technical word in their place.
+const UNUSUAL: [&str; 14] = [
+    "whoever",
+    "somebody",
+    "nobody else",
+    "in any case",
+    "dearer",
+    "the long way",
+    "in a hurry",
+    "for ever",
+    "time-out",
+    "goodbye",
+    "passed over",
+    "goes on",
+    "wishes",
+    "mend",
+];
+
+#[test]
+fn documents_and_headers_use_plain_words() {
+    let mut documents = chapters();
+    documents.extend(
+        ["README.md", "SECURITY.md", "CHANGELOG.md", "c-examples/README.md"].map(|name| package().join(name)),
+    );
+    for directory in ["man/man1", "man/man3"] {
+        documents.extend(files(directory, if directory.ends_with('1') { "1" } else { "3" }));
+    }
+    documents.extend(files("include/librtmp", "h"));
+    let mut found = Vec::new();
+    for path in documents {
+        let text = fs::read_to_string(&path).expect("it is readable").replace("\\-", "-");
+        for (number, line) in (1..).zip(text.lines()) {
+            // What is code has names of its own.
+            let lower: String = line.split('`').step_by(2).collect::<String>().to_lowercase();
+            // Between other letters it is another word.
+            let is_word = |at: usize, word: &str| {
+                let before = lower[..at].chars().next_back().is_none_or(|letter| !letter.is_alphanumeric());
+                before
+                    && lower[at + word.len()..].chars().next().is_none_or(|letter| !letter.is_alphanumeric())
+            };
+            let words = UNUSUAL.iter().filter(|word| lower.find(**word).is_some_and(|at| is_word(at, word)));
+            found.extend(words.map(|word| format!("{}:{number}: {word}", path.display())));
+        }
+    }
+    assert!(found.is_empty(), "write it in another way, see CONTRIBUTING.md:\n{}", found.join("\n"));
+}
+
 #[test]
 fn the_summary_lists_every_chapter_once() {
     let summary = fs::read_to_string(package().join("docs/src/SUMMARY.md")).expect("it is there");
@@ -228,6 +275,21 @@ fn the_programs_of_the_guide_do_what_they_say() {
     assert!(directory.join("rec.1.flv").exists());
     let again = need!(run("reconnect", &[&nobody, &at("none"), "2"]));
     assert!(again.code == Some(1) && again.stderr.contains("next attempt in 1 s"), "{again:?}");
+
+    let printed = need!(run("stats", &[&server.url("rtmp", "live/s")])).expect("stats");
+    assert!(
+        printed.starts_with("connected after look-up ") && printed.contains(" kbit/s out, "),
+        "{printed}"
+    );
+    let printed = need!(run("events", &[&url])).expect("events");
+    let expected =
+        ["socket 1\n", "status NetConnection.Connect.Success: ", "status NetStream.Play.Start", " events\n"];
+    assert!(expected.iter().all(|words| printed.contains(words)), "{printed}");
+    let printed = need!(run("tracks", &[&url])).expect("tracks");
+    assert!(
+        printed.contains("video track 0: codec 7, ") && printed.contains("audio track 0: codec 10, "),
+        "{printed}"
+    );
 
     // A stream without an end.
     let endless = Server::once(|peer: &mut Peer| {

@@ -124,7 +124,8 @@ impl Application for Wishes {
     }
 
     fn notified(&mut self, notice: Notice) {
-        if !self.wants_notices {
+        // The connection hands these out by itself.
+        if !self.wants_notices || matches!(notice, Notice::Reconnect(_)) {
             return;
         }
         self.notices.push_back(notice);
