@@ -313,10 +313,25 @@ impl Handle {
         encoded: &mut Option<u8>,
     ) -> Result<()> {
         let _deferred = Deferred::begin();
-        let sending = self.outbox().take_turn();
+        match self.encode_packet(message, call, encoded, false, self.outbox().take_turn())? {
+            (None, sending) => self.drain(sending, Ok(())),
+            (Some(chunks), sending) => self.send_past(&chunks, sending),
+        }
+    }
+
+    /// Encodes a message, and appends it to the queue if bytes cannot leave as they are or if the caller wants it there;
+    /// otherwise returns its chunks, which are to be sent before the turn ends.
+    fn encode_packet<'h, 'm>(
+        &'h self,
+        message: &Outgoing<'m>,
+        call: Option<(&[u8], i32)>,
+        encoded: &mut Option<u8>,
+        to_queue: bool,
+        sending: Sending<'h>,
+    ) -> Result<(Option<Chunks<'m>>, Sending<'h>)> {
         let is_carried = self.is_carried();
         let encoding = self.step(|session, wishes| {
-            let is_queued = is_carried || session.is_encrypted() || !session.unsent().is_empty();
+            let is_queued = to_queue || is_carried || session.is_encrypted() || !session.unsent().is_empty();
             let chunks = session.encode(message)?;
             let (profile, calls) = wishes.wishes();
             if let Some((name, transaction)) = call {
@@ -325,25 +340,27 @@ impl Handle {
             if globals::logs_debug() {
                 packet_log::log_sent(self.descriptor(), message, &chunks, &profile);
             }
+            *encoded = Some(chunks.format);
             if is_queued {
                 session.enqueue_chunks(&chunks);
+                return Ok(None);
             }
-            *encoded = Some(chunks.format);
-            Ok::<_, Error>((chunks, is_queued))
+            Ok::<_, Error>(Some(chunks))
         });
-        let (chunks, is_queued) = match encoding {
-            Ok(encoded) => encoded,
+        match encoding {
+            Ok(chunks) => Ok((chunks, sending)),
             Err(error) => {
                 // Another thread may have left answers to this one. If part of them has gone, nothing can follow.
                 let answers = self.drain(sending, Ok(()));
                 self.forgive(answers).inspect_err(|_| self.give_up())?;
-                return Err(error);
+                Err(error)
             }
-        };
-        if is_queued {
-            return self.drain(sending, Ok(()));
         }
-        self.send_past(&chunks, sending)
+    }
+
+    /// Sends the messages of one call: short ones leave together.
+    pub(crate) fn batch(&self) -> Batch<'_> {
+        Batch { handle: self, sending: None, _deferred: Deferred::begin() }
     }
 
     /// Encodes a message and sends it if nothing but the socket is in its way: nobody else uses the session, and bytes
@@ -717,6 +734,51 @@ fn send_queued(session: &mut Session<Body>, send: impl Fn(&[u8]) -> Result<usize
         }
     }
     Ok(())
+}
+
+/// Messages that a program hands over in one call. The first one that stays in the queue keeps other threads from sending
+/// until the queue is empty again, so [`end`](Self::end) has to be called in the end.
+pub(crate) struct Batch<'h> {
+    handle: &'h Handle,
+    /// The turn to send, while messages of this batch are queued.
+    sending: Option<Sending<'h>>,
+    /// Log callbacks are called when other threads may send again.
+    _deferred: Deferred,
+}
+
+impl Batch<'_> {
+    /// Bytes of the body of a message that is worth copying to save a call of the system.
+    const SHORT: usize = 8 << 10;
+    /// Bytes in the queue that are worth a call of the system.
+    const ENOUGH: usize = 64 << 10;
+
+    /// Encodes a message, and sends it unless it waits for the next one; `encoded` as for `Handle::transmit_packet`.
+    pub(crate) fn transmit(&mut self, message: &Outgoing<'_>, encoded: &mut Option<u8>) -> Result<()> {
+        // The log of librtmp shows a message and what came of it before the next one.
+        let waits = message.body.len() <= Self::SHORT && !globals::logs_debug();
+        if !waits {
+            self.flush()?;
+        }
+        let sending = self.sending.take().unwrap_or_else(|| self.handle.outbox().take_turn());
+        match self.handle.encode_packet(message, None, encoded, waits, sending)? {
+            (Some(chunks), sending) => self.handle.send_past(&chunks, sending),
+            (None, sending) => {
+                self.sending = Some(sending);
+                let queued = self.handle.core().session.queued();
+                if waits && queued < Self::ENOUGH { Ok(()) } else { self.flush() }
+            }
+        }
+    }
+
+    /// Sends what is queued.
+    fn flush(&mut self) -> Result<()> {
+        self.sending.take().map_or(Ok(()), |sending| self.handle.drain(sending, Ok(())))
+    }
+
+    /// Sends what is still queued.
+    pub(crate) fn end(mut self) -> Result<()> {
+        self.flush()
+    }
 }
 
 /// [`load`] as one function for all kinds of steps.

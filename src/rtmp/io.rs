@@ -16,7 +16,10 @@ use rtmp_core::{
 
 use super::{
     RTMP, RTMP_LF_LIVE, close,
-    outgoing::{log_unsent, mirror_writer, outgoing, send_message, show_unfinished, take_unfinished},
+    outgoing::{
+        first_chunk_len, log_unsent, mirror_writer, outgoing, report, send_in_batch, show_unfinished,
+        take_unfinished,
+    },
     read_state::{Block, with_read_state},
     ready, straight,
 };
@@ -425,11 +428,27 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
         };
         let mut format = None;
         let mut phase = Phase::Flv;
+        let mut batch = handle.batch();
+        let mut first_chunk = 0;
         let result = flv::write(&mut writer, input, &mut |message| {
-            let sent = send_message(&handle, &outgoing(stream_id, &message), None);
+            let message = outgoing(stream_id, &message);
+            first_chunk = first_chunk_len(&handle, &message);
+            let sent = send_in_batch(&handle, &mut batch, &message);
             format = Some(sent.inspect_err(|_| phase = Phase::SENDING)?);
             Ok(())
         });
+        // Also in front of bytes that are not FLV.
+        let result = match (result, batch.end()) {
+            (Ok(_), Err(error)) => {
+                phase = Phase::SENDING;
+                Err(report(&handle, error, first_chunk))
+            }
+            (Err(error), Err(_)) => {
+                handle.give_up();
+                Err(error)
+            }
+            (result, Ok(())) => result,
+        };
         let mut core = handle.core();
         // Another thread, or an error, may have closed the connection, and all of this with it.
         if handle.is_current() {

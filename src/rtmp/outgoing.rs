@@ -13,6 +13,7 @@ use rtmp_core::{
 
 use super::{RTMP, RTMPPacket};
 use crate::{
+    connection::Batch,
     fields::profile,
     log::Deferred,
     memory::Body,
@@ -110,17 +111,32 @@ pub(crate) fn send_message(
 ) -> Result<u8> {
     let mut encoded = None;
     let result = handle.transmit_packet(message, call, &mut encoded);
+    outcome(handle, message, result, encoded)
+}
+
+/// As [`send_message`], in a batch: the error may be about a message before this one.
+pub(super) fn send_in_batch(handle: &Handle, batch: &mut Batch<'_>, message: &Outgoing<'_>) -> Result<u8> {
+    let mut encoded = None;
+    let result = batch.transmit(message, &mut encoded);
+    outcome(handle, message, result, encoded)
+}
+
+/// Tells the header format of a message; an error of sending it has closed the connection.
+fn outcome(handle: &Handle, message: &Outgoing<'_>, result: Result<()>, encoded: Option<u8>) -> Result<u8> {
     match (result, encoded) {
         (Ok(()), Some(format)) => Ok(format),
-        (Err(error), Some(_)) => {
-            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-            let chunk_size = unsafe { shared::read(&raw const (*handle.raw()).m_outChunkSize) };
-            Err(report(handle, error, message.as_asked(session::chunk_size(chunk_size)).first_len()))
-        }
+        (Err(error), Some(_)) => Err(report(handle, error, first_chunk_len(handle, message))),
         (Err(error), None) => Err(error),
         // Nothing was encoded, and so nothing sent: `transmit_packet` does the one before the other.
         (Ok(()), None) => Err(Error::Invalid("nothing was sent")),
     }
+}
+
+/// How many bytes the first chunk of a message has.
+pub(super) fn first_chunk_len(handle: &Handle, message: &Outgoing<'_>) -> usize {
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+    let chunk_size = unsafe { shared::read(&raw const (*handle.raw()).m_outChunkSize) };
+    message.as_asked(session::chunk_size(chunk_size)).first_len()
 }
 
 /// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.

@@ -7,6 +7,7 @@ mod support;
 
 mod answers;
 mod bad_input;
+mod blocks;
 mod callbacks;
 mod cancel;
 mod careless;
