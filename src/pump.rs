@@ -272,6 +272,10 @@ impl Handle {
     /// Lets the session take what was received. An error has closed the connection, and so has the end of the stream.
     fn receive_without_answers(&self) -> Result<Option<Event<Body>>> {
         let received = self.receiving_step(take);
+        if let Ok(Some(Event::Reconnect(request))) = &received {
+            // Before the program is told of it.
+            self.keep_reconnect(request.clone());
+        }
         self.tell()?;
         match received {
             Ok(Some(Event::Refused(refusal))) => {
@@ -281,10 +285,6 @@ impl Handle {
             Ok(Some(Event::Ended(message))) => {
                 close::close(self, close::Manner::Polite);
                 Ok(Some(Event::Ended(message)))
-            }
-            Ok(Some(Event::Reconnect(request))) => {
-                self.keep_reconnect(request.clone());
-                Ok(Some(Event::Reconnect(request)))
             }
             Ok(Some(Event::Login(token))) => self.log_in(&token).map(|()| None),
             // The peer wants the connection closed.

@@ -122,7 +122,10 @@ typedef struct RTMPEvent {
     AVal e_level;
     /** STATUS, RECONNECT: what happened, for people; empty if the peer does not say. */
     AVal e_description;
-    /** RECONNECT: where to connect to, as the server says it; empty for the same place. */
+    /**
+     * RECONNECT: where to connect to, as the server says it; empty for the same place. `RTMP_GetReconnect` returns the
+     * checked URL, also in the callback.
+     */
     AVal e_url;
     /**
      * STATUS, COMMAND: the whole command as AMF0 values, for `AMF_Decode`. DATA: the body of the message as it came, AMF0, or

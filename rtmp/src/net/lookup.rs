@@ -303,6 +303,9 @@ mod tests {
     #[test]
     fn a_resolver_that_panics_is_an_error() {
         let error = run(asking(None, || panic!("a test of panics"))).unwrap_err();
-        assert_eq!(error.to_string(), "no address for host name (invalid argument: a thread of the library has ended)");
+        assert_eq!(
+            error.to_string(),
+            "no address for host name (invalid argument: a thread of the library has ended)"
+        );
     }
 }

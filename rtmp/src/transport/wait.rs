@@ -5,12 +5,12 @@
 
 use std::{
     io,
-    os::fd::BorrowedFd,
     time::{Duration, Instant},
 };
 
 use rustix::{
     event::{PollFd, PollFlags},
+    fd::BorrowedFd,
     io::ioctl_fionread,
 };
 use socket2::SockRef;
@@ -19,6 +19,7 @@ use super::deadline::Deadline;
 use crate::{
     error::{Error, Result},
     net::poll_until,
+    system,
 };
 
 /// What ends a wait before the socket is ready.
@@ -164,7 +165,7 @@ impl<'a> Wait<'a> {
         fd: BorrowedFd<'_>,
         call: &mut impl FnMut(bool) -> io::Result<T>,
     ) -> Result<Option<T>> {
-        if self.deadline.is_some() || !self.patience.leaves_wait_to_system() {
+        if cfg!(windows) || self.deadline.is_some() || !self.patience.leaves_wait_to_system() {
             return Ok(None);
         }
         // Without a time-out the system goes on after a signal as if there had been none, if its handler asks for that.
@@ -235,7 +236,7 @@ impl<'a> Wait<'a> {
     /// As `ready`; false if the program has made its socket non-blocking, and so nothing was waited for.
     fn poll(&mut self, fd: BorrowedFd<'_>) -> Result<bool> {
         let deadline = self.deadline(SockRef::from(&fd))?;
-        if SockRef::from(&fd).nonblocking()? {
+        if system::is_non_blocking(&SockRef::from(&fd))? {
             return Ok(false);
         }
         if self.what == For::Bytes {
@@ -298,10 +299,11 @@ mod tests {
     use std::{
         io::Write,
         net::{Shutdown, TcpListener, TcpStream},
-        os::fd::AsFd,
         sync::atomic::{AtomicBool, Ordering},
         thread,
     };
+
+    use rustix::fd::AsFd;
 
     use super::*;
 
