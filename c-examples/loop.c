@@ -65,7 +65,7 @@ static void read_stream(struct player *player)
         if (count > 0) {
             if (fwrite(block, 1, (size_t)count, player->file) != (size_t)count) {
                 fprintf(stderr, "loop: cannot write %s: %s\n", player->path, strerror(errno));
-                leave(player, END_FILE_FAILED, "stopped");
+                leave(player, END_OUTPUT, "stopped");
                 return;
             }
         } else if (count < 0 && RTMP_GetLastError(player->r) == RTMP_ERR_AGAIN) {
@@ -107,7 +107,7 @@ static int begin(struct player *player, const char *url, const char *directory, 
     player->file = fopen(player->path, "wb");
     if (!player->file) {
         fprintf(stderr, "loop: cannot write %s: %s\n", player->path, strerror(errno));
-        return END_FILE_FAILED;
+        return END_OUTPUT;
     }
     player->url = strdup(url);
     player->r = RTMP_Alloc();
@@ -198,7 +198,7 @@ int main(int argc, char **argv)
         case 'd': directory = optarg; break;
         case 'l': live = 1; break;
         case 't': timeout = atoi(optarg); break;
-        case 'h': usage(stdout); return fflush(stdout) == 0 ? END_WELL : END_FILE_FAILED;
+        case 'h': usage(stdout); return fflush(stdout) == 0 ? END_WELL : END_OUTPUT;
         default: usage(stderr); return END_WRONG_USE;
         }
     }
@@ -226,7 +226,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < begun; i++) {
         struct player *player = &players[i];
         if (player->file && fclose(player->file) != 0)
-            ending = END_FILE_FAILED;
+            ending = END_OUTPUT;
         if (ending == END_WELL)
             ending = player->ending;
         if (player->r)

@@ -163,6 +163,7 @@ fn functions_about_a_session_take_null() {
         RTMP_SetNonBlocking(_, _);
         RTMP_GetPollFds(_, _, _);
         RTMP_GetPollTimeout(_);
+        RTMP_GetPollFd(_);
         RTMP_Step(_);
         RTMP_SetEventCallback(_, _, _);
         RTMP_SetSendCallback(_, _, _);

@@ -13,6 +13,8 @@ use rtmp_core::{
     transport::{deadline::Deadline, tunnel::server::Accepted},
 };
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::event_loop::descriptor::Descriptor;
 use super::{carrier::Carrier, pipe::Pipe};
 
 /// A connection that is being made, on either side.
@@ -118,6 +120,9 @@ pub(crate) struct Progress {
     pub(crate) failed: bool,
     /// When a stream that `RTMP_ToggleStream` has paused goes on.
     pub(crate) toggled: Option<Instant>,
+    /// One descriptor for all that is waited for, if the program wants that.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) descriptor: Option<Descriptor>,
 }
 
 /// Whether a call that reads would find something.
@@ -147,8 +152,14 @@ impl Progress {
 
     /// Forgets what belongs to a connection, when it ends or another begins.
     pub(crate) fn forget_connection(&mut self) {
-        let Self { leaving, failed, .. } = std::mem::take(self);
-        *self = Self { leaving, failed, ..Self::default() };
+        let before = std::mem::take(self);
+        *self = Self {
+            leaving: before.leaving,
+            failed: before.failed,
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            descriptor: before.descriptor,
+            ..Self::default()
+        };
     }
 
     /// When the wait of a call that reads is over.

@@ -17,7 +17,7 @@ use std::{
     fmt::{self, Write},
     ptr::{self, NonNull},
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicI32, AtomicUsize, Ordering},
     },
 };
@@ -258,8 +258,24 @@ impl Scope {
     }
 }
 
+/// What follows a call about a session.
+type Follow = unsafe fn(*mut RTMP);
+
+/// Set once something has to follow calls.
+static FOLLOW: OnceLock<Follow> = OnceLock::new();
+
+/// Has `follow` called behind every call about a session, which is initialised then. It is always the same function.
+pub(super) fn follow_calls_with(follow: Follow) {
+    let _ = FOLLOW.set(follow);
+}
+
 impl Drop for Scope {
     fn drop(&mut self) {
+        let session = SESSION.get();
+        if let (true, false, Some(follow)) = (self.0.is_null(), session.is_null(), FOLLOW.get()) {
+            // SAFETY: by the contract of `about`, the session is initialised until the exported function returns.
+            unsafe { follow(session) }
+        }
         SESSION.set(self.0);
     }
 }

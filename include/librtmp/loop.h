@@ -312,6 +312,18 @@ int RTMP_GetPollFds(RTMP *r, struct pollfd *fds, int size);
 int RTMP_GetPollTimeout(RTMP *r);
 
 /**
+ * Returns one descriptor that is readable whenever `RTMP_Step` has something to do, or -1.
+ *
+ * It stands for all that `RTMP_GetPollFds` and `RTMP_GetPollTimeout` name, and follows every call about `r`: a loop adds it once
+ * and calls `RTMP_Step` each time it is readable. It is the library's, which closes it in `RTMP_Free` and in
+ * `RTMP_SetNonBlocking` with 0. -1 on systems without such descriptors (only Linux has them here), if the session may wait, and
+ * if the system has none left. Costs two descriptors more for each session, and some system calls for each step.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_GetPollFd(RTMP *r);
+
+/**
  * Does what a session that never waits can do now, and returns what holds afterwards as `RTMP_STEP_*` bits.
  *
  * Act on what it returns: a descriptor whose bytes wait for the program to read them is not waited for until it does. A call that

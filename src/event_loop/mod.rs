@@ -1,5 +1,7 @@
 //! `loop.h`: numbers of sessions, and what programs with an event loop of their own need.
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) mod descriptor;
 pub mod events;
 pub(crate) mod notices;
 pub mod stats;

@@ -9,6 +9,8 @@ use rtmp_core::{
 };
 use rustix::fd::AsRawFd;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::descriptor::Descriptor;
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
@@ -127,6 +129,59 @@ pub unsafe extern "C" fn RTMP_GetPollTimeout(r: *mut RTMP) -> c_int {
             c_int::try_from(rounded).unwrap_or(c_int::MAX)
         }))
     })
+}
+
+/// Returns one descriptor that is readable whenever `RTMP_Step` has something to do, or -1.
+///
+/// It stands for all that `RTMP_GetPollFds` and `RTMP_GetPollTimeout` name, and follows every call about `r`: a loop adds it once
+/// and calls `RTMP_Step` each time it is readable. It is the library's, which closes it in `RTMP_Free` and in
+/// `RTMP_SetNonBlocking` with 0. -1 on systems without such descriptors (only Linux has them here), if the session may wait, and
+/// if the system has none left. Costs two descriptors more for each session, and some system calls for each step.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_GetPollFd(r: *mut RTMP) -> c_int {
+    boundary(Kind::Session, -1, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let handle = unsafe {
+            reason::about(r)?;
+            Handle::existing(r)
+        };
+        match handle.filter(Handle::never_waits) {
+            Some(handle) => Ok(descriptor(&handle)?),
+            None => Err(Error::Invalid("RTMP_GetPollFd, the session may wait").into()),
+        }
+    })
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn descriptor(handle: &Handle) -> Result<c_int> {
+    /// # Safety
+    /// `r` points to an initialised `RTMP`.
+    unsafe fn follow(r: *mut RTMP) {
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        let handle = unsafe { Handle::existing(r) };
+        let Some(handle) = handle.filter(Handle::never_waits) else { return };
+        let Some(mut descriptor) = handle.progress(|progress| progress.descriptor.take()) else { return };
+        descriptor.watch(&interests(&handle), left(&handle));
+        handle.progress(|progress| progress.descriptor = Some(descriptor));
+    }
+
+    let number = handle.progress(|progress| progress.descriptor.as_ref().map(Descriptor::number));
+    if let Some(number) = number {
+        return Ok(number);
+    }
+    let descriptor = Descriptor::new()?;
+    let number = descriptor.number();
+    handle.progress(|progress| progress.descriptor = Some(descriptor));
+    reason::follow_calls_with(follow);
+    Ok(number)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn descriptor(_: &Handle) -> Result<c_int> {
+    Err(Error::Unsupported("one descriptor for a session"))
 }
 
 /// Does what a session that never waits can do now, and returns what holds afterwards as `RTMP_STEP_*` bits.

@@ -2,6 +2,7 @@
  *
  *   play URL...                  plays all of them at once; prints for each how many bytes came, a hash of them, and why
  *                                they ended
+ *   watch URL...                 the same with one descriptor for each session (RTMP_GetPollFd)
  *   block URL                    the same for one, with calls that wait
  *   publish COUNT SIZE URL       publishes numbered messages; prints how often the queue was full
  *   serve CERT KEY URL...        a server and its clients in one thread: each URL has @ in
@@ -93,6 +94,24 @@ static void set_up(struct session *s, const char *url, int never_waits, int publ
         else
             leave(s);
     }
+}
+
+/* As wait_for, with one descriptor for each session and no time-out. */
+static void wait_for_descriptors(struct session *sessions, int count, char *due)
+{
+    fd_set read;
+    int highest = -1;
+    FD_ZERO(&read);
+    for (int i = 0; i < count; i++) {
+        int fd = RTMP_GetPollFd(sessions[i].r);
+        check(fd >= 0 && fd < FD_SETSIZE);
+        FD_SET(fd, &read);
+        highest = fd > highest ? fd : highest;
+    }
+    int ready = select(highest + 1, &read, NULL, NULL, NULL);
+    check(ready > 0);
+    for (int i = 0; i < count; i++)
+        due[i] = FD_ISSET(RTMP_GetPollFd(sessions[i].r), &read) != 0;
 }
 
 /* Waits for sessions, none of which may wait itself, and says which are due. */
@@ -194,7 +213,7 @@ static void release(struct session *s)
     free(s->url);
 }
 
-static int play(char **urls, int count)
+static int play(char **urls, int count, int by_descriptor)
 {
     static struct session sessions[MOST];
     static char due[MOST + 1];
@@ -202,7 +221,10 @@ static int play(char **urls, int count)
     for (int i = 0; i < count; i++)
         set_up(&sessions[i], urls[i], 1, 0);
     for (int busy = count; busy > 0;) {
-        wait_for(sessions, count, NULL, due);
+        if (by_descriptor)
+            wait_for_descriptors(sessions, count, due);
+        else
+            wait_for(sessions, count, NULL, due);
         busy = 0;
         for (int i = 0; i < count; i++) {
             int was_over = sessions[i].over;
@@ -526,7 +548,9 @@ int main(int argc, char **argv)
 {
     RTMP_LogSetLevel(getenv("EVENT_LOOP_LOG") ? RTMP_LOGDEBUG : RTMP_LOGCRIT);
     if (argc > 2 && strcmp(argv[1], "play") == 0)
-        return play(argv + 2, argc - 2);
+        return play(argv + 2, argc - 2, 0);
+    if (argc > 2 && strcmp(argv[1], "watch") == 0)
+        return play(argv + 2, argc - 2, 1);
     if (argc == 3 && strcmp(argv[1], "block") == 0)
         return block(argv[2]);
     if (argc == 5 && strcmp(argv[1], "publish") == 0)

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::support::certs::{Authority, Valid};
-use crate::support::process::TempDir;
+use crate::support::process::{TempDir, free_port};
 use crate::support::program::run;
 use crate::support::wire::Message;
 use crate::support::{Library, Peer, Program, Server, require};
@@ -43,7 +43,7 @@ fn bytes_are_those_of_blocking_calls_on_every_way() {
     for way in WAYS {
         let tls = credentials.config.clone();
         let server = Server::listen(move |listener: &TcpListener| {
-            for _ in 0..2 {
+            for _ in 0..3 {
                 play(&mut way.dress(Peer::accept(listener), Some(&tls)), 120);
             }
         });
@@ -51,7 +51,9 @@ fn bytes_are_those_of_blocking_calls_on_every_way() {
         let url = format!("{way}://127.0.0.1:{}/app/name tlsCA={}", server.port, certificate.display());
         let blocking = need!(output(&program, &["block", &url]));
         assert!(blocking.ends_with(" ended\n") && !blocking.contains(" 0 bytes"), "{way}: {blocking}");
-        assert_eq!(need!(output(&program, &["play", &url])), blocking, "{way}");
+        for how in ["play", "watch"] {
+            assert_eq!(need!(output(&program, &[how, &url])), blocking, "{way}, {how}");
+        }
         server.join();
     }
 }
@@ -211,7 +213,8 @@ fn no_system_call_can_wait() {
             .map(|path| fs::read_to_string(path).unwrap())
             .find(|text| text.starts_with("execve("))
             .expect("the program is traced");
-        let calls: Vec<_> = main.lines().collect();
+        // What sets the session up comes before it is one that never waits.
+        let calls: Vec<_> = main.lines().skip_while(|call| !call.starts_with("socket(AF_INET")).collect();
         assert!(calls.iter().any(|call| call.starts_with("recvfrom(")), "{way}: the trace shows receiving");
         let waiting: Vec<_> = calls.into_iter().filter(|call| can_wait(call)).collect();
         assert!(waiting.is_empty(), "{way}: {waiting:#?}");
@@ -229,4 +232,31 @@ fn can_wait(call: &str) -> bool {
         "futex" => call.contains("FUTEX_WAIT") && !call.contains("EAGAIN"),
         _ => false,
     }
+}
+
+#[test]
+fn the_example_saves_many_streams_and_says_why_one_failed() {
+    let program = need!(Program::example_of_ours("loop"));
+    let server = Server::listen(|listener: &TcpListener| {
+        for _ in 0..8 {
+            play(&mut Peer::accept(listener), 40);
+        }
+    });
+    let directory = TempDir::new("event-loop-example");
+    let folder = directory.path().display().to_string();
+    let nobody = format!("rtmp://127.0.0.1:{}/app/name", free_port());
+    let url = server.url();
+    let mut arguments = vec!["-d", &folder];
+    arguments.extend([url.as_str(); 8]);
+    let run = need!(program.run(Library::Ours, &arguments, "", LIMIT));
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    server.join();
+    let first = fs::read(directory.join("1.flv")).unwrap();
+    assert!(first.starts_with(b"FLV\x01") && first.len() > 100_000);
+    for number in 2..=8 {
+        assert!(fs::read(directory.join(format!("{number}.flv"))).unwrap() == first);
+    }
+    let run = need!(program.run(Library::Ours, &["-d", &folder, &nobody], "", LIMIT));
+    assert_eq!(run.code, Some(3));
+    assert!(run.stderr.contains("cannot play (connect: connection refused by 127.0.0.1:"), "{}", run.stderr);
 }

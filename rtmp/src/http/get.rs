@@ -2,16 +2,10 @@
 
 use std::time::Duration;
 
-use log::error;
-
 use super::{Outcome, Receiver, exchange::exchange, request, url::Url};
 use crate::{
     error::{Error, Result},
-    transport::{
-        stream::{Stream, TcpStream, TlsStream},
-        tls::Trust,
-        wait::Patience,
-    },
+    transport::{stream::LinkStream, tls::Trust, wait::Patience},
 };
 
 /// How long connecting may take.
@@ -29,18 +23,10 @@ pub fn get(
 ) -> Result<Outcome> {
     let url = Url::parse(url)?;
     let request = request::encode(&url, date)?;
-    exchange(&mut *connect(&url, trust, patience)?, &request, receiver)
-}
-
-fn connect<'a>(url: &Url, trust: &Trust, patience: &'a dyn Patience) -> Result<Box<dyn Stream + 'a>> {
     if url.host.is_empty() {
         return Err(Error::Unresolved("".into()));
     }
-    let tcp = TcpStream::connect(&url.host, url.port, CONNECT_TIME, patience)?;
-    if !url.secure {
-        return Ok(Box::new(tcp));
-    }
-    let tls =
-        TlsStream::connect(tcp, &url.host, trust, CONNECT_TIME).inspect_err(|error| error!("{error}"))?;
-    Ok(Box::new(tls))
+    let trust = url.secure.then_some(trust);
+    let mut stream = LinkStream::connect(&url.host, url.port, trust, CONNECT_TIME, patience)?;
+    exchange(&mut stream, &request, receiver)
 }

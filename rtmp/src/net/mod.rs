@@ -43,12 +43,11 @@ mod wire;
 
 pub use job::Job;
 pub use link::{Link, LinkPhase};
-pub(crate) use lookup::Lookup;
 #[cfg(test)]
 pub(crate) use proxy::ProxyDialog;
-pub(crate) use race::Race;
-pub(crate) use step::Step;
 pub use step::{Interest, Received, SendHook, Wanted};
 pub use target::{Entry, Target};
+pub(crate) use wait::poll_until;
+#[cfg(test)]
+pub(crate) use wait::run_to_socket;
 pub use wait::wait;
-pub(crate) use wait::{into_owned, poll_until};

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,9 +9,10 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
 };
-use socket2::Socket;
 
 use super::step::Interest;
+#[cfg(test)]
+use {super::step::Step, socket2::Socket, std::sync::Arc};
 
 /// Waits until a socket is ready or has failed, or until `deadline`. May return early, because of a signal for example:
 /// the caller steps its machine and waits again.
@@ -37,10 +37,22 @@ pub(crate) fn poll_until(sockets: &mut [PollFd<'_>], left: Option<Duration>) -> 
     }
 }
 
-/// A socket of its own again, after the last wait for it.
-pub(crate) fn into_owned(socket: Arc<Socket>) -> io::Result<Socket> {
-    // While another thread still waits for it, this is a duplicate.
-    Arc::try_unwrap(socket).or_else(|shared| shared.try_clone())
+/// Steps a machine to its socket, however long it has to wait. The socket is in blocking mode.
+#[cfg(test)]
+pub(crate) fn run_to_socket(mut machine: impl Step<Output = Arc<Socket>>) -> crate::error::Result<Socket> {
+    let mut interests = Vec::new();
+    let socket = loop {
+        if let Some(socket) = machine.step(Instant::now())? {
+            break socket;
+        }
+        interests.clear();
+        machine.interests(&mut interests);
+        wait(&interests, machine.deadline())?;
+    };
+    drop((machine, interests));
+    let socket = Arc::try_unwrap(socket).or_else(|shared| shared.try_clone())?;
+    socket.set_nonblocking(false)?;
+    Ok(socket)
 }
 
 fn entry(interest: &Interest) -> PollFd<'_> {

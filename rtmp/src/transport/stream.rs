@@ -1,22 +1,21 @@
-//! A connection as something that bytes go in and out of, whatever lies below it.
-//!
-//! For exchanges that own their connection. Sessions have sockets that callers see, and use [`tcp`] itself.
+//! A connection as something that bytes go in and out of, whatever lies below it, for exchanges that wait.
 
-use std::time::Duration;
+use std::{
+    io::IoSlice,
+    time::{Duration, Instant},
+};
 
-use rustix::fd::AsFd;
-use socket2::Socket;
+use log::error;
 
 use super::{
-    connect::connect,
     deadline::Deadline,
-    local::Local,
-    resolve::resolve,
-    tcp,
-    tls::{Session, Trust},
-    wait::{Patience, Until},
+    tls::Trust,
+    wait::{Patience, SLICE},
 };
-use crate::error::Result;
+use crate::{
+    error::{Error, Result},
+    net::{Link, LinkPhase, Received, Target, Wanted, wait},
+};
 
 /// Bytes both ways; every wait has an end.
 pub trait Stream {
@@ -27,64 +26,99 @@ pub trait Stream {
     fn send(&mut self, bytes: &[u8], wait: Duration) -> Result<()>;
 }
 
-/// A TCP connection of our own.
-pub struct TcpStream<'a> {
-    socket: Socket,
+/// A link of our own, and what ends its waits.
+pub struct LinkStream<'a> {
+    link: Link,
     patience: &'a dyn Patience,
 }
 
-impl<'a> TcpStream<'a> {
-    /// Looks the host up and connects to the first of its addresses that answers within `wait`.
-    pub fn connect(host: &str, port: u16, wait: Duration, patience: &'a dyn Patience) -> Result<Self> {
-        let deadline = Deadline::after(Some(wait)).or_sooner(patience.deadline());
-        let local = Local::default();
-        let addresses = resolve(host.as_bytes(), port, local.family, deadline, patience)?;
-        let socket = connect(&addresses, &local, deadline, patience)?;
-        tcp::configure(socket.as_fd(), Some(wait));
-        Ok(Self { socket, patience })
+impl<'a> LinkStream<'a> {
+    /// Looks the host up and connects to the first of its addresses that answers, and shakes hands in TLS if somebody is to be
+    /// trusted. Either takes `wait` at most.
+    pub fn connect(
+        host: &str,
+        port: u16,
+        tls: Option<&Trust>,
+        wait: Duration,
+        patience: &'a dyn Patience,
+    ) -> Result<Self> {
+        let target = Target {
+            tls: tls.map(|trust| (host.to_owned(), trust.clone())),
+            timeout: Some(wait),
+            ..Target::new(host.as_bytes(), port)
+        };
+        let mut stream = Self { link: Link::connect(&target, Instant::now())?, patience };
+        let deadline = patience.deadline();
+        while !stream.link.is_open() {
+            let phase = stream.link.phase();
+            stream.step().inspect_err(|error| {
+                if phase == LinkPhase::Tls {
+                    error!("{error}");
+                }
+            })?;
+            if !stream.link.is_open() {
+                stream.wait(Wanted::default(), deadline)?;
+            }
+        }
+        Ok(stream)
     }
 
-    /// Waits end `wait` from now on.
-    fn within(&self, wait: Duration) -> Until<'a> {
-        Until::new(self.patience, Deadline::after(Some(wait)))
+    fn step(&mut self) -> Result<()> {
+        let result = self.link.step(Instant::now());
+        // The thread that ends a wait may shut the socket down, too.
+        if self.patience.is_over() { Err(Error::Interrupted) } else { result }
+    }
+
+    fn deadline(&self, wait: Duration) -> Deadline {
+        Deadline::after(Some(wait)).or_sooner(self.patience.deadline())
+    }
+
+    fn wait(&self, wanted: Wanted, deadline: Deadline) -> Result<()> {
+        if self.patience.is_over() {
+            return Err(Error::Interrupted);
+        }
+        deadline.left()?;
+        let mut interests = Vec::new();
+        self.link.interests(wanted, &mut interests);
+        let slice = Instant::now() + SLICE;
+        let ends = [self.link.deadline(), deadline.moment()];
+        wait(&interests, ends.into_iter().flatten().chain([slice]).min())?;
+        Ok(())
     }
 }
 
-/// TLS over a TCP connection of our own.
-pub struct TlsStream<'a> {
-    tcp: TcpStream<'a>,
-    session: Session,
-    scratch: Vec<u8>,
-}
-
-impl<'a> TlsStream<'a> {
-    /// Shakes hands with `host` within `wait`.
-    pub fn connect(tcp: TcpStream<'a>, host: &str, trust: &Trust, wait: Duration) -> Result<Self> {
-        let session = Session::client(host, trust)?;
-        session.handshake(tcp.socket.as_fd(), Some(wait), tcp.patience)?;
-        Ok(Self { tcp, session, scratch: Vec::new() })
-    }
-}
-
-impl Stream for TlsStream<'_> {
+impl Stream for LinkStream<'_> {
     fn receive(&mut self, buffer: &mut [u8], wait: Duration) -> Result<usize> {
-        self.session.receive(self.tcp.socket.as_fd(), buffer, &self.tcp.within(wait))
+        let deadline = self.deadline(wait);
+        loop {
+            match self.link.receive(buffer, Instant::now())? {
+                Received::Bytes(count) => return Ok(count),
+                Received::End if self.patience.is_over() => return Err(Error::Interrupted),
+                Received::End => return Ok(0),
+                Received::Nothing => self.wait(Wanted { read: true, write: false }, deadline)?,
+            }
+            self.step()?;
+        }
     }
 
     fn send(&mut self, bytes: &[u8], wait: Duration) -> Result<()> {
-        let Self { tcp, session, scratch } = self;
-        session.send_all(tcp.socket.as_fd(), std::iter::once(bytes), scratch, &tcp.within(wait))
+        let deadline = self.deadline(wait);
+        let mut rest = bytes;
+        while !rest.is_empty() || self.link.unsent() > 0 {
+            let sent = self.link.send(&[IoSlice::new(rest)], Instant::now())?;
+            rest = &rest[sent..];
+            if sent == 0 {
+                self.wait(Wanted { read: false, write: true }, deadline)?;
+                self.step()?;
+            }
+        }
+        Ok(())
     }
 }
 
-impl Stream for TcpStream<'_> {
-    fn receive(&mut self, buffer: &mut [u8], wait: Duration) -> Result<usize> {
-        tcp::receive(self.socket.as_fd(), buffer, &self.within(wait))
-    }
-
-    fn send(&mut self, bytes: &[u8], wait: Duration) -> Result<()> {
-        let pieces = std::iter::once(bytes);
-        tcp::send_all(self.socket.as_fd(), pieces, &mut Vec::new(), &self.within(wait))
+impl Drop for LinkStream<'_> {
+    fn drop(&mut self) {
+        self.link.finish(Instant::now());
     }
 }
 
@@ -98,10 +132,10 @@ mod tests {
 
     const WAIT: Duration = Duration::from_secs(20);
 
-    fn pair(host: &str) -> (TcpStream<'static>, std::net::TcpStream) {
+    fn pair(host: &str) -> (LinkStream<'static>, std::net::TcpStream) {
         let listener = TcpListener::bind((host, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let near = TcpStream::connect(host, port, WAIT, &Endless).unwrap();
+        let near = LinkStream::connect(host, port, None, WAIT, &Endless).unwrap();
         (near, listener.accept().unwrap().0)
     }
 
@@ -137,7 +171,7 @@ mod tests {
     fn a_connection_that_nobody_answers_ends_the_wait() {
         use std::net::SocketAddr;
 
-        use socket2::{Domain, Type};
+        use socket2::{Domain, Socket, Type};
 
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -146,7 +180,7 @@ mod tests {
         // Once the queue is full, the system does not answer either.
         let mut queue = Vec::new();
         let error = loop {
-            match TcpStream::connect("127.0.0.1", port, Duration::from_millis(200), &Endless) {
+            match LinkStream::connect("127.0.0.1", port, None, Duration::from_millis(200), &Endless) {
                 Ok(stream) => queue.push(stream),
                 Err(error) => break error,
             }

@@ -5,21 +5,20 @@
 
 use std::{
     io,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use rustix::{
     event::{PollFd, PollFlags},
     fd::BorrowedFd,
-    io::{ioctl_fionbio, ioctl_fionread},
+    io::ioctl_fionread,
 };
-use socket2::{SockRef, Socket};
+use socket2::SockRef;
 
 use super::deadline::Deadline;
 use crate::{
     error::{Error, Result},
-    net::{Step, into_owned, poll_until, wait},
+    net::poll_until,
     system,
 };
 
@@ -266,39 +265,6 @@ impl<'a> Wait<'a> {
             }
         }
     }
-}
-
-/// Steps a machine to its result, however long it has to wait for its sockets.
-pub(super) fn run<S: Step>(mut machine: S, patience: &dyn Patience) -> Result<S::Output> {
-    let mut interests = Vec::new();
-    loop {
-        if patience.is_over() {
-            return Err(Error::Interrupted);
-        }
-        let now = Instant::now();
-        match machine.step(now) {
-            Ok(Some(output)) => return Ok(output),
-            Ok(None) => {}
-            // The thread that ends a wait may shut the socket down, too.
-            Err(_) if patience.is_over() => return Err(Error::Interrupted),
-            Err(error) => return Err(error),
-        }
-        machine.interests(&mut interests);
-        let slice = now + SLICE;
-        wait(&interests, Some(machine.deadline().map_or(slice, |deadline| deadline.min(slice))))?;
-        interests.clear();
-    }
-}
-
-/// As `run`, for a machine that makes a socket, which is in blocking mode then.
-pub(super) fn run_to_socket<S: Step<Output = Arc<Socket>>>(
-    machine: S,
-    patience: &dyn Patience,
-) -> Result<Socket> {
-    let socket = into_owned(run(machine, patience)?)?;
-    // One system call, where the flags of a descriptor take two. See `system` for Windows.
-    ioctl_fionbio(&socket, cfg!(windows)).map_err(io::Error::from)?;
-    Ok(socket)
 }
 
 /// Waits for one of several sockets, at most as long as a slice may be; false if it was not worth it.

@@ -1,6 +1,7 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -9,11 +10,8 @@ use super::*;
 use socket2::Socket;
 
 use crate::{
-    net::ProxyDialog,
-    transport::{
-        deadline::Deadline,
-        wait::{Endless, run_to_socket},
-    },
+    net::{ProxyDialog, run_to_socket},
+    transport::deadline::Deadline,
 };
 
 const V4: &str = "192.0.2.7:1935";
@@ -296,7 +294,7 @@ fn open(kind: &str, socket: Socket, limit: Duration) -> Result<Socket> {
 fn ask(proxy: &Proxy, socket: Socket, host: &[u8], port: u16, deadline: Deadline) -> Result<Socket> {
     let (deadline, now) = (deadline.moment(), Instant::now());
     let dialog = ProxyDialog::begin(proxy.clone(), Arc::new(socket), host.to_vec(), port, deadline, now)?;
-    run_to_socket(dialog, &Endless)
+    run_to_socket(dialog)
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
