@@ -9,7 +9,7 @@ use rtmp_core::{
     message::Message,
     session::{
         Application, Command, Consequence, Event, Outcome, Phase as Owed, Profile, Received, Session,
-        packet_log,
+        StreamStage, packet_log,
     },
 };
 
@@ -209,6 +209,37 @@ impl Handle {
                     self.restart_phase(answered);
                 }
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Publishes a further stream: its message stream, once the server lets it be published. A refusal, or a time-out, leaves
+    /// everything else as it is.
+    pub(crate) fn open_stream(&self, name: &[u8]) -> Result<u32> {
+        let key = self.step(|session, wishes| session.open_stream(wishes, name))?;
+        self.begin_phase();
+        let result = self.wait_for_further_stream(key);
+        self.end_phase();
+        if result.is_err() {
+            self.step(|session, _| session.forget_stream(key));
+        }
+        result
+    }
+
+    fn wait_for_further_stream(&self, key: i32) -> Result<u32> {
+        self.answer()?;
+        loop {
+            match self.step(|session, _| session.stream_stage(key).cloned()) {
+                Some(StreamStage::Open { stream_id }) => return Ok(stream_id),
+                Some(StreamStage::Refused(refusal)) => return Err(Error::Refused(refusal)),
+                Some(StreamStage::Opening) if self.is_open() => {}
+                _ => return Err(Error::Closed),
+            }
+            self.check()?;
+            if self.receive()?.is_none()
+                && self.step(|session, _| session.stream_stage(key) == Some(&StreamStage::Opening))
+            {
+                self.fill(true).inspect_err(|error| self.fail_receiving(error))?;
             }
         }
     }

@@ -52,5 +52,5 @@ pub use client::{
     StepperEvent,
 };
 pub use error::{Cause, Error, Refusal, Result};
-pub use session::{Capabilities, Notice, Reconnect, Request, Status};
+pub use session::{Capabilities, Notice, Reconnect, Request, Status, StreamStage};
 pub use stats::Stats;

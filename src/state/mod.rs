@@ -8,6 +8,7 @@ mod undisturbed;
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     fmt,
     mem::{self, ManuallyDrop},
     net::{IpAddr, SocketAddr},
@@ -301,6 +302,8 @@ pub(crate) struct Core {
     pub(crate) ends: Option<Box<(IpAddr, SocketAddr)>>,
     /// The body of that tag, which `m_write` holds between calls: the caller may free it.
     pub(crate) unfinished: Option<Lent>,
+    /// The tags that are being written on further streams, by message stream.
+    pub(crate) further: BTreeMap<u32, flv::Writer<Body>>,
     /// How often a server made this session log in.
     logins: u32,
     /// How long the phases of connecting took that are below the protocol.
