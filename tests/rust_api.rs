@@ -117,8 +117,8 @@ fn what_a_connection_carries_is_counted_on_both_sides() {
     assert!(far.bytes_in > near.bytes_out && far.bytes_in < near.bytes_out + 500, "{near:?} {far:?}");
     assert!(far.messages_in > near.messages_out && far.acknowledged == 0, "{near:?} {far:?}");
     assert!(near.phases.tcp > Duration::ZERO, "{near:?}");
-    let session = near.phases.handshake + near.phases.connect + near.phases.stream;
-    assert!(session > Duration::ZERO, "one step may go through two phases, but not through all: {near:?}");
+    assert!(near.phases.handshake > Duration::ZERO, "{near:?}");
+    assert!(near.phases.connect > Duration::ZERO && near.phases.stream > Duration::ZERO, "{near:?}");
     assert_eq!((near.phases.tls, near.phases.proxy), (Duration::ZERO, Duration::ZERO));
 }
 

@@ -1,7 +1,7 @@
 /* One client: its thread, the messages it sends, and the media that goes to it.
  *
  * The thread waits in poll() for the socket, for the live queue and for the next tag's time at once, so
- * reading, sending and time-outs all happen here and the RTMP object has a single user. */
+ * reading, sending and timeouts all happen here and the RTMP object has a single user. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>
@@ -239,6 +239,10 @@ static int turn(struct client *client)
     if (waiting[1].revents)
         while (read(client->wake[0], scrap, sizeof scrap) == (ssize_t)sizeof scrap)
             ;
+    int moves = atomic_load(&client->server->moves);
+    if (moves != client->moves && client->connected && !reply_reconnect(r, client->server->move_to))
+        return 0;
+    client->moves = moves;
     return netstream_send(client) && !atomic_load(&client->server->stopping) && check_silence(client);
 }
 
@@ -296,7 +300,7 @@ static void *serve(void *argument)
         netstream_stop(client, &client->netstreams[i]);
     int connected = RTMP_IsConnected(&client->rtmp);
     client_guard(client, 2 * (int64_t)client->server->timeout_ms);
-    RTMP_Close(&client->rtmp); /* TLS says goodbye; shutdown_fd keeps the connection open */
+    RTMP_Close(&client->rtmp); /* sends the TLS close message; shutdown_fd keeps the connection open */
     unguard(client);
     if (connected)
         part(client);
@@ -343,6 +347,7 @@ int client_start(struct client *client, int fd, void *tls, unsigned number)
 {
     client->tls = tls;
     client->number = number;
+    client->moves = atomic_load(&client->server->moves);
     client->rtmp.m_sb.sb_socket = fd; /* RTMP_Close closes it */
     int error = 0;
     if (dup2(fd, client->shutdown_fd) < 0 || !prepare_socket(fd, client->server->timeout_ms))

@@ -365,7 +365,7 @@ int RTMP_SendMedia(RTMP *r, uint8_t kind, uint32_t timestamp, uint32_t nano, con
  * Asks the client of a server to connect again.
  *
  * `url` is that of an application: absolute, or relative to the current one (`//host/app`, `/app`), or NULL for the
- * same. `description` is for people and may be NULL. The server goes on until the client leaves.
+ * same. `description` is for people and may be NULL. The server continues until the client leaves.
  *
  * Returns TRUE, or FALSE if the client has not announced that it knows such requests (nothing was sent then), or if
  * sending failed (the connection was closed). The client's `connect` has to be known, see `RTMP_TakeConnect`.
@@ -380,7 +380,7 @@ int RTMP_SendReconnect(RTMP *r, const AVal *url, const AVal *description);
 /**
  * Returns whether the server has asked to connect again, and where.
  *
- * The server goes on with this connection until the program leaves it; nothing is followed by itself. `*url` becomes
+ * The server continues with this connection until the program leaves it; nothing is followed by itself. `*url` becomes
  * the absolute URL of the application, with `RTMP_SetupReconnect` to set up another session for it; `*description`
  * becomes the server's explanation, empty if it gave none. Both stay the library's and are valid until the next
  * request or `RTMP_Close`. They are there although the connection has ended since. Either pointer may be NULL.

@@ -16,7 +16,7 @@ struct Viewer {
 }
 
 impl Viewer {
-    /// Handles everything that has happened. Returns whether the stream goes on.
+    /// Handles everything that has happened. Returns whether the stream continues.
     fn step(&mut self, now: Instant) -> bool {
         loop {
             match self.stepper.step(now) {

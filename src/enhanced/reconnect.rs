@@ -38,7 +38,7 @@ impl Handle {
 
 /// Returns whether the server has asked to connect again, and where.
 ///
-/// The server goes on with this connection until the program leaves it; nothing is followed by itself. `*url` becomes
+/// The server continues with this connection until the program leaves it; nothing is followed by itself. `*url` becomes
 /// the absolute URL of the application, with `RTMP_SetupReconnect` to set up another session for it; `*description`
 /// becomes the server's explanation, empty if it gave none. Both stay the library's and are valid until the next
 /// request or `RTMP_Close`. They are there although the connection has ended since. Either pointer may be NULL.

@@ -1,7 +1,7 @@
 //! The core's log: records of the `log` crate become `RTMP_Log` calls, at once or when the session can stand it.
 //!
 //! A callback of the application may use the library, and close the very session that logs. So
-//! whoever holds a lock or a borrow of a session also holds a [`Deferred`]; what the thread logs meanwhile is kept
+//! code that holds a lock or a borrow of a session also holds a [`Deferred`]; what the thread logs meanwhile is kept
 //! and delivered, in order, when the last one is dropped. Text from the core may quote a peer and is escaped here.
 
 use std::{cell::RefCell, collections::VecDeque, ffi::CString, marker::PhantomData, sync::Once};
@@ -30,7 +30,7 @@ pub(crate) fn enter() {
 
 /// Keeps this thread's log lines back until the last `Deferred` of the thread is dropped.
 ///
-/// Begin it before the lock or borrow it protects, so that it is dropped behind it:
+/// Begin it before the lock or borrow it protects, so that it is dropped after it:
 /// ```text
 /// let _deferred = Deferred::begin();
 /// let mut session = lock(&shared);
@@ -268,7 +268,7 @@ mod tests {
         SEEN.with_borrow_mut(|seen| seen.push((level, text.to_str().unwrap().to_owned())));
     }
 
-    /// Sets level and callback for one test at a time, and the defaults behind it.
+    /// Sets level and callback for one test at a time, and the defaults after it.
     struct Setting(#[expect(dead_code)] MutexGuard<'static, ()>);
 
     impl Setting {

@@ -24,7 +24,8 @@ use crate::{
 /// `name`, which is copied. The call waits for the server's answers as `RTMP_ConnectStream` does, and processes what else
 /// arrives meanwhile; media are dropped. A server that refuses the stream is `RTMP_ERR_REFUSED`, and the other streams go on; some have one stream for each
 /// connection (nginx-rtmp).
-/// The connection is closed only if it is lost.
+/// The connection is closed only if it is lost. With `RTMP_SetNonBlocking` it fails with `RTMP_ERR_AGAIN` until the answer is there:
+/// call it again, with the same name, when a step is due.
 ///
 /// The result is what `RTMP_WriteStream` and `RTMP_CloseStream` take, and, in `m_nInfoField2` of a packet, `RTMP_SendPacket`. A
 /// packet for it has a chunk stream (`m_nChannel`) of its own, or a full header. A new connection, also that of a new login,

@@ -30,7 +30,7 @@ int main(int argc, char **argv)
             total += count;
         printf("read %d, then %d, pause %d\n", total, count, RTMP_Pause(rtmp, 1) < 0);
     }
-    printf("result %d timeout %d\n", result, rtmp->Link.timeout);
+    printf("result %d\n", result);
     RTMP_Close(rtmp);
     RTMP_Free(rtmp);
     return 0;

@@ -1,6 +1,7 @@
 /* What programs for the broadcaster's fork do, against librtmp/compat/obs.h: compat_obs URL-OF-THE-APPLICATION KEY */
 #include <librtmp/compat/obs.h>
 #include <librtmp/log.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 
@@ -23,8 +24,16 @@ static int discard_received(RTMP *r)
     return 1;
 }
 
+/* A pace of its own: at most 100 bytes at a time. */
+static int custom_send(RTMPSockBuf *sb, const char *bytes, int size, void *param)
+{
+    ++*(int *)param;
+    return (int)send(sb->sb_socket, bytes, (size_t)(size > 100 ? 100 : size), MSG_NOSIGNAL);
+}
+
 int main(int argc, char **argv)
 {
+    int calls = 0;
     static const char tag[] = "\x08\0\0\7\0\0\x14\0\0\0\0\xAF\1second\0\0\0\x12";
     static RTMP rtmp; /* zeros */
     AVal host, app;
@@ -44,6 +53,9 @@ int main(int argc, char **argv)
     memset(&rtmp.m_bindIP, 0, sizeof rtmp.m_bindIP);
     rtmp.m_bindIP.addrLen = sizeof(struct sockaddr_in); /* a hint: IPv4 */
     rtmp.m_bUseNagle = 1;
+    rtmp.m_bCustomSend = 1;
+    rtmp.m_customSendFunc = custom_send;
+    rtmp.m_customSendParam = &calls;
     rtmp.Link.swfUrl.av_val = rtmp.Link.tcUrl.av_val;
     rtmp.Link.flashVer.av_val = (char *)"FMLE/3.0 (compatible; FMSc/1.0)";
     rtmp.Link.flashVer.av_len = (int)strlen(rtmp.Link.flashVer.av_val);
@@ -71,7 +83,8 @@ int main(int argc, char **argv)
     packet.m_nBodySize = 7;
     int sent = discard_received(&rtmp) && RTMP_SendPacket(&rtmp, &packet, FALSE)
         && RTMP_Write(&rtmp, tag, 11 + 7 + 4, 0) > 0 && RTMP_Write(&rtmp, tag, 1, 1) == -1;
-    printf("sent %d nagle %d time %d error %d\n", sent, !on, rtmp.connect_time_ms >= 0, rtmp.last_error_code);
+    printf("sent %d nagle %d time %d error %d custom %d\n", sent, !on, rtmp.connect_time_ms > 0, rtmp.last_error_code,
+           calls > 10);
     RTMP_DeleteStream(&rtmp, 0);
     RTMP_Close(&rtmp);
     RTMP_TLS_Free(&rtmp);

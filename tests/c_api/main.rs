@@ -14,6 +14,7 @@ mod chunk_size;
 mod connect;
 mod deadlines;
 mod enhanced;
+mod event_loop;
 mod events;
 mod fork;
 mod http;

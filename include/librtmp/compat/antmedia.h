@@ -4,11 +4,12 @@
  *
  * Include it in place of <librtmp/rtmp.h> and link with this library. Calls that connect and send return 0 for success and a
  * negative number for a failure: minus what RTMP_GetLastError returns. RTMP_Read returns -1 at the end of the stream, and
- * another negative number for a failure. Timeouts are in milliseconds; this library rounds them up to seconds.
+ * another negative number for a failure. Timeouts are in milliseconds.
  */
 #ifndef LIBRTMP_COMPAT_ANTMEDIA_H
 #define LIBRTMP_COMPAT_ANTMEDIA_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,8 +60,11 @@ static inline void librtmp_ant_Init(librtmp_ant_rtmp *r)
 static inline void librtmp_ant_timeout(librtmp_ant_rtmp *r)
 {
     int longest = r->Link.sendTimeoutInMs > r->Link.receiveTimeoutInMs ? r->Link.sendTimeoutInMs : r->Link.receiveTimeoutInMs;
+    static const AVal option = AVC("timeoutMs");
+    char text[16];
+    AVal value = { text, snprintf(text, sizeof text, "%d", longest) };
     if (longest > 0)
-        r->Link.timeout = longest / 1000 + (longest % 1000 != 0);
+        RTMP_SetOpt(librtmp_ant_base(r), &option, &value);
 }
 
 static inline void librtmp_ant_Close(librtmp_ant_rtmp *r)

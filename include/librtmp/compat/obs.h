@@ -13,12 +13,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "../loop.h"
 #include "fields.h"
 
 #ifndef SOCKET
@@ -43,12 +43,12 @@ typedef struct librtmp_obs_rtmp {
     librtmp_obs_link Link;
     uint8_t m_bSendChunkSizeInfo; /**< not 0 announces m_outChunkSize before connect */
     uint8_t m_bUseNagle;          /**< not 0 leaves TCP_NODELAY off */
-    uint8_t m_bCustomSend;        /**< not used */
+    uint8_t m_bCustomSend;        /**< not 0 calls m_customSendFunc in place of send, except with TLS */
     RTMP_BINDINFO m_bindIP;
     int (*m_customSendFunc)(RTMPSockBuf *sb, const char *bytes, int size, void *param);
     void *m_customSendParam;
-    int last_error_code;          /**< the errno of the last failure, or 0 */
-    int connect_time_ms;          /**< milliseconds of RTMP_Connect */
+    int last_error_code;          /**< the operating system's error of the last failure, or 0 */
+    int connect_time_ms;          /**< milliseconds until the TCP connection */
     char *librtmp_playpath;       /**< private: the stream's name */
 } librtmp_obs_rtmp;
 
@@ -63,7 +63,7 @@ static inline RTMP *librtmp_obs_base(librtmp_obs_rtmp *r)
 static inline int librtmp_obs_result(librtmp_obs_rtmp *r, int result, int succeeded)
 {
     if (r && !succeeded)
-        r->last_error_code = errno;
+        r->last_error_code = RTMP_GetLastSystemError(librtmp_obs_base(r));
     return result;
 }
 
@@ -162,20 +162,39 @@ static inline void librtmp_obs_bind(librtmp_obs_rtmp *r)
     }
 }
 
+static inline void librtmp_obs_option(librtmp_obs_rtmp *r, const char *name, const char *value)
+{
+    AVal option = { (char *)name, (int)strlen(name) }, text = { (char *)value, (int)strlen(value) };
+    RTMP_SetOpt(librtmp_obs_base(r), &option, &text);
+}
+
+/** Sends through the program's function. */
+static inline int librtmp_obs_send(RTMP *base, const char *bytes, int size, void *session)
+{
+    librtmp_obs_rtmp *r = (librtmp_obs_rtmp *)session;
+    (void)base;
+    return r->m_customSendFunc(&r->m_sb, bytes, size, r->m_customSendParam);
+}
+
 static inline int librtmp_obs_Connect(librtmp_obs_rtmp *r, RTMPPacket *cp)
 {
-    int off = 0;
     r->last_error_code = 0;
     if (!r->m_bSendChunkSizeInfo)
         r->m_outChunkSize = RTMP_DEFAULT_CHUNKSIZE;
     if (r->Link.receiveTimeout > 0)
         r->Link.timeout = r->Link.receiveTimeout;
     librtmp_obs_bind(r);
-    uint32_t began = RTMP_GetTime();
+    librtmp_obs_option(r, "closeReset", "1");
+    if (r->m_bUseNagle)
+        librtmp_obs_option(r, "nodelay", "0");
+    if (r->m_bCustomSend && r->m_customSendFunc)
+        RTMP_SetSendCallback(librtmp_obs_base(r), librtmp_obs_send, r);
     int connected = RTMP_Connect(librtmp_obs_base(r), cp);
-    r->connect_time_ms = (int)(RTMP_GetTime() - began);
-    if (connected && r->m_bUseNagle)
-        setsockopt(r->m_sb.sb_socket, IPPROTO_TCP, TCP_NODELAY, &off, sizeof off);
+    RTMPStats stats;
+    memset(&stats, 0, sizeof stats);
+    stats.s_size = sizeof stats;
+    if (RTMP_GetStats(librtmp_obs_base(r), &stats))
+        r->connect_time_ms = (int)(stats.s_lookup + stats.s_tcp);
     return librtmp_obs_result(r, connected, connected);
 }
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../loop.h"
 #include "fields.h"
 
 /** The reason for a failure; message is from malloc, and PILI_RTMPError_Free frees it. */
@@ -22,7 +23,7 @@ typedef struct RTMPError {
     char *message;
 } RTMPError;
 
-/** Milliseconds: PILI_RTMP_Connect in total, and of that what is known of the handshake (0). */
+/** Milliseconds: until the TCP connection, and for the RTMP handshake. */
 typedef struct PILI_CONNECTION_TIME {
     uint32_t connect_time;
     uint32_t handshake_time;
@@ -200,9 +201,14 @@ static inline int PILI_RTMP_Connect(PILI_RTMP *r, PILI_RTMPPacket *cp, RTMPError
     r->m_is_closing = 0;
     if (r->Link.send_timeout > 0)
         r->Link.timeout = r->Link.send_timeout;
-    uint32_t began = RTMP_GetTime();
     int done = RTMP_Connect(librtmp_pili_base(r), cp);
-    time.connect_time = RTMP_GetTime() - began;
+    RTMPStats stats;
+    memset(&stats, 0, sizeof stats);
+    stats.s_size = sizeof stats;
+    if (RTMP_GetStats(librtmp_pili_base(r), &stats)) {
+        time.connect_time = stats.s_lookup + stats.s_tcp;
+        time.handshake_time = stats.s_handshake;
+    }
     if (done && r->m_connCallback)
         r->m_connCallback(&time, r->m_userData);
     return librtmp_pili_result(r, error, done, done);

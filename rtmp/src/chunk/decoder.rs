@@ -13,7 +13,7 @@
 //!    takes back what its first header said.
 //! 3. **A chunk of format 3 carries the extended timestamp again** if the last header of another format on its chunk
 //!    stream had one (5.3.1.3). On the chunk that begins a message that is the value to go by. In the middle of a message
-//!    it says nothing new and is passed over: librtmp, FFmpeg, GStreamer's `rtmp2sink` and nginx's RTMP module repeat the
+//!    it says nothing new and is skipped: librtmp, FFmpeg, GStreamer's `rtmp2sink` and nginx's RTMP module repeat the
 //!    value, others write the absolute time, the difference, or 0 there.
 //! 4. **Some senders leave it out**, as the edition of 2009 says ("Type 3 chunks MUST NOT have this field"). Which
 //!    convention a chunk stream follows is learned from the first chunk of format 3 that shows it, and holds until the next
@@ -71,7 +71,7 @@ pub struct Decoder<B = Vec<u8>> {
 /// What [`Decoder::decode`] made of its input.
 #[derive(Debug)]
 pub struct Decoded<B> {
-    /// Bytes of the input that were used; the rest has to be offered again, with more behind it.
+    /// Bytes of the input that were used; the rest has to be offered again, with more after it.
     pub consumed: usize,
     /// The chunk that is complete now, which may take none of these bytes if they only had to be looked at; `None` asks for
     /// more input.
@@ -230,7 +230,7 @@ impl<B: Body> Decoder<B> {
         Ok(Decoded { consumed, chunk: Some(chunk) })
     }
 
-    /// Reads up to the end of one message, and tells how many bytes that took; without a message, all that can be used.
+    /// Reads up to the end of one message, and returns how many bytes that took; without a message, all that can be used.
     pub fn decode_message(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, Option<Message<B>>)> {
         self.decode_message_if(input, chunk_size, |_, _| true)
     }
@@ -276,7 +276,7 @@ impl<B: Body> Decoder<B> {
         }
     }
 
-    /// Takes bytes up to the end of a chunk; tells how many, and whether it is complete.
+    /// Takes bytes up to the end of a chunk; returns how many, and whether it is complete.
     #[inline]
     fn advance(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, bool)> {
         let (start, current) = match &mut self.current {
@@ -308,7 +308,7 @@ impl<B: Body> Decoder<B> {
     }
 
     /// Decides whether a chunk whose payload is complete began with an extended timestamp (rule 5), and returns how many
-    /// more bytes it takes. `None` if the bytes behind it are too few to know.
+    /// more bytes it takes. `None` if the bytes after it are too few to know.
     #[cold]
     fn decide(&mut self, value: u32, behind: &[u8]) -> Option<usize> {
         let current = self.current.as_ref()?;
@@ -529,7 +529,7 @@ impl<B: Body> Inbound<B> {
     }
 
     /// Takes further chunks of the message that are there as a whole and have the same header of one byte as the one that
-    /// `input` begins with; tells how many bytes that were.
+    /// `input` begins with; returns how many bytes that were.
     fn take_chunks(&mut self, input: &[u8], chunk_size: u32, unfinished: &mut usize) -> Result<usize> {
         let chunk_size = chunk_size.max(1) as usize;
         let whole = chunk_size + SHORT_HEADER;

@@ -69,7 +69,7 @@ impl<B: Body> Decoder<B> {
     }
 
     /// Takes a body back that has grown within its capacity, by the rest of the current chunk and of the `chunks`
-    /// behind it, whose headers were as foretold. Without effect if the decoder has started anew meanwhile.
+    /// after it, whose headers were as foretold. Without effect if the decoder has started anew meanwhile.
     pub fn give_back(&mut self, loan: Loan<B>, chunks: usize) {
         let Some(stream) = self.streams.get_mut(loan.chunk_stream) else { return };
         if stream.lent != Some(loan.number) {

@@ -1,6 +1,6 @@
 //! The chunk stream: messages cut into chunks and put together again (RTMP 1.0, section 5.3).
 //!
-//! Knows headers, timestamps and chunk sizes. Does not know what a message means: whoever understands a Set Chunk
+//! Knows headers, timestamps and chunk sizes. Does not know what a message means: the code that understands a Set Chunk
 //! Size or Abort message tells the [`Decoder`].
 //!
 //! ```
@@ -18,7 +18,7 @@
 //! let mut encoder = chunk::Encoder::new();
 //! let wire: Vec<u8> = encoder.encode(&message, chunk::DEFAULT_CHUNK_SIZE)?.pieces().flatten().copied().collect();
 //!
-//! // In: chunk by chunk; what was not used is offered again, with more behind it.
+//! // In: chunk by chunk; what was not used is offered again, with more after it.
 //! let mut decoder = chunk::Decoder::<Vec<u8>>::new();
 //! let mut input = &wire[..];
 //! let received = loop {

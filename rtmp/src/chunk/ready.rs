@@ -1,7 +1,7 @@
 //! Messages that need no waiting: all of their bytes are in the input already.
 //!
 //! Most messages of a stream are short, and many arrive at once. Such a message is found without a change to the
-//! decoder, so that whoever cannot use it leaves it to [`Decoder::decode`], and its bytes are copied only once, to where
+//! decoder, so that the caller that cannot use it leaves it to [`Decoder::decode`], and its bytes are copied only once, to where
 //! they are wanted. Anything out of the ordinary is not found.
 
 use super::{

@@ -11,7 +11,7 @@ pub const DATA_TYPE_VIDEO: u8 = 1;
 /// them, so they are loaded before and stored after each step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadState<'a> {
-    /// Timestamp of the last message handed out, milliseconds.
+    /// Timestamp of the last message returned, milliseconds.
     pub timestamp: u32,
     /// The kinds of media seen so far, as in byte 4 of an FLV file.
     pub data_type: u8,
@@ -33,7 +33,7 @@ pub struct ReadState<'a> {
 }
 
 impl ReadState<'_> {
-    /// Whether everything is passed over because the place to resume at has not come. A server that starts from the
+    /// Whether everything is skipped because the place to resume at has not come. A server that starts from the
     /// beginning may take as long for that as the file is.
     pub fn is_searching(&self) -> bool {
         let found = Flags(Flags::GOT_KEY_FRAME.0 | Flags::GOT_FLV_KEY_FRAME.0);

@@ -40,9 +40,9 @@ pub struct Definition {
     read: for<'a> fn(&str, &'a [u8]) -> Result<Option<Setting<'a>>>,
 }
 
-/// Reads a value for the option `name`, whose case does not matter. `None` means that the value makes no sense and the old one stays.
+/// Reads a value for the option `name`, whose case does not matter. `None` means that the value is invalid and the old one stays.
 ///
-/// The log says if a value makes no sense, and which options there are if there is none of that name.
+/// The log says if a value is invalid, and which options there are if there is none of that name.
 pub fn read<'a>(name: &[u8], value: &'a [u8]) -> Result<Option<Setting<'a>>> {
     match position(name) {
         Some(position) => (OPTIONS[position].read)(OPTIONS[position].name, value),

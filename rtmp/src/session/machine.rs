@@ -29,7 +29,7 @@ use crate::{
     handshake::{self, Cipher, ClientOptions, Keys, Progress, ServerOptions},
     message::{Body, Message, MessageType},
     random::{self, Random},
-    stats::{Phases, Stats},
+    stats::{Phases, Stats, spent},
 };
 
 /// What a session asks of the application that owns it.
@@ -706,7 +706,7 @@ impl<B: Body> Session<B> {
             self.counters;
         let (decoded, encoded) = (self.decoder.totals(), self.encoder.totals());
         let between = |from: Option<Instant>, to: Option<Instant>| {
-            to.zip(from).map_or(Duration::ZERO, |(to, from)| to.saturating_duration_since(from))
+            to.zip(from).map_or(Duration::ZERO, |(to, from)| spent(from, to))
         };
         let bytes_out = bytes_out + encoded.bytes;
         Stats {
