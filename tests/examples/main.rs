@@ -6,6 +6,7 @@
 #[macro_use]
 mod support;
 
+mod adapt;
 mod server;
 mod tools;
 
