@@ -11,7 +11,7 @@ use super::{
     log::{RTMP_LOGCRIT, RTMP_LogHex, RTMP_LogHexString, RTMP_LogSetLevel},
     rtmp::{
         abort::*, close::*, connect::*, error::*, io::*, lifecycle::*, packet::*, serve::*, set_option::*,
-        setup::*, sockbuf::*, stream::*, swf::*, url::*,
+        setup::*, sockbuf::*, stream::*, streams::*, swf::*, url::*,
     },
     tls::*,
 };
@@ -204,6 +204,9 @@ fn functions_about_a_session_take_null() {
         RTMP_Write(_, _, _);
         RTMP_ReadPacket(_, _);
         RTMP_SendPacket(_, _, _);
+        RTMP_OpenStream(_, _);
+        RTMP_WriteStream(_, _, _, _);
+        RTMP_CloseStream(_, _);
         RTMP_SendChunk(_, _);
         RTMP_ClientPacket(_, _);
         RTMP_GetNextMediaPacket(_, _);

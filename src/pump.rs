@@ -9,7 +9,7 @@ use rtmp_core::{
     message::Message,
     session::{
         Application, Command, Consequence, Event, Outcome, Phase as Owed, Profile, Received, Session,
-        packet_log,
+        StreamStage, packet_log,
     },
     transport::deadline::Deadline,
 };
@@ -225,6 +225,43 @@ impl Handle {
                     self.restart_phase(answered);
                 }
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Publishes a further stream: its message stream, once the server lets it be published. A refusal, or a time-out, leaves
+    /// everything else as it is. In a session that does not wait, the same call goes on with it later.
+    pub(crate) fn open_stream(&self, name: &[u8]) -> Result<u32> {
+        let begun = self.core().opening.take().filter(|(begun, _)| begun == name);
+        let key = match begun {
+            Some((_, key)) => key,
+            None => self.step(|session, wishes| session.open_stream(wishes, name))?,
+        };
+        self.begin_phase();
+        let result = self.wait_for_further_stream(key);
+        self.end_phase();
+        match &result {
+            Ok(_) => {}
+            Err(Error::Again) => self.core().opening = Some((name.to_vec(), key)),
+            Err(_) => self.step(|session, _| session.forget_stream(key)),
+        }
+        result
+    }
+
+    fn wait_for_further_stream(&self, key: i32) -> Result<u32> {
+        self.answer()?;
+        loop {
+            match self.step(|session, _| session.stream_stage(key).cloned()) {
+                Some(StreamStage::Open { stream_id }) => return Ok(stream_id),
+                Some(StreamStage::Refused(refusal)) => return Err(Error::Refused(refusal)),
+                Some(StreamStage::Opening) if self.is_open() => {}
+                _ => return Err(Error::Closed),
+            }
+            self.check()?;
+            if self.receive()?.is_none()
+                && self.step(|session, _| session.stream_stage(key) == Some(&StreamStage::Opening))
+            {
+                self.fill(true).inspect_err(|error| self.fail_receiving(error))?;
             }
         }
     }

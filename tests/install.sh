@@ -13,6 +13,7 @@
 #   ruby-ffi                        calls librtmp from Ruby
 #   libnss-wrapper iproute2         let a program that names its server find this machine instead
 #   gcc g++ clang make pkg-config   compile the C test programs and the examples
+#   libuv1-dev libglib2.0-dev       event loops that carry sessions
 #   tshark                          shows what is on the wire
 #   cmake rpm                       build a project that uses the installed library, and read the RPM recipe
 #   abigail-tools binutils          compare the ABI with the original's
@@ -33,6 +34,7 @@ packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-
 	microsocks tinyproxy valgrind curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good \
 	gstreamer1.0-tools python3-librtmp ruby-ffi \
 	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config cmake rpm abigail-tools binutils groff-base libssl-dev tshark \
+	libuv1-dev libglib2.0-dev \
 	golang-go libjna-java"
 command -v javac >/dev/null || packages="$packages default-jdk-headless"
 command -v npm >/dev/null || packages="$packages nodejs npm"

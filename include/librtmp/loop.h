@@ -335,6 +335,45 @@ int RTMP_GetPollFd(RTMP *r);
  */
 int RTMP_Step(RTMP *r);
 
+/**
+ * Publishes a further stream on the connection of a session that publishes; returns its message stream, or 0.
+ *
+ * `RTMP_ConnectStream` comes first: its stream is the first one. A connection has eight streams at most, each of another
+ * `name`, which is copied. The call waits for the server's answers as `RTMP_ConnectStream` does, and processes what else
+ * arrives meanwhile; media are dropped. A server that refuses the stream is `RTMP_ERR_REFUSED`, and the other streams go on; some have one stream for each
+ * connection (nginx-rtmp).
+ * The connection is closed only if it is lost. With `RTMP_SetNonBlocking` it fails with `RTMP_ERR_AGAIN` until the answer is there:
+ * call it again, with the same name, when a step is due.
+ *
+ * The result is what `RTMP_WriteStream` and `RTMP_CloseStream` take, and, in `m_nInfoField2` of a packet, `RTMP_SendPacket`. A
+ * packet for it has a chunk stream (`m_nChannel`) of its own, or a full header. A new connection, also that of a new login,
+ * begins without further streams. Needs exclusive use of the session, except that other threads may send.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `name` is null or points to a string that is
+ * readable for its length.
+ */
+int RTMP_OpenStream(RTMP *r, const AVal *name);
+
+/**
+ * Sends FLV bytes on a further stream, as `RTMP_Write` does on the first one; returns how many of the `size` bytes it took, which
+ * are all of them, or -1.
+ *
+ * `stream` is a result of `RTMP_OpenStream`. The FLV header may be there or not; a tag may be cut anywhere and goes on with the
+ * next call for this stream. Other threads may send on other streams, one in each.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
+ */
+int RTMP_WriteStream(RTMP *r, int stream, const char *buf, int size);
+
+/**
+ * Ends a further stream; returns TRUE or FALSE. The others go on, and its name may be used again.
+ *
+ * `stream` is a result of `RTMP_OpenStream`. It waits for nothing but room for the message. `RTMP_Close` ends all streams.
+ *
+ * Requires: `r` is null or points to an initialised `RTMP`.
+ */
+int RTMP_CloseStream(RTMP *r, int stream);
+
 #ifdef __cplusplus
 }
 #endif

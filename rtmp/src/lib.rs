@@ -53,5 +53,5 @@ pub use client::{
     StepperEvent,
 };
 pub use error::{Cause, Error, Refusal, Result};
-pub use session::{Capabilities, Notice, Reconnect, Request, Status};
+pub use session::{Capabilities, Notice, Reconnect, Request, Status, StreamStage};
 pub use stats::Stats;

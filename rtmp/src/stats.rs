@@ -96,6 +96,11 @@ pub struct Phases {
     pub stream: Duration,
 }
 
+/// How long a phase took that has ended. It is never 0, however short it was.
+pub(crate) fn spent(begun: Instant, ended: Instant) -> Duration {
+    ended.saturating_duration_since(begun).max(Duration::from_nanos(1))
+}
+
 impl Phases {
     /// The phases below the session, and those of the session.
     pub(crate) fn with_session(self, session: Self) -> Self {

@@ -186,6 +186,7 @@ fn end_stream(handle: &Handle) {
 fn hang_up(handle: &Handle, core: &mut Core, reset: unsafe fn(*mut RTMP), keep: bool) -> Option<c_int> {
     handle.set_carrier(None);
     core.stream.clear();
+    core.further.clear();
     if let Some(writer) = &mut core.writer {
         writer.reset();
     }

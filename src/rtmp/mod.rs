@@ -24,6 +24,7 @@ pub mod setup;
 pub mod sockbuf;
 mod straight;
 pub mod stream;
+pub mod streams;
 pub mod swf;
 pub mod types;
 pub mod url;

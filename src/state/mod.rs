@@ -8,6 +8,7 @@ mod undisturbed;
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     fmt,
     mem::{self, ManuallyDrop},
     ptr::NonNull,
@@ -311,6 +312,10 @@ pub(crate) struct Core {
     pub(crate) writer: Option<Box<flv::Writer<Body>>>,
     /// The body of that tag, which `m_write` holds between calls: the caller may free it.
     pub(crate) unfinished: Option<Lent>,
+    /// The tags that are being written on further streams, by message stream.
+    pub(crate) further: BTreeMap<u32, flv::Writer<Body>>,
+    /// The further stream whose answer a session that does not wait will look for again: its name, and its key.
+    pub(crate) opening: Option<(Vec<u8>, i32)>,
     /// How often a server made this session log in.
     logins: u32,
     /// How long the phases of connecting took that are below the protocol.

@@ -19,7 +19,8 @@ const HEADERS: [&str; 6] = ["amf", "log", "http", "enhanced", "loop", "rtmp"];
 const DIRECTORIES: [(&str, &str); 1] = [("event_loop", "loop")];
 
 /// Files that stand with the types they are about, while their functions belong to another header.
-const ELSEWHERE: [(&str, &str); 2] = [("amf/search.rs", "rtmp"), ("amf/tracks.rs", "enhanced")];
+const ELSEWHERE: [(&str, &str); 3] =
+    [("amf/search.rs", "rtmp"), ("amf/tracks.rs", "enhanced"), ("rtmp/streams.rs", "loop")];
 
 /// In which order the files of a header follow each other, for what reads best in C; the others follow by name.
 const ORDER: [&str; 19] = [

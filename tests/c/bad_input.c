@@ -68,7 +68,7 @@ static const char *const calls[][2] = {
 	{"RTMP_ClientPacket", "0p"}, {"RTMP_ClientPacket", "rp"}, {"RTMP_Close", "0"}, {"RTMP_Connect", "0"},
 	{"RTMP_Connect", "r0"}, {"RTMP_Connect", "0p"}, {"RTMP_Connect0", "0"}, {"RTMP_Connect0", "r0"},
 	{"RTMP_Connect0", "0a"}, {"RTMP_Connect1", "0"}, {"RTMP_Connect1", "r0"}, {"RTMP_Connect1", "0p"},
-	{"RTMP_ConnectStream", "0"}, {"RTMP_ConnectStream", "r0"}, {"RTMP_DeleteStream", "0"},
+	{"RTMP_CloseStream", "0"}, {"RTMP_CloseStream", "r8"}, {"RTMP_ConnectStream", "0"}, {"RTMP_ConnectStream", "r0"}, {"RTMP_DeleteStream", "0"},
 	{"RTMP_DeleteStream", "r"}, {"RTMP_EncodeCapabilities", "0"}, {"RTMP_EncodeCapabilities", "0be"}, {"RTMP_EncodeCapabilities", "r0e"},
 	{"RTMP_EncodeCapabilities", "rb0"}, {"RTMP_GetReconnect", "0"}, {"RTMP_GetReconnect", "0bb"},
 	{"RTMP_GetReconnect", "r0b"}, {"RTMP_GetReconnect", "rb0"}, {"RTMP_PeerCaps", "0"}, {"RTMP_PeerFourCc", "0"},
@@ -105,7 +105,8 @@ static const char *const calls[][2] = {
 	{"RTMP_ParsePlaypath", "0"}, {"RTMP_ParsePlaypath", "v0"}, {"RTMP_ParsePlaypath", "0v"}, {"RTMP_ParseURL", "0"},
 	{"RTMP_ParseURL", "t00000"}, {"RTMP_ParseURL", "0bvbvv"}, {"RTMP_ParseURL", "t0vbvv"},
 	{"RTMP_ParseURL", "tb0bvv"}, {"RTMP_ParseURL", "tbv0vv"}, {"RTMP_ParseURL", "tbvb0v"},
-	{"RTMP_ParseURL", "tbvbv0"}, {"RTMP_Pause", "0"}, {"RTMP_Pause", "r8"}, {"RTMP_Read", "0"}, {"RTMP_Read", "r08"},
+	{"RTMP_ParseURL", "tbvbv0"}, {"RTMP_OpenStream", "0"}, {"RTMP_OpenStream", "r0"}, {"RTMP_OpenStream", "0v"},
+	{"RTMP_Pause", "0"}, {"RTMP_Pause", "r8"}, {"RTMP_Read", "0"}, {"RTMP_Read", "r08"},
 	{"RTMP_Read", "0b8"}, {"RTMP_ReadPacket", "0"}, {"RTMP_ReadPacket", "r0"}, {"RTMP_ReadPacket", "0p"},
 	{"RTMP_ReconnectStream", "0"}, {"RTMP_ReconnectStream", "r"}, {"RTMP_SendChunk", "0"}, {"RTMP_SendChunk", "r0"},
 	{"RTMP_SendChunk", "0k"}, {"RTMP_SendClientBW", "0"}, {"RTMP_SendCreateStream", "0"}, {"RTMP_SendCtrl", "0"},
@@ -127,7 +128,7 @@ static const char *const calls[][2] = {
 	{"RTMP_TLS_Accept", "0b"}, {"RTMP_TLS_AllocServerContext", "0"}, {"RTMP_TLS_AllocServerContext", "t0"},
 	{"RTMP_TLS_AllocServerContext", "0t"}, {"RTMP_TLS_FreeServerContext", "0"}, {"RTMP_TLS_Init", ""},
 	{"RTMP_ToggleStream", "0"}, {"RTMP_UpdateBufferMS", "0"}, {"RTMP_UpdateBufferMS", "r"},
-	{"RTMP_UserInterrupt", ""}, {"RTMP_Write", "0"}, {"RTMP_Write", "r08"}, {"RTMP_Write", "0b8"},
+	{"RTMP_UserInterrupt", ""}, {"RTMP_WriteStream", "0"}, {"RTMP_WriteStream", "r808"}, {"RTMP_WriteStream", "08b8"}, {"RTMP_Write", "0"}, {"RTMP_Write", "r08"}, {"RTMP_Write", "0b8"},
 };
 
 /* What they return then. Left out is what returns nothing, a floating-point number, or something without a pointer, too. */
@@ -154,7 +155,7 @@ static const struct { const char *name; int result; } results[] = {
 	{"RTMP_SendChunk", 0}, {"RTMP_SendClientBW", 0}, {"RTMP_SendCreateStream", 0}, {"RTMP_SendCtrl", 0},
 	{"RTMP_SendPacket", 0}, {"RTMP_SendPause", 0}, {"RTMP_SendSeek", 0}, {"RTMP_SendServerBW", 0},
 	{"RTMP_Serve", 0}, {"RTMP_SetOpt", 0}, {"RTMP_SetupURL", 0}, {"RTMP_Socket", -1}, {"RTMP_TLS_Accept", 0},
-	{"RTMP_TLS_AllocServerContext", 0}, {"RTMP_ToggleStream", 0}, {"RTMP_Write", -1},
+	{"RTMP_TLS_AllocServerContext", 0}, {"RTMP_ToggleStream", 0}, {"RTMP_Write", -1}, {"RTMP_WriteStream", -1}, {"RTMP_OpenStream", 0}, {"RTMP_CloseStream", 0},
 };
 
 static const char *const data_symbols[] = {"RTMPProtocolStrings", "RTMPProtocolStringsLower", "RTMP_DefaultFlashVer",

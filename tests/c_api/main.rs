@@ -27,6 +27,7 @@ mod options;
 mod privileges;
 mod reasons;
 mod stats;
+mod streams;
 mod swf;
 mod swf_verification;
 mod threads;

@@ -6,6 +6,8 @@
 #[macro_use]
 mod support;
 
+mod adapt;
+mod event_loops;
 mod server;
 mod tools;
 

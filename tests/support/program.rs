@@ -123,6 +123,30 @@ impl Program {
         Self::compile_with(&require::file(&source)?, &directory, None)
     }
 
+    /// As `example_of_ours`, for a program of several files, built with the Makefile there.
+    pub fn made_example_of_ours(name: &str) -> Option<Self> {
+        static BUILDING: Mutex<()> = Mutex::new(());
+        let source = require::file(&library::package().join("c-examples"))?;
+        let make = require::program("make")?;
+        require::program("cc")?;
+        let _one_at_a_time = BUILDING.lock().unwrap_or_else(|broken| broken.into_inner());
+        let directory = library::scratch().join(format!("examples-of-ours-{}", std::process::id()));
+        let ours = Library::Ours.directory().expect("ours is always there");
+        let output = Command::new(make)
+            .arg("-C")
+            .arg(source)
+            .arg(format!("BUILD={}", directory.display()))
+            .arg(format!("PROGRAMS={name}"))
+            .arg(format!("CPPFLAGS={}", include_arguments().join(" ")))
+            .arg(format!("LDLIBS=-L{} -lrtmp", ours.display()))
+            .arg(format!("CFLAGS=-O1 -g -Werror {}", more_flags().join(" ")))
+            .output()
+            .expect("make starts");
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name} does not compile:\n{complaints}");
+        Some(Self(directory.join(name)))
+    }
+
     /// Compiles a source file, once per process, with warnings as errors.
     pub fn compile(source: &Path) -> Option<Self> {
         Self::compile_with(source, &link_directory(), None)

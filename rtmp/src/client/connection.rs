@@ -23,7 +23,8 @@ use crate::{
     net::{Interest, Link},
     random,
     session::{
-        Application, Calls, Capabilities, Event, Notice, Profile, Reconnect, Request, Session, State, auth,
+        Application, Calls, Capabilities, Event, Notice, Profile, Reconnect, Request, Session, State,
+        StreamStage, auth,
     },
     stats::Stats,
     transport::tcp,
@@ -453,6 +454,22 @@ impl Connection {
     /// Says whether [`Happening::Notice`] is wanted. A client wants it unless it says otherwise.
     pub(super) fn want_notices(&mut self, wants: bool) {
         self.wishes.wants_notices = wants;
+    }
+
+    /// Whether a further stream is open on a message stream.
+    pub(super) fn has_stream(&mut self, stream_id: u32) -> bool {
+        match &mut self.stage {
+            Stage::Open(pump) => pump.session().has_stream(stream_id),
+            _ => false,
+        }
+    }
+
+    /// How far a further stream has come; `None` if there is none.
+    pub(super) fn stream_stage(&mut self, key: i32) -> Option<StreamStage> {
+        match &mut self.stage {
+            Stage::Open(pump) => pump.session().stream_stage(key).cloned(),
+            _ => None,
+        }
     }
 
     /// Lets the phase that has timed out go on.

@@ -4,7 +4,7 @@ use std::{
     fmt, io, mem,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{blocking::Shared, connection::Happening, into_io, settings::Settings};
@@ -13,9 +13,12 @@ use crate::{
     error::{Error, Result},
     flv, media,
     message::MessageType,
-    session::{Capabilities, Reconnect},
+    session::{self, Capabilities, Reconnect, StreamStage},
     stats::Stats,
 };
+
+/// How long a wait for an answer lasts that the listener may get.
+const LISTENER_IS_FASTER: Duration = Duration::from_millis(20);
 
 /// The chunk stream that media is sent on, as Flash Player does.
 const MEDIA: u32 = 4;
@@ -108,6 +111,74 @@ impl Publisher {
     /// The stream continues.
     pub fn reconnect(&self) -> Option<Reconnect> {
         self.server.lock().reconnect()
+    }
+
+    /// Publishes a further stream on this connection, and waits until the server lets it be published: its message stream, for
+    /// [`send_on`](Self::send_on). A connection has eight streams at most, each of another name.
+    ///
+    /// A server that refuses the stream is [`Error::Refused`], and the other streams go on. Some servers have one stream for
+    /// each connection (nginx-rtmp).
+    ///
+    /// ```no_run
+    /// use rtmp::message::MessageType;
+    ///
+    /// let mut publisher = rtmp::Client::new("rtmp://localhost/live/camera")?.publish()?;
+    /// let screen = publisher.open_stream("screen")?;
+    /// # let (picture, window) = (b"", b"");
+    /// publisher.send(MessageType::VIDEO, 40, picture)?;
+    /// publisher.send_on(screen, MessageType::VIDEO, 40, window)?;
+    /// # Ok::<(), rtmp::Error>(())
+    /// ```
+    pub fn open_stream(&mut self, name: &str) -> Result<u32> {
+        let mut key = 0;
+        self.server.say(|session, wishes| {
+            key = session.open_stream(wishes, name.as_bytes())?;
+            Ok(())
+        })?;
+        let result = self.wait_for_stream(key);
+        if result.is_err() && self.server.check_open().is_ok() {
+            self.server.say(|session, _| {
+                session.forget_stream(key);
+                Ok(())
+            })?;
+        }
+        result
+    }
+
+    fn wait_for_stream(&self, key: i32) -> Result<u32> {
+        let until = self.server.lock().timeout().and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            match self.server.lock().stream_stage(key) {
+                Some(StreamStage::Open { stream_id }) => return Ok(stream_id),
+                Some(StreamStage::Refused(refusal)) => return Err(Error::Refused(refusal)),
+                Some(StreamStage::Opening) => {}
+                None => return Err(Error::Closed),
+            }
+            if until.is_some_and(|until| until <= Instant::now()) {
+                return Err(Error::TimedOut);
+            }
+            // The listener may be faster, and then nothing comes here.
+            match self.server.next(Some(LISTENER_IS_FASTER)) {
+                Ok(_) | Err(Error::TimedOut) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// As [`send`](Self::send), on a further stream.
+    pub fn send_on(&mut self, stream_id: u32, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<()> {
+        if !self.server.lock().has_stream(stream_id) {
+            return Err(Error::Invalid("there is no further stream of this number"));
+        }
+        let format = if kind == MessageType::DATA || timestamp == 0 { 0 } else { 1 };
+        let chunk_stream = session::further_chunk_stream(stream_id);
+        let message = Outgoing { chunk_stream, format, kind, timestamp, stream_id, body };
+        self.end_on_error(self.server.send(&message))
+    }
+
+    /// Ends a further stream. The others go on, and its name may be used again.
+    pub fn close_stream(&mut self, stream_id: u32) -> Result<()> {
+        self.server.say(|session, wishes| session.close_stream(wishes, stream_id))
     }
 
     /// The numbers of the connection, or its last ones after it has ended: bytes, messages, waits, and how long

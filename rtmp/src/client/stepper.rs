@@ -20,7 +20,7 @@ use crate::{
     media,
     message::{Message, MessageType},
     net::{Interest, Link},
-    session::{Capabilities, Notice, Reconnect, Request},
+    session::{Capabilities, Notice, Reconnect, Request, StreamStage},
     stats::Stats,
 };
 
@@ -326,6 +326,31 @@ impl Stepper {
             connection.say(now, |session, wishes| {
                 session.request_reconnect(wishes, url.as_bytes(), description.as_bytes())
             })
+        })
+    }
+
+    /// Begins to publish a further stream on the connection of a client that publishes. Returns a key for
+    /// [`stream_stage`](Self::stream_stage), which says when it may be published; [`send`](Self::send) takes its number.
+    pub fn open_stream(&mut self, name: &str) -> Result<i32> {
+        let mut key = 0;
+        self.act(|connection, now| {
+            connection.say(now, |session, wishes| {
+                key = session.open_stream(wishes, name.as_bytes())?;
+                Ok(())
+            })
+        })?;
+        Ok(key)
+    }
+
+    /// How far a further stream has come; `None` if there is none of this key.
+    pub fn stream_stage(&mut self, key: i32) -> Option<StreamStage> {
+        self.connection.stream_stage(key)
+    }
+
+    /// Ends the further stream of this number. The others go on.
+    pub fn close_stream(&mut self, stream_id: u32) -> Result<()> {
+        self.act(|connection, now| {
+            connection.say(now, |session, wishes| session.close_stream(wishes, stream_id))
         })
     }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Cause, Error, Result},
-    stats::Phases,
+    stats::{Phases, spent},
     transport::{local::Local, proxy::Proxy},
 };
 
@@ -85,7 +85,7 @@ impl Step for Dial {
 
     fn step(&mut self, now: Instant) -> Result<Option<Arc<Socket>>> {
         loop {
-            let spent = now.saturating_duration_since(self.since);
+            let spent = spent(self.since, now);
             let next = match &mut self.stage {
                 Stage::Resolving(lookup) => match lookup.step(now)? {
                     Some(addresses) => {

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    stats::Phases,
+    stats::{Phases, spent},
     system::RECEIVE_NOW,
     transport::{
         tcp::LINGER,
@@ -169,7 +169,7 @@ impl Wire {
                     Ok(true) => match mem::replace(&mut self.stage, Stage::Over) {
                         Stage::Shaking { socket, tls, .. } => {
                             let begun = self.shaking.unwrap_or(now);
-                            self.phases.tls = now.saturating_duration_since(begun);
+                            self.phases.tls = spent(begun, now);
                             Ok(Stage::Open { socket, tls: Some(tls) })
                         }
                         stage => Ok(stage),

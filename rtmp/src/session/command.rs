@@ -56,7 +56,7 @@ fn arguments(name: &str, transaction: f64) -> Encoder {
 }
 
 /// A command of the connection with one string argument, sent without waiting for a result.
-fn connection_command(state: &mut State, name: &'static str, argument: &[u8]) -> Command {
+pub(super) fn connection_command(state: &mut State, name: &'static str, argument: &[u8]) -> Command {
     let mut body = arguments(name, f64::from(state.next_transaction()));
     body.string(argument);
     new(CONNECTION, SAME_STREAM, 0, body)
@@ -180,10 +180,15 @@ fn bandwidth_timestamp(state: &State) -> u32 {
 
 /// `publish`.
 pub fn publish(state: &mut State, profile: &Profile<'_>) -> Command {
-    let transaction = state.next_transaction();
-    let mut body = arguments("publish", f64::from(transaction));
-    body.string(profile.stream_name).string(b"live");
-    remembered("publish", transaction, new(PUBLISHING, FULL, state.stream_id as u32, body))
+    let command = publish_on(state, profile.stream_name, state.stream_id);
+    remembered("publish", state.transactions, command)
+}
+
+/// `publish` on a message stream.
+pub(super) fn publish_on(state: &mut State, name: &[u8], stream_id: i32) -> Command {
+    let mut body = arguments("publish", f64::from(state.next_transaction()));
+    body.string(name).string(b"live");
+    new(PUBLISHING, FULL, stream_id as u32, body)
 }
 
 /// `play`.

@@ -21,6 +21,7 @@ use super::{
     queue::Queue,
     reply,
     serve::{self, Request, Requests},
+    streams::{StreamStage, Streams},
 };
 use crate::{
     chunk::{self, Chunk, Chunks, Decoder, Encoder, Outgoing},
@@ -28,7 +29,7 @@ use crate::{
     handshake::{self, Cipher, ClientOptions, Keys, Progress, ServerOptions},
     message::{Body, Message, MessageType},
     random::{self, Random},
-    stats::{Phases, Stats},
+    stats::{Phases, Stats, spent},
 };
 
 /// What a session asks of the application that owns it.
@@ -88,6 +89,8 @@ pub struct Session<B = Vec<u8>> {
     /// What the server has asked for last.
     reconnect: Option<Reconnect>,
     counters: Counters,
+    /// Streams that are published besides the first one.
+    further: Streams,
 }
 
 /// What [`Session::stats`] knows besides the totals of the chunk layer.
@@ -244,6 +247,7 @@ impl<B: Body> Session<B> {
             announced: None,
             reconnect: None,
             counters: Counters::default(),
+            further: Streams::default(),
         }
     }
 
@@ -562,6 +566,39 @@ impl<B: Body> Session<B> {
         }
     }
 
+    /// Begins to publish a further stream on the connection of the first one, which has to run. Returns a key for
+    /// [`Session::stream_stage`].
+    pub fn open_stream(&mut self, application: &mut dyn Application, name: &[u8]) -> Result<i32> {
+        if !self.is_open() || !self.state.playing || !application.wishes().0.publish {
+            return Err(Error::Invalid("a further stream needs a first one that is being published"));
+        }
+        let (key, commands) = self.further.open(&mut self.state, name)?;
+        commands.iter().try_for_each(|command| self.send_command(application, command))?;
+        Ok(key)
+    }
+
+    /// How far a further stream has come; `None` if there is none.
+    pub fn stream_stage(&self, key: i32) -> Option<&StreamStage> {
+        self.further.stage(key)
+    }
+
+    /// Forgets a further stream that was refused, or whose answer is not waited for any longer.
+    pub fn forget_stream(&mut self, key: i32) {
+        self.further.forget(key);
+    }
+
+    /// Whether a further stream is open on a message stream.
+    pub fn has_stream(&self, stream_id: u32) -> bool {
+        self.further.contains(stream_id)
+    }
+
+    /// Ends the further stream on a message stream. The others go on.
+    pub fn close_stream(&mut self, application: &mut dyn Application, stream_id: u32) -> Result<()> {
+        let commands = self.further.close(&mut self.state, stream_id);
+        let commands = commands.ok_or(Error::Invalid("there is no further stream of this number"))?;
+        commands.iter().try_for_each(|command| self.send_command(application, command))
+    }
+
     /// Ends the stream politely, if there is one, and receives nothing from then on.
     pub fn close(&mut self, application: &mut dyn Application) {
         let was_open = self.is_open();
@@ -571,6 +608,10 @@ impl<B: Body> Session<B> {
         let stream_id = std::mem::replace(&mut self.state.stream_id, 0);
         if !was_open || stream_id <= 0 || !matches!(self.side, Side::Client) {
             return;
+        }
+        for goodbye in self.further.close_all(&mut self.state) {
+            // As below.
+            let _ = self.send_command(application, &goodbye);
         }
         let (profile, calls) = application.wishes();
         let unpublish = profile.publish.then(|| command::fc_unpublish(&mut self.state, &profile));
@@ -665,7 +706,7 @@ impl<B: Body> Session<B> {
             self.counters;
         let (decoded, encoded) = (self.decoder.totals(), self.encoder.totals());
         let between = |from: Option<Instant>, to: Option<Instant>| {
-            to.zip(from).map_or(Duration::ZERO, |(to, from)| to.saturating_duration_since(from))
+            to.zip(from).map_or(Duration::ZERO, |(to, from)| spent(from, to))
         };
         let bytes_out = bytes_out + encoded.bytes;
         Stats {
@@ -862,6 +903,17 @@ impl<B: Body> Session<B> {
         now: Instant,
     ) -> Result<(Outcome, Consequence)> {
         let Message { chunk_stream, kind, timestamp, body, .. } = *message;
+        if !self.further.is_empty() {
+            if let Some(answered) = self.further.receive(&mut self.state, message) {
+                for command in &answered.commands {
+                    self.reply(application, command)?;
+                }
+                if let Some(notice) = reply::notice(body_of_command(message)) {
+                    application.notified(notice.placed(message));
+                }
+                return Ok((Outcome::Handled, Consequence::None));
+            }
+        }
         let media_clock = self.media_clock();
         let (profile, calls) = application.wishes();
         let is_awaited = self.is_starting || self.deadline.is_some();
@@ -1048,6 +1100,14 @@ impl<B: Body> Default for Session<B> {
     /// A session without a handshake, which nothing was sent on yet.
     fn default() -> Self {
         Self::new(Side::Client, Stage::Open, None)
+    }
+}
+
+/// The AMF0 values of a command.
+fn body_of_command<'m>(message: &Message<&'m [u8]>) -> &'m [u8] {
+    match message.kind {
+        MessageType::COMMAND_AMF3 => message.body.get(1..).unwrap_or_default(),
+        _ => message.body,
     }
 }
 

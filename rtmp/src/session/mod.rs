@@ -39,6 +39,7 @@ mod reconnect;
 mod reply;
 mod secure_token;
 mod serve;
+mod streams;
 
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,7 @@ pub use reader::gets_something;
 pub use reconnect::{History, MAX_RECONNECTS, PERIOD, Reconnect, application, stream_url};
 pub use reply::status_words;
 pub use serve::{Connect, Request, reconnect_request};
+pub use streams::{MAX_STREAMS, StreamStage, further_chunk_stream};
 
 use crate::{
     chunk::Outgoing,

@@ -365,12 +365,12 @@ fn refused(context: &mut Context<'_, '_>, refusal: Refusal, actions: &mut Vec<Ac
     actions.push(Action::Refuse(refusal));
 }
 
-fn value<'v, 'a>(values: &'v Properties<'a>, index: usize) -> Option<&'v Value<'a>> {
+pub(super) fn value<'v, 'a>(values: &'v Properties<'a>, index: usize) -> Option<&'v Value<'a>> {
     values.get(index).map(|property| &property.value)
 }
 
 /// The information object of a result or status message, its fourth value. Some servers send an array in its place.
-fn info_object<'v, 'a>(values: &'v Properties<'a>) -> Option<&'v Properties<'a>> {
+pub(super) fn info_object<'v, 'a>(values: &'v Properties<'a>) -> Option<&'v Properties<'a>> {
     members(value(values, 3)?)
 }
 
@@ -381,7 +381,7 @@ fn members<'v, 'a>(value: &'v Value<'a>) -> Option<&'v Properties<'a>> {
     }
 }
 
-fn text_member<'a>(info: Option<&Properties<'a>>, name: &[u8]) -> Option<&'a [u8]> {
+pub(super) fn text_member<'a>(info: Option<&Properties<'a>>, name: &[u8]) -> Option<&'a [u8]> {
     info?.find(name)?.as_string()
 }
 
@@ -390,7 +390,7 @@ fn redirect<'a>(info: Option<&Properties<'a>>) -> Option<&'a [u8]> {
     text_member(info?.find(b"ex").and_then(members), b"redirect").or_else(|| text_member(info, b"redirect"))
 }
 
-fn refusal(method: &[u8], info: Option<&Properties<'_>>) -> Refusal {
+pub(super) fn refusal(method: &[u8], info: Option<&Properties<'_>>) -> Refusal {
     let text = |bytes: Option<&[u8]>| Text(bytes.unwrap_or_default()).to_string();
     Refusal {
         method: text(Some(method)),
@@ -398,4 +398,10 @@ fn refusal(method: &[u8], info: Option<&Properties<'_>>) -> Refusal {
         description: text(text_member(info, b"description")),
         redirect: text(redirect(info)),
     }
+}
+
+/// What a command tells the application.
+pub(super) fn notice(body: &[u8]) -> Option<Notice> {
+    let values = amf::decode(body).ok()?;
+    Notice::of_command(value(&values, 0)?.as_string()?, info_object(&values), body, true)
 }
