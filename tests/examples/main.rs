@@ -6,6 +6,7 @@
 #[macro_use]
 mod support;
 
+mod enhanced;
 mod server;
 mod tools;
 
