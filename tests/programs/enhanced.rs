@@ -11,7 +11,7 @@ use rtmp_core::message::MessageType;
 
 use crate::support::flv::{self, Tag};
 use crate::support::relay::Relay;
-use crate::support::{Library, Program, Running, TempDir, foreign, wait_until};
+use crate::support::{Library, Program, Running, TempDir, foreign, library, process, require, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -357,4 +357,41 @@ fn the_examples_publish_what_ffmpeg_decodes() {
     serving.join().unwrap();
     let run = need!(program.run(Library::Ours, &["rtmp://127.0.0.1:1/live/a"], "", LIMIT));
     assert!(run.code == Some(1) && !run.stderr.is_empty());
+}
+
+/// Two tracks of each kind go through node-media-server 4, which announces nothing.
+#[test]
+fn node_media_server_relays_what_is_published() {
+    let ffmpeg = need!(foreign::ffmpeg());
+    let node = need!(require::program("node"));
+    let modules = need!(foreign::tool("node4/node_modules"));
+    let directory = TempDir::new("enhanced-node");
+    let film = directory.join("film.flv");
+    let source = "-f lavfi -i testsrc=size=128x96:rate=20 -f lavfi -i sine=r=48000 -t 2 -g 10";
+    let multitrack = STREAMS.iter().find(|stream| stream.name == "multitrack").expect("there is one");
+    make(&ffmpeg, &format!("{source} {}", multitrack.options), &film);
+    let sent = flv::media(&flv::readable(&flv::load(&film)));
+
+    let port = process::free_port();
+    let mut command = Command::new(node);
+    command.arg(library::package().join("tests/node4/media_server.js")).arg(modules).arg(port.to_string());
+    let mut server = Running::start(command.current_dir(directory.path()));
+    let ready = wait_until(LIMIT, || process::listens(port) || server.ended().is_some());
+    assert!(ready && server.ended().is_none(), "node-media-server did not start: {}", server.stderr());
+    let url = format!("rtmp://127.0.0.1:{port}/live/film");
+    let received = directory.join("received.flv");
+    let mut command = need!(need!(Program::example("receive")).command(Library::Ours));
+    command.args(["--live", "--enhanced", "-t", "10", "-o", &received.to_string_lossy(), &url]);
+    let mut receiver = Running::start(&mut command);
+    let log = |server: &Running| server.stdout() + &server.stderr();
+    assert!(wait_until(LIMIT, || log(&server).contains("start play")), "{}", log(&server));
+    let mut command = need!(need!(Program::example("publish")).command(Library::Ours));
+    let mut publisher = Running::start(command.args(["--enhanced", &film.to_string_lossy(), &url]));
+    assert!(publisher.wait(LIMIT).is_some_and(|status| status.success()), "{}", publisher.stderr());
+    // It does not say that the stream has ended, so the player waits in vain.
+    assert!(receiver.wait(LIMIT).is_some(), "receive still waits");
+    let found = flv::media(&flv::load(&received));
+    assert_contents(multitrack, &found, "node-media-server");
+    flv::assert_equal(&sent, &found, "node-media-server");
+    assert_decodable(&ffmpeg, &received, "node-media-server");
 }
