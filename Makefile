@@ -8,12 +8,15 @@
 #   make install PREFIX_SYMBOLS=rs_
 #                           a library with rs_ in front of all its symbols, beside which librtmp has a place in the same
 #                           program: librs_rtmp.so.1, librs_rtmp.a, librs_rtmp.pc and headers of their own
+#   make dist               the source with all crates, for building without a network, and its checksum, in target/dist
+#   make notice             writes NOTICE, debian/copyright and debian/librtmp1.symbols
 #   make examples           the C examples, in target/examples
 #   make install-tools      the examples receive, publish, publish_packets and server as rtmp-receive and so on, with
 #                           their manual pages; the library has to be installed
 #   make bench              measures the library beside librtmp and FFmpeg, see benches/README.md; BASELINE= an earlier
 #                           build's librtmp.so.1 for one more column
 #   make headers            writes include/librtmp from src, and the manual pages in man/man3 from include/librtmp
+#   make guide              writes the code of c-examples/guide and other files into the chapters of docs/src
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
 #                           for those in TARGETS
 #   make memcheck           tests C programs under valgrind that `make test` runs without it
@@ -30,6 +33,7 @@ libdir = $(exec_prefix)/lib
 includedir = $(prefix)/include
 bindir = $(exec_prefix)/bin
 mandir = $(prefix)/share/man
+docdir = $(prefix)/share/doc/librtmp
 DESTDIR =
 
 CARGO = cargo
@@ -47,17 +51,28 @@ NAME = lib$(PREFIX_SYMBOLS)rtmp
 
 # The soname is the ABI of librtmp 2.4 and never changes. The file behind it adds the first two numbers of this
 # package's version, as cargo-c does, so that the dynamic linker's cache prefers the newer of two releases.
+SYSTEM := $(shell uname -s)
+ifeq ($(SYSTEM),Darwin)
+LINK_NAME = $(NAME).dylib
+SONAME = $(NAME).1.dylib
+SHARED = $(NAME).1.$(VERSION).dylib
+else
+LINK_NAME = $(NAME).so
 SONAME = $(NAME).so.1
-VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.toml | head -n 1)
 SHARED = $(SONAME).$(VERSION)
+endif
+RELEASE := $(shell sed -n 's/^version = "\([0-9.]*\)"/\1/p' Cargo.toml | head -n 1)
+VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.toml | head -n 1)
 
-HEADERS = rtmp.h amf.h log.h http.h enhanced.h rtmp_sys.h
+HEADERS = rtmp.h amf.h log.h http.h enhanced.h loop.h rtmp_sys.h
+# For programs written for forks of librtmp.
+COMPAT_HEADERS = compat/fields.h compat/obs.h compat/antmedia.h compat/pili.h
 HEADER_DIR = include
 MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build demo examples fuzz headers install install-tools lint memcheck miri prefixed sanitize soak test uninstall
+.PHONY: all bench build demo dist examples fuzz guide headers install install-tools lint memcheck miri notice prefixed sanitize soak test uninstall
 
 all: build
 
@@ -120,9 +135,21 @@ TESTS =
 test:
 	CARGO='$(CARGO)' tests/run.sh $(TESTS)
 
+# The source with the crates that it needs, which builds without a network. Its bytes depend on the commit alone.
+DIST_DIR = $(TARGET_DIR)/dist
+dist:
+	CARGO='$(CARGO)' packaging/dist.sh '$(RELEASE)' '$(DIST_DIR)'
+
+# Licences of everything that is linked in, and debian's lists of them and of the symbols.
+notice: build
+	WRITE_NOTICE=1 $(CARGO) test --test install packages::
+
 headers:
 	WRITE_HEADERS=1 $(CARGO) test --test abi committed_headers
 	WRITE_HEADERS=1 $(CARGO) test --test abi committed_manual_pages
+
+guide:
+	WRITE_GUIDE=1 $(CARGO) test --test documents code_in_the_guide
 
 # Seconds for `fuzz` and `soak`, fuzz targets, what watches the memory, and further options of `cargo fuzz`. `none` and
 # --no-trace-compares are for many runs on a corpus that is good already, four times as fast.
@@ -183,19 +210,28 @@ memcheck:
 
 install: build
 	$(INSTALL) -d '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(INCLUDED_FROM)/librtmp'
-	$(INSTALL) -m 755 $(BUILD_DIR)/$(NAME).so '$(DESTDIR)$(libdir)/$(SHARED)'
+	$(INSTALL) -m 755 $(BUILD_DIR)/$(LINK_NAME) '$(DESTDIR)$(libdir)/$(SHARED)'
+ifeq ($(SYSTEM),Darwin)
+	install_name_tool -id '$(libdir)/$(SONAME)' '$(DESTDIR)$(libdir)/$(SHARED)'
+endif
 	ln -sf $(SHARED) '$(DESTDIR)$(libdir)/$(SONAME)'
-	ln -sf $(SONAME) '$(DESTDIR)$(libdir)/$(NAME).so'
+	ln -sf $(SONAME) '$(DESTDIR)$(libdir)/$(LINK_NAME)'
 	$(INSTALL) -m 644 $(BUILD_DIR)/$(NAME).a '$(DESTDIR)$(libdir)/$(NAME).a'
 	$(INSTALL) -m 644 $(HEADERS:%=$(HEADER_DIR)/librtmp/%) '$(DESTDIR)$(INCLUDED_FROM)/librtmp/'
+	$(INSTALL) -d '$(DESTDIR)$(INCLUDED_FROM)/librtmp/compat'
+	$(INSTALL) -m 644 $(COMPAT_HEADERS:%=include/librtmp/%) '$(DESTDIR)$(INCLUDED_FROM)/librtmp/compat/'
 	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(INCLUDED_FROM)|' \
 		-e 's|^Name: librtmp$$|Name: $(NAME)|' -e 's|-lrtmp$$|-l$(PREFIX_SYMBOLS)rtmp|' librtmp.pc.in \
 		> '$(DESTDIR)$(libdir)/pkgconfig/$(NAME).pc'
 	chmod 644 '$(DESTDIR)$(libdir)/pkgconfig/$(NAME).pc'
 ifeq ($(PREFIX_SYMBOLS),)
-	$(INSTALL) -d '$(DESTDIR)$(mandir)/man3'
+	$(INSTALL) -d '$(DESTDIR)$(mandir)/man3' '$(DESTDIR)$(CMAKE_DIR)' '$(DESTDIR)$(docdir)'
 	$(INSTALL) -m 644 $(MANUAL) '$(DESTDIR)$(mandir)/man3/'
+	$(INSTALL) -m 644 packaging/cmake/*.cmake '$(DESTDIR)$(CMAKE_DIR)/'
+	$(INSTALL) -m 644 NOTICE LICENSE-MIT LICENSE-APACHE '$(DESTDIR)$(docdir)/'
 endif
+
+CMAKE_DIR = $(prefix)/share/cmake/librtmp
 
 # Built for the library where it is installed, in directories that the linker and the loader look into.
 TOOLS = receive publish publish_packets server
@@ -216,10 +252,13 @@ uninstall:
 		name=rtmp-$$(echo $$tool | tr _ -); \
 		rm -f '$(DESTDIR)$(bindir)'/$$name '$(DESTDIR)$(mandir)/man1'/$$name.1; \
 	done
-	rm -f '$(DESTDIR)$(libdir)/$(SHARED)' '$(DESTDIR)$(libdir)/$(SONAME)' '$(DESTDIR)$(libdir)/$(NAME).so' \
+	rm -f '$(DESTDIR)$(libdir)/$(SHARED)' '$(DESTDIR)$(libdir)/$(SONAME)' '$(DESTDIR)$(libdir)/$(LINK_NAME)' \
 		'$(DESTDIR)$(libdir)/$(NAME).a' '$(DESTDIR)$(libdir)/pkgconfig/$(NAME).pc' \
-		$(HEADERS:%='$(DESTDIR)$(INCLUDED_FROM)/librtmp/%')
-	-rmdir '$(DESTDIR)$(INCLUDED_FROM)/librtmp' $(PREFIX_SYMBOLS:%='$(DESTDIR)$(INCLUDED_FROM)')
+		$(HEADERS:%='$(DESTDIR)$(INCLUDED_FROM)/librtmp/%') $(COMPAT_HEADERS:%='$(DESTDIR)$(INCLUDED_FROM)/librtmp/%')
+	-rmdir '$(DESTDIR)$(INCLUDED_FROM)/librtmp/compat' '$(DESTDIR)$(INCLUDED_FROM)/librtmp' $(PREFIX_SYMBOLS:%='$(DESTDIR)$(INCLUDED_FROM)')
 ifeq ($(PREFIX_SYMBOLS),)
-	rm -f $(MANUAL:man/man3/%='$(DESTDIR)$(mandir)/man3/%')
+	rm -f $(MANUAL:man/man3/%='$(DESTDIR)$(mandir)/man3/%') '$(DESTDIR)$(docdir)'/NOTICE \
+		'$(DESTDIR)$(docdir)'/LICENSE-MIT '$(DESTDIR)$(docdir)'/LICENSE-APACHE '$(DESTDIR)$(CMAKE_DIR)'/librtmp-config.cmake \
+		'$(DESTDIR)$(CMAKE_DIR)'/librtmp-config-version.cmake
+	-rmdir '$(DESTDIR)$(docdir)' '$(DESTDIR)$(CMAKE_DIR)'
 endif

@@ -243,6 +243,7 @@ pub(super) unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
         start_ms: link.seekTime,
         stop_ms: link.stopTime,
         capabilities: None,
+        all_data: false,
     }
 }
 

@@ -57,6 +57,11 @@ impl<'a> Gate<'a> {
         Self { session: unsafe { NonNull::new_unchecked(r) }, lives: PhantomData }
     }
 
+    /// The session.
+    pub(crate) fn session(self) -> *mut RTMP {
+        self.session.as_ptr()
+    }
+
     #[inline(always)]
     fn word(self) -> &'a [AtomicU8; 4] {
         // SAFETY: by the contract of `of`; nobody uses the field but through this, and a byte is as large as an atomic

@@ -2,8 +2,8 @@
 //! package `librtmp`.
 //!
 //! Everything here translates and decides nothing. This is the only crate with unsafe code; conversions from what C
-//! hands over are concentrated in [`ptr`], [`memory`] and `state`. `amf`, `log`, `http` and `rtmp` mirror the four
-//! public headers.
+//! hands over are concentrated in [`ptr`], [`memory`] and `state`. `amf`, `log`, `http`, `rtmp` and
+//! `event_loop` mirror the public headers.
 //!
 //! Rust programs use the package `librtmp`. This crate can be linked from Rust for its tests and fuzz targets alone.
 
@@ -14,15 +14,17 @@ pub mod amf;
 mod boundary;
 mod calls;
 mod cancel;
+mod carrier;
 mod connection;
 pub mod enhanced;
 mod errno;
+pub mod event_loop;
 mod fields;
 mod gate;
 pub mod globals;
+mod hooks;
 pub mod http;
 mod layout;
-mod line;
 pub mod log;
 pub mod memory;
 #[cfg(test)]
@@ -32,6 +34,7 @@ mod nulls;
 mod outbox;
 mod pipe;
 mod privilege;
+mod progress;
 pub mod ptr;
 mod pump;
 mod reason;
@@ -39,6 +42,7 @@ pub mod rtmp;
 mod shared;
 mod state;
 mod sync;
+mod tcp_info;
 pub mod tls;
 
 pub(crate) use self::errno::Errno;

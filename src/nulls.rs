@@ -6,6 +6,7 @@ use std::{alloc, ptr};
 use super::{
     amf::{access::*, decode::*, dump::*, encode::*, plain::*, search::*, tracks::*},
     enhanced::{capabilities::*, media::*, reconnect::*},
+    event_loop::{events::*, stats::*, steps::*},
     http::HTTP_get,
     log::{RTMP_LOGCRIT, RTMP_LogHex, RTMP_LogHexString, RTMP_LogSetLevel},
     rtmp::{
@@ -35,6 +36,19 @@ impl<T> Argument for *mut T {
         let layout = alloc::Layout::from_size_align(layout.size().max(64), layout.align().max(8)).unwrap();
         // SAFETY: the layout has a size.
         unsafe { alloc::alloc_zeroed(layout) }.cast()
+    }
+
+    const IS_POINTER: bool = true;
+}
+
+impl<F: Copy> Argument for Option<F> {
+    fn null() -> Self {
+        None
+    }
+
+    /// Any function: it is not called.
+    fn usable() -> Self {
+        None
     }
 
     const IS_POINTER: bool = true;
@@ -144,6 +158,15 @@ fn functions_about_a_session_take_null() {
         RTMP_SetBufferMS(_, _);
         RTMP_GetLastError(_);
         RTMP_GetErrorString(_);
+        RTMP_GetLastSystemError(_);
+        RTMP_GetStats(_, _);
+        RTMP_SetNonBlocking(_, _);
+        RTMP_GetPollFds(_, _, _);
+        RTMP_GetPollTimeout(_);
+        RTMP_Step(_);
+        RTMP_SetEventCallback(_, _, _);
+        RTMP_SetSendCallback(_, _, _);
+        RTMP_SetSessionLog(_, _, _);
         RTMP_SetOpt(_, _, _);
         RTMP_DropRequest(_, _, _);
         RTMP_TLS_AllocServerContext(_, _);
@@ -193,6 +216,7 @@ fn functions_about_a_session_take_null() {
     }
     each! { "C" call_with_one_null:
         RTMP_SetOpt(_, _, _);
+        RTMP_GetStats(_, _);
     }
     each! { "C-unwind" call_with_one_null:
         RTMP_Read(_, _, _);

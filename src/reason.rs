@@ -113,6 +113,7 @@ codes! {
     Aborted = 22, "RTMP_ERR_ABORTED", c"aborted";
     Unsupported = 23, "RTMP_ERR_UNSUPPORTED", c"not supported";
     Internal = 24, "RTMP_ERR_INTERNAL", c"internal error, the call was given up";
+    Again = 25, "RTMP_ERR_AGAIN", c"the call would have to wait";
 }
 
 /// A text with the NUL that C wants at its end.
@@ -126,26 +127,31 @@ pub(crate) const TEXT_LEN: usize = 512;
 const KEPT: usize = 256;
 
 /// The texts, each with its number.
-static TEXTS: Mutex<Texts> = Mutex::new(Texts { newest: 0, texts: [[0; TEXT_LEN]; KEPT] });
+static TEXTS: Mutex<Texts> =
+    Mutex::new(Texts { newest: 0, texts: [[0; TEXT_LEN]; KEPT], system_codes: [0; KEPT] });
 
 struct Texts {
     /// The number of the text that came last.
     newest: u32,
     /// Each at its number, modulo their count.
     texts: [Text; KEPT],
+    /// The operating system's error that goes with each, or 0.
+    system_codes: [i32; KEPT],
 }
 
 impl Texts {
-    fn add(&mut self, text: &Text) -> u32 {
+    fn add(&mut self, text: &Text, system_code: i32) -> u32 {
         // 0 stands for no text.
         self.newest = self.newest % MAX_NUMBER + 1;
         self.texts[self.newest as usize % KEPT] = *text;
+        self.system_codes[self.newest as usize % KEPT] = system_code;
         self.newest
     }
 
-    fn get(&self, number: u32) -> Option<&Text> {
+    fn get(&self, number: u32) -> Option<(&Text, i32)> {
         let later = self.newest.checked_sub(number)?;
-        (number > 0 && (later as usize) < KEPT).then(|| &self.texts[number as usize % KEPT])
+        let place = number as usize % KEPT;
+        (number > 0 && (later as usize) < KEPT).then(|| (&self.texts[place], self.system_codes[place]))
     }
 }
 
@@ -173,6 +179,14 @@ impl Failure {
         Self { error, phase: Phase::SENDING, first_chunk }
     }
 
+    /// Whether the call would have to wait, and its session does not.
+    pub(crate) fn is_again(&self) -> bool {
+        match &self.error {
+            Error::Reported(cause) => matches!(**cause, Error::Again),
+            error => matches!(error, Error::Again),
+        }
+    }
+
     pub(crate) fn error(&self) -> &Error {
         &self.error
     }
@@ -184,7 +198,7 @@ impl Failure {
     /// Logs it, unless it was, as librtmp does when a call finds no connection: people search for its words.
     pub(crate) fn log(&self) {
         match (&self.error, self.phase) {
-            (Error::Reported(_), _) => {}
+            (Error::Reported(_) | Error::Again, _) => {}
             (error @ Error::NotConnected, Phase::Reading) => {
                 log::error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
             }
@@ -201,9 +215,12 @@ impl Failure {
         let phase = phase_of(error, *phase);
         match code_of(error, phase) {
             Code::Interrupted if is_aborted() => {
-                keep_text(Code::Aborted, phase, |line| line.write_str("aborted"))
+                keep_text(Code::Aborted, phase, 0, |line| line.write_str("aborted"))
             }
-            code => keep_text(code, phase, |line| write_error(line, error, phase)),
+            code => {
+                let system_code = error.os_code().unwrap_or(0);
+                keep_text(code, phase, system_code, |line| write_error(line, error, phase));
+            }
         }
     }
 }
@@ -264,7 +281,11 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn begin() -> Self {
-        let session = SESSION.get();
+        Self::about(SESSION.get())
+    }
+
+    /// As `begin`, about this session.
+    pub(super) fn about(session: *mut RTMP) -> Self {
         if session.is_null() {
             return Self { before: None };
         }
@@ -300,6 +321,11 @@ pub(super) fn is_reporting() -> bool {
 pub(super) fn is_told(matches: impl Fn(*mut RTMP) -> bool) -> bool {
     let any = |told: &RefCell<Vec<*mut RTMP>>| told.borrow().iter().any(|session| matches(*session));
     is_reporting() && TOLD.try_with(any).unwrap_or(false)
+}
+
+/// The session of the innermost call of this thread; null if there is none.
+pub(super) fn session() -> *mut RTMP {
+    SESSION.get()
 }
 
 /// What a call fails with that comes from inside the log callback of another one with the same session. It is not logged:
@@ -344,10 +370,10 @@ fn is_aborted() -> bool {
 
 /// Keeps a reason that is no error, or none that has a name.
 pub(crate) fn keep_as(code: Code, phase: Phase, words: impl fmt::Display) {
-    keep_text(code, phase, |line| write!(line, "{words}"));
+    keep_text(code, phase, 0, |line| write!(line, "{words}"));
 }
 
-fn keep_text(code: Code, phase: Phase, write: impl FnOnce(&mut Line) -> fmt::Result) {
+fn keep_text(code: Code, phase: Phase, system_code: i32, write: impl FnOnce(&mut Line) -> fmt::Result) {
     let Some(field) = field() else { return };
     // Calls that find no connection come after the one that lost it, and that one knows why.
     if code == Code::NotConnected && stored(field).0 != Code::None {
@@ -362,7 +388,7 @@ fn keep_text(code: Code, phase: Phase, write: impl FnOnce(&mut Line) -> fmt::Res
         let _ = write!(line, "{name}: ");
     }
     let _ = line.write_str(words.as_str());
-    let number = TEXTS.lock().unwrap_or_else(PoisonError::into_inner).add(&line.finish());
+    let number = TEXTS.lock().unwrap_or_else(PoisonError::into_inner).add(&line.finish(), system_code);
     field.store((number << CODE_BITS | code as u32) as i32, Ordering::Relaxed);
 }
 
@@ -393,6 +419,17 @@ pub(crate) unsafe fn last_code(r: *mut RTMP) -> Code {
     stored(unsafe { AtomicI32::from_ptr(&raw mut (*session.as_ptr()).Link.pFlags) }).0
 }
 
+/// The operating system's error that goes with [`last_code`]; 0 if there is none, or its text has been displaced.
+///
+/// # Safety
+/// As for [`last_code`].
+pub(crate) unsafe fn last_system_code(r: *mut RTMP) -> i32 {
+    let Some(session) = NonNull::new(r) else { return 0 };
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; the field is used nowhere else.
+    let (_, number) = stored(unsafe { AtomicI32::from_ptr(&raw mut (*session.as_ptr()).Link.pFlags) });
+    TEXTS.lock().unwrap_or_else(PoisonError::into_inner).get(number).map_or(0, |(_, code)| code)
+}
+
 /// The text that goes with [`last_code`].
 ///
 /// # Safety
@@ -409,7 +446,8 @@ pub(crate) unsafe fn last_text(r: *mut RTMP) -> Text {
     if code == Code::None {
         return line.finish();
     }
-    if let Some(text) = TEXTS.lock().unwrap_or_else(PoisonError::into_inner).get(number) {
+    if let Some(text) = TEXTS.lock().unwrap_or_else(PoisonError::into_inner).get(number).map(|(text, _)| text)
+    {
         return *text;
     }
     let _ = line.write_str(&code.text().to_string_lossy());
@@ -467,6 +505,7 @@ fn code_of(error: &Error, phase: Phase) -> Code {
         (Error::Closed, _) => Code::Closed,
         (Error::NotConnected, _) => Code::NotConnected,
         (Error::TimedOut, _) => Code::TimedOut,
+        (Error::Again, _) => Code::Again,
         (Error::Interrupted, _) => Code::Interrupted,
         (Error::Io(_), _) => Code::Io,
         (Error::Unresolved(_), _) => Code::Resolve,
@@ -719,10 +758,11 @@ mod tests {
 
     #[test]
     fn numbers_of_texts_start_again_behind_the_largest() {
-        let mut texts = Box::new(Texts { newest: MAX_NUMBER - 1, texts: [[0; TEXT_LEN]; KEPT] });
-        let numbers: Vec<_> = (1..=3_u8).map(|byte| texts.add(&[byte; TEXT_LEN])).collect();
+        let mut texts =
+            Box::new(Texts { newest: MAX_NUMBER - 1, texts: [[0; TEXT_LEN]; KEPT], system_codes: [0; KEPT] });
+        let numbers: Vec<_> = (1..=3_u8).map(|byte| texts.add(&[byte; TEXT_LEN], byte.into())).collect();
         assert_eq!(numbers, [MAX_NUMBER, 1, 2]);
-        assert_eq!(texts.get(2), Some(&[3; TEXT_LEN]));
+        assert_eq!(texts.get(2), Some((&[3; TEXT_LEN], 3)));
         assert_eq!(texts.get(0), None);
         assert_eq!(texts.get(3), None, "one that is still to come");
     }

@@ -1,7 +1,9 @@
 //! Fields of the public structs that several threads use: each of them is read and written as a whole, in an order of its
 //! own. What has to fit together is guarded elsewhere.
 
-use std::sync::atomic::{AtomicI8, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+#[cfg(target_pointer_width = "64")]
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI8, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, Ordering::Relaxed};
 
 /// What a field may be to be shared.
 pub(super) trait Shareable: Sized {
@@ -55,6 +57,7 @@ impl<T> Shareable for *mut T {
     }
 }
 
+#[cfg(target_pointer_width = "64")]
 impl Shareable for f64 {
     unsafe fn read(field: *mut Self) -> Self {
         // SAFETY: `field` is the address of a field, by the contract of the trait; a double is as large and as aligned as its bits.
@@ -67,7 +70,38 @@ impl Shareable for f64 {
     }
 }
 
+#[cfg(target_pointer_width = "64")]
 const _: () = assert!(align_of::<f64>() == align_of::<AtomicU64>());
+
+/// Some processors with 32 bits have no larger atomics, and on x86 a double in a struct is aligned to 4 bytes. C programs
+/// read doubles in two parts there as well.
+#[cfg(target_pointer_width = "32")]
+impl Shareable for f64 {
+    unsafe fn read(field: *mut Self) -> Self {
+        // SAFETY: `field` is the address of a field, by the contract of the trait; a double has the size of two words and at
+        // least their alignment.
+        let words =
+            unsafe { [0, 1].map(|index| AtomicU32::from_ptr(field.cast::<u32>().add(index)).load(Relaxed)) };
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&words[0].to_ne_bytes());
+        bytes[4..].copy_from_slice(&words[1].to_ne_bytes());
+        Self::from_ne_bytes(bytes)
+    }
+
+    unsafe fn write(field: *mut Self, value: Self) {
+        let [a, b, c, d, e, f, g, h] = value.to_ne_bytes();
+        for (index, word) in [[a, b, c, d], [e, f, g, h]].into_iter().enumerate() {
+            // SAFETY: `field` is the address of a field, by the contract of the trait; a double has the size of two words and at
+            // least their alignment.
+            unsafe {
+                AtomicU32::from_ptr(field.cast::<u32>().add(index)).store(u32::from_ne_bytes(word), Relaxed)
+            };
+        }
+    }
+}
+
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(align_of::<f64>() >= align_of::<AtomicU32>());
 
 /// Reads a field.
 ///

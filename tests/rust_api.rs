@@ -20,14 +20,16 @@ use std::time::{Duration, Instant};
 use rtmp_core::message::MessageType;
 use rtmp_core::transport::tls::{ServerContext, Session};
 use rtmp_core::transport::wait::Endless;
-use rtmp_core::{Client, Error, Player, Request, ServerEvent};
+use rtmp_core::{Client, Error, Event, Notice, Player, Request, ServerEvent};
 use support::amf::{Value, n, s};
 use support::certs::{Authority, Certificate, Valid};
 use support::flv::{self, Tag};
 use support::relay::Relay;
 use support::servers::Nginx;
 use support::wire::Message;
-use support::{Library, Running, Server, TempDir, clip, library, process, program, require, wait_until};
+use support::{
+    Library, Peer, Running, Server, TempDir, clip, library, process, program, require, wait_until,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -84,6 +86,80 @@ fn a_film_is_played_message_by_message() {
     let width = player.metadata().and_then(|metadata| metadata.find(b"width")?.as_number());
     assert_eq!(width, Some(160.0));
     assert!(player.next_message().unwrap().is_none(), "the end stays the end");
+}
+
+#[test]
+fn what_a_connection_carries_is_counted_on_both_sides() {
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let serving = thread::spawn(move || {
+        let mut session = server.accept().unwrap();
+        let mut messages = 0;
+        while let Some(event) = session.next_event().unwrap() {
+            match event {
+                ServerEvent::Request(_) => session.accept().unwrap(),
+                ServerEvent::Message(_) => messages += 1,
+                _ => {}
+            }
+        }
+        (messages, session.stats())
+    });
+    let mut publisher = Client::new(&url(port)).unwrap().publish().unwrap();
+    for time in 0..50 {
+        publisher.send(MessageType::VIDEO, time * 40, &[7; 5000]).unwrap();
+    }
+    let near = publisher.stats();
+    publisher.finish().unwrap();
+    let (messages, far) = serving.join().unwrap();
+    assert_eq!(messages, 50);
+    assert!(near.messages_out >= 50 && near.bytes_out > 50 * 5000 && near.queued == 0, "{near:?}");
+    // The goodbye came behind that.
+    assert!(far.bytes_in > near.bytes_out && far.bytes_in < near.bytes_out + 500, "{near:?} {far:?}");
+    assert!(far.messages_in > near.messages_out && far.acknowledged == 0, "{near:?} {far:?}");
+    assert!(near.phases.tcp > Duration::ZERO, "{near:?}");
+    let session = near.phases.handshake + near.phases.connect + near.phases.stream;
+    assert!(session > Duration::ZERO, "one step may go through two phases, but not through all: {near:?}");
+    assert_eq!((near.phases.tls, near.phases.proxy), (Duration::ZERO, Duration::ZERO));
+}
+
+#[test]
+fn what_a_server_says_besides_media_is_told_in_order() {
+    let server = Server::once(|peer| {
+        peer.accept_play();
+        peer.send(&Message::new(6, 0, 9, 1, &[0x17; 50]));
+        peer.send(&Message::new(6, 40, 18, 1, &support::amf::encode(&[s("onCuePoint"), n(1.5)])));
+        peer.send(&Message::new(3, 0, 20, 1, &support::amf::encode(&[s("onSomething"), n(0.0)])));
+        peer.send(&Message::new(6, 80, 9, 1, &[0x27; 50]));
+        peer.status(1, "status", "NetStream.Play.Complete", "over");
+        peer.drain(LIMIT);
+    });
+    let mut player = Client::new(&server.url()).unwrap().play().unwrap();
+    let mut told = Vec::new();
+    while let Some(event) = player.next_event().unwrap() {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        told.push(match event {
+            Event::Message(message) => format!("message {}", message.timestamp),
+            Event::Notice(Notice::Status(status)) => {
+                format!("{} {} {}", status.stream_id, text(&status.code), text(&status.description))
+            }
+            Event::Notice(Notice::Data { name, message }) => {
+                format!("data {} {}", text(&name), message.timestamp)
+            }
+            Event::Notice(Notice::Command { name, .. }) => format!("command {}", text(&name)),
+            other => panic!("{other:?}"),
+        });
+    }
+    let expected = [
+        "0 NetConnection.Connect.Success ",
+        "1 NetStream.Play.Start ",
+        "message 0",
+        "data onCuePoint 40",
+        "command onSomething",
+        "message 80",
+        "1 NetStream.Play.Complete over",
+    ];
+    assert_eq!(told, expected);
+    server.join();
 }
 
 #[test]
@@ -287,7 +363,7 @@ fn a_film_comes_through_a_proxy_and_not_around_it() {
 }
 
 /// The refusal that a script leads to.
-fn refusal(publish: bool, script: impl FnOnce(&mut support::Peer) + Send + 'static) -> rtmp_core::Refusal {
+fn refusal(publish: bool, script: impl FnOnce(&mut Peer) + Send + 'static) -> rtmp_core::Refusal {
     let server = Server::once(move |peer| {
         script(peer);
         peer.drain(LIMIT);
@@ -371,14 +447,14 @@ fn a_publisher_logs_in_with_the_name_and_password_of_the_url() {
         for answer in
             ["code=403 need auth; authmod=adobe", "authmod=adobe : ?reason=needauth&salt=S&challenge=C"]
         {
-            let mut peer = support::Peer::accept(listener);
+            let mut peer = Peer::accept(listener);
             peer.handshake();
             apps.push(app_of(&peer.wait_for("connect")));
             let info = support::amf::status("error", "NetConnection.Connect.Rejected", answer);
             peer.invoke(0, &[s("_error"), n(1), Value::Null, info]);
             assert!(peer.drain(LIMIT), "the client has to come again");
         }
-        let mut peer = support::Peer::accept(listener);
+        let mut peer = Peer::accept(listener);
         apps.push(app_of(&peer.accept_connect()));
         peer.accept_create();
         peer.wait_for("publish");
@@ -546,6 +622,52 @@ fn the_examples_publish_and_play() {
         let run = program::run(program.args(["rtmp://", "rtmp://"]), "", LIMIT);
         assert_eq!(run.code, Some(1), "{run:?}");
     }
+}
+
+#[test]
+fn the_examples_connect_again_serve_and_need_no_thread() {
+    let (clip, film) = need!(film());
+    let (relay, directory) = need!(server_with_film(&clip));
+    let url = relay.url("film");
+    let printed = program::run(example("metadata").arg(&url), "", LIMIT).expect("metadata");
+    assert!(printed.contains("duration") && printed.contains("videocodecid"), "{printed}");
+
+    let bytes: usize = flv::media(&film).iter().filter(|tag| tag.kind != 18).map(|tag| tag.body.len()).sum();
+    let printed = program::run(example("event_loop").args([&url, &url]), "", LIMIT).expect("event_loop");
+    let numbers: Vec<usize> =
+        printed.lines().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+    assert!(numbers.len() == 2 && numbers.iter().all(|number| *number >= bytes), "{printed}, {bytes}");
+    let nobody = format!("rtmp://127.0.0.1:{}/app/name", process::free_port());
+    assert_eq!(program::run(example("event_loop").arg(&nobody), "", LIMIT).code, Some(1));
+
+    // The first connection is lost, the second is not.
+    let server = Server::listen(|listener| {
+        let complete = |peer: &mut Peer| peer.status(1, "status", "NetStream.Play.Complete", "");
+        for end in [Peer::leave, complete] {
+            let mut peer = Peer::accept(listener);
+            peer.accept_play();
+            peer.send(&Message::new(4, 0, 8, 1, &[0xAF; 33]));
+            end(&mut peer);
+            peer.drain(LIMIT);
+        }
+    });
+    let file = directory.join("again");
+    let run = program::run(example("reconnect").arg(server.url()).arg(&file).arg("3"), "", LIMIT);
+    server.join();
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("next attempt in 1 s"), "{run:?}");
+    assert_eq!(flv::load(&directory.join("again.2.flv")).len(), 1);
+
+    let mut server = Running::start(example("serve").arg("127.0.0.1:0").arg(directory.path()));
+    assert!(wait_until(LIMIT, || server.stdout().contains('\n')), "{}", server.stderr());
+    let base = server.stdout().trim().replace("listening on ", "");
+    program::run(example("publish").arg(&clip).arg(format!("{base}/live/mine")), "", LIMIT).expect("publish");
+    let found = directory.join("mine.flv");
+    let frames = |tags: Vec<Tag>| tags.into_iter().filter(|tag| tag.kind != 18).collect::<Vec<_>>();
+    let expected = frames(flv::media(&flv::load(&clip)));
+    assert!(wait_until(LIMIT, || fs::metadata(&found).is_ok_and(|data| data.len() > bytes as u64)));
+    flv::assert_equal(&expected, &frames(flv::load(&found)), "serve");
+    server.kill();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! AMF3: only the bytes that count are used, and they mean the same without those behind them.
+//! AMF3: only the bytes that count are used, and they mean the same without those after them.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Replies of a tunnel's server: the same stream of bytes, and the same error behind it, however they arrive.
+//! Replies of a tunnel's server: the same stream of bytes, and the same error after it, however they arrive.
 
 #![forbid(unsafe_code)]
 

@@ -32,14 +32,14 @@ const EXTRAS: u8 = 0x80;
 /// How long a phase may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Phases of a client, of which each has a time-out.
+/// Phases of a client, of which each has a timeout.
 const PHASES: u32 = 5;
 
 pub fn run(data: &[u8]) {
     let Some(([choice], cuts, bytes)) = input::choices(data) else { return };
     let whole = Driven::new(choice, bytes, Cuts::WHOLE);
     let cut = Driven::new(choice, bytes, cuts);
-    // When an acknowledgement is sent depends on how much came at once, and so do the headers behind it.
+    // When an acknowledgement is sent depends on how much came at once, and so do the headers after it.
     if choice & ACKNOWLEDGES == 0 {
         assert_eq!(cut.sent, whole.sent);
     }
@@ -193,7 +193,7 @@ impl End {
         }
     }
 
-    /// A client that waits for its stream does so until a deadline, which no server puts off for ever.
+    /// A client that waits for its stream does so until a deadline, which no server puts off forever.
     fn pass_time(&mut self) {
         let waits = self.session.is_open() && !self.is_streaming && self.failure.is_none();
         if self.choice & SERVER != 0 || !waits {

@@ -365,7 +365,7 @@ int RTMP_SendMedia(RTMP *r, uint8_t kind, uint32_t timestamp, uint32_t nano, con
  * Asks the client of a server to connect again.
  *
  * `url` is that of an application: absolute, or relative to the current one (`//host/app`, `/app`), or NULL for the
- * same. `description` is for people and may be NULL. The server goes on until the client leaves.
+ * same. `description` is for people and may be NULL. The server continues until the client leaves.
  *
  * Returns TRUE, or FALSE if the client has not announced that it knows such requests (nothing was sent then), or if
  * sending failed (the connection was closed). The client's `connect` has to be known, see `RTMP_TakeConnect`.
@@ -380,7 +380,7 @@ int RTMP_SendReconnect(RTMP *r, const AVal *url, const AVal *description);
 /**
  * Returns whether the server has asked to connect again, and where.
  *
- * The server goes on with this connection until the program leaves it; nothing is followed by itself. `*url` becomes
+ * The server continues with this connection until the program leaves it; nothing is followed by itself. `*url` becomes
  * the absolute URL of the application, with `RTMP_SetupReconnect` to set up another session for it; `*description`
  * becomes the server's explanation, empty if it gave none. Both stay the library's and are valid until the next
  * request or `RTMP_Close`. They are there although the connection has ended since. Either pointer may be NULL.
@@ -398,10 +398,10 @@ int RTMP_GetReconnect(RTMP *r, AVal *url, AVal *description);
 /**
  * Sets up a session for the server's request to connect again.
  *
- * `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, with the URL that `RTMP_GetReconnect` tells for
- * `from`, and copies of all strings. The program then connects `to` beside `from`, goes over at a key frame, sends
- * metadata and decoder configurations again, and closes `from`. A publisher calls `RTMP_EnableWrite` as for any
- * session, unless `from` is one.
+ * `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, but for callbacks, with the URL that
+ * `RTMP_GetReconnect` tells for `from`, and copies of all strings. The program then connects `to` beside `from`,
+ * goes over at a key frame, sends metadata and decoder configurations again, and closes `from`. A publisher calls
+ * `RTMP_EnableWrite` as for any session, unless `from` is one.
  *
  * Returns TRUE, or FALSE if there is no request, or if it is refused: one that leads out of TLS, and the sixth
  * within a minute, counted from session to session.

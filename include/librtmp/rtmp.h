@@ -157,7 +157,8 @@ typedef enum {
     RTMP_ERR_INTERRUPTED = 21, /**< RTMP_ctrlC was set, for example by a signal handler */
     RTMP_ERR_ABORTED = 22, /**< RTMP_Abort ended the call */
     RTMP_ERR_UNSUPPORTED = 23, /**< the library does not support this */
-    RTMP_ERR_INTERNAL = 24 /**< a defect of the library, which affected only this call */
+    RTMP_ERR_INTERNAL = 24, /**< a defect of the library, which affected only this call */
+    RTMP_ERR_AGAIN = 25 /**< the call would have to wait, and the session never does; see RTMP_SetNonBlocking in loop.h */
 } RTMP_ERR_CODE;
 
 /** Names of the protocols in upper and lower case, indexed by RTMP_PROTOCOL_*; empty where there is none. */
@@ -692,8 +693,9 @@ void RTMP_ParsePlaypath(AVal *in, AVal *out);
  * The setting applies to every following URL until a URL contains the same option. Numbers may be decimal, hexadecimal
  * or octal. Text that is not a number counts as 0, except that `timeout` then keeps its value. `1`, `on`, `yes` and
  * `true` set a flag; no value clears one. The log names invalid values. `socks` takes effect at the next
- * `RTMP_SetupURL`; `RTMP_LNK.sockshost` lists the kinds of proxy. `bind` and `ipv` are copied, apply to every
- * connection until `RTMP_Close`, and are then reset.
+ * `RTMP_SetupURL`; `RTMP_LNK.sockshost` lists the kinds of proxy. The options from `tlsVerify` on in the
+ * list are copied, apply to every connection until `RTMP_Close`, and are then reset; `nodelay` and `closeReset` are the
+ * flags that can be cleared.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that
  * are readable for their lengths.
@@ -747,7 +749,8 @@ int RTMP_Connect1(RTMP *r, RTMPPacket *cp);
  *
  * The values that the caller put into `Link` stay for the next connection, as long as their memory does. Exceptions
  * are the stream name and an escaped login from the URL, strings that `Link.lFlags` marks as the library's, the
- * options `bind`, `ipv`, `tlsVerify` and `tlsCA`, and a pending `RTMP_Abort`: these are reset.
+ * options that have no field in `Link` (`tlsVerify` and all that follow it in the list), the functions that `loop.h` sets,
+ * and a pending `RTMP_Abort`: these are reset.
  *
  * A player does not wait here. A publisher waits until the server has received what was sent last: as long as the
  * server accepts bytes, one second after the last of them, or five after its last answer over HTTP, and never longer

@@ -15,7 +15,7 @@ use std::{
 
 use rtmp::{Client, flv::TagReader, message::MessageType};
 
-/// What tells a server to keep the metadata behind it for players that come later.
+/// What tells a server to keep the metadata after it for players that come later.
 const SET_DATA_FRAME: &[u8] = b"@setDataFrame";
 
 /// What metadata begins with, as AMF0.

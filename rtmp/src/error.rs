@@ -2,18 +2,18 @@
 
 use std::{fmt, io};
 
-/// What a fallible operation of this library returns.
+/// The result of an operation that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation failed.
+/// The reason for a failure.
 ///
 /// ```
 /// use rtmp::{Client, Error};
 ///
 /// match Client::new("http://localhost/live/stream") {
-///     Err(Error::TimedOut) => println!("the server does not answer, later perhaps"),
+///     Err(Error::TimedOut) => println!("the server does not answer, try again later"),
 ///     Err(error) => println!("{error}"),
-///     Ok(_) => unreachable!("this is no address of RTMP"),
+///     Ok(_) => unreachable!("this is not an RTMP URL"),
 /// }
 /// ```
 #[derive(Debug)]
@@ -28,50 +28,54 @@ pub enum Error {
     },
     /// The two ends did not agree in the handshake, and why.
     Handshake(&'static str),
-    /// A value that the format or a stated bound cannot hold.
+    /// A value that exceeds a format or a documented limit.
     TooLarge(&'static str),
-    /// An argument that makes no sense.
+    /// An invalid argument.
     Invalid(&'static str),
-    /// Memory could not be had.
+    /// Not enough memory.
     OutOfMemory,
     /// The peer closed the connection.
     Closed,
     /// There is no connection.
     NotConnected,
-    /// Nothing arrived, or nothing could be sent, within the time-out; the connection is still open.
+    /// The timeout passed while nothing arrived or nothing could be sent. The connection is still open.
     TimedOut,
-    /// The caller asked to stop.
+    /// The caller cancelled the operation.
     Interrupted,
-    /// The operating system refused an operation on the socket.
+    /// The operating system reported an error of the socket.
     Io(io::Error),
     /// The host has no usable address.
     Unresolved(Cause),
-    /// The host was not reached: what was tried, and why it failed.
+    /// No connection to the host: what was tried, and the reasons.
     Unreachable(Cause),
-    /// A proxy did not connect us: which one, and why.
+    /// A proxy did not connect to the host: which proxy, and the reason.
     Proxy(Cause),
     /// The peer answered a command with an error.
     Refused(Refusal),
-    /// TLS could not be had, or broke: the whole story.
+    /// The TLS handshake or connection failed, with the reason.
     Tls(Cause),
     /// There is no option of that name.
     UnknownOption(String),
-    /// A feature that this build does not have.
+    /// A feature that this build does not support.
     Unsupported(&'static str),
-    /// Something of the above that has been logged already, where more was known about it. The C library's own: no
-    /// function for Rust programs returns it.
+    /// Nothing more can be done without waiting, and the caller does not wait. Only the C library uses it; functions for
+    /// Rust programs that do not wait return other values.
+    #[doc(hidden)]
+    Again,
+    /// One of the errors above that has been logged already. Only the C library uses it; no function for Rust programs
+    /// returns it.
     #[doc(hidden)]
     Reported(Box<Error>),
 }
 
-/// What went wrong in words, and the operating system's number for it if it has one.
+/// A reason as text, with the operating system's error number if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
     words: String,
     code: Option<i32>,
 }
 
-/// A peer's refusal of a command, in its own words.
+/// A peer's refusal of a command.
 ///
 /// ```no_run
 /// use rtmp::{Client, Error};
@@ -80,7 +84,7 @@ pub struct Cause {
 /// if let Err(Error::Refused(refusal)) = played
 ///     && refusal.code == "NetStream.Play.StreamNotFound"
 /// {
-///     println!("there is no such film: {}", refusal.description);
+///     println!("no such stream: {}", refusal.description);
 /// }
 /// # Ok::<(), rtmp::Error>(())
 /// ```
@@ -92,7 +96,7 @@ pub struct Refusal {
     pub code: String,
     /// The peer's explanation; empty if it gave none.
     pub description: String,
-    /// The URL at which the peer says the stream is; empty if it named none.
+    /// The URL that the peer redirects to; empty if there is none.
     pub redirect: String,
 }
 
@@ -102,8 +106,8 @@ impl Error {
         Self::Malformed { what, detail }
     }
 
-    /// Whether it says that the connection has ended: nothing can be sent any more. What the peer sent before may still
-    /// be there to be read.
+    /// Whether the connection has ended, so that nothing can be sent any more. Data that the peer sent before may still be
+    /// unread.
     pub fn is_end_of_connection(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
         match self {
@@ -122,7 +126,7 @@ impl Error {
     #[doc(hidden)]
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Self::TimedOut => Some(libc::EAGAIN),
+            Self::TimedOut | Self::Again => Some(libc::EAGAIN),
             Self::NotConnected => Some(libc::EBADF),
             Self::OutOfMemory => Some(libc::ENOMEM),
             Self::Interrupted => Some(libc::EINTR),
@@ -131,6 +135,18 @@ impl Error {
             Self::Unresolved(cause) => Some(cause.code.unwrap_or(0)),
             Self::Unreachable(cause) | Self::Proxy(cause) | Self::Tls(cause) => cause.code,
             Self::Reported(cause) => cause.errno(),
+            _ => None,
+        }
+    }
+
+    /// The operating system's number for the failure of a system call, if that is what this is about.
+    pub fn os_code(&self) -> Option<i32> {
+        match self {
+            Self::Io(error) => error.raw_os_error(),
+            Self::Unresolved(cause) | Self::Unreachable(cause) | Self::Proxy(cause) | Self::Tls(cause) => {
+                cause.code
+            }
+            Self::Reported(cause) => cause.os_code(),
             _ => None,
         }
     }
@@ -171,6 +187,7 @@ impl fmt::Display for Error {
             Self::NotConnected => f.write_str("there is no connection"),
             Self::TimedOut => f.write_str("timed out"),
             Self::Interrupted => f.write_str("interrupted"),
+            Self::Again => f.write_str("it would have to wait"),
             Self::Io(error) => write!(f, "{error}"),
             Self::Unresolved(host) => write!(f, "no address for host {host}"),
             Self::Unreachable(cause) | Self::Proxy(cause) | Self::Tls(cause) => write!(f, "{cause}"),

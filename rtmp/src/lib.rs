@@ -1,7 +1,7 @@
 //! An RTMP client and server library: a memory-safe replacement for rtmpdump's `librtmp`.
 //!
-//! Three types are enough to play and to publish: [`Client`] is a server and options, [`Player`] a stream that comes,
-//! [`Publisher`] one that goes. [`Server`] is the other side.
+//! Three types are enough to play and publish: [`Client`] holds a URL and options, [`Player`] is a stream that plays, and
+//! [`Publisher`] a stream that is published. [`Server`] serves clients.
 //!
 //! ```no_run
 //! use std::{fs::File, io};
@@ -12,16 +12,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Their calls wait. There are two more ways to do the same, over the same code: a [`Stepper`] never waits, so that an event
-//! loop can own as many connections as it likes, and the module `tokio`, with the cargo feature of that name, has
-//! futures. [`Server`] serves in all three ways.
+//! Their calls block. Two other interfaces use the same code: the calls of a [`Stepper`] never wait, so an event loop can
+//! serve any number of connections, and the module `tokio`, with the Cargo feature of that name, has futures. [`Server`]
+//! supports all three.
 //!
-//! Below them the protocol lives in layers that know nothing of sockets, each calling the one below: [`flv`] (a byte
-//! stream of FLV tags), [`session`] (commands and stream control), [`chunk`] (messages cut into chunks), [`amf`]
-//! (values). [`net`] moves bytes and knows no RTMP. [`client`] puts both together, with a thin pump between them. The C
-//! library that programs written for librtmp 2.4 link is a package of its own over this one.
+//! The protocol is in layers below them that have no sockets, each of which calls the one below: [`flv`] (a byte stream of
+//! FLV tags), [`session`] (commands and stream control), [`chunk`] (messages in chunks) and [`amf`] (values). [`net`]
+//! moves bytes and knows no RTMP. [`client`] connects both. The C library for programs written for librtmp 2.4 is a
+//! separate package on top of this one.
 //!
-//! What happens is reported through the [`log`] crate.
+//! The library logs through the [`log`] crate.
 
 #![forbid(unsafe_code)]
 
@@ -39,6 +39,7 @@ pub mod net;
 pub mod options;
 pub mod random;
 pub mod session;
+pub mod stats;
 pub mod swf;
 pub mod text;
 pub mod transport;
@@ -47,7 +48,9 @@ pub mod url;
 #[cfg(feature = "tokio")]
 pub use client::tokio;
 pub use client::{
-    AbortHandle, Client, Player, Publisher, Sent, Server, ServerEvent, ServerSession, Stepper, StepperEvent,
+    AbortHandle, Client, Event, Player, Publisher, Sent, Server, ServerEvent, ServerSession, Stepper,
+    StepperEvent,
 };
 pub use error::{Cause, Error, Refusal, Result};
-pub use session::{Capabilities, Reconnect, Request};
+pub use session::{Capabilities, Notice, Reconnect, Request, Status};
+pub use stats::Stats;

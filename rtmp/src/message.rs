@@ -1,8 +1,8 @@
-//! A message: what one end says to the other, before it is cut into chunks (RTMP 1.0, section 4).
+//! Messages between the two ends, before they are split into chunks (RTMP 1.0, section 4).
 
 use crate::error::Result;
 
-/// What a message carries (RTMP 1.0, sections 5.4, 6.2 and 7.1). Any byte is allowed; the known ones have names.
+/// Type of a message (RTMP 1.0, sections 5.4, 6.2 and 7.1). Any byte is allowed; the known ones have names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MessageType(pub u8);
 
@@ -39,29 +39,29 @@ impl MessageType {
     pub const AGGREGATE: Self = Self(0x16);
 }
 
-/// Where a message's bytes live. The C library decodes into `malloc` blocks that its callers free, everyone else
-/// into a `Vec<u8>`.
+/// Memory for the bytes of a message. The C library decodes into `malloc` blocks that its callers free, all others into a
+/// `Vec<u8>`.
 pub trait Body: Default + AsRef<[u8]> + AsMut<[u8]> {
-    /// Makes room for `capacity` bytes in all; fails without losing what is there.
+    /// Reserves memory for `capacity` bytes in total. A failure loses no bytes.
     fn reserve_total(&mut self, capacity: usize) -> Result<()>;
 
-    /// How many bytes fit without another `reserve_total`.
+    /// Number of bytes that fit without another `reserve_total`.
     fn capacity(&self) -> usize;
 
-    /// Appends `bytes`, for which room was made before.
+    /// Appends `bytes`, for which memory was reserved.
     fn append(&mut self, bytes: &[u8]);
 
-    /// Forgets the bytes, and keeps the room that they were in if it can be used again.
+    /// Clears the bytes, and keeps the memory if it can be used again.
     fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Moves the body to memory of its own, if it was put into somebody else's.
+    /// Moves the body to memory of its own, if it is in shared memory.
     fn keep(&mut self) -> Result<()> {
         Ok(())
     }
 
-    /// Appends the up to `payload` bytes that follow every `header` bytes of `chunks`; room was made before.
+    /// Appends at most `payload` bytes after every `header` bytes of `chunks`. Memory was reserved before.
     fn append_behind_headers(&mut self, chunks: &[u8], header: usize, payload: usize) {
         for chunk in chunks.chunks(header + payload) {
             self.append(chunk.get(header..).unwrap_or_default());
@@ -106,16 +106,16 @@ impl Body for Vec<u8> {
 /// ```
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Message<B = Vec<u8>> {
-    /// The chunk stream it came on.
+    /// Chunk stream id.
     pub chunk_stream: u32,
-    /// Header format of its first chunk, 0 to 3; 0 means that its timestamp was sent as it is, not as a difference.
+    /// Header format of its first chunk, 0 to 3; 0 means that the timestamp was sent as an absolute value.
     pub format: u8,
-    /// What it carries.
+    /// Message type.
     pub kind: MessageType,
     /// Milliseconds, absolute, modulo 2^32.
     pub timestamp: u32,
-    /// The message stream it belongs to; 0 is the connection itself.
+    /// Message stream id; 0 is the connection itself.
     pub stream_id: u32,
-    /// Its bytes.
+    /// Body.
     pub body: B,
 }

@@ -1,4 +1,4 @@
-//! Bytes of a peer as text for a log line: nothing in it moves a cursor, rings a bell or starts a line of its own.
+//! Bytes of a peer as text for a log line, without control characters and line ends.
 
 use std::{
     borrow::Cow,
@@ -7,8 +7,8 @@ use std::{
 
 /// Bytes of a peer as text for a log line.
 ///
-/// UTF-8 is shown as it is, except that control characters other than tab, and bytes that are no UTF-8, become
-/// escapes like `\x1b`. A backslash stays one, so the result is for reading, not for parsing.
+/// UTF-8 stays as it is. Control characters other than tab, and bytes that are not UTF-8, become escapes such as `\x1b`.
+/// A backslash is not escaped, so the result is for reading, not for parsing.
 ///
 /// ```
 /// assert_eq!(rtmp::text::Text(b"bell \x07 and \xFF").to_string(), r"bell \x07 and \xff");
@@ -36,7 +36,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(Text(text.as_bytes()).to_string())
 }
 
-/// Text in the log as librtmp writes it: what is missing or empty is `(null)`.
+/// Text in the log as librtmp writes it: missing or empty text is `(null)`.
 pub struct OrNull<'a>(pub(crate) Option<&'a [u8]>);
 
 impl fmt::Display for OrNull<'_> {
@@ -48,7 +48,7 @@ impl fmt::Display for OrNull<'_> {
     }
 }
 
-/// What stands in the log in place of a secret.
+/// Replacement for a secret in the log.
 pub const NOT_SHOWN: &str = "(not shown)";
 
 /// In front of what a publisher's password has become in an address.

@@ -274,7 +274,7 @@ pub(crate) unsafe fn encode_extras(list: &AMFObject) -> Result<Vec<u8>> {
     Err(Error::Invalid("the connection's extra values cannot be encoded"))
 }
 
-/// Runs `write` on the room between two pointers and returns the position behind what it wrote.
+/// Runs `write` on the room between two pointers and returns the position after what it wrote.
 ///
 /// # Safety
 /// The bytes from `output` to `outend` are writable.
@@ -337,7 +337,7 @@ fn name(room: &mut Room, value: Text<'_>) -> Option<()> {
     room.put(name)
 }
 
-/// The name of a property, if it has one and there is room for a small value behind it.
+/// The name of a property, if it has one and there is room for a small value after it.
 #[inline]
 fn property_name(room: &mut Room, property: Property<'_>) -> Option<()> {
     let name = property.name().written()?;

@@ -1,11 +1,10 @@
 //! The structs of `amf.h`, its constants and the layouts that compiled programs rely on.
 
-use std::{
-    mem::{offset_of, size_of},
-    ptr,
-};
+use std::ptr;
 
 use libc::{c_char, c_int, c_uint};
+
+use crate::layout::assert_layout;
 
 /// The type of a property, one of the `AMF_` constants. Programs may store any number in it.
 pub type AMFDataType = c_uint;
@@ -186,20 +185,13 @@ pub struct AMF3ClassDef {
     pub cd_props: *mut AVal,
 }
 
-#[cfg(target_pointer_width = "64")]
-const _: () = {
-    assert!(size_of::<AVal>() == 16 && offset_of!(AVal, av_val) == 0 && offset_of!(AVal, av_len) == 8);
-    assert!(size_of::<AMFObject>() == 16);
-    assert!(offset_of!(AMFObject, o_num) == 0 && offset_of!(AMFObject, o_props) == 8);
-    assert!(size_of::<AMFPropertyValue>() == 16);
-    assert!(offset_of!(AMFPropertyValue, p_number) == 0 && offset_of!(AMFPropertyValue, p_aval) == 0);
-    assert!(offset_of!(AMFPropertyValue, p_object) == 0);
-    assert!(size_of::<AMFObjectProperty>() == 48);
-    assert!(offset_of!(AMFObjectProperty, p_name) == 0 && offset_of!(AMFObjectProperty, p_type) == 16);
-    assert!(offset_of!(AMFObjectProperty, p_vu) == 24 && offset_of!(AMFObjectProperty, p_UTCoffset) == 40);
-    assert!(size_of::<AMF3ClassDef>() == 32);
-    assert!(offset_of!(AMF3ClassDef, cd_name) == 0 && offset_of!(AMF3ClassDef, cd_externalizable) == 16);
-    assert!(offset_of!(AMF3ClassDef, cd_dynamic) == 17 && offset_of!(AMF3ClassDef, cd_num) == 20);
-    assert!(offset_of!(AMF3ClassDef, cd_props) == 24);
-};
+assert_layout! {
+    AVal: 16 { av_val @ 0, av_len @ 8 }
+
+    AMFObject: 16 { o_num @ 0, o_props @ 8 }
+
+    AMFObjectProperty: 48 { p_name @ 0, p_type @ 16, p_vu @ 24, p_UTCoffset @ 40 }
+
+    AMF3ClassDef: 32 { cd_name @ 0, cd_externalizable @ 16, cd_dynamic @ 17, cd_num @ 20, cd_props @ 24 }
+}
 const _: () = assert!(size_of::<AMFDataType>() == 4 && size_of::<AMF3DataType>() == 4);

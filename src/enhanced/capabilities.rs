@@ -224,7 +224,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendMedia(
 /// Asks the client of a server to connect again.
 ///
 /// `url` is that of an application: absolute, or relative to the current one (`//host/app`, `/app`), or NULL for the
-/// same. `description` is for people and may be NULL. The server goes on until the client leaves.
+/// same. `description` is for people and may be NULL. The server continues until the client leaves.
 ///
 /// Returns TRUE, or FALSE if the client has not announced that it knows such requests (nothing was sent then), or if
 /// sending failed (the connection was closed). The client's `connect` has to be known, see `RTMP_TakeConnect`.

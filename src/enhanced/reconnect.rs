@@ -38,7 +38,7 @@ impl Handle {
 
 /// Returns whether the server has asked to connect again, and where.
 ///
-/// The server goes on with this connection until the program leaves it; nothing is followed by itself. `*url` becomes
+/// The server continues with this connection until the program leaves it; nothing is followed by itself. `*url` becomes
 /// the absolute URL of the application, with `RTMP_SetupReconnect` to set up another session for it; `*description`
 /// becomes the server's explanation, empty if it gave none. Both stay the library's and are valid until the next
 /// request or `RTMP_Close`. They are there although the connection has ended since. Either pointer may be NULL.
@@ -72,10 +72,10 @@ pub unsafe extern "C" fn RTMP_GetReconnect(r: *mut RTMP, url: *mut AVal, descrip
 
 /// Sets up a session for the server's request to connect again.
 ///
-/// `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, with the URL that `RTMP_GetReconnect` tells for
-/// `from`, and copies of all strings. The program then connects `to` beside `from`, goes over at a key frame, sends
-/// metadata and decoder configurations again, and closes `from`. A publisher calls `RTMP_EnableWrite` as for any
-/// session, unless `from` is one.
+/// `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, but for callbacks, with the URL that
+/// `RTMP_GetReconnect` tells for `from`, and copies of all strings. The program then connects `to` beside `from`,
+/// goes over at a key frame, sends metadata and decoder configurations again, and closes `from`. A publisher calls
+/// `RTMP_EnableWrite` as for any session, unless `from` is one.
 ///
 /// Returns TRUE, or FALSE if there is no request, or if it is refused: one that leads out of TLS, and the sixth
 /// within a minute, counted from session to session.
@@ -102,12 +102,26 @@ pub unsafe extern "C" fn RTMP_SetupReconnect(to: *mut RTMP, from: *mut RTMP) -> 
         if handle.is_open() {
             return Err(Error::Invalid("the session to set up is connected").into());
         }
-        let Settings { local, tls, enhanced, mut history, .. } = old;
+        // What belongs to the old session alone stays there: callbacks have arguments about it.
+        let Settings {
+            local,
+            tls,
+            enhanced,
+            tuning,
+            mut history,
+            before_url: _,
+            login: _,
+            reconnect: _,
+            texts: _,
+            origin: _,
+            hooks: _,
+        } = old;
         history.count(Instant::now()).during(Phase::Url)?;
         // SAFETY: both point to initialised `RTMP`s, by the Safety section.
         let texts = unsafe { copy(to, from, url) }.during(Phase::Url)?;
         handle.change_settings(|settings| {
-            (settings.local, settings.tls, settings.enhanced) = (local, tls, enhanced);
+            (settings.local, settings.tls) = (local, tls);
+            (settings.enhanced, settings.tuning) = (enhanced, tuning);
             (settings.history, settings.texts) = (history, Some(texts));
         });
         Ok(TRUE)

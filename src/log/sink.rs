@@ -1,7 +1,7 @@
 //! The core's log: records of the `log` crate become `RTMP_Log` calls, at once or when the session can stand it.
 //!
 //! A callback of the application may use the library, and close the very session that logs. So
-//! whoever holds a lock or a borrow of a session also holds a [`Deferred`]; what the thread logs meanwhile is kept
+//! code that holds a lock or a borrow of a session also holds a [`Deferred`]; what the thread logs meanwhile is kept
 //! and delivered, in order, when the last one is dropped. Text from the core may quote a peer and is escaped here.
 
 use std::{cell::RefCell, collections::VecDeque, ffi::CString, marker::PhantomData, sync::Once};
@@ -13,7 +13,7 @@ use rtmp_core::text;
 use super::{
     RTMP_LOGDEBUG, RTMP_LOGDEBUG2, RTMP_LOGERROR, RTMP_LOGINFO, RTMP_LOGWARNING, RTMP_LogLevel, variadic,
 };
-use crate::{globals, reason::Report};
+use crate::{globals, hooks, reason::Report};
 
 /// Makes the core's records arrive here. Every export calls it first, through `boundary`.
 ///
@@ -30,7 +30,7 @@ pub(crate) fn enter() {
 
 /// Keeps this thread's log lines back until the last `Deferred` of the thread is dropped.
 ///
-/// Begin it before the lock or borrow it protects, so that it is dropped behind it:
+/// Begin it before the lock or borrow it protects, so that it is dropped after it:
 /// ```text
 /// let _deferred = Deferred::begin();
 /// let mut session = lock(&shared);
@@ -218,6 +218,9 @@ fn line(mut text: String) -> String {
 fn emit(level: RTMP_LogLevel, text: String) {
     // Escaped text has no NUL.
     let text = CString::new(text).unwrap_or_default();
+    if hooks::log_of_session(level as c_int, &text) {
+        return;
+    }
     let _report = Report::begin();
     variadic::report(level as c_int, &text);
 }
@@ -265,7 +268,7 @@ mod tests {
         SEEN.with_borrow_mut(|seen| seen.push((level, text.to_str().unwrap().to_owned())));
     }
 
-    /// Sets level and callback for one test at a time, and the defaults behind it.
+    /// Sets level and callback for one test at a time, and the defaults after it.
     struct Setting(#[expect(dead_code)] MutexGuard<'static, ()>);
 
     impl Setting {
@@ -364,17 +367,17 @@ mod tests {
     fn a_full_queue_drops_old_details_and_says_so() {
         let _setting = Setting::new(collect);
         let padding = "x".repeat(2000);
-        // With the one line that stays, so many fit.
-        let kept = MAX_HELD_BACK / cost(&format!("detail 10000 {padding}"));
+        // As many details fit beside the important line.
+        let kept = (MAX_HELD_BACK - cost("important")) / cost(&format!("detail 10000 {padding}"));
         {
             let _step = Deferred::begin();
             error!("important");
-            for n in 10_000..10_000 + kept + 4 {
+            for n in 10_000..10_000 + kept + 5 {
                 trace!("detail {n} {padding}");
             }
         }
         let lines = seen();
-        assert_eq!(lines.len(), kept + 1);
+        assert_eq!(lines.len(), kept + 2);
         assert_eq!(lines[0], (5, "5 log lines were dropped here".to_owned()));
         assert_eq!(lines[1], (1, "important".to_owned()));
         assert!(lines[2].1.starts_with("detail 10005 "));

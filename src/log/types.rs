@@ -4,11 +4,11 @@ use libc::c_uint;
 
 /// How much is logged: a message is dropped when its level is above `RTMP_debuglevel`.
 pub type RTMP_LogLevel = c_uint;
-/// The program cannot go on.
+/// The program cannot continue.
 pub const RTMP_LOGCRIT: RTMP_LogLevel = 0;
 /// Something failed; the level a program starts with.
 pub const RTMP_LOGERROR: RTMP_LogLevel = 1;
-/// Something is odd, and the session goes on.
+/// Something is odd, and the session continues.
 pub const RTMP_LOGWARNING: RTMP_LogLevel = 2;
 /// What a user may want to know, metadata of the stream among it.
 pub const RTMP_LOGINFO: RTMP_LogLevel = 3;

@@ -2,6 +2,7 @@
 
 use rtmp_core::{
     error::{Error, Result},
+    stats::Phases,
     text::Text,
     transport::{
         local::{Bind, Local},
@@ -28,13 +29,14 @@ pub(super) unsafe fn proxy(r: *mut RTMP) -> Result<Option<Proxy>> {
     }
 }
 
-/// A connection to the server that `Link` names, through the proxy if it names one, all of it before one deadline.
-pub(super) fn connect_socket(handle: &Handle) -> Result<Socket> {
+/// A connection to the server that `Link` names, through the proxy if it names one, all of it before one deadline; and how
+/// long its making took.
+pub(super) fn connect_socket(handle: &Handle) -> Result<(Socket, Phases)> {
     let r = handle.raw();
     // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the host name is readable
     // for its length.
     let (host, port, proxy) = unsafe { (aval_bytes(&(*r).Link.hostname), (*r).Link.port, proxy(r)?) };
-    let route = Route { host, port, proxy: proxy.as_ref(), local: &handle.settings().local };
+    let route = Route { host, port, proxy: proxy.as_ref(), local: &handle.local() };
     route.connect(handle.timeout(), &handle.patience())
 }
 
@@ -42,13 +44,13 @@ pub(super) fn connect_socket(handle: &Handle) -> Result<Socket> {
 /// leads from the same address to the same address.
 pub(crate) fn connect_once_more(handle: &Handle) -> Result<Socket> {
     if !is_foreign(handle)? {
-        return connect_socket(handle);
+        return connect_socket(handle).map(|(socket, _)| socket);
     }
     let (here, there) = *handle.core().ends.clone().ok_or(Error::Closed)?;
-    let local = Local { bind: Some(Bind::Address(here)), ..Local::default() };
+    let local = Local { bind: Some(Bind::Address(here)), hook: handle.local().hook, ..Local::default() };
     let host = there.ip().to_string();
     let route = Route { host: host.as_bytes(), port: there.port(), proxy: None, local: &local };
-    route.connect(handle.timeout(), &handle.patience())
+    route.connect(handle.timeout(), &handle.patience()).map(|(socket, _)| socket)
 }
 
 /// Whether a program made the connection, and no proxy has to be asked for the next one.

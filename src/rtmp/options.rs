@@ -108,6 +108,21 @@ impl Target {
             | Setting::ObjectEncoding(_) => {
                 self.settings(|settings| settings.enhanced.apply(&setting).map(drop))?;
             }
+            Setting::Data(text) => self.settings(|settings| settings.tuning.set_data(text))?,
+            Setting::TimeoutMs(milliseconds) => {
+                self.settings(|settings| settings.tuning.set_timeout(milliseconds))?;
+            }
+            Setting::SendQueue(bytes) => self.settings(|settings| settings.tuning.set_queue_limit(bytes))?,
+            Setting::CloseReset(yes) => self.assign(|settings| settings.tuning.resets = yes)?,
+            Setting::NoDelay(yes) => self.assign(|settings| settings.local.delays = !yes)?,
+            Setting::KeepAlive(seconds) => {
+                self.settings(|settings| settings.local.set_keep_alive(seconds))?
+            }
+            Setting::TlsCertificate(path) => {
+                self.assign(|settings| settings.tls.certificate = Some(path.to_vec()))?;
+            }
+            Setting::TlsKey(path) => self.assign(|settings| settings.tls.key = Some(path.to_vec()))?,
+            Setting::TlsPin(pins) => self.settings(|settings| settings.tls.set_pins(pins))?,
             Setting::IpVersion(version) => {
                 let family = Family::from_version(version)?;
                 self.settings(|settings| {
@@ -154,6 +169,14 @@ impl Target {
     fn settings(&mut self, change: impl FnOnce(&mut Settings) -> Result<()>) -> Result<()> {
         // SAFETY: by the contract of `set`.
         unsafe { Handle::from_raw(self.r) }?.change_settings(change)
+    }
+
+    /// As `settings`, for a change that cannot fail.
+    fn assign(&mut self, change: impl FnOnce(&mut Settings)) -> Result<()> {
+        self.settings(|settings| {
+            change(settings);
+            Ok(())
+        })
     }
 
     fn append(&mut self, item: conn::Item<'_>) -> Result<()> {

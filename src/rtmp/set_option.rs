@@ -21,8 +21,9 @@ use crate::{
 /// The setting applies to every following URL until a URL contains the same option. Numbers may be decimal, hexadecimal
 /// or octal. Text that is not a number counts as 0, except that `timeout` then keeps its value. `1`, `on`, `yes` and
 /// `true` set a flag; no value clears one. The log names invalid values. `socks` takes effect at the next
-/// `RTMP_SetupURL`; `RTMP_LNK.sockshost` lists the kinds of proxy. `bind` and `ipv` are copied, apply to every
-/// connection until `RTMP_Close`, and are then reset.
+/// `RTMP_SetupURL`; `RTMP_LNK.sockshost` lists the kinds of proxy. The options from `tlsVerify` on in the
+/// list are copied, apply to every connection until `RTMP_Close`, and are then reset; `nodelay` and `closeReset` are the
+/// flags that can be cleared.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that are readable for

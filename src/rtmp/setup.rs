@@ -5,13 +5,9 @@ use std::{slice, sync::Arc};
 use libc::{c_char, c_int, c_long, c_uint};
 use rtmp_core::{
     error::{Error, Result},
-    options::{Enhanced, next_pair, number, unescape},
+    options::{next_pair, number, unescape},
     text::{self, NOT_SHOWN, Text},
-    transport::{
-        local::Local,
-        proxy::{self, Proxy},
-        tls::TlsOptions,
-    },
+    transport::proxy::{self, Proxy},
     url::{self, Protocol},
 };
 
@@ -29,7 +25,7 @@ use crate::{
     globals, memory,
     ptr::aval_bytes,
     reason::{self, During, Failure, Phase},
-    state::{Handle, Login},
+    state::{Handle, Hidden, Login},
 };
 
 /// Configures a session from a URL and the options after it, for example `rtmp://host/app/stream live=1 timeout=10`.
@@ -130,17 +126,17 @@ unsafe fn set_up(
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`.
-unsafe fn hidden_options(r: *mut RTMP) -> (Local, TlsOptions, Enhanced) {
+unsafe fn hidden_options(r: *mut RTMP) -> Hidden {
     // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
     let settings = unsafe { Handle::existing(r) }.map(|handle| handle.settings()).unwrap_or_default();
-    (settings.local, settings.tls, settings.enhanced)
+    Hidden { local: settings.local, tls: settings.tls, tuning: settings.tuning, enhanced: settings.enhanced }
 }
 
 /// Keeps what the options without a field were before a text changed them.
 ///
 /// # Safety
 /// As for [`hidden_options`].
-unsafe fn keep_hidden_options(r: *mut RTMP, before: (Local, TlsOptions, Enhanced)) {
+unsafe fn keep_hidden_options(r: *mut RTMP, before: Hidden) {
     // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
     unsafe {
         let changed = hidden_options(r) != before;

@@ -7,17 +7,16 @@ mod slot;
 mod undisturbed;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fmt,
     mem::{self, ManuallyDrop},
-    net::{IpAddr, SocketAddr},
-    os::fd::{BorrowedFd, IntoRawFd},
+    os::fd::{AsRawFd, BorrowedFd, IntoRawFd},
     ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering, fence},
+        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use libc::{c_char, c_int};
@@ -25,21 +24,35 @@ use rtmp_core::{
     error::{Error, Result},
     flv,
     handshake::{self, Swf},
-    options::Enhanced,
-    session::{self as protocol, History, auth},
-    transport::{deadline::Deadline, local::Local, tls::TlsOptions, tunnel::Tunnel, wait::Patience},
+    net::SendHook,
+    options::{Enhanced, Tuning},
+    session::{self as protocol, History, Notice, auth},
+    stats::{Phases, Stats},
+    transport::{
+        deadline::Deadline,
+        local::{Local, SocketHook},
+        tcp,
+        tls::TlsOptions,
+        wait::Patience,
+    },
 };
 
 use self::slot::{attached, hangs_on, put};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
     alone,
+    carrier::Carrier,
     enhanced::requested::Requested,
+    event_loop::{
+        RTMP_EVENT_SOCKET, RTMP_EVENT_STALL, RTMP_SendCallback, RTMP_SessionLogCallback, RTMPEvent,
+    },
     gate::{Gate, Keeper},
     globals,
+    hooks::{self, Hook, Hooks},
     memory::{Body, Lent},
     outbox::{Outbox, Queue, Turn},
     pipe::Pipe,
+    progress::Progress,
     reason::{self, Failure, Phase},
     rtmp::{
         RTMP, defaults,
@@ -49,6 +62,7 @@ use super::{
         sockbuf,
     },
     shared,
+    tcp_info::TcpInfo,
 };
 
 /// What a session owns besides the fields of its `RTMP`.
@@ -58,10 +72,16 @@ pub(crate) struct Private {
     outbox: Outbox<Core>,
     /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
     refilled: AtomicBool,
-    /// The HTTP tunnel, if bytes go through one. Has locks of its own.
-    tunnel: Mutex<Option<Arc<Tunnel>>>,
+    /// What carries bytes through an HTTP tunnel, or for a session that does not wait. Has a lock of its own.
+    carrier: Mutex<Option<Arc<Carrier>>>,
     /// Whether there is one.
-    tunnelled: AtomicBool,
+    carried: AtomicBool,
+    /// Whether calls never wait.
+    never_waits: AtomicBool,
+    /// Whether a connection of a session that never waits is being made.
+    opening: AtomicBool,
+    /// What calls that do not wait have begun.
+    progress: Mutex<Option<Box<Progress>>>,
     /// Whether this library made the connection, and may make another in its place.
     dialled: AtomicBool,
     /// Whether this library made the socket.
@@ -88,6 +108,23 @@ pub(crate) struct Private {
     has_retired: AtomicBool,
     /// How many times the connection was closed. A call that began before the last time is not current.
     closings: AtomicU32,
+    /// How long sending has waited for room.
+    blocked: Mutex<Blocked>,
+    /// Which hooks `settings` has, see [`Hooks::bits`].
+    hooked: AtomicU8,
+    /// `timeoutMs` of `settings`; 0 if there is none.
+    timeout_ms: AtomicU32,
+}
+
+/// How long sending has waited for the peer to take bytes.
+#[derive(Debug, Default, Clone, Copy)]
+struct Blocked {
+    /// In waits that have ended.
+    before: Duration,
+    /// When the wait began that goes on.
+    since: Option<Instant>,
+    /// How many of its seconds the program was told of.
+    told: u64,
 }
 
 /// How long a call waits: as long as it may, unless the user or the program wants it to end.
@@ -95,6 +132,8 @@ pub(crate) struct Patient<'a> {
     gate: Gate<'a>,
     deadline: Deadline,
     expects_wait: &'a AtomicBool,
+    /// What waits for room tell of; `None` where nothing is sent.
+    private: Option<&'a Private>,
 }
 
 impl Patient<'_> {
@@ -105,7 +144,8 @@ impl Patient<'_> {
     pub(crate) unsafe fn alone(r: *mut RTMP) -> Self {
         static WAITS: AtomicBool = AtomicBool::new(true);
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        Self { gate: unsafe { Gate::of(r) }, deadline: Deadline::NEVER, expects_wait: &WAITS }
+        let gate = unsafe { Gate::of(r) };
+        Self { gate, deadline: Deadline::NEVER, expects_wait: &WAITS, private: None }
     }
 }
 
@@ -126,6 +166,38 @@ impl Patience for Patient<'_> {
         self.expects_wait.store(true, Ordering::Relaxed);
     }
 
+    fn blocked(&self, begun: Instant) {
+        let Some(private) = self.private else { return };
+        let waited = begun.elapsed();
+        {
+            let mut blocked = lock(&private.blocked);
+            if blocked.since != Some(begun) {
+                (blocked.since, blocked.told) = (Some(begun), 0);
+            }
+            if waited.as_secs() <= blocked.told {
+                return;
+            }
+            blocked.told = waited.as_secs();
+        }
+        let e_stalled = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
+        let event = RTMPEvent { e_stalled, ..RTMPEvent::of(RTMP_EVENT_STALL) };
+        // A program that gives up ends the wait.
+        // SAFETY: the gate stands for an `RTMP` that outlives it (`Gate::of`).
+        let _ = unsafe { private.raise(self.gate.session(), &event) };
+    }
+
+    fn unblocked(&self, begun: Instant) {
+        if let Some(private) = self.private {
+            let mut blocked = lock(&private.blocked);
+            blocked.before += begun.elapsed();
+            blocked.since = None;
+        }
+    }
+
+    fn never_waits(&self) -> bool {
+        self.private.is_some_and(|private| private.never_waits.load(Ordering::Relaxed))
+    }
+
     fn leaves_wait_to_system(&self) -> bool {
         self.deadline == Deadline::NEVER && alone::is_alone()
     }
@@ -142,8 +214,10 @@ pub(crate) struct Settings {
     pub(crate) tls: TlsOptions,
     /// What to announce of Enhanced RTMP.
     pub(crate) enhanced: Enhanced,
-    /// These three as they were before the text of the URL changed them.
-    pub(crate) before_url: Option<Box<(Local, TlsOptions, Enhanced)>>,
+    /// How the connection behaves: `timeoutMs`, `sendQueue`, `closeReset` and `data`.
+    pub(crate) tuning: Tuning,
+    /// These as they were before the text of the URL changed them.
+    pub(crate) before_url: Option<Box<Hidden>>,
     /// What the login in the URL means.
     pub(crate) login: Option<Arc<Login>>,
     /// What the server has asked for last.
@@ -154,18 +228,43 @@ pub(crate) struct Settings {
     pub(crate) texts: Option<Arc<[u8]>>,
     /// What else came from the URL.
     pub(crate) origin: Origin,
+    /// Functions of the program.
+    pub(crate) hooks: Hooks,
+}
+
+/// Options for which `Link` has no field and that the text of a URL can set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Hidden {
+    pub(crate) local: Local,
+    pub(crate) tls: TlsOptions,
+    pub(crate) tuning: Tuning,
+    pub(crate) enhanced: Enhanced,
 }
 
 impl Settings {
     /// Whether there is anything that the struct has no place for.
     pub(crate) fn is_needed(&self) -> bool {
-        let Self { local, tls, enhanced, before_url, login, reconnect, history, texts, origin: _ } = self;
-        before_url.is_some()
+        let Self {
+            local,
+            tls,
+            enhanced,
+            tuning,
+            before_url,
+            login,
+            reconnect,
+            history,
+            texts,
+            origin: _,
+            hooks,
+        } = self;
+        *hooks != Hooks::default()
+            || before_url.is_some()
             || login.is_some()
             || reconnect.is_some()
             || texts.is_some()
             || *local != Local::default()
             || *tls != TlsOptions::default()
+            || *tuning != Tuning::default()
             || *enhanced != Enhanced::default()
             || *history != History::default()
     }
@@ -210,12 +309,12 @@ pub(crate) struct Core {
     pub(crate) block: Block,
     /// Behind `m_write`: the tag that is being written. Most connections write none.
     pub(crate) writer: Option<Box<flv::Writer<Body>>>,
-    /// From where to where the connection leads that a tunnel began with, if the program made it.
-    pub(crate) ends: Option<Box<(IpAddr, SocketAddr)>>,
     /// The body of that tag, which `m_write` holds between calls: the caller may free it.
     pub(crate) unfinished: Option<Lent>,
     /// How often a server made this session log in.
     logins: u32,
+    /// How long the phases of connecting took that are below the protocol.
+    pub(crate) phases: Phases,
 }
 
 /// Keeps other threads from sending.
@@ -233,6 +332,11 @@ impl Queue for Core {
 }
 
 impl Core {
+    /// Forgets a connection; the next one may belong to the same block of a read call.
+    pub(crate) fn forget_connection(&mut self) {
+        *self = Self { block: self.block, ..Self::default() };
+    }
+
     /// Whether a message leaves as it was encoded, and by itself.
     pub(crate) fn leaves_as_it_is(&self) -> bool {
         !self.session.is_encrypted() && self.session.unsent().is_empty()
@@ -248,15 +352,21 @@ pub(crate) struct Handle {
     private: ManuallyDrop<Arc<Private>>,
     /// What `Private::closings` was when this call began.
     closings: u32,
+    /// How often this call has received.
+    receives: Cell<u32>,
     /// When all waits of this call end, besides each of them in its own time.
     limit: Cell<Deadline>,
     /// What the connection was at when something failed: the core's errors do not carry it.
     failed_in: Cell<Option<Phase>>,
+    /// What the peer has said and the program was not told of.
+    notices: RefCell<Vec<Notice>>,
 }
 
 impl Private {
     fn with_settings(settings: Settings) -> Self {
-        Self { settings: Mutex::new(Some(Box::new(settings))), ..Self::default() }
+        let private = Self::default();
+        private.note(&settings);
+        Self { settings: Mutex::new(Some(Box::new(settings))), ..private }
     }
 
     /// Connections that were given up, once no other call uses them: the gate is held, and this is the only call.
@@ -265,6 +375,25 @@ impl Private {
         fence(Ordering::Acquire);
         self.has_retired.store(false, Ordering::Relaxed);
         mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells the program of an event; an error if it gives up.
+    ///
+    /// # Safety
+    /// `r` points to an initialised `RTMP`, whose private state this is.
+    unsafe fn raise(&self, r: *mut RTMP, event: &RTMPEvent) -> Result<()> {
+        if self.hooked.load(Ordering::Relaxed) & hooks::EVENT == 0 {
+            return Ok(());
+        }
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        self.settings().hooks.event.map_or(Ok(()), |hook| unsafe { hook.raise(r, event) })
+    }
+
+    /// Keeps what is asked for often where it takes no lock.
+    fn note(&self, settings: &Settings) {
+        self.hooked.store(settings.hooks.bits(), Ordering::Relaxed);
+        let milliseconds = settings.tuning.timeout.map_or(0, |timeout| timeout.as_millis());
+        self.timeout_ms.store(u32::try_from(milliseconds).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {
@@ -302,7 +431,9 @@ impl Handle {
     fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
         let closings = private.closings.load(Ordering::Relaxed);
         let (limit, failed_in) = (Cell::new(Deadline::NEVER), Cell::new(None));
-        Self { raw, private: ManuallyDrop::new(private), closings, limit, failed_in }
+        let receives = Cell::new(0);
+        let private = ManuallyDrop::new(private);
+        Self { raw, private, closings, receives, limit, failed_in, notices: RefCell::default() }
     }
 
     /// As `from_raw`; if there `has_to_be` a connection, none is made without one: a call that fails leaves nothing behind.
@@ -325,12 +456,14 @@ impl Handle {
         // the Safety section.
         let is_missing = || has_to_be && unsafe { shared::read(&raw const (*r).m_sb.sb_socket) } == -1;
         let find = |keeper: &Keeper<'_>| {
-            if is_missing() {
-                return Err(Error::NotConnected);
-            }
             // SAFETY: `r` is an initialised `RTMP`, by the Safety section. The count is read while no other call closes
             // this connection.
-            Ok(unsafe { attached(r, keeper) }.map(|private| Self::new(raw, private)))
+            let found = unsafe { attached(r, keeper) };
+            if is_missing() && !found.as_ref().is_some_and(|private| private.opening.load(Ordering::Relaxed))
+            {
+                return Err(Error::NotConnected);
+            }
+            Ok(found.map(|private| Self::new(raw, private)))
         };
         let found = find(&gate.hold())?;
         let handle = match found {
@@ -385,7 +518,101 @@ impl Handle {
     /// Changes options that `Link` has no field for.
     pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
         let mut settings = self.private.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        change(settings.get_or_insert_default())
+        let settings = settings.get_or_insert_default();
+        let result = change(settings);
+        self.private.note(settings);
+        result
+    }
+
+    /// Changes the functions of the program that the session calls.
+    pub(crate) fn change_hooks(&self, change: impl FnOnce(&mut Hooks)) {
+        /// # Safety
+        /// As for `existing`.
+        unsafe fn find(r: *mut RTMP) -> Option<Hook<RTMP_SessionLogCallback>> {
+            // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+            unsafe { Handle::existing(r) }?.private.settings().hooks.log
+        }
+        let has_log = self.change_settings(|settings| {
+            change(&mut settings.hooks);
+            settings.hooks.log.is_some()
+        });
+        if has_log {
+            hooks::find_logs_with(find);
+        }
+        if let Some(carrier) = self.carrier() {
+            self.send_through_hook(&carrier);
+        }
+    }
+
+    /// Has readers get every data message if the option `data` says so.
+    pub(crate) fn show_data_option(&self) {
+        if self.settings().tuning.all_data {
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+            unsafe {
+                let flags = &raw mut (*self.raw()).m_read.flags;
+                shared::write(flags, shared::read(flags) | flv::Flags::ALL.0);
+            }
+        }
+    }
+
+    /// Has closing reset the connection if the option `closeReset` says so.
+    pub(crate) fn prepare_reset(&self) {
+        if let (true, Ok(socket)) = (self.settings().tuning.resets, self.socket()) {
+            tcp::reset_at_close(socket);
+        }
+    }
+
+    /// Where connections leave from, with the event that each of their sockets is.
+    pub(crate) fn local(&self) -> Local {
+        let mut local = self.settings().local;
+        if self.wants_events() {
+            local.hook = Some(SocketHook::new(raise_socket));
+        }
+        local
+    }
+
+    /// Has a carrier hand its bytes to the program, if that wants them.
+    pub(crate) fn send_through_hook(&self, carrier: &Carrier) {
+        let hook = self.send_hook().map(|hook| {
+            SendHook::new(move |bytes| {
+                let r = reason::session();
+                // SAFETY: links are used in calls about the session whose they are, which is initialised until the call of this
+                // thread returns (`reason::about`).
+                unsafe { hook.send(r, bytes) }.map(|()| bytes.len())
+            })
+        });
+        carrier.lock().send_through(hook);
+    }
+
+    /// Keeps what the peer has said for the end of the step.
+    pub(crate) fn keep_notices(&self, notices: Vec<Notice>) {
+        if !notices.is_empty() {
+            self.notices.borrow_mut().extend(notices);
+        }
+    }
+
+    /// What was kept.
+    pub(crate) fn take_notices(&self) -> Vec<Notice> {
+        self.notices.take()
+    }
+
+    /// Whether the program wants to know of events.
+    pub(crate) fn wants_events(&self) -> bool {
+        self.private.hooked.load(Ordering::Relaxed) & hooks::EVENT != 0
+    }
+
+    /// What replaces `send`, if the program has set that.
+    pub(crate) fn send_hook(&self) -> Option<Hook<RTMP_SendCallback>> {
+        if self.private.hooked.load(Ordering::Relaxed) & hooks::SEND == 0 {
+            return None;
+        }
+        self.settings().hooks.send
+    }
+
+    /// Tells the program of an event; an error if it gives up.
+    pub(crate) fn raise(&self, event: &RTMPEvent) -> Result<()> {
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        unsafe { self.private.raise(self.raw(), event) }
     }
 
     /// The socket, while there is one.
@@ -402,7 +629,12 @@ impl Handle {
 
     /// What ends this call's waits.
     pub(crate) fn patience(&self) -> Patient<'_> {
-        Patient { gate: self.gate(), deadline: self.limit.get(), expects_wait: &self.private.expects_wait }
+        Patient {
+            gate: self.gate(),
+            deadline: self.limit.get(),
+            expects_wait: &self.private.expects_wait,
+            private: Some(&self.private),
+        }
     }
 
     /// Says when all waits of this call end, besides each of them in its own time.
@@ -410,7 +642,7 @@ impl Handle {
         self.limit.set(limit);
     }
 
-    /// When all waits of this call end, besides each of them in its own time.
+    /// See [`Self::set_limit`].
     pub(crate) fn limit(&self) -> Deadline {
         self.limit.get()
     }
@@ -486,7 +718,29 @@ impl Handle {
             handle.give_up();
             return Err(Error::NotConnected);
         }
+        if handle.never_waits() {
+            handle.go_on().map_err(|failure| {
+                failure.log();
+                let (error, _) = failure.into_parts();
+                if matches!(error, Error::Again) { error } else { error.reported() }
+            })?;
+        }
         Ok(handle)
+    }
+
+    /// As [`Self::connected`], without going on with what a call has begun; `None` if there is no connection.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    pub(crate) unsafe fn idle(r: *mut RTMP) -> Option<Self> {
+        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
+        // the Safety section.
+        let handle = unsafe { Self::open(r, true) }.ok()?;
+        if handle.private.outbox.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
+            handle.give_up();
+            return None;
+        }
+        Some(handle)
     }
 
     /// Notes what the connection was at when something failed in it, or in a new login.
@@ -516,7 +770,25 @@ impl Handle {
             }
             Self::new(raw, attached(r, &keeper)?)
         };
-        (handle.private.home.load(Ordering::Relaxed) == r).then_some(handle)
+        (handle.private.home.load(Ordering::Relaxed) == r && !handle.never_waits()).then_some(handle)
+    }
+
+    /// The numbers of the connection; zeros if there is none.
+    pub(crate) fn stats(&self) -> Stats {
+        let Ok(socket) = self.socket() else { return Stats::default() };
+        let TcpInfo { unsent, round_trip, retransmissions } = TcpInfo::of(socket);
+        let (mut stats, below) = {
+            let core = self.core();
+            (core.session.stats(), core.phases)
+        };
+        let Blocked { before, since, .. } = *lock(&self.private.blocked);
+        let stalled = since.map_or(Duration::ZERO, |since| since.elapsed());
+        (stats.stalled, stats.blocked) = (stalled, before + stalled);
+        (stats.unsent, stats.round_trip, stats.retransmissions) = (unsent, round_trip, retransmissions);
+        let phases = &mut stats.phases;
+        (phases.lookup, phases.tcp, phases.proxy, phases.tls) =
+            (below.lookup, below.tcp, below.proxy, below.tls);
+        stats
     }
 
     /// Whether the last wait for bytes ended because time was up.
@@ -527,6 +799,10 @@ impl Handle {
 
     /// How long a wait may last; `None` for ever.
     pub(crate) fn timeout(&self) -> Option<Duration> {
+        let milliseconds = self.private.timeout_ms.load(Ordering::Relaxed);
+        if milliseconds > 0 {
+            return Some(Duration::from_millis(milliseconds.into()));
+        }
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let seconds = unsafe { (*self.raw()).Link.timeout };
         u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
@@ -567,14 +843,15 @@ impl Handle {
         self.private.dialled.store(dialled, Ordering::Relaxed);
     }
 
-    /// Whether bytes go through an HTTP tunnel.
-    pub(crate) fn has_tunnel(&self) -> bool {
-        self.private.tunnelled.load(Ordering::Acquire)
+    /// Whether bytes go through something else than the socket and TLS over it.
+    pub(crate) fn is_carried(&self) -> bool {
+        self.private.carried.load(Ordering::Acquire)
     }
 
     /// Says that this library made the socket.
     pub(crate) fn mark_opened(&self) {
         self.private.opened.store(true, Ordering::Relaxed);
+        *lock(&self.private.blocked) = Blocked::default();
         self.private.hung_up.store(false, Ordering::Relaxed);
     }
 
@@ -610,12 +887,17 @@ impl Handle {
 
     /// Says that of the connection only the descriptor is left.
     pub(crate) fn mark_hung_up(&self) {
+        self.forget_connection();
+        self.private.hung_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets what was noted of a connection.
+    pub(crate) fn forget_connection(&self) {
         let Private { refilled, dialled, opened, watched, left, broken, keeps_descriptor, hung_up, .. } =
             &**self.private;
-        for flag in [refilled, dialled, opened, watched, left, broken, keeps_descriptor] {
+        for flag in [refilled, dialled, opened, watched, left, broken, keeps_descriptor, hung_up] {
             flag.store(false, Ordering::Relaxed);
         }
-        hung_up.store(true, Ordering::Relaxed);
     }
 
     /// Whether of the connection only the descriptor is left.
@@ -623,18 +905,60 @@ impl Handle {
         self.private.hung_up.load(Ordering::Relaxed)
     }
 
-    /// The HTTP tunnel, if bytes go through one.
-    pub(crate) fn tunnel(&self) -> Option<Arc<Tunnel>> {
-        if !self.has_tunnel() {
+    /// What carries bytes, unless that is the socket and TLS over it.
+    pub(crate) fn carrier(&self) -> Option<Arc<Carrier>> {
+        if !self.is_carried() {
             return None;
         }
-        self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.private.carrier.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sends everything from now on through a tunnel, or no longer.
-    pub(crate) fn set_tunnel(&self, tunnel: Option<Arc<Tunnel>>) {
-        self.private.tunnelled.store(tunnel.is_some(), Ordering::Release);
-        *self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = tunnel;
+    /// Sends everything from now on through a carrier, or no longer.
+    pub(crate) fn set_carrier(&self, carrier: Option<Arc<Carrier>>) {
+        self.private.carried.store(carrier.is_some(), Ordering::Release);
+        *self.private.carrier.lock().unwrap_or_else(PoisonError::into_inner) = carrier;
+    }
+
+    /// Whether calls never wait.
+    pub(crate) fn never_waits(&self) -> bool {
+        self.private.never_waits.load(Ordering::Relaxed)
+    }
+
+    /// Says whether calls wait.
+    pub(crate) fn set_never_waits(&self, never: bool) {
+        let before = self.private.never_waits.swap(never, Ordering::Relaxed);
+        match (before, never) {
+            (false, true) => drop(NEVER_WAITING.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(NEVER_WAITING.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
+        if !never {
+            *self.private.progress.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.private.opening.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// What calls that do not wait have begun.
+    pub(crate) fn progress<R>(&self, look: impl FnOnce(&mut Progress) -> R) -> R {
+        let mut progress = self.private.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = progress.get_or_insert_default();
+        let result = look(progress);
+        self.private.opening.store(progress.is_opening(), Ordering::Relaxed);
+        result
+    }
+
+    /// As [`Self::progress`], if the session never waits.
+    pub(crate) fn progress_if_any(&self, change: impl FnOnce(&mut Progress)) {
+        if self.never_waits() {
+            self.progress(change);
+        }
+    }
+
+    /// Counts a receive of this call; returns how many there were.
+    pub(crate) fn count_receive(&self) -> u32 {
+        let receives = self.receives.get() + 1;
+        self.receives.set(receives);
+        receives
     }
 
     /// The SWF file that a signed handshake vouches for, if the caller has one.
@@ -674,6 +998,33 @@ impl Handle {
     }
 }
 
+/// Tells the program of a socket, in the thread that connects.
+fn raise_socket(socket: BorrowedFd<'_>) -> Result<()> {
+    let event = RTMPEvent { e_socket: socket.as_raw_fd(), ..RTMPEvent::of(RTMP_EVENT_SOCKET) };
+    // SAFETY: the session of the call that this thread is in is initialised until the call returns (`reason::about`).
+    let handle = unsafe { Handle::existing(reason::session()) };
+    handle.map_or(Ok(()), |handle| handle.raise(&event))
+}
+
+/// How many sessions of this process never wait.
+static NEVER_WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Drops what a session that never waits has not finished, before its memory is freed.
+///
+/// # Safety
+/// `r` points to memory that was an initialised `RTMP` if there are sessions that never wait, and nobody uses it any more.
+pub(super) unsafe fn forget_progress(r: *mut RTMP) {
+    if NEVER_WAITING.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+    let handle = unsafe { Handle::existing(r) };
+    if let Some(handle) = handle.filter(Handle::never_waits) {
+        handle.give_up();
+        handle.set_never_waits(false);
+    }
+}
+
 impl Drop for Handle {
     /// The last call of a session that was closed cleans up. Without a connection a session owns nothing but options. If
     /// there are none either, callers that free the struct without `RTMP_Close`, because they never got a connection, lose
@@ -683,10 +1034,12 @@ impl Drop for Handle {
         let private = unsafe { ManuallyDrop::take(&mut self.private) };
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let is_open = || unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) != -1 };
-        if is_open() && !private.has_retired.load(Ordering::Relaxed) {
+        let stays = || is_open() || private.never_waits.load(Ordering::Relaxed);
+        if stays() && !private.has_retired.load(Ordering::Relaxed) {
             return;
         }
-        let settings = if is_open() { Settings::default() } else { private.settings() };
+        let stays = stays();
+        let settings = if stays { Settings::default() } else { private.settings() };
         let origin = settings.origin;
         let next = settings.is_needed().then(|| Arc::new(Private::with_settings(settings)));
         let keeper = self.gate().hold();
@@ -714,16 +1067,16 @@ impl Drop for Handle {
             is_worn = *private.closings.get_mut() > 0;
         }
         if on_slot {
-            let (is_open, is_needed) = (is_open(), next.is_some());
+            let (is_open, is_needed) = (stays || is_open(), next.is_some());
             if !is_open && !is_needed {
                 // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the connection
                 // is gone, and no other call receives into the struct.
                 unsafe { origin.put_into_struct(self.raw()) }
             }
             let keeps = is_open || (is_needed && !is_worn);
-            let stays = if keeps { only.take() } else { next };
+            let left = if keeps { only.take() } else { next };
             // SAFETY: the gate is held, and this is the only call that uses what hangs there.
-            unsafe { put(self.raw(), &keeper, stays) };
+            unsafe { put(self.raw(), &keeper, left) };
         }
         drop(keeper);
         drop((retired, only));
@@ -756,4 +1109,8 @@ pub(super) unsafe fn abort(r: *mut RTMP) {
 pub(super) unsafe fn pardon(r: *mut RTMP) {
     // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     unsafe { Gate::of(r) }.pardon();
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

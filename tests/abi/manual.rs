@@ -182,6 +182,13 @@ fn first_sentence(text: &str) -> (&str, &str) {
     text.split_once(". ").unwrap_or((text.trim_end_matches('.'), ""))
 }
 
+/// For a comment without a paragraph of its own for the result: its sentences about that.
+fn sentences_about_results(paragraphs: &[String]) -> Vec<String> {
+    let sentences = paragraphs.iter().flat_map(|paragraph| paragraph.split(". "));
+    let about = sentences.filter(|sentence| sentence.to_lowercase().contains("return"));
+    about.map(|sentence| format!("{}.", sentence.trim_end_matches('.'))).collect()
+}
+
 /// What the page's list of names says: the first sentence, without what it explains, in small letters.
 fn summary(item: &Item) -> String {
     let (sentence, _) = first_sentence(&item.comment[0]);
@@ -239,7 +246,10 @@ fn page(item: &Item, known: &BTreeMap<String, usize>, examples: &[Example]) -> S
         if nothing {
             page.push_str("None.");
         } else {
-            assert!(!returns.is_empty(), "{}: no paragraph of its comment begins with Returns", item.name);
+            if returns.is_empty() {
+                returns = sentences_about_results(&description);
+            }
+            assert!(!returns.is_empty(), "{}: its comment does not say what it returns", item.name);
             page.push_str(&returns.iter().map(|text| prose(text)).collect::<Vec<_>>().join("\n.PP\n"));
         }
         page.push_str("\n.SH ERRORS\n");

@@ -38,7 +38,7 @@ fn null_pointers_are_refused() {
 fn exported_functions() -> BTreeMap<String, Vec<bool>> {
     let dir = TempDir::new("exported-functions");
     let mut functions = BTreeMap::new();
-    for name in ["amf.h", "enhanced.h", "http.h", "log.h", "rtmp.h"] {
+    for name in ["amf.h", "enhanced.h", "http.h", "log.h", "loop.h", "rtmp.h"] {
         let header = Header::read(dir.path(), &library::package().join("include/librtmp").join(name));
         for function in header.declarations.into_iter().filter(|found| matches!(found.kind, Kind::Function)) {
             let arguments = function.text.split_once('(').and_then(|(_, rest)| rest.split_once(')'));

@@ -1,8 +1,8 @@
-//! The differences between the original's output and ours, as text. `tests/differences.md` says why each is accepted.
+//! The differences between the original's output and ours, as text. `docs/src/differences.md` says why each is accepted.
 
 /// Text of the original's output that is another with ours.
 pub struct Accepted {
-    /// The name in `tests/differences.md`.
+    /// The name in `docs/src/differences.md`.
     pub name: &'static str,
     /// The rows in which it has to occur; none: any row, at least one.
     pub rows: &'static [&'static str],
@@ -312,7 +312,7 @@ const REFUSED_LOGIN: &str = "stream 0: -> 0 | connected=0 stream_id=-1 numInvoke
 
 /// A row that the original does not survive.
 pub struct Defect {
-    /// The name in `tests/differences.md`.
+    /// The name in `docs/src/differences.md`.
     pub name: &'static str,
     pub row: &'static str,
     pub original: Ending,
@@ -355,7 +355,7 @@ pub const DEFECTS: &[Defect] = &[
 
 /// A line of the original's log that ours says in other words, or has no reason to say.
 pub struct LogLine {
-    /// The name in `tests/differences.md`.
+    /// The name in `docs/src/differences.md`.
     pub name: &'static str,
     /// The rows in which it may be missing; none: any row.
     pub rows: &'static [&'static str],
@@ -376,7 +376,7 @@ pub enum Instead {
 
 /// A line of ours that the original has not.
 pub struct Added {
-    /// The name in `tests/differences.md`.
+    /// The name in `docs/src/differences.md`.
     pub name: &'static str,
     /// The rows in which it may be; none: any row.
     pub rows: &'static [&'static str],

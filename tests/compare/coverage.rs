@@ -311,16 +311,16 @@ fn the_list_of_differences_is_alive() {
         reasons.keys().filter(|name| !sources.contains(&format!("\"{name}\""))).collect();
     assert!(unused.is_empty(), "differences that no test names: {unused:?}");
     for entry in DEFECTS {
-        assert!(reasons.contains_key(entry.name), "{} is not in tests/differences.md", entry.name);
+        assert!(reasons.contains_key(entry.name), "{} is not in docs/src/differences.md", entry.name);
     }
     for entry in ACCEPTED {
-        assert!(reasons.contains_key(entry.name), "{} is not in tests/differences.md", entry.name);
+        assert!(reasons.contains_key(entry.name), "{} is not in docs/src/differences.md", entry.name);
     }
     for entry in ADDED {
-        assert!(reasons.contains_key(entry.name), "{} is not in tests/differences.md", entry.name);
+        assert!(reasons.contains_key(entry.name), "{} is not in docs/src/differences.md", entry.name);
     }
     for entry in LOG {
-        assert!(reasons.contains_key(entry.name), "{} is not in tests/differences.md", entry.name);
+        assert!(reasons.contains_key(entry.name), "{} is not in docs/src/differences.md", entry.name);
     }
     let outcomes = need!(outcomes());
     for entry in ACCEPTED.iter().filter(|entry| entry.rows.is_empty()) {

@@ -2,7 +2,7 @@
 //! bytes on the wire.
 //!
 //! Rows are sessions against a scripted server (`cases`, `options`, `incoming`, `endings`, `patterns`) and whole programs
-//! (`programs`). What may differ is in `accepted`, each entry with a name that `tests/differences.md` explains; an entry
+//! (`programs`). What may differ is in `accepted`, each entry with a name that `docs/src/differences.md` explains; an entry
 //! that no longer differs fails. `coverage` says what has to have a row.
 #![forbid(unsafe_code)]
 

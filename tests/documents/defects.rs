@@ -1,4 +1,4 @@
-//! Every row of `defects.md` names tests that there are.
+//! Every row of `docs/src/differences.md` names tests that exist.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use std::path::Path;
 fn every_defect_has_a_test_that_exists() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |file: &str| fs::read_to_string(package.join(file)).unwrap_or_default();
-    let table = read("tests/defects.md");
+    let table = read("docs/src/differences.md");
     let mut sources = HashMap::new();
     let mut wrong = Vec::new();
     let (mut rows, mut sections) = (0, 0);
@@ -26,6 +26,9 @@ fn every_defect_has_a_test_that_exists() {
         }
         for test in tests.split(", ").map(|test| test.trim_matches('`')) {
             let (file, name) = test.split_once("::").unwrap_or((test, ""));
+            if file == "differences" {
+                continue; // `tests/compare/coverage.rs` looks for those
+            }
             let source: &String = sources.entry(file).or_insert_with(|| read(file));
             let exists = if file.ends_with(".rs") { has_test(source, name) } else { source.contains(name) };
             if !exists {
@@ -33,7 +36,7 @@ fn every_defect_has_a_test_that_exists() {
             }
         }
     }
-    assert!(wrong.is_empty(), "tests/defects.md names tests that are not there:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "docs/src/differences.md names tests that do not exist:\n{}", wrong.join("\n"));
     assert!(rows >= 150 && sections == 9, "{rows} rows in {sections} sections");
 }
 

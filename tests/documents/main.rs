@@ -6,5 +6,6 @@
 mod support;
 
 mod defects;
+mod guide;
 mod readme;
 mod security;

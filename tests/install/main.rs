@@ -7,6 +7,7 @@
 #[macro_use]
 mod support;
 
+mod packages;
 mod rust_symbols;
 mod swapped;
 #[path = "../toolchain/mod.rs"]
@@ -30,19 +31,33 @@ use toolchain::{
 const LIMIT: Duration = Duration::from_secs(60);
 const PREFIX: &str = "/opt/media";
 
+/// The shared library itself.
+const SHARED: &str =
+    concat!("lib/librtmp.so.1.", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+
 /// What is installed, below `PREFIX`.
-const FILES: [&str; 11] = [
+const FILES: [&str; 21] = [
     "include/librtmp/amf.h",
+    "include/librtmp/compat/antmedia.h",
+    "include/librtmp/compat/fields.h",
+    "include/librtmp/compat/obs.h",
+    "include/librtmp/compat/pili.h",
     "include/librtmp/enhanced.h",
     "include/librtmp/http.h",
     "include/librtmp/log.h",
+    "include/librtmp/loop.h",
     "include/librtmp/rtmp.h",
     "include/librtmp/rtmp_sys.h",
     "lib/librtmp.a",
     "lib/librtmp.so",
     "lib/librtmp.so.1",
-    concat!("lib/librtmp.so.1.", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR")),
+    SHARED,
     "lib/pkgconfig/librtmp.pc",
+    "share/cmake/librtmp/librtmp-config-version.cmake",
+    "share/cmake/librtmp/librtmp-config.cmake",
+    "share/doc/librtmp/LICENSE-APACHE",
+    "share/doc/librtmp/LICENSE-MIT",
+    "share/doc/librtmp/NOTICE",
 ];
 
 /// The manual pages that are installed, below `share/man`.
@@ -132,7 +147,7 @@ fn is_complete(staged: &Staged) {
     let expected: Vec<_> =
         files.chain(manual().iter().map(|page| below.join("share/man").join(page))).collect();
     assert_eq!(staged.files(), expected);
-    let file = staged.lib().join(Path::new(FILES[8]).file_name().unwrap());
+    let file = staged.lib().join(Path::new(SHARED).file_name().unwrap());
     assert!(file.symlink_metadata().unwrap().is_file());
     for link in ["librtmp.so", "librtmp.so.1"] {
         let link = staged.lib().join(link);

@@ -428,7 +428,7 @@ fn a_socket_that_somebody_else_connected_opens_a_tunnel() {
         },
     );
     let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let mut link = Link::over(socket.into(), &tunnel(port), Instant::now()).unwrap();
+    let mut link = Link::over(socket2::Socket::from(socket), &tunnel(port), Instant::now()).unwrap();
     open(&mut link).unwrap();
     assert_eq!(exchange(&mut link, b"echo", 4).unwrap(), b"echo");
     finish(&mut link);

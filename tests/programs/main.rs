@@ -13,6 +13,7 @@ mod clients;
 mod enhanced;
 mod extended_timestamps;
 mod ffi;
+mod forks;
 #[allow(dead_code)] // the tests of the tunnel use the rest
 #[path = "../transport/tunnel/gateway.rs"]
 mod gateway;

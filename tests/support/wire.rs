@@ -239,7 +239,7 @@ struct History {
 }
 
 impl Improved {
-    /// The name of these differences in `tests/differences.md`.
+    /// The name of these differences in `docs/src/differences.md`.
     pub const NAME: &str = "full-first-headers";
 
     /// The acceptable headers, the preferred one first.

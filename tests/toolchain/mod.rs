@@ -52,7 +52,7 @@ pub fn compile_as(standards: &[&str], name: &str, text: &str) {
 /// Makes a compiler find our headers, which must all exist: it would take those of an installed library instead.
 pub fn include_option() -> String {
     let dir = package().join("include");
-    for header in ["amf.h", "http.h", "log.h", "rtmp.h", "rtmp_sys.h"] {
+    for header in ["amf.h", "http.h", "log.h", "loop.h", "rtmp.h", "rtmp_sys.h"] {
         let path = dir.join("librtmp").join(header);
         assert!(path.exists(), "{} is missing, run `make headers`", path.display());
     }

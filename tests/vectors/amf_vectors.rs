@@ -19,7 +19,7 @@ use rtmp::amf::{
 use serde_json::{Value, json};
 
 /// Vectors for which we do not do what librtmp did: what we do, and the name of the reason in
-/// `tests/differences.md`.
+/// `docs/src/differences.md`.
 fn deviations() -> BTreeMap<&'static str, (Value, &'static str)> {
     let nothing = json!({"name": {"ptr": null, "len": 0}, "type": 255});
     let a_is_5 =
@@ -49,7 +49,7 @@ fn deviations() -> BTreeMap<&'static str, (Value, &'static str)> {
     ])
 }
 
-/// Rows of the sweep over AMF3 data ("amf3-undecodable-members" in `tests/differences.md`): after an undecodable member
+/// Rows of the sweep over AMF3 data ("amf3-undecodable-members" in `docs/src/differences.md`): after an undecodable member
 /// librtmp steps back one byte and reads on.
 const AMF3_SWEEP_DEVIATIONS: [(usize, i64, i64); 6] =
     [(10, -1, 0), (12, -1, 0), (13, -1, 0), (14, -1, 0), (15, -1, 0), (16, -1, 0)];

@@ -187,7 +187,7 @@ fn replay_reads(scenario: &Value) {
     let config = &scenario["config"];
     let initial_frame = config["initialFrame"].as_str().map(bytes).unwrap_or_default();
     let meta_header = config["metaHeader"].as_str().map(bytes).unwrap_or_default();
-    // What is before the place to resume at does not count here ("frames-before-the-place" in `tests/differences.md`).
+    // What is before the place to resume at does not count here ("frames-before-the-place" in `docs/src/differences.md`).
     let place = if id == "read-50" { 1 } else { config["nResumeTS"].as_u64().unwrap_or(0) as u32 };
     let mut state = ReadState {
         timestamp: config["m_read.timestamp_preset"].as_u64().unwrap_or(0) as u32,

@@ -89,7 +89,7 @@ fn ours_writes_as_required() {
 // Reading
 
 /// Values that the original takes from the wrong memory and that differ from run to run ("aggregate-time",
-/// "duration-of-text" in `tests/differences.md`); ours must be as given here.
+/// "duration-of-text" in `docs/src/differences.md`); ours must be as given here.
 fn indeterminate(id: &str, read: usize, column: usize) -> Option<&'static str> {
     match (id, read, column) {
         // The timestamp of an aggregate of five bytes is read from behind it; ours is the message's own.
@@ -262,7 +262,7 @@ fn recorded(scenario: &Value) -> Expected {
     }
 }
 
-/// The scenarios that have another result here, and the names of the reasons in `tests/differences.md`.
+/// The scenarios that have another result here, and the names of the reasons in `docs/src/differences.md`.
 const WRITE_DIFFERENCES: &[(&str, &str)] = &[
     ("write-03", "flv-header-alone"),
     ("write-04", "flv-header-alone"),

@@ -13,7 +13,7 @@
 //!    takes back what its first header said.
 //! 3. **A chunk of format 3 carries the extended timestamp again** if the last header of another format on its chunk
 //!    stream had one (5.3.1.3). On the chunk that begins a message that is the value to go by. In the middle of a message
-//!    it says nothing new and is passed over: librtmp, FFmpeg, GStreamer's `rtmp2sink` and nginx's RTMP module repeat the
+//!    it says nothing new and is skipped: librtmp, FFmpeg, GStreamer's `rtmp2sink` and nginx's RTMP module repeat the
 //!    value, others write the absolute time, the difference, or 0 there.
 //! 4. **Some senders leave it out**, as the edition of 2009 says ("Type 3 chunks MUST NOT have this field"). Which
 //!    convention a chunk stream follows is learned from the first chunk of format 3 that shows it, and holds until the next
@@ -30,7 +30,7 @@
 
 use std::num::NonZeroU64;
 
-use super::{EXTENDED, EXTENDED_LEN, Header, MESSAGE_HEADER_LEN, spare::Spare, streams::Streams};
+use super::{EXTENDED, EXTENDED_LEN, Header, MESSAGE_HEADER_LEN, Totals, spare::Spare, streams::Streams};
 use crate::{
     error::{Error, Result},
     message::{Body, Message, MessageType},
@@ -65,12 +65,13 @@ pub struct Decoder<B = Vec<u8>> {
     pub(super) placed: Option<u32>,
     /// Memory of an earlier message, for the next long one. Few connections have any.
     pub(super) spare: Option<Box<Spare<B>>>,
+    pub(super) totals: Totals,
 }
 
 /// What [`Decoder::decode`] made of its input.
 #[derive(Debug)]
 pub struct Decoded<B> {
-    /// Bytes of the input that were used; the rest has to be offered again, with more behind it.
+    /// Bytes of the input that were used; the rest has to be offered again, with more after it.
     pub consumed: usize,
     /// The chunk that is complete now, which may take none of these bytes if they only had to be looked at; `None` asks for
     /// more input.
@@ -185,6 +186,7 @@ impl<B> Default for Decoder<B> {
             offer: None,
             placed: None,
             spare: None,
+            totals: Totals::default(),
         }
     }
 }
@@ -195,9 +197,15 @@ impl<B: Body> Decoder<B> {
         Self::default()
     }
 
+    /// What was decoded so far.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
     /// Reads up to the end of one chunk. A chunk may arrive in any number of pieces.
     pub fn decode(&mut self, input: &[u8], chunk_size: u32) -> Result<Decoded<B>> {
         let (consumed, complete) = self.advance(input, chunk_size)?;
+        self.totals.add(consumed, 0);
         let Some(current) = self.current.take_if(|_| complete) else {
             return Ok(Decoded { consumed, chunk: None });
         };
@@ -216,12 +224,13 @@ impl<B: Body> Decoder<B> {
         };
         if stream.received == stream.length {
             self.unfinished -= stream.body.capacity();
+            self.totals.add(0, 1);
             chunk.message = Some(stream.finish(current.chunk_stream));
         }
         Ok(Decoded { consumed, chunk: Some(chunk) })
     }
 
-    /// Reads up to the end of one message, and tells how many bytes that took; without a message, all that can be used.
+    /// Reads up to the end of one message, and returns how many bytes that took; without a message, all that can be used.
     pub fn decode_message(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, Option<Message<B>>)> {
         self.decode_message_if(input, chunk_size, |_, _| true)
     }
@@ -239,7 +248,10 @@ impl<B: Body> Decoder<B> {
         loop {
             let (used, complete) = self.advance(&input[consumed..], chunk_size)?;
             consumed += used;
-            let (true, Some(current)) = (complete, &mut self.current) else { return Ok((consumed, None)) };
+            let (true, Some(current)) = (complete, &mut self.current) else {
+                self.totals.add(consumed, 0);
+                return Ok((consumed, None));
+            };
             let chunk_stream = current.chunk_stream;
             let stream = slot(&mut self.streams, chunk_stream);
             let follows = 0xC0 | chunk_stream as u8;
@@ -252,17 +264,19 @@ impl<B: Body> Decoder<B> {
             }
             if stream.received == stream.length {
                 if !wanted(stream.kind, &stream.body) {
+                    self.totals.add(consumed, 0);
                     return Ok((consumed, None));
                 }
                 self.current = None;
                 self.unfinished -= stream.body.capacity();
+                self.totals.add(consumed, 1);
                 return Ok((consumed, Some(stream.finish(chunk_stream))));
             }
             self.current = None;
         }
     }
 
-    /// Takes bytes up to the end of a chunk; tells how many, and whether it is complete.
+    /// Takes bytes up to the end of a chunk; returns how many, and whether it is complete.
     #[inline]
     fn advance(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, bool)> {
         let (start, current) = match &mut self.current {
@@ -294,7 +308,7 @@ impl<B: Body> Decoder<B> {
     }
 
     /// Decides whether a chunk whose payload is complete began with an extended timestamp (rule 5), and returns how many
-    /// more bytes it takes. `None` if the bytes behind it are too few to know.
+    /// more bytes it takes. `None` if the bytes after it are too few to know.
     #[cold]
     fn decide(&mut self, value: u32, behind: &[u8]) -> Option<usize> {
         let current = self.current.as_ref()?;
@@ -515,7 +529,7 @@ impl<B: Body> Inbound<B> {
     }
 
     /// Takes further chunks of the message that are there as a whole and have the same header of one byte as the one that
-    /// `input` begins with; tells how many bytes that were.
+    /// `input` begins with; returns how many bytes that were.
     fn take_chunks(&mut self, input: &[u8], chunk_size: u32, unfinished: &mut usize) -> Result<usize> {
         let chunk_size = chunk_size.max(1) as usize;
         let whole = chunk_size + SHORT_HEADER;

@@ -3,7 +3,7 @@
 use std::iter;
 
 use super::{
-    EXTENDED, Header, MAX_CHUNK_STREAM, MAX_MESSAGE_LEN, MESSAGE_HEADER_LEN, USUAL, streams::Streams,
+    EXTENDED, Header, MAX_CHUNK_STREAM, MAX_MESSAGE_LEN, MESSAGE_HEADER_LEN, Totals, USUAL, streams::Streams,
 };
 use crate::{
     error::{Error, Result},
@@ -14,6 +14,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Encoder {
     streams: Streams<Sent>,
+    totals: Totals,
 }
 
 /// A message to be sent.
@@ -104,7 +105,14 @@ impl Encoder {
         let field = if format == 0 { timestamp } else { timestamp.wrapping_sub(sent.timestamp) };
         *sent = Sent { kind, length, timestamp, field, kinds: sent.kinds | bit };
 
-        Ok(message.chunks(format, field, chunk_size))
+        let chunks = message.chunks(format, field, chunk_size);
+        self.totals.add(chunks.len(), 1);
+        Ok(chunks)
+    }
+
+    /// What was encoded so far.
+    pub fn totals(&self) -> Totals {
+        self.totals
     }
 }
 

@@ -69,7 +69,7 @@ impl<B: Body> Decoder<B> {
     }
 
     /// Takes a body back that has grown within its capacity, by the rest of the current chunk and of the `chunks`
-    /// behind it, whose headers were as foretold. Without effect if the decoder has started anew meanwhile.
+    /// after it, whose headers were as foretold. Without effect if the decoder has started anew meanwhile.
     pub fn give_back(&mut self, loan: Loan<B>, chunks: usize) {
         let Some(stream) = self.streams.get_mut(loan.chunk_stream) else { return };
         if stream.lent != Some(loan.number) {
@@ -82,6 +82,7 @@ impl<B: Body> Decoder<B> {
         let mut end = loan.missing.saturating_add(stream.received as usize);
         stream.received = received as u32;
         stream.body = loan.body;
+        self.totals.add(arrived + chunks * loan.header.as_bytes().len(), 0);
         current.missing = loan.missing.saturating_sub(arrived);
         for _ in 0..chunks {
             let payload = loan.chunk_size.min(loan.length.saturating_sub(end));

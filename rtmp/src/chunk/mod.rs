@@ -1,6 +1,6 @@
 //! The chunk stream: messages cut into chunks and put together again (RTMP 1.0, section 5.3).
 //!
-//! Knows headers, timestamps and chunk sizes. Does not know what a message means: whoever understands a Set Chunk
+//! Knows headers, timestamps and chunk sizes. Does not know what a message means: the code that understands a Set Chunk
 //! Size or Abort message tells the [`Decoder`].
 //!
 //! ```
@@ -18,7 +18,7 @@
 //! let mut encoder = chunk::Encoder::new();
 //! let wire: Vec<u8> = encoder.encode(&message, chunk::DEFAULT_CHUNK_SIZE)?.pieces().flatten().copied().collect();
 //!
-//! // In: chunk by chunk; what was not used is offered again, with more behind it.
+//! // In: chunk by chunk; what was not used is offered again, with more after it.
 //! let mut decoder = chunk::Decoder::<Vec<u8>>::new();
 //! let mut input = &wire[..];
 //! let received = loop {
@@ -71,6 +71,23 @@ const EXTENDED_LEN: usize = 4;
 
 /// Message header bytes by header format (RTMP 1.0, section 5.3.1.2).
 const MESSAGE_HEADER_LEN: [usize; 4] = [11, 7, 3, 0];
+
+/// What has passed a [`Decoder`] or an [`Encoder`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes of chunks, headers included.
+    pub bytes: u64,
+    /// Complete messages.
+    pub messages: u64,
+}
+
+impl Totals {
+    #[inline(always)]
+    fn add(&mut self, bytes: usize, messages: u64) {
+        self.bytes += bytes as u64;
+        self.messages += messages;
+    }
+}
 
 /// A usable chunk size: the specification wants 1 to 2^31 - 1, and no message is longer than [`MAX_MESSAGE_LEN`].
 pub fn valid_chunk_size(size: u32) -> Option<u32> {

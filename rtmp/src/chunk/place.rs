@@ -1,4 +1,4 @@
-//! Memory of somebody else's for the next message, so that it arrives where it is wanted.
+//! Shared memory for the body of the next message, so that it is received directly into its destination.
 
 use super::{Decoder, MAX_UNFINISHED, decoder::slot};
 use crate::{
@@ -87,7 +87,7 @@ mod tests {
         }
     }
 
-    /// A body that tells whether it was moved.
+    /// A body that records whether it was moved.
     #[derive(Default)]
     struct Marked(Vec<u8>, bool);
 

@@ -1,7 +1,7 @@
 //! Messages that need no waiting: all of their bytes are in the input already.
 //!
 //! Most messages of a stream are short, and many arrive at once. Such a message is found without a change to the
-//! decoder, so that whoever cannot use it leaves it to [`Decoder::decode`], and its bytes are copied only once, to where
+//! decoder, so that the caller that cannot use it leaves it to [`Decoder::decode`], and its bytes are copied only once, to where
 //! they are wanted. Anything out of the ordinary is not found.
 
 use super::{
@@ -99,6 +99,7 @@ impl<B: Body> Decoder<B> {
         stream.step = ready.timestamp.wrapping_sub(stream.time);
         stream.time = ready.timestamp;
         stream.clock = ready.timestamp;
+        self.totals.add(ready.consumed, 1);
         if self.spare.is_some() {
             Spare::pass(&mut self.spare);
         }

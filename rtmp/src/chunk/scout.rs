@@ -6,7 +6,7 @@ use super::{Decoder, decoder::Inbound, streams::Streams};
 const MOST_STREAMS: usize = 64;
 
 impl<B> Decoder<B> {
-    /// A decoder that goes on where this one is, to see what comes without using it up. `None` in the middle of a
+    /// A decoder that continues where this one is, to see what comes without using it up. `None` in the middle of a
     /// message, which it would not know the beginning of, and behind headers on very many chunk streams.
     pub fn scout(&self) -> Option<Decoder> {
         let unfinished = self.streams.records().any(|stream| stream.received > 0);

@@ -129,7 +129,7 @@ fn what_was_learned_holds_for_bodies_that_look_like_the_other_convention() {
     let ordinary = plain(300);
     for value in [TIME, 0, 40, TIME + 40] {
         let adversarial = with_at_cuts(&value.to_be_bytes(), 300);
-        // An extended difference of TIME + 40 goes on with the convention of the message before.
+        // An extended difference of TIME + 40 continues with the convention of the message before.
         let again = "46 ffffff 00012c 09 01000028";
         for (next, later) in [("c6 01000000", "c6 01000028"), ("c6", "c6")] {
             Sender::default()

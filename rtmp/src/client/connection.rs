@@ -1,7 +1,9 @@
 //! A connection from the look-up to the goodbye, logins included, or from when a client was accepted. Never waits.
 
 use std::{
+    collections::VecDeque,
     mem,
+    os::fd::AsFd,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -20,7 +22,11 @@ use crate::{
     message::Message,
     net::{Interest, Link},
     random,
-    session::{Application, Calls, Capabilities, Event, Profile, Reconnect, Request, Session, State, auth},
+    session::{
+        Application, Calls, Capabilities, Event, Notice, Profile, Reconnect, Request, Session, State, auth,
+    },
+    stats::Stats,
+    transport::tcp,
 };
 
 /// A connection that is being made, is used, or has ended.
@@ -34,6 +40,10 @@ pub(super) struct Connection {
     refusal: Option<Refusal>,
     /// What the protocol knew in the end.
     last: State,
+    /// Its numbers in the end.
+    last_stats: Stats,
+    /// What came of a step behind the notices that it has led to.
+    held: Option<Result<Progress>>,
     /// The chunk size to announce after the handshake.
     chunk_size: Option<u32>,
     /// What a server says of itself.
@@ -60,6 +70,12 @@ struct Wishes {
     app: Vec<u8>,
     tc_url: Vec<u8>,
     calls: Vec<(Vec<u8>, i32)>,
+    /// What the peer has said, and nobody was told.
+    notices: VecDeque<Notice>,
+    /// Whether the stream runs, or ran.
+    streams: bool,
+    /// Whether notices are kept.
+    wants_notices: bool,
     /// Servers may ask for verification when there was no signed handshake to make an answer from.
     swf_response: Option<handshake::Response>,
 }
@@ -78,6 +94,8 @@ pub(super) enum Happening {
     StreamClosed(u32),
     /// The server wants its client to connect again.
     Reconnect(Reconnect),
+    /// The peer has said something besides media.
+    Notice(Notice),
     /// Nothing can be done before a socket is ready or a deadline has passed.
     Idle,
     /// There is more to do, after a look at the clock.
@@ -86,12 +104,35 @@ pub(super) enum Happening {
     Left,
 }
 
+impl Wishes {
+    /// The next notice. What comes before the stream runs waits for that: until then programs do not look.
+    fn take_notice(&mut self) -> Option<Notice> {
+        if self.streams { self.notices.pop_front() } else { None }
+    }
+}
+
+/// How many notices wait for the stream to run, and of how many bytes. The oldest make room for one more.
+const MAX_NOTICES: usize = 64;
+const MAX_NOTICE_BYTES: usize = 64 << 10;
+
 impl Application for Wishes {
     fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls) {
-        let Self { settings, publish, app, tc_url, swf_response, calls } = self;
+        let Self { settings, publish, app, tc_url, swf_response, calls, .. } = self;
         let profile =
             settings.as_ref().map(|settings| settings.profile(*publish, app, tc_url, swf_response.as_ref()));
         (profile.unwrap_or_default(), calls)
+    }
+
+    fn notified(&mut self, notice: Notice) {
+        // The connection hands these out by itself.
+        if !self.wants_notices || matches!(notice, Notice::Reconnect(_)) {
+            return;
+        }
+        self.notices.push_back(notice);
+        let bytes = |notices: &VecDeque<Notice>| notices.iter().map(Notice::len).sum::<usize>();
+        while !self.streams && (self.notices.len() > MAX_NOTICES || bytes(&self.notices) > MAX_NOTICE_BYTES) {
+            self.notices.pop_front();
+        }
     }
 }
 
@@ -110,10 +151,13 @@ impl Connection {
             app,
             tc_url,
             calls: Vec::new(),
+            notices: VecDeque::new(),
+            streams: false,
+            wants_notices: true,
             swf_response: swf.map(|_| [0; handshake::RESPONSE_LEN]),
         };
         let stage = Stage::Linking(Box::new(Link::connect(&settings.target(), now)?));
-        Ok(Self { wishes, swf, ..Self::new(stage, Some(settings.timeout)) })
+        Ok(Self { wishes, swf, ..Self::new(stage, Some(settings.timeout())) })
     }
 
     /// Serves a client that has connected.
@@ -130,6 +174,8 @@ impl Connection {
             stage,
             refusal: None,
             last: State::NEW,
+            last_stats: Stats::default(),
+            held: None,
             chunk_size: None,
             announced: None,
             reconnect: None,
@@ -157,11 +203,22 @@ impl Connection {
                     self.begin_session(now)?;
                     continue;
                 }
-                Stage::Open(pump) => match pump.step(&mut self.wishes, now)? {
-                    Progress::Event(event) => event,
-                    Progress::Idle => return Ok(Happening::Idle),
-                    Progress::Busy => return Ok(Happening::Busy),
-                },
+                Stage::Open(pump) => {
+                    if let Some(notice) = self.wishes.take_notice() {
+                        return Ok(Happening::Notice(notice));
+                    }
+                    let held = self.held.take();
+                    let progress = held.unwrap_or_else(|| pump.step(&mut self.wishes, now));
+                    if let Some(notice) = self.wishes.take_notice() {
+                        self.held = Some(progress);
+                        return Ok(Happening::Notice(notice));
+                    }
+                    match progress? {
+                        Progress::Event(event) => event,
+                        Progress::Idle => return Ok(Happening::Idle),
+                        Progress::Busy => return Ok(Happening::Busy),
+                    }
+                }
                 Stage::Leaving(..) => return self.leave(now),
                 Stage::Ended => return Err(Error::NotConnected),
             };
@@ -178,7 +235,10 @@ impl Connection {
                         self.with_session(|session, wishes| session.connect(wishes, &extras, now))?;
                     }
                 }
-                Event::Streaming => return Ok(Happening::Streaming),
+                Event::Streaming => {
+                    self.wishes.streams = true;
+                    return Ok(Happening::Streaming);
+                }
                 Event::Media(message) => return Ok(Happening::Media(message)),
                 Event::Ended(_) => {
                     self.say_goodbye(now);
@@ -251,7 +311,7 @@ impl Connection {
         result.map_err(|error| {
             // Part of the message may have been sent.
             if error.is_end_of_connection() {
-                self.end();
+                self.cut();
             }
             self.explain(error)
         })
@@ -296,7 +356,7 @@ impl Connection {
             _ => Err(Error::NotConnected),
         };
         result.map_err(|error| {
-            self.end();
+            self.cut();
             self.explain(error)
         })
     }
@@ -333,6 +393,7 @@ impl Connection {
 
     /// Ends the stream politely. Steps go on until the server has read everything, for the time of one wait.
     pub(super) fn say_goodbye(&mut self, now: Instant) {
+        self.held = None;
         match mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Open(mut pump) => {
                 self.last = pump.session().state;
@@ -361,8 +422,23 @@ impl Connection {
         Ok(Happening::Left)
     }
 
+    /// Ends the connection, on which nothing can be sent any more.
+    pub(super) fn cut(&mut self) {
+        let resets = self.wishes.settings.as_ref().is_some_and(|settings| settings.tuning.resets);
+        if let (true, Stage::Open(pump) | Stage::Leaving(pump, _)) = (resets, &mut self.stage) {
+            if let Some(socket) = pump.link().socket() {
+                tcp::reset_at_close(socket.as_fd());
+            }
+        }
+        self.end();
+    }
+
     /// Ends the connection now.
     pub(super) fn end(&mut self) {
+        if !matches!(self.stage, Stage::Ended) {
+            self.last_stats = self.stats(None);
+            self.held = None;
+        }
         match mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Linking(mut link) => link.abort(),
             Stage::Open(mut pump) => {
@@ -372,6 +448,11 @@ impl Connection {
             Stage::Leaving(mut pump, _) => pump.link().abort(),
             Stage::Ended => {}
         }
+    }
+
+    /// Says whether [`Happening::Notice`] is wanted. A client wants it unless it says otherwise.
+    pub(super) fn want_notices(&mut self, wants: bool) {
+        self.wishes.wants_notices = wants;
     }
 
     /// Lets the phase that has timed out go on.
@@ -402,6 +483,15 @@ impl Connection {
         match &mut self.stage {
             Stage::Open(pump) => pump.session().state,
             _ => self.last,
+        }
+    }
+
+    /// The numbers of the connection, or what they were in the end. Without a time nothing is waiting.
+    pub(super) fn stats(&self, now: Option<Instant>) -> Stats {
+        match &self.stage {
+            Stage::Linking(link) => Stats { phases: link.phases(), ..Stats::default() },
+            Stage::Open(pump) | Stage::Leaving(pump, _) => pump.stats(now),
+            Stage::Ended => self.last_stats,
         }
     }
 

@@ -1,9 +1,9 @@
 //! Playing and publishing from Rust: [`Client`], [`Player`] and [`Publisher`].
 //!
-//! The side of the protocol code for Rust programs, as the C library is for C programs. Knows URLs, options and
-//! threads; the protocol itself is in the layers below, which both share. One connection, which never waits, is moved
-//! in three ways: by calls that block, by the steps of a program ([`Stepper`]), and by tasks of tokio (the module
-//! `tokio`, with that cargo feature).
+//! The API for Rust programs, as the C library is for C programs. It knows URLs, options and threads; both share the
+//! protocol in the layers below. There are three interfaces to the same connection, which itself never waits: calls
+//! that block, the steps of a program ([`Stepper`]), and tasks of tokio (the module `tokio`, with the Cargo feature
+//! of that name).
 
 mod blocking;
 mod connection;
@@ -34,17 +34,17 @@ use crate::{
     session::{Capabilities, Reconnect},
 };
 
-pub use player::{Messages, Player};
+pub use player::{Event, Messages, Player};
 pub use publisher::Publisher;
 pub use server::{Server, ServerEvent, ServerSession};
 pub use stepper::{Sent, Stepper, StepperEvent};
 
-/// What to connect to, and how: the beginning of every connection.
+/// A server's URL and the options for connecting to it.
 ///
-/// A client is made from a URL, `rtmp://host[:port]/app/stream`. The schemes are `rtmp`, `rtmps` (inside TLS), `rtmpe`
-/// (encrypted by RTMPE), `rtmpt`, `rtmpts` and `rtmpte` (the same through an HTTP tunnel). A user name and a password
-/// in front of the host log a publisher in. Connections are made by [`play`](Self::play) and
-/// [`publish`](Self::publish), any number of them.
+/// A client is made from a URL, `rtmp://host[:port]/app/stream`. The schemes are `rtmp`, `rtmps` (TLS), `rtmpe`
+/// (RTMPE encryption), `rtmpt`, `rtmpts` and `rtmpte` (the same through HTTP). A user name and a password in front of
+/// the host log a publisher in. [`play`](Self::play) and [`publish`](Self::publish) make connections, any number of
+/// them.
 ///
 /// ```no_run
 /// use std::{fs::File, io};
@@ -56,8 +56,8 @@ pub use stepper::{Sent, Stepper, StepperEvent};
 ///
 /// # Options
 ///
-/// Whatever C programs can say to librtmp can be said here, too: behind the URL, separated by spaces, or with
-/// [`option`](Self::option). Names are the same in any case. In text behind a URL `\20` stands for a space.
+/// All options of the C library work here: after the URL, separated by spaces, or with [`option`](Self::option).
+/// Names are case-insensitive. In the text after a URL, `\20` is a space.
 ///
 /// ```
 /// let client = rtmp::Client::new("rtmp://localhost/app/stream live=1 swfUrl=http://localhost/player.swf")?
@@ -69,23 +69,27 @@ pub use stepper::{Sent, Stepper, StepperEvent};
 ///
 /// | | |
 /// |---|---|
-/// | `app`, `playpath`, `tcUrl` | Application, stream and URL, where they are not what the URL says |
+/// | `app`, `playpath`, `tcUrl` | Application, stream and URL, if they differ from the URL |
 /// | `live`, `start`, `stop`, `buffer`, `playlist`, `subscribe` | What to play; times in milliseconds |
 /// | `timeout` | Seconds that one wait may take, more than 0 |
-/// | `swfUrl`, `pageUrl`, `flashver`, `conn` | What `connect` says of the player |
-/// | `swfVfy`, `swfAge`, `token`, `jtv` | What servers want proved |
-/// | `pubUser`, `pubPasswd` | Who publishes |
-/// | `tlsVerify`, `tlsCA` | Which certificates to accept; without them, those that the platform trusts |
+/// | `swfUrl`, `pageUrl`, `flashver`, `conn` | Values of the `connect` command |
+/// | `swfVfy`, `swfAge`, `token`, `jtv` | SWF verification and tokens |
+/// | `pubUser`, `pubPasswd` | Login of a publisher |
+/// | `tlsVerify`, `tlsCA`, `tlsPin` | Which certificates to accept; without them, those that the platform trusts |
+/// | `tlsCert`, `tlsKey` | Certificate to show to the server, and its key |
 /// | `socks`, `bind`, `ipv` | Proxy, local address or interface, version of IP |
 /// | `enhanced`, `fourCcList`, `videoFourCc`, `audioFourCc`, `capsEx`, `videoFunction`, `reconnect` | What to announce of Enhanced RTMP, see [`announce`](Self::announce) |
 /// | `enhancedForce` | Sends what the server has not announced |
 /// | `objectEncoding` | 3 for a session in which the server may send AMF3 as well |
+/// | `nodelay`, `keepalive`, `closeReset` | How the socket sends, probes and ends |
+/// | `timeoutMs`, `sendQueue` | As `timeout` in milliseconds; bytes that may wait in a [`Stepper`] |
+/// | `data` | `all` returns every script tag and the smallest audio and video |
 ///
 /// # Waiting
 ///
-/// Calls block. No wait takes longer than the time-out, 30 seconds unless [`timeout`](Self::timeout) says otherwise,
-/// and a wait for the server's bytes that was too long ends with [`Error::TimedOut`] and loses nothing: the call may
-/// be repeated. [`abort_handle`](Self::abort_handle) ends waits from another thread.
+/// Calls block. No wait is longer than the timeout, 30 seconds unless [`timeout`](Self::timeout) sets another one. If
+/// the server's data does not arrive in time, the call fails with [`Error::TimedOut`] and loses nothing: it may be
+/// repeated. [`abort_handle`](Self::abort_handle) ends waits from another thread.
 pub struct Client {
     settings: Arc<Settings>,
     abort: Arc<Abort>,
@@ -115,44 +119,46 @@ pub struct Client {
 pub struct AbortHandle(Arc<Abort>);
 
 impl Client {
-    /// Reads a URL, and options behind it if there are any. Nothing is connected yet.
+    /// Parses a URL and the options after it. It does not connect.
     pub fn new(url: &str) -> Result<Self> {
         Ok(Self { settings: Arc::new(Settings::parse(url.as_bytes())?), abort: Arc::default() })
     }
 
-    /// Sets an option by its name. Text is taken as it is, without escapes.
+    /// Sets an option by its name. The value has no escapes.
     pub fn option(mut self, name: &str, value: &str) -> Result<Self> {
         self.settings().set(name.as_bytes(), value.as_bytes())?;
         Ok(self)
     }
 
-    /// How long one wait may take: for a connection, for bytes from the server, for the server to take ours. At least
-    /// a millisecond.
+    /// Sets the limit of each wait: for a connection, for data from the server, and for the server to accept ours. At
+    /// least a millisecond.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings().timeout = timeout.max(Duration::from_millis(1));
+        let settings = self.settings();
+        settings.timeout = timeout.max(Duration::from_millis(1));
+        settings.tuning.timeout = None;
         self
     }
 
-    /// Whether the stream is live, and so has no beginning to start from.
+    /// Sets whether the stream is live.
     pub fn live(mut self, live: bool) -> Self {
         self.settings().live = live;
         self
     }
 
-    /// Where in the stream to start.
+    /// Sets the start position in the stream.
     pub fn start(mut self, time: Duration) -> Self {
         self.settings().start_ms = milliseconds(time);
         self
     }
 
-    /// Where in the stream to stop.
+    /// Sets the end position in the stream.
     pub fn stop(mut self, time: Duration) -> Self {
         self.settings().stop_ms = milliseconds(time);
         self
     }
 
-    /// Announces what can be done with new codecs and features, in place of what options have said. Nothing is
-    /// announced unless this or an option says so: there are servers that fail when they see it.
+    /// Announces support for new codecs and features, instead of what options set. Without this and without an option
+    /// nothing is announced, because some servers fail on it.
     ///
     /// ```
     /// use rtmp::{Client, session::Capabilities};
@@ -166,11 +172,11 @@ impl Client {
         self
     }
 
-    /// The client for a server's request to connect again: the same settings and another application. Its connections
-    /// are made beside the old ones. A program moves to them at a key frame, sends metadata and configurations again,
-    /// and then ends the old ones.
+    /// Returns the client for a server's request to connect again: the same settings and another application. A
+    /// program makes its connections beside the old ones, moves to them at a key frame, sends metadata and
+    /// configurations again, and then closes the old ones.
     ///
-    /// Fails if the URL makes no sense, if it leads out of TLS, and for the sixth request within a minute.
+    /// Fails if the URL is invalid, if it leads out of TLS, and for the sixth request within a minute.
     ///
     /// ```no_run
     /// # let client = rtmp::Client::new("rtmp://localhost/live/stream")?.option("reconnect", "1")?;
@@ -189,28 +195,27 @@ impl Client {
 
     /// Connects and waits until the stream plays.
     ///
-    /// What the server does not want is [`Error::Refused`], with its code and description.
+    /// If the server refuses, it fails with [`Error::Refused`], which contains the server's code and description.
     pub fn play(&self) -> Result<Player> {
         let server = Shared::connect(&self.settings, &self.abort, false)?;
         Ok(Player::new(server, self.settings.clone()))
     }
 
-    /// Connects and waits until the server is ready to take the stream.
+    /// Connects and waits until the stream can be published.
     ///
-    /// What the server does not want is [`Error::Refused`], with its code and description.
+    /// If the server refuses, it fails with [`Error::Refused`], which contains the server's code and description.
     pub fn publish(&self) -> Result<Publisher> {
         Publisher::new(Shared::connect(&self.settings, &self.abort, true)?, &self.settings)
     }
 
-    /// Begins to play without waiting for anything, for programs with an event loop of their own.
+    /// Starts to play without waiting, for programs with an event loop.
     ///
-    /// One thing waits: an SWF file that is to be verified (`swfVfy`) and whose hash is not known or too old is
-    /// downloaded here.
+    /// There is one exception: with `swfVfy`, an SWF file whose hash is unknown or too old is downloaded here.
     pub fn start_play(&self) -> Result<Stepper> {
         self.start_stepper(false)
     }
 
-    /// Begins to publish without waiting for anything but what [`start_play`](Self::start_play) waits for.
+    /// Starts to publish without waiting, with the same exception as [`start_play`](Self::start_play).
     pub fn start_publish(&self) -> Result<Stepper> {
         self.start_stepper(true)
     }
@@ -220,7 +225,7 @@ impl Client {
         Stepper::connect(&self.settings, &self.abort, publish, swf, Instant::now())
     }
 
-    /// What ends the waits of this client and of all its players and publishers.
+    /// Returns a handle that ends the waits of this client and of all its players and publishers.
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle(self.abort.clone())
     }
@@ -244,9 +249,8 @@ impl fmt::Debug for Client {
 }
 
 impl AbortHandle {
-    /// Ends what the client's players and publishers are waiting for, now and from now on, with
-    /// [`Error::Interrupted`], within a tenth of a second, and its steppers with their next step. There is no way back;
-    /// another client is not concerned.
+    /// Ends all present and future waits of the client's players and publishers with [`Error::Interrupted`], within a
+    /// tenth of a second, and its steppers at their next step. It cannot be undone. Other clients are not affected.
     pub fn abort(&self) {
         self.0.abort();
     }

@@ -1,6 +1,10 @@
 //! A stream that is played.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{blocking::Shared, connection::Happening, into_io, milliseconds, settings::Settings};
 use crate::{
@@ -8,16 +12,17 @@ use crate::{
     error::{Error, Result},
     flv::{self, Call, Flags, ReadState, Step},
     message::{Message, MessageType},
-    session::{Application, Capabilities, Reconnect, Session},
+    session::{Application, Capabilities, Notice, Reconnect, Session},
+    stats::Stats,
 };
 
-/// A stream that plays: its messages one by one, or the bytes of an FLV file.
+/// A stream that plays, as messages or as the bytes of an FLV file.
 ///
 /// Made by [`Client::play`](crate::Client::play). Dropping it ends the stream and closes the connection.
 ///
-/// As messages, through [`messages`](Self::messages) or [`next_message`](Self::next_message): audio, video and
-/// metadata as they came. Some servers put several of them into one message of the kind
-/// [`MessageType::AGGREGATE`], whose body is a row of FLV tags.
+/// [`messages`](Self::messages) and [`next_message`](Self::next_message) return audio, video and metadata as they
+/// arrive. Some servers send several of them in one message of the type [`MessageType::AGGREGATE`], whose body is a
+/// sequence of FLV tags.
 ///
 /// ```no_run
 /// use rtmp::message::MessageType;
@@ -33,9 +38,9 @@ use crate::{
 /// # Ok::<(), rtmp::Error>(())
 /// ```
 ///
-/// As FLV, through [`Read`](io::Read): a file header, and tags, aggregates taken apart. The header waits for the first
-/// messages, because it says what kinds of media the file holds. Both ways take messages off the same connection, so
-/// use one of them.
+/// [`Read`](io::Read) returns FLV: a file header, then tags, with aggregates split. The header waits for the first
+/// messages, because it contains the kinds of media. Both interfaces read from the same connection, so use only one
+/// of them.
 ///
 /// ```no_run
 /// let mut player = rtmp::Client::new("rtmp://localhost/live/stream live=1")?.play()?;
@@ -49,8 +54,18 @@ pub struct Player {
     progress: ReadState<'static>,
     /// Body of the last metadata message.
     metadata: Option<Vec<u8>>,
-    /// The server has sent all there is.
+    /// The server has ended the stream.
     over: bool,
+}
+
+/// What a playing connection receives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Audio, video, metadata, or an aggregate of these.
+    Message(Message),
+    /// Any other message of the server.
+    Notice(Notice),
 }
 
 /// The messages of a stream, see [`Player::messages`].
@@ -70,22 +85,46 @@ pub struct Messages<'a> {
 
 impl Player {
     pub(super) fn new(server: Arc<Shared>, settings: Arc<Settings>) -> Self {
-        Self {
-            server,
-            settings,
-            flv: flv::Stream::default(),
-            progress: ReadState::default(),
-            metadata: None,
-            over: false,
+        let mut progress = ReadState::default();
+        if settings.tuning.all_data {
+            progress.flags.set(Flags::ALL);
+        }
+        Self { server, settings, flv: flv::Stream::default(), progress, metadata: None, over: false }
+    }
+
+    /// Waits for the next audio, video or metadata message. Returns `None` when the server has ended the stream.
+    /// Other messages of the server are dropped; [`next_event`](Self::next_event) returns them.
+    ///
+    /// After [`Error::TimedOut`] the call may be repeated. [`Error::Closed`] means that the server closed the
+    /// connection without ending the stream; with some servers, live streams end this way.
+    pub fn next_message(&mut self) -> Result<Option<Message>> {
+        loop {
+            match self.next_event()? {
+                Some(Event::Message(message)) => return Ok(Some(message)),
+                Some(Event::Notice(_)) => {}
+                None => return Ok(None),
+            }
         }
     }
 
-    /// Waits for the next audio, video or metadata message; `None` when the server has said that the stream is over.
+    /// Like [`next_message`](Self::next_message), but also returns the server's other messages, in order, starting
+    /// with those before the stream.
     ///
-    /// After [`Error::TimedOut`] the call may be repeated. [`Error::Closed`] is the end of a connection about which
-    /// the server has said nothing; with some servers that is how live streams end.
-    pub fn next_message(&mut self) -> Result<Option<Message>> {
-        let patience = Some(self.settings.timeout);
+    /// ```no_run
+    /// use rtmp::{Event, Notice};
+    ///
+    /// let mut player = rtmp::Client::new("rtmp://localhost/live/stream")?.play()?;
+    /// while let Some(event) = player.next_event()? {
+    ///     match event {
+    ///         Event::Message(message) => println!("{} bytes", message.body.len()),
+    ///         Event::Notice(Notice::Status(status)) => println!("{}", String::from_utf8_lossy(&status.code)),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), rtmp::Error>(())
+    /// ```
+    pub fn next_event(&mut self) -> Result<Option<Event>> {
+        let patience = Some(self.settings.timeout());
         while !self.over {
             match self.server.next(patience)? {
                 Happening::Media(message) => {
@@ -96,8 +135,12 @@ impl Player {
                         _ => {}
                     }
                     if !self.server.lock().state().seeking {
-                        return Ok(Some(message));
+                        return Ok(Some(Event::Message(message)));
                     }
+                }
+                Happening::Notice(notice) => return Ok(Some(Event::Notice(notice))),
+                Happening::Reconnect(request) => {
+                    return Ok(Some(Event::Notice(Notice::Reconnect(request))));
                 }
                 Happening::Ended => {
                     self.over = true;
@@ -110,29 +153,29 @@ impl Player {
         Ok(None)
     }
 
-    /// The messages from here on. After a time-out the iterator may be asked again; after other errors it ends.
+    /// Iterates over the following messages. After a timeout it can continue; after other errors it ends.
     pub fn messages(&mut self) -> Messages<'_> {
         Messages { player: self, failed: false }
     }
 
-    /// What the server has announced. One that knows nothing of Enhanced RTMP announces nothing.
+    /// What the server has announced. A server without Enhanced RTMP announces nothing.
     pub fn peer(&self) -> Capabilities {
         self.server.lock().peer()
     }
 
-    /// The server's last request to connect again, if there was one: see [`Client::follow`](crate::Client::follow).
-    /// The stream goes on.
+    /// The server's last request to connect again, if there was one; see [`Client::follow`](crate::Client::follow).
+    /// The stream continues.
     pub fn reconnect(&self) -> Option<Reconnect> {
         self.server.lock().reconnect()
     }
 
-    /// How long the stream is, if its metadata has come and says so.
+    /// The duration of the stream, if its metadata has arrived and contains it.
     pub fn duration(&self) -> Option<Duration> {
         let seconds = self.server.lock().state().duration;
         Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
     }
 
-    /// What the stream says of itself (`onMetaData`), if that has come: width, height, codecs and so on.
+    /// The metadata of the stream (`onMetaData`), if it has arrived: width, height, codecs and so on.
     ///
     /// ```no_run
     /// # let mut player = rtmp::Client::new("rtmp://localhost/vod/film")?.play()?;
@@ -148,19 +191,25 @@ impl Player {
         })
     }
 
-    /// Asks the server to stop sending. What is on its way still comes; then there is nothing to wait for until
+    /// The numbers of the connection, or its last ones after it has ended: bytes, messages, waits, and how long
+    /// connecting took.
+    pub fn stats(&self) -> Stats {
+        self.server.lock().stats(Some(Instant::now()))
+    }
+
+    /// Asks the server to pause. Messages on their way still arrive; then nothing arrives until
     /// [`resume`](Self::resume).
     pub fn pause(&mut self) -> Result<()> {
         self.say(|session, wishes| session.pause(wishes, true))
     }
 
-    /// Asks the server to go on where it was paused.
+    /// Asks the server to continue where it was paused.
     pub fn resume(&mut self) -> Result<()> {
         self.say(|session, wishes| session.pause(wishes, false))
     }
 
-    /// Asks the server to go on somewhere else in the stream. What comes before it does is dropped. Most servers go to
-    /// a key frame nearby.
+    /// Asks the server to seek. Messages that arrive before it does are dropped. Most servers go to a nearby key
+    /// frame.
     pub fn seek(&mut self, time: Duration) -> Result<()> {
         self.say(|session, wishes| session.seek(wishes, milliseconds(time)))
     }
@@ -195,8 +244,8 @@ impl Iterator for Messages<'_> {
 }
 
 impl io::Read for Player {
-    /// Waits for the next bytes of the stream as an FLV file; 0 at its end. Errors carry an [`Error`]: time-outs are of
-    /// the kind `TimedOut`, after which reading may go on.
+    /// Waits for the next bytes of the stream as an FLV file. Returns 0 at its end. Errors contain an [`Error`];
+    /// after one of the kind `TimedOut`, reading may continue.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);

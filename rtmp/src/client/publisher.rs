@@ -14,18 +14,19 @@ use crate::{
     flv, media,
     message::MessageType,
     session::{Capabilities, Reconnect},
+    stats::Stats,
 };
 
 /// The chunk stream that media is sent on, as Flash Player does.
 const MEDIA: u32 = 4;
 
-/// A stream that is published: the bytes of an FLV file go in, or messages one by one.
+/// A stream that is published, as messages or as the bytes of an FLV file.
 ///
-/// Made by [`Client::publish`](crate::Client::publish). A thread of its own answers what the server asks meanwhile.
-/// [`finish`](Self::finish) ends the stream; dropping does the same and ignores errors.
+/// Made by [`Client::publish`](crate::Client::publish). A thread of its own answers the server meanwhile.
+/// [`finish`](Self::finish) ends the stream; dropping it does the same and ignores errors.
 ///
-/// As FLV, through [`Write`](io::Write), cut anywhere. Messages leave as they become complete, without regard to their
-/// timestamps: servers expect them at the pace of the clock.
+/// [`Write`](io::Write) accepts FLV, cut anywhere. Messages are sent as soon as they are complete, whatever their
+/// timestamps: the program writes in real time, as servers expect.
 ///
 /// ```no_run
 /// let mut publisher = rtmp::Client::new("rtmp://localhost/live/stream")?.publish()?;
@@ -34,7 +35,7 @@ const MEDIA: u32 = 4;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// As messages, through [`send`](Self::send):
+/// [`send`](Self::send) sends messages:
 ///
 /// ```no_run
 /// use rtmp::message::MessageType;
@@ -68,10 +69,10 @@ impl Publisher {
         Ok(Self { server, listener, stream_id, host, writer: flv::Writer::default() })
     }
 
-    /// Sends one message. `timestamp` is in milliseconds, `body` that of an FLV tag. Metadata has the kind
-    /// [`MessageType::DATA`] and begins with the string `@setDataFrame`, so that the server keeps it.
+    /// Sends a message. `timestamp` is in milliseconds, and `body` is that of an FLV tag. Metadata has the type
+    /// [`MessageType::DATA`] and starts with the string `@setDataFrame`, so that the server keeps it.
     ///
-    /// If the server has ended the stream, the error says why; nothing can be sent after an error.
+    /// If the server has ended the stream, the error contains the reason. Nothing can be sent after an error.
     pub fn send(&mut self, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<()> {
         let format = if kind == MessageType::DATA || timestamp == 0 { 0 } else { 1 };
         let stream_id = self.stream_id;
@@ -80,8 +81,7 @@ impl Publisher {
     }
 
     /// Sends an audio or video message made of its parts. Fails with [`Error::Unsupported`], and sends nothing, if
-    /// the server has not announced that it understands the message; the option `enhancedForce` sends it all the
-    /// same.
+    /// the server has not announced that it supports the message. The option `enhancedForce` sends it anyway.
     ///
     /// ```no_run
     /// use rtmp::media::{FourCc, Frame, Kind, Message, Packet, Track};
@@ -99,25 +99,31 @@ impl Publisher {
         self.send(message.kind.message_type(), timestamp, &body)
     }
 
-    /// What the server has announced. One that knows nothing of Enhanced RTMP announces nothing.
+    /// What the server has announced. A server without Enhanced RTMP announces nothing.
     pub fn peer(&self) -> Capabilities {
         self.server.lock().peer()
     }
 
-    /// The server's last request to connect again, if there was one: see [`Client::follow`](crate::Client::follow).
-    /// The stream goes on.
+    /// The server's last request to connect again, if there was one; see [`Client::follow`](crate::Client::follow).
+    /// The stream continues.
     pub fn reconnect(&self) -> Option<Reconnect> {
         self.server.lock().reconnect()
     }
 
-    /// Changes the largest payload of a chunk, 128 bytes at first. More means less overhead, and longer waits for
-    /// audio behind a large picture. Not 0.
+    /// The numbers of the connection, or its last ones after it has ended: bytes, messages, waits, and how long
+    /// connecting took.
+    pub fn stats(&self) -> Stats {
+        self.server.lock().stats(Some(Instant::now()))
+    }
+
+    /// Sets the chunk size, which is 128 bytes at first. Larger chunks have less overhead, but audio waits longer
+    /// behind a large frame. Not 0.
     pub fn set_chunk_size(&mut self, bytes: u32) -> Result<()> {
         self.end_on_error(self.server.set_chunk_size(bytes))
     }
 
-    /// Ends the stream and waits until the server has closed the connection, so that nothing is lost on the way. A
-    /// server that does not close it in time is left.
+    /// Ends the stream and waits until the server has closed the connection, so that nothing is lost. If the server
+    /// does not close it in time, this side does.
     pub fn finish(mut self) -> Result<()> {
         self.server.check_open()?;
         self.end();
@@ -167,13 +173,13 @@ fn listen(server: &Shared) {
 }
 
 impl io::Write for Publisher {
-    /// Sends every message that these bytes complete. Errors carry an [`Error`].
+    /// Sends every message that these bytes complete. Errors contain an [`Error`].
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.take(bytes).map_err(into_io)?;
         Ok(bytes.len())
     }
 
-    /// Does nothing: what is complete has been sent.
+    /// Does nothing: complete messages have been sent.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

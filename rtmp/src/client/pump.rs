@@ -7,6 +7,7 @@ use crate::{
     error::{Error, Result},
     net::{Interest, Link, Received, Wanted},
     session::{Application, Event, Session},
+    stats::{Backlog, Stats},
 };
 
 /// A session and the link that carries it.
@@ -20,6 +21,7 @@ pub(super) struct Pump {
     is_deaf: bool,
     /// Whether the peer has ended its side while we say goodbye.
     has_ended: bool,
+    backlog: Backlog,
 }
 
 /// What a step came to.
@@ -61,7 +63,8 @@ const LARGE_BLOCK: usize = 64 << 10;
 
 impl Pump {
     pub(super) fn new(link: Link, session: Session) -> Self {
-        Self { link, session, input: Input::default(), received: 0, is_deaf: false, has_ended: false }
+        let (input, backlog) = (Input::default(), Backlog::default());
+        Self { link, session, input, received: 0, is_deaf: false, has_ended: false, backlog }
     }
 
     pub(super) fn session(&mut self) -> &mut Session {
@@ -113,6 +116,12 @@ impl Pump {
     /// Writes what the session has to say, as far as there is room for it. A peer that is gone may have sent more before it
     /// went: that is not lost.
     pub(super) fn flush(&mut self, now: Instant) -> Result<()> {
+        let result = self.write(now);
+        self.backlog.watch(self.sent_until(), !self.session.unsent().is_empty(), now);
+        result
+    }
+
+    fn write(&mut self, now: Instant) -> Result<()> {
         while !self.is_deaf && !self.session.unsent().is_empty() {
             match self.link.send(&[IoSlice::new(self.session.unsent())], now) {
                 Ok(0) => return Ok(()),
@@ -136,7 +145,18 @@ impl Pump {
             return Err(Error::Closed);
         }
         let Self { link, session, .. } = self;
-        session.send(message, |slices| link.send(slices, now)).map(drop)
+        let result = session.send(message, |slices| link.send(slices, now)).map(drop);
+        self.backlog.watch(self.sent_until(), !self.session.unsent().is_empty(), now);
+        result
+    }
+
+    /// The numbers of the connection.
+    pub(super) fn stats(&self, now: Option<Instant>) -> Stats {
+        let mut stats = self.session.stats();
+        stats.queued += self.link.unsent() as u64;
+        stats.phases = self.link.phases().with_session(stats.phases);
+        self.backlog.fill_in(&mut stats, now);
+        stats
     }
 
     /// Where the session's queue ends, counted from the beginning of the session.

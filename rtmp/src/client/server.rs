@@ -22,6 +22,7 @@ use crate::{
     message::{Message, MessageType},
     net::{Interest, Link, wait},
     session::{Capabilities, Request},
+    stats::Stats,
     transport::tls::ServerContext,
 };
 
@@ -30,8 +31,8 @@ const MEDIA: u32 = 4;
 
 /// A socket that RTMP clients connect to.
 ///
-/// [`accept`](Self::accept) waits for the next of them. Handshakes are made in the session's own calls, so a client
-/// that says nothing holds nobody else up if each session has a thread of its own.
+/// [`accept`](Self::accept) waits for the next client. Handshakes happen in the session's own calls, so a silent
+/// client delays no other one if each session has its own thread.
 ///
 /// ```no_run
 /// use rtmp::{Server, ServerEvent, Request};
@@ -64,8 +65,9 @@ pub struct Server {
 
 /// One client of a [`Server`].
 ///
-/// [`next_event`](Self::next_event) waits for what the client wants or sends. Each [`Request`] has to be answered, with
-/// [`accept`](Self::accept) or [`refuse`](Self::refuse), before anything else comes. Dropping it ends the connection.
+/// [`next_event`](Self::next_event) waits for a request or a message of the client. Answer each [`Request`] with
+/// [`accept`](Self::accept) or [`refuse`](Self::refuse) before the next call. Dropping the session ends the
+/// connection.
 pub struct ServerSession {
     shared: Arc<Shared>,
     peer: SocketAddr,
@@ -74,11 +76,11 @@ pub struct ServerSession {
     last_stream: Option<u32>,
 }
 
-/// What a client does.
+/// What the client of a server does.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServerEvent {
-    /// It asks for something.
+    /// It sends a request.
     Request(Request),
     /// It sends audio, video, data or an aggregate, on a message stream that it publishes.
     Message(Message),
@@ -90,7 +92,7 @@ pub enum ServerEvent {
 }
 
 impl Server {
-    /// Listens at an address.
+    /// Listens on an address.
     pub fn bind(address: impl ToSocketAddrs) -> Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -98,21 +100,21 @@ impl Server {
         Ok(Self { listener: Arc::new(listener.into()), tls: None, timeout, announced: None })
     }
 
-    /// Serves over TLS (RTMPS), with a certificate, those of its issuers behind it, and its key, from PEM files.
+    /// Serves over TLS (RTMPS), with a certificate chain and its key from PEM files.
     pub fn tls(mut self, certificate: &Path, key: &Path) -> Result<Self> {
         self.tls = Some(ServerContext::from_files(certificate, key)?);
         Ok(self)
     }
 
-    /// How long one wait of a session may take: for the handshake, for the client's bytes, for the client to take
-    /// ours. 30 seconds unless this is called.
+    /// Sets the limit of each wait of a session: for the handshake, for the client's data, for the client to accept
+    /// ours. The default is 30 seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout.max(Duration::from_millis(1)));
         self
     }
 
-    /// Announces what this server can do with new codecs and features. Clients are told when they are accepted, from
-    /// now on; without this they are told nothing.
+    /// Announces this server's support for new codecs and features to clients that are accepted from now on. Without
+    /// this, nothing is announced.
     pub fn announce(mut self, capabilities: Capabilities) -> Self {
         self.announced = Some(capabilities);
         self
@@ -136,8 +138,8 @@ impl Server {
         }
     }
 
-    /// Takes the next client without waiting, for programs with an event loop of their own; `None` if there is none.
-    /// To be called until then when the socket of [`interest`](Self::interest) is ready.
+    /// Accepts the next client without waiting, for programs with an event loop. Returns `None` if there is none.
+    /// Call it until then when the socket of [`interest`](Self::interest) is ready.
     pub fn poll_accept(&self) -> Result<Option<Stepper>> {
         let now = Instant::now();
         let accepted = self.poll_link(now)?;
@@ -145,7 +147,7 @@ impl Server {
             .map(|(link, peer)| Stepper::serve(link, self.timeout, self.announced.as_ref(), peer, now)))
     }
 
-    /// The socket that is ready when a client has connected.
+    /// The socket that becomes ready when a client connects.
     pub fn interest(&self) -> Interest {
         Interest { socket: self.listener.clone(), read: true, write: false }
     }
@@ -167,9 +169,9 @@ impl Server {
 }
 
 impl ServerSession {
-    /// Waits for what the client does next; `None` when it has closed the connection.
+    /// Waits for what the client does next. Returns `None` when it has closed the connection.
     ///
-    /// After [`Error::TimedOut`] the call may be repeated: a client that plays has nothing to say.
+    /// After [`Error::TimedOut`] the call may be repeated: a client that plays may send nothing for long.
     pub fn next_event(&mut self) -> Result<Option<ServerEvent>> {
         if self.shared.lock().has_request() {
             return Err(Error::Invalid("a request has to be answered before anything else comes"));
@@ -188,18 +190,18 @@ impl ServerSession {
         }
     }
 
-    /// Lets the client have what it has asked for.
+    /// Accepts the client's request.
     pub fn accept(&mut self) -> Result<()> {
         self.shared.say(|session, wishes| session.accept(wishes))
     }
 
-    /// Refuses what the client has asked for, with a description for people. After a refused connection nothing else
-    /// comes.
+    /// Refuses the client's request, with a description for people. After a refused connection nothing else follows.
     pub fn refuse(&mut self, description: &str) -> Result<()> {
         self.shared.say(|session, wishes| session.refuse(wishes, description))
     }
 
-    /// Sends a message on a stream that the client plays. `timestamp` is in milliseconds, `body` that of an FLV tag.
+    /// Sends a message on a stream that the client plays. `timestamp` is in milliseconds, and `body` is that of an
+    /// FLV tag.
     pub fn send(&mut self, stream_id: u32, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<()> {
         // Only a full header says which message stream it is about.
         let is_other = self.last_stream.replace(stream_id) != Some(stream_id);
@@ -208,7 +210,7 @@ impl ServerSession {
     }
 
     /// Sends an audio or video message made of its parts on a stream that the client plays. Fails with
-    /// [`Error::Unsupported`], and sends nothing, if the client has not announced that it understands the message.
+    /// [`Error::Unsupported`], and sends nothing, if the client has not announced that it supports the message.
     pub fn send_media(&mut self, stream_id: u32, timestamp: u32, message: &media::Message<'_>) -> Result<()> {
         let body = self.shared.lock().encode_media(message)?;
         self.send(stream_id, message.kind.message_type(), timestamp, &body)
@@ -219,22 +221,28 @@ impl ServerSession {
         self.shared.lock().peer()
     }
 
-    /// Asks the client to connect again: to the application at `url`, which may be relative, or to the same if that
-    /// is empty. The session goes on until the client leaves. Fails with [`Error::Unsupported`], and sends nothing,
-    /// if the client has not announced that it knows such requests.
+    /// Asks the client to connect again: to the application at `url`, which may be relative, or to the same one if it
+    /// is empty. The session continues until the client leaves. Fails with [`Error::Unsupported`], and sends nothing,
+    /// if the client has not announced that it supports such requests.
     pub fn request_reconnect(&mut self, url: &str, description: &str) -> Result<()> {
         self.shared
             .say(|session, wishes| session.request_reconnect(wishes, url.as_bytes(), description.as_bytes()))
     }
 
-    /// Tells the client that nothing more will come on a message stream that it plays.
+    /// Tells the client that a message stream that it plays has ended.
     pub fn end_stream(&mut self, stream_id: u32) -> Result<()> {
         self.shared.say(|session, wishes| session.end_stream(wishes, stream_id))
     }
 
-    /// Changes the largest payload of a chunk to the client, 128 bytes at first.
+    /// Sets the size of chunks to the client, which is 128 bytes at first.
     pub fn set_chunk_size(&mut self, bytes: u32) -> Result<()> {
         self.shared.set_chunk_size(bytes)
+    }
+
+    /// The numbers of the connection, or its last ones after it has ended: bytes, messages, waits, and how long
+    /// connecting took.
+    pub fn stats(&self) -> Stats {
+        self.shared.lock().stats(Some(Instant::now()))
     }
 
     /// The client's address.

@@ -6,8 +6,8 @@ use crate::{
     amf, environment,
     error::{Error, Result},
     handshake::{self, Swf},
-    net::Target,
-    options::{self, Enhanced, Seconds, Setting, conn, next_pair, unescape},
+    net::{Entry, Target},
+    options::{self, Enhanced, Seconds, Setting, Tuning, conn, next_pair, unescape},
     session::{History, Profile, Reconnect, application},
     swf,
     text::Text,
@@ -34,6 +34,7 @@ pub(super) struct Settings {
     pub(super) local: Local,
     pub(super) proxy: Option<Proxy>,
     pub(super) extras: Extras,
+    pub(super) tuning: Tuning,
     tls: TlsOptions,
     app: Vec<u8>,
     /// Set by an option; otherwise it is made of the URL.
@@ -108,6 +109,7 @@ impl Settings {
             local: Local::default(),
             proxy: None,
             extras: Extras::default(),
+            tuning: Tuning::default(),
             tls: TlsOptions::default(),
             app: app.to_vec(),
             tc_url: Vec::new(),
@@ -195,6 +197,15 @@ impl Settings {
             | Setting::ObjectEncoding(_) => {
                 self.enhanced.apply(&setting)?;
             }
+            Setting::Data(text) => self.tuning.set_data(text)?,
+            Setting::TimeoutMs(milliseconds) => self.tuning.set_timeout(milliseconds)?,
+            Setting::SendQueue(bytes) => self.tuning.set_queue_limit(bytes)?,
+            Setting::CloseReset(yes) => self.tuning.resets = yes,
+            Setting::NoDelay(yes) => self.local.delays = !yes,
+            Setting::KeepAlive(seconds) => self.local.set_keep_alive(seconds)?,
+            Setting::TlsCertificate(path) => self.tls.certificate = Some(path.to_vec()),
+            Setting::TlsKey(path) => self.tls.key = Some(path.to_vec()),
+            Setting::TlsPin(pins) => self.tls.set_pins(pins)?,
         }
         Ok(())
     }
@@ -208,6 +219,11 @@ impl Settings {
         Text(&self.host).to_string()
     }
 
+    /// How long one wait may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.tuning.timeout.unwrap_or(self.timeout)
+    }
+
     /// Whose certificates are accepted. The environment of the process has no say in whether they are checked.
     pub(super) fn trust(&self) -> Trust {
         self.tls.trust_in(environment::is_ignored(), None)
@@ -217,19 +233,20 @@ impl Settings {
     pub(super) fn target(&self) -> Target {
         let tls = self.protocol.is_tls().then(|| {
             let (host, trust) = (self.host_name(), self.trust());
-            if trust == Trust::Anyone {
+            if *trust.whom() == Trust::Anyone {
                 log::warn!("TLS: nobody checks that the server is {host}");
             }
             (host, trust)
         });
         Target {
+            entry: Entry::Name,
             host: self.host.clone(),
             port: self.port(),
             proxy: self.proxy.clone(),
             local: self.local.clone(),
             tls,
             tunnelled: self.protocol.is_tunnelled(),
-            timeout: Some(self.timeout),
+            timeout: Some(self.timeout()),
         }
     }
 
@@ -291,6 +308,7 @@ impl Settings {
             start_ms: self.start_ms,
             stop_ms: self.stop_ms,
             capabilities: self.enhanced.announced(),
+            all_data: self.tuning.all_data,
         }
     }
 }

@@ -20,22 +20,22 @@ use crate::{
     media,
     message::{Message, MessageType},
     net::{Interest, Link},
-    session::{Capabilities, Reconnect, Request},
+    session::{Capabilities, Notice, Reconnect, Request},
+    stats::Stats,
 };
 
-/// A connection for programs with an event loop of their own: no call waits.
+/// A connection for programs with an event loop: no call waits.
 ///
 /// Made by [`Client::start_play`](crate::Client::start_play), [`Client::start_publish`](crate::Client::start_publish)
-/// and [`Server::poll_accept`](crate::Server::poll_accept). Its owner calls [`step`](Self::step) until that returns
-/// `None`, and again when a socket of [`interests`](Self::interests) is ready or [`deadline`](Self::deadline) has
-/// passed. Both can change with every call of any method, so they are asked for before each wait. One thread serves
-/// as many connections as it likes.
+/// and [`Server::poll_accept`](crate::Server::poll_accept). Call [`step`](Self::step) until it returns `None`, and
+/// again when a socket of [`interests`](Self::interests) is ready or [`deadline`](Self::deadline) has passed. Every
+/// call can change both, so ask for them before each wait. One thread can serve any number of connections.
 ///
-/// The deadlines are the session's own: for the look-up and the connection, the handshake, each answer that a stream
-/// needs before it runs, and for a peer that takes none of the bytes that wait for it. A stream that runs may be
-/// silent for as long as it likes; how long that is too long is for the program to say.
+/// The session has deadlines for the look-up and the connection, the handshake, each answer that is needed before the
+/// stream plays, and for a peer that accepts none of the queued data. A playing stream may be silent for any time;
+/// the program decides how long is too long.
 ///
-/// Dropping it says goodbye as far as there is room for that, and ends the connection.
+/// Dropping it ends the stream if there is room to say so, and closes the connection.
 ///
 /// ```no_run
 /// use std::time::Instant;
@@ -46,7 +46,7 @@ use crate::{
 ///     players.push(Client::new(&format!("rtmp://localhost/live/{camera}"))?.live(true).start_play()?);
 /// }
 /// let mut interests = Vec::new();
-/// while !players.is_empty() {
+/// loop {
 ///     let now = Instant::now();
 ///     players.retain_mut(|player| loop {
 ///         match player.step(now) {
@@ -60,6 +60,9 @@ use crate::{
 ///             }
 ///         }
 ///     });
+///     if players.is_empty() {
+///         break;
+///     }
 ///     interests.clear();
 ///     players.iter().for_each(|player| player.interests(&mut interests));
 ///     wait(&interests, players.iter().filter_map(|player| player.deadline()).min())?;
@@ -69,9 +72,9 @@ use crate::{
 ///
 /// # Sending
 ///
-/// [`send`](Self::send) takes a message whole or not at all. What the system has no room for waits in a queue, whose
-/// size has a limit, 4 MiB unless [`set_queue_limit`](Self::set_queue_limit) says otherwise. With a full queue the
-/// answer is [`Sent::Full`]: the program tries again after a step, or drops what a slow peer misses.
+/// [`send`](Self::send) accepts a message completely or not at all. Data that the system does not accept waits in a
+/// queue of limited size, 4 MiB unless [`set_queue_limit`](Self::set_queue_limit) changes it. If the queue is full,
+/// the result is [`Sent::Full`]: the program tries again after a step, or drops frames for a slow peer.
 pub struct Stepper {
     connection: Connection,
     abort: Arc<Abort>,
@@ -94,29 +97,33 @@ pub enum StepperEvent {
     Streaming,
     /// Audio, video, metadata, or an aggregate of these.
     Message(Message),
-    /// The server has said that the stream is over. Steps go on with the goodbye.
+    /// Any other message of the server, if [`Stepper::want_notices`] was called. Messages before [`Self::Streaming`]
+    /// follow that event.
+    Notice(Notice),
+    /// The server has ended the stream. Further steps close the connection.
     Ended,
-    /// The connection has ended as it should: the goodbye was said and the peer has gone or has had its time to, or
-    /// the client of a server has gone. Nothing follows.
+    /// The connection has ended in an orderly way: it was closed and the peer has left or did not do so in time, or
+    /// the client of a server has left. Nothing follows.
     Left,
-    /// The client of a server asks for something. Nothing else comes before [`Stepper::accept`] or [`Stepper::refuse`].
+    /// A request of a server's client. Nothing else follows before [`Stepper::accept`] or [`Stepper::refuse`].
     Request(Request),
     /// The client of a server has ended publishing or playing on a message stream.
     StreamClosed {
         /// The message stream.
         stream_id: u32,
     },
-    /// The server wants its client to connect again, see [`Client::follow`](crate::Client::follow). The stream goes on.
+    /// The server wants its client to connect again; see [`Client::follow`](crate::Client::follow). The stream
+    /// continues.
     Reconnect(Reconnect),
 }
 
-/// What became of a message that was to be sent.
+/// The result of sending a message.
 #[must_use = "a message that was not taken is not sent"]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
-    /// All of it is on its way, or in the queue.
+    /// The message was sent or is in the queue.
     Taken,
-    /// Too much waits for the peer: nothing of it was taken. There may be room after a step.
+    /// The queue is full, and nothing of the message was accepted. There may be room after a step.
     Full,
 }
 
@@ -143,8 +150,11 @@ impl Stepper {
         swf: Option<Swf>,
         now: Instant,
     ) -> Result<Self> {
-        let connection = Connection::begin(settings, publish, swf, now)?;
-        Ok(Self::new(connection, abort.clone(), None, now))
+        let mut connection = Connection::begin(settings, publish, swf, now)?;
+        connection.want_notices(false);
+        let mut stepper = Self::new(connection, abort.clone(), None, now);
+        stepper.queue_limit = settings.tuning.queue_limit.unwrap_or(QUEUE_LIMIT);
+        Ok(stepper)
     }
 
     /// Serves a client that has connected.
@@ -171,12 +181,13 @@ impl Stepper {
         }
     }
 
-    /// Does what can be done now, up to the next event; `None` when there is nothing left to do before a socket is
+    /// Does what can be done now, up to the next event. Returns `None` when nothing is left to do until a socket is
     /// ready or the deadline has passed.
     ///
-    /// An error ends the connection. [`Error::Closed`] is a server that has gone without a word, [`Error::TimedOut`] a
-    /// deadline, [`Error::Interrupted`] an [`AbortHandle`](crate::AbortHandle) that was used. After an error or
-    /// [`StepperEvent::Left`] all further steps fail.
+    /// An error ends the connection. [`Error::Closed`] means that the server closed it without ending the stream,
+    /// [`Error::TimedOut`] that a deadline has passed, and [`Error::Interrupted`] that an
+    /// [`AbortHandle`](crate::AbortHandle) was used. After an error or [`StepperEvent::Left`], all further steps
+    /// fail.
     pub fn step(&mut self, now: Instant) -> Result<Option<StepperEvent>> {
         self.again = None;
         let result = self.advance(now);
@@ -217,6 +228,9 @@ impl Stepper {
                     self.ending = Ending::Over;
                     StepperEvent::Left
                 }
+                // That is an event of its own.
+                Happening::Notice(Notice::Reconnect(_)) => continue,
+                Happening::Notice(notice) => StepperEvent::Notice(notice),
                 Happening::Idle => return Ok(None),
                 Happening::Busy => {
                     // Other connections have their turn first.
@@ -236,7 +250,10 @@ impl Stepper {
             self.stalled = Some((sent, now));
         }
         match self.sending_deadline() {
-            Some(deadline) if deadline <= now => Err(Error::TimedOut),
+            Some(deadline) if deadline <= now => {
+                self.connection.cut();
+                Err(Error::TimedOut)
+            }
             _ => Ok(()),
         }
     }
@@ -250,7 +267,7 @@ impl Stepper {
         self.connection.interests(out);
     }
 
-    /// When a step has something to do although no socket is ready. It may have passed already.
+    /// The time at which a step has something to do although no socket is ready. It may have passed already.
     pub fn deadline(&self) -> Option<Instant> {
         [self.again, self.sending_deadline(), self.connection.deadline()].into_iter().flatten().min()
     }
@@ -260,7 +277,7 @@ impl Stepper {
     /// milliseconds, `body` that of an FLV tag. Metadata that is published begins with the string `@setDataFrame`, so
     /// that the server keeps it.
     ///
-    /// A message that is longer than the limit of the queue is taken when the queue is empty.
+    /// A message that is longer than the limit is accepted when the queue is empty.
     pub fn send(&mut self, stream_id: u32, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<Sent> {
         let waiting = self.unsent();
         if waiting > 0 && waiting.saturating_add(body.len()) > self.queue_limit {
@@ -274,9 +291,9 @@ impl Stepper {
         Ok(Sent::Taken)
     }
 
-    /// As [`send`](Self::send), for an audio or video message made of its parts. Fails with [`Error::Unsupported`],
-    /// and takes nothing, if the peer has not announced that it understands the message; a client's option
-    /// `enhancedForce` sends it all the same.
+    /// Like [`send`](Self::send), for an audio or video message made of its parts. Fails with [`Error::Unsupported`],
+    /// and sends nothing, if the peer has not announced that it supports the message. A client's option
+    /// `enhancedForce` sends it anyway.
     pub fn send_media(
         &mut self,
         stream_id: u32,
@@ -312,63 +329,74 @@ impl Stepper {
         })
     }
 
+    /// Enables [`StepperEvent::Notice`]. Call it before the first step.
+    pub fn want_notices(&mut self) {
+        self.connection.want_notices(true);
+    }
+
     /// The message stream of a client that plays or publishes; 0 before [`StepperEvent::Streaming`].
     pub fn stream_id(&mut self) -> u32 {
         self.connection.state().stream_id as u32
     }
 
-    /// How many bytes wait for the peer.
+    /// Number of bytes in the queue for the peer.
     pub fn unsent(&self) -> usize {
         self.connection.unsent()
     }
 
-    /// Up to how many bytes may wait for the peer before [`Self::send`] takes no more.
+    /// Sets the limit of the queue, above which [`Self::send`] accepts nothing.
     pub fn set_queue_limit(&mut self, bytes: usize) {
         self.queue_limit = bytes;
     }
 
-    /// Changes the largest payload of a chunk to the peer, 128 bytes at first. Not 0.
+    /// The numbers of the connection, or its last ones after it has ended: bytes, messages, waits, and how long
+    /// connecting took.
+    pub fn stats(&self, now: Instant) -> Stats {
+        self.connection.stats(Some(now))
+    }
+
+    /// Sets the size of chunks to the peer, which is 128 bytes at first. Not 0.
     pub fn set_chunk_size(&mut self, bytes: u32) -> Result<()> {
         self.act(|connection, now| connection.set_chunk_size(now, bytes))
     }
 
-    /// Asks the server to stop sending. What is on its way still comes.
+    /// Asks the server to pause. Messages on their way still arrive.
     pub fn pause(&mut self) -> Result<()> {
         self.act(|connection, now| connection.say(now, |session, wishes| session.pause(wishes, true)))
     }
 
-    /// Asks the server to go on where it was paused.
+    /// Asks the server to continue where it was paused.
     pub fn resume(&mut self) -> Result<()> {
         self.act(|connection, now| connection.say(now, |session, wishes| session.pause(wishes, false)))
     }
 
-    /// Asks the server to go on somewhere else in the stream. What comes before it does is dropped.
+    /// Asks the server to seek. Messages that arrive before it does are dropped.
     pub fn seek(&mut self, time: Duration) -> Result<()> {
         self.act(|connection, now| {
             connection.say(now, |session, wishes| session.seek(wishes, milliseconds(time)))
         })
     }
 
-    /// Lets the client of a server have what it has asked for.
+    /// Accepts the request of a server's client.
     pub fn accept(&mut self) -> Result<()> {
         self.act(|connection, now| connection.say(now, |session, wishes| session.accept(wishes)))
     }
 
-    /// Refuses what the client of a server has asked for, with a description for people. After a refused connection
-    /// nothing else comes.
+    /// Refuses the request of a server's client, with a description for people. After a refused connection nothing
+    /// else follows.
     pub fn refuse(&mut self, description: &str) -> Result<()> {
         self.act(|connection, now| connection.say(now, |session, wishes| session.refuse(wishes, description)))
     }
 
-    /// Tells the client of a server that nothing more will come on a message stream that it plays.
+    /// Tells the client of a server that a message stream that it plays has ended.
     pub fn end_stream(&mut self, stream_id: u32) -> Result<()> {
         self.act(|connection, now| {
             connection.say(now, |session, wishes| session.end_stream(wishes, stream_id))
         })
     }
 
-    /// Ends the stream politely. Steps go on until everything was sent and the peer has gone, or has had the time of
-    /// one wait to: then comes [`StepperEvent::Left`].
+    /// Ends the stream in an orderly way. Continue with steps until everything was sent and the peer has left, or a
+    /// timeout has passed; then [`StepperEvent::Left`] follows.
     pub fn close(&mut self) {
         if self.ending == Ending::No {
             self.ending = Ending::Closing;

@@ -1,4 +1,4 @@
-//! Playing, publishing and serving with the runtime tokio: [`play`], [`publish`] and [`Server`]. With the cargo
+//! Playing, publishing and serving with the runtime tokio: [`play`], [`publish`] and [`Server`]. It needs the Cargo
 //! feature `tokio`.
 //!
 //! ```no_run
@@ -14,13 +14,12 @@
 //! # }
 //! ```
 //!
-//! Each connection has a task of its own, which moves its bytes, answers the peer and keeps the deadlines while the
-//! program does something else. The task ends with the connection. It needs a runtime with its drivers for I/O and
-//! time enabled.
+//! Each connection has its own task, which moves its bytes, answers the peer and watches deadlines while the program
+//! does something else. The task ends with the connection. It needs a runtime with the drivers for I/O and time.
 //!
-//! Futures can be dropped at any time: a message that one waited for comes with the next, and one that waited for
-//! room has sent nothing of its message. Dropping a connection itself ends the stream, sends what waits, and says
-//! goodbye in the background, as long as the runtime lives and for the time of one wait at most.
+//! Futures can be dropped at any time: the next future returns the message that a dropped one waited for, and a
+//! dropped `send` that waited for room has sent nothing. Dropping a connection ends the stream, sends the queue, and
+//! closes the connection in the background, as long as the runtime exists and for at most one timeout.
 
 use std::{
     collections::VecDeque,
@@ -42,7 +41,7 @@ use ::tokio::{
 use socket2::Socket;
 
 use super::{
-    Client, ServerEvent,
+    Client, Event, ServerEvent,
     blocking::Abort,
     stepper::{Sent, Stepper, StepperEvent},
 };
@@ -52,18 +51,19 @@ use crate::{
     message::{Message, MessageType},
     net::Interest,
     session::{Capabilities, Reconnect},
+    stats::Stats,
 };
 
-/// Connects, and waits until the stream plays.
+/// Connects and waits until the stream plays.
 ///
-/// What the server does not want is [`Error::Refused`], with its code and description.
+/// If the server refuses, it fails with [`Error::Refused`], which contains the server's code and description.
 pub async fn play(client: &Client) -> Result<Player> {
-    Ok(Player { front: connect(client, false).await?, patience: client.settings.timeout, over: false })
+    Ok(Player { front: connect(client, false).await?, patience: client.settings.timeout(), over: false })
 }
 
-/// Connects, and waits until the server is ready to take the stream.
+/// Connects and waits until the stream can be published.
 ///
-/// What the server does not want is [`Error::Refused`], with its code and description.
+/// If the server refuses, it fails with [`Error::Refused`], which contains the server's code and description.
 pub async fn publish(client: &Client) -> Result<Publisher> {
     let front = connect(client, true).await?;
     let stream_id = front.lock().stepper.stream_id();
@@ -77,13 +77,13 @@ pub async fn publish(client: &Client) -> Result<Publisher> {
 pub struct Player {
     front: Front,
     patience: Duration,
-    /// The server has sent all there is.
+    /// The server has ended the stream.
     over: bool,
 }
 
 /// A stream that is published.
 ///
-/// Made by [`publish`]. The server's questions are answered whether or not anything is sent.
+/// Made by [`publish`]. The server is answered whether or not the program sends anything.
 pub struct Publisher {
     front: Front,
     stream_id: u32,
@@ -170,14 +170,31 @@ const MAX_WAITING: usize = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Player {
-    /// Waits for the next audio, video or metadata message; `None` when the server has said that the stream is over.
+    /// Waits for the next audio, video or metadata message. Returns `None` when the server has ended the stream.
+    /// Other messages of the server are dropped; [`next_event`](Self::next_event) returns them.
     ///
-    /// After [`Error::TimedOut`] the call may be repeated. [`Error::Closed`] is the end of a connection about which
-    /// the server has said nothing; with some servers that is how live streams end.
+    /// After [`Error::TimedOut`] the call may be repeated. [`Error::Closed`] means that the server closed the
+    /// connection without ending the stream; with some servers, live streams end this way.
     pub async fn next_message(&mut self) -> Result<Option<Message>> {
+        loop {
+            match self.next_event().await? {
+                Some(Event::Message(message)) => return Ok(Some(message)),
+                Some(Event::Notice(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Like [`next_message`](Self::next_message), but also returns the server's other messages, in order, starting
+    /// with those before the stream.
+    pub async fn next_event(&mut self) -> Result<Option<Event>> {
         while !self.over {
             match self.front.next(Some(self.patience)).await? {
-                StepperEvent::Message(message) => return Ok(Some(message)),
+                StepperEvent::Message(message) => return Ok(Some(Event::Message(message))),
+                StepperEvent::Notice(notice) => return Ok(Some(Event::Notice(notice))),
+                StepperEvent::Reconnect(request) => {
+                    return Ok(Some(Event::Notice(Notice::Reconnect(request))));
+                }
                 StepperEvent::Ended => self.over = true,
                 StepperEvent::Left => return Err(Error::Closed),
                 _ => {}
@@ -191,23 +208,29 @@ impl Player {
         self.front.lock().stepper.peer()
     }
 
-    /// The server's last request to connect again, if there was one: see [`Client::follow`]. The stream goes on.
+    /// The server's last request to connect again, if there was one; see [`Client::follow`]. The stream continues.
     pub fn reconnect(&self) -> Option<Reconnect> {
         self.front.lock().stepper.reconnect()
     }
 
-    /// Asks the server to stop sending. What is on its way still comes.
+    /// The numbers of the connection, or its last ones after it has ended: bytes, messages, waits, and how long
+    /// connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
+    }
+
+    /// Asks the server to pause. Messages on their way still arrive.
     pub fn pause(&mut self) -> Result<()> {
         self.front.act(|inner| inner.stepper.pause())
     }
 
-    /// Asks the server to go on where it was paused.
+    /// Asks the server to continue where it was paused.
     pub fn resume(&mut self) -> Result<()> {
         self.front.act(|inner| inner.stepper.resume())
     }
 
-    /// Asks the server to go on somewhere else in the stream. What comes before it does is dropped. Most servers go to
-    /// a key frame nearby.
+    /// Asks the server to seek. Messages that arrive before it does are dropped. Most servers go to a nearby key
+    /// frame.
     pub fn seek(&mut self, time: Duration) -> Result<()> {
         self.front.act(|inner| {
             inner.stepper.seek(time)?;
@@ -218,11 +241,12 @@ impl Player {
 }
 
 impl Publisher {
-    /// Sends one message: waits until there is room for it in the queue of this connection, see
-    /// [`Stepper`](crate::Stepper#sending). `timestamp` is in milliseconds, `body` that of an FLV tag. Metadata has the
-    /// kind [`MessageType::DATA`] and begins with the string `@setDataFrame`, so that the server keeps it.
+    /// Sends a message, after waiting for room in the queue of this connection; see
+    /// [`Stepper`](crate::Stepper#sending). `timestamp` is in milliseconds, and `body` is that of an FLV tag.
+    /// Metadata has the type [`MessageType::DATA`] and starts with the string `@setDataFrame`, so that the server
+    /// keeps it.
     ///
-    /// If the server has ended the stream, the error says why.
+    /// If the server has ended the stream, the error contains the reason.
     pub async fn send(&mut self, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<()> {
         self.front.send(self.stream_id, kind, timestamp, body).await
     }
@@ -239,23 +263,29 @@ impl Publisher {
         self.front.lock().stepper.peer()
     }
 
-    /// The server's last request to connect again, if there was one: see [`Client::follow`]. The stream goes on.
+    /// The server's last request to connect again, if there was one; see [`Client::follow`]. The stream continues.
     pub fn reconnect(&self) -> Option<Reconnect> {
         self.front.lock().stepper.reconnect()
     }
 
-    /// Changes the largest payload of a chunk, 128 bytes at first. Not 0.
+    /// The numbers of the connection, or its last ones after it has ended: bytes, messages, waits, and how long
+    /// connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
+    }
+
+    /// Sets the chunk size, which is 128 bytes at first. Not 0.
     pub fn set_chunk_size(&mut self, bytes: u32) -> Result<()> {
         self.front.act(|inner| inner.stepper.set_chunk_size(bytes))
     }
 
-    /// Up to how many bytes may wait for the server before [`Self::send`] waits.
+    /// Sets the limit of the queue, above which [`Self::send`] waits.
     pub fn set_queue_limit(&mut self, bytes: usize) {
         self.front.lock().stepper.set_queue_limit(bytes);
     }
 
-    /// Ends the stream and waits until the server has closed the connection, so that nothing is lost on the way. A
-    /// server that does not close it in time is left.
+    /// Ends the stream and waits until the server has closed the connection, so that nothing is lost. If the server
+    /// does not close it in time, this side does.
     pub async fn finish(self) -> Result<()> {
         self.front.lock().check_open()?;
         self.front.close();
@@ -270,7 +300,7 @@ impl Publisher {
 }
 
 impl Server {
-    /// Accepts the clients of a server here. To be called in a runtime.
+    /// Accepts the clients of a server. Call it inside a runtime.
     pub fn new(server: super::Server) -> Result<Self> {
         let listener = register(server.interest().socket, Directions::READABLE)?;
         Ok(Self { server, listener })
@@ -295,11 +325,10 @@ impl Server {
 }
 
 impl ServerSession {
-    /// Waits for what the client does next; `None` when it has closed the connection. Each
-    /// [`Request`](crate::Request) has to be answered, with [`accept`](Self::accept) or [`refuse`](Self::refuse),
-    /// before anything else comes.
+    /// Waits for what the client does next. Returns `None` when it has closed the connection. Answer each
+    /// [`Request`](crate::Request) with [`accept`](Self::accept) or [`refuse`](Self::refuse) before the next call.
     ///
-    /// After [`Error::TimedOut`] the call may be repeated: a client that plays has nothing to say.
+    /// After [`Error::TimedOut`] the call may be repeated: a client that plays may send nothing for long.
     pub async fn next_event(&mut self) -> Result<Option<ServerEvent>> {
         loop {
             match self.front.next(self.patience).await {
@@ -315,19 +344,18 @@ impl ServerSession {
         }
     }
 
-    /// Lets the client have what it has asked for.
+    /// Accepts the client's request.
     pub fn accept(&mut self) -> Result<()> {
         self.front.act(|inner| inner.stepper.accept())
     }
 
-    /// Refuses what the client has asked for, with a description for people. After a refused connection nothing else
-    /// comes.
+    /// Refuses the client's request, with a description for people. After a refused connection nothing else follows.
     pub fn refuse(&mut self, description: &str) -> Result<()> {
         self.front.act(|inner| inner.stepper.refuse(description))
     }
 
-    /// Sends a message on a stream that the client plays: waits until there is room for it in the queue of this
-    /// connection. `timestamp` is in milliseconds, `body` that of an FLV tag.
+    /// Sends a message on a stream that the client plays, after waiting for room in the queue of this connection.
+    /// `timestamp` is in milliseconds, and `body` is that of an FLV tag.
     pub async fn send(
         &mut self,
         stream_id: u32,
@@ -361,17 +389,23 @@ impl ServerSession {
         self.front.act(|inner| inner.stepper.request_reconnect(url, description))
     }
 
-    /// Tells the client that nothing more will come on a message stream that it plays.
+    /// Tells the client that a message stream that it plays has ended.
     pub fn end_stream(&mut self, stream_id: u32) -> Result<()> {
         self.front.act(|inner| inner.stepper.end_stream(stream_id))
     }
 
-    /// Changes the largest payload of a chunk to the client, 128 bytes at first.
+    /// The numbers of the connection, or its last ones after it has ended: bytes, messages, waits, and how long
+    /// connecting took.
+    pub fn stats(&self) -> Stats {
+        self.front.stats()
+    }
+
+    /// Sets the size of chunks to the client, which is 128 bytes at first.
     pub fn set_chunk_size(&mut self, bytes: u32) -> Result<()> {
         self.front.act(|inner| inner.stepper.set_chunk_size(bytes))
     }
 
-    /// Up to how many bytes may wait for the client before [`Self::send`] waits.
+    /// Sets the limit of the queue, above which [`Self::send`] waits.
     pub fn set_queue_limit(&mut self, bytes: usize) {
         self.front.lock().stepper.set_queue_limit(bytes);
     }
@@ -391,7 +425,11 @@ async fn connect(client: &Client, publish: bool) -> Result<Front> {
     } else {
         None
     };
-    let front = Front::new(Stepper::connect(&settings, &abort, publish, swf, Instant::now())?, abort);
+    let mut stepper = Stepper::connect(&settings, &abort, publish, swf, Instant::now())?;
+    if !publish {
+        stepper.want_notices();
+    }
+    let front = Front::new(stepper, abort);
     loop {
         // Each phase has a deadline of its own.
         match front.next(None).await? {
@@ -452,6 +490,10 @@ impl Front {
                 None => news.await,
             }
         }
+    }
+
+    fn stats(&self) -> Stats {
+        self.lock().stepper.stats(Instant::now())
     }
 
     /// Waits until there is room for a message, and sends it.
@@ -559,7 +601,11 @@ impl Inner {
 }
 
 fn len(event: &StepperEvent) -> usize {
-    if let StepperEvent::Message(message) = event { message.body.len() } else { 0 }
+    match event {
+        StepperEvent::Message(message) => message.body.len(),
+        StepperEvent::Notice(notice) => notice.len(),
+        _ => 0,
+    }
 }
 
 /// Has the runtime watch a socket.

@@ -1,6 +1,6 @@
 //! Aggregate messages: several FLV tags in one body (RTMP 1.0, section 7.1.6).
 //!
-//! Knows how the tags inside are moved to the message's timestamp and how their sizes are put right. Refuses to judge the
+//! Knows how the tags inside are moved to the message's timestamp and how their sizes are corrected. Refuses to judge the
 //! tags: also empty ones stay.
 
 use log::{error, warn};
@@ -13,7 +13,7 @@ use super::tag::{PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
 pub(super) struct Rebased {
     /// How much of the body to output.
     pub len: usize,
-    /// What is missing behind it.
+    /// What is missing after it.
     pub suffix: Option<[u8; PREVIOUS_TAG_SIZE_LEN]>,
     /// The kinds of media inside.
     pub data_type: u8,

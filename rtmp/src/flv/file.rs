@@ -50,12 +50,12 @@ pub struct Decoded<'a> {
 }
 
 impl TagReader {
-    /// A reader at the beginning of a file.
+    /// A reader at the start of a file.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads the next tag at the beginning of `input`, which continues what the previous calls used.
+    /// Reads the next tag at the start of `input`, which continues what the previous calls used.
     pub fn next<'a>(&mut self, input: &'a [u8]) -> Result<Decoded<'a>> {
         let mut position = 0;
         loop {
@@ -79,7 +79,7 @@ impl TagReader {
     }
 }
 
-/// The tag at the beginning of `bytes`, if all of it is there.
+/// The tag at the start of `bytes`, if all of it is there.
 fn parse_tag(bytes: &[u8]) -> Option<Tag<'_>> {
     let header = TagHeader::parse(bytes)?;
     let body = bytes.get(TAG_HEADER_LEN..TAG_HEADER_LEN + header.body_len())?;

@@ -1,4 +1,4 @@
-//! The FLV byte stream that `RTMP_Read` hands out and `RTMP_Write` takes in.
+//! The FLV byte stream that `RTMP_Read` returns and `RTMP_Write` takes in.
 //!
 //! This layer turns messages into FLV tags and back. It knows the FLV file layout, how a download is resumed and what a
 //! caller of the read and write calls may observe between two of them. It refuses to know where messages come from and go

@@ -98,11 +98,12 @@ pub fn accept(
     body: &mut [u8],
     live: bool,
 ) -> Verdict {
-    if body.is_empty() || body.len() > MAX_BODY_LEN {
+    let all = state.flags.has(Flags::ALL);
+    if (body.is_empty() && !all) || body.len() > MAX_BODY_LEN {
         return Verdict::Ignore;
     }
     state.data_type |= data_type_of(kind.0);
-    if is_too_small(kind, body.len()) {
+    if is_too_small(kind, body.len()) && !all {
         let name = if kind == MessageType::VIDEO { "video" } else { "audio" };
         debug!("ignoring too small {name} packet: size: {}", body.len());
         return Verdict::Ignore;

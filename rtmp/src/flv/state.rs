@@ -11,7 +11,7 @@ pub const DATA_TYPE_VIDEO: u8 = 1;
 /// them, so they are loaded before and stored after each step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadState<'a> {
-    /// Timestamp of the last message handed out, milliseconds.
+    /// Timestamp of the last message returned, milliseconds.
     pub timestamp: u32,
     /// The kinds of media seen so far, as in byte 4 of an FLV file.
     pub data_type: u8,
@@ -33,7 +33,7 @@ pub struct ReadState<'a> {
 }
 
 impl ReadState<'_> {
-    /// Whether everything is passed over because the place to resume at has not come. A server that starts from the
+    /// Whether everything is skipped because the place to resume at has not come. A server that starts from the
     /// beginning may take as long for that as the file is.
     pub fn is_searching(&self) -> bool {
         let found = Flags(Flags::GOT_KEY_FRAME.0 | Flags::GOT_FLV_KEY_FRAME.0);
@@ -69,6 +69,8 @@ impl Flags {
     pub const GOT_FLV_KEY_FRAME: Self = Self(0x10);
     /// A seek was sent and not yet answered.
     pub const SEEKING: Self = Self(0x20);
+    /// Every script tag is handed out, and audio and video without data: the option `data=all`. librtmp does not have it.
+    pub const ALL: Self = Self(0x40);
 
     /// Whether any bit of `bits` is set.
     pub fn has(self, bits: Self) -> bool {

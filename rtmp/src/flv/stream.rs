@@ -22,7 +22,7 @@ pub struct Stream<B> {
     position: usize,
     /// The memory of what was read last.
     spent: B,
-    /// A call was left while messages were kept back for the header; the next one goes on there.
+    /// A call was left while messages were kept back for the header; the next one continues there.
     suspended: bool,
     /// The stream has ended because memory was short.
     out_of_memory: bool,
@@ -47,13 +47,13 @@ enum Phase {
     Tags,
 }
 
-/// What a read call needs to go on.
+/// What a read call needs to continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Step {
     /// The next media message, for [`Stream::message`], or the reason why none comes, for [`Stream::end`].
     NeedMessage,
-    /// Nothing: it is over and this many bytes were written. 0 means that the stream has ended or no room was given.
+    /// Nothing: it has ended and this many bytes were written. 0 means that the stream has ended or no room was given.
     Done(usize),
     /// Nothing: the stream ended with an error before this call.
     Failed,
@@ -142,7 +142,7 @@ impl<B: Body> Stream<B> {
         if state.timestamp == 0 { Step::NeedMessage } else { self.finish_header(call, state) }
     }
 
-    /// Memory that is not needed any more, and may be of use to whoever receives the next message.
+    /// Memory that is not needed any more, and may be of use to the caller that receives the next message.
     pub fn take_spent(&mut self) -> Option<B> {
         (self.spent.capacity() > 0).then(|| mem::take(&mut self.spent))
     }
@@ -267,14 +267,14 @@ impl<B: Body> Stream<B> {
         }
     }
 
-    /// Leaves a call because a message does not come in time, and tells how many bytes were written. What was kept back
+    /// Leaves a call because a message does not come in time, and returns how many bytes were written. What was kept back
     /// for the header stays for the next call, which [`Self::end`] would not let happen.
-    pub fn suspend(&mut self, call: Call<'_>) -> usize {
+    pub fn suspend<T>(&mut self, call: Call<'_, T>) -> usize {
         self.suspended = call.phase == Phase::Header;
         call.written
     }
 
-    /// Ends the call because there are no more messages, and tells how many bytes were written. Unlike [`Self::end`], it
+    /// Ends the call because there are no more messages, and returns how many bytes were written. Unlike [`Self::end`], it
     /// loses nothing: what was kept back for the header goes out, now or with the next calls.
     pub fn finish<T: Place>(&mut self, call: &mut Call<'_, T>, state: &mut ReadState<'_>) -> usize {
         if call.phase == Phase::Header {
@@ -327,7 +327,7 @@ impl<B: Body> Stream<B> {
     }
 
     /// Makes all of `piece` that lies behind its first bytes one with the body, so that most of a long message is not copied
-    /// to be kept; tells the position of the byte behind the first `count` of the piece. `None` if it has to be copied.
+    /// to be kept; returns the position of the byte behind the first `count` of the piece. `None` if it has to be copied.
     fn take_over(&self, piece: &Piece, body: &mut B, count: usize) -> Option<Result<usize>> {
         let (front, range, behind) = piece.layout();
         let skipped = count.checked_sub(front)?;

@@ -79,7 +79,7 @@ const TAG_STARTS: [u8; 6] = [
     SIGNATURE[0],
 ];
 
-/// Length of a file's header without the PreviousTagSize behind it.
+/// Length of a file's header without the PreviousTagSize after it.
 const FILE_HEADER_LEN: usize = 9;
 
 /// A message ready to be sent.
@@ -265,7 +265,7 @@ impl<B: Body> Writer<B> {
 /// Takes the bytes of one call, cut anywhere, and passes every message that they complete to `send`. Returns how many
 /// bytes there were: those that do not complete a header or a message are kept for the next call.
 ///
-/// The next call goes on behind them. Behind a tag without its PreviousTagSize, or with a part of it, it may also begin with
+/// The next call continues after them. Behind a tag without its PreviousTagSize, or with a part of it, it may also begin with
 /// the next tag, as with librtmp, which wants it so.
 pub fn write<B: Body>(
     writer: &mut Writer<B>,
@@ -287,7 +287,7 @@ pub fn write<B: Body>(
             rest = &rest[step.consumed..];
             step
         } else {
-            // It takes a few more bytes, but not those behind them.
+            // It takes a few more bytes, but not those after them.
             let mut head = mem::take(&mut writer.head);
             head.push(rest[0]);
             rest = &rest[1..];
@@ -324,7 +324,7 @@ fn format_of(header: TagHeader) -> u8 {
     }
 }
 
-/// The AMF0 string that tells a server to keep the metadata behind it and to send it to every player.
+/// The AMF0 string that tells a server to keep the metadata after it and to send it to every player.
 const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0D@setDataFrame";
 
 #[cfg(test)]

@@ -70,11 +70,11 @@ const ENCRYPTED: u8 = 6;
 /// What a step of a handshake made of its input.
 #[derive(Debug)]
 pub struct Progress {
-    /// Bytes of the input that were used; the rest has to be offered again, with more behind it.
+    /// Bytes of the input that were used; the rest has to be offered again, with more after it.
     pub consumed: usize,
     /// Bytes to send now, before anything else is read.
     pub output: Vec<u8>,
-    /// What was agreed on, once the handshake is over and chunks may follow. Told once.
+    /// What was agreed on, once the handshake has ended and chunks may follow. Told once.
     pub outcome: Option<Outcome>,
 }
 

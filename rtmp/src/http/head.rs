@@ -18,7 +18,7 @@ pub(crate) struct Request<'a> {
     pub(crate) headers: Headers<'a>,
 }
 
-/// The head of a response. Lines that are no headers are passed over, folded ones are joined.
+/// The head of a response. Lines that are no headers are skipped, folded ones are joined.
 pub(crate) struct Response<'a> {
     pub(crate) status: u16,
     /// What follows the status; may be empty.

@@ -32,7 +32,7 @@ pub enum Progress {
 }
 
 /// Reads the head of a response from all bytes that have arrived. Lines may end in LF alone, and lines that are no
-/// headers are passed over.
+/// headers are skipped.
 pub fn decode(input: &[u8]) -> Result<Progress> {
     if !input.iter().zip(SIGNATURE).all(|(byte, expected)| byte == expected) {
         return Err(NOT_HTTP);

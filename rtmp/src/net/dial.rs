@@ -9,9 +9,11 @@ use super::{
     proxy::ProxyDialog,
     race::Race,
     step::{Interest, Step},
+    target::{Entry, Target},
 };
 use crate::{
     error::{Cause, Error, Result},
+    stats::Phases,
     transport::{local::Local, proxy::Proxy},
 };
 
@@ -23,6 +25,9 @@ pub(crate) struct Dial {
     local: Local,
     deadline: Option<Instant>,
     stage: Stage,
+    /// When the stage began.
+    since: Instant,
+    phases: Phases,
 }
 
 enum Stage {
@@ -33,27 +38,35 @@ enum Stage {
 }
 
 impl Dial {
-    /// Begins with looking up the host, or that of the proxy.
-    pub(crate) fn begin(
-        host: &[u8],
-        port: u16,
-        proxy: Option<&Proxy>,
-        local: &Local,
-        deadline: Option<Instant>,
-    ) -> Result<Self> {
+    /// Begins to connect to `target`, with a look-up unless the address is known.
+    pub(crate) fn to(target: &Target, deadline: Option<Instant>, now: Instant) -> Result<Self> {
+        let Target { host, port, proxy, local, .. } = target;
         let family = local.reachable()?;
-        let lookup = match proxy {
-            Some(proxy) => Lookup::begin(proxy.host(), proxy.port(), family, deadline)?,
-            None => Lookup::begin(host, port, family, deadline)?,
+        let stage = match (target.entry, proxy) {
+            (Entry::Name, Some(proxy)) => {
+                Stage::Resolving(Lookup::begin(proxy.host(), proxy.port(), family, deadline)?)
+            }
+            (Entry::Name, None) => Stage::Resolving(Lookup::begin(host, *port, family, deadline)?),
+            (Entry::Address(address), _) => {
+                Stage::Connecting(Race::new(vec![address], local.clone(), deadline, now))
+            }
+            (Entry::None, _) => return Err(Error::Closed),
         };
         Ok(Self {
-            host: host.to_vec(),
-            port,
-            proxy: proxy.cloned(),
+            host: host.clone(),
+            port: *port,
+            proxy: proxy.clone(),
             local: local.clone(),
             deadline,
-            stage: Stage::Resolving(lookup),
+            stage,
+            since: now,
+            phases: Phases::default(),
         })
+    }
+
+    /// How long each stage took that has ended.
+    pub(crate) fn phases(&self) -> Phases {
+        self.phases
     }
 
     /// An error of connecting, which says whether the proxy was not reached or the server.
@@ -72,9 +85,11 @@ impl Step for Dial {
 
     fn step(&mut self, now: Instant) -> Result<Option<Arc<Socket>>> {
         loop {
+            let spent = now.saturating_duration_since(self.since);
             let next = match &mut self.stage {
                 Stage::Resolving(lookup) => match lookup.step(now)? {
                     Some(addresses) => {
+                        self.phases.lookup = spent;
                         Stage::Connecting(Race::new(addresses, self.local.clone(), self.deadline, now))
                     }
                     None => return Ok(None),
@@ -82,11 +97,13 @@ impl Step for Dial {
                 Stage::Connecting(race) => match race.step(now) {
                     Ok(Some(socket)) => match self.proxy.take() {
                         Some(proxy) => {
+                            self.phases.tcp = spent;
                             let (host, port) = (mem::take(&mut self.host), self.port);
                             let dialog = ProxyDialog::begin(proxy, socket, host, port, self.deadline, now)?;
                             Stage::Asking(dialog)
                         }
                         None => {
+                            self.phases.tcp = spent;
                             self.stage = Stage::Over;
                             return Ok(Some(socket));
                         }
@@ -94,10 +111,17 @@ impl Step for Dial {
                     Ok(None) => return Ok(None),
                     Err(error) => return Err(self.unreached(error)),
                 },
-                Stage::Asking(dialog) => return dialog.step(now),
+                Stage::Asking(dialog) => {
+                    let socket = dialog.step(now)?;
+                    if socket.is_some() {
+                        self.phases.proxy = spent;
+                    }
+                    return Ok(socket);
+                }
                 Stage::Over => return Err(Error::NotConnected),
             };
             self.stage = next;
+            self.since = now;
         }
     }
 

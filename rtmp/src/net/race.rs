@@ -89,6 +89,13 @@ impl Race {
         debug!("connecting to {address}");
         let socket = match self.begin(address) {
             Ok(socket) => socket,
+            Err(error @ Error::Interrupted) => {
+                // The program has given up. Nobody else starts.
+                self.waiting = Vec::new().into_iter();
+                self.attempts.clear();
+                self.fail(u8::MAX, error);
+                return None;
+            }
             Err(error) => {
                 self.fail(1, error);
                 return None;
@@ -107,7 +114,7 @@ impl Race {
 
     fn begin(&self, address: SocketAddr) -> Result<Socket> {
         let socket = non_blocking(Domain::for_address(address))?;
-        self.local.apply(&socket)?;
+        self.local.prepare(&socket)?;
         Ok(socket)
     }
 

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     transport::{
         tcp::LINGER,
-        tunnel::{Client, Command, Ending, NEXT_REPLY, Poll, ending},
+        tunnel::{Client, Command, Ending, NEXT_REPLY, Poll, Status, ending},
     },
 };
 
@@ -100,6 +100,16 @@ impl Tunnel {
 
     pub(super) fn wire_mut(&mut self) -> &mut Wire {
         &mut self.wire
+    }
+
+    /// Where the client stands.
+    pub(super) fn status(&self) -> Status {
+        self.client.status()
+    }
+
+    /// Whether bytes of the stream were received that nobody has asked for.
+    pub(super) fn has_early(&self) -> bool {
+        !self.early.is_empty()
     }
 
     /// Whether bytes of the stream can go both ways.
@@ -345,7 +355,10 @@ impl Tunnel {
             return Err(Error::Interrupted);
         }
         debug!("a new connection for the tunnel, after one that ended: {ending:?}");
+        let (keeps_readable, hook) = (self.wire.keeps_readable(), self.wire.hook());
         self.wire = Wire::connect(&self.target, after(now, self.target.timeout), now)?;
+        self.wire.keep_readable(keeps_readable);
+        self.wire.send_through(hook);
         self.carrier = Carrier::Fresh;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The text form of AMF data: `B:1`, `S:text`, `N:1.5`, `Z:`, `O:1`, `O:0`, and with a name `NS:name:text`.
 //!
-//! Knows one piece at a time; what an object consists of is up to whoever keeps the pieces.
+//! Knows one piece at a time; what an object consists of is up to the caller that keeps the pieces.
 
 use super::number;
 use crate::error::{Error, Result};

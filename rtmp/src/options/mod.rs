@@ -15,6 +15,7 @@ mod enhanced;
 pub mod number;
 mod table;
 mod text;
+mod tuning;
 mod value;
 
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
 pub use enhanced::Enhanced;
 pub use table::{OPTIONS, Setting};
 pub use text::{Pair, next_pair, unescape};
+pub use tuning::Tuning;
 pub use value::Seconds;
 
 /// One row of the table of options.
@@ -38,9 +40,9 @@ pub struct Definition {
     read: for<'a> fn(&str, &'a [u8]) -> Result<Option<Setting<'a>>>,
 }
 
-/// Reads a value for the option `name`, whose case does not matter. `None` means that the value makes no sense and the old one stays.
+/// Reads a value for the option `name`, whose case does not matter. `None` means that the value is invalid and the old one stays.
 ///
-/// The log says if a value makes no sense, and which options there are if there is none of that name.
+/// The log says if a value is invalid, and which options there are if there is none of that name.
 pub fn read<'a>(name: &[u8], value: &'a [u8]) -> Result<Option<Setting<'a>>> {
     match position(name) {
         Some(position) => (OPTIONS[position].read)(OPTIONS[position].name, value),
@@ -89,10 +91,10 @@ mod tests {
         }
     }
 
-    /// The rows of README's table of options: name and type.
+    /// The rows of the guide's table of options: name and type.
     fn documented() -> Vec<(&'static str, &'static str)> {
-        let readme = include_str!("../../../README.md");
-        let (_, rest) = readme.split_once("\n## Options\n").expect("README has a section of options");
+        let chapter = include_str!("../../../docs/src/options.md");
+        let (_, rest) = chapter.split_once("\n## Options\n").expect("the chapter has a section of options");
         let section = rest.split("\n## ").next().expect("split gives something");
         section
             .lines()
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn readme_has_every_option_with_its_type_and_no_other() {
+    fn guide_has_every_option_with_its_type_and_no_other() {
         let options: Vec<_> = OPTIONS.iter().map(|option| (option.name, option.kind)).collect();
         assert_eq!(documented(), options);
     }

@@ -70,6 +70,15 @@ options! { 'a,
     "enhancedForce" EnhancedForce(bool) "Send what the peer has not announced",
     "reconnect" Reconnect(bool) "Announce that reconnect requests are followed",
     "objectEncoding" ObjectEncoding(i32) "AMF version of the session: 0, or 3 to be sent AMF3 as well",
+    "data" Data(&'a [u8]) "all hands out every script tag and the smallest audio and video, media does not",
+    "timeoutMs" TimeoutMs(i32) "Milliseconds that any wait may take, in place of timeout; 0 leaves it to timeout",
+    "sendQueue" SendQueue(i32) "Bytes that may wait for the peer when calls do not; 0 for the default",
+    "closeReset" CloseReset(bool) "Reset the connection after a failed send, in place of an orderly end",
+    "nodelay" NoDelay(bool) "Send at once (TCP_NODELAY); 0 lets the system collect bytes",
+    "keepalive" KeepAlive(i32) "Seconds of silence after which the system probes the peer; 0 for never",
+    "tlsCert" TlsCertificate(&'a [u8]) "PEM file with the certificate to show to the server",
+    "tlsKey" TlsKey(&'a [u8]) "PEM file with its key; without it the key is in the file of tlsCert",
+    "tlsPin" TlsPin(&'a [u8]) "Public keys to accept: sha256//BASE64, several with ; between",
 }
 
 /// The kind of what a variant holds.

@@ -26,7 +26,7 @@ pub fn next_pair(text: &[u8], start: usize) -> Option<Pair> {
     Some(Pair { name: name..equals, value: value..value + len })
 }
 
-/// Decodes `\xx` in place and returns the new length. A backslash without two characters behind it is an error; one
+/// Decodes `\xx` in place and returns the new length. A backslash without two characters after it is an error; one
 /// without two hexadecimal digits stays as it is.
 pub fn unescape(value: &mut [u8]) -> Result<usize> {
     let (mut from, mut to) = (0, 0);

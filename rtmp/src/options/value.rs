@@ -13,11 +13,11 @@ pub(super) trait Value<'a>: Sized {
     /// The kind, as the list of options names it.
     const KIND: &'static str;
 
-    /// Reads the text for the option `name`; `None` if the old value stays. The log says if the text makes no sense.
+    /// Reads the text for the option `name`; `None` if the old value stays. The log says if the text is invalid.
     fn read(name: &str, text: &'a [u8]) -> Result<Option<Self>>;
 }
 
-/// The longest wait in seconds. Text that is no number changes nothing, because 0 may disable the time-out.
+/// The longest wait in seconds. Text that is no number changes nothing, because 0 may disable the timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seconds(pub i32);
 

@@ -2,7 +2,7 @@
 
 use log::{debug, error, warn};
 
-use super::{Action, Context, Outcome, Reaction, command, metadata, pausing, reply};
+use super::{Action, Context, Notice, Outcome, Reaction, command, metadata, pausing, reply};
 use crate::{flv, message::MessageType};
 
 /// User control events (RTMP 1.0, section 7.1.7, and what Flash Media Server adds).
@@ -64,8 +64,10 @@ pub fn react(
         }
         MessageType::DATA => {
             debug!("RTMP_ClientPacket, received: notify {} bytes", body.len());
-            if metadata::receive(state, body) {
+            if metadata::receive(state, body) || context.profile.all_data {
                 reaction.outcome = Outcome::Media;
+            } else {
+                reaction.notice = Some(Notice::of_data(kind, body));
             }
         }
         MessageType::COMMAND => {
@@ -84,12 +86,19 @@ pub fn react(
         // The application has asked for it.
         MessageType::DATA_AMF3 if state.object_encoding == AMF3 => {
             debug!("RTMP_ClientPacket, received: flex stream send, {} bytes", body.len());
-            if metadata::receive(state, behind_format(body)) {
+            if metadata::receive(state, behind_format(body)) || context.profile.all_data {
                 reaction.outcome = Outcome::Media;
+            } else {
+                reaction.notice = Some(Notice::of_data(kind, body));
             }
         }
         MessageType::DATA_AMF3 => {
             debug!("RTMP_ClientPacket, flex stream send, size {} bytes, not supported, ignoring", body.len());
+            if context.profile.all_data {
+                reaction.outcome = Outcome::Media;
+            } else {
+                reaction.notice = Some(Notice::of_data(kind, body));
+            }
         }
         MessageType::SHARED_OBJECT_AMF3 => {
             debug!(

@@ -16,8 +16,8 @@ use std::{
 use log::{Level, debug, error, log_enabled, warn};
 
 use super::{
-    Action, Calls, Capabilities, Command, Context, Outcome, Peer, Profile, Reaction, Reconnect, State,
-    command, feature, packet_log, pausing,
+    Action, Calls, Capabilities, Command, Context, Notice, Outcome, Peer, Profile, Reaction, Reconnect,
+    State, command, feature, packet_log, pausing,
     queue::Queue,
     reply,
     serve::{self, Request, Requests},
@@ -28,6 +28,7 @@ use crate::{
     handshake::{self, Cipher, ClientOptions, Keys, Progress, ServerOptions},
     message::{Body, Message, MessageType},
     random::{self, Random},
+    stats::{Phases, Stats},
 };
 
 /// What a session asks of the application that owns it.
@@ -37,6 +38,9 @@ pub trait Application {
 
     /// Called for each message that has arrived, with its timestamp.
     fn arrived(&mut self, _chunk_stream: u32, _timestamp: u32) {}
+
+    /// Called with what the peer says besides media, in the middle of a step.
+    fn notified(&mut self, _notice: Notice) {}
 }
 
 /// An application whose wishes are borrowed.
@@ -83,6 +87,21 @@ pub struct Session<B = Vec<u8>> {
     announced: Option<Box<Capabilities>>,
     /// What the server has asked for last.
     reconnect: Option<Reconnect>,
+    counters: Counters,
+}
+
+/// What [`Session::stats`] knows besides the totals of the chunk layer.
+#[derive(Default)]
+struct Counters {
+    /// Bytes that were no chunks when they were made here: those of the handshake, and what the application had ready.
+    bytes_in: u64,
+    bytes_out: u64,
+    acknowledged: u64,
+    /// When the handshake began, when it ended, when `connect` was answered, and when the stream began.
+    begun: Option<Instant>,
+    shaken: Option<Instant>,
+    connected: Option<Instant>,
+    streaming: Option<Instant>,
 }
 
 /// Bytes in the queue that answer the peer or acknowledge what it sent. They lie anywhere in it, so that those that were
@@ -172,6 +191,8 @@ impl<B: Body> Session<B> {
         let client = Box::new(handshake::Client::new(options, random)?);
         let mut session = Self::new(Side::Client, Stage::Open, timeout);
         session.enqueue(|out| out.extend(client.start()));
+        session.counters.bytes_out = session.queued;
+        session.counters.begun = Some(now);
         session.stage = Stage::ClientHandshake(client);
         session.begin_phase(now);
         Ok(session)
@@ -187,6 +208,7 @@ impl<B: Body> Session<B> {
         let server = Box::new(handshake::Server::new(options, random)?);
         let mut session =
             Self::new(Side::Server(Requests::default()), Stage::ServerHandshake(server), timeout);
+        session.counters.begun = Some(now);
         session.begin_phase(now);
         Ok(session)
     }
@@ -221,6 +243,7 @@ impl<B: Body> Session<B> {
             peer: None,
             announced: None,
             reconnect: None,
+            counters: Counters::default(),
         }
     }
 
@@ -296,6 +319,7 @@ impl<B: Body> Session<B> {
                 packet_log::log_chunk(chunk, &self.decoder);
             }
             if let Some(message) = &chunk.message {
+                self.counters.look_at(message);
                 application.arrived(message.chunk_stream, message.timestamp);
             }
         }
@@ -635,6 +659,38 @@ impl<B: Body> Session<B> {
         self.decoder.clock(self.state.media_chunk_stream as u32)
     }
 
+    /// The numbers of the session, which knows nothing of the connection below it.
+    pub fn stats(&self) -> Stats {
+        let Counters { bytes_in, bytes_out, acknowledged, begun, shaken, connected, streaming } =
+            self.counters;
+        let (decoded, encoded) = (self.decoder.totals(), self.encoder.totals());
+        let between = |from: Option<Instant>, to: Option<Instant>| {
+            to.zip(from).map_or(Duration::ZERO, |(to, from)| to.saturating_duration_since(from))
+        };
+        let bytes_out = bytes_out + encoded.bytes;
+        Stats {
+            bytes_in: bytes_in + decoded.bytes,
+            bytes_out,
+            messages_in: decoded.messages,
+            messages_out: encoded.messages,
+            // Peers may say anything.
+            acknowledged: acknowledged.min(bytes_out),
+            queued: self.queue.len() as u64,
+            phases: Phases {
+                handshake: between(begun, shaken),
+                connect: between(shaken, connected),
+                stream: between(connected, streaming),
+                ..Phases::default()
+            },
+            ..Stats::default()
+        }
+    }
+
+    /// Counts bytes that the application sends past [`Session::encode`].
+    pub fn count_sent(&mut self, bytes: usize) {
+        self.counters.bytes_out += bytes as u64;
+    }
+
     /// Where the queue ends, in bytes from the beginning of the session.
     pub fn queued_until(&self) -> u64 {
         self.queued
@@ -656,11 +712,15 @@ impl<B: Body> Session<B> {
         *used += consumed;
         self.state.bytes_in = self.state.bytes_in.wrapping_add(consumed as u32);
         let waits = consumed == 0 && output.is_empty();
+        self.counters.begun.get_or_insert(now);
+        self.counters.bytes_in += consumed as u64;
+        self.counters.bytes_out += output.len() as u64;
         self.enqueue(|out| out.extend(output));
         let Some(handshake::Outcome { keys, swf_response }) = outcome else {
             return if waits { Reacted::Unfinished } else { Reacted::Done };
         };
         self.stage = Stage::Open;
+        self.counters.shaken = Some(now);
         match self.side {
             // What comes next is for the application to say.
             Side::Client => self.deadline = None,
@@ -698,6 +758,7 @@ impl<B: Body> Session<B> {
             .decode_message(input, chunk_size(self.state.in_chunk_size))
             .inspect_err(|error| error!("RTMP_ReadPacket, {error}"))?;
         if let Some(message) = &message {
+            self.counters.look_at(message);
             application.arrived(message.chunk_stream, message.timestamp);
         }
         self.count(application, used)?;
@@ -725,7 +786,8 @@ impl<B: Body> Session<B> {
         now: Instant,
     ) -> Result<Reacted<B>> {
         let Message { chunk_stream, kind, timestamp, .. } = message;
-        if message.body.as_ref().is_empty() {
+        let is_media = matches!(kind, MessageType::AUDIO | MessageType::VIDEO);
+        if message.body.as_ref().is_empty() && !(is_media && application.wishes().0.all_data) {
             return Ok(Reacted::Done);
         }
         if self.is_starting && matches!(kind, MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA) {
@@ -766,8 +828,10 @@ impl<B: Body> Session<B> {
                 return Ok(self.media(message));
             }
         }
-        let body = message.body.as_ref();
-        let (outcome, consequence) = self.dispatch(application, chunk_stream, kind, timestamp, body, now)?;
+        let Message { format, stream_id, .. } = message;
+        let borrowed =
+            Message { chunk_stream, format, kind, timestamp, stream_id, body: message.body.as_ref() };
+        let (outcome, consequence) = self.dispatch(application, &borrowed, now)?;
         Ok(match (outcome, consequence) {
             (_, Consequence::Refused(refusal)) => Reacted::Event(Event::Refused(refusal)),
             (_, Consequence::Login(token)) => Reacted::Event(Event::Login(token)),
@@ -794,17 +858,16 @@ impl<B: Body> Session<B> {
     pub fn dispatch(
         &mut self,
         application: &mut dyn Application,
-        chunk_stream: u32,
-        kind: MessageType,
-        timestamp: u32,
-        body: &[u8],
+        message: &Message<&[u8]>,
         now: Instant,
     ) -> Result<(Outcome, Consequence)> {
+        let Message { chunk_stream, kind, timestamp, body, .. } = *message;
         let media_clock = self.media_clock();
         let (profile, calls) = application.wishes();
         let is_awaited = self.is_starting || self.deadline.is_some();
         let needed = is_awaited.then(|| reply::count_essential(calls));
-        let Reaction { outcome, actions } = super::react(
+        let connects = self.counters.connected.is_none() && calls.contains(b"connect");
+        let Reaction { outcome, actions, notice } = super::react(
             &mut Context {
                 state: &mut self.state,
                 profile: &profile,
@@ -817,12 +880,21 @@ impl<B: Body> Session<B> {
             timestamp,
             body,
         );
+        if connects && !calls.contains(b"connect") {
+            self.counters.connected = Some(now);
+        }
+        if self.state.playing && self.counters.connected.is_some() {
+            self.counters.streaming.get_or_insert(now);
+        }
         if needed.is_some_and(|needed| reply::count_essential(calls) < needed) {
             // An answer that the stream needs begins another phase. Others would put its deadline off for ever.
             self.answered = self.answered.wrapping_add(1);
             if self.deadline.is_some() {
                 self.begin_phase(now);
             }
+        }
+        if let Some(notice) = notice {
+            application.notified(notice.placed(message));
         }
         let mut consequence = Consequence::None;
         for action in actions {
@@ -918,6 +990,18 @@ impl<B: Body> Session<B> {
         self.ends.push_back(self.queued);
         if let Some(cipher) = &mut self.sending {
             cipher.apply(appended);
+        }
+    }
+}
+
+impl Counters {
+    /// Acknowledgements count modulo 2^32 (RTMP 1.0, section 5.4.3).
+    fn look_at<B: Body>(&mut self, message: &Message<B>) {
+        if message.kind != MessageType::ACKNOWLEDGEMENT {
+            return;
+        }
+        if let Some(bytes) = message.body.as_ref().first_chunk().copied().map(u32::from_be_bytes) {
+            self.acknowledged += u64::from(bytes.wrapping_sub(self.acknowledged as u32));
         }
     }
 }

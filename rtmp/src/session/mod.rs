@@ -29,6 +29,7 @@ mod client;
 pub mod command;
 mod machine;
 mod metadata;
+mod notice;
 pub mod packet_log;
 mod phase;
 mod queue;
@@ -46,6 +47,7 @@ pub use capabilities::{Capabilities, MAX_CODECS, MAX_KEPT, Peer, ability, featur
 pub use client::event;
 pub use client::react;
 pub use machine::{Application, Consequence, Event, MAX_ANSWERS, Received, Session, chunk_size};
+pub use notice::{Notice, Status};
 pub use phase::Phase;
 pub use reader::gets_something;
 pub use reconnect::{History, MAX_RECONNECTS, PERIOD, Reconnect, application, stream_url};
@@ -169,6 +171,8 @@ pub struct Profile<'a> {
     pub stop_ms: i32,
     /// What `connect` announces beyond what it always did, if anything.
     pub capabilities: Option<&'a Capabilities>,
+    /// Hand out every data message, and audio and video without data, too.
+    pub all_data: bool,
 }
 
 /// How many commands wait for their results at most; the oldest is forgotten for one more. A server that answers none of
@@ -306,11 +310,13 @@ pub struct Reaction {
     pub outcome: Outcome,
     /// What has to be done, in this order.
     pub actions: Vec<Action>,
+    /// What the application may want to know.
+    pub notice: Option<Notice>,
 }
 
 impl Reaction {
     fn new(outcome: Outcome) -> Self {
-        Self { outcome, actions: Vec::new() }
+        Self { outcome, actions: Vec::new(), notice: None }
     }
 }
 

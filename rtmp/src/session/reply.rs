@@ -3,7 +3,7 @@
 use log::{debug, error, warn};
 
 use super::{
-    Action, Calls, Context, Outcome, Peer, Reaction, Reconnect,
+    Action, Calls, Context, Notice, Outcome, Peer, Reaction, Reconnect,
     auth::{self, Decision},
     command, pausing, secure_token,
 };
@@ -84,12 +84,13 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     let method = value(&values, 0).and_then(Value::as_string).unwrap_or_default();
     let transaction = value(&values, 1).and_then(Value::as_number).unwrap_or_default();
     debug!("HandleInvoke, server invoking <{}>", OrNull(Some(method)));
+    let mut is_known = true;
     let state = &mut *context.state;
     let actions = &mut reaction.actions;
     match method {
         b"_result" => result(context, transaction, &values, body, actions),
         b"_error" => error_result(context, transaction, &values, actions),
-        b"onStatus" => return status(context, &values),
+        b"onStatus" => reaction = status(context, &values),
         b"onBWDone" if state.bandwidth_checks == 0 => {
             actions.push(Action::Send(command::check_bandwidth(state)));
         }
@@ -105,8 +106,14 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
             error!("rtmp server requested close");
             actions.push(Action::Close);
         }
-        _ => {}
+        b"onBWDone" => {}
+        _ => is_known = false,
     }
+    let request = reaction.actions.iter().find_map(|action| match action {
+        Action::Reconnect(request) => Some(Notice::Reconnect(request.clone())),
+        _ => None,
+    });
+    reaction.notice = request.or_else(|| Notice::of_command(method, info_object(&values), body, is_known));
     reaction
 }
 

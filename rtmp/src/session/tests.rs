@@ -6,11 +6,13 @@ struct Session<'p> {
     state: State,
     profile: Profile<'p>,
     calls: Vec<(Vec<u8>, i32)>,
+    /// What the last message tells the application.
+    notice: Option<Notice>,
 }
 
 impl<'p> Session<'p> {
     fn new(profile: Profile<'p>) -> Self {
-        Self { state: State::default(), profile, calls: Vec::new() }
+        Self { state: State::default(), profile, calls: Vec::new(), notice: None }
     }
 
     fn receive(&mut self, kind: MessageType, timestamp: u32, body: &[u8]) -> Reaction {
@@ -21,12 +23,13 @@ impl<'p> Session<'p> {
             media_clock: 4711,
             random: four,
         };
-        let reaction = react(&mut context, 6, kind, timestamp, body);
+        let mut reaction = react(&mut context, 6, kind, timestamp, body);
         for action in &reaction.actions {
             if let Action::Send(Command { remember: Some((name, transaction)), .. }) = action {
                 self.calls.remember(name.as_bytes(), *transaction);
             }
         }
+        self.notice = reaction.notice.take();
         reaction
     }
 
@@ -566,7 +569,7 @@ fn swf_verification_is_answered_if_a_file_is_known() {
             remember: None,
         });
         let expected: Vec<_> = expected.into_iter().map(Action::Send).collect();
-        assert_eq!(reaction, Reaction { outcome: Outcome::Handled, actions: expected });
+        assert_eq!((reaction.outcome, reaction.actions), (Outcome::Handled, expected));
         let reaction = Session::new(play()).receive(MessageType::USER_CONTROL, 0, &request);
         assert_eq!(reaction, Reaction::new(Outcome::Handled));
     }
@@ -761,4 +764,35 @@ fn a_refusal_names_where_to_go_instead() {
         refusal.to_string(),
         "NetConnection.Connect.Rejected: moved; redirected to rtmp://other/\\x1bapp (in answer to connect)"
     );
+}
+
+#[test]
+fn the_application_is_told_what_the_session_does_not_need() {
+    let mut session = Session::new(play());
+    session.status("NetStream.Play.Reset", "status");
+    let Some(Notice::Status(status)) = session.notice.take() else { panic!("a status is told") };
+    assert_eq!((&status.method[..], &status.code[..]), (&b"onStatus"[..], &b"NetStream.Play.Reset"[..]));
+    assert_eq!(&status.level[..], b"status");
+
+    session.command("onSomething", 0.0, |_| {});
+    let Some(Notice::Command { name, message }) = session.notice.take() else { panic!("a command is told") };
+    assert_eq!((&name[..], message.kind), (&b"onSomething"[..], MessageType::COMMAND));
+    for known in ["onBWDone", "_onbwcheck", "ping", "close"] {
+        session.command(known, 0.0, |_| {});
+        assert_eq!(session.notice, None, "{known}");
+    }
+
+    let mut cue = Encoder::new();
+    cue.string(b"onCuePoint").number(1.0);
+    let cue = cue.finish();
+    for (kind, body) in [(MessageType::DATA, cue.clone()), (MessageType::DATA_AMF3, [vec![0], cue].concat())]
+    {
+        session.receive(kind, 0, &body);
+        let Some(Notice::Data { name, message }) = session.notice.take() else { panic!("data are told") };
+        assert_eq!((&name[..], message.body), (&b"onCuePoint"[..], body));
+    }
+    for odd in [&b"\x02"[..], b"\x02\0\x09short", b"\0\0\0\0\0\0\0\0\0"] {
+        session.receive(MessageType::DATA, 0, odd);
+        assert!(matches!(&session.notice, Some(Notice::Data { name, .. }) if name.is_empty()), "{odd:?}");
+    }
 }

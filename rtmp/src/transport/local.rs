@@ -3,9 +3,13 @@
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
+    time::Duration,
 };
 
-use socket2::Socket;
+use log::debug;
+use socket2::{Socket, TcpKeepalive};
 
 use crate::{
     error::{Cause, Error, Result},
@@ -40,7 +44,39 @@ pub struct Local {
     pub bind: Option<Bind>,
     /// Which addresses may be used.
     pub family: Family,
+    /// Whether the system may hold bytes back to send more of them together: the option `nodelay`.
+    pub delays: bool,
+    /// How long the peer may be silent before the system probes it: the option `keepalive`.
+    pub keep_alive: Option<Duration>,
+    /// What is done with each socket before it is connected.
+    pub hook: Option<SocketHook>,
 }
+
+/// A function of the program that gets each socket before it is connected. An error gives up the whole attempt.
+#[derive(Clone)]
+pub struct SocketHook(Arc<dyn Fn(BorrowedFd<'_>) -> Result<()> + Send + Sync>);
+
+impl SocketHook {
+    /// A hook that calls this function, in the thread that connects.
+    pub fn new(hook: impl Fn(BorrowedFd<'_>) -> Result<()> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hook))
+    }
+}
+
+impl fmt::Debug for SocketHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SocketHook")
+    }
+}
+
+impl PartialEq for SocketHook {
+    /// Whether it is the same function.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for SocketHook {}
 
 impl Family {
     /// The family that a version of IP is, 0 standing for any.
@@ -93,6 +129,13 @@ impl Bind {
 }
 
 impl Local {
+    /// Sets `keepalive`, in seconds.
+    pub fn set_keep_alive(&mut self, seconds: i32) -> Result<()> {
+        let seconds = u64::try_from(seconds).map_err(|_| Error::Invalid("keepalive is less than 0"))?;
+        self.keep_alive = (seconds > 0).then(|| Duration::from_secs(seconds));
+        Ok(())
+    }
+
     /// The family of the addresses that can be connected to.
     pub fn reachable(&self) -> Result<Family> {
         match (&self.bind, self.family) {
@@ -106,8 +149,25 @@ impl Local {
         }
     }
 
+    /// Makes a new socket ready to connect, as the program asked for.
+    pub(crate) fn prepare(&self, socket: &Socket) -> Result<()> {
+        self.apply(socket)?;
+        let probes = self.keep_alive.map_or(Ok(()), |time| {
+            let probes = TcpKeepalive::new().with_time(time);
+            #[cfg(not(any(target_os = "openbsd", target_os = "haiku", target_os = "redox")))]
+            let probes = probes.with_interval(time);
+            socket.set_tcp_keepalive(&probes)
+        });
+        for result in [socket.set_tcp_nodelay(!self.delays), probes] {
+            if let Err(error) = result {
+                debug!("cannot set a socket option: {error}");
+            }
+        }
+        self.hook.as_ref().map_or(Ok(()), |hook| (hook.0)(socket.as_fd()))
+    }
+
     /// Ties a new socket to what the program asked for.
-    pub(crate) fn apply(&self, socket: &Socket) -> Result<()> {
+    fn apply(&self, socket: &Socket) -> Result<()> {
         match &self.bind {
             None => Ok(()),
             Some(Bind::Address(address)) => socket
@@ -159,7 +219,11 @@ mod tests {
 
     #[test]
     fn a_local_address_decides_which_addresses_can_be_reached() {
-        let local = |bind: &str, family| Local { bind: Bind::parse(bind.as_bytes()).unwrap(), family };
+        let local = |bind: &str, family| Local {
+            bind: Bind::parse(bind.as_bytes()).unwrap(),
+            family,
+            ..Local::default()
+        };
         assert_eq!(local("127.0.0.1", Family::Any).reachable().unwrap(), Family::V4);
         assert_eq!(local("::1", Family::V6).reachable().unwrap(), Family::V6);
         assert_eq!(local("lo", Family::V6).reachable().unwrap(), Family::V6);

@@ -31,12 +31,19 @@ const MUCH: usize = 64 << 10;
 /// What is put together for one call at most, so that long messages take no memory of their length.
 pub const MOST_PUT_TOGETHER: usize = 256 << 10;
 
-/// Sets what every connection of ours has: no delay, and time-outs for receiving and sending.
+/// Sets what every connection of ours has besides what [`Local`](super::local::Local) sets: time-outs for receiving and
+/// sending.
 pub fn configure(fd: BorrowedFd<'_>, timeout: Option<Duration>) {
     let socket = SockRef::from(&fd);
-    let results =
-        [socket.set_tcp_nodelay(true), socket.set_read_timeout(timeout), socket.set_write_timeout(timeout)];
+    let results = [socket.set_read_timeout(timeout), socket.set_write_timeout(timeout)];
     for error in results.into_iter().filter_map(io::Result::err) {
+        debug!("cannot set a socket option: {error}");
+    }
+}
+
+/// Closing this socket resets the connection, and what was not sent is dropped.
+pub fn reset_at_close(fd: BorrowedFd<'_>) {
+    if let Err(error) = SockRef::from(&fd).set_linger(Some(Duration::ZERO)) {
         debug!("cannot set a socket option: {error}");
     }
 }

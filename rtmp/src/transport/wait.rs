@@ -38,8 +38,19 @@ pub trait Patience: Sync {
         false
     }
 
+    /// Whether waits fail at once with [`Error::Again`], instead of waiting.
+    fn never_waits(&self) -> bool {
+        false
+    }
+
     /// Called when there are no bytes yet.
     fn begin_wait(&self) {}
+
+    /// Called when a wait for room begins, and now and then while it goes on.
+    fn blocked(&self, _begun: Instant) {}
+
+    /// Called when a wait for room that began then has ended, however it did.
+    fn unblocked(&self, _begun: Instant) {}
 
     /// Whether nothing ends a wait of this thread but the socket, by its time-out or by being shut down, and signals, which
     /// only this thread can receive.
@@ -87,6 +98,14 @@ impl Patience for Until<'_> {
 
     fn begin_wait(&self) {
         self.patience.begin_wait();
+    }
+
+    fn blocked(&self, begun: Instant) {
+        self.patience.blocked(begun);
+    }
+
+    fn unblocked(&self, begun: Instant) {
+        self.patience.unblocked(begun);
     }
 }
 
@@ -220,11 +239,24 @@ impl<'a> Wait<'a> {
         if SockRef::from(&fd).nonblocking()? {
             return Ok(false);
         }
-        let flags = match self.what {
-            For::Bytes => PollFlags::IN,
-            For::Room => PollFlags::OUT,
-        };
+        if self.what == For::Bytes {
+            return self.poll_for(fd, PollFlags::IN, deadline, || {});
+        }
+        let begun = Instant::now();
+        let result = self.poll_for(fd, PollFlags::OUT, deadline, || self.patience.blocked(begun));
+        self.patience.unblocked(begun);
+        result
+    }
+
+    fn poll_for(
+        &self,
+        fd: BorrowedFd<'_>,
+        flags: PollFlags,
+        deadline: Deadline,
+        goes_on: impl Fn(),
+    ) -> Result<bool> {
         loop {
+            goes_on();
             if self.is_over() {
                 return Err(Error::Interrupted);
             }

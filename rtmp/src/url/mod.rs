@@ -43,7 +43,7 @@ pub struct Url<'a> {
     pub playpath: Option<Vec<u8>>,
 }
 
-/// Splits a URL the way librtmp does: the scheme may be unknown, a port that makes no sense is left out, and up to
+/// Splits a URL the way librtmp does: the scheme may be unknown, a port that is invalid is left out, and up to
 /// three path components belong to the application when a fourth follows.
 ///
 /// Fails only if `://` is missing or nothing follows it. Three things are understood that librtmp gets wrong: an IPv6

@@ -14,7 +14,7 @@ use crate::{
         RTMP, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK,
         options::{self, Field, replace},
     },
-    state::{Handle, Settings},
+    state::{Handle, Hidden, Settings},
 };
 
 /// Flags that options can set, and nothing can clear.
@@ -23,7 +23,7 @@ const FLAGS: [(&str, c_int); 3] =
 
 type Number = unsafe fn(*mut RTMP) -> *mut c_int;
 
-/// Options that are numbers. `timeout` stays, as in librtmp: a program that gave it once must not wait longer afterwards.
+/// Options that are numbers. `timeout` and `timeoutMs` stay, as in librtmp: a program that gave it once must not wait longer afterwards.
 const NUMBERS: [(&str, Number); 4] = [
     // SAFETY: the caller of each passes a pointer to an `RTMP`.
     ("swfAge", |r| unsafe { &raw mut (*r).Link.swfAge }),
@@ -180,10 +180,34 @@ impl Origin {
             if let Some(handle) = Handle::existing(r) {
                 handle.change_settings(|settings| {
                     let Some(before) = settings.before_url.take() else { return };
-                    let (local, tls, enhanced) = *before;
+                    let Hidden { local, tls, tuning, enhanced } = *before;
                     let keeps = |option| self.is_replaced(option);
                     if !ENHANCED.into_iter().any(keeps) {
                         settings.enhanced = enhanced;
+                    }
+                    if !keeps("nodelay") {
+                        settings.local.delays = local.delays;
+                    }
+                    if !keeps("keepalive") {
+                        settings.local.keep_alive = local.keep_alive;
+                    }
+                    if !keeps("tlsCert") {
+                        settings.tls.certificate = tls.certificate;
+                    }
+                    if !keeps("tlsKey") {
+                        settings.tls.key = tls.key;
+                    }
+                    if !keeps("tlsPin") {
+                        settings.tls.pins = tls.pins;
+                    }
+                    if !keeps("sendQueue") {
+                        settings.tuning.queue_limit = tuning.queue_limit;
+                    }
+                    if !keeps("closeReset") {
+                        settings.tuning.resets = tuning.resets;
+                    }
+                    if !keeps("data") {
+                        settings.tuning.all_data = tuning.all_data;
                     }
                     settings.local.bind = if keeps("bind") { settings.local.bind.take() } else { local.bind };
                     settings.local.family = if keeps("ipv") { settings.local.family } else { local.family };

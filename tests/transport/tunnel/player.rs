@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rtmp_core::{
     handshake::ClientOptions,
-    message::MessageType,
+    message::{Message, MessageType},
     random,
     session::{Event, Profile, Session},
     transport::tunnel::{Carrier, Tunnel},
@@ -36,10 +36,9 @@ pub fn connect(tunnel: &Tunnel, carrier: &impl Carrier, app: &'static [u8]) -> S
                 return String::from_utf8_lossy(&message.body).into_owned();
             }
             Some(message) => {
-                let (kind, timestamp) = (message.kind, message.timestamp);
-                session
-                    .dispatch(&mut wishes, message.chunk_stream, kind, timestamp, &message.body, now)
-                    .expect("the server wants us");
+                let Message { chunk_stream, format, kind, timestamp, stream_id, ref body } = message;
+                let message = Message { chunk_stream, format, kind, timestamp, stream_id, body: &body[..] };
+                session.dispatch(&mut wishes, &message, now).expect("the server wants us");
             }
             None if used == 0 => {
                 let unsent = session.take_unsent(true);

@@ -12,7 +12,7 @@ use std::{
 
 use rustls::{ClientConfig, client::Resumption};
 
-use super::{Trust, provider, trust::VARIABLES, versions};
+use super::{Trust, provider, server, trust::VARIABLES, versions};
 use crate::{environment, error::Result};
 
 /// What a client that trusts `trust` is told.
@@ -25,10 +25,17 @@ pub(super) fn client(trust: &Trust) -> Result<Arc<ClientConfig>> {
 }
 
 fn make(trust: &Trust) -> Result<ClientConfig> {
-    let mut config = versions(ClientConfig::builder_with_provider(provider()))?
+    let config = versions(ClientConfig::builder_with_provider(provider()))?
         .dangerous()
-        .with_custom_certificate_verifier(trust.verifier()?)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(trust.verifier()?);
+    let mut config = match trust.identity() {
+        None => config.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let (chain, private) = server::read_identity(certificate, key)?;
+            let config = config.with_client_auth_cert(chain, private);
+            config.map_err(|error| server::unusable(key, error))?
+        }
+    };
     config.resumption = Resumption::disabled();
     Ok(config)
 }
@@ -61,14 +68,17 @@ struct Stamp {
 impl Source {
     /// Looks at the files, which has to be done before they are read.
     fn of(trust: &Trust) -> Self {
-        let variables = match trust {
+        let variables = match trust.whom() {
             Trust::Platform => VARIABLES.map(environment::variable),
-            Trust::PlatformOnly | Trust::File(_) | Trust::Anyone => [None, None],
+            Trust::PlatformOnly | Trust::File(_) | Trust::Anyone | Trust::Under(_) => [None, None],
         };
         let [file, directories] = &variables;
         let mut stamps = Vec::new();
-        if let Trust::File(path) = trust {
+        if let Trust::File(path) = trust.whom() {
             stamps.push(Stamp::of(path));
+        }
+        if let Some((certificate, key)) = trust.identity() {
+            stamps.extend([certificate, key].map(|path| Stamp::of(path)));
         }
         stamps.extend(file.iter().map(|file| Stamp::of(Path::new(file))));
         stamps.extend(

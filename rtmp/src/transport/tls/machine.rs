@@ -53,7 +53,7 @@ impl Machine {
         let name = match ServerName::try_from(host) {
             Ok(name) => name.to_owned(),
             // An address is never sent to the server, and nobody looks at this one.
-            Err(_) if matches!(trust, Trust::Anyone) => {
+            Err(_) if matches!(trust.whom(), Trust::Anyone) => {
                 ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0; 4])))
             }
             Err(_) => {

@@ -30,7 +30,7 @@ pub use options::TlsOptions;
 pub use server::ServerContext;
 pub use session::Session;
 pub use socket::TlsSocket;
-pub use trust::Trust;
+pub use trust::{Terms, Trust};
 
 use std::sync::Arc;
 

@@ -1,11 +1,14 @@
-//! The options `tlsVerify` and `tlsCA`, and whom they make a client trust.
+//! The options whose names begin with `tls`, and whom they make a client trust.
 
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStringExt,
+    path::PathBuf,
 };
 
-use super::Trust;
+use base64::Engine as _;
+
+use super::{Terms, Trust};
 use crate::error::{Error, Result};
 
 /// What a program says about trust, in options of one connection.
@@ -15,6 +18,12 @@ pub struct TlsOptions {
     pub verify: Option<bool>,
     /// `tlsCA`: a PEM file with the only certificates to trust.
     pub ca_file: Option<Vec<u8>>,
+    /// `tlsCert`: a PEM file with the certificate to show to the server.
+    pub certificate: Option<Vec<u8>>,
+    /// `tlsKey`: a PEM file with its key; the same file if there is none.
+    pub key: Option<Vec<u8>>,
+    /// `tlsPin`: hashes of the public keys to accept; none accepts any.
+    pub pins: Vec<[u8; 32]>,
 }
 
 impl TlsOptions {
@@ -30,9 +39,34 @@ impl TlsOptions {
         Ok(())
     }
 
+    /// Sets `tlsPin`: one or several of `sha256//BASE64`, with `;` between.
+    pub fn set_pins(&mut self, text: &[u8]) -> Result<()> {
+        let pin = |text: &[u8]| {
+            let digits = text.strip_prefix(b"sha256//")?;
+            base64::engine::general_purpose::STANDARD.decode(digits).ok()?.try_into().ok()
+        };
+        let pins = text.split(|&byte| byte == b';').map(pin).collect::<Option<Vec<_>>>();
+        self.pins = pins.ok_or(Error::Invalid("tlsPin is not sha256// and the hash of a key in base64"))?;
+        Ok(())
+    }
+
+    /// Whom to trust, and what else was said. Options go before the environment, whose variable `RTMP_TLS_VERIFY` is passed
+    /// in.
+    pub fn trust_in(&self, privileged: bool, environment: Option<&OsStr>) -> Trust {
+        let trust = self.whom(privileged, environment);
+        let path = |bytes: &Vec<u8>| PathBuf::from(OsString::from_vec(bytes.clone()));
+        let identity = self.certificate.as_ref().map(|certificate| {
+            (path(certificate), self.key.as_ref().map_or_else(|| path(certificate), path))
+        });
+        if identity.is_none() && self.pins.is_empty() {
+            return trust;
+        }
+        Trust::Under(Box::new(Terms { trust, identity, pins: self.pins.clone() }))
+    }
+
     /// Whom to trust. Options go before the environment, whose variable `RTMP_TLS_VERIFY` is passed in, and naming
     /// certificates means that they are to be checked. A privileged process believes nothing of its environment.
-    pub fn trust_in(&self, privileged: bool, environment: Option<&OsStr>) -> Trust {
+    fn whom(&self, privileged: bool, environment: Option<&OsStr>) -> Trust {
         let environment_says_no = !privileged && environment == Some(OsStr::new("0"));
         match (self.verify, &self.ca_file) {
             (Some(false), _) => Trust::Anyone,
@@ -51,7 +85,8 @@ mod tests {
     const ZERO: Option<&str> = Some("0");
 
     fn trust(verify: Option<bool>, file: bool, privileged: bool, environment: Option<&str>) -> Trust {
-        let options = TlsOptions { verify, ca_file: file.then(|| b"ca.pem".to_vec()) };
+        let options =
+            TlsOptions { verify, ca_file: file.then(|| b"ca.pem".to_vec()), ..TlsOptions::default() };
         options.trust_in(privileged, environment.map(OsStr::new))
     }
 

@@ -23,16 +23,7 @@ impl ServerContext {
     /// Reads a certificate, with those that lead to its issuer behind it, and its key (PKCS#8, PKCS#1 or SEC1, not
     /// encrypted) from PEM files, which may be one and the same.
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self> {
-        let certificates = open(certificate)
-            .and_then(|file| CertificateDer::pem_reader_iter(file).collect::<Result<Vec<_>, _>>())
-            .map_err(|error| unreadable(certificate, &error))?;
-        if certificates.is_empty() {
-            return Err(unusable(certificate, "there is no certificate in it"));
-        }
-        let private = open(key).and_then(PrivateKeyDer::from_pem_reader).map_err(|error| match error {
-            pem::Error::NoItemsFound => unusable(key, "there is no unencrypted key in it"),
-            error => unreadable(key, &error),
-        })?;
+        let (certificates, private) = read_identity(certificate, key)?;
         let mut config = versions(ServerConfig::builder_with_provider(provider()))?
             .with_no_client_auth()
             .with_single_cert(certificates, private)
@@ -48,11 +39,29 @@ impl ServerContext {
     }
 }
 
+/// Reads a certificate, with those that lead to its issuer behind it, and its key from PEM files, which may be one and the same.
+pub(super) fn read_identity(
+    certificate: &Path,
+    key: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let certificates = open(certificate)
+        .and_then(|file| CertificateDer::pem_reader_iter(file).collect::<Result<Vec<_>, _>>())
+        .map_err(|error| unreadable(certificate, &error))?;
+    if certificates.is_empty() {
+        return Err(unusable(certificate, "there is no certificate in it"));
+    }
+    let private = open(key).and_then(PrivateKeyDer::from_pem_reader).map_err(|error| match error {
+        pem::Error::NoItemsFound => unusable(key, "there is no unencrypted key in it"),
+        error => unreadable(key, &error),
+    })?;
+    Ok((certificates, private))
+}
+
 fn open(path: &Path) -> Result<BufReader<fs::File>, pem::Error> {
     fs::File::open(path).map(BufReader::new).map_err(pem::Error::Io)
 }
 
-fn unusable(path: &Path, why: impl ToString) -> Error {
+pub(super) fn unusable(path: &Path, why: impl ToString) -> Error {
     Error::Tls(words(path, why).into())
 }
 

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use base64::Engine as _;
 use log::{debug, warn};
 use rustls::{
     CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -13,10 +14,12 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
+    crypto::{verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
 use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
+use sha2::{Digest, Sha256};
 
 use super::{
     provider,
@@ -39,14 +42,45 @@ pub enum Trust {
     File(PathBuf),
     /// Anybody: nothing is checked.
     Anyone,
+    /// Somebody of these, under further terms.
+    Under(Box<Terms>),
+}
+
+/// Terms of a TLS connection besides whom to trust.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// Whom to trust.
+    pub trust: Trust,
+    /// PEM files with the certificate to show to the server, and with its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Hashes of public keys (SHA-256 of SubjectPublicKeyInfo), one of which the server's has to have; none accepts any.
+    pub pins: Vec<[u8; 32]>,
 }
 
 /// The environment variables that name a file with the certificates to trust, and directories of such files.
 pub(super) const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 impl Trust {
+    /// Whom to trust, without further terms.
+    pub fn whom(&self) -> &Self {
+        match self {
+            Self::Under(terms) => terms.trust.whom(),
+            trust => trust,
+        }
+    }
+
+    /// The certificate to show to the server, and its key.
+    pub(super) fn identity(&self) -> Option<&(PathBuf, PathBuf)> {
+        if let Self::Under(terms) = self { terms.identity.as_ref() } else { None }
+    }
+
     pub(super) fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>> {
         let found = match self {
+            Self::Under(terms) if terms.pins.is_empty() => return terms.trust.verifier(),
+            Self::Under(terms) => {
+                let (inner, pins) = (terms.trust.verifier()?, terms.pins.clone());
+                return Ok(Arc::new(Pinned { inner, pins }));
+            }
             Self::Anyone => return Ok(Arc::new(AcceptAnyone)),
             Self::Platform if !environment::is_ignored() => load_native_certs(),
             Self::Platform | Self::PlatformOnly => load_fixed_places(),
@@ -138,6 +172,57 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
+    }
+}
+
+/// Accepts only servers with certain keys, whatever else is checked.
+#[derive(Debug)]
+struct Pinned {
+    inner: Arc<dyn ServerCertVerifier>,
+    pins: Vec<[u8; 32]>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let accepted =
+            self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        let key = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
+        let pin: [u8; 32] = Sha256::digest(&key).into();
+        if self.pins.contains(&pin) {
+            return Ok(accepted);
+        }
+        let pin = base64::engine::general_purpose::STANDARD.encode(pin);
+        Err(rustls::Error::General(format!("its key is sha256//{pin}, which tlsPin does not name")))
+    }
+
+    // A key is worth something only if the server has it: these are checked even if nothing else is.
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &provider().signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
     }
 }
 

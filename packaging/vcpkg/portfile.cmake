@@ -1,0 +1,30 @@
+# An overlay port: SOURCE_ARCHIVE is the tarball that `make dist` makes. vcpkg has no Rust, so cargo has to be in PATH.
+if(NOT DEFINED ENV{LIBRTMP_SOURCE_ARCHIVE})
+    message(FATAL_ERROR "set LIBRTMP_SOURCE_ARCHIVE to the librtmp tarball, and name it in VCPKG_KEEP_ENV_VARS")
+endif()
+find_program(CARGO cargo REQUIRED)
+vcpkg_extract_source_archive(SOURCE_PATH ARCHIVE "$ENV{LIBRTMP_SOURCE_ARCHIVE}")
+
+if(VCPKG_TARGET_IS_MINGW)
+    set(make_target install-windows)
+else()
+    set(make_target install)
+endif()
+vcpkg_execute_build_process(
+    COMMAND make ${make_target} "CARGO=${CARGO} --offline --locked" "prefix=${CURRENT_PACKAGES_DIR}"
+    WORKING_DIRECTORY "${SOURCE_PATH}"
+    LOGNAME "install-${TARGET_TRIPLET}")
+if(NOT VCPKG_BUILD_TYPE)
+    file(INSTALL "${CURRENT_PACKAGES_DIR}/lib" DESTINATION "${CURRENT_PACKAGES_DIR}/debug" PATTERN cmake EXCLUDE)
+endif()
+if(VCPKG_LIBRARY_LINKAGE STREQUAL "static")
+    file(GLOB shared "${CURRENT_PACKAGES_DIR}/lib/*.so*" "${CURRENT_PACKAGES_DIR}/debug/lib/*.so*")
+    if(shared)
+        file(REMOVE ${shared})
+    endif()
+else()
+    file(REMOVE "${CURRENT_PACKAGES_DIR}/lib/librtmp.a" "${CURRENT_PACKAGES_DIR}/debug/lib/librtmp.a")
+endif()
+file(RENAME "${CURRENT_PACKAGES_DIR}/share/cmake/librtmp" "${CURRENT_PACKAGES_DIR}/share/librtmp")
+vcpkg_fixup_pkgconfig()
+vcpkg_install_copyright(FILE_LIST "${SOURCE_PATH}/LICENSE-MIT" "${SOURCE_PATH}/LICENSE-APACHE" "${SOURCE_PATH}/NOTICE")

@@ -1,0 +1,45 @@
+//! Options about how a connection behaves, which both program interfaces have.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// How a connection behaves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tuning {
+    /// `timeoutMs`: how long any wait may take, in place of `timeout`.
+    pub timeout: Option<Duration>,
+    /// `sendQueue`: how many bytes may wait for the peer.
+    pub queue_limit: Option<usize>,
+    /// `closeReset`: whether a connection is reset after a failed send.
+    pub resets: bool,
+    /// `data=all`: whether readers get every data message and the smallest audio and video.
+    pub all_data: bool,
+}
+
+impl Tuning {
+    /// Sets `timeoutMs`.
+    pub fn set_timeout(&mut self, milliseconds: i32) -> Result<()> {
+        let milliseconds =
+            u64::try_from(milliseconds).map_err(|_| Error::Invalid("timeoutMs is less than 0"))?;
+        self.timeout = (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
+        Ok(())
+    }
+
+    /// Sets `sendQueue`.
+    pub fn set_queue_limit(&mut self, bytes: i32) -> Result<()> {
+        let bytes = usize::try_from(bytes).map_err(|_| Error::Invalid("sendQueue is less than 0"))?;
+        self.queue_limit = (bytes > 0).then_some(bytes);
+        Ok(())
+    }
+
+    /// Sets `data`.
+    pub fn set_data(&mut self, text: &[u8]) -> Result<()> {
+        self.all_data = match text {
+            b"all" => true,
+            b"media" => false,
+            _ => return Err(Error::Invalid("data is neither all nor media")),
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! The numbers of a connection: what it has carried, what waits, and how long its making took.
+//!
+//! Counters only. How fast to send, and what to leave out, is for the program to decide.
+
+use std::time::{Duration, Instant};
+
+/// The numbers of one connection, from its beginning to now. A new connection begins with zeros, also the one that a new
+/// login makes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Bytes of RTMP received and used: the handshake and all chunks, without what TLS and HTTP add.
+    pub bytes_in: u64,
+    /// Bytes of RTMP made for the peer, those that are still queued included.
+    pub bytes_out: u64,
+    /// Complete messages received.
+    pub messages_in: u64,
+    /// Messages made for the peer.
+    pub messages_out: u64,
+    /// How many bytes the peer says that it has received (RTMP 1.0, section 5.4.3). Peers say so now and then, some never.
+    pub acknowledged: u64,
+    /// Bytes in the queue of this library, with what TLS and HTTP add to those that have passed them.
+    pub queued: u64,
+    /// Bytes that the system has taken and the peer's system has not confirmed; 0 where the system does not say.
+    pub unsent: u64,
+    /// How long a packet takes to the peer and back, as the system has measured it; 0 where it does not say.
+    pub round_trip: Duration,
+    /// Packets that the system had to send again; 0 where it does not say.
+    pub retransmissions: u64,
+    /// How long bytes have waited for the peer to take some, in all.
+    pub blocked: Duration,
+    /// How long they have been waiting now; 0 if nothing waits.
+    pub stalled: Duration,
+    /// What connecting took.
+    pub phases: Phases,
+}
+
+/// How long bytes wait for a peer, as the code that moves them sees it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Backlog {
+    /// How long there were bytes waiting, up to `since`.
+    before: Duration,
+    now: Option<Waiting>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    since: Instant,
+    /// How many bytes the connection had taken, and since when no more.
+    sent: u64,
+    stalled: Instant,
+}
+
+impl Backlog {
+    /// After an attempt to send: the connection has taken so many bytes in all, and there are more or not.
+    pub(crate) fn watch(&mut self, sent: u64, more: bool, now: Instant) {
+        match &mut self.now {
+            Some(waiting) if more && waiting.sent == sent => {}
+            Some(waiting) if more => (waiting.sent, waiting.stalled) = (sent, now),
+            Some(waiting) => {
+                self.before += now.saturating_duration_since(waiting.since);
+                self.now = None;
+            }
+            None if more => self.now = Some(Waiting { since: now, sent, stalled: now }),
+            None => {}
+        }
+    }
+
+    /// Fills in how long bytes have waited in all, and how long they have been waiting now; without a time, before that.
+    pub(crate) fn fill_in(&self, stats: &mut Stats, now: Option<Instant>) {
+        stats.blocked = self.before;
+        if let (Some(waiting), Some(now)) = (self.now, now) {
+            stats.blocked += now.saturating_duration_since(waiting.since);
+            stats.stalled = now.saturating_duration_since(waiting.stalled);
+        }
+    }
+}
+
+/// How long each phase of connecting took; 0 for a phase that has not ended or that the connection did not have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Phases {
+    /// Looking up the host, or the proxy's.
+    pub lookup: Duration,
+    /// Connecting, to the address that answered first.
+    pub tcp: Duration,
+    /// The proxy's dialog.
+    pub proxy: Duration,
+    /// The TLS handshake.
+    pub tls: Duration,
+    /// The RTMP handshake, with the beginning of the HTTP tunnel if there is one.
+    pub handshake: Duration,
+    /// From the handshake to the answer to `connect`.
+    pub connect: Duration,
+    /// From there until the stream plays or may be published.
+    pub stream: Duration,
+}
+
+impl Phases {
+    /// The phases below the session, and those of the session.
+    pub(crate) fn with_session(self, session: Self) -> Self {
+        let Self { handshake, connect, stream, .. } = session;
+        Self { handshake, connect, stream, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_that_is_taken_ends_a_stall_and_the_last_one_ends_the_wait() {
+        let start = Instant::now();
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let mut backlog = Backlog::default();
+        let seen = |backlog: &Backlog, milliseconds| {
+            let mut stats = Stats::default();
+            backlog.fill_in(&mut stats, Some(at(milliseconds)));
+            (stats.blocked.as_millis(), stats.stalled.as_millis())
+        };
+        backlog.watch(10, false, at(0));
+        assert_eq!(seen(&backlog, 5), (0, 0));
+        backlog.watch(10, true, at(10));
+        backlog.watch(10, true, at(30));
+        assert_eq!(seen(&backlog, 40), (30, 30));
+        backlog.watch(11, true, at(50));
+        assert_eq!(seen(&backlog, 60), (50, 10));
+        backlog.watch(20, false, at(70));
+        assert_eq!(seen(&backlog, 100), (60, 0));
+        backlog.watch(20, true, at(200));
+        assert_eq!(seen(&backlog, 201), (61, 1));
+    }
+}

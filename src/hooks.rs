@@ -1,0 +1,138 @@
+//! Functions of the program that a session calls.
+//!
+//! They are called in the thread that is in a call about the session, with none of its locks held. What they may do is in
+//! `loop.h`; calls about the same session that change it are refused, as in a log callback.
+
+use std::{ffi::CStr, sync::OnceLock};
+
+use libc::{c_int, c_void};
+use rtmp_core::error::{Error, Result};
+
+use super::{
+    event_loop::{RTMP_EventCallback, RTMP_SendCallback, RTMP_SessionLogCallback, RTMPEvent},
+    gate::Gate,
+    reason::{self, Report},
+    rtmp::RTMP,
+};
+
+/// What a program has set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Hooks {
+    pub(crate) event: Option<Hook<RTMP_EventCallback>>,
+    pub(crate) send: Option<Hook<RTMP_SendCallback>>,
+    pub(crate) log: Option<Hook<RTMP_SessionLogCallback>>,
+}
+
+/// A function and its argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hook<F> {
+    function: F,
+    argument: *mut c_void,
+}
+
+// SAFETY: two addresses. The program answers for what its function does in the threads that it uses the session in.
+unsafe impl<F> Send for Hook<F> {}
+// SAFETY: as above.
+unsafe impl<F> Sync for Hook<F> {}
+
+impl<F> Hook<F> {
+    /// A function, which `argument` is handed to.
+    pub(crate) fn new(function: F, argument: *mut c_void) -> Self {
+        Self { function, argument }
+    }
+}
+
+impl Hooks {
+    /// Bits that stand for the hooks that there are, so that most calls need no more than a look at them.
+    pub(crate) fn bits(&self) -> u8 {
+        let bit = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+        bit(self.event.is_some(), EVENT) | bit(self.send.is_some(), SEND) | bit(self.log.is_some(), LOG)
+    }
+}
+
+/// Bits of [`Hooks::bits`].
+pub(crate) const EVENT: u8 = 1;
+pub(crate) const SEND: u8 = 2;
+const LOG: u8 = 4;
+
+/// Finds the log of a session.
+type Find = unsafe fn(*mut RTMP) -> Option<Hook<RTMP_SessionLogCallback>>;
+
+/// Set once some session has a log of its own.
+static FIND_LOG: OnceLock<Find> = OnceLock::new();
+
+/// Says how the log of a session is found. Until then there is none.
+pub(crate) fn find_logs_with(find: Find) {
+    // It is always the same function.
+    let _ = FIND_LOG.set(find);
+}
+
+/// Hands a line to the log of the session that this thread is in a call about; false if it has none.
+pub(crate) fn log_of_session(level: c_int, line: &CStr) -> bool {
+    let (Some(find), r) = (FIND_LOG.get(), reason::session()) else { return false };
+    if r.is_null() {
+        return false;
+    }
+    // SAFETY: `r` is an initialised `RTMP` until the call of this thread returns, by the contract of `reason::about`.
+    unsafe {
+        let Some(hook) = find(r) else { return false };
+        let _report = Report::about(r);
+        hook.log(r, level, line);
+    }
+    true
+}
+
+impl Hook<RTMP_EventCallback> {
+    /// Tells the program of an event. If it gives up, that is as if it had called `RTMP_Abort`.
+    ///
+    /// # Safety
+    /// `r` points to an initialised `RTMP` whose program has set this hook.
+    pub(crate) unsafe fn raise(self, r: *mut RTMP, event: &RTMPEvent) -> Result<()> {
+        let goes_on = {
+            let _report = Report::about(r);
+            // SAFETY: `RTMP_SetEventCallback` requires a function of this type that stays callable.
+            unsafe { (self.function)(r, event, self.argument) != 0 }
+        };
+        if goes_on {
+            return Ok(());
+        }
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        unsafe { Gate::of(r) }.abort();
+        Err(Error::Interrupted)
+    }
+}
+
+impl Hook<RTMP_SendCallback> {
+    /// Hands all bytes to the program.
+    ///
+    /// # Safety
+    /// As for [`Hook::raise`].
+    pub(crate) unsafe fn send(self, r: *mut RTMP, mut bytes: &[u8]) -> Result<()> {
+        let _report = Report::about(r);
+        while !bytes.is_empty() {
+            let size = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
+            // SAFETY: `RTMP_SetSendCallback` requires a function of this type that stays callable; the bytes live until it
+            // returns.
+            let taken = unsafe { (self.function)(r, bytes.as_ptr().cast(), size, self.argument) };
+            let taken = usize::try_from(taken).ok().filter(|taken| *taken > 0);
+            match taken.and_then(|taken| bytes.get(taken..)) {
+                Some(rest) => bytes = rest,
+                // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+                None if unsafe { Gate::of(r) }.is_aborted() => return Err(Error::Interrupted),
+                None => return Err(Error::Io(std::io::Error::last_os_error())),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Hook<RTMP_SessionLogCallback> {
+    /// Hands a line to the program.
+    ///
+    /// # Safety
+    /// As for [`Hook::raise`].
+    pub(crate) unsafe fn log(self, r: *mut RTMP, level: c_int, line: &CStr) {
+        // SAFETY: `RTMP_SetSessionLog` requires a function of this type that stays callable.
+        unsafe { (self.function)(r, level, line.as_ptr(), self.argument) };
+    }
+}

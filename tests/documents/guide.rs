@@ -1,0 +1,387 @@
+//! The guide in `docs`: its code is that of files that compile and run, its links hold, and mdBook can build it.
+//!
+//! `make guide` writes the files' text into the chapters; without it these tests only compare.
+#![forbid(unsafe_code)]
+
+use std::{collections::BTreeSet, env, fs, path::PathBuf, process::Command, time::Duration};
+
+use crate::support::examples::ExampleServer;
+use crate::support::library::{package, scratch};
+use crate::support::process::{free_port, listens, wait_until};
+use crate::support::{Library, Peer, Program, Run, Running, Server, TempDir, clip, flv, program, require};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// All files with this extension below a directory of the package.
+fn files(directory: &str, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(package().join(directory)).expect("the directory is there");
+    let paths = entries.map(|entry| entry.expect("the directory is readable").path());
+    let mut files: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
+    files.sort();
+    files
+}
+
+fn chapters() -> Vec<PathBuf> {
+    files("docs/src", "md")
+}
+
+/// The text of a file, or of the part between `[name]` and `[name end]` in it, as it stands in a chapter.
+fn source(reference: &str) -> String {
+    let (file, part) = reference.split_once('#').unwrap_or((reference, ""));
+    let path = package().join(file);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    if part.is_empty() {
+        return text;
+    }
+    let lines: Vec<_> = text.lines().collect();
+    let find = |mark: String| {
+        let at = lines.iter().position(|line| line.contains(&mark));
+        at.unwrap_or_else(|| panic!("{file} has no {mark}"))
+    };
+    let part = &lines[find(format!("[{part}]")) + 1..find(format!("[{part} end]"))];
+    let indent = part.iter().filter(|line| !line.trim().is_empty());
+    let indent = indent.map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
+    part.iter().map(|line| format!("{}\n", line.get(indent..).unwrap_or(""))).collect()
+}
+
+/// A chapter with the text of the files in the blocks that name one: `<!-- code: FILE -->` or `<!-- code: FILE#PART -->`
+/// before the block.
+fn with_sources(chapter: &str) -> String {
+    let mut result = String::new();
+    let mut lines = chapter.lines();
+    while let Some(line) = lines.next() {
+        result.push_str(line);
+        result.push('\n');
+        let Some(reference) = line.strip_prefix("<!-- code: ").and_then(|rest| rest.strip_suffix(" -->"))
+        else {
+            continue;
+        };
+        let fence = lines.next().unwrap_or_default();
+        assert!(fence.starts_with("```"), "no block behind {line}");
+        while lines.next().is_some_and(|line| line != "```") {}
+        result.push_str(&format!("{fence}\n{}```\n", source(reference)));
+    }
+    result
+}
+
+#[test]
+fn code_in_the_guide_is_that_of_the_files() {
+    for path in chapters() {
+        let chapter = fs::read_to_string(&path).expect("it is readable");
+        let expected = with_sources(&chapter);
+        if env::var_os("WRITE_GUIDE").is_some() {
+            fs::write(&path, &expected).expect("the package is writable");
+        } else {
+            assert!(chapter == expected, "{} is out of date, run `make guide`", path.display());
+        }
+        // Code has a file; text and shell lines have none.
+        let mut previous = "";
+        let mut inside = false;
+        for line in expected.lines() {
+            if let Some(language) = line.strip_prefix("```") {
+                inside = !inside;
+                let free = ["text", "sh"].contains(&language);
+                assert!(
+                    !inside || free || previous.starts_with("<!-- code: "),
+                    "{}: a block of {language:?} without a file",
+                    path.display()
+                );
+            }
+            previous = line;
+        }
+    }
+}
+
+/// The targets of the links of a text, without those in code.
+fn links(text: &str) -> Vec<String> {
+    let outside: String = text.split("```").step_by(2).collect();
+    let outside: String = outside.split('`').step_by(2).collect();
+    let parts = outside.split("](").skip(1);
+    parts.filter_map(|part| Some(part.split_once(')')?.0.to_owned())).collect()
+}
+
+/// The anchors of a text's headings, as GitHub and mdBook make them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let outside = text.split("```").step_by(2).collect::<String>();
+    let headings =
+        outside.lines().filter_map(|line| Some(line.strip_prefix('#')?.trim_start_matches('#').trim()));
+    let mut anchors = BTreeSet::new();
+    for heading in headings {
+        let lower = heading.to_lowercase();
+        let kept = lower.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+        anchors.insert(kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect());
+    }
+    anchors
+}
+
+#[test]
+fn links_of_all_documents_hold() {
+    let mut documents = chapters();
+    documents.extend(files(".", "md"));
+    documents.extend(["c-examples/README.md", "benches/README.md"].map(|name| package().join(name)));
+    let mut seen = 0;
+    for path in documents {
+        let text = fs::read_to_string(&path).expect("it is readable");
+        for link in links(&text) {
+            if link.starts_with("http://") || link.starts_with("https://") {
+                continue;
+            }
+            seen += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.with_file_name(file) };
+            assert!(target.exists(), "{}: {link} leads nowhere", path.display());
+            if !anchor.is_empty() {
+                let text = fs::read_to_string(&target).expect("it is readable");
+                assert!(anchors(&text).contains(anchor), "{}: there is no {link}", path.display());
+            }
+        }
+    }
+    assert!(seen > 30, "{seen} links");
+}
+
+/// Words that make a reader stop: old ones, and those with a usual technical word in their place.
+const UNUSUAL: [&str; 14] = [
+    "whoever",
+    "somebody",
+    "nobody else",
+    "in any case",
+    "dearer",
+    "the long way",
+    "in a hurry",
+    "for ever",
+    "time-out",
+    "goodbye",
+    "passed over",
+    "goes on",
+    "wishes",
+    "mend",
+];
+
+#[test]
+fn documents_and_headers_use_plain_words() {
+    let mut documents = chapters();
+    documents.extend(
+        ["README.md", "SECURITY.md", "CHANGELOG.md", "c-examples/README.md"].map(|name| package().join(name)),
+    );
+    for directory in ["man/man1", "man/man3"] {
+        documents.extend(files(directory, if directory.ends_with('1') { "1" } else { "3" }));
+    }
+    documents.extend(files("include/librtmp", "h"));
+    let mut found = Vec::new();
+    for path in documents {
+        let text = fs::read_to_string(&path).expect("it is readable").replace("\\-", "-");
+        for (number, line) in (1..).zip(text.lines()) {
+            // What is code has names of its own.
+            let lower: String = line.split('`').step_by(2).collect::<String>().to_lowercase();
+            // Between other letters it is another word.
+            let is_word = |at: usize, word: &str| {
+                let before = lower[..at].chars().next_back().is_none_or(|letter| !letter.is_alphanumeric());
+                before
+                    && lower[at + word.len()..].chars().next().is_none_or(|letter| !letter.is_alphanumeric())
+            };
+            let words = UNUSUAL.iter().filter(|word| lower.find(**word).is_some_and(|at| is_word(at, word)));
+            found.extend(words.map(|word| format!("{}:{number}: {word}", path.display())));
+        }
+    }
+    assert!(found.is_empty(), "write it in another way, see CONTRIBUTING.md:\n{}", found.join("\n"));
+}
+
+#[test]
+fn the_summary_lists_every_chapter_once() {
+    let summary = fs::read_to_string(package().join("docs/src/SUMMARY.md")).expect("it is there");
+    let mut listed = links(&summary);
+    listed.sort();
+    let mut found: Vec<_> =
+        chapters().iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    found.retain(|name| name != "SUMMARY.md");
+    assert_eq!(listed, found);
+}
+
+#[test]
+fn mdbook_builds_the_guide() {
+    let mdbook = scratch().with_file_name("test-tools").join("mdbook/bin/mdbook");
+    let mdbook = if mdbook.exists() { mdbook } else { need!(require::program("mdbook")) };
+    let directory = TempDir::new("book");
+    let mut build = Command::new(mdbook);
+    build.arg("build").arg("--dest-dir").arg(directory.path()).arg(package().join("docs"));
+    let run = program::run(&mut build, "", LIMIT);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(!run.stderr.contains("WARN") && !run.stderr.contains("ERROR"), "{}", run.stderr);
+    let page = fs::read_to_string(directory.join("index.html")).expect("it was built");
+    assert!(page.contains("librtmp"), "{page}");
+}
+
+/// A program of `c-examples/guide`.
+fn guide(name: &str) -> Option<Program> {
+    Program::of_ours(&package().join("c-examples/guide").join(name).with_extension("c"))
+}
+
+fn run(name: &str, arguments: &[&str]) -> Option<Run> {
+    guide(name)?.run(Library::Ours, arguments, "", LIMIT)
+}
+
+#[test]
+fn every_program_of_the_guide_compiles_and_is_shown() {
+    let shown: String =
+        chapters().iter().map(|path| fs::read_to_string(path).expect("it is readable")).collect();
+    for path in files("c-examples/guide", "c") {
+        need!(Program::of_ours(&path));
+        let name = path.file_name().expect("it has a name").to_str().expect("it is text");
+        assert!(shown.contains(&format!("<!-- code: c-examples/guide/{name}")), "no chapter shows {name}");
+    }
+}
+
+#[test]
+fn the_programs_of_the_guide_do_what_they_say() {
+    let clip = need!(clip::flv());
+    let directory = TempDir::new("guide");
+    fs::copy(&clip, directory.join("film.flv")).expect("the build directory is writable");
+    let film = flv::load(&clip);
+    let options = ["-r", &directory.path().to_string_lossy()];
+    let server = need!(ExampleServer::start_with(Library::Ours, directory.path(), None, &options, &[]));
+    let url = server.url("rtmp", "vod/film");
+    let nobody = format!("rtmp://127.0.0.1:{}/app/name", free_port());
+    let at = |name: &str| directory.join(name).to_string_lossy().into_owned();
+
+    need!(run("record", &[&url, &at("copy.flv")])).expect("record");
+    flv::assert_equal(&flv::readable(&film), &flv::load(&directory.join("copy.flv")), "record");
+    let failed = need!(run("record", &[&nobody, &at("none.flv")]));
+    assert_eq!(failed.code, Some(1));
+    assert!(failed.stderr.starts_with("connect: connection refused by"), "{failed:?}");
+
+    need!(run("publish_file", &[&at("film.flv"), &server.url("rtmp", "live/published")]))
+        .expect("publish_file");
+    let frames = |tags: &[flv::Tag]| tags.iter().filter(|tag| tag.kind != 18).cloned().collect::<Vec<_>>();
+    let published = directory.join("published.flv");
+    let whole = || fs::read(&published).is_ok_and(|data| data.len() > 1000);
+    assert!(wait_until(LIMIT, whole), "nothing was recorded");
+    server.wait_for_log("ends published");
+    flv::assert_equal(&frames(&film), &frames(&flv::load(&published)), "publish_file");
+
+    let printed = need!(run("metadata", &[&url])).expect("metadata");
+    assert!(printed.contains("videocodecid = 7") && printed.contains("duration = "), "{printed}");
+    let printed = need!(run("bitrate", &[&url])).expect("bitrate");
+    assert!(printed.starts_with("audio ") && printed.contains(" kbit/s, video "), "{printed}");
+    let printed = need!(run("options", &["TIMEOUT", "20", "pubUser", "me", &server.url("rtmp", "live/o")]));
+    assert_eq!(printed.expect("options"), "connected\n");
+    let refused = need!(run("options", &["lvie", "1", &url]));
+    assert!(refused.code == Some(1) && refused.stdout.starts_with("option: "), "{refused:?}");
+    let printed = need!(run("own_log", &[&url])).expect("own_log");
+    assert!(printed.contains("librtmp debug: ") && !printed.contains("ERROR"), "{printed}");
+    assert!(need!(run("own_log", &[&nobody])).stdout.contains("librtmp error: "));
+    assert_eq!(need!(run("threads", &[&server.url("rtmp", "live/t")])).expect("threads"), "sent\n");
+    assert_eq!(need!(run("reconnect", &[&url, &at("rec"), "3"])).code, Some(0));
+    assert!(directory.join("rec.1.flv").exists());
+    let again = need!(run("reconnect", &[&nobody, &at("none"), "2"]));
+    assert!(again.code == Some(1) && again.stderr.contains("next attempt in 1 s"), "{again:?}");
+
+    let printed = need!(run("stats", &[&server.url("rtmp", "live/s")])).expect("stats");
+    assert!(
+        printed.starts_with("connected after look-up ") && printed.contains(" kbit/s out, "),
+        "{printed}"
+    );
+    let printed = need!(run("events", &[&url])).expect("events");
+    let expected =
+        ["socket 1\n", "status NetConnection.Connect.Success: ", "status NetStream.Play.Start", " events\n"];
+    assert!(expected.iter().all(|words| printed.contains(words)), "{printed}");
+    let printed = need!(run("tracks", &[&url])).expect("tracks");
+    assert!(
+        printed.contains("video track 0: codec 7, ") && printed.contains("audio track 0: codec 10, "),
+        "{printed}"
+    );
+
+    // A stream without an end.
+    let endless = Server::once(|peer: &mut Peer| {
+        peer.accept_play();
+        peer.drain(LIMIT);
+    });
+    assert_eq!(need!(run("cancel", &[&endless.url()])).expect("cancel"), "cancelled\n");
+    endless.join();
+}
+
+#[test]
+fn a_film_can_be_sought_in_and_paused() {
+    let ffmpeg = need!(require::program("ffmpeg"));
+    let directory = TempDir::new("guide-seek");
+    let mut make = Command::new(&ffmpeg);
+    make.args([
+        "-nostdin",
+        "-loglevel",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc=size=64x48:rate=25",
+        "-t",
+        "10",
+    ]);
+    make.args(["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-pix_fmt", "yuv420p"]);
+    program::run(make.arg(directory.join("long.flv")), "", LIMIT).expect("ffmpeg");
+    let server = need!(ExampleServer::start(Library::Ours, directory.path()));
+    let printed = need!(run("seek_pause", &[&server.url("rtmp", "vod/long")])).expect("seek_pause");
+    let times: Vec<i64> = printed.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(
+        times.len() == 3 && times[0] >= 500 && times[1] >= 4000 && times[2] >= times[1] + 500,
+        "{printed}"
+    );
+}
+
+/// What an encoder makes plays, and says what it is.
+#[test]
+fn what_an_encoder_makes_is_published_as_h264_and_aac() {
+    let ffmpeg = need!(require::program("ffmpeg"));
+    let ffprobe = need!(require::program("ffprobe"));
+    let directory = TempDir::new("guide-encoder");
+    let at = |name: &str| directory.join(name).to_string_lossy().into_owned();
+    let mut make = Command::new(&ffmpeg);
+    make.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=25"]);
+    make.args([
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=frequency=440",
+        "-t",
+        "2",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+    ]);
+    make.args(["-x264-params", "slices=1:sliced-threads=0", "-bf", "0", "-pix_fmt", "yuv420p", "-g", "25"]);
+    make.args(["-map", "0", &at("video.h264"), "-c:a", "aac", "-map", "1", "-t", "2", &at("audio.aac")]);
+    program::run(&mut make, "", LIMIT).expect("ffmpeg");
+    let options = ["-r", &directory.path().to_string_lossy()];
+    let server = need!(ExampleServer::start_with(Library::Ours, directory.path(), None, &options, &[]));
+    let url = server.url("rtmp", "live/encoded");
+    let printed = need!(run("publish_encoder", &[&at("video.h264"), &at("audio.aac"), &url]));
+    assert!(
+        printed.expect("publish_encoder").starts_with("50 frames, 8"),
+        "frames and sounds of two seconds"
+    );
+    server.wait_for_log("ends encoded");
+    let mut probe = Command::new(ffprobe);
+    probe.args(["-v", "error", "-count_frames", "-show_entries"]);
+    probe.args(["stream=codec_name,width,sample_rate,nb_read_frames", "-of", "compact"]);
+    let run = program::run(probe.arg(at("encoded.flv")), "", LIMIT);
+    assert_eq!((run.code, &run.stderr[..]), (Some(0), ""), "{run:?}");
+    assert!(run.stdout.contains("codec_name=h264|width=320|nb_read_frames=50"), "{run:?}");
+    assert!(run.stdout.contains("codec_name=aac|sample_rate=44100"), "{run:?}");
+}
+
+#[test]
+fn the_small_server_plays_and_takes_what_is_published() {
+    let directory = TempDir::new("guide-serve");
+    let port = free_port();
+    let mut command = need!(need!(guide("serve")).command(Library::Ours));
+    let mut server = Running::start(command.arg(port.to_string()));
+    assert!(wait_until(LIMIT, || listens(port)), "{}", server.stderr());
+    let url = format!("rtmp://127.0.0.1:{port}/app/name");
+    let file = directory.join("played.flv");
+    let played = run("record", &[&url, &file.to_string_lossy()]);
+    need!(played).expect("record");
+    assert_eq!(flv::media(&flv::load(&file)).len(), 500);
+    assert_eq!(need!(run("threads", &[&url])).expect("threads"), "sent\n");
+    assert!(wait_until(LIMIT, || server.stdout().contains("after 350 bytes")), "{}", server.stdout());
+    server.kill();
+}
