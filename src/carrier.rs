@@ -8,7 +8,6 @@ use std::{
     io::{self, IoSlice},
     mem::{self, ManuallyDrop},
     net::Shutdown,
-    os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -17,12 +16,14 @@ use rtmp_core::{
     error::{Error, Result},
     net::{Interest, Link, LinkPhase, Received, Wanted, wait},
     stats::Phases,
+    system,
     transport::{
         deadline::Deadline,
         tunnel::Status,
         wait::{Patience, SLICE},
     },
 };
+use rustix::fd::{AsFd, IntoRawFd, OwnedFd};
 use socket2::Socket;
 
 /// A link that carries a session, with the socket that the program sees.
@@ -184,6 +185,24 @@ impl Carrier {
         self.flush(&mut waiting)
     }
 
+    /// Sends bytes, through a tunnel in one request, and waits until the system has them.
+    pub(crate) fn send_whole(&self, mut bytes: &[u8], patience: &dyn Patience) -> Result<()> {
+        let mut waiting = Waiting::for_room(patience);
+        while !bytes.is_empty() {
+            let sent = {
+                let mut link = self.lock();
+                let result = link.send_whole(bytes, Instant::now());
+                self.show_replacement(&mut link)?;
+                result
+            };
+            match sent.map_err(|error| interrupted_or(error, patience))? {
+                0 => self.wait(ROOM, &mut waiting)?,
+                taken => bytes = &bytes[taken..],
+            }
+        }
+        self.flush(&mut waiting)
+    }
+
     /// Takes the beginning of `pieces` without waiting; returns how much that was.
     pub(crate) fn send_now(&self, pieces: &[IoSlice<'_>]) -> Result<usize> {
         let mut link = self.lock();
@@ -293,8 +312,17 @@ impl Carrier {
     }
 }
 
+/// Handles of Windows lead where they lead: a tunnel ends there with its connection.
+#[cfg(not(unix))]
+fn replace_descriptor(_: &Socket, _: &Socket) -> Result<()> {
+    Err(io::Error::from(io::ErrorKind::Unsupported).into())
+}
+
 /// Makes the descriptor of `shown` lead to the connection of `fresh`, with the same settings.
+#[cfg(unix)]
 fn replace_descriptor(shown: &Socket, fresh: &Socket) -> Result<()> {
+    use std::os::fd::AsRawFd;
+
     fresh.set_nonblocking(shown.nonblocking()?)?;
     fresh.set_read_timeout(shown.read_timeout()?)?;
     fresh.set_write_timeout(shown.write_timeout()?)?;
@@ -375,7 +403,9 @@ impl<'a> Waiting<'a> {
         self.deadline = Some(deadline);
         deadline.left()?;
         // A program that made its socket non-blocking does not want to wait.
-        if self.what != For::Link && shown.is_some_and(|shown| shown.nonblocking().unwrap_or(false)) {
+        if self.what != For::Link
+            && shown.is_some_and(|shown| system::is_non_blocking(shown).unwrap_or(false))
+        {
             return Err(Error::TimedOut);
         }
         let slice = Instant::now() + SLICE;

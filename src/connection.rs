@@ -549,7 +549,7 @@ impl Handle {
                 }
             };
         };
-        let result = carrier.send_all(iter::once(bytes), &self.patience());
+        let result = carrier.send_whole(bytes, &self.patience());
         self.show_tunnel(&carrier);
         result
     }

@@ -40,6 +40,7 @@ mod pump;
 mod reason;
 pub mod rtmp;
 mod shared;
+mod socket;
 mod state;
 mod sync;
 mod tcp_info;

@@ -1,7 +1,8 @@
 //! What the bytes of a connection go through at its end: the socket, and TLS over it.
 
-use std::{net::Shutdown, os::fd::OwnedFd, sync::Arc};
+use std::{net::Shutdown, sync::Arc};
 
+use rustix::fd::OwnedFd;
 use socket2::SockRef;
 
 use super::carrier::Carrier;

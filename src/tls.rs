@@ -1,16 +1,12 @@
 //! TLS as C programs see it, and whom they trust.
 
-use std::{
-    ffi::{CStr, OsStr},
-    os::unix::ffi::OsStrExt,
-    path::Path,
-    ptr,
-};
+use std::{ffi::CStr, path::PathBuf, ptr};
 
 use libc::{c_char, c_int, c_void};
 use rtmp_core::{
     environment,
     error::{Error, Result},
+    system,
     transport::tls::{ServerContext, TlsOptions, Trust},
 };
 
@@ -58,7 +54,7 @@ pub unsafe extern "C" fn RTMP_TLS_AllocServerContext(cert: *const c_char, key: *
         // SAFETY: `cert` and `key` are null or NUL-terminated strings, by the Safety section; the names are used during
         // the call only.
         let (cert, key) = unsafe { (path(cert, "cert is NULL")?, path(key, "key is NULL")?) };
-        let context = Box::new(ServerContext::from_files(cert, key)?);
+        let context = Box::new(ServerContext::from_files(&cert, &key)?);
         Ok(Box::into_raw(context).cast())
     })
 }
@@ -106,12 +102,12 @@ pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) 
 ///
 /// # Safety
 /// `name` is null or a NUL-terminated string, which nobody changes while the result is used.
-unsafe fn path<'a>(name: *const c_char, missing: &'static str) -> Result<&'a Path> {
+unsafe fn path(name: *const c_char, missing: &'static str) -> Result<PathBuf> {
     if name.is_null() {
         return Err(Error::Invalid(missing));
     }
     // SAFETY: `name` is null or a NUL-terminated string, which nobody changes while the result is used, by the Safety
     // section.
     let bytes = unsafe { CStr::from_ptr(name) }.to_bytes();
-    Ok(Path::new(OsStr::from_bytes(bytes)))
+    Ok(system::path(bytes))
 }

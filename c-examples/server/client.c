@@ -1,7 +1,7 @@
 /* One client: its thread, the messages it sends, and the media that goes to it.
  *
  * The thread waits in poll() for the socket, for the live queue and for the next tag's time at once, so
- * reading, sending and time-outs all happen here and the RTMP object has a single user. */
+ * reading, sending and timeouts all happen here and the RTMP object has a single user. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>
@@ -300,7 +300,7 @@ static void *serve(void *argument)
         netstream_stop(client, &client->netstreams[i]);
     int connected = RTMP_IsConnected(&client->rtmp);
     client_guard(client, 2 * (int64_t)client->server->timeout_ms);
-    RTMP_Close(&client->rtmp); /* TLS says goodbye; shutdown_fd keeps the connection open */
+    RTMP_Close(&client->rtmp); /* sends the TLS close message; shutdown_fd keeps the connection open */
     unguard(client);
     if (connected)
         part(client);

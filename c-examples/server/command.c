@@ -157,7 +157,7 @@ static int do_publish(struct call *call)
     if (!stream) {
         RTMP_Log(RTMP_LOGWARNING, "client %u: may not publish, bad or used name", client->number);
         stream_status(call, "error", "NetStream.Publish.BadName", "bad or used name");
-        return netstream_in_use(client); /* librtmp's clients would wait for a Publish.Start for ever */
+        return netstream_in_use(client); /* librtmp's clients would wait for a Publish.Start without end */
     }
     memcpy(netstream->path, path, sizeof path);
     netstream_publish(client, netstream, stream);

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use libc::{c_int, pollfd};
+use libc::c_int;
 use rtmp_core::{
     error::{Error, Result},
     net::{Interest, Wanted},
 };
+use rustix::fd::AsRawFd;
 
 use crate::{
     FALSE, TRUE,
@@ -16,6 +17,7 @@ use crate::{
     reason::{self, Failure, Phase},
     rtmp::{RTMP, close::step_leaving, sockbuf},
     shared,
+    socket::{POLLIN, POLLOUT, pollfd},
     state::Handle,
 };
 
@@ -360,14 +362,12 @@ const ALL: Wanted = Wanted { read: true, write: true };
 
 /// An interest as C has it.
 fn entry(interest: &Interest) -> pollfd {
-    use std::os::fd::AsRawFd;
-
     let mut events = 0;
     if interest.read {
-        events |= libc::POLLIN;
+        events |= POLLIN;
     }
     if interest.write {
-        events |= libc::POLLOUT;
+        events |= POLLOUT;
     }
     pollfd { fd: interest.socket.as_raw_fd(), events, revents: 0 }
 }

@@ -2,14 +2,13 @@
 
 use std::{
     io::IoSlice,
-    mem,
-    os::fd::AsFd,
-    ptr,
+    mem, ptr,
     time::{Duration, Instant},
 };
 
 use libc::c_int;
 use rtmp_core::{error::Result, flv::Flags, net::Received, transport::deadline::Deadline};
+use rustix::fd::AsFd;
 
 use super::{
     RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, origin::Origin, outgoing::take_unfinished, sockbuf,

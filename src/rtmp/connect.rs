@@ -8,7 +8,7 @@ use rtmp_core::{
     net::Entry,
     text::{self, Text},
 };
-use socket2::{SockAddr, SockAddrStorage};
+use socket2::{Domain, SockAddr, SockAddrStorage};
 
 use super::{RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMPPacket, close::close_to_reconnect};
 use crate::{
@@ -194,16 +194,16 @@ unsafe fn append(string: *mut AVal, ours: bool, tail: &[u8]) -> Result<()> {
 /// `address` points to a socket address of its family's size.
 unsafe fn socket_address(address: *const sockaddr) -> Result<SocketAddr> {
     // SAFETY: `address` points to a socket address of its family's size, by the Safety section.
-    let len = match c_int::from(unsafe { (*address).sa_family }) {
-        libc::AF_INET => size_of::<libc::sockaddr_in>(),
-        libc::AF_INET6 => size_of::<libc::sockaddr_in6>(),
+    let len = match Domain::from(c_int::from(unsafe { (*address).sa_family })) {
+        Domain::IPV4 => SockAddr::from(SocketAddr::from(([0; 4], 0))).len(),
+        Domain::IPV6 => SockAddr::from(SocketAddr::from(([0_u16; 8], 0))).len(),
         _ => return Err(Error::Invalid("the address is neither IPv4 nor IPv6")),
     };
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: both are at least `len` bytes, and a storage holds an address of any family.
     let address = unsafe {
-        ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len);
-        SockAddr::new(storage, len as libc::socklen_t)
+        ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len as usize);
+        SockAddr::new(storage, len)
     };
     address.as_socket().ok_or(Error::Invalid("the address is neither IPv4 nor IPv6"))
 }

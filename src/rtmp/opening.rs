@@ -3,7 +3,6 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd},
     sync::Arc,
     time::Instant,
 };
@@ -20,6 +19,7 @@ use rtmp_core::{
     text::Text,
     transport::{deadline::Deadline, local::Bind, proxy::Proxy, tcp, tls::ServerContext},
 };
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 use socket2::{SockRef, Socket};
 
 use super::{
@@ -35,7 +35,7 @@ use crate::{
     progress::{FirstMessage, Opening, Stage, What},
     ptr::aval_bytes,
     reason::{During, Failure, Phase},
-    shared,
+    shared, socket,
     state::Handle,
     tls::trust,
 };
@@ -432,7 +432,7 @@ fn secure(handle: &Handle) -> Result<Option<Arc<Carrier>>> {
     }
     if target.tunnelled && !handle.is_dialled() && !handle.is_opened() && target.proxy.is_none() {
         // The program made the connection, and had its reasons: further ones lead from the same address to the same address.
-        match ends(&handle.socket()?) {
+        match ends(handle.socket()?) {
             Some((here, there)) => {
                 target.entry = Entry::Address(there);
                 target.local.bind = Some(Bind::Address(here));
@@ -488,15 +488,15 @@ fn adopt(handle: &Handle, link: Link) -> Result<()> {
         core.reservoir = None;
         core.phases = phases;
         drop(core);
-        shared::write(&raw mut (*r).m_sb.sb_socket, socket.into_raw_fd());
+        shared::write(&raw mut (*r).m_sb.sb_socket, socket::into_c(socket));
     }
     handle.mark_opened();
     Ok(())
 }
 
 /// From where to where a connection leads; `None` if not over IP.
-fn ends(socket: &impl AsFd) -> Option<(IpAddr, SocketAddr)> {
-    let socket = SockRef::from(socket);
+fn ends(socket: BorrowedFd<'_>) -> Option<(IpAddr, SocketAddr)> {
+    let socket = SockRef::from(&socket);
     let (here, there) = (socket.local_addr().ok()?.as_socket()?, socket.peer_addr().ok()?.as_socket()?);
     Some((here.ip(), there))
 }

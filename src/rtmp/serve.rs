@@ -1,11 +1,6 @@
 //! Serving a client that has connected.
 
-use std::{
-    fmt, mem,
-    net::TcpStream,
-    os::fd::{AsFd, IntoRawFd, OwnedFd},
-    sync::Arc,
-};
+use std::{fmt, mem, net::TcpStream, sync::Arc};
 
 use libc::c_int;
 use rtmp_core::{
@@ -22,7 +17,7 @@ use rtmp_core::{
         wait::Until,
     },
 };
-
+use rustix::fd::{AsFd, OwnedFd};
 use socket2::SockRef;
 
 use super::{RTMP, RTMP_FEATURE_HTTP2, sockbuf};
@@ -34,7 +29,7 @@ use crate::{
     pipe::Pipe,
     progress::{Admission, Opening, Stage, What},
     reason::{self, Code, During, Failure, Phase},
-    shared,
+    shared, socket,
     state::Handle,
 };
 
@@ -138,7 +133,7 @@ impl Handle {
                 tcp::add_missing_timeouts(stream.as_fd(), self.timeout());
                 // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
                 unsafe {
-                    shared::write(&raw mut (*self.raw()).m_sb.sb_socket, stream.into_raw_fd());
+                    shared::write(&raw mut (*self.raw()).m_sb.sb_socket, socket::into_c(stream));
                     (*self.raw()).Link.protocol |= RTMP_FEATURE_HTTP2;
                 }
                 self.carry_plainly().during(Phase::Tunnel)?;

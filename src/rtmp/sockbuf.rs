@@ -3,7 +3,6 @@
 
 use std::{
     io::IoSlice,
-    os::fd::{BorrowedFd, FromRawFd, OwnedFd},
     slice,
     sync::{
         Arc,
@@ -17,6 +16,7 @@ use rtmp_core::{
     error::{Error, Result},
     transport::{tcp, wait::Patience},
 };
+use rustix::fd::BorrowedFd;
 
 use super::{RTMP, RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     gate::Keeper,
     globals,
     pipe::Pipe,
-    ptr, reason, shared, tcp_info,
+    ptr, reason, shared, socket, tcp_info,
 };
 
 /// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
@@ -40,7 +40,7 @@ pub(crate) unsafe fn borrow<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
         return Err(Error::Closed);
     }
     // SAFETY: `fd` is not -1, and not closed while the result is used, by the Safety section.
-    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+    Ok(unsafe { socket::borrow(fd) })
 }
 
 /// Where the unread bytes lie, as offset and length. A buffer whose fields make no sense, because its struct was moved
@@ -500,7 +500,7 @@ pub(crate) unsafe fn take_pipe(sb: *mut RTMPSockBuf, _: &Keeper<'_>) -> Pipe {
     unsafe {
         let socket = shared::read(&raw const (*sb).sb_socket);
         shared::write(&raw mut (*sb).sb_socket, -1);
-        Pipe { carrier: detach(sb), socket: (socket >= 0).then(|| OwnedFd::from_raw_fd(socket)) }
+        Pipe { carrier: detach(sb), socket: (socket >= 0).then(|| socket::from_c(socket)) }
     }
 }
 
@@ -612,7 +612,7 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int
             return Ok(0);
         }
         // SAFETY: the descriptor is the caller's to close.
-        let closed = unsafe { libc::close(socket) };
+        let closed = unsafe { socket::close(socket) };
         if closed == -1 {
             errno.take_current();
         }

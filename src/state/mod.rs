@@ -10,7 +10,6 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     mem::{self, ManuallyDrop},
-    os::fd::{AsRawFd, BorrowedFd, IntoRawFd},
     ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -36,6 +35,7 @@ use rtmp_core::{
         wait::Patience,
     },
 };
+use rustix::fd::BorrowedFd;
 
 use self::slot::{attached, hangs_on, put};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
@@ -61,7 +61,7 @@ use super::{
         reservoir::{self, Reservoir},
         sockbuf,
     },
-    shared,
+    shared, socket,
     tcp_info::TcpInfo,
 };
 
@@ -681,7 +681,7 @@ impl Handle {
             if keep || !alone {
                 pipe.shut_down();
             }
-            let kept = if keep { pipe.socket.take().map(IntoRawFd::into_raw_fd) } else { None };
+            let kept = if keep { pipe.socket.take().map(socket::into_c) } else { None };
             self.private.retired.lock().unwrap_or_else(PoisonError::into_inner).push(pipe);
             self.private.has_retired.store(true, Ordering::Relaxed);
             kept
@@ -1000,7 +1000,7 @@ impl Handle {
 
 /// Tells the program of a socket, in the thread that connects.
 fn raise_socket(socket: BorrowedFd<'_>) -> Result<()> {
-    let event = RTMPEvent { e_socket: socket.as_raw_fd(), ..RTMPEvent::of(RTMP_EVENT_SOCKET) };
+    let event = RTMPEvent { e_socket: socket::number_of(socket), ..RTMPEvent::of(RTMP_EVENT_SOCKET) };
     // SAFETY: the session of the call that this thread is in is initialised until the call returns (`reason::about`).
     let handle = unsafe { Handle::existing(reason::session()) };
     handle.map_or(Ok(()), |handle| handle.raise(&event))

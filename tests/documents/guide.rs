@@ -212,6 +212,88 @@ fn mdbook_builds_the_guide() {
     assert!(page.contains("librtmp"), "{page}");
 }
 
+/// The shell lines of a chapter that are to be run, `<!-- run -->` before the block.
+fn shell_lines(chapter: &str) -> String {
+    let blocks = chapter.split("<!-- run -->\n```sh\n").skip(1);
+    blocks.map(|block| block.split("```").next().expect("split gives something")).collect()
+}
+
+/// What a reader types, in a directory with the files that the chapters show, and with the tools of `make install-tools`.
+#[test]
+fn shell_lines_of_the_guide_work() {
+    for program in ["cc", "c++", "pkg-config", "openssl", "python3", "ffmpeg", "go", "java"] {
+        need!(require::program(program));
+    }
+    need!(require::file(&PathBuf::from("/usr/share/java/jna.jar")));
+    let clip = need!(clip::flv());
+    let directory = TempDir::new("guide-shell");
+    for source in
+        [files("c-examples/guide", "c"), files("c-examples/ffi", "cpp"), files("c-examples/ffi", "py")]
+            .concat()
+    {
+        fs::copy(&source, directory.join(source.file_name().expect("it has a name")))
+            .expect("it is writable");
+    }
+    for name in ["rtmp.go", "Rtmp.java"] {
+        fs::copy(package().join("c-examples/ffi").join(name), directory.join(name)).expect("it is writable");
+    }
+    fs::create_dir(directory.join("films")).expect("the build directory is writable");
+    for name in ["films/stream.flv", "demo.flv", "film.flv", "film.mp4"] {
+        fs::copy(&clip, directory.join(name)).expect("the build directory is writable");
+    }
+    let library = Library::Ours.directory().expect("ours is always there");
+    fs::write(
+        directory.join("librtmp.pc"),
+        format!(
+            "Name: librtmp\nDescription: built here\nVersion: 2.4\nLibs: -L{} -lrtmp\nCflags: -I{}\n",
+            library.display(),
+            package().join("include").display()
+        ),
+    )
+    .expect("the build directory is writable");
+    fs::create_dir(directory.join("bin")).expect("the build directory is writable");
+    for tool in ["receive", "publish", "server"] {
+        let program = need!(Program::example(tool)).path().to_owned();
+        std::os::unix::fs::symlink(program, directory.join("bin").join(format!("rtmp-{tool}")))
+            .expect("the build directory takes symbolic links");
+    }
+    let server = need!(ExampleServer::start(Library::Ours, &directory.join("films")));
+    let mut chapters_run = 0;
+    // In the order in which they are read.
+    let summary = fs::read_to_string(package().join("docs/src/SUMMARY.md")).expect("it is there");
+    for path in links(&summary).iter().map(|name| package().join("docs/src").join(name)) {
+        let chapter = fs::read_to_string(&path).expect("it is readable");
+        let lines = shell_lines(&chapter);
+        if lines.is_empty() {
+            continue;
+        }
+        chapters_run += 1;
+        let [own, tls] = [free_port(), free_port()];
+        let lines = lines
+            .replace("rtmp://localhost/", &server.url("rtmp", ""))
+            .replace("127.0.0.1/", &format!("127.0.0.1:{own}/"))
+            .replace("./serve 1935", &format!("./serve {own}"))
+            .replace("--tls-port 1936", &format!("--port 0 --tls-port {tls}"))
+            .replace(":1936/", &format!(":{tls}/"))
+            .replace(" &\n", " &\nbackground=\"$background $!\"; sleep 1\n");
+        let script = format!("set -e\ntrap 'kill $background 2>/dev/null || :' EXIT\n{lines}");
+        let mut shell = Command::new("sh");
+        shell.current_dir(directory.path()).args(["-c", &script]);
+        let path_variable = env::var("PATH").unwrap_or_default();
+        shell.env("PATH", format!("{}:{path_variable}", directory.join("bin").display()));
+        shell.env("PKG_CONFIG_PATH", directory.path()).env("LD_LIBRARY_PATH", &library);
+        shell.env("GO111MODULE", "off").env("GOCACHE", scratch().with_file_name("go-cache"));
+        shell.env("CGO_LDFLAGS", format!("-L{}", library.display()));
+        program::run(&mut shell, "", Duration::from_secs(300))
+            .expect(&format!("{}: {script}", path.display()));
+    }
+    assert!(chapters_run > 4, "{chapters_run} chapters");
+    assert!(
+        fs::metadata(directory.join("copy.flv")).is_ok_and(|data| data.len() > 1000),
+        "of the chapter on TLS"
+    );
+}
+
 /// A program of `c-examples/guide`.
 fn guide(name: &str) -> Option<Program> {
     Program::of_ours(&package().join("c-examples/guide").join(name).with_extension("c"))

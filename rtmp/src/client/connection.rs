@@ -3,12 +3,12 @@
 use std::{
     collections::VecDeque,
     mem,
-    os::fd::AsFd,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use log::{debug, error};
+use rustix::fd::AsFd;
 
 use super::{
     pump::{Farewell, Progress, Pump},

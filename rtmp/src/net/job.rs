@@ -9,10 +9,13 @@ use std::{
     thread,
 };
 
-use socket2::{Domain, Socket, Type};
+use socket2::Socket;
 
 use super::step::Interest;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    system,
+};
 
 /// A call that may block for any time, in a thread of its own.
 ///
@@ -26,7 +29,7 @@ pub struct Job<T> {
 impl<T: Send + 'static> Job<T> {
     /// Makes the call in a thread of this name.
     pub fn start(name: &str, call: impl FnOnce() -> T + Send + 'static) -> Result<Self> {
-        let (done, bell) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
+        let (done, bell) = system::pair()?;
         let (sender, result) = mpsc::sync_channel(1);
         thread::Builder::new().name(name.to_owned()).spawn(move || {
             // Nobody listens any more when time was up.

@@ -180,7 +180,8 @@ impl Link {
         self.check()?;
         match &mut self.path {
             Path::Direct(wire) => wire.receive(buffer, now),
-            Path::Tunnelled(tunnel) => tunnel.receive(buffer, now).inspect_err(|_| tunnel.give_up()),
+            // After an error the server may still take a goodbye.
+            Path::Tunnelled(tunnel) => tunnel.receive(buffer, now),
         }
     }
 
@@ -197,6 +198,15 @@ impl Link {
     /// How long each phase of connecting took that has ended.
     pub fn phases(&self) -> Phases {
         self.wire().phases()
+    }
+
+    /// As [`Self::send`], but a tunnel takes all bytes in one request or nothing.
+    pub fn send_whole(&mut self, bytes: &[u8], now: Instant) -> Result<usize> {
+        self.check()?;
+        match &mut self.path {
+            Path::Direct(wire) => wire.send(&[IoSlice::new(bytes)]),
+            Path::Tunnelled(tunnel) => tunnel.send_whole(bytes, now).inspect_err(|_| tunnel.give_up()),
+        }
     }
 
     /// Bytes that were taken and that the system does not have yet, with what TLS and HTTP add.

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     stats::Phases,
+    system::RECEIVE_NOW,
     transport::{
         tcp::LINGER,
         tls::{
@@ -570,7 +571,7 @@ fn receive_flagged(socket: &Socket, buffer: &mut [u8], flags: RecvFlags) -> Resu
         return Ok(Received::Nothing);
     }
     loop {
-        return match recv(socket, &mut *buffer, RecvFlags::DONTWAIT | flags) {
+        return match recv(socket, &mut *buffer, RECEIVE_NOW | flags) {
             Ok((_, 0)) => Ok(Received::End),
             Ok((_, count)) => Ok(Received::Bytes(count)),
             Err(Errno::INTR) => continue,
