@@ -186,7 +186,7 @@ const MAX_ADDRESSES: usize = 32;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::mpsc, time::Duration};
 
     use super::*;
     use crate::net::wait;
