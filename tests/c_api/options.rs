@@ -22,6 +22,9 @@ fn socket(options: &str) -> Option<String> {
     Some(run.expect("socket_options"))
 }
 
+/// A message: its kind, its time and its body.
+type Sent = (u8, u32, Vec<u8>);
+
 #[test]
 fn a_socket_has_what_its_options_say() {
     let idle = |text: &str| text.split_whitespace().last().unwrap_or_default().to_owned();
@@ -99,7 +102,7 @@ fn all_data_and_the_smallest_media_are_read_if_the_program_wants_that() {
         (8, 70, vec![]),
         (9, 80, vec![0x27; 50]),
     ];
-    let tags = |kept: &dyn Fn(&(u8, u32, Vec<u8>)) -> bool| -> Vec<Tag> {
+    let tags = |kept: &dyn Fn(&Sent) -> bool| -> Vec<Tag> {
         let kept = sent.iter().filter(|message| kept(message)).cloned();
         kept.map(|(kind, timestamp, body)| Tag { kind, timestamp, body }).collect()
     };
