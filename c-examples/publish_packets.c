@@ -5,6 +5,7 @@
 #include <librtmp/rtmp.h>
 #include <string.h>
 
+#include "info.h"
 #include "upload.h"
 
 /* Channels 2 and 3 carry protocol control and commands; 4 was used by the library for `publish`. */
@@ -77,6 +78,8 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
 
+    if (upload.options.info)
+        return info_print(&upload.tool, upload.options.file);
     if (upload_open(&upload)) {
         while (upload_next(&upload, &tag)) {
             int ok = 1;

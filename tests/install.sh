@@ -18,7 +18,7 @@
 #   cmake rpm                       build a project that uses the installed library, and read the RPM recipe
 #   abigail-tools binutils          compare the ABI with the original's
 #   groff-base                      reads the manual
-#   nodejs npm                      run two RTMP servers, one of which speaks RTMPE and RTMPT, and the example for Node
+#   nodejs npm                      run three RTMP servers, one of which speaks RTMPE and RTMPT, and the example for Node
 #   python3 python3-pip             fetch and unpack an ffmpeg that speaks RTMPE, and run the example for Python
 #   python3-dev                     compile python-librtmp
 #   golang-go default-jdk-headless libjna-java
@@ -129,6 +129,15 @@ has_node_servers() {
 
 install_node_servers() {
 	from_npm node "$root/tests/node"
+}
+
+# node-media-server 4, as tests/node4/package-lock.json has it.
+has_node_media_server_4() {
+	cmp -s "$root/tests/node4/package-lock.json" "$tools/node4/package-lock.json" && [ -d "$tools/node4/node_modules" ]
+}
+
+install_node_media_server_4() {
+	from_npm node4 "$root/tests/node4"
 }
 
 # koffi, as c-examples/ffi/package-lock.json has it.
@@ -248,6 +257,7 @@ install_oldest_rust() {
 
 # What is fetched: a function, from where, what, and how long that takes.
 tools_from="node_servers|npm|node-rtsp-rtmp-server and node-media-server|a minute
+node_media_server_4|npm|node-media-server 4|a minute
 koffi|npm|koffi|a minute
 ffmpeg|pip|the ffmpeg of imageio-ffmpeg, 30 MB|a minute
 python_librtmp|pip|python-librtmp|a minute

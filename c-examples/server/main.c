@@ -10,7 +10,7 @@
  *   live.c       live streams and the queues of their players
  *   catchup.c    what a player needs that comes late
  *   message.c    a message that all queues share
- *   media.c      what is in a message
+ *   ../media.c   what is in a message
  *   vod.c        playing a file
  *   name.c       stream names and files
  *   text.c       what clients say, made fit for a terminal */

@@ -398,10 +398,10 @@ int RTMP_GetReconnect(RTMP *r, AVal *url, AVal *description);
 /**
  * Sets up a session for the server's request to connect again.
  *
- * `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, with the URL that `RTMP_GetReconnect` tells for
- * `from`, and copies of all strings. The program then connects `to` beside `from`, goes over at a key frame, sends
- * metadata and decoder configurations again, and closes `from`. A publisher calls `RTMP_EnableWrite` as for any
- * session, unless `from` is one.
+ * `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, but for callbacks, with the URL that
+ * `RTMP_GetReconnect` tells for `from`, and copies of all strings. The program then connects `to` beside `from`,
+ * goes over at a key frame, sends metadata and decoder configurations again, and closes `from`. A publisher calls
+ * `RTMP_EnableWrite` as for any session, unless `from` is one.
  *
  * Returns TRUE, or FALSE if there is no request, or if it is refused: one that leads out of TLS, and the sixth
  * within a minute, counted from session to session.

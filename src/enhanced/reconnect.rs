@@ -72,10 +72,10 @@ pub unsafe extern "C" fn RTMP_GetReconnect(r: *mut RTMP, url: *mut AVal, descrip
 
 /// Sets up a session for the server's request to connect again.
 ///
-/// `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, with the URL that `RTMP_GetReconnect` tells for
-/// `from`, and copies of all strings. The program then connects `to` beside `from`, goes over at a key frame, sends
-/// metadata and decoder configurations again, and closes `from`. A publisher calls `RTMP_EnableWrite` as for any
-/// session, unless `from` is one.
+/// `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, but for callbacks, with the URL that
+/// `RTMP_GetReconnect` tells for `from`, and copies of all strings. The program then connects `to` beside `from`,
+/// goes over at a key frame, sends metadata and decoder configurations again, and closes `from`. A publisher calls
+/// `RTMP_EnableWrite` as for any session, unless `from` is one.
 ///
 /// Returns TRUE, or FALSE if there is no request, or if it is refused: one that leads out of TLS, and the sixth
 /// within a minute, counted from session to session.
@@ -102,12 +102,26 @@ pub unsafe extern "C" fn RTMP_SetupReconnect(to: *mut RTMP, from: *mut RTMP) -> 
         if handle.is_open() {
             return Err(Error::Invalid("the session to set up is connected").into());
         }
-        let Settings { local, tls, enhanced, mut history, .. } = old;
+        // What belongs to the old session alone stays there: callbacks have arguments about it.
+        let Settings {
+            local,
+            tls,
+            enhanced,
+            tuning,
+            mut history,
+            before_url: _,
+            login: _,
+            reconnect: _,
+            texts: _,
+            origin: _,
+            hooks: _,
+        } = old;
         history.count(Instant::now()).during(Phase::Url)?;
         // SAFETY: both point to initialised `RTMP`s, by the Safety section.
         let texts = unsafe { copy(to, from, url) }.during(Phase::Url)?;
         handle.change_settings(|settings| {
-            (settings.local, settings.tls, settings.enhanced) = (local, tls, enhanced);
+            (settings.local, settings.tls) = (local, tls);
+            (settings.enhanced, settings.tuning) = (enhanced, tuning);
             (settings.history, settings.texts) = (history, Some(texts));
         });
         Ok(TRUE)
@@ -160,5 +174,143 @@ unsafe fn copy(to: *mut RTMP, from: *mut RTMP, url: &[u8]) -> Result<Arc<[u8]>> 
         (*to).m_fEncoding = (*from).m_fEncoding;
         (*to).m_bSendEncoding = (*from).m_bSendEncoding;
         Ok(texts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+
+    use super::*;
+    use crate::rtmp::{
+        close::RTMP_Close,
+        lifecycle::{RTMP_Alloc, RTMP_Free, RTMP_Init},
+        setup::RTMP_SetupURL,
+    };
+
+    /// A session that is set up for a URL, and was asked to connect again.
+    struct Asked {
+        r: *mut RTMP,
+        _url: CString,
+    }
+
+    impl Asked {
+        fn new(url: &str, reference: &str) -> Self {
+            let url = CString::new(url).unwrap();
+            let r = fresh();
+            // SAFETY: the session is initialised, and the URL has no spaces, so that it is only read.
+            assert_eq!(unsafe { RTMP_SetupURL(r, url.as_ptr().cast_mut()) }, TRUE);
+            ask(r, reference);
+            Self { r, _url: url }
+        }
+    }
+
+    impl Drop for Asked {
+        fn drop(&mut self) {
+            free(self.r);
+        }
+    }
+
+    fn fresh() -> *mut RTMP {
+        // SAFETY: the session is new.
+        unsafe {
+            let r = RTMP_Alloc();
+            RTMP_Init(r);
+            r
+        }
+    }
+
+    fn free(r: *mut RTMP) {
+        // SAFETY: the session is initialised, and nobody uses it any more.
+        unsafe {
+            RTMP_Close(r);
+            RTMP_Free(r);
+        }
+    }
+
+    fn ask(r: *mut RTMP, reference: &str) {
+        let request = Reconnect { reference: reference.into(), description: b"why".to_vec() };
+        // SAFETY: the session is initialised.
+        unsafe { Handle::from_raw(r) }.unwrap().keep_reconnect(request);
+    }
+
+    fn text(value: &AVal) -> String {
+        // SAFETY: the strings of a session are readable for their lengths.
+        String::from_utf8(unsafe { aval_bytes(value) }.to_vec()).unwrap()
+    }
+
+    /// Where a session is asked to go.
+    fn target(r: *mut RTMP) -> Option<String> {
+        let (mut url, mut description) = (AVal::EMPTY, AVal::EMPTY);
+        // SAFETY: the session is initialised and the places are writable.
+        let found = unsafe { RTMP_GetReconnect(r, &raw mut url, &raw mut description) };
+        assert!(found == FALSE || text(&description) == "why");
+        (found == TRUE).then(|| text(&url))
+    }
+
+    #[test]
+    fn a_session_is_set_up_with_copies_of_everything() {
+        let to = fresh();
+        let url = "rtmp://user:secret@one:1936/app/name";
+        let asked = Asked::new(url, "//two:99/other/inst");
+        assert_eq!(target(asked.r).as_deref(), Some("rtmp://two:99/other/inst"));
+        // SAFETY: both sessions are initialised.
+        assert_eq!(unsafe { RTMP_SetupReconnect(to, asked.r) }, TRUE);
+        drop(asked);
+        // SAFETY: the session is initialised.
+        let link = unsafe { &(*to).Link };
+        for (field, expected) in [
+            (&link.hostname, "two"),
+            (&link.app, "other/inst"),
+            (&link.tcUrl, "rtmp://two:99/other/inst"),
+            (&link.playpath, "name"),
+            (&link.pubUser, "user"),
+            (&link.pubPasswd, "secret"),
+        ] {
+            assert_eq!(text(field), expected);
+        }
+        assert_eq!((link.port, link.protocol), (99, 0));
+        assert_eq!(target(to), None);
+        // SAFETY: as above.
+        unsafe { RTMP_Close(to) };
+        // SAFETY: as above.
+        assert_eq!(text(unsafe { &(*to).Link.hostname }), "", "nothing points to what is gone");
+        free(to);
+    }
+
+    #[test]
+    fn what_leads_out_of_tls_or_nowhere_is_refused() {
+        for (url, reference) in
+            [("rtmps://one/app/name", "rtmp://two/app"), ("rtmp://one/app/name", "http://two/app")]
+        {
+            let (asked, to) = (Asked::new(url, reference), fresh());
+            assert_eq!(target(asked.r), None);
+            // SAFETY: both sessions are initialised.
+            unsafe {
+                assert_eq!(RTMP_SetupReconnect(to, asked.r), FALSE);
+                assert_eq!(RTMP_SetupReconnect(asked.r, asked.r), FALSE);
+            }
+            free(to);
+        }
+        let (first, second) = (fresh(), fresh());
+        // SAFETY: both sessions are initialised.
+        assert_eq!(unsafe { RTMP_SetupReconnect(second, first) }, FALSE, "there is no request");
+        free(first);
+        free(second);
+    }
+
+    #[test]
+    fn the_sixth_request_within_a_minute_is_refused() {
+        let asked = Asked::new("rtmp://one/app/name", "");
+        let mut chain = vec![asked.r];
+        for number in 1..=6 {
+            let to = fresh();
+            // SAFETY: both sessions are initialised.
+            let done = unsafe { RTMP_SetupReconnect(to, chain[chain.len() - 1]) };
+            assert_eq!(done == TRUE, number < 6, "{number}");
+            ask(to, "/app");
+            chain.push(to);
+        }
+        chain.drain(1..).for_each(free);
     }
 }

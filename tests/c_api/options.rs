@@ -22,6 +22,9 @@ fn socket(options: &str) -> Option<String> {
     Some(run.expect("socket_options"))
 }
 
+/// A message: its kind, its time and its body.
+type Sent = (u8, u32, Vec<u8>);
+
 #[test]
 fn a_socket_has_what_its_options_say() {
     let idle = |text: &str| text.split_whitespace().last().unwrap_or_default().to_owned();

@@ -7,6 +7,7 @@
 mod support;
 
 mod adapt;
+mod enhanced;
 mod event_loops;
 mod server;
 mod tools;

@@ -11,7 +11,7 @@ use rtmp_core::message::MessageType;
 
 use crate::support::flv::{self, Tag};
 use crate::support::relay::Relay;
-use crate::support::{Library, Program, Running, TempDir, foreign, wait_until};
+use crate::support::{Library, Program, Running, TempDir, foreign, library, process, require, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -265,4 +265,133 @@ streams! {
     eac3_with_six_channels_arrives 4,
     vvc_and_opus_with_six_channels_arrive 5,
     two_tracks_of_each_kind_arrive 6,
+}
+
+/// Runs FFmpeg with options for a file that it makes.
+fn make(ffmpeg: &Path, options: &str, file: &Path) {
+    let mut command = Command::new(ffmpeg);
+    command.args(["-hide_banner", "-loglevel", "error", "-y"]).args(options.split_whitespace()).arg(file);
+    let mut running = Running::start(&mut command);
+    assert!(running.wait(LIMIT).is_some_and(|status| status.success()), "{}", running.stderr());
+}
+
+/// Runs an example, and returns what the server has recorded of its stream.
+fn published(relay: &Relay, folder: &Path, example: &str, arguments: &[&str]) -> Option<PathBuf> {
+    let url = relay.url(example);
+    let arguments: Vec<&str> = arguments.iter().copied().chain([&*url]).collect();
+    let run = Program::enhanced_example(example)?.run(Library::Ours, &arguments, "", LIMIT)?;
+    assert_eq!(run.code, Some(0), "{example}: {}", run.stderr);
+    let recording = folder.join(format!("{example}.flv"));
+    let complete = || flv::parse(&fs::read(&recording).unwrap_or_default()).is_ok();
+    assert!(wait_until(LIMIT, complete), "{example}: no recording");
+    Some(recording)
+}
+
+#[test]
+fn the_examples_publish_what_ffmpeg_decodes() {
+    let ffmpeg = need!(foreign::ffmpeg());
+    let directory = TempDir::new("enhanced-examples");
+    let folder = directory.join("recorded");
+    let relay = need!(Relay::start(Library::Ours, &["-r", &folder.to_string_lossy()]));
+
+    // H.265 with pictures that are shown in another order than they are decoded, and Opus.
+    let [raw, sound] = ["film.h265", "film.opus"].map(|name| directory.join(name));
+    let picture = "-f lavfi -i testsrc=size=128x96:rate=25 -t 1 -c:v libx265 -g 12 -x265-params log-level=error:bframes=3";
+    make(&ffmpeg, picture, &raw);
+    make(&ffmpeg, "-f lavfi -i sine=r=48000 -t 1 -c:a libopus", &sound);
+    let arguments = [&*raw.to_string_lossy(), "25", &*sound.to_string_lossy()];
+    let recording = need!(published(&relay, &folder, "publish_raw", &arguments));
+    let tags = flv::load(&recording);
+    let frames: Vec<(u32, media::Track<'_>)> = tags
+        .iter()
+        .filter(|tag| tag.kind == 9)
+        .flat_map(|tag| tracks(tag).into_iter().map(|track| (tag.timestamp, track)))
+        .filter(|(_, track)| track.packet == Packet::Frames)
+        .collect();
+    assert_eq!(frames.len(), 25);
+    let mut shown: Vec<i64> =
+        frames.iter().map(|(time, track)| i64::from(*time) + i64::from(track.offset)).collect();
+    assert!(!shown.is_sorted(), "some are shown before others that come first");
+    shown.sort_unstable();
+    assert!(shown.windows(2).all(|pair| pair[1] - pair[0] == 40), "{shown:?}");
+    assert_eq!(frames.iter().filter(|(_, track)| track.is_key_frame()).count(), 3);
+    assert_decodable(&ffmpeg, &recording, "publish_raw");
+
+    // Two sizes of a film as two tracks.
+    let files = [("large.flv", "128x96"), ("small.flv", "64x48")].map(|(name, size)| {
+        let file = directory.join(name);
+        let options = format!(
+            "-f lavfi -i testsrc=size={size}:rate=20 -f lavfi -i sine -t 1 -c:v libx264 -preset ultrafast \
+             -pix_fmt yuv420p -g 10 -c:a aac"
+        );
+        make(&ffmpeg, &options, &file);
+        file.to_string_lossy().into_owned()
+    });
+    let recording = need!(published(&relay, &folder, "two_tracks", &[&files[0], &files[1]]));
+    let tags = flv::load(&recording);
+    for id in 0..2 {
+        let frames = tags.iter().flat_map(tracks).filter(|track| {
+            (track.codec, track.id, track.packet) == (Codec::FourCc(FourCc::AVC), id, Packet::Frames)
+        });
+        assert_eq!(frames.count(), 20, "track {id}");
+    }
+    assert_decodable(&ffmpeg, &recording, "two_tracks");
+
+    let program = need!(Program::enhanced_example("capabilities"));
+    let printed = need!(program.run(Library::Ours, &[&relay.url("a")], "", LIMIT)).expect("capabilities");
+    let expected = "features: reconnect multitrack modex nanoseconds\nvideo avc1: decodes forwards\n";
+    assert!(printed.contains(expected), "{printed}");
+    // A server that announces nothing, and one that is not there.
+    let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
+    let url = format!("rtmp://{}/live/a", server.local_addr().unwrap());
+    let serving = std::thread::spawn(move || {
+        let mut session = server.accept().unwrap();
+        while let Ok(Some(event)) = session.next_event() {
+            if matches!(event, rtmp_core::ServerEvent::Request(_)) {
+                session.accept().unwrap();
+            }
+        }
+    });
+    let printed = need!(program.run(Library::Ours, &[&url], "", LIMIT)).expect("capabilities");
+    assert!(printed.ends_with("features: none\n"), "{printed}");
+    serving.join().unwrap();
+    let run = need!(program.run(Library::Ours, &["rtmp://127.0.0.1:1/live/a"], "", LIMIT));
+    assert!(run.code == Some(1) && !run.stderr.is_empty());
+}
+
+/// Two tracks of each kind go through node-media-server 4, which announces nothing.
+#[test]
+fn node_media_server_relays_what_is_published() {
+    let ffmpeg = need!(foreign::ffmpeg());
+    let node = need!(require::program("node"));
+    let modules = need!(foreign::tool("node4/node_modules"));
+    let directory = TempDir::new("enhanced-node");
+    let film = directory.join("film.flv");
+    let source = "-f lavfi -i testsrc=size=128x96:rate=20 -f lavfi -i sine=r=48000 -t 2 -g 10";
+    let multitrack = STREAMS.iter().find(|stream| stream.name == "multitrack").expect("there is one");
+    make(&ffmpeg, &format!("{source} {}", multitrack.options), &film);
+    let sent = flv::media(&flv::readable(&flv::load(&film)));
+
+    let port = process::free_port();
+    let mut command = Command::new(node);
+    command.arg(library::package().join("tests/node4/media_server.js")).arg(modules).arg(port.to_string());
+    let mut server = Running::start(command.current_dir(directory.path()));
+    let ready = wait_until(LIMIT, || process::listens(port) || server.ended().is_some());
+    assert!(ready && server.ended().is_none(), "node-media-server did not start: {}", server.stderr());
+    let url = format!("rtmp://127.0.0.1:{port}/live/film");
+    let received = directory.join("received.flv");
+    let mut command = need!(need!(Program::example("receive")).command(Library::Ours));
+    command.args(["--live", "--enhanced", "-t", "10", "-o", &received.to_string_lossy(), &url]);
+    let mut receiver = Running::start(&mut command);
+    let log = |server: &Running| server.stdout() + &server.stderr();
+    assert!(wait_until(LIMIT, || log(&server).contains("start play")), "{}", log(&server));
+    let mut command = need!(need!(Program::example("publish")).command(Library::Ours));
+    let mut publisher = Running::start(command.args(["--enhanced", &film.to_string_lossy(), &url]));
+    assert!(publisher.wait(LIMIT).is_some_and(|status| status.success()), "{}", publisher.stderr());
+    // It does not say that the stream has ended, so the player waits in vain.
+    assert!(receiver.wait(LIMIT).is_some(), "receive still waits");
+    let found = flv::media(&flv::load(&received));
+    assert_contents(multitrack, &found, "node-media-server");
+    flv::assert_equal(&sent, &found, "node-media-server");
+    assert_decodable(&ffmpeg, &received, "node-media-server");
 }

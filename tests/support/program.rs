@@ -83,6 +83,13 @@ impl Program {
         Self::compile_with(source, &directory, None)
     }
 
+    /// An example for Enhanced RTMP, which the original does not have.
+    pub fn enhanced_example(name: &str) -> Option<Self> {
+        let directory = Library::Ours.directory().expect("ours is always there");
+        let source = library::package().join("c-examples/enhanced").join(format!("{name}.c"));
+        Self::compile_with(&source, &directory, None)
+    }
+
     /// As `test`, for a program that uses headers of others.
     pub fn test_with_headers(name: &str, headers: &Path) -> Option<Self> {
         let source = library::package().join("tests/c").join(format!("{name}.c"));

@@ -50,7 +50,7 @@ use crate::{
     media,
     message::{Message, MessageType},
     net::Interest,
-    session::{Capabilities, Reconnect},
+    session::{Capabilities, Notice, Reconnect},
     stats::Stats,
 };
 
