@@ -1,12 +1,20 @@
 //! The soname of the shared library, and the C part of the printf-style log functions.
 
-use std::env;
+use std::{env, process::Command};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/log/variadic.c");
-    cc::Build::new()
-        .file("src/log/variadic.c")
+    println!("cargo:rustc-check-cfg=cfg(rtmp_naked)");
+    let target = |name| env::var(name).unwrap_or_default();
+    let naked = has_naked_functions(&target("CARGO_CFG_TARGET_ARCH"));
+    let mut shim = cc::Build::new();
+    if naked {
+        println!("cargo:rustc-cfg=rtmp_naked");
+    } else {
+        shim.define("RTMP_EXPORT_FROM_C", None);
+    }
+    shim.file("src/log/variadic.c")
         .warnings(true)
         .extra_warnings(true)
         .flag_if_supported("-fvisibility=hidden")
@@ -16,14 +24,25 @@ fn main() {
         .flag_if_supported("-fexceptions")
         .compile("rtmp_variadic");
 
-    // Mach-O and PE name their libraries in other ways, which packagers set.
-    let target = |name| env::var(name).unwrap_or_default();
-    if target("CARGO_CFG_TARGET_VENDOR") == "apple" {
+    if !naked && target("CARGO_CFG_TARGET_VENDOR") == "apple" {
         for name in ["RTMP_Log", "RTMP_LogPrintf", "RTMP_LogStatus"] {
             println!("cargo:rustc-cdylib-link-arg=-Wl,-exported_symbol,_{name}");
         }
     }
+    // Mach-O and PE name their libraries in other ways, which packagers set.
     if target("CARGO_CFG_TARGET_FAMILY").contains("unix") && target("CARGO_CFG_TARGET_VENDOR") != "apple" {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,librtmp.so.1");
     }
+}
+
+/// Whether naked functions are stable in this compiler, since 1.88, and on this architecture.
+fn has_naked_functions(architecture: &str) -> bool {
+    let known = ["x86", "x86_64", "arm", "aarch64", "riscv64", "s390x", "loongarch64"];
+    let compiler = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version =
+        Command::new(compiler).arg("--version").output().map(|output| output.stdout).unwrap_or_default();
+    // rustc 1.88.0 (6b00bc388 2025-06-23)
+    let version = String::from_utf8_lossy(&version).into_owned();
+    let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
+    known.contains(&architecture) && minor.is_some_and(|minor| minor >= 88)
 }

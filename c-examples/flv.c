@@ -10,6 +10,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "media.h"
+
 uint32_t flv_get24(const uint8_t *p) { return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2]; }
 
 uint32_t flv_get32(const uint8_t *p) { return (uint32_t)p[0] << 24 | flv_get24(p + 1); }
@@ -221,7 +223,7 @@ int flv_seek(struct flv_reader *reader, uint32_t timestamp, uint32_t *found)
     if (!flv_rewind(reader))
         return 0;
     for (;;) {
-        uint8_t head[FLV_TAG_HEADER + 8];
+        uint8_t head[FLV_TAG_HEADER + 64]; /* prefixes, and which tracks a message is for */
         size_t got = read_at(reader, head, sizeof head, at);
         if (got < FLV_TAG_HEADER)
             break;
@@ -433,41 +435,17 @@ int flv_writer_finish(struct flv_writer *writer)
     return ok;
 }
 
-static enum flv_kind video_kind(const uint8_t *body, size_t size)
-{
-    int key = (body[0] >> 4 & 7) == 1;
-    if (body[0] & 0x80) {                    /* Enhanced RTMP: packet type where the codec used to be */
-        int packet_type = body[0] & 0x0f;
-        if (packet_type == 0 || packet_type == 5)
-            return FLV_CONFIG;
-        return key && packet_type != 2 && packet_type != 4 ? FLV_KEY : FLV_PLAIN;
-    }
-    int codec = body[0] & 0x0f;
-    if (codec == 7 || codec == 12) {         /* AVC, and HEVC as some encoders send it */
-        if (size >= 2 && body[1] == 0)
-            return FLV_CONFIG;
-        if (size >= 2 && body[1] != 1)
-            return FLV_PLAIN;                /* end of sequence */
-    }
-    return key ? FLV_KEY : FLV_PLAIN;
-}
-
 enum flv_kind flv_kind(uint8_t type, const uint8_t *body, size_t size)
 {
-    static const char metadata[] = "\x02\x00\x0aonMetaData";
-    if (size == 0)
-        return FLV_PLAIN;
-    if (type == FLV_VIDEO)
-        return video_kind(body, size);
-    if (type == FLV_AUDIO) {
-        int format = body[0] >> 4;
-        if (format == 10)                    /* AAC: the packet type is the second byte */
-            return size >= 2 && body[1] == 0 ? FLV_CONFIG : FLV_PLAIN;
-        if (format == 9)                     /* Enhanced RTMP: it is in the first */
-            return (body[0] & 0x0f) == 0 ? FLV_CONFIG : FLV_PLAIN;
+    struct media media = media_peek(type, body, size);
+    switch (media.kind) {
+    case MEDIA_KEY:
+        return tracks_have(&media.tracks, 0) ? FLV_KEY : FLV_PLAIN; /* another track does not begin the file */
+    case MEDIA_CONFIG:
+        return FLV_CONFIG;
+    case MEDIA_METADATA:
+        return FLV_METADATA;
+    default:
         return FLV_PLAIN;
     }
-    if (type == FLV_SCRIPT && size >= sizeof metadata - 1 && memcmp(body, metadata, sizeof metadata - 1) == 0)
-        return FLV_METADATA;
-    return FLV_PLAIN;
 }

@@ -107,7 +107,7 @@ int flv_writer_finish(struct flv_writer *writer);
 /* What a body is good for when somebody starts to play in the middle of a stream. */
 enum flv_kind {
     FLV_PLAIN,    /* needs what came before it */
-    FLV_KEY,      /* video that can be decoded on its own */
+    FLV_KEY,      /* video of the default track that can be decoded on its own */
     FLV_CONFIG,   /* decoder configuration ("sequence header"): must precede the first frame */
     FLV_METADATA  /* onMetaData */
 };

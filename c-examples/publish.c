@@ -2,6 +2,7 @@
  *
  * RTMP_Write takes FLV bytes and makes RTMP messages of them; onMetaData becomes @setDataFrame by itself.
  * This program passes whole tags: that works with every version of the library. */
+#include "info.h"
 #include "upload.h"
 
 int main(int argc, char **argv)
@@ -12,6 +13,8 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
 
+    if (upload.options.info)
+        return info_print(&upload.tool, upload.options.file);
     if (upload_open(&upload)) {
         while (upload_next(&upload, &tag)) {
             if (RTMP_Write(upload.rtmp, (const char *)tag.raw, (int)tag.raw_size) <= 0 && !upload_failed(&upload))

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "enhanced.h"
 #include "flv.h"
 #include "output.h"
 #include "reason.h"
@@ -19,6 +20,8 @@
 struct options {
     const char *url, *output;
     int live, timeout;
+    int enhanced; /* announce everything */
+    const char *codecs;
     uint32_t start, stop, segment; /* milliseconds */
 };
 
@@ -83,6 +86,8 @@ static void usage(FILE *to)
                 "  -l, --live             the stream is live\n"
                 "      --start TIME       start position of a recorded stream: 90, 1.5s or 1500ms\n"
                 "      --stop TIME        end position; of a live stream, the duration\n"
+                "      --enhanced         announce Enhanced RTMP: any codec, and several tracks\n"
+                "      --codecs LIST      announce these codecs: hvc1,Opus\n"
                 "  -t, --timeout SECONDS  give up after SECONDS without data (default 30)\n"
                 "      --retry COUNT      connect again up to COUNT times in a row, after 1, 2, 4 ... 30 seconds;\n"
                 "                         a recorded stream only until its first data\n\n"
@@ -99,12 +104,13 @@ static void usage(FILE *to)
 /* Returns -1 to go on, or the exit code. */
 static int parse_options(int argc, char **argv, struct receiver *receiver)
 {
-    enum { START = 1, STOP, RETRY, SEGMENT };
+    enum { START = 1, STOP, RETRY, SEGMENT, ENHANCED, CODECS };
     static const struct option names[] = {
         { "live", no_argument, NULL, 'l' },          { "start", required_argument, NULL, START },
         { "stop", required_argument, NULL, STOP },   { "output", required_argument, NULL, 'o' },
         { "timeout", required_argument, NULL, 't' }, { "retry", required_argument, NULL, RETRY },
-        { "segment", required_argument, NULL, SEGMENT }, TOOL_OPTIONS
+        { "segment", required_argument, NULL, SEGMENT }, { "enhanced", no_argument, NULL, ENHANCED },
+        { "codecs", required_argument, NULL, CODECS }, TOOL_OPTIONS
     };
     struct options *options = &receiver->options;
     int letter, which = 0;
@@ -114,6 +120,8 @@ static int parse_options(int argc, char **argv, struct receiver *receiver)
         switch (letter) {
         case 'o': options->output = optarg; break;
         case 'l': options->live = 1; break;
+        case ENHANCED: options->enhanced = 1; break;
+        case CODECS: options->codecs = optarg; break;
         case START: ok = tool_parse_time(optarg, &options->start); break;
         case STOP: ok = tool_parse_time(optarg, &options->stop) && options->stop > 0; break;
         case SEGMENT: ok = tool_parse_time(optarg, &options->segment) && options->segment > 0; break;
@@ -150,6 +158,8 @@ static enum ending connect_stream(struct receiver *receiver)
     r->Link.timeout = options->timeout;
     if (!receiver->url || !RTMP_SetupURL(r, receiver->url))
         return tool_fail(&receiver->tool, END_WRONG_USE, "invalid URL or option: %s (%s)", options->url, reason(r));
+    if (!announce(r, options->enhanced, options->codecs))
+        return tool_fail(&receiver->tool, END_WRONG_USE, "cannot announce codecs (%s)", reason(r));
     if (options->live) {
         r->Link.lFlags |= RTMP_LF_LIVE;
     } else {

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "enhanced.h"
 #include "reason.h"
 
 volatile sig_atomic_t upload_interrupted;
@@ -42,8 +43,11 @@ static void usage(FILE *to)
                 "Input:\n"
                 "      --start TIME       start at the last key frame up to TIME in the file: 90, 1.5s or 1500ms\n"
                 "  -l, --loop             repeat the file until stopped; timestamps keep rising\n"
-                "  -n, --count COUNT      send the file COUNT times\n\n"
+                "  -n, --count COUNT      send the file COUNT times\n"
+                "      --info             print the tracks and codecs of FILE instead of publishing it; needs no URL\n\n"
                 "Connection:\n%s"
+                "      --enhanced         announce Enhanced RTMP: any codec, and several tracks\n"
+                "      --codecs LIST      announce these codecs: hvc1,Opus\n"
                 "  -t, --timeout SECONDS  give up if the server does not answer for SECONDS (default 30)\n"
                 "      --retry COUNT      connect again up to COUNT times in a row, after 1, 2, 4 ... 30 seconds,\n"
                 "                         and continue at the next key frame\n\n"
@@ -55,12 +59,13 @@ static void usage(FILE *to)
 
 int upload_parse(int argc, char **argv, const char *extra, struct upload *upload)
 {
-    enum { START = 1, RETRY };
+    enum { START = 1, RETRY, ENHANCED, CODECS, INFO };
     static const struct option names[] = {
         { "start", required_argument, NULL, START },   { "loop", no_argument, NULL, 'l' },
         { "count", required_argument, NULL, 'n' },     { "timeout", required_argument, NULL, 't' },
         { "retry", required_argument, NULL, RETRY },   { "chunk", required_argument, NULL, 'c' },
-        TOOL_OPTIONS
+        { "enhanced", no_argument, NULL, ENHANCED },   { "codecs", required_argument, NULL, CODECS },
+        { "info", no_argument, NULL, INFO },           TOOL_OPTIONS
     };
     int letter;
     memset(upload, 0, sizeof *upload);
@@ -74,6 +79,9 @@ int upload_parse(int argc, char **argv, const char *extra, struct upload *upload
         switch (letter) {
         case START: ok = tool_parse_time(optarg, &options->start); break;
         case RETRY: ok = tool_parse_number(optarg, 0, 1000000, &upload->retry.most); break;
+        case ENHANCED: options->enhanced = 1; break;
+        case CODECS: options->codecs = optarg; break;
+        case INFO: options->info = 1; break;
         case 'l': options->loops = 0; break;
         case 'n': ok = tool_parse_number(optarg, 1, 1000000000, &options->loops); break;
         case 't': ok = tool_parse_number(optarg, 1, 86400, &options->timeout); break;
@@ -88,14 +96,15 @@ int upload_parse(int argc, char **argv, const char *extra, struct upload *upload
             tool_fail(&upload->tool, END_WRONG_USE, "%s cannot be %s", name, optarg);
         }
     }
-    if (!upload->tool.problem[0] && optind + 2 != argc)
-        tool_fail(&upload->tool, END_WRONG_USE, "a file and a URL are needed; try '%s --help'", program_name);
+    if (!upload->tool.problem[0] && optind + (options->info ? 1 : 2) != argc)
+        tool_fail(&upload->tool, END_WRONG_USE, "a file%s needed; try '%s --help'", options->info ? " is" : " and a URL are",
+                  program_name);
     if (upload->tool.problem[0]) {
         tool_print_problem(&upload->tool);
         return END_WRONG_USE;
     }
     options->file = argv[optind];
-    options->url = argv[optind + 1];
+    options->url = options->info ? "" : argv[optind + 1];
     return -1;
 }
 
@@ -307,6 +316,10 @@ static int connect_once(struct upload *upload)
     r->Link.timeout = options->timeout;
     if (!upload->url || !RTMP_SetupURL(r, upload->url)) {
         upload->ending = tool_fail(&upload->tool, END_WRONG_USE, "invalid URL or option: %s (%s)", options->url, reason(r));
+        return 0;
+    }
+    if (!announce(r, options->enhanced, options->codecs)) {
+        upload->ending = tool_fail(&upload->tool, END_WRONG_USE, "cannot announce codecs (%s)", reason(r));
         return 0;
     }
     RTMP_EnableWrite(r); /* after the URL, before connecting */

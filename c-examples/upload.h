@@ -16,6 +16,9 @@ struct upload_options {
     int timeout;    /* seconds */
     int chunk_size; /* used by publish_packets */
     uint32_t start; /* milliseconds in the file */
+    int enhanced;   /* announce everything */
+    const char *codecs;
+    int info;       /* print what is in the file instead; used by publish */
 };
 
 /* Set by SIGINT and SIGTERM. */

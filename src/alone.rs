@@ -2,10 +2,7 @@
 //! instruction that other processors have to know of can be one that they need not. glibc tells (`sys/single_threaded.h`,
 //! since 2.32); elsewhere it counts as no.
 
-use std::sync::{
-    Once,
-    atomic::{AtomicPtr, AtomicU8, Ordering},
-};
+use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 static UNKNOWN: AtomicU8 = AtomicU8::new(0);
 
@@ -13,8 +10,13 @@ static UNKNOWN: AtomicU8 = AtomicU8::new(0);
 static FLAG: AtomicPtr<AtomicU8> = AtomicPtr::new((&raw const UNKNOWN).cast_mut());
 
 /// Finds out where it is told, the first time.
+#[cfg(not(all(target_env = "gnu", unix)))]
+pub(super) fn ask() {}
+
+/// Finds out where it is told, the first time.
+#[cfg(all(target_env = "gnu", unix))]
 pub(super) fn ask() {
-    static ASKED: Once = Once::new();
+    static ASKED: std::sync::Once = std::sync::Once::new();
     ASKED.call_once(|| {
         // SAFETY: the name is a C string.
         let flag = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };

@@ -4,12 +4,12 @@
 //! locks would stay held. So calls put it off, and functions that may wait are cancellation points at their end, when
 //! nothing of them is left but the frames of the functions that the program has called.
 
-#[cfg(not(target_os = "android"))]
+#[cfg(not(any(target_os = "android", windows)))]
 pub(super) use cancellable::{Shield, act};
-#[cfg(target_os = "android")]
+#[cfg(any(target_os = "android", windows))]
 pub(super) use uncancellable::{Shield, act};
 
-#[cfg(not(target_os = "android"))]
+#[cfg(not(any(target_os = "android", windows)))]
 mod cancellable {
     use std::ptr;
 
@@ -72,7 +72,7 @@ mod cancellable {
 }
 
 /// There is no `pthread_cancel`.
-#[cfg(target_os = "android")]
+#[cfg(any(target_os = "android", windows))]
 mod uncancellable {
     pub(crate) struct Shield;
 

@@ -3,28 +3,30 @@
 //! Bytes pass the session, which encrypts them if it has to, the HTTP tunnel, TLS and the socket. They are put together here
 //! and nowhere else: `fill` and what it calls for one direction, `send_bytes` for the other.
 
-use std::{iter, sync::atomic::Ordering};
+use std::{io::IoSlice, iter, time::Instant};
 
 use libc::c_int;
 use rtmp_core::{
     chunk::{Chunks, Outgoing},
     error::{Error, Result},
     flv,
+    net::Received,
     session::{self, Application, Calls, Command, Notice, Profile, Session, State, packet_log, ready},
     transport::{
         deadline::Deadline,
-        tunnel::Tunnel,
         wait::{self, Patience},
     },
 };
 
 use super::{
+    amf::AVal,
     calls::CallArray,
+    carrier::Carrier,
     fields::{load, mirror_timestamp, profile, store},
     globals,
-    line::{self, Line},
     log::Deferred,
-    memory::Body,
+    memory::{self, Body},
+    progress::{Input, Progress},
     rtmp::{
         RTMP, direct,
         reservoir::{self, Reservoir},
@@ -95,7 +97,7 @@ impl Handle {
         let refilled = unsafe {
             let buffer = &raw mut (*raw).m_sb;
             // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
-            let direct = sockbuf::has_tls(buffer) && !self.has_tunnel();
+            let direct = sockbuf::has_tls(buffer) && !self.is_carried();
             if direct { sockbuf::refill_from_pending(buffer) } else { 0 }
         };
         if refilled > 0 {
@@ -134,9 +136,10 @@ impl Handle {
         if self.take_refilled() {
             return Ok(());
         }
-        let tunnel = self.tunnel();
-        let is_straight = tunnel.is_none() && !self.is_watched();
-        if let Some(result) = is_straight.then(|| self.fill_straight(whole)).flatten() {
+        if let Some(carrier) = self.carrier() {
+            return self.fill_from(&carrier);
+        }
+        if let Some(result) = (!self.is_watched()).then(|| self.fill_straight(whole)).flatten() {
             if result.is_ok() {
                 self.expect_bytes();
             }
@@ -146,23 +149,141 @@ impl Handle {
         // reads touches the buffer.
         let count = unsafe {
             let sb = &raw mut (*self.raw()).m_sb;
-            match tunnel {
-                None if self.is_watched() => sockbuf::fill(sb, |room| {
+            sockbuf::fill(sb, |room| {
+                if self.is_watched() {
                     sockbuf::receive_leaving_one(sb, room, self.left_byte(), &self.patience())
-                }),
-                None => sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room, &self.patience())),
-                Some(tunnel) => {
-                    let result = sockbuf::fill(sb, |room| tunnel.fill(&Line(self), room));
-                    line::show(self, &tunnel.status());
-                    result
+                } else {
+                    sockbuf::receive_into(sb, room, &self.patience())
                 }
-            }
+            })
         }?;
         if count >= AHEAD {
             self.expect_bytes();
         }
         self.receive_newest(count);
         Ok(())
+    }
+
+    /// As `fill`, from a carrier.
+    fn fill_from(&self, carrier: &Carrier) -> Result<()> {
+        if self.never_waits() {
+            self.prepare_to_receive()?;
+        }
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); only the thread that
+        // reads touches the buffer.
+        let result = unsafe {
+            let sb = &raw mut (*self.raw()).m_sb;
+            sockbuf::fill(sb, |room| carrier.receive(room, &self.patience()))
+        };
+        self.show_tunnel(carrier);
+        let count = if self.never_waits() { self.note_received(result) } else { result }?;
+        self.receive_newest(count);
+        Ok(())
+    }
+
+    /// Fails with [`Error::Again`] when this call has received enough, or may not receive before the peer takes answers; and with
+    /// what a step has met.
+    fn prepare_to_receive(&self) -> Result<()> {
+        if let Some(error) = self.progress(|progress| progress.receive_error.take()) {
+            return Err(error);
+        }
+        if self.count_receive() > MAX_RECEIVES {
+            self.progress(|progress| progress.input = Input::Maybe);
+            return Err(Error::Again);
+        }
+        let answers = self.flush_now();
+        self.forgive(answers)?;
+        if self.core().session.wants_input() { Ok(()) } else { Err(Error::Again) }
+    }
+
+    /// Notes that a call reads: what a step has told of is being looked at.
+    pub(crate) fn note_reading(&self) {
+        self.progress_if_any(|progress| {
+            progress.use_connection();
+            progress.told = false;
+            if progress.input == Input::Some {
+                progress.input = Input::Maybe;
+            }
+        });
+    }
+
+    /// Notes what a call that does not wait has received, or that the time of a wait is over.
+    fn note_received(&self, result: Result<usize>) -> Result<usize> {
+        let timeout = self.timeout();
+        self.progress(|progress| match result {
+            Err(Error::Again) => {
+                progress.input = Input::None;
+                let now = Instant::now();
+                progress.silent_since.get_or_insert(now);
+                if progress.silence_ends(timeout).is_some_and(|end| end <= now) {
+                    progress.silent_since = None;
+                    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+                    unsafe { sockbuf::set_timed_out(&raw mut (*self.raw()).m_sb, true) };
+                    return Err(Error::TimedOut);
+                }
+                Err(Error::Again)
+            }
+            result => {
+                (progress.input, progress.silent_since) = (Input::Maybe, None);
+                result
+            }
+        })
+    }
+
+    /// Receives what there is into the buffer, for a step of a session that does not wait: not more than there is room for, and
+    /// only if the last bytes that came were looked at.
+    pub(crate) fn receive_ahead(&self, carrier: &Carrier) -> Result<()> {
+        if !self.core().session.wants_input() {
+            return Ok(());
+        }
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); only the thread that
+        // reads touches the buffer.
+        let result = unsafe {
+            let sb = &raw mut (*self.raw()).m_sb;
+            if sockbuf::extent(sb).1 == sockbuf::CAPACITY {
+                return Ok(());
+            }
+            sockbuf::fill(sb, |room| match carrier.receive_now(room)? {
+                Received::Bytes(count) => Ok(count),
+                Received::Nothing => Err(Error::Again),
+                Received::End => Ok(0),
+            })
+        };
+        self.show_tunnel(carrier);
+        match result {
+            Ok(count) => {
+                self.progress(|progress| (progress.input, progress.silent_since) = (Input::Some, None));
+                self.receive_newest(count);
+                Ok(())
+            }
+            Err(Error::Again) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Shows callers where the tunnel stands.
+    pub(crate) fn show_tunnel(&self, carrier: &Carrier) {
+        let Some(status) = carrier.tunnel_status() else { return };
+        let r = self.raw();
+        // The thread that reads and the one that sends come here.
+        let _core = self.core();
+        if !self.is_current() {
+            return;
+        }
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the name comes from
+        // `malloc`, like every other that `RTMP_Close` finds there.
+        unsafe {
+            (*r).m_msgCounter = status.sequence as c_int;
+            (*r).m_unackd = status.unanswered as c_int;
+            (*r).m_polling = status.polling.into();
+            (*r).m_resplen = status.missing as c_int;
+            if let (Some(session), true) = (&status.session, (*r).m_clientID.av_val.is_null()) {
+                let path = format!("/{}", session.as_str());
+                if let Ok(copy) = memory::duplicate(path.as_bytes()) {
+                    (*r).m_clientID = AVal { av_val: copy, av_len: path.len() as c_int };
+                }
+            }
+        }
     }
 
     /// Builds one of the session's messages and sends it; no other message gets between the two. An error comes with the
@@ -193,9 +314,9 @@ impl Handle {
     ) -> Result<()> {
         let _deferred = Deferred::begin();
         let sending = self.outbox().take_turn();
-        let has_tunnel = self.has_tunnel();
+        let is_carried = self.is_carried();
         let encoding = self.step(|session, wishes| {
-            let is_queued = has_tunnel || session.is_encrypted() || !session.unsent().is_empty();
+            let is_queued = is_carried || session.is_encrypted() || !session.unsent().is_empty();
             let chunks = session.encode(message)?;
             let (profile, calls) = wishes.wishes();
             if let Some((name, transaction)) = call {
@@ -233,7 +354,7 @@ impl Handle {
         encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
     ) -> Option<(u8, Result<()>)> {
         let (chunks, sending) = self.outbox().try_past(|core| {
-            if self.has_tunnel() || !core.leaves_as_it_is() {
+            if self.is_carried() || !core.leaves_as_it_is() {
                 return None;
             }
             // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the lock keeps steps out.
@@ -270,7 +391,71 @@ impl Handle {
     /// Sends what the session has queued, and what other threads queue meanwhile. After an error, in `sent` or in this, the
     /// rest is dropped.
     fn drain(&self, sending: Sending<'_>, sent: Result<()>) -> Result<()> {
-        sending.drain(sent, !self.has_tunnel(), |bytes| self.send_bytes(bytes))
+        if self.never_waits() {
+            drop(sending);
+            sent?;
+            self.meet_send_error()?;
+            return self.flush_now();
+        }
+        sending.drain(sent, !self.is_carried(), |bytes| self.send_bytes(bytes))
+    }
+
+    /// Sends as much of what is queued as the connection takes now. After an error the rest is dropped.
+    pub(crate) fn flush_now(&self) -> Result<()> {
+        let Some(carrier) = self.carrier() else { return Ok(()) };
+        let result = if self.send_hook().is_some() {
+            self.flush_to_hook(&carrier)
+        } else {
+            let mut core = self.core();
+            send_queued(&mut core.session, |bytes| carrier.send_now(&[IoSlice::new(bytes)]))
+        };
+        if result.is_err() {
+            self.core().session.take_unsent(true);
+        }
+        self.show_tunnel(&carrier);
+        result
+    }
+
+    /// As `flush_now`, for a program that takes the bytes itself: it is called without a lock.
+    fn flush_to_hook(&self, carrier: &Carrier) -> Result<()> {
+        loop {
+            let bytes = self.core().session.unsent().to_vec();
+            match carrier.send_now(&[IoSlice::new(&bytes)])? {
+                0 => return Ok(()),
+                count => self.core().session.sent(count),
+            }
+        }
+    }
+
+    /// Fails with the error of sending that a step has met.
+    fn meet_send_error(&self) -> Result<()> {
+        self.progress(|progress| progress.send_error.take()).map_or(Ok(()), Err)
+    }
+
+    /// How many bytes may wait for the peer.
+    pub(crate) fn queue_limit(&self) -> usize {
+        self.settings().tuning.queue_limit.filter(|bytes| *bytes > 0).unwrap_or(MAX_QUEUE)
+    }
+
+    /// How many bytes wait for the peer, here and in what carries them.
+    pub(crate) fn unsent(&self) -> usize {
+        let queued = self.core().session.queued();
+        queued + self.carrier().map_or(0, |carrier| carrier.unsent())
+    }
+
+    /// Fails with [`Error::Again`] if a session that does not wait has no room for so many bytes more.
+    pub(crate) fn reserve_queue(&self, len: usize) -> Result<()> {
+        if !self.never_waits() {
+            return Ok(());
+        }
+        self.progress(Progress::use_connection);
+        self.meet_send_error()?;
+        self.flush_now()?;
+        match self.unsent() {
+            0 => Ok(()),
+            unsent if unsent.saturating_add(len) <= self.queue_limit() => Ok(()),
+            _ => Err(Error::Again),
+        }
     }
 
     /// Sends bytes as they are, behind what is queued.
@@ -296,7 +481,7 @@ impl Handle {
     /// Whether the peer has sent more than was received, so that receiving would not wait.
     pub(crate) fn has_more(&self) -> bool {
         // A byte that was left there is none of them.
-        let left = usize::from(self.left_byte().load(Ordering::Relaxed));
+        let left = usize::from(self.has_left_byte());
         self.socket().is_ok_and(|fd| wait::has_more(fd, left))
     }
 
@@ -352,7 +537,7 @@ impl Handle {
 
     /// Sends bytes, through the tunnel if there is one.
     fn send_bytes(&self, bytes: &[u8]) -> Result<()> {
-        let Some(tunnel) = self.tunnel() else {
+        let Some(carrier) = self.carrier() else {
             // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor is open as long as
             // the caller leaves it so. One piece needs no
             // memory to be put together in.
@@ -364,8 +549,8 @@ impl Handle {
                 }
             };
         };
-        let result = tunnel.send(&Line(self), &[bytes]);
-        line::show(self, &tunnel.status());
+        let result = carrier.send_whole(bytes, &self.patience());
+        self.show_tunnel(&carrier);
         result
     }
 
@@ -462,25 +647,49 @@ impl Handle {
         if !self.is_watched() {
             return;
         }
-        let tunnel = self.tunnel();
-        if self.left_byte().load(Ordering::Relaxed) && self.has_something_to_read(tunnel.as_deref()) {
+        let carrier = self.carrier();
+        if self.has_left_byte() && self.has_something_to_read(carrier.as_deref()) {
             return;
         }
         let Ok(fd) = self.socket() else { return };
-        sockbuf::drop_left_byte(fd, self.left_byte());
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        let has_ended = unsafe { shared::read(&raw const (*self.raw()).m_read.status) } != 0;
-        if let Some(tunnel) = tunnel.filter(|_| !has_ended) {
-            // The end of the connection, if that is why, makes the socket readable.
-            if let Err(error) = tunnel.keep_polling(&Line(self)) {
-                log::debug!("the tunnel's server takes no poll: {error}");
+        let has_ended = unsafe {
+            sockbuf::drop_left_byte(&raw const (*self.raw()).m_sb, fd, self.left_byte());
+            shared::read(&raw const (*self.raw()).m_read.status)
+        } != 0;
+        if let Some(carrier) = carrier {
+            carrier.lock().release_byte();
+            if !has_ended {
+                // The end of the connection, if that is why, makes the socket readable.
+                if let Err(error) = carrier.keep_polling() {
+                    log::debug!("the tunnel's server takes no poll: {error}");
+                }
+                self.show_tunnel(&carrier);
             }
-            line::show(self, &tunnel.status());
         }
     }
 
+    /// Says whether the socket has to stay readable as long as there is something to read.
+    pub(crate) fn watch(&self, watched: bool) {
+        self.set_watched(watched);
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        let secured = unsafe { sockbuf::carrier(&raw const (*self.raw()).m_sb) };
+        for carrier in self.carrier().into_iter().chain(secured) {
+            carrier.lock().keep_readable(watched);
+        }
+    }
+
+    /// Whether a byte that was received is still on the socket.
+    fn has_left_byte(&self) -> bool {
+        if let Some(carrier) = self.carrier() {
+            return carrier.lock().has_left_byte();
+        }
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        unsafe { sockbuf::has_left_byte(&raw const (*self.raw()).m_sb, self.left_byte()) }
+    }
+
     /// Whether there is something for a reader in what was received and not read.
-    fn has_something_to_read(&self, tunnel: Option<&Tunnel>) -> bool {
+    fn has_something_to_read(&self, carrier: Option<&Carrier>) -> bool {
         let mut core = self.core();
         let Core { session, reservoir, .. } = &mut *core;
         // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that reads touches
@@ -490,11 +699,24 @@ impl Handle {
             let unread = reservoir::unread(sb, reservoir.as_deref());
             let begun = flv::Flags(shared::read(flags)).has(flv::Flags::HEADER);
             // Without anything unread it was all fetched, but for what a tunnel has not looked at.
-            let more = (tunnel.is_some() || !unread.is_empty()) && sockbuf::tls_holds_more(sb);
+            let more = carrier.is_none() && !unread.is_empty() && sockbuf::tls_holds_more(sb);
             more || ready::is_worth_reading(&load(self.raw()), session.decoder(), begun, unread)
         };
-        worth_reading || !core.stream.pending().is_empty() || tunnel.is_some_and(Tunnel::has_early)
+        worth_reading
+            || !core.stream.pending().is_empty()
+            || carrier.is_some_and(|carrier| carrier.holds_more())
     }
+}
+
+/// Sends what a session has queued with `send`, which takes the beginning of some bytes.
+fn send_queued(session: &mut Session<Body>, send: impl Fn(&[u8]) -> Result<usize>) -> Result<()> {
+    while !session.unsent().is_empty() {
+        match send(session.unsent())? {
+            0 => break,
+            count => session.sent(count),
+        }
+    }
+    Ok(())
 }
 
 /// [`load`] as one function for all kinds of steps.
@@ -519,3 +741,9 @@ unsafe fn store_all(raw: *mut RTMP, before: &State, after: &State) {
 
 /// With so many bytes in one receive, the peer is probably ahead.
 const AHEAD: usize = sockbuf::CAPACITY / 2;
+
+/// How often a call of a session that does not wait receives: others have their turn then.
+const MAX_RECEIVES: u32 = 64;
+
+/// How many bytes may wait for the peer of a session that does not wait.
+const MAX_QUEUE: usize = 4 << 20;

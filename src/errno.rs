@@ -29,7 +29,7 @@ impl Errno {
     /// Sets the value that `error` stands for. An error that is not the operating system's has none.
     pub(crate) fn set_from(&mut self, error: &Error) {
         if let (false, Some(code)) = (self.unchanged, error.errno()) {
-            self.value = code;
+            self.value = in_c(code);
         }
     }
 
@@ -73,6 +73,49 @@ use libc::__error as errno_location;
 
 #[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
 use libc::__errno as errno_location;
+
+#[cfg(windows)]
+unsafe extern "C" {
+    #[link_name = "_errno"]
+    fn errno_location() -> *mut c_int;
+}
+
+/// The number that C programs know an error by.
+#[cfg(unix)]
+fn in_c(code: c_int) -> c_int {
+    code
+}
+
+/// The number that C programs know an error by: Winsock has its own (`winerror.h`), and C has others (`errno.h`).
+#[cfg(windows)]
+fn in_c(code: c_int) -> c_int {
+    const WSAEWOULDBLOCK: c_int = 10035;
+    match code {
+        WSAEWOULDBLOCK => libc::EAGAIN,
+        10004 => libc::EINTR,
+        10009 | 10038 => libc::EBADF,
+        10013 => libc::EACCES,
+        10014 => libc::EFAULT,
+        10022 => libc::EINVAL,
+        10024 => libc::EMFILE,
+        10036 => libc::EINPROGRESS,
+        10037 => libc::EALREADY,
+        10048 => libc::EADDRINUSE,
+        10049 => libc::EADDRNOTAVAIL,
+        10050 => libc::ENETDOWN,
+        10051 => libc::ENETUNREACH,
+        10052 => libc::ENETRESET,
+        10053 => libc::ECONNABORTED,
+        10054 => libc::ECONNRESET,
+        10055 => libc::ENOBUFS,
+        10056 => libc::EISCONN,
+        10057 | 10058 => libc::ENOTCONN,
+        10060 => libc::ETIMEDOUT,
+        10061 => libc::ECONNREFUSED,
+        10065 => libc::EHOSTUNREACH,
+        code => code,
+    }
+}
 
 #[cfg(test)]
 mod tests {

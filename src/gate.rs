@@ -8,12 +8,15 @@ use std::{
     hint,
     marker::PhantomData,
     mem::ManuallyDrop,
+    net::Shutdown,
     ptr::NonNull,
     sync::atomic::{AtomicU8, Ordering, compiler_fence},
     thread,
 };
 
-use super::{Errno, alone, rtmp::RTMP, shared};
+use socket2::SockRef;
+
+use super::{Errno, alone, rtmp::RTMP, shared, socket};
 
 /// The gate of one `RTMP`: the bytes of the word, which have one writer at a time each. So letting go of the gate needs no more
 /// than to say so, which is what most calls of a fast stream do.
@@ -96,7 +99,7 @@ impl<'a> Gate<'a> {
         let socket = unsafe { shared::read(&raw const (*self.session.as_ptr()).m_sb.sb_socket) };
         if socket >= 0 {
             // SAFETY: while the gate is held, nobody closes the socket.
-            unsafe { libc::shutdown(socket, libc::SHUT_RDWR) };
+            let _ = SockRef::from(&unsafe { socket::borrow(socket) }).shutdown(Shutdown::Both);
         }
         keeper.gate.leave();
     }

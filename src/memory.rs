@@ -1,11 +1,6 @@
 //! Memory that crosses the boundary: all of it comes from the C allocator, because either side may free or grow it.
 
-use std::{
-    io::{self, Write},
-    mem::MaybeUninit,
-    os::{fd::AsRawFd, unix::net::UnixStream},
-    ptr, slice,
-};
+use std::{mem::MaybeUninit, ptr, slice};
 
 use libc::{c_char, c_void, size_t};
 use rtmp_core::{
@@ -40,23 +35,63 @@ pub(crate) fn duplicate(bytes: &[u8]) -> Result<*mut c_char> {
 /// # Safety
 /// Nobody else uses the byte at `at`, which is readable.
 pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
-    // The kernel says what it cannot write to; this process would be killed.
-    let copied = || -> io::Result<isize> {
-        let (reader, mut writer) = UnixStream::pair()?;
-        writer.write_all(&[0])?;
-        // SAFETY: nobody else uses the byte at `at`, which is readable, by the Safety section; the kernel checks that
-        // the byte can be written.
-        Ok(unsafe { libc::read(reader.as_raw_fd(), at.cast(), 1) })
-    };
-    match copied() {
-        Ok(count) => count == 1,
-        Err(_) => {
-            // There are no descriptors left. The contract is that the text can be written to.
+    // SAFETY: nobody else uses the byte at `at`, which is readable, by the Safety section.
+    match unsafe { write_if_possible(at) } {
+        Some(was_possible) => was_possible,
+        None => {
+            // The contract is that the text can be written to.
             // SAFETY: nobody else uses the byte at `at`, which is readable, by the Safety section.
             unsafe { *at = 0 };
             true
         }
     }
+}
+
+/// Lets the system write a NUL; `None` if it cannot be asked.
+///
+/// # Safety
+/// As for [`try_end_text`].
+#[cfg(unix)]
+unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
+    use std::{
+        io::Write,
+        os::{fd::AsRawFd, unix::net::UnixStream},
+    };
+
+    // The kernel says what it cannot write to; this process would be killed. Without descriptors it is not asked.
+    let (reader, mut writer) = UnixStream::pair().ok()?;
+    writer.write_all(&[0]).ok()?;
+    // SAFETY: nobody else uses the byte at `at`, which is readable, by the Safety section; the kernel checks that the
+    // byte can be written.
+    Some(unsafe { libc::read(reader.as_raw_fd(), at.cast(), 1) } == 1)
+}
+
+/// Asks the system whether a byte can be written, and writes a NUL; `None` if it cannot be asked.
+///
+/// # Safety
+/// As for [`try_end_text`].
+#[cfg(windows)]
+unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
+    use windows_sys::Win32::System::Memory::{
+        MEMORY_BASIC_INFORMATION, PAGE_EXECUTE_READWRITE, PAGE_EXECUTE_WRITECOPY, PAGE_READWRITE,
+        PAGE_WRITECOPY, VirtualQuery,
+    };
+
+    let mut page = MaybeUninit::<MEMORY_BASIC_INFORMATION>::uninit();
+    // SAFETY: `page` has the size that is passed, and any address may be asked about.
+    let len = unsafe { VirtualQuery(at.cast(), page.as_mut_ptr(), size_of::<MEMORY_BASIC_INFORMATION>()) };
+    if len == 0 {
+        return None;
+    }
+    // SAFETY: the system has filled it in.
+    let protection = unsafe { page.assume_init() }.Protect;
+    let writable = PAGE_READWRITE | PAGE_WRITECOPY | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY;
+    let can_be_written = protection & writable != 0;
+    if can_be_written {
+        // SAFETY: nobody else uses the byte at `at`, by the Safety section, and its page can be written to.
+        unsafe { *at = 0 };
+    }
+    Some(can_be_written)
 }
 
 /// Frees a block of the C allocator; null is allowed.

@@ -6,7 +6,7 @@ use std::{alloc, ptr};
 use super::{
     amf::{access::*, decode::*, dump::*, encode::*, plain::*, search::*, tracks::*},
     enhanced::{capabilities::*, media::*, reconnect::*},
-    event_loop::{events::*, stats::*},
+    event_loop::{events::*, stats::*, steps::*},
     http::HTTP_get,
     log::{RTMP_LOGCRIT, RTMP_LogHex, RTMP_LogHexString, RTMP_LogSetLevel},
     rtmp::{
@@ -160,6 +160,10 @@ fn functions_about_a_session_take_null() {
         RTMP_GetErrorString(_);
         RTMP_GetLastSystemError(_);
         RTMP_GetStats(_, _);
+        RTMP_SetNonBlocking(_, _);
+        RTMP_GetPollFds(_, _, _);
+        RTMP_GetPollTimeout(_);
+        RTMP_Step(_);
         RTMP_SetEventCallback(_, _, _);
         RTMP_SetSendCallback(_, _, _);
         RTMP_SetSessionLog(_, _, _);

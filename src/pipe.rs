@@ -1,27 +1,25 @@
 //! What the bytes of a connection go through at its end: the socket, and TLS over it.
 
-use std::{
-    net::Shutdown,
-    os::fd::{AsFd, OwnedFd},
-    sync::Arc,
-};
+use std::{net::Shutdown, sync::Arc};
 
-use rtmp_core::transport::tls::Session;
+use rustix::fd::OwnedFd;
 use socket2::SockRef;
+
+use super::carrier::Carrier;
 
 /// What bytes of a connection go through.
 #[derive(Default)]
 pub(crate) struct Pipe {
-    /// TLS over the socket.
-    pub(crate) session: Option<Arc<Session>>,
+    /// TLS over the socket. Gone before the socket is closed.
+    pub(crate) carrier: Option<Arc<Carrier>>,
     pub(crate) socket: Option<OwnedFd>,
 }
 
 impl Pipe {
     /// Tells the peer in TLS that nothing more will come, unless that would have to wait.
     pub(crate) fn say_goodbye(&self) {
-        if let Self { session: Some(session), socket: Some(socket) } = self {
-            session.close(socket.as_fd());
+        if let Some(carrier) = &self.carrier {
+            carrier.say_goodbye();
         }
     }
 

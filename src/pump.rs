@@ -11,6 +11,7 @@ use rtmp_core::{
         Application, Command, Consequence, Event, Outcome, Phase as Owed, Profile, Received, Session,
         packet_log,
     },
+    transport::deadline::Deadline,
 };
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
     event_loop::notices::event_of,
     log::Deferred,
     memory::Body,
+    progress::Progress,
     reason::Phase,
     rtmp::{close, connect},
     state::Handle,
@@ -71,6 +73,7 @@ impl<'h> Reading<'h> {
     /// place to resume at is remembered.
     pub(crate) fn next_media(&mut self) -> Result<(Outcome, Message<Body>)> {
         let handle = self.handle;
+        handle.note_reading();
         handle.step(|session, _| session.begin_receiving());
         loop {
             if !handle.is_open() {
@@ -98,10 +101,8 @@ impl Drop for Reading<'_> {
 }
 
 impl Handle {
-    /// Shakes hands, within the time of one wait. What `session` agrees on applies to every byte after it. Returns whether the
-    /// connection is encrypted, and the answer to a request for SWF verification. The last bytes of the handshake may still
-    /// be in the queue.
-    pub(crate) fn shake_hands(&self, session: Session<Body>) -> Result<(bool, Option<handshake::Response>)> {
+    /// Begins a handshake. What `session` agrees on applies to every byte after it.
+    pub(crate) fn begin_handshake(&self, session: Session<Body>) {
         self.step(|current, _| {
             let (state, is_starting) = (current.state, current.is_starting());
             *current = session;
@@ -112,13 +113,11 @@ impl Handle {
             current.state.in_chunk_size = fresh.in_chunk_size;
             current.state.out_chunk_size = fresh.out_chunk_size;
         });
-        self.begin_phase();
-        let result = self.run_handshake();
-        self.end_phase();
-        result
     }
 
-    fn run_handshake(&self) -> Result<(bool, Option<handshake::Response>)> {
+    /// Shakes hands. Returns whether the connection is encrypted, and the answer to a request for SWF verification. The last
+    /// bytes of the handshake may still be in the queue.
+    pub(crate) fn run_handshake(&self) -> Result<(bool, Option<handshake::Response>)> {
         loop {
             // Whether an error closes the connection is for the caller to say.
             match self.receiving_step(take) {
@@ -144,6 +143,7 @@ impl Handle {
     /// Receives one chunk. A time-out leaves the connection open, and the next call goes on where this one stopped; after
     /// any other error the connection is closed.
     pub(crate) fn receive_chunk(&self) -> Result<Chunk<Body>> {
+        self.note_reading();
         let mut reading = Reading::new(self);
         self.step(|session, _| session.begin_receiving());
         loop {
@@ -166,16 +166,32 @@ impl Handle {
     /// Between two answers to what was asked the server has the time of one wait, whatever else it says meanwhile. Like any
     /// time-out, this one leaves the connection open, and the call may be repeated.
     pub(crate) fn connect_stream(&self) -> Result<()> {
-        self.step(|session, _| {
-            session.begin_receiving();
-            session.set_starting(true);
-            session.state.media_chunk_stream = 0;
-        });
-        self.begin_phase();
+        self.progress_if_any(Progress::use_connection);
+        match self.take_starting() {
+            Some(limit) => self.set_limit(limit),
+            None => {
+                self.step(|session, _| {
+                    session.begin_receiving();
+                    session.set_starting(true);
+                    session.state.media_chunk_stream = 0;
+                });
+                self.begin_phase();
+            }
+        }
         let result = self.wait_for_stream();
+        if self.never_waits() && matches!(result, Err(Error::Again)) {
+            let limit = self.limit();
+            self.progress(|progress| progress.starting = Some(limit));
+            return result;
+        }
         self.end_phase();
         self.step(|session, _| session.set_starting(false));
         result
+    }
+
+    /// Until when the server has time for its next answer, if a call that does not wait has begun to wait for the stream.
+    fn take_starting(&self) -> Option<Deadline> {
+        if self.never_waits() { self.progress(|progress| progress.starting.take()) } else { None }
     }
 
     fn wait_for_stream(&self) -> Result<()> {
@@ -256,6 +272,10 @@ impl Handle {
     /// Lets the session take what was received. An error has closed the connection, and so has the end of the stream.
     fn receive_without_answers(&self) -> Result<Option<Event<Body>>> {
         let received = self.receiving_step(take);
+        if let Ok(Some(Event::Reconnect(request))) = &received {
+            // Before the program is told of it.
+            self.keep_reconnect(request.clone());
+        }
         self.tell()?;
         match received {
             Ok(Some(Event::Refused(refusal))) => {
@@ -265,10 +285,6 @@ impl Handle {
             Ok(Some(Event::Ended(message))) => {
                 close::close(self, close::Manner::Polite);
                 Ok(Some(Event::Ended(message)))
-            }
-            Ok(Some(Event::Reconnect(request))) => {
-                self.keep_reconnect(request.clone());
-                Ok(Some(Event::Reconnect(request)))
             }
             Ok(Some(Event::Login(token))) => self.log_in(&token).map(|()| None),
             // The peer wants the connection closed.
@@ -314,6 +330,9 @@ impl Handle {
 
     /// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.
     pub(crate) fn fail_sending(&self, error: Error, first_chunk: usize) -> Error {
+        if matches!(error, Error::Again) {
+            return error;
+        }
         packet_log::log_failed_send(&error, first_chunk);
         self.note_failed(Phase::SENDING);
         self.prepare_reset();
@@ -323,6 +342,9 @@ impl Handle {
 
     /// What becomes of a connection that nothing comes on.
     pub(crate) fn fail_receiving(&self, error: &Error) {
+        if matches!(error, Error::Again) {
+            return;
+        }
         // A wait that this side has ended is no news.
         let is_news = self.is_open();
         packet_log::log_failed_receive(error);
@@ -349,6 +371,9 @@ impl Handle {
     fn log_in(&self, token: &[u8]) -> Result<()> {
         connect::log_in(self, token).map_err(|failure| {
             let (error, phase) = failure.into_parts();
+            if matches!(error, Error::Again) {
+                return error;
+            }
             if !matches!(error, Error::Reported(_)) {
                 ::log::error!("Closing connection: {error}");
             }

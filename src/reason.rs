@@ -113,6 +113,7 @@ codes! {
     Aborted = 22, "RTMP_ERR_ABORTED", c"aborted";
     Unsupported = 23, "RTMP_ERR_UNSUPPORTED", c"not supported";
     Internal = 24, "RTMP_ERR_INTERNAL", c"internal error, the call was given up";
+    Again = 25, "RTMP_ERR_AGAIN", c"the call would have to wait";
 }
 
 /// A text with the NUL that C wants at its end.
@@ -178,6 +179,14 @@ impl Failure {
         Self { error, phase: Phase::SENDING, first_chunk }
     }
 
+    /// Whether the call would have to wait, and its session does not.
+    pub(crate) fn is_again(&self) -> bool {
+        match &self.error {
+            Error::Reported(cause) => matches!(**cause, Error::Again),
+            error => matches!(error, Error::Again),
+        }
+    }
+
     pub(crate) fn error(&self) -> &Error {
         &self.error
     }
@@ -189,7 +198,7 @@ impl Failure {
     /// Logs it, unless it was, as librtmp does when a call finds no connection: people search for its words.
     pub(crate) fn log(&self) {
         match (&self.error, self.phase) {
-            (Error::Reported(_), _) => {}
+            (Error::Reported(_) | Error::Again, _) => {}
             (error @ Error::NotConnected, Phase::Reading) => {
                 log::error!("RTMP_ReadPacket, failed to read RTMP packet header: {error}");
             }
@@ -496,6 +505,7 @@ fn code_of(error: &Error, phase: Phase) -> Code {
         (Error::Closed, _) => Code::Closed,
         (Error::NotConnected, _) => Code::NotConnected,
         (Error::TimedOut, _) => Code::TimedOut,
+        (Error::Again, _) => Code::Again,
         (Error::Interrupted, _) => Code::Interrupted,
         (Error::Io(_), _) => Code::Io,
         (Error::Unresolved(_), _) => Code::Resolve,

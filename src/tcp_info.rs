@@ -1,6 +1,8 @@
 //! What the operating system knows of a TCP connection.
 
-use std::{os::fd::BorrowedFd, time::Duration};
+use std::time::Duration;
+
+use rustix::fd::BorrowedFd;
 
 /// Numbers of a socket; zeros where the system does not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

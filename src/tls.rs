@@ -1,31 +1,23 @@
 //! TLS as C programs see it, and whom they trust.
 
-use std::{
-    ffi::{CStr, OsStr},
-    os::unix::ffi::OsStrExt,
-    path::Path,
-    ptr,
-    sync::Arc,
-    time::Instant,
-};
+use std::{ffi::CStr, path::PathBuf, ptr};
 
 use libc::{c_char, c_int, c_void};
 use rtmp_core::{
     environment,
     error::{Error, Result},
-    transport::{
-        tcp,
-        tls::{ServerContext, Session, TlsOptions, Trust},
-    },
+    system,
+    transport::tls::{ServerContext, TlsOptions, Trust},
 };
 
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
     globals,
+    progress::{Opening, What},
     ptr::required,
     reason::{self, During, Phase},
-    rtmp::{RTMP, sockbuf},
+    rtmp::RTMP,
     state::Handle,
 };
 
@@ -62,7 +54,7 @@ pub unsafe extern "C" fn RTMP_TLS_AllocServerContext(cert: *const c_char, key: *
         // SAFETY: `cert` and `key` are null or NUL-terminated strings, by the Safety section; the names are used during
         // the call only.
         let (cert, key) = unsafe { (path(cert, "cert is NULL")?, path(key, "key is NULL")?) };
-        let context = Box::new(ServerContext::from_files(cert, key)?);
+        let context = Box::new(ServerContext::from_files(&cert, &key)?);
         Ok(Box::into_raw(context).cast())
     })
 }
@@ -100,51 +92,22 @@ pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) 
             let context = required(ctx.cast::<ServerContext>().cast_const(), "ctx is NULL");
             (Handle::connected(r).during(Phase::Tls)?, context.during(Phase::Tls)?)
         };
-        Session::server(context).and_then(|session| begin(&handle, session)).during(Phase::Tls)?;
+        let begin = || Opening::accepting_tls(&handle, context).during(Phase::Tls);
+        handle.make_connection(What::AcceptTls, begin, |_| {})?;
         Ok(TRUE)
     })
-}
-
-/// Shakes hands in TLS with the server on the socket, and checks that it is `host`. After a failure the session may
-/// still hang on the socket; closing the connection releases it.
-pub(crate) fn connect_tls(handle: &Handle, host: &str, options: &TlsOptions) -> Result<()> {
-    let trust = trust(options);
-    if *trust.whom() == Trust::Anyone {
-        log::warn!("TLS: nobody checks that the server is {host}");
-    }
-    begin(handle, Session::client(host, &trust)?)
-}
-
-/// Puts a session on the socket and shakes hands.
-fn begin(handle: &Handle, session: Session) -> Result<()> {
-    let (session, start) = (Arc::new(session), Instant::now());
-    tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
-    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); before the handshake nobody
-    // else uses the socket.
-    unsafe {
-        let sb = &raw mut (*handle.raw()).m_sb;
-        sockbuf::attach(sb, session.clone());
-        session.handshake(handle.socket()?, handle.timeout(), &handle.patience())?;
-        handle.core().phases.tls = start.elapsed();
-        // The peer's first bytes may have come with the end of its handshake. In a tunnel, whose connection a sender may be
-        // replacing, they are HTTP, and another thread reads from the buffer.
-        if !handle.has_tunnel() {
-            sockbuf::refill_from_pending(sb);
-        }
-    }
-    Ok(())
 }
 
 /// A file name that C passes.
 ///
 /// # Safety
 /// `name` is null or a NUL-terminated string, which nobody changes while the result is used.
-unsafe fn path<'a>(name: *const c_char, missing: &'static str) -> Result<&'a Path> {
+unsafe fn path(name: *const c_char, missing: &'static str) -> Result<PathBuf> {
     if name.is_null() {
         return Err(Error::Invalid(missing));
     }
     // SAFETY: `name` is null or a NUL-terminated string, which nobody changes while the result is used, by the Safety
     // section.
     let bytes = unsafe { CStr::from_ptr(name) }.to_bytes();
-    Ok(Path::new(OsStr::from_bytes(bytes)))
+    Ok(system::path(bytes))
 }

@@ -316,9 +316,9 @@ fn a_full_queue_takes_nothing_and_does_not_wait() {
         peer.drain(LIMIT);
         timestamps
     });
-    let mut stepper = publisher(&Client::new(&url(server.port)).unwrap());
     let limit = 1 << 20;
-    stepper.set_queue_limit(limit);
+    let client = Client::new(&url(server.port)).unwrap().option("sendQueue", &limit.to_string()).unwrap();
+    let mut stepper = publisher(&client);
     let mut taken = 0;
     let mut send = |stepper: &mut Stepper| {
         let start = Instant::now();

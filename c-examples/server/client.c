@@ -239,6 +239,10 @@ static int turn(struct client *client)
     if (waiting[1].revents)
         while (read(client->wake[0], scrap, sizeof scrap) == (ssize_t)sizeof scrap)
             ;
+    int moves = atomic_load(&client->server->moves);
+    if (moves != client->moves && client->connected && !reply_reconnect(r, client->server->move_to))
+        return 0;
+    client->moves = moves;
     return netstream_send(client) && !atomic_load(&client->server->stopping) && check_silence(client);
 }
 
@@ -343,6 +347,7 @@ int client_start(struct client *client, int fd, void *tls, unsigned number)
 {
     client->tls = tls;
     client->number = number;
+    client->moves = atomic_load(&client->server->moves);
     client->rtmp.m_sb.sb_socket = fd; /* RTMP_Close closes it */
     int error = 0;
     if (dup2(fd, client->shutdown_fd) < 0 || !prepare_socket(fd, client->server->timeout_ms))

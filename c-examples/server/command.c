@@ -5,6 +5,7 @@
 #include <librtmp/log.h>
 #include <string.h>
 
+#include "../enhanced.h"
 #include "amf0.h"
 #include "server.h"
 
@@ -382,11 +383,27 @@ static int run(struct call *call)
            || reply_error(call->rtmp, call->transaction, "NetConnection.Call.Failed", "no such command");
 }
 
+/* Lets the library know what the client announces, and say what this server does. */
+static void take_connect(struct client *client, char *body, uint32_t size)
+{
+    RTMPPacket packet;
+    memset(&packet, 0, sizeof packet);
+    packet.m_packetType = RTMP_PACKET_TYPE_INVOKE;
+    packet.m_body = body;
+    packet.m_nBodySize = size;
+    if (RTMP_TakeConnect && RTMP_TakeConnect(&client->rtmp, &packet)) {
+        announce(&client->rtmp, 1, NULL);
+        set_option(&client->rtmp, "reconnect", "1");
+    }
+}
+
 int command_handle(struct client *client, int stream_id, char *body, uint32_t size)
 {
     AMFObject values;
     struct call call = { .client = client, .rtmp = &client->rtmp, .stream_id = stream_id, .values = &values };
     memset(&values, 0, sizeof values);
+    if (!client->connected)
+        take_connect(client, body, size);
     size = amf0_simplify(body, size);
     if (size > 0)
         AMF_Decode(&values, body, (int)size, FALSE); /* what stands before a failure is there even so */

@@ -40,8 +40,7 @@ static int signal_pipe[2] = { -1, -1 };
 static void on_signal(int number)
 {
     int saved = errno;
-    (void)number;
-    ssize_t ignored = write(signal_pipe[1], "", 1);
+    ssize_t ignored = write(signal_pipe[1], number == SIGUSR1 ? "m" : "s", 1);
     (void)ignored;
     errno = saved;
 }
@@ -64,6 +63,8 @@ static void usage(FILE *to)
                 "Limits:\n"
                 "  -m, --clients COUNT    number of clients at a time (default 100)\n"
                 "  -t, --timeout SECONDS  disconnect clients that do not respond for SECONDS (default 30)\n"
+                "      --move-to URL      where clients are asked to connect again when the server gets SIGUSR1\n"
+                "                         (default: here); those that announce reconnect requests are asked\n"
                 "  -n, --accept COUNT     exit after COUNT clients; --once is the same as -n 1\n\n"
                 "Messages:\n"
                 "      --stats SECONDS    print a line about clients, streams and bitrates every SECONDS\n"
@@ -109,7 +110,7 @@ static int make_folder(const char *path)
 /* Returns -1 to go on, or the exit code. */
 static int parse_options(int argc, char **argv, struct server *server, struct tool *tool)
 {
-    enum { ONCE = 1, CERTIFICATE, KEY, STATS };
+    enum { ONCE = 1, CERTIFICATE, KEY, STATS, MOVE };
     static const struct option names[] = {
         { "bind", required_argument, NULL, 'b' },     { "port", required_argument, NULL, 'p' },
         { "tls-port", required_argument, NULL, 's' }, { "cert", required_argument, NULL, CERTIFICATE },
@@ -117,10 +118,11 @@ static int parse_options(int argc, char **argv, struct server *server, struct to
         { "record", required_argument, NULL, 'r' },   { "clients", required_argument, NULL, 'm' },
         { "timeout", required_argument, NULL, 't' },  { "accept", required_argument, NULL, 'n' },
         { "once", no_argument, NULL, ONCE },          { "stats", required_argument, NULL, STATS },
-        { "log-level", required_argument, NULL, 'v' }, TOOL_OPTIONS
+        { "log-level", required_argument, NULL, 'v' }, { "move-to", required_argument, NULL, MOVE }, TOOL_OPTIONS
     };
     int letter, seconds = 30, stats = 0;
     server->host = "127.0.0.1";
+    server->move_to = "";
     server->port = 1935;
     server->tls_port = -1;
     server->most_clients = 100;
@@ -139,6 +141,7 @@ static int parse_options(int argc, char **argv, struct server *server, struct to
         case 't': ok = tool_parse_number(optarg, 1, 86400, &seconds); break;
         case 'n': ok = tool_parse_number(optarg, 1, 1000000, &server->accept_count); break;
         case ONCE: server->accept_count = 1; break;
+        case MOVE: server->move_to = optarg; break;
         case STATS: ok = tool_parse_number(optarg, 1, 86400, &stats); break;
         case 'v': ok = tool_parse_number(optarg, 0, 6, &server->log_level); break;
         default:
@@ -273,6 +276,16 @@ static void print_stats(struct server *server)
     last_out = out;
 }
 
+/* Their threads ask them. */
+static void move_clients(struct server *server)
+{
+    atomic_fetch_add(&server->moves, 1);
+    for (struct client *client = server->clients; client; client = client->next) {
+        ssize_t ignored = write(client->wake[1], "", 1);
+        (void)ignored;
+    }
+}
+
 static void run(struct server *server, int listener, int tls_listener)
 {
     unsigned accepted = 0;
@@ -288,8 +301,11 @@ static void run(struct server *server, int listener, int tls_listener)
                                      { .fd = enough || !room ? -1 : listener, .events = POLLIN },
                                      { .fd = enough || !room ? -1 : tls_listener, .events = POLLIN } };
         int ready = poll(waiting, 3, enough || !room ? 50 : 500);
-        if (ready > 0 && waiting[0].revents)
+        char byte = 's';
+        if (ready > 0 && waiting[0].revents && (read(signal_pipe[0], &byte, 1) != 1 || byte != 'm'))
             return;
+        if (byte == 'm')
+            move_clients(server);
         room = 1;
         for (int i = 1; ready > 0 && room && i < 3; i++) {
             enough = server->accept_count > 0 && accepted >= (unsigned)server->accept_count;
@@ -323,6 +339,7 @@ static void prepare_process(void)
     action.sa_handler = on_signal;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* the library's sends would raise it */
     /* The first RTMP_Init of a process sets up what all sessions share, and has no lock for that. */
     RTMP *first = RTMP_Alloc();

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "media.h"
+#include "../media.h"
 
 enum { MOST_MEDIA = 512 << 20 }; /* bytes of all messages of the process */
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../enhanced.h"
 #include "../flv.h"
 
 /* librtmp calls chunk streams channels. */
@@ -117,6 +118,36 @@ int reply_limits(RTMP *r)
     return 1;
 }
 
+/* Clients that know nothing of Enhanced RTMP are told nothing of it. */
+static int announces(RTMP *r)
+{
+    static const char *const names[] = { "fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx" };
+    AMFObjectProperty property;
+    for (size_t i = 0; RTMP_PeerProperty && RTMP_EncodeCapabilities && i < sizeof names / sizeof *names; i++) {
+        AVal name = text(names[i]);
+        if (RTMP_PeerProperty(r, &name, &property)) {
+            AMFProp_Reset(&property);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* What the server does with any codec: it passes it on. */
+static void put_capabilities(struct writer *w, RTMP *r)
+{
+    if (w->at && announces(r))
+        w->at = RTMP_EncodeCapabilities(r, w->at, w->end);
+}
+
+int reply_reconnect(RTMP *r, const char *url)
+{
+    AVal where = text(url);
+    if (!RTMP_PeerCaps || !(RTMP_PeerCaps(r) & 1)) /* RTMP_CAPS_RECONNECT */
+        return 1;
+    return RTMP_SendReconnect(r, *url ? &where : NULL, NULL);
+}
+
 int reply_connected(RTMP *r, double transaction)
 {
     struct writer w;
@@ -127,12 +158,14 @@ int reply_connected(RTMP *r, double transaction)
     put_named_string(&w, "fmsVer", "FMS/3,5,7,7009");
     put_named_number(&w, "capabilities", 31);
     put_named_number(&w, "mode", 1);
+    put_capabilities(&w, r); /* clients differ in which object they look at */
     close_object(&w);
     open_object(&w);
     put_named_string(&w, "level", "status");
     put_named_string(&w, "code", "NetConnection.Connect.Success");
     put_named_string(&w, "description", "Connection succeeded.");
     put_named_number(&w, "objectEncoding", 0); /* AMF0, whatever the client offered */
+    put_capabilities(&w, r);
     close_object(&w);
     return send_command(&w, r);
 }

@@ -27,6 +27,8 @@ enum {
 int reply_limits(RTMP *r);
 
 int reply_connected(RTMP *r, double transaction);
+/* Asks a client that knows such requests to connect again, to the application at `url` or to the same if that is empty. */
+int reply_reconnect(RTMP *r, const char *url);
 /* _result(transaction, null, value); the value is left out when `value` is NULL. */
 int reply_result(RTMP *r, double transaction, const double *value);
 int reply_error(RTMP *r, double transaction, const char *code, const char *description);

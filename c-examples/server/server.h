@@ -21,6 +21,8 @@ struct server {
     void *tls; /* what RTMP_TLS_Accept needs, NULL without a certificate */
     struct live *live;
     atomic_int stopping;
+    const char *move_to; /* where clients are asked to connect again, empty for here; fixed */
+    atomic_int moves;    /* how often they were asked */
     struct {
         atomic_ullong bytes_in, bytes_out; /* of audio, video and data */
         atomic_int publishing, playing;    /* streams */
@@ -54,6 +56,7 @@ struct client {
     struct { int channel; uint32_t size; } partial[MOST_PARTIAL]; /* messages that have begun; size 0 is free */
 
     int connected;
+    int moves;                /* of the server's, those that the client knows of */
     char app[PATH_SIZE];
     uint32_t buffer_ms;       /* how much the client wants to hold */
     struct netstream netstreams[MOST_NETSTREAMS]; /* message stream 1 first */

@@ -157,7 +157,8 @@ typedef enum {
     RTMP_ERR_INTERRUPTED = 21, /**< RTMP_ctrlC was set, for example by a signal handler */
     RTMP_ERR_ABORTED = 22, /**< RTMP_Abort ended the call */
     RTMP_ERR_UNSUPPORTED = 23, /**< the library does not support this */
-    RTMP_ERR_INTERNAL = 24 /**< a defect of the library, which affected only this call */
+    RTMP_ERR_INTERNAL = 24, /**< a defect of the library, which affected only this call */
+    RTMP_ERR_AGAIN = 25 /**< the call would have to wait, and the session never does; see RTMP_SetNonBlocking in loop.h */
 } RTMP_ERR_CODE;
 
 /** Names of the protocols in upper and lower case, indexed by RTMP_PROTOCOL_*; empty where there is none. */

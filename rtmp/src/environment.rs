@@ -7,8 +7,6 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use rustix::process::{getegid, geteuid, getgid, getuid};
-
 static IGNORED: AtomicBool = AtomicBool::new(false);
 
 /// Makes the process ignore its environment from now on: its rights come from what user and group ids do not show.
@@ -18,7 +16,7 @@ pub fn ignore() {
 
 /// Whether the environment comes from a user with fewer rights than the process.
 pub fn is_ignored() -> bool {
-    IGNORED.load(Ordering::Relaxed) || getuid() != geteuid() || getgid() != getegid()
+    IGNORED.load(Ordering::Relaxed) || has_other_ids()
 }
 
 /// Whether a variable is set, even if it must not be believed: other libraries may read it.
@@ -29,4 +27,16 @@ pub fn is_set(name: &str) -> bool {
 /// A variable; `None` if it is not set or must not be believed.
 pub fn variable(name: &str) -> Option<OsString> {
     if is_ignored() { None } else { env::var_os(name) }
+}
+
+#[cfg(unix)]
+fn has_other_ids() -> bool {
+    use rustix::process::{getegid, geteuid, getgid, getuid};
+    getuid() != geteuid() || getgid() != getegid()
+}
+
+/// Programs have the rights of the user who starts them.
+#[cfg(not(unix))]
+fn has_other_ids() -> bool {
+    false
 }

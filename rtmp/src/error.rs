@@ -58,6 +58,10 @@ pub enum Error {
     UnknownOption(String),
     /// A feature that this build does not support.
     Unsupported(&'static str),
+    /// Nothing more can be done without waiting, and the caller does not wait. Only the C library uses it; functions for
+    /// Rust programs that do not wait return other values.
+    #[doc(hidden)]
+    Again,
     /// One of the errors above that has been logged already. Only the C library uses it; no function for Rust programs
     /// returns it.
     #[doc(hidden)]
@@ -122,7 +126,7 @@ impl Error {
     #[doc(hidden)]
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Self::TimedOut => Some(libc::EAGAIN),
+            Self::TimedOut | Self::Again => Some(libc::EAGAIN),
             Self::NotConnected => Some(libc::EBADF),
             Self::OutOfMemory => Some(libc::ENOMEM),
             Self::Interrupted => Some(libc::EINTR),
@@ -183,6 +187,7 @@ impl fmt::Display for Error {
             Self::NotConnected => f.write_str("there is no connection"),
             Self::TimedOut => f.write_str("timed out"),
             Self::Interrupted => f.write_str("interrupted"),
+            Self::Again => f.write_str("it would have to wait"),
             Self::Io(error) => write!(f, "{error}"),
             Self::Unresolved(host) => write!(f, "no address for host {host}"),
             Self::Unreachable(cause) | Self::Proxy(cause) | Self::Tls(cause) => write!(f, "{cause}"),

@@ -41,11 +41,12 @@ pub mod random;
 pub mod session;
 pub mod stats;
 pub mod swf;
+pub mod system;
 pub mod text;
 pub mod transport;
 pub mod url;
 
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", unix))]
 pub use client::tokio;
 pub use client::{
     AbortHandle, Client, Event, Player, Publisher, Sent, Server, ServerEvent, ServerSession, Stepper,

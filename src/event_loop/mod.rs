@@ -3,6 +3,7 @@
 pub mod events;
 pub(crate) mod notices;
 pub mod stats;
+pub mod steps;
 pub mod types;
 
 pub use types::*;

@@ -49,7 +49,7 @@ pub unsafe extern "C" fn RTMP_GetStats(r: *mut RTMP, s: *mut RTMPStats) -> c_int
         let stats = for_c(size, &handle.map(|handle| handle.stats()).unwrap_or_default());
         let known = room.min(size_of::<RTMPStats>());
         // SAFETY: `s` points to `s_size` bytes, by the Safety section; all bytes of `stats` are initialised, because it has no
-        // padding (`assert_layout`).
+        // padding (see `types`).
         unsafe {
             ptr::copy_nonoverlapping((&raw const stats).cast::<u8>(), s.cast::<u8>(), known);
             ptr::write_bytes(s.cast::<u8>().add(known), 0, room - known);

@@ -1,8 +1,10 @@
 //! The structs of `loop.h`.
 
+use std::mem;
+
 use libc::{c_char, c_int, c_void};
 
-use crate::{amf::AVal, layout::assert_layout, rtmp::RTMP};
+use crate::{amf::AVal, rtmp::RTMP};
 
 /// A socket was made and is not connected yet.
 pub const RTMP_EVENT_SOCKET: c_int = 1;
@@ -53,7 +55,8 @@ pub struct RTMPEvent {
     pub e_level: AVal,
     /// STATUS, RECONNECT: what happened, for people; empty if the peer does not say.
     pub e_description: AVal,
-    /// RECONNECT: where to connect to, as the server says it; empty for the same place.
+    /// RECONNECT: where to connect to, as the server says it; empty for the same place. `RTMP_GetReconnect` returns the
+    /// checked URL, also in the callback.
     pub e_url: AVal,
     /// STATUS, COMMAND: the whole command as AMF0 values, for `AMF_Decode`. DATA: the body of the message as it came, AMF0, or
     /// AMF3 if `e_packetType` is `RTMP_PACKET_TYPE_FLEX_STREAM_SEND`.
@@ -129,15 +132,11 @@ pub struct RTMPStats {
     pub s_stream: u32,
 }
 
-assert_layout! {
-    RTMPEvent: 120 {
-        e_type @ 0, e_socket @ 4, e_stream @ 8, e_packetType @ 12, e_timestamp @ 16, e_stalled @ 20, e_name @ 24,
-        e_code @ 40, e_level @ 56, e_description @ 72, e_url @ 88, e_body @ 104,
-    }
-
-    RTMPStats: 104 {
-        s_size @ 0, s_retransmissions @ 4, s_bytesIn @ 8, s_bytesOut @ 16, s_messagesIn @ 24, s_messagesOut @ 32,
-        s_acknowledged @ 40, s_queued @ 48, s_unsent @ 56, s_roundTrip @ 64, s_blocked @ 68, s_stalled @ 72,
-        s_lookup @ 76, s_tcp @ 80, s_proxy @ 84, s_tls @ 88, s_handshake @ 92, s_connect @ 96, s_stream @ 100,
-    }
-}
+// What C programs were compiled with.
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    assert!(size_of::<RTMPEvent>() == 120 && mem::offset_of!(RTMPEvent, e_name) == 24);
+    assert!(mem::offset_of!(RTMPEvent, e_code) == 40 && mem::offset_of!(RTMPEvent, e_body) == 104);
+    assert!(size_of::<RTMPStats>() == 104 && mem::offset_of!(RTMPStats, s_bytesIn) == 8);
+    assert!(mem::offset_of!(RTMPStats, s_roundTrip) == 64 && mem::offset_of!(RTMPStats, s_stream) == 100);
+};

@@ -17,15 +17,16 @@
 #define EXPORTED
 #endif
 
-/* rustc gives the linker a version script that makes every symbol local that Rust code did not define. A version script does
- * not apply to a name that ends in @, an ELF symbol whose version is empty, and the dynamic symbol has the name before it.
- * PE files export by the declaration above, and Mach-O files by an option in build.rs. */
-#ifdef __ELF__
-#define EXPORT_FROM_RUST(name) \
+/* Rust exports RTMP_Log, RTMP_LogPrintf and RTMP_LogStatus as jumps to the functions below if it can; else RTMP_EXPORT_FROM_C
+ * is defined. rustc gives the linker a version script that makes every symbol local that Rust code did not define. GNU ld
+ * does not apply it to a name that ends in @@, an ELF symbol whose default version is empty, and the dynamic symbol has the
+ * name before that. PE files export by the declaration, and Mach-O files by an option in build.rs. */
+#if defined(RTMP_EXPORT_FROM_C) && defined(__ELF__)
+#define EXPORT_FROM_C(name) \
     EXPORTED extern __typeof__(name) rtmp_exported_##name __attribute__((alias(#name))); \
-    __asm__(".symver rtmp_exported_" #name ", " #name "@")
+    __asm__(".symver rtmp_exported_" #name ", " #name "@@")
 #else
-#define EXPORT_FROM_RUST(name) EXPORTED extern int rtmp_not_exported_##name
+#define EXPORT_FROM_C(name) extern int rtmp_not_exported_##name
 #endif
 
 /* Writing is a cancellation point, but not for Rust code: what it put off happens here, unless a call further out puts it
@@ -56,9 +57,8 @@ struct writer {
 INTERNAL extern const struct writer *rtmp_variadic_writer(void);
 
 INTERNAL void rtmp_variadic_log(int level, const char *format, ...);
-EXPORTED void RTMP_Log(int level, const char *format, ...);
-EXPORTED void RTMP_LogPrintf(const char *format, ...);
-EXPORTED void RTMP_LogStatus(const char *format, ...);
+INTERNAL void rtmp_variadic_print(const char *format, ...);
+INTERNAL void rtmp_variadic_status(const char *format, ...);
 INTERNAL FILE *rtmp_variadic_stderr(void);
 
 /* A conversion error leaves what was formatted before it. */
@@ -87,7 +87,7 @@ static void log_message(int level, const char *format, va_list args)
     }
 }
 
-void RTMP_Log(int level, const char *format, ...)
+void rtmp_variadic_log(int level, const char *format, ...)
 {
     va_list args;
 
@@ -97,8 +97,40 @@ void RTMP_Log(int level, const char *format, ...)
     CANCEL_IF_ASKED();
 }
 
-/* What the library's own messages take: no program can put another function in the place of this one. */
-void rtmp_variadic_log(int level, const char *format, ...)
+static void print_text(void (*write)(const char *text), const char *format, va_list args)
+{
+    char text[TEXT_SIZE];
+
+    format_text(text, format, args);
+    write(text);
+}
+
+void rtmp_variadic_print(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    print_text(rtmp_variadic_writer()->print, format, args);
+    va_end(args);
+    CANCEL_IF_ASKED();
+}
+
+void rtmp_variadic_status(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    print_text(rtmp_variadic_writer()->status, format, args);
+    va_end(args);
+    CANCEL_IF_ASKED();
+}
+
+#ifdef RTMP_EXPORT_FROM_C
+EXPORTED void RTMP_Log(int level, const char *format, ...);
+EXPORTED void RTMP_LogPrintf(const char *format, ...);
+EXPORTED void RTMP_LogStatus(const char *format, ...);
+
+void RTMP_Log(int level, const char *format, ...)
 {
     va_list args;
 
@@ -110,31 +142,28 @@ void rtmp_variadic_log(int level, const char *format, ...)
 
 void RTMP_LogPrintf(const char *format, ...)
 {
-    char text[TEXT_SIZE];
     va_list args;
 
     va_start(args, format);
-    format_text(text, format, args);
+    print_text(rtmp_variadic_writer()->print, format, args);
     va_end(args);
-    rtmp_variadic_writer()->print(text);
     CANCEL_IF_ASKED();
 }
 
 void RTMP_LogStatus(const char *format, ...)
 {
-    char text[TEXT_SIZE];
     va_list args;
 
     va_start(args, format);
-    format_text(text, format, args);
+    print_text(rtmp_variadic_writer()->status, format, args);
     va_end(args);
-    rtmp_variadic_writer()->status(text);
     CANCEL_IF_ASKED();
 }
 
-EXPORT_FROM_RUST(RTMP_Log);
-EXPORT_FROM_RUST(RTMP_LogPrintf);
-EXPORT_FROM_RUST(RTMP_LogStatus);
+EXPORT_FROM_C(RTMP_Log);
+EXPORT_FROM_C(RTMP_LogPrintf);
+EXPORT_FROM_C(RTMP_LogStatus);
+#endif
 
 /* `stderr` is a macro in some C libraries and a variable in others. */
 FILE *rtmp_variadic_stderr(void)

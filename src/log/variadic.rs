@@ -1,7 +1,9 @@
 //! Printf-style functions: what Rust and `variadic.c` know of each other.
 //!
-//! Rust cannot define a C-variadic function, so `RTMP_Log`, `RTMP_LogPrintf` and `RTMP_LogStatus` are defined and exported by
-//! `variadic.c`. C gets one table of functions from here.
+//! Rust cannot define a C-variadic function, so C does. The symbols of a C archive are not exported from a Rust shared library,
+//! so each exported symbol is one jump to a function of C, where the arguments arrive untouched. Compilers and architectures
+//! without naked functions (`build.rs`) let C export them in another way, which needs GNU ld. In the other direction C gets
+//! one table of functions from here.
 
 use std::{ffi::CStr, panic::catch_unwind};
 
@@ -9,9 +11,66 @@ use libc::{c_char, c_int};
 
 use super::{types::RTMP_LogCallback, writer};
 
+#[cfg(rtmp_naked)]
+mod exports {
+    use std::arch::naked_asm;
+
+    use super::{rtmp_variadic_log, rtmp_variadic_print, rtmp_variadic_status};
+
+    /// The instruction that goes to the first operand and leaves every argument where it is.
+    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+    macro_rules! jump {
+        () => {
+            "jmp {0}"
+        };
+    }
+    #[cfg(any(target_arch = "aarch64", target_arch = "arm", target_arch = "loongarch64"))]
+    macro_rules! jump {
+        () => {
+            "b {0}"
+        };
+    }
+    #[cfg(target_arch = "riscv64")]
+    macro_rules! jump {
+        () => {
+            "tail {0}"
+        };
+    }
+    #[cfg(target_arch = "s390x")]
+    macro_rules! jump {
+        () => {
+            "jg {0}"
+        };
+    }
+
+    macro_rules! export {
+        ($($name:ident: $target:ident;)*) => { $(
+            #[doc = concat!("A jump to `", stringify!($target), "`, which says what is to be kept.")]
+            #[unsafe(naked)]
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name() {
+                naked_asm!(jump!(), sym $target)
+            }
+        )* };
+    }
+    export! {
+        RTMP_Log: rtmp_variadic_log;
+        RTMP_LogPrintf: rtmp_variadic_print;
+        RTMP_LogStatus: rtmp_variadic_status;
+    }
+}
+
 unsafe extern "C-unwind" {
     /// `RTMP_Log`: filtered by level, then the callback or the built-in writer.
     pub(super) fn rtmp_variadic_log(level: c_int, format: *const c_char, ...);
+}
+
+#[cfg(rtmp_naked)]
+unsafe extern "C" {
+    /// `RTMP_LogPrintf`.
+    fn rtmp_variadic_print(format: *const c_char, ...);
+    /// `RTMP_LogStatus`.
+    fn rtmp_variadic_status(format: *const c_char, ...);
 }
 
 /// Makes one `RTMP_Log` call; callbacks see the format `%s`. A C++ exception that leaves the callback ends the process here:

@@ -1,12 +1,14 @@
 //! Ending a connection: what goes, what stays, and who frees it.
 
-use std::{ptr, time::Duration};
+use std::{
+    io::IoSlice,
+    mem, ptr,
+    time::{Duration, Instant},
+};
 
 use libc::c_int;
-use rtmp_core::{
-    flv::Flags,
-    transport::{deadline::Deadline, tcp::LINGER},
-};
+use rtmp_core::{error::Result, flv::Flags, net::Received, transport::deadline::Deadline};
+use rustix::fd::AsFd;
 
 use super::{
     RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, origin::Origin, outgoing::take_unfinished, sockbuf,
@@ -15,11 +17,12 @@ use crate::{
     amf::AVal,
     boundary::{Kind, boundary},
     calls::CallArray,
-    line::Line,
     log::Deferred,
     memory::{self, release},
+    progress::Leaving,
     shared,
     state::{self, Core, Handle},
+    tcp_info,
 };
 
 /// Whether the peer is told.
@@ -34,6 +37,9 @@ pub(crate) enum Manner {
 /// Closes the connection and resets the fields that belong to it. Options stay, for the next connection. Does nothing if
 /// another call has closed it meanwhile.
 pub(crate) fn close(handle: &Handle, manner: Manner) {
+    if handle.never_waits() {
+        return close_now(handle, manner);
+    }
     if handle.is_open() && manner == Manner::Polite {
         end_stream(handle);
     }
@@ -45,12 +51,87 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
     let kept = hang_up(handle, &mut core, reset, handle.keeps_descriptor());
     handle.mark_closed();
     if let Some(socket) = kept {
-        let block = core.block;
-        *core = Core::default();
-        core.block = block;
+        core.forget_connection();
         handle.mark_hung_up();
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe { shared::write(&raw mut (*handle.raw()).m_sb.sb_socket, socket) };
+    }
+}
+
+/// As [`close`], of a session that does not wait: the goodbye is left to steps.
+fn close_now(handle: &Handle, manner: Manner) {
+    if handle.is_open() && manner == Manner::Polite {
+        handle.step(|session, wishes| session.close(wishes));
+    }
+    let carrier = handle.carrier();
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+    let publishes = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_WRITE != 0;
+    {
+        let _deferred = Deferred::begin();
+        let mut core = handle.core();
+        if !handle.is_current() {
+            return;
+        }
+        let queue = core.session.take_unsent(true);
+        let pipe = handle.take_pipe();
+        hang_up(handle, &mut core, reset, false);
+        handle.mark_closed();
+        core.forget_connection();
+        drop(core);
+        handle.forget_connection();
+        let longest = handle.timeout().unwrap_or(LONGEST_CLOSE);
+        let until = Instant::now().checked_add(longest).unwrap_or_else(|| Instant::now() + LONGEST_CLOSE);
+        handle.progress(|progress| {
+            progress.forget_connection();
+            progress.failed = manner == Manner::Abrupt;
+            // A connection that was given up is cut here.
+            if let (Some(carrier), Manner::Polite) = (carrier, manner) {
+                progress.leaving.push(Leaving { carrier, pipe, queue, sent: 0, publishes, until });
+            }
+        });
+    }
+    step_leaving(handle);
+}
+
+/// Goes on with the goodbyes of a session that does not wait.
+pub(crate) fn step_leaving(handle: &Handle) {
+    let now = Instant::now();
+    let mut leaving = handle.progress(|progress| mem::take(&mut progress.leaving));
+    leaving.retain_mut(|leaving| !leaving.has_left(now));
+    handle.progress(|progress| progress.leaving.append(&mut leaving));
+}
+
+impl Leaving {
+    /// Does what can be done of a goodbye; true when it is over.
+    fn has_left(&mut self, now: Instant) -> bool {
+        let result = self.step(now);
+        if let Err(error) = &result {
+            ::log::debug!("the peer is gone before the goodbye: {error}");
+        }
+        now >= self.until || result.unwrap_or(true)
+    }
+
+    fn step(&mut self, now: Instant) -> Result<bool> {
+        self.carrier.step(now)?;
+        while self.sent < self.queue.len() {
+            match self.carrier.send_now(&[IoSlice::new(&self.queue[self.sent..])])? {
+                0 => {
+                    // A peer that waits for us to read what it has to say does not read either.
+                    let has_ended = matches!(self.carrier.receive_now(&mut [0; 4096])?, Received::End);
+                    return Ok(has_ended);
+                }
+                count => self.sent += count,
+            }
+        }
+        let mut link = self.carrier.lock();
+        link.finish(now);
+        // What was published last must not be lost.
+        let is_read =
+            || self.pipe.socket.as_ref().is_none_or(|socket| tcp_info::unsent(socket.as_fd()) == Some(0));
+        if self.publishes && !is_read() {
+            link.linger_on(now);
+        }
+        Ok(link.is_finished())
     }
 }
 
@@ -79,11 +160,7 @@ pub(crate) fn close_to_reconnect(handle: &Handle) {
 fn end_stream(handle: &Handle) {
     // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     let publish = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_WRITE != 0;
-    let (longest, goodbye) = if publish {
-        (handle.timeout().unwrap_or(LONGEST_CLOSE), LINGER)
-    } else {
-        (Duration::ZERO, Duration::ZERO)
-    };
+    let longest = if publish { handle.timeout().unwrap_or(LONGEST_CLOSE) } else { Duration::ZERO };
     handle.set_limit(Deadline::after(Some(longest)));
     handle.step(|session, wishes| session.close(wishes));
     // For a player another thread that is sending is not worth a wait.
@@ -91,10 +168,12 @@ fn end_stream(handle: &Handle) {
     if let Err(error) = goodbye_sent {
         ::log::debug!("the peer is gone before the goodbye: {error}");
     }
-    if let Some(tunnel) = handle.tunnel() {
-        tunnel.close(&Line(handle), goodbye);
-    }
-    if publish {
+    if let Some(carrier) = handle.carrier() {
+        if let Err(error) = carrier.part(&handle.patience()) {
+            ::log::debug!("the tunnel's server is gone before the goodbye: {error}");
+        }
+        handle.show_tunnel(&carrier);
+    } else if publish {
         // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); another thread that
         // closes the connection leaves the socket to this call.
         unsafe { sockbuf::linger(&raw const (*handle.raw()).m_sb, &handle.patience()) }
@@ -105,7 +184,7 @@ fn end_stream(handle: &Handle) {
 /// Takes the connection off the session and resets fields. Returns the descriptor, if it is to be kept and there is one: the
 /// connection has ended then, too.
 fn hang_up(handle: &Handle, core: &mut Core, reset: unsafe fn(*mut RTMP), keep: bool) -> Option<c_int> {
-    handle.set_tunnel(None);
+    handle.set_carrier(None);
     core.stream.clear();
     if let Some(writer) = &mut core.writer {
         writer.reset();
@@ -215,10 +294,12 @@ pub unsafe extern "C-unwind" fn RTMP_Close(r: *mut RTMP) {
         }
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         unsafe {
-            match Handle::connected(r).ok().or_else(|| Handle::existing(r)) {
+            match Handle::idle(r).or_else(|| Handle::existing(r)) {
                 Some(handle) => {
                     handle.keep_descriptor(false);
+                    handle.progress_if_any(|progress| progress.opening = None);
                     close(&handle, Manner::Polite);
+                    handle.progress_if_any(|progress| progress.failed = false);
                 }
                 None => {
                     state::take_pipe(r);

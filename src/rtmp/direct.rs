@@ -4,7 +4,7 @@
 //! Where bytes belong is a guess: the message goes on in chunks with the shortest header. What comes instead moves to the
 //! caller's buffer, which has room for all that was guessed.
 
-use std::{array, mem::MaybeUninit, os::fd::BorrowedFd, slice};
+use std::{array, mem::MaybeUninit, slice};
 
 use libc::c_int;
 use rtmp_core::{
@@ -12,6 +12,7 @@ use rtmp_core::{
     error::{Error, Result},
     transport::{tcp, wait::Patience},
 };
+use rustix::fd::BorrowedFd;
 use socket2::MaybeUninitSlice;
 
 use super::{RTMPSockBuf, reservoir::Reservoir, sockbuf};

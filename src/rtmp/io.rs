@@ -79,6 +79,7 @@ unsafe fn read_patiently(
     size: c_int,
     failure: Option<Box<ready::Failure>>,
 ) -> c_int {
+    let mut fails_again = false;
     let read = boundary(Kind::Session, None, |errno| {
         // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes, by the
         // Safety section.
@@ -88,7 +89,14 @@ unsafe fn read_patiently(
             if ending == Some(Ending::Error) {
                 return Ok(None);
             }
-            let Ok(handle) = Handle::connected(r) else {
+            let handle = match Handle::connected(r) {
+                Err(Error::Again) => {
+                    fails_again = true;
+                    return Err(Failure::new(Error::Again, Phase::Reading));
+                }
+                found => found.ok(),
+            };
+            let Some(handle) = handle else {
                 if ending.is_none() {
                     Failure::new(Error::NotConnected, Phase::Reading).keep();
                     shared::write(&raw mut (*r).m_read.status, Ending::Eof.status());
@@ -112,12 +120,13 @@ unsafe fn read_patiently(
             let count = read(&handle, out, failure, errno);
             handle.keep_descriptor(false);
             handle.settle();
-            Ok(count)
+            count
         }
+        .inspect_err(|failure| fails_again = failure.is_again())
     });
     read.map_or_else(
         || {
-            errno::set(libc::EINVAL);
+            errno::set(if fails_again { libc::EAGAIN } else { libc::EINVAL });
             -1
         },
         |count| count as c_int,
@@ -140,7 +149,8 @@ fn read(
     out: &mut [MaybeUninit<u8>],
     mut failure: Option<Box<ready::Failure>>,
     errno: &mut Errno,
-) -> Option<usize> {
+) -> Result<Option<usize>, Failure> {
+    handle.note_reading();
     let (start, size) = (out.as_ptr().cast(), out.len());
     let mut block = Block::default();
     let mut call = Call::new(out);
@@ -149,12 +159,14 @@ fn read(
         let next = core.stream.begin(&mut call, state);
         offer(core, &mut call, state, next)
     });
-    handle.keep_descriptor(handle.is_opened() && block.is_unfinished(call.written() > 0));
+    handle.keep_descriptor(
+        !handle.never_waits() && handle.is_opened() && block.is_unfinished(call.written() > 0),
+    );
     let placement = Placement(handle);
     let mut why = None;
     let mut reading = Reading::new(handle);
     let (mut search, mut searching) = (None, false);
-    let polls = handle.is_watched() && handle.has_tunnel();
+    let polls = handle.is_watched() && handle.is_carried();
     let _limited = polls.then(|| Limited::begin(handle));
     loop {
         match next {
@@ -162,9 +174,9 @@ fn read(
                 if let (0, Some(error)) = (count, why) {
                     errno.set_from(&error);
                 }
-                return Some(count);
+                return Ok(Some(count));
             }
-            Step::Failed => return None,
+            Step::Failed => return Ok(None),
             Step::NeedMessage => {}
         }
         let arrived = match failure.take() {
@@ -218,6 +230,13 @@ fn read(
                 }
                 let ending = if searching { Ending::Error } else { Ending::Complete };
                 step(handle, |core, state| core.stream.end(&mut call, state, ending))
+            }
+            Err(Error::Again) => {
+                let count = step(handle, |core, _| core.stream.suspend(call));
+                if count > 0 {
+                    return Ok(Some(count));
+                }
+                return Err(handle.failure(Error::Again, Phase::Reading));
             }
             Err(error) => {
                 let failure = handle.failure(error, Phase::Reading);
@@ -384,6 +403,7 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         let handle = match unsafe { Handle::connected(r) } {
             Ok(handle) => handle,
+            Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
             Err(error) => {
                 // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is
                 // not null.
@@ -391,6 +411,7 @@ unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_in
                 return Err(Failure::unsent(error, first_chunk));
             }
         };
+        handle.reserve_queue(input.len()).during(Phase::SENDING)?;
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
         let mut writer = {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     FALSE,
     boundary::{Kind, boundary},
-    globals, reason, shared, tls,
+    globals, reason, shared, state, tls,
 };
 
 /// Allocates memory for a session and fills it with zeroes. Call `RTMP_Init` before any other function.
@@ -36,7 +36,10 @@ pub unsafe extern "C" fn RTMP_Free(r: *mut RTMP) {
     }
     // SAFETY: `r` is null or came from `RTMP_Alloc` or `malloc`, and nobody uses it any more, by the Safety section;
     // null is allowed.
-    unsafe { libc::free(r.cast()) }
+    unsafe {
+        state::forget_progress(r);
+        libc::free(r.cast());
+    }
 }
 
 /// Gives every field of a session its default value, whatever the memory held before.

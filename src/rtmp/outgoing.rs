@@ -94,7 +94,7 @@ pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue
 }
 
 /// Name and transaction id of a command's body.
-fn command_of(body: &[u8]) -> Option<(&[u8], i32)> {
+pub(super) fn command_of(body: &[u8]) -> Option<(&[u8], i32)> {
     let (&2, rest) = body.split_first()? else { return None };
     let (len, rest) = rest.split_first_chunk()?;
     let (name, rest) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;

@@ -140,8 +140,10 @@ pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPP
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe { Handle::connected(r) }
             .inspect_err(|error| {
-                packet_log::log_reading(None);
-                packet_log::log_receive_error(error);
+                if !matches!(error, Error::Again) {
+                    packet_log::log_reading(None);
+                    packet_log::log_receive_error(error);
+                }
             })
             .during(Phase::Reading)?;
         let chunk =
@@ -235,6 +237,7 @@ unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> 
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         let handle = match unsafe { Handle::connected(r) } {
             Ok(handle) => handle,
+            Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
             Err(error) => {
                 // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
                 let first_chunk = unsafe { log_unsent(r, &message_of(packet)?) };
@@ -243,7 +246,13 @@ unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> 
         };
         // SAFETY: `packet` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes,
         // by the Safety section.
-        unsafe { send_packet(&handle, packet, queue) }.during(Phase::SENDING)?;
+        unsafe {
+            let len = message_of(packet).map_or(0, |message| message.body.len());
+            handle
+                .reserve_queue(len)
+                .and_then(|()| send_packet(&handle, packet, queue))
+                .during(Phase::SENDING)?;
+        }
         Ok(TRUE)
     })
 }
@@ -274,6 +283,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
             packet_log::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), &header, payload);
         }
         let handle = handle.map_err(|error| Failure::unsent(error, header.len() + payload.len()))?;
+        handle.reserve_queue(header.len() + payload.len()).during(Phase::SENDING)?;
         handle.core().session.count_sent(header.len() + payload.len());
         handle.send_pieces(&[&header, payload]).inspect_err(|_| handle.give_up()).during(Phase::SENDING)?;
         Ok(TRUE)

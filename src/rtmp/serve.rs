@@ -1,37 +1,35 @@
 //! Serving a client that has connected.
 
-use std::{
-    net::TcpStream,
-    os::fd::{AsFd, IntoRawFd, OwnedFd},
-    sync::Arc,
-};
+use std::{fmt, mem, net::TcpStream, sync::Arc};
 
 use libc::c_int;
 use rtmp_core::{
     error::{Error, Result},
-    handshake::ServerOptions,
-    random, session,
+    net::Job,
+    random,
     transport::{
         deadline::Deadline,
         tcp,
-        tls::{Session, TlsSocket},
         tunnel::{
             Link,
             server::{self, Accepted},
         },
+        wait::Until,
     },
 };
+use rustix::fd::{AsFd, OwnedFd};
+use socket2::SockRef;
 
-use super::{
-    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP2, connect::RequestedChunkSize, misc::RTMP_GetTime, sockbuf,
-};
+use super::{RTMP, RTMP_FEATURE_HTTP2, sockbuf};
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
+    carrier::Carrier,
     globals,
     pipe::Pipe,
+    progress::{Admission, Opening, Stage, What},
     reason::{self, Code, During, Failure, Phase},
-    shared,
+    shared, socket,
     state::Handle,
 };
 
@@ -65,97 +63,130 @@ pub unsafe extern "C-unwind" fn RTMP_Serve(r: *mut RTMP) -> c_int {
             Handle::connected(r)
         }?;
         let unshaken = |error| handle.failure(error, Phase::Handshake);
-        let waits_for_ever = tcp::add_missing_timeouts(handle.socket().map_err(unshaken)?, handle.timeout());
-        handle.forget_session();
-        if speaks_http(&handle).map_err(unshaken)? && !accept_tunnel(&handle)? {
-            return Ok(FALSE);
-        }
-        let requested = RequestedChunkSize::of(&handle);
-        shake_hands(&handle).map_err(unshaken)?;
-        requested.announce(&handle).map_err(unshaken)?;
-        if waits_for_ever {
-            // Players have nothing to say while they play. How long to wait for them is for the caller to decide.
-            tcp::wait_for_ever(handle.socket().map_err(unshaken)?);
-        }
-        Ok(TRUE)
+        let begin = || {
+            let socket = handle.socket().map_err(unshaken)?;
+            let waits_for_ever = tcp::add_missing_timeouts(socket, handle.timeout());
+            handle.carry_plainly().map_err(unshaken)?;
+            handle.forget_session();
+            let limit = Deadline::after(if handle.never_waits() { handle.timeout() } else { None });
+            Ok(Opening { waits_for_ever, limit, ..Opening::at(What::Serve, Stage::Listening) })
+        };
+        let mut has_joined = false;
+        handle.make_connection(What::Serve, begin, |opening| has_joined = opening.has_joined)?;
+        Ok(if has_joined { FALSE } else { TRUE })
     })
 }
 
-/// The server's handshake.
-fn shake_hands(handle: &Handle) -> Result<()> {
-    let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
-    let session = session::Session::bare_server(options, &mut random::system)?;
-    let (encrypted, swf_response) = handle.shake_hands(session)?;
-    handle.flush()?;
-    if encrypted {
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        unsafe { (*handle.raw()).Link.protocol |= RTMP_FEATURE_ENC };
-    }
-    handle.show_handshake(encrypted, swf_response);
-    Ok(())
-}
-
-/// Whether the client's first byte begins an HTTP request. No version of RTMP is a capital letter.
-fn speaks_http(handle: &Handle) -> Result<bool> {
-    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only this thread reads.
-    let first = || unsafe { sockbuf::unread(&raw const (*handle.raw()).m_sb) }.first().copied();
-    if first().is_none() {
-        handle.fill(true)?;
-    }
-    Ok(first().is_some_and(|byte| byte.is_ascii_uppercase()))
-}
-
-/// Hands the connection to the tunnels of this process, and takes the stream of the session that it starts in its place;
-/// false if it joins a session that is being served already.
-fn accept_tunnel(handle: &Handle) -> Result<bool, Failure> {
-    let r = handle.raw();
-    let mut name = [0; 16];
-    random::system(&mut name).during(Phase::Handshake)?;
-    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor and TLS over
-    // it change hands, and the fields forget them.
-    let (pipe, received) = unsafe {
-        let sb = &raw mut (*r).m_sb;
-        let received = sockbuf::unread(sb).to_vec();
-        sockbuf::consume(sb, received.len());
-        (handle.take_pipe(), received)
-    };
-    let Pipe { session, socket: Some(socket) } = pipe else {
-        return Err(Failure::new(Error::NotConnected, Phase::Handshake));
-    };
-    let limit = Deadline::after(handle.timeout());
-    let accepted = accept(socket, session, &received, name, limit).during(Phase::Tunnel)?;
-    match accepted {
-        Accepted::Joined => {
-            log::debug!("RTMP_Serve, {JOINED}");
-            reason::keep_as(Code::Joined, Phase::Tunnel, JOINED);
-            Ok(false)
+impl Handle {
+    /// Whether the client's first byte begins an HTTP request. No version of RTMP is a capital letter.
+    pub(crate) fn speaks_http(&self) -> Result<bool> {
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only this thread reads.
+        let first = || unsafe { sockbuf::unread(&raw const (*self.raw()).m_sb) }.first().copied();
+        if first().is_none() {
+            self.fill(true)?;
         }
-        Accepted::Session(stream) => {
-            tcp::add_missing_timeouts(stream.as_fd(), handle.timeout());
-            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-            unsafe {
-                shared::write(&raw mut (*r).m_sb.sb_socket, stream.into_raw_fd());
-                (*r).Link.protocol |= RTMP_FEATURE_HTTP2;
+        Ok(first().is_some_and(|byte| byte.is_ascii_uppercase()))
+    }
+
+    /// Hands the connection to the tunnels of this process, in a thread of its own: finding out whose it is takes requests.
+    pub(crate) fn begin_tunnel(&self) -> Result<Admission> {
+        let r = self.raw();
+        let mut name = [0; 16];
+        random::system(&mut name)?;
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor and TLS over
+        // it change hands, and the fields forget them.
+        let (pipe, received) = unsafe {
+            let sb = &raw mut (*r).m_sb;
+            let received = sockbuf::unread(sb).to_vec();
+            sockbuf::consume(sb, received.len());
+            (self.take_pipe(), received)
+        };
+        self.set_carrier(None);
+        let Pipe { carrier, socket: Some(socket) } = pipe else { return Err(Error::NotConnected) };
+        let limit = Deadline::after(self.timeout());
+        if !self.never_waits() {
+            return Ok(Admission::Over(accept(socket, carrier, &received, name, limit)));
+        }
+        // The thread waits, whatever the program made of its socket.
+        SockRef::from(&socket).set_nonblocking(false)?;
+        let job = Job::start("rtmpt connection", move || accept(socket, carrier, &received, name, limit))?;
+        Ok(Admission::Running(job))
+    }
+
+    /// Takes the stream of the session that a connection has started in its place; false if it has joined a session that is
+    /// being served already.
+    pub(crate) fn finish_tunnel(&self, admission: &mut Admission) -> Result<bool, Failure> {
+        let accepted = match admission {
+            Admission::Running(job) => match job.result().during(Phase::Tunnel)? {
+                Some(accepted) => accepted,
+                None => return Err(Failure::new(Error::Again, Phase::Tunnel)),
+            },
+            Admission::Over(accepted) => mem::replace(accepted, Ok(Accepted::Joined)),
+        };
+        match accepted.during(Phase::Tunnel)? {
+            Accepted::Joined => {
+                log::debug!("RTMP_Serve, {JOINED}");
+                reason::keep_as(Code::Joined, Phase::Tunnel, JOINED);
+                Ok(false)
             }
-            Ok(true)
+            Accepted::Session(stream) => {
+                tcp::add_missing_timeouts(stream.as_fd(), self.timeout());
+                // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+                unsafe {
+                    shared::write(&raw mut (*self.raw()).m_sb.sb_socket, socket::into_c(stream));
+                    (*self.raw()).Link.protocol |= RTMP_FEATURE_HTTP2;
+                }
+                self.carry_plainly().during(Phase::Tunnel)?;
+                Ok(true)
+            }
         }
     }
 }
 
 fn accept(
     socket: OwnedFd,
-    session: Option<Arc<Session>>,
+    carrier: Option<Arc<Carrier>>,
     received: &[u8],
     name: [u8; 16],
     limit: Deadline,
 ) -> Result<Accepted> {
-    let socket = TcpStream::from(socket);
-    let link: Arc<dyn Link> = match session {
-        None => Arc::new(socket),
-        Some(session) => Arc::new(TlsSocket::new(socket.into(), session, &globals::USER)),
+    let link: Arc<dyn Link> = match carrier {
+        None => Arc::new(TcpStream::from(socket)),
+        Some(carrier) => Arc::new(Secured(Pipe { carrier: Some(carrier), socket: Some(socket) })),
     };
     server::accept(link, received, name, limit).map_err(|error| match error {
         Error::Closed => Error::malformed("HTTP connection", "it ended before a session began"),
         error => error,
     })
+}
+
+/// An HTTP connection in TLS.
+struct Secured(Pipe);
+
+impl Link for Secured {
+    fn receive(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
+        let carrier = self.0.carrier.as_ref().ok_or(Error::NotConnected)?;
+        carrier.receive(buffer, &Until::new(&globals::USER, deadline))
+    }
+
+    fn send(&self, pieces: &[&[u8]]) -> Result<()> {
+        let carrier = self.0.carrier.as_ref().ok_or(Error::NotConnected)?;
+        carrier.send_all(pieces.iter().copied(), &globals::USER)
+    }
+
+    fn shut_down(&self) {
+        self.0.shut_down();
+    }
+}
+
+impl fmt::Debug for Secured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secured").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Secured {
+    fn drop(&mut self) {
+        self.0.say_goodbye();
+    }
 }

@@ -3,7 +3,6 @@
 
 use std::{
     io::IoSlice,
-    os::fd::{BorrowedFd, FromRawFd, OwnedFd},
     slice,
     sync::{
         Arc,
@@ -15,16 +14,18 @@ use libc::{c_char, c_int};
 use rtmp_core::{
     chunk::{Chunks, TINY},
     error::{Error, Result},
-    transport::{tcp, tls::Session, wait::Patience},
+    transport::{tcp, wait::Patience},
 };
+use rustix::fd::BorrowedFd;
 
 use super::{RTMP, RTMP_BUFFER_CACHE_SIZE, RTMPSockBuf};
 use crate::{
     boundary::{Kind, boundary},
+    carrier::Carrier,
     gate::Keeper,
     globals,
     pipe::Pipe,
-    ptr, reason, shared, tcp_info,
+    ptr, reason, shared, socket, tcp_info,
 };
 
 /// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
@@ -39,7 +40,7 @@ pub(crate) unsafe fn borrow<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
         return Err(Error::Closed);
     }
     // SAFETY: `fd` is not -1, and not closed while the result is used, by the Safety section.
-    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+    Ok(unsafe { socket::borrow(fd) })
 }
 
 /// Where the unread bytes lie, as offset and length. A buffer whose fields make no sense, because its struct was moved
@@ -203,9 +204,9 @@ pub(crate) unsafe fn receive_into(
     patience: &dyn Patience,
 ) -> Result<usize> {
     // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
-    let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
-    match session {
-        Some(session) => session.receive(fd, room, patience),
+    let (fd, carrier) = unsafe { (socket(sb)?, carrier(sb)) };
+    match carrier {
+        Some(carrier) => carrier.receive(room, patience),
         None => tcp::receive(fd, room, patience),
     }
 }
@@ -222,33 +223,49 @@ pub(crate) unsafe fn receive_leaving_one(
     patience: &dyn Patience,
 ) -> Result<usize> {
     // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
-    let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
-    let receive = |room: &mut [u8]| {
-        drop_left_byte(fd, left);
-        let count = tcp::peek(fd, room, patience)?;
-        let mut taken = 1;
-        while taken < count {
-            // These are the same bytes once more.
-            match tcp::receive(fd, &mut room[taken - 1..count - 1], patience)? {
-                0 => return Err(Error::Closed),
-                more => taken += more,
-            }
-        }
-        left.store(count > 0, Ordering::Relaxed);
-        Ok(count)
-    };
-    match session {
-        Some(session) => session.receive_through(fd, room, patience, receive),
-        None => receive(room),
+    let (fd, carrier) = unsafe { (socket(sb)?, carrier(sb)) };
+    if let Some(carrier) = carrier {
+        // It leaves the byte itself.
+        return carrier.receive(room, patience);
     }
+    // SAFETY: as above.
+    unsafe { drop_left_byte(sb, fd, left) };
+    let count = tcp::peek(fd, room, patience)?;
+    let mut taken = 1;
+    while taken < count {
+        // These are the same bytes once more.
+        match tcp::receive(fd, &mut room[taken - 1..count - 1], patience)? {
+            0 => return Err(Error::Closed),
+            more => taken += more,
+        }
+    }
+    left.store(count > 0, Ordering::Relaxed);
+    Ok(count)
 }
 
 /// Takes the byte that was left on the socket.
-pub(crate) fn drop_left_byte(fd: BorrowedFd<'_>, left: &AtomicBool) {
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+pub(crate) unsafe fn drop_left_byte(sb: *const RTMPSockBuf, fd: BorrowedFd<'_>, left: &AtomicBool) {
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
+    if let Some(carrier) = unsafe { carrier(sb) } {
+        return carrier.lock().release_byte();
+    }
     if left.swap(false, Ordering::Relaxed) {
         // It is there, so this does not wait.
         let _ = tcp::receive(fd, &mut [0], &globals::USER);
     }
+}
+
+/// Whether a byte was left on the socket.
+///
+/// # Safety
+/// `sb` points to an initialised `RTMPSockBuf`.
+pub(crate) unsafe fn has_left_byte(sb: *const RTMPSockBuf, left: &AtomicBool) -> bool {
+    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
+    unsafe { carrier(sb) }
+        .map_or_else(|| left.load(Ordering::Relaxed), |carrier| carrier.lock().has_left_byte())
 }
 
 /// Receives behind the unread bytes; 0 when the peer has closed, or when there is no room or unread bytes are elsewhere.
@@ -294,9 +311,9 @@ pub(crate) unsafe fn refill_from_pending(sb: *mut RTMPSockBuf) -> usize {
         if !has_tls(sb) || extent(sb).1 > 0 {
             return 0;
         }
-        let (Some(session), Ok(fd)) = (session(sb), socket(sb)) else { return 0 };
+        let Some(carrier) = carrier(sb) else { return 0 };
         let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
-        let count = session.receive_pending(fd, slice::from_raw_parts_mut(buffer, CAPACITY));
+        let count = carrier.receive_held(slice::from_raw_parts_mut(buffer, CAPACITY));
         (*sb).sb_start = buffer.cast();
         set_size(sb, count as c_int);
         count
@@ -309,7 +326,7 @@ pub(crate) unsafe fn refill_from_pending(sb: *mut RTMPSockBuf) -> usize {
 /// `sb` points to an initialised `RTMPSockBuf`.
 pub(crate) unsafe fn tls_holds_more(sb: *const RTMPSockBuf) -> bool {
     // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
-    unsafe { session(sb) }.is_some_and(|session| session.holds_more())
+    unsafe { carrier(sb) }.is_some_and(|carrier| carrier.holds_more())
 }
 
 /// Sends all pieces, over TLS if there is any.
@@ -323,9 +340,9 @@ pub(crate) unsafe fn send_all<'p>(
     patience: &dyn Patience,
 ) -> Result<()> {
     // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
-    let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
-    match session {
-        Some(session) => session.send_all(fd, pieces, scratch, patience),
+    let (fd, carrier) = unsafe { (socket(sb)?, carrier(sb)) };
+    match carrier {
+        Some(carrier) => carrier.send_all(pieces, patience),
         None => tcp::send_all(fd, pieces, scratch, patience),
     }
 }
@@ -342,9 +359,9 @@ pub(crate) unsafe fn send_chunks(
     patience: &dyn Patience,
 ) -> Result<()> {
     // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
-    let (fd, session) = unsafe { (socket(sb)?, session(sb)) };
-    if let Some(session) = session {
-        return session.send_all(fd, chunks.pieces(), scratch, patience);
+    let (fd, carrier) = unsafe { (socket(sb)?, carrier(sb)) };
+    if let Some(carrier) = carrier {
+        return carrier.send_all(chunks.pieces(), patience);
     }
     // Connections that only listen send acknowledgements, and keep no memory for them.
     if let Some(whole) = chunks.together(&mut [0; TINY]) {
@@ -421,55 +438,55 @@ fn send_slices(
 /// `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile.
 pub(crate) unsafe fn linger(sb: *const RTMPSockBuf, patience: &dyn Patience) {
     // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
-    let (fd, session) = unsafe { (socket(sb), session(sb)) };
+    let (fd, carrier) = unsafe { (socket(sb), carrier(sb)) };
     let Ok(fd) = fd else { return };
-    if let Some(session) = session {
-        session.close(fd);
+    if let Some(carrier) = carrier {
+        carrier.say_goodbye();
     }
     tcp::linger(fd, || tcp_info::unsent(fd), patience);
 }
 
-/// The TLS session on the socket, if there is one; calls that are running keep it alive until they return.
+/// What carries bytes over the socket in TLS, if anything does; calls that are running keep it alive until they return.
 ///
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
-unsafe fn session(sb: *const RTMPSockBuf) -> Option<Arc<Session>> {
+pub(crate) unsafe fn carrier(sb: *const RTMPSockBuf) -> Option<Arc<Carrier>> {
     // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section; what is not null was put there by
     // `attach` and holds a reference of its own.
     unsafe {
-        let session = shared::read(&raw const (*sb).sb_ssl).cast::<Session>().cast_const();
-        if session.is_null() {
+        let carrier = shared::read(&raw const (*sb).sb_ssl).cast::<Carrier>().cast_const();
+        if carrier.is_null() {
             return None;
         }
-        Arc::increment_strong_count(session);
-        Some(Arc::from_raw(session))
+        Arc::increment_strong_count(carrier);
+        Some(Arc::from_raw(carrier))
     }
 }
 
-/// Puts a TLS session on the socket, in place of one that may be there.
+/// Puts what carries bytes in TLS on the socket, in place of what may be there.
 ///
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
-pub(crate) unsafe fn attach(sb: *mut RTMPSockBuf, session: Arc<Session>) {
+pub(crate) unsafe fn attach(sb: *mut RTMPSockBuf, carrier: Arc<Carrier>) {
     // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
     unsafe {
-        let before = ssl(sb).swap(Arc::into_raw(session).cast_mut(), Ordering::AcqRel);
+        let before = ssl(sb).swap(Arc::into_raw(carrier).cast_mut(), Ordering::AcqRel);
         if !before.is_null() {
             drop(Arc::from_raw(before));
         }
     }
 }
 
-/// Takes the TLS session off the socket.
+/// Takes what carries bytes in TLS off the socket.
 ///
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`.
-pub(crate) unsafe fn detach(sb: *mut RTMPSockBuf) -> Option<Arc<Session>> {
+pub(crate) unsafe fn detach(sb: *mut RTMPSockBuf) -> Option<Arc<Carrier>> {
     // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section; the slot's own reference is handed
     // over.
     unsafe {
-        let session = ssl(sb).swap(std::ptr::null_mut(), Ordering::AcqRel);
-        if session.is_null() { None } else { Some(Arc::from_raw(session)) }
+        let carrier = ssl(sb).swap(std::ptr::null_mut(), Ordering::AcqRel);
+        if carrier.is_null() { None } else { Some(Arc::from_raw(carrier)) }
     }
 }
 
@@ -483,15 +500,15 @@ pub(crate) unsafe fn take_pipe(sb: *mut RTMPSockBuf, _: &Keeper<'_>) -> Pipe {
     unsafe {
         let socket = shared::read(&raw const (*sb).sb_socket);
         shared::write(&raw mut (*sb).sb_socket, -1);
-        Pipe { session: detach(sb), socket: (socket >= 0).then(|| OwnedFd::from_raw_fd(socket)) }
+        Pipe { carrier: detach(sb), socket: (socket >= 0).then(|| socket::from_c(socket)) }
     }
 }
 
-/// Where the TLS session hangs.
+/// Where `sb_ssl` is.
 ///
 /// # Safety
 /// `sb` points to an initialised `RTMPSockBuf`, which outlives the result.
-unsafe fn ssl<'a>(sb: *mut RTMPSockBuf) -> &'a AtomicPtr<Session> {
+unsafe fn ssl<'a>(sb: *mut RTMPSockBuf) -> &'a AtomicPtr<Carrier> {
     // SAFETY: `sb` points to an initialised `RTMPSockBuf`, which outlives the result, by the Safety section; a pointer
     // is laid out like any other.
     unsafe { AtomicPtr::from_ptr((&raw mut (*sb).sb_ssl).cast()) }
@@ -566,8 +583,8 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Send(
             let sb = with_socket(ptr::required_mut(sb, "sb")?)?;
             let bytes = ptr::bytes(buf, len, "buf")?;
             let fd = socket(sb)?;
-            let sent = match session(sb) {
-                Some(session) => session.send_some(fd, bytes, &globals::USER),
+            let sent = match carrier(sb) {
+                Some(carrier) => carrier.send_some(bytes, &globals::USER),
                 None => tcp::send_some(fd, bytes, &globals::USER),
             };
             Ok(sent? as c_int)
@@ -587,16 +604,15 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int
     boundary(Kind::Waits, -1, |errno| {
         refuse_in_callback(sb)?;
         // SAFETY: `sb` is null or points to an initialised `RTMPSockBuf`, by the Safety section.
-        let (socket, session) = unsafe { (ptr::required(sb, "sb")?.sb_socket, detach(sb)) };
-        // SAFETY: the descriptor is still open.
-        if let (Some(session), Ok(fd)) = (session, unsafe { borrow(socket) }) {
-            session.close(fd);
+        let (socket, carrier) = unsafe { (ptr::required(sb, "sb")?.sb_socket, detach(sb)) };
+        if let Some(carrier) = carrier {
+            carrier.say_goodbye();
         }
         if socket == -1 {
             return Ok(0);
         }
         // SAFETY: the descriptor is the caller's to close.
-        let closed = unsafe { libc::close(socket) };
+        let closed = unsafe { socket::close(socket) };
         if closed == -1 {
             errno.take_current();
         }

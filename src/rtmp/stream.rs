@@ -1,6 +1,9 @@
 //! Streams and what is said about them: starting, pausing, seeking, control messages.
 
-use std::{mem, time::Duration};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use libc::{c_int, c_short, c_uint};
 use rtmp_core::{
@@ -69,6 +72,9 @@ pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_i
         // Without a connection the others would say so again.
         let connected = unsafe {
             if let Err(error) = Handle::connected(r) {
+                if matches!(error, Error::Again) {
+                    return Err(error.into());
+                }
                 let first_chunk = log_unsent(r, |session| command::create_stream(&mut session.state));
                 return Err(Failure::unsent(error, first_chunk));
             }
@@ -252,6 +258,9 @@ pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
+        if handle.never_waits() {
+            return toggle_later(&handle);
+        }
         if handle.step(|session, _| session.state.pausing) == pausing::NO {
             // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
             unsafe {
@@ -268,6 +277,25 @@ pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
         handle.step(|session, _| session.state.pausing = pausing::RESUMING);
         result.map(|()| TRUE)
     })
+}
+
+/// As `RTMP_ToggleStream`, of a session that does not wait: the stream goes on with a later call.
+fn toggle_later(handle: &Handle) -> Result<c_int, Failure> {
+    let now = Instant::now();
+    let until = handle.progress(|progress| progress.toggled.take());
+    let is_paused = handle.step(|session, _| session.state.pausing) != pausing::NO;
+    if !is_paused {
+        toggle(handle, true)?;
+        handle.step(|session, _| session.state.pausing = pausing::ASKED);
+    }
+    let until = until.or((!is_paused).then(|| now + TOGGLE_PAUSE));
+    if until.is_some_and(|until| now < until) {
+        handle.progress(|progress| progress.toggled = until);
+        return Err(Error::Again.into());
+    }
+    let result = toggle(handle, false);
+    handle.step(|session, _| session.state.pausing = pausing::RESUMING);
+    result.map(|()| TRUE)
 }
 
 fn toggle(handle: &Handle, paused: bool) -> Result<(), Failure> {
@@ -336,6 +364,7 @@ unsafe fn send(r: *mut RTMP, build: impl FnOnce(&mut Session<Body>) -> Command) 
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = match unsafe { Handle::connected(r) } {
             Ok(handle) => handle,
+            Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
             Err(error) => {
                 // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is
                 // not null.

@@ -10,12 +10,10 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     mem::{self, ManuallyDrop},
-    net::{IpAddr, SocketAddr},
-    os::fd::{AsRawFd, BorrowedFd, IntoRawFd},
     ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering, fence},
+        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence},
     },
     time::{Duration, Instant},
 };
@@ -25,6 +23,7 @@ use rtmp_core::{
     error::{Error, Result},
     flv,
     handshake::{self, Swf},
+    net::SendHook,
     options::{Enhanced, Tuning},
     session::{self as protocol, History, Notice, auth},
     stats::{Phases, Stats},
@@ -33,15 +32,16 @@ use rtmp_core::{
         local::{Local, SocketHook},
         tcp,
         tls::TlsOptions,
-        tunnel::Tunnel,
         wait::Patience,
     },
 };
+use rustix::fd::BorrowedFd;
 
 use self::slot::{attached, hangs_on, put};
 pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
     alone,
+    carrier::Carrier,
     enhanced::requested::Requested,
     event_loop::{
         RTMP_EVENT_SOCKET, RTMP_EVENT_STALL, RTMP_SendCallback, RTMP_SessionLogCallback, RTMPEvent,
@@ -52,6 +52,7 @@ use super::{
     memory::{Body, Lent},
     outbox::{Outbox, Queue, Turn},
     pipe::Pipe,
+    progress::Progress,
     reason::{self, Failure, Phase},
     rtmp::{
         RTMP, defaults,
@@ -60,7 +61,7 @@ use super::{
         reservoir::{self, Reservoir},
         sockbuf,
     },
-    shared,
+    shared, socket,
     tcp_info::TcpInfo,
 };
 
@@ -71,10 +72,16 @@ pub(crate) struct Private {
     outbox: Outbox<Core>,
     /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
     refilled: AtomicBool,
-    /// The HTTP tunnel, if bytes go through one. Has locks of its own.
-    tunnel: Mutex<Option<Arc<Tunnel>>>,
+    /// What carries bytes through an HTTP tunnel, or for a session that does not wait. Has a lock of its own.
+    carrier: Mutex<Option<Arc<Carrier>>>,
     /// Whether there is one.
-    tunnelled: AtomicBool,
+    carried: AtomicBool,
+    /// Whether calls never wait.
+    never_waits: AtomicBool,
+    /// Whether a connection of a session that never waits is being made.
+    opening: AtomicBool,
+    /// What calls that do not wait have begun.
+    progress: Mutex<Option<Box<Progress>>>,
     /// Whether this library made the connection, and may make another in its place.
     dialled: AtomicBool,
     /// Whether this library made the socket.
@@ -137,7 +144,8 @@ impl Patient<'_> {
     pub(crate) unsafe fn alone(r: *mut RTMP) -> Self {
         static WAITS: AtomicBool = AtomicBool::new(true);
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        Self { gate: unsafe { Gate::of(r) }, deadline: Deadline::NEVER, expects_wait: &WAITS, private: None }
+        let gate = unsafe { Gate::of(r) };
+        Self { gate, deadline: Deadline::NEVER, expects_wait: &WAITS, private: None }
     }
 }
 
@@ -184,6 +192,10 @@ impl Patience for Patient<'_> {
             blocked.before += begun.elapsed();
             blocked.since = None;
         }
+    }
+
+    fn never_waits(&self) -> bool {
+        self.private.is_some_and(|private| private.never_waits.load(Ordering::Relaxed))
     }
 
     fn leaves_wait_to_system(&self) -> bool {
@@ -297,8 +309,6 @@ pub(crate) struct Core {
     pub(crate) block: Block,
     /// Behind `m_write`: the tag that is being written. Most connections write none.
     pub(crate) writer: Option<Box<flv::Writer<Body>>>,
-    /// From where to where the connection leads that a tunnel began with, if the program made it.
-    pub(crate) ends: Option<Box<(IpAddr, SocketAddr)>>,
     /// The body of that tag, which `m_write` holds between calls: the caller may free it.
     pub(crate) unfinished: Option<Lent>,
     /// How often a server made this session log in.
@@ -322,6 +332,11 @@ impl Queue for Core {
 }
 
 impl Core {
+    /// Forgets a connection; the next one may belong to the same block of a read call.
+    pub(crate) fn forget_connection(&mut self) {
+        *self = Self { block: self.block, ..Self::default() };
+    }
+
     /// Whether a message leaves as it was encoded, and by itself.
     pub(crate) fn leaves_as_it_is(&self) -> bool {
         !self.session.is_encrypted() && self.session.unsent().is_empty()
@@ -337,6 +352,8 @@ pub(crate) struct Handle {
     private: ManuallyDrop<Arc<Private>>,
     /// What `Private::closings` was when this call began.
     closings: u32,
+    /// How often this call has received.
+    receives: Cell<u32>,
     /// When all waits of this call end, besides each of them in its own time.
     limit: Cell<Deadline>,
     /// What the connection was at when something failed: the core's errors do not carry it.
@@ -414,8 +431,9 @@ impl Handle {
     fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
         let closings = private.closings.load(Ordering::Relaxed);
         let (limit, failed_in) = (Cell::new(Deadline::NEVER), Cell::new(None));
+        let receives = Cell::new(0);
         let private = ManuallyDrop::new(private);
-        Self { raw, private, closings, limit, failed_in, notices: RefCell::default() }
+        Self { raw, private, closings, receives, limit, failed_in, notices: RefCell::default() }
     }
 
     /// As `from_raw`; if there `has_to_be` a connection, none is made without one: a call that fails leaves nothing behind.
@@ -438,12 +456,14 @@ impl Handle {
         // the Safety section.
         let is_missing = || has_to_be && unsafe { shared::read(&raw const (*r).m_sb.sb_socket) } == -1;
         let find = |keeper: &Keeper<'_>| {
-            if is_missing() {
-                return Err(Error::NotConnected);
-            }
             // SAFETY: `r` is an initialised `RTMP`, by the Safety section. The count is read while no other call closes
             // this connection.
-            Ok(unsafe { attached(r, keeper) }.map(|private| Self::new(raw, private)))
+            let found = unsafe { attached(r, keeper) };
+            if is_missing() && !found.as_ref().is_some_and(|private| private.opening.load(Ordering::Relaxed))
+            {
+                return Err(Error::NotConnected);
+            }
+            Ok(found.map(|private| Self::new(raw, private)))
         };
         let found = find(&gate.hold())?;
         let handle = match found {
@@ -519,6 +539,9 @@ impl Handle {
         if has_log {
             hooks::find_logs_with(find);
         }
+        if let Some(carrier) = self.carrier() {
+            self.send_through_hook(&carrier);
+        }
     }
 
     /// Has readers get every data message if the option `data` says so.
@@ -534,35 +557,31 @@ impl Handle {
 
     /// Has closing reset the connection if the option `closeReset` says so.
     pub(crate) fn prepare_reset(&self) {
-        if self.settings().tuning.resets
-            && let Ok(socket) = self.socket()
-        {
+        if let (true, Ok(socket)) = (self.settings().tuning.resets, self.socket()) {
             tcp::reset_at_close(socket);
         }
     }
 
     /// Where connections leave from, with the event that each of their sockets is.
     pub(crate) fn local(&self) -> Local {
-        /// The session that the event is about.
-        struct Told(*mut RTMP);
-        // SAFETY: the hook is called in the thread that connects, in whose call the session stays where it is.
-        unsafe impl Send for Told {}
-        // SAFETY: as above.
-        unsafe impl Sync for Told {}
-        impl Told {
-            fn raise(&self, socket: BorrowedFd<'_>) -> Result<()> {
-                let event = RTMPEvent { e_socket: socket.as_raw_fd(), ..RTMPEvent::of(RTMP_EVENT_SOCKET) };
-                // SAFETY: the handle that connects stands for an `RTMP` that stays valid (`Handle::from_raw`).
-                let handle = unsafe { Handle::existing(self.0) };
-                handle.map_or(Ok(()), |handle| handle.raise(&event))
-            }
-        }
         let mut local = self.settings().local;
         if self.wants_events() {
-            let told = Told(self.raw());
-            local.hook = Some(SocketHook::new(move |socket| told.raise(socket)));
+            local.hook = Some(SocketHook::new(raise_socket));
         }
         local
+    }
+
+    /// Has a carrier hand its bytes to the program, if that wants them.
+    pub(crate) fn send_through_hook(&self, carrier: &Carrier) {
+        let hook = self.send_hook().map(|hook| {
+            SendHook::new(move |bytes| {
+                let r = reason::session();
+                // SAFETY: links are used in calls about the session whose they are, which is initialised until the call of this
+                // thread returns (`reason::about`).
+                unsafe { hook.send(r, bytes) }.map(|()| bytes.len())
+            })
+        });
+        carrier.lock().send_through(hook);
     }
 
     /// Keeps what the peer has said for the end of the step.
@@ -623,7 +642,7 @@ impl Handle {
         self.limit.set(limit);
     }
 
-    /// When all waits of this call end, besides each of them in its own time.
+    /// See [`Self::set_limit`].
     pub(crate) fn limit(&self) -> Deadline {
         self.limit.get()
     }
@@ -662,7 +681,7 @@ impl Handle {
             if keep || !alone {
                 pipe.shut_down();
             }
-            let kept = if keep { pipe.socket.take().map(IntoRawFd::into_raw_fd) } else { None };
+            let kept = if keep { pipe.socket.take().map(socket::into_c) } else { None };
             self.private.retired.lock().unwrap_or_else(PoisonError::into_inner).push(pipe);
             self.private.has_retired.store(true, Ordering::Relaxed);
             kept
@@ -699,7 +718,29 @@ impl Handle {
             handle.give_up();
             return Err(Error::NotConnected);
         }
+        if handle.never_waits() {
+            handle.go_on().map_err(|failure| {
+                failure.log();
+                let (error, _) = failure.into_parts();
+                if matches!(error, Error::Again) { error } else { error.reported() }
+            })?;
+        }
         Ok(handle)
+    }
+
+    /// As [`Self::connected`], without going on with what a call has begun; `None` if there is no connection.
+    ///
+    /// # Safety
+    /// As for `from_raw`.
+    pub(crate) unsafe fn idle(r: *mut RTMP) -> Option<Self> {
+        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
+        // the Safety section.
+        let handle = unsafe { Self::open(r, true) }.ok()?;
+        if handle.private.outbox.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
+            handle.give_up();
+            return None;
+        }
+        Some(handle)
     }
 
     /// Notes what the connection was at when something failed in it, or in a new login.
@@ -729,7 +770,7 @@ impl Handle {
             }
             Self::new(raw, attached(r, &keeper)?)
         };
-        (handle.private.home.load(Ordering::Relaxed) == r).then_some(handle)
+        (handle.private.home.load(Ordering::Relaxed) == r && !handle.never_waits()).then_some(handle)
     }
 
     /// The numbers of the connection; zeros if there is none.
@@ -802,9 +843,9 @@ impl Handle {
         self.private.dialled.store(dialled, Ordering::Relaxed);
     }
 
-    /// Whether bytes go through an HTTP tunnel.
-    pub(crate) fn has_tunnel(&self) -> bool {
-        self.private.tunnelled.load(Ordering::Acquire)
+    /// Whether bytes go through something else than the socket and TLS over it.
+    pub(crate) fn is_carried(&self) -> bool {
+        self.private.carried.load(Ordering::Acquire)
     }
 
     /// Says that this library made the socket.
@@ -846,12 +887,17 @@ impl Handle {
 
     /// Says that of the connection only the descriptor is left.
     pub(crate) fn mark_hung_up(&self) {
+        self.forget_connection();
+        self.private.hung_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets what was noted of a connection.
+    pub(crate) fn forget_connection(&self) {
         let Private { refilled, dialled, opened, watched, left, broken, keeps_descriptor, hung_up, .. } =
             &**self.private;
-        for flag in [refilled, dialled, opened, watched, left, broken, keeps_descriptor] {
+        for flag in [refilled, dialled, opened, watched, left, broken, keeps_descriptor, hung_up] {
             flag.store(false, Ordering::Relaxed);
         }
-        hung_up.store(true, Ordering::Relaxed);
     }
 
     /// Whether of the connection only the descriptor is left.
@@ -859,18 +905,60 @@ impl Handle {
         self.private.hung_up.load(Ordering::Relaxed)
     }
 
-    /// The HTTP tunnel, if bytes go through one.
-    pub(crate) fn tunnel(&self) -> Option<Arc<Tunnel>> {
-        if !self.has_tunnel() {
+    /// What carries bytes, unless that is the socket and TLS over it.
+    pub(crate) fn carrier(&self) -> Option<Arc<Carrier>> {
+        if !self.is_carried() {
             return None;
         }
-        self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.private.carrier.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sends everything from now on through a tunnel, or no longer.
-    pub(crate) fn set_tunnel(&self, tunnel: Option<Arc<Tunnel>>) {
-        self.private.tunnelled.store(tunnel.is_some(), Ordering::Release);
-        *self.private.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = tunnel;
+    /// Sends everything from now on through a carrier, or no longer.
+    pub(crate) fn set_carrier(&self, carrier: Option<Arc<Carrier>>) {
+        self.private.carried.store(carrier.is_some(), Ordering::Release);
+        *self.private.carrier.lock().unwrap_or_else(PoisonError::into_inner) = carrier;
+    }
+
+    /// Whether calls never wait.
+    pub(crate) fn never_waits(&self) -> bool {
+        self.private.never_waits.load(Ordering::Relaxed)
+    }
+
+    /// Says whether calls wait.
+    pub(crate) fn set_never_waits(&self, never: bool) {
+        let before = self.private.never_waits.swap(never, Ordering::Relaxed);
+        match (before, never) {
+            (false, true) => drop(NEVER_WAITING.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(NEVER_WAITING.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
+        if !never {
+            *self.private.progress.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.private.opening.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// What calls that do not wait have begun.
+    pub(crate) fn progress<R>(&self, look: impl FnOnce(&mut Progress) -> R) -> R {
+        let mut progress = self.private.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = progress.get_or_insert_default();
+        let result = look(progress);
+        self.private.opening.store(progress.is_opening(), Ordering::Relaxed);
+        result
+    }
+
+    /// As [`Self::progress`], if the session never waits.
+    pub(crate) fn progress_if_any(&self, change: impl FnOnce(&mut Progress)) {
+        if self.never_waits() {
+            self.progress(change);
+        }
+    }
+
+    /// Counts a receive of this call; returns how many there were.
+    pub(crate) fn count_receive(&self) -> u32 {
+        let receives = self.receives.get() + 1;
+        self.receives.set(receives);
+        receives
     }
 
     /// The SWF file that a signed handshake vouches for, if the caller has one.
@@ -910,6 +998,33 @@ impl Handle {
     }
 }
 
+/// Tells the program of a socket, in the thread that connects.
+fn raise_socket(socket: BorrowedFd<'_>) -> Result<()> {
+    let event = RTMPEvent { e_socket: socket::number_of(socket), ..RTMPEvent::of(RTMP_EVENT_SOCKET) };
+    // SAFETY: the session of the call that this thread is in is initialised until the call returns (`reason::about`).
+    let handle = unsafe { Handle::existing(reason::session()) };
+    handle.map_or(Ok(()), |handle| handle.raise(&event))
+}
+
+/// How many sessions of this process never wait.
+static NEVER_WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Drops what a session that never waits has not finished, before its memory is freed.
+///
+/// # Safety
+/// `r` points to memory that was an initialised `RTMP` if there are sessions that never wait, and nobody uses it any more.
+pub(super) unsafe fn forget_progress(r: *mut RTMP) {
+    if NEVER_WAITING.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+    let handle = unsafe { Handle::existing(r) };
+    if let Some(handle) = handle.filter(Handle::never_waits) {
+        handle.give_up();
+        handle.set_never_waits(false);
+    }
+}
+
 impl Drop for Handle {
     /// The last call of a session that was closed cleans up. Without a connection a session owns nothing but options. If
     /// there are none either, callers that free the struct without `RTMP_Close`, because they never got a connection, lose
@@ -919,10 +1034,12 @@ impl Drop for Handle {
         let private = unsafe { ManuallyDrop::take(&mut self.private) };
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let is_open = || unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) != -1 };
-        if is_open() && !private.has_retired.load(Ordering::Relaxed) {
+        let stays = || is_open() || private.never_waits.load(Ordering::Relaxed);
+        if stays() && !private.has_retired.load(Ordering::Relaxed) {
             return;
         }
-        let settings = if is_open() { Settings::default() } else { private.settings() };
+        let stays = stays();
+        let settings = if stays { Settings::default() } else { private.settings() };
         let origin = settings.origin;
         let next = settings.is_needed().then(|| Arc::new(Private::with_settings(settings)));
         let keeper = self.gate().hold();
@@ -950,16 +1067,16 @@ impl Drop for Handle {
             is_worn = *private.closings.get_mut() > 0;
         }
         if on_slot {
-            let (is_open, is_needed) = (is_open(), next.is_some());
+            let (is_open, is_needed) = (stays || is_open(), next.is_some());
             if !is_open && !is_needed {
                 // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the connection
                 // is gone, and no other call receives into the struct.
                 unsafe { origin.put_into_struct(self.raw()) }
             }
             let keeps = is_open || (is_needed && !is_worn);
-            let stays = if keeps { only.take() } else { next };
+            let left = if keeps { only.take() } else { next };
             // SAFETY: the gate is held, and this is the only call that uses what hangs there.
-            unsafe { put(self.raw(), &keeper, stays) };
+            unsafe { put(self.raw(), &keeper, left) };
         }
         drop(keeper);
         drop((retired, only));

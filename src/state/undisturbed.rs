@@ -33,12 +33,12 @@ impl Undisturbed<'_> {
     /// Protocol state and memory to put a message together in, if messages leave as they are, to the socket or into TLS.
     #[inline]
     pub(crate) fn core_and_scratch(&mut self) -> Option<(&mut Core, &mut Vec<u8>)> {
-        let Private { outbox, tunnelled, hooked, .. } = &mut *self.private;
+        let Private { outbox, carried, hooked, .. } = &mut *self.private;
         if *hooked.get_mut() & hooks::SEND != 0 {
             return None;
         }
         let (core, scratch) = outbox.get_mut();
-        (core.leaves_as_it_is() && !*tunnelled.get_mut()).then_some((core, scratch))
+        (core.leaves_as_it_is() && !*carried.get_mut()).then_some((core, scratch))
     }
 
     /// Whether bytes had to be waited for last time.
@@ -55,7 +55,7 @@ impl Undisturbed<'_> {
     /// Whether bytes come as they are, from the socket or from TLS.
     #[inline]
     pub(crate) fn is_plain(&mut self) -> bool {
-        !self.core().session.is_encrypted() && !*self.private.tunnelled.get_mut()
+        !self.core().session.is_encrypted() && !*self.private.carried.get_mut()
     }
 }
 
@@ -89,7 +89,8 @@ pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<Undisturbed<'a>> {
         fence(Ordering::Acquire);
         (&mut *slot.cast_mut(), keeper)
     };
-    let in_place = *private.home.get_mut() == r && !*private.watched.get_mut();
+    let in_place =
+        *private.home.get_mut() == r && !*private.watched.get_mut() && !*private.never_waits.get_mut();
     if !in_place || *private.broken.get_mut() || private.outbox.is_poisoned() {
         return None;
     }

@@ -625,7 +625,15 @@ pub const ADDED: &[Added] = &[
     added("WARNING: the server reports an error, and the session goes on: "),
     added("ERROR: RTMP_ReadPacket, failed to read RTMP packet header: there is no connection"),
     added("ERROR: invalid argument: RTMP_Connect, there is no host name"),
-    Added { name: "option-help", rows: &["options-one-by-one"], ours: "ERROR:  " },
+    option_help("ERROR:  "),
+    // Names that fill their column or are longer.
+    option_help("ERROR: audioFourCc"),
+    option_help("ERROR: closeReset"),
+    option_help("ERROR: enhancedForce"),
+    option_help("ERROR: fourCcList"),
+    option_help("ERROR: objectEncoding"),
+    option_help("ERROR: videoFourCc"),
+    option_help("ERROR: videoFunction"),
     Added {
         name: "no-close-without-a-connection",
         rows: &["never-connected"],
@@ -667,6 +675,10 @@ const ODD_ROWS: &[&str] = &[
 
 const fn acknowledged(ours: &'static str) -> Added {
     Added { name: "acknowledgements-between-chunks", rows: &["acknowledgement"], ours }
+}
+
+const fn option_help(ours: &'static str) -> Added {
+    Added { name: "option-help", rows: &["options-one-by-one"], ours }
 }
 
 const fn added(ours: &'static str) -> Added {

@@ -137,7 +137,7 @@ fn a_link_is_a_server_for_another() {
     let port = listener.local_addr().unwrap().port();
     let mut client = Link::connect(&secure(port, "localhost", &authority), Instant::now()).unwrap();
     client.step(Instant::now()).unwrap();
-    let socket = listener.accept().unwrap().0.into();
+    let socket = socket2::Socket::from(listener.accept().unwrap().0);
     let timeout = Some(Duration::from_secs(30));
     let mut server = Link::accept_tls(socket, &context, timeout, Instant::now()).unwrap();
     let (up, down) = (pattern(MUCH, 3), pattern(MUCH + 1, 4));

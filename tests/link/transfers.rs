@@ -203,7 +203,7 @@ fn a_socket_that_somebody_else_connected_carries_bytes() {
         read(&mut client, 3)
     });
     let socket = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let mut link = Link::from_socket(socket.into(), None, Instant::now()).unwrap();
+    let mut link = Link::from_socket(socket2::Socket::from(socket), None, Instant::now()).unwrap();
     assert!(link.is_open());
     assert_eq!(exchange(&mut link, b"bye", 5).unwrap(), b"hello");
     assert_eq!(peer.join().unwrap(), b"bye");

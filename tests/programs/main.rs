@@ -10,6 +10,7 @@ mod bindings;
 #[path = "../compare/cases.rs"]
 mod cases;
 mod clients;
+mod enhanced;
 mod extended_timestamps;
 mod ffi;
 mod forks;

@@ -40,12 +40,27 @@ impl Front {
 
     /// stunnel, whose `protocol` is for example `TLSv1.3`.
     pub fn stunnel(certificate: &Certificate, protocol: &str, behind: u16) -> Option<Self> {
+        Self::stunnel_with(certificate, protocol, behind, "")
+    }
+
+    /// stunnel that lets in nobody but clients with a certificate of this authority.
+    pub fn stunnel_for_clients_of(
+        authority: &Path,
+        certificate: &Certificate,
+        protocol: &str,
+        behind: u16,
+    ) -> Option<Self> {
+        let check = format!("verifyChain = yes\nCAfile = {}\n", authority.display());
+        Self::stunnel_with(certificate, protocol, behind, &check)
+    }
+
+    fn stunnel_with(certificate: &Certificate, protocol: &str, behind: u16, more: &str) -> Option<Self> {
         let stunnel = require::program("stunnel4")?;
         let (directory, port) = (TempDir::new("stunnel"), free_port());
         let configuration = format!(
             "foreground = yes\npid =\nsyslog = no\n[rtmps]\naccept = 127.0.0.1:{port}\n\
              connect = 127.0.0.1:{behind}\ncert = {}\nkey = {}\nsslVersionMin = {protocol}\n\
-             sslVersionMax = {protocol}\n",
+             sslVersionMax = {protocol}\n{more}",
             certificate.chain.display(),
             certificate.key.display()
         );

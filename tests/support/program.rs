@@ -102,6 +102,8 @@ impl Program {
                 .arg("-C")
                 .arg(source)
                 .arg(format!("BUILD={}", directory.display()))
+                // Those that run on both libraries.
+                .arg("PROGRAMS=receive publish publish_packets server make_flv")
                 .arg(format!("CPPFLAGS={}", include_arguments().join(" ")))
                 .arg(format!("LDLIBS=-L{} -lrtmp", link_directory().display()))
                 .arg(format!("CFLAGS=-O1 -g -Werror {}", more_flags().join(" ")))
@@ -112,6 +114,13 @@ impl Program {
             directory
         });
         Some(Self(directory.join(name)))
+    }
+
+    /// A program of `c-examples`, in one file, that uses what the original does not have.
+    pub fn example_of_ours(name: &str) -> Option<Self> {
+        let directory = Library::Ours.directory().expect("ours is always there");
+        let source = library::package().join("c-examples").join(format!("{name}.c"));
+        Self::compile_with(&require::file(&source)?, &directory, None)
     }
 
     /// Compiles a source file, once per process, with warnings as errors.

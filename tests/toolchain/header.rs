@@ -162,6 +162,7 @@ fn fields(body: &str) -> Vec<String> {
 /// What the headers themselves include, in front of them so that it does not count as theirs.
 const STANDARD_HEADERS: &str = "\
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

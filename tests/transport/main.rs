@@ -11,5 +11,6 @@ mod rtmps;
 mod rtmpt;
 mod tls;
 mod tls_c;
+mod tls_options;
 mod tls_peers;
 mod tunnel;

@@ -3,12 +3,12 @@
 use std::{
     collections::VecDeque,
     mem,
-    os::fd::AsFd,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use log::{debug, error};
+use rustix::fd::AsFd;
 
 use super::{
     pump::{Farewell, Progress, Pump},
@@ -124,7 +124,8 @@ impl Application for Wishes {
     }
 
     fn notified(&mut self, notice: Notice) {
-        if !self.wants_notices {
+        // The connection hands these out by itself.
+        if !self.wants_notices || matches!(notice, Notice::Reconnect(_)) {
             return;
         }
         self.notices.push_back(notice);
@@ -424,10 +425,10 @@ impl Connection {
     /// Ends the connection, on which nothing can be sent any more.
     pub(super) fn cut(&mut self) {
         let resets = self.wishes.settings.as_ref().is_some_and(|settings| settings.tuning.resets);
-        if let (true, Stage::Open(pump) | Stage::Leaving(pump, _)) = (resets, &mut self.stage)
-            && let Some(socket) = pump.link().socket()
-        {
-            tcp::reset_at_close(socket.as_fd());
+        if let (true, Stage::Open(pump) | Stage::Leaving(pump, _)) = (resets, &mut self.stage) {
+            if let Some(socket) = pump.link().socket() {
+                tcp::reset_at_close(socket.as_fd());
+            }
         }
         self.end();
     }

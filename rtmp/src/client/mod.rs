@@ -16,7 +16,7 @@ mod server;
 mod settings;
 mod stepper;
 mod system;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", unix))]
 pub mod tokio;
 
 use std::{

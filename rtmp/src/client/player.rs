@@ -139,6 +139,9 @@ impl Player {
                     }
                 }
                 Happening::Notice(notice) => return Ok(Some(Event::Notice(notice))),
+                Happening::Reconnect(request) => {
+                    return Ok(Some(Event::Notice(Notice::Reconnect(request))));
+                }
                 Happening::Ended => {
                     self.over = true;
                     self.server.leave_at_once();

@@ -6,7 +6,7 @@ use crate::{
     amf, environment,
     error::{Error, Result},
     handshake::{self, Swf},
-    net::Target,
+    net::{Entry, Target},
     options::{self, Enhanced, Seconds, Setting, Tuning, conn, next_pair, unescape},
     session::{History, Profile, Reconnect, application},
     swf,
@@ -239,6 +239,7 @@ impl Settings {
             (host, trust)
         });
         Target {
+            entry: Entry::Name,
             host: self.host.clone(),
             port: self.port(),
             proxy: self.proxy.clone(),

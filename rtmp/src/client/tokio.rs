@@ -192,6 +192,9 @@ impl Player {
             match self.front.next(Some(self.patience)).await? {
                 StepperEvent::Message(message) => return Ok(Some(Event::Message(message))),
                 StepperEvent::Notice(notice) => return Ok(Some(Event::Notice(notice))),
+                StepperEvent::Reconnect(request) => {
+                    return Ok(Some(Event::Notice(Notice::Reconnect(request))));
+                }
                 StepperEvent::Ended => self.over = true,
                 StepperEvent::Left => return Err(Error::Closed),
                 _ => {}

@@ -269,7 +269,7 @@ impl<B: Body> Stream<B> {
 
     /// Leaves a call because a message does not come in time, and returns how many bytes were written. What was kept back
     /// for the header stays for the next call, which [`Self::end`] would not let happen.
-    pub fn suspend(&mut self, call: Call<'_>) -> usize {
+    pub fn suspend<T>(&mut self, call: Call<'_, T>) -> usize {
         self.suspended = call.phase == Phase::Header;
         call.written
     }

@@ -9,6 +9,7 @@ use super::{
     proxy::ProxyDialog,
     race::Race,
     step::{Interest, Step},
+    target::{Entry, Target},
 };
 use crate::{
     error::{Cause, Error, Result},
@@ -37,27 +38,27 @@ enum Stage {
 }
 
 impl Dial {
-    /// Begins with looking up the host, or that of the proxy.
-    pub(crate) fn begin(
-        host: &[u8],
-        port: u16,
-        proxy: Option<&Proxy>,
-        local: &Local,
-        deadline: Option<Instant>,
-        now: Instant,
-    ) -> Result<Self> {
+    /// Begins to connect to `target`, with a look-up unless the address is known.
+    pub(crate) fn to(target: &Target, deadline: Option<Instant>, now: Instant) -> Result<Self> {
+        let Target { host, port, proxy, local, .. } = target;
         let family = local.reachable()?;
-        let lookup = match proxy {
-            Some(proxy) => Lookup::begin(proxy.host(), proxy.port(), family, deadline)?,
-            None => Lookup::begin(host, port, family, deadline)?,
+        let stage = match (target.entry, proxy) {
+            (Entry::Name, Some(proxy)) => {
+                Stage::Resolving(Lookup::begin(proxy.host(), proxy.port(), family, deadline)?)
+            }
+            (Entry::Name, None) => Stage::Resolving(Lookup::begin(host, *port, family, deadline)?),
+            (Entry::Address(address), _) => {
+                Stage::Connecting(Race::new(vec![address], local.clone(), deadline, now))
+            }
+            (Entry::None, _) => return Err(Error::Closed),
         };
         Ok(Self {
-            host: host.to_vec(),
-            port,
-            proxy: proxy.cloned(),
+            host: host.clone(),
+            port: *port,
+            proxy: proxy.clone(),
             local: local.clone(),
             deadline,
-            stage: Stage::Resolving(lookup),
+            stage,
             since: now,
             phases: Phases::default(),
         })

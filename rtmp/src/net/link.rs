@@ -10,7 +10,7 @@ use std::{
 use socket2::Socket;
 
 use super::{
-    step::{Interest, Received, Wanted},
+    step::{Interest, Received, SendHook, Wanted},
     target::Target,
     tunnel::Tunnel,
     wire::Wire,
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     stats::Phases,
-    transport::tls::ServerContext,
+    transport::{tls::ServerContext, tunnel::Status},
 };
 
 /// A connection that carries the bytes of an RTMP session: through a proxy, TLS and an HTTP tunnel, or some of them.
@@ -35,6 +35,19 @@ pub struct Link {
     aborted: bool,
 }
 
+/// What a [`Link`] is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkPhase {
+    /// Looking the host up, connecting and passing the proxy.
+    Reaching,
+    /// The TLS handshake.
+    Tls,
+    /// Opening the tunnel.
+    Tunnel,
+    /// Carrying bytes, or past that.
+    Open,
+}
+
 enum Path {
     Direct(Box<Wire>),
     Tunnelled(Box<Tunnel>),
@@ -47,26 +60,29 @@ impl Link {
     }
 
     /// Goes on with a socket that is already connected to `target`, or to its proxy and through it: TLS and the tunnel
-    /// come next, if it has them. Further connections of a tunnel are made as `target` says. Makes the socket non-blocking.
-    pub fn over(socket: Socket, target: &Target, now: Instant) -> Result<Self> {
-        Self::to(target, Wire::over(socket, target.tls.as_ref(), target.timeout, now)?, now)
+    /// come next, if it has them. Further connections of a tunnel are made as `target` says. Whether the socket blocks makes no
+    /// difference.
+    pub fn over(socket: impl Into<Arc<Socket>>, target: &Target, now: Instant) -> Result<Self> {
+        Self::to(target, Wire::over(socket.into(), target.tls.as_ref(), target.timeout, now)?, now)
     }
 
-    /// Goes on with a connected socket, an accepted one for example, that carries plain bytes. Makes it non-blocking.
-    /// `timeout` is how long the goodbye may take.
-    pub fn from_socket(socket: Socket, timeout: Option<Duration>, now: Instant) -> Result<Self> {
-        Ok(Self::direct(Wire::over(socket, None, timeout, now)?))
+    /// Goes on with a connected socket, an accepted one for example, that carries plain bytes. `timeout` is how long the goodbye may take.
+    pub fn from_socket(
+        socket: impl Into<Arc<Socket>>,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<Self> {
+        Ok(Self::direct(Wire::over(socket.into(), None, timeout, now)?))
     }
 
-    /// Goes on with an accepted socket as the server's side of TLS, whose handshake may take `timeout`. Makes the socket
-    /// non-blocking.
+    /// Goes on with an accepted socket as the server's side of TLS, whose handshake may take `timeout`.
     pub fn accept_tls(
-        socket: Socket,
+        socket: impl Into<Arc<Socket>>,
         context: &ServerContext,
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<Self> {
-        Ok(Self::direct(Wire::accept_tls(socket, context, timeout, now)?))
+        Ok(Self::direct(Wire::accept_tls(socket.into(), context, timeout, now)?))
     }
 
     fn to(target: &Target, wire: Wire, now: Instant) -> Result<Self> {
@@ -92,6 +108,65 @@ impl Link {
         }
     }
 
+    /// What the link is at.
+    pub fn phase(&self) -> LinkPhase {
+        match (&self.path, self.wire()) {
+            _ if self.is_open() => LinkPhase::Open,
+            (_, wire) if wire.shakes_hands() => LinkPhase::Tls,
+            (_, wire) if wire.socket().is_none() && !wire.is_over() => LinkPhase::Reaching,
+            (Path::Tunnelled(_), _) => LinkPhase::Tunnel,
+            (Path::Direct(_), _) => LinkPhase::Open,
+        }
+    }
+
+    /// Where the client of a tunnel stands; `None` for other links.
+    pub fn tunnel_status(&self) -> Option<Status> {
+        match &self.path {
+            Path::Direct(_) => None,
+            Path::Tunnelled(tunnel) => Some(tunnel.status()),
+        }
+    }
+
+    /// The socket of a link without TLS and tunnel, which the caller goes on with; `None` if there is no such socket.
+    pub fn into_socket(self) -> Option<Arc<Socket>> {
+        match self.path {
+            Path::Direct(wire) => wire.into_socket(),
+            Path::Tunnelled(_) => None,
+        }
+    }
+
+    /// Goes on with another descriptor of the same socket, in place of [`Self::socket`].
+    pub fn replace_socket(&mut self, socket: Arc<Socket>) {
+        self.wire_mut().replace_socket(socket);
+    }
+
+    /// Hands the bytes of a link without TLS to `hook` from now on, or to the socket again.
+    pub fn send_through(&mut self, hook: Option<SendHook>) {
+        self.wire_mut().send_through(hook);
+    }
+
+    /// Leaves the last byte that was received on the socket from now on, or no longer: a program that watches the socket finds it
+    /// readable as long as there is something to receive here.
+    pub fn keep_readable(&mut self, keep: bool) {
+        self.wire_mut().keep_readable(keep);
+    }
+
+    /// Takes the byte that [`Self::keep_readable`] has left on the socket, if there is one.
+    pub fn release_byte(&mut self) {
+        self.wire_mut().release_byte();
+    }
+
+    /// Whether [`Self::keep_readable`] has left a byte on the socket.
+    pub fn has_left_byte(&self) -> bool {
+        self.wire().has_left_byte()
+    }
+
+    /// Whether `receive` has bytes, or the end, of which no socket tells, because they were received already.
+    pub fn holds_more(&mut self) -> bool {
+        let early = matches!(&self.path, Path::Tunnelled(tunnel) if tunnel.has_early());
+        early || self.wire_mut().holds_more()
+    }
+
     /// Whether RTMP bytes can flow.
     pub fn is_open(&self) -> bool {
         match &self.path {
@@ -105,7 +180,8 @@ impl Link {
         self.check()?;
         match &mut self.path {
             Path::Direct(wire) => wire.receive(buffer, now),
-            Path::Tunnelled(tunnel) => tunnel.receive(buffer, now).inspect_err(|_| tunnel.give_up()),
+            // After an error the server may still take a goodbye.
+            Path::Tunnelled(tunnel) => tunnel.receive(buffer, now),
         }
     }
 
@@ -122,6 +198,15 @@ impl Link {
     /// How long each phase of connecting took that has ended.
     pub fn phases(&self) -> Phases {
         self.wire().phases()
+    }
+
+    /// As [`Self::send`], but a tunnel takes all bytes in one request or nothing.
+    pub fn send_whole(&mut self, bytes: &[u8], now: Instant) -> Result<usize> {
+        self.check()?;
+        match &mut self.path {
+            Path::Direct(wire) => wire.send(&[IoSlice::new(bytes)]),
+            Path::Tunnelled(tunnel) => tunnel.send_whole(bytes, now).inspect_err(|_| tunnel.give_up()),
+        }
     }
 
     /// Bytes that were taken and that the system does not have yet, with what TLS and HTTP add.

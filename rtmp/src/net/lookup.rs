@@ -2,19 +2,15 @@
 
 use std::{
     fmt, io,
-    net::{IpAddr, Shutdown, SocketAddr, ToSocketAddrs},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-        mpsc::{self, Receiver, TryRecvError},
-    },
-    thread,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Instant,
 };
 
-use socket2::{Domain, Socket, Type};
-
-use super::step::{Interest, Step, is_past};
+use super::{
+    job::Job,
+    step::{Interest, Step, is_past},
+};
 use crate::{
     error::{Cause, Error, Result},
     text::Text,
@@ -65,7 +61,14 @@ impl Lookup {
         deadline: Option<Instant>,
         resolver: impl FnOnce() -> Answer + Send + 'static,
     ) -> Result<Self> {
-        match Job::start(&LOOKUPS, resolver) {
+        let started = Place::take(&LOOKUPS).and_then(|place| {
+            Job::start("rtmp-resolver", move || {
+                let answer = resolver();
+                drop(place);
+                answer
+            })
+        });
+        match started {
             Ok(job) => Ok(Self { host, port, family, stage: Stage::Asking(job), deadline }),
             Err(error) => Err(unresolved(&host, &error, error.errno())),
         }
@@ -110,7 +113,7 @@ impl Step for Lookup {
 
     fn interests(&self, out: &mut Vec<Interest>) {
         if let Stage::Asking(job) = &self.stage {
-            out.push(Interest { socket: job.done.clone(), read: true, write: false });
+            out.push(job.interest());
         }
     }
 
@@ -151,38 +154,6 @@ fn in_turns(found: Vec<SocketAddr>, family: Family) -> Vec<SocketAddr> {
     }
     ordered.extend(second);
     ordered
-}
-
-/// A call that may block for any time, in a thread of its own.
-struct Job<T> {
-    result: Receiver<T>,
-    /// One end of a pair, which the thread shuts down when it is done: from then on it is readable.
-    done: Arc<Socket>,
-}
-
-impl<T: Send + 'static> Job<T> {
-    fn start(jobs: &'static AtomicUsize, call: impl FnOnce() -> T + Send + 'static) -> Result<Self> {
-        let place = Place::take(jobs)?;
-        let (done, bell) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
-        let (sender, result) = mpsc::sync_channel(1);
-        thread::Builder::new().name("rtmp-resolver".to_owned()).spawn(move || {
-            let result = call();
-            drop(place);
-            // Nobody listens any more when time was up.
-            let _ = sender.send(result);
-            // Not by closing it: a child process may have a copy.
-            let _ = bell.shutdown(Shutdown::Both);
-        })?;
-        Ok(Self { result, done: Arc::new(done) })
-    }
-
-    fn result(&self) -> Result<Option<T>> {
-        match self.result.try_recv() {
-            Ok(result) => Ok(Some(result)),
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(Error::Invalid("the resolver gave up")),
-        }
-    }
 }
 
 /// A lookup's place among those that are under way, left behind ones included.

@@ -29,6 +29,7 @@
 //! ```
 
 mod dial;
+mod job;
 mod link;
 mod lookup;
 mod proxy;
@@ -40,13 +41,14 @@ mod tunnel;
 mod wait;
 mod wire;
 
-pub(crate) use dial::Dial;
-pub use link::Link;
+pub use job::Job;
+pub use link::{Link, LinkPhase};
 pub(crate) use lookup::Lookup;
+#[cfg(test)]
 pub(crate) use proxy::ProxyDialog;
 pub(crate) use race::Race;
 pub(crate) use step::Step;
-pub use step::{Interest, Received, Wanted};
-pub use target::Target;
+pub use step::{Interest, Received, SendHook, Wanted};
+pub use target::{Entry, Target};
 pub use wait::wait;
 pub(crate) use wait::{into_owned, poll_until};

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    system::RECEIVE_NOW,
     transport::{
         local::Family,
         proxy::{Negotiation, Next, Proxy, Target},
@@ -193,7 +194,7 @@ impl Talk {
 fn peek(socket: &Socket, reply: &mut Vec<u8>) -> Result<bool> {
     let mut block = [0; BLOCK];
     loop {
-        return match recv(socket, &mut block, RecvFlags::DONTWAIT | RecvFlags::PEEK) {
+        return match recv(socket, &mut block, RECEIVE_NOW | RecvFlags::PEEK) {
             Ok((_, 0)) => Err(Error::Closed),
             Ok((_, count)) => {
                 reply.extend_from_slice(block.get(..count).unwrap_or_default());
@@ -211,7 +212,7 @@ fn take(socket: &Socket, count: usize) -> Result<()> {
     let mut block = [0; BLOCK];
     let mut rest = block.get_mut(..count).ok_or(Error::TooLarge("the reply"))?;
     while !rest.is_empty() {
-        match recv(socket, &mut *rest, RecvFlags::DONTWAIT) {
+        match recv(socket, &mut *rest, RECEIVE_NOW) {
             Ok((_, 0)) => return Err(Error::Closed),
             Ok((_, taken)) => rest = &mut mem::take(&mut rest)[taken..],
             Err(Errno::INTR) => {}

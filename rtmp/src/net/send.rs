@@ -1,10 +1,8 @@
 //! Sending without waiting.
 
-use std::{
-    io::{self, IoSlice},
-    os::fd::AsFd,
-};
+use std::io::{self, IoSlice};
 
+use rustix::fd::AsFd;
 use socket2::Socket;
 
 use crate::{error::Result, transport::tcp};

@@ -40,6 +40,23 @@ pub enum Received {
     End,
 }
 
+/// What takes the bytes of a connection without TLS in place of its socket.
+#[derive(Clone)]
+pub struct SendHook(Arc<SendFn>);
+
+type SendFn = dyn Fn(&[u8]) -> Result<usize> + Send + Sync;
+
+impl SendHook {
+    /// Takes the beginning of some bytes, at least one, and returns how many, in the thread that sends.
+    pub fn new(hook: impl Fn(&[u8]) -> Result<usize> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hook))
+    }
+
+    pub(super) fn send(&self, bytes: &[u8]) -> Result<usize> {
+        (self.0)(bytes)
+    }
+}
+
 /// A machine that works towards one result without ever waiting.
 pub(crate) trait Step {
     /// The result.

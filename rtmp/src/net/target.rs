@@ -1,6 +1,6 @@
 //! Where a link leads to.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use crate::transport::{local::Local, proxy::Proxy, tls::Trust};
 
@@ -11,6 +11,8 @@ pub struct Target {
     pub host: Vec<u8>,
     /// Its port.
     pub port: u16,
+    /// What to connect to in order to get there.
+    pub entry: Entry,
     /// The proxy to go through, if there is one.
     pub proxy: Option<Proxy>,
     /// Our end of the connection.
@@ -24,12 +26,25 @@ pub struct Target {
     pub timeout: Option<Duration>,
 }
 
+/// What the first socket of a connection leads to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Entry {
+    /// The host, or the proxy if there is one, whose name is looked up.
+    #[default]
+    Name,
+    /// This address of the host or of the proxy.
+    Address(SocketAddr),
+    /// Nothing: there is one connection, which was made elsewhere, and no other can replace it.
+    None,
+}
+
 impl Target {
     /// A server that is reached directly and without TLS, with no bound to the time that takes.
     pub fn new(host: &[u8], port: u16) -> Self {
         Self {
             host: host.to_vec(),
             port,
+            entry: Entry::Name,
             proxy: None,
             local: Local::default(),
             tls: None,

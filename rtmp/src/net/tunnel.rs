@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     transport::{
         tcp::LINGER,
-        tunnel::{Client, Command, Ending, NEXT_REPLY, Poll, ending},
+        tunnel::{Client, Command, Ending, NEXT_REPLY, Poll, Status, ending},
     },
 };
 
@@ -37,6 +37,8 @@ pub(super) struct Tunnel {
     early: VecDeque<u8>,
     /// When to call `receive` again, for a user who waits for bytes: to ask the server for some, or to get early ones.
     next_poll: Option<Instant>,
+    /// How long the request is that did not go in its entirety.
+    needed: usize,
     /// Begins the clock of `client`.
     began: Instant,
     phase: Phase,
@@ -89,6 +91,7 @@ impl Tunnel {
             sent: 0,
             early: VecDeque::new(),
             next_poll: None,
+            needed: 0,
             began: now,
             phase: Phase::Opening(None),
         })
@@ -100,6 +103,16 @@ impl Tunnel {
 
     pub(super) fn wire_mut(&mut self) -> &mut Wire {
         &mut self.wire
+    }
+
+    /// Where the client stands.
+    pub(super) fn status(&self) -> Status {
+        self.client.status()
+    }
+
+    /// Whether bytes of the stream were received that nobody has asked for.
+    pub(super) fn has_early(&self) -> bool {
+        !self.early.is_empty()
     }
 
     /// Whether bytes of the stream can go both ways.
@@ -181,6 +194,7 @@ impl Tunnel {
             Phase::Opening(_) => return Ok(0),
             Phase::Leaving { .. } | Phase::Parting { .. } | Phase::Gone => return Err(Error::NotConnected),
         }
+        self.needed = 0;
         if self.room() == 0 {
             self.read_early(now)?;
         }
@@ -199,6 +213,24 @@ impl Tunnel {
             self.post(Command::Send, &body, now)?;
         }
         Ok(len)
+    }
+
+    /// Takes all of `bytes` as the body of one request, or nothing; returns how much that was.
+    pub(super) fn send_whole(&mut self, bytes: &[u8], now: Instant) -> Result<usize> {
+        self.needed = 0;
+        match self.phase {
+            Phase::Open => {}
+            Phase::Opening(_) => return Ok(0),
+            Phase::Leaving { .. } | Phase::Parting { .. } | Phase::Gone => return Err(Error::NotConnected),
+        }
+        if !self.client.has_room(bytes.len()) {
+            self.read_early(now)?;
+        }
+        if !self.client.has_room(bytes.len()) {
+            self.needed = bytes.len();
+            return Ok(0);
+        }
+        self.post(Command::Send, &[bytes], now).map(|()| bytes.len())
     }
 
     /// Asks the server for bytes unless a reply is on its way, or bytes are here already.
@@ -279,7 +311,8 @@ impl Tunnel {
     fn try_to_part(&mut self, now: Instant) -> Result<()> {
         // What arrives is of no use to anybody any more.
         self.early.clear();
-        self.read_early(now)?;
+        // A server that has answered with nonsense may take a goodbye all the same.
+        let read = self.read_early(now);
         self.early.clear();
         if let Phase::Leaving { until } = self.phase {
             if self.client.has_room(1) {
@@ -290,6 +323,7 @@ impl Tunnel {
                 return Err(Error::TimedOut);
             }
         }
+        read?;
         if let Phase::Parting { missing, next, until } = self.phase {
             let left = self.client.unanswered().0;
             if left == 0 || (left == 1 && self.carrier != Carrier::Up) {
@@ -345,7 +379,10 @@ impl Tunnel {
             return Err(Error::Interrupted);
         }
         debug!("a new connection for the tunnel, after one that ended: {ending:?}");
+        let (keeps_readable, hook) = (self.wire.keeps_readable(), self.wire.hook());
         self.wire = Wire::connect(&self.target, after(now, self.target.timeout), now)?;
+        self.wire.keep_readable(keeps_readable);
+        self.wire.send_through(hook);
         self.carrier = Carrier::Fresh;
         Ok(())
     }
@@ -472,6 +509,9 @@ impl Tunnel {
 
     /// How many bytes the next request may carry.
     fn room(&self) -> usize {
+        if !self.client.has_room(self.needed) {
+            return 0;
+        }
         match self.client.room(MAX_BODY) {
             ..MIN_BODY => 0,
             room => room,

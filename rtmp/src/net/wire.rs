@@ -10,7 +10,7 @@ use std::{
 
 use log::{debug, warn};
 use rustix::{
-    io::{Errno, ioctl_fionbio},
+    io::Errno,
     net::{RecvFlags, recv},
 };
 use socket2::Socket;
@@ -18,12 +18,13 @@ use socket2::Socket;
 use super::{
     dial::Dial,
     send::send_now,
-    step::{Interest, Received, Step, Wanted, is_past, sooner},
+    step::{Interest, Received, SendHook, Step, Wanted, is_past, sooner},
     target::Target,
 };
 use crate::{
     error::{Error, Result},
     stats::Phases,
+    system::RECEIVE_NOW,
     transport::{
         tcp::LINGER,
         tls::{
@@ -44,6 +45,19 @@ pub(super) struct Wire {
     /// When the TLS handshake began.
     shaking: Option<Instant>,
     phases: Phases,
+    intake: Intake,
+    hook: Option<SendHook>,
+}
+
+/// How bytes are taken from the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Intake {
+    All,
+    /// The last byte that was received stays on the socket, which keeps it readable for a program that watches it. `left`
+    /// says whether there is such a byte.
+    AllButOne {
+        left: bool,
+    },
 }
 
 enum Stage {
@@ -87,40 +101,45 @@ impl Wire {
     /// Begins to connect to `target`. All phases together have to be over at `limit`.
     pub(super) fn connect(target: &Target, limit: Option<Instant>, now: Instant) -> Result<Self> {
         let deadline = sooner(after(now, target.timeout), limit);
-        let dial =
-            Dial::begin(&target.host, target.port, target.proxy.as_ref(), &target.local, deadline, now)?;
-        let (dial, tls) = (Box::new(dial), target.tls.clone());
+        let (dial, tls) = (Box::new(Dial::to(target, deadline, now)?), target.tls.clone());
         Ok(Self::new(Stage::Dialling { dial, tls, limit }, target.timeout))
     }
 
     /// Goes on with a connected socket.
     pub(super) fn over(
-        socket: Socket,
+        socket: Arc<Socket>,
         tls: Option<&(String, Trust)>,
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<Self> {
-        ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
-        let stage = connected(prepared(Arc::new(socket)), tls, after(now, timeout))?;
+        let stage = connected(prepared(socket), tls, after(now, timeout))?;
         Ok(Self::new(stage, timeout))
     }
 
     /// Goes on with a connected socket, as a TLS server.
     pub(super) fn accept_tls(
-        socket: Socket,
+        socket: Arc<Socket>,
         context: &ServerContext,
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<Self> {
-        ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
         let tls = Box::new(Tls::new(Machine::server(context)?));
-        let (socket, deadline) = (prepared(Arc::new(socket)), after(now, timeout));
+        let (socket, deadline) = (prepared(socket), after(now, timeout));
         Ok(Self::new(Stage::Shaking { socket, tls, deadline }, timeout))
     }
 
     fn new(stage: Stage, timeout: Option<Duration>) -> Self {
         let phases = Phases::default();
-        Self { stage, timeout, ended: false, stopped: None, shaking: None, phases }
+        Self {
+            stage,
+            timeout,
+            ended: false,
+            stopped: None,
+            shaking: None,
+            phases,
+            intake: Intake::All,
+            hook: None,
+        }
     }
 
     /// How long each phase took that has ended.
@@ -219,8 +238,8 @@ impl Wire {
             _ => return Ok(Received::End),
         };
         let received = match tls {
-            None => receive_now(socket, buffer),
-            Some(tls) => match tls.receive(socket, buffer) {
+            None => self.intake.receive(socket, buffer),
+            Some(tls) => match tls.receive(socket, buffer, &mut self.intake) {
                 Ok(None) => {
                     self.stopped = Some(now);
                     return Ok(Received::Nothing);
@@ -236,6 +255,75 @@ impl Wire {
         received
     }
 
+    /// Hands bytes to `hook` instead of the socket, if there is no TLS.
+    pub(super) fn send_through(&mut self, hook: Option<SendHook>) {
+        self.hook = hook;
+    }
+
+    pub(super) fn hook(&self) -> Option<SendHook> {
+        self.hook.clone()
+    }
+
+    /// Keeps the socket readable from now on while there is something to receive, or no longer.
+    pub(super) fn keep_readable(&mut self, keep: bool) {
+        match (self.intake, keep) {
+            (Intake::All, true) => self.intake = Intake::AllButOne { left: false },
+            (Intake::AllButOne { .. }, false) => {
+                self.release_byte();
+                self.intake = Intake::All;
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn keeps_readable(&self) -> bool {
+        self.intake != Intake::All
+    }
+
+    /// Takes the byte that was left on the socket to keep it readable.
+    pub(super) fn release_byte(&mut self) {
+        if let (Intake::AllButOne { left }, Stage::Open { socket, .. }) = (&mut self.intake, &self.stage) {
+            release_byte(socket, left);
+        }
+    }
+
+    /// Whether a byte was left on the socket.
+    pub(super) fn has_left_byte(&self) -> bool {
+        self.intake == Intake::AllButOne { left: true }
+    }
+
+    /// Whether there is more than was received so far, which no socket tells: decrypted bytes, or the end.
+    pub(super) fn holds_more(&mut self) -> bool {
+        match &mut self.stage {
+            Stage::Open { tls: Some(tls), .. } => tls.machine.holds_more(),
+            _ => false,
+        }
+    }
+
+    /// Goes on with another descriptor of the same socket.
+    pub(super) fn replace_socket(&mut self, by: Arc<Socket>) {
+        match &mut self.stage {
+            Stage::Shaking { socket, .. }
+            | Stage::Open { socket, .. }
+            | Stage::Flushing { socket, .. }
+            | Stage::Lingering { socket, .. } => *socket = by,
+            Stage::Dialling { .. } | Stage::Over => {}
+        }
+    }
+
+    /// Whether the peer has been reached, and shakes hands in TLS.
+    pub(super) fn shakes_hands(&self) -> bool {
+        matches!(self.stage, Stage::Shaking { .. })
+    }
+
+    /// The socket of a connection without TLS, which is left to the caller.
+    pub(super) fn into_socket(self) -> Option<Arc<Socket>> {
+        match self.stage {
+            Stage::Open { socket, tls: None } => Some(socket),
+            _ => None,
+        }
+    }
+
     /// Takes the beginning of `pieces`; returns how much that was.
     pub(super) fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize> {
         let (socket, tls) = match &mut self.stage {
@@ -245,7 +333,10 @@ impl Wire {
         };
         let Some(first) = pieces.iter().position(|piece| !piece.is_empty()) else { return Ok(0) };
         match tls {
-            None => send_now(socket, &pieces[first..]),
+            None => match &self.hook {
+                Some(hook) => hook.send(&pieces[first]),
+                None => send_now(socket, &pieces[first..]),
+            },
             Some(tls) => tls.send(socket, &pieces[first..]),
         }
     }
@@ -348,7 +439,12 @@ impl Tls {
     }
 
     /// `None` if nothing came of much that was received: there may be more on the socket.
-    fn receive(&mut self, socket: &Socket, buffer: &mut [u8]) -> Result<Option<Received>> {
+    fn receive(
+        &mut self,
+        socket: &Socket,
+        buffer: &mut [u8],
+        intake: &mut Intake,
+    ) -> Result<Option<Received>> {
         // Records without content, tickets and the like, may come without end.
         for _ in 0..MAX_BLOCKS {
             match self.machine.read(buffer)? {
@@ -360,7 +456,7 @@ impl Tls {
                 }
                 Available::Nothing => {}
             }
-            match receive_now(socket, &mut self.block)? {
+            match intake.receive(socket, &mut self.block)? {
                 Received::Nothing => return Ok(Some(Received::Nothing)),
                 Received::End => self.machine.accept(&[]),
                 Received::Bytes(count) => self.machine.accept(&self.block[..count]),
@@ -437,13 +533,45 @@ fn discard(socket: &Socket) -> Result<bool> {
     Ok(false)
 }
 
+impl Intake {
+    /// Puts bytes that have arrived into `buffer`.
+    fn receive(&mut self, socket: &Socket, buffer: &mut [u8]) -> Result<Received> {
+        let Self::AllButOne { left } = self else { return receive_now(socket, buffer) };
+        release_byte(socket, left);
+        let received = receive_flagged(socket, buffer, RecvFlags::PEEK)?;
+        if let Received::Bytes(count) = received {
+            let mut taken = 1;
+            while taken < count {
+                // These are the same bytes once more.
+                match receive_now(socket, &mut buffer[taken - 1..count - 1])? {
+                    Received::Bytes(more) => taken += more,
+                    Received::Nothing | Received::End => return Err(Error::Closed),
+                }
+            }
+            *left = true;
+        }
+        Ok(received)
+    }
+}
+
+/// Takes the byte that was left on a socket.
+fn release_byte(socket: &Socket, left: &mut bool) {
+    if mem::take(left) {
+        let _ = receive_now(socket, &mut [0]);
+    }
+}
+
 /// Puts bytes that have arrived into `buffer`.
 fn receive_now(socket: &Socket, buffer: &mut [u8]) -> Result<Received> {
+    receive_flagged(socket, buffer, RecvFlags::empty())
+}
+
+fn receive_flagged(socket: &Socket, buffer: &mut [u8], flags: RecvFlags) -> Result<Received> {
     if buffer.is_empty() {
         return Ok(Received::Nothing);
     }
     loop {
-        return match recv(socket, &mut *buffer, RecvFlags::DONTWAIT) {
+        return match recv(socket, &mut *buffer, RECEIVE_NOW | flags) {
             Ok((_, 0)) => Ok(Received::End),
             Ok((_, count)) => Ok(Received::Bytes(count)),
             Err(Errno::INTR) => continue,

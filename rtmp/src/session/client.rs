@@ -86,8 +86,10 @@ pub fn react(
         // The application has asked for it.
         MessageType::DATA_AMF3 if state.object_encoding == AMF3 => {
             debug!("RTMP_ClientPacket, received: flex stream send, {} bytes", body.len());
-            if metadata::receive(state, behind_format(body)) {
+            if metadata::receive(state, behind_format(body)) || context.profile.all_data {
                 reaction.outcome = Outcome::Media;
+            } else {
+                reaction.notice = Some(Notice::of_data(kind, body));
             }
         }
         MessageType::DATA_AMF3 => {

@@ -9,6 +9,9 @@ use crate::{
 /// Marker of an AMF0 string.
 const STRING_MARKER: u8 = 2;
 
+/// The status that asks a client to connect again.
+pub(super) const RECONNECT: &[u8] = b"NetConnection.Connect.ReconnectRequest";
+
 /// Something that a peer said. Each message leads to one notice at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -64,6 +67,12 @@ impl Notice {
             text.unwrap_or_default().to_vec()
         };
         let code = text(b"code");
+        if method == b"onStatus" && code == RECONNECT {
+            return Some(Self::Reconnect(Reconnect {
+                reference: text(b"tcUrl"),
+                description: text(b"description"),
+            }));
+        }
         if !code.is_empty() && matches!(method, b"onStatus" | b"_result" | b"_error") {
             return Some(Self::Status(Status {
                 stream_id: 0,

@@ -30,7 +30,10 @@ pub fn path() -> Option<PathBuf> {
     if environment::is_ignored() {
         return None;
     }
-    let mut path = environment::variable("HOME").unwrap_or_else(|| OsString::from("."));
+    let home = environment::variable("HOME");
+    // What Windows has in its place.
+    let home = if cfg!(windows) { home.or_else(|| environment::variable("USERPROFILE")) } else { home };
+    let mut path = home.unwrap_or_else(|| OsString::from("."));
     path.push("/.swfinfo");
     Some(path.into())
 }

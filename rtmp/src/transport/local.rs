@@ -3,12 +3,12 @@
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
-    os::fd::{AsFd, BorrowedFd},
     sync::Arc,
     time::Duration,
 };
 
 use log::debug;
+use rustix::fd::{AsFd, BorrowedFd};
 use socket2::{Socket, TcpKeepalive};
 
 use crate::{

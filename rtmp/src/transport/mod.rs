@@ -8,7 +8,6 @@ pub mod deadline;
 pub mod local;
 pub mod proxy;
 pub mod resolve;
-pub mod route;
 pub mod stream;
 pub mod tcp;
 pub mod tls;

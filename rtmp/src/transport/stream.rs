@@ -2,8 +2,9 @@
 //!
 //! For exchanges that own their connection. Sessions have sockets that callers see, and use [`tcp`] itself.
 
-use std::{os::fd::AsFd, time::Duration};
+use std::time::Duration;
 
+use rustix::fd::AsFd;
 use socket2::Socket;
 
 use super::{

@@ -5,19 +5,24 @@
 use std::{
     io::{self, IoSlice},
     net::Shutdown,
-    os::fd::BorrowedFd,
     time::Duration,
 };
 
 use log::debug;
-use rustix::net::{RecvFlags, recv};
+use rustix::{
+    fd::BorrowedFd,
+    net::{RecvFlags, recv},
+};
 use socket2::{MaybeUninitSlice, SockRef};
 
 use super::{
     deadline::Deadline,
     wait::{Patience, SLICE, Until, Wait},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    system::{self, DONT_WAIT, RECEIVE_NOW},
+};
 
 /// How many pieces go to the system in one call without being copied together first.
 pub const MAX_SLICES: usize = 64;
@@ -34,6 +39,7 @@ pub const MOST_PUT_TOGETHER: usize = 256 << 10;
 /// Sets what every connection of ours has besides what [`Local`](super::local::Local) sets: time-outs for receiving and
 /// sending.
 pub fn configure(fd: BorrowedFd<'_>, timeout: Option<Duration>) {
+    system::own(fd);
     let socket = SockRef::from(&fd);
     let results = [socket.set_read_timeout(timeout), socket.set_write_timeout(timeout)];
     for error in results.into_iter().filter_map(io::Result::err) {
@@ -50,6 +56,7 @@ pub fn reset_at_close(fd: BorrowedFd<'_>) {
 
 /// Gives a socket that somebody else made the time-outs that it does not have; tells whether it had none for receiving.
 pub fn add_missing_timeouts(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> bool {
+    system::own(fd);
     let socket = SockRef::from(&fd);
     if matches!(socket.write_timeout(), Ok(None)) {
         let _ = socket.set_write_timeout(timeout);
@@ -74,7 +81,7 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], patience: &dyn Patience) -
 /// As `receive`, as a part of a longer wait.
 pub(super) fn receive_within(fd: BorrowedFd<'_>, buffer: &mut [u8], wait: &mut Wait<'_>) -> Result<usize> {
     let count = wait.receive(fd, |waits| {
-        let flags = if waits { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+        let flags = if waits { RecvFlags::empty() } else { RECEIVE_NOW };
         Ok(recv(fd, &mut *buffer, flags)?.1)
     })?;
     ended_by_peer(count, wait)
@@ -88,15 +95,14 @@ pub fn receive_vectored(
 ) -> Result<usize> {
     let socket = SockRef::from(&fd);
     let mut wait = Wait::for_bytes(patience);
-    let received = wait.receive(fd, |waits| {
-        socket.recv_vectored_with_flags(slices, if waits { 0 } else { libc::MSG_DONTWAIT })
-    })?;
+    let received =
+        wait.receive(fd, |waits| socket.recv_vectored_with_flags(slices, if waits { 0 } else { DONT_WAIT }))?;
     ended_by_peer(received.0, &wait)
 }
 
 /// Puts bytes that are there into `buffer`; `None` if there are none yet.
 pub fn receive_now(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<usize>> {
-    now(|| Ok(recv(fd, &mut *buffer, RecvFlags::DONTWAIT)?.1))
+    now(|| Ok(recv(fd, &mut *buffer, RECEIVE_NOW)?.1))
 }
 
 /// As `receive_now`, into several places one after the other.
@@ -105,7 +111,7 @@ pub fn receive_vectored_now(
     slices: &mut [MaybeUninitSlice<'_>],
 ) -> Result<Option<usize>> {
     let socket = SockRef::from(&fd);
-    now(|| Ok(socket.recv_vectored_with_flags(slices, libc::MSG_DONTWAIT)?.0))
+    now(|| Ok(socket.recv_vectored_with_flags(slices, DONT_WAIT)?.0))
 }
 
 /// The result of a call that does not wait. What it may have to wait for, and the end of the connection, are left to a
@@ -124,7 +130,7 @@ fn now(receive: impl FnOnce() -> io::Result<usize>) -> Result<Option<usize>> {
 pub fn peek(fd: BorrowedFd<'_>, buffer: &mut [u8], patience: &dyn Patience) -> Result<usize> {
     let mut wait = Wait::for_bytes(patience);
     let count = wait.receive(fd, |waits| {
-        let flags = if waits { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+        let flags = if waits { RecvFlags::empty() } else { RECEIVE_NOW };
         Ok(recv(fd, &mut *buffer, flags | RecvFlags::PEEK)?.1)
     })?;
     ended_by_peer(count, &wait)
@@ -255,7 +261,7 @@ pub(super) const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
 pub(super) const NO_SIGNAL: i32 = 0;
 
 /// Flags of every call that sends.
-const NOW: i32 = NO_SIGNAL | libc::MSG_DONTWAIT;
+const NOW: i32 = NO_SIGNAL | DONT_WAIT;
 
 /// Ends the sending side and throws away what still comes until the peer has ended its own, or does not take for
 /// [`LINGER`] what is on its way to it.
@@ -294,10 +300,11 @@ mod tests {
     use std::{
         io::{Read, Write},
         net::{TcpListener, TcpStream},
-        os::fd::AsFd,
         thread,
         time::Instant,
     };
+
+    use rustix::fd::AsFd;
 
     use super::*;
     use crate::transport::wait::Endless;

@@ -5,13 +5,13 @@
 
 use std::{
     io,
-    os::fd::BorrowedFd,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use rustix::{
     event::{PollFd, PollFlags},
+    fd::BorrowedFd,
     io::{ioctl_fionbio, ioctl_fionread},
 };
 use socket2::{SockRef, Socket};
@@ -20,6 +20,7 @@ use super::deadline::Deadline;
 use crate::{
     error::{Error, Result},
     net::{Step, into_owned, poll_until, wait},
+    system,
 };
 
 /// What ends a wait before the socket is ready.
@@ -35,6 +36,11 @@ pub trait Patience: Sync {
 
     /// Whether bytes had to be waited for last time, so that asking for them without waiting is likely to be in vain.
     fn expects_wait(&self) -> bool {
+        false
+    }
+
+    /// Whether waits fail at once with [`Error::Again`], instead of waiting.
+    fn never_waits(&self) -> bool {
         false
     }
 
@@ -160,7 +166,7 @@ impl<'a> Wait<'a> {
         fd: BorrowedFd<'_>,
         call: &mut impl FnMut(bool) -> io::Result<T>,
     ) -> Result<Option<T>> {
-        if self.deadline.is_some() || !self.patience.leaves_wait_to_system() {
+        if cfg!(windows) || self.deadline.is_some() || !self.patience.leaves_wait_to_system() {
             return Ok(None);
         }
         // Without a time-out the system goes on after a signal as if there had been none, if its handler asks for that.
@@ -231,7 +237,7 @@ impl<'a> Wait<'a> {
     /// As `ready`; false if the program has made its socket non-blocking, and so nothing was waited for.
     fn poll(&mut self, fd: BorrowedFd<'_>) -> Result<bool> {
         let deadline = self.deadline(SockRef::from(&fd))?;
-        if SockRef::from(&fd).nonblocking()? {
+        if system::is_non_blocking(&SockRef::from(&fd))? {
             return Ok(false);
         }
         if self.what == For::Bytes {
@@ -290,8 +296,8 @@ pub(super) fn run_to_socket<S: Step<Output = Arc<Socket>>>(
     patience: &dyn Patience,
 ) -> Result<Socket> {
     let socket = into_owned(run(machine, patience)?)?;
-    // One system call, where the flags of a descriptor take two.
-    ioctl_fionbio(&socket, false).map_err(io::Error::from)?;
+    // One system call, where the flags of a descriptor take two. See `system` for Windows.
+    ioctl_fionbio(&socket, cfg!(windows)).map_err(io::Error::from)?;
     Ok(socket)
 }
 
@@ -327,10 +333,11 @@ mod tests {
     use std::{
         io::Write,
         net::{Shutdown, TcpListener, TcpStream},
-        os::fd::AsFd,
         sync::atomic::{AtomicBool, Ordering},
         thread,
     };
+
+    use rustix::fd::AsFd;
 
     use super::*;
 

@@ -8,7 +8,13 @@ use std::{
 use super::*;
 use socket2::Socket;
 
-use crate::transport::{deadline::Deadline, wait::Endless};
+use crate::{
+    net::ProxyDialog,
+    transport::{
+        deadline::Deadline,
+        wait::{Endless, run_to_socket},
+    },
+};
 
 const V4: &str = "192.0.2.7:1935";
 const V6: &str = "[2001:db8::7]:1935";
@@ -268,7 +274,7 @@ fn socks4_looks_names_up_and_leaves_unknown_ones_to_the_proxy() {
             client.write_all(b"\0\x5a\0\0\0\0\0\0").unwrap();
         });
         let deadline = Deadline::after(Some(PATIENCE));
-        proxy("proxy").open(socket, host.as_bytes(), 5, deadline, &Endless).unwrap();
+        ask(&proxy("proxy"), socket, host.as_bytes(), 5, deadline).unwrap();
         script.join().unwrap();
     }
 }
@@ -283,7 +289,14 @@ fn scripted<T: Send + 'static>(
 }
 
 fn open(kind: &str, socket: Socket, limit: Duration) -> Result<Socket> {
-    proxy(kind).open(socket, b"192.0.2.7", 1935, Deadline::after(Some(limit)), &Endless)
+    ask(&proxy(kind), socket, b"192.0.2.7", 1935, Deadline::after(Some(limit)))
+}
+
+/// Has the proxy at the other end of `socket` connect us to a server. The socket is in blocking mode afterwards.
+fn ask(proxy: &Proxy, socket: Socket, host: &[u8], port: u16, deadline: Deadline) -> Result<Socket> {
+    let (deadline, now) = (deadline.moment(), Instant::now());
+    let dialog = ProxyDialog::begin(proxy.clone(), Arc::new(socket), host.to_vec(), port, deadline, now)?;
+    run_to_socket(dialog, &Endless)
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,13 +1,14 @@
 //! The configurations of clients, kept for the connections that follow: reading the certificates that a platform trusts
 //! takes longer than shaking hands.
 
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
 use std::{
     ffi::OsString,
     fs,
-    os::unix::fs::MetadataExt,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustls::{ClientConfig, client::Resumption};
@@ -58,11 +59,13 @@ struct Source {
 /// What tells one state of a file or directory from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
-    device: u64,
-    inode: u64,
+    /// Device and inode.
+    place: [u64; 2],
     size: u64,
-    /// Seconds and nanoseconds of the last change of the content, and of anything.
-    times: [i64; 4],
+    /// The last change of the content.
+    modified: Option<SystemTime>,
+    /// Seconds and nanoseconds of the last change of anything.
+    changed: Option<(i64, i64)>,
 }
 
 impl Source {
@@ -97,12 +100,13 @@ impl Stamp {
     /// `None` if there is nothing.
     fn of(path: &Path) -> Option<Self> {
         let data = fs::metadata(path).ok()?;
-        Some(Self {
-            device: data.dev(),
-            inode: data.ino(),
-            size: data.size(),
-            times: [data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()],
-        })
+        #[cfg(unix)]
+        let place = [data.dev(), data.ino()];
+        #[cfg(unix)]
+        let changed = Some((data.ctime(), data.ctime_nsec()));
+        #[cfg(not(unix))]
+        let (place, changed) = ([0; 2], None);
+        Some(Self { place, size: data.len(), modified: data.modified().ok(), changed })
     }
 }
 

@@ -1,15 +1,14 @@
 //! The options whose names begin with `tls`, and whom they make a client trust.
 
-use std::{
-    ffi::{OsStr, OsString},
-    os::unix::ffi::OsStringExt,
-    path::PathBuf,
-};
+use std::ffi::OsStr;
 
 use base64::Engine as _;
 
 use super::{Terms, Trust};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    system,
+};
 
 /// What a program says about trust, in options of one connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,7 +53,7 @@ impl TlsOptions {
     /// in.
     pub fn trust_in(&self, privileged: bool, environment: Option<&OsStr>) -> Trust {
         let trust = self.whom(privileged, environment);
-        let path = |bytes: &Vec<u8>| PathBuf::from(OsString::from_vec(bytes.clone()));
+        let path = |bytes: &Vec<u8>| system::path(bytes);
         let identity = self.certificate.as_ref().map(|certificate| {
             (path(certificate), self.key.as_ref().map_or_else(|| path(certificate), path))
         });
@@ -70,7 +69,7 @@ impl TlsOptions {
         let environment_says_no = !privileged && environment == Some(OsStr::new("0"));
         match (self.verify, &self.ca_file) {
             (Some(false), _) => Trust::Anyone,
-            (_, Some(file)) => Trust::File(OsString::from_vec(file.clone()).into()),
+            (_, Some(file)) => Trust::File(system::path(file)),
             (None, None) if environment_says_no => Trust::Anyone,
             (_, None) if privileged => Trust::PlatformOnly,
             (_, None) => Trust::Platform,

@@ -3,12 +3,12 @@
 use std::{
     io::IoSlice,
     net::Shutdown,
-    os::fd::BorrowedFd,
     sync::{Mutex, MutexGuard, PoisonError, TryLockError},
     time::Duration,
 };
 
 use log::debug;
+use rustix::fd::BorrowedFd;
 use socket2::SockRef;
 
 use super::{

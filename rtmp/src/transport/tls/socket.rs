@@ -1,7 +1,8 @@
 //! A socket and TLS over it in one, for HTTP connections.
 
-use std::{fmt, net::Shutdown, os::fd::AsFd, sync::Arc};
+use std::{fmt, net::Shutdown, sync::Arc};
 
+use rustix::fd::AsFd;
 use socket2::Socket;
 
 use super::Session;

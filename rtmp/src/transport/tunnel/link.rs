@@ -3,8 +3,9 @@
 use std::{
     fmt,
     net::{Shutdown, TcpStream},
-    os::fd::AsFd,
 };
+
+use rustix::fd::AsFd;
 
 use crate::{
     error::Result,

@@ -7,7 +7,6 @@ use std::{
     io::{self, Read},
     mem,
     net::Shutdown,
-    os::unix::net::UnixStream,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -21,13 +20,14 @@ use socket2::SockRef;
 use super::{Command, link::Link};
 use crate::{
     error::{Error, Result},
+    system::{self, LocalStream},
     transport::{deadline::Deadline, tcp},
 };
 
 /// The bytes of one session on their way.
 #[derive(Debug)]
 pub(super) struct Mailbox {
-    stream: UnixStream,
+    stream: LocalStream,
     mail: Mutex<Mail>,
     changed: Condvar,
     limits: Limits,
@@ -167,8 +167,8 @@ const POLLING: [u8; 6] = [0x01, 0x03, 0x05, 0x09, 0x11, 0x21];
 
 impl Mailbox {
     /// A session, and the stream for the program that serves it.
-    pub(super) fn new(limits: Limits) -> Result<(Self, UnixStream)> {
-        let (near, far) = UnixStream::pair()?;
+    pub(super) fn new(limits: Limits) -> Result<(Self, LocalStream)> {
+        let (near, far) = system::stream_pair()?;
         near.set_read_timeout(Some(TICK.min(limits.idle)))?;
         near.set_write_timeout(Some(TICK.min(limits.idle)))?;
         let mail = Mail {

@@ -7,7 +7,6 @@
 use std::{
     collections::BTreeMap,
     mem,
-    os::{fd::OwnedFd, unix::net::UnixStream},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -17,6 +16,7 @@ use std::{
 };
 
 use log::debug;
+use rustix::fd::OwnedFd;
 
 use super::{
     SessionId,
@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    system::LocalStream,
     transport::deadline::Deadline,
 };
 
@@ -69,7 +70,7 @@ struct Connection {
 /// What a request led to.
 enum Outcome {
     /// A session was started.
-    Started(UnixStream),
+    Started(LocalStream),
     /// A session's request was answered.
     Answered,
     /// There was nothing to be had.
@@ -235,7 +236,7 @@ impl Registry {
     }
 
     /// Starts a session; `None` if there are too many.
-    fn start(&'static self, random: [u8; 16]) -> Result<Option<(SessionId, Arc<Mailbox>, UnixStream)>> {
+    fn start(&'static self, random: [u8; 16]) -> Result<Option<(SessionId, Arc<Mailbox>, LocalStream)>> {
         let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let id = SessionId::new(name.as_bytes())?;
         let (mailbox, stream) = Mailbox::new(self.limits)?;

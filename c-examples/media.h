@@ -1,7 +1,9 @@
 /* What a message is to a relay: whether a decoder can begin with it, and which tracks it belongs to. The only place
- * that looks into audio and video. Legacy bodies and Enhanced RTMP (ModEx prefixes, several tracks in a message). */
-#ifndef SERVER_MEDIA_H
-#define SERVER_MEDIA_H
+ * that looks into audio and video. Legacy bodies and Enhanced RTMP (ModEx prefixes, several tracks in a message).
+ *
+ * A program that needs only this library can do it with RTMP_ParseMedia and RTMP_NextTrack; this also runs on librtmp 2.4. */
+#ifndef EXAMPLES_MEDIA_H
+#define EXAMPLES_MEDIA_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +32,8 @@ struct media {
 
 /* `type` is FLV_AUDIO, FLV_VIDEO or FLV_SCRIPT. */
 struct media media_parse(uint8_t type, const uint8_t *body, size_t size);
+/* The same for a body of which only the beginning is known: tracks behind it are not seen. */
+struct media media_peek(uint8_t type, const uint8_t *body, size_t size);
 
 int tracks_have(const struct tracks *tracks, unsigned id);
 int tracks_overlap(const struct tracks *a, const struct tracks *b);

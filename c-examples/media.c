@@ -1,9 +1,8 @@
 #include "media.h"
 
-#include <librtmp/amf.h>
 #include <string.h>
 
-#include "../flv.h"
+#include "flv.h"
 
 enum { MOST_MODEX = 8 }; /* ModEx elements in front of a message */
 
@@ -55,6 +54,7 @@ static void add_track(struct media *media, uint8_t id) { media->tracks.bits[id /
 struct rest {
     const uint8_t *at;
     size_t size;
+    int partial; /* there are more behind them */
 };
 
 /* Returns the next `count` bytes, NULL when there are not so many. */
@@ -90,12 +90,12 @@ static int read_tracks(struct rest *rest, int layout, struct media *media)
     media->codec = codec ? flv_get32(codec) : 0;
     do {
         if ((layout == 2 && !take(rest, 4)) || !(id = take(rest, 1)))
-            return 0;
+            return rest->partial;
         add_track(media, *id);
         if (layout == 0)
             return 1;
         if (!(size = take(rest, 3)) || !take(rest, flv_get24(size)))
-            return 0;
+            return rest->partial;
     } while (rest->size > 0);
     return 1;
 }
@@ -151,21 +151,29 @@ static const uint8_t *find_property(struct rest rest, const char *name, size_t s
     return NULL;
 }
 
+static double get_double(const uint8_t *bytes)
+{
+    uint64_t bits = (uint64_t)flv_get32(bytes) << 32 | flv_get32(bytes + 4);
+    double number;
+    memcpy(&number, &bits, sizeof number);
+    return number;
+}
+
 /* Metadata of one track says so: `trackId`, and `mediaType`, of which the first bytes are enough to tell. */
 static void read_metadata(struct media *media, struct rest rest)
 {
     const uint8_t *id = find_property(rest, "trackId", 9), *medium = find_property(rest, "mediaType", 4);
-    double number = id && id[0] == AMF_NUMBER ? AMF_DecodeNumber((const char *)id + 1) : 0;
+    double number = id && id[0] == 0 ? get_double(id + 1) : 0; /* 0 is the marker of a number */
     media->kind = MEDIA_METADATA;
     media->codec = medium ? flv_get32(medium) : 0;
     add_track(media, number > 0 && number < 256 ? (uint8_t)number : 0);
 }
 
-struct media media_parse(uint8_t type, const uint8_t *body, size_t size)
+static struct media parse(uint8_t type, const uint8_t *body, size_t size, int partial)
 {
     static const char metadata[] = "\x02\x00\x0aonMetaData";
     struct media media = { .kind = MEDIA_OTHER };
-    struct rest rest = { body, size };
+    struct rest rest = { body, size, partial };
     if (size == 0)
         return media;
     if (type == FLV_VIDEO && body[0] & 0x80)
@@ -182,3 +190,7 @@ struct media media_parse(uint8_t type, const uint8_t *body, size_t size)
         read_metadata(&media, rest);
     return media;
 }
+
+struct media media_parse(uint8_t type, const uint8_t *body, size_t size) { return parse(type, body, size, 0); }
+
+struct media media_peek(uint8_t type, const uint8_t *body, size_t size) { return parse(type, body, size, 1); }

@@ -1,0 +1,29 @@
+/* Enhanced RTMP. The functions are newer than librtmp 2.4, on which these programs also run: there the weak references stay
+ * NULL. A program that needs only this library includes <librtmp/enhanced.h> and simply calls them. */
+#ifndef EXAMPLES_ENHANCED_H
+#define EXAMPLES_ENHANCED_H
+
+#include <librtmp/rtmp.h>
+#include <string.h>
+
+extern int RTMP_PeerCaps(RTMP *r) __attribute__((weak));
+extern int RTMP_PeerProperty(RTMP *r, const AVal *name, AMFObjectProperty *p) __attribute__((weak));
+extern int RTMP_TakeConnect(RTMP *r, const RTMPPacket *packet) __attribute__((weak));
+extern char *RTMP_EncodeCapabilities(RTMP *r, char *p, char *end) __attribute__((weak));
+extern int RTMP_SendReconnect(RTMP *r, const AVal *url, const AVal *description) __attribute__((weak));
+
+/* Sets an option of the library, whose text has to stay. Returns 0 if the library does not have it. */
+static inline int set_option(RTMP *r, const char *name, const char *value)
+{
+    AVal option = { (char *)(uintptr_t)name, (int)strlen(name) }; /* both are only read */
+    AVal text = { (char *)(uintptr_t)value, (int)strlen(value) };
+    return RTMP_SetOpt(r, &option, &text);
+}
+
+/* What a program announces: `codecs` (hvc1,Opus), or everything; neither sets nothing. Returns 0 if that fails. */
+static inline int announce(RTMP *r, int everything, const char *codecs)
+{
+    return (!everything || set_option(r, "enhanced", "1")) && (!codecs || set_option(r, "fourCcList", codecs));
+}
+
+#endif

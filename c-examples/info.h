@@ -1,0 +1,10 @@
+/* What is in an FLV file: its tracks, their codecs and how many frames they have. */
+#ifndef EXAMPLES_INFO_H
+#define EXAMPLES_INFO_H
+
+#include "tool.h"
+
+/* Prints a line for each track of a file, or of standard input if that is "-". */
+enum ending info_print(struct tool *tool, const char *file);
+
+#endif

@@ -1,0 +1,95 @@
+//! What differs between the sockets of Unix and of Windows.
+//!
+//! A call on a socket that blocks can be told not to wait on Unix. On Windows only the socket itself can, so every socket of
+//! this library is non-blocking there, and the flag is none.
+
+use std::{io, path::PathBuf};
+
+use log::debug;
+use rustix::{fd::BorrowedFd, io::ioctl_fionbio, net::RecvFlags};
+use socket2::Socket;
+
+/// Receives only what has arrived.
+#[cfg(not(windows))]
+pub(crate) const RECEIVE_NOW: RecvFlags = RecvFlags::DONTWAIT;
+#[cfg(windows)]
+pub(crate) const RECEIVE_NOW: RecvFlags = RecvFlags::empty();
+
+/// As [`RECEIVE_NOW`], for a vectored call, and for one that sends.
+#[cfg(not(windows))]
+pub(crate) const DONT_WAIT: i32 = libc::MSG_DONTWAIT;
+#[cfg(windows)]
+pub(crate) const DONT_WAIT: i32 = 0;
+
+/// Makes a socket that another program made one of ours.
+pub(crate) fn own(fd: BorrowedFd<'_>) {
+    if cfg!(windows) {
+        if let Err(error) = ioctl_fionbio(fd, true) {
+            debug!("cannot make a socket non-blocking: {error}");
+        }
+    }
+}
+
+/// Two sockets that are connected with each other.
+#[cfg(not(windows))]
+pub(crate) fn pair() -> io::Result<(Socket, Socket)> {
+    Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None)
+}
+
+/// Two sockets that are connected with each other. Both ends check that the other one is theirs: any program of this machine
+/// can connect to the listener.
+#[cfg(windows)]
+pub(crate) fn pair() -> io::Result<(Socket, Socket)> {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let near = TcpStream::connect(listener.local_addr()?)?;
+    loop {
+        let (far, from) = listener.accept()?;
+        if from == near.local_addr()? {
+            near.set_nonblocking(true)?;
+            far.set_nonblocking(true)?;
+            return Ok((near.into(), far.into()));
+        }
+    }
+}
+
+/// A stream between two threads of this process. Its far end goes to a program; the near end may wait.
+#[cfg(unix)]
+pub(crate) type LocalStream = std::os::unix::net::UnixStream;
+#[cfg(not(unix))]
+pub(crate) type LocalStream = std::net::TcpStream;
+
+/// Both ends of a local stream, the near one first.
+#[cfg(unix)]
+pub(crate) fn stream_pair() -> io::Result<(LocalStream, LocalStream)> {
+    LocalStream::pair()
+}
+#[cfg(not(unix))]
+pub(crate) fn stream_pair() -> io::Result<(LocalStream, LocalStream)> {
+    let (near, far) = pair()?;
+    near.set_nonblocking(false)?;
+    Ok((near.into(), far.into()))
+}
+
+/// Whether a program has made a socket non-blocking, and so does not want to wait. Windows does not tell.
+#[cfg(not(windows))]
+pub fn is_non_blocking(socket: &Socket) -> io::Result<bool> {
+    socket.nonblocking()
+}
+/// Whether a program has made a socket non-blocking. Windows does not tell.
+#[cfg(windows)]
+pub fn is_non_blocking(_: &Socket) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// A path from an option. Windows has paths in Unicode.
+#[cfg(unix)]
+pub fn path(bytes: &[u8]) -> PathBuf {
+    <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes).into()
+}
+/// A path from an option. Windows has paths in Unicode.
+#[cfg(not(unix))]
+pub fn path(bytes: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(bytes).into_owned().into()
+}

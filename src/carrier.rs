@@ -1,0 +1,463 @@
+//! What carries the bytes of a session that does not have the socket for itself: TLS, an HTTP tunnel, or both, and everything
+//! below a session that does not wait.
+//!
+//! It is a [`Link`] that several threads use: locked for short steps only, never while a thread waits. [`Waiting`] is the one
+//! place where calls wait for it.
+
+use std::{
+    io::{self, IoSlice},
+    mem::{self, ManuallyDrop},
+    net::Shutdown,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use rtmp_core::{
+    error::{Error, Result},
+    net::{Interest, Link, LinkPhase, Received, Wanted, wait},
+    stats::Phases,
+    system,
+    transport::{
+        deadline::Deadline,
+        tunnel::Status,
+        wait::{Patience, SLICE},
+    },
+};
+use rustix::fd::{AsFd, IntoRawFd, OwnedFd};
+use socket2::Socket;
+
+/// A link that carries a session, with the socket that the program sees.
+pub(crate) struct Carrier {
+    link: Mutex<Link>,
+    shown: Shown,
+}
+
+/// The socket whose descriptor is in `sb_socket`. Who takes it from there closes it: this does not.
+pub(crate) struct Shown(ManuallyDrop<Arc<Socket>>);
+
+impl Shown {
+    /// Stands for a socket that somebody else owns.
+    pub(crate) fn new(socket: Socket) -> Self {
+        Self(ManuallyDrop::new(Arc::new(socket)))
+    }
+
+    /// For a link on this socket.
+    pub(crate) fn share(&self) -> Arc<Socket> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        // SAFETY: the field is not used after this.
+        match Arc::try_unwrap(unsafe { ManuallyDrop::take(&mut self.0) }) {
+            Ok(socket) => drop(socket.into_raw_fd()),
+            // A thread still polls it. The descriptor outlives that: connections are closed by their last call.
+            Err(shared) => mem::forget(shared),
+        }
+    }
+}
+
+impl Carrier {
+    /// Lets `link` carry a session whose socket is `shown`.
+    pub(crate) fn new(link: Link, shown: Shown) -> Self {
+        Self { link: Mutex::new(link), shown }
+    }
+
+    /// The link, for a step that does not wait.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what the link has to do by itself.
+    pub(crate) fn step(&self, now: Instant) -> Result<()> {
+        let mut link = self.lock();
+        let result = link.step(now);
+        self.show_replacement(&mut link)?;
+        result
+    }
+
+    /// Waits until bytes can flow. An error comes with what the link was at.
+    pub(crate) fn open(&self, patience: &dyn Patience) -> Result<(), (LinkPhase, Error)> {
+        let mut waiting = Waiting::for_link(patience);
+        loop {
+            let phase = self.lock().phase();
+            let mut step = || {
+                self.step(Instant::now()).map_err(|error| interrupted_or(error, patience))?;
+                if self.lock().is_open() {
+                    return Ok(true);
+                }
+                self.wait(Wanted::default(), &mut waiting).map(|()| false)
+            };
+            match step() {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => return Err((phase, error)),
+            }
+        }
+    }
+
+    /// Waits for bytes of the stream; 0 when the peer will send no more.
+    pub(crate) fn receive(&self, buffer: &mut [u8], patience: &dyn Patience) -> Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        // Bytes that are there do not extend the deadline of several waits together.
+        patience.deadline().left()?;
+        let mut waiting = Waiting::for_bytes(patience);
+        loop {
+            match self.receive_now(buffer).map_err(|error| interrupted_or(error, patience))? {
+                Received::Bytes(count) => return Ok(count),
+                // The thread that ends a wait may shut the socket down, too.
+                Received::End if patience.is_over() => return Err(Error::Interrupted),
+                Received::End => return Ok(0),
+                Received::Nothing => self.wait(Wanted { read: true, write: false }, &mut waiting)?,
+            }
+        }
+    }
+
+    /// Bytes of the stream that are there.
+    pub(crate) fn receive_now(&self, buffer: &mut [u8]) -> Result<Received> {
+        let now = Instant::now();
+        let mut link = self.lock();
+        let stepped = link.step(now);
+        self.show_replacement(&mut link)?;
+        // What the peer sent before it stopped to read can still be received.
+        match link.receive(buffer, now) {
+            Ok(Received::Nothing) => stepped.map(|()| Received::Nothing),
+            result => result,
+        }
+    }
+
+    /// Puts bytes that were received and decrypted already into `buffer`, without waiting; 0 if there are none.
+    ///
+    /// When there will be no more either, the socket is made to say so: a goodbye that came with the last bytes leaves
+    /// nothing on it that would wake a program which waits for it.
+    pub(crate) fn receive_held(&self, buffer: &mut [u8]) -> usize {
+        let mut link = self.lock();
+        if buffer.is_empty() || !link.holds_more() {
+            return 0;
+        }
+        match link.receive(buffer, Instant::now()) {
+            Ok(Received::Bytes(count)) => count,
+            Ok(Received::Nothing) => 0,
+            // The next call meets it too.
+            Ok(Received::End) | Err(_) => {
+                // One whose peer has gone is shut down already.
+                let _ = self.shown.0.shutdown(Shutdown::Read);
+                0
+            }
+        }
+    }
+
+    /// Whether there is more than was received so far: bytes that are here already, or the end.
+    pub(crate) fn holds_more(&self) -> bool {
+        self.lock().holds_more()
+    }
+
+    /// Sends all pieces, and waits until the system has them.
+    pub(crate) fn send_all<'p>(
+        &self,
+        pieces: impl Iterator<Item = &'p [u8]>,
+        patience: &dyn Patience,
+    ) -> Result<()> {
+        let mut waiting = Waiting::for_room(patience);
+        let mut pieces = pieces.peekable();
+        while pieces.peek().is_some() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let mut count = 0;
+            for (slice, piece) in slices.iter_mut().zip(pieces.by_ref()) {
+                *slice = IoSlice::new(piece);
+                count += 1;
+                if count == MAX_SLICES {
+                    break;
+                }
+            }
+            let mut slices = &mut slices[..count];
+            IoSlice::advance_slices(&mut slices, 0);
+            while !slices.is_empty() {
+                match self.send_now(slices).map_err(|error| interrupted_or(error, patience))? {
+                    0 => self.wait(ROOM, &mut waiting)?,
+                    taken => IoSlice::advance_slices(&mut slices, taken),
+                }
+            }
+        }
+        self.flush(&mut waiting)
+    }
+
+    /// Sends bytes, through a tunnel in one request, and waits until the system has them.
+    pub(crate) fn send_whole(&self, mut bytes: &[u8], patience: &dyn Patience) -> Result<()> {
+        let mut waiting = Waiting::for_room(patience);
+        while !bytes.is_empty() {
+            let sent = {
+                let mut link = self.lock();
+                let result = link.send_whole(bytes, Instant::now());
+                self.show_replacement(&mut link)?;
+                result
+            };
+            match sent.map_err(|error| interrupted_or(error, patience))? {
+                0 => self.wait(ROOM, &mut waiting)?,
+                taken => bytes = &bytes[taken..],
+            }
+        }
+        self.flush(&mut waiting)
+    }
+
+    /// Takes the beginning of `pieces` without waiting; returns how much that was.
+    pub(crate) fn send_now(&self, pieces: &[IoSlice<'_>]) -> Result<usize> {
+        let mut link = self.lock();
+        let result = link.send(pieces, Instant::now());
+        self.show_replacement(&mut link)?;
+        result
+    }
+
+    /// Waits until the beginning of `bytes` is taken, at most a record of TLS, and returns how much that was. What was
+    /// taken counts as sent: if the socket does not take it in time, the next call sends the rest before anything else.
+    pub(crate) fn send_some(&self, bytes: &[u8], patience: &dyn Patience) -> Result<usize> {
+        let record = &bytes[..bytes.len().min(RECORD)];
+        let mut waiting = Waiting::for_room(patience);
+        self.flush(&mut waiting)?;
+        loop {
+            match self.send_now(&[IoSlice::new(record)])? {
+                0 if !record.is_empty() => self.wait(ROOM, &mut waiting)?,
+                taken => {
+                    return match self.flush(&mut waiting) {
+                        Ok(()) | Err(Error::TimedOut | Error::Interrupted | Error::Again) => Ok(taken),
+                        Err(error) => Err(error),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Bytes that were taken and that the system does not have yet.
+    pub(crate) fn unsent(&self) -> usize {
+        self.lock().unsent()
+    }
+
+    /// Has the server of a tunnel answer, for a program that watches the socket.
+    pub(crate) fn keep_polling(&self) -> Result<()> {
+        self.lock().keep_polling(Instant::now())
+    }
+
+    /// Says goodbye, as far as that goes without waiting.
+    pub(crate) fn say_goodbye(&self) {
+        self.lock().finish(Instant::now());
+    }
+
+    /// Says goodbye and waits until the peer has taken it, as long as `patience` allows.
+    pub(crate) fn part(&self, patience: &dyn Patience) -> Result<()> {
+        self.say_goodbye();
+        let mut waiting = Waiting::for_link(patience);
+        loop {
+            self.step(Instant::now())?;
+            if self.lock().is_finished() {
+                return Ok(());
+            }
+            patience.deadline().left()?;
+            self.wait(Wanted::default(), &mut waiting)?;
+        }
+    }
+
+    /// How long the phases took that made the connection.
+    pub(crate) fn phases(&self) -> Phases {
+        self.lock().phases()
+    }
+
+    /// Where the client of a tunnel stands.
+    pub(crate) fn tunnel_status(&self) -> Option<Status> {
+        self.lock().tunnel_status()
+    }
+
+    /// Waits until the link has sent what it has taken.
+    fn flush(&self, waiting: &mut Waiting<'_>) -> Result<()> {
+        loop {
+            if self.lock().unsent() == 0 {
+                return Ok(());
+            }
+            self.step(Instant::now()).map_err(|error| interrupted_or(error, waiting.patience))?;
+            if self.lock().unsent() == 0 {
+                return Ok(());
+            }
+            self.wait(ROOM, waiting)?;
+        }
+    }
+
+    fn wait(&self, wanted: Wanted, waiting: &mut Waiting<'_>) -> Result<()> {
+        if waiting.patience.is_over() {
+            return Err(Error::Interrupted);
+        }
+        if waiting.patience.never_waits() {
+            return Err(Error::Again);
+        }
+        let mut interests = Vec::new();
+        let deadline = {
+            let link = self.lock();
+            link.interests(wanted, &mut interests);
+            link.deadline()
+        };
+        waiting.wait(&interests, deadline, Some(&self.shown.0))
+    }
+
+    /// Gives a connection that the link has made in place of another the descriptor that the program sees.
+    fn show_replacement(&self, link: &mut Link) -> Result<()> {
+        match link.socket() {
+            Some(fresh) if !Arc::ptr_eq(fresh, &self.shown.0) => {
+                replace_descriptor(&self.shown.0, fresh)?;
+                link.replace_socket(self.shown.share());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Handles of Windows lead where they lead: a tunnel ends there with its connection.
+#[cfg(not(unix))]
+fn replace_descriptor(_: &Socket, _: &Socket) -> Result<()> {
+    Err(io::Error::from(io::ErrorKind::Unsupported).into())
+}
+
+/// Makes the descriptor of `shown` lead to the connection of `fresh`, with the same settings.
+#[cfg(unix)]
+fn replace_descriptor(shown: &Socket, fresh: &Socket) -> Result<()> {
+    use std::os::fd::AsRawFd;
+
+    fresh.set_nonblocking(shown.nonblocking()?)?;
+    fresh.set_read_timeout(shown.read_timeout()?)?;
+    fresh.set_write_timeout(shown.write_timeout()?)?;
+    // SAFETY: both are open descriptors. The one that is replaced keeps its number, which callers may hold; a duplicate is
+    // open in programs that this process starts, unless it is told not to be.
+    let replaced = unsafe {
+        let replaced = libc::dup2(fresh.as_raw_fd(), shown.as_raw_fd());
+        libc::fcntl(replaced, libc::F_SETFD, libc::FD_CLOEXEC);
+        replaced
+    };
+    if replaced == -1 { Err(io::Error::last_os_error().into()) } else { Ok(()) }
+}
+
+/// One wait of a call, however many times it looks whether there is what it waits for.
+pub(crate) struct Waiting<'a> {
+    patience: &'a dyn Patience,
+    what: For,
+    /// Known once there is something to wait for.
+    deadline: Option<Deadline>,
+    /// Since when there has been no room.
+    begun: Option<Instant>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    Bytes,
+    Room,
+    /// What the link does by itself, in its own time.
+    Link,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(begun) = self.begun {
+            self.patience.unblocked(begun);
+        }
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn for_bytes(patience: &'a dyn Patience) -> Self {
+        Self { patience, what: For::Bytes, deadline: None, begun: None }
+    }
+
+    fn for_room(patience: &'a dyn Patience) -> Self {
+        Self { patience, what: For::Room, deadline: None, begun: None }
+    }
+
+    pub(crate) fn for_link(patience: &'a dyn Patience) -> Self {
+        Self { patience, what: For::Link, deadline: None, begun: None }
+    }
+
+    /// Waits for sockets, a moment at a time so that whoever wants the wait to end is heard, or until `moment`. The time-outs
+    /// and the mode of the socket that the program sees count, because the program may have set them.
+    pub(crate) fn wait(
+        &mut self,
+        interests: &[Interest],
+        moment: Option<Instant>,
+        shown: Option<&Socket>,
+    ) -> Result<()> {
+        if self.patience.is_over() {
+            return Err(Error::Interrupted);
+        }
+        if self.patience.never_waits() {
+            return Err(Error::Again);
+        }
+        let deadline = match self.deadline {
+            Some(deadline) => deadline,
+            None => {
+                let own = match (self.what, shown) {
+                    (For::Bytes, Some(shown)) => shown.read_timeout()?,
+                    (For::Room, Some(shown)) => shown.write_timeout()?,
+                    _ => None,
+                };
+                Deadline::after(own).or_sooner(self.patience.deadline())
+            }
+        };
+        self.deadline = Some(deadline);
+        deadline.left()?;
+        // A program that made its socket non-blocking does not want to wait.
+        if self.what != For::Link
+            && shown.is_some_and(|shown| system::is_non_blocking(shown).unwrap_or(false))
+        {
+            return Err(Error::TimedOut);
+        }
+        let slice = Instant::now() + SLICE;
+        let until = [moment, deadline.moment()].into_iter().flatten().fold(slice, Instant::min);
+        if self.what != For::Room {
+            return Ok(wait(interests, Some(until))?);
+        }
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        self.patience.blocked(begun);
+        Ok(wait(interests, Some(until))?)
+    }
+}
+
+/// The thread that ends a wait may shut the socket down, too.
+fn interrupted_or(error: Error, patience: &dyn Patience) -> Error {
+    if patience.is_over() { Error::Interrupted } else { error }
+}
+
+/// Steps a link that has no socket to show yet until it leads to its target.
+pub(crate) fn reach(link: &mut Link, patience: &dyn Patience) -> Result<()> {
+    let mut waiting = Waiting::for_link(patience);
+    let mut interests = Vec::new();
+    loop {
+        if patience.is_over() {
+            return Err(Error::Interrupted);
+        }
+        link.step(Instant::now()).map_err(|error| interrupted_or(error, patience))?;
+        if link.is_open() {
+            return Ok(());
+        }
+        interests.clear();
+        link.interests(Wanted::default(), &mut interests);
+        waiting.wait(&interests, link.deadline(), None)?;
+    }
+}
+
+/// The descriptor of a link that leads to its target, in blocking mode if that is wanted.
+pub(crate) fn into_descriptor(link: Link, blocks: bool) -> Result<OwnedFd> {
+    let socket = link.into_socket().ok_or(Error::NotConnected)?;
+    // While another thread still waits for it, this is a duplicate.
+    let socket = Arc::try_unwrap(socket).or_else(|shared| shared.try_clone())?;
+    if blocks {
+        rustix::io::ioctl_fionbio(socket.as_fd(), false).map_err(io::Error::from)?;
+    }
+    Ok(socket.into())
+}
+
+/// Room for bytes to the peer.
+const ROOM: Wanted = Wanted { read: false, write: true };
+
+/// How many pieces go to the link at once.
+const MAX_SLICES: usize = 64;
+
+/// The most that a record of TLS can hold.
+const RECORD: usize = 16 << 10;

@@ -1,0 +1,373 @@
+//! Sessions that never wait: what they wait for in place of that, and their steps.
+
+use std::time::{Duration, Instant};
+
+use libc::c_int;
+use rtmp_core::{
+    error::{Error, Result},
+    net::{Interest, Wanted},
+};
+use rustix::fd::AsRawFd;
+
+use crate::{
+    FALSE, TRUE,
+    boundary::{Kind, boundary},
+    carrier::Carrier,
+    progress::{Admission, Input, Stage},
+    reason::{self, Failure, Phase},
+    rtmp::{RTMP, close::step_leaving, sockbuf},
+    shared,
+    socket::{POLLIN, POLLOUT, pollfd},
+    state::Handle,
+};
+
+/// Bits that [`RTMP_Step`] returns, as the header has them.
+const CONNECTED: c_int = 0x01;
+const STREAMING: c_int = 0x02;
+const READABLE: c_int = 0x04;
+const WRITABLE: c_int = 0x08;
+const FLUSHED: c_int = 0x10;
+const FAILED: c_int = 0x20;
+const CLOSED: c_int = 0x40;
+
+/// Says whether calls about `r` wait; returns TRUE or FALSE.
+///
+/// With `on` not 0 no call about `r` waits from now on, with 0 they do again, as they do after `RTMP_Init`. It fails while there is
+/// a connection: call it before `RTMP_Connect`, or before `RTMP_TLS_Accept` and `RTMP_Serve`, or after `RTMP_Close`.
+///
+/// A call that would have to wait fails with `RTMP_ERR_AGAIN` and `errno` EAGAIN, and goes on in `RTMP_Step`. Call it again
+/// when `RTMP_Step` says so. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`, `RTMP_TLS_Accept`, `RTMP_Serve`,
+/// `RTMP_ConnectStream` and `RTMP_ReconnectStream` begin something and then tell what came of it; `RTMP_Read` returns -1;
+/// `RTMP_ReadPacket` and `RTMP_GetNextMediaPacket` go on where they stopped. `RTMP_SendPacket`, `RTMP_SendChunk` and
+/// `RTMP_Write` take all of what they are given or nothing: what the network has no room for waits in a queue, and when
+/// that has 4 MiB, or what the option `sendQueue` says, they fail with `RTMP_ERR_AGAIN`. `RTMP_Close` leaves the goodbye to `RTMP_Step`.
+///
+/// What waits all the same is `RTMP_SetupURL` and `RTMP_SetOpt` with an SWF file that has to be downloaded (`swfVfy`), and the
+/// program's own callbacks. Looking up a host name takes a helper thread. `RTMP_Connect` copies the packet that it is given.
+/// The socket is the library's from `RTMP_Connect1`, `RTMP_TLS_Accept` or `RTMP_Serve` on: leave it open, and do not read from
+/// it.
+///
+/// The session stays so after `RTMP_Close` and until `RTMP_Free` or 0, either of which cuts goodbyes short. Memory that is freed
+/// in another way than by `RTMP_Free` needs a call with 0 before. One thread at a time may use the session; `RTMP_Abort` may
+/// be called by any.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_SetNonBlocking(r: *mut RTMP, on: c_int) -> c_int {
+    boundary(Kind::Session, FALSE, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let handle = unsafe { Handle::from_raw(r) }?;
+        let on = on != 0;
+        if handle.never_waits() == on {
+            return Ok(TRUE);
+        }
+        // SAFETY: `r` is initialised, as `from_raw` has found.
+        let has_received = unsafe { shared::read(&raw const (*r).m_nBytesIn) } != 0;
+        let has_begun = handle.is_dialled() || handle.is_opened() || handle.is_carried() || has_received;
+        let is_opening = handle.never_waits() && handle.progress(|progress| progress.opening.is_some());
+        if (handle.is_open() && has_begun) || is_opening {
+            return Err(Error::Invalid("RTMP_SetNonBlocking, there is a connection").into());
+        }
+        handle.set_never_waits(on);
+        Ok(TRUE)
+    })
+}
+
+/// Writes the descriptors that a session waits for to `fds`; returns how many there are.
+///
+/// At most `size` entries are written. Wait until one of them is ready, or for `RTMP_GetPollTimeout`, and call `RTMP_Step`. A
+/// session that may wait has none.
+///
+/// The set changes with every call about `r`: a name that is looked up, addresses that are tried side by side, a connection that
+/// closes beside the next one. It is empty while there is nothing but time to wait for. `fds` is the program's; `revents` is
+/// set to 0 and never read. -1 if `r` is NULL, or `fds` although `size` is more than 0.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `fds` is null or writable for `size` entries.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_GetPollFds(r: *mut RTMP, fds: *mut pollfd, size: c_int) -> c_int {
+    boundary(Kind::Session, -1, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let handle = unsafe {
+            reason::about(r)?;
+            Handle::existing(r)
+        };
+        let room = usize::try_from(size).unwrap_or(0);
+        if fds.is_null() && room > 0 {
+            return Err(Error::Invalid("fds is NULL").into());
+        }
+        let Some(handle) = handle.filter(Handle::never_waits) else { return Ok(0) };
+        let interests = interests(&handle);
+        for (index, interest) in interests.iter().enumerate().take(room) {
+            // SAFETY: `fds` is writable for `size` entries, by the Safety section.
+            unsafe { *fds.add(index) = entry(interest) };
+        }
+        Ok(interests.len() as c_int)
+    })
+}
+
+/// Returns in how many milliseconds `RTMP_Step` has something to do although no descriptor is ready.
+///
+/// It is rounded up, 0 for at once and -1 for never, as `poll` takes it. It changes with every call about `r`.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_GetPollTimeout(r: *mut RTMP) -> c_int {
+    boundary(Kind::Session, -1, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let handle = unsafe {
+            reason::about(r)?;
+            Handle::existing(r)
+        };
+        let Some(handle) = handle.filter(Handle::never_waits) else { return Ok(-1) };
+        Ok(left(&handle).map_or(-1, |left| {
+            let rounded = left.as_nanos().div_ceil(1_000_000);
+            c_int::try_from(rounded).unwrap_or(c_int::MAX)
+        }))
+    })
+}
+
+/// Does what a session that never waits can do now, and returns what holds afterwards as `RTMP_STEP_*` bits.
+///
+/// Act on what it returns: a descriptor whose bytes wait for the program to read them is not waited for until it does. A call that
+/// has failed with `RTMP_ERR_AGAIN` goes on here. With `RTMP_STEP_FAILED`, `RTMP_GetLastError` returns why. Received
+/// bytes are kept as far as there is room, and are not looked at before the program reads: what the server wants to know is
+/// answered then, so a publisher reads now and then, too.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RTMP_Step(r: *mut RTMP) -> c_int {
+    boundary(Kind::Session, FAILED, |_| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let handle = unsafe {
+            reason::about(r)?;
+            Handle::existing(r)
+        };
+        let Some(handle) = handle.filter(Handle::never_waits) else { return Ok(CLOSED) };
+        Ok(step(&handle))
+    })
+}
+
+/// As [`RTMP_Step`].
+fn step(handle: &Handle) -> c_int {
+    step_leaving(handle);
+    match handle.go_on() {
+        Err(failure) if failure.is_again() => return 0,
+        Err(failure) => tell(&failure),
+        Ok(()) if handle.is_open() => step_connection(handle),
+        Ok(()) => {}
+    }
+    bits(handle)
+}
+
+/// Keeps why a step has failed.
+fn tell(failure: &Failure) {
+    failure.log();
+    failure.keep();
+}
+
+/// Sends, receives and waits for the stream, as far as that goes now.
+fn step_connection(handle: &Handle) {
+    let Some(carrier) = handle.carrier() else { return };
+    let now = Instant::now();
+    if let Err(error) = carrier.step(now).and_then(|()| handle.flush_now()) {
+        let is_direct = carrier.tunnel_status().is_none();
+        if !is_direct || !error.is_end_of_connection() {
+            return fail(handle, error);
+        }
+        // What the peer sent before can still be read.
+        handle.progress(|progress| progress.send_error = Some(error));
+    }
+    if let Err(error) = check_sending(handle, &carrier, now) {
+        return fail(handle, error);
+    }
+    if handle.progress(|progress| progress.starting.is_some()) {
+        match handle.connect_stream() {
+            Ok(()) | Err(Error::Again) => {}
+            Err(error) => {
+                handle.progress(|progress| progress.failed = true);
+                tell(&handle.failure(error.reported(), Phase::Call));
+            }
+        }
+        return;
+    }
+    step_input(handle, &carrier, now);
+}
+
+/// Sending has failed.
+fn fail(handle: &Handle, error: Error) {
+    let first_chunk = handle.core().session.first_chunk_len();
+    let error = handle.fail_sending(error, first_chunk).reported();
+    tell(&handle.failure(error, Phase::SENDING));
+    handle.progress(|progress| progress.failed = true);
+}
+
+/// Fails when the peer has taken nothing for too long.
+fn check_sending(handle: &Handle, carrier: &Carrier, now: Instant) -> Result<()> {
+    let unsent = carrier.unsent() as u64;
+    let (queued_until, queued) = {
+        let core = handle.core();
+        (core.session.queued_until(), core.session.queued() as u64)
+    };
+    let sent = queued_until.wrapping_sub(queued + unsent);
+    let timeout = handle.timeout();
+    handle.progress(|progress| {
+        if queued + unsent == 0 {
+            progress.stalled = None;
+        } else if progress.stalled.is_none_or(|(before, _)| before != sent) {
+            progress.stalled = Some((sent, now));
+        }
+        match progress.stall_ends(timeout) {
+            Some(end) if end <= now => Err(Error::TimedOut),
+            _ => Ok(()),
+        }
+    })
+}
+
+/// Finds out whether a call that reads would find something.
+fn step_input(handle: &Handle, carrier: &Carrier, now: Instant) {
+    let input = handle.progress(|progress| progress.input);
+    if input == Input::Some {
+        return;
+    }
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+    let has_unread = unsafe { sockbuf::extent(&raw const (*handle.raw()).m_sb) }.1 > 0;
+    if input == Input::Maybe && (has_unread || !handle.core().stream.pending().is_empty()) {
+        handle.progress(|progress| progress.input = Input::Some);
+        return;
+    }
+    let received = handle.receive_ahead(carrier);
+    let is_aborted = handle.check().is_err();
+    let timeout = handle.timeout();
+    handle.progress(|progress| {
+        if let Err(error) = received {
+            progress.receive_error = Some(if is_aborted { Error::Interrupted } else { error });
+            progress.input = Input::Some;
+        } else if is_aborted || progress.silence_ends(timeout).is_some_and(|end| end <= now) {
+            progress.input = Input::Some;
+        } else if progress.input == Input::Maybe {
+            progress.input = Input::None;
+        }
+    });
+}
+
+/// What holds for the session now.
+fn bits(handle: &Handle) -> c_int {
+    let (is_opening, is_starting, failed, is_leaving) = handle.progress(|progress| {
+        (progress.is_opening(), progress.starting.is_some(), progress.failed, !progress.leaving.is_empty())
+    });
+    let mut bits = if failed { FAILED } else { 0 };
+    if is_opening {
+        return bits;
+    }
+    if !handle.is_open() {
+        return bits | if is_leaving { 0 } else { CLOSED };
+    }
+    bits |= CONNECTED;
+    if is_starting || !handle.is_carried() {
+        return bits;
+    }
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+    if unsafe { shared::read(&raw const (*handle.raw()).m_bPlaying) } != 0 {
+        bits |= STREAMING;
+    }
+    let has_input = handle.progress(|progress| {
+        progress.told = progress.input == Input::Some;
+        progress.told
+    });
+    if has_input {
+        bits |= READABLE;
+    }
+    match handle.unsent() {
+        0 => bits | WRITABLE | FLUSHED,
+        unsent if unsent < handle.queue_limit() => bits | WRITABLE,
+        _ => bits,
+    }
+}
+
+/// The sockets that a session waits for.
+pub(super) fn interests(handle: &Handle) -> Vec<Interest> {
+    let mut interests = Vec::new();
+    let mut is_opening = false;
+    let has_queued = !handle.core().session.unsent().is_empty();
+    let wants_input = handle.core().session.wants_input();
+    let (mut wants_read, mut carrier) = (true, None);
+    handle.progress(|progress| {
+        for leaving in &progress.leaving {
+            leaving.carrier.lock().interests(ALL, &mut interests);
+        }
+        if let Some(opening) = progress.opening.as_ref().filter(|_| progress.is_opening()) {
+            is_opening = true;
+            match &opening.stage {
+                Stage::Reaching(link) => link.interests(Wanted::default(), &mut interests),
+                Stage::Securing(securing) => securing.lock().interests(Wanted::default(), &mut interests),
+                Stage::Admitting(Admission::Running(job)) => interests.push(job.interest()),
+                _ => carrier = handle.carrier(),
+            }
+        } else {
+            carrier = handle.carrier();
+            wants_read = progress.starting.is_some() || progress.input != Input::Some;
+        }
+    });
+    if let Some(carrier) = carrier {
+        let wanted = Wanted { read: wants_read && wants_input, write: has_queued };
+        carrier.lock().interests(wanted, &mut interests);
+    }
+    interests
+}
+
+/// How long it is until a step has something to do although no socket is ready.
+pub(super) fn left(handle: &Handle) -> Option<Duration> {
+    let now = Instant::now();
+    let timeout = handle.timeout();
+    let carrier = handle.carrier();
+    let moment = handle.progress(|progress| {
+        let mut moments = vec![progress.toggled];
+        for leaving in &progress.leaving {
+            moments.push(leaving.carrier.lock().deadline());
+            moments.push(Some(leaving.until));
+        }
+        let opening = progress.opening.as_ref().filter(|_| progress.is_opening());
+        match opening.map(|opening| &opening.stage) {
+            Some(Stage::Reaching(link)) => moments.push(link.deadline()),
+            Some(Stage::Securing(securing)) => moments.push(securing.lock().deadline()),
+            // The thread has its own time.
+            Some(Stage::Admitting(_)) => {}
+            Some(_) => moments.push(opening.and_then(|opening| opening.limit.moment())),
+            None => {}
+        }
+        if let Some(carrier) = carrier {
+            moments.push(carrier.lock().deadline());
+            moments.push(progress.stall_ends(timeout));
+            let is_reading = opening.is_none() && progress.starting.is_none();
+            moments.push(match progress.input {
+                Input::None => progress.silence_ends(timeout),
+                // To find out, or to be told.
+                Input::Maybe if is_reading || opening.is_some() => Some(now),
+                Input::Some if is_reading && !progress.told => Some(now),
+                _ => None,
+            });
+            moments.push(progress.starting.and_then(|limit| limit.moment()));
+        }
+        moments.into_iter().flatten().min()
+    })?;
+    Some(moment.saturating_duration_since(now))
+}
+
+/// Both directions, for connections that are ending.
+const ALL: Wanted = Wanted { read: true, write: true };
+
+/// An interest as C has it.
+fn entry(interest: &Interest) -> pollfd {
+    let mut events = 0;
+    if interest.read {
+        events |= POLLIN;
+    }
+    if interest.write {
+        events |= POLLOUT;
+    }
+    pollfd { fd: interest.socket.as_raw_fd(), events, revents: 0 }
+}

@@ -1,0 +1,534 @@
+//! Making a connection, on either side: what its calls have in common, step by step, so that one that may not wait can go on
+//! later where it has stopped.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
+
+use libc::c_int;
+use rtmp_core::{
+    chunk::{self, Outgoing},
+    error::{Error, Result},
+    handshake::{ClientOptions, ServerOptions},
+    message::MessageType,
+    net::{Entry, Link, LinkPhase, Target},
+    random,
+    session::{Profile, Session, command},
+    text::Text,
+    transport::{deadline::Deadline, local::Bind, proxy::Proxy, tcp, tls::ServerContext},
+};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
+use socket2::{SockRef, Socket};
+
+use super::{
+    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMPPacket,
+    defaults::DEFAULT_CHUNK_SIZE,
+    misc::RTMP_GetTime,
+    outgoing::{command_of, message_of, send_message},
+    sockbuf,
+};
+use crate::{
+    amf::encode::encode_extras,
+    carrier::{Carrier, Shown, into_descriptor, reach},
+    progress::{FirstMessage, Opening, Stage, What},
+    ptr::aval_bytes,
+    reason::{During, Failure, Phase},
+    shared, socket,
+    state::Handle,
+    tls::trust,
+};
+
+impl Opening {
+    /// Begins to connect to the server that `Link` names, or to the address `entry` of it or of its proxy.
+    pub(super) fn reaching(handle: &Handle, what: What, entry: Entry) -> Result<Self, Failure> {
+        let r = handle.raw();
+        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+        unsafe {
+            sockbuf::set_timed_out(&raw mut (*r).m_sb, false);
+            shared::write(&raw mut (*r).m_pausing, 0);
+            shared::write(&raw mut (*r).m_fDuration, 0.0);
+        }
+        let link = target(handle).and_then(|target| {
+            Link::connect(&Target { entry, tls: None, tunnelled: false, ..target }, Instant::now())
+        });
+        let link = link.map_err(|error| unreached(handle, error)).during(Phase::Connect)?;
+        Ok(Self::at(what, Stage::Reaching(Box::new(link))))
+    }
+
+    /// Goes on with the socket that there is.
+    pub(super) fn at(what: What, stage: Stage) -> Self {
+        Self {
+            what,
+            stage,
+            chunk_size: None,
+            first: None,
+            sent_format: None,
+            limit: Deadline::NEVER,
+            has_joined: false,
+            waits_for_ever: false,
+        }
+    }
+
+    /// As a server that shakes hands in TLS with the client on the socket.
+    pub(crate) fn accepting_tls(handle: &Handle, context: &ServerContext) -> Result<Self> {
+        tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
+        let shown = shown(handle)?;
+        let link = Link::accept_tls(shown.share(), context, handle.timeout(), Instant::now())?;
+        let carrier = carry(handle, link, shown, true);
+        Ok(Self::at(What::AcceptTls, Stage::Securing(carrier)))
+    }
+
+    /// Goes on until the connection is made. [`Error::Again`] comes from sessions that do not wait, and leaves everything for
+    /// the next call; any other error ends the attempt.
+    pub(crate) fn run(&mut self, handle: &Handle) -> Result<(), Failure> {
+        let result = self.advance(handle);
+        if !matches!(&result, Err(failure) if failure.is_again()) {
+            self.restore_chunk_size(handle);
+        }
+        result
+    }
+
+    fn advance(&mut self, handle: &Handle) -> Result<(), Failure> {
+        loop {
+            self.stage = match &mut self.stage {
+                Stage::Reaching(link) => {
+                    reach(link, &handle.patience())
+                        .map_err(|error| unreached(handle, error))
+                        .during(Phase::Connect)?;
+                    let Stage::Reaching(link) = std::mem::replace(&mut self.stage, Stage::Done) else {
+                        return Ok(());
+                    };
+                    adopt(handle, *link).during(Phase::Connect)?;
+                    if self.what == What::Reach {
+                        return Ok(());
+                    }
+                    handle.set_dialled(true);
+                    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+                    unsafe { shared::write(&raw mut (*handle.raw()).m_bSendCounter, 1) };
+                    Stage::Connected
+                }
+                Stage::Connected => {
+                    // A socket of our own has them.
+                    if !handle.is_opened() {
+                        let socket = handle.socket().during(Phase::Call)?;
+                        tcp::add_missing_timeouts(socket, handle.timeout());
+                    }
+                    match secure(handle) {
+                        Ok(Some(carrier)) => Stage::Securing(carrier),
+                        Ok(None) => Stage::Secured,
+                        Err(error) => {
+                            return Err(failed(handle, "TLS_Connect failed", error)).during(Phase::Tls);
+                        }
+                    }
+                }
+                Stage::Securing(carrier) => {
+                    let carrier = carrier.clone();
+                    self.open(handle, &carrier)?;
+                    if self.what == What::AcceptTls { Stage::Done } else { Stage::Secured }
+                }
+                Stage::Listening => {
+                    let unshaken = |error| handle.failure(error, Phase::Handshake);
+                    handle.set_limit(self.limit);
+                    let speaks_http = handle.speaks_http();
+                    handle.set_limit(Deadline::NEVER);
+                    if speaks_http.map_err(unshaken)? {
+                        Stage::Admitting(handle.begin_tunnel().during(Phase::Tunnel)?)
+                    } else {
+                        Stage::Secured
+                    }
+                }
+                Stage::Admitting(admission) => {
+                    if handle.finish_tunnel(admission)? {
+                        Stage::Secured
+                    } else {
+                        self.has_joined = true;
+                        Stage::Done
+                    }
+                }
+                Stage::Secured => {
+                    self.chunk_size = requested_chunk_size(handle);
+                    let begun = if self.what == What::Serve {
+                        let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
+                        Session::bare_server(options, &mut random::system)
+                    } else {
+                        // Another connection has not been asked to go elsewhere.
+                        if handle.settings().reconnect.is_some() {
+                            handle.change_settings(|settings| settings.reconnect = None);
+                        }
+                        log::debug!("RTMP_Connect1, ... connected, handshaking");
+                        handle.forget_session();
+                        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+                        let encrypted = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_ENC != 0;
+                        let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
+                        // How long its phases may take is for the handle to say.
+                        Session::client(options, None, &mut random::system, Instant::now())
+                    };
+                    let session = begun.map_err(|error| self.unshaken(handle, error))?;
+                    handle.begin_handshake(session);
+                    self.limit = Deadline::after(handle.timeout());
+                    Stage::Handshaking
+                }
+                Stage::Handshaking => {
+                    handle.set_limit(self.limit);
+                    let shaken = handle.run_handshake();
+                    handle.set_limit(Deadline::NEVER);
+                    let (encrypted, swf_response) = shaken.map_err(|error| self.unshaken(handle, error))?;
+                    if self.what == What::Serve {
+                        handle.flush().map_err(|error| self.unshaken(handle, error))?;
+                        if encrypted {
+                            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists
+                            // (`Handle::from_raw`).
+                            unsafe { (*handle.raw()).Link.protocol |= RTMP_FEATURE_ENC };
+                        }
+                    }
+                    handle.show_handshake(encrypted, swf_response);
+                    Stage::Greeting
+                }
+                Stage::Greeting => {
+                    self.greet(handle)?;
+                    Stage::Done
+                }
+                Stage::Done => return Ok(()),
+            };
+        }
+    }
+
+    /// Opens TLS and the tunnel.
+    fn open(&self, handle: &Handle, carrier: &Carrier) -> Result<(), Failure> {
+        if let Err((phase, error)) = carrier.open(&handle.patience()) {
+            if self.what == What::AcceptTls {
+                return Err(error).during(Phase::Tls);
+            }
+            return match phase {
+                LinkPhase::Tunnel => {
+                    Err(failed(handle, "Could not connect for handshake", error)).during(Phase::Tunnel)
+                }
+                _ => Err(failed(handle, "TLS_Connect failed", error)).during(Phase::Tls),
+            };
+        }
+        handle.show_tunnel(carrier);
+        handle.core().phases.tls = carrier.phases().tls;
+        // The peer's first bytes may have come with the end of its handshake.
+        if !handle.is_carried() {
+            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); before the handshake
+            // nobody else uses the socket.
+            unsafe { sockbuf::refill_from_pending(&raw mut (*handle.raw()).m_sb) };
+        }
+        Ok(())
+    }
+
+    /// Sends what follows the handshake.
+    fn greet(&mut self, handle: &Handle) -> Result<(), Failure> {
+        if self.what == What::Serve {
+            let unshaken = |error| handle.failure(error, Phase::Handshake);
+            self.announce_chunk_size(handle).map_err(unshaken)?;
+            if self.waits_for_ever {
+                // Players have nothing to say while they play. How long to wait for them is for the caller to decide.
+                tcp::wait_for_ever(handle.socket().map_err(unshaken)?);
+            }
+            return Ok(());
+        }
+        log::debug!("RTMP_Connect1, handshaked");
+        let unsent = |error| handle.failure(error, Phase::CONNECT_COMMAND);
+        self.announce_chunk_size(handle).map_err(unsent)?;
+        if let Some(first) = self.first.take() {
+            let sent = first.and_then(|first| first.send(handle));
+            self.sent_format = Some(sent.inspect_err(|_| handle.give_up()).map_err(unsent)?);
+            return Ok(());
+        }
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); `extras` is a list
+        // of properties as `RTMP_SetOpt` builds it.
+        let extras = unsafe { encode_extras(&(*handle.raw()).Link.extras) };
+        let extras = extras.inspect_err(|_| handle.give_up()).map_err(unsent)?;
+        let enhanced = handle.settings().enhanced;
+        handle
+            .send(|session, profile| {
+                if let Some(version) = enhanced.object_encoding {
+                    session.state.object_encoding = version.into();
+                }
+                let profile = Profile { capabilities: enhanced.announced(), ..*profile };
+                command::connect(&mut session.state, &profile, &extras)
+            })
+            .map_err(|error| unsent(error.reported()))
+    }
+
+    /// A handshake has failed.
+    fn unshaken(&self, handle: &Handle, error: Error) -> Failure {
+        match error {
+            Error::Again => Failure::new(error, Phase::Handshake),
+            error if self.what == What::Serve => handle.failure(error, Phase::Handshake),
+            error => Failure::new(failed(handle, "handshake failed", error), Phase::Handshake),
+        }
+    }
+
+    /// Tells the peer the chunk size that the program has asked for; an error has closed the connection.
+    fn announce_chunk_size(&mut self, handle: &Handle) -> Result<()> {
+        let Some(size) = self.chunk_size else { return Ok(()) };
+        let announcement = command::set_chunk_size(size as u32);
+        handle.send(|_, _| announcement).map_err(Error::reported)?;
+        // It holds from here on.
+        self.restore_chunk_size(handle);
+        Ok(())
+    }
+
+    /// Puts the chunk size back that was there before the handshake, so that it holds for the next connection too, also if this
+    /// one has failed.
+    fn restore_chunk_size(&mut self, handle: &Handle) {
+        if let Some(size) = self.chunk_size.take() {
+            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+            unsafe { shared::write(&raw mut (*handle.raw()).m_outChunkSize, size) };
+        }
+    }
+}
+
+impl Handle {
+    /// A session that does not wait and serves a client gets what carries its bytes.
+    pub(crate) fn carry_plainly(&self) -> Result<()> {
+        if self.never_waits() && !self.is_carried() {
+            let shown = shown(self)?;
+            let link = Link::from_socket(shown.share(), self.timeout(), Instant::now())?;
+            carry(self, link, shown, false);
+        }
+        Ok(())
+    }
+
+    /// Makes a connection, as `begin` says, or goes on with one that a call which did not wait has begun; `finish` looks at it when
+    /// it is there.
+    pub(crate) fn make_connection(
+        &self,
+        what: What,
+        begin: impl FnOnce() -> Result<Opening, Failure>,
+        finish: impl FnOnce(&Opening),
+    ) -> Result<(), Failure> {
+        if !self.never_waits() {
+            let mut opening = begin()?;
+            opening.run(self)?;
+            finish(&opening);
+            return Ok(());
+        }
+        let begun = self.progress(|progress| progress.opening.take()).filter(|opening| opening.what == what);
+        let opening = match begun {
+            Some(opening) => opening,
+            None => {
+                self.progress(|progress| {
+                    progress.forget_connection();
+                    progress.failed = false;
+                });
+                Box::new(begin().inspect_err(|_| self.progress(|progress| progress.failed = true))?)
+            }
+        };
+        let opening = self.run_or_keep(opening)?;
+        finish(&opening);
+        Ok(())
+    }
+
+    /// Goes on with a connection that is being made, if there is one. The result is kept for the call that has begun it.
+    pub(crate) fn go_on(&self) -> Result<(), Failure> {
+        let Some(opening) = self.progress(|progress| progress.opening.take()) else { return Ok(()) };
+        let opening = self.run_or_keep(opening)?;
+        self.progress(|progress| progress.opening = Some(opening));
+        Ok(())
+    }
+
+    fn run_or_keep(&self, mut opening: Box<Opening>) -> Result<Box<Opening>, Failure> {
+        match opening.run(self) {
+            Ok(()) => {
+                // The server has its time again for what comes next.
+                let limit = Deadline::after(self.timeout());
+                self.progress(|progress| progress.starting = progress.starting.map(|_| limit));
+                Ok(opening)
+            }
+            Err(failure) => {
+                self.progress(|progress| match failure.is_again() {
+                    true => progress.opening = Some(opening),
+                    false => progress.failed = true,
+                });
+                Err(failure)
+            }
+        }
+    }
+}
+
+impl FirstMessage {
+    /// A copy of what a program has in a packet.
+    ///
+    /// # Safety
+    /// The body of `packet` is null or readable for `m_nBodySize` bytes.
+    pub(super) unsafe fn copy_of(packet: &RTMPPacket) -> Result<Self> {
+        // SAFETY: the body is null or readable for its size, by the Safety section.
+        let message = unsafe { message_of(packet) }?;
+        let Outgoing { chunk_stream, format, kind, timestamp, stream_id, body } = message;
+        Ok(Self { chunk_stream, format, kind, timestamp, stream_id, body: body.to_vec() })
+    }
+
+    /// Sends it, and remembers a command until its result arrives; returns the header format that was used.
+    fn send(&self, handle: &Handle) -> Result<u8> {
+        let Self { chunk_stream, format, kind, timestamp, stream_id, ref body } = *self;
+        let call = if kind == MessageType::COMMAND { command_of(body) } else { None };
+        send_message(handle, &Outgoing { chunk_stream, format, kind, timestamp, stream_id, body }, call)
+    }
+}
+
+/// The chunk size that a program set before the handshake, if it is another than both sides begin with.
+fn requested_chunk_size(handle: &Handle) -> Option<c_int> {
+    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
+    match unsafe { shared::read(&raw const (*handle.raw()).m_outChunkSize) } {
+        // 0 is what a program left there that cleared the struct.
+        0 | DEFAULT_CHUNK_SIZE => None,
+        size if u32::try_from(size).is_ok_and(|size| size <= chunk::MAX_MESSAGE_LEN) => Some(size),
+        size => {
+            log::warn!("ignoring m_outChunkSize {size}, which no message needs: it is {DEFAULT_CHUNK_SIZE}");
+            None
+        }
+    }
+}
+
+/// The proxy to go through, if there is one.
+///
+/// # Safety
+/// `r` points to an initialised `RTMP`, whose strings are readable for their lengths.
+unsafe fn proxy(r: *mut RTMP) -> Result<Option<Proxy>> {
+    // SAFETY: `r` points to an initialised `RTMP`, whose strings are readable for their lengths, by the Safety section.
+    unsafe {
+        match (*r).Link.socksport {
+            0 => Ok(None),
+            port => Proxy::new(aval_bytes(&(*r).Link.sockshost), port).map(Some),
+        }
+    }
+}
+
+/// The server that `Link` names, and how it is reached.
+fn target(handle: &Handle) -> Result<Target> {
+    let r = handle.raw();
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the host name is readable
+    // for its length.
+    let (host, port, protocol, proxy) = unsafe {
+        let link = &raw const (*r).Link;
+        (aval_bytes(&(*link).hostname), (*link).port, (*link).protocol, proxy(r)?)
+    };
+    let settings = handle.settings();
+    let tls = (protocol & RTMP_FEATURE_SSL != 0).then(|| (Text(host).to_string(), trust(&settings.tls)));
+    Ok(Target {
+        host: host.to_vec(),
+        port,
+        entry: Entry::Name,
+        proxy,
+        local: handle.local(),
+        tls,
+        tunnelled: protocol & RTMP_FEATURE_HTTP != 0,
+        timeout: handle.timeout(),
+    })
+}
+
+/// Puts TLS and the tunnel over the socket, if the protocol has them, and what carries a session that does not wait. They
+/// open when they are stepped. `None` if bytes go to the socket.
+fn secure(handle: &Handle) -> Result<Option<Arc<Carrier>>> {
+    handle.set_carrier(None);
+    let mut target = target(handle)?;
+    if target.tls.is_none() && !target.tunnelled && !handle.never_waits() {
+        return Ok(None);
+    }
+    if target.tunnelled && !handle.is_dialled() && !handle.is_opened() && target.proxy.is_none() {
+        // The program made the connection, and had its reasons: further ones lead from the same address to the same address.
+        match ends(handle.socket()?) {
+            Some((here, there)) => {
+                target.entry = Entry::Address(there);
+                target.local.bind = Some(Bind::Address(here));
+            }
+            None => target.entry = Entry::None,
+        }
+    }
+    let shown = shown(handle)?;
+    let link = Link::over(shown.share(), &target, Instant::now())?;
+    let carrier = carry(handle, link, shown, target.tls.is_some());
+    if target.tunnelled {
+        handle.set_carrier(Some(carrier.clone()));
+    }
+    Ok(Some(carrier))
+}
+
+/// Lets a link carry the session: what is in TLS hangs on the socket.
+fn carry(handle: &Handle, link: Link, shown: Shown, is_tls: bool) -> Arc<Carrier> {
+    let carrier = Arc::new(Carrier::new(link, shown));
+    if !is_tls {
+        handle.send_through_hook(&carrier);
+    }
+    if is_tls {
+        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); before the handshake nobody
+        // else uses the socket.
+        unsafe { sockbuf::attach(&raw mut (*handle.raw()).m_sb, carrier.clone()) };
+    }
+    if handle.never_waits() {
+        handle.set_carrier(Some(carrier.clone()));
+    }
+    carrier
+}
+
+/// The socket that the program sees, for a link.
+fn shown(handle: &Handle) -> Result<Shown> {
+    let socket = handle.socket()?;
+    // SAFETY: the descriptor is open; `Shown` leaves it to the session to close it.
+    Ok(Shown::new(unsafe { Socket::from_raw_fd(socket.as_raw_fd()) }))
+}
+
+/// Makes the socket of a link that has reached its target the session's.
+fn adopt(handle: &Handle, link: Link) -> Result<()> {
+    let phases = link.phases();
+    let socket = into_descriptor(link, !handle.never_waits())?;
+    tcp::configure(socket.as_fd(), handle.timeout());
+    let r = handle.raw();
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); what is left of a
+    // connection that was never closed is not for this socket.
+    unsafe {
+        drop(sockbuf::detach(&raw mut (*r).m_sb));
+        sockbuf::set_size(&raw mut (*r).m_sb, 0);
+        let mut core = handle.core();
+        core.reservoir = None;
+        core.phases = phases;
+        drop(core);
+        shared::write(&raw mut (*r).m_sb.sb_socket, socket::into_c(socket));
+    }
+    handle.mark_opened();
+    Ok(())
+}
+
+/// From where to where a connection leads; `None` if not over IP.
+fn ends(socket: BorrowedFd<'_>) -> Option<(IpAddr, SocketAddr)> {
+    let socket = SockRef::from(&socket);
+    let (here, there) = (socket.local_addr().ok()?.as_socket()?, socket.peer_addr().ok()?.as_socket()?);
+    Some((here.ip(), there))
+}
+
+/// The server was not reached.
+fn unreached(handle: &Handle, error: Error) -> Error {
+    if matches!(error, Error::Again) {
+        return error;
+    }
+    // As in librtmp, a host that is not known closes nothing: the stream name is still there for another try.
+    if !matches!(error, Error::Unresolved(_)) {
+        handle.give_up();
+    }
+    log_in_librtmps_words(&error);
+    error.reported()
+}
+
+/// Logs what users of librtmp look for.
+fn log_in_librtmps_words(error: &Error) {
+    match error {
+        Error::Unresolved(host) => log::error!("Problem accessing the DNS. (addr: {host})"),
+        Error::Proxy(reason) => log::error!("RTMP_Connect0, {reason}"),
+        error => log::error!("RTMP_Connect0, failed to connect socket. {error}"),
+    }
+}
+
+/// The connection was made, and fails: closes it, unless there is only nothing to do without waiting.
+fn failed(handle: &Handle, what: &str, error: Error) -> Error {
+    if matches!(error, Error::Again) {
+        return error;
+    }
+    log::error!("RTMP_Connect1, {what}: {error}");
+    handle.give_up();
+    error.reported()
+}

@@ -1,0 +1,232 @@
+//! Sessions that never wait (`loop.h`), driven by a program with an event loop of its own.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::support::certs::{Authority, Valid};
+use crate::support::process::TempDir;
+use crate::support::program::run;
+use crate::support::wire::Message;
+use crate::support::{Library, Peer, Program, Server, require};
+use crate::ways::{Credentials, Way};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+const WAYS: [Way; 6] =
+    [Way::PLAIN, Way::ENCRYPTED, Way::TUNNELLED, Way::ENCRYPTED_TUNNELLED, Way::TLS, Way::TLS_TUNNELLED];
+
+/// Plays messages of many sizes, and says that this was all.
+fn play(peer: &mut Peer, messages: u32) {
+    peer.accept_play();
+    for time in 0..messages {
+        let length = (time * 7919 % 50_021) as usize + 10;
+        let kind = if time % 3 == 0 { 8 } else { 9 };
+        peer.send(&Message::new(4, time * 20, kind, 1, &vec![time as u8; length]));
+    }
+    peer.status(1, "status", "NetStream.Play.Complete", "");
+    peer.finish();
+    peer.drain(LIMIT);
+}
+
+/// What a run of the program prints.
+fn output(program: &Program, arguments: &[&str]) -> Option<String> {
+    Some(program.run(Library::Ours, arguments, "", LIMIT)?.expect("event_loop"))
+}
+
+#[test]
+fn bytes_are_those_of_blocking_calls_on_every_way() {
+    let program = need!(Program::test_of_ours("event_loop"));
+    let credentials = need!(Credentials::new());
+    for way in WAYS {
+        let tls = credentials.config.clone();
+        let server = Server::listen(move |listener: &TcpListener| {
+            for _ in 0..2 {
+                play(&mut way.dress(Peer::accept(listener), Some(&tls)), 120);
+            }
+        });
+        let certificate = credentials.authority.certificate();
+        let url = format!("{way}://127.0.0.1:{}/app/name tlsCA={}", server.port, certificate.display());
+        let blocking = need!(output(&program, &["block", &url]));
+        assert!(blocking.ends_with(" ended\n") && !blocking.contains(" 0 bytes"), "{way}: {blocking}");
+        assert_eq!(need!(output(&program, &["play", &url])), blocking, "{way}");
+        server.join();
+    }
+}
+
+#[test]
+fn one_thread_serves_and_plays_on_every_way() {
+    let program = need!(Program::test_of_ours("event_loop"));
+    let authority = need!(Authority::new());
+    let certificate = authority.issue("server", "IP:127.0.0.1", Valid::Now);
+    let [cert, key] = [&certificate.chain, &certificate.key].map(|path| path.display().to_string());
+    let urls: Vec<_> = ["rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts"]
+        .iter()
+        .cycle()
+        .take(12)
+        .map(|way| format!("{way}://127.0.0.1:@/app/name tlsCA={}", authority.certificate().display()))
+        .collect();
+    let arguments: Vec<_> =
+        ["serve", &cert, &key].into_iter().chain(urls.iter().map(String::as_str)).collect();
+    let output = need!(output(&program, &arguments));
+    let lines: Vec<_> = output.lines().map(|line| line.split_once(": ").unwrap().1).collect();
+    assert_eq!(lines.len(), 12, "{output}");
+    // A header, and 300 tags of 7001 bytes.
+    let expected = 13 + 300 * (11 + 7001 + 4);
+    for line in &lines {
+        assert!(line.starts_with(&format!("{expected} bytes ")) && line.ends_with(" ended"), "{output}");
+        assert_eq!(line, &lines[0]);
+    }
+}
+
+#[test]
+fn a_stalled_server_does_not_stop_other_sessions_and_meets_its_deadline() {
+    let program = need!(Program::test_of_ours("event_loop"));
+    // Silent from the beginning, after the handshake, after connect, and in the middle of the stream.
+    let (ended, end) = mpsc::channel();
+    let stalled = Server::listen(move |listener: &TcpListener| {
+        let mut peers = Vec::new();
+        for step in 0..4 {
+            let mut peer = Peer::accept(listener);
+            match step {
+                1 => peer.handshake(),
+                2 => drop(peer.accept_connect()),
+                3 => {
+                    peer.accept_play();
+                    peer.send(&Message::new(4, 0, 9, 1, &[7; 5000]));
+                    peer.send(&Message::new(4, 1, 8, 1, &[7; 10]));
+                }
+                _ => {}
+            }
+            peers.push(peer);
+        }
+        end.recv_timeout(LIMIT).expect("the program ends");
+    });
+    let good = Server::listen(|listener: &TcpListener| {
+        for _ in 0..3 {
+            play(&mut Peer::accept(listener), 60);
+        }
+    });
+    let slow = format!("{} timeout=5", stalled.url());
+    let url = good.url();
+    let arguments = ["play", &slow, &slow, &slow, &slow, &url, &url, &url];
+    let output = need!(output(&program, &arguments));
+    ended.send(()).unwrap();
+    let lines: Vec<_> = output.lines().collect();
+    assert_eq!(lines.len(), 7, "{output}");
+    let (first, last) = lines.split_at(3);
+    assert!(first.iter().all(|line| line.ends_with(" ended")), "{output}");
+    assert!(last.iter().all(|line| line.ends_with(" timed out")), "{output}");
+    assert!(last.iter().any(|line| line.contains(" 5053 bytes ")), "{output}");
+    stalled.join();
+    good.join();
+}
+
+#[test]
+fn messages_are_taken_whole_or_not_at_all_and_the_goodbye_follows_them() {
+    let program = need!(Program::test_of_ours("event_loop"));
+    let credentials = need!(Credentials::new());
+    for way in [Way::PLAIN, Way::TLS, Way::ENCRYPTED, Way::TUNNELLED] {
+        let tls = credentials.config.clone();
+        let server = Server::listen(move |listener: &TcpListener| {
+            let mut peer = way.dress(Peer::accept(listener), Some(&tls));
+            peer.accept_publish();
+            let mut count = 0_u32;
+            while let Some(message) = peer.next(LIMIT) {
+                if message.kind == 9 {
+                    assert!(
+                        message.body.len() == 90_000 && message.body.iter().all(|byte| *byte == count as u8)
+                    );
+                    assert_eq!(message.timestamp, count);
+                    count += 1;
+                } else if message.body.windows(12).any(|part| part == b"deleteStream") {
+                    break;
+                }
+            }
+            count
+        });
+        let certificate = credentials.authority.certificate();
+        let url = format!("{way}://127.0.0.1:{}/app/name tlsCA={}", server.port, certificate.display());
+        let output = need!(output(&program, &["publish", "200", "90000", &url]));
+        assert_eq!(server.join(), 200, "{way}: {output}");
+        assert!(output.starts_with("200 sent, "), "{way}: {output}");
+    }
+}
+
+#[test]
+fn a_full_queue_takes_nothing_more_and_a_peer_that_takes_nothing_meets_its_deadline() {
+    let program = need!(Program::test_of_ours("event_loop"));
+    let (ended, end) = mpsc::channel();
+    let server = Server::once(move |peer| {
+        peer.accept_publish();
+        end.recv_timeout(LIMIT).expect("the program ends");
+    });
+    let url = format!("{} timeout=2", server.url());
+    let output = need!(output(&program, &["publish", "10000", "90000", &url]));
+    ended.send(()).unwrap();
+    let count: u32 = output.trim_start_matches("failed after ").split(':').next().unwrap().parse().unwrap();
+    // 4 MiB wait in the queue, and the system takes some.
+    assert!((46..5000).contains(&count) && output.ends_with(": timed out\n"), "{output}");
+    server.join();
+}
+
+#[test]
+fn a_session_that_never_waits_can_be_used_wrongly() {
+    let program = need!(Program::test_of_ours("event_loop"));
+    assert_eq!(need!(output(&program, &["misuse"])), "ok\n");
+}
+
+#[test]
+fn no_system_call_can_wait() {
+    let program = need!(Program::test_of_ours("event_loop"));
+    let credentials = need!(Credentials::new());
+    let strace = need!(require::program("strace"));
+    let directory = TempDir::new("event-loop-trace");
+    for way in WAYS {
+        let tls = credentials.config.clone();
+        let server = Server::listen(move |listener: &TcpListener| {
+            play(&mut way.dress(Peer::accept(listener), Some(&tls)), 60);
+        });
+        let certificate = credentials.authority.certificate();
+        let url =
+            format!("{way}://localhost:{}/app/name tlsCA={} tlsVerify=0", server.port, certificate.display());
+        let trace = directory.join(way.protocol);
+        let mut command = std::process::Command::new(&strace);
+        // One file for each thread: a name is looked up in another one, which may wait.
+        command.args(["-ff", "-o"]).arg(&trace).arg(program.path()).args(["play", &url]);
+        command.env("LD_LIBRARY_PATH", Library::Ours.directory().expect("ours is always there"));
+        let traced = run(&mut command, "", LIMIT);
+        if traced.stderr.contains("ptrace") || traced.stderr.contains("PTRACE") {
+            // Not allowed here.
+            server.join();
+            return;
+        }
+        assert!(traced.expect("event_loop").ends_with(" ended\n"), "{way}");
+        server.join();
+        let files = fs::read_dir(directory.path()).unwrap().flatten().map(|file| file.path());
+        let main = files
+            .filter(|path| path.to_string_lossy().contains(&format!("{}.", way.protocol)))
+            .map(|path| fs::read_to_string(path).unwrap())
+            .find(|text| text.starts_with("execve("))
+            .expect("the program is traced");
+        let calls: Vec<_> = main.lines().collect();
+        assert!(calls.iter().any(|call| call.starts_with("recvfrom(")), "{way}: the trace shows receiving");
+        let waiting: Vec<_> = calls.into_iter().filter(|call| can_wait(call)).collect();
+        assert!(waiting.is_empty(), "{way}: {waiting:#?}");
+    }
+}
+
+/// Whether a system call of the trace could have waited. `pselect6` is the program's own.
+fn can_wait(call: &str) -> bool {
+    let name = call.split('(').next().unwrap_or_default();
+    match name {
+        "recvfrom" | "recvmsg" | "sendto" | "sendmsg" => !call.contains("MSG_DONTWAIT"),
+        "connect" => !call.contains("EINPROGRESS"),
+        "poll" | "ppoll" | "select" | "epoll_wait" | "epoll_pwait" | "nanosleep" | "clock_nanosleep"
+        | "accept" | "accept4" | "flock" | "wait4" => true,
+        "futex" => call.contains("FUTEX_WAIT") && !call.contains("EAGAIN"),
+        _ => false,
+    }
+}
