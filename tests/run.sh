@@ -224,9 +224,9 @@ seconds=$(($(date +%s) - started))
 skipped=$(cut -f 1 "$RTMP_TEST_SKIPPED" | sort -u | wc -l)
 passed_later=$(printf '%s' "$unsteady" | grep -c .)
 awk -v skipped="$skipped" -v later="$passed_later" -v seconds="$seconds" '
-	/^test result: / { passed += $4; failed += $6; ignored += $8 }
+	/^test result: / { passed += $4; failed += $6; ignored += $8; suites += $4 + $6 + $8 > 0 }
 	END {
-		printf "passed   %5d\nfailed   %5d\nskipped  %5d%s\n", passed - skipped + later, failed - later, skipped,
+		printf "suites   %5d\npassed   %5d\nfailed   %5d\nskipped  %5d%s\n", suites, passed - skipped + later, failed - later, skipped,
 			skipped ? " (reasons below)" : ""
 		if (ignored) printf "not run  %5d (other targets of make run them: soak, memcheck)\n", ignored
 		printf "time     %d min %02d s\n", seconds / 60, seconds % 60
