@@ -9,6 +9,8 @@
 #                           a library with rs_ in front of all its symbols, beside which librtmp has a place in the same
 #                           program: librs_rtmp.so.1, librs_rtmp.a, librs_rtmp.pc and headers of their own
 #   make dist               the source with all crates, for building without a network, and its checksum, in target/dist
+#   make windows            librtmp.dll and its import library, in target/windows/x86_64, with MinGW; ARCHITECTURE=i686
+#   make cross              builds for other systems and runs what it can of them; CROSS= some of their names
 #   make notice             writes NOTICE, debian/copyright and debian/librtmp1.symbols
 #   make examples           the C examples, in target/examples
 #   make install-tools      the examples receive, publish, publish_packets and server as rtmp-receive and so on, with
@@ -72,7 +74,7 @@ MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build demo dist examples fuzz guide headers install install-tools lint memcheck miri notice prefixed sanitize soak test uninstall
+.PHONY: all bench build cross demo dist examples fuzz guide headers install install-tools lint memcheck miri notice prefixed sanitize soak test uninstall windows
 
 all: build
 
@@ -139,6 +141,15 @@ test:
 DIST_DIR = $(TARGET_DIR)/dist
 dist:
 	CARGO='$(CARGO)' packaging/dist.sh '$(RELEASE)' '$(DIST_DIR)'
+
+# For Windows, with MinGW: ARCHITECTURE=x86_64 or i686.
+ARCHITECTURE = x86_64
+windows:
+	packaging/windows.sh '$(CARGO)' '$(TARGET_DIR)' '$(ARCHITECTURE)' '$(PROFILE)'
+
+# Every other system that this one can build for, and the tests that it can run: see the table in README.md.
+cross:
+	CARGO='$(CARGO)' tests/cross.sh $(CROSS)
 
 # Licences of everything that is linked in, and debian's lists of them and of the symbols.
 notice: build

@@ -24,7 +24,7 @@ if(NOT TARGET librtmp::rtmp_static AND EXISTS "${_librtmp_directory}/librtmp.a")
     add_library(librtmp::rtmp_static STATIC IMPORTED)
     # What the Rust standard library needs.
     if(WIN32)
-        set(_librtmp_system ws2_32 userenv ntdll crypt32 secur32 ncrypt bcrypt)
+        set(_librtmp_system ws2_32 userenv ntdll crypt32 secur32 ncrypt bcrypt advapi32 kernel32)
     elseif(APPLE)
         set(_librtmp_system "-framework Security" "-framework CoreFoundation")
     else()

@@ -22,8 +22,6 @@ fn socket(options: &str) -> Option<String> {
     Some(run.expect("socket_options"))
 }
 
-/// A message: its kind, its time and its body.
-
 #[test]
 fn a_socket_has_what_its_options_say() {
     let idle = |text: &str| text.split_whitespace().last().unwrap_or_default().to_owned();

@@ -1,0 +1,277 @@
+//! The library on another system, which an emulator runs: the layout of its structs, and whole sessions with peers of this
+//! system. `make cross` (`tests/cross.sh`) builds the library and says which one these tests are for.
+#![forbid(unsafe_code)]
+
+#[path = "../support/mod.rs"]
+#[macro_use]
+mod support;
+#[path = "../toolchain/mod.rs"]
+mod toolchain;
+
+use std::{
+    env, fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use rtmp_core::{Client, Server, ServerEvent, ServerSession, message::MessageType};
+use support::{
+    Network, Running, Server as Scripted, TempDir,
+    certs::{Authority, Valid},
+    clip, flv,
+    library::package,
+    peer::bytes_of_sounds,
+    process::free_port,
+    require,
+    servers::{self, Nginx},
+    wait_until,
+};
+use toolchain::{include_option, run};
+
+/// Emulators start slowly on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The system that the tests are for.
+struct Target {
+    name: String,
+    /// Where the library is.
+    library: PathBuf,
+    compiler: String,
+    /// What stands in front of a program.
+    runner: Vec<String>,
+}
+
+impl Target {
+    /// `None` in a test run that is not for another system.
+    fn new() -> Option<Self> {
+        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let Some(name) = variable("RTMP_CROSS_TARGET") else {
+            require::skipped("other systems are tested by `make cross`");
+            return None;
+        };
+        let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
+        Some(Self {
+            name,
+            library: variable("RTMP_CROSS_LIBRARY").expect("RTMP_CROSS_LIBRARY").into(),
+            compiler: variable("RTMP_CROSS_CC").expect("RTMP_CROSS_CC"),
+            runner: variable("RTMP_CROSS_RUNNER").map(words).unwrap_or_default(),
+        })
+    }
+
+    fn is_windows(&self) -> bool {
+        self.name.contains("windows")
+    }
+
+    /// Compiles a program, with the library if it needs that.
+    fn compile(&self, source: &Path, dir: &TempDir, links: bool) -> PathBuf {
+        let program = dir.join(if self.is_windows() { "program.exe" } else { "program" });
+        let mut command = Command::new(&self.compiler);
+        command.arg(include_option()).arg(source).arg("-o").arg(&program);
+        if links && self.is_windows() {
+            command.arg(format!("-L{}", self.library.display())).args(["-lrtmp", "-lws2_32"]);
+            for file in ["librtmp.dll", "bcryptprimitives.dll"] {
+                fs::copy(self.library.join(file), dir.join(file)).expect("`make windows` has made it");
+            }
+        } else if links {
+            command.arg(self.library.join("librtmp.a")).args(["-lpthread", "-lm", "-ldl"]);
+        }
+        run(&mut command);
+        program
+    }
+
+    /// A command that runs a program of this system.
+    fn command(&self, program: &Path) -> Command {
+        let mut words =
+            self.runner.iter().map(String::as_str).chain([program.to_str().expect("a path in Unicode")]);
+        let mut command = Command::new(words.next().expect("there is a program"));
+        command.args(words).env("WINEDEBUG", "-all");
+        command
+    }
+
+    /// A file of this system as a program of the other one knows it.
+    fn path(&self, file: &Path) -> String {
+        let prefix = if self.is_windows() { "Z:" } else { "" };
+        format!("{prefix}{}", file.display())
+    }
+}
+
+/// `portable.c`, compiled.
+struct Portable {
+    target: Target,
+    program: PathBuf,
+    /// Removed at the end.
+    _dir: TempDir,
+}
+
+impl Portable {
+    fn new(name: &str) -> Option<Self> {
+        let target = Target::new()?;
+        let dir = TempDir::new(name);
+        let program = target.compile(&package().join("tests/c/portable.c"), &dir, true);
+        Some(Self { target, program, _dir: dir })
+    }
+
+    fn start(&self, arguments: &[&str]) -> Running {
+        Running::start(self.target.command(&self.program).args(arguments))
+    }
+
+    /// What it prints.
+    fn says(&self, arguments: &[&str]) -> String {
+        let mut running = self.start(arguments);
+        let status = running.wait(LIMIT);
+        assert!(status.is_some(), "{arguments:?} does not end: {}", running.stderr());
+        running.stdout().replace('\r', "")
+    }
+}
+
+#[test]
+fn structs_lie_as_in_programs_that_were_compiled_for_the_original() {
+    let target = need!(Target::new());
+    let dir = TempDir::new("cross-layout");
+    let program = target.compile(&package().join("tests/c/abi_layout.c"), &dir, false);
+    let mut running = Running::start(&mut target.command(&program));
+    assert!(running.wait(LIMIT).is_some_and(|status| status.success()), "{}", running.stderr());
+    let expected = match target.name.as_str() {
+        name if name.starts_with("i686") && !target.is_windows() => "layout-i386.txt",
+        name if name.starts_with("i686") || name.starts_with("arm") => "layout-32.txt",
+        _ => "layout.txt",
+    };
+    let expected = fs::read_to_string(package().join("tests/abi").join(expected)).unwrap();
+    let printed = running.stdout().replace('\r', "");
+    for line in expected.lines() {
+        assert!(printed.lines().any(|printed| printed == line), "{line:?} is not in\n{printed}");
+    }
+}
+
+#[test]
+fn a_stream_is_played() {
+    let portable = need!(Portable::new("cross-play"));
+    let server = Scripted::of_sounds(200);
+    let said = portable.says(&["play", &server.url()]);
+    server.join();
+    let bytes = bytes_of_sounds(200);
+    assert!(said.starts_with(&format!("played {bytes} bytes, sum ")), "{said}");
+}
+
+#[test]
+fn a_stream_is_published() {
+    let portable = need!(Portable::new("cross-publish"));
+    let server = Server::bind("127.0.0.1:0").expect("loopback has a free port");
+    let url = format!("rtmp://{}/live/name", server.local_addr().unwrap());
+    let counting = thread::spawn(move || count_messages(server.accept().expect("a client")));
+    assert_eq!(portable.says(&["publish", &url, "500"]), "published 500\n");
+    assert_eq!(counting.join().unwrap(), 500);
+}
+
+#[test]
+fn a_stream_is_published_over_tls_to_a_server_whose_certificate_is_checked() {
+    let portable = need!(Portable::new("cross-tls"));
+    let authority = need!(Authority::new());
+    let certificate = authority.issue("peer", "IP:127.0.0.1", Valid::Now);
+    let server = Server::bind("127.0.0.1:0").expect("loopback has a free port");
+    let server = server.tls(&certificate.chain, &certificate.key).expect("a certificate and its key");
+    let url = format!("rtmps://{}/live/name", server.local_addr().unwrap());
+    let counting = thread::spawn(move || {
+        // The first client does not trust it.
+        let refused = server.accept().map(|mut session| session.next_event().is_err());
+        assert!(matches!(refused, Ok(true) | Err(_)));
+        count_messages(server.accept().expect("a client"))
+    });
+    let said = portable.says(&["publish", &url, "200"]);
+    assert!(said.starts_with("publish failed with 10: "), "{said}");
+    let trusting = format!("{url} tlsCA={}", portable.target.path(&authority.certificate()));
+    assert_eq!(portable.says(&["publish", &trusting, "200"]), "published 200\n");
+    assert_eq!(counting.join().unwrap(), 200);
+}
+
+#[test]
+fn a_client_is_served() {
+    let portable = need!(Portable::new("cross-serve"));
+    let port = free_port();
+    let mut serving = portable.start(&["serve", &port.to_string()]);
+    assert!(wait_until(LIMIT, || support::process::listens_unseen(port)), "{}", serving.stderr());
+    // It leaves after the connect command, which is as far as it serves.
+    let client = Client::new(&format!("rtmp://127.0.0.1:{port}/live/name")).expect("a URL").timeout(LIMIT);
+    assert!(client.play().is_err());
+    assert!(serving.wait(LIMIT).is_some(), "{}", serving.stdout());
+    assert_eq!(serving.stdout().replace('\r', ""), "served, 1 command\n");
+}
+
+#[test]
+fn a_wait_ends_with_its_time_and_with_an_abort() {
+    let portable = need!(Portable::new("cross-wait"));
+    let silent = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let url = format!("rtmp://{}/live/name", silent.local_addr().unwrap());
+    assert_eq!(portable.says(&["wait", &url]), "code 13\n");
+    assert_eq!(portable.says(&["abort", &url]), "code 22\n");
+}
+
+#[test]
+fn a_refused_connection_is_told() {
+    let portable = need!(Portable::new("cross-refused"));
+    let said = portable.says(&["play", &format!("rtmp://127.0.0.1:{}/live/name", free_port())]);
+    assert!(said.starts_with("play failed with 8: connect: "), "{said}");
+}
+
+/// The Windows program that users start from, as it is.
+#[test]
+fn the_sample_records_a_live_stream() {
+    const HOST: &str = "live.hkstv.hk.lxdns.com";
+    const PORT: u16 = 1935;
+    let target = need!(Target::new());
+    let sample = need!(require::file(&package().join("../shared/sample/receive.c")));
+    let wrapper = need!(require::file(Path::new("/usr/lib/x86_64-linux-gnu/libnss_wrapper.so")));
+    if !target.is_windows() {
+        // The emulated C library does not load libnss-wrapper of this system.
+        return;
+    }
+    let clip = need!(clip::flv());
+    let dir = TempDir::new("cross-sample");
+    let program = target.compile(&sample, &dir, true);
+    let network = need!(Network::new(PORT));
+    let prefix = network.prefix();
+    let words: Vec<&str> = prefix.iter().map(String::as_str).collect();
+    let nginx = need!(Nginx::start_on(PORT, (!words.is_empty()).then_some(&words[..])));
+    nginx.wait_until_it_listens();
+    let hosts = dir.join("hosts");
+    fs::write(&hosts, format!("127.0.0.1 {HOST}\n")).expect("the build directory is writable");
+    let mut command = network.command(Path::new("env"));
+    command
+        .arg(format!("LD_PRELOAD={}", wrapper.display()))
+        .arg(format!("NSS_WRAPPER_HOSTS={}", hosts.display()));
+    command.args(&target.runner).arg(&program).current_dir(dir.path()).env("WINEDEBUG", "-all");
+    let mut receiver = Running::start(&mut command);
+    nginx.wait_for_players(1);
+    let mut publish = network.command(&need!(require::program("ffmpeg")));
+    publish.args(["-hide_banner", "-loglevel", "error", "-re", "-i"]).arg(&clip);
+    publish.args(["-c", "copy", "-f", "flv", &format!("rtmp://127.0.0.1:{PORT}/live/hks")]);
+    let mut publisher = Running::start(&mut publish);
+    assert!(publisher.wait(LIMIT).is_some_and(|status| status.success()), "{}", publisher.stderr());
+    let status = receiver.wait(LIMIT);
+    assert!(status.is_some_and(|status| status.success()), "{status:?}: {}", receiver.stderr());
+    let file = dir.join("receive.flv");
+    let sent = flv::readable(&flv::load(&clip));
+    let frames = flv::assert_contiguous(&sent, &flv::load(&file), "the sample");
+    assert!(frames > 100, "only {frames} frames");
+    assert_eq!(need!(servers::probe(&file)), ["h264", "aac"]);
+    println!("the sample recorded {frames} frames on {}", target.name);
+}
+
+/// Accepts whatever a client asks for, and counts its audio messages until it leaves.
+fn count_messages(mut session: ServerSession) -> usize {
+    let mut count = 0;
+    while let Ok(Some(event)) = session.next_event() {
+        match event {
+            ServerEvent::Request(_) => session.accept().expect("the client waits for the answer"),
+            ServerEvent::Message(message) if message.kind == MessageType::AUDIO => {
+                assert_eq!(message.body.len(), 300);
+                count += 1;
+            }
+            _ => {}
+        }
+    }
+    count
+}
