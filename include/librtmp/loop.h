@@ -45,17 +45,17 @@ extern "C" {
  *
  * One thread can serve thousands of sessions. All protocols, proxies and name look-ups are covered. The time that Link.timeout
  * gives to one wait of a blocking call is the time that the server has here: a phase of connecting that takes longer fails,
- * a call that reads reports the time-out as it does in blocking mode, and so does a peer that takes no bytes.
+ * a call that reads reports the timeout as it does in blocking mode, and so does a peer that takes no bytes.
  */
 
 /* What RTMP_Step returns: what holds after the step. */
 #define RTMP_STEP_CONNECTED 0x01 /**< RTMP_Connect, RTMP_Connect1, RTMP_TLS_Accept or RTMP_Serve would return TRUE */
 #define RTMP_STEP_STREAMING 0x02 /**< the stream plays or can be published: RTMP_ConnectStream would return TRUE */
-#define RTMP_STEP_READABLE 0x04 /**< bytes, the end of the stream or a time-out wait for RTMP_Read or RTMP_ReadPacket */
+#define RTMP_STEP_READABLE 0x04 /**< bytes, the end of the stream or a timeout wait for RTMP_Read or RTMP_ReadPacket */
 #define RTMP_STEP_WRITABLE 0x08 /**< RTMP_Write and RTMP_SendPacket would take a message, or tell that the peer is gone */
 #define RTMP_STEP_FLUSHED 0x10 /**< nothing that was sent waits in the library */
 #define RTMP_STEP_FAILED 0x20 /**< the connection was lost or could not be made; RTMP_GetLastError returns why */
-#define RTMP_STEP_CLOSED 0x40 /**< there is no connection, and no goodbye on its way: RTMP_Free cuts nothing */
+#define RTMP_STEP_CLOSED 0x40 /**< there is no connection, and closing is complete: RTMP_Free interrupts nothing */
 
 /* Types of events, see RTMPEvent. A program ignores those that it does not know. */
 #define RTMP_EVENT_SOCKET 1 /**< a socket was made and is not connected yet: setsockopt, bind */
@@ -268,19 +268,19 @@ int RTMP_GetLastSystemError(RTMP *r);
  * With `on` not 0 no call about `r` waits from now on, with 0 they do again, as they do after `RTMP_Init`. It fails while there is
  * a connection: call it before `RTMP_Connect`, or before `RTMP_TLS_Accept` and `RTMP_Serve`, or after `RTMP_Close`.
  *
- * A call that would have to wait fails with `RTMP_ERR_AGAIN` and `errno` EAGAIN, and goes on in `RTMP_Step`. Call it again
+ * A call that would have to wait fails with `RTMP_ERR_AGAIN` and `errno` EAGAIN, and continues in `RTMP_Step`. Call it again
  * when `RTMP_Step` says so. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`, `RTMP_TLS_Accept`, `RTMP_Serve`,
  * `RTMP_ConnectStream` and `RTMP_ReconnectStream` begin something and then tell what came of it; `RTMP_Read` returns -1;
  * `RTMP_ReadPacket` and `RTMP_GetNextMediaPacket` go on where they stopped. `RTMP_SendPacket`, `RTMP_SendChunk` and
  * `RTMP_Write` take all of what they are given or nothing: what the network has no room for waits in a queue, and when
- * that has 4 MiB, or what the option `sendQueue` says, they fail with `RTMP_ERR_AGAIN`. `RTMP_Close` leaves the goodbye to `RTMP_Step`.
+ * that has 4 MiB, or what the option `sendQueue` says, they fail with `RTMP_ERR_AGAIN`. `RTMP_Close` leaves closing to `RTMP_Step`.
  *
  * What waits all the same is `RTMP_SetupURL` and `RTMP_SetOpt` with an SWF file that has to be downloaded (`swfVfy`), and the
  * program's own callbacks. Looking up a host name takes a helper thread. `RTMP_Connect` copies the packet that it is given.
  * The socket is the library's from `RTMP_Connect1`, `RTMP_TLS_Accept` or `RTMP_Serve` on: leave it open, and do not read from
  * it.
  *
- * The session stays so after `RTMP_Close` and until `RTMP_Free` or 0, either of which cuts goodbyes short. Memory that is freed
+ * The session stays so after `RTMP_Close` and until `RTMP_Free` or 0, either of which interrupts closing. Memory that is freed
  * in another way than by `RTMP_Free` needs a call with 0 before. One thread at a time may use the session; `RTMP_Abort` may
  * be called by any.
  *
@@ -327,7 +327,7 @@ int RTMP_GetPollFd(RTMP *r);
  * Does what a session that never waits can do now, and returns what holds afterwards as `RTMP_STEP_*` bits.
  *
  * Act on what it returns: a descriptor whose bytes wait for the program to read them is not waited for until it does. A call that
- * has failed with `RTMP_ERR_AGAIN` goes on here. With `RTMP_STEP_FAILED`, `RTMP_GetLastError` returns why. Received
+ * has failed with `RTMP_ERR_AGAIN` continues here. With `RTMP_STEP_FAILED`, `RTMP_GetLastError` returns why. Received
  * bytes are kept as far as there is room, and are not looked at before the program reads: what the server wants to know is
  * answered then, so a publisher reads now and then, too.
  *

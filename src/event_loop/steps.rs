@@ -37,19 +37,19 @@ const CLOSED: c_int = 0x40;
 /// With `on` not 0 no call about `r` waits from now on, with 0 they do again, as they do after `RTMP_Init`. It fails while there is
 /// a connection: call it before `RTMP_Connect`, or before `RTMP_TLS_Accept` and `RTMP_Serve`, or after `RTMP_Close`.
 ///
-/// A call that would have to wait fails with `RTMP_ERR_AGAIN` and `errno` EAGAIN, and goes on in `RTMP_Step`. Call it again
+/// A call that would have to wait fails with `RTMP_ERR_AGAIN` and `errno` EAGAIN, and continues in `RTMP_Step`. Call it again
 /// when `RTMP_Step` says so. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`, `RTMP_TLS_Accept`, `RTMP_Serve`,
 /// `RTMP_ConnectStream` and `RTMP_ReconnectStream` begin something and then tell what came of it; `RTMP_Read` returns -1;
 /// `RTMP_ReadPacket` and `RTMP_GetNextMediaPacket` go on where they stopped. `RTMP_SendPacket`, `RTMP_SendChunk` and
 /// `RTMP_Write` take all of what they are given or nothing: what the network has no room for waits in a queue, and when
-/// that has 4 MiB, or what the option `sendQueue` says, they fail with `RTMP_ERR_AGAIN`. `RTMP_Close` leaves the goodbye to `RTMP_Step`.
+/// that has 4 MiB, or what the option `sendQueue` says, they fail with `RTMP_ERR_AGAIN`. `RTMP_Close` leaves closing to `RTMP_Step`.
 ///
 /// What waits all the same is `RTMP_SetupURL` and `RTMP_SetOpt` with an SWF file that has to be downloaded (`swfVfy`), and the
 /// program's own callbacks. Looking up a host name takes a helper thread. `RTMP_Connect` copies the packet that it is given.
 /// The socket is the library's from `RTMP_Connect1`, `RTMP_TLS_Accept` or `RTMP_Serve` on: leave it open, and do not read from
 /// it.
 ///
-/// The session stays so after `RTMP_Close` and until `RTMP_Free` or 0, either of which cuts goodbyes short. Memory that is freed
+/// The session stays so after `RTMP_Close` and until `RTMP_Free` or 0, either of which interrupts closing. Memory that is freed
 /// in another way than by `RTMP_Free` needs a call with 0 before. One thread at a time may use the session; `RTMP_Abort` may
 /// be called by any.
 ///
@@ -187,7 +187,7 @@ fn descriptor(_: &Handle) -> Result<c_int> {
 /// Does what a session that never waits can do now, and returns what holds afterwards as `RTMP_STEP_*` bits.
 ///
 /// Act on what it returns: a descriptor whose bytes wait for the program to read them is not waited for until it does. A call that
-/// has failed with `RTMP_ERR_AGAIN` goes on here. With `RTMP_STEP_FAILED`, `RTMP_GetLastError` returns why. Received
+/// has failed with `RTMP_ERR_AGAIN` continues here. With `RTMP_STEP_FAILED`, `RTMP_GetLastError` returns why. Received
 /// bytes are kept as far as there is room, and are not looked at before the program reads: what the server wants to know is
 /// answered then, so a publisher reads now and then, too.
 ///

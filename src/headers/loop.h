@@ -44,17 +44,17 @@ extern "C" {
  *
  * One thread can serve thousands of sessions. All protocols, proxies and name look-ups are covered. The time that Link.timeout
  * gives to one wait of a blocking call is the time that the server has here: a phase of connecting that takes longer fails,
- * a call that reads reports the time-out as it does in blocking mode, and so does a peer that takes no bytes.
+ * a call that reads reports the timeout as it does in blocking mode, and so does a peer that takes no bytes.
  */
 
 /* What RTMP_Step returns: what holds after the step. */
 #define RTMP_STEP_CONNECTED 0x01 /**< RTMP_Connect, RTMP_Connect1, RTMP_TLS_Accept or RTMP_Serve would return TRUE */
 #define RTMP_STEP_STREAMING 0x02 /**< the stream plays or can be published: RTMP_ConnectStream would return TRUE */
-#define RTMP_STEP_READABLE 0x04 /**< bytes, the end of the stream or a time-out wait for RTMP_Read or RTMP_ReadPacket */
+#define RTMP_STEP_READABLE 0x04 /**< bytes, the end of the stream or a timeout wait for RTMP_Read or RTMP_ReadPacket */
 #define RTMP_STEP_WRITABLE 0x08 /**< RTMP_Write and RTMP_SendPacket would take a message, or tell that the peer is gone */
 #define RTMP_STEP_FLUSHED 0x10 /**< nothing that was sent waits in the library */
 #define RTMP_STEP_FAILED 0x20 /**< the connection was lost or could not be made; RTMP_GetLastError returns why */
-#define RTMP_STEP_CLOSED 0x40 /**< there is no connection, and no goodbye on its way: RTMP_Free cuts nothing */
+#define RTMP_STEP_CLOSED 0x40 /**< there is no connection, and closing is complete: RTMP_Free interrupts nothing */
 
 /* Types of events, see RTMPEvent. A program ignores those that it does not know. */
 #define RTMP_EVENT_SOCKET 1 /**< a socket was made and is not connected yet: setsockopt, bind */
