@@ -72,10 +72,9 @@ impl Descriptor {
         for (new, interest) in wanted.iter().zip(interests) {
             let flags = epoll::EventFlags::from_bits_retain(new.flags);
             let data = epoll::EventData::new_u64(1);
-            match epoll::add(&self.epoll, interest.socket.as_fd(), data, flags) {
-                Err(Errno::EXIST) => drop(epoll::modify(&self.epoll, interest.socket.as_fd(), data, flags)),
-                // What cannot be watched is found out by the next step.
-                Ok(()) | Err(_) => {}
+            // What cannot be watched is found out by the next step.
+            if let Err(Errno::EXIST) = epoll::add(&self.epoll, interest.socket.as_fd(), data, flags) {
+                let _ = epoll::modify(&self.epoll, interest.socket.as_fd(), data, flags);
             }
         }
         self.sockets = wanted;

@@ -10,6 +10,7 @@ use std::{
 
 use log::{debug, warn};
 use rustix::{
+    fd::AsFd,
     io::Errno,
     net::{RecvFlags, recv},
 };
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     stats::{Phases, spent},
-    system::RECEIVE_NOW,
+    system::{self, RECEIVE_NOW},
     transport::{
         tcp::LINGER,
         tls::{
@@ -514,6 +515,7 @@ fn connected(socket: Arc<Socket>, tls: Option<&(String, Trust)>, deadline: Optio
 
 /// A socket that was made elsewhere.
 fn prepared(socket: Arc<Socket>) -> Arc<Socket> {
+    system::own(socket.as_fd());
     if let Err(error) = socket.set_tcp_nodelay(true) {
         debug!("cannot set a socket option: {error}");
     }

@@ -33,6 +33,8 @@ fn failure(error: &rustls::Error) -> String {
             | PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled,
         ) => "it has neither TLS 1.2 nor TLS 1.3".to_owned(),
+        // Words of ours, with keys in them that look like names.
+        rustls::Error::General(text) => text.clone(),
         rustls::Error::AlertReceived(alert) => format!("it refuses, {}", plain(&format!("{alert:?}"))),
         error => plain(error),
     }
