@@ -101,7 +101,7 @@ run_target() {
 		;;
 	esac
 	RTMP_CROSS_TARGET=$triple RTMP_CROSS_LIBRARY=$library RTMP_CROSS_CC=$compiler RTMP_CROSS_RUNNER=$runner \
-		nice "$cargo" test --quiet --test cross || fail "$name: sessions"
+		nice "$cargo" test --quiet --test cross -- --test-threads=1 --nocapture || fail "$name: sessions"
 	echo "done: $name"
 }
 
