@@ -358,7 +358,7 @@ int RTMP_OpenStream(RTMP *r, const AVal *name);
  * Sends FLV bytes on a further stream, as `RTMP_Write` does on the first one; returns how many of the `size` bytes it took, which
  * are all of them, or -1.
  *
- * `stream` is a result of `RTMP_OpenStream`. The FLV header may be there or not; a tag may be cut anywhere and goes on with the
+ * `stream` is a result of `RTMP_OpenStream`. The FLV header may be there or not; a tag may be cut anywhere and continues with the
  * next call for this stream. Other threads may send on other streams, one in each.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
