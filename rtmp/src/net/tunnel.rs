@@ -196,7 +196,7 @@ impl Tunnel {
         }
         self.needed = 0;
         if self.room() == 0 {
-            self.read_early(now)?;
+            self.make_room(now)?;
         }
         let room = self.room();
         let mut body = Vec::new();
@@ -224,13 +224,20 @@ impl Tunnel {
             Phase::Leaving { .. } | Phase::Parting { .. } | Phase::Gone => return Err(Error::NotConnected),
         }
         if !self.client.has_room(bytes.len()) {
-            self.read_early(now)?;
+            self.make_room(now)?;
         }
         if !self.client.has_room(bytes.len()) {
             self.needed = bytes.len();
             return Ok(0);
         }
         self.post(Command::Send, &[bytes], now).map(|()| bytes.len())
+    }
+
+    /// Takes replies, after which there is room for requests. A new connection has to be made first if the last one is gone:
+    /// a caller that only sends waits for its socket, and does nothing else when that is ready.
+    fn make_room(&mut self, now: Instant) -> Result<()> {
+        self.advance(now)?;
+        self.read_early(now)
     }
 
     /// Asks the server for bytes unless a reply is on its way, or bytes are here already.
