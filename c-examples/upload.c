@@ -255,7 +255,7 @@ static void keep(struct upload *upload, const struct flv_tag *tag, enum flv_kind
     *header = (struct upload_header){ .raw = copy, .size = tag->raw_size };
 }
 
-/* Goes to --start: the tags in front of the first frame are needed in any case. Returns 0 after a failure. */
+/* Goes to --start: the tags in front of the first frame are always needed. Returns 0 after a failure. */
 static int skip_to_start(struct upload *upload)
 {
     struct flv_reader *reader = &upload->reader;

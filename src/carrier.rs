@@ -36,7 +36,7 @@ pub(crate) struct Carrier {
 pub(crate) struct Shown(ManuallyDrop<Arc<Socket>>);
 
 impl Shown {
-    /// Stands for a socket that somebody else owns.
+    /// Stands for a socket that belongs to the program.
     pub(crate) fn new(socket: Socket) -> Self {
         Self(ManuallyDrop::new(Arc::new(socket)))
     }
@@ -375,7 +375,7 @@ impl<'a> Waiting<'a> {
         Self { patience, what: For::Link, deadline: None, begun: None }
     }
 
-    /// Waits for sockets, a moment at a time so that whoever wants the wait to end is heard, or until `moment`. The time-outs
+    /// Waits for sockets, in slices, so that a request to end the wait is noticed, or until `moment`. The time-outs
     /// and the mode of the socket that the program sees count, because the program may have set them.
     pub(crate) fn wait(
         &mut self,

@@ -135,7 +135,7 @@ fn hex_float(text: &[u8]) -> f64 {
     value
 }
 
-/// `inf`, `infinity` or `nan`, in any case and with anything after it.
+/// `inf`, `infinity` or `nan` in upper or lower case, with anything after it.
 fn word(text: &[u8]) -> f64 {
     match text.get(..3) {
         Some(start) if start.eq_ignore_ascii_case(b"inf") => f64::INFINITY,

@@ -33,7 +33,7 @@ pub struct LinkStream<'a> {
 }
 
 impl<'a> LinkStream<'a> {
-    /// Looks the host up and connects to the first of its addresses that answers, and shakes hands in TLS if somebody is to be
+    /// Looks the host up and connects to the first of its addresses that answers, and shakes hands in TLS if a server is to be
     /// trusted. Either takes `wait` at most.
     pub fn connect(
         host: &str,

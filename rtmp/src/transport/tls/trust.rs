@@ -42,7 +42,7 @@ pub enum Trust {
     File(PathBuf),
     /// Anybody: nothing is checked.
     Anyone,
-    /// Somebody of these, under further terms.
+    /// Peers of one of these kinds, under further terms.
     Under(Box<Terms>),
 }
 
