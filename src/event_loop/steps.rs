@@ -17,7 +17,7 @@ use crate::{
     carrier::Carrier,
     progress::{Admission, Input, Stage},
     reason::{self, Failure, Phase},
-    rtmp::{RTMP, close::step_leaving, sockbuf},
+    rtmp::{RTMP, close::step_leaving},
     shared,
     socket::{POLLIN, POLLOUT, pollfd},
     state::Handle,
@@ -288,8 +288,7 @@ fn step_input(handle: &Handle, carrier: &Carrier, now: Instant) {
     if input == Input::Some {
         return;
     }
-    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-    let has_unread = unsafe { sockbuf::extent(&raw const (*handle.raw()).m_sb) }.1 > 0;
+    let has_unread = handle.inbox().extent().1 > 0;
     if input == Input::Maybe && (has_unread || !handle.core().stream.pending().is_empty()) {
         handle.progress(|progress| progress.input = Input::Some);
         return;

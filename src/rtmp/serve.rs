@@ -20,7 +20,7 @@ use rtmp_core::{
 use rustix::fd::{AsFd, OwnedFd};
 use socket2::SockRef;
 
-use super::{RTMP, RTMP_FEATURE_HTTP2, sockbuf};
+use super::{RTMP, RTMP_FEATURE_HTTP2};
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
@@ -29,8 +29,9 @@ use crate::{
     pipe::Pipe,
     progress::{Admission, Opening, Stage, What},
     reason::{self, Code, During, Failure, Phase},
-    shared, socket,
+    socket,
     state::Handle,
+    valid::field,
 };
 
 /// What becomes of a connection that joins a session.
@@ -80,8 +81,7 @@ pub unsafe extern "C-unwind" fn RTMP_Serve(r: *mut RTMP) -> c_int {
 impl Handle {
     /// Whether the client's first byte begins an HTTP request. No version of RTMP is a capital letter.
     pub(crate) fn speaks_http(&self) -> Result<bool> {
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only this thread reads.
-        let first = || unsafe { sockbuf::unread(&raw const (*self.raw()).m_sb) }.first().copied();
+        let first = || self.inbox().unread().first().copied();
         if first().is_none() {
             self.fill(true)?;
         }
@@ -90,17 +90,13 @@ impl Handle {
 
     /// Hands the connection to the tunnels of this process, in a thread of its own: finding out whose it is takes requests.
     pub(crate) fn begin_tunnel(&self) -> Result<Admission> {
-        let r = self.raw();
         let mut name = [0; 16];
         random::system(&mut name)?;
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor and TLS over
-        // it change hands, and the fields forget them.
-        let (pipe, received) = unsafe {
-            let sb = &raw mut (*r).m_sb;
-            let received = sockbuf::unread(sb).to_vec();
-            sockbuf::consume(sb, received.len());
-            (self.take_pipe(), received)
-        };
+        // The descriptor and TLS over it change hands, and the fields forget them.
+        let mut inbox = self.inbox();
+        let received = inbox.unread().to_vec();
+        inbox.consume(received.len());
+        let pipe = self.take_pipe();
         self.set_carrier(None);
         let Pipe { carrier, socket: Some(socket) } = pipe else { return Err(Error::NotConnected) };
         let limit = Deadline::after(self.timeout());
@@ -131,11 +127,9 @@ impl Handle {
             }
             Accepted::Session(stream) => {
                 tcp::add_missing_timeouts(stream.as_fd(), self.timeout());
-                // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-                unsafe {
-                    shared::write(&raw mut (*self.raw()).m_sb.sb_socket, socket::into_c(stream));
-                    (*self.raw()).Link.protocol |= RTMP_FEATURE_HTTP2;
-                }
+                field!(self.sb(), sb_socket).set(socket::into_c(stream));
+                let protocol = field!(self.rtmp(), Link.protocol);
+                protocol.set(protocol.get() | RTMP_FEATURE_HTTP2);
                 self.carry_plainly().during(Phase::Tunnel)?;
                 Ok(true)
             }

@@ -59,10 +59,11 @@ use super::{
         origin::Origin,
         read_state::Block,
         reservoir::{self, Reservoir},
-        sockbuf,
+        sockbuf::{Inbox, SockBuf},
     },
-    shared, single_thread, socket,
+    single_thread, socket,
     tcp_info::TcpInfo,
+    valid::{Rtmp, field},
 };
 
 /// What a session owns besides the fields of its `RTMP`.
@@ -411,12 +412,16 @@ impl Handle {
     /// # Safety
     /// As for `from_raw`.
     pub(crate) unsafe fn existing(r: *mut RTMP) -> Option<Self> {
-        let raw = NonNull::new(r)?;
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        unsafe {
-            let keeper = Gate::of(r).hold();
-            attached(r, &keeper).map(|private| Self::new(raw, private))
-        }
+        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is, by the Safety section.
+        unsafe { Rtmp::new(r) }.and_then(Self::of)
+    }
+
+    /// As `existing`, for a struct that is known to be good. Handles end with the call that made them, and so before the struct.
+    pub(crate) fn of(r: Rtmp<'_>) -> Option<Self> {
+        let raw = NonNull::new(r.as_ptr())?;
+        let keeper = gate(r).hold();
+        // SAFETY: it is an initialised `RTMP`, and its gate is held.
+        unsafe { attached(r.as_ptr(), &keeper) }.map(|private| Self::new(raw, private))
     }
 
     fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
@@ -435,17 +440,13 @@ impl Handle {
         // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
         // the Safety section; exported functions use the `RTMP` that they were called with.
         let raw = unsafe { reason::about(r) }?;
-        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
-        // the Safety section.
+        // SAFETY: as above; `about` has checked that `r` is not null.
+        let (rtmp, gate) = unsafe { (Rtmp::from_non_null(raw), Gate::of(r)) };
+        // SAFETY: as above.
         unsafe { defaults::initialise_zeroed(r) };
         single_thread::ask();
-        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
-        // the Safety section.
-        let gate = unsafe { Gate::of(r) };
         // Connections are taken off the struct while the gate is held.
-        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
-        // the Safety section.
-        let is_missing = || has_to_be && unsafe { shared::read(&raw const (*r).m_sb.sb_socket) } == -1;
+        let is_missing = || has_to_be && field!(rtmp, m_sb.sb_socket).get() == -1;
         let find = |keeper: &Keeper<'_>| {
             // SAFETY: `r` is an initialised `RTMP`, by the Safety section. The count is read while no other call closes
             // this connection.
@@ -460,9 +461,8 @@ impl Handle {
         let handle = match found {
             Some(handle) => handle,
             None => {
-                // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is
-                // used, by the Safety section; without private state there is no connection of the library's.
-                let origin = unsafe { Origin::in_struct(r) };
+                // Without private state there is no connection of the library's.
+                let origin = Origin::in_struct(rtmp);
                 let fresh = Arc::new(if origin == Origin::default() {
                     Private::default()
                 } else {
@@ -483,17 +483,34 @@ impl Handle {
         if handle.private.home.load(Ordering::Relaxed) != r {
             let home = handle.private.home.swap(r, Ordering::Relaxed);
             if home != r && !home.is_null() {
-                // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is
-                // used, by the Safety section.
-                unsafe { sockbuf::follow(&raw mut (*r).m_sb, home.addr(), r.addr()) }
+                handle.sb().follow(home.addr(), r.addr());
             }
         }
         Ok(handle)
     }
 
-    /// The struct itself, for fields that no step touches.
+    /// The struct, for code that calls the program.
     pub(crate) fn raw(&self) -> *mut RTMP {
         self.raw.as_ptr()
+    }
+
+    /// The struct.
+    #[inline(always)]
+    pub(crate) fn rtmp(&self) -> Rtmp<'_> {
+        // SAFETY: it is initialised and stays where it is while the handle exists (`from_raw`).
+        unsafe { Rtmp::from_non_null(self.raw) }
+    }
+
+    /// The socket and what belongs to it.
+    #[inline(always)]
+    pub(crate) fn sb(&self) -> SockBuf<'_> {
+        field!(self.rtmp(), m_sb)
+    }
+
+    /// The bytes that were received and are unread, for calls that read; a call uses one of these at a time.
+    pub(crate) fn inbox(&self) -> Inbox<'_> {
+        // SAFETY: one thread at a time reads from a session, which is a rule of `rtmp.h` for programs.
+        unsafe { Inbox::of(self.sb()) }
     }
 
     /// Protocol state, for the length of a step.
@@ -538,11 +555,8 @@ impl Handle {
     /// Has readers get every data message if the option `data` says so.
     pub(crate) fn show_data_option(&self) {
         if self.settings().tuning.all_data {
-            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-            unsafe {
-                let flags = &raw mut (*self.raw()).m_read.flags;
-                shared::write(flags, shared::read(flags) | flv::Flags::ALL.0);
-            }
+            let flags = field!(self.rtmp(), m_read.flags);
+            flags.set(flags.get() | flv::Flags::ALL.0);
         }
     }
 
@@ -608,13 +622,9 @@ impl Handle {
 
     /// The socket, while there is one.
     pub(crate) fn socket(&self) -> Result<BorrowedFd<'_>> {
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor is open
-        // as long as the caller leaves it so.
-        unsafe {
-            match shared::read(&raw const (*self.raw()).m_sb.sb_socket) {
-                -1 => Err(Error::NotConnected),
-                fd => sockbuf::borrow(fd),
-            }
+        match field!(self.sb(), sb_socket).get() {
+            -1 => Err(Error::NotConnected),
+            _ => self.sb().socket(),
         }
     }
 
@@ -639,8 +649,7 @@ impl Handle {
     }
 
     fn gate(&self) -> Gate<'_> {
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        unsafe { Gate::of(self.raw()) }
+        gate(self.rtmp())
     }
 
     /// Whether the connection is still the one that this call began with. If it is not, another call has closed it.
@@ -655,28 +664,24 @@ impl Handle {
 
     /// Takes the socket and TLS off the struct.
     pub(super) fn take_pipe(&self) -> Pipe {
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        unsafe { sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &self.gate().hold()) }
+        self.sb().take_pipe(&self.gate().hold())
     }
 
     /// Takes the connection off the struct. It is closed by the last call that may be using it; if its descriptor is to be
     /// kept, the connection ends, and that is the caller's.
     pub(super) fn hang_up(&self, keep: bool) -> Option<c_int> {
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        unsafe {
-            let keeper = self.gate().hold();
-            let mut pipe = sockbuf::take_pipe(&raw mut (*self.raw()).m_sb, &keeper);
-            let alone = self.is_alone(&keeper);
-            drop(keeper);
-            pipe.say_goodbye();
-            if keep || !alone {
-                pipe.shut_down();
-            }
-            let kept = if keep { pipe.socket.take().map(socket::into_c) } else { None };
-            self.private.retired.lock().unwrap_or_else(PoisonError::into_inner).push(pipe);
-            self.private.has_retired.store(true, Ordering::Relaxed);
-            kept
+        let keeper = self.gate().hold();
+        let mut pipe = self.sb().take_pipe(&keeper);
+        let alone = self.is_alone(&keeper);
+        drop(keeper);
+        pipe.say_goodbye();
+        if keep || !alone {
+            pipe.shut_down();
         }
+        let kept = if keep { pipe.socket.take().map(socket::into_c) } else { None };
+        lock(&self.private.retired).push(pipe);
+        self.private.has_retired.store(true, Ordering::Relaxed);
+        kept
     }
 
     /// Closes connections that were taken off the struct before, unless another call may be using them.
@@ -745,23 +750,18 @@ impl Handle {
     }
 
     /// As `connected`, at the least cost, if the session is in its place and there is no doubt about its socket.
-    ///
-    /// # Safety
-    /// As for `from_raw`.
     #[inline]
-    pub(crate) unsafe fn at_hand(r: *mut RTMP) -> Option<Self> {
-        let raw = NonNull::new(r)?;
-        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
-        // the Safety section.
-        let handle = unsafe {
-            let keeper = Gate::of(r).try_hold()?;
-            // 0 may be what a program left there that forgot RTMP_Init.
-            if shared::read(&raw const (*r).m_sb.sb_socket) <= 0 {
-                return None;
-            }
-            Self::new(raw, attached(r, &keeper)?)
-        };
-        (handle.private.home.load(Ordering::Relaxed) == r && !handle.never_waits()).then_some(handle)
+    pub(crate) fn at_hand(r: Rtmp<'_>) -> Option<Self> {
+        let raw = NonNull::new(r.as_ptr())?;
+        let keeper = gate(r).try_hold()?;
+        // 0 may be what a program left there that forgot RTMP_Init.
+        if field!(r, m_sb.sb_socket).get() <= 0 {
+            return None;
+        }
+        // SAFETY: it is an initialised `RTMP`, and its gate is held.
+        let handle = Self::new(raw, unsafe { attached(r.as_ptr(), &keeper) }?);
+        drop(keeper);
+        (handle.private.home.load(Ordering::Relaxed) == r.as_ptr() && !handle.never_waits()).then_some(handle)
     }
 
     /// The numbers of the connection; zeros if there is none.
@@ -784,8 +784,7 @@ impl Handle {
 
     /// Whether the last wait for bytes ended because time was up.
     pub(crate) fn timed_out(&self) -> bool {
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_timedout) != 0 }
+        field!(self.sb(), sb_timedout).get() != 0
     }
 
     /// How long a wait may last; `None` for ever.
@@ -794,9 +793,10 @@ impl Handle {
         if milliseconds > 0 {
             return Some(Duration::from_millis(milliseconds.into()));
         }
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        let seconds = unsafe { (*self.raw()).Link.timeout };
-        u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+        u64::try_from(field!(self.rtmp(), Link.timeout).get())
+            .ok()
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs)
     }
 
     /// Protocol state with the bytes it has to send, and the turn to send them.
@@ -954,16 +954,14 @@ impl Handle {
 
     /// The SWF file that a signed handshake vouches for, if the caller has one.
     pub(crate) fn swf(&self) -> Option<Swf> {
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        let (size, hash) = unsafe { ((*self.raw()).Link.SWFSize, (*self.raw()).Link.SWFHash) };
+        let (size, hash) =
+            (field!(self.rtmp(), Link.SWFSize).get(), field!(self.rtmp(), Link.SWFHash).copy());
         (size != 0).then_some(Swf { size, hash })
     }
 
     /// Starts with bytes in the struct and without a cipher, whatever an earlier connection had.
     pub(crate) fn forget_session(&self) {
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that
-        // reads touches the buffer.
-        unsafe { reservoir::release(&raw mut (*self.raw()).m_sb, &mut self.core().reservoir) }
+        reservoir::release(&mut self.inbox(), &mut self.core().reservoir);
         let session = &mut self.core().session;
         let is_starting = session.is_starting();
         *session = protocol::Session::default();
@@ -972,19 +970,16 @@ impl Handle {
 
     /// Shows what a handshake has agreed on.
     pub(crate) fn show_handshake(&self, encrypted: bool, swf_response: Option<handshake::Response>) {
-        let r = self.raw();
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        unsafe {
-            if let Some(response) = swf_response {
-                (*r).Link.SWFVerificationResponse = response.map(|byte| byte as c_char);
-            }
-            if encrypted {
-                // Callers look whether these are null, and at nothing behind them.
-                let mark = (&raw mut (*r).Link.SWFVerificationResponse).cast();
-                (*r).Link.dh = mark;
-                (*r).Link.rc4keyIn = mark;
-                (*r).Link.rc4keyOut = mark;
-            }
+        let r = self.rtmp();
+        if let Some(response) = swf_response {
+            field!(r, Link.SWFVerificationResponse).put(response.map(|byte| byte as c_char));
+        }
+        if encrypted {
+            // Callers look whether these are null, and at nothing behind them.
+            let mark = field!(r, Link.SWFVerificationResponse).as_ptr().cast();
+            field!(r, Link.dh).set(mark);
+            field!(r, Link.rc4keyIn).set(mark);
+            field!(r, Link.rc4keyOut).set(mark);
         }
     }
 }
@@ -1023,8 +1018,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: the handle ends here, and nothing of it is used afterwards.
         let private = unsafe { ManuallyDrop::take(&mut self.private) };
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        let is_open = || unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) != -1 };
+        let is_open = || field!(self.sb(), sb_socket).get() != -1;
         let stays = || is_open() || private.never_waits.load(Ordering::Relaxed);
         if stays() && !private.has_retired.load(Ordering::Relaxed) {
             return;
@@ -1060,9 +1054,7 @@ impl Drop for Handle {
         if on_slot {
             let (is_open, is_needed) = (stays || is_open(), next.is_some());
             if !is_open && !is_needed {
-                // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the connection
-                // is gone, and no other call receives into the struct.
-                unsafe { origin.put_into_struct(self.raw()) }
+                origin.put_into_struct(self.rtmp());
             }
             let keeps = is_open || (is_needed && !is_worn);
             let left = if keeps { only.take() } else { next };
@@ -1075,13 +1067,8 @@ impl Drop for Handle {
 }
 
 /// Takes the socket and TLS off an `RTMP` that no other call uses.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-pub(super) unsafe fn take_pipe(r: *mut RTMP) {
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    let pipe = unsafe { sockbuf::take_pipe(&raw mut (*r).m_sb, &Gate::of(r).hold()) };
-    pipe.say_goodbye();
+pub(super) fn take_pipe(r: Rtmp<'_>) {
+    field!(r, m_sb).take_pipe(&gate(r).hold()).say_goodbye();
 }
 
 /// Ends the waits of everybody who uses an `RTMP`, now and until it is closed.
@@ -1093,13 +1080,14 @@ pub(super) unsafe fn abort(r: *mut RTMP) {
     unsafe { Gate::of(r) }.abort();
 }
 
-/// Lets the calls of an `RTMP` work again.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-pub(super) unsafe fn clear_abort(r: *mut RTMP) {
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    unsafe { Gate::of(r) }.clear_abort();
+/// Makes the calls of an `RTMP` work again.
+pub(super) fn clear_abort(r: Rtmp<'_>) {
+    gate(r).clear_abort();
+}
+
+fn gate(r: Rtmp<'_>) -> Gate<'_> {
+    // SAFETY: it is an initialised `RTMP` that lives as long as the result.
+    unsafe { Gate::of(r.as_ptr()) }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
