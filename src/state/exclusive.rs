@@ -9,9 +9,9 @@ use std::{
     thread,
 };
 
-use super::{Core, Private, gate, slot::slot};
+use super::{Core, Private, slot::slot};
 use crate::{
-    gate::Keeper,
+    gate::{Gate, Keeper},
     rtmp::sockbuf::Inbox,
     valid::{Rtmp, field},
 };
@@ -58,9 +58,8 @@ impl Drop for Exclusive<'_> {
 /// unusable, and if the program waits for the socket itself or does not wait at all.
 #[inline]
 pub(crate) fn exclusive(r: Rtmp<'_>) -> Option<Exclusive<'_>> {
-    let keeper = gate(r).hold();
-    // SAFETY: `r` is initialised, and its gate is held.
-    let slot = unsafe { slot(r.as_ptr(), &keeper) }?;
+    let keeper = Gate::of(r).hold();
+    let slot = slot(r, &keeper)?;
     // SAFETY: what is on the slot holds a reference of its own, which this leaves to it.
     let owner = ManuallyDrop::new(unsafe { Arc::from_raw(slot) });
     if Arc::strong_count(&owner) != 1 {
