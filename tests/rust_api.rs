@@ -23,6 +23,7 @@ use rtmp_core::transport::wait::Endless;
 use rtmp_core::{Client, Error, Event, Notice, Player, Request, ServerEvent};
 use support::amf::{Value, n, s};
 use support::certs::{Authority, Certificate, Valid};
+use support::examples::ExampleServer;
 use support::flv::{self, Tag};
 use support::relay::Relay;
 use support::servers::Nginx;
@@ -716,6 +717,84 @@ fn the_examples_connect_again_serve_and_need_no_thread() {
     assert!(wait_until(LIMIT, || fs::metadata(&found).is_ok_and(|data| data.len() > bytes as u64)));
     flv::assert_equal(&expected, &frames(flv::load(&found)), "serve");
     server.kill();
+}
+
+#[test]
+fn small_examples_do_what_they_say() {
+    let ffmpeg = need!(require::program("ffmpeg"));
+    let directory = TempDir::new("rust-examples");
+    let at = |name: &str| directory.join(name).to_string_lossy().into_owned();
+    let mut make = Command::new(ffmpeg);
+    make.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=25"]);
+    make.args([
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=frequency=440",
+        "-t",
+        "10",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+    ]);
+    make.args(["-x264-params", "slices=1:sliced-threads=0", "-bf", "0", "-pix_fmt", "yuv420p", "-g", "25"]);
+    make.args(["-map", "0", &at("video.h264"), "-c:a", "aac", "-map", "1", "-t", "10", &at("audio.aac")]);
+    make.args(["-map", "0", "-map", "1", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]);
+    make.args(["-g", "25", "-c:a", "aac", "-t", "10", &at("long.flv")]);
+    program::run(&mut make, "", LIMIT).expect("ffmpeg");
+    let options = ["-r", &directory.path().to_string_lossy()];
+    let server = need!(ExampleServer::start_with(Library::Ours, directory.path(), None, &options, &[]));
+    let long = server.url("rtmp", "vod/long");
+    let run = |name: &str, arguments: &[&str]| program::run(example(name).args(arguments), "", LIMIT);
+
+    let encoded = server.url("rtmp", "live/encoded");
+    let printed = run("publish_encoder", &[&at("video.h264"), &at("audio.aac"), &encoded]);
+    assert_eq!(printed.expect("publish_encoder"), "250 frames\n");
+    server.wait_for_log("ends encoded");
+    // The same coded data as in the file that FFmpeg has written, but for what only one of the two adds.
+    let bodies = |name: &str, kind: u8| {
+        let tags = flv::load(&directory.join(name)).into_iter();
+        let frames = tags.filter(|tag| tag.kind == kind && tag.body.get(1) == Some(&1));
+        frames.map(|tag| tag.body.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(bodies("encoded.flv", 9).len(), 250);
+    assert!(bodies("encoded.flv", 8).len() > 400, "{:?}", bodies("encoded.flv", 8).len());
+    if let Some(ffprobe) = require::program("ffprobe") {
+        let mut probe = Command::new(ffprobe);
+        probe.args(["-v", "error", "-count_frames", "-show_entries", "stream=codec_name,nb_read_frames"]);
+        let found = program::run(probe.args(["-of", "compact", &at("encoded.flv")]), "", LIMIT);
+        assert_eq!((found.code, &found.stderr[..]), (Some(0), ""), "{found:?}");
+        assert!(found.stdout.contains("codec_name=h264|nb_read_frames=250"), "{found:?}");
+    }
+
+    let printed = run("seek_pause", &[&long]).expect("seek_pause");
+    let times: Vec<i64> = printed.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(
+        times.len() == 3 && times[0] >= 500 && times[1] >= 4000 && times[2] >= times[1] + 500,
+        "{printed}"
+    );
+    let tracks = run("tracks", &[&long]).expect("tracks");
+    assert!(tracks.contains("Video track 0: ") && tracks.contains("Audio track 0: "), "{tracks}");
+    let logged = run("own_log", &[&long]).expect("own_log");
+    assert!(logged.contains("librtmp DEBUG: "), "{logged}");
+    let numbers = run("stats", &[&server.url("rtmp", "live/numbers")]).expect("stats");
+    assert!(numbers.starts_with("connected: TCP ") && numbers.contains(" queued, "), "{numbers}");
+
+    let open = server.url("rtmp", "live/options");
+    assert_eq!(run("options", &[&open, "timeout", "20"]).expect("options"), "connected\n");
+    let refused = run("options", &[&open, "socks", &format!("127.0.0.1:{}", process::free_port())]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let unknown = run("options", &[&open, "lvie", "1"]);
+    assert!(unknown.code == Some(1) && unknown.stdout.starts_with("failed: "), "{unknown:?}");
+
+    // A stream without an end.
+    let endless = Server::once(|peer: &mut Peer| {
+        peer.accept_play();
+        peer.drain(LIMIT);
+    });
+    assert_eq!(run("cancel", &[&endless.url()]).expect("cancel"), "cancelled\n");
+    endless.join();
 }
 
 #[test]
