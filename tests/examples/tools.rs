@@ -255,7 +255,7 @@ fn two_signals_at_once_end_a_recording_properly() {
     let (sent, seen) = std::sync::mpsc::channel();
     let server = Server::once(move |peer| {
         peer.accept_play();
-        for time in [0, 20] {
+        for time in [0, 20, 40, 60] {
             peer.send(&Message::new(4, time, 8, 1, &[0xAF; 9000]));
         }
         sent.send(()).expect("the test waits");
@@ -278,7 +278,7 @@ fn two_signals_at_once_end_a_recording_properly() {
     let status = running.wait(LIMIT);
     server.join();
     assert_eq!(status.and_then(|status| status.code()), Some(0), "{}", running.stderr());
-    assert_eq!(flv::load(&output).len(), 2);
+    assert!(flv::load(&output).len() > 1);
 }
 
 #[test]
