@@ -49,7 +49,7 @@ fn pictures(messages: &[Message]) -> Vec<Tag> {
 }
 
 #[test]
-fn frames_are_left_out_up_to_a_key_frame_while_the_network_is_slow() {
+fn frames_are_skipped_up_to_a_key_frame_while_the_network_is_slow() {
     let directory = TempDir::new("adapt");
     let file = film(&directory);
     let (go_on, wait) = mpsc::channel::<()>();
@@ -82,7 +82,7 @@ fn frames_are_left_out_up_to_a_key_frame_while_the_network_is_slow() {
 }
 
 #[test]
-fn a_lost_connection_is_replaced_and_the_stream_goes_on_with_a_key_frame() {
+fn stream_continues_with_a_key_frame_after_a_lost_connection() {
     let directory = TempDir::new("adapt");
     let file = film(&directory);
     let server = Server::listen(move |listener: &TcpListener| {
