@@ -2,7 +2,6 @@
 #ifndef SERVER_MESSAGE_H
 #define SERVER_MESSAGE_H
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,7 +10,7 @@
 enum { MOST_MEDIA = 512 << 20 }; /* bytes of all messages of the process */
 
 struct message {
-    atomic_int users;
+    int users;
     uint8_t type;
     uint32_t timestamp;
     uint32_t size;

@@ -520,6 +520,11 @@ impl Handle {
         self.private.settings()
     }
 
+    /// One of the options that `Link` has no field for: in contrast to `settings`, nothing is copied.
+    pub(crate) fn look_at_settings<R>(&self, look: impl FnOnce(&Settings) -> Option<R>) -> Option<R> {
+        look(self.private.settings.lock().unwrap_or_else(PoisonError::into_inner).as_deref()?)
+    }
+
     /// Changes options that `Link` has no field for.
     pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
         let mut settings = self.private.settings.lock().unwrap_or_else(PoisonError::into_inner);
