@@ -159,7 +159,7 @@ windows:
 # offer in stable releases yet.
 EMBEDDED = $(TARGET_DIR)/embedded
 embedded:
-	RUSTC_BOOTSTRAP=1 $(CARGO) build --lib --profile embedded --no-default-features --features '$(FEATURES)' \
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='$(RUSTFLAGS) -C force-unwind-tables=no' $(CARGO) build --lib --profile embedded --no-default-features --features '$(FEATURES)' \
 		-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size --target $(HOST) --target-dir '$(EMBEDDED)'
 	cp '$(EMBEDDED)/$(HOST)/embedded/librtmp.a' '$(EMBEDDED)/$(HOST)/embedded/librtmp.so' '$(EMBEDDED)/'
 
