@@ -14,6 +14,7 @@
 #                           program: librs_rtmp.so.1, librs_rtmp.a, librs_rtmp.pc and headers of their own
 #   make dist               the source with all crates, for building without a network, and its checksum, in target/dist
 #   make windows            librtmp.dll and its import library, in target/windows/x86_64, with MinGW; ARCHITECTURE=i686
+#   make install-windows    installs these and the headers in bin, lib and include of prefix
 #   make cross              builds for other systems and runs what it can of them; CROSS= some of their names
 #   make notice             writes NOTICE, debian/copyright and debian/librtmp1.symbols
 #   make examples           the C examples, in target/examples
@@ -82,7 +83,7 @@ MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build cross demo dist embedded examples features fuzz guide headers install install-tools lint memcheck miri notice prefixed sanitize soak test uninstall windows
+.PHONY: all bench build cross demo dist embedded examples features fuzz guide headers install install-tools install-windows lint memcheck miri notice prefixed sanitize soak test uninstall windows
 
 all: build
 
@@ -166,6 +167,19 @@ embedded:
 # Each feature alone, each one missing, none, and the small libraries.
 features:
 	CARGO='$(CARGO)' MAKE='$(MAKE)' tests/features.sh $(BUILDS)
+
+# Into bin, lib and include of `prefix`, as MinGW has them.
+install-windows: windows
+	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(prefix)/lib/pkgconfig' '$(DESTDIR)$(includedir)/librtmp/compat'
+	$(INSTALL) -m 755 '$(TARGET_DIR)/windows/$(ARCHITECTURE)/librtmp.dll' '$(DESTDIR)$(bindir)/'
+	$(INSTALL) -m 644 $(addprefix '$(TARGET_DIR)/windows/$(ARCHITECTURE)'/,librtmp.dll.a librtmp.a librtmp.def) '$(DESTDIR)$(prefix)/lib/'
+	$(INSTALL) -m 644 $(HEADERS:%=include/librtmp/%) '$(DESTDIR)$(includedir)/librtmp/'
+	$(INSTALL) -m 644 $(COMPAT_HEADERS:%=include/librtmp/%) '$(DESTDIR)$(includedir)/librtmp/compat/'
+	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(prefix)/lib|' -e 's|@includedir@|$(includedir)|' \
+		-e "s|^Libs.private:.*|Libs.private: $$(sed -n 's/.*set(_librtmp_system \(ws2_32 .*\))$$/\1/p' packaging/cmake/librtmp-config.cmake | sed 's/[^ ]*/-l&/g')|" \
+		librtmp.pc.in > '$(DESTDIR)$(prefix)/lib/pkgconfig/librtmp.pc'
+	$(INSTALL) -d '$(DESTDIR)$(CMAKE_DIR)'
+	$(INSTALL) -m 644 packaging/cmake/*.cmake '$(DESTDIR)$(CMAKE_DIR)/'
 
 # Every other system that this one can build for, and the tests that it can run: see the table in README.md.
 cross:
