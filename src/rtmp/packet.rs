@@ -278,16 +278,17 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
         };
         let header = usize::try_from(chunk.c_headerSize).ok().and_then(|len| chunk.c_header.get(..len));
         let header = header.ok_or(Error::Invalid("c_headerSize"))?;
-        let header: Vec<u8> = header.iter().map(|byte| *byte as u8).collect();
+        let len = header.len();
+        let header = &chunk.c_header.map(|byte| byte as u8)[..len];
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         let handle = unsafe { Handle::connected(r) };
         if globals::dumps() {
-            packet_log::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), &header, payload);
+            packet_log::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), header, payload);
         }
         let handle = handle.map_err(|error| Failure::unsent(error, header.len() + payload.len()))?;
         handle.reserve_queue(header.len() + payload.len()).during(Phase::SENDING)?;
         handle.core().session.count_sent(header.len() + payload.len());
-        handle.send_pieces(&[&header, payload]).inspect_err(|_| handle.give_up()).during(Phase::SENDING)?;
+        handle.send_pieces(&[header, payload]).inspect_err(|_| handle.give_up()).during(Phase::SENDING)?;
         Ok(TRUE)
     })
 }

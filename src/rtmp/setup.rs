@@ -5,6 +5,7 @@ use std::{slice, sync::Arc};
 use libc::{c_char, c_int, c_long, c_uint};
 use rtmp_core::{
     error::{Error, Result},
+    features,
     options::{next_pair, number, unescape},
     text::{self, NOT_SHOWN, Text},
     transport::proxy::{self, Proxy},
@@ -86,6 +87,7 @@ unsafe fn set_up(
     forget_login(r);
     let before = hidden_options(r);
     let has_login = apply_url(r, url, head_text).during(Phase::Url)?;
+    features::check_protocol(Protocol::from_bits(field!(r, Link.protocol).get())).during(Phase::Call)?;
     if head < len {
         // SAFETY: the text has `len` bytes, by the Safety section, and a program leaves it alone during the call.
         let applied = unsafe {
@@ -103,6 +105,7 @@ unsafe fn set_up(
     unsafe { complete_tc_url(link.as_ptr(), url, head_text, has_login) }.during(Phase::Url)?;
     let swf_url = field!(link, swfUrl).copy();
     if field!(link, lFlags).get() & RTMP_LF_SWFV != 0 && swf_url.av_len > 0 {
+        features::SWF.check().during(Phase::Call)?;
         // SAFETY: it is an initialised `RTMP`, until the call ends.
         let handle = unsafe { Handle::from_raw(r.as_ptr()) }.during(Phase::Url)?;
         // SAFETY: strings of `Link` are readable for their lengths, as above.

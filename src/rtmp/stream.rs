@@ -74,7 +74,7 @@ pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_i
                 if matches!(error, Error::Again) {
                     return Err(error.into());
                 }
-                let log = |r| log_unsent(r, |session| command::create_stream(&mut session.state));
+                let log = |r| log_unsent(r, &mut |_, session| command::create_stream(&mut session.state));
                 let first_chunk = Rtmp::new(r).map_or(0, log);
                 return Err(Failure::unsent(error, first_chunk));
             }
@@ -127,7 +127,7 @@ pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, |_, session| command::create_stream(&mut session.state)) }
+    unsafe { send(r, &mut |_, session| command::create_stream(&mut session.state)) }
 }
 
 /// Sends the length of the play buffer, `m_nBufferMS`, to the server.
@@ -138,7 +138,9 @@ pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
 pub unsafe extern "C-unwind" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
-        send(r, |_, session| command::set_buffer_length(session.state.stream_id, session.state.buffer_ms))
+        send(r, &mut |_, session| {
+            command::set_buffer_length(session.state.stream_id, session.state.buffer_ms)
+        })
     };
 }
 
@@ -157,7 +159,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
     nTime: c_uint,
 ) -> c_int {
     let event = nType as u16;
-    let build = |r: Rtmp<'_>, _: &mut Session<Body>| {
+    let mut build = |r: Rtmp<'_>, _: &mut Session<Body>| {
         let data = match event {
             0x03 => [nObject.to_be_bytes(), nTime.to_be_bytes()].concat(),
             0x1A => vec![nObject as u8],
@@ -167,7 +169,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
         command::user_control(event, &data)
     };
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, build) }
+    unsafe { send(r, &mut build) }
 }
 
 /// Asks the server to pause (`DoPause` not 0) or to continue at `dTime` milliseconds.
@@ -179,7 +181,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_int) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, |_, session| command::pause(&mut session.state, DoPause != 0, dTime)) }
+    unsafe { send(r, &mut |_, session| command::pause(&mut session.state, DoPause != 0, dTime)) }
 }
 
 /// Pauses the stream at its current position (`DoPause` not 0), or continues from there. The position is the timestamp
@@ -193,7 +195,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTi
 pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
-        send(r, |_, session| {
+        send(r, &mut |_, session| {
             if DoPause != 0 {
                 session.state.pause_timestamp = session.media_clock();
             }
@@ -213,7 +215,7 @@ pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_in
 pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
-        send(r, |r, session| {
+        send(r, &mut |r, session| {
             field!(r, m_read.nResumeTS).set(0);
             session.state.seeking = true;
             command::seek(&mut session.state, dTime)
@@ -230,7 +232,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, |_, session| command::window_acknowledgement_size(&session.state)) }
+    unsafe { send(r, &mut |_, session| command::window_acknowledgement_size(&session.state)) }
 }
 
 /// Limits the peer's bandwidth to `m_nClientBW` bytes; `m_nClientBW2` is the kind of limit.
@@ -242,7 +244,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, |_, session| command::set_peer_bandwidth(&session.state)) }
+    unsafe { send(r, &mut |_, session| command::set_peer_bandwidth(&session.state)) }
 }
 
 /// Pauses the stream for a second and continues, so that a server that has stopped sending starts again. If the stream
@@ -327,15 +329,18 @@ pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int)
     })
 }
 
+/// Makes a command of a session.
+type Build<'b> = dyn FnMut(Rtmp<'_>, &mut Session<Body>) -> Command + 'b;
+
 /// Logs a command that cannot be sent, and returns how many bytes its first chunk would have. The session, which may have no
 /// state of its own yet, stays as it is.
-fn log_unsent(r: Rtmp<'_>, build: impl FnOnce(&mut Session<Body>) -> Command) -> usize {
+fn log_unsent(r: Rtmp<'_>, build: &mut Build<'_>) -> usize {
     without_session(r, || {
         let mut session = Session::default();
         session.state = load(r);
         // SAFETY: no other call frees strings of `Link` meanwhile (`without_session`), and the program does not during a call.
         let profile = unsafe { profile(&*field!(r, Link).as_ptr()) };
-        let command = build(&mut session);
+        let command = build(r, &mut session);
         let chunk_size = session::chunk_size(session.state.out_chunk_size);
         packet_log::log_unsent_command(&command, &profile, chunk_size)
     })
@@ -345,7 +350,7 @@ fn log_unsent(r: Rtmp<'_>, build: impl FnOnce(&mut Session<Body>) -> Command) ->
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-unsafe fn send(r: *mut RTMP, build: impl FnOnce(Rtmp<'_>, &mut Session<Body>) -> Command) -> c_int {
+unsafe fn send(r: *mut RTMP, build: &mut Build<'_>) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = match unsafe { Handle::connected(r) } {
@@ -353,8 +358,7 @@ unsafe fn send(r: *mut RTMP, build: impl FnOnce(Rtmp<'_>, &mut Session<Body>) ->
             Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
             Err(error) => {
                 // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section.
-                let first_chunk =
-                    unsafe { Rtmp::new(r) }.map_or(0, |r| log_unsent(r, |session| build(r, session)));
+                let first_chunk = unsafe { Rtmp::new(r) }.map_or(0, |r| log_unsent(r, build));
                 return Err(Failure::unsent(error, first_chunk));
             }
         };
