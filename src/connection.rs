@@ -369,7 +369,7 @@ impl Handle {
     /// Encodes a message and sends it if nothing but the socket is in its way: nobody else uses the session, and bytes
     /// leave as they are. Tells the header format and what came of sending; `None` if nothing has happened.
     #[inline(always)]
-    pub(super) fn transmit_straight<'m>(
+    pub(super) fn transmit_unqueued<'m>(
         &self,
         encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
     ) -> Option<(u8, Result<()>)> {
