@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define MOST 64
+#define PER_SESSION 8                                /* several while addresses are tried in parallel */
 
 struct player {
     RTMP *r;
@@ -39,13 +40,15 @@ static void step(struct player *player)
 static void run(struct player *players, int number)
 {
     for (;;) {
-        struct pollfd fds[4 * MOST];
+        struct pollfd fds[PER_SESSION * MOST];
         int count = 0, timeout = -1, active = 0;
         for (int i = 0; i < number; i++) {
             if (players[i].done)
                 continue;
             active++;
-            count += RTMP_GetPollFds(players[i].r, fds + count, 4);  /* descriptors and timeout change with each call */
+            /* Descriptors and timeout change with each call. */
+            int found = RTMP_GetPollFds(players[i].r, fds + count, PER_SESSION);
+            count += found < PER_SESSION ? found : PER_SESSION;
             int time = RTMP_GetPollTimeout(players[i].r);
             if (time >= 0 && (timeout < 0 || time < timeout))
                 timeout = time;

@@ -293,11 +293,11 @@ fn servers_announce_in_either_object_and_in_several_forms() {
             ("capsEx", n(6)),
         ]
     };
-    let plain = object(&[success.clone()]);
+    let plain = object(std::slice::from_ref(&success));
     let all = "caps 6 codecs 1/2 4/2 0/2 0/2 map of 2";
     // `AMFProp_GetObject` has no members for an array, as librtmp's.
     let arrays = "caps 6 codecs 1/2 4/2 0/2 0/2 map of 0";
-    let with = |members: &[(&'static str, Value)]| [&[success.clone()], members].concat();
+    let with = |members: &[(&'static str, Value)]| [std::slice::from_ref(&success), members].concat();
     let cases = [
         // In one of the two objects, and in both: the information object counts.
         (object(&maps(object)), plain.clone(), all),
@@ -305,7 +305,7 @@ fn servers_announce_in_either_object_and_in_several_forms() {
         (object(&[("capsEx", n(1))]), object(&with(&maps(object))), all),
         (object(&maps(object)), object(&with(&[("capsEx", n(1))])), "caps 1 codecs 1/2 4/2 0/2 0/2 map of 2"),
         // ECMA arrays in place of objects and inside of them.
-        (ecma(&maps(ecma)), ecma(&[success.clone()]), arrays),
+        (ecma(&maps(ecma)), ecma(std::slice::from_ref(&success)), arrays),
         (Value::Null, ecma(&with(&maps(ecma))), arrays),
         // The list alone, which is all that older servers know, as both kinds of array.
         (

@@ -49,8 +49,14 @@ fn source(reference: &str) -> String {
     let (file, part) = reference.split_once('#').unwrap_or((reference, ""));
     let path = package().join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    // Marks of other parts are not for readers.
+    let is_mark = |line: &str| {
+        let comment =
+            line.trim().trim_start_matches("//").trim_start_matches("/*").trim_end_matches("*/").trim();
+        comment.len() < line.trim().len() && comment.starts_with('[') && comment.ends_with(']')
+    };
     if part.is_empty() {
-        return text;
+        return text.lines().filter(|line| !is_mark(line)).map(|line| format!("{line}\n")).collect();
     }
     let lines: Vec<_> = text.lines().collect();
     let find = |mark: String| {
@@ -60,7 +66,8 @@ fn source(reference: &str) -> String {
     let part = &lines[find(format!("[{part}]")) + 1..find(format!("[{part} end]"))];
     let indent = part.iter().filter(|line| !line.trim().is_empty());
     let indent = indent.map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
-    part.iter().map(|line| format!("{}\n", line.get(indent..).unwrap_or(""))).collect()
+    let part = part.iter().filter(|line| !is_mark(line));
+    part.map(|line| format!("{}\n", line.get(indent..).unwrap_or(""))).collect()
 }
 
 /// A chapter with the text of the files in the blocks that name one: `<!-- code: FILE -->` or `<!-- code: FILE#PART -->`
