@@ -788,6 +788,6 @@ const MAX_RECEIVES: u32 = 64;
 /// A message of so many pieces is sent without a copy.
 const MAX_PIECES: usize = 16;
 /// A message of so many bytes is copied into one piece.
-const PUT_TOGETHER: usize = 2048;
+const PUT_TOGETHER: usize = 512;
 /// How many bytes may wait for the peer of a session that does not wait.
 const MAX_QUEUE: usize = 4 << 20;
