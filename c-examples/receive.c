@@ -65,23 +65,16 @@ static volatile sig_atomic_t open_socket = -1;
  * ends it instead; the sending side can still be used to end the stream. */
 static void on_signal(int number)
 {
-    int saved = errno;
     (void)number;
     interrupted = 1;
     RTMP_UserInterrupt();
     if (open_socket >= 0)
         shutdown(open_socket, SHUT_RD);
-    errno = saved;
 }
 
 static void catch_signals(void)
 {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal; /* no SA_RESTART: blocking calls have to return */
-    action.sa_flags = (int)SA_RESETHAND; /* a second Ctrl-C ends the program at once */
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    tool_catch_signals(on_signal);
     signal(SIGPIPE, SIG_IGN); /* a closed connection is an error code, not the end of the program */
     signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow any more */
 }
@@ -113,7 +106,7 @@ static void usage(FILE *to)
                 ENDING_HELP, name);
 }
 
-/* Returns -1 to go on, or the exit code. */
+/* Returns -1 to continue, or the exit code. */
 static int parse_options(int argc, char **argv, struct receiver *receiver)
 {
     enum { START = 1, STOP, RETRY, SEGMENT, ENHANCED, CODECS, RESUME };
@@ -354,7 +347,7 @@ static void show_progress(struct receiver *receiver, int last)
             seconds > 0 ? kilobytes / seconds : 0.0);
 }
 
-/* Reads the stream until something ends it. */
+/* Reads the stream until it ends. */
 static enum outcome receive(struct receiver *receiver)
 {
     static char bytes[64 * 1024];
@@ -413,14 +406,14 @@ static enum ending judge(struct receiver *receiver, enum outcome outcome)
         return END_WELL;
     enum ending ending = has_ended(r) ? END_FAILED : ending_of(r, END_LOST);
     if (ending == END_TIMED_OUT)
-        return tool_fail(tool, ending, "the server sent nothing for %d seconds, after %.1f seconds of the stream",
+        return tool_fail(tool, ending, "the server sent nothing for %d s, after %.1f s of the stream",
                          receiver->options.timeout, seconds);
     if (!has_data)
         return tool_fail(tool, ending, "the stream ended before any data arrived (%s)", reason(r));
-    return tool_fail(tool, ending, "the stream broke off after %.1f seconds (%s)", seconds, reason(r));
+    return tool_fail(tool, ending, "the stream broke off after %.1f s (%s)", seconds, reason(r));
 }
 
-/* Connects and receives, and does so again as --retry says. */
+/* Connects and receives, again as often as --retry allows. */
 static enum ending run(struct receiver *receiver)
 {
     enum ending ending;

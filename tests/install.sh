@@ -15,7 +15,7 @@
 #   gcc g++ clang make pkg-config   compile the C test programs and the examples
 #   libuv1-dev libglib2.0-dev       event loops that carry sessions
 #   tshark                          shows what is on the wire
-#   cmake rpm                       build a project that uses the installed library, and read the RPM recipe
+#   cmake meson rpm                 build a project that uses the installed library, and read the RPM recipe
 #   abigail-tools binutils          compare the ABI with the original's
 #   groff-base                      reads the manual
 #   nodejs npm                      run three RTMP servers, one of which speaks RTMPE and RTMPT, and the example for Node
@@ -34,7 +34,7 @@ set -u
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
 	microsocks tinyproxy valgrind curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good \
 	gstreamer1.0-tools python3-librtmp ruby-ffi \
-	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config cmake rpm abigail-tools binutils groff-base libssl-dev tshark \
+	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config cmake meson rpm abigail-tools binutils groff-base libssl-dev tshark \
 	libuv1-dev libglib2.0-dev \
 	golang-go libjna-java"
 command -v javac >/dev/null || packages="$packages default-jdk-headless"

@@ -278,6 +278,7 @@ mod tests {
         free(to);
     }
 
+    #[cfg(feature = "tls")]
     #[test]
     fn what_leads_out_of_tls_or_nowhere_is_refused() {
         for (url, reference) in

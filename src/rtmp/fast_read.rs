@@ -4,7 +4,7 @@
 //! the library does for each of them is what they cost. Everything that is not plain audio or video, every wait, and every
 //! call that finds the session in another thread's hands, is left to the long way, which goes on where this has stopped.
 
-use std::{mem, slice};
+use std::slice;
 
 use libc::{c_char, c_int};
 use rtmp_core::{
@@ -25,13 +25,13 @@ use super::{
     sockbuf,
 };
 use crate::{
-    Errno, alone,
+    Errno,
     cancel::Shield,
     fields::{load_for_media, mirror_timestamp, store_for_media},
     globals,
     memory::Body,
     reason, shared,
-    state::{Core, Handle, Patient, Undisturbed, undisturbed},
+    state::{Core, Exclusive, Handle, exclusive},
 };
 
 /// What came of a short cut: `None` leaves everything to the long way, and a failure all but the outcome.
@@ -264,7 +264,7 @@ unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
         if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) == -1 || reason::is_reporting() {
             return None;
         }
-        let mut found = undisturbed(r)?;
+        let mut found = exclusive(r)?;
         let Core { session, reservoir, stream, block, .. } = found.core();
         let decoder = session.decoder();
         let sb = &raw mut (*r).m_sb;
@@ -276,13 +276,11 @@ unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
             place.copy(ready, stream, block)
         });
         let Some((consumed, made)) = ready else {
-            // Asking for bytes without waiting would be in vain. The only thread of a process may wait here: nobody is kept
-            // out meanwhile, and signals end the wait.
-            let waits = found.expects_wait();
-            if waits && !alone::is_alone() {
+            // Asking for bytes that are not there yet would be in vain.
+            if found.expects_wait() {
                 return None;
             }
-            return take_arriving(r, found, &mut place, waits);
+            return take_arriving(r, found, &mut place);
         };
         sockbuf::consume(sb, consumed);
         mirror_timestamp(r, seen.0 as usize, seen.1);
@@ -300,12 +298,7 @@ unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
 /// # Safety
 /// `r` points to an initialised `RTMP`, whose protocol state was found.
 #[inline(never)]
-unsafe fn take_arriving<P: Place>(
-    r: *mut RTMP,
-    mut found: Undisturbed<'_>,
-    place: &mut P,
-    waits: bool,
-) -> Attempt<P::Made> {
+unsafe fn take_arriving<P: Place>(r: *mut RTMP, mut found: Exclusive<'_>, place: &mut P) -> Attempt<P::Made> {
     // That nothing is on the socket is an error for the system, and none for the caller.
     let _errno = Errno::keep();
     let _shield = Shield::begin();
@@ -313,7 +306,7 @@ unsafe fn take_arriving<P: Place>(
     unsafe {
         let before = load_for_media(r);
         let mut state = before;
-        let made = receive(r, &mut found, &mut state, place, waits);
+        let made = receive(r, &mut found, &mut state, place);
         store_for_media(r, &before, &state);
         if is_due(r, &state) && matches!(made, Some(Ok(_))) {
             drop(found);
@@ -329,10 +322,9 @@ unsafe fn take_arriving<P: Place>(
 /// `r` points to an initialised `RTMP`, whose protocol state was found.
 unsafe fn receive<P: Place>(
     r: *mut RTMP,
-    found: &mut Undisturbed<'_>,
+    found: &mut Exclusive<'_>,
     state: &mut State,
     place: &mut P,
-    mut waits: bool,
 ) -> Attempt<P::Made> {
     // SAFETY: `r` points to an initialised `RTMP`, whose protocol state was found, by the Safety section; only the
     // thread that reads touches the buffer.
@@ -347,7 +339,7 @@ unsafe fn receive<P: Place>(
             return None;
         }
         let offered = Offered(decoder);
-        let (mut receives, mut is_ahead) = (0..MAX_RECEIVES, false);
+        let mut receives = 0..MAX_RECEIVES;
         let message = loop {
             let input = reservoir::unread(sb, reservoir.as_deref());
             let (consumed, arriving) =
@@ -364,16 +356,6 @@ unsafe fn receive<P: Place>(
             if receives.next().is_none() {
                 break None;
             }
-            if mem::take(&mut waits) && reservoir.is_none() {
-                let patience = Patient::alone(r);
-                match sockbuf::fill(sb, |room| sockbuf::receive_into(sb, room, &patience)) {
-                    Ok(count) => {
-                        is_ahead = count >= sockbuf::CAPACITY / 2;
-                        continue;
-                    }
-                    Err(error) => return Some(Err(Box::new(Failure::Receiving(error)))),
-                }
-            }
             match receive_more(sb, offered.0, reservoir, state) {
                 Ok(true) => {}
                 Ok(false) => break None,
@@ -386,9 +368,6 @@ unsafe fn receive<P: Place>(
         });
         let withdrawn = offered.0.withdraw();
         drop(offered);
-        if is_ahead {
-            found.expect_bytes();
-        }
         match withdrawn {
             Ok(()) => made.map(Ok),
             Err(error) => Some(Err(Box::new(Failure::Decoding(error)))),

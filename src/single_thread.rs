@@ -1,6 +1,6 @@
-//! Whether the process has one thread, as most programs that use the library do: then nobody has to be kept out, and an
-//! instruction that other processors have to know of can be one that they need not. glibc tells (`sys/single_threaded.h`,
-//! since 2.32); elsewhere it counts as no.
+//! Whether the process has one thread, as most programs that use the library do. Then no other thread can cancel this one or end
+//! its wait, and the system may wait for bytes: one call in place of three, for the row `Live pace` of `make bench`. glibc tells
+//! this (`sys/single_threaded.h`, since 2.32); with other C libraries the answer is no.
 
 use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 

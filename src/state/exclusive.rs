@@ -1,4 +1,4 @@
-//! The session in short steps of a program that uses it with one thread at a time, as most do.
+//! Exclusive use of a session for the fast path of reading.
 
 use std::{
     mem::ManuallyDrop,
@@ -12,44 +12,26 @@ use std::{
 use super::{Core, Private, slot::slot};
 use crate::{
     gate::{Gate, Keeper},
-    hooks,
     rtmp::RTMP,
 };
 
-/// A session for a step that waits for nothing, at the least cost. What makes short steps expensive is to let others know
-/// of them, so this does so once: it holds the gate, and there is no other call, which would have a lock.
-pub(crate) struct Undisturbed<'a> {
+/// A session that no other call uses, for a step that waits for nothing. A call that finds it so needs no lock but the gate.
+pub(crate) struct Exclusive<'a> {
     private: &'a mut Private,
     _keeper: Keeper<'a>,
 }
 
-impl Undisturbed<'_> {
+impl Exclusive<'_> {
     /// Protocol state.
     #[inline]
     pub(crate) fn core(&mut self) -> &mut Core {
-        self.private.outbox.get_mut().0
-    }
-
-    /// Protocol state and memory to put a message together in, if messages leave as they are, to the socket or into TLS.
-    #[inline]
-    pub(crate) fn core_and_scratch(&mut self) -> Option<(&mut Core, &mut Vec<u8>)> {
-        let Private { outbox, carried, hooked, .. } = &mut *self.private;
-        if *hooked.get_mut() & hooks::SEND != 0 {
-            return None;
-        }
-        let (core, scratch) = outbox.get_mut();
-        (core.leaves_as_it_is() && !*carried.get_mut()).then_some((core, scratch))
+        self.private.outbox.get_mut()
     }
 
     /// Whether bytes had to be waited for last time.
     #[inline]
     pub(crate) fn expects_wait(&mut self) -> bool {
         *self.private.expects_wait.get_mut()
-    }
-
-    /// Says that the peer is ahead of this side, so that bytes need not be waited for.
-    pub(crate) fn expect_bytes(&mut self) {
-        *self.private.expects_wait.get_mut() = false;
     }
 
     /// Whether bytes come as they are, from the socket or from TLS.
@@ -59,7 +41,7 @@ impl Undisturbed<'_> {
     }
 }
 
-impl Drop for Undisturbed<'_> {
+impl Drop for Exclusive<'_> {
     #[inline]
     fn drop(&mut self) {
         if thread::panicking() {
@@ -68,13 +50,13 @@ impl Drop for Undisturbed<'_> {
     }
 }
 
-/// The session of an `RTMP`, undisturbed: `None` unless it is there, in its place, in order and in nobody's hands, and
-/// nobody waits for the socket to tell of bytes that are here already.
+/// The session of an `RTMP`, if no other call uses it. `None` also if there is none, if its struct has moved, if a panic left it
+/// unusable, and if the program waits for the socket itself or does not wait at all.
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`, and this thread begins no other call about it while the result lives.
 #[inline]
-pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<Undisturbed<'a>> {
+pub(crate) unsafe fn exclusive<'a>(r: *mut RTMP) -> Option<Exclusive<'a>> {
     // SAFETY: `r` points to an initialised `RTMP`, and this thread begins no other call about it while the result
     // lives, by the Safety section; while the gate is held, what is on the slot stays, and no call gets a reference to
     // it. If there is none but the slot's own, what is there is this call's alone.
@@ -94,5 +76,5 @@ pub(crate) unsafe fn undisturbed<'a>(r: *mut RTMP) -> Option<Undisturbed<'a>> {
     if !in_place || *private.broken.get_mut() || private.outbox.is_poisoned() {
         return None;
     }
-    Some(Undisturbed { private, _keeper: keeper })
+    Some(Exclusive { private, _keeper: keeper })
 }
