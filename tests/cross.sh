@@ -72,11 +72,12 @@ run_target() {
 	export "CARGO_TARGET_${variable}_LINKER=$compiler"
 	case $triple in
 	*musl)
-		RUSTFLAGS='-C target-feature=-crt-static' nice "$cargo" build --quiet --release --lib --target "$triple" \
-			--target-dir "$target/musl-shared" || { fail "$name: build"; return; }
+		RUSTFLAGS='-C target-feature=-crt-static' nice "$cargo" build --quiet --lib --target "$triple" \
+			--target-dir "$target/musl-shared" || { fail "$name: build of the shared library"; return; }
+		[ -f "$target/musl-shared/$triple/debug/librtmp.so" ] || fail "$name: there is no librtmp.so"
 		nice "$cargo" test --quiet --lib --target "$triple" --target-dir "$target" || fail "$name: unit tests"
-		nice "$cargo" build --quiet --release --lib --target "$triple" --target-dir "$target" || { fail "$name: build"; return; }
-		library=$target/$triple/release compiler="musl-gcc -static" runner=""
+		nice "$cargo" build --quiet --lib --target "$triple" --target-dir "$target" || { fail "$name: build"; return; }
+		library=$target/$triple/debug runner=""
 		printf '#!/bin/sh\nexec musl-gcc -static "$@" -lgcc_eh\n' >"$target/musl-static-gcc"
 		chmod +x "$target/musl-static-gcc"
 		compiler=$target/musl-static-gcc
@@ -92,8 +93,9 @@ run_target() {
 		cp "$library/bcryptprimitives.dll" "$target/$triple/debug/deps/"
 		;;
 	*)
-		nice "$cargo" build --quiet --release --lib --target "$triple" --target-dir "$target" || { fail "$name: build"; return; }
-		library=$target/$triple/release
+		# Without optimization, which takes longer than all else and shares nothing with the unit tests.
+		nice "$cargo" build --quiet --lib --target "$triple" --target-dir "$target" || { fail "$name: build"; return; }
+		library=$target/$triple/debug
 		command -v "${runner%% *}" >/dev/null || { leave_out "$name: its tests, apt-get install $packages"; return; }
 		export "CARGO_TARGET_${variable}_RUNNER=$runner"
 		# shellcheck disable=SC2086 # a list of words
