@@ -108,7 +108,7 @@ shell_scripts() {
 }
 
 shell_scripts_are_clean() {
-	shellcheck -S warning tests/*.sh packaging/*.sh && shellcheck -s bash -e SC2034,SC2154 packaging/arch/PKGBUILD
+	shellcheck -S warning tests/*.sh tests/cross/*.sh packaging/*.sh && shellcheck -s bash -e SC2034,SC2154 packaging/arch/PKGBUILD
 }
 
 # The libraries without any feature; `make features` tests them, and those in between.
