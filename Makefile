@@ -83,7 +83,7 @@ endif
 
 HEADERS = rtmp.h amf.h log.h http.h enhanced.h loop.h rtmp_sys.h
 # For programs written for forks of librtmp.
-COMPAT_HEADERS = compat/fields.h compat/obs.h compat/antmedia.h compat/pili.h
+COMPAT_HEADERS = compat/fields.h compat/calls.h compat/obs.h compat/antmedia.h compat/pili.h
 HEADER_DIR = include
 MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.

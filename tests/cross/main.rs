@@ -141,7 +141,7 @@ fn finish(mut running: Running, name: &str) -> String {
 }
 
 #[test]
-fn structs_lie_as_in_programs_that_were_compiled_for_the_original() {
+fn struct_layouts_match_programs_compiled_for_librtmp() {
     let target = need!(Target::new());
     let dir = TempDir::new("cross-layout");
     let program = target.compile(&package().join("tests/c/abi_layout.c"), &dir, false);
@@ -220,7 +220,7 @@ fn a_client_is_served() {
 }
 
 #[test]
-fn a_wait_ends_with_its_time_and_with_an_abort() {
+fn wait_ends_at_its_timeout_and_at_an_abort() {
     let portable = need!(Portable::new("cross-wait"));
     let silent = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let url = format!("rtmp://{}/live/name", silent.local_addr().unwrap());
@@ -229,7 +229,7 @@ fn a_wait_ends_with_its_time_and_with_an_abort() {
 }
 
 #[test]
-fn a_refused_connection_is_told() {
+fn refused_connection_is_reported() {
     let portable = need!(Portable::new("cross-refused"));
     let said = portable.says(&["play", &format!("rtmp://127.0.0.1:{}/live/name", free_port())]);
     assert!(said.starts_with("play failed with 8: connect: "), "{said}");

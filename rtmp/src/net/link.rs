@@ -121,6 +121,11 @@ impl Link {
         }
     }
 
+    /// Whether this is the client's end of a tunnel.
+    pub fn has_tunnel(&self) -> bool {
+        matches!(self.path, Path::Tunnelled(_))
+    }
+
     /// Where the client of a tunnel stands; `None` for other links.
     pub fn tunnel_status(&self) -> Option<Status> {
         match &self.path {
