@@ -50,7 +50,8 @@ const JOINED: &str = "the connection belongs to a session that is served already
 ///
 /// Returns TRUE or FALSE. In both cases the socket stays open, and the caller closes it with `RTMP_Close`.
 ///
-/// Fails with `RTMP_ERR_HANDSHAKE` if the client's handshake is wrong, `RTMP_ERR_TIMEDOUT` if it takes too long, and
+/// Fails with `RTMP_ERR_HANDSHAKE` if the client's handshake is wrong, `RTMP_ERR_TIMEDOUT` if it takes too long,
+/// `RTMP_ERR_UNSUPPORTED` if this library was built without serving or without what the client uses, and
 /// `RTMP_ERR_JOINED` if the HTTP connection belongs to a session that another call already serves. In the last case
 /// nothing is wrong: that session has taken the connection over, and `sb_socket` is -1.
 ///

@@ -34,8 +34,8 @@ use crate::{
 ///
 /// Returns TRUE, or FALSE if the URL or an option is invalid. Settings before the invalid one may have been applied.
 ///
-/// Fails with `RTMP_ERR_URL` if the URL cannot be used, and with `RTMP_ERR_OPTION` if an option is unknown or its value
-/// is invalid.
+/// Fails with `RTMP_ERR_URL` if the URL cannot be used, with `RTMP_ERR_OPTION` if an option is unknown or its value is
+/// invalid, and with `RTMP_ERR_UNSUPPORTED` if this library was built without what the protocol or `swfVfy` needs.
 ///
 /// The session keeps using `url`, and the function divides it in place. Keep it unchanged until `RTMP_Close` has
 /// returned, and longer if you connect again without another URL. A string literal works as long as no option value
