@@ -26,7 +26,7 @@ use super::{
     globals,
     log::Deferred,
     memory::{self, Body},
-    progress::{Input, Progress},
+    progress::Input,
     rtmp::{
         RTMP, direct,
         reservoir::{self, Reservoir},
@@ -369,7 +369,7 @@ impl Handle {
     /// Encodes a message and sends it if nothing but the socket is in its way: nobody else uses the session, and bytes
     /// leave as they are. Tells the header format and what came of sending; `None` if nothing has happened.
     #[inline(always)]
-    pub(super) fn transmit_straight<'m>(
+    pub(super) fn transmit_unqueued<'m>(
         &self,
         encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
     ) -> Option<(u8, Result<()>)> {
@@ -444,7 +444,7 @@ impl Handle {
     /// copied, unless the bytes have to be changed first, or are many short pieces.
     fn send_or_queue<'p, I: Iterator<Item = &'p [u8]>>(&self, pieces: impl Fn() -> I) -> Result<()> {
         let Some(carrier) = self.carrier() else { return Err(Error::NotConnected) };
-        let has_tunnel = carrier.tunnel_status().is_some();
+        let has_tunnel = carrier.has_tunnel();
         let mut core = self.core();
         let session = &mut core.session;
         if has_tunnel
@@ -513,8 +513,16 @@ impl Handle {
         if !self.never_waits() {
             return Ok(());
         }
-        self.progress(Progress::use_connection);
-        self.meet_send_error()?;
+        let failed = self.progress(|progress| {
+            progress.use_connection();
+            progress.send_error.take()
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if self.unsent() == 0 {
+            return Ok(());
+        }
         self.flush_now()?;
         match self.unsent() {
             0 => Ok(()),

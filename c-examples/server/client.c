@@ -211,11 +211,11 @@ static int read_messages(struct client *client)
 
 /* A client that publishes or does nothing has to be heard of; a player is asked for a sign of life. All of them have to take
  * what they are sent. */
-static int check_silence(struct client *client)
+int client_check(struct client *client)
 {
     int64_t now = clock_ms(), silent = now - client->last_heard, limit = client->server->timeout_ms;
     int playing = 0, busy = 0;
-    for (int i = 0; i < MOST_NETSTREAMS; i++) {
+    for (int i = 0; i < client->netstream_count; i++) {
         enum role role = client->netstreams[i] ? client->netstreams[i]->role : ROLE_NONE;
         busy |= role != ROLE_NONE;
         playing |= role > ROLE_PUBLISHING;
@@ -255,8 +255,7 @@ static int ask_to_move(struct client *client)
 
 int client_turn(struct client *client, int readable)
 {
-    return (!readable || read_messages(client)) && ask_to_move(client) && netstream_send(client)
-           && !client->server->stopping && check_silence(client);
+    return (!readable || read_messages(client)) && ask_to_move(client) && netstream_send(client) && !client->server->stopping;
 }
 
 int client_greet(struct client *client)
@@ -288,13 +287,13 @@ int client_greet(struct client *client)
     client->last_heard = client->last_busy = clock_ms();
     r->m_bSendCounter = TRUE; /* RTMP_Serve leaves it to us whether what is received is acknowledged */
     if (!library_waits())
-        r->Link.timeout = 5 * (client->server->timeout_ms / 1000); /* `check_silence` is earlier */
+        r->Link.timeout = 5 * (client->server->timeout_ms / 1000); /* `client_check` is earlier */
     return 1;
 }
 
 void client_stop(struct client *client)
 {
-    for (int i = 0; i < MOST_NETSTREAMS; i++)
+    for (int i = 0; i < client->netstream_count; i++)
         if (client->netstreams[i])
             netstream_stop(client, client->netstreams[i]);
 }
@@ -389,7 +388,8 @@ static void run(struct task *task, int reasons)
         RTMP_Step(client->rtmp);
     if (client->stage < STAGE_SERVED && (client_greet(client) < 0 || (client->stage < STAGE_SERVED && clock_ms() >= client->stage_ends)))
         start_leaving(client);
-    if (client->stage == STAGE_SERVED && !client_turn(client, reasons & TASK_IO))
+    if (client->stage == STAGE_SERVED
+        && !(client_turn(client, reasons & TASK_IO) && (!(reasons & TASK_IO) || client_check(client))))
         start_leaving(client);
     task->unsettled = client->stage < STAGE_SERVED;
     if (client->stage >= STAGE_LEAVING && leave(client)) {
@@ -450,7 +450,7 @@ void client_free(struct client *client)
     RTMP_Free(client->rtmp);
     if (client->part_fd >= 0)
         close(client->part_fd);
-    for (int i = 0; i < MOST_NETSTREAMS; i++)
+    for (int i = 0; i < client->netstream_count; i++)
         free(client->netstreams[i]);
     free(client);
 }

@@ -173,7 +173,7 @@ static int do_fc_unpublish(struct call *call)
     struct client *client = call->client;
     char path[PATH_SIZE];
     int ok = do_result(call), named = path_at(call, 3, path);
-    for (int i = 0; ok && named && i < MOST_NETSTREAMS; i++) {
+    for (int i = 0; ok && named && i < client->netstream_count; i++) {
         struct netstream *netstream = client->netstreams[i];
         if (netstream && netstream->role == ROLE_PUBLISHING && strcmp(netstream->path, path) == 0)
             ok = stop_stream(call, netstream);

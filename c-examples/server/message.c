@@ -5,8 +5,6 @@
 
 static size_t in_use;
 
-size_t message_cost(const struct message *message) { return sizeof *message + message->size; }
-
 int message_memory_is_short(void) { return in_use > MOST_MEDIA / 2; }
 
 struct message *message_new(uint8_t type, uint32_t timestamp, const void *body, uint32_t size)

@@ -24,7 +24,7 @@ struct message *message_share(struct message *message);
 void message_release(struct message *message);
 
 /* What a message counts for wherever bytes are bounded. */
-size_t message_cost(const struct message *message);
+static inline size_t message_cost(const struct message *message) { return sizeof *message + message->size; }
 /* Returns 1 when half of MOST_MEDIA is in use. */
 int message_memory_is_short(void);
 

@@ -25,9 +25,11 @@ struct netstream *netstream_find(struct client *client, int id)
         struct netstream **place = &client->netstreams[id - 1];
         if (!*place && (*place = calloc(1, sizeof **place)))
             (*place)->id = id;
+        if (*place && client->netstream_count < id)
+            client->netstream_count = id;
         return *place;
     }
-    for (int i = 0; id == 0 && i < MOST_NETSTREAMS; i++) {
+    for (int i = 0; id == 0 && i < client->netstream_count; i++) {
         if (!client->netstreams[i] || client->netstreams[i]->role == ROLE_NONE)
             continue;
         if (only)
@@ -39,7 +41,7 @@ struct netstream *netstream_find(struct client *client, int id)
 
 int netstream_in_use(struct client *client)
 {
-    for (int i = 0; i < MOST_NETSTREAMS; i++)
+    for (int i = 0; i < client->netstream_count; i++)
         if (client->netstreams[i] && client->netstreams[i]->role != ROLE_NONE)
             return 1;
     return 0;
@@ -258,14 +260,15 @@ static int next_of_file(struct client *client, struct netstream *netstream)
 /* The streams of a client take turns. */
 static int next_message(struct client *client)
 {
-    for (int i = 0; i < MOST_NETSTREAMS; i++) {
-        int number = (client->next_stream + i) % MOST_NETSTREAMS;
+    for (int i = 0, number = client->next_stream; i < client->netstream_count; i++, number++) {
+        if (number >= client->netstream_count)
+            number = 0;
         struct netstream *netstream = client->netstreams[number];
         if (!is_playing(netstream))
             continue;
         int found = netstream->role == ROLE_PLAYING_LIVE ? next_live(client, netstream) : next_of_file(client, netstream);
         if (found != 0) {
-            client->next_stream = (number + 1) % MOST_NETSTREAMS;
+            client->next_stream = number + 1;
             return found;
         }
     }
@@ -290,7 +293,7 @@ int netstream_send(struct client *client)
 
 int netstream_wait(struct client *client, int most)
 {
-    for (int i = 0; i < MOST_NETSTREAMS; i++) {
+    for (int i = 0; i < client->netstream_count; i++) {
         struct netstream *netstream = client->netstreams[i];
         if (!netstream || netstream->role != ROLE_PLAYING_FILE || client->sender.full_since != 0)
             continue;

@@ -67,6 +67,7 @@ struct client {
     char app[PATH_SIZE];
     uint32_t buffer_ms;       /* how much the client wants to hold */
     struct netstream *netstreams[MOST_NETSTREAMS]; /* message stream 1 first; NULL until it is used */
+    int netstream_count;      /* behind these there is none */
 };
 
 /* client.c: what a client needs but its connection. Returns NULL, with errno, when that cannot be had. */
@@ -84,6 +85,8 @@ void client_wake(struct client *client);
 int client_greet(struct client *client);
 /* Reads what has come, if `readable`, and sends what is due. Returns 0 when the connection has to end. */
 int client_turn(struct client *client, int readable);
+/* Looks at what the client has not done for too long; to be called now and then. Returns 0 when the connection has to end. */
+int client_check(struct client *client);
 /* Ends what the client publishes and plays. */
 void client_stop(struct client *client);
 

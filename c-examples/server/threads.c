@@ -165,7 +165,7 @@ static void *serve(void *argument)
     threads_guard(client, client->stage_ends - clock_ms());
     int ok = client_greet(client) > 0;
     while (ok)
-        ok = wait_for_work(client, &readable) && client_turn(client, readable);
+        ok = wait_for_work(client, &readable) && client_turn(client, readable) && client_check(client);
     client_stop(client);
     int connected = RTMP_IsConnected(client->rtmp);
     if (connected)

@@ -284,7 +284,7 @@ fn rtmpsrv_prints_the_request_of_a_player() {
 }
 
 /// GStreamer with the plugin that uses librtmp, and a plugin registry of its own: the user's knows one library only.
-fn gstreamer_command(library: Library, directory: &TempDir, pipeline: &str) -> Option<Command> {
+pub fn gstreamer_command(library: Library, directory: &TempDir, pipeline: &str) -> Option<Command> {
     let plugin = format!("/usr/lib/{}-linux-gnu/gstreamer-1.0/libgstrtmp.so", std::env::consts::ARCH);
     require::file(Path::new(&plugin))?;
     let mut command = on_library(&require::program("gst-launch-1.0")?, library)?;
@@ -294,7 +294,7 @@ fn gstreamer_command(library: Library, directory: &TempDir, pipeline: &str) -> O
     Some(command)
 }
 
-fn gstreamer(library: Library, directory: &TempDir, pipeline: &str) -> Option<()> {
+pub fn gstreamer(library: Library, directory: &TempDir, pipeline: &str) -> Option<()> {
     let command = gstreamer_command(library, directory, pipeline)?;
     run(command, library, &format!("gst-launch-1.0 {pipeline} on {library:?}")).map(drop)
 }
