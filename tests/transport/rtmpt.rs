@@ -190,7 +190,7 @@ fn a_silent_server_is_asked_as_rarely_as_it_wants_by_programs_that_watch_the_soc
         peer.drain(examples::LIMIT);
     });
     let registry = gateway::with_limits(Duration::from_secs(4), 4);
-    let tap = Wiretap::in_front_of(gateway::gateway(registry, server.port));
+    let tap = Wiretap::in_front_of(gateway::gateway(&registry, server.port));
     let polls = || {
         let sent = tap.recordings().concat().concat();
         sent.windows(11).filter(|window| window == b"POST /idle/").count()
