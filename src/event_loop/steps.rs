@@ -15,7 +15,7 @@ use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
     carrier::Carrier,
-    progress::{Admission, Input, Stage},
+    progress::{Input, Stage},
     reason::{self, Failure, Phase},
     rtmp::{RTMP, close::step_leaving},
     shared,
@@ -364,8 +364,9 @@ pub(super) fn interests(handle: &Handle) -> Vec<Interest> {
             is_opening = true;
             match &opening.stage {
                 Stage::Reaching(link) => link.interests(Wanted::default(), &mut interests),
-                Stage::Securing(securing) => securing.lock().interests(Wanted::default(), &mut interests),
-                Stage::Admitting(Admission::Running(job)) => interests.push(job.interest()),
+                Stage::Securing(carrier) | Stage::Admitting(carrier) => {
+                    carrier.lock().interests(Wanted::default(), &mut interests);
+                }
                 _ => carrier = handle.carrier(),
             }
         } else {
@@ -394,9 +395,9 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
         let opening = progress.opening.as_ref().filter(|_| progress.is_opening());
         match opening.map(|opening| &opening.stage) {
             Some(Stage::Reaching(link)) => moments.push(link.deadline()),
-            Some(Stage::Securing(securing)) => moments.push(securing.lock().deadline()),
-            // The thread has its own time.
-            Some(Stage::Admitting(_)) => {}
+            Some(Stage::Securing(carrier) | Stage::Admitting(carrier)) => {
+                moments.push(carrier.lock().deadline());
+            }
             Some(_) => moments.push(opening.and_then(|opening| opening.limit.moment())),
             None => {}
         }
