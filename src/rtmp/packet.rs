@@ -366,6 +366,7 @@ unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<
             Some(failure) => Err(failure.settle(&handle)),
         };
         let (outcome, message) = next.map_err(|error| handle.failure(error.reported(), Phase::Reading))?;
+        handle.note_found();
         handle.settle();
         // SAFETY: it is a packet.
         unsafe { ready::show(packet, message) }

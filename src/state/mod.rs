@@ -115,6 +115,8 @@ pub(crate) struct Private {
     hooked: AtomicU8,
     /// `timeoutMs` of `settings`; 0 if there is none.
     timeout_ms: AtomicU32,
+    /// `sendQueue` of `settings`; 0 if there is none.
+    queue_limit: AtomicUsize,
 }
 
 /// How long sending has waited for the peer to take bytes.
@@ -357,8 +359,9 @@ pub(crate) struct Handle {
     private: ManuallyDrop<Arc<Private>>,
     /// What `Private::closings` was when this call began.
     closings: u32,
-    /// How often this call has received.
+    /// How often this call has received, and since when, if its session does not wait.
     receives: Cell<u32>,
+    receives_since: Cell<Option<Instant>>,
     /// When all waits of this call end, besides each of them in its own time.
     limit: Cell<Deadline>,
     /// What the connection was at when something failed: the core's errors do not carry it.
@@ -399,6 +402,7 @@ impl Private {
         self.hooked.store(settings.hooks.bits(), Ordering::Relaxed);
         let milliseconds = settings.tuning.timeout.map_or(0, |timeout| timeout.as_millis());
         self.timeout_ms.store(u32::try_from(milliseconds).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.queue_limit.store(settings.tuning.queue_limit.unwrap_or(0), Ordering::Relaxed);
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {
@@ -436,9 +440,9 @@ impl Handle {
     fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
         let closings = private.closings.load(Ordering::Relaxed);
         let (limit, failed_in) = (Cell::new(Deadline::NEVER), Cell::new(None));
-        let receives = Cell::new(0);
-        let private = ManuallyDrop::new(private);
-        Self { raw, private, closings, receives, limit, failed_in, notices: RefCell::default() }
+        let (receives, receives_since) = (Cell::new(0), Cell::new(None));
+        let (private, notices) = (ManuallyDrop::new(private), RefCell::default());
+        Self { raw, private, closings, receives, receives_since, limit, failed_in, notices }
     }
 
     /// As `from_raw`; if there `has_to_be` a connection, none is made without one: a call that fails leaves nothing behind.
@@ -723,12 +727,8 @@ impl Handle {
             handle.give_up();
             return Err(Error::NotConnected);
         }
-        if handle.never_waits() {
-            handle.go_on().map_err(|failure| {
-                failure.log();
-                let (error, _) = failure.into_parts();
-                if matches!(error, Error::Again) { error } else { error.reported() }
-            })?;
+        if handle.never_waits() && handle.go_on()? {
+            return Err(Error::NotConnected.reported());
         }
         Ok(handle)
     }
@@ -786,9 +786,14 @@ impl Handle {
             let core = self.core();
             (core.session.stats(), core.phases)
         };
-        let Blocked { before, since, .. } = *lock(&self.private.blocked);
-        let stalled = since.map_or(Duration::ZERO, |since| since.elapsed());
-        (stats.stalled, stats.blocked) = (stalled, before + stalled);
+        if self.never_waits() {
+            stats.queued += self.carrier().map_or(0, |carrier| carrier.unsent_if_idle()) as u64;
+            self.progress(|progress| progress.backlog.fill_in(&mut stats, Some(Instant::now())));
+        } else {
+            let Blocked { before, since, .. } = *lock(&self.private.blocked);
+            let stalled = since.map_or(Duration::ZERO, |since| since.elapsed());
+            (stats.stalled, stats.blocked) = (stalled, before + stalled);
+        }
         (stats.unsent, stats.round_trip, stats.retransmissions) = (unsent, round_trip, retransmissions);
         let phases = &mut stats.phases;
         (phases.lookup, phases.tcp, phases.proxy, phases.tls) =
@@ -811,6 +816,25 @@ impl Handle {
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         let seconds = unsafe { (*self.raw()).Link.timeout };
         u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+    }
+
+    /// How many bytes may wait for the peer of a session that does not wait.
+    pub(crate) fn queue_limit(&self) -> usize {
+        match self.private.queue_limit.load(Ordering::Relaxed) {
+            0 => MAX_QUEUE,
+            limit => limit,
+        }
+    }
+
+    /// Whether the program wants the calls of this session to end.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.gate().is_aborted()
+    }
+
+    /// Tells the program how long the peer has taken nothing; an error if it gives up.
+    pub(crate) fn raise_stall(&self, stalled: Duration) -> Result<()> {
+        let e_stalled = u32::try_from(stalled.as_millis()).unwrap_or(u32::MAX);
+        self.raise(&RTMPEvent { e_stalled, ..RTMPEvent::of(RTMP_EVENT_STALL) })
     }
 
     /// Protocol state with the bytes it has to send, and the turn to send them.
@@ -959,11 +983,13 @@ impl Handle {
         }
     }
 
-    /// Counts a receive of this call; returns how many there were.
-    pub(crate) fn count_receive(&self) -> u32 {
+    /// Counts a receive of this call; returns how many there were, and how long ago the first one was.
+    pub(crate) fn count_receive(&self, now: Instant) -> (u32, Duration) {
         let receives = self.receives.get() + 1;
         self.receives.set(receives);
-        receives
+        let since = self.receives_since.get().unwrap_or(now);
+        self.receives_since.set(Some(since));
+        (receives, now.saturating_duration_since(since))
     }
 
     /// The SWF file that a signed handshake vouches for, if the caller has one.
@@ -1115,6 +1141,9 @@ pub(super) unsafe fn pardon(r: *mut RTMP) {
     // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
     unsafe { Gate::of(r) }.pardon();
 }
+
+/// How many bytes may wait for the peer of a session that does not wait, unless `sendQueue` says otherwise.
+const MAX_QUEUE: usize = 4 << 20;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
