@@ -180,6 +180,29 @@ fn a_session_that_never_waits_can_be_used_wrongly() {
     assert_eq!(need!(output(&program, &["misuse"])), "ok\n");
 }
 
+/// A figure that `many` prints.
+fn figure(output: &str, name: &str) -> f64 {
+    let found = output.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    found.unwrap_or_else(|| panic!("no {name} in {output}")).parse().expect("a number")
+}
+
+#[test]
+fn hundreds_of_sessions_on_one_thread_get_every_message_although_one_stalls() {
+    let program = need!(Program::test_of_ours("many"));
+    let output = |players: u32, how: &str| {
+        let arguments = [&players.to_string(), "20", "3000", how];
+        program.run(Library::Ours, &arguments, "", LIMIT).map(|run| run.expect("many"))
+    };
+    let few = need!(output(30, "steps"));
+    assert_eq!((figure(&few, "sessions"), figure(&few, "arrived")), (60.0, 600.0));
+    let many = need!(output(300, "steps"));
+    assert_eq!((figure(&many, "sessions"), figure(&many, "arrived")), (600.0, 6000.0));
+    // Memory is linear: what sessions share counts for the few.
+    assert!(figure(&many, "kb_per_session") <= 1.1 * figure(&few, "kb_per_session") + 4.0, "{few}{many}");
+    let stalled = need!(output(300, "stalled"));
+    assert_eq!((figure(&stalled, "arrived"), figure(&stalled, "dropped")), (5980.0, 0.0), "{stalled}");
+}
+
 #[test]
 fn no_system_call_can_wait() {
     let program = need!(Program::test_of_ours("event_loop"));
