@@ -270,19 +270,24 @@ int RTMP_GetLastSystemError(RTMP *r);
  *
  * A call that would have to wait fails with `RTMP_ERR_AGAIN` and `errno` EAGAIN, and continues in `RTMP_Step`. Call it again
  * when `RTMP_Step` says so. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`, `RTMP_TLS_Accept`, `RTMP_Serve`,
- * `RTMP_ConnectStream` and `RTMP_ReconnectStream` begin something and then tell what came of it; `RTMP_Read` returns -1;
- * `RTMP_ReadPacket` and `RTMP_GetNextMediaPacket` go on where they stopped. `RTMP_SendPacket`, `RTMP_SendChunk` and
+ * `RTMP_ConnectStream` and `RTMP_ReconnectStream` begin something, and the next call returns the result. If a step has failed, that
+ * call fails for the same reason and begins nothing; the call after it, or the first one after `RTMP_Close`, begins again.
+ * `RTMP_Read` returns -1. `RTMP_ReadPacket` and `RTMP_GetNextMediaPacket` continue where they stopped. A call that reads ends
+ * after some milliseconds although there is more to receive, so that other sessions have their turn. `RTMP_SendPacket`, `RTMP_SendChunk` and
  * `RTMP_Write` take all of what they are given or nothing: what the network has no room for waits in a queue, and when
  * that has 4 MiB, or what the option `sendQueue` says, they fail with `RTMP_ERR_AGAIN`. `RTMP_Close` leaves closing to `RTMP_Step`.
  *
- * What waits all the same is `RTMP_SetupURL` and `RTMP_SetOpt` with an SWF file that has to be downloaded (`swfVfy`), and the
- * program's own callbacks. Looking up a host name takes a helper thread. `RTMP_Connect` copies the packet that it is given.
+ * `RTMP_SetupURL` and `RTMP_SetOpt` wait all the same if an SWF file has to be downloaded (`swfVfy`), and so do the program's own
+ * callbacks. A helper thread looks up a host name, and finds the session of an HTTP connection for `RTMP_Serve`; a client that
+ * connects to a numeric address has none. `RTMP_Connect` copies the packet that it is given.
  * The socket is the library's from `RTMP_Connect1`, `RTMP_TLS_Accept` or `RTMP_Serve` on: leave it open, and do not read from
  * it.
  *
  * The session stays so after `RTMP_Close` and until `RTMP_Free` or 0, either of which interrupts closing. Memory that is freed
- * in another way than by `RTMP_Free` needs a call with 0 before. One thread at a time may use the session; `RTMP_Abort` may
- * be called by any.
+ * in another way than by `RTMP_Free` needs a call with 0 before. One thread at a time may use the session. Any
+ * thread may call `RTMP_Abort`: the socket then becomes ready. While a connection is being made there may be none yet, so the
+ * thread that aborts also has to wake the thread that waits, by a way of the program's own loop (a pipe, `eventfd`,
+ * `uv_async_send`); `RTMP_GetPollTimeout` then returns 0, and `RTMP_Step` ends what has begun.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */

@@ -5,6 +5,7 @@ use std::{fmt, mem, net::TcpStream, sync::Arc};
 use libc::c_int;
 use rtmp_core::{
     error::{Error, Result},
+    features,
     net::Job,
     random,
     transport::{
@@ -62,6 +63,7 @@ pub unsafe extern "C-unwind" fn RTMP_Serve(r: *mut RTMP) -> c_int {
             reason::start_afresh(r)?;
             Handle::connected(r)
         }?;
+        features::SERVER.check()?;
         let unshaken = |error| handle.failure(error, Phase::Handshake);
         let begin = || {
             let socket = handle.socket().map_err(unshaken)?;
@@ -90,6 +92,7 @@ impl Handle {
 
     /// Hands the connection to the tunnels of this process, in a thread of its own: finding out whose it is takes requests.
     pub(crate) fn begin_tunnel(&self) -> Result<Admission> {
+        features::RTMPT.check()?;
         let r = self.raw();
         let mut name = [0; 16];
         random::system(&mut name)?;

@@ -3,8 +3,8 @@
 //! It lives in [`Private`], which hangs on a pointer of the struct that librtmp used for a table of its own. Nothing can
 //! be appended to the struct, and callers move and clear it.
 
+mod exclusive;
 mod slot;
-mod undisturbed;
 
 use std::{
     cell::{Cell, RefCell},
@@ -38,10 +38,9 @@ use rtmp_core::{
 };
 use rustix::fd::BorrowedFd;
 
+pub(crate) use self::exclusive::{Exclusive, exclusive};
 use self::slot::{attached, hangs_on, put};
-pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
-    alone,
     carrier::Carrier,
     enhanced::requested::Requested,
     event_loop::{
@@ -62,7 +61,7 @@ use super::{
         reservoir::{self, Reservoir},
         sockbuf,
     },
-    shared, socket,
+    shared, single_thread, socket,
     tcp_info::TcpInfo,
 };
 
@@ -139,19 +138,6 @@ pub(crate) struct Patient<'a> {
     private: Option<&'a Private>,
 }
 
-impl Patient<'_> {
-    /// What ends a wait of the only thread, in a call that has no handle and is sure that it has to wait.
-    ///
-    /// # Safety
-    /// `r` points to an initialised `RTMP`, which outlives the result.
-    pub(crate) unsafe fn alone(r: *mut RTMP) -> Self {
-        static WAITS: AtomicBool = AtomicBool::new(true);
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        let gate = unsafe { Gate::of(r) };
-        Self { gate, deadline: Deadline::NEVER, expects_wait: &WAITS, private: None }
-    }
-}
-
 impl Patience for Patient<'_> {
     fn is_over(&self) -> bool {
         self.gate.is_aborted() || globals::interrupted()
@@ -202,7 +188,7 @@ impl Patience for Patient<'_> {
     }
 
     fn leaves_wait_to_system(&self) -> bool {
-        self.deadline == Deadline::NEVER && alone::is_alone()
+        self.deadline == Deadline::NEVER && single_thread::is_alone()
     }
 }
 
@@ -456,7 +442,7 @@ impl Handle {
         // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
         // the Safety section.
         unsafe { defaults::initialise_zeroed(r) };
-        alone::ask();
+        single_thread::ask();
         // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
         // the Safety section.
         let gate = unsafe { Gate::of(r) };
@@ -1137,9 +1123,9 @@ pub(super) unsafe fn abort(r: *mut RTMP) {
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`.
-pub(super) unsafe fn pardon(r: *mut RTMP) {
+pub(super) unsafe fn clear_abort(r: *mut RTMP) {
     // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    unsafe { Gate::of(r) }.pardon();
+    unsafe { Gate::of(r) }.clear_abort();
 }
 
 /// How many bytes may wait for the peer of a session that does not wait, unless `sendQueue` says otherwise.

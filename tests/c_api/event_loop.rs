@@ -37,7 +37,7 @@ fn output(program: &Program, arguments: &[&str]) -> Option<String> {
 }
 
 #[test]
-fn bytes_are_those_of_blocking_calls_on_every_way() {
+fn non_blocking_calls_send_the_same_bytes_over_every_transport() {
     let program = need!(Program::test_of_ours("event_loop"));
     let credentials = need!(Credentials::new());
     for way in WAYS {
@@ -59,7 +59,7 @@ fn bytes_are_those_of_blocking_calls_on_every_way() {
 }
 
 #[test]
-fn one_thread_serves_and_plays_on_every_way() {
+fn one_thread_serves_and_plays_over_every_transport() {
     let program = need!(Program::test_of_ours("event_loop"));
     let authority = need!(Authority::new());
     let certificate = authority.issue("server", "IP:127.0.0.1", Valid::Now);
@@ -127,7 +127,7 @@ fn a_stalled_server_does_not_stop_other_sessions_and_meets_its_deadline() {
 }
 
 #[test]
-fn messages_are_taken_whole_or_not_at_all_and_the_goodbye_follows_them() {
+fn messages_are_accepted_completely_or_not_at_all_before_the_close_message() {
     let program = need!(Program::test_of_ours("event_loop"));
     let credentials = need!(Credentials::new());
     for way in [Way::PLAIN, Way::TLS, Way::ENCRYPTED, Way::TUNNELLED] {
@@ -158,7 +158,7 @@ fn messages_are_taken_whole_or_not_at_all_and_the_goodbye_follows_them() {
 }
 
 #[test]
-fn a_full_queue_takes_nothing_more_and_a_peer_that_takes_nothing_meets_its_deadline() {
+fn full_queue_accepts_nothing_and_stalled_peer_times_out() {
     let program = need!(Program::test_of_ours("event_loop"));
     let (ended, end) = mpsc::channel();
     let server = Server::once(move |peer| {
@@ -178,6 +178,43 @@ fn a_full_queue_takes_nothing_more_and_a_peer_that_takes_nothing_meets_its_deadl
 fn a_session_that_never_waits_can_be_used_wrongly() {
     let program = need!(Program::test_of_ours("event_loop"));
     assert_eq!(need!(output(&program, &["misuse"])), "ok\n");
+}
+
+/// The number behind a word of `ss`, as in `rtt:0.031/0.015`.
+fn number_behind(text: &str, word: &str) -> Option<f64> {
+    let found = text.split_whitespace().find_map(|part| part.strip_prefix(word)?.strip_prefix(':'))?;
+    found.split('/').next()?.parse().ok()
+}
+
+#[test]
+fn a_stall_is_reported_once_a_second_and_numbers_are_those_of_the_system() {
+    let program = need!(Program::test_of_ours("event_loop"));
+    need!(require::program("ss"));
+    let (ended, end) = mpsc::channel();
+    let server = Server::once(move |peer| {
+        peer.accept_publish();
+        end.recv_timeout(LIMIT).expect("the program ends");
+    });
+    let url = format!("{} timeout=60", server.url());
+    let output = need!(output(&program, &["stall", &url]));
+    ended.send(()).unwrap();
+    server.join();
+    assert!(output.ends_with("\n3 stalls\n"), "{output}");
+    let (ours, system) = output.split_once('\n').unwrap();
+    let ours: Vec<u64> = ours.split([' ', ',']).filter_map(|word| word.parse().ok()).collect();
+    let [unsent, queued, out, round_trip, retransmissions] = ours[..] else { panic!("{output}") };
+    // A state, what waits for the program, and what the peer has not confirmed.
+    let send_queue: u64 = system.split_whitespace().nth(2).unwrap().parse().unwrap();
+    assert_eq!(unsent, send_queue, "{output}");
+    assert!(queued > 3 << 20, "{output}");
+    let microseconds = (number_behind(system, "rtt").unwrap() * 1000.0).round() as u64;
+    assert_eq!(round_trip, microseconds, "{output}");
+    let sent_again =
+        system.split_whitespace().find_map(|part| part.strip_prefix("retrans:")?.split('/').nth(1));
+    assert_eq!(retransmissions, sent_again.map_or(0, |count| count.parse().unwrap()), "{output}");
+    // What the peer's system has confirmed counts from 1.
+    let confirmed = number_behind(system, "bytes_acked").unwrap() as u64 - 1;
+    assert_eq!(out - queued, confirmed + unsent, "{output}");
 }
 
 /// A figure that `many` prints.
@@ -258,7 +295,7 @@ fn can_wait(call: &str) -> bool {
 }
 
 #[test]
-fn the_example_saves_many_streams_and_says_why_one_failed() {
+fn the_example_saves_many_streams_and_prints_why_one_failed() {
     let program = need!(Program::example_of_ours("loop"));
     let server = Server::listen(|listener: &TcpListener| {
         for _ in 0..8 {

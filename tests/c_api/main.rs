@@ -26,6 +26,7 @@ mod nonblocking;
 mod options;
 mod privileges;
 mod reasons;
+mod reconnect;
 mod stats;
 mod streams;
 mod swf;

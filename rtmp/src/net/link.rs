@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    features,
     stats::Phases,
     transport::{tls::ServerContext, tunnel::Status},
 };
@@ -89,6 +90,7 @@ impl Link {
         if !target.tunnelled {
             return Ok(Self::direct(wire));
         }
+        features::RTMPT.check()?;
         let tunnel = Tunnel::new(target, wire, now)?;
         Ok(Self { path: Path::Tunnelled(Box::new(tunnel)), aborted: false })
     }
@@ -117,6 +119,11 @@ impl Link {
             (Path::Tunnelled(_), _) => LinkPhase::Tunnel,
             (Path::Direct(_), _) => LinkPhase::Open,
         }
+    }
+
+    /// Whether this is the client's end of a tunnel.
+    pub fn has_tunnel(&self) -> bool {
+        matches!(self.path, Path::Tunnelled(_))
     }
 
     /// Where the client of a tunnel stands; `None` for other links.

@@ -207,6 +207,7 @@ impl<'a> Wait<'a> {
     }
 
     /// Fails if the wait is over. For waits that bytes did not end.
+    #[cfg(any(test, feature = "tls"))]
     pub(super) fn check(&mut self, fd: BorrowedFd<'_>) -> Result<()> {
         if self.is_over() {
             return Err(Error::Interrupted);
