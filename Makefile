@@ -13,6 +13,7 @@
 #                           a library with rs_ in front of all its symbols, beside which librtmp has a place in the same
 #                           program: librs_rtmp.so.1, librs_rtmp.a, librs_rtmp.pc and headers of their own
 #   make dist               the source with all crates, for building without a network, and its checksum, in target/dist
+#   make check-dist         whether that is the same for another user in another directory, and the library built from it
 #   make windows            librtmp.dll and its import library, in target/windows/x86_64, with MinGW; ARCHITECTURE=i686
 #   make install-windows    installs these and the headers in bin, lib and include of prefix
 #   make cross              builds for other systems and runs what it can of them; CROSS= some of their names
@@ -75,6 +76,11 @@ endif
 RELEASE := $(shell sed -n 's/^version = "\([0-9.]*\)"/\1/p' Cargo.toml | head -n 1)
 VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.toml | head -n 1)
 
+# A tarball of `make dist` builds the same library in any directory.
+ifneq ($(wildcard vendor),)
+export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/usr/src/librtmp-$(RELEASE)
+endif
+
 HEADERS = rtmp.h amf.h log.h http.h enhanced.h loop.h rtmp_sys.h
 # For programs written for forks of librtmp.
 COMPAT_HEADERS = compat/fields.h compat/calls.h compat/obs.h compat/antmedia.h compat/pili.h
@@ -83,7 +89,7 @@ MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build cross demo dist embedded examples features fuzz guide headers install install-tools install-windows lint memcheck miri notice prefixed sanitize soak test uninstall windows
+.PHONY: all bench build check-dist cross demo dist embedded examples features fuzz guide headers install install-tools install-windows lint memcheck miri notice prefixed sanitize soak test uninstall windows
 
 all: build
 
@@ -150,6 +156,10 @@ test:
 DIST_DIR = $(TARGET_DIR)/dist
 dist:
 	CARGO='$(CARGO)' packaging/dist.sh '$(RELEASE)' '$(DIST_DIR)'
+
+# Makes the tarball twice and the library of each, in other directories and as other users, and compares.
+check-dist:
+	CARGO='$(CARGO)' MAKE='$(MAKE)' packaging/check-dist.sh '$(DIST_DIR)'
 
 # For Windows, with MinGW: ARCHITECTURE=x86_64 or i686.
 ARCHITECTURE = x86_64

@@ -9,8 +9,8 @@ use libc::c_int;
 use rtmp_core::{
     error::{Error, Result},
     message::MessageType,
-    net::{Job, Link},
-    transport::{deadline::Deadline, tunnel::server::Accepted},
+    net::Link,
+    transport::deadline::Deadline,
 };
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -61,19 +61,13 @@ pub(crate) enum Stage {
     /// A server waits for the client's first byte.
     Listening,
     /// It is found out which session an HTTP connection belongs to.
-    Admitting(Admission),
+    Admitting(Arc<Carrier>),
     /// The handshake comes next.
     Secured,
     Handshaking,
     /// What follows the handshake is sent.
     Greeting,
     Done,
-}
-
-/// An HTTP connection on its way to its session.
-pub(crate) enum Admission {
-    Running(Job<Result<Accepted>>),
-    Over(Result<Accepted>),
 }
 
 /// A message of the program, to be sent when the handshake is over.

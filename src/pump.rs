@@ -424,7 +424,7 @@ impl Handle {
 /// Lets the session take what was received; a step.
 fn take(
     session: &mut Session<Body>,
-    wishes: &mut Wishes,
+    wishes: &mut Wishes<'_>,
     input: &mut [u8],
 ) -> (usize, Result<Option<Event<Body>>>) {
     match session.receive(wishes, input, Instant::now()) {

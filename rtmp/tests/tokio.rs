@@ -4,9 +4,8 @@
 
 extern crate rtmp as rtmp_core; // as the tests of the other package call it
 
-#[allow(dead_code)] // it does more than this test needs
-#[path = "../../tests/transport/tunnel/gateway.rs"]
-mod gateway;
+#[path = "../../tests/pumps/mod.rs"]
+mod pumps;
 #[path = "../../tests/support/mod.rs"]
 #[macro_use]
 mod support;
@@ -22,6 +21,7 @@ use rtmp::{
     Client, Error, Request, ServerEvent,
     message::MessageType,
     tokio::{Player, Publisher, Server, ServerSession, play, publish},
+    transport::tls::ServerContext,
 };
 use support::{
     certs::{Authority, Valid},
@@ -143,21 +143,27 @@ async fn threads_share_the_work_over_rtmpe() {
 #[tokio::test]
 async fn rtmpt_carries_a_stream() {
     let (server, port) = bind();
-    let tunnel = gateway::gateway(gateway::with_limits(LIMIT, 16), port);
-    let client = Client::new(&url(tunnel).replace("rtmp:", "rtmpt:")).unwrap().live(true);
+    let client = Client::new(&url(port).replace("rtmp:", "rtmpt:")).unwrap().live(true);
     within_limit(stream(server, client, 3, 200)).await;
 }
 
 #[tokio::test]
-async fn rtmps_carries_a_stream() {
+async fn rtmps_and_rtmpts_carry_a_stream_also_through_a_proxy_in_tls() {
     let authority = need!(Authority::new());
     let certificate = authority.issue("tokio", "DNS:localhost", Valid::Now);
-    let server = rtmp::Server::bind("127.0.0.1:0").unwrap();
-    let server = Server::new(server.tls(&certificate.chain, &certificate.key).unwrap()).unwrap();
-    let port = server.local_addr().unwrap().port();
-    let client = Client::new(&format!("rtmps://localhost:{port}/app/name ipv=4")).unwrap().live(true);
-    let client = client.option("tlsCA", &authority.certificate().to_string_lossy()).unwrap();
-    within_limit(stream(server, client, 3, 200)).await;
+    let context = ServerContext::from_files(&certificate.chain, &certificate.key).unwrap();
+    let proxy = pumps::https_proxy(context, None);
+    for protocol in ["rtmps", "rtmpts"] {
+        for through in [String::new(), format!(" socks=https://localhost:{proxy}")] {
+            let server = rtmp::Server::bind("127.0.0.1:0").unwrap();
+            let server = Server::new(server.tls(&certificate.chain, &certificate.key).unwrap()).unwrap();
+            let port = server.local_addr().unwrap().port();
+            let url = format!("{protocol}://localhost:{port}/app/name ipv=4{through}");
+            let client = Client::new(&url).unwrap().live(true);
+            let client = client.option("tlsCA", &authority.certificate().to_string_lossy()).unwrap();
+            within_limit(stream(server, client, 3, 200)).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,9 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rtmp_core::transport::tls::ServerContext;
+
+use crate::pumps;
 use crate::support::certs::{Authority, Valid};
 use crate::support::process::{TempDir, free_port};
 use crate::support::program::run;
@@ -53,6 +56,32 @@ fn non_blocking_calls_send_the_same_bytes_over_every_transport() {
         assert!(blocking.ends_with(" ended\n") && !blocking.contains(" 0 bytes"), "{way}: {blocking}");
         for how in ["play", "watch"] {
             assert_eq!(need!(output(&program, &[how, &url])), blocking, "{way}, {how}");
+        }
+        server.join();
+    }
+}
+
+#[test]
+fn proxies_in_tls_carry_the_same_bytes_with_and_without_waiting() {
+    let program = need!(Program::test_of_ours("event_loop"));
+    let credentials = need!(Credentials::new());
+    let certificate = credentials.authority.issue("proxy", "DNS:localhost", Valid::Now);
+    let context = ServerContext::from_files(&certificate.chain, &certificate.key).unwrap();
+    let proxy = pumps::https_proxy(context, Some("Basic bWU6czNjcmV0"));
+    for way in WAYS {
+        let tls = credentials.config.clone();
+        let server = Server::listen(move |listener: &TcpListener| {
+            for _ in 0..4 {
+                play(&mut way.dress(Peer::accept(listener), Some(&tls)), 60);
+            }
+        });
+        let certificate = credentials.authority.certificate();
+        let direct = format!("{way}://127.0.0.1:{}/app/name tlsCA={}", server.port, certificate.display());
+        let through = format!("{direct} socks=https://me:s3cret@localhost:{proxy}");
+        let expected = need!(output(&program, &["block", &direct]));
+        assert!(expected.ends_with(" ended\n") && !expected.contains(" 0 bytes"), "{way}: {expected}");
+        for how in ["block", "play", "watch"] {
+            assert_eq!(need!(output(&program, &[how, &through])), expected, "{way}, {how}");
         }
         server.join();
     }
