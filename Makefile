@@ -1,6 +1,10 @@
 # Builds the C library with cargo and installs it where C programs look for it, under the names of ELF systems.
 #
-#   make                    the libraries, in target/release
+#   make                    the libraries, in target/release; FEATURES="tls swf" leaves out what it does not name (of tls,
+#                           rtmpe, rtmpt, swf and server), FEATURES= leaves out all five
+#   make embedded           small libraries for systems with little memory, in target/embedded; FEATURES= as above, but
+#                           empty unless it is given. It builds Rust's standard library: rustup component add rust-src
+#   make features           tests libraries that leave something out
 #   make demo               streams through the library and leaves receive.flv
 #   make test               installs what the tests need if it may, then checks everything and sums it up; TESTS= options
 #                           of cargo test for some of it
@@ -10,6 +14,7 @@
 #                           program: librs_rtmp.so.1, librs_rtmp.a, librs_rtmp.pc and headers of their own
 #   make dist               the source with all crates, for building without a network, and its checksum, in target/dist
 #   make windows            librtmp.dll and its import library, in target/windows/x86_64, with MinGW; ARCHITECTURE=i686
+#   make install-windows    installs these and the headers in bin, lib and include of prefix
 #   make cross              builds for other systems and runs what it can of them; CROSS= some of their names
 #   make notice             writes NOTICE, debian/copyright and debian/librtmp1.symbols
 #   make examples           the C examples, in target/examples
@@ -42,6 +47,10 @@ CARGO = cargo
 INSTALL = install
 # A cargo profile; `dev` for a quick build.
 PROFILE = release
+# Parts of the library, see the features in Cargo.toml. All of them unless some are named.
+ifneq ($(origin FEATURES),undefined)
+FEATURE_OPTIONS = --no-default-features --features '$(FEATURES)'
+endif
 NM = nm
 OBJCOPY = objcopy
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
@@ -68,20 +77,20 @@ VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.tom
 
 HEADERS = rtmp.h amf.h log.h http.h enhanced.h loop.h rtmp_sys.h
 # For programs written for forks of librtmp.
-COMPAT_HEADERS = compat/fields.h compat/obs.h compat/antmedia.h compat/pili.h
+COMPAT_HEADERS = compat/fields.h compat/calls.h compat/obs.h compat/antmedia.h compat/pili.h
 HEADER_DIR = include
 MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build cross demo dist examples fuzz guide headers install install-tools lint memcheck miri notice prefixed sanitize soak test uninstall windows
+.PHONY: all bench build cross demo dist embedded examples features fuzz guide headers install install-tools install-windows lint memcheck miri notice prefixed sanitize soak test uninstall windows
 
 all: build
 
 # Under sudo there may be no cargo: then what was built before is installed.
 build:
 	if command -v '$(firstword $(CARGO))' >/dev/null || [ ! -e '$(BUILD_DIR)/librtmp.a' ]; then \
-		$(CARGO) build --lib --profile $(PROFILE); \
+		$(CARGO) build --lib --profile $(PROFILE) $(FEATURE_OPTIONS); \
 	else echo '$(CARGO) is not there: $(BUILD_DIR) is taken as it is'; fi
 
 ifneq ($(PREFIX_SYMBOLS),)
@@ -146,6 +155,31 @@ dist:
 ARCHITECTURE = x86_64
 windows:
 	packaging/windows.sh '$(CARGO)' '$(TARGET_DIR)' '$(ARCHITECTURE)' '$(PROFILE)'
+
+# Small libraries. The standard library is built for size, too, and without what prints backtraces, which cargo does not
+# offer in stable releases yet.
+EMBEDDED = $(TARGET_DIR)/embedded
+embedded:
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='$(RUSTFLAGS) -C force-unwind-tables=no' $(CARGO) build --lib --profile embedded --no-default-features --features '$(FEATURES)' \
+		-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size --target $(HOST) --target-dir '$(EMBEDDED)'
+	cp '$(EMBEDDED)/$(HOST)/embedded/librtmp.a' '$(EMBEDDED)/$(HOST)/embedded/librtmp.so' '$(EMBEDDED)/'
+
+# Each feature alone, each one missing, none, and the small libraries.
+features:
+	CARGO='$(CARGO)' MAKE='$(MAKE)' tests/features.sh $(BUILDS)
+
+# Into bin, lib and include of `prefix`, as MinGW has them.
+install-windows: windows
+	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(prefix)/lib/pkgconfig' '$(DESTDIR)$(includedir)/librtmp/compat'
+	$(INSTALL) -m 755 '$(TARGET_DIR)/windows/$(ARCHITECTURE)/librtmp.dll' '$(DESTDIR)$(bindir)/'
+	$(INSTALL) -m 644 $(addprefix '$(TARGET_DIR)/windows/$(ARCHITECTURE)'/,librtmp.dll.a librtmp.a librtmp.def) '$(DESTDIR)$(prefix)/lib/'
+	$(INSTALL) -m 644 $(HEADERS:%=include/librtmp/%) '$(DESTDIR)$(includedir)/librtmp/'
+	$(INSTALL) -m 644 $(COMPAT_HEADERS:%=include/librtmp/%) '$(DESTDIR)$(includedir)/librtmp/compat/'
+	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(prefix)/lib|' -e 's|@includedir@|$(includedir)|' \
+		-e "s|^Libs.private:.*|Libs.private: $$(sed -n 's/.*set(_librtmp_system \(ws2_32 .*\))$$/\1/p' packaging/cmake/librtmp-config.cmake | sed 's/[^ ]*/-l&/g')|" \
+		librtmp.pc.in > '$(DESTDIR)$(prefix)/lib/pkgconfig/librtmp.pc'
+	$(INSTALL) -d '$(DESTDIR)$(CMAKE_DIR)'
+	$(INSTALL) -m 644 packaging/cmake/*.cmake '$(DESTDIR)$(CMAKE_DIR)/'
 
 # Every other system that this one can build for, and the tests that it can run: see the table in README.md.
 cross:

@@ -1,9 +1,10 @@
-/* adapt: publishes an FLV file as an encoder does its pictures, at the pace of its timestamps, and keeps up with the network.
+/* adapt: publishes an FLV file in real time, like a live encoder, and adapts to the network.
  *
- * When the network takes less than the file has, video frames are left out up to a key frame, and the program says what bitrate
- * would do: an encoder would be told that. When the connection is lost, it connects again, later each time, and goes on with the
- * next key frame, behind metadata and decoder configurations. */
+ * If the network is too slow, the program skips video frames up to the next key frame, and prints a bitrate that the network could
+ * carry; a real encoder would use that bitrate. If the connection is lost, the program connects again, with growing delays. It then
+ * sends the metadata and the decoder configurations again, and continues at the next key frame. */
 #define _XOPEN_SOURCE 700
+#include <getopt.h>
 #include <librtmp/log.h>
 #include <librtmp/loop.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@ enum { FIRST_DELAY = 500, LAST_DELAY = 16000, SETUP_TAGS = 3 }; /* milliseconds 
 struct encoder {
     RTMP *r;
     const char *url;
-    int limit; /* bytes that may wait */
+    int limit; /* bytes that may wait for the network */
     int streaming, needs_key, dropping;
     long long next_try, delay;
     struct { uint8_t *raw; size_t size; } setup[SETUP_TAGS]; /* metadata, audio and video configuration */
@@ -44,7 +45,7 @@ static void sleep_until(long long time)
         nanosleep(&t, NULL);
 }
 
-/* What the system holds cannot be taken back: a short queue there leaves the decision here. */
+/* Bytes in the socket's send buffer can no longer be skipped, so the buffer must be small. */
 static int on_event(RTMP *r, const RTMPEvent *event, void *arg)
 {
     const struct encoder *e = arg;
@@ -93,7 +94,7 @@ static void start(struct encoder *e)
     } else {
         lose(e, "cannot publish");
     }
-    /* RTMP_Close has let go of the text, or Link is not used before the next RTMP_SetupURL. */
+    /* The session no longer uses the previous text: RTMP_Close and RTMP_SetupURL were called since. */
     static char *last;
     free(last);
     last = url;
@@ -107,13 +108,13 @@ static int send_raw(struct encoder *e, uint8_t *raw, size_t size)
     return 0;
 }
 
-/* Where what has to come first in a connection is kept, or -1. */
+/* The index in `setup` of a tag that each connection has to start with, or -1. */
 static int setup_slot(const struct flv_tag *tag, enum flv_kind kind)
 {
     return kind == FLV_METADATA ? 0 : kind != FLV_CONFIG ? -1 : tag->type == FLV_AUDIO ? 1 : 2;
 }
 
-/* Once a second while frames are left out: what the network takes. */
+/* Prints once a second, while frames are skipped, what bitrate the network could carry. */
 static void advise(struct encoder *e, uint64_t out, uint64_t waiting)
 {
     long long time = now() - e->measured_at;
@@ -121,7 +122,7 @@ static void advise(struct encoder *e, uint64_t out, uint64_t waiting)
     if (time < 1000)
         return;
     if (e->dropping)
-        printf("an encoder would use %llu kbit/s now\n",
+        printf("suggested bitrate: %llu kbit/s\n",
                (unsigned long long)(taken > e->measured ? (taken - e->measured) * 8 / (uint64_t)time * 4 / 5 : 0));
     fflush(stdout);
     e->measured_at += time;
@@ -164,7 +165,7 @@ static void publish(struct encoder *e, struct flv_tag *tag)
     waiting = backlog(e->r, &out);
     if (waiting > (uint64_t)e->limit && !e->dropping) {
         e->dropping = 1;
-        puts("leaves frames out");
+        puts("skipping frames");
         fflush(stdout);
     } else if (e->dropping && kind == FLV_KEY && waiting < (uint64_t)e->limit / 2) {
         e->dropping = 0;
@@ -178,6 +179,14 @@ static void publish(struct encoder *e, struct flv_tag *tag)
         e->sent++;
 }
 
+static void usage(FILE *to)
+{
+    fprintf(to, "Usage: adapt [OPTION]... FILE URL\n"
+                "Publish an FLV file like a live encoder: skip frames when the network is slow, and connect again.\n\n"
+                "  -b, --backlog BYTES  skip frames while more than BYTES wait for the network (default 131072)\n"
+                "  -h, --help           print this text and exit\n");
+}
+
 int main(int argc, char **argv)
 {
     static struct encoder e;
@@ -189,18 +198,25 @@ int main(int argc, char **argv)
 
     e.limit = 128 * 1024;
     e.delay = FIRST_DELAY;
-    while ((option = getopt(argc, argv, "b:")) != -1)
+    static const struct option names[] = { { "backlog", required_argument, NULL, 'b' }, { "help", no_argument, NULL, 'h' },
+                                           { NULL, 0, NULL, 0 } };
+    while ((option = getopt_long(argc, argv, "b:h", names, NULL)) != -1) {
+        if (option == 'h') {
+            usage(stdout);
+            return 0;
+        }
         if (option != 'b' || (e.limit = atoi(optarg)) <= 0)
             optind = argc;
+    }
     if (argc - optind != 2 || !(e.r = RTMP_Alloc())) {
-        fprintf(stderr, "usage: adapt [-b BYTES] FILE URL\nBYTES may wait for the network (default 131072).\n");
+        usage(stderr);
         return 2;
     }
     e.url = argv[optind + 1];
     RTMP_LogSetLevel(RTMP_LOGCRIT);
     RTMP_Init(e.r);
     if (!(file = fopen(argv[optind], "rb")) || !flv_reader_open(&reader, file)) {
-        fprintf(stderr, "adapt: %s is no FLV file\n", argv[optind]);
+        fprintf(stderr, "adapt: %s is not an FLV file\n", argv[optind]);
         return 2;
     }
     began = now();
@@ -209,7 +225,7 @@ int main(int argc, char **argv)
         publish(&e, &tag);
     }
     flv_reader_close(&reader);
-    printf("sent %u, left out %u, connections %u\n", e.sent, e.dropped, e.connections);
+    printf("sent %u, skipped %u, connections %u\n", e.sent, e.dropped, e.connections);
     RTMP_Close(e.r);
     RTMP_Free(e.r);
     for (i = 0; i < SETUP_TAGS; i++)

@@ -1,9 +1,10 @@
 /* loop: plays any number of streams at once in one thread, and saves each as an FLV file.
  *
- * The sessions never wait (librtmp/loop.h). The program does, with one poll for all of them, as it could for anything
- * else that it has to do. */
+ * No call of a session waits (librtmp/loop.h). The program waits in one poll for all sessions, and could wait there for
+ * other descriptors, too. */
 #define _XOPEN_SOURCE 700
 #include <errno.h>
+#include <getopt.h>
 #include <librtmp/log.h>
 #include <librtmp/loop.h>
 #include <poll.h>
@@ -18,7 +19,7 @@
 
 struct player {
     RTMP *r;
-    char *url; /* changed and pointed into by the session */
+    char *url; /* the session changes it and points into it */
     const char *name;
     FILE *file;
     char path[512];
@@ -37,15 +38,15 @@ static void on_signal(int number)
 
 static void usage(FILE *to)
 {
-    fprintf(to, "usage: loop [-l] [-t SECONDS] [-d DIRECTORY] URL...\n"
-                "Saves streams as 1.flv, 2.flv and so on, all at the same time. Ctrl-C stops.\n"
-                "  -d DIRECTORY   where to (default: here)\n"
-                "  -l             the streams are live\n"
-                "  -t SECONDS     give a stream up when its server is silent that long (default 30)\n"
-                "  -h             this text\n" ENDING_HELP);
+    fprintf(to, "Usage: loop [OPTION]... URL...\n"
+                "Save several RTMP streams at the same time, as 1.flv, 2.flv and so on. Ctrl-C stops.\n\n"
+                "  -d, --directory DIR    directory for the files (default: the current one)\n"
+                "  -l, --live             the streams are live\n"
+                "  -t, --timeout SECONDS  give up a stream after SECONDS without data (default 30)\n"
+                "  -h, --help             print this text and exit\n\n" ENDING_HELP);
 }
 
-/* The player is through: says why if that was too early, and has the goodbye sent. */
+/* Ends a player, and prints the reason if the stream is incomplete. RTMP_Step sends the close message. */
 static void leave(struct player *player, enum ending ending, const char *what)
 {
     if (ending != END_WELL)
@@ -55,11 +56,11 @@ static void leave(struct player *player, enum ending ending, const char *what)
     RTMP_Close(player->r);
 }
 
-/* Reads until there is nothing more at the moment. */
+/* Reads what has arrived. */
 static void read_stream(struct player *player)
 {
     static char block[64 * 1024];
-    /* Others have their turn after some blocks. */
+    /* A fast stream must not delay the others. */
     for (int turn = 0; turn < 16; turn++) {
         int count = RTMP_Read(player->r, block, sizeof block);
         if (count > 0) {
@@ -89,7 +90,7 @@ static void step(struct player *player)
         return;
     }
     if ((state & RTMP_STEP_CONNECTED) && !player->streaming) {
-        /* The first time this asks for the stream, later it returns TRUE when it plays. */
+        /* The first call requests the stream. Later calls return TRUE when it plays. */
         if (RTMP_ConnectStream(player->r, 0))
             player->streaming = 1;
         else if (RTMP_GetLastError(player->r) != RTMP_ERR_AGAIN)
@@ -131,8 +132,8 @@ static int begin(struct player *player, const char *url, const char *directory, 
     return END_WELL;
 }
 
-/* Collects the descriptors and the time-out of all players that have something to do; returns how many descriptors there
- * are, or -1 when all players are through. */
+/* Collects the descriptors and the timeout of all active players. Returns the number of descriptors, or -1 when all players
+ * have ended. */
 static int collect(struct player *players, int count, struct pollfd **fds, int *capacity, int *timeout)
 {
     int used = 0, busy = 0;
@@ -193,7 +194,12 @@ int main(int argc, char **argv)
 {
     int live = 0, timeout = 30, letter;
     const char *directory = ".";
-    while ((letter = getopt(argc, argv, "d:lt:h")) != -1) {
+    static const struct option names[] = {
+        { "directory", required_argument, NULL, 'd' }, { "live", no_argument, NULL, 'l' },
+        { "timeout", required_argument, NULL, 't' },   { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 }
+    };
+    while ((letter = getopt_long(argc, argv, "d:lt:h", names, NULL)) != -1) {
         switch (letter) {
         case 'd': directory = optarg; break;
         case 'l': live = 1; break;

@@ -1,7 +1,8 @@
-/* make_flv: writes a small FLV file without any encoder: a square moving over a grey picture (Screen
- * video in uncompressed zlib blocks) and a tone (16-bit PCM). Enough to try the other programs. */
+/* make_flv: writes a small FLV file without an encoder, to try the other programs with. It contains a square that moves over a grey
+ * background (Screen video in uncompressed zlib blocks) and a tone (16-bit PCM). */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,9 +137,13 @@ static int write_sound(struct flv_writer *writer, int number)
 int main(int argc, char **argv)
 {
     int seconds = 5, letter;
-    static const char usage[] = "usage: make_flv [-t SECONDS] [-h] output.flv\n"
-                                "Writes a small playable FLV file (Screen video, PCM sound; default 5 seconds).\n";
-    while ((letter = getopt(argc, argv, "t:h")) != -1) {
+    static const char usage[] = "Usage: make_flv [OPTION]... FILE\n"
+                                "Write a small playable FLV file (Screen video, PCM sound).\n\n"
+                                "  -t, --time SECONDS  length of the file (default 5)\n"
+                                "  -h, --help          print this text and exit\n";
+    static const struct option names[] = { { "time", required_argument, NULL, 't' }, { "help", no_argument, NULL, 'h' },
+                                           { NULL, 0, NULL, 0 } };
+    while ((letter = getopt_long(argc, argv, "t:h", names, NULL)) != -1) {
         if (letter == 'h') {
             fputs(usage, stdout);
             return fflush(stdout) == 0 ? END_WELL : END_OUTPUT;

@@ -100,7 +100,8 @@ static int finish(struct output *output)
     if (output->open) {
         output->open = 0;
         tags = output->writer.tags > 0;
-        output->bytes += (unsigned long long)output->writer.whole;
+        if (tags)
+            output->bytes += (unsigned long long)output->writer.whole;
         if (!flv_writer_finish(&output->writer)) {
             output->error = errno;
             ok = 0;

@@ -21,6 +21,7 @@ struct options {
     const char *url, *output;
     int live, timeout;
     int enhanced; /* announce everything */
+    int resume;
     const char *codecs;
     uint32_t start, stop, segment; /* milliseconds */
 };
@@ -32,12 +33,21 @@ struct assembly {
     int header_seen;
 };
 
+/* Where a file that is continued ends: with its last key frame, or with the last audio if it has no video. */
+struct resumed {
+    unsigned tags; /* up to that frame, with it; 0 when nothing is continued */
+    uint8_t type;
+    uint32_t timestamp, size;
+    uint8_t *body;
+};
+
 /* One run of the program. */
 struct receiver {
     struct options options;
     struct tool tool;
     struct retry retry;
     struct output output;
+    struct resumed resumed;
     RTMP *rtmp;
     char *url;      /* the session points into it */
     uint32_t shift; /* added to timestamps, so that they keep rising over several connections */
@@ -55,23 +65,16 @@ static volatile sig_atomic_t open_socket = -1;
  * ends it instead; the sending side can still be used to end the stream. */
 static void on_signal(int number)
 {
-    int saved = errno;
     (void)number;
     interrupted = 1;
     RTMP_UserInterrupt();
     if (open_socket >= 0)
         shutdown(open_socket, SHUT_RD);
-    errno = saved;
 }
 
 static void catch_signals(void)
 {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal; /* no SA_RESTART: blocking calls have to return */
-    action.sa_flags = (int)SA_RESETHAND; /* a second Ctrl-C ends the program at once */
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    tool_catch_signals(on_signal);
     signal(SIGPIPE, SIG_IGN); /* a closed connection is an error code, not the end of the program */
     signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow any more */
 }
@@ -93,6 +96,8 @@ static void usage(FILE *to)
                 "                         a recorded stream only until its first data\n\n"
                 "Output:\n"
                 "  -o, --output FILE      FLV file (default out.flv); - is standard output\n"
+                "      --resume           continue FILE, which has the beginning of a recorded stream, behind\n"
+                "                         its last key frame\n"
                 "      --segment TIME     begin a new file at the first key frame after each TIME:\n"
                 "                         out-001.flv, out-002.flv ... for out.flv\n\n"
                 TOOL_HELP "\n"
@@ -101,16 +106,16 @@ static void usage(FILE *to)
                 ENDING_HELP, name);
 }
 
-/* Returns -1 to go on, or the exit code. */
+/* Returns -1 to continue, or the exit code. */
 static int parse_options(int argc, char **argv, struct receiver *receiver)
 {
-    enum { START = 1, STOP, RETRY, SEGMENT, ENHANCED, CODECS };
+    enum { START = 1, STOP, RETRY, SEGMENT, ENHANCED, CODECS, RESUME };
     static const struct option names[] = {
         { "live", no_argument, NULL, 'l' },          { "start", required_argument, NULL, START },
         { "stop", required_argument, NULL, STOP },   { "output", required_argument, NULL, 'o' },
         { "timeout", required_argument, NULL, 't' }, { "retry", required_argument, NULL, RETRY },
         { "segment", required_argument, NULL, SEGMENT }, { "enhanced", no_argument, NULL, ENHANCED },
-        { "codecs", required_argument, NULL, CODECS }, TOOL_OPTIONS
+        { "codecs", required_argument, NULL, CODECS }, { "resume", no_argument, NULL, RESUME }, TOOL_OPTIONS
     };
     struct options *options = &receiver->options;
     int letter, which = 0;
@@ -122,6 +127,7 @@ static int parse_options(int argc, char **argv, struct receiver *receiver)
         case 'l': options->live = 1; break;
         case ENHANCED: options->enhanced = 1; break;
         case CODECS: options->codecs = optarg; break;
+        case RESUME: options->resume = 1; break;
         case START: ok = tool_parse_time(optarg, &options->start); break;
         case STOP: ok = tool_parse_time(optarg, &options->stop) && options->stop > 0; break;
         case SEGMENT: ok = tool_parse_time(optarg, &options->segment) && options->segment > 0; break;
@@ -143,8 +149,57 @@ static int parse_options(int argc, char **argv, struct receiver *receiver)
         return tool_fail(&receiver->tool, END_WRONG_USE, "--stop has to be later than --start");
     if (options->segment && receiver->tool.report == stderr)
         return tool_fail(&receiver->tool, END_WRONG_USE, "--segment needs a file, not standard output");
+    if (options->resume
+        && (options->live || options->start || options->segment || strcmp(options->output, "-") == 0))
+        return tool_fail(&receiver->tool, END_WRONG_USE,
+                         "--resume needs a file, and is not possible with --live, --start and --segment");
     options->url = argv[optind];
     return -1;
+}
+
+/* Reads the file that is to be continued up to its end, which may be cut, or only so many tags, which are written to the
+ * output. Returns 0 with errno when memory is short, or the output fails. */
+static int read_earlier(struct receiver *receiver, unsigned copied)
+{
+    struct resumed *end = &receiver->resumed;
+    struct flv_reader reader;
+    struct flv_tag tag;
+    FILE *file = fopen(receiver->options.output, "rb");
+    int has_video = 0, ok = 1;
+    if (!file || !flv_reader_open(&reader, file))
+        return 1; /* there is nothing to be continued */
+    for (unsigned number = 1; ok && (!copied || number <= copied) && flv_next(&reader, &tag) == FLV_TAG; number++) {
+        if (copied) {
+            ok = output_write(&receiver->output, tag.type, tag.timestamp, tag.body, tag.size);
+            continue;
+        }
+        enum flv_kind kind = flv_kind(tag.type, tag.body, tag.size);
+        has_video |= tag.type == FLV_VIDEO;
+        if (kind != FLV_KEY && (has_video || tag.type != FLV_AUDIO || kind != FLV_PLAIN))
+            continue;
+        uint8_t *body = realloc(end->body, tag.size + 1);
+        if (!body) {
+            ok = 0;
+            break;
+        }
+        memcpy(body, tag.body, tag.size);
+        *end = (struct resumed){ number, tag.type, tag.timestamp, tag.size, body };
+    }
+    flv_reader_close(&reader);
+    if (has_video && end->type == FLV_AUDIO)
+        end->tags = 0; /* there is no key frame yet */
+    return ok;
+}
+
+/* Continues behind the last key frame: the library compares what the server sends with it. */
+static void resume(struct receiver *receiver)
+{
+    RTMP_READ *read = &receiver->rtmp->m_read;
+    read->timestamp = read->nResumeTS = receiver->resumed.timestamp;
+    read->initialFrameType = receiver->resumed.type;
+    read->initialFrame = (char *)receiver->resumed.body;
+    read->nInitialFrameSize = receiver->resumed.size;
+    read->flags |= RTMP_READ_RESUME;
 }
 
 /* Connects, and returns END_WELL once the stream plays. */
@@ -163,7 +218,7 @@ static enum ending connect_stream(struct receiver *receiver)
     if (options->live) {
         r->Link.lFlags |= RTMP_LF_LIVE;
     } else {
-        r->Link.seekTime = (int)options->start;
+        r->Link.seekTime = (int)(receiver->resumed.tags ? receiver->resumed.timestamp : options->start);
         r->Link.stopTime = (int)options->stop;
         RTMP_SetBufferMS(r, 3600 * 1000); /* a file needs no pacing: ask for all of it */
     }
@@ -171,8 +226,11 @@ static enum ending connect_stream(struct receiver *receiver)
     enum ending failure = END_NOT_CONNECTED;
     if (RTMP_Connect(r, NULL)) {
         open_socket = RTMP_Socket(r);
-        if (RTMP_ConnectStream(r, 0))
+        if (RTMP_ConnectStream(r, 0)) {
+            if (receiver->resumed.tags)
+                resume(receiver);
             return END_WELL;
+        }
         what = "the server does not play";
         failure = END_REFUSED;
     }
@@ -289,14 +347,16 @@ static void show_progress(struct receiver *receiver, int last)
             seconds > 0 ? kilobytes / seconds : 0.0);
 }
 
-/* Reads the stream until something ends it. */
+/* Reads the stream until it ends. */
 static enum outcome receive(struct receiver *receiver)
 {
     static char bytes[64 * 1024];
-    struct assembly in = { 0 };
+    struct assembly in = { .header_seen = receiver->resumed.tags > 0 };
     enum outcome outcome = GOING_ON;
     RTMP *r = receiver->rtmp;
 
+    if (receiver->resumed.tags && !read_earlier(receiver, receiver->resumed.tags))
+        outcome = WRITE_FAILED;
     while (outcome == GOING_ON && !interrupted) {
         int count = RTMP_Read(r, bytes, sizeof bytes);
         if (count < 0)
@@ -346,14 +406,14 @@ static enum ending judge(struct receiver *receiver, enum outcome outcome)
         return END_WELL;
     enum ending ending = has_ended(r) ? END_FAILED : ending_of(r, END_LOST);
     if (ending == END_TIMED_OUT)
-        return tool_fail(tool, ending, "the server sent nothing for %d seconds, after %.1f seconds of the stream",
+        return tool_fail(tool, ending, "the server sent nothing for %d s, after %.1f s of the stream",
                          receiver->options.timeout, seconds);
     if (!has_data)
         return tool_fail(tool, ending, "the stream ended before any data arrived (%s)", reason(r));
-    return tool_fail(tool, ending, "the stream broke off after %.1f seconds (%s)", seconds, reason(r));
+    return tool_fail(tool, ending, "the stream broke off after %.1f s (%s)", seconds, reason(r));
 }
 
-/* Connects and receives, and does so again as --retry says. */
+/* Connects and receives, again as often as --retry allows. */
 static enum ending run(struct receiver *receiver)
 {
     enum ending ending;
@@ -404,6 +464,8 @@ int main(int argc, char **argv)
     enum ending ending;
     if (!receiver.rtmp)
         ending = tool_fail(&receiver.tool, END_FAILED, "out of memory");
+    else if (receiver.options.resume && !read_earlier(&receiver, 0))
+        ending = tool_fail(&receiver.tool, END_FAILED, "out of memory");
     else if (!output_open(&receiver.output, receiver.options.output, receiver.options.segment))
         ending = cannot_write(&receiver, receiver.output.error);
     else
@@ -419,6 +481,7 @@ int main(int argc, char **argv)
     if (receiver.tool.json)
         print_json(&receiver, ending);
     free(receiver.output.last_name);
+    free(receiver.resumed.body);
     RTMP_Free(receiver.rtmp);
     free(receiver.url);
     return ending;

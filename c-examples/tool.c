@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "tool.h"
 
+#include <errno.h>
 #include <librtmp/rtmp.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -140,6 +141,35 @@ int64_t tool_clock(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void (*signal_handler)(int number);
+static int64_t first_signal;
+
+static void on_signal(int number)
+{
+    int saved = errno;
+    int64_t now = tool_clock();
+    if (first_signal == 0) {
+        first_signal = now;
+        signal_handler(number);
+    } else if (now - first_signal > 500) {
+        signal(number, SIG_DFL);
+        raise(number); /* takes effect when this function returns */
+    }
+    errno = saved;
+}
+
+void tool_catch_signals(void (*handler)(int number))
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal; /* no SA_RESTART: blocking calls have to return */
+    sigaddset(&action.sa_mask, SIGINT);
+    sigaddset(&action.sa_mask, SIGTERM);
+    signal_handler = handler;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
 }
 
 int retry_may(const struct retry *retry, enum ending ending)

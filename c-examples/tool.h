@@ -1,4 +1,4 @@
-/* What all command-line programs here share: messages, progress, JSON, times, and waiting before another attempt. */
+/* Common code of the command-line programs: messages, progress, JSON, times, signals, and waits between attempts. */
 #ifndef EXAMPLES_TOOL_H
 #define EXAMPLES_TOOL_H
 
@@ -39,17 +39,17 @@ enum { TOOL_PROGRESS = 1000, TOOL_JSON };
 /* The name that the program was started by, for its messages. */
 const char *tool_name(char **argv);
 
-/* Takes one of these options. Returns -1 to go on, or the exit code after --help and --version. */
+/* Takes one of these options. Returns -1 to continue, or the exit code after --help and --version. */
 int tool_option(struct tool *tool, int letter, void (*usage)(FILE *to));
 
-/* Notes the reason for a failure; the last one counts. Returns `ending`. */
+/* Stores the reason for a failure, in place of an earlier one. Returns `ending`. */
 enum ending tool_fail(struct tool *tool, enum ending ending, const char *format, ...)
     __attribute__((__format__(__printf__, 3, 4)));
 
-/* Prints the reason that was noted, as one line with the program's name in front. */
+/* Prints the stored reason as one line, with the program's name in front. */
 void tool_print_problem(const struct tool *tool);
 
-/* Prints one line that is no error, unless --quiet was given. */
+/* Prints a line that is not an error, unless --quiet was given. */
 void tool_notice(const struct tool *tool, const char *format, ...) __attribute__((__format__(__printf__, 2, 3)));
 
 /* The same with --quiet as well. */
@@ -61,28 +61,32 @@ int tool_shows_progress(const struct tool *tool);
 /* Ends the line that progress was shown on. */
 void tool_end_progress(const struct tool *tool);
 
-/* Writes `"name": "text"` with everything escaped that JSON and terminals need escaped. */
+/* Writes `"name": "text"`, escaped for JSON and for terminals. */
 void tool_json_text(FILE *to, const char *name, const char *text);
 
-/* 90 and 90s are seconds, 1500ms are milliseconds. Returns 0 if it is no such time. */
+/* Parses a time: 90 and 90s are seconds, 1500ms are milliseconds. Returns 0 if the text is not a time. */
 int tool_parse_time(const char *text, uint32_t *milliseconds);
 
-/* A whole number from `least` to `most`. Returns 0 if it is none. */
+/* Parses a whole number from `least` to `most`. Returns 0 if the text is not such a number. */
 int tool_parse_number(const char *text, int least, int most, int *number);
 
 /* Milliseconds of a clock that never goes backwards. */
 int64_t tool_clock(void);
 
+/* Calls `handler` for SIGINT and SIGTERM. A second signal ends the program at once, unless it arrives within half a second:
+ * timeout(1) sends a signal twice. */
+void tool_catch_signals(void (*handler)(int number));
+
 /* Attempts to connect again. Each failure in a row doubles the wait. */
 struct retry {
     int most;    /* attempts in a row, 0 for none */
-    int attempt; /* how many of them have been made */
+    int attempt; /* attempts made so far */
 };
 
 /* Whether another attempt makes sense after this ending. */
 int retry_may(const struct retry *retry, enum ending ending);
 
-/* Says what happened and waits: 1, 2, 4 … 30 seconds. Returns 0 if `*stop` was set meanwhile. */
+/* Prints the reason and waits 1, 2, 4 … 30 seconds. Returns 0 if `*stop` was set meanwhile. */
 int retry_wait(struct retry *retry, struct tool *tool, const volatile sig_atomic_t *stop);
 
 #endif

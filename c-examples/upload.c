@@ -25,12 +25,7 @@ static void on_signal(int number)
 
 static void catch_signals(void)
 {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    action.sa_flags = (int)SA_RESETHAND; /* a second Ctrl-C ends the program at once */
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    tool_catch_signals(on_signal);
     signal(SIGPIPE, SIG_IGN); /* a closed connection is an error code, not the end of the program */
 }
 

@@ -45,24 +45,60 @@ pub(crate) fn boundary<T: Copy>(
     value.unwrap_or(failed)
 }
 
+#[inline(always)]
 fn in_session<T>(body: impl FnOnce(&mut Errno) -> Result<T, Failure>) -> Option<T> {
-    let _shield = Shield::begin();
-    let mut errno = Errno::keep();
-    enter();
-    let _scope = Scope::begin();
-    match catch_unwind(AssertUnwindSafe(|| body(&mut errno))) {
-        Ok(Ok(value)) => return Some(value),
+    let mut call = Call::begin();
+    match catch_unwind(AssertUnwindSafe(|| body(&mut call.errno))) {
+        Ok(Ok(value)) => {
+            call.end();
+            Some(value)
+        }
         Ok(Err(failure)) => {
-            failure.log();
-            failure.keep();
-            errno.set_from(failure.error());
+            call.fail(failure);
+            None
         }
         Err(_) => {
-            ::log::error!("{GIVEN_UP}");
-            reason::keep_as(Code::Internal, Phase::Call, GIVEN_UP);
+            call.give_up();
+            None
         }
     }
-    None
+}
+
+/// What lasts as long as a call about a session, and ends in this order. Its functions are not inlined: there are many
+/// exported functions, and each needs no more code than its body.
+struct Call {
+    /// Its end may call something of the program's.
+    _scope: Scope,
+    errno: Errno,
+    _shield: Shield,
+}
+
+impl Call {
+    #[inline(never)]
+    fn begin() -> Self {
+        let shield = Shield::begin();
+        let errno = Errno::keep();
+        enter();
+        Self { _scope: Scope::begin(), errno, _shield: shield }
+    }
+
+    #[inline(never)]
+    fn end(self) {}
+
+    #[cold]
+    #[inline(never)]
+    fn fail(mut self, failure: Failure) {
+        failure.log();
+        failure.keep();
+        self.errno.set_from(failure.error());
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_up(self) {
+        ::log::error!("{GIVEN_UP}");
+        reason::keep_as(Code::Internal, Phase::Call, GIVEN_UP);
+    }
 }
 
 #[inline(always)]

@@ -15,7 +15,7 @@ mod cancellable {
 
     use libc::c_int;
 
-    use crate::alone;
+    use crate::single_thread;
 
     unsafe extern "C" {
         fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
@@ -35,7 +35,7 @@ mod cancellable {
     impl Shield {
         #[inline]
         pub(crate) fn begin() -> Self {
-            if alone::is_alone() {
+            if single_thread::is_alone() {
                 return Self { before: None };
             }
             let mut before = 0;
@@ -61,7 +61,7 @@ mod cancellable {
     /// The caller, and every function up to the program, has nothing left to drop, and unwinds: `extern "C-unwind"`.
     #[inline]
     pub(crate) fn act() {
-        if !alone::is_alone() {
+        if !single_thread::is_alone() {
             // SAFETY: the frames above have nothing to drop, so they may be unwound without Rust's doing.
             unsafe { pthread_testcancel() };
         }

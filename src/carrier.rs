@@ -266,6 +266,11 @@ impl Carrier {
         self.lock().tunnel_status()
     }
 
+    /// Whether bytes pass through a tunnel that was opened here.
+    pub(crate) fn has_tunnel(&self) -> bool {
+        self.lock().has_tunnel()
+    }
+
     /// Waits until the link has sent what it has taken.
     fn flush(&self, waiting: &mut Wait<'_>) -> Result<()> {
         loop {

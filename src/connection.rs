@@ -26,7 +26,7 @@ use super::{
     globals,
     log::Deferred,
     memory::{self, Body},
-    progress::{Input, Progress},
+    progress::Input,
     rtmp::{
         RTMP, direct,
         reservoir::{self, Reservoir},
@@ -331,7 +331,10 @@ impl Handle {
     ) -> Result<(Option<Chunks<'m>>, Sending<'h>)> {
         let is_carried = self.is_carried();
         let encoding = self.step(|session, wishes| {
-            let is_queued = to_queue || is_carried || session.is_encrypted() || !session.unsent().is_empty();
+            let is_queued = to_queue
+                || (is_carried && !self.never_waits())
+                || session.is_encrypted()
+                || !session.unsent().is_empty();
             let chunks = session.encode(message)?;
             let (profile, calls) = wishes.wishes();
             if let Some((name, transaction)) = call {
@@ -366,7 +369,7 @@ impl Handle {
     /// Encodes a message and sends it if nothing but the socket is in its way: nobody else uses the session, and bytes
     /// leave as they are. Tells the header format and what came of sending; `None` if nothing has happened.
     #[inline(always)]
-    pub(super) fn transmit_straight<'m>(
+    pub(super) fn transmit_unqueued<'m>(
         &self,
         encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
     ) -> Option<(u8, Result<()>)> {
@@ -385,6 +388,10 @@ impl Handle {
     /// part of the message may have been sent.
     #[inline(always)]
     fn send_past(&self, chunks: &Chunks<'_>, mut sending: Sending<'_>) -> Result<()> {
+        if self.never_waits() {
+            drop(sending);
+            return self.send_or_queue(|| chunks.pieces());
+        }
         match self.send_chunks(chunks, sending.scratch()) {
             Ok(()) => {
                 let answers = self.drain(sending, Ok(()));
@@ -433,6 +440,46 @@ impl Handle {
         result
     }
 
+    /// Sends bytes of a session that does not wait, as far as the connection takes them now, and queues the rest. Only the rest is
+    /// copied, unless the bytes have to be changed first, or are many short pieces.
+    fn send_or_queue<'p, I: Iterator<Item = &'p [u8]>>(&self, pieces: impl Fn() -> I) -> Result<()> {
+        let Some(carrier) = self.carrier() else { return Err(Error::NotConnected) };
+        let has_tunnel = carrier.has_tunnel();
+        let mut core = self.core();
+        let session = &mut core.session;
+        if has_tunnel
+            || !session.unsent().is_empty()
+            || session.is_encrypted()
+            || self.send_hook().is_some()
+            || pieces().nth(MAX_PIECES).is_some()
+        {
+            session.enqueue_bytes(pieces());
+            drop(core);
+            return self.flush_now();
+        }
+        let mut slices = [IoSlice::new(&[]); MAX_PIECES];
+        let (mut count, mut len) = (0, 0);
+        for piece in pieces() {
+            slices[count] = IoSlice::new(piece);
+            count += 1;
+            len += piece.len();
+        }
+        let mut together = [0; PUT_TOGETHER];
+        let sent = if let (true, Some(room)) = (count > 1, together.get_mut(..len)) {
+            // The system has less to do for one piece.
+            let mut at = 0;
+            for piece in pieces() {
+                room[at..at + piece.len()].copy_from_slice(piece);
+                at += piece.len();
+            }
+            carrier.send_now(&[IoSlice::new(room)])?
+        } else {
+            carrier.send_now(&slices[..count])?
+        };
+        session.enqueue_rest(pieces(), sent);
+        Ok(())
+    }
+
     /// As `flush_now`, for a program that takes the bytes itself: it is called without a lock.
     fn flush_to_hook(&self, carrier: &Carrier) -> Result<()> {
         loop {
@@ -451,7 +498,8 @@ impl Handle {
 
     /// How many bytes may wait for the peer.
     pub(crate) fn queue_limit(&self) -> usize {
-        self.settings().tuning.queue_limit.filter(|bytes| *bytes > 0).unwrap_or(MAX_QUEUE)
+        self.look_at_settings(|settings| settings.tuning.queue_limit.filter(|bytes| *bytes > 0))
+            .unwrap_or(MAX_QUEUE)
     }
 
     /// How many bytes wait for the peer, here and in what carries them.
@@ -465,8 +513,16 @@ impl Handle {
         if !self.never_waits() {
             return Ok(());
         }
-        self.progress(Progress::use_connection);
-        self.meet_send_error()?;
+        let failed = self.progress(|progress| {
+            progress.use_connection();
+            progress.send_error.take()
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if self.unsent() == 0 {
+            return Ok(());
+        }
         self.flush_now()?;
         match self.unsent() {
             0 => Ok(()),
@@ -478,8 +534,11 @@ impl Handle {
     /// Sends bytes as they are, behind what is queued.
     pub(crate) fn send_pieces(&self, pieces: &[&[u8]]) -> Result<()> {
         let _deferred = Deferred::begin();
+        if self.never_waits() {
+            return self.send_or_queue(|| pieces.iter().copied());
+        }
         let sending = self.outbox().take_turn();
-        self.core().session.enqueue_bytes(pieces);
+        self.core().session.enqueue_bytes(pieces.iter().copied());
         self.drain(sending, Ok(()))
     }
 
@@ -807,5 +866,9 @@ const AHEAD: usize = sockbuf::CAPACITY / 2;
 /// How often a call of a session that does not wait receives: others have their turn then.
 const MAX_RECEIVES: u32 = 64;
 
+/// A message of so many pieces is sent without a copy.
+const MAX_PIECES: usize = 16;
+/// A message of so many bytes is copied into one piece.
+const PUT_TOGETHER: usize = 2048;
 /// How many bytes may wait for the peer of a session that does not wait.
 const MAX_QUEUE: usize = 4 << 20;

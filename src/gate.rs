@@ -1,54 +1,55 @@
-//! The gate of an `RTMP`: a word in the struct that says whether the program wants its calls to end, and that keeps two
-//! threads from taking hold of what hangs on the struct, or of its socket, at the same time.
+//! The gate of an `RTMP`: a mutex that keeps two threads from taking hold of what hangs on the struct, or of its socket, at
+//! the same time, and a word in the struct that says whether the program wants its calls to end.
 //!
-//! It is the field `m_channelsAllocatedOut`, which is 0 after `RTMP_Init`. A program may say that calls should end at any
-//! time, also in a signal handler, so saying it takes no memory and waits for nobody.
+//! The word is the field `m_channelsAllocatedOut`, which is 0 after `RTMP_Init`. `RTMP_Abort` may come at any time, also from a
+//! signal handler, so it needs no memory and waits for no lock.
 
 use std::{
-    hint,
     marker::PhantomData,
     mem::ManuallyDrop,
     net::Shutdown,
-    ptr::NonNull,
-    sync::atomic::{AtomicU8, Ordering, compiler_fence},
-    thread,
+    ptr::{self, NonNull},
+    sync::{
+        Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use socket2::SockRef;
 
-use super::{Errno, alone, rtmp::RTMP, shared, socket};
+use super::{Errno, rtmp::RTMP, shared, socket};
 
-/// The gate of one `RTMP`: the bytes of the word, which have one writer at a time each. So letting go of the gate needs no more
-/// than to say so, which is what most calls of a fast stream do.
+/// The gate of one `RTMP`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gate<'a> {
     session: NonNull<RTMP>,
-    lives: PhantomData<&'a AtomicU8>,
+    lives: PhantomData<&'a AtomicU32>,
 }
 
-// SAFETY: it is an address, behind which only atomic fields are used.
+// SAFETY: it is an address; behind it only atomic fields are used, and the slot while the lock is held.
 unsafe impl Sync for Gate<'_> {}
-// SAFETY: the address is as good in another thread, and behind it only atomic fields are used.
+// SAFETY: as above; the address does not depend on the thread.
 unsafe impl Send for Gate<'_> {}
 
-/// Keeps others out of the gate while it exists.
+/// Keeps other threads out of the gate while it exists.
 pub(crate) struct Keeper<'a> {
     gate: Gate<'a>,
-    found_sound: bool,
+    lock: ManuallyDrop<MutexGuard<'static, ()>>,
 }
 
-/// The lowest byte while the gate is held, for a few instructions, or to receive what is there; else it is 0.
-const HELD: u8 = 0xA5;
-/// The highest byte when the program wants calls to end, until it closes the session; else it is 0. It makes the field
-/// negative: programs look into a channel's packet if its number is below `m_channelsAllocatedOut`. The other bytes are always
-/// 0: any other value is garbage and is treated as 0.
-const ABORTED: u8 = 0xDA;
+/// The word when the program wants calls to end, until it closes the session; else it is 0. Any other value is garbage and is
+/// treated as 0. It is negative: programs look into a channel's packet if its number is below `m_channelsAllocatedOut`.
+const ABORTED: u32 = 0xDA00_0000;
 
-/// Where the bytes are in memory.
-const HELD_AT: usize = if cfg!(target_endian = "little") { 0 } else { 3 };
-const ABORTED_AT: usize = 3 - HELD_AT;
-/// Those that are always 0.
-const ZEROS: std::ops::Range<usize> = 1..3;
+/// A session finds its lock by its address: a struct that callers clear, copy and move has no room for one. Sessions that share
+/// a lock do not hold each other up, because it is held for a few instructions, or to receive what has arrived.
+static LOCKS: [Lock; 1 << LOCK_BITS] = [const { Lock(Mutex::new(())) }; 1 << LOCK_BITS];
+
+/// A lock with a cache line of its own.
+#[repr(align(64))]
+struct Lock(Mutex<()>);
+
+const LOCK_BITS: u32 = 6;
 
 impl<'a> Gate<'a> {
     /// The gate of `r`.
@@ -56,7 +57,7 @@ impl<'a> Gate<'a> {
     /// # Safety
     /// `r` points to an initialised `RTMP`, which outlives the result.
     pub(crate) unsafe fn of(r: *mut RTMP) -> Self {
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section, so it is not null.
         Self { session: unsafe { NonNull::new_unchecked(r) }, lives: PhantomData }
     }
 
@@ -66,23 +67,28 @@ impl<'a> Gate<'a> {
     }
 
     #[inline(always)]
-    fn word(self) -> &'a [AtomicU8; 4] {
-        // SAFETY: by the contract of `of`; nobody uses the field but through this, and a byte is as large as an atomic
-        // one.
-        unsafe { &*(&raw mut (*self.session.as_ptr()).m_channelsAllocatedOut).cast::<[AtomicU8; 4]>() }
+    fn word(self) -> &'a AtomicU32 {
+        // SAFETY: the struct outlives the gate (`of`); only this file uses the field, and an `int` is as large and as aligned
+        // as an atomic one.
+        unsafe { AtomicU32::from_ptr((&raw mut (*self.session.as_ptr()).m_channelsAllocatedOut).cast()) }
+    }
+
+    fn lock(self) -> &'static Mutex<()> {
+        const SPREAD: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize;
+        let hash = self.session.addr().get().wrapping_mul(SPREAD);
+        &LOCKS[hash >> (usize::BITS - LOCK_BITS)].0
     }
 
     /// Whether the program wants calls to end.
     pub(crate) fn is_aborted(self) -> bool {
-        self.aborted().load(Ordering::Relaxed) == ABORTED && self.ends_in_zeros()
+        self.word().load(Ordering::Relaxed) == ABORTED
     }
 
     /// Wants calls to end, and shuts the socket down: a call whose peer floods it never waits.
     pub(crate) fn abort(self) {
-        if !self.ends_in_zeros() {
-            drop(self.hold());
-        }
-        self.aborted().store(ABORTED, Ordering::Release);
+        // A struct that was never initialised has nothing on its slot.
+        drop(self.try_hold());
+        self.word().store(ABORTED, Ordering::Release);
         self.shut_down();
     }
 
@@ -93,121 +99,69 @@ impl<'a> Gate<'a> {
     fn shut_down(self) {
         // Signal handlers abort, and a socket that has lost its peer is no failure of the call that lets the gate go.
         let _errno = Errno::keep();
-        let Some(keeper) = self.try_hold() else { return };
-        let keeper = ManuallyDrop::new(keeper);
-        // SAFETY: by the contract of `of`.
+        let Some(_lock) = try_lock(self.lock()) else { return };
+        // SAFETY: the struct outlives the gate (`of`).
         let socket = unsafe { shared::read(&raw const (*self.session.as_ptr()).m_sb.sb_socket) };
         if socket >= 0 {
-            // SAFETY: while the gate is held, nobody closes the socket.
+            // SAFETY: the lock is held, without which no call closes the socket.
             let _ = SockRef::from(&unsafe { socket::borrow(socket) }).shutdown(Shutdown::Both);
         }
-        keeper.gate.leave();
     }
 
-    /// Wants calls to work again.
-    pub(crate) fn pardon(self) {
-        self.aborted().store(0, Ordering::Release);
+    /// Makes calls work again.
+    pub(crate) fn clear_abort(self) {
+        self.word().store(0, Ordering::Release);
     }
 
-    /// Waits for whoever holds the gate, which does not take long.
+    /// Waits for the thread that holds the gate, which does not take long.
     #[inline]
     pub(crate) fn hold(self) -> Keeper<'a> {
-        match self.try_hold() {
-            Some(keeper) => keeper,
-            None => self.wait(),
-        }
+        self.enter(self.lock().lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    #[cold]
-    fn wait(self) -> Keeper<'a> {
-        let mut tries = 0_u32;
-        loop {
-            tries += 1;
-            if tries % 64 == 0 {
-                thread::yield_now();
-            } else {
-                hint::spin_loop();
-            }
-            let is_free = self.held().load(Ordering::Relaxed) != HELD;
-            if let Some(keeper) = is_free.then(|| self.try_hold()).flatten() {
-                return keeper;
-            }
-        }
-    }
-
-    /// Holds the gate unless somebody does.
+    /// Holds the gate unless another thread does.
     #[inline]
     pub(crate) fn try_hold(self) -> Option<Keeper<'a>> {
-        let before = self.take();
-        let zeros = self.ends_in_zeros();
-        if before == HELD && zeros {
-            return None;
-        }
-        let aborted = self.aborted().load(Ordering::Acquire);
-        let makes_sense = zeros && matches!(aborted, 0 | ABORTED);
-        if !makes_sense {
-            self.tidy(aborted);
-        }
-        let found_sound = makes_sense && before == 0;
-        Some(Keeper { gate: self, found_sound })
+        try_lock(self.lock()).map(|lock| self.enter(lock))
     }
 
-    /// Says that the gate is held; tells what was said before.
     #[inline]
-    fn take(self) -> u8 {
-        if !alone::is_alone() {
-            return self.held().swap(HELD, Ordering::Acquire);
+    fn enter(self, lock: MutexGuard<'static, ()>) -> Keeper<'a> {
+        let word = self.word().load(Ordering::Acquire);
+        if !matches!(word, 0 | ABORTED) {
+            self.tidy(word);
         }
-        // A signal handler in between lets go of what it takes.
-        let before = self.held().load(Ordering::Acquire);
-        self.held().store(HELD, Ordering::Relaxed);
-        compiler_fence(Ordering::Acquire);
-        before
+        Keeper { gate: self, lock: ManuallyDrop::new(lock) }
     }
 
-    /// Makes sense of a word that was not written here.
+    /// Clears a word that was not written here, and the slot beside it, which was not written here either. The lock is held.
     #[cold]
-    fn tidy(self, aborted: u8) {
-        // Unless something is said just now.
-        let _ = self.aborted().compare_exchange(aborted, 0, Ordering::Relaxed, Ordering::Relaxed);
-        for byte in &self.word()[ZEROS] {
-            byte.store(0, Ordering::Release);
-        }
-    }
-
-    /// Lets others in again; tells whether the program wants calls to end. If it begins to want that at this moment, both
-    /// sides may miss each other. Then the next call finds out, and waits end after their slice.
-    #[inline]
-    fn leave(self) -> bool {
-        self.held().store(0, Ordering::Release);
-        self.aborted().load(Ordering::Relaxed) == ABORTED
-    }
-
-    fn ends_in_zeros(self) -> bool {
-        self.word()[ZEROS].iter().all(|byte| byte.load(Ordering::Acquire) == 0)
-    }
-
-    fn held(self) -> &'a AtomicU8 {
-        &self.word()[HELD_AT]
-    }
-
-    fn aborted(self) -> &'a AtomicU8 {
-        &self.word()[ABORTED_AT]
+    fn tidy(self, word: u32) {
+        // SAFETY: the struct outlives the gate (`of`); the lock is held, without which nobody uses the slot.
+        unsafe { (*self.session.as_ptr()).m_vecChannelsOut = ptr::null_mut() };
+        // Unless the session is aborted at this moment.
+        let _ = self.word().compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
-impl Keeper<'_> {
-    /// Whether the word made sense: if not, then neither does what seems to hang on the struct.
-    pub(crate) fn found_sound(&self) -> bool {
-        self.found_sound
+/// Takes a lock unless another thread, or this one below a signal handler, has it.
+fn try_lock(mutex: &'static Mutex<()>) -> Option<MutexGuard<'static, ()>> {
+    match mutex.try_lock() {
+        Ok(lock) => Some(lock),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 
 impl Drop for Keeper<'_> {
+    /// Lets other threads in. If the program aborts the session at this moment, both sides may miss each other. Then the next
+    /// call finds out, and waits end after their slice.
     #[inline]
     fn drop(&mut self) {
-        if self.gate.leave() {
-            // The call that asked for it found the gate held.
+        // SAFETY: the keeper ends here, and the lock is not used afterwards.
+        unsafe { ManuallyDrop::drop(&mut self.lock) };
+        if self.gate.is_aborted() {
+            // The call that asked for it may have found the gate held.
             self.gate.shut_down();
         }
     }
@@ -215,7 +169,10 @@ impl Drop for Keeper<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::{Cell, UnsafeCell};
+    use std::{
+        cell::{Cell, UnsafeCell},
+        thread,
+    };
 
     use super::*;
 
@@ -229,6 +186,7 @@ mod tests {
         let mut session: Box<RTMP> = Box::new(unsafe { std::mem::zeroed() });
         session.m_channelsAllocatedOut = value as i32;
         session.m_sb.sb_socket = -1;
+        session.m_vecChannelsOut = ptr::without_provenance_mut(if value == 0 { 0 } else { 8 });
         Box::new(Session(UnsafeCell::new(*session)))
     }
 
@@ -242,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_is_seen_until_it_is_pardoned_whoever_holds_the_gate() {
+    fn an_abort_lasts_until_it_is_cleared_and_does_not_need_the_gate() {
         let word = word(0);
         let gate = gate(&word);
         assert!(!gate.is_aborted());
@@ -253,7 +211,7 @@ mod tests {
         assert!(gate.is_aborted() && gate.try_hold().is_some());
         // SAFETY: the session lives.
         assert!(unsafe { (*word.0.get()).m_channelsAllocatedOut } < 0, "no channel is below that");
-        gate.pardon();
+        gate.clear_abort();
         assert_eq!(value(word), 0);
     }
 
@@ -273,28 +231,27 @@ mod tests {
 
     #[test]
     fn a_word_that_nobody_wrote_counts_for_nothing() {
-        let (held, aborted) = (u32::from(HELD), u32::from(ABORTED) << 24);
-        for strange in
-            [1, 2, 3, u32::MAX, 16, 0x5A00_0000, 1 << 16 | held, 1 << 8 | aborted, 1 << 16 | aborted | held]
-        {
+        for strange in [1, 2, 3, u32::MAX, 16, 0x5A00_0000, 1 << 8 | ABORTED, 1 << 16 | ABORTED | 0xA5] {
             let word = word(strange);
             let gate = gate(&word);
             assert!(!gate.is_aborted(), "{strange:x}");
-            assert!(!gate.hold().found_sound());
+            drop(gate.hold());
+            // SAFETY: the session lives.
+            assert!(unsafe { (*word.0.get()).m_vecChannelsOut }.is_null());
             assert_eq!(value(word), 0, "{strange:x}");
         }
     }
 
     #[test]
     fn what_is_said_to_a_word_that_nobody_wrote_is_heard() {
-        for strange in [2, u32::MAX, 1 << 16 | u32::from(HELD)] {
+        for strange in [2, u32::MAX, 1 << 16] {
             let word = word(strange);
             let gate = gate(&word);
             gate.abort();
             assert!(gate.is_aborted());
             drop(gate.hold());
             assert!(gate.is_aborted());
-            gate.pardon();
+            gate.clear_abort();
             assert_eq!(value(word), 0, "{strange:x}");
         }
     }

@@ -9,7 +9,6 @@
 
 #![allow(non_camel_case_types, non_snake_case, non_upper_case_globals)]
 
-mod alone;
 pub mod amf;
 mod boundary;
 mod calls;
@@ -40,6 +39,7 @@ mod pump;
 mod reason;
 pub mod rtmp;
 mod shared;
+mod single_thread;
 mod socket;
 mod state;
 mod sync;

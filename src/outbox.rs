@@ -75,11 +75,10 @@ impl<Q: Queue> Outbox<Q> {
         is_poisoned(&self.queue)
     }
 
-    /// The queue and the scratch memory, without locking.
+    /// The queue, without locking.
     #[inline]
-    pub(crate) fn get_mut(&mut self) -> (&mut Q, &mut Vec<u8>) {
-        let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
-        (queue, self.turn.get_mut().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn get_mut(&mut self) -> &mut Q {
+        self.queue.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

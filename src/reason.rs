@@ -363,6 +363,16 @@ pub(crate) unsafe fn about(r: *mut RTMP) -> Result<NonNull<RTMP>> {
     Ok(session)
 }
 
+/// As [`about`], for functions that only look, and may be called in a callback of the same session.
+///
+/// # Safety
+/// As for [`about`].
+pub(crate) unsafe fn looking_at(r: *mut RTMP) -> Result<NonNull<RTMP>> {
+    let session = NonNull::new(r).ok_or(Error::Invalid(NO_SESSION))?;
+    SESSION.set(r);
+    Ok(session)
+}
+
 /// As [`about`], and forgets why earlier calls failed: a connection begins.
 ///
 /// # Safety

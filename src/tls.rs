@@ -6,7 +6,7 @@ use libc::{c_char, c_int, c_void};
 use rtmp_core::{
     environment,
     error::{Error, Result},
-    system,
+    features, system,
     transport::tls::{ServerContext, TlsOptions, Trust},
 };
 
@@ -56,6 +56,7 @@ pub extern "C" fn RTMP_TLS_Init() {
 pub unsafe extern "C" fn RTMP_TLS_AllocServerContext(cert: *const c_char, key: *const c_char) -> *mut c_void {
     boundary(Kind::Session, ptr::null_mut(), |_| {
         RTMP_TLS_Init();
+        features::SERVER.check()?;
         // SAFETY: `cert` and `key` are null or NUL-terminated strings, by the Safety section; the names are used during
         // the call only.
         let (cert, key) = unsafe { (path(cert, "cert is NULL")?, path(key, "key is NULL")?) };
@@ -97,6 +98,7 @@ pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) 
             let context = required(ctx.cast::<ServerContext>().cast_const(), "ctx is NULL");
             (Handle::connected(r).during(Phase::Tls)?, context.during(Phase::Tls)?)
         };
+        features::SERVER.check()?;
         let begin = || Opening::accepting_tls(&handle, context).during(Phase::Tls);
         handle.make_connection(What::AcceptTls, begin, |_| {})?;
         Ok(TRUE)

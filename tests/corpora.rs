@@ -28,7 +28,7 @@ fn corpus() -> PathBuf {
 }
 
 #[test]
-fn every_input_is_survived() {
+fn no_input_crashes() {
     let mut total = 0;
     let mut failed = Vec::new();
     for (name, run) in TARGETS {
@@ -62,7 +62,7 @@ fn every_target_is_known_to_cargo_fuzz_and_has_a_corpus() {
 
 /// Inputs too short for their choices are no inputs.
 #[test]
-fn short_inputs_are_survived() {
+fn short_inputs_do_not_crash() {
     for (_, run) in TARGETS {
         for len in 0..6 {
             run(&vec![0; len]);

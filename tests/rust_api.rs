@@ -22,6 +22,7 @@ use rtmp_core::transport::tls::ServerContext;
 use rtmp_core::{Client, Error, Event, Notice, Player, Request, ServerEvent};
 use support::amf::{Value, n, s};
 use support::certs::{Authority, Certificate, Valid};
+use support::examples::ExampleServer;
 use support::flv::{self, Tag};
 use support::relay::Relay;
 use support::servers::Nginx;
@@ -63,7 +64,7 @@ fn url(port: u16) -> String {
 }
 
 #[test]
-fn a_film_from_nginx_is_read_as_flv() {
+fn file_from_nginx_is_read_as_flv() {
     let (clip, film) = need!(film());
     let nginx = need!(Nginx::start());
     nginx.offer(&clip, "film.flv");
@@ -73,7 +74,7 @@ fn a_film_from_nginx_is_read_as_flv() {
 }
 
 #[test]
-fn a_film_is_played_message_by_message() {
+fn file_is_played_message_by_message() {
     let (clip, film) = need!(film());
     let (relay, _directory) = need!(server_with_film(&clip));
     let mut player = Client::new(&relay.url("film")).unwrap().play().unwrap();
@@ -88,7 +89,7 @@ fn a_film_is_played_message_by_message() {
 }
 
 #[test]
-fn what_a_connection_carries_is_counted_on_both_sides() {
+fn both_sides_count_the_bytes_of_a_connection() {
     let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
     let serving = thread::spawn(move || {
@@ -170,7 +171,7 @@ fn several_streams_are_published_over_one_connection() {
 }
 
 #[test]
-fn what_a_server_says_besides_media_is_told_in_order() {
+fn other_messages_of_a_server_are_reported_in_order() {
     let server = Server::once(|peer| {
         peer.accept_play();
         peer.send(&Message::new(6, 0, 9, 1, &[0x17; 50]));
@@ -210,7 +211,7 @@ fn what_a_server_says_besides_media_is_told_in_order() {
 }
 
 #[test]
-fn a_part_of_a_film_is_played() {
+fn part_of_a_file_is_played() {
     let (clip, film) = need!(film());
     let (relay, _directory) = need!(server_with_film(&clip));
     let client = Client::new(&relay.url("film")).unwrap();
@@ -221,7 +222,7 @@ fn a_part_of_a_film_is_played() {
 }
 
 #[test]
-fn playing_goes_on_elsewhere_after_a_seek_and_after_a_pause() {
+fn playing_continues_after_a_seek_and_after_a_pause() {
     let (clip, _) = need!(film());
     let (relay, _directory) = need!(server_with_film(&clip));
     // The server sends no more than this ahead of time, and so has not sent all of it before the seek.
@@ -306,7 +307,7 @@ fn messages_are_published_live_to_a_player() {
 }
 
 #[test]
-fn rtmpe_and_rtmpt_carry_films_both_ways() {
+fn rtmpe_and_rtmpt_work_in_both_directions() {
     let (clip, film) = need!(film());
     let (relay, _directory) = need!(server_with_film(&clip));
     let nginx = need!(Nginx::start());
@@ -355,7 +356,7 @@ fn tls_front(certificate: &Certificate, upstream: u16) -> u16 {
 }
 
 #[test]
-fn rtmps_carries_films_both_ways_and_checks_certificates() {
+fn rtmps_works_in_both_directions_and_checks_certificates() {
     let (clip, film) = need!(film());
     let authority = need!(Authority::new());
     let certificate = authority.issue("rust-api", "DNS:localhost", Valid::Now);
@@ -380,7 +381,7 @@ fn rtmps_carries_films_both_ways_and_checks_certificates() {
 }
 
 #[test]
-fn a_film_comes_through_a_proxy_and_not_around_it() {
+fn proxy_is_used_for_the_whole_stream() {
     let (clip, film) = need!(film());
     let (relay, _directory) = need!(server_with_film(&clip));
     let port = process::free_port();
@@ -410,7 +411,7 @@ fn refusal(publish: bool, script: impl FnOnce(&mut Peer) + Send + 'static) -> rt
 }
 
 #[test]
-fn a_refusal_is_an_error_with_the_servers_words() {
+fn refusal_is_an_error_with_the_text_of_the_server() {
     let connect = refusal(false, |peer| {
         peer.handshake();
         peer.wait_for("connect");
@@ -438,7 +439,7 @@ fn a_refusal_is_an_error_with_the_servers_words() {
 }
 
 #[test]
-fn a_publisher_whose_stream_the_server_ends_is_told_why() {
+fn publisher_gets_the_reason_when_the_server_ends_its_stream() {
     let server = Server::once(|peer| {
         peer.accept_publish();
         peer.status(1, "error", "NetStream.Failed", "the disk is full");
@@ -516,7 +517,7 @@ fn audio(timestamp: u32) -> Message {
 }
 
 #[test]
-fn silence_is_a_time_out_after_which_playing_goes_on() {
+fn playing_continues_after_a_timeout() {
     let (go_on, wait) = std::sync::mpsc::channel::<()>();
     let server = Server::once(move |peer| {
         peer.accept_play();
@@ -544,7 +545,7 @@ fn silence_is_a_time_out_after_which_playing_goes_on() {
 }
 
 #[test]
-fn a_server_that_says_nothing_does_not_hold_a_client_up() {
+fn silent_server_ends_the_call_at_its_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = Client::new(&url(listener.local_addr().unwrap().port())).unwrap();
     let start = Instant::now();
@@ -554,7 +555,7 @@ fn a_server_that_says_nothing_does_not_hold_a_client_up() {
 }
 
 #[test]
-fn a_server_that_goes_away_is_an_error_that_ends_the_messages() {
+fn lost_server_ends_the_messages_with_an_error() {
     let server = Server::once(|peer| {
         peer.accept_play();
         peer.send(&audio(0));
@@ -659,7 +660,7 @@ fn the_examples_publish_and_play() {
 }
 
 #[test]
-fn the_examples_connect_again_serve_and_need_no_thread() {
+fn examples_reconnect_serve_and_use_an_event_loop() {
     let (clip, film) = need!(film());
     let (relay, directory) = need!(server_with_film(&clip));
     let url = relay.url("film");
@@ -705,6 +706,84 @@ fn the_examples_connect_again_serve_and_need_no_thread() {
 }
 
 #[test]
+fn small_examples_do_what_they_say() {
+    let ffmpeg = need!(require::program("ffmpeg"));
+    let directory = TempDir::new("rust-examples");
+    let at = |name: &str| directory.join(name).to_string_lossy().into_owned();
+    let mut make = Command::new(ffmpeg);
+    make.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=25"]);
+    make.args([
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=frequency=440",
+        "-t",
+        "10",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+    ]);
+    make.args(["-x264-params", "slices=1:sliced-threads=0", "-bf", "0", "-pix_fmt", "yuv420p", "-g", "25"]);
+    make.args(["-map", "0", &at("video.h264"), "-c:a", "aac", "-map", "1", "-t", "10", &at("audio.aac")]);
+    make.args(["-map", "0", "-map", "1", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]);
+    make.args(["-g", "25", "-c:a", "aac", "-t", "10", &at("long.flv")]);
+    program::run(&mut make, "", LIMIT).expect("ffmpeg");
+    let options = ["-r", &directory.path().to_string_lossy()];
+    let server = need!(ExampleServer::start_with(Library::Ours, directory.path(), None, &options, &[]));
+    let long = server.url("rtmp", "vod/long");
+    let run = |name: &str, arguments: &[&str]| program::run(example(name).args(arguments), "", LIMIT);
+
+    let encoded = server.url("rtmp", "live/encoded");
+    let printed = run("publish_encoder", &[&at("video.h264"), &at("audio.aac"), &encoded]);
+    assert_eq!(printed.expect("publish_encoder"), "250 frames\n");
+    server.wait_for_log("ends encoded");
+    // The same coded data as in the file that FFmpeg has written, but for what only one of the two adds.
+    let bodies = |name: &str, kind: u8| {
+        let tags = flv::load(&directory.join(name)).into_iter();
+        let frames = tags.filter(|tag| tag.kind == kind && tag.body.get(1) == Some(&1));
+        frames.map(|tag| tag.body.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(bodies("encoded.flv", 9).len(), 250);
+    assert!(bodies("encoded.flv", 8).len() > 400, "{:?}", bodies("encoded.flv", 8).len());
+    if let Some(ffprobe) = require::program("ffprobe") {
+        let mut probe = Command::new(ffprobe);
+        probe.args(["-v", "error", "-count_frames", "-show_entries", "stream=codec_name,nb_read_frames"]);
+        let found = program::run(probe.args(["-of", "compact", &at("encoded.flv")]), "", LIMIT);
+        assert_eq!((found.code, &found.stderr[..]), (Some(0), ""), "{found:?}");
+        assert!(found.stdout.contains("codec_name=h264|nb_read_frames=250"), "{found:?}");
+    }
+
+    let printed = run("seek_pause", &[&long]).expect("seek_pause");
+    let times: Vec<i64> = printed.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(
+        times.len() == 3 && times[0] >= 500 && times[1] >= 4000 && times[2] >= times[1] + 500,
+        "{printed}"
+    );
+    let tracks = run("tracks", &[&long]).expect("tracks");
+    assert!(tracks.contains("Video track 0: ") && tracks.contains("Audio track 0: "), "{tracks}");
+    let logged = run("own_log", &[&long]).expect("own_log");
+    assert!(logged.contains("librtmp DEBUG: "), "{logged}");
+    let numbers = run("stats", &[&server.url("rtmp", "live/numbers")]).expect("stats");
+    assert!(numbers.starts_with("connected: TCP ") && numbers.contains(" queued, "), "{numbers}");
+
+    let open = server.url("rtmp", "live/options");
+    assert_eq!(run("options", &[&open, "timeout", "20"]).expect("options"), "connected\n");
+    let refused = run("options", &[&open, "socks", &format!("127.0.0.1:{}", process::free_port())]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let unknown = run("options", &[&open, "lvie", "1"]);
+    assert!(unknown.code == Some(1) && unknown.stdout.starts_with("failed: "), "{unknown:?}");
+
+    // A stream without an end.
+    let endless = Server::once(|peer: &mut Peer| {
+        peer.accept_play();
+        peer.drain(LIMIT);
+    });
+    assert_eq!(run("cancel", &[&endless.url()]).expect("cancel"), "cancelled\n");
+    endless.join();
+}
+
+#[test]
 fn debug_output_holds_no_secrets() {
     let client = Client::new("rtmp://user:hunter2@host/app/name pubPasswd=hunter2 token=hunter2").unwrap();
     let text = format!("{client:?} {:?}", client.abort_handle());
@@ -712,7 +791,7 @@ fn debug_output_holds_no_secrets() {
 }
 
 #[test]
-fn a_film_goes_through_our_own_server() {
+fn file_passes_through_our_server() {
     let (_, film) = need!(film());
     let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
@@ -767,7 +846,7 @@ fn a_film_goes_through_our_own_server() {
 }
 
 #[test]
-fn our_own_server_refuses_with_its_words() {
+fn our_server_refuses_with_its_text() {
     let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap().timeout(Duration::from_secs(20));
     let port = server.local_addr().unwrap().port();
     thread::scope(|scope| {
@@ -819,7 +898,7 @@ fn a_request_has_to_be_answered_before_anything_else_comes() {
 }
 
 #[test]
-fn a_timeout_that_no_clock_can_count_is_none() {
+fn timeout_too_long_for_the_clock_is_disabled() {
     let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap().timeout(Duration::MAX);
     let port = server.local_addr().unwrap().port();
     thread::scope(|scope| {
@@ -863,7 +942,7 @@ fn serve_one(
 }
 
 #[test]
-fn both_ends_know_what_the_other_announces_and_send_no_more_than_that() {
+fn both_sides_send_only_what_the_other_announces() {
     use rtmp_core::media::{self, FourCc, Frame, Kind, Packet, Track};
     use rtmp_core::session::{Capabilities, ability, feature};
 

@@ -277,7 +277,7 @@ fn a_name_is_looked_up_without_waiting() {
 }
 
 #[test]
-fn a_server_that_says_nothing_has_its_time_and_no_more() {
+fn silent_server_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = Client::new(&url(listener.local_addr().unwrap().port())).unwrap();
     let start = Instant::now();
@@ -291,7 +291,7 @@ fn a_server_that_says_nothing_has_its_time_and_no_more() {
 }
 
 #[test]
-fn a_client_that_says_nothing_has_its_time_and_no_more() {
+fn silent_client_times_out() {
     let server = Server::bind("127.0.0.1:0").unwrap().timeout(Duration::from_millis(300));
     assert!(server.poll_accept().unwrap().is_none(), "nobody has come yet");
     let _client = std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap();
@@ -302,7 +302,7 @@ fn a_client_that_says_nothing_has_its_time_and_no_more() {
 }
 
 #[test]
-fn a_client_that_goes_is_the_end_of_its_session() {
+fn lost_client_ends_its_session() {
     let server = Server::bind("127.0.0.1:0").unwrap();
     drop(std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap());
     wait(&[server.interest()], Some(Instant::now() + LIMIT)).unwrap();
@@ -312,7 +312,7 @@ fn a_client_that_goes_is_the_end_of_its_session() {
 }
 
 #[test]
-fn a_full_queue_takes_nothing_and_does_not_wait() {
+fn full_queue_refuses_messages_without_waiting() {
     const LEN: usize = 100_000;
     let (read_now, wait_for_it) = std::sync::mpsc::channel::<()>();
     let server = support::Server::once(move |peer| {
@@ -368,7 +368,7 @@ fn a_full_queue_takes_nothing_and_does_not_wait() {
 }
 
 #[test]
-fn a_message_that_is_longer_than_the_queue_is_taken_by_an_empty_one() {
+fn empty_queue_accepts_a_message_longer_than_its_limit() {
     let server = support::Server::once(|peer| {
         peer.accept_publish();
         let message = peer.next(LIMIT).expect("the message is whole");
@@ -384,7 +384,7 @@ fn a_message_that_is_longer_than_the_queue_is_taken_by_an_empty_one() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_has_its_time_and_no_more() {
+fn stalled_peer_times_out() {
     let (end, wait_for_it) = std::sync::mpsc::channel::<()>();
     let server = support::Server::once(move |peer| {
         peer.accept_publish();
@@ -421,7 +421,7 @@ fn a_publisher_answers_in_steps() {
 
 /// The peer of this test does not read before all that it has to say was read.
 #[test]
-fn a_goodbye_goes_out_although_the_peer_waits_for_us_to_read() {
+fn close_message_is_sent_while_the_peer_waits_for_a_read() {
     let (full, wait_for_it) = std::sync::mpsc::channel::<()>();
     let server = support::Server::listen(move |listener| {
         SockRef::from(listener).set_recv_buffer_size(16 << 10).unwrap();

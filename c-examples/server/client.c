@@ -1,42 +1,33 @@
-/* One client: its thread, the messages it sends, and the media that goes to it.
+/* One client: its connection, the messages it sends, and the media that goes to it.
  *
- * The thread waits in poll() for the socket, for the live queue and for the next tag's time at once, so
- * reading, sending and timeouts all happen here and the RTMP object has a single user. */
+ * Where the library has sessions that never wait, the event loop runs a client when its socket is ready, when something is in
+ * its queues, and once a second. Otherwise its thread does the same (threads.c). */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>
 #include <librtmp/log.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "../reason.h"
+#include "reply.h"
 #include "server.h"
+#include "threads.h"
+#include "waits.h"
 
 enum {
     MOST_COMMAND = 16 << 10, /* bytes of a command: also bounds how deep its objects can nest */
     MOST_COMMANDS = 200,     /* in a second */
     MOST_MESSAGE = 8 << 20,
     MOST_PENDING = 10 << 20, /* bytes announced by all messages that have begun */
-    HANDSHAKE_MS = 10000
+    MOST_CHUNKS = 256,       /* that are read before other clients have their turn */
+    HANDSHAKE_MS = 10000,
+    PARTING_MS = 1000,       /* in which the peer may read the rest */
+    TICK_MS = 20             /* of a client whose connection is being closed */
 };
-
-int64_t clock_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-void client_guard(struct client *client, int64_t ms) { atomic_store(&client->deadline, clock_ms() + ms); }
-
-static void unguard(struct client *client) { atomic_store(&client->deadline, 0); }
 
 /* ---- messages from the client ---- */
 
@@ -46,7 +37,7 @@ static int take_user_control(struct client *client, const char *body, uint32_t s
         uint32_t buffer = AMF_DecodeInt32(body + 6);
         client->buffer_ms = buffer < 100 ? 100 : buffer;
     } else if (size >= 6 && AMF_DecodeInt16(body) == CONTROL_PING) {
-        return RTMP_SendCtrl(&client->rtmp, CONTROL_PONG, AMF_DecodeInt32(body + 2), 0);
+        return reply_control(&client->sender, CONTROL_PONG, AMF_DecodeInt32(body + 2));
     }
     return 1;
 }
@@ -54,7 +45,7 @@ static int take_user_control(struct client *client, const char *body, uint32_t s
 /* The client ends a message that it has begun, without the rest. */
 static void abort_message(struct client *client, RTMPPacket *packet)
 {
-    RTMP *r = &client->rtmp;
+    RTMP *r = client->rtmp;
     int channel = AMF_DecodeInt32(packet->m_body) <= INT32_MAX ? (int)AMF_DecodeInt32(packet->m_body) : -1;
     RTMP_ClientPacket(r, packet);
     /* librtmp 2.4 ignores it, but keeps what it has of a message in these fields. Others leave them empty. */
@@ -72,7 +63,7 @@ static void abort_message(struct client *client, RTMPPacket *packet)
 /* What the two ends agree about. The library does what it can do itself, once it is known to make sense. */
 static int take_control(struct client *client, RTMPPacket *packet)
 {
-    RTMP *r = &client->rtmp;
+    RTMP *r = client->rtmp;
     const char *body = packet->m_body;
     uint32_t number = packet->m_nBodySize >= 4 ? AMF_DecodeInt32(body) : 0;
     switch (packet->m_packetType) {
@@ -94,7 +85,7 @@ static int take_control(struct client *client, RTMPPacket *packet)
             r->m_nClientBW = (int)number; /* the library acknowledges each tenth of it */
         return 1;
     case RTMP_PACKET_TYPE_CLIENT_BW: /* how many we may send: TCP sees to that, but an answer is due */
-        return number == SERVER_WINDOW || RTMP_SendServerBW(r);
+        return number == SERVER_WINDOW || reply_window(&client->sender);
     default:
         return 1;
     }
@@ -160,17 +151,32 @@ static int note_partial(struct client *client, const RTMPPacket *packet, int beg
     return 1;
 }
 
-/* Reads one chunk; acts when it completes a message. */
+/* Asked before reading, since the library logs the end of a connection as an error. */
+static int has_left(RTMP *r)
+{
+    char byte;
+    if (r->m_sb.sb_size > 0 || recv(r->m_sb.sb_socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
+        return 0;
+    if (!library_waits())
+        RTMP_Step(r); /* TLS may have decrypted more than there was room for */
+    return r->m_sb.sb_size == 0;
+}
+
+/* Reads one chunk; acts when it completes a message. Returns 1, 0 when there is none, and -1 when the connection has to end. */
 static int read_chunk(struct client *client)
 {
-    RTMP *r = &client->rtmp;
+    RTMP *r = client->rtmp;
     RTMPPacket packet;
     memset(&packet, 0, sizeof packet);
-    client_guard(client, client->server->timeout_ms);
+    if (r->m_sb.sb_size == 0 && has_left(r))
+        return -1;
+    threads_guard(client, client->server->timeout_ms);
+    threads_release();
     int ok = RTMP_ReadPacket(r, &packet);
-    client_guard(client, 2 * (int64_t)client->server->timeout_ms); /* for the answers */
+    threads_acquire();
+    threads_guard(client, 2 * (int64_t)client->server->timeout_ms); /* for the answers */
     if (!ok)
-        return 0;
+        return would_wait(r) ? 0 : -1;
     client->last_heard = clock_ms();
     int ready = RTMPPacket_IsReady(&packet);
     ok = packet.m_nBodySize <= MOST_MESSAGE && note_partial(client, &packet, !ready);
@@ -181,19 +187,38 @@ static int read_chunk(struct client *client)
             ok = take_message(client, &packet);
         RTMPPacket_Free(&packet);
     }
-    return ok;
+    return ok ? 1 : -1;
 }
 
-/* ---- the thread ---- */
+/* A client that does not take its answers is not read any further until it does. */
+static int read_messages(struct client *client)
+{
+    for (int count = 0; !sender_is_behind(&client->sender); count++) {
+        if (count == MOST_CHUNKS) {
+            loop_wake(client->server->loop, &client->task, TASK_IO);
+            return 1;
+        }
+        int found = read_chunk(client);
+        if (found <= 0)
+            return found == 0;
+        if (library_waits() && (client->rtmp->m_sb.sb_size == 0 || count == MOST_CHUNKS - 1))
+            return 1;
+    }
+    return 1;
+}
 
-/* A client that publishes or does nothing has to be heard of; a player is asked for a sign of life. */
-static int check_silence(struct client *client)
+/* ---- what is due ---- */
+
+/* A client that publishes or does nothing has to be heard of; a player is asked for a sign of life. All of them have to take
+ * what they are sent. */
+int client_check(struct client *client)
 {
     int64_t now = clock_ms(), silent = now - client->last_heard, limit = client->server->timeout_ms;
     int playing = 0, busy = 0;
-    for (int i = 0; i < MOST_NETSTREAMS; i++) {
-        busy |= client->netstreams[i].role != ROLE_NONE;
-        playing |= client->netstreams[i].role > ROLE_PUBLISHING;
+    for (int i = 0; i < client->netstream_count; i++) {
+        enum role role = client->netstreams[i] ? client->netstreams[i]->role : ROLE_NONE;
+        busy |= role != ROLE_NONE;
+        playing |= role > ROLE_PUBLISHING;
     }
     if (busy)
         client->last_busy = now;
@@ -202,129 +227,185 @@ static int check_silence(struct client *client)
                  (int)((silent > limit ? silent : now - client->last_busy) / 1000));
         return 0;
     }
+    if (client->sender.full_since != 0 && now - client->sender.full_since > 2 * limit) {
+        RTMP_Log(RTMP_LOGWARNING, "client %u: takes nothing for %d seconds", client->number,
+                 (int)((now - client->sender.full_since) / 1000));
+        return 0;
+    }
     if (playing && silent > limit / 2 && now - client->last_ping > limit / 2) {
         client->last_ping = now;
-        return RTMP_SendCtrl(&client->rtmp, CONTROL_PING, (unsigned)now, 0);
+        return reply_control(&client->sender, CONTROL_PING, (uint32_t)now) && sender_flush(&client->sender) >= 0;
     }
     return 1;
 }
 
-/* Asked before reading, since the library logs the end of a connection as an error. */
-static int has_left(const RTMP *r)
+/* The server has asked its clients to connect again. */
+static int ask_to_move(struct client *client)
 {
-    char byte;
-    return r->m_sb.sb_size == 0 && recv(r->m_sb.sb_socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    int moves = client->server->moves;
+    if (moves == client->moves || !client->connected)
+        return 1;
+    int sent = sender_flush(&client->sender);
+    if (sent > 0 && !reply_reconnect(client->rtmp, client->server->move_to))
+        sent = would_wait(client->rtmp) ? 0 : -1;
+    if (sent > 0)
+        client->moves = moves;
+    return sent >= 0;
 }
 
-static int turn(struct client *client)
+int client_turn(struct client *client, int readable)
 {
-    RTMP *r = &client->rtmp;
-    char scrap[64];
-    struct pollfd waiting[2] = { { .fd = RTMP_Socket(r), .events = POLLIN },
-                                 { .fd = client->wake[0], .events = POLLIN } };
-    unguard(client);
-    /* Bytes that the library has read already do not make the socket readable. */
-    if (poll(waiting, 2, r->m_sb.sb_size > 0 ? 0 : netstream_wait(client, 1000)) < 0 && errno != EINTR)
-        return 0;
-    client_guard(client, 2 * (int64_t)client->server->timeout_ms);
-    if (waiting[0].revents || r->m_sb.sb_size > 0) {
-        int chunks = 0;
-        if (has_left(r))
+    return (!readable || read_messages(client)) && ask_to_move(client) && netstream_send(client) && !client->server->stopping;
+}
+
+int client_greet(struct client *client)
+{
+    RTMP *r = client->rtmp;
+    if (client->stage == STAGE_TLS) {
+        threads_release();
+        int ok = RTMP_TLS_Accept(r, client->tls);
+        threads_acquire();
+        if (!ok && would_wait(r))
             return 0;
-        do
-            if (!read_chunk(client) || atomic_load(&client->server->stopping))
-                return 0;
-        while (r->m_sb.sb_size > 0 && ++chunks < 64);
+        if (!ok) {
+            RTMP_Log(RTMP_LOGWARNING, "client %u: no TLS handshake: %s", client->number, reason(r));
+            return -1;
+        }
+        client->stage = STAGE_HANDSHAKE;
     }
-    if (waiting[1].revents)
-        while (read(client->wake[0], scrap, sizeof scrap) == (ssize_t)sizeof scrap)
-            ;
-    int moves = atomic_load(&client->server->moves);
-    if (moves != client->moves && client->connected && !reply_reconnect(r, client->server->move_to))
+    threads_release();
+    int ok = RTMP_Serve(r);
+    threads_acquire();
+    if (!ok && would_wait(r))
         return 0;
-    client->moves = moves;
-    return netstream_send(client) && !atomic_load(&client->server->stopping) && check_silence(client);
-}
-
-/* Lets the last messages arrive: closing with unread bytes would make the kernel drop unsent ones. */
-static void part(struct client *client)
-{
-    char scrap[4096];
-    if (shutdown(client->shutdown_fd, SHUT_WR) != 0)
-        return;
-    int64_t end = clock_ms() + 1000;
-    for (;;) {
-        struct pollfd waiting = { .fd = client->shutdown_fd, .events = POLLIN };
-        int64_t left = end - clock_ms();
-        if (left <= 0 || atomic_load(&client->server->stopping) || poll(&waiting, 1, (int)left) <= 0
-            || recv(client->shutdown_fd, scrap, sizeof scrap, 0) <= 0)
-            return;
+    if (!ok) {
+        if (RTMP_IsConnected(r))
+            RTMP_Log(RTMP_LOGWARNING, "client %u: no RTMP handshake: %s", client->number, reason(r));
+        return -1;
     }
-}
-
-void client_free(struct client *client)
-{
-    int descriptors[] = { client->shutdown_fd, client->wake[0], client->wake[1] };
-    for (int i = 0; i < 3; i++)
-        if (descriptors[i] >= 0)
-            close(descriptors[i]);
-    media_free(&client->out);
-    free(client);
-}
-
-/* An RTMPT client came over HTTP: its session goes through another socket then, and the HTTP connection is not
- * ours to end. Where it belongs to a session in another thread, there is no socket at all. */
-static void follow_socket(struct client *client, int accepted)
-{
-    int fd = RTMP_Socket(&client->rtmp);
-    if (fd != accepted)
-        dup2(fd >= 0 ? fd : client->wake[0], client->shutdown_fd); /* a pipe is nothing that can be shut down */
-}
-
-static void *serve(void *argument)
-{
-    struct client *client = argument;
-    int accepted = RTMP_Socket(&client->rtmp);
-    client_guard(client, HANDSHAKE_MS);
-    int ok = !client->tls || RTMP_TLS_Accept(&client->rtmp, client->tls);
-    if (!ok)
-        RTMP_Log(RTMP_LOGWARNING, "client %u: no TLS handshake: %s", client->number, reason(&client->rtmp));
-    else if (!(ok = RTMP_Serve(&client->rtmp)) && RTMP_IsConnected(&client->rtmp))
-        RTMP_Log(RTMP_LOGWARNING, "client %u: no RTMP handshake: %s", client->number, reason(&client->rtmp));
-    follow_socket(client, accepted);
+    client->stage = STAGE_SERVED;
     client->last_heard = client->last_busy = clock_ms();
-    client->rtmp.m_bSendCounter = TRUE; /* RTMP_Serve leaves it to us whether what is received is acknowledged */
-    while (ok)
-        ok = turn(client);
-    for (int i = 0; i < MOST_NETSTREAMS; i++)
-        netstream_stop(client, &client->netstreams[i]);
-    int connected = RTMP_IsConnected(&client->rtmp);
-    client_guard(client, 2 * (int64_t)client->server->timeout_ms);
-    RTMP_Close(&client->rtmp); /* sends the TLS close message; shutdown_fd keeps the connection open */
-    unguard(client);
-    if (connected)
-        part(client);
-    shutdown(client->shutdown_fd, SHUT_RDWR); /* closed for the peer now, not when the thread is joined */
-    RTMP_Log(RTMP_LOGINFO, "client %u: gone", client->number);
-    atomic_store(&client->done, 1);
-    return NULL;
+    r->m_bSendCounter = TRUE; /* RTMP_Serve leaves it to us whether what is received is acknowledged */
+    if (!library_waits())
+        r->Link.timeout = 5 * (client->server->timeout_ms / 1000); /* `client_check` is earlier */
+    return 1;
 }
 
-void client_join(struct client *client)
+void client_stop(struct client *client)
 {
-    pthread_join(client->thread, NULL);
+    for (int i = 0; i < client->netstream_count; i++)
+        if (client->netstreams[i])
+            netstream_stop(client, client->netstreams[i]);
+}
+
+/* ---- in the event loop ---- */
+
+static void limit_stage(struct client *client, enum stage stage, int64_t ms)
+{
+    client->stage = stage;
+    client->stage_ends = clock_ms() + ms;
+}
+
+static void end(struct client *client)
+{
+    loop_remove(client->server->loop, &client->task);
+    RTMP_Log(RTMP_LOGINFO, "client %u: gone", client->number);
     client_free(client);
 }
 
-static int prepare_socket(int fd, int timeout_ms)
+/* What the client was told last is on its way: it gets the time to read it. Closing with unread bytes would make the kernel
+ * drop unsent ones, so the connection is kept open by another descriptor. */
+static void close_session(struct client *client)
 {
-    struct timeval limit = { .tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000 };
-    int on = 1, flags = fcntl(fd, F_GETFL);
-    return flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0 /* some systems take it from the listener */
-           && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0
-           && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0
-           && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
+    int fd = RTMP_Socket(client->rtmp);
+    if (fd >= 0 && fd == client->accepted) /* an HTTP connection is not ours to end */
+        client->part_fd = dup(fd);
+    client->task.descriptors = NULL;
+    loop_forget(client->server->loop, &client->task);
+    RTMP_Close(client->rtmp);
+    limit_stage(client, STAGE_CLOSING, client->server->timeout_ms);
 }
+
+static void start_parting(struct client *client)
+{
+    limit_stage(client, STAGE_PARTING, PARTING_MS);
+    if (client->part_fd >= 0 && shutdown(client->part_fd, SHUT_WR) != 0)
+        client->stage_ends = 0;
+}
+
+/* Returns 1 when the peer has closed the connection, too. */
+static int has_parted(struct client *client)
+{
+    char scrap[4096];
+    ssize_t count = 0;
+    for (int i = 0; i < 64 && client->part_fd >= 0; i++)
+        if ((count = recv(client->part_fd, scrap, sizeof scrap, MSG_DONTWAIT)) <= 0)
+            break;
+    return client->part_fd < 0 || count == 0 || (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/* Goes on with the end of a connection, and returns 1 when it is complete. */
+static int leave(struct client *client)
+{
+    if (client->stage == STAGE_LEAVING
+        && (!RTMP_IsConnected(client->rtmp) || sender_flush(&client->sender) != 0 || clock_ms() >= client->stage_ends))
+        close_session(client);
+    if (client->stage == STAGE_CLOSING && ((RTMP_Step(client->rtmp) & RTMP_STEP_CLOSED) || clock_ms() >= client->stage_ends))
+        start_parting(client);
+    return client->stage == STAGE_PARTING && (has_parted(client) || clock_ms() >= client->stage_ends);
+}
+
+static void start_leaving(struct client *client)
+{
+    client_stop(client);
+    limit_stage(client, STAGE_LEAVING, client->server->timeout_ms);
+}
+
+/* When the client is looked at without a reason: all of them together, once a second. */
+static void schedule(struct client *client, int reasons)
+{
+    struct loop *loop = client->server->loop;
+    int64_t now = clock_ms(), due = now / 1000 * 1000 + 1000;
+    if (client->stage >= STAGE_LEAVING) {
+        due = now + TICK_MS;
+    } else {
+        int wait = netstream_wait(client, 1000);
+        if (wait < 1000)
+            due = now + wait < due ? now + wait : due;
+        int timeout = reasons & TASK_IO && !sender_is_behind(&client->sender) ? RTMP_GetPollTimeout(client->rtmp) : -1;
+        if (timeout == 0)
+            loop_wake(loop, &client->task, TASK_IO);
+        else if (timeout > 0 && now + timeout < due)
+            due = now + timeout;
+    }
+    loop_due(loop, &client->task, due);
+}
+
+static void run(struct task *task, int reasons)
+{
+    struct client *client = (struct client *)task; /* its first member */
+    if (client->stage < STAGE_LEAVING && reasons & TASK_IO)
+        RTMP_Step(client->rtmp);
+    if (client->stage < STAGE_SERVED && (client_greet(client) < 0 || (client->stage < STAGE_SERVED && clock_ms() >= client->stage_ends)))
+        start_leaving(client);
+    if (client->stage == STAGE_SERVED
+        && !(client_turn(client, reasons & TASK_IO) && (!(reasons & TASK_IO) || client_check(client))))
+        start_leaving(client);
+    task->unsettled = client->stage < STAGE_SERVED;
+    if (client->stage >= STAGE_LEAVING && leave(client)) {
+        end(client);
+        return;
+    }
+    if (reasons & TASK_IO || client->stage >= STAGE_LEAVING)
+        schedule(client, reasons);
+}
+
+static int descriptors(struct task *task, struct pollfd *fds, int size)
+{
+    return RTMP_GetPollFds(((struct client *)task)->rtmp, fds, size);
+}
+
+/* ---- beginning and end ---- */
 
 struct client *client_new(struct server *server)
 {
@@ -333,31 +414,93 @@ struct client *client_new(struct server *server)
         return NULL;
     client->server = server;
     client->buffer_ms = 3000;
-    client->shutdown_fd = client->wake[0] = client->wake[1] = -1;
-    RTMP_Init(&client->rtmp);
-    client->rtmp.Link.timeout = server->timeout_ms / 1000;
-    if (pipe(client->wake) == 0 && (client->shutdown_fd = dup(client->wake[0])) >= 0 /* the socket takes its place */
-        && fcntl(client->wake[0], F_SETFL, O_NONBLOCK) == 0 && fcntl(client->wake[1], F_SETFL, O_NONBLOCK) == 0)
+    client->accepted = client->part_fd = -1;
+    client->rtmp = RTMP_Alloc();
+    if (client->rtmp) {
+        RTMP_Init(client->rtmp);
+        client->rtmp->Link.timeout = library_waits() ? server->timeout_ms / 1000 : HANDSHAKE_MS / 1000;
+    }
+    if (client->rtmp && sender_init(&client->sender, client->rtmp)
+        && (library_waits() ? threads_prepare(client) : RTMP_SetNonBlocking(client->rtmp, TRUE)))
         return client;
+    int error = errno;
     client_free(client);
+    errno = error;
     return NULL;
+}
+
+static void unlink_client(struct client *client)
+{
+    if (!client->link)
+        return;
+    *client->link = client->next;
+    if (client->next)
+        client->next->link = client->link;
+    client->link = NULL;
+    client->server->client_count--;
+}
+
+void client_free(struct client *client)
+{
+    unlink_client(client);
+    threads_forget(client);
+    sender_free(&client->sender);
+    if (client->rtmp)
+        RTMP_Close(client->rtmp); /* with which waiting for anything ends */
+    RTMP_Free(client->rtmp);
+    if (client->part_fd >= 0)
+        close(client->part_fd);
+    for (int i = 0; i < client->netstream_count; i++)
+        free(client->netstreams[i]);
+    free(client);
 }
 
 int client_start(struct client *client, int fd, void *tls, unsigned number)
 {
+    int on = 1, flags = fcntl(fd, F_GETFL);
+    struct server *server = client->server;
     client->tls = tls;
     client->number = number;
-    client->moves = atomic_load(&client->server->moves);
-    client->rtmp.m_sb.sb_socket = fd; /* RTMP_Close closes it */
-    int error = 0;
-    if (dup2(fd, client->shutdown_fd) < 0 || !prepare_socket(fd, client->server->timeout_ms))
-        error = errno;
-    else
-        error = pthread_create(&client->thread, NULL, serve, client);
-    if (error == 0)
+    client->moves = server->moves;
+    client->accepted = client->rtmp->m_sb.sb_socket = fd; /* RTMP_Close closes it */
+    limit_stage(client, tls ? STAGE_TLS : STAGE_HANDSHAKE, HANDSHAKE_MS);
+    int ok = flags >= 0 && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
+    ok = ok && (library_waits() ? threads_serve(client, fd) : fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0);
+    if (!ok) {
+        int error = errno;
+        client_free(client);
+        errno = error;
+        return 0;
+    }
+    client->next = server->clients;
+    client->link = &server->clients;
+    if (client->next)
+        client->next->link = &client->next;
+    server->clients = client;
+    server->client_count++;
+    if (library_waits())
         return 1;
-    RTMP_Close(&client->rtmp);
-    client_free(client);
-    errno = error;
-    return 0;
+    client->task.run = run;
+    client->task.descriptors = descriptors;
+    client->task.unsettled = 1;
+    loop_add(server->loop, &client->task);
+    return 1;
+}
+
+void client_cut(struct client *client)
+{
+    if (client->thread) {
+        threads_shut_down(client);
+        return;
+    }
+    client_stop(client);
+    end(client);
+}
+
+void client_wake(struct client *client)
+{
+    if (client->thread)
+        threads_wake(client);
+    else
+        loop_wake(client->server->loop, &client->task, TASK_WOKEN);
 }

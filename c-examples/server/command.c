@@ -7,11 +7,12 @@
 
 #include "../enhanced.h"
 #include "amf0.h"
+#include "reply.h"
 #include "server.h"
 
 struct call {
     struct client *client;
-    RTMP *rtmp;
+    struct sender *to;
     int stream_id;
     double transaction;
     AMFObject *values;
@@ -75,31 +76,32 @@ static int do_connect(struct call *call)
     AMFProp_GetObject(value_at(call, 2), &parameters); /* belongs to call->values */
     AMFProp_GetString(AMF_GetProp(&parameters, &app, -1), &wanted);
     if (!name_append(client->app, &wanted)) {
-        reply_error(call->rtmp, call->transaction, "NetConnection.Connect.InvalidApp", "no such application");
+        reply_error(call->to, call->transaction, "NetConnection.Connect.InvalidApp", "no such application");
         return 0;
     }
     client->connected = 1;
     RTMP_Log(RTMP_LOGINFO, "client %u: connects to %s", client->number, client->app);
-    return reply_limits(call->rtmp) && RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_BEGIN, 0, 0)
-           && reply_connected(call->rtmp, call->transaction) && reply_call(call->rtmp, "onBWDone", NULL);
+    return reply_limits(call->to) && reply_control(call->to, CONTROL_STREAM_BEGIN, 0)
+           && reply_connected(call->to, call->transaction) && reply_call(call->to, "onBWDone", NULL);
 }
 
 static int do_create_stream(struct call *call)
 {
     struct client *client = call->client;
     for (int i = 0; i < MOST_NETSTREAMS; i++) {
-        struct netstream *netstream = &client->netstreams[i];
-        if (netstream->created || netstream->role != ROLE_NONE)
+        struct netstream *netstream = netstream_find(client, i + 1);
+        if (!netstream || netstream->created || netstream->role != ROLE_NONE)
             continue;
-        double id = netstream_id(client, netstream);
+        double id = netstream->id;
         memset(netstream, 0, sizeof *netstream);
+        netstream->id = (int)id;
         netstream->created = 1;
-        return reply_result(call->rtmp, call->transaction, &id);
+        return reply_result(call->to, call->transaction, &id);
     }
-    return reply_error(call->rtmp, call->transaction, "NetConnection.Call.Failed", "too many streams");
+    return reply_error(call->to, call->transaction, "NetConnection.Call.Failed", "too many streams");
 }
 
-static int do_result(struct call *call) { return reply_result(call->rtmp, call->transaction, NULL); }
+static int do_result(struct call *call) { return reply_result(call->to, call->transaction, NULL); }
 
 static int do_nothing(struct call *call)
 {
@@ -110,24 +112,24 @@ static int do_nothing(struct call *call)
 static int do_check_bandwidth(struct call *call)
 {
     double kilobits = 8192;
-    return do_result(call) && reply_call(call->rtmp, "_onbwdone", &kilobits);
+    return do_result(call) && reply_call(call->to, "_onbwdone", &kilobits);
 }
 
 static int do_fc_publish(struct call *call)
 {
     return do_result(call)
-           && reply_call_status(call->rtmp, "onFCPublish", "NetStream.Publish.Start", "ready to publish");
+           && reply_call_status(call->to, "onFCPublish", "NetStream.Publish.Start", "ready to publish");
 }
 
 static int do_fc_subscribe(struct call *call)
 {
     return do_result(call)
-           && reply_call_status(call->rtmp, "onFCSubscribe", "NetStream.Play.Start", "ready to play");
+           && reply_call_status(call->to, "onFCSubscribe", "NetStream.Play.Start", "ready to play");
 }
 
 static int stream_status(struct call *call, const char *level, const char *code, const char *details)
 {
-    return reply_status(call->rtmp, call->stream_id, level, code, details);
+    return reply_status(call->to, call->stream_id, level, code, details);
 }
 
 /* ---- publishing ---- */
@@ -135,7 +137,7 @@ static int stream_status(struct call *call, const char *level, const char *code,
 static int stop_stream(struct call *call, struct netstream *netstream)
 {
     enum role role = netstream->role;
-    call->stream_id = netstream_id(call->client, netstream);
+    call->stream_id = netstream->id;
     netstream_stop(call->client, netstream);
     if (role == ROLE_PUBLISHING)
         return stream_status(call, "status", "NetStream.Unpublish.Success", name_of(netstream->path));
@@ -162,7 +164,7 @@ static int do_publish(struct call *call)
     memcpy(netstream->path, path, sizeof path);
     netstream_publish(client, netstream, stream);
     RTMP_Log(RTMP_LOGINFO, "client %u: publishes %s", client->number, path);
-    return RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_BEGIN, (unsigned)call->stream_id, 0)
+    return reply_control(call->to, CONTROL_STREAM_BEGIN, (uint32_t)call->stream_id)
            && stream_status(call, "status", "NetStream.Publish.Start", name_of(path));
 }
 
@@ -171,9 +173,9 @@ static int do_fc_unpublish(struct call *call)
     struct client *client = call->client;
     char path[PATH_SIZE];
     int ok = do_result(call), named = path_at(call, 3, path);
-    for (int i = 0; ok && named && i < MOST_NETSTREAMS; i++) {
-        struct netstream *netstream = &client->netstreams[i];
-        if (netstream->role == ROLE_PUBLISHING && strcmp(netstream->path, path) == 0)
+    for (int i = 0; ok && named && i < client->netstream_count; i++) {
+        struct netstream *netstream = client->netstreams[i];
+        if (netstream && netstream->role == ROLE_PUBLISHING && strcmp(netstream->path, path) == 0)
             ok = stop_stream(call, netstream);
     }
     return ok;
@@ -211,16 +213,18 @@ static int announce_play(struct call *call, const char *name)
            && stream_status(call, "status", "NetStream.Play.Start", name);
 }
 
+static void wake(void *client) { client_wake(client); }
+
 /* What is published from here on waits in the queue, behind what the client is told. */
 static int play_live(struct call *call, struct netstream *netstream)
 {
     struct client *client = call->client;
-    struct player *player = live_join(client->server->live, netstream->path, client->wake[1]);
+    struct player *player = live_join(client->server->live, netstream->path, wake, client);
     if (!player)
         return not_found(call, name_of(netstream->path));
     netstream_play_live(client, netstream, player);
     RTMP_Log(RTMP_LOGINFO, "client %u: plays %s", client->number, netstream->path);
-    return RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_BEGIN, (unsigned)call->stream_id, 0)
+    return reply_control(call->to, CONTROL_STREAM_BEGIN, (uint32_t)call->stream_id)
            && announce_play(call, name_of(netstream->path));
 }
 
@@ -233,8 +237,8 @@ static int play_file(struct call *call, struct netstream *netstream, FILE *file,
     netstream_play_file(call->client, netstream, vod);
     RTMP_Log(RTMP_LOGINFO, "client %u: plays the file %s", call->client->number, name);
     vod_play(vod, milliseconds(start), length, clock_ms());
-    return RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_IS_RECORDED, (unsigned)call->stream_id, 0)
-           && RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_BEGIN, (unsigned)call->stream_id, 0)
+    return reply_control(call->to, CONTROL_STREAM_IS_RECORDED, (uint32_t)call->stream_id)
+           && reply_control(call->to, CONTROL_STREAM_BEGIN, (uint32_t)call->stream_id)
            && announce_play(call, name);
 }
 
@@ -272,7 +276,7 @@ static struct netstream *playing(struct call *call)
     struct netstream *netstream = netstream_find(call->client, call->stream_id);
     if (!netstream || (netstream->role != ROLE_PLAYING_LIVE && netstream->role != ROLE_PLAYING_FILE))
         return NULL;
-    call->stream_id = netstream_id(call->client, netstream);
+    call->stream_id = netstream->id;
     return netstream;
 }
 
@@ -285,7 +289,7 @@ static int do_pause(struct call *call)
     if (netstream->role == ROLE_PLAYING_FILE)
         vod_pause(netstream->vod, netstream->paused, clock_ms());
     else
-        netstream_mute(call->client, netstream);
+        netstream_mute(netstream);
     return stream_status(call, "status", netstream->paused ? "NetStream.Pause.Notify" : "NetStream.Unpause.Notify",
                          name_of(netstream->path));
 }
@@ -296,8 +300,8 @@ static int do_seek(struct call *call)
     if (!netstream || netstream->role != ROLE_PLAYING_FILE)
         return stream_status(call, "error", "NetStream.Seek.Failed", netstream ? name_of(netstream->path) : "");
     vod_seek(netstream->vod, milliseconds(number_at(call, 3, 0)), clock_ms());
-    return RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_IS_RECORDED, (unsigned)call->stream_id, 0)
-           && RTMP_SendCtrl(call->rtmp, CONTROL_STREAM_BEGIN, (unsigned)call->stream_id, 0)
+    return reply_control(call->to, CONTROL_STREAM_IS_RECORDED, (uint32_t)call->stream_id)
+           && reply_control(call->to, CONTROL_STREAM_BEGIN, (uint32_t)call->stream_id)
            && stream_status(call, "status", "NetStream.Seek.Notify", name_of(netstream->path))
            && stream_status(call, "status", "NetStream.Play.Start", name_of(netstream->path));
 }
@@ -309,7 +313,7 @@ static int do_receive_audio(struct call *call)
     if (!netstream)
         return 1;
     netstream->no_audio = !boolean_at(call, 3, 1);
-    netstream_mute(call->client, netstream);
+    netstream_mute(netstream);
     return 1;
 }
 
@@ -319,7 +323,7 @@ static int do_receive_video(struct call *call)
     if (!netstream)
         return 1;
     netstream->no_video = !boolean_at(call, 3, 1);
-    netstream_mute(call->client, netstream);
+    netstream_mute(netstream);
     return 1;
 }
 
@@ -332,7 +336,7 @@ static int do_stream_length(struct call *call)
     if (vod)
         seconds = vod_seconds(vod);
     vod_close(vod);
-    return reply_result(call->rtmp, call->transaction, &seconds);
+    return reply_result(call->to, call->transaction, &seconds);
 }
 
 /* ---- finding the function ---- */
@@ -380,7 +384,7 @@ static int run(struct call *call)
         return 0;
     /* Without a transaction id nobody waits for an answer. */
     return call->transaction == 0
-           || reply_error(call->rtmp, call->transaction, "NetConnection.Call.Failed", "no such command");
+           || reply_error(call->to, call->transaction, "NetConnection.Call.Failed", "no such command");
 }
 
 /* Lets the library know what the client announces, and say what this server does. */
@@ -391,16 +395,16 @@ static void take_connect(struct client *client, char *body, uint32_t size)
     packet.m_packetType = RTMP_PACKET_TYPE_INVOKE;
     packet.m_body = body;
     packet.m_nBodySize = size;
-    if (RTMP_TakeConnect && RTMP_TakeConnect(&client->rtmp, &packet)) {
-        announce(&client->rtmp, 1, NULL);
-        set_option(&client->rtmp, "reconnect", "1");
+    if (RTMP_TakeConnect && RTMP_TakeConnect(client->rtmp, &packet)) {
+        announce(client->rtmp, 1, NULL);
+        set_option(client->rtmp, "reconnect", "1");
     }
 }
 
 int command_handle(struct client *client, int stream_id, char *body, uint32_t size)
 {
     AMFObject values;
-    struct call call = { .client = client, .rtmp = &client->rtmp, .stream_id = stream_id, .values = &values };
+    struct call call = { .client = client, .to = &client->sender, .stream_id = stream_id, .values = &values };
     memset(&values, 0, sizeof values);
     if (!client->connected)
         take_connect(client, body, size);

@@ -1,15 +1,14 @@
 #define _POSIX_C_SOURCE 200809L
 #include "live.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../flv.h"
 #include "catchup.h"
 
 enum {
+    FIRST_QUEUE = 8, /* messages that a queue has room for at first: most players take each one at once */
     QUEUE_MESSAGES = 8192, /* more than catchup.h has, which a queue takes over at once */
     QUEUE_BYTES = 32 << 20,
     SHORT_QUEUE_BYTES = 2 << 20 /* while memory is short */
@@ -18,10 +17,12 @@ enum {
 struct player {
     struct player *next;
     struct stream *stream;
-    struct delivery *queue; /* ring of QUEUE_MESSAGES */
-    size_t head, count, bytes;
-    int wake;
-    int waiting;          /* for a key frame: nothing is queued until then */
+    struct delivery *queue; /* ring */
+    size_t capacity, head, count, bytes;
+    void (*wake)(void *context);
+    void *context;
+    int waiting;          /* for a key frame: nothing is queued until then … */
+    int slow;             /* … because it was too slow */
     struct tracks begun;  /* of video: those of which a key frame was queued */
     int no_audio, no_video;
 };
@@ -31,32 +32,18 @@ struct stream {
     char *name;
     int published;
     uint32_t latest;
+    unsigned long long bytes, dropped;
     struct catchup catchup;
     struct player *players;
 };
 
 struct live {
-    pthread_mutex_t lock;
     struct stream *streams;
 };
 
-struct live *live_new(void)
-{
-    struct live *live = calloc(1, sizeof *live);
-    if (live)
-        pthread_mutex_init(&live->lock, NULL);
-    return live;
-}
+struct live *live_new(void) { return calloc(1, sizeof(struct live)); }
 
-void live_free(struct live *live)
-{
-    if (!live)
-        return;
-    pthread_mutex_destroy(&live->lock);
-    free(live);
-}
-
-/* All functions below that have no `live` argument are called with the lock held. */
+void live_free(struct live *live) { free(live); }
 
 static struct stream *find(struct live *live, const char *name)
 {
@@ -103,10 +90,36 @@ static int queue_take(struct player *player, struct delivery *delivery)
     if (player->count == 0)
         return 0;
     *delivery = player->queue[player->head];
-    player->head = (player->head + 1) % QUEUE_MESSAGES;
+    player->head = (player->head + 1) % player->capacity;
     player->count--;
     player->bytes -= message_cost(delivery->message);
     return 1;
+}
+
+/* Makes room for one more. Returns 0 when the queue is full. */
+static int queue_grow(struct player *player)
+{
+    size_t capacity = player->capacity ? 2 * player->capacity : FIRST_QUEUE;
+    struct delivery *queue = player->count < QUEUE_MESSAGES ? malloc(capacity * sizeof *queue) : NULL;
+    if (!queue)
+        return 0;
+    for (size_t i = 0; i < player->count; i++)
+        queue[i] = player->queue[(player->head + i) % player->capacity];
+    free(player->queue);
+    player->queue = queue;
+    player->capacity = capacity;
+    player->head = 0;
+    return 1;
+}
+
+/* Gives the memory of a long queue back. */
+static void queue_shrink(struct player *player)
+{
+    if (player->count > 0 || player->capacity <= 8 * FIRST_QUEUE)
+        return;
+    free(player->queue);
+    player->queue = NULL;
+    player->capacity = player->head = 0;
 }
 
 /* Returns 0 when the queue is full. */
@@ -115,20 +128,17 @@ static int queue_add(struct player *player, struct message *message, uint32_t ti
     size_t most = message_memory_is_short() ? SHORT_QUEUE_BYTES : QUEUE_BYTES;
     if ((message->type == FLV_AUDIO && player->no_audio) || (message->type == FLV_VIDEO && player->no_video))
         return 1;
-    if (player->count == QUEUE_MESSAGES
-        || (player->count > 0 && player->bytes + message_cost(message) > most))
+    if ((player->count > 0 && player->bytes + message_cost(message) > most)
+        || (player->count == player->capacity && !queue_grow(player)))
         return 0;
-    struct delivery *place = &player->queue[(player->head + player->count) % QUEUE_MESSAGES];
+    struct delivery *place = &player->queue[(player->head + player->count) % player->capacity];
     place->message = message_share(message);
     place->timestamp = timestamp;
     player->bytes += message_cost(message);
     if (message->media.kind == MEDIA_KEY)
         tracks_add(&player->begun, &message->media.tracks);
-    if (player->count++ == 0) {
-        /* A full pipe is fine: then the player has a wake-up call waiting already. */
-        ssize_t ignored = write(player->wake, "", 1);
-        (void)ignored;
-    }
+    if (player->count++ == 0)
+        player->wake(player->context);
     return 1;
 }
 
@@ -137,6 +147,7 @@ static void queue_clear(struct player *player)
     struct delivery delivery;
     while (queue_take(player, &delivery))
         message_release(delivery.message);
+    queue_shrink(player);
     memset(&player->begun, 0, sizeof player->begun);
 }
 
@@ -166,8 +177,11 @@ static void deliver(struct player *player, struct message *message)
 {
     enum media_kind kind = message->media.kind;
     if (player->waiting) {
-        if (kind != MEDIA_KEY)
+        if (kind != MEDIA_KEY) {
+            player->stream->dropped += player->slow;
             return;
+        }
+        player->slow = 0;
         player->waiting = 0;
         queue_headers(player, message->timestamp, 0);
     }
@@ -177,9 +191,11 @@ static void deliver(struct player *player, struct message *message)
     if (queue_add(player, message, message->timestamp))
         return;
     /* Too slow. What it missed stays missed; it continues with a key frame. */
+    player->stream->dropped += player->count;
     queue_clear(player);
     if (player->stream->catchup.has_video && kind != MEDIA_KEY) {
-        player->waiting = 1;
+        player->stream->dropped++;
+        player->waiting = player->slow = 1;
         return;
     }
     queue_headers(player, message->timestamp, 0);
@@ -202,7 +218,6 @@ static void deliver_event(struct stream *stream, uint8_t type)
 
 struct stream *live_publish(struct live *live, const char *name)
 {
-    pthread_mutex_lock(&live->lock);
     struct stream *stream = find_or_add(live, name);
     if (stream && stream->published) {
         stream = NULL;
@@ -210,38 +225,32 @@ struct stream *live_publish(struct live *live, const char *name)
         stream->published = 1;
         deliver_event(stream, LIVE_PUBLISHED);
     }
-    pthread_mutex_unlock(&live->lock);
     return stream;
 }
 
 void live_unpublish(struct live *live, struct stream *stream)
 {
-    pthread_mutex_lock(&live->lock);
     deliver_event(stream, LIVE_UNPUBLISHED);
     catchup_clear(&stream->catchup);
     stream->latest = 0;
     stream->published = 0;
     remove_if_unused(live, stream);
-    pthread_mutex_unlock(&live->lock);
 }
 
-void live_feed(struct live *live, struct stream *stream, struct message *message)
+void live_feed(struct stream *stream, struct message *message)
 {
-    pthread_mutex_lock(&live->lock);
+    stream->bytes += message->size;
     stream->latest = message->timestamp;
     catchup_add(&stream->catchup, message);
     for (struct player *player = stream->players; player; player = player->next)
         deliver(player, message);
-    pthread_mutex_unlock(&live->lock);
     message_release(message);
 }
 
 int live_is_published(struct live *live, const char *name)
 {
-    pthread_mutex_lock(&live->lock);
     struct stream *stream = find(live, name);
     int published = stream && stream->published;
-    pthread_mutex_unlock(&live->lock);
     return published;
 }
 
@@ -264,31 +273,25 @@ static void start_player(struct player *player)
     player->waiting = catchup->has_video && player->count == 0;
 }
 
-struct player *live_join(struct live *live, const char *name, int wake)
+struct player *live_join(struct live *live, const char *name, void (*wake)(void *context), void *context)
 {
     struct player *player = calloc(1, sizeof *player);
-    struct delivery *queue = calloc(QUEUE_MESSAGES, sizeof *queue);
-    pthread_mutex_lock(&live->lock);
-    struct stream *stream = player && queue ? find_or_add(live, name) : NULL;
-    if (stream) {
-        player->stream = stream;
-        player->queue = queue;
-        player->wake = wake;
-        player->next = stream->players;
-        stream->players = player;
-        start_player(player);
+    struct stream *stream = player ? find_or_add(live, name) : NULL;
+    if (!stream) {
+        free(player);
+        return NULL;
     }
-    pthread_mutex_unlock(&live->lock);
-    if (stream)
-        return player;
-    free(player);
-    free(queue);
-    return NULL;
+    player->stream = stream;
+    player->wake = wake;
+    player->context = context;
+    player->next = stream->players;
+    stream->players = player;
+    start_player(player);
+    return player;
 }
 
 void live_leave(struct live *live, struct player *player)
 {
-    pthread_mutex_lock(&live->lock);
     struct stream *stream = player->stream;
     struct player **link = &stream->players;
     while (*link != player)
@@ -296,27 +299,38 @@ void live_leave(struct live *live, struct player *player)
     *link = player->next;
     queue_clear(player);
     remove_if_unused(live, stream);
-    pthread_mutex_unlock(&live->lock);
     free(player->queue);
     free(player);
 }
 
-void live_mute(struct live *live, struct player *player, uint8_t type, int muted)
+void live_mute(struct player *player, uint8_t type, int muted)
 {
-    pthread_mutex_lock(&live->lock);
     int *mute = type == FLV_AUDIO ? &player->no_audio : &player->no_video, again = *mute && !muted;
     *mute = muted;
     if (type == FLV_VIDEO && muted)
         memset(&player->begun, 0, sizeof player->begun);
     if (again && !player->waiting) /* otherwise they come with the key frame */
         queue_headers(player, player->stream->latest, type);
-    pthread_mutex_unlock(&live->lock);
 }
 
-int live_take(struct live *live, struct player *player, struct delivery *delivery)
+int live_take(struct player *player, struct delivery *delivery)
 {
-    pthread_mutex_lock(&live->lock);
     int taken = queue_take(player, delivery);
-    pthread_mutex_unlock(&live->lock);
+    if (!taken)
+        queue_shrink(player);
     return taken;
+}
+
+void live_each(const struct live *live, void (*show)(void *context, const struct live_numbers *numbers), void *context)
+{
+    for (const struct stream *stream = live->streams; stream; stream = stream->next) {
+        struct live_numbers numbers = { .name = stream->name, .published = stream->published, .bytes = stream->bytes,
+                                        .dropped = stream->dropped };
+        for (const struct player *player = stream->players; player; player = player->next) {
+            numbers.players++;
+            numbers.queued += player->count;
+            numbers.queued_bytes += player->bytes;
+        }
+        show(context, &numbers);
+    }
 }

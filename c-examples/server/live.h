@@ -1,7 +1,8 @@
 /* Live streams: one publisher, any number of players, none of which delays another.
  *
- * The publisher's thread hands messages in; each player's own thread takes them out of its queue. A queue
- * that grows too long is emptied and goes on at the next key frame. Nothing here touches a socket. */
+ * The publisher hands messages in, and each player takes them out of its queue when there is room in its connection. All
+ * queues share a message. A queue that grows too long is emptied and goes on at the next key frame. Nothing here touches a
+ * socket. */
 #ifndef SERVER_LIVE_H
 #define SERVER_LIVE_H
 
@@ -28,19 +29,31 @@ struct stream *live_publish(struct live *live, const char *name);
 void live_unpublish(struct live *live, struct stream *stream);
 
 /* Uses the caller's reference up. */
-void live_feed(struct live *live, struct stream *stream, struct message *message);
+void live_feed(struct stream *stream, struct message *message);
 
 /* Returns 1 while `name` is being published. */
 int live_is_published(struct live *live, const char *name);
 
-/* A byte is written to `wake` (non-blocking) when an empty queue gets something. Returns NULL when memory is short. */
-struct player *live_join(struct live *live, const char *name, int wake);
+/* `wake` is called with its context when an empty queue gets something. Returns NULL when memory is short. */
+struct player *live_join(struct live *live, const char *name, void (*wake)(void *context), void *context);
 void live_leave(struct live *live, struct player *player);
 
 /* What the player does not want to get: receiveAudio(false), pause(true). Video resumes with a key frame. */
-void live_mute(struct live *live, struct player *player, uint8_t type, int muted);
+void live_mute(struct player *player, uint8_t type, int muted);
 
 /* Takes the next delivery out of the queue. Returns 0 when there is none. */
-int live_take(struct live *live, struct player *player, struct delivery *delivery);
+int live_take(struct player *player, struct delivery *delivery);
+
+/* The numbers of a stream. */
+struct live_numbers {
+    const char *name;
+    int published;
+    unsigned players;
+    unsigned long long bytes, dropped; /* published; messages that players did not get because they were too slow */
+    size_t queued, queued_bytes;       /* in the queues of all players */
+};
+
+/* Calls `show` with each stream. */
+void live_each(const struct live *live, void (*show)(void *context, const struct live_numbers *numbers), void *context);
 
 #endif

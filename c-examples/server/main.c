@@ -1,42 +1,46 @@
 /* server: a small RTMP server on RTMP_Serve. Live streams from one publisher to any number of players,
- * and FLV files from a folder.
+ * and FLV files from a folder. One thread and an event loop on librtmp/loop.h.
  *
- *   main.c       options, the listening sockets, and an eye on clients that hang
- *   client.c     one thread per client, and the messages it gets
+ *   main.c       options, signals, beginning and end
+ *   listen.c     the listening sockets
+ *   loop.c       the event loop and its tasks, which waits with epoll (waiter_epoll.c) or poll (waiter_poll.c)
+ *   threads.c    what takes its place on librtmp 2.4, whose calls wait
+ *   client.c     a client: its connection, and the messages it gets
  *   command.c    connect, publish, play …
  *   netstream.c  one stream of a client: media in, media out
+ *   sender.c     what is on its way to a peer
  *   amf0.c       arguments that librtmp does not decode
  *   reply.c      messages to a client
  *   live.c       live streams and the queues of their players
  *   catchup.c    what a player needs that comes late
  *   message.c    a message that all queues share
+ *   forward.c    hands published streams on to other servers
+ *   stats.c      the numbers
  *   ../media.c   what is in a message
  *   vod.c        playing a file
  *   name.c       stream names and files
  *   text.c       what clients say, made fit for a terminal */
 #define _POSIX_C_SOURCE 200809L
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <librtmp/log.h>
-#include <netdb.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../tool.h"
+#include "forward.h"
+#include "live.h"
 #include "server.h"
 #include "text.h"
+#include "threads.h"
+#include "waits.h"
 
 static int signal_pipe[2] = { -1, -1 };
 
-/* poll() in the main loop sees the byte however the signal and the call race. */
+/* The event loop sees the byte however the signal and its wait race. */
 static void on_signal(int number)
 {
     int saved = errno;
@@ -59,7 +63,8 @@ static void usage(FILE *to)
                 "      --key FILE         its key, PEM (default: in the file of the certificate)\n\n"
                 "Streams:\n"
                 "  -d, --files DIR        play FLV files: rtmp://host/app/NAME plays DIR/NAME.flv\n"
-                "  -r, --record DIR       record what is published to DIR/NAME.flv; makes DIR\n\n"
+                "  -r, --record DIR       record what is published to DIR/NAME.flv; makes DIR\n"
+                "  -f, --forward URL      publish what is published here at URL/NAME, too; may be given several times\n\n"
                 "Limits:\n"
                 "  -m, --clients COUNT    number of clients at a time (default 100)\n"
                 "  -t, --timeout SECONDS  disconnect clients that do not respond for SECONDS (default 30)\n"
@@ -67,8 +72,8 @@ static void usage(FILE *to)
                 "                         (default: here); those that announce reconnect requests are asked\n"
                 "  -n, --accept COUNT     exit after COUNT clients; --once is the same as -n 1\n\n"
                 "Messages:\n"
-                "      --stats SECONDS    print a line about clients, streams and bitrates every SECONDS\n"
-                "      --json             print that line as JSON\n"
+                "      --stats SECONDS    print clients, streams, bitrates, queues and dropped messages every SECONDS\n"
+                "      --json             print that as a line of JSON\n"
                 "  -q, --quiet            print errors only\n"
                 "  -v, --log-level LEVEL  0 (critical) to 5 (everything), default 3\n"
                 "  -h, --help             print this text and exit\n"
@@ -115,7 +120,8 @@ static int parse_options(int argc, char **argv, struct server *server, struct to
         { "bind", required_argument, NULL, 'b' },     { "port", required_argument, NULL, 'p' },
         { "tls-port", required_argument, NULL, 's' }, { "cert", required_argument, NULL, CERTIFICATE },
         { "key", required_argument, NULL, KEY },      { "files", required_argument, NULL, 'd' },
-        { "record", required_argument, NULL, 'r' },   { "clients", required_argument, NULL, 'm' },
+        { "record", required_argument, NULL, 'r' },   { "forward", required_argument, NULL, 'f' },
+        { "clients", required_argument, NULL, 'm' },
         { "timeout", required_argument, NULL, 't' },  { "accept", required_argument, NULL, 'n' },
         { "once", no_argument, NULL, ONCE },          { "stats", required_argument, NULL, STATS },
         { "log-level", required_argument, NULL, 'v' }, { "move-to", required_argument, NULL, MOVE }, TOOL_OPTIONS
@@ -127,7 +133,7 @@ static int parse_options(int argc, char **argv, struct server *server, struct to
     server->tls_port = -1;
     server->most_clients = 100;
     server->log_level = RTMP_LOGINFO;
-    while ((letter = getopt_long(argc, argv, "b:p:s:d:r:m:t:n:v:qhV", names, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, "b:p:s:d:r:f:m:t:n:v:qhV", names, NULL)) != -1) {
         int ok = 1, code;
         switch (letter) {
         case 'p': ok = tool_parse_number(optarg, 0, 65535, &server->port); break;
@@ -137,6 +143,11 @@ static int parse_options(int argc, char **argv, struct server *server, struct to
         case 'b': server->host = optarg; break;
         case 'd': server->vod_folder = optarg; break;
         case 'r': server->record_folder = optarg; break;
+        case 'f':
+            ok = forward_may(optarg) && server->forward_count < MOST_FORWARDS;
+            if (ok)
+                server->forwards[server->forward_count++] = optarg;
+            break;
         case 'm': ok = tool_parse_number(optarg, 1, 10000, &server->most_clients); break;
         case 't': ok = tool_parse_number(optarg, 1, 86400, &seconds); break;
         case 'n': ok = tool_parse_number(optarg, 1, 1000000, &server->accept_count); break;
@@ -156,6 +167,8 @@ static int parse_options(int argc, char **argv, struct server *server, struct to
         return tool_fail(tool, END_WRONG_USE, "unexpected argument %s; try '%s --help'", argv[optind], name);
     if ((server->tls_port >= 0) != (server->certificate != NULL))
         return tool_fail(tool, END_WRONG_USE, "--tls-port and --cert need each other");
+    if (server->forward_count > 0 && library_waits())
+        return tool_fail(tool, END_WRONG_USE, "--forward needs a librtmp with librtmp/loop.h");
     if (server->vod_folder && !is_folder(server->vod_folder))
         return tool_fail(tool, END_INPUT, "%s is not a directory", server->vod_folder);
     if (server->record_folder && !make_folder(server->record_folder))
@@ -170,166 +183,59 @@ static int parse_options(int argc, char **argv, struct server *server, struct to
     return -1;
 }
 
-/* Returns the listening socket and says where it listens, or returns -1. */
-static int start_listening(struct tool *tool, const char *host, int wanted_port, const char *protocol)
+/* They are asked when they run. */
+static void move_clients(struct server *server)
 {
-    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
-    struct addrinfo *address;
-    struct sockaddr_storage bound;
-    socklen_t length = sizeof bound;
-    char port[16];
-    int fd = -1, on = 1;
-
-    snprintf(port, sizeof port, "%d", wanted_port);
-    int failure = getaddrinfo(host, port, &hints, &address);
-    if (failure != 0) {
-        tool_fail(tool, END_NOT_CONNECTED, "%s: %s", host, gai_strerror(failure));
-        return -1;
-    }
-    fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
-    if (fd >= 0)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    /* Not blocking: a connection that poll() has seen may have ended before it is accepted. */
-    if (fd < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || bind(fd, address->ai_addr, address->ai_addrlen) != 0
-        || listen(fd, 64) != 0
-        || getsockname(fd, (struct sockaddr *)&bound, &length) != 0
-        || getnameinfo((struct sockaddr *)&bound, length, NULL, 0, port, sizeof port, NI_NUMERICSERV) != 0) {
-        tool_fail(tool, END_NOT_CONNECTED, "cannot listen on %s port %d: %s", host, wanted_port, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        fd = -1;
-    } else {
-        int colon = strchr(host, ':') != NULL;
-        printf("listening on %s://%s%s%s:%s\n", protocol, colon ? "[" : "", host, colon ? "]" : "", port);
-        fflush(stdout);
-    }
-    freeaddrinfo(address);
-    return fd;
+    server->moves++;
+    for (struct client *client = server->clients; client; client = client->next)
+        client_wake(client);
 }
 
-/* Joins those who have ended, and shuts down those that are past their deadline. */
-static void look_after_clients(struct server *server)
+static struct task signals;
+static struct server *the_server;
+
+static void take_signals(struct task *task, int reasons)
 {
-    int64_t now = clock_ms();
-    struct client **link = &server->clients;
-    while (*link) {
-        struct client *client = *link;
-        int64_t deadline = atomic_load(&client->deadline);
-        if (atomic_load(&client->done)) {
-            *link = client->next;
-            client_join(client);
-            server->client_count--;
-            continue;
-        }
-        if (deadline != 0 && deadline < now)
-            shutdown(client->shutdown_fd, SHUT_RDWR);
-        link = &client->next;
+    char byte;
+    (void)task, (void)reasons;
+    while (read(signal_pipe[0], &byte, 1) == 1) {
+        if (byte == 'm')
+            move_clients(the_server);
+        else
+            the_server->stopping = 1;
     }
 }
 
-/* Accepts a connection if there is one. Returns 0, with errno set, when there is no room for it, no descriptors or no
- * memory: the next one stays with the system for a while. `tls` is NULL for plain connections. */
-static int accept_client(struct server *server, int listener, void *tls, unsigned *number)
+static int signal_descriptor(struct task *task, struct pollfd *fds, int size)
 {
-    if (!server->spare && !(server->spare = client_new(server)))
-        return 0;
-    int fd = accept(listener, NULL, NULL);
-    if (fd < 0) /* the client may have left already */
-        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ECONNABORTED || errno == EPROTO;
-    ++*number;
-    if (server->client_count >= server->most_clients) {
-        RTMP_Log(RTMP_LOGWARNING, "client %u: turned away, %d clients are enough", *number, server->most_clients);
-        close(fd);
-        return 1;
-    }
-    struct client *client = server->spare;
-    server->spare = NULL;
-    if (!client_start(client, fd, tls, *number))
-        return 0;
-    client->next = server->clients;
-    server->clients = client;
-    server->client_count++;
+    (void)task;
+    if (size > 0)
+        fds[0] = (struct pollfd){ .fd = signal_pipe[0], .events = POLLIN };
     return 1;
 }
 
-/* Prints what the server has done since the last line. */
-static void print_stats(struct server *server)
+static void run(struct server *server)
 {
-    static int64_t last_time;
-    static unsigned long long last_in, last_out;
-    int64_t now = clock_ms();
-    if (server->stats_ms == 0 || (last_time && now - last_time < server->stats_ms))
-        return;
-    unsigned long long in = atomic_load(&server->counts.bytes_in), out = atomic_load(&server->counts.bytes_out);
-    double seconds = last_time ? (double)(now - last_time) / 1000.0 : 0.0;
-    double rate_in = seconds > 0 ? (double)(in - last_in) * 0.008 / seconds : 0.0;
-    double rate_out = seconds > 0 ? (double)(out - last_out) * 0.008 / seconds : 0.0;
-    int publishing = atomic_load(&server->counts.publishing), playing = atomic_load(&server->counts.playing);
-    printf(server->json ? "{\"clients\": %d, \"publishing\": %d, \"playing\": %d, \"kbit_in\": %.1f, \"kbit_out\": %.1f, "
-                          "\"bytes_in\": %llu, \"bytes_out\": %llu}\n"
-                        : "stats: %d clients, %d publishing, %d playing, in %.1f kbit/s, out %.1f kbit/s, "
-                          "total in %llu bytes, out %llu bytes\n",
-           server->client_count, publishing, playing, rate_in, rate_out, in, out);
-    fflush(stdout);
-    last_time = now;
-    last_in = in;
-    last_out = out;
-}
-
-/* Their threads ask them. */
-static void move_clients(struct server *server)
-{
-    atomic_fetch_add(&server->moves, 1);
-    for (struct client *client = server->clients; client; client = client->next) {
-        ssize_t ignored = write(client->wake[1], "", 1);
-        (void)ignored;
-    }
-}
-
-static void run(struct server *server, int listener, int tls_listener)
-{
-    unsigned accepted = 0;
-    int room = 1, waits = 0;
-    for (;;) {
-        look_after_clients(server);
-        print_stats(server);
-        int enough = server->accept_count > 0 && accepted >= (unsigned)server->accept_count;
-        if (enough && server->client_count == 0)
+    the_server = server;
+    signals.run = take_signals;
+    signals.descriptors = signal_descriptor;
+    loop_add(server->loop, &signals);
+    while (!server->stopping && !(listen_is_over(server) && server->client_count == 0 && !server->all_forwards))
+        if (!loop_turn(server->loop)) {
+            RTMP_Log(RTMP_LOGERROR, "cannot wait: %s", strerror(errno));
             return;
-        /* poll() ignores negative descriptors. Without room a listener would be ready all the time. */
-        struct pollfd waiting[3] = { { .fd = signal_pipe[0], .events = POLLIN },
-                                     { .fd = enough || !room ? -1 : listener, .events = POLLIN },
-                                     { .fd = enough || !room ? -1 : tls_listener, .events = POLLIN } };
-        int ready = poll(waiting, 3, enough || !room ? 50 : 500);
-        char byte = 's';
-        if (ready > 0 && waiting[0].revents && (read(signal_pipe[0], &byte, 1) != 1 || byte != 'm'))
-            return;
-        if (byte == 'm')
-            move_clients(server);
-        room = 1;
-        for (int i = 1; ready > 0 && room && i < 3; i++) {
-            enough = server->accept_count > 0 && accepted >= (unsigned)server->accept_count;
-            if (!waiting[i].revents || enough)
-                continue;
-            look_after_clients(server); /* those who have just left make room */
-            room = accept_client(server, waiting[i].fd, i == 2 ? server->tls : NULL, &accepted);
-            if (!room && !waits)
-                RTMP_Log(RTMP_LOGWARNING, "no room for more clients: %s", strerror(errno));
-            waits = !room;
         }
-    }
 }
 
 static void end_clients(struct server *server)
 {
-    atomic_store(&server->stopping, 1);
-    for (struct client *client = server->clients; client; client = client->next)
-        shutdown(client->shutdown_fd, SHUT_RDWR);
-    while (server->clients) {
-        struct client *client = server->clients;
-        server->clients = client->next;
-        client_join(client);
+    server->stopping = 1;
+    for (struct client *client = server->clients, *next; client; client = next) {
+        next = client->next;
+        client_cut(client);
     }
+    threads_end(server);
+    forward_stop(server);
 }
 
 static void prepare_process(void)
@@ -370,7 +276,8 @@ int main(int argc, char **argv)
     }
     RTMP_LogSetLevel((RTMP_LogLevel)server.log_level);
     RTMP_LogSetCallback(text_log);
-    if (pipe(signal_pipe) != 0) {
+    if (pipe(signal_pipe) != 0 || fcntl(signal_pipe[0], F_SETFL, O_NONBLOCK) != 0
+        || fcntl(signal_pipe[1], F_SETFL, O_NONBLOCK) != 0 || !(server.loop = loop_new())) {
         perror("server");
         return END_FAILED;
     }
@@ -378,25 +285,27 @@ int main(int argc, char **argv)
     server.live = live_new();
     int listener = -1, tls_listener = -1;
     enum ending ending = server.live ? prepare_tls(&server, &tool) : tool_fail(&tool, END_FAILED, "out of memory");
-    if (ending == END_WELL && (listener = start_listening(&tool, server.host, server.port, "rtmp")) < 0)
+    if (ending == END_WELL && (listener = listen_at(&tool, server.host, server.port, "rtmp")) < 0)
         ending = END_NOT_CONNECTED;
     if (ending == END_WELL && server.tls
-        && (tls_listener = start_listening(&tool, server.host, server.tls_port, "rtmps")) < 0)
+        && (tls_listener = listen_at(&tool, server.host, server.tls_port, "rtmps")) < 0)
         ending = END_NOT_CONNECTED;
+    if (ending == END_WELL && !threads_begin(&server))
+        ending = tool_fail(&tool, END_FAILED, "cannot start: %s", strerror(errno));
     if (ending == END_WELL) {
-        run(&server, listener, tls_listener);
+        listen_start(&server, listener, NULL);
+        if (tls_listener >= 0)
+            listen_start(&server, tls_listener, server.tls);
+        stats_start(&server);
+        run(&server);
+        listen_stop(&server);
         end_clients(&server);
     } else {
         tool_print_problem(&tool);
     }
-    if (server.spare)
-        client_free(server.spare);
-    if (listener >= 0)
-        close(listener);
-    if (tls_listener >= 0)
-        close(tls_listener);
     if (server.tls)
         RTMP_TLS_FreeServerContext(server.tls);
+    loop_free(server.loop);
     live_free(server.live);
     close(signal_pipe[0]);
     close(signal_pipe[1]);

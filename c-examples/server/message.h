@@ -2,7 +2,6 @@
 #ifndef SERVER_MESSAGE_H
 #define SERVER_MESSAGE_H
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,7 +10,7 @@
 enum { MOST_MEDIA = 512 << 20 }; /* bytes of all messages of the process */
 
 struct message {
-    atomic_int users;
+    int users;
     uint8_t type;
     uint32_t timestamp;
     uint32_t size;
@@ -25,7 +24,7 @@ struct message *message_share(struct message *message);
 void message_release(struct message *message);
 
 /* What a message counts for wherever bytes are bounded. */
-size_t message_cost(const struct message *message);
+static inline size_t message_cost(const struct message *message) { return sizeof *message + message->size; }
 /* Returns 1 when half of MOST_MEDIA is in use. */
 int message_memory_is_short(void);
 

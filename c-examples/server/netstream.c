@@ -2,38 +2,47 @@
 
 #include <errno.h>
 #include <librtmp/log.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "forward.h"
+#include "reply.h"
 #include "server.h"
 
-enum { BATCH = 32 }; /* media messages of a stream that are sent before the socket is looked at again */
+enum { BATCH = 64 }; /* media messages that are sent before other clients have their turn */
 
 /* ---- finding ---- */
+
+static int is_playing(const struct netstream *netstream)
+{
+    return netstream && (netstream->role == ROLE_PLAYING_LIVE || netstream->role == ROLE_PLAYING_FILE);
+}
 
 struct netstream *netstream_find(struct client *client, int id)
 {
     struct netstream *only = NULL;
-    if (id > 0 && id <= MOST_NETSTREAMS)
-        return &client->netstreams[id - 1];
-    for (int i = 0; id == 0 && i < MOST_NETSTREAMS; i++) {
-        if (client->netstreams[i].role == ROLE_NONE)
+    if (id > 0 && id <= MOST_NETSTREAMS) {
+        struct netstream **place = &client->netstreams[id - 1];
+        if (!*place && (*place = calloc(1, sizeof **place)))
+            (*place)->id = id;
+        if (*place && client->netstream_count < id)
+            client->netstream_count = id;
+        return *place;
+    }
+    for (int i = 0; id == 0 && i < client->netstream_count; i++) {
+        if (!client->netstreams[i] || client->netstreams[i]->role == ROLE_NONE)
             continue;
         if (only)
             return NULL;
-        only = &client->netstreams[i];
+        only = client->netstreams[i];
     }
     return only;
 }
 
-int netstream_id(const struct client *client, const struct netstream *netstream)
-{
-    return (int)(netstream - client->netstreams) + 1;
-}
-
 int netstream_in_use(struct client *client)
 {
-    for (int i = 0; i < MOST_NETSTREAMS; i++)
-        if (client->netstreams[i].role != ROLE_NONE)
+    for (int i = 0; i < client->netstream_count; i++)
+        if (client->netstreams[i] && client->netstreams[i]->role != ROLE_NONE)
             return 1;
     return 0;
 }
@@ -58,33 +67,33 @@ void netstream_publish(struct client *client, struct netstream *netstream, struc
 {
     netstream->role = ROLE_PUBLISHING;
     netstream->stream = stream;
-    atomic_fetch_add(&client->server->counts.publishing, 1);
+    client->server->counts.publishing++;
     start_recording(client, netstream);
+    forward_all(client->server, netstream->path);
 }
 
 void netstream_play_live(struct client *client, struct netstream *netstream, struct player *player)
 {
     netstream->role = ROLE_PLAYING_LIVE;
     netstream->player = player;
-    netstream->more = 1; /* look into the queue at once */
-    atomic_fetch_add(&client->server->counts.playing, 1);
-    netstream_mute(client, netstream);
+    client->server->counts.playing++;
+    netstream_mute(netstream);
 }
 
 void netstream_play_file(struct client *client, struct netstream *netstream, struct vod *vod)
 {
-    atomic_fetch_add(&client->server->counts.playing, 1);
+    client->server->counts.playing++;
     netstream->role = ROLE_PLAYING_FILE;
     netstream->vod = vod;
     vod->skip_audio = netstream->no_audio;
     vod->skip_video = netstream->no_video;
 }
 
-void netstream_mute(struct client *client, struct netstream *netstream)
+void netstream_mute(struct netstream *netstream)
 {
     if (netstream->role == ROLE_PLAYING_LIVE) {
-        live_mute(client->server->live, netstream->player, FLV_AUDIO, netstream->paused || netstream->no_audio);
-        live_mute(client->server->live, netstream->player, FLV_VIDEO, netstream->paused || netstream->no_video);
+        live_mute(netstream->player, FLV_AUDIO, netstream->paused || netstream->no_audio);
+        live_mute(netstream->player, FLV_VIDEO, netstream->paused || netstream->no_video);
     } else if (netstream->role == ROLE_PLAYING_FILE) {
         netstream->vod->skip_audio = netstream->no_audio;
         netstream->vod->skip_video = netstream->no_video;
@@ -112,11 +121,10 @@ void netstream_stop(struct client *client, struct netstream *netstream)
     case ROLE_NONE:
         return;
     }
-    atomic_fetch_sub(netstream->role == ROLE_PUBLISHING ? &client->server->counts.publishing
-                                                        : &client->server->counts.playing, 1);
+    --*(netstream->role == ROLE_PUBLISHING ? &client->server->counts.publishing : &client->server->counts.playing);
     RTMP_Log(RTMP_LOGINFO, "client %u: ends %s", client->number, name_of(netstream->path));
     netstream->role = ROLE_NONE;
-    netstream->paused = netstream->more = 0;
+    netstream->paused = 0;
 }
 
 /* ---- media from a publisher ---- */
@@ -141,9 +149,9 @@ static int take_media(struct client *client, struct netstream *netstream, uint8_
         RTMP_Log(RTMP_LOGERROR, "client %u: no memory for what it publishes", client->number);
         return 0;
     }
-    atomic_fetch_add(&client->server->counts.bytes_in, size);
+    client->server->counts.bytes_in += size;
     record(client, netstream, message);
-    live_feed(client->server->live, netstream->stream, message);
+    live_feed(netstream->stream, message);
     return 1;
 }
 
@@ -205,82 +213,91 @@ int netstream_receive(struct client *client, int id, uint8_t type, uint32_t time
 
 /* ---- media to a player ---- */
 
-static int send_media(struct client *client, int id, uint8_t type, uint32_t timestamp, const struct body *body)
+static int put_event(struct client *client, int id, int control, const char *code, const char *details)
 {
-    client_guard(client, 2 * (int64_t)client->server->timeout_ms);
-    atomic_fetch_add(&client->server->counts.bytes_out, body->size);
-    return media_send(&client->out, &client->rtmp, id, type, timestamp, body);
+    return reply_control(&client->sender, control, (uint32_t)id) && reply_status(&client->sender, id, "status", code, details);
 }
 
-static int send_event(struct client *client, int id, int control, const char *code, const char *details)
-{
-    return RTMP_SendCtrl(&client->rtmp, (short)control, (unsigned)id, 0)
-           && reply_status(&client->rtmp, id, "status", code, details);
-}
-
-static int send_live(struct client *client, struct netstream *netstream)
+/* Returns 1 when there is something to send, 0 when there is not, and -1 when memory is short. */
+static int next_live(struct client *client, struct netstream *netstream)
 {
     struct delivery next;
-    int id = netstream_id(client, netstream), ok = 1, count = 0;
     const char *name = name_of(netstream->path);
-    for (; ok && count < BATCH && live_take(client->server->live, netstream->player, &next); count++) {
-        const struct message *message = next.message;
-        struct body body = { message->body, NULL, message->size };
-        if (message->type == LIVE_PUBLISHED)
-            ok = send_event(client, id, CONTROL_STREAM_BEGIN, "NetStream.Play.PublishNotify", name);
-        else if (message->type == LIVE_UNPUBLISHED)
-            ok = send_event(client, id, CONTROL_STREAM_EOF, "NetStream.Play.UnpublishNotify", name);
-        else
-            ok = send_media(client, id, message->type, next.timestamp, &body);
+    if (!live_take(netstream->player, &next))
+        return 0;
+    if (next.message->type == LIVE_PUBLISHED || next.message->type == LIVE_UNPUBLISHED) {
+        int begins = next.message->type == LIVE_PUBLISHED;
         message_release(next.message);
+        return put_event(client, netstream->id, begins ? CONTROL_STREAM_BEGIN : CONTROL_STREAM_EOF,
+                         begins ? "NetStream.Play.PublishNotify" : "NetStream.Play.UnpublishNotify", name) ? 1 : -1;
     }
-    netstream->more = count == BATCH;
-    return ok;
+    client->server->counts.bytes_out += next.message->size;
+    sender_media(&client->sender, netstream->id, next.timestamp, next.message);
+    return 1;
 }
 
-static int send_file(struct client *client, struct netstream *netstream)
+static int next_of_file(struct client *client, struct netstream *netstream)
 {
     struct vod *vod = netstream->vod;
-    int id = netstream_id(client, netstream);
     uint8_t type;
-    uint32_t timestamp, last = 0;
+    uint32_t timestamp;
     struct body body;
-    for (int i = 0; i < BATCH && vod_wait(vod, client->buffer_ms, clock_ms()) == 0; i++) {
-        if (vod_next(vod, &type, &timestamp, &body)) {
-            if (!send_media(client, id, type, timestamp, &body))
-                return 0;
-            continue;
-        }
-        if (vod->timestamp > vod->origin)
-            last = vod->timestamp - vod->origin;
-        return reply_play_complete(&client->rtmp, id, last)
-               && send_event(client, id, CONTROL_STREAM_EOF, "NetStream.Play.Stop", name_of(netstream->path));
+    if (vod_wait(vod, client->buffer_ms, clock_ms()) != 0)
+        return 0;
+    if (!vod_next(vod, &type, &timestamp, &body)) {
+        uint32_t last = vod->timestamp > vod->origin ? vod->timestamp - vod->origin : 0;
+        return reply_play_complete(&client->sender, netstream->id, last)
+               && put_event(client, netstream->id, CONTROL_STREAM_EOF, "NetStream.Play.Stop", name_of(netstream->path)) ? 1 : -1;
     }
+    client->server->counts.bytes_out += body.size;
+    if (body.message)
+        sender_media(&client->sender, netstream->id, timestamp, message_share(body.message));
+    else
+        sender_file(&client->sender, netstream->id, type, timestamp, body.file, body.size);
     return 1;
+}
+
+/* The streams of a client take turns. */
+static int next_message(struct client *client)
+{
+    for (int i = 0, number = client->next_stream; i < client->netstream_count; i++, number++) {
+        if (number >= client->netstream_count)
+            number = 0;
+        struct netstream *netstream = client->netstreams[number];
+        if (!is_playing(netstream))
+            continue;
+        int found = netstream->role == ROLE_PLAYING_LIVE ? next_live(client, netstream) : next_of_file(client, netstream);
+        if (found != 0) {
+            client->next_stream = number + 1;
+            return found;
+        }
+    }
+    return 0;
 }
 
 int netstream_send(struct client *client)
 {
-    int ok = 1;
-    for (int i = 0; ok && i < MOST_NETSTREAMS; i++) {
-        struct netstream *netstream = &client->netstreams[i];
-        if (netstream->role == ROLE_PLAYING_LIVE)
-            ok = send_live(client, netstream);
-        else if (netstream->role == ROLE_PLAYING_FILE)
-            ok = send_file(client, netstream);
+    for (int count = 0;; count++) {
+        int sent = sender_flush(&client->sender);
+        if (sent <= 0)
+            return sent == 0;
+        if (count == BATCH) {
+            client_wake(client);
+            return 1;
+        }
+        int found = next_message(client);
+        if (found <= 0)
+            return found == 0;
     }
-    return ok;
 }
 
 int netstream_wait(struct client *client, int most)
 {
-    for (int i = 0; i < MOST_NETSTREAMS; i++) {
-        struct netstream *netstream = &client->netstreams[i];
-        int64_t due = -1;
-        if (netstream->more)
-            return 0;
-        if (netstream->role == ROLE_PLAYING_FILE)
-            due = vod_wait(netstream->vod, client->buffer_ms, clock_ms());
+    for (int i = 0; i < client->netstream_count; i++) {
+        struct netstream *netstream = client->netstreams[i];
+        if (!netstream || netstream->role != ROLE_PLAYING_FILE || client->sender.full_since != 0)
+            continue;
+        int64_t due = vod_wait(netstream->vod, client->buffer_ms, clock_ms());
         if (due >= 0 && due < most)
             most = (int)due;
     }

@@ -14,6 +14,7 @@ struct client;
 enum role { ROLE_NONE, ROLE_PUBLISHING, ROLE_PLAYING_LIVE, ROLE_PLAYING_FILE };
 
 struct netstream {
+    int id;
     int created;          /* by createStream; clients may use others as well */
     enum role role;
     char path[PATH_SIZE]; /* application and name */
@@ -22,13 +23,11 @@ struct netstream {
     struct player *player;
     struct vod *vod;
     int paused, no_audio, no_video;
-    int more;             /* the player's queue was not emptied */
 };
 
 /* The message stream with that id. Some clients name the connection itself, 0, which means the only one in use.
- * Returns NULL when there is none. */
+ * Returns NULL when there is none, or no memory for it. */
 struct netstream *netstream_find(struct client *client, int id);
-int netstream_id(const struct client *client, const struct netstream *netstream);
 /* Returns 1 when any stream of the client publishes or plays. */
 int netstream_in_use(struct client *client);
 
@@ -40,12 +39,12 @@ void netstream_play_file(struct client *client, struct netstream *netstream, str
 void netstream_stop(struct client *client, struct netstream *netstream);
 
 /* What is muted, or is not any more. */
-void netstream_mute(struct client *client, struct netstream *netstream);
+void netstream_mute(struct netstream *netstream);
 
 /* A message from a publisher. Returns 0 when the connection has to end. */
 int netstream_receive(struct client *client, int id, uint8_t type, uint32_t timestamp, const char *body, uint32_t size);
 
-/* Sends what is due on all streams. Returns 0 when the connection is gone. */
+/* Sends what is due on all streams, as much as the client takes. Returns 0 when the connection is gone. */
 int netstream_send(struct client *client);
 /* Milliseconds until something is due: `most` at most. */
 int netstream_wait(struct client *client, int most);

@@ -1,15 +1,17 @@
-/* Messages from the server to a client: commands with AMF arguments, status, and media.
- * Decides about chunk streams and headers; knows no session state. All functions return 1, or 0 when the
- * connection is gone. */
+/* Messages from the server to a client: commands with AMF arguments, and status. Decides about chunk streams; knows no
+ * session state. All functions return 1, or 0 when the message cannot be queued. */
 #ifndef SERVER_REPLY_H
 #define SERVER_REPLY_H
 
 #include <librtmp/rtmp.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
-enum { SERVER_CHUNK_SIZE = 60000, SERVER_WINDOW = 2500000 };
+#include "sender.h"
+
+enum { SERVER_WINDOW = 2500000 };
+
+/* librtmp calls chunk streams channels. Media have three of them. */
+enum { CHANNEL_CONTROL = 2, CHANNEL_COMMAND = 3, CHANNEL_STATUS = 5, CHANNEL_MEDIA = 6 };
 
 enum { PACKET_TYPE_ABORT = 2 }; /* the one message type that rtmp.h has no name for */
 
@@ -24,38 +26,26 @@ enum {
 };
 
 /* Window size, bandwidth and chunk size: what a server says first. */
-int reply_limits(RTMP *r);
+int reply_limits(struct sender *to);
+/* How many bytes may be sent without an acknowledgement. */
+int reply_window(struct sender *to);
+/* A user control event about a message stream, or with another number. */
+int reply_control(struct sender *to, int event, uint32_t number);
 
-int reply_connected(RTMP *r, double transaction);
-/* Asks a client that knows such requests to connect again, to the application at `url` or to the same if that is empty. */
+int reply_connected(struct sender *to, double transaction);
+/* Asks a client that knows such requests to connect again, to the application at `url` or to the same if that is empty.
+ * Nothing else may be on its way: returns 0 when it is, or when the connection is gone. */
 int reply_reconnect(RTMP *r, const char *url);
 /* _result(transaction, null, value); the value is left out when `value` is NULL. */
-int reply_result(RTMP *r, double transaction, const double *value);
-int reply_error(RTMP *r, double transaction, const char *code, const char *description);
+int reply_result(struct sender *to, double transaction, const double *value);
+int reply_error(struct sender *to, double transaction, const char *code, const char *description);
 /* name(0, null, value) */
-int reply_call(RTMP *r, const char *name, const double *value);
+int reply_call(struct sender *to, const char *name, const double *value);
 /* name(0, null, {code, description}) */
-int reply_call_status(RTMP *r, const char *name, const char *code, const char *description);
+int reply_call_status(struct sender *to, const char *name, const char *code, const char *description);
 /* onStatus on a message stream */
-int reply_status(RTMP *r, int stream_id, const char *level, const char *code, const char *details);
+int reply_status(struct sender *to, int stream_id, const char *level, const char *code, const char *details);
 /* onPlayStatus(NetStream.Play.Complete) as the data message that players expect */
-int reply_play_complete(RTMP *r, int stream_id, uint32_t timestamp);
-
-/* Sends media in chunks of its own, and remembers per chunk stream what lets the next header be shorter. All players
- * share a body, and RTMP_SendPacket may write into it: so each chunk is copied. A player that does not read costs the
- * memory of one chunk. */
-struct media_out {
-    struct { int stream_id; uint32_t timestamp; } chunk_streams[3]; /* stream_id 0: nothing was sent */
-    char *block;
-};
-/* A body in memory, or what comes next in `file` when `bytes` is NULL. */
-struct body {
-    const uint8_t *bytes;
-    FILE *file;
-    uint32_t size;
-};
-int media_send(struct media_out *out, RTMP *r, int stream_id, uint8_t type, uint32_t timestamp,
-               const struct body *body);
-void media_free(struct media_out *out);
+int reply_play_complete(struct sender *to, int stream_id, uint32_t timestamp);
 
 #endif

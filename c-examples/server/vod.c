@@ -141,12 +141,12 @@ int64_t vod_wait(struct vod *vod, uint32_t buffer, int64_t now)
 int vod_next(struct vod *vod, uint8_t *type, uint32_t *timestamp, struct body *body)
 {
     while (vod->headers_due > 0) {
-        const struct message *header = vod->headers.entries[vod->headers.count - vod->headers_due--].message;
+        struct message *header = vod->headers.entries[vod->headers.count - vod->headers_due--].message;
         if (unwanted(vod, header->type))
             continue;
         *type = header->type;
         *timestamp = vod->clock_tag - vod->origin;
-        *body = (struct body){ header->body, NULL, header->size };
+        *body = (struct body){ header, NULL, header->size };
         return 1;
     }
     prepare(vod);

@@ -8,7 +8,14 @@
 
 #include "../flv.h"
 #include "catchup.h"
-#include "reply.h"
+#include "message.h"
+
+/* A message that is in memory, or what comes next in `file` when `message` is NULL. */
+struct body {
+    struct message *message;
+    FILE *file;
+    uint32_t size;
+};
 
 struct vod {
     struct flv_reader reader;
@@ -44,7 +51,7 @@ void vod_pause(struct vod *vod, int pause, int64_t now);
  * will be until the next command. */
 int64_t vod_wait(struct vod *vod, uint32_t buffer, int64_t now);
 
-/* The next message. Returns 1, or 0 at the end. The body is valid until the next call. */
+/* The next message. Returns 1, or 0 at the end. The body is valid until the next call, and its message is the file's. */
 int vod_next(struct vod *vod, uint8_t *type, uint32_t *timestamp, struct body *body);
 
 double vod_seconds(struct vod *vod);

@@ -20,6 +20,7 @@ targets![
     amf3,
     amf_c,
     chunk_reader,
+    enhanced_session,
     flv_file,
     flv_reader,
     flv_writer,

@@ -272,10 +272,10 @@ typedef struct RTMP_LNK {
     AVal hostname;
     /**
      * Proxy without its port. A host name or address is a SOCKS4 proxy. For others it is a URL without a port, for
-     * example `socks5://user:password@host`; the schemes are `socks4`, `socks4a`, `socks5` and `http` (CONNECT). An
-     * IPv6 address is in brackets, and user and password may contain escapes such as `%40`. A SOCKS4 proxy receives
-     * the address of the server, or its name if the local look-up fails; the others always receive the name. Empty for
-     * none.
+     * example `socks5://user:password@host`; the schemes are `socks4`, `socks4a`, `socks5`, `http` (CONNECT) and `https`
+     * (CONNECT in TLS). An IPv6 address is in brackets, and user and password may contain escapes such as `%40`. A SOCKS4
+     * proxy receives the address of the server, or its name if the local look-up fails; the others always receive the
+     * name. Empty for none.
      */
     AVal sockshost;
     /** Stream name taken from the URL. Allocated by the library and freed by `RTMP_Close`. */
@@ -1154,7 +1154,9 @@ int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty 
  *
  * The function recognises plain, signed and RTMPE clients, and clients that tunnel through HTTP (RTMPT). For a
  * tunnelled client, `sb_socket` becomes another descriptor, through which bytes pass in both directions as if it were
- * the connection. If `m_outChunkSize` is not 128, the function announces that size to the client.
+ * the connection; a thread of the library answers the client's requests. A session of `RTMP_SetNonBlocking` has no thread:
+ * requests are answered by its calls, and its poll entries include all connections that carry its requests. Call
+ * `RTMP_Serve` for every connection that is accepted. If `m_outChunkSize` is not 128, the function announces that size to the client.
  *
  * The first byte has to arrive within `Link.timeout` seconds, and so do the rest of the handshake and the requests of
  * a tunnel before it. The caller's own timeouts of the socket apply afterwards.

@@ -30,6 +30,7 @@ pub mod chunk;
 pub mod client;
 pub mod environment;
 pub mod error;
+pub mod features;
 pub mod flv;
 pub mod handshake;
 pub mod http;

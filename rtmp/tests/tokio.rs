@@ -391,7 +391,7 @@ async fn a_server_that_takes_nothing_has_its_time_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_an_error_with_the_servers_words() {
+async fn refusal_is_an_error_with_the_text_of_the_server() {
     let (server, port) = bind();
     let serving = task::spawn(async move {
         let mut session = server.accept().await.unwrap();

@@ -55,7 +55,7 @@ impl Handle {
 pub unsafe extern "C" fn RTMP_GetReconnect(r: *mut RTMP, url: *mut AVal, description: *mut AVal) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        unsafe { reason::about(r) }?;
+        unsafe { reason::looking_at(r) }?;
         // SAFETY: as above.
         let requested = unsafe { Handle::existing(r) }.and_then(|handle| handle.settings().reconnect);
         let Some(requested) = requested else { return Ok(FALSE) };
@@ -278,6 +278,7 @@ mod tests {
         free(to);
     }
 
+    #[cfg(feature = "tls")]
     #[test]
     fn what_leads_out_of_tls_or_nowhere_is_refused() {
         for (url, reference) in

@@ -1,5 +1,6 @@
 //! The structs of `loop.h`.
 
+#[cfg(target_pointer_width = "64")]
 use std::mem;
 
 use libc::{c_char, c_int, c_void};

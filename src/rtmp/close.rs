@@ -308,7 +308,7 @@ pub unsafe extern "C-unwind" fn RTMP_Close(r: *mut RTMP) {
                 }
             }
             Origin::close(r);
-            state::pardon(r);
+            state::clear_abort(r);
         }
         Ok(())
     })

@@ -15,13 +15,12 @@ use rtmp_core::{
 };
 
 use super::{
-    RTMP, RTMP_LF_LIVE, close,
+    RTMP, RTMP_LF_LIVE, close, fast_read, fast_write,
     outgoing::{
         first_chunk_len, log_unsent, mirror_writer, outgoing, report, send_in_batch, show_unfinished,
         take_unfinished,
     },
     read_state::{Block, with_read_state},
-    ready, straight,
 };
 use crate::{
     Errno,
@@ -60,27 +59,27 @@ use crate::{
 pub unsafe extern "C-unwind" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes, by the Safety
     // section.
-    let count = match attempt(|| unsafe { ready::read(r, buf, size) }) {
+    let count = match attempt(|| unsafe { fast_read::read(r, buf, size) }) {
         Some(Ok(count)) => count as c_int,
         // SAFETY: as above.
-        Some(Err(failure)) => unsafe { read_patiently(r, buf, size, Some(failure)) },
+        Some(Err(failure)) => unsafe { read_in_general(r, buf, size, Some(failure)) },
         // SAFETY: as above.
-        None => unsafe { read_patiently(r, buf, size, None) },
+        None => unsafe { read_in_general(r, buf, size, None) },
     };
     cancel::act();
     count
 }
 
-/// The long way. `failure` is what is known to go wrong.
+/// The general path. `failure` is what is known to go wrong.
 ///
 /// # Safety
 /// As for [`RTMP_Read`].
 #[inline(never)]
-unsafe fn read_patiently(
+unsafe fn read_in_general(
     r: *mut RTMP,
     buf: *mut c_char,
     size: c_int,
-    failure: Option<Box<ready::Failure>>,
+    failure: Option<Box<fast_read::Failure>>,
 ) -> c_int {
     let mut fails_again = false;
     let read = boundary(Kind::Session, None, |errno| {
@@ -150,7 +149,7 @@ fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
 fn read(
     handle: &Handle,
     out: &mut [MaybeUninit<u8>],
-    mut failure: Option<Box<ready::Failure>>,
+    mut failure: Option<Box<fast_read::Failure>>,
     errno: &mut Errno,
 ) -> Result<Option<usize>, Failure> {
     handle.note_reading();
@@ -387,19 +386,19 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
 pub unsafe extern "C-unwind" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes, by the Safety
     // section.
-    let used = attempt_once(-1, || unsafe { straight::write(r, buf, size, -1) });
+    let used = attempt_once(-1, || unsafe { fast_write::write(r, buf, size, -1) });
     // SAFETY: as above.
-    let used = used.unwrap_or_else(|| unsafe { write_patiently(r, buf, size) });
+    let used = used.unwrap_or_else(|| unsafe { write_in_general(r, buf, size) });
     cancel::act();
     used
 }
 
-/// The long way.
+/// The general path.
 ///
 /// # Safety
 /// As for [`RTMP_Write`].
 #[inline(never)]
-unsafe fn write_patiently(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
+unsafe fn write_in_general(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
     boundary(Kind::Session, -1, |_| {
         // SAFETY: `buf` is null or readable for `size` bytes, by the Safety section.
         let input = unsafe { bytes(buf, size, "buf") }?;

@@ -11,6 +11,7 @@ use libc::c_int;
 use rtmp_core::{
     chunk::{self, Outgoing},
     error::{Error, Result},
+    features,
     handshake::{ClientOptions, ServerOptions},
     message::MessageType,
     net::{Entry, Link, LinkPhase, Target},
@@ -18,6 +19,7 @@ use rtmp_core::{
     session::{Profile, Session, command},
     text::Text,
     transport::{deadline::Deadline, local::Bind, proxy::Proxy, tcp, tls::ServerContext},
+    url::Protocol,
 };
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 use socket2::{SockRef, Socket};
@@ -413,6 +415,7 @@ fn target(handle: &Handle) -> Result<Target> {
         let link = &raw const (*r).Link;
         (aval_bytes(&(*link).hostname), (*link).port, (*link).protocol, proxy(r)?)
     };
+    features::check_protocol(Protocol::from_bits(protocol))?;
     let settings = handle.settings();
     let tls = (protocol & RTMP_FEATURE_SSL != 0).then(|| (Text(host).to_string(), trust(&settings.tls)));
     Ok(Target {

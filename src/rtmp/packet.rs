@@ -11,9 +11,8 @@ use rtmp_core::{
 };
 
 use super::{
-    RTMP, RTMPChunk, RTMPPacket,
+    RTMP, RTMPChunk, RTMPPacket, fast_read, fast_write,
     outgoing::{body_of, log_unsent, message_of, send_packet},
-    ready, straight,
 };
 use crate::{
     FALSE, TRUE,
@@ -217,19 +216,19 @@ pub unsafe extern "C-unwind" fn RTMP_SendPacket(
 ) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body
     // is null or readable for `m_nBodySize` bytes, by the Safety section.
-    let sent = attempt_once(FALSE, || unsafe { straight::send(r, packet, queue != 0, FALSE) });
+    let sent = attempt_once(FALSE, || unsafe { fast_write::send(r, packet, queue != 0, FALSE) });
     // SAFETY: as above.
-    let sent = sent.unwrap_or_else(|| unsafe { send_patiently(r, packet, queue != 0) });
+    let sent = sent.unwrap_or_else(|| unsafe { send_in_general(r, packet, queue != 0) });
     cancel::act();
     sent
 }
 
-/// The long way.
+/// The general path.
 ///
 /// # Safety
 /// As for [`RTMP_SendPacket`].
 #[inline(never)]
-unsafe fn send_patiently(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> c_int {
+unsafe fn send_in_general(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
         // SAFETY: `packet` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes,
         // by the Safety section.
@@ -276,16 +275,17 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
         };
         let header = usize::try_from(chunk.c_headerSize).ok().and_then(|len| chunk.c_header.get(..len));
         let header = header.ok_or(Error::Invalid("c_headerSize"))?;
-        let header: Vec<u8> = header.iter().map(|byte| *byte as u8).collect();
+        let len = header.len();
+        let header = &chunk.c_header.map(|byte| byte as u8)[..len];
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
         let handle = unsafe { Handle::connected(r) };
         if globals::dumps() {
-            packet_log::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), &header, payload);
+            packet_log::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), header, payload);
         }
         let handle = handle.map_err(|error| Failure::unsent(error, header.len() + payload.len()))?;
         handle.reserve_queue(header.len() + payload.len()).during(Phase::SENDING)?;
         handle.core().session.count_sent(header.len() + payload.len());
-        handle.send_pieces(&[&header, payload]).inspect_err(|_| handle.give_up()).during(Phase::SENDING)?;
+        handle.send_pieces(&[header, payload]).inspect_err(|_| handle.give_up()).during(Phase::SENDING)?;
         Ok(TRUE)
     })
 }
@@ -334,7 +334,7 @@ pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *m
     cancel::act();
     // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, by the
     // Safety section.
-    let outcome = match attempt(|| unsafe { ready::next(r, packet) }) {
+    let outcome = match attempt(|| unsafe { fast_read::next(r, packet) }) {
         Some(Ok(())) => number(Outcome::Media),
         // SAFETY: as above.
         Some(Err(failure)) => unsafe { next_media(r, packet, Some(failure)) },
@@ -347,12 +347,16 @@ pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *m
     outcome
 }
 
-/// The long way. `failure` is what is known to go wrong.
+/// The general path. `failure` is what is known to go wrong.
 ///
 /// # Safety
 /// As for [`RTMP_GetNextMediaPacket`].
 #[inline(never)]
-unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<ready::Failure>>) -> c_int {
+unsafe fn next_media(
+    r: *mut RTMP,
+    packet: *mut RTMPPacket,
+    failure: Option<Box<fast_read::Failure>>,
+) -> c_int {
     boundary(Kind::Session, 0, |errno| {
         // SAFETY: `packet` is null or points to an `RTMPPacket`, by the Safety section.
         let packet = unsafe { required_mut(packet, "packet") }?;
@@ -368,7 +372,7 @@ unsafe fn next_media(r: *mut RTMP, packet: *mut RTMPPacket, failure: Option<Box<
         let (outcome, message) = next.map_err(|error| handle.failure(error.reported(), Phase::Reading))?;
         handle.settle();
         // SAFETY: it is a packet.
-        unsafe { ready::show(packet, message) }
+        unsafe { fast_read::show(packet, message) }
         Ok(number(outcome))
     })
 }

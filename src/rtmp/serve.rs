@@ -8,6 +8,7 @@ use std::{
 use libc::c_int;
 use rtmp_core::{
     error::{Error, Result},
+    features,
     net::{Tunnels, bridge},
     transport::{deadline::Deadline, tcp},
 };
@@ -56,6 +57,7 @@ pub unsafe extern "C-unwind" fn RTMP_Serve(r: *mut RTMP) -> c_int {
             reason::start_afresh(r)?;
             Handle::connected(r)
         }?;
+        features::SERVER.check()?;
         let unshaken = |error| handle.failure(error, Phase::Handshake);
         let begin = || {
             let socket = handle.socket().map_err(unshaken)?;
@@ -84,6 +86,7 @@ impl Handle {
 
     /// Finds out which session the HTTP connection belongs to, which takes requests.
     pub(crate) fn begin_tunnel(&self) -> Result<Arc<Carrier>> {
+        features::RTMPT.check()?;
         // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); before the handshake nobody
         // else uses the socket.
         let (attached, received) = unsafe {

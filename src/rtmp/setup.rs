@@ -5,6 +5,7 @@ use std::{slice, sync::Arc};
 use libc::{c_char, c_int, c_long, c_uint};
 use rtmp_core::{
     error::{Error, Result},
+    features,
     options::{next_pair, number, unescape},
     text::{self, NOT_SHOWN, Text},
     transport::proxy::{self, Proxy},
@@ -90,6 +91,7 @@ unsafe fn set_up(
         forget_login(r);
         let before = hidden_options(r);
         let has_login = apply_url(r, url, head_text).during(Phase::Url)?;
+        features::check_protocol(Protocol::from_bits((*r).Link.protocol)).during(Phase::Call)?;
         if head < len {
             let writable = memory::try_end_text(url.add(head));
             let applied = apply_options(r, url, len, head + 1, writable);
@@ -102,6 +104,7 @@ unsafe fn set_up(
         let link = &raw mut (*r).Link;
         complete_tc_url(link, url, head_text, has_login).during(Phase::Url)?;
         if (*link).lFlags & RTMP_LF_SWFV != 0 && (*link).swfUrl.av_len > 0 {
+            features::SWF.check().during(Phase::Call)?;
             let handle = Handle::from_raw(r).during(Phase::Url)?;
             let (url, tls) = (aval_bytes(&(*link).swfUrl), handle.settings().tls);
             // Why there is no hash was logged; the session then goes on without.

@@ -378,36 +378,6 @@ pub(crate) unsafe fn send_chunks(
     tcp::send_all(fd, chunks.pieces(), scratch, patience)
 }
 
-/// Whether a message of about `len` bytes is handed to the system in one or two pieces, and may be copied if need be.
-#[inline]
-pub(crate) fn goes_at_once(len: usize, chunk_size: u32) -> bool {
-    const LONGEST: usize = 64 << 10;
-    let most = tcp::MAX_SLICES / 2 * chunk_size as usize;
-    len <= LONGEST && (len <= tcp::SHORT || len <= chunk_size as usize || len >= most)
-}
-
-/// Hands a message to the system, without waiting; returns how many bytes at its end are unsent. What went wrong is for the
-/// next call to find out.
-///
-/// # Safety
-/// As for [`send_all`], and there is no TLS.
-#[inline]
-pub(crate) unsafe fn send_at_once(
-    sb: *const RTMPSockBuf,
-    chunks: &Chunks<'_>,
-    scratch: &mut Vec<u8>,
-) -> usize {
-    let len = chunks.len();
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile; there is no TLS, by
-    // the Safety section.
-    let Ok(fd) = (unsafe { socket(sb) }) else { return len };
-    let sent = match chunks.as_one() {
-        Some(pieces) if len > tcp::SHORT => tcp::send_slices_now(fd, &pieces.map(IoSlice::new)),
-        _ => tcp::send_slices_now(fd, &[IoSlice::new(put_together(chunks, len, scratch))]),
-    };
-    len - sent.unwrap_or(0)
-}
-
 /// The `len` bytes of a message in one piece. What was in the memory before need not be cleared.
 #[inline]
 fn put_together<'s>(chunks: &Chunks<'_>, len: usize, scratch: &'s mut Vec<u8>) -> &'s [u8] {

@@ -75,7 +75,7 @@ pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_i
                 if matches!(error, Error::Again) {
                     return Err(error.into());
                 }
-                let first_chunk = log_unsent(r, |session| command::create_stream(&mut session.state));
+                let first_chunk = log_unsent(r, &mut |session| command::create_stream(&mut session.state));
                 return Err(Failure::unsent(error, first_chunk));
             }
             RTMP_DeleteStream(r);
@@ -127,7 +127,7 @@ pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, |session| command::create_stream(&mut session.state)) }
+    unsafe { send(r, &mut |session| command::create_stream(&mut session.state)) }
 }
 
 /// Sends the length of the play buffer, `m_nBufferMS`, to the server.
@@ -138,7 +138,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
 pub unsafe extern "C-unwind" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
-        send(r, |session| command::set_buffer_length(session.state.stream_id, session.state.buffer_ms))
+        send(r, &mut |session| command::set_buffer_length(session.state.stream_id, session.state.buffer_ms))
     };
 }
 
@@ -168,7 +168,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
         _ => nObject.to_be_bytes().to_vec(),
     };
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, |_| command::user_control(event, &data)) }
+    unsafe { send(r, &mut |_| command::user_control(event, &data)) }
 }
 
 /// Asks the server to pause (`DoPause` not 0) or to continue at `dTime` milliseconds.
@@ -180,7 +180,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_int) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, |session| command::pause(&mut session.state, DoPause != 0, dTime)) }
+    unsafe { send(r, &mut |session| command::pause(&mut session.state, DoPause != 0, dTime)) }
 }
 
 /// Pauses the stream at its current position (`DoPause` not 0), or continues from there. The position is the timestamp
@@ -194,7 +194,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTi
 pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
-        send(r, |session| {
+        send(r, &mut |session| {
             if DoPause != 0 {
                 session.state.pause_timestamp = session.media_clock();
             }
@@ -214,7 +214,7 @@ pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_in
 pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
-        send(r, |session| {
+        send(r, &mut |session| {
             shared::write(&raw mut (*r).m_read.nResumeTS, 0);
             session.state.seeking = true;
             command::seek(&mut session.state, dTime)
@@ -231,7 +231,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, |session| command::window_acknowledgement_size(&session.state)) }
+    unsafe { send(r, &mut |session| command::window_acknowledgement_size(&session.state)) }
 }
 
 /// Limits the peer's bandwidth to `m_nClientBW` bytes; `m_nClientBW2` is the kind of limit.
@@ -243,7 +243,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, |session| command::set_peer_bandwidth(&session.state)) }
+    unsafe { send(r, &mut |session| command::set_peer_bandwidth(&session.state)) }
 }
 
 /// Pauses the stream for a second and continues, so that a server that has stopped sending starts again. If the stream
@@ -339,7 +339,7 @@ pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int)
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Session<Body>) -> Command) -> usize {
+unsafe fn log_unsent(r: *mut RTMP, build: &mut dyn FnMut(&mut Session<Body>) -> Command) -> usize {
     let log = |r: *mut RTMP| {
         let mut session = Session::default();
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
@@ -359,7 +359,7 @@ unsafe fn log_unsent(r: *mut RTMP, build: impl FnOnce(&mut Session<Body>) -> Com
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-unsafe fn send(r: *mut RTMP, build: impl FnOnce(&mut Session<Body>) -> Command) -> c_int {
+unsafe fn send(r: *mut RTMP, build: &mut dyn FnMut(&mut Session<Body>) -> Command) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = match unsafe { Handle::connected(r) } {

@@ -3,8 +3,8 @@
 //! It lives in [`Private`], which hangs on a pointer of the struct that librtmp used for a table of its own. Nothing can
 //! be appended to the struct, and callers move and clear it.
 
+mod exclusive;
 mod slot;
-mod undisturbed;
 
 use std::{
     cell::{Cell, RefCell},
@@ -38,10 +38,9 @@ use rtmp_core::{
 };
 use rustix::fd::BorrowedFd;
 
+pub(crate) use self::exclusive::{Exclusive, exclusive};
 use self::slot::{attached, hangs_on, put};
-pub(crate) use self::undisturbed::{Undisturbed, undisturbed};
 use super::{
-    alone,
     carrier::Carrier,
     enhanced::requested::Requested,
     event_loop::{
@@ -62,7 +61,7 @@ use super::{
         reservoir::{self, Reservoir},
         sockbuf,
     },
-    shared, socket,
+    shared, single_thread, socket,
     tcp_info::TcpInfo,
 };
 
@@ -137,19 +136,6 @@ pub(crate) struct Patient<'a> {
     private: Option<&'a Private>,
 }
 
-impl Patient<'_> {
-    /// What ends a wait of the only thread, in a call that has no handle and is sure that it has to wait.
-    ///
-    /// # Safety
-    /// `r` points to an initialised `RTMP`, which outlives the result.
-    pub(crate) unsafe fn alone(r: *mut RTMP) -> Self {
-        static WAITS: AtomicBool = AtomicBool::new(true);
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        let gate = unsafe { Gate::of(r) };
-        Self { gate, deadline: Deadline::NEVER, expects_wait: &WAITS, private: None }
-    }
-}
-
 impl Patience for Patient<'_> {
     fn is_over(&self) -> bool {
         self.gate.is_aborted() || globals::interrupted()
@@ -200,7 +186,7 @@ impl Patience for Patient<'_> {
     }
 
     fn leaves_wait_to_system(&self) -> bool {
-        self.deadline == Deadline::NEVER && alone::is_alone()
+        self.deadline == Deadline::NEVER && single_thread::is_alone()
     }
 }
 
@@ -452,7 +438,7 @@ impl Handle {
         // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
         // the Safety section.
         unsafe { defaults::initialise_zeroed(r) };
-        alone::ask();
+        single_thread::ask();
         // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
         // the Safety section.
         let gate = unsafe { Gate::of(r) };
@@ -518,6 +504,11 @@ impl Handle {
     /// Options that `Link` has no field for.
     pub(crate) fn settings(&self) -> Settings {
         self.private.settings()
+    }
+
+    /// One of the options that `Link` has no field for: in contrast to `settings`, nothing is copied.
+    pub(crate) fn look_at_settings<R>(&self, look: impl FnOnce(&Settings) -> Option<R>) -> Option<R> {
+        look(self.private.settings.lock().unwrap_or_else(PoisonError::into_inner).as_deref()?)
     }
 
     /// Changes options that `Link` has no field for.
@@ -1111,9 +1102,9 @@ pub(super) unsafe fn abort(r: *mut RTMP) {
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`.
-pub(super) unsafe fn pardon(r: *mut RTMP) {
+pub(super) unsafe fn clear_abort(r: *mut RTMP) {
     // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    unsafe { Gate::of(r) }.pardon();
+    unsafe { Gate::of(r) }.clear_abort();
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

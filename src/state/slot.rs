@@ -19,20 +19,14 @@ pub(super) unsafe fn attached(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<Arc<P
     }
 }
 
-/// What is on the slot of an `RTMP`, if it was put there by this library.
+/// What is on the slot of an `RTMP`. The gate has cleared a slot that this library did not fill.
 ///
 /// # Safety
 /// As for [`attached`].
-pub(super) unsafe fn slot(r: *mut RTMP, keeper: &Keeper<'_>) -> Option<*const Private> {
+pub(super) unsafe fn slot(r: *mut RTMP, _: &Keeper<'_>) -> Option<*const Private> {
     // SAFETY: `r` points to an initialised `RTMP`, whose gate is held, by the Safety section.
-    unsafe {
-        if !keeper.found_sound() {
-            // Who holds the gate next finds it sound.
-            (*r).m_vecChannelsOut = ptr::null_mut();
-        }
-        let slot = (*r).m_vecChannelsOut.cast::<Private>().cast_const();
-        (!slot.is_null()).then_some(slot)
-    }
+    let slot = unsafe { (*r).m_vecChannelsOut }.cast::<Private>().cast_const();
+    (!slot.is_null()).then_some(slot)
 }
 
 /// Whether it is `private` that is on the slot of an `RTMP`.

@@ -105,7 +105,7 @@ fn programs_compile_against_the_headers() {
 }
 
 #[test]
-fn the_names_of_the_portable_header_work_on_both_libraries() {
+fn portable_header_works_with_both_libraries() {
     let program = need!(Program::test("portable_sockets"));
     for library in [Library::Original, Library::Ours] {
         let run = need!(program.run(library, &[], "", std::time::Duration::from_secs(20)));
@@ -133,7 +133,7 @@ const OWN_NAMES: [(&str, bool); 15] = [
 ];
 
 #[test]
-fn names_that_programs_define_may_stand_on_either_side_of_the_portable_header() {
+fn programs_may_define_names_before_or_after_the_portable_header() {
     let (header, log) = ("#include <librtmp/rtmp_sys.h>", "#include <librtmp/log.h>");
     let compile = |parts: &[&str], in_cpp: bool| {
         let text = parts.join("\n") + "\nint unit(void) { return WSACleanup() + GetSockError(); }\n";

@@ -128,7 +128,7 @@ fn plugins_use_either_form_of_the_library() {
 /// A resolver that takes longer than there was time is left behind in a thread. Unloading the library under it would
 /// crash the program.
 #[test]
-fn what_is_left_at_work_outlives_the_use_of_the_library() {
+fn library_stays_loaded_while_its_threads_run() {
     let dir = TempDir::new("linkage-unload");
     let compiler = need!(require::program("cc"));
     let host = dir.join("host");

@@ -28,7 +28,7 @@ use toolchain::{
 };
 
 #[test]
-fn exports_are_librtmps_and_the_documented_additions() {
+fn exports_are_those_of_librtmp_and_the_documented_additions() {
     let (exported, known, additions) = (dynamic_symbols(&ours()), symbols(), additions());
     for (name, symbol) in &known {
         // Programs copy variables, so their sizes are part of the ABI.
@@ -42,14 +42,14 @@ fn exports_are_librtmps_and_the_documented_additions() {
 }
 
 #[test]
-fn the_list_of_symbols_is_the_references() {
+fn symbol_list_matches_the_reference_library() {
     let reference = need!(Library::Original.file());
     assert_eq!(dynamic_symbols(&reference), symbols());
     assert_eq!(symbols().len(), 116);
 }
 
 #[test]
-fn the_soname_is_the_originals() {
+fn soname_is_that_of_librtmp() {
     let dynamic = run(Command::new("readelf").arg("-dW").arg(ours()));
     assert!(dynamic.contains("Library soname: [librtmp.so.1]"), "{dynamic}");
 }

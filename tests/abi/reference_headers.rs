@@ -36,7 +36,7 @@ fn every_name_of_the_reference_headers_exists() {
 }
 
 #[test]
-fn the_programs_that_compare_leave_nothing_out() {
+fn comparison_programs_cover_every_name() {
     let (reference, _) = need!(both());
     let layout = entries("abi_layout", &["TYPE", "ENUM", "VALUE", "FIELD"]);
     let prototypes = entries("prototypes", &["FUNCTION", "VARIABLE"]);
@@ -84,7 +84,7 @@ fn the_programs_that_compare_leave_nothing_out() {
 }
 
 #[test]
-fn what_is_new_is_listed_and_documented() {
+fn additions_are_listed_and_documented() {
     let (reference, ours) = need!(both());
     let (listed, known) = (additions(), symbols());
     let dir = our_header("rtmp").parent().unwrap().to_owned();
@@ -122,7 +122,7 @@ fn what_is_new_is_listed_and_documented() {
 }
 
 #[test]
-fn layouts_and_values_are_the_originals() {
+fn layouts_and_values_match_librtmp() {
     let dir = TempDir::new("abi-layout");
     let source = package().join("tests/c/abi_layout.c");
     let expected = fs::read_to_string(package().join("tests/abi/layout.txt")).unwrap();

@@ -34,7 +34,7 @@ fn the_library_reads_the_copies_that_programs_write() {
 }
 
 #[test]
-fn helpers_of_the_log_functions_stay_inside() {
+fn log_helpers_are_not_exported() {
     let listing = output("nm", &["-D", "--defined-only"]);
     let strange: Vec<_> = listing
         .lines()

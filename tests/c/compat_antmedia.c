@@ -1,4 +1,4 @@
-/* What the Android binding does, against librtmp/compat/antmedia.h: compat_antmedia URL publish|play */
+/* Publishes or plays as the Android binding does, with its return values: compat_antmedia URL publish|play */
 #include <librtmp/compat/antmedia.h>
 #include <librtmp/log.h>
 #include <stdio.h>
@@ -24,7 +24,17 @@ int main(int argc, char **argv)
         result = RTMP_ConnectStream(rtmp, 0);
     if (result == 0 && strcmp(argv[2], "publish") == 0) {
         count = RTMP_Write(rtmp, flv, sizeof flv - 1);
-        printf("wrote %d\n", count == (int)sizeof flv - 1);
+        char body[RTMP_MAX_HEADER_SIZE + 8] = { 0 };
+        RTMPPacket packet = { 0 };
+        packet.m_packetType = RTMP_PACKET_TYPE_AUDIO;
+        packet.m_nChannel = 4;
+        packet.m_nTimeStamp = 20;
+        packet.m_nInfoField2 = rtmp->m_stream_id;
+        packet.m_body = body + RTMP_MAX_HEADER_SIZE;
+        packet.m_nBodySize = 7;
+        memcpy(packet.m_body, "\xAF\1later", 7);
+        printf("wrote %d, packet %d, control %d, connected %d\n", count == (int)sizeof flv - 1,
+               RTMP_SendPacket(rtmp, &packet, FALSE), RTMP_SendCtrl(rtmp, 3, 1, 1000), RTMP_IsConnected(rtmp));
     } else if (result == 0) {
         while ((count = RTMP_Read(rtmp, buffer, sizeof buffer)) > 0)
             total += count;

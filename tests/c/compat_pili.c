@@ -1,4 +1,4 @@
-/* What programs for the iOS binding do, against librtmp/compat/pili.h: compat_pili URL */
+/* Publishes as programs for pili-librtmp do: compat_pili URL */
 #include <librtmp/compat/pili.h>
 #include <librtmp/log.h>
 #include <stdio.h>
@@ -21,14 +21,16 @@ int main(int argc, char **argv)
     int protocol;
     if (argc != 2)
         return 2;
-    RTMP_LogSetLevel(RTMP_LOGCRIT);
+    PILI_RTMP_LogSetLevel(RTMP_LOGCRIT);
     PILI_RTMP *rtmp = PILI_RTMP_Alloc();
     PILI_RTMP_Init(rtmp);
     rtmp->m_errorCallback = on_error;
     rtmp->m_connCallback = on_connected;
     rtmp->m_userData = (void *)"me";
     rtmp->m_tcp_nodelay = 1;
+    rtmp->ip = 0;
     rtmp->Link.send_timeout = 10;
+    rtmp->Link.domain.av_len = 0;
     if (!PILI_RTMP_ParseURL2(argv[1], &protocol, &host, &port, &path, &app, &domain) || domain.av_len != host.av_len)
         return printf("PILI_RTMP_ParseURL2\n"), 1;
     free(path.av_val);
@@ -45,12 +47,14 @@ int main(int argc, char **argv)
         packet.m_packetType = RTMP_PACKET_TYPE_AUDIO;
         packet.m_nChannel = 4;
         packet.m_nInfoField2 = rtmp->m_stream_id;
-        ok = PILI_RTMP_SendPacket(rtmp, &packet, 0, &error);
+        ok = PILI_RTMP_SendPacket(rtmp, &packet, 0, &error) && PILI_RTMP_SendCtrl(rtmp, 3, 1, 1000, &error)
+            && PILI_RTMP_IsConnected(rtmp) && !PILI_RTMP_IsTimedout(rtmp) && PILI_RTMP_GetDuration(rtmp) == 0.0;
         PILI_RTMPPacket_Free(&packet);
     }
     printf("ok %d error %d %s\n", ok, error.code, error.message ? error.message : "");
     PILI_RTMPError_Free(&error);
     PILI_RTMP_Close(rtmp, &error);
+    ok = ok && rtmp->m_is_closing;
     PILI_RTMP_Free(rtmp);
     return 0;
 }

@@ -56,7 +56,7 @@ fn a_session_in_amf3_plays() {
 }
 
 #[test]
-fn a_publisher_is_not_told_of_commands_that_it_does_not_need() {
+fn publisher_does_not_receive_unneeded_commands() {
     let script = |peer: &mut Peer| {
         peer.accept_connect();
         for name in ["releaseStream", "FCPublish"] {
@@ -77,7 +77,7 @@ fn a_publisher_is_not_told_of_commands_that_it_does_not_need() {
 }
 
 #[test]
-fn a_redirect_is_in_the_log_and_in_the_error_text() {
+fn redirect_appears_in_the_log_and_the_error_text() {
     let refuse = |peer: &mut Peer| {
         peer.handshake();
         peer.wait_for("connect");
@@ -113,7 +113,7 @@ fn a_redirect_is_in_the_log_and_in_the_error_text() {
 }
 
 #[test]
-fn the_words_of_a_server_reach_the_log_without_control_characters() {
+fn server_text_is_logged_without_control_characters() {
     let script = |peer: &mut Peer| {
         peer.accept_play();
         let trap = "\x1b[31m\nERROR: forged";
@@ -156,7 +156,7 @@ fn no_level_of_the_log_shows_tokens_and_passwords() {
 }
 
 #[test]
-fn a_time_out_that_is_no_number_does_not_wait_for_ever() {
+fn invalid_timeout_does_not_disable_the_timeout() {
     let steps = "setup rtmp://127.0.0.1:PORT/app/stream timeout=abc\nset timeout 1\nconnect\nstream 0\n";
     let (text, log) = need!(drive(|peer| drop(peer.accept_connect()), "2", steps));
     assert!(text.contains("timeout=30") && text.contains("stream 0: -> 0 | timedout=1"), "{text}");

@@ -53,7 +53,7 @@ fn exported_functions() -> BTreeMap<String, Vec<bool>> {
 /// `bad_input.c` has a call of every function for each of its pointers in which only that one is null. Whoever adds a
 /// function is told here.
 #[test]
-fn every_pointer_of_every_export_is_null_alone_once() {
+fn each_pointer_argument_of_each_export_is_tested_with_null() {
     let source = fs::read_to_string(library::package().join("tests/c/bad_input.c")).expect("it is there");
     let calls: Vec<(&str, &str)> =
         source.split("{\"").filter_map(|row| row.split_once("\"}")?.0.split_once("\", \"")).collect();
@@ -82,7 +82,7 @@ const NOT_FOR_MIRI: [&str; 5] =
     ["RTMP_Log", "RTMP_LogPrintf", "RTMP_LogStatus", "RTMP_LogSetCallback", "RTMP_LogSetOutput"];
 
 #[test]
-fn miri_gets_every_export_to_see() {
+fn miri_calls_every_export() {
     let source = fs::read_to_string(library::package().join("src/nulls.rs")).expect("it is there");
     let missing: Vec<String> = exported_functions()
         .into_iter()
@@ -114,7 +114,7 @@ fn assert_reported(run: &Run, step: &str, what: &str) {
 }
 
 #[test]
-fn a_missing_connection_is_said_once() {
+fn missing_connection_is_reported_once() {
     let program = need!(Program::test("careless"));
     let run = need!(program.run(Library::Ours, &["reconnect", ""], "", LIMIT));
     assert_eq!(run.stdout, "reconnect: 0\n");
@@ -124,7 +124,7 @@ fn a_missing_connection_is_said_once() {
 }
 
 #[test]
-fn a_port_nobody_listens_on_is_an_error() {
+fn closed_port_is_an_error() {
     let start = Instant::now();
     let run = need!(drive(&steps(process::free_port(), 5)));
     assert_reported(&run, "connect", "closed port");
@@ -141,7 +141,7 @@ fn an_unknown_host_is_an_error() {
 }
 
 #[test]
-fn malformed_urls_do_no_harm() {
+fn malformed_urls_are_refused() {
     let long = "h".repeat(300);
     let many = "x/".repeat(5000);
     let port = process::free_port();
@@ -269,7 +269,7 @@ fn in_every_phase(finish: fn(&mut Peer), timeout: u32, most: Duration) {
 }
 
 #[test]
-fn a_server_that_leaves_is_an_error_in_every_phase() {
+fn server_that_disconnects_is_an_error_in_every_phase() {
     // The original is killed by SIGPIPE when it says goodbye to a server that is gone.
     if library::ours_is_original() {
         return;
@@ -279,7 +279,7 @@ fn a_server_that_leaves_is_an_error_in_every_phase() {
 }
 
 #[test]
-fn a_server_that_falls_silent_is_an_error_in_every_phase() {
+fn silent_server_is_an_error_in_every_phase() {
     in_every_phase(
         |peer| {
             peer.drain(LIMIT);
@@ -291,7 +291,7 @@ fn a_server_that_falls_silent_is_an_error_in_every_phase() {
 
 /// The kernel accepts, nobody reads: the handshake runs into the time-out.
 #[test]
-fn a_server_that_never_speaks_is_an_error() {
+fn server_that_never_sends_is_an_error() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
     let port = listener.local_addr().expect("a bound socket has an address").port();
     let start = Instant::now();

@@ -38,7 +38,7 @@ fn films() -> Vec<(u32, usize)> {
 }
 
 #[test]
-fn tags_of_one_block_leave_together() {
+fn tags_of_one_block_are_sent_together() {
     let (printed, arrived) = need!(run(&[]));
     // What comes in front of a tag that cannot be sent is sent.
     let expected: Vec<_> = films().into_iter().chain((301..=303).map(|number| (number, 300))).collect();
@@ -51,7 +51,7 @@ fn tags_of_one_block_leave_together() {
 }
 
 #[test]
-fn blocks_may_end_anywhere() {
+fn blocks_may_be_cut_anywhere() {
     let (printed, arrived) = need!(run(&["cut"]));
     assert_eq!((&printed[..], arrived), ("ok\n", films()));
 }

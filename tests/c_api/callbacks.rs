@@ -91,7 +91,7 @@ fn an_exception_through_another_call_ends_the_process() {
 }
 
 #[test]
-fn a_jump_out_of_a_call_takes_nothing_but_its_session() {
+fn longjmp_out_of_a_call_affects_only_its_session() {
     let (printed, signal) = need!(leave("jump", 2));
     assert_eq!((printed, signal), (format!("refused 1\nread {FILM}\nread {FILM}\n"), None));
 }

@@ -59,7 +59,7 @@ fn run(how: &'static str) {
 }
 
 #[test]
-fn a_thread_that_shakes_hands_is_cancelled_at_the_end_of_the_call() {
+fn thread_in_a_handshake_is_cancelled_at_the_end_of_the_call() {
     run("connect");
 }
 

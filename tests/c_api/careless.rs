@@ -48,7 +48,7 @@ fn urls_may_be_literals() {
 }
 
 #[test]
-fn bodies_need_no_room_around_them_and_impossible_sizes_and_channels_are_refused() {
+fn bodies_need_no_space_around_them_and_invalid_sizes_and_channels_are_refused() {
     check("bodies");
 }
 
@@ -58,7 +58,7 @@ fn chunks_of_impossible_sizes_are_refused() {
 }
 
 #[test]
-fn commands_that_are_no_amf_are_sent_and_not_remembered() {
+fn commands_that_are_not_amf_are_sent_and_not_stored() {
     check("queued");
 }
 
@@ -68,7 +68,7 @@ fn packets_of_any_type_may_be_short_or_have_no_body() {
 }
 
 #[test]
-fn a_message_leaves_in_one_piece() {
+fn message_is_sent_with_one_call() {
     check("piece");
 }
 
@@ -78,12 +78,12 @@ fn closing_a_socket_buffer_keeps_the_number_and_closing_a_session_does_not() {
 }
 
 #[test]
-fn a_film_may_be_written_in_two_pieces_cut_anywhere_and_may_be_none() {
+fn flv_may_be_written_in_two_pieces_cut_anywhere_and_may_be_empty() {
     check("write");
 }
 
 #[test]
-fn a_peer_that_is_gone_raises_no_signal() {
+fn lost_peer_raises_no_signal() {
     check("gone");
 }
 
@@ -113,7 +113,7 @@ fn freeing_without_closing_leaves_the_connection_alone() {
 }
 
 #[test]
-fn the_last_of_an_option_that_is_set_twice_counts() {
+fn last_value_of_a_repeated_option_is_used() {
     check("options");
 }
 

@@ -80,7 +80,7 @@ fn a_chunk_size_set_before_connecting_is_announced_first_on_every_way() {
 }
 
 #[test]
-fn a_requested_chunk_size_holds_for_the_next_connection_and_after_one_that_failed() {
+fn requested_chunk_size_is_kept_for_the_next_connection() {
     let steps = "setup rtmp://127.0.0.1:PORT/application/stream\nset timeout 5\nset outChunkSize 4096\nenablewrite\n\
                  connect\nenablewrite\nconnect\nstream 0\ntag 9 40 5000\nclose\n\
                  setup rtmp://127.0.0.1:PORT/application/stream\nset timeout 5\nenablewrite\nconnect\nstream 0\n\
@@ -101,7 +101,7 @@ fn a_requested_chunk_size_holds_for_the_next_connection_and_after_one_that_faile
 }
 
 #[test]
-fn chunk_sizes_that_make_no_sense_are_ignored() {
+fn invalid_chunk_sizes_are_ignored() {
     for (size, warned) in [(-1, true), (0x100_0000, true), (0, false), (128, false)] {
         let steps = format!(
             "setup rtmp://127.0.0.1:PORT/application/stream\nset timeout 5\nset outChunkSize {size}\nenablewrite\n\
@@ -132,7 +132,7 @@ fn a_struct_of_zeros_keeps_its_chunk_size() {
 }
 
 #[test]
-fn a_server_announces_its_chunk_size_behind_the_handshake() {
+fn server_announces_its_chunk_size_after_the_handshake() {
     let program = need!(Program::test("chunk_size"));
     let mut command = need!(program.command(Library::Ours));
     let mut server = command.args(["serve", "4096"]).stdout(Stdio::piped()).spawn().expect("it was compiled");

@@ -205,7 +205,7 @@ fn both_libraries_send_the_same_bytes_through_a_socks4_proxy() {
 }
 
 #[test]
-fn both_libraries_take_a_refusal_of_a_socks4_proxy_for_one() {
+fn both_libraries_report_the_refusal_of_a_socks4_proxy() {
     for code in [0_u8, 89, 91, 92, 93, 255] {
         for library in BOTH {
             let server = Server::once(move |peer| {
@@ -252,7 +252,7 @@ fn play_through(
 }
 
 #[test]
-fn names_that_are_not_known_here_go_to_the_socks4_proxy() {
+fn unresolved_names_are_sent_to_the_socks4_proxy() {
     let name = unknown_name();
     for option in ["PROXY", "socks4://PROXY"] {
         let heard = need!(play_through(option, "127.0.0.1", Talk::socks4));
@@ -267,7 +267,7 @@ fn names_that_are_not_known_here_go_to_the_socks4_proxy() {
 }
 
 #[test]
-fn socks5_proxies_are_told_names_and_passwords() {
+fn socks5_proxies_receive_names_and_passwords() {
     let name = unknown_name();
     let heard = need!(play_through("socks5://PROXY", &name, |talk| talk.socks5(None)));
     assert!(heard.windows(name.len()).any(|window| window == name.as_bytes()));
@@ -277,7 +277,7 @@ fn socks5_proxies_are_told_names_and_passwords() {
 }
 
 #[test]
-fn http_proxies_are_told_names_and_passwords() {
+fn http_proxies_receive_names_and_passwords() {
     let heard = need!(play_through("http://Aladdin:open%20sesame@PROXY/", "127.0.0.1", Talk::http));
     let heard = String::from_utf8(heard).expect("requests are ASCII");
     assert!(heard.starts_with("CONNECT 127.0.0.1:"), "{heard}");
@@ -285,7 +285,7 @@ fn http_proxies_are_told_names_and_passwords() {
 }
 
 #[test]
-fn a_socks5_or_http_proxy_that_is_connected_by_the_program_is_asked_too() {
+fn socks5_and_http_proxies_connected_by_the_program_are_used() {
     let server = player();
     let proxy = Proxy::start(|talk| Some(talk.socks5(None)));
     let steps = format!(
@@ -325,7 +325,7 @@ fn nothing_connects_past_a_proxy_that_cannot_be_used() {
 }
 
 #[test]
-fn silence_of_a_proxy_or_server_ends_at_the_time_out() {
+fn silent_proxy_or_server_ends_at_the_timeout() {
     for option in ["socks=127.0.0.1:PORT", "socks=socks5://127.0.0.1:PORT", "socks=http://127.0.0.1:PORT"] {
         // Never answers, as the listening socket is never asked for connections.
         let silent = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
@@ -562,7 +562,7 @@ fn wait_for(proxy: &mut Running, port: u16) {
 }
 
 #[test]
-fn a_real_socks5_proxy_connects_us() {
+fn real_socks5_proxy_connects() {
     let microsocks = need!(require::program("microsocks"));
     let port = process::free_port();
     let mut command = Command::new(microsocks);
@@ -577,7 +577,7 @@ fn a_real_socks5_proxy_connects_us() {
 }
 
 #[test]
-fn a_real_http_proxy_connects_us() {
+fn real_http_proxy_connects() {
     let tinyproxy = need!(require::program("tinyproxy"));
     let port = process::free_port();
     let directory = TempDir::new("tinyproxy");

@@ -229,7 +229,7 @@ fn a_server_that_falls_silent_while_a_client_connects_ends_the_call() {
 }
 
 #[test]
-fn a_server_that_falls_silent_in_mid_stream_ends_the_read() {
+fn server_that_stops_sending_ends_the_read() {
     let site = need!(Site::open());
     let openings = need!(openings(&site, "idle", " live=1"));
     let mut cases = Vec::new();
@@ -271,7 +271,7 @@ fn a_server_that_stops_reading_ends_the_write() {
 }
 
 #[test]
-fn closing_does_not_wait_for_a_server_that_stands_still() {
+fn closing_does_not_wait_for_a_stalled_server() {
     let site = need!(Site::open());
     let program = need!(Program::test("deadlines"));
     let mut cases = Vec::new();
@@ -307,7 +307,7 @@ fn closing_does_not_wait_for_a_server_that_stands_still() {
 }
 
 #[test]
-fn a_time_out_in_the_middle_of_a_message_loses_nothing() {
+fn timeout_inside_a_message_loses_no_bytes() {
     let site = need!(Site::open());
     let mut cases = Vec::new();
     for protocol in PROTOCOLS {
@@ -355,7 +355,7 @@ fn proxy(says: &'static [u8], trickles: bool) -> u16 {
 }
 
 #[test]
-fn a_proxy_that_falls_silent_ends_the_call() {
+fn silent_proxy_ends_the_call() {
     if ours_is_original() {
         return;
     }

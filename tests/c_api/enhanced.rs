@@ -12,7 +12,9 @@ use rtmp_core::{
     session::{Capabilities, ability, feature},
 };
 
-use crate::support::{Library, Program, Running, wait_until};
+use crate::support::amf::{Value, ecma, n, object, s};
+use crate::support::wire::Message;
+use crate::support::{Library, Peer, Program, Running, Server, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -253,4 +255,133 @@ fn a_server_knows_its_client_and_asks_it_to_go_elsewhere() {
     let expected =
         "early 0 0\ntake 1\ncaps 15 codecs 5/5 5/5 5/5 5/5 app app map of 2\nno room 1\nask 1 1\ntake 0\n";
     assert!(printed.contains(expected), "{printed}");
+}
+
+/// Publishes to a scripted server, which answers `connect` with these two values, and returns the line about what it
+/// announces and the one about a first message.
+fn announced_by(properties: Value, info: Value) -> Option<[String; 2]> {
+    let program = Program::test_of_ours("enhanced_session")?;
+    let server = Server::once(move |peer: &mut Peer| {
+        peer.handshake();
+        peer.wait_for("connect");
+        peer.result(1.0, &[properties, info]);
+        peer.accept_create();
+        peer.wait_for("publish");
+        peer.status(1, "status", "NetStream.Publish.Start", "");
+        let is_video = |message: &Message| message.kind == 9 && message.body == b"\x93hvc1one";
+        while !is_video(&peer.next(LIMIT).expect("the client carries on")) {}
+        peer.finish();
+        peer.drain(LIMIT);
+    });
+    let url = format!("{} timeout=60", server.url());
+    let printed =
+        program.run(Library::Ours, &["client", &url, "enhanced=1"], "", LIMIT)?.expect("enhanced_session");
+    server.join();
+    let mut lines = printed.lines().skip(2).map(str::to_owned);
+    Some([(); 2].map(|()| lines.next().expect("there are more lines")))
+}
+
+/// Codecs of the program's line: HEVC, AV1, Opus and FLAC, as video and as audio.
+#[test]
+fn servers_announce_in_either_object_and_in_several_forms() {
+    let success = ("code", s("NetConnection.Connect.Success"));
+    let list = |codecs: &[&str]| Value::Strict(codecs.iter().map(|codec| s(codec)).collect());
+    let maps = |map: fn(&[(&str, Value)]) -> Value| {
+        [
+            ("videoFourCcInfoMap", map(&[("hvc1", n(1)), ("av01", n(4))])),
+            ("audioFourCcInfoMap", map(&[("*", n(2))])),
+            ("capsEx", n(6)),
+        ]
+    };
+    let plain = object(std::slice::from_ref(&success));
+    let all = "caps 6 codecs 1/2 4/2 0/2 0/2 map of 2";
+    // `AMFProp_GetObject` has no members for an array, as librtmp's.
+    let arrays = "caps 6 codecs 1/2 4/2 0/2 0/2 map of 0";
+    let with = |members: &[(&'static str, Value)]| [std::slice::from_ref(&success), members].concat();
+    let cases = [
+        // In one of the two objects, and in both: the information object counts.
+        (object(&maps(object)), plain.clone(), all),
+        (Value::Null, object(&with(&maps(object))), all),
+        (object(&[("capsEx", n(1))]), object(&with(&maps(object))), all),
+        (object(&maps(object)), object(&with(&[("capsEx", n(1))])), "caps 1 codecs 1/2 4/2 0/2 0/2 map of 2"),
+        // ECMA arrays in place of objects and inside of them.
+        (ecma(&maps(ecma)), ecma(std::slice::from_ref(&success)), arrays),
+        (Value::Null, ecma(&with(&maps(ecma))), arrays),
+        // The list alone, which is all that older servers know, as both kinds of array.
+        (
+            Value::Null,
+            object(&with(&[("fourCcList", list(&["hvc1", "Opus"]))])),
+            "caps 0 codecs 1/1 0/0 1/1 0/0",
+        ),
+        (
+            Value::Null,
+            object(&with(&[("fourCcList", ecma(&[("0", s("hvc1")), ("1", s("fLaC"))]))])),
+            "caps 0 codecs 1/1 0/0 0/0 1/1",
+        ),
+        // Nothing, and what makes no sense.
+        (Value::Null, plain.clone(), "caps 0 codecs 0/0 0/0 0/0 0/0"),
+        (
+            object(&[("capsEx", s("6")), ("fourCcList", n(1)), ("videoFourCcInfoMap", list(&["hvc1"]))]),
+            plain.clone(),
+            "caps 0 codecs 0/0 0/0 0/0 0/0 map of 0",
+        ),
+        (
+            object(&[("capsEx", n(-1.0)), ("audioFourCcInfoMap", s("*"))]),
+            plain,
+            "caps 0 codecs 0/0 0/0 0/0 0/0",
+        ),
+    ];
+    for (properties, info, expected) in cases {
+        let what = format!("{properties} {info}");
+        let [caps, video] = need!(announced_by(properties, info));
+        assert_eq!((&*caps, &*video), (expected, "video: 1 connected 1"), "{what}");
+    }
+}
+
+/// A server that fails as soon as there is a list of codecs: what it says is reported, and nothing is tried again.
+#[test]
+fn servers_that_refuse_a_list_of_codecs_are_reported_and_not_asked_again() {
+    let program = need!(Program::test_of_ours("enhanced_session"));
+    for says_why in [true, false] {
+        let server = Server::listen(move |listener| {
+            let mut refused = Peer::accept(listener);
+            refused.handshake();
+            let connect = refused.wait_for("connect");
+            let codecs = connect[2].member("fourCcList");
+            assert_eq!(codecs, Some(&Value::Strict(vec![s("hvc1"), s("Opus")])));
+            if says_why {
+                let info =
+                    crate::support::amf::status("error", "NetConnection.Connect.Rejected", "bad property");
+                refused.invoke(0, &[s("_error"), n(1), Value::Null, info]);
+                refused.finish();
+            } else {
+                refused.leave();
+            }
+            assert!(refused.drain(LIMIT));
+            // The next connection is that of a client that announces nothing.
+            let mut peer = Peer::accept(listener);
+            peer.handshake();
+            let connect = peer.wait_for("connect");
+            assert!(connect[2].member("fourCcList").is_none(), "{connect:?}");
+            peer.connect_result(&[]);
+            peer.accept_create();
+            peer.wait_for("publish");
+            peer.status(1, "status", "NetStream.Publish.Start", "");
+            while peer.next(LIMIT).is_some_and(|message| message.kind != 9) {}
+            peer.finish();
+            peer.drain(LIMIT);
+        });
+        let url = format!("{} timeout=60", server.url());
+        let run = need!(program.run(Library::Ours, &["client", &url, "fourCcList=hvc1,Opus"], "", LIMIT));
+        let words = if says_why { "NetConnection.Connect.Rejected: bad property\n" } else { "closed" };
+        assert_eq!(run.code, Some(1), "{run:?}");
+        let line =
+            run.stdout.lines().find(|line| line.starts_with("failed: ")).unwrap_or_default().to_owned()
+                + "\n";
+        assert!(line.contains(words), "{run:?}");
+        let printed =
+            need!(program.run(Library::Ours, &["client", &url], "", LIMIT)).expect("enhanced_session");
+        assert!(printed.contains("video: 1 connected 1\n"), "{printed}");
+        server.join();
+    }
 }

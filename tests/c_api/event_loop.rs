@@ -40,7 +40,7 @@ fn output(program: &Program, arguments: &[&str]) -> Option<String> {
 }
 
 #[test]
-fn bytes_are_those_of_blocking_calls_on_every_way() {
+fn non_blocking_calls_send_the_same_bytes_over_every_transport() {
     let program = need!(Program::test_of_ours("event_loop"));
     let credentials = need!(Credentials::new());
     for way in WAYS {
@@ -62,7 +62,7 @@ fn bytes_are_those_of_blocking_calls_on_every_way() {
 }
 
 #[test]
-fn bytes_are_the_same_through_a_proxy_in_tls_with_and_without_waiting() {
+fn an_https_proxy_carries_every_transport_with_and_without_waiting() {
     let program = need!(Program::test_of_ours("event_loop"));
     let credentials = need!(Credentials::new());
     let certificate = credentials.authority.issue("proxy", "DNS:localhost", Valid::Now);
@@ -88,7 +88,7 @@ fn bytes_are_the_same_through_a_proxy_in_tls_with_and_without_waiting() {
 }
 
 #[test]
-fn one_thread_serves_and_plays_on_every_way() {
+fn one_thread_serves_and_plays_over_every_transport() {
     let program = need!(Program::test_of_ours("event_loop"));
     let authority = need!(Authority::new());
     let certificate = authority.issue("server", "IP:127.0.0.1", Valid::Now);
@@ -156,7 +156,7 @@ fn a_stalled_server_does_not_stop_other_sessions_and_meets_its_deadline() {
 }
 
 #[test]
-fn messages_are_taken_whole_or_not_at_all_and_the_goodbye_follows_them() {
+fn messages_are_accepted_completely_or_not_at_all_before_the_close_message() {
     let program = need!(Program::test_of_ours("event_loop"));
     let credentials = need!(Credentials::new());
     for way in [Way::PLAIN, Way::TLS, Way::ENCRYPTED, Way::TUNNELLED] {
@@ -187,7 +187,7 @@ fn messages_are_taken_whole_or_not_at_all_and_the_goodbye_follows_them() {
 }
 
 #[test]
-fn a_full_queue_takes_nothing_more_and_a_peer_that_takes_nothing_meets_its_deadline() {
+fn full_queue_accepts_nothing_and_stalled_peer_times_out() {
     let program = need!(Program::test_of_ours("event_loop"));
     let (ended, end) = mpsc::channel();
     let server = Server::once(move |peer| {
@@ -264,7 +264,7 @@ fn can_wait(call: &str) -> bool {
 }
 
 #[test]
-fn the_example_saves_many_streams_and_says_why_one_failed() {
+fn the_example_saves_many_streams_and_prints_why_one_failed() {
     let program = need!(Program::example_of_ours("loop"));
     let server = Server::listen(|listener: &TcpListener| {
         for _ in 0..8 {

@@ -56,7 +56,7 @@ sockets 1
 ";
 
 #[test]
-fn what_a_server_says_is_told_once_and_in_order() {
+fn server_messages_are_reported_once_and_in_order() {
     assert_eq!(need!(run(&["play"], play)), TOLD);
 }
 
@@ -96,7 +96,7 @@ fn a_callback_that_returns_false_ends_the_call() {
 }
 
 #[test]
-fn bytes_go_through_the_send_callback_whatever_it_takes() {
+fn all_bytes_are_sent_through_the_send_callback() {
     let (tell, messages) = mpsc::channel();
     let script = move |listener: &TcpListener| {
         let mut peer = Peer::accept(listener);
@@ -121,7 +121,7 @@ fn a_send_callback_that_fails_ends_the_connection_with_its_errno() {
 }
 
 #[test]
-fn each_second_of_a_stall_is_told() {
+fn each_second_of_a_stall_is_reported() {
     let (ended, end) = mpsc::channel();
     let program = need!(Program::test_of_ours("events"));
     let server = Server::once(move |peer| {
@@ -136,7 +136,7 @@ fn each_second_of_a_stall_is_told() {
 }
 
 #[test]
-fn the_socket_of_a_new_login_is_told_too() {
+fn socket_of_a_new_login_is_reported() {
     let refuse = |peer: &mut Peer, description: &str| {
         peer.handshake();
         peer.wait_for("connect");

@@ -9,7 +9,7 @@ use crate::support::{Library, Peer, Program, Server, library, wire::Message};
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_session_goes_on_in_the_child_when_the_parent_lets_go() {
+fn session_continues_in_the_child_after_the_parent_closes_its_socket() {
     if library::ours_is_original() {
         return;
     }

@@ -49,7 +49,7 @@ fn get_on_both(program: &Program, arguments: &[&str], expected: &str) {
 }
 
 #[test]
-fn responses_come_to_what_they_come_to_on_the_original() {
+fn responses_have_the_same_result_as_with_librtmp() {
     let program = need!(Program::test("http_get"));
     let chunked = "5\r\nabcde\r\n0\r\n\r\n";
     let cases: [(&[Step], String); 20] = [
@@ -87,7 +87,7 @@ fn responses_come_to_what_they_come_to_on_the_original() {
 }
 
 #[test]
-fn a_head_that_is_cut_is_a_lost_connection() {
+fn incomplete_response_head_is_a_lost_connection() {
     let program = need!(Program::test("http_get"));
     let site = Site::sending("HTTP/1.1 200 x\r\nLast-Modified: a\r\n");
     assert_eq!(get(&program, &[&site.url("/")]), report(6, 200, "", ""));
@@ -112,7 +112,7 @@ fn pauses_of_five_seconds_end_a_response() {
 }
 
 #[test]
-fn requests_are_the_originals() {
+fn requests_are_those_of_librtmp() {
     let program = need!(Program::test("http_get"));
     let site = Site::sending(OK);
     let expected = report(0, 200, "now", "hello");
@@ -133,7 +133,7 @@ fn requests_are_the_originals() {
 }
 
 #[test]
-fn urls_are_read_as_on_the_original() {
+fn urls_are_parsed_as_by_librtmp() {
     let program = need!(Program::test("http_get"));
     let site = Site::sending(OK);
     for scheme in ["HTTP", "httpx"] {

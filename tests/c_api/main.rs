@@ -28,6 +28,7 @@ mod nonblocking;
 mod options;
 mod privileges;
 mod reasons;
+mod reconnect;
 mod stats;
 mod streams;
 mod swf;

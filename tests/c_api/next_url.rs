@@ -51,7 +51,7 @@ const EVERYTHING: &str = "rtmp://127.0.0.1:PORT/first/one app=other tcUrl=rtmp:/
 const NEXT: &str = "rtmp://127.0.0.1:PORT/second/two";
 
 #[test]
-fn next_url_is_heard_as_if_it_were_the_first() {
+fn next_url_is_parsed_like_the_first() {
     if library::ours_is_original() {
         return;
     }
@@ -157,7 +157,7 @@ fn assert_logged_in(heard: &[String], log: &str) {
 }
 
 #[test]
-fn login_of_a_url_is_decoded_and_told_to_nobody() {
+fn login_in_a_url_is_decoded_and_not_logged() {
     if library::ours_is_original() {
         return;
     }

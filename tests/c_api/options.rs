@@ -78,13 +78,13 @@ fn ending(options: &str) -> Option<Option<ErrorKind>> {
 }
 
 #[test]
-fn a_connection_is_reset_after_a_failed_send_if_the_program_wants_that() {
+fn close_reset_resets_the_connection_after_a_failed_send() {
     assert_eq!(need!(ending("")), None);
     assert_eq!(need!(ending("closeReset=1")), Some(ErrorKind::ConnectionReset));
 }
 
 #[test]
-fn all_data_and_the_smallest_media_are_read_if_the_program_wants_that() {
+fn data_option_returns_all_data_and_short_messages() {
     let cue = amf::encode(&[s("onCuePoint"), n(1.5)]);
     let metadata = amf::encode(&[s("onMetaData"), n(1.0)]);
     let caption = [vec![0], amf::encode(&[s("onCaption"), s("words")])].concat();

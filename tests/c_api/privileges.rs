@@ -47,7 +47,7 @@ fn may_give_rights(directory: &Path) -> Option<()> {
 }
 
 #[test]
-fn a_set_uid_program_does_not_write_where_its_caller_says() {
+fn set_uid_program_ignores_the_environment() {
     let directory = TempDir::new("privileges");
     need!(may_give_rights(directory.path()));
     let binary = directory.join("hash");

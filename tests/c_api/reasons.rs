@@ -166,7 +166,7 @@ fn tls() {
 }
 
 #[test]
-fn a_certificate_that_is_refused_names_the_way_out() {
+fn refused_certificate_error_names_the_options() {
     let authority = need!(Authority::new());
     let certificate = authority.issue("server", "DNS:localhost,IP:127.0.0.1", Valid::Now);
     let context = ServerContext::from_files(&certificate.chain, &certificate.key).expect("it is a good one");
@@ -298,7 +298,7 @@ fn servers_that_fall_silent_or_close() {
 }
 
 #[test]
-fn a_stream_that_is_over() {
+fn ended_stream() {
     assert_failures_with(
         |peer| {
             peer.accept_play();
@@ -400,7 +400,7 @@ fn a_reason_follows_its_session_until_it_starts_again() {
 
 /// The examples run on a library that does not have the function, too.
 #[test]
-fn the_examples_tell_the_reason_where_the_library_does() {
+fn examples_print_the_reason_if_the_library_has_it() {
     if library::ours_is_original() {
         return;
     }
@@ -423,12 +423,12 @@ fn the_examples_tell_the_reason_where_the_library_does() {
 }
 
 #[test]
-fn sessions_of_two_threads_do_not_mix() {
+fn reasons_of_two_threads_stay_separate() {
     assert_failures("threads\n", &[]);
 }
 
 #[test]
-fn nothing_is_lost_when_a_program_does_not_close_what_never_connected() {
+fn unconnected_session_needs_no_close() {
     let valgrind = need!(require::program("valgrind"));
     let plain = need!(need!(Program::test_of_ours("reasons")).command(Library::Ours));
     let port = process::free_port();

@@ -24,7 +24,7 @@ fn numbers(output: &str) -> impl Fn(&str) -> u64 {
 }
 
 #[test]
-fn what_was_published_is_counted_and_acknowledged_on_every_way() {
+fn published_bytes_are_counted_and_acknowledged_over_every_transport() {
     let program = need!(Program::test_of_ours("stats"));
     let credentials = need!(Credentials::new());
     for way in [Way::PLAIN, Way::TUNNELLED, Way::ENCRYPTED, Way::TLS] {
@@ -65,7 +65,7 @@ fn for_one(program: &Program, arguments: &[&str], way: Way, server: Server<(usiz
 }
 
 #[test]
-fn what_is_played_is_counted_whatever_the_size_of_messages() {
+fn received_bytes_are_counted_for_any_message_size() {
     let program = need!(Program::test_of_ours("stats"));
     for (size, chunk_size) in [(40, 128), (3000, 128), (90_000, 65_536), (300_000, 4096)] {
         let server = Server::once(move |peer| {
@@ -88,7 +88,7 @@ fn what_is_played_is_counted_whatever_the_size_of_messages() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_is_a_stall_that_other_threads_see() {
+fn other_threads_see_the_stall_of_a_send() {
     let program = need!(Program::test_of_ours("stats"));
     let (ended, end) = mpsc::channel();
     let server = Server::once(move |peer| {
@@ -103,7 +103,7 @@ fn a_peer_that_takes_nothing_is_a_stall_that_other_threads_see() {
 }
 
 #[test]
-fn the_systems_error_is_told_although_the_session_was_closed() {
+fn system_error_is_kept_after_closing() {
     let program = need!(Program::test_of_ours("stats"));
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("rtmp://127.0.0.1:{port}/app/name");

@@ -144,7 +144,7 @@ fn setting_up_a_url_with_swf_vfy_hashes_the_file() {
 
 /// rtmpdump fetches the file, or is told the hash, and answers the server that asks for it.
 #[test]
-fn rtmpdump_vouches_for_its_swf_file() {
+fn rtmpdump_verifies_its_swf_file() {
     let server = need!(Program::test("swf_verify"));
     let rtmpdump = need!(require::program("rtmpdump"));
     let site = Site::of_file(&plain());
@@ -167,7 +167,7 @@ fn rtmpdump_vouches_for_its_swf_file() {
 }
 
 #[test]
-fn an_old_hash_asks_whether_it_changed() {
+fn old_hash_is_checked_with_the_server() {
     let program = need!(Program::test("http_hash_swf"));
     for user in User::both(&program) {
         let site = Site::of_file(&plain());
@@ -215,7 +215,7 @@ fn not_modified_keeps_the_hash_and_renews_its_time() {
 }
 
 #[test]
-fn a_server_that_sends_nothing_leaves_all_untouched() {
+fn silent_server_changes_no_entry() {
     let program = need!(Program::test("http_hash_swf"));
     for response in ["HTTP/1.0 304 x\r\n\r\n", "HTTP/1.0 200 x\r\n\r\n"] {
         let site = Site::sending(response);
@@ -452,7 +452,7 @@ fn the_file_is_private_and_replaced_as_a_whole() {
 }
 
 #[test]
-fn a_pipe_in_place_of_the_file_stops_nobody() {
+fn pipe_in_place_of_the_file_blocks_nothing() {
     let program = need!(Program::test("http_hash_swf"));
     let user = User::new(&program, Library::Ours);
     assert!(Command::new("mkfifo").arg(user.file()).status().unwrap().success());
@@ -462,7 +462,7 @@ fn a_pipe_in_place_of_the_file_stops_nobody() {
 }
 
 #[test]
-fn what_a_dead_writer_left_is_removed() {
+fn leftovers_of_a_dead_writer_are_removed() {
     let program = need!(Program::test("http_hash_swf"));
     let user = User::new(&program, Library::Ours);
     let site = Site::of_file(&plain());

@@ -8,7 +8,7 @@ use crate::support::{Library, Program, Running, wait_until};
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[test]
-fn clients_vouch_for_their_swf_file() {
+fn clients_verify_their_swf_file() {
     let program = need!(Program::test("swf_verify"));
     for (server, client) in [
         (Library::Ours, Library::Ours),

@@ -23,22 +23,22 @@ fn run(arguments: &[&str]) -> Option<()> {
 }
 
 #[test]
-fn in_the_clear() {
+fn over_rtmp() {
     need!(run(&["rtmp", "4", "300"]));
 }
 
 #[test]
-fn encrypted_by_rtmpe() {
+fn over_rtmpe() {
     need!(run(&["rtmpe", "3", "200"]));
 }
 
 #[test]
-fn through_a_tunnel() {
+fn over_rtmpt() {
     need!(run(&["rtmpt", "3", "60"]));
 }
 
 #[test]
-fn inside_tls() {
+fn over_rtmps() {
     let authority = need!(Authority::new());
     let certificate = authority.issue("server", "DNS:localhost,IP:127.0.0.1", Valid::Now);
     let files = [certificate.chain.clone(), certificate.key.clone(), authority.certificate()];

@@ -132,7 +132,7 @@ fn pieces_may_pass_tls_and_http() {
 
 /// python-librtmp with what everybody copies files with in Python, which does not look at the count.
 #[test]
-fn python_copies_a_film() {
+fn python_copies_a_file() {
     const PROGRAM: &str = "
 import librtmp, shutil, sys
 url, film, length = sys.argv[1:]
@@ -170,7 +170,7 @@ stream.close()
 }
 
 #[test]
-fn the_rust_publisher_takes_copies_and_pieces() {
+fn rust_publisher_accepts_copies_and_pieces() {
     let directory = TempDir::new("rust-pieces");
     let (file, film) = need!(film(&directory));
     let bytes = fs::read(&file).expect("it was just written");

@@ -142,7 +142,7 @@ fn every_message_and_command_is_sent_to_a_client() {
 
 /// Whatever is around the messages, they go both ways.
 #[test]
-fn every_way_plays_and_publishes() {
+fn every_transport_plays_and_publishes() {
     let outcomes = need!(outcomes());
     for (way, around) in [
         ("rtmpt", &TUNNEL[..]),
@@ -296,7 +296,7 @@ fn every_field_that_applications_use_changes_in_some_row() {
 
 /// Names in the tests and rows of the list belong together, and what is accepted really occurs.
 #[test]
-fn the_list_of_differences_is_alive() {
+fn every_difference_is_used_and_has_a_test() {
     let reasons = reasons();
     let tests = library::package().join("tests");
     let mut sources = String::new();

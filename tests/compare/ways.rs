@@ -72,7 +72,7 @@ pub struct Credentials {
 impl Credentials {
     pub fn new() -> Option<Self> {
         let authority = Authority::new()?;
-        let Certificate { chain, key } = authority.issue("server", "IP:127.0.0.1", Valid::Now);
+        let Certificate { chain, key } = authority.issue("server", "IP:127.0.0.1,DNS:localhost", Valid::Now);
         let chain = CertificateDer::pem_file_iter(chain).expect("the file was just written");
         let chain = chain.collect::<Result<_, _>>().expect("a chain of certificates");
         let key = PrivateKeyDer::from_pem_file(key).expect("the file was just written");

@@ -1,5 +1,6 @@
 //! The library on another system, which an emulator runs: the layout of its structs, and whole sessions with peers of this
-//! system. `make cross` (`tests/cross.sh`) builds the library and says which one these tests are for.
+//! system. `make cross` (`tests/cross.sh`) builds the library and says which one these tests are for; `make features` runs them
+//! with libraries that leave something out.
 #![forbid(unsafe_code)]
 
 #[path = "../support/mod.rs"]
@@ -10,7 +11,7 @@ mod toolchain;
 
 use std::{
     env, fs,
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -42,6 +43,8 @@ struct Target {
     compiler: String,
     /// What stands in front of a program.
     runner: Vec<String>,
+    /// The features of the library, if it does not have all.
+    features: Option<String>,
 }
 
 impl Target {
@@ -58,7 +61,13 @@ impl Target {
             library: variable("RTMP_CROSS_LIBRARY").expect("RTMP_CROSS_LIBRARY").into(),
             compiler: variable("RTMP_CROSS_CC").expect("RTMP_CROSS_CC"),
             runner: variable("RTMP_CROSS_RUNNER").map(words).unwrap_or_default(),
+            features: env::var("RTMP_CROSS_FEATURES").ok(),
         })
+    }
+
+    fn has(&self, feature: &str) -> bool {
+        let has = |features: &String| features.split_whitespace().any(|name| name == feature);
+        self.features.as_ref().is_none_or(has)
     }
 
     fn is_windows(&self) -> bool {
@@ -120,15 +129,19 @@ impl Portable {
 
     /// What it prints.
     fn says(&self, arguments: &[&str]) -> String {
-        let mut running = self.start(arguments);
-        let status = running.wait(LIMIT);
-        assert!(status.is_some(), "{arguments:?} does not end: {}", running.stderr());
-        running.stdout().replace('\r', "")
+        finish(self.start(arguments), arguments[0])
     }
 }
 
+/// Waits for the end of a program, and returns what it printed.
+fn finish(mut running: Running, name: &str) -> String {
+    let status = running.wait(LIMIT);
+    assert!(status.is_some(), "{name} does not end: {}", running.stderr());
+    running.stdout().replace('\r', "")
+}
+
 #[test]
-fn structs_lie_as_in_programs_that_were_compiled_for_the_original() {
+fn struct_layouts_match_programs_compiled_for_librtmp() {
     let target = need!(Target::new());
     let dir = TempDir::new("cross-layout");
     let program = target.compile(&package().join("tests/c/abi_layout.c"), &dir, false);
@@ -169,6 +182,9 @@ fn a_stream_is_published() {
 #[test]
 fn a_stream_is_published_over_tls_to_a_server_whose_certificate_is_checked() {
     let portable = need!(Portable::new("cross-tls"));
+    if !portable.target.has("tls") {
+        return;
+    }
     let authority = need!(Authority::new());
     let certificate = authority.issue("peer", "IP:127.0.0.1", Valid::Now);
     let server = Server::bind("127.0.0.1:0").expect("loopback has a free port");
@@ -190,6 +206,9 @@ fn a_stream_is_published_over_tls_to_a_server_whose_certificate_is_checked() {
 #[test]
 fn a_client_is_served() {
     let portable = need!(Portable::new("cross-serve"));
+    if !portable.target.has("server") {
+        return;
+    }
     let port = free_port();
     let mut serving = portable.start(&["serve", &port.to_string()]);
     assert!(wait_until(LIMIT, || support::process::listens_unseen(port)), "{}", serving.stderr());
@@ -201,7 +220,7 @@ fn a_client_is_served() {
 }
 
 #[test]
-fn a_wait_ends_with_its_time_and_with_an_abort() {
+fn wait_ends_at_its_timeout_and_at_an_abort() {
     let portable = need!(Portable::new("cross-wait"));
     let silent = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let url = format!("rtmp://{}/live/name", silent.local_addr().unwrap());
@@ -210,10 +229,35 @@ fn a_wait_ends_with_its_time_and_with_an_abort() {
 }
 
 #[test]
-fn a_refused_connection_is_told() {
+fn refused_connection_is_reported() {
     let portable = need!(Portable::new("cross-refused"));
     let said = portable.says(&["play", &format!("rtmp://127.0.0.1:{}/live/name", free_port())]);
     assert!(said.starts_with("play failed with 8: connect: "), "{said}");
+}
+
+#[test]
+fn what_a_build_leaves_out_fails_and_names_its_feature() {
+    let portable = need!(Portable::new("cross-features"));
+    let lacks = |said: &str, what: &str, feature: &str| {
+        let built = portable.target.has(feature);
+        let missing = format!("(this library was built without the feature {feature}) is not supported\n");
+        assert_eq!(said.starts_with(&format!("{what} failed with 23: ")), !built, "{feature}: {said}");
+        assert_eq!(said.ends_with(&missing), !built, "{feature}: {said}");
+    };
+    let port = free_port();
+    for (scheme, feature) in [("rtmps", "tls"), ("rtmpe", "rtmpe"), ("rtmpt", "rtmpt")] {
+        let url = format!("{scheme}://127.0.0.1:{port}/live/name");
+        lacks(&portable.says(&["play", &url]), "setup", feature);
+    }
+    let url = format!("rtmp://127.0.0.1:{port}/live/name swfUrl=http://127.0.0.1:{port}/a.swf swfVfy=1");
+    lacks(&portable.says(&["play", &url]), "setup", "swf");
+    if !portable.target.has("server") {
+        let serving = portable.start(&["serve", &port.to_string()]);
+        assert!(wait_until(LIMIT, || support::process::listens_unseen(port)), "{}", serving.stderr());
+        let client = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        lacks(&finish(serving, "serve"), "serve", "server");
+        drop(client);
+    }
 }
 
 /// The Windows program that users start from, as it is.

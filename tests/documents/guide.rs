@@ -1,13 +1,31 @@
-//! The guide in `docs`: its code is that of files that compile and run, its links hold, and mdBook can build it.
+//! The guide in `docs` and README: their code is that of files that compile and run, their links hold, and mdBook can build the
+//! guide.
 //!
-//! `make guide` writes the files' text into the chapters; without it these tests only compare.
+//! `make guide` writes the files' text into the documents; without it these tests only compare. The line before a block says
+//! where the block is tested:
+//!
+//! - `<!-- code: FILE -->` or `<!-- code: FILE#PART -->`: it is the text of a file that the tests compile and run.
+//! - `<!-- run -->`: `shell_lines_of_the_guide_work` runs it.
+//! - `<!-- run: tools -->`: `command_lines_of_the_tools_work` runs each line.
+//! - `<!-- run: README -->`: `every_line_of_readme_works_in_order_and_twice` runs it after the lines of README.
+//! - `<!-- not run: REASON -->`: nothing runs it.
 #![forbid(unsafe_code)]
 
-use std::{collections::BTreeSet, env, fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
+use crate::support::certs::{Authority, Valid};
 use crate::support::examples::ExampleServer;
+use crate::support::front::Front;
 use crate::support::library::{package, scratch};
 use crate::support::process::{free_port, listens, wait_until};
+use crate::support::proxy;
+use crate::support::wire::Message;
 use crate::support::{Library, Peer, Program, Run, Running, Server, TempDir, clip, flv, program, require};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -31,8 +49,14 @@ fn source(reference: &str) -> String {
     let (file, part) = reference.split_once('#').unwrap_or((reference, ""));
     let path = package().join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    // Marks of other parts are not for readers.
+    let is_mark = |line: &str| {
+        let comment =
+            line.trim().trim_start_matches("//").trim_start_matches("/*").trim_end_matches("*/").trim();
+        comment.len() < line.trim().len() && comment.starts_with('[') && comment.ends_with(']')
+    };
     if part.is_empty() {
-        return text;
+        return text.lines().filter(|line| !is_mark(line)).map(|line| format!("{line}\n")).collect();
     }
     let lines: Vec<_> = text.lines().collect();
     let find = |mark: String| {
@@ -42,7 +66,8 @@ fn source(reference: &str) -> String {
     let part = &lines[find(format!("[{part}]")) + 1..find(format!("[{part} end]"))];
     let indent = part.iter().filter(|line| !line.trim().is_empty());
     let indent = indent.map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
-    part.iter().map(|line| format!("{}\n", line.get(indent..).unwrap_or(""))).collect()
+    let part = part.iter().filter(|line| !is_mark(line));
+    part.map(|line| format!("{}\n", line.get(indent..).unwrap_or(""))).collect()
 }
 
 /// A chapter with the text of the files in the blocks that name one: `<!-- code: FILE -->` or `<!-- code: FILE#PART -->`
@@ -65,9 +90,16 @@ fn with_sources(chapter: &str) -> String {
     result
 }
 
+/// The chapters and README.
+fn chapters_and_readme() -> Vec<PathBuf> {
+    let mut documents = chapters();
+    documents.push(package().join("README.md"));
+    documents
+}
+
 #[test]
 fn code_in_the_guide_is_that_of_the_files() {
-    for path in chapters() {
+    for path in chapters_and_readme() {
         let chapter = fs::read_to_string(&path).expect("it is readable");
         let expected = with_sources(&chapter);
         if env::var_os("WRITE_GUIDE").is_some() {
@@ -75,22 +107,53 @@ fn code_in_the_guide_is_that_of_the_files() {
         } else {
             assert!(chapter == expected, "{} is out of date, run `make guide`", path.display());
         }
-        // Code has a file; text and shell lines have none.
-        let mut previous = "";
-        let mut inside = false;
-        for line in expected.lines() {
-            if let Some(language) = line.strip_prefix("```") {
-                inside = !inside;
-                let free = ["text", "sh"].contains(&language);
+    }
+}
+
+#[test]
+fn every_code_block_is_tested_or_says_why_not() {
+    let mut not_run = Vec::new();
+    for path in chapters_and_readme() {
+        let text = fs::read_to_string(&path).expect("it is readable");
+        let (mut before, mut inside) = ("", false);
+        for line in text.lines() {
+            let is_fence = line.starts_with("```");
+            if is_fence && !inside {
+                let language = &line[3..];
+                let tested = match language {
+                    "text" => true, // diagrams, forms of URLs, and output
+                    "sh" => ["<!-- run -->", "<!-- run: tools -->", "<!-- run: README -->"].contains(&before),
+                    // The example of the crate's documentation, see `rust_in_readme_is_the_example_of_the_crate`.
+                    "rust" if path.ends_with("README.md") => true,
+                    _ => before.starts_with("<!-- code: "),
+                };
+                let reason = before.strip_prefix("<!-- not run: ");
+                not_run.extend(reason.map(|reason| format!("{}: {reason}", path.display())));
                 assert!(
-                    !inside || free || previous.starts_with("<!-- code: "),
-                    "{}: a block of {language:?} without a file",
+                    tested || reason.is_some(),
+                    "{}: a block of {language:?} without a test",
                     path.display()
                 );
             }
-            previous = line;
+            inside ^= is_fence;
+            before = line;
         }
     }
+    assert!(not_run.len() <= 4, "too much is not run:\n{}", not_run.join("\n"));
+}
+
+#[test]
+fn rust_in_readme_is_the_example_of_the_crate() {
+    let readme = fs::read_to_string(package().join("README.md")).expect("it is readable");
+    let (_, block) = readme.split_once("```rust\n").expect("README has a Rust program");
+    let (block, _) = block.split_once("```").expect("it ends");
+    let comment: String =
+        block.lines().map(|line| format!("//! {line}").trim_end().to_owned() + "\n").collect();
+    let crate_documentation = fs::read_to_string(package().join("rtmp/src/lib.rs")).expect("it is readable");
+    assert!(
+        crate_documentation.contains(&comment),
+        "rtmp/src/lib.rs has no example with these lines:\n{comment}"
+    );
 }
 
 /// The targets of the links of a text, without those in code.
@@ -306,11 +369,103 @@ fn run(name: &str, arguments: &[&str]) -> Option<Run> {
 #[test]
 fn every_program_of_the_guide_compiles_and_is_shown() {
     let shown: String =
-        chapters().iter().map(|path| fs::read_to_string(path).expect("it is readable")).collect();
+        chapters_and_readme().iter().map(|path| fs::read_to_string(path).expect("it is readable")).collect();
     for path in files("c-examples/guide", "c") {
         need!(Program::of_ours(&path));
         let name = path.file_name().expect("it has a name").to_str().expect("it is text");
         assert!(shown.contains(&format!("<!-- code: c-examples/guide/{name}")), "no chapter shows {name}");
+    }
+    for path in files("rtmp/examples", "rs") {
+        let name = path.file_name().expect("it has a name").to_str().expect("it is text");
+        assert!(shown.contains(&format!("<!-- code: rtmp/examples/{name}")), "no chapter shows {name}");
+    }
+}
+
+/// The lines of the blocks after `<!-- run: tools -->`.
+fn lines_of_tools() -> Vec<String> {
+    let mut lines = Vec::new();
+    for path in chapters() {
+        let chapter = fs::read_to_string(&path).expect("it is readable");
+        for block in chapter.split("<!-- run: tools -->\n```sh\n").skip(1) {
+            lines
+                .extend(block.split("```").next().expect("split gives something").lines().map(str::to_owned));
+        }
+    }
+    lines
+}
+
+/// Whether a file in a directory, whose name starts like this, has more than 10000 bytes.
+fn has_data(directory: &TempDir, start: &str) -> bool {
+    let entries = fs::read_dir(directory.path()).expect("it is readable");
+    entries.flatten().any(|entry| {
+        let begins = entry.file_name().to_str().is_some_and(|name| name.starts_with(start));
+        begins && entry.metadata().is_ok_and(|data| data.len() > 10_000)
+    })
+}
+
+/// Each line runs until its effect is seen. Live streams have a publisher, and end with it.
+#[test]
+fn command_lines_of_the_tools_work() {
+    let clip = need!(clip::flv());
+    let directory = TempDir::new("guide-tools");
+    for name in ["films", "bin"] {
+        fs::create_dir(directory.join(name)).expect("the build directory is writable");
+    }
+    fs::copy(&clip, directory.join("clip.flv")).expect("the build directory is writable");
+    for tool in ["receive", "publish", "server"] {
+        let program = need!(Program::example(tool)).path().to_owned();
+        std::os::unix::fs::symlink(program, directory.join("bin").join(format!("rtmp-{tool}")))
+            .expect("the build directory takes symbolic links");
+    }
+    fs::write(directory.join("bin/ffplay"), "#!/bin/sh\nexec cat >shown\n").expect("it is writable");
+    program::run(Command::new("chmod").arg("+x").arg(directory.join("bin/ffplay")), "", LIMIT)
+        .expect("chmod");
+    let server = need!(ExampleServer::start(Library::Ours, &directory.join("films")));
+    let library = Library::Ours.directory().expect("ours is always there");
+    let start = |line: &str| {
+        let line = line.replace("rtmp://localhost/", &server.url("rtmp", ""));
+        let mut shell = Command::new("sh");
+        shell.current_dir(directory.path()).arg("-c");
+        shell.arg(if line.contains('|') { line } else { format!("exec {line}") });
+        let path = env::var("PATH").unwrap_or_default();
+        shell.env("PATH", format!("{}:{path}", directory.join("bin").display()));
+        Running::start(shell.env("LD_LIBRARY_PATH", &library))
+    };
+    let ends_well = |mut running: Running, line: &str| {
+        let status = running.wait(LIMIT).unwrap_or_else(|| panic!("{line} does not end"));
+        assert!(status.success(), "{line}: {status:?}\n{}", running.stderr());
+    };
+    let publish = "rtmp-publish --loop clip.flv rtmp://localhost/live/stream";
+    let lines = lines_of_tools();
+    assert!(lines.iter().any(|line| line == publish), "{lines:?}");
+    for line in &lines {
+        println!("{line}");
+        let publications = || server.log().matches("publishes live/stream").count();
+        let before = publications();
+        if line.starts_with("rtmp-receive ") {
+            let publisher = start(publish);
+            assert!(wait_until(LIMIT, || publications() > before), "{}", publisher.stderr());
+            let output = line.split(" -o ").nth(1).expect("there is an output").split(['.', ' ']).next();
+            let output = output.filter(|name| *name != "-").unwrap_or("shown");
+            // Of an earlier line.
+            let _ = fs::remove_file(directory.join(format!("{output}.flv")));
+            let receiver = start(line);
+            assert!(wait_until(LIMIT, || has_data(&directory, output)), "{line}: {}", receiver.stderr());
+            publisher.signal("INT");
+            ends_well(publisher, publish);
+            ends_well(receiver, line);
+        } else if line.starts_with("rtmp-publish ") {
+            let publisher = start(line);
+            assert!(wait_until(LIMIT, || publications() > before), "{}", publisher.stderr());
+            publisher.signal("INT");
+            ends_well(publisher, line);
+        } else {
+            let another = start(&format!("{line} --port 0"));
+            assert!(wait_until(LIMIT, || another.stdout().contains("listening on ")), "{}", another.stderr());
+            assert!(directory.join("recordings").exists());
+            another.signal("INT");
+            ends_well(another, line);
+        }
     }
 }
 
@@ -331,6 +486,12 @@ fn the_programs_of_the_guide_do_what_they_say() {
     let failed = need!(run("record", &[&nobody, &at("none.flv")]));
     assert_eq!(failed.code, Some(1));
     assert!(failed.stderr.starts_with("connect: connection refused by"), "{failed:?}");
+
+    let played = need!(guide("play")).command(Library::Ours);
+    let played = need!(played).arg(&url).output().expect("it was compiled");
+    assert!(played.status.success(), "{played:?}");
+    fs::write(directory.join("played.flv"), played.stdout).expect("the build directory is writable");
+    flv::assert_equal(&flv::readable(&film), &flv::load(&directory.join("played.flv")), "play");
 
     need!(run("publish_file", &[&at("film.flv"), &server.url("rtmp", "live/published")]))
         .expect("publish_file");
@@ -373,6 +534,19 @@ fn the_programs_of_the_guide_do_what_they_say() {
         "{printed}"
     );
 
+    let printed = need!(run("event_loop", &[&url, &url])).expect("event_loop");
+    assert_eq!(printed.matches(" bytes, reading: the stream has ended").count(), 2, "{printed}");
+    let printed = need!(run("event_loop", &[&url, &nobody]));
+    assert!(
+        printed.code == Some(1) && printed.stdout.contains("stream 2: 0 bytes, connect: "),
+        "{printed:?}"
+    );
+    assert_eq!(need!(run("streams", &[&server.url("rtmp", "live/one"), "two"])).expect("streams"), "sent\n");
+    for name in ["one", "two"] {
+        server.wait_for_log(&format!("ends {name}"));
+        assert_eq!(flv::media(&flv::load(&directory.join(format!("{name}.flv")))).len(), 100, "{name}");
+    }
+
     // A stream without an end.
     let endless = Server::once(|peer: &mut Peer| {
         peer.accept_play();
@@ -382,11 +556,9 @@ fn the_programs_of_the_guide_do_what_they_say() {
     endless.join();
 }
 
-#[test]
-fn a_film_can_be_sought_in_and_paused() {
-    let ffmpeg = need!(require::program("ffmpeg"));
-    let directory = TempDir::new("guide-seek");
-    let mut make = Command::new(&ffmpeg);
+/// Makes a file of ten seconds with a key frame in each second.
+fn make_long_film(file: &Path) -> Option<()> {
+    let mut make = Command::new(require::program("ffmpeg")?);
     make.args([
         "-nostdin",
         "-loglevel",
@@ -399,7 +571,107 @@ fn a_film_can_be_sought_in_and_paused() {
         "10",
     ]);
     make.args(["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-pix_fmt", "yuv420p"]);
-    program::run(make.arg(directory.join("long.flv")), "", LIMIT).expect("ffmpeg");
+    program::run(make.arg(file), "", LIMIT).expect("ffmpeg");
+    Some(())
+}
+
+#[test]
+fn a_cut_download_is_completed() {
+    let directory = TempDir::new("guide-resume");
+    need!(make_long_film(&directory.join("long.flv")));
+    let whole = fs::read(directory.join("long.flv")).expect("ffmpeg has written it");
+    let server = need!(ExampleServer::start(Library::Ours, directory.path()));
+    let part = directory.join("part.flv");
+    let arguments = [server.url("rtmp", "vod/long"), part.to_string_lossy().into_owned()];
+    let arguments = [&arguments[0][..], &arguments[1]];
+    let video = |tags: Vec<flv::Tag>| tags.into_iter().filter(|tag| tag.kind == 9).collect::<Vec<_>>();
+    // The end of the file is not part of the stream.
+    let expected = video(flv::readable(&flv::load(&directory.join("long.flv"))));
+    for cut in [whole.len() / 3, whole.len() - 100] {
+        fs::write(&part, &whole[..cut]).expect("the build directory is writable");
+        assert_eq!(need!(run("resume", &arguments)).expect("resume"), "complete\n");
+        let found = video(flv::readable(&flv::load(&part)));
+        flv::assert_equal(&expected, &found, &format!("cut at {cut}"));
+    }
+    // Another stream has other metadata and key frames.
+    fs::write(&part, fs::read(need!(clip::flv())).expect("it is readable")).expect("it is writable");
+    let refused = need!(run("resume", &arguments));
+    assert!(refused.code == Some(1) && !refused.stdout.contains("complete"), "{refused:?}");
+}
+
+#[test]
+fn a_reader_continues_after_a_timeout() {
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let server = Server::once(move |peer: &mut Peer| {
+        peer.accept_play();
+        for time in [0, 20, 40] {
+            peer.send(&Message::new(4, time, 8, 1, &[0xAF; 33]));
+            if time == 20 {
+                wait.recv_timeout(LIMIT).expect("the reader times out");
+            }
+        }
+        peer.status(1, "status", "NetStream.Play.Complete", "");
+        peer.drain(LIMIT);
+    });
+    let mut command = need!(need!(guide("timeout")).command(Library::Ours));
+    let mut running = Running::start(command.args([&server.url(), "1", "100"]));
+    assert!(wait_until(LIMIT, || running.stdout().contains("no data for 1 s\n")), "{}", running.stdout());
+    go_on.send(()).expect("the server waits");
+    let status = running.wait(LIMIT);
+    server.join();
+    assert!(status.is_some_and(|status| status.success()), "{}", running.stdout());
+    // A file header, and three tags with their sizes.
+    let bytes = 13 + 3 * (11 + 33 + 4);
+    assert!(
+        running
+            .stdout()
+            .ends_with(&format!("{bytes} bytes, reading: the stream has ended, NetStream.Play.Complete\n")),
+        "{}",
+        running.stdout()
+    );
+}
+
+#[test]
+fn a_client_certificate_and_a_private_authority_are_used() {
+    let authority = need!(Authority::new());
+    let trust = authority.certificate().to_string_lossy().into_owned();
+    let own = authority.issue("client", "DNS:client", Valid::Now);
+    let certificate = authority.issue("server", "DNS:localhost,IP:127.0.0.1", Valid::Now);
+    let server = Server::once(|peer: &mut Peer| {
+        peer.accept_play();
+        peer.drain(LIMIT);
+    });
+    let front =
+        need!(Front::stunnel_for_clients_of(&authority.certificate(), &certificate, "TLSv1.3", server.port));
+    let url = front.url("app", "name");
+    let refused = need!(run("tls", &[&url, &trust]));
+    assert_eq!(refused.code, Some(1), "without a certificate: {refused:?}");
+    let elsewhere = need!(run("tls", &[&url, &own.chain.to_string_lossy()]));
+    assert!(elsewhere.stdout.starts_with("no secure connection: "), "{elsewhere:?}");
+    let (chain, key) = (own.chain.to_string_lossy(), own.key.to_string_lossy());
+    let printed = need!(run("tls", &[&url, &trust, &chain, &key]));
+    server.join();
+    assert_eq!(printed.expect("tls"), "connected\n");
+}
+
+#[test]
+fn a_proxy_is_used() {
+    let directory = TempDir::new("guide-proxy");
+    fs::copy(need!(clip::flv()), directory.join("film.flv")).expect("the build directory is writable");
+    let server = need!(ExampleServer::start(Library::Ours, directory.path()));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let proxy = listener.local_addr().expect("it listens").to_string();
+    proxy::relay(listener, proxy::socks4);
+    let url = server.url("rtmp", "vod/film");
+    assert_eq!(need!(run("proxy", &[&proxy, &url])).expect("proxy"), "connected\n");
+    let refused = need!(run("proxy", &[&format!("socks5://127.0.0.1:{}", free_port()), &url]));
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+}
+
+#[test]
+fn a_film_can_be_sought_in_and_paused() {
+    let directory = TempDir::new("guide-seek");
+    need!(make_long_film(&directory.join("long.flv")));
     let server = need!(ExampleServer::start(Library::Ours, directory.path()));
     let printed = need!(run("seek_pause", &[&server.url("rtmp", "vod/long")])).expect("seek_pause");
     let times: Vec<i64> = printed.split_whitespace().filter_map(|word| word.parse().ok()).collect();

@@ -47,12 +47,28 @@ impl Newcomer {
         copy_tree(package(), copy.path()).expect("the build directory is writable");
         // Nobody becomes root here.
         fs::create_dir(copy.join("bin")).expect("the copy has no such directory");
-        for (command, text) in [("sudo", "exec \"$@\""), ("ffplay", "exec cat >/dev/null")] {
+        for (command, text) in
+            [("sudo", "exec \"$@\""), ("ldconfig", "exit 0"), ("ffplay", "exec cat >/dev/null")]
+        {
             let file = copy.join("bin").join(command);
             fs::write(&file, format!("#!/bin/sh\n{text}\n")).expect("the build directory is writable");
             process::output("chmod", &["+x", &file.to_string_lossy()], LIMIT);
         }
         Self { copy }
+    }
+
+    /// Runs a line of a document in the copy, with a server where the line needs one.
+    fn run_line(&self, line: &str) {
+        println!("{line}");
+        if line.contains("rtmp://host/app/stream") {
+            let server = Server::of_sounds(20);
+            // 2 is for a stream without a duration.
+            let line = line.replace("rtmp://host/app/stream", &server.url());
+            self.run(".", &format!("{line} || [ $? = 2 ]"));
+            server.join();
+        } else {
+            self.run(".", line);
+        }
     }
 
     fn system(&self) -> PathBuf {
@@ -126,20 +142,23 @@ fn every_line_of_readme_works_in_order_and_twice() {
     assert!(lines.len() > 8 && lines[0].starts_with("make demo"), "{lines:?}");
     for round in 0..2 {
         for line in &lines {
-            println!("round {round}: {line}");
             if line.starts_with("make test") {
                 // That is what runs this.
-                newcomer.run(".", &line.replace("make", "make -n"));
-            } else if line.contains("rtmp://host/app/stream") {
-                let server = Server::of_sounds(20);
-                // 2 is for a stream without a duration.
-                let line = line.replace("rtmp://host/app/stream", &server.url());
-                newcomer.run(".", &format!("{line} || [ $? = 2 ]"));
-                server.join();
+                newcomer.run_line(&line.replace("make", "make -n"));
             } else {
-                newcomer.run(".", line);
+                newcomer.run_line(line);
             }
         }
+        println!("round {round} has ended");
+    }
+    // Lines of the guide that need what README has built.
+    for chapter in ["install.md", "migrate.md"] {
+        let text = fs::read_to_string(newcomer.copy.join("docs/src").join(chapter)).expect("it is there");
+        let blocks = text.split("<!-- run: README -->\n```sh\n").skip(1);
+        let lines: Vec<_> =
+            blocks.flat_map(|block| block.split("```").next().unwrap_or("").lines()).collect();
+        assert!(!lines.is_empty(), "{chapter} has no lines to run");
+        lines.iter().for_each(|line| newcomer.run_line(line));
     }
     // What they are for.
     for file in

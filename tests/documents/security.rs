@@ -64,7 +64,7 @@ fn constant(source: &str, name: &str) -> Option<u64> {
 }
 
 #[test]
-fn every_bound_is_the_constant_that_it_names() {
+fn every_limit_matches_its_constant() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(package.join("SECURITY.md")).expect("SECURITY.md is there");
     let rows = rows(&page);

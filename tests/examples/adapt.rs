@@ -49,7 +49,7 @@ fn pictures(messages: &[Message]) -> Vec<Tag> {
 }
 
 #[test]
-fn frames_are_left_out_up_to_a_key_frame_while_the_network_is_slow() {
+fn frames_are_skipped_up_to_a_key_frame_while_the_network_is_slow() {
     let directory = TempDir::new("adapt");
     let file = film(&directory);
     let (go_on, wait) = mpsc::channel::<()>();
@@ -63,7 +63,7 @@ fn frames_are_left_out_up_to_a_key_frame_while_the_network_is_slow() {
         pictures(&peer.messages)
     });
     let mut running = need!(start(&file, &server.url()));
-    let noticed = wait_until(LIMIT, || running.stdout().contains("leaves frames out"));
+    let noticed = wait_until(LIMIT, || running.stdout().contains("skipping frames"));
     assert!(noticed, "{}{}", running.stdout(), running.stderr());
     go_on.send(()).unwrap();
     assert!(running.wait(LIMIT).is_some_and(|status| status.success()), "{}", running.stderr());
@@ -71,7 +71,7 @@ fn frames_are_left_out_up_to_a_key_frame_while_the_network_is_slow() {
     let frames: Vec<&Tag> = received.iter().filter(|tag| !tag.is_sequence_header()).collect();
     assert!(frames.len() < 50 && frames.len() >= 3, "{} frames: {}", frames.len(), running.stdout());
     assert!(
-        running.stdout().contains(&format!("left out {}, connections 1", 50 - frames.len())),
+        running.stdout().contains(&format!("skipped {}, connections 1", 50 - frames.len())),
         "{}",
         running.stdout()
     );
@@ -82,7 +82,7 @@ fn frames_are_left_out_up_to_a_key_frame_while_the_network_is_slow() {
 }
 
 #[test]
-fn a_lost_connection_is_replaced_and_the_stream_goes_on_with_a_key_frame() {
+fn stream_continues_with_a_key_frame_after_a_lost_connection() {
     let directory = TempDir::new("adapt");
     let file = film(&directory);
     let server = Server::listen(move |listener: &TcpListener| {

@@ -70,7 +70,7 @@ fn the_server_asks_clients_to_connect_again_when_it_is_told_to() {
 }
 
 #[test]
-fn the_tools_announce_what_they_are_told_to() {
+fn tools_announce_the_requested_codecs() {
     let directory = TempDir::new("announce");
     let file = directory.join("film.flv");
     std::fs::write(&file, film()).unwrap();

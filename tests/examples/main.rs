@@ -108,7 +108,7 @@ fn path(file: &Path) -> &str {
 }
 
 #[test]
-fn what_a_file_had_before_stays_when_it_may_not_grow_any_more() {
+fn existing_data_is_kept_when_the_file_cannot_grow() {
     let directory = TempDir::new("append");
     for library in BOTH {
         for output in ["-", "/dev/stdout", "/dev/fd/1"] {
@@ -127,7 +127,7 @@ fn what_a_file_had_before_stays_when_it_may_not_grow_any_more() {
 }
 
 #[test]
-fn a_file_of_its_own_ends_with_a_whole_tag_when_the_disk_is_full() {
+fn new_file_ends_with_a_whole_tag_when_the_disk_is_full() {
     let directory = TempDir::new("limit");
     let file = directory.join("out.flv");
     let server = sounds(200, complete);
@@ -151,7 +151,7 @@ fn a_file_of_its_own_ends_with_a_whole_tag_when_the_disk_is_full() {
 }
 
 #[test]
-fn an_output_that_takes_nothing_is_reported_with_its_reason() {
+fn failed_output_is_reported_with_its_reason() {
     for (script, output, words) in [
         ("exec \"$@\" > /dev/full", "-", "No space left"),
         ("exec \"$@\"", "/dev/full", "No space left"),
@@ -170,7 +170,7 @@ fn an_output_that_takes_nothing_is_reported_with_its_reason() {
 }
 
 #[test]
-fn a_pipe_whose_reader_left_is_reported_as_one() {
+fn closed_pipe_is_reported() {
     for library in BOTH {
         let server = sounds(200, complete);
         let script = "{ \"$@\"; echo $? >&2; } | head -c 13";
@@ -243,7 +243,7 @@ fn an_end_differs_from_a_lost_connection() {
 
 /// Some servers close the connection behind a film and say nothing: the film's length decides.
 #[test]
-fn a_film_that_arrived_to_its_end_is_no_lost_connection() {
+fn complete_recording_is_not_a_lost_connection() {
     for (seconds, code) in [(0.4, 0), (9.0, 5)] {
         let server = Server::once(move |peer| {
             peer.accept_play();
@@ -263,7 +263,7 @@ fn a_film_that_arrived_to_its_end_is_no_lost_connection() {
 }
 
 #[test]
-fn wrong_use_and_hosts_that_are_not_there_have_codes_of_their_own() {
+fn usage_errors_and_unknown_hosts_have_their_own_exit_codes() {
     let directory = TempDir::new("codes");
     let (file, clip) = (directory.join("out.flv"), directory.join("clip.flv"));
     fs::write(&clip, file_of(&[(8, 0, b"\xAF\x01sound")])).expect("the build directory is writable");
@@ -291,7 +291,7 @@ fn wrong_use_and_hosts_that_are_not_there_have_codes_of_their_own() {
 }
 
 #[test]
-fn refusals_time_outs_and_nonsense_have_codes_of_their_own() {
+fn refusals_timeouts_and_invalid_data_have_their_own_exit_codes() {
     if ours_is_original() {
         return;
     }
@@ -351,7 +351,7 @@ fn refusals_time_outs_and_nonsense_have_codes_of_their_own() {
 }
 
 #[test]
-fn a_publisher_goes_on_after_errors_that_do_not_refuse_the_stream() {
+fn publisher_continues_after_errors_that_do_not_refuse_the_stream() {
     if ours_is_original() {
         return;
     }
@@ -375,7 +375,7 @@ fn a_publisher_goes_on_after_errors_that_do_not_refuse_the_stream() {
 }
 
 #[test]
-fn a_publisher_whose_server_leaves_says_so() {
+fn publisher_reports_a_lost_server() {
     let directory = TempDir::new("left");
     let clip = directory.join("clip.flv");
     let sounds: Vec<_> = (0..600).map(|count| (8, count * 100, &b"\xAF\x01sound"[..])).collect();
@@ -394,7 +394,7 @@ fn a_publisher_whose_server_leaves_says_so() {
 }
 
 #[test]
-fn tags_of_amf3_are_passed_on_and_unknown_ones_passed_over() {
+fn amf3_tags_are_sent_and_unknown_tags_are_skipped() {
     let directory = TempDir::new("types");
     let clip = directory.join("clip.flv");
     let tags: [(u8, u32, &[u8]); 4] =
@@ -470,7 +470,7 @@ fn a_file_that_is_cut_anywhere_is_reported_and_what_is_whole_is_sent() {
 }
 
 #[test]
-fn input_that_is_no_film_is_reported_with_its_place() {
+fn invalid_input_is_reported_with_its_position() {
     let directory = TempDir::new("damaged");
     let clip = directory.join("clip.flv");
     let good = file_of(&[(8, 0, b"\xAF\x01one")]);
@@ -493,7 +493,7 @@ fn input_that_is_no_film_is_reported_with_its_place() {
 }
 
 #[test]
-fn a_film_can_come_through_a_pipe() {
+fn input_can_be_a_pipe() {
     let directory = TempDir::new("through");
     let clip = directory.join("clip.flv");
     let bodies: Vec<Vec<u8>> = (0..60_u8).map(|count| [&[0xAF, 1], &[count; 5000][..]].concat()).collect();

@@ -6,6 +6,7 @@ mod building;
 mod client;
 mod commands;
 mod control;
+mod forward;
 mod late;
 mod limits;
 mod names;

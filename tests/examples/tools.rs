@@ -249,6 +249,38 @@ fn ctrl_c_prints_nothing() {
     assert_eq!((running.stderr(), running.stdout()), (String::new(), String::new()));
 }
 
+/// As timeout(1) does: it sends a signal to the program, and to the process group of the program.
+#[test]
+fn two_signals_at_once_end_a_recording_properly() {
+    let (sent, seen) = std::sync::mpsc::channel();
+    let server = Server::once(move |peer| {
+        peer.accept_play();
+        for time in [0, 20, 40, 60] {
+            peer.send(&Message::new(4, time, 8, 1, &[0xAF; 9000]));
+        }
+        sent.send(()).expect("the test waits");
+        peer.drain(LIMIT);
+    });
+    let directory = TempDir::new("twice");
+    let output = directory.join("out.flv");
+    let receive = need!(crate::Program::example("receive"));
+    let mut command = need!(crate::support::program::on_library(
+        &need!(crate::support::require::program("timeout")),
+        Library::Ours
+    ));
+    command.args(["600", path(receive.path()), "--live", "-o", path(&output), &server.url()]);
+    let mut running = crate::Running::start(&mut command);
+    seen.recv_timeout(LIMIT).expect("the receiver plays");
+    let part = directory.join("out.flv.part");
+    let has_data = || fs::metadata(&part).is_ok_and(|data| data.len() > 13);
+    assert!(process::wait_until(LIMIT, has_data), "{}", running.stderr());
+    running.signal("INT");
+    let status = running.wait(LIMIT);
+    server.join();
+    assert_eq!(status.and_then(|status| status.code()), Some(0), "{}", running.stderr());
+    assert!(flv::load(&output).len() > 1);
+}
+
 #[test]
 fn the_server_makes_the_folder_and_counts() {
     let directory = TempDir::new("stats");

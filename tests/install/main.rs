@@ -36,9 +36,10 @@ const SHARED: &str =
     concat!("lib/librtmp.so.1.", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 
 /// What is installed, below `PREFIX`.
-const FILES: [&str; 21] = [
+const FILES: [&str; 22] = [
     "include/librtmp/amf.h",
     "include/librtmp/compat/antmedia.h",
+    "include/librtmp/compat/calls.h",
     "include/librtmp/compat/fields.h",
     "include/librtmp/compat/obs.h",
     "include/librtmp/compat/pili.h",

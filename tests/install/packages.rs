@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{Library, TempDir, library::package, process::leave_cargo, require};
-use crate::toolchain::run;
+use crate::toolchain::{run, staging::Staged};
 
 /// Licences that may be linked in, the preferred one first.
 const ALLOWED: [&str; 6] = ["MIT", "ISC", "BSD-3-Clause", "Apache-2.0", "Zlib", "Unicode-3.0"];
@@ -162,8 +162,13 @@ fn versions_agree() {
 fn a_cmake_project_finds_the_library() {
     need!(require::program("make"));
     let cmake = need!(require::program("cmake"));
-    let staged = crate::toolchain::staging::Staged::install("/opt/media", "lib", &[]);
+    let staged = Staged::install("/opt/media", "lib", &[]);
     let dir = TempDir::new("cmake-project");
+    build_as_the_guide_shows("CMakeLists.txt", &staged, |source, build| {
+        run(with_staged(Command::new(&cmake).arg("-S").arg(source).arg("-B").arg(build), &staged)
+            .arg(format!("-DCMAKE_PREFIX_PATH={}", staged.path("/opt/media").display())));
+        run(Command::new(&cmake).arg("--build").arg(build));
+    });
     fs::write(
         dir.join("CMakeLists.txt"),
         "cmake_minimum_required(VERSION 3.13)\nproject(example C)\nfind_package(librtmp 2.4 REQUIRED)\n\
@@ -195,6 +200,36 @@ fn a_cmake_project_finds_the_library() {
     newer.arg("-S").arg(dir.path()).arg("-B").arg(dir.join("newer"));
     newer.arg(format!("-DCMAKE_PREFIX_PATH={}", staged.path("/opt/media").display()));
     assert!(!newer.output().unwrap().status.success(), "version 9 is found");
+}
+
+/// Runs a build with a file of `c-examples/build_systems`, then the program.
+fn build_as_the_guide_shows(file: &str, staged: &Staged, build: impl FnOnce(&Path, &Path)) {
+    let dir = TempDir::new("build-system");
+    for name in [file, "program.c"] {
+        fs::copy(package().join("c-examples/build_systems").join(name), dir.join(name)).unwrap();
+    }
+    build(dir.path(), &dir.join("build"));
+    run(Command::new(dir.join("build/program")).env("LD_LIBRARY_PATH", staged.path("/opt/media/lib")));
+}
+
+/// A command that finds what is staged with pkg-config.
+fn with_staged<'a>(command: &'a mut Command, staged: &Staged) -> &'a mut Command {
+    leave_cargo(command);
+    command
+        .env("PKG_CONFIG_PATH", staged.path("/opt/media/lib/pkgconfig"))
+        .env("PKG_CONFIG_SYSROOT_DIR", staged.root.path())
+}
+
+#[test]
+fn a_meson_project_finds_the_library() {
+    need!(require::program("make"));
+    let meson = need!(require::program("meson"));
+    let ninja = need!(require::program("ninja"));
+    let staged = Staged::install("/opt/media", "lib", &[]);
+    build_as_the_guide_shows("meson.build", &staged, |source, build| {
+        run(with_staged(Command::new(meson).arg("setup").arg(build).arg(source), &staged));
+        run(Command::new(ninja).arg("-C").arg(build));
+    });
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn a_connection_that_nobody_answers_ends_at_the_deadline() {
 }
 
 #[test]
-fn a_socket_that_somebody_else_connected_carries_bytes() {
+fn socket_of_the_caller_carries_bytes() {
     let (port, peer) = serve(|mut client| {
         client.write_all(b"hello").unwrap();
         read(&mut client, 3)

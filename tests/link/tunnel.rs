@@ -74,7 +74,7 @@ fn a_tunnel_in_tls_carries_large_transfers_both_ways() {
 }
 
 #[test]
-fn the_end_of_the_session_comes_behind_its_last_bytes() {
+fn end_of_the_session_follows_its_last_bytes() {
     let port = serve_tunnel(None, |mut stream| stream.write_all(b"all there is").unwrap());
     let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();
     open(&mut link).unwrap();
@@ -133,7 +133,7 @@ fn restless(
 }
 
 #[test]
-fn a_connection_that_ends_is_replaced_and_nothing_is_lost_or_doubled() {
+fn ended_connection_is_replaced_without_loss_or_duplication() {
     let reset = |client: TcpStream| {
         SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
     };
@@ -179,7 +179,7 @@ fn a_connection_that_the_server_closes_between_requests_is_replaced() {
 }
 
 #[test]
-fn a_server_that_only_ever_closes_ends_the_session() {
+fn server_that_always_closes_ends_the_session() {
     let (port, _, connections) = restless(0, drop, false);
     let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();
     let error = open(&mut link).unwrap_err();
@@ -284,7 +284,7 @@ fn replies_may_be_split_at_every_byte() {
 }
 
 #[test]
-fn a_server_that_has_nothing_to_say_is_asked_more_and_more_rarely() {
+fn idle_server_is_polled_less_often() {
     let (port, paths, _) = restless(usize::MAX, drop, false);
     let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();
     open(&mut link).unwrap();
@@ -339,7 +339,7 @@ fn opening_ends_at_its_deadline_and_at_a_refusal() {
 }
 
 #[test]
-fn requests_wait_for_replies_and_memory_does_not_grow() {
+fn pending_requests_are_limited() {
     let (go, wait_for_it) = mpsc::channel::<()>();
     let (port, peer) = serve(move |mut client| {
         read_request(&mut client);
@@ -376,7 +376,7 @@ fn requests_wait_for_replies_and_memory_does_not_grow() {
 }
 
 #[test]
-fn bytes_that_come_with_room_for_a_request_are_not_waited_for() {
+fn received_bytes_are_returned_before_the_next_request() {
     let (go, wait_for_it) = mpsc::channel::<()>();
     let (port, peer) = serve(move |mut client| {
         read_request(&mut client);
@@ -413,7 +413,7 @@ fn bytes_that_come_with_room_for_a_request_are_not_waited_for() {
 }
 
 #[test]
-fn a_goodbye_waits_for_the_replies_to_what_was_sent_before() {
+fn close_waits_for_replies_to_earlier_requests() {
     let (port, peer) = serve(|mut client| {
         let mut paths = Vec::new();
         while let Some((path, _)) = read_request(&mut client) {
@@ -433,7 +433,7 @@ fn a_goodbye_waits_for_the_replies_to_what_was_sent_before() {
 }
 
 #[test]
-fn a_goodbye_that_is_not_answered_ends_in_time() {
+fn unanswered_close_ends_at_its_deadline() {
     let (port, peer) = serve(|mut client| {
         read_request(&mut client);
         reply(&mut client, "keep-alive", b"name\n");
@@ -457,7 +457,7 @@ fn a_goodbye_that_is_not_answered_ends_in_time() {
 }
 
 #[test]
-fn a_socket_that_somebody_else_connected_opens_a_tunnel() {
+fn socket_of_the_caller_opens_a_tunnel() {
     let port = serve_tunnel(None, |mut stream| {
         let heard = read(&mut stream, 4);
         stream.write_all(&heard).unwrap();

@@ -94,14 +94,14 @@ fn files_arrive_whole_on_both_libraries() {
 }
 
 #[test]
-fn all_calls_in_turn_read_one_stream() {
+fn all_reading_calls_can_alternate_on_one_stream() {
     let torrent = Torrent::new(3, 8 << 20, 6);
     need!(both(&torrent, "npr", "w"));
     need!(both(&torrent, "pnRpkn", "-"));
 }
 
 #[test]
-fn bytes_that_the_program_receives_itself_have_their_place() {
+fn bytes_that_the_program_receives_itself_keep_their_order() {
     let torrent = Torrent::new(11, 6 << 20, 6);
     need!(both(&torrent, "npr", "f"));
 }
@@ -116,7 +116,7 @@ fn seeking_and_pausing_lose_nothing_that_was_received_ahead() {
 }
 
 #[test]
-fn the_memory_goes_whatever_calls_read_the_slow_part() {
+fn receive_buffer_is_freed_whichever_call_reads() {
     let torrent = Torrent::new(8, 6 << 20, 6);
     for last in ["n", "p", "k"] {
         need!(ours(&torrent, &format!("{}{last}", "n".repeat(30)), "l", 1));
@@ -124,7 +124,7 @@ fn the_memory_goes_whatever_calls_read_the_slow_part() {
 }
 
 #[test]
-fn a_session_that_is_moved_reads_on() {
+fn moved_session_continues_reading() {
     if ours_is_original() {
         return; // What is unread stays behind.
     }
@@ -144,7 +144,7 @@ fn a_socket_that_does_not_block_loses_nothing() {
 }
 
 #[test]
-fn a_stream_that_is_late_gives_the_memory_back_and_goes_on() {
+fn slow_stream_frees_the_receive_buffer_and_continues() {
     if ours_is_original() {
         return; // As above.
     }
@@ -187,7 +187,7 @@ fn disturbed(torrent: &Torrent, pattern: &str, options: &str, rounds: usize, lea
 }
 
 #[test]
-fn an_abort_in_the_middle_ends_the_session_and_the_next_begins() {
+fn abort_ends_the_session_and_the_next_one_works() {
     if ours_is_original() {
         return; // It has no abort.
     }
@@ -198,7 +198,7 @@ fn an_abort_in_the_middle_ends_the_session_and_the_next_begins() {
 }
 
 #[test]
-fn a_thread_that_sends_takes_nothing_from_the_one_that_reads() {
+fn sending_thread_takes_no_bytes_from_the_reader() {
     let torrent = Torrent::new(13, 6 << 20, 6);
     let all = torrent.arrives().len();
     if ours_is_original() {

@@ -106,7 +106,7 @@ fn messages_shorter_than_their_fields_change_nothing() {
 
 /// RTMP_Read gets aggregates that are cut at every byte, and the frame behind them.
 #[test]
-fn aggregates_cut_at_every_byte_are_read_and_left_behind() {
+fn aggregates_cut_at_every_byte_are_read_or_skipped() {
     let mut aggregate = Vec::new();
     for time in [10_u8, 50] {
         aggregate.extend([8, 0, 0, 4, 0, 0, time, 0, 0, 0, 0, 0xaf, 1, 2, 3, 0, 0, 0, 15]);
@@ -189,7 +189,7 @@ fn the_largest_message_arrives_and_a_header_in_its_middle_starts_another() {
 
 /// Data and commands, in both versions, far deeper than any stack.
 #[test]
-fn amf_nested_100000_deep_is_left_behind() {
+fn amf_nested_100000_deep_is_skipped() {
     let run = need!(drive(&(PLAY.to_owned() + &"packet\n".repeat(8) + "media\n"), |peer| {
         peer.accept_play();
         peer.set_chunk_size(65_536);
@@ -221,12 +221,12 @@ fn amf_nested_100000_deep_is_left_behind() {
 
 /// Decoders, encoders and all that walks through trees, on a stack of 64 kB.
 #[test]
-fn amf_that_lies_or_is_too_deep_is_refused_in_c() {
+fn invalid_or_deep_amf_is_refused_in_c() {
     run_c("amf_hostile", &[]);
 }
 
 #[test]
-fn memory_that_cannot_be_had_is_an_error() {
+fn failed_allocation_is_an_error() {
     run_c("amf_hostile", &["limits"]);
 }
 
@@ -318,7 +318,7 @@ fn names_of_any_length_are_sent_whole() {
 
 /// The application's sequence of rand() is its own, and what we send first is never the same twice.
 #[test]
-fn what_is_random_cannot_be_foretold() {
+fn random_values_are_unpredictable() {
     let first_blocks: Vec<Vec<u8>> = (0..2)
         .filter_map(|_| {
             let (sender, receiver) = std::sync::mpsc::channel();
@@ -446,7 +446,7 @@ fn acknowledgements_go_on_past_2_and_4_gib() {
 
 /// The refusal of a publisher with a description that is no challenge, and one that does not end.
 #[test]
-fn challenges_that_make_no_sense_end_connect_stream() {
+fn invalid_challenges_end_connect_stream() {
     let long = |text: &str, size: usize| {
         // A string of more than 65,535 bytes has a marker of its own.
         let text = text.to_owned() + &"x".repeat(size);

@@ -15,7 +15,7 @@ const PUBLISH: &str =
 
 /// The connect message as it was measured, for a URL with the port 19350.
 #[test]
-fn connect_is_byte_for_byte_the_measured_one() {
+fn connect_command_matches_the_recorded_bytes() {
     const PLAY_WIRE: &str = "030000000000b31400000000020007636f6e6e656374003ff00000000000000300036170700200086170702f69\
         6e73740005746355726c02001f72746d703a2f2f3132372e302e302e313a31393335302f6170702f696e73740004667061640100000c6361\
         706162696c697469657300402e000000000000000b617564696f436f646563730040a8ee000000c30000000b766964656f436f64656373\
@@ -140,7 +140,7 @@ fn ours_reads_what_arrived_before_the_connection_broke() {
 /// The messages a client must not trip over: the original hangs, reads behind the body or crashes. Afterwards an audio
 /// message must arrive as usual.
 #[test]
-fn hostile_messages_change_nothing() {
+fn hostile_messages_are_ignored() {
     if library::ours_is_original() {
         return;
     }

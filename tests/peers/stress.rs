@@ -23,18 +23,18 @@ fn run(scheme: &str, milliseconds: &str, files: &[String]) -> Option<()> {
 }
 
 #[test]
-fn many_senders_one_reader_and_a_hostile_peer_end_in_the_clear() {
+fn senders_and_reader_survive_a_hostile_peer_over_rtmp() {
     need!(run("rtmp", "2000", &[]));
     need!(run("rtmpe", "1000", &[]));
 }
 
 #[test]
-fn many_senders_one_reader_and_a_hostile_peer_end_in_a_tunnel() {
+fn senders_and_reader_survive_a_hostile_peer_over_rtmpt() {
     need!(run("rtmpt", "1000", &[]));
 }
 
 #[test]
-fn many_senders_one_reader_and_a_hostile_peer_end_in_tls() {
+fn senders_and_reader_survive_a_hostile_peer_over_rtmps() {
     let authority = need!(Authority::new());
     let certificate = authority.issue("server", "DNS:localhost,IP:127.0.0.1", Valid::Now);
     let files = [certificate.chain.clone(), certificate.key.clone(), authority.certificate()];

@@ -26,7 +26,7 @@ fn all_play(url: &str, stage: &Stage, what: &str) {
 }
 
 #[test]
-fn programs_play_from_an_address_of_ipv6() {
+fn programs_play_from_an_ipv6_address() {
     if ours_is_original() {
         return;
     }
@@ -65,7 +65,7 @@ fn python_publishes_in_blocks_that_end_anywhere() {
 
 /// Over HTTP the original loses what is published before the last request has been answered.
 #[test]
-fn programs_publish_over_http_faster_than_the_answers_come() {
+fn programs_publish_over_http_faster_than_replies_arrive() {
     if ours_is_original() {
         return;
     }

@@ -67,7 +67,7 @@ fn rtmpdump_resumes_a_download() {
 /// What a server says besides when a stream starts is nothing that curl could get: it waits on for a publisher, for as
 /// long as it was told.
 #[test]
-fn curl_waits_for_a_stream_that_has_not_begun() {
+fn curl_waits_for_a_stream_that_has_not_started() {
     let authority = need!(Authority::new());
     let certificate = authority.issue("server", "DNS:localhost", Valid::Now);
     let cells = [false, true].into_iter().flat_map(|tls| BOTH.map(|library| (tls, library)));

@@ -9,7 +9,9 @@ use std::time::Duration;
 use rtmp_core::media::{self, Codec, FourCc, Kind, Packet};
 use rtmp_core::message::MessageType;
 
+use crate::more_clients::gstreamer;
 use crate::support::flv::{self, Tag};
+use crate::support::program::on_library;
 use crate::support::relay::Relay;
 use crate::support::{Library, Program, Running, TempDir, foreign, library, process, require, wait_until};
 
@@ -394,4 +396,310 @@ fn node_media_server_relays_what_is_published() {
     assert_contents(multitrack, &found, "node-media-server");
     flv::assert_equal(&sent, &found, "node-media-server");
     assert_decodable(&ffmpeg, &received, "node-media-server");
+}
+
+/// What `make` is told for two seconds of two tracks of H.265 and one of Opus.
+const TWO_TRACKS: &str = "-f lavfi -i testsrc=size=128x96:rate=20 -f lavfi -i sine=r=48000 -t 2 -g 10 -map 0:v -map 0:v -map 1:a \
+    -c:v libx265 -preset ultrafast -x265-params log-level=error -s:v:1 64x48 -c:a libopus";
+
+/// GStreamer has elements that use this library, rtmpsrc and rtmpsink, and some of its own. They pass on what they do not
+/// know; flvmux, from which rtmp2sink takes its tags, does not write it.
+#[test]
+fn gstreamer_carries_several_tracks_both_ways() {
+    let ffmpeg = need!(foreign::ffmpeg());
+    let directory = TempDir::new("enhanced-gstreamer");
+    let folder = directory.join("recorded");
+    let film = directory.join("film.flv");
+    make(&ffmpeg, TWO_TRACKS, &film);
+    let sent = flv::media(&flv::load(&film));
+    let relay = need!(Relay::start(
+        Library::Ours,
+        &["-r", &folder.to_string_lossy(), "-d", &directory.path().to_string_lossy()]
+    ));
+    for source in ["rtmpsrc", "rtmp2src"] {
+        let file = directory.join(format!("{source}.flv"));
+        let pipeline =
+            format!("{source} location={} ! filesink location={}", relay.url("film"), file.display());
+        if source == "rtmpsrc" {
+            need!(gstreamer(Library::Ours, &directory, &pipeline));
+        } else {
+            let mut command = Command::new(need!(require::program("gst-launch-1.0")));
+            let mut running = Running::start(command.arg("-q").args(pipeline.split(' ')));
+            assert!(running.wait(LIMIT).is_some_and(|status| status.success()), "{}", running.stderr());
+        }
+        flv::assert_equal(&sent, &flv::media(&flv::load(&file)), source);
+    }
+    let location = relay.url("published");
+    let pipeline =
+        format!("filesrc location={} blocksize=4000 ! rtmpsink location={location}", film.display());
+    need!(gstreamer(Library::Ours, &directory, &pipeline));
+    let recording = folder.join("published.flv");
+    let complete = || flv::parse(&fs::read(&recording).unwrap_or_default()).is_ok();
+    assert!(wait_until(LIMIT, complete), "no recording");
+    flv::assert_equal(&sent, &flv::media(&flv::load(&recording)), "rtmpsink");
+}
+
+/// FFmpeg as the server of a publisher.
+#[test]
+fn ffmpeg_as_a_server_takes_several_tracks() {
+    let ffmpeg = need!(foreign::ffmpeg());
+    let directory = TempDir::new("enhanced-listen");
+    let [film, received] = ["film.flv", "received.flv"].map(|name| directory.join(name));
+    make(&ffmpeg, TWO_TRACKS, &film);
+    let port = process::free_port();
+    let url = format!("rtmp://127.0.0.1:{port}/live/film");
+    let mut command = Command::new(&ffmpeg);
+    command.args([
+        "-hide_banner",
+        "-loglevel",
+        "error",
+        "-listen",
+        "1",
+        "-i",
+        &url,
+        "-map",
+        "0",
+        "-c",
+        "copy",
+    ]);
+    let mut server = Running::start(command.args(["-copyts", "-f", "flv"]).arg(&received));
+    let ready = wait_until(LIMIT, || process::listens_unseen(port) || server.ended().is_some());
+    assert!(ready && server.ended().is_none(), "{}", server.stderr());
+    let mut command = need!(need!(Program::example("publish")).command(Library::Ours));
+    let mut publisher = Running::start(command.args(["--enhanced", &film.to_string_lossy(), &url]));
+    assert!(publisher.wait(LIMIT).is_some_and(|status| status.success()), "{}", publisher.stderr());
+    assert!(server.wait(LIMIT).is_some(), "ffmpeg still listens");
+    let frames = |file: &Path, id| {
+        let tags = flv::load(file);
+        let all = tags.iter().filter(|tag| tag.kind == 9).flat_map(tracks);
+        all.filter(|track| track.id == id && track.packet == Packet::Frames)
+            .map(|track| track.body.to_vec())
+            .collect::<Vec<_>>()
+    };
+    for id in 0..2 {
+        let sent = frames(&film, id);
+        assert!(sent.len() == 40 && frames(&received, id) == sent, "track {id}");
+    }
+}
+
+/// A file that ends behind so many of its tags.
+fn cut(file: &Path, part: &Path, percent: usize) -> usize {
+    let data = fs::read(file).expect("it was received");
+    let tags = flv::load(file);
+    let kept = (tags.len() * percent / 100).max(4);
+    let end = 13 + tags[..kept].iter().map(|tag| 15 + tag.body.len()).sum::<usize>();
+    fs::write(part, &data[..end]).expect("the directory is ours");
+    end
+}
+
+/// Files of FFmpeg, broken off anywhere, are continued behind their last key frame, and are then what they would be without
+/// the interruption. rtmpdump looks for that frame itself, and does not know it if it has a FourCC.
+#[test]
+fn recordings_of_any_codec_and_of_several_tracks_are_resumed() {
+    let ffmpeg = need!(foreign::ffmpeg());
+    let directory = TempDir::new("enhanced-resume");
+    let folder = directory.join("films");
+    fs::create_dir(&folder).expect("the directory is ours");
+    let source = "-f lavfi -i testsrc=size=128x96:rate=20 -f lavfi -i sine=r=48000 -t 2 -g 10";
+    let x265 = "-c:v libx265 -preset ultrafast -x265-params log-level=error -c:a libopus";
+    let films = [
+        ("hevc", format!("{source} {x265}")),
+        ("av1", format!("{source} -c:v libaom-av1 -cpu-used 8 -usage realtime -c:a flac")),
+        ("vp9", format!("{source} -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a aac")),
+        ("tracks", TWO_TRACKS.to_owned()),
+        (
+            "mixed",
+            format!(
+                "{source} -map 0:v -map 0:v -map 1:a {x265} -c:v:0 libx264 -pix_fmt:v:0 yuv420p -s:v:1 64x48"
+            ),
+        ),
+        ("sound", format!("{source} -map 1:a -c:a libopus")),
+    ];
+    for (name, options) in &films {
+        make(&ffmpeg, options, &folder.join(format!("{name}.flv")));
+    }
+    let relay = need!(Relay::start(Library::Ours, &["-d", &folder.to_string_lossy()]));
+    for (name, _) in &films {
+        let url = relay.url(name);
+        let receive = |file: &Path, options: &[&str]| {
+            let file = file.to_string_lossy();
+            let arguments = [&["-q", "-t", "60", "-o", &file], options, &[&url]].concat();
+            Program::example("receive")?.run(Library::Ours, &arguments, "", LIMIT)
+        };
+        let [whole, part] = ["whole.flv", "part.flv"].map(|file| directory.join(file));
+        need!(receive(&whole, &[])).expect(name);
+        let expected = fs::read(&whole).expect("it was received");
+        for percent in [1, 10, 35, 60, 99] {
+            cut(&whole, &part, percent);
+            need!(receive(&part, &["--resume"])).expect(name);
+            let found = fs::read(&part).expect("it was received");
+            assert!(
+                found == expected,
+                "{name}, from {percent} %: {} of {} bytes",
+                found.len(),
+                expected.len()
+            );
+        }
+        // In the middle of a tag, and without a file.
+        fs::write(&part, &expected[..expected.len() / 2]).expect("the directory is ours");
+        need!(receive(&part, &["--resume"])).expect(name);
+        assert!(fs::read(&part).is_ok_and(|found| found == expected), "{name}, from the middle of a tag");
+        fs::remove_file(&part).expect("it is there");
+        need!(receive(&part, &["--resume"])).expect(name);
+        assert!(fs::read(&part).is_ok_and(|found| found == expected), "{name}, from the beginning");
+
+        // rtmpdump decides by itself.
+        let size = cut(&whole, &part, 60);
+        let mut command = need!(on_library(&need!(require::program("rtmpdump")), Library::Ours));
+        command.args(["-m", "20", "-r", &url, "--resume", "-o"]).arg(&part);
+        let mut running = Running::start(&mut command);
+        let status = running.wait(LIMIT).expect("rtmpdump ends");
+        let is_known = matches!(*name, "mixed" | "sound");
+        assert_eq!(
+            running.stderr().contains("ERROR: Couldn't find keyframe to resume from!"),
+            !is_known,
+            "{name}"
+        );
+        let found = fs::read(&part).expect("it is there");
+        if is_known {
+            flv::assert_equal(&flv::media(&flv::load(&whole)), &flv::media(&flv::load(&part)), name);
+        } else {
+            assert!(!status.success() && found.len() == size, "{name}");
+        }
+    }
+}
+
+/// A server of another make, by its name in `tests/rust-servers`.
+struct RustServer {
+    process: Running,
+    port: u16,
+}
+
+impl RustServer {
+    fn start(name: &str) -> Option<Self> {
+        let port = process::free_port();
+        let mut command = Command::new(foreign::tool("rust-servers/bin/rust-servers")?);
+        let mut process = Running::start(command.args([name, &port.to_string()]));
+        let ready = wait_until(LIMIT, || {
+            process.stdout().contains("ready\n") && process::listens(port) || process.ended().is_some()
+        });
+        assert!(ready && process.ended().is_none(), "{name} did not start: {}", process.stderr());
+        Some(Self { process, port })
+    }
+
+    fn url(&self, stream: &str) -> String {
+        format!("rtmp://127.0.0.1:{}/live/{stream}", self.port)
+    }
+
+    /// The lines that it has printed which begin with one of these words.
+    fn lines(&self, words: &[&str]) -> Vec<String> {
+        let printed = self.process.stdout();
+        // A line that is not complete may become longer.
+        let complete = printed.rfind('\n').map_or("", |end| &printed[..end]);
+        let lines = complete.lines().filter(|line| words.iter().any(|word| line.starts_with(word)));
+        lines.map(str::to_owned).collect()
+    }
+
+    fn wait_for(&self, words: &[&str], count: usize) -> Vec<String> {
+        let there = wait_until(LIMIT, || self.lines(words).len() >= count);
+        assert!(there, "{words:?}: {} of {count} lines", self.lines(words).len());
+        self.lines(words)
+    }
+}
+
+/// What a server of another make announces, as a client of ours has to see it.
+struct Answer {
+    video: &'static [(FourCc, u32)],
+    audio: &'static [(FourCc, u32)],
+    features: u32,
+}
+
+/// Publishes two tracks of H.265 and one of Opus, and announces: both ends know what the other one has said, and all
+/// messages arrive as they are in the file.
+fn publishes_to(name: &str, connect: [&str; 2], answer: &Answer) {
+    use rtmp_core::session::{Capabilities, ability, feature};
+
+    let ffmpeg = need!(foreign::ffmpeg());
+    let server = need!(RustServer::start(name));
+    let directory = TempDir::new("enhanced-rust");
+    let film = directory.join("film.flv");
+    make(&ffmpeg, TWO_TRACKS, &film);
+
+    // The tool, which announces everything.
+    let mut command = need!(need!(Program::example("publish")).command(Library::Ours));
+    let mut publisher =
+        Running::start(command.args(["--enhanced", &film.to_string_lossy(), &server.url("film")]));
+    assert!(publisher.wait(LIMIT).is_some_and(|status| status.success()), "{}", publisher.stderr());
+    let sent: Vec<String> = flv::load(&film)
+        .iter()
+        .filter(|tag| tag.kind != 18)
+        .map(|tag| {
+            let kind = if tag.kind == 8 { "audio" } else { "video" };
+            let hex: String = tag.body.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{kind} {} {hex}", tag.timestamp)
+        })
+        .collect();
+    let received = server.wait_for(&["audio ", "video ", "error "], sent.len());
+    assert!(received == sent, "{name}: {} messages of {} arrived", received.len(), sent.len());
+    assert_eq!(server.wait_for(&["connect "], 1), [connect[0]], "{name}");
+
+    // A program, which announces two codecs.
+    let mut own = Capabilities::default();
+    own.set_codec(Kind::Video, FourCc::HEVC, ability::ENCODE | ability::DECODE | ability::FORWARD);
+    own.set_codec(Kind::Audio, FourCc::OPUS, ability::ENCODE | ability::FORWARD);
+    own.features = Some(feature::RECONNECT | feature::MULTITRACK);
+    let client = rtmp_core::Client::new(&server.url("other")).unwrap().announce(own);
+    let publisher = client.publish().unwrap();
+    assert_eq!(server.wait_for(&["connect "], 2)[1], connect[1], "{name}");
+    let peer = publisher.peer();
+    for (kind, codecs) in [(Kind::Video, answer.video), (Kind::Audio, answer.audio)] {
+        for (codec, abilities) in codecs {
+            assert_eq!(peer.codec(kind, *codec), *abilities, "{name}: {codec} in {peer:?}");
+        }
+    }
+    assert_eq!(peer.features, Some(answer.features), "{name}");
+    // It takes what it has announced.
+    let track = media::Track::new(FourCc::HEVC, Packet::Config, b"configuration");
+    let mut publisher = publisher;
+    publisher.send_media(0, &media::Message::new(Kind::Video, &[track])).unwrap();
+    publisher.finish().unwrap();
+    let received = server.wait_for(&["video 0 9068766331636f6e66"], 1);
+    assert_eq!(received.len(), 1, "{name}");
+}
+
+/// This server shows what both ends can do, of the maps that for video only.
+#[test]
+fn librtmp2_gets_what_is_announced_and_published() {
+    let connect =
+        ["connect list=* video=*:4 audio= caps=14", "connect list=Opus,hvc1 video=hvc1:4 audio= caps=2"];
+    let video = &[(FourCc::HEVC, 5), (FourCc::AV1, 0)];
+    publishes_to("librtmp2", connect, &Answer { video, audio: &[(FourCc::OPUS, 1)], features: 2 });
+}
+
+#[test]
+fn oxideav_gets_what_is_announced_and_published() {
+    let connect = [
+        "connect list=* video=*:4 audio=*:4 caps=14",
+        "connect list=Opus,hvc1 video=hvc1:7 audio=Opus:6 caps=3",
+    ];
+    let video = &[(FourCc::HEVC, 5), (FourCc::AV1, 0)];
+    publishes_to(
+        "oxideav",
+        connect,
+        &Answer { video, audio: &[(FourCc::OPUS, 5), (FourCc::AC3, 4)], features: 3 },
+    );
+}
+
+#[test]
+fn rtmp_rs_gets_what_is_announced_and_published() {
+    let connect = [
+        "connect list=* video=*:4 audio=*:4 caps=14",
+        "connect list=Opus,hvc1 video=hvc1:7 audio=Opus:6 caps=3",
+    ];
+    let video = &[(FourCc::HEVC, 5), (FourCc::AV1, 0)];
+    publishes_to(
+        "rtmp-rs",
+        connect,
+        &Answer { video, audio: &[(FourCc::OPUS, 4), (FourCc::AC3, 0)], features: 2 },
+    );
 }

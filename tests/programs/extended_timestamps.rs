@@ -67,7 +67,7 @@ fn gstreamer(file: &Path, folder: &TempDir, url: &str) -> Option<Command> {
 }
 
 #[test]
-fn what_programs_publish_late_in_a_stream_keeps_its_times() {
+fn large_timestamps_of_publishers_are_kept() {
     if library::ours_is_original() {
         return;
     }
@@ -99,7 +99,7 @@ fn recording_in(folder: &Path) -> Option<Vec<Tag>> {
 }
 
 #[test]
-fn what_nginx_plays_and_relays_late_in_a_stream_keeps_its_times() {
+fn large_timestamps_from_nginx_are_kept() {
     if library::ours_is_original() {
         return;
     }

@@ -25,17 +25,18 @@ fn sounds(server: &ExampleServer, directory: &TempDir, name: &str) -> Vec<Vec<u8
 }
 
 #[test]
-fn a_program_for_the_broadcasters_fork_publishes() {
+fn obs_header_publishes_eight_streams_on_one_connection() {
     let directory = TempDir::new("fork-obs");
     let server = need!(server(&directory));
     let run_it = |url: &str| run("compat_obs", &[url, "key"]);
     let printed = need!(run_it(&server.url("rtmp", "live/deep"))).expect("compat_obs");
     assert_eq!(printed, "sent 1 nagle 1 time 1 error 0 custom 1\n");
-    assert_eq!(
-        sounds(&server, &directory, "key"),
-        [b"\xAF\x01first".to_vec(), b"\xAF\x01second".to_vec()[..7].to_vec()]
-    );
-    // All of the path is the application.
+    let [first, second] = [b"\xAF\x01first".to_vec(), b"\xAF\x01secon".to_vec()];
+    assert_eq!(sounds(&server, &directory, "key"), [first, second.clone()]);
+    for name in ["second", "s2", "s3", "s4", "s5", "s6", "s7"] {
+        assert_eq!(sounds(&server, &directory, name), std::slice::from_ref(&second), "{name}");
+    }
+    // The whole path is the application.
     assert!(server.log().contains("connects to live/deep"), "{}", server.log());
     let refused = need!(run_it(&format!("rtmp://127.0.0.1:{}/live", process::free_port())));
     assert_eq!(refused.code, Some(1));
@@ -43,7 +44,7 @@ fn a_program_for_the_broadcasters_fork_publishes() {
 }
 
 #[test]
-fn the_android_binding_plays_and_publishes() {
+fn antmedia_header_plays_and_publishes() {
     let clip = need!(clip::flv());
     let directory = TempDir::new("fork-android");
     fs::copy(&clip, directory.join("film.flv")).expect("the build directory is writable");
@@ -51,14 +52,15 @@ fn the_android_binding_plays_and_publishes() {
     let played = need!(run("compat_antmedia", &[&server.url("rtmp", "vod/film"), "play"])).expect("play");
     assert!(played.ends_with(", then -1, pause 1\nresult 0\n"), "{played}");
     let published = need!(run("compat_antmedia", &[&server.url("rtmp", "live/mine"), "publish"]));
-    assert_eq!(published.expect("publish"), "wrote 1\nresult 0\n");
-    assert_eq!(sounds(&server, &directory, "mine"), [b"\xAF\x01first".to_vec()]);
+    assert_eq!(published.expect("publish"), "wrote 1, packet 0, control 0, connected 1\nresult 0\n");
+    let sent = [b"\xAF\x01first".to_vec(), b"\xAF\x01later".to_vec()];
+    assert_eq!(sounds(&server, &directory, "mine"), sent);
     let refused = need!(run("compat_antmedia", &[&server.url("rtmp", "vod/none start=1"), "play"]));
     assert_eq!(refused.stdout, "result -12\n");
 }
 
 #[test]
-fn a_program_for_the_ios_binding_publishes_and_gets_reasons() {
+fn pili_header_publishes_and_reports_reasons() {
     let directory = TempDir::new("fork-ios");
     let server = need!(server(&directory));
     let printed = need!(run("compat_pili", &[&server.url("rtmp", "live/phone")])).expect("compat_pili");
@@ -71,9 +73,8 @@ fn a_program_for_the_ios_binding_publishes_and_gets_reasons() {
     assert_eq!(refused, format!("callback me: {reason}\nok 0 error {reason}\n"));
 }
 
-/// The headers are for C++ as well.
 #[test]
-fn the_headers_compile_as_cpp() {
+fn compat_headers_compile_as_cpp() {
     let compiler = need!(crate::support::require::program("c++"));
     let directory = TempDir::new("fork-cpp");
     for header in ["obs", "antmedia", "pili"] {

@@ -16,7 +16,7 @@ fn assert_failed(run: &Run, what: &str) {
 
 /// GStreamer and C programs that leave SIGPIPE as it is are ended by it on the original.
 #[test]
-fn publishers_outlive_a_peer_that_goes_away() {
+fn publishers_survive_a_lost_peer() {
     if ours_is_original() {
         return;
     }

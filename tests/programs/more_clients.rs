@@ -150,7 +150,7 @@ fn assert_film(film: &[Tag], found: &[Vec<Tag>; 2], what: &str) {
 }
 
 #[test]
-fn rtmpsuck_passes_a_film_on_and_saves_it() {
+fn rtmpsuck_relays_and_saves_a_file() {
     let (clip, film) = need!(film());
     need!(require::program("rtmpsuck"));
     let complete = |found: &[Tag]| flv::media(found).len() >= film.len();
@@ -180,7 +180,7 @@ fn rtmpsuck_passes_a_film_on_and_saves_it() {
 }
 
 #[test]
-fn rtmpsuck_passes_a_live_stream_on_and_saves_it() {
+fn rtmpsuck_relays_and_saves_a_live_stream() {
     need!(require::program("rtmpsuck"));
     let (ffmpeg, clip) = (need!(require::program("ffmpeg")), need!(clip::without_index()));
     let sent = flv::readable(&flv::load(&clip));
@@ -233,7 +233,7 @@ fn ask_rtmpsrv(library: Library, client: &Client<'_>) -> Option<String> {
 }
 
 #[test]
-fn rtmpsrv_tells_what_a_player_wants() {
+fn rtmpsrv_prints_the_request_of_a_player() {
     need!(require::program("rtmpsrv"));
     let url = format!("rtmp://127.0.0.1:{PORT}/app/film");
     let ffmpeg = need!(require::program("ffmpeg"));
@@ -284,7 +284,7 @@ fn rtmpsrv_tells_what_a_player_wants() {
 }
 
 /// GStreamer with the plugin that uses librtmp, and a plugin registry of its own: the user's knows one library only.
-fn gstreamer_command(library: Library, directory: &TempDir, pipeline: &str) -> Option<Command> {
+pub fn gstreamer_command(library: Library, directory: &TempDir, pipeline: &str) -> Option<Command> {
     let plugin = format!("/usr/lib/{}-linux-gnu/gstreamer-1.0/libgstrtmp.so", std::env::consts::ARCH);
     require::file(Path::new(&plugin))?;
     let mut command = on_library(&require::program("gst-launch-1.0")?, library)?;
@@ -294,7 +294,7 @@ fn gstreamer_command(library: Library, directory: &TempDir, pipeline: &str) -> O
     Some(command)
 }
 
-fn gstreamer(library: Library, directory: &TempDir, pipeline: &str) -> Option<()> {
+pub fn gstreamer(library: Library, directory: &TempDir, pipeline: &str) -> Option<()> {
     let command = gstreamer_command(library, directory, pipeline)?;
     run(command, library, &format!("gst-launch-1.0 {pipeline} on {library:?}")).map(drop)
 }
@@ -302,7 +302,7 @@ fn gstreamer(library: Library, directory: &TempDir, pipeline: &str) -> Option<()
 /// With the original rtmpsrc starts again at the end of the film, for ever: the connection is gone when it begins the next
 /// block.
 #[test]
-fn gstreamer_receives_a_film_to_its_end() {
+fn gstreamer_receives_a_complete_file() {
     if ours_is_original() {
         return;
     }

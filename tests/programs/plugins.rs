@@ -41,7 +41,7 @@ impl Kodi {
 }
 
 #[test]
-fn kodis_add_on_plays_whole_films() {
+fn kodi_add_on_plays_complete_files() {
     let (kodi, stage) = (need!(Kodi::install()), need!(Stage::set()));
     let ours = need!(ExampleServer::start(Library::Ours, stage.folder.path()));
     let nginx = need!(Nginx::start());
@@ -62,7 +62,7 @@ fn kodis_add_on_plays_whole_films() {
 /// The add-on pauses the stream when Kodi has not read for a while, in a thread of its own, and passes on what the list
 /// item says.
 #[test]
-fn kodis_add_on_pauses_seeks_and_passes_properties_on() {
+fn kodi_add_on_pauses_seeks_and_forwards_properties() {
     let (kodi, folder) = (need!(Kodi::install()), TempDir::new("kodi"));
     const PROPERTIES: [&str; 5] = [
         "inputstream.rtmp.SWFPlayer=http://h/a.swf",
@@ -107,7 +107,7 @@ fn kodis_add_on_pauses_seeks_and_passes_properties_on() {
 
 /// An address where nobody listens, and a film that there is not: the add-on says so to Kodi.
 #[test]
-fn kodis_add_on_learns_of_failures() {
+fn kodi_add_on_reports_failures() {
     let (kodi, folder) = (need!(Kodi::install()), TempDir::new("kodi"));
     for library in BOTH {
         let server = Server::once(|peer| {
@@ -129,7 +129,7 @@ fn kodis_add_on_learns_of_failures() {
 
 /// The original is known to play with curl, which then sits there until the server hangs up.
 #[test]
-fn every_libcurl_plays_whole_films() {
+fn every_libcurl_plays_complete_files() {
     let (program, stage) = (need!(Program::test("libcurl")), need!(Stage::set()));
     let server = need!(ExampleServer::start(Library::Ours, stage.folder.path()));
     let folder = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);

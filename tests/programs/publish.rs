@@ -64,12 +64,12 @@ fn publishes_to_nginx(example: &str) {
 }
 
 #[test]
-fn publish_sends_a_film_to_nginx() {
+fn publish_sends_a_file_to_nginx() {
     publishes_to_nginx("publish");
 }
 
 #[test]
-fn publish_packets_sends_a_film_to_nginx() {
+fn publish_packets_sends_a_file_to_nginx() {
     publishes_to_nginx("publish_packets");
 }
 
@@ -90,13 +90,13 @@ fn publishes_to_ffmpeg(example: &str, library: Library) {
 }
 
 #[test]
-fn publish_sends_a_film_to_ffmpeg() {
+fn publish_sends_a_file_to_ffmpeg() {
     publishes_to_ffmpeg("publish", Library::Original);
     publishes_to_ffmpeg("publish", Library::Ours);
 }
 
 #[test]
-fn publish_packets_sends_a_film_to_ffmpeg() {
+fn publish_packets_sends_a_file_to_ffmpeg() {
     publishes_to_ffmpeg("publish_packets", Library::Original);
     publishes_to_ffmpeg("publish_packets", Library::Ours);
 }
@@ -243,7 +243,7 @@ fn the_server_plays_files() {
 
 /// Programs end with an error and say why when their file cannot be written or read, or nobody listens.
 #[test]
-fn the_examples_say_what_went_wrong() {
+fn examples_print_what_went_wrong() {
     let directory = TempDir::new("example-errors");
     let port = process::free_port();
     let url = format!("rtmp://127.0.0.1:{port}/live/stream");

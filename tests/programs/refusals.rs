@@ -169,7 +169,7 @@ fn parameter<'a>(app: &'a str, name: &str) -> &'a str {
 
 /// The login of Limelight: the answer to a nonce, checked with the values of session.md, 9.1.
 #[test]
-fn publishers_log_in_the_limelight_way() {
+fn publishers_log_in_with_limelights_method() {
     for library in [Library::Original, Library::Ours] {
         let (output, apps) = need!(log_in(
             library,
@@ -203,7 +203,7 @@ const ADOBE_WITHOUT_OPAQUE: &[&str] = &[
 /// The login of Adobe's servers, with and without an opaque value. The original builds its answer from uninitialised
 /// memory.
 #[test]
-fn publishers_log_in_the_adobe_way() {
+fn publishers_log_in_with_adobes_method() {
     if library::ours_is_original() {
         return;
     }
@@ -225,7 +225,7 @@ fn assert_adobe(apps: &[String], hashed: &str, opaque: &str) {
 
 /// Unmodified programs log in to publish a film. They abort on the original.
 #[test]
-fn programs_log_in_the_adobe_way() {
+fn programs_log_in_with_adobes_method() {
     if library::ours_is_original() {
         return;
     }

@@ -79,7 +79,7 @@ fn drive(steps: &str, server: &Server<()>) -> Option<Run> {
 }
 
 #[test]
-fn a_server_that_does_not_come_to_the_place_holds_a_call_no_longer_than_it_would_play() {
+fn resume_search_is_limited_by_the_duration_of_what_arrives() {
     if ours_is_original() {
         return;
     }
@@ -105,7 +105,7 @@ fn a_server_that_does_not_come_to_the_place_holds_a_call_no_longer_than_it_would
 }
 
 #[test]
-fn a_stream_that_ends_before_the_place_is_not_taken_for_the_rest_of_the_file() {
+fn stream_that_ends_before_the_resume_position_is_an_error() {
     if ours_is_original() {
         return;
     }
@@ -124,7 +124,7 @@ fn a_stream_that_ends_before_the_place_is_not_taken_for_the_rest_of_the_file() {
 }
 
 #[test]
-fn times_that_are_late_by_the_same_are_put_right() {
+fn constant_timestamp_offset_is_corrected() {
     if ours_is_original() {
         return;
     }

@@ -78,7 +78,7 @@ fn rtmpdump(library: Library, arguments: &[&str]) -> Option<()> {
 }
 
 #[test]
-fn rtmpdump_plays_a_film_of_nginx() {
+fn rtmpdump_plays_a_file_from_nginx() {
     let stage = need!(Stage::set());
     let nginx = need!(Nginx::start());
     nginx.offer(&stage.clip, "film.flv");
@@ -90,7 +90,7 @@ fn rtmpdump_plays_a_film_of_nginx() {
 }
 
 #[test]
-fn rtmpdump_says_what_it_is_told_to_say() {
+fn rtmpdump_sends_the_values_of_its_options() {
     let stage = need!(Stage::set());
     let server = need!(ExampleServer::start_for_all(Library::Ours, stage.folder.path()));
     need!(compare(server.port(), |library, host| {

@@ -33,7 +33,7 @@ use support::wire::Message;
 use support::{Library, Program, Server, TempDir, amf, clip, flv, library, program};
 
 #[test]
-fn careless_programs_touch_nothing_that_is_not_theirs() {
+fn careless_programs_access_only_valid_memory() {
     need!(program::sanitize());
     if library::ours_is_original() {
         return;
@@ -60,7 +60,7 @@ fn hostile_amf_is_read_within_its_bounds_and_freed() {
 }
 
 #[test]
-fn handshakes_that_fail_leave_nothing_behind() {
+fn failed_handshakes_leak_nothing() {
     need!(program::sanitize());
     if library::ours_is_original() {
         return;
@@ -73,7 +73,7 @@ fn handshakes_that_fail_leave_nothing_behind() {
 
 /// All kinds of reading, of a struct that moves and connects again.
 #[test]
-fn what_a_fast_peer_has_sent_is_where_the_struct_says() {
+fn received_bytes_are_where_the_struct_points() {
     need!(program::sanitize());
     if library::ours_is_original() {
         return;
@@ -96,7 +96,7 @@ fn what_a_fast_peer_has_sent_is_where_the_struct_says() {
 
 /// Every session that `compare` compares with the original.
 #[test]
-fn sessions_touch_nothing_that_is_not_theirs() {
+fn sessions_access_only_valid_memory() {
     need!(program::sanitize());
     let program = need!(Program::test("session_driver"));
     let cases: Vec<&Case> = COMMANDS.iter().chain(MESSAGES).collect();
@@ -121,7 +121,7 @@ fn run_session(program: &Program, case: &Case) {
 
 /// The server example with publishers, players and clients that mean it no good, until it is told to end.
 #[test]
-fn the_examples_survive_each_other_and_hostile_clients() {
+fn examples_survive_hostile_clients() {
     need!(program::sanitize());
     let clip = need!(clip::flv());
     let folder = TempDir::new("sanitized-server");

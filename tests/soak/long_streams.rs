@@ -93,7 +93,7 @@ fn timestamps_past_24_and_32_bits_arrive_by_http() {
 }
 
 #[test]
-fn large_streams_arrive_whole_whatever_carries_them() {
+fn large_streams_arrive_complete_over_every_transport() {
     if ours_is_original() {
         return; // As above.
     }

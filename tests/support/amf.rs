@@ -10,6 +10,7 @@ pub enum Value {
     Text(String),
     Object(Vec<(String, Value)>),
     Ecma(Vec<(String, Value)>),
+    Strict(Vec<Value>),
     Null,
     Undefined,
     /// A string that is not text.
@@ -72,6 +73,11 @@ impl Value {
                 out.push(8);
                 out.extend((members.len() as u32).to_be_bytes());
                 write_members(members, out);
+            }
+            Self::Strict(items) => {
+                out.push(10);
+                out.extend((items.len() as u32).to_be_bytes());
+                items.iter().for_each(|item| item.write(out));
             }
             Self::Null => out.push(5),
             Self::Undefined => out.push(6),
@@ -143,6 +149,10 @@ impl fmt::Display for Value {
             Self::Bytes(bytes) => write!(f, "bytes({})", super::hex::encode(bytes)),
             Self::Object(members) => write!(f, "obj{{{}}}", list(members)),
             Self::Ecma(members) => write!(f, "ecma{{{}}}", list(members)),
+            Self::Strict(items) => {
+                let items: Vec<_> = items.iter().map(ToString::to_string).collect();
+                write!(f, "strict[{}]", items.join(", "))
+            }
             Self::Null => f.write_str("null"),
             Self::Undefined => f.write_str("undefined"),
         }
@@ -172,6 +182,10 @@ fn read(input: &mut &[u8]) -> Option<Value> {
         8 => {
             take(input, 4)?;
             Value::Ecma(read_members(input)?)
+        }
+        10 => {
+            let count = u32::from_be_bytes(take(input, 4)?.try_into().ok()?);
+            Value::Strict((0..count).map(|_| read(input)).collect::<Option<_>>()?)
         }
         _ => return None,
     })

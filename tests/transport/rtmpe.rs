@@ -52,7 +52,7 @@ fn hundreds_of_connections_in_a_row_succeed_in_both_directions() {
 }
 
 #[test]
-fn films_pause_and_seek_in_both_directions() {
+fn pause_and_seek_work_in_both_directions() {
     let stage = need!(Stage::set());
     let program = need!(Program::test("pause_seek"));
     for (server_on, client_on) in [(Library::Ours, Library::Original), (Library::Original, Library::Ours)] {
@@ -75,7 +75,7 @@ fn ffmpeg_plays_from_our_server() {
 }
 
 #[test]
-fn a_server_of_another_make_plays_pauses_seeks_and_relays() {
+fn foreign_server_plays_pauses_seeks_and_relays() {
     if ours_is_original() {
         return;
     }

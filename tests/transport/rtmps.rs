@@ -151,7 +151,7 @@ fn our_clients_play_and_publish_through_nginx_and_stunnel_with_either_version() 
 }
 
 #[test]
-fn our_clients_tunnel_through_stunnel_to_a_server_of_another_make() {
+fn our_clients_tunnel_through_stunnel_to_a_foreign_server() {
     let trusted = need!(Trusted::set());
     let certificate = trusted.authority.issue("server", NAMES, Valid::Now);
     let (server, trust) = (need!(foreign::NodeServer::start()), trusted.option());
@@ -170,7 +170,7 @@ fn play(stage: &Stage, front: &Front, options: &str, environment: &[(&str, &Path
 }
 
 #[test]
-fn a_certificate_that_is_not_right_is_refused_unless_somebody_says_so() {
+fn invalid_certificate_is_refused_unless_checks_are_off() {
     let trusted = need!(Trusted::set());
     let stage = &trusted.stage;
     let nginx = need!(Nginx::start());

@@ -97,7 +97,7 @@ fn ffmpeg_publishes_to_our_server() {
 }
 
 #[test]
-fn a_server_of_another_make_plays_pauses_seeks_and_relays() {
+fn foreign_server_plays_pauses_seeks_and_relays() {
     if ours_is_original() {
         return;
     }
@@ -106,7 +106,7 @@ fn a_server_of_another_make_plays_pauses_seeks_and_relays() {
 }
 
 #[test]
-fn a_server_of_another_make_plays_pauses_seeks_and_relays_encrypted() {
+fn foreign_server_plays_pauses_seeks_and_relays_encrypted() {
     if ours_is_original() {
         return;
     }
@@ -116,7 +116,7 @@ fn a_server_of_another_make_plays_pauses_seeks_and_relays_encrypted() {
 }
 
 #[test]
-fn films_arrive_through_odd_http_servers() {
+fn files_arrive_through_odd_http_servers() {
     let (stage, server) = need!(stage());
     let mut players = Vec::new();
     for oddity in front::Oddity::ALL {
@@ -135,7 +135,7 @@ fn films_arrive_through_odd_http_servers() {
 }
 
 #[test]
-fn a_player_that_is_told_to_end_ends_at_once_with_a_whole_file() {
+fn stopped_player_ends_at_once_with_a_complete_file() {
     let (stage, server) = need!(stage());
     let (url, file) = (server.url("rtmpt", "live/show"), stage.folder.join("cut.flv"));
     let part = stage.folder.join("cut.flv.part");
@@ -160,7 +160,7 @@ fn a_player_that_is_told_to_end_ends_at_once_with_a_whole_file() {
 
 /// It waits for its socket, on which nothing comes unless the server was asked; and it made the connection itself.
 #[test]
-fn curl_plays_films_through_odd_http_servers() {
+fn curl_plays_files_through_odd_http_servers() {
     let (stage, server) = need!(stage());
     let mut players = Vec::new();
     for oddity in front::Oddity::ALL {
@@ -181,7 +181,7 @@ fn curl_plays_films_through_odd_http_servers() {
 }
 
 #[test]
-fn a_silent_server_is_asked_as_rarely_as_it_wants_by_programs_that_watch_the_socket() {
+fn polling_program_does_not_ask_an_idle_http_server_more_often() {
     if ours_is_original() {
         return;
     }

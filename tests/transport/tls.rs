@@ -78,7 +78,7 @@ fn noise(len: usize, seed: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_certificate_has_to_lead_to_a_trusted_one_and_be_for_the_host_now() {
+fn certificate_must_be_trusted_valid_and_for_the_host() {
     let authority = need!(Authority::new());
     let other = need!(Authority::new());
     let trust = Trust::File(authority.certificate());
@@ -114,7 +114,7 @@ fn a_certificate_has_to_lead_to_a_trusted_one_and_be_for_the_host_now() {
 }
 
 #[test]
-fn a_self_signed_certificate_is_accepted_when_it_is_named_and_checked_all_the_same() {
+fn named_self_signed_certificate_is_accepted_after_all_other_checks() {
     let authority = need!(Authority::new());
     for constraints in ["CA:TRUE", "CA:FALSE"] {
         let make = |file, valid| authority.self_signed(file, NAMES, constraints, valid);
@@ -138,7 +138,7 @@ fn a_self_signed_certificate_is_accepted_when_it_is_named_and_checked_all_the_sa
 }
 
 #[test]
-fn what_cannot_be_checked_is_refused() {
+fn unverifiable_certificate_is_refused() {
     let authority = need!(Authority::new());
     let good = authority.issue("good", NAMES, Valid::Now);
     let missing = Trust::File(authority.directory().join("missing.pem"));
@@ -246,7 +246,7 @@ fn bytes_arrive_in_order_however_large_the_pieces_and_the_buffer_are() {
 }
 
 #[test]
-fn what_is_decrypted_is_there_without_waiting() {
+fn decrypted_bytes_are_returned_without_waiting() {
     let (client, server) = need!(pair());
     // More than one record, so that what is received at a time ends in the middle of one.
     let bytes = noise(100_000, 2);
@@ -363,7 +363,7 @@ fn a_thread_can_send_while_another_waits_for_bytes() {
 }
 
 #[test]
-fn both_ends_see_the_end_of_the_other_with_or_without_goodbye() {
+fn both_sides_see_the_end_with_or_without_close_notify() {
     for polite in [true, false] {
         let (client, server) = need!(pair());
         client.send(b"last words").unwrap();
@@ -442,7 +442,7 @@ fn a_peer_that_does_not_speak_tls_is_an_error() {
 }
 
 #[test]
-fn a_record_that_was_tampered_with_ends_the_session_after_what_came_before() {
+fn tampered_record_ends_the_session_after_earlier_data() {
     let (near, relay_near) = sockets();
     let (mut relay_far, far) = sockets();
     let mut back = (relay_far.try_clone().unwrap(), relay_near.try_clone().unwrap());

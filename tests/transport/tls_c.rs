@@ -35,7 +35,7 @@ fn c_programs_send_and_receive_at_once_and_wait_with_select() {
 }
 
 #[test]
-fn c_programs_go_on_after_a_silence_as_without_tls() {
+fn c_programs_continue_after_a_timeout_over_tls() {
     if ours_is_original() {
         return;
     }
@@ -48,7 +48,7 @@ fn c_programs_go_on_after_a_silence_as_without_tls() {
 }
 
 #[test]
-fn c_programs_leave_no_memory_behind() {
+fn c_programs_leak_no_memory_over_tls() {
     if ours_is_original() {
         return;
     }
@@ -79,7 +79,7 @@ fn c_programs_leave_no_memory_behind() {
 }
 
 #[test]
-fn c_programs_are_told_why_and_every_way_out_works() {
+fn c_programs_get_tls_reasons_and_each_option_works() {
     if ours_is_original() {
         return;
     }

@@ -37,7 +37,7 @@ fn pin(certificate: &Certificate) -> String {
 }
 
 #[test]
-fn a_server_that_wants_a_certificate_gets_ours() {
+fn server_that_requests_a_certificate_gets_it() {
     let authority = need!(Authority::new());
     let trust = format!("tlsCA={}", authority.certificate().display());
     let own = authority.issue("client", "DNS:client", Valid::Now);

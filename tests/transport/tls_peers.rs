@@ -75,7 +75,7 @@ fn rtmpdump_downloads_through_stunnel() {
 }
 
 #[test]
-fn rtmpdump_refuses_a_server_that_it_cannot_check_and_says_what_to_do() {
+fn rtmpdump_refuses_an_unverifiable_server_and_names_the_options() {
     if ours_is_original() {
         return;
     }

@@ -127,7 +127,7 @@ fn a_first_request_that_trickles_is_given_up_in_time() {
         let mut link = Link::accept(socket2::Socket::from(accepted), None, &tunnels, timeout, now).unwrap();
         client.write_all(beginning.as_bytes()).unwrap();
         let result = loop {
-            if let Err(error) = pumps_step(&mut link) {
+            if let Err(error) = step_after_a_moment(&mut link) {
                 break error;
             }
             client.write_all(b"x").unwrap();
@@ -138,13 +138,13 @@ fn a_first_request_that_trickles_is_given_up_in_time() {
 }
 
 /// One step of a link, after a moment.
-fn pumps_step(link: &mut Link) -> Result<(), Error> {
+fn step_after_a_moment(link: &mut Link) -> Result<(), Error> {
     thread::sleep(Duration::from_millis(1));
     link.step(Instant::now())
 }
 
 #[test]
-fn ten_megabytes_go_both_ways_at_once() {
+fn ten_megabytes_pass_in_both_directions_at_once() {
     let registry = with_limits(LIMIT, 8);
     let port = serve(&registry, echo);
     assert_eq!(echo_through(port, 10 << 20, 60_000), 0, "one connection is enough");
@@ -170,7 +170,7 @@ fn one_thread_can_send_and_receive_in_turns() {
 }
 
 #[test]
-fn odd_servers_are_understood() {
+fn odd_servers_work() {
     for oddity in Oddity::ALL {
         // A server that closes without a word may never see the goodbye; then silence ends the session.
         let registry = with_limits(Duration::from_secs(2), 8);
@@ -184,7 +184,7 @@ fn odd_servers_are_understood() {
 }
 
 #[test]
-fn a_server_that_says_nothing_is_a_timeout_and_the_session_goes_on() {
+fn silent_server_is_a_timeout_and_the_session_continues() {
     let registry = with_limits(LIMIT, 8);
     let port = serve(&registry, |mut stream| {
         let mut byte = [0];
@@ -206,7 +206,7 @@ fn a_server_that_says_nothing_is_a_timeout_and_the_session_goes_on() {
 }
 
 #[test]
-fn a_server_that_answers_nothing_ends_every_wait() {
+fn unresponsive_server_ends_every_wait() {
     let server = Server::listen(|listener| {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = [0; 4096];
@@ -247,7 +247,7 @@ fn a_wait_ends_when_the_program_wants_it_to() {
 }
 
 #[test]
-fn a_server_that_is_gone_is_an_error_not_a_wait() {
+fn lost_server_is_an_error_without_a_wait() {
     for answers_first in [false, true] {
         let server = Server::listen(move |listener| {
             let (mut stream, _) = listener.accept().unwrap();
@@ -284,7 +284,7 @@ fn a_stream_that_the_server_ends_is_read_to_its_end() {
 }
 
 #[test]
-fn a_client_that_says_goodbye_or_goes_silent_ends_the_stream() {
+fn closing_or_silent_client_ends_the_stream() {
     for says_goodbye in [true, false] {
         let registry = with_limits(Duration::from_millis(300), 8);
         let (sender, ended) = std::sync::mpsc::channel();
@@ -305,7 +305,7 @@ fn a_client_that_says_goodbye_or_goes_silent_ends_the_stream() {
 
 /// Whoever serves the stream answers while it reads what came before the goodbye; that must not fail in the middle.
 #[test]
-fn what_came_before_the_goodbye_is_read_although_answers_to_it_go_nowhere() {
+fn data_before_the_close_is_read_although_replies_fail() {
     let registry = with_limits(LIMIT, 8);
     let (release, released) = std::sync::mpsc::channel::<()>();
     let (sender, ended) = std::sync::mpsc::channel();
@@ -338,7 +338,7 @@ fn what_came_before_the_goodbye_is_read_although_answers_to_it_go_nowhere() {
 
 /// A client that sends and never waits for what comes back has many requests on their way when it ends.
 #[test]
-fn what_was_sent_last_arrives_through_servers_that_are_slow_or_close() {
+fn last_bytes_arrive_through_slow_or_closing_servers() {
     for oddity in [
         Oddity::AnswersLate,
         Oddity::ThreeRepliesPerConnection,
@@ -364,7 +364,7 @@ fn what_was_sent_last_arrives_through_servers_that_are_slow_or_close() {
 
 /// One who never reads, and writes on and on, is not kept for ever.
 #[test]
-fn whoever_writes_after_the_goodbye_and_reads_nothing_comes_to_an_end() {
+fn writer_after_the_close_ends_without_reading() {
     let registry = with_limits(Duration::from_millis(500), 8);
     let port = serve(&registry, |mut stream| while stream.write_all(&[0; 5000]).is_ok() {});
     let tunnel = open(port, LIMIT);
@@ -374,7 +374,7 @@ fn whoever_writes_after_the_goodbye_and_reads_nothing_comes_to_an_end() {
 }
 
 #[test]
-fn a_stream_that_nobody_reads_does_not_grow_without_bounds() {
+fn unread_stream_has_a_memory_limit() {
     let registry = with_limits(Duration::from_millis(500), 8);
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = Mutex::new(released);
@@ -490,7 +490,7 @@ fn requests_on_other_connections_keep_their_order_and_are_answered_once() {
 
 /// What a broken connection had on its way may come long after the client has sent it again on the next one.
 #[test]
-fn requests_that_come_after_later_ones_on_another_connection_do_not_count() {
+fn late_requests_from_another_connection_are_ignored() {
     let registry = with_limits(LIMIT, 8);
     let port = serve(&registry, echo);
     let id = request(port, "/open/1", "\0").trim().to_owned();
@@ -559,7 +559,7 @@ fn collect(arrived: &std::sync::mpsc::Receiver<Vec<u8>>, len: usize) -> Vec<u8> 
 }
 
 #[test]
-fn a_body_is_handed_on_as_it_comes_and_counts_once_when_it_comes_again() {
+fn body_is_delivered_as_it_arrives_and_once_if_repeated() {
     let registry = with_limits(LIMIT, 8);
     let (port, arrived) = listener(&registry);
     let id = request(port, "/open/1", "\0").trim().to_owned();
@@ -581,7 +581,7 @@ fn a_body_is_handed_on_as_it_comes_and_counts_once_when_it_comes_again() {
 }
 
 #[test]
-fn the_connection_used_longest_ago_makes_room_for_the_ninth() {
+fn ninth_connection_replaces_the_least_recently_used() {
     let registry = with_limits(LIMIT, 8);
     let port = serve(&registry, echo);
     let id = request(port, "/open/1", "\0").trim().to_owned();
@@ -727,7 +727,7 @@ fn web_server(good: u16, requests: u32) -> Option<(u16, process::Running, proces
 }
 
 #[test]
-fn a_web_server_in_between_does_not_matter() {
+fn web_server_may_be_in_between() {
     let registry = with_limits(LIMIT, 8);
     let Some((port, _nginx, _directory)) = web_server(serve(&registry, echo), 7) else { return };
     assert!(echo_through(port, 500_000, 5000) > 0, "the web server closes every seventh time");

@@ -150,7 +150,7 @@ fn every_prefix_gives_what_was_recorded() {
 }
 
 #[test]
-fn encoders_write_what_was_recorded_and_ask_for_the_same_room() {
+fn encoders_write_the_recorded_bytes_and_need_the_same_space() {
     let vectors = vectors();
     let encode = list(&vectors["encode"]);
     for vector in encode {
@@ -247,7 +247,7 @@ fn encoded(vector: &Value, room: usize) -> (Option<usize>, Vec<u8>) {
 }
 
 #[test]
-fn resets_leave_nothing_and_free_nothing_twice() {
+fn resets_leak_nothing_and_free_nothing_twice() {
     let vectors = vectors();
     let resets = list(&vectors["reset"]);
     for vector in resets {

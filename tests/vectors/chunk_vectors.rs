@@ -164,7 +164,7 @@ fn the_original_sends_the_headers_of_the_table() {
 }
 
 #[test]
-fn ours_sends_headers_that_say_what_the_caller_meant() {
+fn our_headers_have_the_meaning_that_the_caller_requested() {
     check_headers(Library::Ours);
 }
 
@@ -331,7 +331,7 @@ fn reading_chunk_by_chunk_shows_the_recorded_fields() {
 /// Input that the original answers with memory errors; every row ends with a whole message of channel 4 that must
 /// arrive as usual. (chunk.md, "Known defects".)
 #[test]
-fn hostile_chunks_do_no_harm_to_what_follows() {
+fn hostile_chunks_do_not_affect_later_messages() {
     const GOOD: (&str, usize) = ("04 000000 000003 08 01000000", 3);
     let cases: &[(&str, &[(&str, usize)])] = &[
         (

@@ -10,5 +10,7 @@ mod flv_core;
 mod flv_vectors;
 #[path = "../guarded/mod.rs"]
 mod guarded;
+#[cfg(feature = "rtmpe")]
 mod handshake_vectors;
+#[cfg(all(feature = "tls", feature = "rtmpe", feature = "rtmpt", feature = "swf"))]
 mod setup_vectors;

@@ -122,7 +122,7 @@ fn a_c_program_sees_every_measured_result() {
 }
 
 #[test]
-fn librtmp_gives_the_same_results_where_it_is_followed() {
+fn librtmp_gives_the_same_results_except_for_listed_differences() {
     let mut cases = cases();
     cases.retain(|case| !case.differs);
     let program = need!(Program::test("setup"));
@@ -130,7 +130,7 @@ fn librtmp_gives_the_same_results_where_it_is_followed() {
 }
 
 #[test]
-fn librtmp_gives_other_results_where_it_is_not_followed() {
+fn listed_differences_from_librtmp_exist() {
     let mut cases = cases();
     cases.retain(|case| case.differs);
     let program = need!(Program::test("setup"));

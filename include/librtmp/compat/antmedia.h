@@ -214,4 +214,7 @@ static inline const char *librtmp_ant_GetErrorString(librtmp_ant_rtmp *r)
 #define RTMP_SetBufferMS librtmp_ant_SetBufferMS
 #define RTMP_GetErrorString librtmp_ant_GetErrorString
 
+#define LIBRTMP_COMPAT_BASE(r) librtmp_ant_base(r)
+#include "calls.h"
+
 #endif

@@ -2,10 +2,11 @@
 /*
  * librtmp: for programs written for the fork of librtmp in OBS Studio, and for those derived from it.
  *
- * Include it in place of <librtmp/rtmp.h> and link with this library. RTMP is then a larger struct, with the fields that the
- * fork adds, and functions have the fork's arguments. Functions with an argument for the stream take 0: a session has one.
+ * Include it in place of <librtmp/rtmp.h> and link with this library. RTMP is then a larger struct with the fields that the
+ * fork adds, and functions have the fork's arguments. A session publishes up to eight streams. RTMP_AddStream returns the index
+ * of a stream, which RTMP_Write, RTMP_ReconnectStream and RTMP_DeleteStream take.
  *
- * Not here: m_sb.sb_addr. RTMP_Socket and getpeername have the peer's address.
+ * The field m_sb.sb_addr does not exist. getpeername(RTMP_Socket(r), ...) returns the address of the peer.
  */
 #ifndef LIBRTMP_COMPAT_OBS_H
 #define LIBRTMP_COMPAT_OBS_H
@@ -25,11 +26,23 @@
 typedef int SOCKET;
 #endif
 
-/** A local address to connect from, or with family 0 and the length of an address only the family. */
+/** The number of streams of a session. */
+#define LIBRTMP_OBS_STREAMS 8
+
+/**
+ * The local address of the connection. With family 0, only addrLen counts: the length of an IPv4 or IPv6 address selects that
+ * family.
+ */
 typedef struct RTMP_BINDINFO {
     struct sockaddr_storage addr;
     int addrLen;
 } RTMP_BINDINFO;
+
+/** A stream that RTMP_AddStream has added. Private. */
+typedef struct librtmp_obs_stream {
+    char *name; /**< owned by the session; NULL if the index is free */
+    int id;     /**< message stream of an open stream, or 0; the first stream is m_stream_id */
+} librtmp_obs_stream;
 
 typedef struct librtmp_obs_link {
     LIBRTMP_COMPAT_LINK_FIELDS
@@ -41,15 +54,15 @@ typedef struct librtmp_obs_link {
 typedef struct librtmp_obs_rtmp {
     LIBRTMP_COMPAT_RTMP_FIELDS
     librtmp_obs_link Link;
-    uint8_t m_bSendChunkSizeInfo; /**< not 0 announces m_outChunkSize before connect */
-    uint8_t m_bUseNagle;          /**< not 0 leaves TCP_NODELAY off */
-    uint8_t m_bCustomSend;        /**< not 0 calls m_customSendFunc in place of send, except with TLS */
+    uint8_t m_bSendChunkSizeInfo; /**< if not 0, m_outChunkSize is announced before the connect command */
+    uint8_t m_bUseNagle;          /**< if not 0, TCP_NODELAY stays off */
+    uint8_t m_bCustomSend;        /**< if not 0, m_customSendFunc is called instead of send, except with TLS */
     RTMP_BINDINFO m_bindIP;
     int (*m_customSendFunc)(RTMPSockBuf *sb, const char *bytes, int size, void *param);
     void *m_customSendParam;
     int last_error_code;          /**< the operating system's error of the last failure, or 0 */
     int connect_time_ms;          /**< milliseconds until the TCP connection */
-    char *librtmp_playpath;       /**< private: the stream's name */
+    librtmp_obs_stream librtmp_streams[LIBRTMP_OBS_STREAMS];
 } librtmp_obs_rtmp;
 
 LIBRTMP_COMPAT_CHECK(obs, librtmp_obs_rtmp, librtmp_obs_link);
@@ -59,7 +72,7 @@ static inline RTMP *librtmp_obs_base(librtmp_obs_rtmp *r)
     return (RTMP *)(void *)r;
 }
 
-/** Notes the reason of a failure; returns `result`. */
+/** Stores the reason for a failure in last_error_code. Returns result. */
 static inline int librtmp_obs_result(librtmp_obs_rtmp *r, int result, int succeeded)
 {
     if (r && !succeeded)
@@ -89,9 +102,13 @@ static inline void librtmp_obs_Free(librtmp_obs_rtmp *r)
 
 static inline void librtmp_obs_Close(librtmp_obs_rtmp *r)
 {
+    int i;
     RTMP_Close(librtmp_obs_base(r));
-    free(r->librtmp_playpath);
-    r->librtmp_playpath = NULL;
+    for (i = 0; i < LIBRTMP_OBS_STREAMS; i++) {
+        free(r->librtmp_streams[i].name);
+        r->librtmp_streams[i].name = NULL;
+        r->librtmp_streams[i].id = 0;
+    }
     r->Link.playpath.av_val = NULL;
     r->Link.playpath.av_len = 0;
 }
@@ -101,7 +118,7 @@ static inline void librtmp_obs_Reset(librtmp_obs_rtmp *r)
     librtmp_obs_Close(r);
 }
 
-/** The whole path of the URL is the application; RTMP_AddStream names the stream. */
+/** Uses the whole path of the URL as the application. RTMP_AddStream sets the name of the stream. */
 static inline int librtmp_obs_SetupURL(librtmp_obs_rtmp *r, char *url)
 {
     if (!RTMP_SetupURL(librtmp_obs_base(r), url))
@@ -124,15 +141,43 @@ static inline int librtmp_obs_SetupURL(librtmp_obs_rtmp *r, char *url)
     return TRUE;
 }
 
-/** Names the stream to publish. Returns 0, or -1 if there is one already or memory is short. */
+/** Opens the stream with this index, other than the first one, on a connection that publishes. */
+static inline int librtmp_obs_open(librtmp_obs_rtmp *r, int index)
+{
+    librtmp_obs_stream *stream = &r->librtmp_streams[index];
+    AVal name = { stream->name, (int)strlen(stream->name) };
+    stream->id = RTMP_OpenStream(librtmp_obs_base(r), &name);
+    return librtmp_obs_result(r, stream->id != 0, stream->id != 0);
+}
+
+/**
+ * Adds a stream. RTMP_ConnectStream opens it, or this call if the first stream is already open.
+ *
+ * Returns its index, or -1 if there are eight streams, the server refuses it, or memory is short.
+ */
 static inline int librtmp_obs_AddStream(librtmp_obs_rtmp *r, const char *playpath)
 {
-    if (r->librtmp_playpath || !playpath || !(r->librtmp_playpath = (char *)malloc(strlen(playpath) + 1)))
+    int index = 0;
+    librtmp_obs_stream *stream;
+    while (index < LIBRTMP_OBS_STREAMS && r->librtmp_streams[index].name)
+        index++;
+    if (index == LIBRTMP_OBS_STREAMS || !playpath)
         return -1;
-    strcpy(r->librtmp_playpath, playpath);
-    r->Link.playpath.av_val = r->librtmp_playpath;
-    r->Link.playpath.av_len = (int)strlen(playpath);
-    return 0;
+    stream = &r->librtmp_streams[index];
+    stream->name = (char *)malloc(strlen(playpath) + 1);
+    if (!stream->name)
+        return -1;
+    strcpy(stream->name, playpath);
+    stream->id = 0;
+    if (index == 0) {
+        r->Link.playpath.av_val = stream->name;
+        r->Link.playpath.av_len = (int)strlen(playpath);
+    } else if (r->m_stream_id > 0 && !librtmp_obs_open(r, index)) {
+        free(stream->name);
+        stream->name = NULL;
+        return -1;
+    }
+    return index;
 }
 
 static inline int librtmp_obs_ParseURL(const char *url, int *protocol, AVal *host, unsigned int *port, AVal *app)
@@ -211,29 +256,52 @@ static inline int librtmp_obs_Connect1(librtmp_obs_rtmp *r, RTMPPacket *cp)
     return librtmp_obs_result(r, done, done);
 }
 
+/** Opens all streams. Returns FALSE if one of them cannot be opened. */
 static inline int librtmp_obs_ConnectStream(librtmp_obs_rtmp *r, int seekTime)
 {
-    int done = RTMP_ConnectStream(librtmp_obs_base(r), seekTime);
-    return librtmp_obs_result(r, done, done);
+    int index, done = RTMP_ConnectStream(librtmp_obs_base(r), seekTime);
+    librtmp_obs_result(r, done, done);
+    for (index = 1; done && index < LIBRTMP_OBS_STREAMS; index++)
+        if (r->librtmp_streams[index].name && !r->librtmp_streams[index].id)
+            done = librtmp_obs_open(r, index);
+    return done;
 }
 
 static inline int librtmp_obs_ReconnectStream(librtmp_obs_rtmp *r, int seekTime, int streamIdx)
 {
-    (void)streamIdx;
-    return RTMP_ReconnectStream(librtmp_obs_base(r), seekTime);
+    int done;
+    if (streamIdx == 0) {
+        done = RTMP_ReconnectStream(librtmp_obs_base(r), seekTime);
+        return librtmp_obs_result(r, done, done);
+    }
+    if (streamIdx < 0 || streamIdx >= LIBRTMP_OBS_STREAMS || !r->librtmp_streams[streamIdx].name)
+        return FALSE;
+    if (r->librtmp_streams[streamIdx].id)
+        RTMP_CloseStream(librtmp_obs_base(r), r->librtmp_streams[streamIdx].id);
+    return librtmp_obs_open(r, streamIdx);
 }
 
+/** Ends a stream. RTMP_ReconnectStream opens it again. */
 static inline void librtmp_obs_DeleteStream(librtmp_obs_rtmp *r, int streamIdx)
 {
-    (void)streamIdx;
-    RTMP_DeleteStream(librtmp_obs_base(r));
+    if (streamIdx == 0) {
+        RTMP_DeleteStream(librtmp_obs_base(r));
+    } else if (streamIdx > 0 && streamIdx < LIBRTMP_OBS_STREAMS && r->librtmp_streams[streamIdx].id) {
+        RTMP_CloseStream(librtmp_obs_base(r), r->librtmp_streams[streamIdx].id);
+        r->librtmp_streams[streamIdx].id = 0;
+    }
 }
 
+/** Sends FLV bytes on a stream. Returns -1 if the stream is not open. */
 static inline int librtmp_obs_Write(librtmp_obs_rtmp *r, const char *bytes, int size, int streamIdx)
 {
-    if (streamIdx != 0)
+    int count;
+    if (streamIdx < 0 || streamIdx >= LIBRTMP_OBS_STREAMS)
         return -1;
-    int count = RTMP_Write(librtmp_obs_base(r), bytes, size);
+    if (streamIdx == 0)
+        count = RTMP_Write(librtmp_obs_base(r), bytes, size);
+    else
+        count = RTMP_WriteStream(librtmp_obs_base(r), r->librtmp_streams[streamIdx].id, bytes, size);
     return librtmp_obs_result(r, count, count >= 0);
 }
 
@@ -289,7 +357,7 @@ static inline const char *librtmp_obs_GetErrorString(librtmp_obs_rtmp *r)
     return RTMP_GetErrorString(librtmp_obs_base(r));
 }
 
-/** TLS is ready without it. Memory of zeros will do. */
+/** Does nothing: TLS needs no preparation. r may point to zeroed memory. */
 static inline void librtmp_obs_TLS_Init(librtmp_obs_rtmp *r)
 {
     (void)r;
@@ -329,5 +397,8 @@ static inline void librtmp_obs_TLS_Free(librtmp_obs_rtmp *r)
 #define RTMP_GetErrorString librtmp_obs_GetErrorString
 #define RTMP_TLS_Init librtmp_obs_TLS_Init
 #define RTMP_TLS_Free librtmp_obs_TLS_Free
+
+#define LIBRTMP_COMPAT_BASE(r) librtmp_obs_base(r)
+#include "calls.h"
 
 #endif

@@ -17,13 +17,13 @@
 #include "../loop.h"
 #include "fields.h"
 
-/** The reason for a failure; message is from malloc, and PILI_RTMPError_Free frees it. */
+/** The reason for a failure. The message is allocated; PILI_RTMPError_Free frees it. */
 typedef struct RTMPError {
     int code;
     char *message;
 } RTMPError;
 
-/** Milliseconds: until the TCP connection, and for the RTMP handshake. */
+/** Milliseconds until the TCP connection exists, and milliseconds of the RTMP handshake. */
 typedef struct PILI_CONNECTION_TIME {
     uint32_t connect_time;
     uint32_t handshake_time;
@@ -42,7 +42,7 @@ typedef RTMPSockBuf PILI_RTMPSockBuf;
 typedef struct PILI_RTMP_LNK {
     LIBRTMP_COMPAT_LINK_FIELDS
     int send_timeout;  /**< seconds; used as the timeout */
-    PILI_AVal domain;  /**< not used */
+    PILI_AVal domain;  /**< not used by the library */
 } PILI_RTMP_LNK;
 
 typedef struct PILI_RTMP {
@@ -54,7 +54,7 @@ typedef struct PILI_RTMP {
     void *m_userData;
     int m_is_closing;
     int m_tcp_nodelay;  /**< always on */
-    uint32_t ip;        /**< not used */
+    uint32_t ip;        /**< not used by the library */
     char *librtmp_url;  /**< private: the copy of the URL */
 } PILI_RTMP;
 
@@ -88,7 +88,7 @@ static inline void PILI_RTMPError_Message(RTMPError *error, int code, const char
         strcpy(error->message, message);
 }
 
-/** Reports a failure to the argument and to the callback; returns `result`. */
+/** Reports a failure to error and to the callback. Returns result. */
 static inline int librtmp_pili_result(PILI_RTMP *r, RTMPError *error, int result, int succeeded)
 {
     RTMPError own = { 0, NULL };
@@ -175,15 +175,80 @@ static inline void PILI_RTMPPacket_Reset(PILI_RTMPPacket *packet)
 }
 
 #define PILI_RTMPPacket_IsReady(a) RTMPPacket_IsReady(a)
-#define PILI_AMF_EncodeString AMF_EncodeString
-#define PILI_AMF_EncodeNumber AMF_EncodeNumber
+
+/* Functions and variables that the fork has only renamed. */
+#define PILI_AMF3CD_AddProp AMF3CD_AddProp
+#define PILI_AMF3CD_GetProp AMF3CD_GetProp
+#define PILI_AMF3Prop_Decode AMF3Prop_Decode
+#define PILI_AMF3ReadInteger AMF3ReadInteger
+#define PILI_AMF3ReadString AMF3ReadString
+#define PILI_AMF3_Decode AMF3_Decode
+#define PILI_AMFProp_Decode AMFProp_Decode
+#define PILI_AMFProp_Dump AMFProp_Dump
+#define PILI_AMFProp_Encode AMFProp_Encode
+#define PILI_AMFProp_GetBoolean AMFProp_GetBoolean
+#define PILI_AMFProp_GetName AMFProp_GetName
+#define PILI_AMFProp_GetNumber AMFProp_GetNumber
+#define PILI_AMFProp_GetObject AMFProp_GetObject
+#define PILI_AMFProp_GetString AMFProp_GetString
+#define PILI_AMFProp_GetType AMFProp_GetType
+#define PILI_AMFProp_IsValid AMFProp_IsValid
+#define PILI_AMFProp_Reset AMFProp_Reset
+#define PILI_AMFProp_SetName AMFProp_SetName
+#define PILI_AMF_AddProp AMF_AddProp
+#define PILI_AMF_CountProp AMF_CountProp
+#define PILI_AMF_Decode AMF_Decode
+#define PILI_AMF_DecodeArray AMF_DecodeArray
+#define PILI_AMF_DecodeBoolean AMF_DecodeBoolean
+#define PILI_AMF_DecodeInt16 AMF_DecodeInt16
+#define PILI_AMF_DecodeInt24 AMF_DecodeInt24
+#define PILI_AMF_DecodeInt32 AMF_DecodeInt32
+#define PILI_AMF_DecodeLongString AMF_DecodeLongString
+#define PILI_AMF_DecodeNumber AMF_DecodeNumber
+#define PILI_AMF_DecodeString AMF_DecodeString
+#define PILI_AMF_Dump AMF_Dump
+#define PILI_AMF_Encode AMF_Encode
+#define PILI_AMF_EncodeArray AMF_EncodeArray
 #define PILI_AMF_EncodeBoolean AMF_EncodeBoolean
+#define PILI_AMF_EncodeEcmaArray AMF_EncodeEcmaArray
 #define PILI_AMF_EncodeInt16 AMF_EncodeInt16
 #define PILI_AMF_EncodeInt24 AMF_EncodeInt24
 #define PILI_AMF_EncodeInt32 AMF_EncodeInt32
-#define PILI_AMF_EncodeNamedString AMF_EncodeNamedString
-#define PILI_AMF_EncodeNamedNumber AMF_EncodeNamedNumber
 #define PILI_AMF_EncodeNamedBoolean AMF_EncodeNamedBoolean
+#define PILI_AMF_EncodeNamedNumber AMF_EncodeNamedNumber
+#define PILI_AMF_EncodeNamedString AMF_EncodeNamedString
+#define PILI_AMF_EncodeNumber AMF_EncodeNumber
+#define PILI_AMF_EncodeString AMF_EncodeString
+#define PILI_AMF_GetProp AMF_GetProp
+#define PILI_AMF_Reset AMF_Reset
+#define PILI_RTMPPacket_Dump RTMPPacket_Dump
+#define PILI_RTMP_FindFirstMatchingProperty RTMP_FindFirstMatchingProperty
+#define PILI_RTMP_FindPrefixProperty RTMP_FindPrefixProperty
+#define PILI_RTMP_LibVersion RTMP_LibVersion
+#define PILI_RTMP_Log RTMP_Log
+#define PILI_RTMP_LogGetLevel RTMP_LogGetLevel
+#define PILI_RTMP_LogHex RTMP_LogHex
+#define PILI_RTMP_LogHexString RTMP_LogHexString
+#define PILI_RTMP_LogPrintf RTMP_LogPrintf
+#define PILI_RTMP_LogSetCallback RTMP_LogSetCallback
+#define PILI_RTMP_LogSetLevel RTMP_LogSetLevel
+#define PILI_RTMP_LogSetOutput RTMP_LogSetOutput
+#define PILI_RTMP_LogStatus RTMP_LogStatus
+#define PILI_RTMP_ParsePlaypath RTMP_ParsePlaypath
+#define PILI_RTMP_ParseURL RTMP_ParseURL
+#define PILI_RTMP_UserInterrupt RTMP_UserInterrupt
+#define PILI_RTMP_debuglevel RTMP_debuglevel
+#define PILI_RTMP_ctrlC RTMP_ctrlC
+#define PILI_RTMP_DefaultFlashVer RTMP_DefaultFlashVer
+#define PILI_RTMPProtocolStrings RTMPProtocolStrings
+#define PILI_RTMPProtocolStringsLower RTMPProtocolStringsLower
+
+#define PILI_RTMP_GetDuration(r) RTMP_GetDuration(librtmp_pili_base(r))
+#define PILI_RTMP_GetLastError(r) RTMP_GetLastError(librtmp_pili_base(r))
+#define PILI_RTMP_GetErrorString(r) RTMP_GetErrorString(librtmp_pili_base(r))
+#define PILI_RTMP_SetOpt(r, name, value) RTMP_SetOpt(librtmp_pili_base(r), name, value)
+#define PILI_RTMP_Abort(r) RTMP_Abort(librtmp_pili_base(r))
+#define PILI_RTMP_GetStats(r, s) RTMP_GetStats(librtmp_pili_base(r), s)
 
 static inline int PILI_RTMP_SetupURL(PILI_RTMP *r, const char *url, RTMPError *error)
 {

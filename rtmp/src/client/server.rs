@@ -18,7 +18,7 @@ use super::{
 use crate::{
     chunk::Outgoing,
     error::{Error, Result},
-    media,
+    features, media,
     message::{Message, MessageType},
     net::{Interest, Link, Tunnels, wait},
     session::{Capabilities, Request},
@@ -100,6 +100,7 @@ pub enum ServerEvent {
 impl Server {
     /// Listens on an address.
     pub fn bind(address: impl ToSocketAddrs) -> Result<Self> {
+        features::SERVER.check()?;
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let timeout = Some(Duration::from_secs(30));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     amf, environment,
     error::{Error, Result},
+    features,
     handshake::{self, Swf},
     net::{Entry, Target},
     options::{self, Enhanced, Seconds, Setting, Tuning, conn, next_pair, unescape},
@@ -90,6 +91,7 @@ impl Settings {
         if !Protocol::from_scheme(scheme).is_some_and(|protocol| protocol != Protocol::RTMFP) {
             return Err(Error::Unsupported("the scheme of the URL"));
         }
+        features::check_protocol(url.protocol)?;
         let host = url.host.filter(|host| !host.is_empty());
         let host = host.ok_or(Error::malformed("RTMP URL", "no usable host name"))?;
         let app = url.app.unwrap_or_default();
@@ -135,6 +137,7 @@ impl Settings {
     pub(super) fn follow(&self, request: &Reconnect, now: Instant) -> Result<Self> {
         let target = request.resolve(&self.application().1, self.protocol.is_tls())?;
         let url = url::parse(&target)?;
+        features::check_protocol(url.protocol)?;
         let host = url.host.unwrap_or_default().to_vec();
         let mut settings = Self { protocol: url.protocol, host, port: url.port, url: None, ..self.clone() };
         settings.app = application(&target).to_vec();
@@ -171,7 +174,11 @@ impl Settings {
             Setting::Subscribe(text) => self.subscribe_name = text.to_vec(),
             Setting::UsherToken(text) => self.usher_token = text.to_vec(),
             Setting::SecureToken(text) => self.secure_token = text.to_vec(),
-            Setting::VerifySwf(yes) => self.verifies_swf = yes,
+            Setting::VerifySwf(true) => {
+                features::SWF.check()?;
+                self.verifies_swf = true;
+            }
+            Setting::VerifySwf(false) => self.verifies_swf = false,
             Setting::SwfAge(days) => self.swf_age = days,
             Setting::Start(milliseconds) => self.start_ms = milliseconds,
             Setting::Stop(milliseconds) => self.stop_ms = milliseconds,
@@ -382,6 +389,7 @@ mod tests {
         String::from_utf8(parse(text).application().1).unwrap()
     }
 
+    #[cfg(feature = "tls")]
     #[test]
     fn the_url_of_the_application_is_the_beginning_of_the_url() {
         assert_eq!(tc_url("rtmp://host/app/name"), "rtmp://host/app");
@@ -402,6 +410,7 @@ mod tests {
         assert_eq!(settings.timeout, Duration::from_secs(7));
     }
 
+    #[cfg(feature = "tls")]
     #[test]
     fn a_reconnect_request_changes_the_application_and_keeps_the_rest() {
         let now = Instant::now();

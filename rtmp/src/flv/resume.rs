@@ -12,6 +12,7 @@ use log::{debug, error, warn};
 use super::state::{Flags, ReadState};
 use super::tag::{PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
 use crate::amf;
+use crate::media::{self, Kind, Packet, Track};
 use crate::message::MessageType;
 
 /// What a resumed stream's message is.
@@ -84,10 +85,12 @@ pub(super) fn check(state: &mut ReadState<'_>, kind: MessageType, timestamp: u32
     }
     if !state.flags.has(Flags::NO_IGNORE) {
         // Until time moves on, servers repeat metadata and decoder configuration that the file has.
-        if timestamp == 0 {
+        if timestamp == 0 && !is_new(state, kind, body) {
             return Outcome::Ignore;
         }
-        state.flags.set(Flags::NO_IGNORE);
+        if timestamp != 0 {
+            state.flags.set(Flags::NO_IGNORE);
+        }
     }
     Outcome::From(start)
 }
@@ -197,6 +200,22 @@ fn pass_over(ignored: &mut u32, passed_over: &mut u32, early: bool, sort: &str) 
     if !early && *count > MAX_IGNORED_FRAMES { Outcome::Mismatch } else { Outcome::Ignore }
 }
 
+/// Whether a message is new in a file that ends with a key frame of the same time. It is if it is not of a kind that servers
+/// repeat, and if it or the key frame has a FourCC. Without, it is passed over, as librtmp always did.
+fn is_new(state: &ReadState<'_>, kind: MessageType, body: &[u8]) -> bool {
+    let is_enhanced = |track: &Track<'_>| track.codec.fourcc().is_some();
+    let resumes_enhanced = tracks(MessageType(state.resume.initial_frame_type), state.resume.initial_frame)
+        .any(|track| is_enhanced(&track));
+    let is_repeated = |packet: Packet| packet.is_config() || packet == Packet::Channels;
+    tracks(kind, body).any(|track| !is_repeated(track.packet) && (resumes_enhanced || is_enhanced(&track)))
+}
+
+/// The tracks of a message that can be read; none if it is neither audio nor video.
+fn tracks(kind: MessageType, body: &[u8]) -> impl Iterator<Item = Track<'_>> {
+    let media = Kind::of(kind).and_then(|kind| media::parse(kind, body).ok());
+    media.into_iter().flat_map(|media| media.tracks()).flatten()
+}
+
 /// Whether `body` is AMF0 data that begins with the string `onMetaData`.
 fn is_metadata(body: &[u8]) -> bool {
     amf::decode(body).is_ok_and(|values| {
@@ -250,6 +269,43 @@ mod tests {
         assert_eq!(check(&mut state, MessageType::AUDIO, 1, b"\xAF\x01"), Outcome::From(0));
         assert_eq!(state.flags, Flags(0x1C));
         assert_eq!(check(&mut state, MessageType::AUDIO, 0, b"\xAF\x01"), Outcome::From(0));
+    }
+
+    #[test]
+    fn enhanced_frames_with_the_time_of_the_key_frame_are_new() {
+        let second = b"\xA6\x01hvc1\x01\0\0\0frame";
+        let mut state = state();
+        assert_eq!(check(&mut state, MessageType::VIDEO, 0, second), Outcome::Ignore, "in front of it");
+        assert_eq!(check(&mut state, MessageType::VIDEO, 0, FRAME), Outcome::Ignore);
+        // What is repeated.
+        for (kind, body) in [
+            (MessageType::VIDEO, &b"\x96\0hvc1\x01configuration"[..]),
+            (MessageType::VIDEO, b"\x90hvc1configuration"),
+            (MessageType::AUDIO, b"\x94Opus\0\x02"),
+            (MessageType::AUDIO, b"\xAF\x01"),
+            (MessageType::VIDEO, b"\x27\x01\0\0\0"),
+        ] {
+            assert_eq!(check(&mut state, kind, 0, body), Outcome::Ignore, "{body:?}");
+        }
+        for (kind, body) in [
+            (MessageType::VIDEO, &second[..]),
+            (MessageType::VIDEO, b"\xD4hvc1colours"),
+            (MessageType::AUDIO, b"\x95\x01Opus\x02frame"),
+            (MessageType::AUDIO, b"\x91Opusframe"),
+        ] {
+            assert_eq!(check(&mut state, kind, 0, body), Outcome::From(0), "{body:?}");
+        }
+        assert_eq!(check(&mut state, MessageType::AUDIO, 0, b"\xAF\x01"), Outcome::Ignore);
+        assert_eq!(check(&mut state, MessageType::AUDIO, 1, b"\xAF\x01"), Outcome::From(0));
+
+        let key_frame = b"\x93hvc1frame";
+        let mut state = self::state();
+        state.resume.initial_frame = key_frame;
+        assert_eq!(check(&mut state, MessageType::VIDEO, 0, key_frame), Outcome::Ignore);
+        for (body, expected) in [(b"\xAF\0", Outcome::Ignore), (b"\xAF\x01", Outcome::From(0))] {
+            assert_eq!(check(&mut state, MessageType::AUDIO, 0, body), expected);
+        }
+        assert_eq!(check(&mut state, MessageType::DATA, 0, b"\x02\0\x0AonMetaData"), Outcome::Ignore);
     }
 
     #[test]

@@ -28,8 +28,10 @@
 //! # Ok::<(), rtmp::Error>(())
 //! ```
 
+#[cfg(feature = "rtmpe")]
 mod cipher_keys;
 mod client;
+#[cfg_attr(not(feature = "rtmpe"), path = "absent_dh.rs")]
 pub mod dh;
 pub mod digest;
 pub mod rc4;

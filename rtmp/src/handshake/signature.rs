@@ -1,5 +1,6 @@
 //! The signature at the end of C2 and S2, which two versions of RTMPE encrypt.
 
+#[cfg(feature = "rtmpe")]
 use blowfish::{
     BlowfishLE,
     cipher::{BlockCipherEncrypt, KeyInit},
@@ -7,8 +8,10 @@ use blowfish::{
 use hmac::{Hmac, digest::CtOutput};
 use sha2::Sha256;
 
+#[cfg(feature = "rtmpe")]
+use super::cipher_keys;
 use super::{
-    BLOCK_LEN, Block, cipher_keys,
+    BLOCK_LEN, Block,
     digest::{HASH_LEN, Hash, hmac},
 };
 
@@ -53,6 +56,7 @@ pub fn verify(version: u8, key: &Hash, block: &Block) -> bool {
 }
 
 /// Encrypts eight bytes with the cipher of a version; most have none. `index` is below 16.
+#[cfg(feature = "rtmpe")]
 pub fn encrypt(version: u8, index: usize, block: &mut [u8; 8]) {
     match version {
         XTEA => *block = xtea(&cipher_keys::XTEA[index], *block),
@@ -66,7 +70,12 @@ pub fn encrypt(version: u8, index: usize, block: &mut [u8; 8]) {
     }
 }
 
+/// Only RTMPE has versions with a cipher.
+#[cfg(not(feature = "rtmpe"))]
+fn encrypt(_version: u8, _index: usize, _block: &mut [u8; 8]) {}
+
 /// XTEA with 32 rounds, little-endian. Enciphering eight public bytes is all that is needed of it.
+#[cfg(feature = "rtmpe")]
 fn xtea(key: &[u32; 4], block: [u8; 8]) -> [u8; 8] {
     const DELTA: u32 = 0x9E37_79B9;
     let word = |value: u32, sum: u32, key: u32| {

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    features,
     stats::Phases,
     transport::{tls::ServerContext, tunnel::Status},
 };
@@ -186,6 +187,7 @@ impl Link {
         if !target.tunnelled {
             return Ok(Self::direct(wire));
         }
+        features::RTMPT.check()?;
         let tunnel = Tunnel::new(target, wire, now)?;
         Ok(Self { path: Path::Tunnelled(Box::new(tunnel)), aborted: false })
     }
@@ -248,6 +250,11 @@ impl Link {
             _ if is_tunnelled => LinkPhase::Tunnel,
             _ => LinkPhase::Open,
         }
+    }
+
+    /// Whether this is the client's end of a tunnel.
+    pub fn has_tunnel(&self) -> bool {
+        matches!(self.path, Path::Tunnelled(_))
     }
 
     /// Where the client of a tunnel stands; `None` for other links.

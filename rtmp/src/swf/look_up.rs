@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    features,
     http::{self, Outcome, Receiver},
     transport::{tls::Trust, wait::Patience},
     url,
@@ -36,6 +37,10 @@ pub struct LookUp {
 /// Looks the hash up in the cache file `path`, if there is to be one, and asks the server unless that was done less than
 /// `age` days ago. Says in the log what failed.
 pub fn look_up(url: &[u8], age: i32, path: Option<&Path>, trust: &Trust, patience: &dyn Patience) -> LookUp {
+    if let Err(error) = features::SWF.check() {
+        error!("{CALLER}: {error}");
+        return LookUp { swf: None, failure: Some(error.reported()) };
+    }
     let key = cache::key(url);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let known = path.and_then(|path| store::load(path).find(key));

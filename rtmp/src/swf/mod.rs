@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod date;
+#[cfg_attr(not(feature = "swf"), path = "absent_hash.rs")]
 pub mod hash;
 mod look_up;
 pub mod store;

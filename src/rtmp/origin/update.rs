@@ -524,6 +524,7 @@ mod tests {
         "rtmps://host2/app2/name2 tcUrl=t2 live=1 socks=proxy2",
     ];
 
+    #[cfg(feature = "tls")]
     #[test]
     fn nothing_of_one_url_is_left_for_the_next() {
         for next in NEXT {

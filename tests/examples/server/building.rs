@@ -13,7 +13,7 @@ fn sources() -> Vec<PathBuf> {
 }
 
 #[test]
-fn it_compiles_as_old_and_new_c_without_a_warning() {
+fn server_compiles_as_old_and_new_c_without_warnings() {
     for compiler in ["gcc", "clang"] {
         let compiler = need!(require::program(compiler));
         for standard in ["c99", "c11", "c17"] {
@@ -37,7 +37,7 @@ fn evaluate(expression: &str) -> u64 {
 }
 
 #[test]
-fn the_limits_on_the_page_are_those_of_the_sources() {
+fn limits_in_the_readme_match_the_sources() {
     let folder = library::package().join("c-examples");
     let page = fs::read_to_string(folder.join("README.md")).expect("the page is there");
     let mut rows = 0;

@@ -41,7 +41,11 @@ impl DerefMut for Client {
 impl Client {
     /// Connects and shakes hands.
     pub fn shake_hands(server: &ExampleServer) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", server.port())).expect("the server listens");
+        Self::shake_hands_with(server.port())
+    }
+
+    fn shake_hands_with(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
         stream.set_nodelay(true).expect("TCP sockets take TCP_NODELAY");
         let mut peer = Peer::over(Box::new(stream));
         peer.send_raw(&[&[3][..], &[0; 1536]].concat());
@@ -52,7 +56,12 @@ impl Client {
 
     /// Connects to an application, which must succeed.
     pub fn connect(server: &ExampleServer, app: &str) -> Self {
-        let mut client = Self::shake_hands(server);
+        Self::connect_to(server.port(), app)
+    }
+
+    /// As `connect`, to the server on a port.
+    pub fn connect_to(port: u16, app: &str) -> Self {
+        let mut client = Self::shake_hands_with(port);
         client.call("connect", &[object(&[("app", s(app))])]);
         client
     }

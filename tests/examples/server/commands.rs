@@ -126,7 +126,7 @@ fn publish_false_and_play_false_stop_the_stream() {
 
 /// A name that is taken ends the connection, since librtmp's clients would wait for ever; but not the other streams.
 #[test]
-fn a_bad_name_does_not_end_what_is_published_beside_it() {
+fn bad_name_does_not_end_other_streams() {
     let (server, _folder) = need!(server(Library::Ours, &[]));
     let mut publisher = Client::publisher(&server, "live", "a");
     let stream = publisher.create();
@@ -221,7 +221,7 @@ fn pieces_of_a_connect_command_never_hang_the_server() {
 
 /// Ends while clients publish, play what is live and what is a file, and have unfinished messages.
 #[test]
-fn the_server_ends_well_in_the_middle_of_everything() {
+fn server_can_be_stopped_at_any_time() {
     let (server, folder) = need!(server(Library::Ours, &["-r", "FOLDER"]));
     let mut publisher = Client::publisher(&server, "live", "-a");
     for time in 0..200 {

@@ -51,12 +51,12 @@ fn publishers_are_acknowledged(library: Library) {
 }
 
 #[test]
-fn a_publisher_that_honours_its_window_is_acknowledged_in_time() {
+fn publisher_that_waits_for_acknowledgements_gets_them() {
     publishers_are_acknowledged(Library::Ours);
 }
 
 #[test]
-fn a_publisher_that_honours_its_window_is_acknowledged_in_time_on_librtmp() {
+fn publisher_that_waits_for_acknowledgements_gets_them_on_librtmp() {
     publishers_are_acknowledged(Library::Original);
 }
 
@@ -104,17 +104,17 @@ fn aborted_messages_are_forgotten(library: Library) {
 }
 
 #[test]
-fn an_aborted_message_leaves_nothing_in_the_next_one() {
+fn aborted_message_is_not_part_of_the_next_one() {
     aborted_messages_are_forgotten(Library::Ours);
 }
 
 #[test]
-fn an_aborted_message_leaves_nothing_in_the_next_one_on_librtmp() {
+fn aborted_message_is_not_part_of_the_next_one_on_librtmp() {
     aborted_messages_are_forgotten(Library::Original);
 }
 
 #[test]
-fn control_messages_of_any_size_are_survived() {
+fn control_messages_of_any_size_do_not_crash() {
     for library in [Library::Ours, Library::Original] {
         let (server, _folder) = need!(server(library, &[]));
         let mut client = Client::connect(&server, "live");
@@ -143,7 +143,7 @@ fn a_ping_and_a_bandwidth_limit_are_answered() {
 }
 
 #[test]
-fn a_chunk_size_that_makes_no_sense_ends_the_connection() {
+fn invalid_chunk_size_ends_the_connection() {
     let (server, _folder) = need!(server(Library::Ours, &[]));
     for body in [&[0; 4][..], &[0x80, 0, 0, 0], &[0, 0, 1]] {
         let mut client = Client::connect(&server, "live");
@@ -153,7 +153,7 @@ fn a_chunk_size_that_makes_no_sense_ends_the_connection() {
 }
 
 #[test]
-fn a_player_that_is_silent_is_pinged_and_stays() {
+fn silent_player_is_pinged_and_stays_connected() {
     let (server, _folder) = need!(server(Library::Ours, &["-t", "2"]));
     let mut player = Client::player(&server, "live", "a");
     let mut pings = 0;

@@ -86,7 +86,7 @@ fn a_track_that_has_ended_is_not_waited_for() {
 
 /// Without a word: what is kept since its key frame grows to its bound, and no longer.
 #[test]
-fn a_track_that_falls_silent_is_given_up() {
+fn silent_track_is_given_up() {
     let sent = [&[CONFIG_0, CONFIG_1, KEY_1][..], &[KEY_0, FRAME_0].repeat(3000)].concat();
     let sent: Vec<_> = sent.iter().map(|text| (9, body(text))).collect();
     let got = need!(late_player(&sent));
@@ -106,7 +106,7 @@ fn everything_that_decoders_need_is_kept_per_track() {
 }
 
 #[test]
-fn something_newer_replaces_what_a_track_had() {
+fn newer_configuration_replaces_the_old_one() {
     let newer = ["90 68766331 c2", "96 00 68766331 01 c3"];
     let color = "84 68766331 020009 636f6c6f72496e666f 05";
     late_player_gets(
@@ -140,7 +140,7 @@ fn a_message_for_many_tracks_counts_for_each() {
 }
 
 #[test]
-fn prefixes_hide_nothing() {
+fn modex_prefixes_are_skipped() {
     let config = "97 02 0f423f 00 68766331 c0";
     let twice = "97 00 77 07 00 77 00 68766331 c0";
     let long = format!("97 ff 00ff {} 00 68766331 c0", "77".repeat(256));

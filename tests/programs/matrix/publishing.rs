@@ -100,7 +100,7 @@ fn publishers_reach_node_rtsp_rtmp_server() {
 /// curl passes its film in blocks of 64 kB that end anywhere, and once more what a call did not count. The original crashes
 /// on the way.
 #[test]
-fn curl_publishes_a_long_film() {
+fn curl_publishes_a_long_file() {
     let stage = need!(Stage::set());
     let long = need!(clip::repeated(&stage.folder.join("long.flv"), 200));
     let sent = flv::media(&flv::load(&long));

@@ -13,7 +13,7 @@ use std::{
 
 use rustls::{ClientConfig, client::Resumption};
 
-use super::{Trust, provider, server, trust::VARIABLES, versions};
+use super::{Trust, provider, server, verify::VARIABLES, versions};
 use crate::{environment, error::Result};
 
 /// What a client that trusts `trust` is told.

@@ -4,32 +4,46 @@
 //! [`net::Link`](crate::net::Link). Knows no RTMP. The certificates that were read for a client serve the next ones, too; of a
 //! connection nothing is kept, and no session is resumed.
 
+#[cfg(feature = "tls")]
 mod config;
+#[cfg_attr(not(feature = "tls"), path = "absent.rs")]
 pub(crate) mod machine;
 mod options;
+#[cfg(feature = "tls")]
 mod refusal;
+#[cfg(feature = "tls")]
 mod server;
 mod trust;
+#[cfg(feature = "tls")]
+mod verify;
 
+#[cfg(not(feature = "tls"))]
+pub use machine::ServerContext;
 pub use options::TlsOptions;
+#[cfg(feature = "tls")]
 pub use server::ServerContext;
 pub use trust::{Terms, Trust};
 
+#[cfg(feature = "tls")]
 use std::sync::Arc;
 
+#[cfg(feature = "tls")]
 use rustls::{
     ConfigBuilder, ConfigSide, WantsVerifier, WantsVersions,
     crypto::{CryptoProvider, ring},
 };
 
+#[cfg(feature = "tls")]
 use crate::error::{Error, Result};
 
 /// The cryptography that TLS uses.
+#[cfg(feature = "tls")]
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
 /// Goes on with TLS 1.2 and 1.3.
+#[cfg(feature = "tls")]
 fn versions<S: ConfigSide>(
     builder: ConfigBuilder<S, WantsVersions>,
 ) -> Result<ConfigBuilder<S, WantsVerifier>> {

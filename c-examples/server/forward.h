@@ -1,0 +1,24 @@
+/* Hands published streams on to other servers, as a publisher there. */
+#ifndef SERVER_FORWARD_H
+#define SERVER_FORWARD_H
+
+struct server;
+
+/* Forwards the stream of that path to all targets, until nobody publishes it any more. */
+void forward_all(struct server *server, const char *path);
+/* Ends all forwarding at once. */
+void forward_stop(struct server *server);
+
+/* Returns 1 when `url` can be forwarded to. */
+int forward_may(const char *url);
+
+struct forward_numbers {
+    const char *name, *target, *state;
+    unsigned long long bytes;
+    unsigned failures;
+};
+
+/* Calls `show` with each stream that is being forwarded. */
+void forward_each(const struct server *server, void (*show)(void *context, const struct forward_numbers *numbers), void *context);
+
+#endif

@@ -1,0 +1,220 @@
+#include "sender.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../enhanced.h"
+#include "../flv.h"
+#include "loop.h"
+#include "reply.h"
+#include "threads.h"
+#include "waits.h"
+
+enum { EXTENDED = 0xffffff }; /* a time from here on stands in four bytes behind the header */
+
+struct reply {
+    struct reply *next;
+    int channel, stream_id;
+    uint8_t type;
+    uint32_t timestamp, size;
+    char room[RTMP_MAX_HEADER_SIZE]; /* librtmp 2.4 writes the header in front of the body */
+    char body[];
+};
+
+int sender_init(struct sender *sender, RTMP *r)
+{
+    memset(sender, 0, sizeof *sender);
+    sender->r = r;
+    sender->last_reply = &sender->replies;
+    return library_waits() || set_option(r, "sendQueue", "1"); /* bytes: nothing is queued behind something else */
+}
+
+static void drop_reply(struct sender *sender)
+{
+    struct reply *reply = sender->replies;
+    sender->replies = reply->next;
+    if (!reply->next)
+        sender->last_reply = &sender->replies;
+    sender->reply_bytes -= sizeof *reply + reply->size;
+    free(reply);
+}
+
+void sender_free(struct sender *sender)
+{
+    while (sender->replies)
+        drop_reply(sender);
+    if (sender->media.active)
+        message_release(sender->media.message);
+    sender->media.active = 0;
+    free(sender->block);
+    sender->block = NULL;
+}
+
+int sender_reply(struct sender *sender, int channel, uint8_t type, int stream_id, uint32_t timestamp, const char *body,
+                 size_t size)
+{
+    struct reply *reply = malloc(sizeof *reply + size);
+    if (!reply)
+        return 0;
+    reply->next = NULL;
+    reply->channel = channel;
+    reply->stream_id = stream_id;
+    reply->type = type;
+    reply->timestamp = timestamp;
+    reply->size = (uint32_t)size;
+    memcpy(reply->body, body, size);
+    *sender->last_reply = reply;
+    sender->last_reply = &reply->next;
+    sender->reply_bytes += sizeof *reply + size;
+    return 1;
+}
+
+int sender_announce_chunk_size(struct sender *sender)
+{
+    char body[4];
+    AMF_EncodeInt32(body, body + sizeof body, CHUNK_SIZE);
+    return sender_reply(sender, CHANNEL_CONTROL, RTMP_PACKET_TYPE_CHUNK_SIZE, 0, 0, body, sizeof body);
+}
+
+int sender_is_behind(const struct sender *sender) { return sender->reply_bytes > MOST_REPLY_BYTES; }
+
+/* ---- media ---- */
+
+static char *put_header(char *at, int format, int channel, uint32_t time, uint32_t size, uint8_t type, int stream_id)
+{
+    char *end = at + RTMP_MAX_HEADER_SIZE;
+    *at++ = (char)(format << 6 | channel);
+    at = AMF_EncodeInt24(at, end, (int)(time < EXTENDED ? time : EXTENDED));
+    at = AMF_EncodeInt24(at, end, (int)size);
+    *at++ = (char)type;
+    for (int shift = 0; format == 0 && shift < 32; shift += 8)
+        *at++ = (char)((uint32_t)stream_id >> shift); /* the only number that has its lowest byte first */
+    return time < EXTENDED ? at : AMF_EncodeInt32(at, end, (int)time);
+}
+
+static void begin(struct sender *sender, int stream_id, uint8_t type, uint32_t timestamp, uint32_t size)
+{
+    int number = type == FLV_VIDEO ? 1 : type == FLV_AUDIO ? 2 : 0, channel = CHANNEL_MEDIA + number;
+    RTMPChunk *chunk = &sender->media.chunk;
+    /* A short header says how much later this is than the one before. For an equal or earlier time
+     * receivers disagree about its meaning, and a change of the stream needs the full one. */
+    uint32_t later = timestamp - sender->chunk_streams[number].timestamp;
+    int shorter = sender->chunk_streams[number].stream_id == stream_id && (int32_t)later > 0;
+    uint32_t time = shorter ? later : timestamp;
+    sender->chunk_streams[number].stream_id = stream_id;
+    sender->chunk_streams[number].timestamp = timestamp;
+    chunk->c_headerSize =
+        (int)(put_header(chunk->c_header, shorter, channel, time, size, type, stream_id) - chunk->c_header);
+    sender->media.size = size;
+    sender->media.sent = 0;
+    sender->media.time = time;
+    sender->media.channel = channel;
+    sender->media.loaded = 0;
+    sender->media.active = 1;
+}
+
+void sender_media(struct sender *sender, int stream_id, uint32_t timestamp, struct message *message)
+{
+    sender->media.message = message;
+    sender->media.file = NULL;
+    begin(sender, stream_id, message->type, timestamp, message->size);
+}
+
+void sender_file(struct sender *sender, int stream_id, uint8_t type, uint32_t timestamp, FILE *file, uint32_t size)
+{
+    sender->media.message = NULL;
+    sender->media.file = file;
+    begin(sender, stream_id, type, timestamp, size);
+}
+
+/* Points the chunk to its payload. Returns 0 when that cannot be had. */
+static int load(struct sender *sender, size_t size)
+{
+    const uint8_t *body = sender->media.message ? sender->media.message->body + sender->media.sent : NULL;
+    if (body && !library_waits()) {
+        sender->media.chunk.c_chunk = (char *)(uintptr_t)body; /* it is only read */
+        return 1;
+    }
+    /* librtmp 2.4 writes into the bytes before the chunk, and a body is shared. */
+    if (!sender->block && !(sender->block = malloc(RTMP_MAX_HEADER_SIZE + CHUNK_SIZE)))
+        return 0;
+    sender->media.chunk.c_chunk = sender->block + RTMP_MAX_HEADER_SIZE;
+    if (body)
+        memcpy(sender->media.chunk.c_chunk, body, size);
+    return body || fread(sender->media.chunk.c_chunk, 1, size, sender->media.file) == size;
+}
+
+/* ---- sending ---- */
+
+/* What came of a call that sends: as sender_flush. */
+static int outcome(struct sender *sender, int sent)
+{
+    if (sent) {
+        sender->full_since = 0;
+        return 1;
+    }
+    if (!would_wait(sender->r))
+        return -1;
+    if (sender->full_since == 0)
+        sender->full_since = clock_ms();
+    return 0;
+}
+
+static int send_chunk(struct sender *sender)
+{
+    RTMPChunk *chunk = &sender->media.chunk;
+    uint32_t left = sender->media.size - sender->media.sent, part = left < CHUNK_SIZE ? left : CHUNK_SIZE;
+    if (!sender->media.loaded && !load(sender, part))
+        return -1; /* the message cannot be ended otherwise */
+    sender->media.loaded = 1;
+    chunk->c_chunkSize = (int)part;
+    threads_release();
+    int sent = RTMP_SendChunk(sender->r, chunk);
+    threads_acquire();
+    int result = outcome(sender, sent);
+    if (result <= 0)
+        return result;
+    sender->media.loaded = 0;
+    sender->media.sent += part;
+    if (sender->media.sent == sender->media.size) {
+        message_release(sender->media.message);
+        sender->media.active = 0;
+        return 1;
+    }
+    chunk->c_header[0] = (char)(3 << 6 | sender->media.channel);
+    AMF_EncodeInt32(chunk->c_header + 1, chunk->c_header + 5, (int)sender->media.time);
+    chunk->c_headerSize = sender->media.time < EXTENDED ? 1 : 5;
+    return 1;
+}
+
+static int send_reply(struct sender *sender)
+{
+    struct reply *reply = sender->replies;
+    RTMPPacket packet;
+    memset(&packet, 0, sizeof packet);
+    packet.m_nChannel = reply->channel;
+    packet.m_headerType = RTMP_PACKET_SIZE_LARGE;
+    packet.m_packetType = reply->type;
+    packet.m_nInfoField2 = reply->stream_id;
+    packet.m_nTimeStamp = reply->timestamp;
+    packet.m_body = reply->body;
+    packet.m_nBodySize = reply->size;
+    threads_release();
+    int sent = RTMP_SendPacket(sender->r, &packet, FALSE);
+    threads_acquire();
+    int result = outcome(sender, sent);
+    if (result <= 0)
+        return result;
+    if (reply->type == RTMP_PACKET_TYPE_CHUNK_SIZE)
+        sender->r->m_outChunkSize = CHUNK_SIZE; /* after the announcement, which goes out in the old size */
+    drop_reply(sender);
+    return 1;
+}
+
+int sender_flush(struct sender *sender)
+{
+    int result = 1;
+    while (result > 0 && (sender->media.active || sender->replies))
+        result = sender->media.active ? send_chunk(sender) : send_reply(sender);
+    return result;
+}

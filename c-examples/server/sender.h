@@ -1,0 +1,56 @@
+/* What is on its way to one peer: answers, and one media message at a time.
+ *
+ * The library takes a chunk as a whole: the system gets what it has room for, the library keeps a copy of the rest, and takes
+ * nothing more until that has left. All else stays here, or in the queues of live.c, where players share one body. */
+#ifndef SERVER_SENDER_H
+#define SERVER_SENDER_H
+
+#include <librtmp/rtmp.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "message.h"
+
+enum { CHUNK_SIZE = 60000, MOST_REPLY_BYTES = 64 << 10 };
+
+struct reply;
+
+struct sender {
+    RTMP *r;
+    struct reply *replies, **last_reply;
+    size_t reply_bytes;
+    struct { int stream_id; uint32_t timestamp; } chunk_streams[3]; /* stream_id 0: nothing was sent */
+    struct {
+        struct message *message; /* a shared body … */
+        FILE *file;              /* … or what comes next in a file, when that is not NULL */
+        uint32_t size, sent;
+        uint32_t time;           /* as the header has it */
+        int active, channel;
+        int loaded;              /* the next chunk is in `block` */
+        RTMPChunk chunk;
+    } media;
+    char *block;                 /* room for a chunk, where it cannot be sent from where it is */
+    int64_t full_since;          /* clock_ms() at which the library took nothing any more, 0 while it does */
+};
+
+/* The RTMP has to be initialised. Returns 0 when an option cannot be set. */
+int sender_init(struct sender *sender, RTMP *r);
+void sender_free(struct sender *sender);
+
+/* Queues a message, which is copied. Returns 0 when memory is short. */
+int sender_reply(struct sender *sender, int channel, uint8_t type, int stream_id, uint32_t timestamp, const char *body,
+                 size_t size);
+/* From here on messages to the peer have chunks of CHUNK_SIZE. */
+int sender_announce_chunk_size(struct sender *sender);
+/* The peer does not take its answers: nothing more should be asked of it. */
+int sender_is_behind(const struct sender *sender);
+
+/* Begins a message, when there is nothing left of the one before. Uses the caller's reference up. */
+void sender_media(struct sender *sender, int stream_id, uint32_t timestamp, struct message *message);
+void sender_file(struct sender *sender, int stream_id, uint8_t type, uint32_t timestamp, FILE *file, uint32_t size);
+
+/* Sends what there is. Returns 1 when nothing is left, 0 when the peer has to take something first, and -1 when the connection
+ * is gone. */
+int sender_flush(struct sender *sender);
+
+#endif

@@ -1,0 +1,21 @@
+/* What the event loop waits with: epoll on Linux (waiter_epoll.c), poll elsewhere (waiter_poll.c). */
+#ifndef SERVER_WAITER_H
+#define SERVER_WAITER_H
+
+#include "loop.h"
+
+struct waiter;
+
+struct waiter *waiter_new(void);
+void waiter_free(struct waiter *waiter);
+
+/* The task has run: its descriptors may be others than before. */
+void waiter_watch(struct waiter *waiter, struct task *task);
+/* The task and its descriptors go. */
+void waiter_forget(struct waiter *waiter, struct task *task);
+
+/* Waits at most `timeout` milliseconds, -1 for as long as it takes, and wakes the tasks whose descriptors are ready. Returns 0
+ * when the system fails. */
+int waiter_wait(struct waiter *waiter, struct loop *loop, struct task *tasks, int timeout);
+
+#endif

@@ -1,0 +1,97 @@
+/* Each descriptor is registered once, for both directions, and reported when it becomes ready (edge-triggered). So sending costs
+ * nothing but the send: a player is looked at again when the system has room for it, and no call says so before. It asks of
+ * tasks that they read and write until there is nothing more, or wake themselves. */
+#if defined(__linux__) && !defined(SERVER_POLL)
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "waiter.h"
+
+enum { BATCH = 256 };
+
+struct waiter {
+    int fd;
+    struct epoll_event events[BATCH];
+    int count; /* of events that were taken from the system */
+};
+
+struct waiter *waiter_new(void)
+{
+    struct waiter *waiter = calloc(1, sizeof *waiter);
+    if (waiter && (waiter->fd = epoll_create1(EPOLL_CLOEXEC)) < 0) {
+        free(waiter);
+        return NULL;
+    }
+    return waiter;
+}
+
+void waiter_free(struct waiter *waiter)
+{
+    close(waiter->fd);
+    free(waiter);
+}
+
+static int is_watched(const struct task *task, int fd)
+{
+    for (int i = 0; i < task->watched_count; i++)
+        if (task->watched[i] == fd)
+            return 1;
+    return 0;
+}
+
+static int is_wanted(const struct pollfd *fds, int count, int fd)
+{
+    for (int i = 0; i < count; i++)
+        if (fds[i].fd == fd)
+            return 1;
+    return 0;
+}
+
+void waiter_watch(struct waiter *waiter, struct task *task)
+{
+    struct pollfd fds[TASK_FDS];
+    int count = task->descriptors ? task->descriptors(task, fds, TASK_FDS) : 0;
+    if (count > TASK_FDS)
+        count = TASK_FDS;
+    for (int i = 0; i < task->watched_count; i++) /* one that is closed is gone already */
+        if (!is_wanted(fds, count, task->watched[i]))
+            epoll_ctl(waiter->fd, EPOLL_CTL_DEL, task->watched[i], NULL);
+    for (int i = 0; i < count; i++) {
+        struct epoll_event event;
+        memset(&event, 0, sizeof event);
+        event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+        if (task->unsettled) /* otherwise it would be ready for the other direction each time */
+            event.events = (fds[i].events & POLLIN ? EPOLLIN : 0u) | (fds[i].events & POLLOUT ? EPOLLOUT : 0u) | EPOLLET;
+        event.data.ptr = task;
+        if ((task->unsettled || task->watched_unsettled || !is_watched(task, fds[i].fd))
+            && epoll_ctl(waiter->fd, EPOLL_CTL_ADD, fds[i].fd, &event) != 0 && errno == EEXIST)
+            epoll_ctl(waiter->fd, EPOLL_CTL_MOD, fds[i].fd, &event);
+    }
+    for (int i = 0; i < count; i++)
+        task->watched[i] = fds[i].fd;
+    task->watched_count = count;
+    task->watched_unsettled = task->unsettled;
+}
+
+void waiter_forget(struct waiter *waiter, struct task *task)
+{
+    for (int i = 0; i < task->watched_count; i++)
+        epoll_ctl(waiter->fd, EPOLL_CTL_DEL, task->watched[i], NULL);
+    task->watched_count = 0;
+}
+
+int waiter_wait(struct waiter *waiter, struct loop *loop, struct task *tasks, int timeout)
+{
+    (void)tasks;
+    int count = epoll_wait(waiter->fd, waiter->events, BATCH, timeout);
+    for (int i = 0; i < count; i++)
+        loop_wake(loop, waiter->events[i].data.ptr, TASK_IO);
+    return count >= 0 || errno == EINTR;
+}
+#else
+typedef int not_empty; /* as C demands */
+#endif

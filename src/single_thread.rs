@@ -1,0 +1,63 @@
+//! Whether the process has one thread, as most programs that use the library do. Then no other thread can cancel this one or end
+//! its wait, and the system may wait for bytes: one call in place of three, for the row `Live pace` of `make bench`. glibc tells
+//! this (`sys/single_threaded.h`, since 2.32); with other C libraries the answer is no.
+
+use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+
+static UNKNOWN: AtomicU8 = AtomicU8::new(0);
+
+/// Where it is told.
+static FLAG: AtomicPtr<AtomicU8> = AtomicPtr::new((&raw const UNKNOWN).cast_mut());
+
+/// Finds out where it is told, the first time.
+#[cfg(not(all(target_env = "gnu", unix)))]
+pub(super) fn ask() {}
+
+/// Finds out where it is told, the first time.
+#[cfg(all(target_env = "gnu", unix))]
+pub(super) fn ask() {
+    static ASKED: std::sync::Once = std::sync::Once::new();
+    ASKED.call_once(|| {
+        // SAFETY: the name is a C string.
+        let flag = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
+        if !flag.is_null() {
+            FLAG.store(flag.cast(), Ordering::Relaxed);
+        }
+    });
+}
+
+/// Whether this is the only thread: until this thread makes another, which it can know.
+#[inline]
+pub(super) fn is_alone() -> bool {
+    // SAFETY: the flag is a byte that is there as long as the process, and that only glibc writes, while there is one
+    // thread.
+    unsafe { &*FLAG.load(Ordering::Relaxed) }.load(Ordering::Relaxed) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[test]
+    fn glibc_tells_since_2_32() {
+        // SAFETY: the text lasts as long as the process.
+        let version = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) }.to_str().unwrap();
+        let minor: u32 = version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap();
+        ask();
+        assert_eq!(FLAG.load(Ordering::Relaxed).cast_const() != &raw const UNKNOWN, minor >= 32, "{version}");
+    }
+
+    #[test]
+    fn with_another_thread_this_one_is_not_alone() {
+        ask();
+        // Tests have threads of their own, but one is sure.
+        thread::scope(|scope| {
+            let other = scope.spawn(thread::park);
+            assert!(!is_alone());
+            other.thread().unpark();
+        });
+    }
+}
