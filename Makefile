@@ -22,7 +22,7 @@
 #   make install-tools      the examples receive, publish, publish_packets and server as rtmp-receive and so on, with
 #                           their manual pages; the library has to be installed
 #   make bench              measures the library beside librtmp and FFmpeg, see benches/README.md; BASELINE= an earlier
-#                           build's librtmp.so.1 for one more column
+#                           build's librtmp.so.1 for one more column; ONLY=server the server example beside others
 #   make headers            writes include/librtmp from src, and the manual pages in man/man3 from include/librtmp
 #   make guide              writes the code of c-examples/guide and other files into the chapters of docs/src
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
@@ -141,7 +141,7 @@ demo: examples
 # The peers and the measured program hold up to 5,000 connections each.
 bench: build
 	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' BASELINE='$(BASELINE)' CHECK='$(CHECK)' \
-		$(CARGO) bench --bench compare
+		$(CARGO) bench --bench $(if $(filter server,$(ONLY)),server,compare)
 
 lint:
 	CARGO='$(CARGO)' tests/run.sh lint

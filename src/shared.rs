@@ -3,7 +3,7 @@
 
 #[cfg(target_pointer_width = "64")]
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::{AtomicI8, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI8, AtomicI32, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, Ordering::Relaxed};
 
 /// What a field may be to be shared.
 pub(super) trait Shareable: Sized {
@@ -39,6 +39,7 @@ macro_rules! shareable {
 shareable! {
     i8: AtomicI8;
     u8: AtomicU8;
+    u16: AtomicU16;
     i32: AtomicI32;
     u32: AtomicU32;
 }
