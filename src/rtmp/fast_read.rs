@@ -3,7 +3,8 @@
 //!
 //! An exception to the one way in, for the rows `RTMP_Read, 400-byte messages`, `RTMP_GetNextMediaPacket, 400-byte messages` and
 //! `RTMP_Read, chunks of 4096` of `make bench`. Short messages come by the dozen with one system call, and of long ones the rest is
-//! often on the socket already, so they cost what the library does for each of them. All other messages, every wait, and every
+//! often on the socket already, so they cost what the library does for each of them: messages in chunks of 4096 took 1.6 times as long
+//! without the part that receives. All other messages, every wait, and every
 //! call that finds another call with the session, are left to the general path, which goes on where this has stopped.
 
 use std::{mem::MaybeUninit, slice};

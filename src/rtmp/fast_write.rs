@@ -1,7 +1,8 @@
 //! The fast path of sending: messages that bypass the queue because nothing but the socket is in their way.
 //!
 //! An exception to the one way out, for the rows `RTMP_Write, 100-byte messages` and `RTMP_SendPacket, 300-byte messages` of
-//! `make bench`, which take half as long with it. Everything out of the ordinary, and every call that finds another thread using
+//! `make bench`, which took 1.8 and 1.6 times as long without a fast
+//! path (measured when there was a second one for programs with one thread). Everything out of the ordinary, and every call that finds another thread using
 //! the session, is left to the general path, which starts from the beginning: here nothing has happened then.
 
 use libc::{c_char, c_int};
