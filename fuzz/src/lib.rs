@@ -19,6 +19,7 @@ targets![
     amf0,
     amf3,
     amf_c,
+    calls,
     chunk_reader,
     enhanced_session,
     flv_file,

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -275,39 +276,76 @@ fn no_system_call_can_wait() {
     let credentials = need!(Credentials::new());
     let strace = need!(require::program("strace"));
     let directory = TempDir::new("event-loop-trace");
-    for way in WAYS {
+    let modes = [("play", "localhost"), ("play", "127.0.0.1"), ("publish", "127.0.0.1")];
+    for (way, (mode, host)) in WAYS.iter().flat_map(|way| modes.iter().map(move |mode| (*way, *mode))) {
         let tls = credentials.config.clone();
         let server = Server::listen(move |listener: &TcpListener| {
-            play(&mut way.dress(Peer::accept(listener), Some(&tls)), 60);
+            let mut peer = way.dress(Peer::accept(listener), Some(&tls));
+            if mode == "play" {
+                play(&mut peer, 60);
+            } else {
+                peer.accept_publish();
+                peer.wait_for("deleteStream");
+                peer.drain(LIMIT);
+            }
         });
         let certificate = credentials.authority.certificate();
         let url =
-            format!("{way}://localhost:{}/app/name tlsCA={} tlsVerify=0", server.port, certificate.display());
-        let trace = directory.join(way.protocol);
-        let mut command = std::process::Command::new(&strace);
-        // One file for each thread: a name is looked up in another one, which may wait.
-        command.args(["-ff", "-o"]).arg(&trace).arg(program.path()).args(["play", &url]);
-        command.env("LD_LIBRARY_PATH", Library::Ours.directory().expect("ours is always there"));
-        let traced = run(&mut command, "", LIMIT);
-        if traced.stderr.contains("ptrace") || traced.stderr.contains("PTRACE") {
-            // Not allowed here.
+            format!("{way}://{host}:{}/app/name tlsCA={} tlsVerify=0", server.port, certificate.display());
+        let what = format!("{}-{mode}-{host}", way.protocol);
+        let sizes = if mode == "play" { &[][..] } else { &["60", "9000"] };
+        let arguments = [&[mode], sizes, &[&url]].concat();
+        let trace = trace(&strace, &program, &arguments, &directory, &what);
+        let Some((stdout, threads)) = trace else {
             server.join();
             return;
-        }
-        assert!(traced.expect("event_loop").ends_with(" ended\n"), "{way}");
+        };
+        let end = if mode == "play" { " ended\n" } else { "60 sent, " };
+        assert!(stdout.contains(end), "{what}: {stdout}");
         server.join();
-        let files = fs::read_dir(directory.path()).unwrap().flatten().map(|file| file.path());
-        let main = files
-            .filter(|path| path.to_string_lossy().contains(&format!("{}.", way.protocol)))
-            .map(|path| fs::read_to_string(path).unwrap())
-            .find(|text| text.starts_with("execve("))
-            .expect("the program is traced");
+        // A name is looked up in another thread, which may wait.
+        assert_eq!(threads.len(), 1 + usize::from(host == "localhost"), "{what}");
+        let main = threads.iter().find(|text| text.starts_with("execve(")).expect("the program is traced");
         // What sets the session up comes before it is one that never waits.
         let calls: Vec<_> = main.lines().skip_while(|call| !call.starts_with("socket(AF_INET")).collect();
-        assert!(calls.iter().any(|call| call.starts_with("recvfrom(")), "{way}: the trace shows receiving");
+        assert!(calls.iter().any(|call| call.starts_with("recvfrom(")), "{what}: the trace shows receiving");
         let waiting: Vec<_> = calls.into_iter().filter(|call| can_wait(call)).collect();
-        assert!(waiting.is_empty(), "{way}: {waiting:#?}");
+        assert!(waiting.is_empty(), "{what}: {waiting:#?}");
     }
+}
+
+/// What a program prints, and the system calls of each of its threads. `None` if tracing is not allowed here.
+fn trace(
+    strace: &Path,
+    program: &Program,
+    arguments: &[&str],
+    directory: &TempDir,
+    name: &str,
+) -> Option<(String, Vec<String>)> {
+    let mut command = std::process::Command::new(strace);
+    command.args(["-ff", "-o"]).arg(directory.join(name)).arg(program.path()).args(arguments);
+    command.env("LD_LIBRARY_PATH", Library::Ours.directory().expect("ours is always there"));
+    let traced = run(&mut command, "", LIMIT);
+    if traced.stderr.contains("ptrace") || traced.stderr.contains("PTRACE") {
+        return None;
+    }
+    let files = fs::read_dir(directory.path()).unwrap().flatten().map(|file| file.path());
+    let start = format!("{name}.");
+    let is_of_this_run =
+        |path: &PathBuf| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&start));
+    let threads = files.filter(is_of_this_run).map(|path| fs::read_to_string(path).unwrap()).collect();
+    Some((traced.expect("event_loop"), threads))
+}
+
+/// Calls are measured, without the time for which a busy machine lets the thread wait for a processor: none sleeps for 5 ms. How
+/// long one computes depends on the build, so that limit is only a guard.
+#[test]
+fn no_call_sleeps_for_5_milliseconds() {
+    let program = need!(Program::test_of_ours("many"));
+    let mut command = need!(program.command(Library::Stepping));
+    command.env("STEPPING_MEASURE", "200").args(["20", "30", "3000", "blocking"]);
+    let output = run(&mut command, "", LIMIT).expect("many");
+    assert_eq!(figure(&output, "arrived"), 600.0);
 }
 
 /// Whether a system call of the trace could have waited. `pselect6` is the program's own.

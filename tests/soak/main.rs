@@ -60,6 +60,29 @@ fn sessions_through_a_bad_network() {
     soak(&Plan { time: Duration::from_secs(seconds), seed, cuts_http: true });
 }
 
+/// 5,000 players of one server, and their peers, on one thread; as many as the limit of descriptors allows.
+#[test]
+#[ignore = "`make soak` runs it"]
+fn thousands_of_sessions_on_one_thread() {
+    let program = need!(Program::test_of_ours("many"));
+    for (players, how) in [
+        ("5", "steps"),
+        ("5", "blocking"),
+        ("50", "steps"),
+        ("50", "blocking"),
+        ("500", "steps"),
+        ("500", "blocking"),
+        ("5000", "steps"),
+        ("5000", "blocking"),
+        ("5000", "stalled"),
+    ] {
+        let run = need!(program.run(Library::Ours, &[players, "30", "1000", how], "", LIMIT));
+        println!("{}", run.stdout.trim_end());
+        // Too few descriptors are no failure.
+        assert!(matches!(run.code, Some(0 | 3)), "{run:?}");
+    }
+}
+
 fn seed() -> Option<u64> {
     std::env::var("SEED").ok()?.parse().ok()
 }
