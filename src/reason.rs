@@ -46,7 +46,7 @@ pub(crate) enum Phase {
     Tls,
     Tunnel,
     Handshake,
-    /// What the connection tells by itself.
+    /// What the connection reports by itself.
     Stream(session::Phase),
     Reading,
     /// Taking an FLV file apart.
@@ -195,6 +195,11 @@ impl Failure {
         &self.error
     }
 
+    /// The same for a later call: it is not logged again.
+    pub(crate) fn reported(self) -> Self {
+        Self { error: self.error.reported(), ..self }
+    }
+
     pub(crate) fn into_parts(self) -> (Error, Phase) {
         (self.error, self.phase)
     }
@@ -277,7 +282,7 @@ impl Drop for Scope {
     fn drop(&mut self) {
         let session = SESSION.get();
         if let (true, false, Some(follow)) = (self.0.is_null(), session.is_null(), FOLLOW.get()) {
-            // SAFETY: by the contract of `about`, the session is initialised until the exported function returns.
+            // SAFETY: the session of a call (`about`) is initialised until the exported function returns.
             unsafe { follow(session) }
         }
         SESSION.set(self.0);
@@ -405,7 +410,7 @@ pub(crate) fn keep_as(code: Code, phase: Phase, words: impl fmt::Display) {
 fn keep_text(code: Code, phase: Phase, system_code: i32, write: impl FnOnce(&mut Line) -> fmt::Result) {
     let Some(field) = field() else { return };
     // Calls that find no connection come after the one that lost it, and that one knows why.
-    if code == Code::NotConnected && stored(field).0 != Code::None {
+    if code == Code::NotConnected && !matches!(stored(field).0, Code::None | Code::Again) {
         return;
     }
     let (mut line, mut words) = (Line::default(), Line::default());

@@ -254,7 +254,8 @@ fn tables(rounds: &[(Kind, Vec<Round>)], amount: &Amount) -> String {
         text += &format!(" {} |", kind.name());
     }
     text += &format!("\n|---|{}\n", "--:|".repeat(rounds.len()));
-    let rows: [(String, fn(&Round) -> [f64; 2]); 3] = [
+    type Percentiles = fn(&Round) -> [f64; 2];
+    let rows: [(String, Percentiles); 3] = [
         (format!("connection to first frame, {} at once", amount.storm), |round| round.starts),
         (format!("a message to one of {} players", amount.beside), |round| round.free),
         ("the same, with one that reads nothing".to_owned(), |round| round.beside),

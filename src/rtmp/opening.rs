@@ -312,8 +312,13 @@ impl Handle {
             finish(&opening);
             return Ok(());
         }
-        let begun = self.progress(|progress| progress.opening.take()).filter(|opening| opening.what == what);
-        let opening = match begun {
+        let (begun, failed) = self.progress(|progress| {
+            (progress.opening.take(), progress.opening_failure.take().filter(|(begun, _)| *begun == what))
+        });
+        if let Some((_, failure)) = failed {
+            return Err(failure);
+        }
+        let opening = match begun.filter(|opening| opening.what == what) {
             Some(opening) => opening,
             None => {
                 self.progress(|progress| {
@@ -328,12 +333,24 @@ impl Handle {
         Ok(())
     }
 
-    /// Goes on with a connection that is being made, if there is one. The result is kept for the call that has begun it.
-    pub(crate) fn go_on(&self) -> Result<(), Failure> {
-        let Some(opening) = self.progress(|progress| progress.opening.take()) else { return Ok(()) };
-        let opening = self.run_or_keep(opening)?;
-        self.progress(|progress| progress.opening = Some(opening));
-        Ok(())
+    /// Continues a connection that is being made, if there is one. The result is kept for the call that began it; returns
+    /// whether it has failed.
+    pub(crate) fn go_on(&self) -> Result<bool> {
+        let Some(opening) = self.progress(|progress| progress.opening.take()) else { return Ok(false) };
+        let what = opening.what;
+        match self.run_or_keep(opening) {
+            Ok(opening) => {
+                self.progress(|progress| progress.opening = Some(opening));
+                Ok(false)
+            }
+            Err(failure) if failure.is_again() => Err(Error::Again),
+            Err(failure) => {
+                failure.log();
+                failure.keep();
+                self.progress(|progress| progress.opening_failure = Some((what, failure.reported())));
+                Ok(true)
+            }
+        }
     }
 
     fn run_or_keep(&self, mut opening: Box<Opening>) -> Result<Box<Opening>, Failure> {

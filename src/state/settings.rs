@@ -8,7 +8,7 @@ use std::{
 use libc::c_char;
 use rtmp_core::{
     flv,
-    options::{Enhanced, Tuning},
+    options::{Common, Enhanced, Tuning},
     session::History,
     transport::{
         local::{Local, SocketHook},
@@ -17,7 +17,7 @@ use rtmp_core::{
     },
 };
 
-use super::{Handle, callbacks::raise_socket, lock};
+use super::{Handle, callbacks::raise_socket};
 use crate::{enhanced::requested::Requested, hooks::Hooks, rtmp::origin::Origin, valid::field};
 
 /// Options for which `Link` has no field. Text is copied. They are set before the connection, hold for every
@@ -59,6 +59,12 @@ pub(crate) struct Hidden {
 }
 
 impl Settings {
+    /// Where the options are stored that Rust programs have as well.
+    pub(crate) fn common(&mut self) -> Common<'_> {
+        let Self { local, tls, tuning, enhanced, .. } = self;
+        Common { local, tls, tuning, enhanced }
+    }
+
     /// Whether there is anything that the struct has no place for.
     pub(crate) fn is_needed(&self) -> bool {
         let Self {
@@ -117,11 +123,6 @@ impl Handle {
     /// Options that `Link` has no field for.
     pub(crate) fn settings(&self) -> Settings {
         self.private.settings()
-    }
-
-    /// One of the options that `Link` has no field for: in contrast to `settings`, nothing is copied.
-    pub(crate) fn look_at_settings<R>(&self, look: impl FnOnce(&Settings) -> Option<R>) -> Option<R> {
-        look(lock(&self.private.settings).as_deref()?)
     }
 
     /// Changes options that `Link` has no field for.
