@@ -386,8 +386,11 @@ static void run(struct task *task, int reasons)
     struct client *client = (struct client *)task; /* its first member */
     if (client->stage < STAGE_LEAVING && reasons & TASK_IO)
         RTMP_Step(client->rtmp);
-    if (client->stage < STAGE_SERVED && (client_greet(client) < 0 || (client->stage < STAGE_SERVED && clock_ms() >= client->stage_ends)))
-        start_leaving(client);
+    if (client->stage < STAGE_SERVED) {
+        int greeted = client_greet(client);
+        if (greeted < 0 || (greeted == 0 && clock_ms() >= client->stage_ends))
+            start_leaving(client);
+    }
     if (client->stage == STAGE_SERVED
         && !(client_turn(client, reasons & TASK_IO) && (!(reasons & TASK_IO) || client_check(client))))
         start_leaving(client);

@@ -287,7 +287,8 @@ static void run(struct task *task, int reasons)
         end(forward);
         return;
     }
-    task->unsettled = forward->stage != FORWARD_SENDS; /* lookups, addresses and connections follow one another */
+    /* Lookups, addresses and connections follow one another; a tunnel makes new ones at any time. */
+    task->unsettled = forward->stage != FORWARD_SENDS || strncmp(forward->text, "rtmpt", 5) == 0;
     int64_t now = clock_ms(), due = now / 1000 * 1000 + 1000;
     int timeout = forward->r ? RTMP_GetPollTimeout(forward->r) : -1;
     if (timeout == 0 && forward->stage != FORWARD_WAITS)

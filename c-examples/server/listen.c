@@ -116,7 +116,8 @@ static int descriptors(struct task *task, struct pollfd *fds, int size)
 void listen_start(struct server *server, int fd, void *tls)
 {
     struct listener *listener = &listeners[listener_count++];
-    *listener = (struct listener){ .task = { .run = run, .descriptors = descriptors }, .server = server, .fd = fd, .tls = tls };
+    *listener = (struct listener){ .task = { .run = run, .descriptors = descriptors, .unsettled = 1 }, .server = server,
+                                   .fd = fd, .tls = tls };
     loop_add(server->loop, &listener->task);
 }
 

@@ -126,7 +126,7 @@ static void run_ready(struct loop *loop)
         task->reasons = 0;
         loop->running = task;
         task->run(task, reasons);
-        if (loop->running && (reasons & TASK_IO))
+        if (loop->running && (reasons & TASK_IO || task->unsettled))
             waiter_watch(loop->waiter, task);
         loop->running = NULL;
     }

@@ -14,10 +14,10 @@ struct loop;
 
 struct task {
     void (*run)(struct task *task, int reasons);
-    /* Says what the task waits for: fills at most `size` entries and returns how many there are. It is asked after each run. */
+    /* Says what the task waits for: fills at most `size` entries and returns how many there are. */
     int (*descriptors)(struct task *task, struct pollfd *fds, int size);
-    /* Its descriptors change: they may be closed, and others take their numbers. They are registered again after each run, for
-     * what they are to be ready for then. */
+    /* Its descriptors change, or are closed and others take their numbers: `descriptors` is asked after each run, and they are
+     * registered for what it says. Otherwise it need not be asked again, and they are registered for both directions. */
     int unsettled;
 
     /* The loop's own from here on. */

@@ -54,6 +54,8 @@ static int is_wanted(const struct pollfd *fds, int count, int fd)
 void waiter_watch(struct waiter *waiter, struct task *task)
 {
     struct pollfd fds[TASK_FDS];
+    if (!task->unsettled && !task->watched_unsettled && task->watched_count > 0)
+        return;
     int count = task->descriptors ? task->descriptors(task, fds, TASK_FDS) : 0;
     if (count > TASK_FDS)
         count = TASK_FDS;
