@@ -1,26 +1,23 @@
 //! What carries the bytes of a session that does not have the socket for itself: TLS, an HTTP tunnel, or both, and everything
 //! below a session that does not wait.
 //!
-//! It is a [`Link`] that several threads use: locked for short steps only, never while a thread waits. [`Waiting`] is the one
-//! place where calls wait for it.
+//! It is a [`Link`] that several threads use: locked for short steps only, never while a thread waits, which happens in [`Wait`].
 
 use std::{
     io::{self, IoSlice},
     mem::{self, ManuallyDrop},
     net::Shutdown,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     time::Instant,
 };
 
 use rtmp_core::{
     error::{Error, Result},
-    net::{Interest, Link, LinkPhase, Received, Wanted, wait},
+    net::{Link, LinkPhase, Received, Wanted},
     stats::Phases,
-    system,
     transport::{
-        deadline::Deadline,
         tunnel::Status,
-        wait::{Patience, SLICE},
+        wait::{Patience, Wait},
     },
 };
 use rustix::fd::{AsFd, IntoRawFd, OwnedFd};
@@ -79,7 +76,7 @@ impl Carrier {
 
     /// Waits until bytes can flow. An error comes with what the link was at.
     pub(crate) fn open(&self, patience: &dyn Patience) -> Result<(), (LinkPhase, Error)> {
-        let mut waiting = Waiting::for_link(patience);
+        let mut waiting = Wait::for_link(patience);
         loop {
             let phase = self.lock().phase();
             let mut step = || {
@@ -104,7 +101,7 @@ impl Carrier {
         }
         // Bytes that are there do not extend the deadline of several waits together.
         patience.deadline().left()?;
-        let mut waiting = Waiting::for_bytes(patience);
+        let mut waiting = Wait::for_bytes(patience);
         loop {
             match self.receive_now(buffer).map_err(|error| interrupted_or(error, patience))? {
                 Received::Bytes(count) => return Ok(count),
@@ -161,7 +158,7 @@ impl Carrier {
         pieces: impl Iterator<Item = &'p [u8]>,
         patience: &dyn Patience,
     ) -> Result<()> {
-        let mut waiting = Waiting::for_room(patience);
+        let mut waiting = Wait::for_room(patience);
         let mut pieces = pieces.peekable();
         while pieces.peek().is_some() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
@@ -187,7 +184,7 @@ impl Carrier {
 
     /// Sends bytes, through a tunnel in one request, and waits until the system has them.
     pub(crate) fn send_whole(&self, mut bytes: &[u8], patience: &dyn Patience) -> Result<()> {
-        let mut waiting = Waiting::for_room(patience);
+        let mut waiting = Wait::for_room(patience);
         while !bytes.is_empty() {
             let sent = {
                 let mut link = self.lock();
@@ -215,7 +212,7 @@ impl Carrier {
     /// taken counts as sent: if the socket does not take it in time, the next call sends the rest before anything else.
     pub(crate) fn send_some(&self, bytes: &[u8], patience: &dyn Patience) -> Result<usize> {
         let record = &bytes[..bytes.len().min(RECORD)];
-        let mut waiting = Waiting::for_room(patience);
+        let mut waiting = Wait::for_room(patience);
         self.flush(&mut waiting)?;
         loop {
             match self.send_now(&[IoSlice::new(record)])? {
@@ -235,6 +232,16 @@ impl Carrier {
         self.lock().unsent()
     }
 
+    /// As [`Self::unsent`], and 0 while a thread uses the link: the program's own function may be asking, which takes the bytes
+    /// of the link.
+    pub(crate) fn unsent_if_idle(&self) -> usize {
+        match self.link.try_lock() {
+            Ok(link) => link.unsent(),
+            Err(TryLockError::Poisoned(broken)) => broken.into_inner().unsent(),
+            Err(TryLockError::WouldBlock) => 0,
+        }
+    }
+
     /// Has the server of a tunnel answer, for a program that watches the socket.
     pub(crate) fn keep_polling(&self) -> Result<()> {
         self.lock().keep_polling(Instant::now())
@@ -248,7 +255,7 @@ impl Carrier {
     /// Says goodbye and waits until the peer has taken it, as long as `patience` allows.
     pub(crate) fn part(&self, patience: &dyn Patience) -> Result<()> {
         self.say_goodbye();
-        let mut waiting = Waiting::for_link(patience);
+        let mut waiting = Wait::for_link(patience);
         loop {
             self.step(Instant::now())?;
             if self.lock().is_finished() {
@@ -275,12 +282,12 @@ impl Carrier {
     }
 
     /// Waits until the link has sent what it has taken.
-    fn flush(&self, waiting: &mut Waiting<'_>) -> Result<()> {
+    fn flush(&self, waiting: &mut Wait<'_>) -> Result<()> {
         loop {
             if self.lock().unsent() == 0 {
                 return Ok(());
             }
-            self.step(Instant::now()).map_err(|error| interrupted_or(error, waiting.patience))?;
+            self.step(Instant::now()).map_err(|error| interrupted_or(error, waiting.patience()))?;
             if self.lock().unsent() == 0 {
                 return Ok(());
             }
@@ -288,11 +295,11 @@ impl Carrier {
         }
     }
 
-    fn wait(&self, wanted: Wanted, waiting: &mut Waiting<'_>) -> Result<()> {
-        if waiting.patience.is_over() {
+    fn wait(&self, wanted: Wanted, waiting: &mut Wait<'_>) -> Result<()> {
+        if waiting.patience().is_over() {
             return Err(Error::Interrupted);
         }
-        if waiting.patience.never_waits() {
+        if waiting.patience().never_waits() {
             return Err(Error::Again);
         }
         let mut interests = Vec::new();
@@ -301,11 +308,14 @@ impl Carrier {
             link.interests(wanted, &mut interests);
             link.deadline()
         };
-        waiting.wait(&interests, deadline, Some(&self.shown.0))
+        waiting.for_interests(&interests, deadline, Some(&self.shown.0))
     }
 
     /// Gives a connection that the link has made in place of another the descriptor that the program sees.
     fn show_replacement(&self, link: &mut Link) -> Result<()> {
+        if let Some(fresh) = link.take_replacement() {
+            replace_descriptor(&self.shown.0, &fresh)?;
+        }
         match link.socket() {
             Some(fresh) if !Arc::ptr_eq(fresh, &self.shown.0) => {
                 replace_descriptor(&self.shown.0, fresh)?;
@@ -341,89 +351,6 @@ fn replace_descriptor(shown: &Socket, fresh: &Socket) -> Result<()> {
     if replaced == -1 { Err(io::Error::last_os_error().into()) } else { Ok(()) }
 }
 
-/// One wait of a call, however many times it looks whether there is what it waits for.
-pub(crate) struct Waiting<'a> {
-    patience: &'a dyn Patience,
-    what: For,
-    /// Known once there is something to wait for.
-    deadline: Option<Deadline>,
-    /// Since when there has been no room.
-    begun: Option<Instant>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum For {
-    Bytes,
-    Room,
-    /// What the link does by itself, in its own time.
-    Link,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if let Some(begun) = self.begun {
-            self.patience.unblocked(begun);
-        }
-    }
-}
-
-impl<'a> Waiting<'a> {
-    fn for_bytes(patience: &'a dyn Patience) -> Self {
-        Self { patience, what: For::Bytes, deadline: None, begun: None }
-    }
-
-    fn for_room(patience: &'a dyn Patience) -> Self {
-        Self { patience, what: For::Room, deadline: None, begun: None }
-    }
-
-    pub(crate) fn for_link(patience: &'a dyn Patience) -> Self {
-        Self { patience, what: For::Link, deadline: None, begun: None }
-    }
-
-    /// Waits for sockets, in slices, so that a request to end the wait is noticed, or until `moment`. The time-outs
-    /// and the mode of the socket that the program sees count, because the program may have set them.
-    pub(crate) fn wait(
-        &mut self,
-        interests: &[Interest],
-        moment: Option<Instant>,
-        shown: Option<&Socket>,
-    ) -> Result<()> {
-        if self.patience.is_over() {
-            return Err(Error::Interrupted);
-        }
-        if self.patience.never_waits() {
-            return Err(Error::Again);
-        }
-        let deadline = match self.deadline {
-            Some(deadline) => deadline,
-            None => {
-                let own = match (self.what, shown) {
-                    (For::Bytes, Some(shown)) => shown.read_timeout()?,
-                    (For::Room, Some(shown)) => shown.write_timeout()?,
-                    _ => None,
-                };
-                Deadline::after(own).or_sooner(self.patience.deadline())
-            }
-        };
-        self.deadline = Some(deadline);
-        deadline.left()?;
-        // A program that made its socket non-blocking does not want to wait.
-        if self.what != For::Link
-            && shown.is_some_and(|shown| system::is_non_blocking(shown).unwrap_or(false))
-        {
-            return Err(Error::TimedOut);
-        }
-        let slice = Instant::now() + SLICE;
-        let until = [moment, deadline.moment()].into_iter().flatten().fold(slice, Instant::min);
-        if self.what != For::Room {
-            return Ok(wait(interests, Some(until))?);
-        }
-        let begun = *self.begun.get_or_insert_with(Instant::now);
-        self.patience.blocked(begun);
-        Ok(wait(interests, Some(until))?)
-    }
-}
-
 /// The thread that ends a wait may shut the socket down, too.
 fn interrupted_or(error: Error, patience: &dyn Patience) -> Error {
     if patience.is_over() { Error::Interrupted } else { error }
@@ -431,7 +358,7 @@ fn interrupted_or(error: Error, patience: &dyn Patience) -> Error {
 
 /// Steps a link that has no socket to show yet until it leads to its target.
 pub(crate) fn reach(link: &mut Link, patience: &dyn Patience) -> Result<()> {
-    let mut waiting = Waiting::for_link(patience);
+    let mut waiting = Wait::for_link(patience);
     let mut interests = Vec::new();
     loop {
         if patience.is_over() {
@@ -443,19 +370,24 @@ pub(crate) fn reach(link: &mut Link, patience: &dyn Patience) -> Result<()> {
         }
         interests.clear();
         link.interests(Wanted::default(), &mut interests);
-        waiting.wait(&interests, link.deadline(), None)?;
+        waiting.for_interests(&interests, link.deadline(), None)?;
     }
 }
 
-/// The descriptor of a link that leads to its target, in blocking mode if that is wanted.
-pub(crate) fn into_descriptor(link: Link, blocks: bool) -> Result<OwnedFd> {
-    let socket = link.into_socket().ok_or(Error::NotConnected)?;
-    // While another thread still waits for it, this is a duplicate.
-    let socket = Arc::try_unwrap(socket).or_else(|shared| shared.try_clone())?;
+/// The descriptor of a link that leads to its target, in blocking mode if that is wanted. A link with TLS to a proxy comes with it,
+/// to be used with that descriptor.
+pub(crate) fn into_descriptor(link: Link, blocks: bool) -> Result<(OwnedFd, Option<Link>)> {
+    let (socket, link) = if link.leads_through_proxy_in_tls() {
+        (link.socket().ok_or(Error::NotConnected)?.try_clone()?, Some(link))
+    } else {
+        let socket = link.into_socket().ok_or(Error::NotConnected)?;
+        // While another thread still waits for it, this is a duplicate.
+        (Arc::try_unwrap(socket).or_else(|shared| shared.try_clone())?, None)
+    };
     if blocks {
         rustix::io::ioctl_fionbio(socket.as_fd(), false).map_err(io::Error::from)?;
     }
-    Ok(socket.into())
+    Ok((socket.into(), link))
 }
 
 /// Room for bytes to the peer.

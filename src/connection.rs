@@ -3,7 +3,10 @@
 //! Bytes pass the session, which encrypts them if it has to, the HTTP tunnel, TLS and the socket. They are put together here
 //! and nowhere else: `fill` and what it calls for one direction, `send_bytes` for the other.
 
-use std::{io::IoSlice, time::Instant};
+use std::{
+    io::IoSlice,
+    time::{Duration, Instant},
+};
 
 use libc::c_int;
 use rtmp_core::{
@@ -165,13 +168,39 @@ impl Handle {
         if let Some(error) = self.progress(|progress| progress.receive_error.take()) {
             return Err(error);
         }
-        if self.count_receive() > MAX_RECEIVES {
-            self.progress(|progress| progress.input = Input::Maybe);
-            return Err(Error::Again);
+        let (receives, time) = self.count_receive(Instant::now());
+        if receives > MAX_RECEIVES || time > MAX_TIME {
+            return Err(self.meet_flood());
         }
         let answers = self.flush_now();
         self.forgive(answers)?;
         if self.core().session.wants_input() { Ok(()) } else { Err(Error::Again) }
+    }
+
+    /// A call has received as much as it may, and found nothing for the program. If calls have been finding nothing for the time of
+    /// one wait, although the socket was never empty, that is a timeout as well.
+    fn meet_flood(&self) -> Error {
+        let (timeout, now) = (self.timeout(), Instant::now());
+        let is_over = self.progress(|progress| {
+            progress.input = Input::Maybe;
+            let since = *progress.flooded_since.get_or_insert(now);
+            let end = timeout.and_then(|timeout| since.checked_add(timeout));
+            let is_over = end.is_some_and(|end| end <= now);
+            if is_over {
+                progress.flooded_since = None;
+            }
+            is_over
+        });
+        if !is_over {
+            return Error::Again;
+        }
+        self.sb().set_timed_out(true);
+        Error::TimedOut
+    }
+
+    /// Notes that a call has found something for the program.
+    pub(crate) fn note_found(&self) {
+        self.progress_if_any(|progress| progress.flooded_since = None);
     }
 
     /// Notes that a call reads: what a step has told of is being looked at.
@@ -190,7 +219,7 @@ impl Handle {
         let timeout = self.timeout();
         self.progress(|progress| match result {
             Err(Error::Again) => {
-                progress.input = Input::None;
+                (progress.input, progress.flooded_since) = (Input::None, None);
                 let now = Instant::now();
                 progress.silent_since.get_or_insert(now);
                 if progress.silence_ends(timeout).is_some_and(|end| end <= now) {
@@ -465,10 +494,16 @@ impl Handle {
         self.progress(|progress| progress.send_error.take()).map_or(Ok(()), Err)
     }
 
-    /// How many bytes may wait for the peer.
-    pub(crate) fn queue_limit(&self) -> usize {
-        self.look_at_settings(|settings| settings.tuning.queue_limit.filter(|bytes| *bytes > 0))
-            .unwrap_or(MAX_QUEUE)
+    /// Notes how much a session that does not wait has sent, and whether more is waiting.
+    pub(crate) fn watch_backlog(&self, now: Instant) {
+        let unsent = self.carrier().map_or(0, |carrier| carrier.unsent()) as u64;
+        let (queued_until, queued) = {
+            let core = self.core();
+            (core.session.queued_until(), core.session.queued() as u64)
+        };
+        let waiting = queued + unsent;
+        let sent = queued_until.wrapping_sub(waiting);
+        self.progress(|progress| progress.backlog.watch(sent, waiting > 0, now));
     }
 
     /// How many bytes wait for the peer, here and in what carries them.
@@ -785,9 +820,10 @@ const AHEAD: usize = sockbuf::CAPACITY / 2;
 /// How often a call of a session that does not wait receives: others have their turn then.
 const MAX_RECEIVES: u32 = 64;
 
+/// How long such a call receives.
+const MAX_TIME: Duration = Duration::from_millis(2);
+
 /// A message of so many pieces is sent without a copy.
 const MAX_PIECES: usize = 16;
 /// A message of so many bytes is copied into one piece.
 const PUT_TOGETHER: usize = 512;
-/// How many bytes may wait for the peer of a session that does not wait.
-const MAX_QUEUE: usize = 4 << 20;

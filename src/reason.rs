@@ -195,6 +195,11 @@ impl Failure {
         &self.error
     }
 
+    /// The same for a later call: it is not logged again.
+    pub(crate) fn reported(self) -> Self {
+        Self { error: self.error.reported(), ..self }
+    }
+
     pub(crate) fn into_parts(self) -> (Error, Phase) {
         (self.error, self.phase)
     }
@@ -405,7 +410,7 @@ pub(crate) fn keep_as(code: Code, phase: Phase, words: impl fmt::Display) {
 fn keep_text(code: Code, phase: Phase, system_code: i32, write: impl FnOnce(&mut Line) -> fmt::Result) {
     let Some(field) = field() else { return };
     // Calls that find no connection come after the one that lost it, and that one knows why.
-    if code == Code::NotConnected && stored(field).0 != Code::None {
+    if code == Code::NotConnected && !matches!(stored(field).0, Code::None | Code::Again) {
         return;
     }
     let (mut line, mut words) = (Line::default(), Line::default());

@@ -26,6 +26,11 @@ pub(crate) fn trust(options: &TlsOptions) -> Trust {
     options.trust_in(environment::is_ignored(), environment::variable("RTMP_TLS_VERIFY").as_deref())
 }
 
+/// The same for the certificate of an `https` proxy.
+pub(crate) fn proxy_trust(options: &TlsOptions) -> Trust {
+    options.proxy_trust_in(environment::is_ignored(), environment::variable("RTMP_TLS_VERIFY").as_deref())
+}
+
 /// Prepares TLS for use; `RTMP_TLS_ctx` is not NULL afterwards. `RTMP_Init` calls this function. Calling it again does
 /// nothing.
 #[unsafe(no_mangle)]

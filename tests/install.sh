@@ -6,7 +6,7 @@
 #   nginx libnginx-mod-rtmp ffmpeg  servers, players and publishers of other makes
 #   libnginx-mod-stream stunnel4    put TLS in front of a server
 #   openssl gnutls-bin              make certificates, and speak TLS as client and server
-#   microsocks tinyproxy            proxies to connect through
+#   microsocks tinyproxy squid-openssl  proxies to connect through
 #   valgrind                        finds memory that is left behind, and access to what is not a program's
 #   curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-tools
 #   python3-librtmp                 use librtmp
@@ -34,7 +34,7 @@
 set -u
 
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
-	microsocks tinyproxy valgrind shellcheck curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good \
+	microsocks tinyproxy squid-openssl valgrind shellcheck curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good \
 	gstreamer1.0-tools python3-librtmp ruby-ffi \
 	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config cmake meson rpm abigail-tools binutils groff-base libssl-dev tshark \
 	libuv1-dev libglib2.0-dev \

@@ -5,8 +5,11 @@
 mod peers;
 #[path = "link/phases.rs"]
 mod phases;
+#[path = "link/proxies.rs"]
+mod proxies;
 #[path = "link/pump.rs"]
 mod pump;
+mod pumps;
 mod support;
 #[path = "link/tls.rs"]
 mod tls;

@@ -4,13 +4,13 @@
 #[allow(dead_code)] // it does more than this test needs
 #[path = "transport/tunnel/gateway.rs"]
 mod gateway;
+mod pumps;
 mod support;
 
 use std::env;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -18,8 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rtmp_core::message::MessageType;
-use rtmp_core::transport::tls::{ServerContext, Session};
-use rtmp_core::transport::wait::Endless;
+use rtmp_core::transport::tls::ServerContext;
 use rtmp_core::{Client, Error, Event, Notice, Player, Request, ServerEvent};
 use support::amf::{Value, n, s};
 use support::certs::{Authority, Certificate, Valid};
@@ -313,7 +312,7 @@ fn rtmpe_and_rtmpt_work_in_both_directions() {
     let (relay, _directory) = need!(server_with_film(&clip));
     let nginx = need!(Nginx::start());
     let registry = gateway::with_limits(Duration::from_secs(30), 10);
-    let tunnel = gateway::gateway(registry, relay.port.parse().unwrap());
+    let tunnel = gateway::gateway(&registry, relay.port.parse().unwrap());
     for base in
         [format!("rtmpe://127.0.0.1:{}/live/", relay.port), format!("rtmpt://127.0.0.1:{tunnel}/live/")]
     {
@@ -321,7 +320,7 @@ fn rtmpe_and_rtmpt_work_in_both_directions() {
         let tags = read_all(&mut player);
         flv::assert_equal(&flv::media(&film), &flv::media(&tags), &base);
     }
-    let tunnel = gateway::gateway(registry, nginx.port);
+    let tunnel = gateway::gateway(&registry, nginx.port);
     let client = Client::new(&format!("rtmpt://127.0.0.1:{tunnel}/record/tunnel")).unwrap();
     let mut publisher = client.publish().unwrap();
     publisher.write_all(&fs::read(&clip).unwrap()).unwrap();
@@ -339,29 +338,16 @@ fn tls_front(certificate: &Certificate, upstream: u16) -> u16 {
         for near in listener.incoming().map_while(Result::ok) {
             let context = context.clone();
             thread::spawn(move || {
-                let session = Session::server(&context).unwrap();
                 // Clients that do not like the certificate go away.
-                let Ok(()) = session.handshake(near.as_fd(), Some(LIMIT), &Endless) else { return };
+                let Ok(near) = pumps::End::server(near, &context, LIMIT) else { return };
                 let far = TcpStream::connect(("127.0.0.1", upstream)).unwrap();
                 thread::scope(|scope| {
                     scope.spawn(|| {
-                        let mut block = [0; 16 << 10];
-                        while let Ok(count @ 1..) = session.receive(near.as_fd(), &mut block, &Endless) {
-                            if (&far).write_all(&block[..count]).is_err() {
-                                break;
-                            }
-                        }
+                        let _ = io::copy(&mut &near, &mut &far);
                         let _ = far.shutdown(Shutdown::Write);
                     });
-                    let mut block = [0; 16 << 10];
-                    while let Ok(count @ 1..) = (&far).read(&mut block) {
-                        let piece = std::iter::once(&block[..count]);
-                        if session.send_all(near.as_fd(), piece, &mut Vec::new(), &Endless).is_err() {
-                            break;
-                        }
-                    }
-                    session.close(near.as_fd());
-                    let _ = near.shutdown(Shutdown::Write);
+                    let _ = io::copy(&mut &far, &mut &near);
+                    near.close();
                 });
             });
         }

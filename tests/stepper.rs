@@ -1,9 +1,7 @@
 //! Connections that never wait, many of them on one thread, with our own server on the same thread.
 #![forbid(unsafe_code)]
 
-#[allow(dead_code)] // it does more than this test needs
-#[path = "transport/tunnel/gateway.rs"]
-mod gateway;
+mod pumps;
 mod support;
 
 use std::net::TcpListener;
@@ -11,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rtmp_core::message::MessageType;
 use rtmp_core::net::wait;
+use rtmp_core::transport::tls::ServerContext;
 use rtmp_core::{Client, Error, Request, Sent, Server, Stepper, StepperEvent};
 use socket2::SockRef;
 use support::certs::{Authority, Valid};
@@ -207,18 +206,29 @@ fn rtmpe_rtmps_and_rtmpt_carry_a_stream_without_waiting() {
     Studio::open(server, &client, 3, 100).run().assert_complete();
 
     let server = Server::bind("127.0.0.1:0").unwrap();
-    let registry = gateway::with_limits(LIMIT, 16);
-    let tunnel = gateway::gateway(registry, server.local_addr().unwrap().port());
-    let client = Client::new(&url(tunnel).replace("rtmp:", "rtmpt:")).unwrap().live(true);
+    let address = url(server.local_addr().unwrap().port());
+    let client = Client::new(&address.replace("rtmp:", "rtmpt:")).unwrap().live(true);
     Studio::open(server, &client, 3, 100).run().assert_complete();
 
     let authority = need!(Authority::new());
     let certificate = authority.issue("stepper", "DNS:localhost", Valid::Now);
-    let server = Server::bind("127.0.0.1:0").unwrap().tls(&certificate.chain, &certificate.key).unwrap();
-    let port = server.local_addr().unwrap().port();
-    let client = Client::new(&format!("rtmps://localhost:{port}/app/name ipv=4")).unwrap().live(true);
-    let client = client.option("tlsCA", &authority.certificate().to_string_lossy()).unwrap();
-    Studio::open(server, &client, 3, 100).run().assert_complete();
+    let trusted = |url: &str| {
+        let client = Client::new(url).unwrap().live(true);
+        client.option("tlsCA", &authority.certificate().to_string_lossy()).unwrap()
+    };
+    let context = ServerContext::from_files(&certificate.chain, &certificate.key).unwrap();
+    let proxy = pumps::https_proxy(context, None);
+    for protocol in ["rtmp", "rtmps", "rtmpt", "rtmpts"] {
+        for through in [String::new(), format!(" socks=https://localhost:{proxy}")] {
+            let mut server = Server::bind("127.0.0.1:0").unwrap();
+            if protocol.ends_with('s') {
+                server = server.tls(&certificate.chain, &certificate.key).unwrap();
+            }
+            let port = server.local_addr().unwrap().port();
+            let client = trusted(&format!("{protocol}://localhost:{port}/app/name ipv=4{through}"));
+            Studio::open(server, &client, 3, 100).run().assert_complete();
+        }
+    }
 }
 
 /// Steps until something happens.

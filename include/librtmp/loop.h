@@ -271,20 +271,25 @@ int RTMP_GetLastSystemError(RTMP *r);
  *
  * A call that would have to wait fails with `RTMP_ERR_AGAIN` and `errno` EAGAIN. `RTMP_Step` continues it, and says when to
  * call it again. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`, `RTMP_TLS_Accept`, `RTMP_Serve`, `RTMP_ConnectStream` and
- * `RTMP_ReconnectStream` start an operation, and report its result when they are called again. `RTMP_Read` returns -1.
- * `RTMP_ReadPacket` and `RTMP_GetNextMediaPacket` continue where they stopped.
+ * `RTMP_ReconnectStream` start an operation, and report its result when they are called again. If a step has failed, that call
+ * fails for the same reason and starts nothing. The call after it, or the first one after `RTMP_Close`, starts again.
+ * `RTMP_Read` returns -1. `RTMP_ReadPacket` and `RTMP_GetNextMediaPacket` continue where they stopped. A call that reads ends
+ * after some milliseconds although there is more to receive, so that other sessions have their turn.
  *
  * `RTMP_SendPacket`, `RTMP_SendChunk` and `RTMP_Write` accept everything that they are given, or nothing. The session queues
  * what the network does not take. They fail with `RTMP_ERR_AGAIN` while the queue has 4 MiB or more, or the number of bytes in
  * the option `sendQueue`. `RTMP_Close` queues the close message, and `RTMP_Step` completes closing.
  *
  * Two things still wait: `RTMP_SetupURL` and `RTMP_SetOpt` if they have to download an SWF file (`swfVfy`), and the program's
- * own callbacks. A helper thread looks up host names. `RTMP_Connect` copies its packet. After `RTMP_Connect1`,
+ * own callbacks. A helper thread looks up host names; numeric addresses need none. `RTMP_Connect` copies its packet. After `RTMP_Connect1`,
  * `RTMP_TLS_Accept` or `RTMP_Serve`, the socket belongs to the library: do not close it and do not read from it.
  *
  * The session stays non-blocking after `RTMP_Close`. `RTMP_Free` and a call with 0 stop closing early. If the program does not
- * free its memory with `RTMP_Free`, it has to make a call with 0 first. Only one thread at a time may use the session, except
- * for `RTMP_Abort`.
+ * free its memory with `RTMP_Free`, it has to make a call with 0 first. Only one thread at a time may use the session.
+ *
+ * Any thread may call `RTMP_Abort`. The socket then becomes ready. While the session connects, there may be no socket yet: the
+ * thread that aborts also has to wake the thread that waits, through the program's own loop (a pipe, `eventfd`, `uv_async_send`).
+ * `RTMP_GetPollTimeout` then returns 0, and `RTMP_Step` ends the operation.
  *
  * Returns TRUE or FALSE.
  *

@@ -272,10 +272,10 @@ typedef struct RTMP_LNK {
     AVal hostname;
     /**
      * Proxy without its port. A host name or address is a SOCKS4 proxy. For others it is a URL without a port, for
-     * example `socks5://user:password@host`; the schemes are `socks4`, `socks4a`, `socks5` and `http` (CONNECT). An
-     * IPv6 address is in brackets, and user and password may contain escapes such as `%40`. A SOCKS4 proxy receives
-     * the address of the server, or its name if the local look-up fails; the others always receive the name. Empty for
-     * none.
+     * example `socks5://user:password@host`; the schemes are `socks4`, `socks4a`, `socks5`, `http` (CONNECT) and `https`
+     * (CONNECT in TLS). An IPv6 address is in brackets, and user and password may contain escapes such as `%40`. A SOCKS4
+     * proxy receives the address of the server, or its name if the local look-up fails; the others always receive the
+     * name. Empty for none.
      */
     AVal sockshost;
     /** Stream name taken from the URL. Allocated by the library and freed by `RTMP_Close`. */
@@ -1121,6 +1121,9 @@ void RTMP_UserInterrupt(void);
  * The abort stays in effect until `RTMP_Close`: every call that would have to wait fails, also `RTMP_Connect` if there
  * was no socket yet. After `RTMP_Close` the session can connect again.
  *
+ * A session that never waits (`RTMP_SetNonBlocking`) fails in its next step. While it connects, the thread that aborts has to wake
+ * the loop itself.
+ *
  * Any thread may call it while others are in calls with the same session, including `RTMP_Connect` and `RTMP_Close`,
  * and so may a signal handler. Do not call it while `RTMP_Init` runs, or when another thread may already have freed
  * the session. An abort during `RTMP_Close` ends that call, and may or may not affect the next connection.
@@ -1155,7 +1158,9 @@ int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty 
  *
  * The function recognises plain, signed and RTMPE clients, and clients that tunnel through HTTP (RTMPT). For a
  * tunnelled client, `sb_socket` becomes another descriptor, through which bytes pass in both directions as if it were
- * the connection. If `m_outChunkSize` is not 128, the function announces that size to the client.
+ * the connection; a thread of the library answers the client's requests. A session of `RTMP_SetNonBlocking` has no thread:
+ * requests are answered by its calls, and its poll entries include all connections that carry its requests. Call
+ * `RTMP_Serve` for every connection that is accepted. If `m_outChunkSize` is not 128, the function announces that size to the client.
  *
  * The first byte has to arrive within `Link.timeout` seconds, and so do the rest of the handshake and the requests of
  * a tunnel before it. The caller's own timeouts of the socket apply afterwards.

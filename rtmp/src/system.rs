@@ -54,24 +54,6 @@ pub(crate) fn pair() -> io::Result<(Socket, Socket)> {
     }
 }
 
-/// A stream between two threads of this process. Its far end goes to a program; the near end may wait.
-#[cfg(unix)]
-pub(crate) type LocalStream = std::os::unix::net::UnixStream;
-#[cfg(not(unix))]
-pub(crate) type LocalStream = std::net::TcpStream;
-
-/// Both ends of a local stream, the near one first.
-#[cfg(unix)]
-pub(crate) fn stream_pair() -> io::Result<(LocalStream, LocalStream)> {
-    LocalStream::pair()
-}
-#[cfg(not(unix))]
-pub(crate) fn stream_pair() -> io::Result<(LocalStream, LocalStream)> {
-    let (near, far) = pair()?;
-    near.set_nonblocking(false)?;
-    Ok((near.into(), far.into()))
-}
-
 /// Whether a program has made a socket non-blocking, and so does not want to wait. Windows does not tell.
 #[cfg(not(windows))]
 pub fn is_non_blocking(socket: &Socket) -> io::Result<bool> {

@@ -15,7 +15,7 @@ use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
     carrier::Carrier,
-    progress::{Admission, Input, Stage},
+    progress::{Input, Stage},
     reason::{self, Failure, Phase},
     rtmp::{RTMP, close::step_leaving},
     shared,
@@ -39,20 +39,25 @@ const CLOSED: c_int = 0x40;
 ///
 /// A call that would have to wait fails with `RTMP_ERR_AGAIN` and `errno` EAGAIN. `RTMP_Step` continues it, and says when to
 /// call it again. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`, `RTMP_TLS_Accept`, `RTMP_Serve`, `RTMP_ConnectStream` and
-/// `RTMP_ReconnectStream` start an operation, and report its result when they are called again. `RTMP_Read` returns -1.
-/// `RTMP_ReadPacket` and `RTMP_GetNextMediaPacket` continue where they stopped.
+/// `RTMP_ReconnectStream` start an operation, and report its result when they are called again. If a step has failed, that call
+/// fails for the same reason and starts nothing. The call after it, or the first one after `RTMP_Close`, starts again.
+/// `RTMP_Read` returns -1. `RTMP_ReadPacket` and `RTMP_GetNextMediaPacket` continue where they stopped. A call that reads ends
+/// after some milliseconds although there is more to receive, so that other sessions have their turn.
 ///
 /// `RTMP_SendPacket`, `RTMP_SendChunk` and `RTMP_Write` accept everything that they are given, or nothing. The session queues
 /// what the network does not take. They fail with `RTMP_ERR_AGAIN` while the queue has 4 MiB or more, or the number of bytes in
 /// the option `sendQueue`. `RTMP_Close` queues the close message, and `RTMP_Step` completes closing.
 ///
 /// Two things still wait: `RTMP_SetupURL` and `RTMP_SetOpt` if they have to download an SWF file (`swfVfy`), and the program's
-/// own callbacks. A helper thread looks up host names. `RTMP_Connect` copies its packet. After `RTMP_Connect1`,
+/// own callbacks. A helper thread looks up host names; numeric addresses need none. `RTMP_Connect` copies its packet. After `RTMP_Connect1`,
 /// `RTMP_TLS_Accept` or `RTMP_Serve`, the socket belongs to the library: do not close it and do not read from it.
 ///
 /// The session stays non-blocking after `RTMP_Close`. `RTMP_Free` and a call with 0 stop closing early. If the program does not
-/// free its memory with `RTMP_Free`, it has to make a call with 0 first. Only one thread at a time may use the session, except
-/// for `RTMP_Abort`.
+/// free its memory with `RTMP_Free`, it has to make a call with 0 first. Only one thread at a time may use the session.
+///
+/// Any thread may call `RTMP_Abort`. The socket then becomes ready. While the session connects, there may be no socket yet: the
+/// thread that aborts also has to wake the thread that waits, through the program's own loop (a pipe, `eventfd`, `uv_async_send`).
+/// `RTMP_GetPollTimeout` then returns 0, and `RTMP_Step` ends the operation.
 ///
 /// Returns TRUE or FALSE.
 ///
@@ -217,10 +222,9 @@ pub unsafe extern "C" fn RTMP_Step(r: *mut RTMP) -> c_int {
 fn step(handle: &Handle) -> c_int {
     step_leaving(handle);
     match handle.go_on() {
-        Err(failure) if failure.is_again() => return 0,
-        Err(failure) => tell(&failure),
-        Ok(()) if handle.is_open() => step_connection(handle),
-        Ok(()) => {}
+        Err(_) => return 0,
+        Ok(false) if handle.is_open() => step_connection(handle),
+        Ok(_) => {}
     }
     bits(handle)
 }
@@ -243,15 +247,17 @@ fn step_connection(handle: &Handle) {
         // What the peer sent before can still be read.
         handle.progress(|progress| progress.send_error = Some(error));
     }
-    if let Err(error) = check_sending(handle, &carrier, now) {
+    if let Err(error) = check_sending(handle, now) {
         return fail(handle, error);
     }
     if handle.progress(|progress| progress.starting.is_some()) {
         match handle.connect_stream() {
             Ok(()) | Err(Error::Again) => {}
             Err(error) => {
-                handle.progress(|progress| progress.failed = true);
-                tell(&handle.failure(error.reported(), Phase::Call));
+                let failure = handle.failure(error.reported(), Phase::Call);
+                tell(&failure);
+                let error = handle.is_open().then(|| failure.into_parts().0);
+                handle.progress(|progress| (progress.failed, progress.starting_failure) = (true, error));
             }
         }
         return;
@@ -267,26 +273,15 @@ fn fail(handle: &Handle, error: Error) {
     handle.progress(|progress| progress.failed = true);
 }
 
-/// Fails when the peer has taken nothing for too long.
-fn check_sending(handle: &Handle, carrier: &Carrier, now: Instant) -> Result<()> {
-    let unsent = carrier.unsent() as u64;
-    let (queued_until, queued) = {
-        let core = handle.core();
-        (core.session.queued_until(), core.session.queued() as u64)
-    };
-    let sent = queued_until.wrapping_sub(queued + unsent);
+/// Fails when the peer has taken nothing for too long, and reports each second of it before that.
+fn check_sending(handle: &Handle, now: Instant) -> Result<()> {
+    handle.watch_backlog(now);
     let timeout = handle.timeout();
-    handle.progress(|progress| {
-        if queued + unsent == 0 {
-            progress.stalled = None;
-        } else if progress.stalled.is_none_or(|(before, _)| before != sent) {
-            progress.stalled = Some((sent, now));
-        }
-        match progress.stall_ends(timeout) {
-            Some(end) if end <= now => Err(Error::TimedOut),
-            _ => Ok(()),
-        }
-    })
+    let report = handle.progress(|progress| match progress.stall_ends(timeout) {
+        Some(end) if end <= now => Err(Error::TimedOut),
+        _ => Ok(progress.backlog.take_report(now)),
+    })?;
+    report.map_or(Ok(()), |stalled| handle.raise_stall(stalled))
 }
 
 /// Finds out whether a call that reads would find something.
@@ -364,8 +359,9 @@ pub(super) fn interests(handle: &Handle) -> Vec<Interest> {
             is_opening = true;
             match &opening.stage {
                 Stage::Reaching(link) => link.interests(Wanted::default(), &mut interests),
-                Stage::Securing(securing) => securing.lock().interests(Wanted::default(), &mut interests),
-                Stage::Admitting(Admission::Running(job)) => interests.push(job.interest()),
+                Stage::Securing(carrier) | Stage::Admitting(carrier) => {
+                    carrier.lock().interests(Wanted::default(), &mut interests);
+                }
                 _ => carrier = handle.carrier(),
             }
         } else {
@@ -385,8 +381,14 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
     let now = Instant::now();
     let timeout = handle.timeout();
     let carrier = handle.carrier();
+    let (wants_events, is_aborted) = (handle.wants_events(), handle.is_aborted());
+    // A call that sends may have filled the queue since the last step.
+    handle.watch_backlog(now);
     let moment = handle.progress(|progress| {
         let mut moments = vec![progress.toggled];
+        // A step ends what has begun; before there is a connection, no socket tells of it.
+        let has_begun = progress.is_opening() || progress.starting.is_some();
+        moments.push(Some(now).filter(|_| is_aborted && has_begun && !progress.failed));
         for leaving in &progress.leaving {
             moments.push(leaving.carrier.lock().deadline());
             moments.push(Some(leaving.until));
@@ -394,15 +396,16 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
         let opening = progress.opening.as_ref().filter(|_| progress.is_opening());
         match opening.map(|opening| &opening.stage) {
             Some(Stage::Reaching(link)) => moments.push(link.deadline()),
-            Some(Stage::Securing(securing)) => moments.push(securing.lock().deadline()),
-            // The thread has its own time.
-            Some(Stage::Admitting(_)) => {}
+            Some(Stage::Securing(carrier) | Stage::Admitting(carrier)) => {
+                moments.push(carrier.lock().deadline());
+            }
             Some(_) => moments.push(opening.and_then(|opening| opening.limit.moment())),
             None => {}
         }
         if let Some(carrier) = carrier {
             moments.push(carrier.lock().deadline());
             moments.push(progress.stall_ends(timeout));
+            moments.push(progress.backlog.report_due().filter(|_| wants_events));
             let is_reading = opening.is_none() && progress.starting.is_none();
             moments.push(match progress.input {
                 Input::None => progress.silence_ends(timeout),

@@ -13,6 +13,9 @@ use crate::{FALSE, TRUE, state, valid::Rtmp};
 /// The abort stays in effect until `RTMP_Close`: every call that would have to wait fails, also `RTMP_Connect` if there
 /// was no socket yet. After `RTMP_Close` the session can connect again.
 ///
+/// A session that never waits (`RTMP_SetNonBlocking`) fails in its next step. While it connects, the thread that aborts has to wake
+/// the loop itself.
+///
 /// Any thread may call it while others are in calls with the same session, including `RTMP_Connect` and `RTMP_Close`,
 /// and so may a signal handler. Do not call it while `RTMP_Init` runs, or when another thread may already have freed
 /// the session. An abort during `RTMP_Close` ends that call, and may or may not affect the next connection.

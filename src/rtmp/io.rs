@@ -172,6 +172,7 @@ fn read(
                 if let (0, Some(error)) = (count, why) {
                     errno.set_from(&error);
                 }
+                handle.note_found();
                 return Ok(Some(count));
             }
             Step::Failed => return Ok(None),
@@ -230,6 +231,7 @@ fn read(
             Err(Error::Again) => {
                 let count = step(handle, |core, _| core.stream.suspend(call));
                 if count > 0 {
+                    handle.note_found();
                     return Ok(Some(count));
                 }
                 return Err(handle.failure(Error::Again, Phase::Reading));

@@ -38,7 +38,7 @@ use crate::{
     reason::{During, Failure, Phase},
     socket,
     state::Handle,
-    tls::trust,
+    tls::{proxy_trust, trust},
     valid::field,
 };
 
@@ -137,8 +137,8 @@ impl Opening {
                         Stage::Secured
                     }
                 }
-                Stage::Admitting(admission) => {
-                    if handle.finish_tunnel(admission)? {
+                Stage::Admitting(carrier) => {
+                    if handle.finish_tunnel(carrier)? {
                         Stage::Secured
                     } else {
                         self.has_joined = true;
@@ -286,11 +286,16 @@ impl Handle {
     /// A session that does not wait and serves a client gets what carries its bytes.
     pub(crate) fn carry_plainly(&self) -> Result<()> {
         if self.never_waits() && !self.is_carried() {
-            let shown = shown(self)?;
-            let link = Link::from_socket(shown.share(), self.timeout(), Instant::now())?;
-            carry(self, link, shown, false);
+            self.carry_socket()?;
         }
         Ok(())
+    }
+
+    /// Lets a link on the plain socket carry the session.
+    pub(crate) fn carry_socket(&self) -> Result<Arc<Carrier>> {
+        let shown = shown(self)?;
+        let link = Link::from_socket(shown.share(), self.timeout(), Instant::now())?;
+        Ok(carry(self, link, shown, false))
     }
 
     /// Makes a connection, as `begin` says, or goes on with one that a call which did not wait has begun; `finish` looks at it when
@@ -307,8 +312,13 @@ impl Handle {
             finish(&opening);
             return Ok(());
         }
-        let begun = self.progress(|progress| progress.opening.take()).filter(|opening| opening.what == what);
-        let opening = match begun {
+        let (begun, failed) = self.progress(|progress| {
+            (progress.opening.take(), progress.opening_failure.take().filter(|(begun, _)| *begun == what))
+        });
+        if let Some((_, failure)) = failed {
+            return Err(failure);
+        }
+        let opening = match begun.filter(|opening| opening.what == what) {
             Some(opening) => opening,
             None => {
                 self.progress(|progress| {
@@ -323,12 +333,24 @@ impl Handle {
         Ok(())
     }
 
-    /// Goes on with a connection that is being made, if there is one. The result is kept for the call that has begun it.
-    pub(crate) fn go_on(&self) -> Result<(), Failure> {
-        let Some(opening) = self.progress(|progress| progress.opening.take()) else { return Ok(()) };
-        let opening = self.run_or_keep(opening)?;
-        self.progress(|progress| progress.opening = Some(opening));
-        Ok(())
+    /// Continues a connection that is being made, if there is one. The result is kept for the call that began it; returns
+    /// whether it has failed.
+    pub(crate) fn go_on(&self) -> Result<bool> {
+        let Some(opening) = self.progress(|progress| progress.opening.take()) else { return Ok(false) };
+        let what = opening.what;
+        match self.run_or_keep(opening) {
+            Ok(opening) => {
+                self.progress(|progress| progress.opening = Some(opening));
+                Ok(false)
+            }
+            Err(failure) if failure.is_again() => Err(Error::Again),
+            Err(failure) => {
+                failure.log();
+                failure.keep();
+                self.progress(|progress| progress.opening_failure = Some((what, failure.reported())));
+                Ok(true)
+            }
+        }
     }
 
     fn run_or_keep(&self, mut opening: Box<Opening>) -> Result<Box<Opening>, Failure> {
@@ -403,6 +425,7 @@ fn target(handle: &Handle) -> Result<Target> {
         port,
         entry: Entry::Name,
         proxy,
+        proxy_trust: proxy_trust(&settings.tls),
         local: handle.local(),
         tls,
         tunnelled: protocol & RTMP_FEATURE_HTTP != 0,
@@ -415,6 +438,14 @@ fn target(handle: &Handle) -> Result<Target> {
 fn secure(handle: &Handle) -> Result<Option<Arc<Carrier>>> {
     handle.set_carrier(None);
     let mut target = target(handle)?;
+    if let Some(carrier) = handle.sb().carrier().filter(|carrier| carrier.lock().leads_through_proxy_in_tls())
+    {
+        carrier.lock().proceed(&target, Instant::now())?;
+        if target.tunnelled || handle.never_waits() {
+            handle.set_carrier(Some(carrier.clone()));
+        }
+        return Ok(Some(carrier));
+    }
     if target.tls.is_none() && !target.tunnelled && !handle.never_waits() {
         return Ok(None);
     }
@@ -459,10 +490,10 @@ fn shown(handle: &Handle) -> Result<Shown> {
     Ok(Shown::new(unsafe { Socket::from_raw_fd(socket.as_raw_fd()) }))
 }
 
-/// Makes the socket of a link that has reached its target the session's.
+/// Makes the socket of a link that has reached its target the session's. The link stays if it has TLS with a proxy.
 fn adopt(handle: &Handle, link: Link) -> Result<()> {
     let phases = link.phases();
-    let socket = into_descriptor(link, !handle.never_waits())?;
+    let (socket, link) = into_descriptor(link, !handle.never_waits())?;
     tcp::configure(socket.as_fd(), handle.timeout());
     // What is left of a connection that was never closed is not for this socket.
     drop(handle.sb().detach());
@@ -474,6 +505,11 @@ fn adopt(handle: &Handle, link: Link) -> Result<()> {
     }
     field!(handle.sb(), sb_socket).set(socket::into_c(socket));
     handle.mark_opened();
+    if let Some(mut link) = link {
+        let shown = shown(handle)?;
+        link.replace_socket(shown.share());
+        carry(handle, link, shown, true);
+    }
     Ok(())
 }
 

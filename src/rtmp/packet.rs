@@ -373,6 +373,7 @@ unsafe fn next_media(
             Some(failure) => Err(failure.handle(&handle)),
         };
         let (outcome, message) = next.map_err(|error| handle.failure(error.reported(), Phase::Reading))?;
+        handle.note_found();
         handle.settle();
         fast_read::show(packet, message);
         Ok(number(outcome))

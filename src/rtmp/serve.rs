@@ -1,34 +1,26 @@
 //! Serving a client that has connected.
 
-use std::{fmt, mem, net::TcpStream, sync::Arc};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 
 use libc::c_int;
 use rtmp_core::{
     error::{Error, Result},
     features,
-    net::Job,
-    random,
-    transport::{
-        deadline::Deadline,
-        tcp,
-        tunnel::{
-            Link,
-            server::{self, Accepted},
-        },
-        wait::Until,
-    },
+    net::{Tunnels, bridge},
+    transport::{deadline::Deadline, tcp},
 };
+
 use rustix::fd::{AsFd, OwnedFd};
-use socket2::SockRef;
 
 use super::{RTMP, RTMP_FEATURE_HTTP2};
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
     carrier::Carrier,
-    globals,
-    pipe::Pipe,
-    progress::{Admission, Opening, Stage, What},
+    progress::{Opening, Stage, What},
     reason::{self, Code, During, Failure, Phase},
     socket,
     state::Handle,
@@ -43,7 +35,9 @@ const JOINED: &str = "the connection belongs to a session that is served already
 ///
 /// The function recognises plain, signed and RTMPE clients, and clients that tunnel through HTTP (RTMPT). For a
 /// tunnelled client, `sb_socket` becomes another descriptor, through which bytes pass in both directions as if it were
-/// the connection. If `m_outChunkSize` is not 128, the function announces that size to the client.
+/// the connection; a thread of the library answers the client's requests. A session of `RTMP_SetNonBlocking` has no thread:
+/// requests are answered by its calls, and its poll entries include all connections that carry its requests. Call
+/// `RTMP_Serve` for every connection that is accepted. If `m_outChunkSize` is not 128, the function announces that size to the client.
 ///
 /// The first byte has to arrive within `Link.timeout` seconds, and so do the rest of the handshake and the requests of
 /// a tunnel before it. The caller's own timeouts of the socket apply afterwards.
@@ -91,100 +85,63 @@ impl Handle {
         Ok(first().is_some_and(|byte| byte.is_ascii_uppercase()))
     }
 
-    /// Hands the connection to the tunnels of this process, in a thread of its own: finding out whose it is takes requests.
-    pub(crate) fn begin_tunnel(&self) -> Result<Admission> {
+    /// Finds out which session the HTTP connection belongs to, which takes requests.
+    pub(crate) fn begin_tunnel(&self) -> Result<Arc<Carrier>> {
         features::RTMPT.check()?;
-        let mut name = [0; 16];
-        random::system(&mut name)?;
-        // The descriptor and TLS over it change hands, and the fields forget them.
         let mut inbox = self.inbox();
         let received = inbox.unread().to_vec();
         inbox.consume(received.len());
-        let pipe = self.take_pipe();
-        self.set_carrier(None);
-        let Pipe { carrier, socket: Some(socket) } = pipe else { return Err(Error::NotConnected) };
-        let limit = Deadline::after(self.timeout());
-        if !self.never_waits() {
-            return Ok(Admission::Over(accept(socket, carrier, &received, name, limit)));
-        }
-        // The thread waits, whatever the program made of its socket.
-        SockRef::from(&socket).set_nonblocking(false)?;
-        let job = Job::start("rtmpt connection", move || accept(socket, carrier, &received, name, limit))?;
-        Ok(Admission::Running(job))
+        let attached = self.sb().carrier();
+        let carrier = match attached.or_else(|| self.carrier()) {
+            Some(carrier) => carrier,
+            None => self.carry_socket()?,
+        };
+        carrier.lock().accept_tunnel(&received, tunnels(), self.timeout(), Instant::now())?;
+        self.set_carrier(Some(carrier.clone()));
+        Ok(carrier)
     }
 
-    /// Takes the stream of the session that a connection has started in its place; false if it has joined a session that is
-    /// being served already.
-    pub(crate) fn finish_tunnel(&self, admission: &mut Admission) -> Result<bool, Failure> {
-        let accepted = match admission {
-            Admission::Running(job) => match job.result().during(Phase::Tunnel)? {
-                Some(accepted) => accepted,
-                None => return Err(Failure::new(Error::Again, Phase::Tunnel)),
-            },
-            Admission::Over(accepted) => mem::replace(accepted, Ok(Accepted::Joined)),
-        };
-        match accepted.during(Phase::Tunnel)? {
-            Accepted::Joined => {
+    /// Goes on with the session that a connection has started; false if it has joined a session that is served already.
+    pub(crate) fn finish_tunnel(&self, carrier: &Carrier) -> Result<bool, Failure> {
+        match carrier.open(&self.patience()) {
+            Ok(()) => {
+                let protocol = field!(self.rtmp(), Link.protocol);
+                protocol.set(protocol.get() | RTMP_FEATURE_HTTP2);
+                if !self.never_waits() {
+                    self.bridge_tunnel(carrier).during(Phase::Tunnel)?;
+                }
+                Ok(true)
+            }
+            Err(_) if carrier.lock().has_joined() => {
+                self.set_carrier(None);
+                // The session has a descriptor of its own.
+                drop(self.take_pipe());
                 log::debug!("RTMP_Serve, {JOINED}");
                 reason::keep_as(Code::Joined, Phase::Tunnel, JOINED);
                 Ok(false)
             }
-            Accepted::Session(stream) => {
-                tcp::add_missing_timeouts(stream.as_fd(), self.timeout());
-                field!(self.sb(), sb_socket).set(socket::into_c(stream));
-                let protocol = field!(self.rtmp(), Link.protocol);
-                protocol.set(protocol.get() | RTMP_FEATURE_HTTP2);
-                self.carry_plainly().during(Phase::Tunnel)?;
-                Ok(true)
-            }
+            Err((_, error)) => Err(error).during(Phase::Tunnel),
         }
     }
 }
 
-fn accept(
-    socket: OwnedFd,
-    carrier: Option<Arc<Carrier>>,
-    received: &[u8],
-    name: [u8; 16],
-    limit: Deadline,
-) -> Result<Accepted> {
-    let link: Arc<dyn Link> = match carrier {
-        None => Arc::new(TcpStream::from(socket)),
-        Some(carrier) => Arc::new(Secured(Pipe { carrier: Some(carrier), socket: Some(socket) })),
-    };
-    server::accept(link, received, name, limit).map_err(|error| match error {
-        Error::Closed => Error::malformed("HTTP connection", "it ended before a session began"),
-        error => error,
-    })
-}
-
-/// An HTTP connection in TLS.
-struct Secured(Pipe);
-
-impl Link for Secured {
-    fn receive(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
-        let carrier = self.0.carrier.as_ref().ok_or(Error::NotConnected)?;
-        carrier.receive(buffer, &Until::new(&globals::USER, deadline))
-    }
-
-    fn send(&self, pieces: &[&[u8]]) -> Result<()> {
-        let carrier = self.0.carrier.as_ref().ok_or(Error::NotConnected)?;
-        carrier.send_all(pieces.iter().copied(), &globals::USER)
-    }
-
-    fn shut_down(&self) {
-        self.0.shut_down();
+impl Handle {
+    /// Gives the program a socket for the session: programs whose calls wait also wait for the socket themselves, and a session has
+    /// several connections.
+    fn bridge_tunnel(&self, carrier: &Carrier) -> Result<()> {
+        let link = carrier.lock().take_served().ok_or(Error::NotConnected)?;
+        self.set_carrier(None);
+        // The session has a descriptor of its own.
+        drop(self.take_pipe());
+        let stream = OwnedFd::from(bridge(link)?);
+        tcp::add_missing_timeouts(stream.as_fd(), self.timeout());
+        field!(self.sb(), sb_socket).set(socket::into_c(stream));
+        Ok(())
     }
 }
 
-impl fmt::Debug for Secured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secured").finish_non_exhaustive()
-    }
-}
-
-impl Drop for Secured {
-    fn drop(&mut self) {
-        self.0.say_goodbye();
-    }
+/// The sessions in tunnels that this process serves.
+fn tunnels() -> &'static Tunnels {
+    static TUNNELS: LazyLock<Tunnels> = LazyLock::new(Tunnels::default);
+    &TUNNELS
 }

@@ -70,17 +70,24 @@ pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_i
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; the same for all of these.
         // Without a connection the others would say so again.
         let connected = unsafe {
-            if let Err(error) = Handle::connected(r) {
-                if matches!(error, Error::Again) {
-                    return Err(error.into());
+            let handle = match Handle::connected(r) {
+                Ok(handle) => handle,
+                Err(Error::Again) => return Err(Error::Again.into()),
+                Err(error) => {
+                    let log = |r| log_unsent(r, &mut |_, session| command::create_stream(&mut session.state));
+                    let first_chunk = Rtmp::new(r).map_or(0, log);
+                    return Err(Failure::unsent(error, first_chunk));
                 }
-                let log = |r| log_unsent(r, &mut |_, session| command::create_stream(&mut session.state));
-                let first_chunk = Rtmp::new(r).map_or(0, log);
-                return Err(Failure::unsent(error, first_chunk));
+            };
+            let mut has_begun = false;
+            handle.progress_if_any(|progress| has_begun = mem::take(&mut progress.reconnecting));
+            if !has_begun {
+                RTMP_DeleteStream(r);
+                RTMP_SendCreateStream(r);
             }
-            RTMP_DeleteStream(r);
-            RTMP_SendCreateStream(r);
-            RTMP_ConnectStream(r, seekTime)
+            let connected = RTMP_ConnectStream(r, seekTime);
+            handle.progress_if_any(|progress| progress.reconnecting = progress.starting.is_some());
+            connected
         };
         if connected == FALSE {
             errno.take_current();
@@ -263,12 +270,7 @@ pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
             return toggle_later(&handle);
         }
         if handle.step(|session, _| session.state.pausing) == pausing::NO {
-            let status = field!(handle.rtmp(), m_read.status);
-            if handle.timed_out() && status.get() == Ending::Eof.status() {
-                status.set(0);
-            }
-            toggle(&handle, true)?;
-            handle.step(|session, _| session.state.pausing = pausing::ASKED);
+            pause(&handle)?;
             wait::pause(handle.socket()?, TOGGLE_PAUSE, &handle.patience())?;
         }
         let result = toggle(&handle, false);
@@ -283,8 +285,7 @@ fn toggle_later(handle: &Handle) -> Result<c_int, Failure> {
     let until = handle.progress(|progress| progress.toggled.take());
     let is_paused = handle.step(|session, _| session.state.pausing) != pausing::NO;
     if !is_paused {
-        toggle(handle, true)?;
-        handle.step(|session, _| session.state.pausing = pausing::ASKED);
+        pause(handle)?;
     }
     let until = until.or((!is_paused).then(|| now + TOGGLE_PAUSE));
     if until.is_some_and(|until| now < until) {
@@ -294,6 +295,17 @@ fn toggle_later(handle: &Handle) -> Result<c_int, Failure> {
     let result = toggle(handle, false);
     handle.step(|session, _| session.state.pausing = pausing::RESUMING);
     result.map(|()| TRUE)
+}
+
+/// Pauses the stream. After a timeout `RTMP_Read` can be used again.
+fn pause(handle: &Handle) -> Result<(), Failure> {
+    let status = field!(handle.rtmp(), m_read.status);
+    if handle.timed_out() && status.get() == Ending::Eof.status() {
+        status.set(0);
+    }
+    toggle(handle, true)?;
+    handle.step(|session, _| session.state.pausing = pausing::ASKED);
+    Ok(())
 }
 
 fn toggle(handle: &Handle, paused: bool) -> Result<(), Failure> {

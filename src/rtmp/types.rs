@@ -124,10 +124,10 @@ pub struct RTMP_LNK {
     /// Host name or address of the server.
     pub hostname: AVal,
     /// Proxy without its port. A host name or address is a SOCKS4 proxy. For others it is a URL without a port, for
-    /// example `socks5://user:password@host`; the schemes are `socks4`, `socks4a`, `socks5` and `http` (CONNECT). An
-    /// IPv6 address is in brackets, and user and password may contain escapes such as `%40`. A SOCKS4 proxy receives
-    /// the address of the server, or its name if the local look-up fails; the others always receive the name. Empty for
-    /// none.
+    /// example `socks5://user:password@host`; the schemes are `socks4`, `socks4a`, `socks5`, `http` (CONNECT) and `https`
+    /// (CONNECT in TLS). An IPv6 address is in brackets, and user and password may contain escapes such as `%40`. A SOCKS4
+    /// proxy receives the address of the server, or its name if the local look-up fails; the others always receive the
+    /// name. Empty for none.
     pub sockshost: AVal,
     /// Stream name taken from the URL. Allocated by the library and freed by `RTMP_Close`.
     pub playpath0: AVal,

@@ -19,8 +19,9 @@ use std::{
     ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering, fence},
+        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence},
     },
+    time::Instant,
 };
 
 use libc::c_char;
@@ -109,6 +110,8 @@ pub(crate) struct Private {
     hooked: AtomicU8,
     /// `timeoutMs` of `settings`; 0 if there is none.
     timeout_ms: AtomicU32,
+    /// `sendQueue` of `settings`; 0 if there is none.
+    queue_limit: AtomicUsize,
 }
 
 /// An `RTMP` in use by an exported function.
@@ -120,8 +123,9 @@ pub(crate) struct Handle {
     private: ManuallyDrop<Arc<Private>>,
     /// What `Private::closings` was when this call began.
     closings: u32,
-    /// How often this call has received.
+    /// How often this call has received, and since when, if its session does not wait.
     receives: Cell<u32>,
+    receives_since: Cell<Option<Instant>>,
     /// When all waits of this call end, besides each of them in its own time.
     limit: Cell<Deadline>,
     /// What the connection was at when something failed: the core's errors do not carry it.
@@ -150,6 +154,7 @@ impl Private {
         self.hooked.store(settings.hooks.bits(), Ordering::Relaxed);
         let milliseconds = settings.tuning.timeout.map_or(0, |timeout| timeout.as_millis());
         self.timeout_ms.store(u32::try_from(milliseconds).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.queue_limit.store(settings.tuning.queue_limit.unwrap_or(0), Ordering::Relaxed);
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {
@@ -190,9 +195,9 @@ impl Handle {
     fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
         let closings = private.closings.load(Ordering::Relaxed);
         let (limit, failed_in) = (Cell::new(Deadline::NEVER), Cell::new(None));
-        let receives = Cell::new(0);
-        let private = ManuallyDrop::new(private);
-        Self { raw, private, closings, receives, limit, failed_in, notices: RefCell::default() }
+        let (receives, receives_since) = (Cell::new(0), Cell::new(None));
+        let (private, notices) = (ManuallyDrop::new(private), RefCell::default());
+        Self { raw, private, closings, receives, receives_since, limit, failed_in, notices }
     }
 
     /// As `from_raw`; if there `has_to_be` a connection, none is made without one: a call that fails leaves nothing behind.
@@ -303,12 +308,8 @@ impl Handle {
             handle.give_up();
             return Err(Error::NotConnected);
         }
-        if handle.never_waits() {
-            handle.go_on().map_err(|failure| {
-                failure.log();
-                let (error, _) = failure.into_parts();
-                if matches!(error, Error::Again) { error } else { error.reported() }
-            })?;
+        if handle.never_waits() && handle.go_on()? {
+            return Err(Error::NotConnected.reported());
         }
         Ok(handle)
     }
@@ -350,6 +351,11 @@ impl Handle {
         let handle = Self::new(raw, attached(r, &keeper)?);
         drop(keeper);
         (handle.private.home.load(Ordering::Relaxed) == r.as_ptr() && !handle.never_waits()).then_some(handle)
+    }
+
+    /// Whether the program wants the calls of this session to end.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.gate().is_aborted()
     }
 
     /// Protocol state with the bytes it has to send, and the turn to send them.

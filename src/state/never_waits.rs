@@ -1,8 +1,11 @@
 //! Sessions whose calls never wait: what they have begun and not finished.
 
-use std::sync::{
-    PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use super::Handle;
@@ -44,14 +47,26 @@ impl Handle {
         }
     }
 
-    /// Counts a receive of this call; returns how many there were.
-    pub(crate) fn count_receive(&self) -> u32 {
+    /// How many bytes may wait for the peer of a session that does not wait.
+    pub(crate) fn queue_limit(&self) -> usize {
+        match self.private.queue_limit.load(Ordering::Relaxed) {
+            0 => MAX_QUEUE,
+            limit => limit,
+        }
+    }
+
+    /// Counts a receive of this call; returns how many there were, and how long ago the first one was.
+    pub(crate) fn count_receive(&self, now: Instant) -> (u32, Duration) {
         let receives = self.receives.get() + 1;
         self.receives.set(receives);
-        receives
+        let since = self.receives_since.get().unwrap_or(now);
+        self.receives_since.set(Some(since));
+        (receives, now.saturating_duration_since(since))
     }
 }
 
+/// How many bytes may wait for the peer of a session that does not wait, unless `sendQueue` says otherwise.
+const MAX_QUEUE: usize = 4 << 20;
 /// How many sessions of this process never wait.
 static NEVER_WAITING: AtomicUsize = AtomicUsize::new(0);
 

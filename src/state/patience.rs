@@ -6,6 +6,7 @@ use std::{
 };
 
 use rtmp_core::{
+    error::Result,
     stats::Stats,
     transport::{deadline::Deadline, wait::Patience},
 };
@@ -139,13 +140,24 @@ impl Handle {
             let core = self.core();
             (core.session.stats(), core.phases)
         };
-        let Blocked { before, since, .. } = *lock(&self.private.blocked);
-        let stalled = since.map_or(Duration::ZERO, |since| since.elapsed());
-        (stats.stalled, stats.blocked) = (stalled, before + stalled);
+        if self.never_waits() {
+            stats.queued += self.carrier().map_or(0, |carrier| carrier.unsent_if_idle()) as u64;
+            self.progress(|progress| progress.backlog.fill_in(&mut stats, Some(Instant::now())));
+        } else {
+            let Blocked { before, since, .. } = *lock(&self.private.blocked);
+            let stalled = since.map_or(Duration::ZERO, |since| since.elapsed());
+            (stats.stalled, stats.blocked) = (stalled, before + stalled);
+        }
         (stats.unsent, stats.round_trip, stats.retransmissions) = (unsent, round_trip, retransmissions);
         let phases = &mut stats.phases;
         (phases.lookup, phases.tcp, phases.proxy, phases.tls) =
             (below.lookup, below.tcp, below.proxy, below.tls);
         stats
+    }
+
+    /// Tells the program how long the peer has taken nothing; an error if it gives up.
+    pub(crate) fn raise_stall(&self, stalled: Duration) -> Result<()> {
+        let e_stalled = u32::try_from(stalled.as_millis()).unwrap_or(u32::MAX);
+        self.raise(&RTMPEvent { e_stalled, ..RTMPEvent::of(RTMP_EVENT_STALL) })
     }
 }

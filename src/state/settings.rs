@@ -17,7 +17,7 @@ use rtmp_core::{
     },
 };
 
-use super::{Handle, callbacks::raise_socket, lock};
+use super::{Handle, callbacks::raise_socket};
 use crate::{enhanced::requested::Requested, hooks::Hooks, rtmp::origin::Origin, valid::field};
 
 /// Options for which `Link` has no field. Text is copied. They are set before the connection, hold for every
@@ -117,11 +117,6 @@ impl Handle {
     /// Options that `Link` has no field for.
     pub(crate) fn settings(&self) -> Settings {
         self.private.settings()
-    }
-
-    /// One of the options that `Link` has no field for: in contrast to `settings`, nothing is copied.
-    pub(crate) fn look_at_settings<R>(&self, look: impl FnOnce(&Settings) -> Option<R>) -> Option<R> {
-        look(lock(&self.private.settings).as_deref()?)
     }
 
     /// Changes options that `Link` has no field for.

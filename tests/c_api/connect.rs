@@ -4,10 +4,14 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::support::certs::{Authority, Valid};
+use crate::support::front::Front;
 use crate::support::program::{self, LoaderLog};
 use crate::support::servers::Nginx;
 use crate::support::{
@@ -531,13 +535,18 @@ fn rtmpdump_records_through_a_socks4_proxy() {
 
 /// Downloads a film with rtmpdump through a real proxy, named by an option behind the URL.
 fn download_through(name: &str, option: &str) -> Option<()> {
-    let clip = clip::flv()?;
     let nginx = Nginx::start()?;
+    download(name, &nginx, &nginx.url("vod", "film"), option)
+}
+
+/// Downloads a film that `nginx` has at `url`, through a proxy.
+fn download(name: &str, nginx: &Nginx, url: &str, option: &str) -> Option<()> {
+    let clip = clip::flv()?;
     nginx.offer(&clip, "film.flv");
     let directory = TempDir::new(name);
     let file = directory.join("film.flv");
     let mut command = program::on_library(&require::program("rtmpdump")?, Library::Ours)?;
-    let url = format!("{} socks={option}", nginx.url("vod", "film"));
+    let url = format!("{url} socks={option}");
     command.args(["-i", &url, "-m", "20", "-o"]).arg(&file);
     let run = program::run(&mut command, "", LIMIT);
     assert!(run.code.is_some() && !run.timed_out, "{name}: {}", run.stderr);
@@ -583,4 +592,70 @@ fn real_http_proxy_connects() {
     let steps = format!("setup rtmp://127.0.0.1/a/s timeout=20 socks=http://127.0.0.1:{port}\nconnect\n");
     let run = need!(drive(Library::Ours, &steps));
     assert!(run.stderr.contains("the proxy refuses: 407 Proxy Authentication Required"), "{}", run.stderr);
+}
+
+#[test]
+fn a_real_https_proxy_connects_us_also_to_a_server_with_tls() {
+    let squid = need!(require::program("squid"));
+    let authority = need!(Authority::new());
+    let certificate = authority.issue("squid", "DNS:localhost,IP:127.0.0.1", Valid::Now);
+    let port = process::free_port();
+    let directory = TempDir::new("squid");
+    let place = directory.path().display();
+    // Squid gives its rights up and has to write there all the same.
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).expect("the directory is ours");
+    let command = "openssl passwd -apr1 s3cret";
+    let hash = process::output(Path::new("/bin/sh"), &["-c", command], LIMIT);
+    let login = format!("me:{}\n", String::from_utf8_lossy(&hash).trim());
+    fs::write(directory.join("login"), login).expect("the directory is writable");
+    let file = directory.join("squid.conf");
+    let configuration = format!(
+        "https_port 127.0.0.1:{port} tls-cert={} tls-key={}\npid_filename {place}/pid\ncache_log {place}/log\n\
+         access_log none\ncache deny all\ncache_mem 8 MB\nmemory_cache_shared off\ncoredump_dir {place}\n\
+         netdb_filename none\nshutdown_lifetime 0 seconds\nvisible_hostname localhost\nmax_filedescriptors 1024\n\
+         auth_param basic program /usr/lib/squid/basic_ncsa_auth {place}/login\nauth_param basic children 1\n\
+         acl known proxy_auth REQUIRED\nhttp_access allow known\nhttp_access deny all\n",
+        certificate.chain.display(),
+        certificate.key.display()
+    );
+    fs::write(&file, configuration).expect("the directory is writable");
+    let mut command = Command::new(squid);
+    let mut proxy = Running::start(command.arg("-N").arg("-f").arg(&file));
+    wait_for(&mut proxy, port);
+    let trust = format!("tlsCA={}", authority.certificate().display());
+    let nginx = need!(Nginx::start());
+    let option = format!("https://me:s3cret@localhost:{port} {trust}");
+    need!(download("squid", &nginx, &nginx.url("vod", "film"), &option));
+    let server = authority.issue("server", "DNS:localhost", Valid::Now);
+    let front = need!(Front::stunnel(&server, "TLSv1.3", nginx.port));
+    need!(download("squid-tls", &nginx, &front.url("vod", "film"), &option));
+
+    let failure = |option: &str| {
+        let steps = format!("setup rtmp://127.0.0.1/a/s timeout=20 socks={option}\nconnect\n");
+        drive(Library::Ours, &steps).map(|run| run.stderr)
+    };
+    let text = need!(failure(&format!("https://localhost:{port}")));
+    assert!(text.contains("HTTPS negotiation failed") && text.contains("unknown issuer"), "{text}");
+    let text = need!(failure(&format!("https://me:wrong@localhost:{port} {trust}")));
+    assert!(text.contains("the proxy refuses: 407 Proxy Authentication Required"), "{text}");
+    let text = need!(failure(&format!("https://me:s3cret@localhost:{} {trust}", nginx.port)));
+    assert!(text.contains("HTTPS negotiation failed"), "{text}");
+    // Nobody looks at the certificate if that is wanted.
+    need!(download(
+        "squid-unchecked",
+        &nginx,
+        &nginx.url("vod", "film"),
+        &format!("https://me:s3cret@127.0.0.1:{port} tlsVerify=0")
+    ));
+}
+
+#[test]
+fn a_silent_https_proxy_ends_at_the_time_out() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let steps =
+        format!("setup rtmp://127.0.0.1/a/s timeout=1 socks=https://127.0.0.1:{port} tlsVerify=0\nconnect\n");
+    let run = need!(drive(Library::Ours, &steps));
+    assert!(run.stderr.contains("HTTPS negotiation failed"), "{}", run.stderr);
+    assert!(run.stderr.contains("no answer in time"), "{}", run.stderr);
 }

@@ -1,6 +1,8 @@
 //! The functions of the C interface as programs call them: what they return, how long they wait, what they leave in the
 //! structs, and what careless programs get.
 
+#[path = "../pumps/mod.rs"]
+mod pumps;
 #[path = "../support/mod.rs"]
 #[macro_use]
 mod support;

@@ -2,17 +2,16 @@
 #![forbid(unsafe_code)]
 
 use std::net::TcpListener;
-use std::os::fd::AsFd;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use crate::pumps::End;
 use crate::support::amf::{self, Value, n, object, s, status};
 use crate::support::certs::{Authority, Valid};
 use crate::support::wire::{Message, basic_header};
 use crate::support::{Library, Peer, Program, Run, Server, TempDir, hex, library, process, program, require};
-use rtmp_core::transport::tls::{ServerContext, Session};
-use rtmp_core::transport::wait::Endless;
+use rtmp_core::transport::tls::ServerContext;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Where a session begins; the peer may take its time on a busy machine, unless its silence is what counts.
@@ -175,8 +174,7 @@ fn refused_certificate_error_names_the_options() {
     let port = listener.local_addr().expect("it is bound").port();
     let server = thread::spawn(move || {
         let (socket, _) = listener.accept().expect("a client");
-        let session = Session::server(&context).expect("the certificate is good");
-        session.handshake(socket.as_fd(), Some(LIMIT), &Endless).map_err(|error| error.to_string())
+        End::server(socket, &context, LIMIT).map(drop).map_err(|error| error.to_string())
     });
     let steps = format!("setup rtmps://127.0.0.1:{port}/app/stream\ntimeout 20\nconnect\n");
     let found = failures(need!(run(&steps)), port);

@@ -3,21 +3,17 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    sync::Arc,
+    os::unix::net::UnixStream,
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use rtmp_core::{
-    net::Target,
-    transport::{
-        deadline::Deadline,
-        tunnel::{
-            Link as HttpLink,
-            server::{Accepted, Registry},
-        },
-    },
+    net::{Target, Tunnels},
+    transport::tls::ServerContext,
 };
+
+use crate::pumps;
 
 /// A peer that hangs is an error of the test.
 const GUARD: Duration = Duration::from_secs(60);
@@ -83,31 +79,10 @@ pub fn reply(client: &mut impl Write, connection: &str, content: &[u8]) {
     client.write_all(&[head.as_bytes(), content].concat()).expect("the link takes it");
 }
 
-/// Serves a tunnel: `accept` makes HTTP connections of sockets, `handle` gets the session's stream.
+/// Serves tunnels, in TLS if there is a context: `handle` gets the session's stream.
 pub fn serve_tunnel(
-    accept: impl Fn(TcpStream) -> Option<Arc<dyn HttpLink>> + Send + Sync + 'static,
-    handle: impl Fn(std::os::unix::net::UnixStream) + Send + Sync + 'static,
+    context: Option<ServerContext>,
+    handle: impl Fn(&UnixStream) + Send + Sync + 'static,
 ) -> u16 {
-    let registry: &'static Registry = Box::leak(Box::new(Registry::new(GUARD, 16, 64)));
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
-    let port = listener.local_addr().expect("a bound socket has an address").port();
-    let (accept, handle) = (Arc::new(accept), Arc::new(handle));
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = stream.expect("a client comes");
-            prepare(&stream);
-            let (accept, handle) = (accept.clone(), handle.clone());
-            thread::spawn(move || {
-                let Some(link) = accept(stream) else { return };
-                let mut random = [0; 16];
-                getrandom::fill(&mut random).expect("the system has random bytes");
-                match registry.accept(link, &[], random, Deadline::NEVER) {
-                    Ok(Accepted::Session(fd)) => handle(fd.into()),
-                    Ok(Accepted::Joined) => {}
-                    Err(error) => println!("not accepted: {error}"),
-                }
-            });
-        }
-    });
-    port
+    pumps::serve(&Tunnels::new(16, GUARD), context, GUARD, handle)
 }

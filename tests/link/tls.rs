@@ -3,7 +3,6 @@
 use std::{
     io::{IoSlice, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    os::fd::AsFd,
     thread,
     time::{Duration, Instant},
 };
@@ -11,13 +10,10 @@ use std::{
 use rtmp_core::{
     error::Error,
     net::{Link, Received, Target, Wanted},
-    transport::{
-        tls::{ServerContext, Session, Trust},
-        wait::Endless,
-    },
+    transport::tls::{ServerContext, Trust},
 };
 
-use crate::need;
+use crate::{need, pumps::End};
 
 use super::{
     peers::{prepare, read, serve, to},
@@ -40,29 +36,12 @@ pub fn secure(port: u16, name: &str, authority: &Authority) -> Target {
 }
 
 /// Shakes hands as a server.
-fn shake_hands(client: &TcpStream, context: &ServerContext) -> Session {
-    let session = Session::server(context).unwrap();
-    session.handshake(client.as_fd(), Some(Duration::from_secs(30)), &Endless).unwrap();
-    session
-}
-
-fn write(session: &Session, client: &TcpStream, bytes: &[u8]) {
-    session.send_all(client.as_fd(), std::iter::once(bytes), &mut Vec::new(), &Endless).unwrap();
-}
-
-fn read_tls(session: &Session, client: &TcpStream, count: usize) -> Vec<u8> {
-    let mut all = Vec::new();
-    let mut buffer = vec![0; 50_000];
-    while all.len() < count {
-        let received = session.receive(client.as_fd(), &mut buffer, &Endless).unwrap();
-        assert!(received > 0, "the link ends after {} bytes", all.len());
-        all.extend_from_slice(&buffer[..received]);
-    }
-    all
+fn shake_hands(client: TcpStream, context: &ServerContext) -> End {
+    End::server(client, context, Duration::from_secs(30)).unwrap()
 }
 
 /// A relay to `port`, which hands on every byte from the server, and every byte from the link, by itself.
-fn byte_by_byte(port: u16) -> u16 {
+pub fn byte_by_byte(port: u16) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let own = listener.local_addr().unwrap().port();
     thread::spawn(move || {
@@ -95,13 +74,13 @@ fn large_transfers_go_both_ways_whichever_side_waits_for_the_other() {
     for writes_first in [true, false] {
         let (context, expected, said) = (context.clone(), up.clone(), down.clone());
         let (port, peer) = serve(move |client| {
-            let session = shake_hands(&client, &context);
+            let end = shake_hands(client, &context);
             if writes_first {
-                write(&session, &client, &said);
+                end.send(&said).unwrap();
             }
-            assert!(read_tls(&session, &client, MUCH) == expected);
+            assert!(end.receive_exact(MUCH) == expected);
             if !writes_first {
-                write(&session, &client, &said);
+                end.send(&said).unwrap();
             }
         });
         let mut link = Link::connect(&secure(port, "localhost", &authority), Instant::now()).unwrap();
@@ -115,11 +94,11 @@ fn large_transfers_go_both_ways_whichever_side_waits_for_the_other() {
 fn records_may_be_split_at_every_byte() {
     let (authority, context) = need!(authority());
     let (port, peer) = serve(move |client| {
-        let session = shake_hands(&client, &context);
-        let heard = read_tls(&session, &client, 3000);
-        write(&session, &client, &heard);
-        session.close(client.as_fd());
-        client
+        let end = shake_hands(client, &context);
+        let heard = end.receive_exact(3000);
+        end.send(&heard).unwrap();
+        end.close();
+        end
     });
     let target = secure(byte_by_byte(port), "localhost", &authority);
     let mut link = Link::connect(&target, Instant::now()).unwrap();
@@ -156,9 +135,9 @@ fn a_peer_that_reads_nothing_leaves_no_room_and_memory_does_not_grow() {
     let (authority, context) = need!(authority());
     let (go, wait_for_it) = std::sync::mpsc::channel();
     let (port, peer) = serve(move |client| {
-        let session = shake_hands(&client, &context);
+        let end = shake_hands(client, &context);
         let count = wait_for_it.recv().unwrap();
-        read_tls(&session, &client, count)
+        end.receive_exact(count)
     });
     let mut link = Link::connect(&secure(port, "localhost", &authority), Instant::now()).unwrap();
     open(&mut link).unwrap();
@@ -192,10 +171,8 @@ fn a_peer_that_reads_nothing_leaves_no_room_and_memory_does_not_grow() {
 #[test]
 fn a_certificate_for_another_name_is_refused() {
     let (authority, context) = need!(authority());
-    let (port, peer) = serve(move |client| {
-        let session = Session::server(&context).unwrap();
-        session.handshake(client.as_fd(), Some(Duration::from_secs(30)), &Endless).unwrap_err()
-    });
+    let (port, peer) =
+        serve(move |client| End::server(client, &context, Duration::from_secs(30)).map(drop).unwrap_err());
     let mut link = Link::connect(&secure(port, "example.com", &authority), Instant::now()).unwrap();
     let error = open(&mut link).unwrap_err();
     assert!(error.to_string().contains("wrong name"), "{error}");
@@ -266,10 +243,10 @@ fn the_end_without_a_goodbye_comes_behind_all_bytes() {
     let said = pattern(100_000, 8);
     let expected = said.clone();
     let (port, peer) = serve(move |client| {
-        let session = shake_hands(&client, &context);
-        write(&session, &client, &said);
-        client.shutdown(Shutdown::Write).unwrap();
-        client
+        let end = shake_hands(client, &context);
+        end.send(&said).unwrap();
+        end.socket.shutdown(Shutdown::Write).unwrap();
+        end
     });
     let mut link = Link::connect(&secure(port, "localhost", &authority), Instant::now()).unwrap();
     assert!(receive_all(&mut link).unwrap() == expected);

@@ -3,7 +3,6 @@
 use std::{
     io::{IoSlice, Read, Write},
     net::{TcpListener, TcpStream},
-    os::fd::AsFd,
     os::unix::net::UnixStream,
     sync::{
         Arc, Mutex,
@@ -17,10 +16,6 @@ use std::{
 use rtmp_core::{
     error::Error,
     net::{Link, Received, Target, Wanted},
-    transport::{
-        tls::{Session, TlsSocket},
-        wait::Endless,
-    },
 };
 use socket2::SockRef;
 
@@ -29,6 +24,7 @@ use crate::need;
 use super::{
     peers::{prepare, read, read_request, reply, serve, serve_tunnel, to},
     pump::{exchange, finish, open, pattern, pause, receive, receive_all, until},
+    support::process::wait_until,
     tls::{authority, secure},
 };
 
@@ -39,7 +35,7 @@ fn tunnel(port: u16) -> Target {
 }
 
 /// Says and hears as much, in an order.
-fn talk(mut stream: UnixStream, expected: &[u8], said: &[u8], writes_first: bool) {
+fn talk(mut stream: &UnixStream, expected: &[u8], said: &[u8], writes_first: bool) {
     if writes_first {
         stream.write_all(said).unwrap();
     }
@@ -56,10 +52,7 @@ fn large_transfers_go_both_ways_whichever_side_waits_for_the_other() {
     let (up, down) = (pattern(MUCH, 1), pattern(MUCH, 2));
     for writes_first in [true, false] {
         let (expected, said) = (up.clone(), down.clone());
-        let port = serve_tunnel(
-            |stream| Some(Arc::new(stream)),
-            move |stream| talk(stream, &expected, &said, writes_first),
-        );
+        let port = serve_tunnel(None, move |stream| talk(stream, &expected, &said, writes_first));
         let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();
         open(&mut link).unwrap();
         assert!(exchange(&mut link, &up, MUCH).unwrap() == down);
@@ -72,14 +65,7 @@ fn a_tunnel_in_tls_carries_large_transfers_both_ways() {
     let (authority, context) = need!(authority());
     let (up, down) = (pattern(MUCH, 3), pattern(MUCH, 4));
     let (expected, said) = (up.clone(), down.clone());
-    let port = serve_tunnel(
-        move |stream| {
-            let session = Arc::new(Session::server(&context).unwrap());
-            session.handshake(stream.as_fd(), Some(Duration::from_secs(30)), &Endless).ok()?;
-            Some(Arc::new(TlsSocket::new(stream.into(), session, &Endless)))
-        },
-        move |stream| talk(stream, &expected, &said, true),
-    );
+    let port = serve_tunnel(Some(context), move |stream| talk(stream, &expected, &said, true));
     let target = Target { tunnelled: true, ..secure(port, "localhost", &authority) };
     let mut link = Link::connect(&target, Instant::now()).unwrap();
     open(&mut link).unwrap();
@@ -89,10 +75,7 @@ fn a_tunnel_in_tls_carries_large_transfers_both_ways() {
 
 #[test]
 fn end_of_the_session_follows_its_last_bytes() {
-    let port = serve_tunnel(
-        |stream| Some(Arc::new(stream)),
-        |mut stream| stream.write_all(b"all there is").unwrap(),
-    );
+    let port = serve_tunnel(None, |mut stream| stream.write_all(b"all there is").unwrap());
     let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();
     open(&mut link).unwrap();
     let mut all = Vec::new();
@@ -207,16 +190,69 @@ fn server_that_always_closes_ends_the_session() {
 
 #[test]
 fn a_connection_that_was_shut_down_on_this_side_is_not_replaced() {
-    // Once the server has closed its end as well, nothing shows any more which side was the first.
-    let (port, _, connections) = restless(usize::MAX, std::mem::forget, false);
-    let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();
-    open(&mut link).unwrap();
-    link.keep_polling(Instant::now()).unwrap();
-    link.socket().unwrap().shutdown(std::net::Shutdown::Both).unwrap();
-    let mut buffer = [0; 9];
-    let error = receive(&mut link, &mut buffer).unwrap_err();
-    assert!(matches!(error, Error::Interrupted), "{error:?}");
-    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    for server_closes in [false, true] {
+        let end: fn(TcpStream) = if server_closes { drop } else { std::mem::forget };
+        let (port, _, connections) = restless(usize::MAX, end, false);
+        let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();
+        open(&mut link).unwrap();
+        let socket = link.socket().unwrap().clone();
+        socket.shutdown(std::net::Shutdown::Both).unwrap();
+        // Once both sides have closed, neither the socket's state nor its peer shows which was the first.
+        assert!(!server_closes || wait_until(Duration::from_secs(30), || socket.peer_addr().is_err()));
+        let error = receive(&mut link, &mut [0; 9]).unwrap_err();
+        assert!(matches!(error, Error::Interrupted), "{error:?}");
+        assert_eq!(connections.load(Ordering::SeqCst), 1, "{server_closes}");
+    }
+}
+
+#[test]
+fn a_connection_that_the_server_has_broken_is_replaced_although_nothing_can_be_sent_on_it() {
+    // Requests that nobody reads make the system of a server that closes break the connection.
+    for reads_first in [false, true] {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (close, closed) = mpsc::channel::<()>();
+        let peer = thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            prepare(&client);
+            read_request(&mut client).unwrap();
+            reply(&mut client, "keep-alive", b"name\n");
+            if reads_first {
+                read_request(&mut client).unwrap();
+            }
+            closed.recv().unwrap();
+            drop(client);
+            let (mut client, _) = listener.accept().unwrap();
+            prepare(&client);
+            while let Some((path, body)) = read_request(&mut client) {
+                let content = if path.starts_with("/send") { &b"\x01heard"[..] } else { b"\x01" };
+                assert!(!path.starts_with("/send") || body == b"said");
+                reply(&mut client, "keep-alive", content);
+            }
+        });
+        let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();
+        open(&mut link).unwrap();
+        assert_eq!(link.send(&[IoSlice::new(b"said")], Instant::now()).unwrap(), 4);
+        let socket = link.socket().unwrap().clone();
+        close.send(()).unwrap();
+        // The end of the server's side, or more than that.
+        assert!(wait_until(Duration::from_secs(30), || {
+            socket.peer_addr().is_err()
+                || socket.peek(&mut [std::mem::MaybeUninit::uninit()]).is_ok_and(|len| len == 0)
+        }));
+        let mut buffer = [0; 64];
+        let mut heard = Vec::new();
+        while heard.len() < 5 {
+            match receive(&mut link, &mut buffer).unwrap() {
+                Received::Bytes(count) => heard.extend_from_slice(&buffer[..count]),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(heard, b"heard");
+        finish(&mut link);
+        drop(link);
+        peer.join().unwrap();
+    }
 }
 
 #[test]
@@ -422,14 +458,11 @@ fn unanswered_close_ends_at_its_deadline() {
 
 #[test]
 fn socket_of_the_caller_opens_a_tunnel() {
-    let port = serve_tunnel(
-        |stream| Some(Arc::new(stream)),
-        |mut stream| {
-            let heard = read(&mut stream, 4);
-            stream.write_all(&heard).unwrap();
-            let _ = stream.read(&mut [0]);
-        },
-    );
+    let port = serve_tunnel(None, |mut stream| {
+        let heard = read(&mut stream, 4);
+        stream.write_all(&heard).unwrap();
+        let _ = stream.read(&mut [0]);
+    });
     let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let mut link = Link::over(socket2::Socket::from(socket), &tunnel(port), Instant::now()).unwrap();
     open(&mut link).unwrap();

@@ -22,6 +22,8 @@ mod matrix;
 mod more_clients;
 mod plugins;
 mod publish;
+#[path = "../pumps/mod.rs"]
+mod pumps;
 mod refusals;
 mod resume;
 #[path = "../web/mod.rs"]

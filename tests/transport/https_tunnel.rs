@@ -3,23 +3,21 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
+use crate::pumps::End;
 use crate::support::certs::{Authority, Valid};
 use crate::support::wire::Message;
 use crate::support::{Library, Program, Server, library};
 use rtmp_core::error::Error;
-use rtmp_core::transport::tls::{ServerContext, Session};
-use rtmp_core::transport::wait::Endless;
+use rtmp_core::transport::tls::ServerContext;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The server's end of a TLS connection.
 struct Client {
-    socket: TcpStream,
-    session: Session,
+    end: End,
     input: Vec<u8>,
 }
 
@@ -28,9 +26,7 @@ impl Client {
         let (socket, _) = listener.accept()?;
         socket.set_read_timeout(Some(LIMIT))?;
         socket.set_nodelay(true)?;
-        let session = Session::server(context)?;
-        session.handshake(socket.as_fd(), Some(LIMIT), &Endless)?;
-        Ok(Self { socket, session, input: Vec::new() })
+        Ok(Self { end: End::server(socket, context, LIMIT)?, input: Vec::new() })
     }
 
     /// The path and body of the next request; `None` when there are no more.
@@ -48,7 +44,7 @@ impl Client {
                 }
             }
             let mut part = [0; 4096];
-            match self.session.receive(self.socket.as_fd(), &mut part, &Endless)? {
+            match self.end.receive(&mut part)? {
                 0 => return Ok(None),
                 count => self.input.extend(&part[..count]),
             }
@@ -57,8 +53,7 @@ impl Client {
 
     fn reply(&mut self, content: &[u8]) -> Result<(), Error> {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len());
-        let pieces = [head.as_bytes(), content];
-        self.session.send_all(self.socket.as_fd(), pieces.into_iter(), &mut Vec::new(), &Endless)
+        self.end.send_pieces(&[head.as_bytes(), content])
     }
 }
 

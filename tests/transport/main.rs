@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 #[macro_use]
 mod support;
+#[path = "../pumps/mod.rs"]
+mod pumps;
 
 mod https_tunnel;
 mod rtmp;

@@ -190,7 +190,7 @@ fn polling_program_does_not_ask_an_idle_http_server_more_often() {
         peer.drain(examples::LIMIT);
     });
     let registry = gateway::with_limits(Duration::from_secs(4), 4);
-    let tap = Wiretap::in_front_of(gateway::gateway(registry, server.port));
+    let tap = Wiretap::in_front_of(gateway::gateway(&registry, server.port));
     let polls = || {
         let sent = tap.recordings().concat().concat();
         sent.windows(11).filter(|window| window == b"POST /idle/").count()

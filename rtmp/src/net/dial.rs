@@ -1,20 +1,19 @@
-//! The way to a server, up to a connected socket: look-up, connection and proxy, all of it before one deadline.
+//! The way to a server, up to a channel that leads there: look-up, connection and proxy, all of it before one deadline.
 
-use std::{mem, sync::Arc, time::Instant};
-
-use socket2::Socket;
+use std::{mem, time::Instant};
 
 use super::{
+    channel::Channel,
     lookup::Lookup,
     proxy::ProxyDialog,
     race::Race,
-    step::{Interest, Step},
+    step::{Interest, Step, is_past},
     target::{Entry, Target},
 };
 use crate::{
     error::{Cause, Error, Result},
     stats::{Phases, spent},
-    transport::{local::Local, proxy::Proxy},
+    transport::{local::Local, proxy::Proxy, tls::Trust},
 };
 
 /// A connection that is being made.
@@ -22,6 +21,7 @@ pub(crate) struct Dial {
     host: Vec<u8>,
     port: u16,
     proxy: Option<Proxy>,
+    proxy_trust: Trust,
     local: Local,
     deadline: Option<Instant>,
     stage: Stage,
@@ -33,6 +33,8 @@ pub(crate) struct Dial {
 enum Stage {
     Resolving(Lookup),
     Connecting(Race),
+    /// The TLS handshake with an `https` proxy.
+    Securing(Channel, Proxy),
     Asking(ProxyDialog),
     Over,
 }
@@ -40,7 +42,7 @@ enum Stage {
 impl Dial {
     /// Begins to connect to `target`, with a look-up unless the address is known.
     pub(crate) fn to(target: &Target, deadline: Option<Instant>, now: Instant) -> Result<Self> {
-        let Target { host, port, proxy, local, .. } = target;
+        let Target { host, port, proxy, proxy_trust, local, .. } = target;
         let family = local.reachable()?;
         let stage = match (target.entry, proxy) {
             (Entry::Name, Some(proxy)) => {
@@ -56,12 +58,27 @@ impl Dial {
             host: host.clone(),
             port: *port,
             proxy: proxy.clone(),
+            proxy_trust: proxy_trust.clone(),
             local: local.clone(),
             deadline,
             stage,
             since: now,
             phases: Phases::default(),
         })
+    }
+
+    /// Begins to talk to the proxy.
+    fn ask(&mut self, proxy: Proxy, channel: Channel, now: Instant) -> Result<Stage> {
+        let host = mem::take(&mut self.host);
+        ProxyDialog::begin(proxy, channel, host, self.port, self.deadline, now).map(Stage::Asking)
+    }
+
+    /// Goes on with TLS to the proxy; true when the handshake has ended.
+    fn shake_hands(channel: &mut Channel, deadline: Option<Instant>, now: Instant) -> Result<bool> {
+        match channel.shake_hands()? {
+            false if is_past(deadline, now) => Err(Error::TimedOut),
+            done => Ok(done),
+        }
     }
 
     /// How long each stage took that has ended.
@@ -81,9 +98,9 @@ impl Dial {
 }
 
 impl Step for Dial {
-    type Output = Arc<Socket>;
+    type Output = Channel;
 
-    fn step(&mut self, now: Instant) -> Result<Option<Arc<Socket>>> {
+    fn step(&mut self, now: Instant) -> Result<Option<Channel>> {
         loop {
             let spent = spent(self.since, now);
             let next = match &mut self.stage {
@@ -95,28 +112,44 @@ impl Step for Dial {
                     None => return Ok(None),
                 },
                 Stage::Connecting(race) => match race.step(now) {
-                    Ok(Some(socket)) => match self.proxy.take() {
-                        Some(proxy) => {
-                            self.phases.tcp = spent;
-                            let (host, port) = (mem::take(&mut self.host), self.port);
-                            let dialog = ProxyDialog::begin(proxy, socket, host, port, self.deadline, now)?;
-                            Stage::Asking(dialog)
+                    Ok(Some(socket)) => {
+                        self.phases.tcp = spent;
+                        let mut channel = Channel::new(socket);
+                        match self.proxy.take() {
+                            Some(proxy) if proxy.is_secure() => {
+                                let secured = channel.secure_proxy(&proxy.name(), &self.proxy_trust);
+                                secured.map_err(|error| proxy.failed(error))?;
+                                Stage::Securing(channel, proxy)
+                            }
+                            Some(proxy) => self.ask(proxy, channel, now)?,
+                            None => {
+                                self.stage = Stage::Over;
+                                return Ok(Some(channel));
+                            }
                         }
-                        None => {
-                            self.phases.tcp = spent;
-                            self.stage = Stage::Over;
-                            return Ok(Some(socket));
-                        }
-                    },
+                    }
                     Ok(None) => return Ok(None),
                     Err(error) => return Err(self.unreached(error)),
                 },
+                Stage::Securing(channel, proxy) => match Self::shake_hands(channel, self.deadline, now) {
+                    Ok(false) => return Ok(None),
+                    Ok(true) => match mem::replace(&mut self.stage, Stage::Over) {
+                        Stage::Securing(channel, proxy) => {
+                            let dialog = self.ask(proxy, channel, now)?;
+                            // The handshake counts as part of the dialog.
+                            self.stage = dialog;
+                            continue;
+                        }
+                        _ => return Err(Error::NotConnected),
+                    },
+                    Err(error) => return Err(proxy.failed(error)),
+                },
                 Stage::Asking(dialog) => {
-                    let socket = dialog.step(now)?;
-                    if socket.is_some() {
+                    let channel = dialog.step(now)?;
+                    if channel.is_some() {
                         self.phases.proxy = spent;
                     }
-                    return Ok(socket);
+                    return Ok(channel);
                 }
                 Stage::Over => return Err(Error::NotConnected),
             };
@@ -129,6 +162,7 @@ impl Step for Dial {
         match &self.stage {
             Stage::Resolving(lookup) => lookup.interests(out),
             Stage::Connecting(race) => race.interests(out),
+            Stage::Securing(channel, _) => out.push(channel.interest(true, channel.unsent() > 0)),
             Stage::Asking(dialog) => dialog.interests(out),
             Stage::Over => {}
         }
@@ -138,6 +172,7 @@ impl Step for Dial {
         match &self.stage {
             Stage::Resolving(lookup) => lookup.deadline(),
             Stage::Connecting(race) => race.deadline(),
+            Stage::Securing(..) => self.deadline,
             Stage::Asking(dialog) => dialog.deadline(),
             Stage::Over => None,
         }

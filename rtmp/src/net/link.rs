@@ -2,6 +2,7 @@
 
 use std::{
     io::IoSlice,
+    mem,
     net::Shutdown,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,10 +11,13 @@ use std::{
 use socket2::Socket;
 
 use super::{
-    step::{Interest, Received, SendHook, Wanted},
+    arrival::{Arrival, Outcome},
+    served::Served,
+    step::{Interest, Received, SendHook, Wanted, is_past, sooner},
     target::Target,
     tunnel::Tunnel,
-    wire::Wire,
+    tunnels::Tunnels,
+    wire::{Wire, after},
 };
 use crate::{
     error::{Error, Result},
@@ -52,6 +56,19 @@ pub enum LinkPhase {
 enum Path {
     Direct(Box<Wire>),
     Tunnelled(Box<Tunnel>),
+    /// An accepted connection whose first byte has not come.
+    Undecided(Box<Undecided>),
+    /// An accepted HTTP connection whose session is not known yet.
+    Arriving(Box<Arrival>),
+    Served(Box<Served>),
+    /// An accepted HTTP connection of a session that is served elsewhere.
+    Joined,
+}
+
+struct Undecided {
+    wire: Wire,
+    tunnels: Tunnels,
+    deadline: Option<Instant>,
 }
 
 impl Link {
@@ -86,6 +103,86 @@ impl Link {
         Ok(Self::direct(Wire::accept_tls(socket.into(), context, timeout, now)?))
     }
 
+    /// Continues with a link that has reached `target` and was made for less than that: adds TLS and the tunnel, if the target has
+    /// them. Fails for a link that is not open, or has a tunnel already.
+    pub fn proceed(&mut self, target: &Target, now: Instant) -> Result<()> {
+        let Path::Direct(wire) = &mut self.path else { return Err(Error::NotConnected) };
+        if let Some(tls) = &target.tls {
+            wire.secure(tls, now)?;
+        }
+        if target.tunnelled {
+            let wire = mem::replace(&mut **wire, Wire::ended());
+            self.path = Path::Tunnelled(Box::new(Tunnel::new(target, wire, now)?));
+        }
+        Ok(())
+    }
+
+    /// Whether there is TLS with a proxy, and neither TLS with the server nor a tunnel yet.
+    pub fn leads_through_proxy_in_tls(&self) -> bool {
+        matches!(&self.path, Path::Direct(wire) if wire.leads_through_proxy_in_tls())
+    }
+
+    /// Continues with a socket that was accepted: with TLS if there is a `context`, and in an HTTP tunnel if the client begins with
+    /// an HTTP request. All of that may take `timeout` up to the first byte of the stream. If the connection belongs to a session that
+    /// another link serves, that link has it from then on, and this one ends with [`Error::Closed`]; see [`Self::has_joined`].
+    pub fn accept(
+        socket: impl Into<Arc<Socket>>,
+        context: Option<&ServerContext>,
+        tunnels: &Tunnels,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<Self> {
+        let wire = match context {
+            Some(context) => Wire::accept_tls(socket.into(), context, timeout, now)?,
+            None => Wire::over(socket.into(), None, timeout, now)?,
+        };
+        let undecided = Undecided { wire, tunnels: tunnels.clone(), deadline: after(now, timeout) };
+        Ok(Self { path: Path::Undecided(Box::new(undecided)), aborted: false })
+    }
+
+    /// Continues with an open link to a client that has begun with an HTTP request, of which `received` was received already. See
+    /// [`Self::accept`].
+    pub fn accept_tunnel(
+        &mut self,
+        received: &[u8],
+        tunnels: &Tunnels,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<()> {
+        let Path::Direct(wire) = &mut self.path else { return Err(Error::NotConnected) };
+        let wire = mem::replace(&mut **wire, Wire::ended());
+        let arrival = Arrival::new(wire, received.to_vec(), tunnels.clone(), after(now, timeout));
+        self.path = Path::Arriving(Box::new(arrival));
+        Ok(())
+    }
+
+    /// Whether the client of a tunnel is gone or has said goodbye. There may be bytes to receive that it has sent before.
+    pub(super) fn peer_has_left(&self) -> bool {
+        matches!(&self.path, Path::Served(served) if served.peer_has_left())
+    }
+
+    /// Takes the server's side of a tunnel, which has no use for [`Self::socket`] any more. What is left has ended.
+    pub fn take_served(&mut self) -> Option<Self> {
+        let Path::Served(served) = &mut self.path else { return None };
+        served.let_go_of_face();
+        let path = mem::replace(&mut self.path, Path::Joined);
+        Some(Self { path, aborted: self.aborted })
+    }
+
+    /// Whether the connection belongs to a session that another link serves.
+    pub fn has_joined(&self) -> bool {
+        matches!(self.path, Path::Joined)
+    }
+
+    /// The connection that [`Self::socket`] should lead to from now on, if the one that it leads to has ended and another carries
+    /// the session of a client in a tunnel. For a user whose descriptor keeps its number.
+    pub fn take_replacement(&mut self) -> Option<Arc<Socket>> {
+        match &mut self.path {
+            Path::Served(served) => served.take_replacement(),
+            _ => None,
+        }
+    }
+
     fn to(target: &Target, wire: Wire, now: Instant) -> Result<Self> {
         if !target.tunnelled {
             return Ok(Self::direct(wire));
@@ -99,25 +196,59 @@ impl Link {
         Self { path: Path::Direct(Box::new(wire)), aborted: false }
     }
 
-    /// Does what can be done now: goes on with the phase the link is in, and sends what was taken. Fails when a phase does, at
+    /// Does what can be done now: continues the phase that the link is in, and sends what was taken. Fails when a phase does, at
     /// its deadline for example, or when a tunnel does; that ends the link. Once a link without a tunnel is open, an error of
     /// sending leaves what the peer sent before to be received.
     pub fn step(&mut self, now: Instant) -> Result<()> {
         self.check()?;
+        self.decide(now)?;
         match &mut self.path {
             Path::Direct(wire) => wire.step(now),
             Path::Tunnelled(tunnel) => tunnel.step(now).inspect_err(|_| tunnel.give_up()),
+            Path::Undecided(_) | Path::Arriving(_) => Ok(()),
+            Path::Served(served) => served.step(now),
+            Path::Joined => Err(Error::Closed),
         }
+    }
+
+    /// Finds out what an accepted connection carries.
+    fn decide(&mut self, now: Instant) -> Result<()> {
+        if let Path::Undecided(undecided) = &mut self.path {
+            let Undecided { wire, tunnels, deadline } = &mut **undecided;
+            wire.step(now)?;
+            let first = if wire.is_open() { wire.first_byte(now)? } else { None };
+            let Some(first) = first else {
+                return if is_past(*deadline, now) { Err(Error::TimedOut) } else { Ok(()) };
+            };
+            let mut wire = mem::replace(wire, Wire::ended());
+            // No version of RTMP is a capital letter, with which HTTP requests begin.
+            self.path = if first.is_ascii_uppercase() {
+                let received = wire.take_early();
+                Path::Arriving(Box::new(Arrival::new(wire, received, tunnels.clone(), *deadline)))
+            } else {
+                Path::Direct(Box::new(wire))
+            };
+        }
+        if let Path::Arriving(arrival) = &mut self.path {
+            match arrival.step(now)? {
+                None => {}
+                Some(Outcome::Started(served)) => self.path = Path::Served(served),
+                Some(Outcome::Joined) => self.path = Path::Joined,
+            }
+        }
+        Ok(())
     }
 
     /// What the link is at.
     pub fn phase(&self) -> LinkPhase {
-        match (&self.path, self.wire()) {
+        let is_tunnelled =
+            matches!(self.path, Path::Tunnelled(_) | Path::Arriving(_) | Path::Served(_) | Path::Joined);
+        match self.wire() {
             _ if self.is_open() => LinkPhase::Open,
-            (_, wire) if wire.shakes_hands() => LinkPhase::Tls,
-            (_, wire) if wire.socket().is_none() && !wire.is_over() => LinkPhase::Reaching,
-            (Path::Tunnelled(_), _) => LinkPhase::Tunnel,
-            (Path::Direct(_), _) => LinkPhase::Open,
+            Some(wire) if wire.shakes_hands() => LinkPhase::Tls,
+            Some(wire) if wire.socket().is_none() && !wire.is_over() => LinkPhase::Reaching,
+            _ if is_tunnelled => LinkPhase::Tunnel,
+            _ => LinkPhase::Open,
         }
     }
 
@@ -129,49 +260,56 @@ impl Link {
     /// Where the client of a tunnel stands; `None` for other links.
     pub fn tunnel_status(&self) -> Option<Status> {
         match &self.path {
-            Path::Direct(_) => None,
             Path::Tunnelled(tunnel) => Some(tunnel.status()),
+            _ => None,
         }
     }
 
-    /// The socket of a link without TLS and tunnel, which the caller goes on with; `None` if there is no such socket.
+    /// The socket of a link without TLS and tunnel, which the caller continues with; `None` if there is no such socket.
     pub fn into_socket(self) -> Option<Arc<Socket>> {
         match self.path {
             Path::Direct(wire) => wire.into_socket(),
-            Path::Tunnelled(_) => None,
+            _ => None,
         }
     }
 
-    /// Goes on with another descriptor of the same socket, in place of [`Self::socket`].
+    /// Uses another descriptor of the same socket from now on, in place of [`Self::socket`].
     pub fn replace_socket(&mut self, socket: Arc<Socket>) {
-        self.wire_mut().replace_socket(socket);
+        match &mut self.path {
+            Path::Served(served) => served.replace_face(socket),
+            _ => self.with_wire(|wire| wire.replace_socket(socket)),
+        }
     }
 
-    /// Hands the bytes of a link without TLS to `hook` from now on, or to the socket again.
+    /// Hands the bytes of a link without TLS to `hook` from now on, or to the socket again. The server's side of a tunnel has none.
     pub fn send_through(&mut self, hook: Option<SendHook>) {
-        self.wire_mut().send_through(hook);
+        self.with_wire(|wire| wire.send_through(hook));
     }
 
     /// Leaves the last byte that was received on the socket from now on, or no longer: a program that watches the socket finds it
-    /// readable as long as there is something to receive here.
+    /// readable as long as there is something to receive here. The server's side of a tunnel does not do that.
     pub fn keep_readable(&mut self, keep: bool) {
-        self.wire_mut().keep_readable(keep);
+        self.with_wire(|wire| wire.keep_readable(keep));
     }
 
     /// Takes the byte that [`Self::keep_readable`] has left on the socket, if there is one.
     pub fn release_byte(&mut self) {
-        self.wire_mut().release_byte();
+        self.with_wire(Wire::release_byte);
     }
 
     /// Whether [`Self::keep_readable`] has left a byte on the socket.
     pub fn has_left_byte(&self) -> bool {
-        self.wire().has_left_byte()
+        self.wire().is_some_and(Wire::has_left_byte)
     }
 
     /// Whether `receive` has bytes, or the end, of which no socket tells, because they were received already.
     pub fn holds_more(&mut self) -> bool {
-        let early = matches!(&self.path, Path::Tunnelled(tunnel) if tunnel.has_early());
-        early || self.wire_mut().holds_more()
+        match &mut self.path {
+            Path::Direct(wire) => wire.holds_more(),
+            Path::Tunnelled(tunnel) => tunnel.has_early() || tunnel.wire_mut().holds_more(),
+            Path::Served(served) => served.has_early(),
+            Path::Undecided(_) | Path::Arriving(_) | Path::Joined => false,
+        }
     }
 
     /// Whether RTMP bytes can flow.
@@ -179,6 +317,8 @@ impl Link {
         match &self.path {
             Path::Direct(wire) => wire.is_open(),
             Path::Tunnelled(tunnel) => tunnel.is_open(),
+            Path::Served(served) => served.is_open(),
+            Path::Undecided(_) | Path::Arriving(_) | Path::Joined => false,
         }
     }
 
@@ -189,6 +329,9 @@ impl Link {
             Path::Direct(wire) => wire.receive(buffer, now),
             // After an error the server may still take a goodbye.
             Path::Tunnelled(tunnel) => tunnel.receive(buffer, now),
+            Path::Served(served) => served.receive(buffer, now),
+            Path::Undecided(_) | Path::Arriving(_) => Ok(Received::Nothing),
+            Path::Joined => Ok(Received::End),
         }
     }
 
@@ -199,28 +342,34 @@ impl Link {
         match &mut self.path {
             Path::Direct(wire) => wire.send(pieces),
             Path::Tunnelled(tunnel) => tunnel.send(pieces, now).inspect_err(|_| tunnel.give_up()),
+            Path::Served(served) => served.send(pieces, now),
+            Path::Undecided(_) | Path::Arriving(_) => Ok(0),
+            Path::Joined => Err(Error::NotConnected),
         }
     }
 
     /// How long each phase of connecting took that has ended.
     pub fn phases(&self) -> Phases {
-        self.wire().phases()
+        self.wire().map(Wire::phases).unwrap_or_default()
     }
 
-    /// As [`Self::send`], but a tunnel takes all bytes in one request or nothing.
+    /// As [`Self::send`], but the client of a tunnel takes all bytes in one request or nothing.
     pub fn send_whole(&mut self, bytes: &[u8], now: Instant) -> Result<usize> {
         self.check()?;
         match &mut self.path {
-            Path::Direct(wire) => wire.send(&[IoSlice::new(bytes)]),
             Path::Tunnelled(tunnel) => tunnel.send_whole(bytes, now).inspect_err(|_| tunnel.give_up()),
+            _ => self.send(&[IoSlice::new(bytes)], now),
         }
     }
 
-    /// Bytes that were taken and that the system does not have yet, with what TLS and HTTP add.
+    /// Bytes that were taken and that the system does not have yet, with what TLS and HTTP add. On the server's side of a tunnel,
+    /// bytes that wait for the client's next request do not count.
     pub fn unsent(&self) -> usize {
         match &self.path {
             Path::Direct(wire) => wire.unsent(),
             Path::Tunnelled(tunnel) => tunnel.unsent(),
+            Path::Served(served) => served.unsent(),
+            Path::Undecided(_) | Path::Arriving(_) | Path::Joined => 0,
         }
     }
 
@@ -229,6 +378,12 @@ impl Link {
         match &self.path {
             Path::Direct(wire) => wire.interests(wanted, out),
             Path::Tunnelled(tunnel) => tunnel.interests(wanted, out),
+            Path::Undecided(undecided) => {
+                undecided.wire.interests(Wanted { read: true, write: false }, out);
+            }
+            Path::Arriving(arrival) => arrival.interests(out),
+            Path::Served(served) => served.interests(wanted, out),
+            Path::Joined => {}
         }
     }
 
@@ -237,12 +392,20 @@ impl Link {
         match &self.path {
             Path::Direct(wire) => wire.deadline(),
             Path::Tunnelled(tunnel) => tunnel.deadline(),
+            Path::Undecided(undecided) => sooner(undecided.deadline, undecided.wire.deadline()),
+            Path::Arriving(arrival) => arrival.deadline(),
+            Path::Served(served) => served.deadline(),
+            Path::Joined => None,
         }
     }
 
-    /// The socket that leads to the peer or its proxy, once there is one. A tunnel may replace it in any step.
+    /// The socket that leads to the peer or its proxy, once there is one. A tunnel's client may replace it in any step. On the server's
+    /// side of a tunnel it leads to the first HTTP connection.
     pub fn socket(&self) -> Option<&Arc<Socket>> {
-        self.wire().socket()
+        match &self.path {
+            Path::Served(served) => Some(served.face()),
+            _ => self.wire().and_then(Wire::socket),
+        }
     }
 
     /// Has the server of a tunnel send a reply, for a program that watches the socket instead of receiving. Does nothing
@@ -250,14 +413,14 @@ impl Link {
     pub fn keep_polling(&mut self, now: Instant) -> Result<()> {
         self.check()?;
         match &mut self.path {
-            Path::Direct(_) => Ok(()),
             Path::Tunnelled(tunnel) => tunnel.keep_polling(now).inspect_err(|_| tunnel.give_up()),
+            _ => Ok(()),
         }
     }
 
     /// Says goodbye, in TLS and in the tunnel too, and ends the sending side once everything is out. Nothing is received
-    /// any more; what still comes is thrown away until the peer has ended its side, or for a second. [`Self::step`] goes on
-    /// with it until [`Self::is_finished`].
+    /// any more; what still comes is dropped until the peer has ended its side, or for a second. [`Self::step`] continues
+    /// until [`Self::is_finished`].
     pub fn finish(&mut self, now: Instant) {
         if self.aborted {
             return;
@@ -265,18 +428,34 @@ impl Link {
         match &mut self.path {
             Path::Direct(wire) => wire.finish(now),
             Path::Tunnelled(tunnel) => tunnel.finish(now),
+            Path::Served(served) => served.finish(now),
+            Path::Undecided(_) | Path::Arriving(_) => {
+                // The client gets nothing, and is told nothing.
+                let wire = match mem::replace(&mut self.path, Path::Joined) {
+                    Path::Undecided(undecided) => undecided.wire,
+                    Path::Arriving(arrival) => arrival.into_wire(),
+                    _ => return,
+                };
+                self.path = Path::Direct(Box::new(wire));
+                self.with_wire(|wire| wire.finish(now));
+            }
+            Path::Joined => {}
         }
     }
 
     /// While the link finishes: the peer still takes what is on its way to it, as the caller has seen, so the second that it
     /// has for ending its side begins again.
     pub fn linger_on(&mut self, now: Instant) {
-        self.wire_mut().linger_on(now);
+        self.with_wire(|wire| wire.linger_on(now));
     }
 
     /// Whether the link has ended, and there is nothing left to do but to drop it.
     pub fn is_finished(&self) -> bool {
-        self.aborted || self.wire().is_over()
+        self.aborted
+            || match &self.path {
+                Path::Served(served) => served.is_finished(),
+                _ => self.wire().is_none_or(Wire::is_over),
+            }
     }
 
     /// Ends the connection at once, without a goodbye, and the waits for it. All that follows fails with
@@ -296,17 +475,24 @@ impl Link {
         if self.aborted { Err(Error::Interrupted) } else { Ok(()) }
     }
 
-    fn wire(&self) -> &Wire {
+    /// The one connection of the link; `None` on the server's side of a tunnel.
+    fn wire(&self) -> Option<&Wire> {
         match &self.path {
-            Path::Direct(wire) => wire,
-            Path::Tunnelled(tunnel) => tunnel.wire(),
+            Path::Direct(wire) => Some(wire),
+            Path::Tunnelled(tunnel) => Some(tunnel.wire()),
+            Path::Undecided(undecided) => Some(&undecided.wire),
+            Path::Arriving(arrival) => Some(arrival.wire()),
+            Path::Served(_) | Path::Joined => None,
         }
     }
 
-    fn wire_mut(&mut self) -> &mut Wire {
+    fn with_wire(&mut self, change: impl FnOnce(&mut Wire)) {
         match &mut self.path {
-            Path::Direct(wire) => wire,
-            Path::Tunnelled(tunnel) => tunnel.wire_mut(),
+            Path::Direct(wire) => change(wire),
+            Path::Tunnelled(tunnel) => change(tunnel.wire_mut()),
+            Path::Undecided(undecided) => change(&mut undecided.wire),
+            Path::Arriving(arrival) => change(arrival.wire_mut()),
+            Path::Served(_) | Path::Joined => {}
         }
     }
 }

@@ -28,26 +28,35 @@
 //! # Ok::<(), rtmp::Error>(())
 //! ```
 
+mod arrival;
+mod bridge;
+mod channel;
 mod dial;
 mod job;
+mod layer;
 mod link;
 mod lookup;
 mod proxy;
 mod race;
+mod receive;
 mod send;
+mod served;
 mod step;
 mod target;
 mod tunnel;
+mod tunnels;
 mod wait;
 mod wire;
 
+pub use bridge::bridge;
 pub use job::Job;
 pub use link::{Link, LinkPhase};
-#[cfg(test)]
-pub(crate) use proxy::ProxyDialog;
 pub use step::{Interest, Received, SendHook, Wanted};
 pub use target::{Entry, Target};
-pub(crate) use wait::poll_until;
-#[cfg(test)]
-pub(crate) use wait::run_to_socket;
+pub use tunnels::Tunnels;
 pub use wait::wait;
+#[cfg(test)]
+pub(crate) use wait::{blocking, run, run_to_socket};
+pub(crate) use wait::{poll_interests, poll_until};
+#[cfg(test)]
+pub(crate) use {channel::Channel, proxy::ProxyDialog};

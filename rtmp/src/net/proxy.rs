@@ -1,39 +1,30 @@
-//! Having a proxy connect us to a server, over a socket that leads to the proxy.
+//! The dialog with a proxy that connects us to a server, over a channel that leads to the proxy.
 
-use std::{
-    io::{self, IoSlice},
-    mem,
-    net::SocketAddr,
-    sync::Arc,
-    time::Instant,
-};
+use std::{io::IoSlice, mem, net::SocketAddr, time::Instant};
 
 use log::debug;
-use rustix::{
-    io::Errno,
-    net::{RecvFlags, recv},
-};
 use socket2::Socket;
 
 use super::{
+    channel::Channel,
     lookup::Lookup,
-    send::send_now,
-    step::{Interest, Step, is_past},
+    receive::{peek_now, receive_now},
+    step::{Interest, Received, Step, is_past},
 };
 use crate::{
     error::{Error, Result},
-    system::RECEIVE_NOW,
     transport::{
         local::Family,
         proxy::{Negotiation, Next, Proxy, Target},
     },
 };
 
-/// What is said to a proxy until it has connected us. Bytes are looked at before they are taken from the socket, so that
-/// what follows the last reply stays there for others.
+/// What is said to a proxy until it has connected us. What follows the last reply stays in the channel for others: bytes are
+/// looked at before they are taken from a socket, and taken one by one from TLS.
 pub(crate) struct ProxyDialog {
     proxy: Proxy,
-    socket: Arc<Socket>,
+    /// Gone when the dialog has ended.
+    channel: Option<Channel>,
     host: Vec<u8>,
     port: u16,
     stage: Stage,
@@ -58,10 +49,10 @@ struct Talk {
 }
 
 impl ProxyDialog {
-    /// Begins to talk to the proxy at the other end of `socket`, which does not block.
+    /// Begins to talk to the proxy at the other end of `channel`.
     pub(crate) fn begin(
         proxy: Proxy,
-        socket: Arc<Socket>,
+        channel: Channel,
         host: Vec<u8>,
         port: u16,
         deadline: Option<Instant>,
@@ -70,7 +61,7 @@ impl ProxyDialog {
         debug!("RTMP_Connect0 ... {} negotiation", proxy.kind_name());
         let stage = Self::first_stage(&proxy, &host, port, deadline, now);
         match stage {
-            Ok(stage) => Ok(Self { proxy, socket, host, port, stage, deadline }),
+            Ok(stage) => Ok(Self { proxy, channel: Some(channel), host, port, stage, deadline }),
             Err(error) => Err(proxy.failed(error)),
         }
     }
@@ -109,7 +100,8 @@ impl ProxyDialog {
                 }
                 Stage::Talking(talk) => {
                     // What is there counts, but bytes that trickle do not move the deadline.
-                    return match talk.advance(&self.socket)? {
+                    let channel = self.channel.as_mut().ok_or(Error::NotConnected)?;
+                    return match talk.advance(channel)? {
                         false if is_past(self.deadline, now) => Err(Error::TimedOut),
                         done => Ok(done),
                     };
@@ -127,11 +119,12 @@ impl ProxyDialog {
 }
 
 impl Step for ProxyDialog {
-    type Output = Arc<Socket>;
+    type Output = Channel;
 
-    fn step(&mut self, now: Instant) -> Result<Option<Arc<Socket>>> {
+    fn step(&mut self, now: Instant) -> Result<Option<Channel>> {
         match self.advance(now) {
-            Ok(done) => Ok(done.then(|| self.socket.clone())),
+            Ok(true) => Ok(self.channel.take()),
+            Ok(false) => Ok(None),
             Err(error) => Err(self.proxy.failed(error)),
         }
     }
@@ -140,8 +133,9 @@ impl Step for ProxyDialog {
         match &self.stage {
             Stage::LookingUp(lookup) => lookup.interests(out),
             Stage::Talking(talk) => {
-                let write = talk.sent < talk.outgoing.len();
-                out.push(Interest { socket: self.socket.clone(), read: !write, write });
+                let Some(channel) = &self.channel else { return };
+                let write = talk.sent < talk.outgoing.len() || channel.unsent() > 0;
+                out.push(channel.interest(!write, write));
             }
         }
     }
@@ -161,50 +155,77 @@ impl Talk {
         Ok(Self { negotiation, outgoing, sent: 0, reply: Vec::new(), total: 0 })
     }
 
-    /// Says and hears what can be; true when the proxy has connected us.
-    fn advance(&mut self, socket: &Socket) -> Result<bool> {
+    /// Sends and receives what can be; true when the proxy has connected us.
+    fn advance(&mut self, channel: &mut Channel) -> Result<bool> {
+        channel.flush()?;
         loop {
             while let Some(rest @ [_, ..]) = self.outgoing.get(self.sent..) {
-                match send_now(socket, &[IoSlice::new(rest)])? {
+                match channel.send(&[IoSlice::new(rest)])? {
                     0 => return Ok(false),
                     count => self.sent += count,
                 }
             }
-            let known = self.reply.len();
-            if !peek(socket, &mut self.reply)? {
-                return Ok(false);
-            }
-            let received = self.negotiation.receive(&self.reply)?;
-            let used = received.as_ref().map_or(self.reply.len(), |(used, _)| *used);
-            self.total += used.saturating_sub(known);
-            take(socket, used.saturating_sub(known))?;
-            match received {
-                Some((_, Next::Done)) => return Ok(true),
+            let heard =
+                if channel.is_secure() { self.hear_secure(channel)? } else { self.hear(channel.socket())? };
+            match heard {
+                Heard::Nothing => return Ok(false),
+                Heard::Reply(Next::Done) => return Ok(true),
                 _ if self.total > MAX_REPLIES => return Err(Error::TooLarge("the reply")),
-                None => continue,
-                Some((_, Next::Send(bytes))) => (self.outgoing, self.sent) = (bytes, 0),
-                Some((_, Next::Receive)) => {}
+                Heard::Part => continue,
+                Heard::Reply(Next::Send(bytes)) => (self.outgoing, self.sent) = (bytes, 0),
+                Heard::Reply(Next::Receive) => {}
             }
             self.reply.clear();
         }
     }
+
+    /// Takes what belongs to the reply from the socket.
+    fn hear(&mut self, socket: &Socket) -> Result<Heard> {
+        let known = self.reply.len();
+        let mut block = [0; BLOCK];
+        match peek_now(socket, &mut block)? {
+            Received::Bytes(count) => self.reply.extend_from_slice(&block[..count]),
+            Received::Nothing => return Ok(Heard::Nothing),
+            Received::End => return Err(Error::Closed),
+        }
+        let received = self.negotiation.receive(&self.reply)?;
+        let used = received.as_ref().map_or(self.reply.len(), |(used, _)| *used).saturating_sub(known);
+        self.total += used;
+        take(socket, used)?;
+        Ok(received.map_or(Heard::Part, |(_, next)| Heard::Reply(next)))
+    }
+
+    /// Takes what belongs to the reply from TLS, which decrypts for whoever asks next what is not taken.
+    fn hear_secure(&mut self, channel: &mut Channel) -> Result<Heard> {
+        loop {
+            let mut byte = [0];
+            match channel.receive(&mut byte)? {
+                Some(Received::Bytes(_)) => {}
+                Some(Received::Nothing) => return Ok(Heard::Nothing),
+                Some(Received::End) => return Err(Error::Closed),
+                None => return Err(Error::TooLarge("what the proxy sends in place of a reply")),
+            }
+            self.reply.push(byte[0]);
+            self.total += 1;
+            // Only HTTP is spoken in TLS, and an HTTP head ends with its line.
+            if byte[0] == b'\n' {
+                let received = self.negotiation.receive(&self.reply)?;
+                return Ok(received.map_or(Heard::Part, |(_, next)| Heard::Reply(next)));
+            }
+            if self.total > MAX_REPLIES {
+                return Err(Error::TooLarge("the reply"));
+            }
+        }
+    }
 }
 
-/// Appends a copy of the bytes that have arrived to `reply`; false if there are none.
-fn peek(socket: &Socket, reply: &mut Vec<u8>) -> Result<bool> {
-    let mut block = [0; BLOCK];
-    loop {
-        return match recv(socket, &mut block, RECEIVE_NOW | RecvFlags::PEEK) {
-            Ok((_, 0)) => Err(Error::Closed),
-            Ok((_, count)) => {
-                reply.extend_from_slice(block.get(..count).unwrap_or_default());
-                Ok(true)
-            }
-            Err(Errno::INTR) => continue,
-            Err(Errno::AGAIN) => Ok(false),
-            Err(error) => Err(io::Error::from(error).into()),
-        };
-    }
+/// What came from the proxy.
+enum Heard {
+    Nothing,
+    /// A part of the reply.
+    Part,
+    /// The end of a reply.
+    Reply(Next),
 }
 
 /// Takes bytes that have arrived.
@@ -212,11 +233,9 @@ fn take(socket: &Socket, count: usize) -> Result<()> {
     let mut block = [0; BLOCK];
     let mut rest = block.get_mut(..count).ok_or(Error::TooLarge("the reply"))?;
     while !rest.is_empty() {
-        match recv(socket, &mut *rest, RECEIVE_NOW) {
-            Ok((_, 0)) => return Err(Error::Closed),
-            Ok((_, taken)) => rest = &mut mem::take(&mut rest)[taken..],
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(io::Error::from(error).into()),
+        match receive_now(socket, rest)? {
+            Received::Bytes(taken) => rest = &mut mem::take(&mut rest)[taken..],
+            Received::Nothing | Received::End => return Err(Error::Closed),
         }
     }
     Ok(())

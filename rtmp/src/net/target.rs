@@ -15,6 +15,8 @@ pub struct Target {
     pub entry: Entry,
     /// The proxy to go through, if there is one.
     pub proxy: Option<Proxy>,
+    /// Whom to trust about the certificate of an `https` proxy.
+    pub proxy_trust: Trust,
     /// Our end of the connection.
     pub local: Local,
     /// For TLS: the name in the server's certificate, and whom to trust.
@@ -46,6 +48,7 @@ impl Target {
             port,
             entry: Entry::Name,
             proxy: None,
+            proxy_trust: Trust::Platform,
             local: Local::default(),
             tls: None,
             tunnelled: false,

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     transport::{
         tcp::LINGER,
-        tunnel::{Client, Command, Ending, NEXT_REPLY, Poll, Status, ending},
+        tunnel::{Client, Command, NEXT_REPLY, Poll, Status},
     },
 };
 
@@ -54,6 +54,18 @@ enum Carrier {
     Failing(Ending),
     /// To be replaced before anything is sent.
     Down(Ending),
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The server said that it would.
+    Announced,
+    /// The server broke it.
+    Reset,
+    /// Without a word. A connection that was shut down on this side, to end a wait, ends in this way, too, and is not
+    /// replaced.
+    Silent,
 }
 
 /// What the tunnel is at.
@@ -364,6 +376,9 @@ impl Tunnel {
             }
             _ => {}
         }
+        if self.carrier != Carrier::Fresh {
+            self.wire.note_error();
+        }
         match self.wire.step(now) {
             Err(error) if self.carrier != Carrier::Fresh => self.fail(error)?,
             result => result?,
@@ -534,6 +549,17 @@ impl Tunnel {
     /// Milliseconds of the tunnel's own clock.
     fn clock(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// How the connection ended, if an error says that it has.
+fn ending(error: &Error) -> Option<Ending> {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
+    match error {
+        Error::Io(error) if matches!(error.kind(), ConnectionReset | ConnectionAborted) => {
+            Some(Ending::Reset)
+        }
+        _ => error.is_end_of_connection().then_some(Ending::Silent),
     }
 }
 

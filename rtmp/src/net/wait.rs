@@ -18,15 +18,23 @@ use {super::step::Step, socket2::Socket, std::sync::Arc};
 /// the caller steps its machine and waits again.
 pub fn wait(interests: &[Interest], deadline: Option<Instant>) -> io::Result<()> {
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    poll_all(interests, left).map(drop)
+}
+
+/// Waits at most `left` for one of several sockets; false if none is ready. A signal ends the wait early.
+pub(crate) fn poll_interests(interests: &[Interest], left: Duration) -> io::Result<bool> {
+    poll_all(interests, Some(left))
+}
+
+fn poll_all(interests: &[Interest], left: Option<Duration>) -> io::Result<bool> {
     match interests {
         // The usual case needs no memory.
         [interest] => poll_until(&mut [entry(interest)], left),
         interests => poll_until(&mut interests.iter().map(entry).collect::<Vec<_>>(), left),
     }
-    .map(drop)
 }
 
-/// Waits at most `left` for one of several sockets; false if none is ready. A signal ends the wait early.
+/// The same for sockets that the caller has put together.
 pub(crate) fn poll_until(sockets: &mut [PollFd<'_>], left: Option<Duration>) -> io::Result<bool> {
     // A time that the system cannot count is as good as none.
     let time = left.and_then(|left| Timespec::try_from(left).ok());
@@ -37,19 +45,28 @@ pub(crate) fn poll_until(sockets: &mut [PollFd<'_>], left: Option<Duration>) -> 
     }
 }
 
-/// Steps a machine to its socket, however long it has to wait. The socket is in blocking mode.
+/// Steps a machine to its result, however long it has to wait.
 #[cfg(test)]
-pub(crate) fn run_to_socket(mut machine: impl Step<Output = Arc<Socket>>) -> crate::error::Result<Socket> {
+pub(crate) fn run<T>(mut machine: impl Step<Output = T>) -> crate::error::Result<T> {
     let mut interests = Vec::new();
-    let socket = loop {
-        if let Some(socket) = machine.step(Instant::now())? {
-            break socket;
+    loop {
+        if let Some(result) = machine.step(Instant::now())? {
+            return Ok(result);
         }
         interests.clear();
         machine.interests(&mut interests);
         wait(&interests, machine.deadline())?;
-    };
-    drop((machine, interests));
+    }
+}
+
+/// The same for a machine whose result is a socket, which is in blocking mode afterwards.
+#[cfg(test)]
+pub(crate) fn run_to_socket(machine: impl Step<Output = Arc<Socket>>) -> crate::error::Result<Socket> {
+    blocking(run(machine)?)
+}
+
+#[cfg(test)]
+pub(crate) fn blocking(socket: Arc<Socket>) -> crate::error::Result<Socket> {
     let socket = Arc::try_unwrap(socket).or_else(|shared| shared.try_clone())?;
     socket.set_nonblocking(false)?;
     Ok(socket)

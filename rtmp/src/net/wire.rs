@@ -1,37 +1,28 @@
-//! One connection to a peer: the socket from its making to its end, with TLS over it or not.
+//! One connection to a peer: from its making to its end.
 
 use std::{
-    io::{self, IoSlice},
+    io::IoSlice,
     mem,
     net::Shutdown,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use log::{debug, warn};
-use rustix::{
-    fd::AsFd,
-    io::Errno,
-    net::{RecvFlags, recv},
-};
 use socket2::Socket;
 
 use super::{
+    channel::Channel,
     dial::Dial,
-    send::send_now,
+    receive::{Intake, peek_now},
     step::{Interest, Received, SendHook, Step, Wanted, is_past, sooner},
     target::Target,
 };
 use crate::{
     error::{Error, Result},
     stats::{Phases, spent},
-    system::{self, RECEIVE_NOW},
     transport::{
         tcp::LINGER,
-        tls::{
-            ServerContext, Trust,
-            machine::{Available, BATCH_LEN, BLOCK_LEN, Machine, Outgoing},
-        },
+        tls::{ServerContext, Trust},
     },
 };
 
@@ -41,24 +32,17 @@ pub(super) struct Wire {
     timeout: Option<Duration>,
     /// Nothing more comes from the peer.
     ended: bool,
+    /// The system has reported an error of the connection, for which only the peer or the network can be the reason.
+    broken: bool,
     /// The last `receive` left bytes on the socket, at that time.
     stopped: Option<Instant>,
     /// When the TLS handshake began.
     shaking: Option<Instant>,
     phases: Phases,
-    intake: Intake,
+    keeps_readable: bool,
     hook: Option<SendHook>,
-}
-
-/// How bytes are taken from the socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Intake {
-    All,
-    /// The last byte that was received stays on the socket, which keeps it readable for a program that watches it. `left`
-    /// says whether there is such a byte.
-    AllButOne {
-        left: bool,
-    },
+    /// Bytes that were received to look at them.
+    early: Vec<u8>,
 }
 
 enum Stage {
@@ -69,77 +53,82 @@ enum Stage {
         limit: Option<Instant>,
     },
     Shaking {
-        socket: Arc<Socket>,
-        tls: Box<Tls>,
+        channel: Channel,
         deadline: Option<Instant>,
     },
-    Open {
-        socket: Arc<Socket>,
-        tls: Option<Box<Tls>>,
-    },
+    Open(Channel),
     /// What was taken is sent; then the sending side ends.
     Flushing {
-        socket: Arc<Socket>,
-        tls: Option<Box<Tls>>,
+        channel: Channel,
         until: Instant,
     },
-    /// What still comes is thrown away.
+    /// What still comes is dropped.
     Lingering {
-        socket: Arc<Socket>,
+        channel: Channel,
         until: Instant,
     },
     Over,
 }
 
-/// TLS over a socket.
-struct Tls {
-    machine: Machine,
-    outgoing: Outgoing,
-    block: Vec<u8>,
-}
-
 impl Wire {
-    /// Begins to connect to `target`. All phases together have to be over at `limit`.
+    /// Begins to connect to `target`. All phases together end at `limit`.
     pub(super) fn connect(target: &Target, limit: Option<Instant>, now: Instant) -> Result<Self> {
         let deadline = sooner(after(now, target.timeout), limit);
         let (dial, tls) = (Box::new(Dial::to(target, deadline, now)?), target.tls.clone());
         Ok(Self::new(Stage::Dialling { dial, tls, limit }, target.timeout))
     }
 
-    /// Goes on with a connected socket.
+    /// Continues with a connected socket.
     pub(super) fn over(
         socket: Arc<Socket>,
         tls: Option<&(String, Trust)>,
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<Self> {
-        let stage = connected(prepared(socket), tls, after(now, timeout))?;
+        let stage = connected(Channel::adopt(socket), tls, after(now, timeout))?;
         Ok(Self::new(stage, timeout))
     }
 
-    /// Goes on with a connected socket, as a TLS server.
+    /// Continues with a connected socket, as a TLS server.
     pub(super) fn accept_tls(
         socket: Arc<Socket>,
         context: &ServerContext,
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<Self> {
-        let tls = Box::new(Tls::new(Machine::server(context)?));
-        let (socket, deadline) = (prepared(socket), after(now, timeout));
-        Ok(Self::new(Stage::Shaking { socket, tls, deadline }, timeout))
+        let mut channel = Channel::adopt(socket);
+        channel.accept(context)?;
+        Ok(Self::new(Stage::Shaking { channel, deadline: after(now, timeout) }, timeout))
+    }
+
+    /// A connection that has ended.
+    pub(super) fn ended() -> Self {
+        Self::new(Stage::Over, None)
     }
 
     fn new(stage: Stage, timeout: Option<Duration>) -> Self {
-        let phases = Phases::default();
         Self {
             stage,
             timeout,
             ended: false,
+            broken: false,
             stopped: None,
             shaking: None,
-            phases,
-            intake: Intake::All,
+            phases: Phases::default(),
+            keeps_readable: false,
             hook: None,
+            early: Vec::new(),
+        }
+    }
+
+    /// Adds TLS to an open connection that has none with its peer.
+    pub(super) fn secure(&mut self, tls: &(String, Trust), now: Instant) -> Result<()> {
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Open(channel) => {
+                self.stage = connected(channel, Some(tls), after(now, self.timeout))?;
+                Ok(())
+            }
+            _ => Err(Error::NotConnected),
         }
     }
 
@@ -155,52 +144,64 @@ impl Wire {
             let next = match &mut self.stage {
                 Stage::Dialling { dial, tls, limit } => match dial.step(now) {
                     Ok(None) => return Ok(()),
-                    Ok(Some(socket)) => {
+                    Ok(Some(channel)) => {
                         self.phases = dial.phases();
-                        connected(socket, tls.as_ref(), sooner(after(now, self.timeout), *limit))
+                        connected(channel, tls.as_ref(), sooner(after(now, self.timeout), *limit))
                     }
                     Err(error) => Err(error),
                 },
-                Stage::Shaking { socket, tls, deadline } => match tls.shake_hands(socket) {
+                Stage::Shaking { channel, deadline } => match channel.shake_hands() {
                     Ok(false) if is_past(*deadline, now) => Err(Error::TimedOut),
                     Ok(false) => {
                         self.shaking.get_or_insert(now);
                         return Ok(());
                     }
                     Ok(true) => match mem::replace(&mut self.stage, Stage::Over) {
-                        Stage::Shaking { socket, tls, .. } => {
+                        Stage::Shaking { channel, .. } => {
                             let begun = self.shaking.unwrap_or(now);
                             self.phases.tls = spent(begun, now);
-                            Ok(Stage::Open { socket, tls: Some(tls) })
+                            Ok(Stage::Open(channel))
                         }
                         stage => Ok(stage),
                     },
                     Err(error) => Err(error),
                 },
-                Stage::Open { socket, tls } => {
-                    return tls.as_mut().map_or(Ok(()), |tls| tls.flush(socket));
-                }
-                Stage::Flushing { socket, tls, until } => {
+                Stage::Open(channel) => return channel.flush(),
+                Stage::Flushing { channel, until } => {
                     // A peer that is stuck sending reads nothing.
-                    self.ended = self.ended || discard(socket).unwrap_or(true);
-                    let flushed = tls.as_mut().map_or(Ok(()), |tls| tls.flush(socket));
-                    let unsent = tls.as_ref().is_some_and(|tls| !tls.outgoing.unsent().is_empty());
+                    self.ended = self.ended || channel.discard().unwrap_or(true);
+                    let flushed = channel.flush();
+                    let unsent = channel.unsent() > 0;
                     match flushed {
                         Ok(()) if unsent && now < *until => return Ok(()),
-                        Ok(()) if !unsent && socket.shutdown(Shutdown::Write).is_ok() && !self.ended => {
-                            Ok(Stage::Lingering { socket: socket.clone(), until: now + LINGER })
+                        Ok(())
+                            if !unsent
+                                && channel.socket().shutdown(Shutdown::Write).is_ok()
+                                && !self.ended =>
+                        {
+                            match mem::replace(&mut self.stage, Stage::Over) {
+                                Stage::Flushing { channel, .. } => {
+                                    Ok(Stage::Lingering { channel, until: now + LINGER })
+                                }
+                                stage => Ok(stage),
+                            }
                         }
                         _ => Ok(Stage::Over),
                     }
                 }
-                Stage::Lingering { socket, until } => match discard(socket) {
+                Stage::Lingering { channel, until } => match channel.discard() {
                     Ok(false) if now < *until => return Ok(()),
                     _ => Ok(Stage::Over),
                 },
                 Stage::Over => return Ok(()),
             };
             match next {
-                Ok(stage) => self.stage = stage,
+                Ok(mut stage) => {
+                    if let (Stage::Open(channel), true) = (&mut stage, self.keeps_readable) {
+                        channel.set_intake(Intake::AllButOne { left: false });
+                    }
+                    self.stage = stage;
+                }
                 Err(error) => {
                     self.stage = Stage::Over;
                     return Err(error);
@@ -211,7 +212,7 @@ impl Wire {
 
     /// Whether bytes can go both ways.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.stage, Stage::Open { .. })
+        matches!(self.stage, Stage::Open(_))
     }
 
     /// Whether there is nothing left to do.
@@ -219,44 +220,72 @@ impl Wire {
         matches!(self.stage, Stage::Over)
     }
 
-    /// The socket, once there is one that leads to the peer.
-    pub(super) fn socket(&self) -> Option<&Arc<Socket>> {
+    fn channel(&self) -> Option<&Channel> {
         match &self.stage {
-            Stage::Shaking { socket, .. }
-            | Stage::Open { socket, .. }
-            | Stage::Flushing { socket, .. }
-            | Stage::Lingering { socket, .. } => Some(socket),
+            Stage::Shaking { channel, .. }
+            | Stage::Open(channel)
+            | Stage::Flushing { channel, .. }
+            | Stage::Lingering { channel, .. } => Some(channel),
             Stage::Dialling { .. } | Stage::Over => None,
         }
+    }
+
+    /// The socket, once there is one that leads to the peer.
+    pub(super) fn socket(&self) -> Option<&Arc<Socket>> {
+        self.channel().map(Channel::socket)
     }
 
     /// Puts bytes that have arrived into `buffer`.
     pub(super) fn receive(&mut self, buffer: &mut [u8], now: Instant) -> Result<Received> {
         self.stopped = None;
-        let (socket, tls) = match &mut self.stage {
-            Stage::Open { socket, tls } if !self.ended => (socket, tls),
+        if !self.early.is_empty() && !buffer.is_empty() {
+            let count = self.early.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&self.early[..count]);
+            self.early.drain(..count);
+            return Ok(Received::Bytes(count));
+        }
+        let channel = match &mut self.stage {
+            Stage::Open(channel) if !self.ended => channel,
             Stage::Dialling { .. } | Stage::Shaking { .. } => return Ok(Received::Nothing),
             _ => return Ok(Received::End),
         };
-        let received = match tls {
-            None => self.intake.receive(socket, buffer),
-            Some(tls) => match tls.receive(socket, buffer, &mut self.intake) {
-                Ok(None) => {
-                    self.stopped = Some(now);
-                    return Ok(Received::Nothing);
-                }
-                Ok(Some(received)) => Ok(received),
-                Err(error) => {
-                    tls.send_alert(socket);
-                    Err(error)
-                }
-            },
+        let received = match channel.receive(buffer) {
+            Ok(None) => {
+                self.stopped = Some(now);
+                return Ok(Received::Nothing);
+            }
+            Ok(Some(received)) => Ok(received),
+            Err(error) => Err(error),
         };
         self.ended = matches!(received, Ok(Received::End) | Err(_));
         received
     }
 
-    /// Hands bytes to `hook` instead of the socket, if there is no TLS.
+    /// The first byte that the peer has sent, once it is there. It is received again later.
+    pub(super) fn first_byte(&mut self, now: Instant) -> Result<Option<u8>> {
+        let mut byte = [0];
+        let received = match &self.stage {
+            Stage::Open(channel) if !channel.is_secure() => peek_now(channel.socket(), &mut byte)?,
+            _ => self.receive(&mut byte, now)?,
+        };
+        match received {
+            Received::Nothing => Ok(None),
+            Received::End => Err(Error::Closed),
+            Received::Bytes(_) => {
+                if matches!(&self.stage, Stage::Open(channel) if channel.is_secure()) {
+                    self.early.extend(byte);
+                }
+                Ok(Some(byte[0]))
+            }
+        }
+    }
+
+    /// What [`Self::first_byte`] has received, which is not received again then.
+    pub(super) fn take_early(&mut self) -> Vec<u8> {
+        mem::take(&mut self.early)
+    }
+
+    /// Gives bytes to `hook` instead of the socket, if there is no TLS.
     pub(super) fn send_through(&mut self, hook: Option<SendHook>) {
         self.hook = hook;
     }
@@ -267,49 +296,57 @@ impl Wire {
 
     /// Keeps the socket readable from now on while there is something to receive, or no longer.
     pub(super) fn keep_readable(&mut self, keep: bool) {
-        match (self.intake, keep) {
-            (Intake::All, true) => self.intake = Intake::AllButOne { left: false },
-            (Intake::AllButOne { .. }, false) => {
-                self.release_byte();
-                self.intake = Intake::All;
-            }
-            _ => {}
+        if self.keeps_readable == keep {
+            return;
+        }
+        self.keeps_readable = keep;
+        if let Stage::Open(channel) = &mut self.stage {
+            channel.set_intake(if keep { Intake::AllButOne { left: false } } else { Intake::All });
         }
     }
 
     pub(super) fn keeps_readable(&self) -> bool {
-        self.intake != Intake::All
+        self.keeps_readable
     }
 
     /// Takes the byte that was left on the socket to keep it readable.
     pub(super) fn release_byte(&mut self) {
-        if let (Intake::AllButOne { left }, Stage::Open { socket, .. }) = (&mut self.intake, &self.stage) {
-            release_byte(socket, left);
+        if let Stage::Open(channel) = &mut self.stage {
+            channel.release_byte();
         }
     }
 
     /// Whether a byte was left on the socket.
     pub(super) fn has_left_byte(&self) -> bool {
-        self.intake == Intake::AllButOne { left: true }
+        self.channel().is_some_and(Channel::has_left_byte)
     }
 
-    /// Whether there is more than was received so far, which no socket tells: decrypted bytes, or the end.
+    /// Whether there is more than was received so far that no socket reports: decrypted bytes, or the end.
     pub(super) fn holds_more(&mut self) -> bool {
         match &mut self.stage {
-            Stage::Open { tls: Some(tls), .. } => tls.machine.holds_more(),
+            Stage::Open(channel) => !self.early.is_empty() || channel.holds_more(),
             _ => false,
         }
     }
 
-    /// Goes on with another descriptor of the same socket.
+    /// Uses another descriptor of the same socket from now on.
     pub(super) fn replace_socket(&mut self, by: Arc<Socket>) {
         match &mut self.stage {
-            Stage::Shaking { socket, .. }
-            | Stage::Open { socket, .. }
-            | Stage::Flushing { socket, .. }
-            | Stage::Lingering { socket, .. } => *socket = by,
+            Stage::Shaking { channel, .. }
+            | Stage::Open(channel)
+            | Stage::Flushing { channel, .. }
+            | Stage::Lingering { channel, .. } => channel.replace_socket(by),
             Stage::Dialling { .. } | Stage::Over => {}
         }
+    }
+
+    /// Uses a descriptor of its own for the socket from now on.
+    pub(super) fn use_own_descriptor(&mut self) -> Result<()> {
+        if let Some(socket) = self.socket() {
+            let own = Arc::new(socket.try_clone()?);
+            self.replace_socket(own);
+        }
+        Ok(())
     }
 
     /// Whether the peer has been reached, and shakes hands in TLS.
@@ -317,37 +354,39 @@ impl Wire {
         matches!(self.stage, Stage::Shaking { .. })
     }
 
+    /// Whether there is TLS with a proxy, and none with the peer yet.
+    pub(super) fn leads_through_proxy_in_tls(&self) -> bool {
+        matches!(&self.stage, Stage::Open(channel) if channel.leads_through_proxy_in_tls())
+    }
+
     /// The socket of a connection without TLS, which is left to the caller.
     pub(super) fn into_socket(self) -> Option<Arc<Socket>> {
         match self.stage {
-            Stage::Open { socket, tls: None } => Some(socket),
+            Stage::Open(channel) => channel.into_socket(),
             _ => None,
         }
     }
 
     /// Takes the beginning of `pieces`; returns how much that was.
     pub(super) fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize> {
-        let (socket, tls) = match &mut self.stage {
-            Stage::Open { socket, tls } => (socket, tls),
+        let channel = match &mut self.stage {
+            Stage::Open(channel) => channel,
             Stage::Dialling { .. } | Stage::Shaking { .. } => return Ok(0),
             _ => return Err(Error::NotConnected),
         };
         let Some(first) = pieces.iter().position(|piece| !piece.is_empty()) else { return Ok(0) };
-        match tls {
-            None => match &self.hook {
-                Some(hook) => hook.send(&pieces[first]),
-                None => send_now(socket, &pieces[first..]),
-            },
-            Some(tls) => tls.send(socket, &pieces[first..]),
+        match &self.hook {
+            Some(hook) if !channel.is_secure() => hook.send(&pieces[first]),
+            _ => channel.send(&pieces[first..]),
         }
     }
 
     /// Bytes that were taken and that the system does not have yet.
     pub(super) fn unsent(&self) -> usize {
         match &self.stage {
-            Stage::Shaking { tls, .. }
-            | Stage::Open { tls: Some(tls), .. }
-            | Stage::Flushing { tls: Some(tls), .. } => tls.outgoing.unsent().len(),
+            Stage::Shaking { channel, .. } | Stage::Open(channel) | Stage::Flushing { channel, .. } => {
+                channel.unsent()
+            }
             _ => 0,
         }
     }
@@ -355,16 +394,16 @@ impl Wire {
     /// Appends the sockets that are waited for.
     pub(super) fn interests(&self, wanted: Wanted, out: &mut Vec<Interest>) {
         let unsent = self.unsent() > 0;
-        let (socket, read, write) = match &self.stage {
+        let (channel, read, write) = match &self.stage {
             Stage::Dialling { dial, .. } => return dial.interests(out),
-            Stage::Shaking { socket, .. } => (socket, true, unsent),
-            Stage::Open { socket, .. } => (socket, wanted.read && !self.ended, wanted.write || unsent),
-            Stage::Flushing { socket, .. } => (socket, !self.ended, unsent),
-            Stage::Lingering { socket, .. } => (socket, true, false),
+            Stage::Shaking { channel, .. } => (channel, true, unsent),
+            Stage::Open(channel) => (channel, wanted.read && !self.ended, wanted.write || unsent),
+            Stage::Flushing { channel, .. } => (channel, !self.ended, unsent),
+            Stage::Lingering { channel, .. } => (channel, true, false),
             Stage::Over => return,
         };
         if read || write {
-            out.push(Interest { socket: socket.clone(), read, write });
+            out.push(channel.interest(read, write));
         }
     }
 
@@ -374,20 +413,18 @@ impl Wire {
             Stage::Dialling { dial, .. } => dial.deadline(),
             Stage::Shaking { deadline, .. } => *deadline,
             Stage::Flushing { until, .. } | Stage::Lingering { until, .. } => Some(*until),
-            Stage::Open { .. } => self.stopped,
+            Stage::Open(_) => self.stopped,
             Stage::Over => None,
         }
     }
 
-    /// Says goodbye. What still has to be done for it is left to [`Self::step`].
+    /// Says goodbye. [`Self::step`] does what is left to do for that.
     pub(super) fn finish(&mut self, now: Instant) {
         self.stage = match mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Open { socket, mut tls } => {
-                if let Some(tls) = &mut tls {
-                    tls.machine.close(&mut tls.outgoing);
-                }
+            Stage::Open(mut channel) => {
+                channel.close();
                 let until = now + self.timeout.unwrap_or(MAX_FLUSH).min(MAX_FLUSH);
-                Stage::Flushing { socket, tls, until }
+                Stage::Flushing { channel, until }
             }
             stage @ (Stage::Flushing { .. } | Stage::Lingering { .. }) => stage,
             Stage::Dialling { .. } | Stage::Shaking { .. } | Stage::Over => Stage::Over,
@@ -408,188 +445,36 @@ impl Wire {
         self.stage = Stage::Over;
     }
 
-    /// Whether this side has ended the connection, by shutting the socket down. One that the peer broke takes nothing either,
-    /// but has no peer any more.
-    pub(super) fn is_shut_down_here(&self) -> bool {
-        self.socket().is_none_or(|socket| {
-            socket.peer_addr().is_ok() && send_now(socket, &[IoSlice::new(&[])]).is_err()
-        })
+    /// Asks the system for an error of the connection, and remembers that there was one. To be called before anything is sent:
+    /// sending takes the error away, and then looks as if the socket had been shut down on this side.
+    pub(super) fn note_error(&mut self) {
+        let error = self.socket().map(|socket| socket.take_error());
+        self.broken |= matches!(error, Some(Ok(Some(_))));
+    }
+
+    /// Whether this side has ended the connection, by shutting the socket down. A connection that the peer broke takes nothing
+    /// either, but then there was an error.
+    pub(super) fn is_shut_down_here(&mut self) -> bool {
+        self.note_error();
+        !self.broken && self.channel().is_none_or(Channel::takes_nothing)
     }
 }
 
-impl Tls {
-    fn new(machine: Machine) -> Self {
-        Self { machine, outgoing: Outgoing::default(), block: vec![0; BLOCK_LEN] }
-    }
-
-    /// Goes on with the handshake; true once it is over.
-    fn shake_hands(&mut self, socket: &Socket) -> Result<bool> {
-        loop {
-            let handshaking = self.machine.produce(&mut self.outgoing);
-            self.flush(socket)?;
-            if !handshaking {
-                return Ok(true);
-            }
-            let accepted = match receive_now(socket, &mut self.block)? {
-                Received::Nothing => return Ok(false),
-                Received::End => self.machine.accept_handshake(&[]),
-                Received::Bytes(count) => self.machine.accept_handshake(&self.block[..count]),
-            };
-            accepted.inspect_err(|_| self.send_alert(socket))?;
-        }
-    }
-
-    /// `None` if nothing came of much that was received: there may be more on the socket.
-    fn receive(
-        &mut self,
-        socket: &Socket,
-        buffer: &mut [u8],
-        intake: &mut Intake,
-    ) -> Result<Option<Received>> {
-        // Records without content, tickets and the like, may come without end.
-        for _ in 0..MAX_BLOCKS {
-            match self.machine.read(buffer)? {
-                Available::Bytes(count) => return Ok(Some(Received::Bytes(count))),
-                Available::End => return Ok(Some(Received::End)),
-                Available::Torn => {
-                    debug!("{} ended the connection without closing TLS", self.machine.peer());
-                    return Ok(Some(Received::End));
-                }
-                Available::Nothing => {}
-            }
-            match intake.receive(socket, &mut self.block)? {
-                Received::Nothing => return Ok(Some(Received::Nothing)),
-                Received::End => self.machine.accept(&[]),
-                Received::Bytes(count) => self.machine.accept(&self.block[..count]),
-            }
-            // The peer may have asked for new keys.
-            self.machine.produce(&mut self.outgoing);
-        }
-        Ok(None)
-    }
-
-    fn send(&mut self, socket: &Socket, pieces: &[IoSlice<'_>]) -> Result<usize> {
-        if !self.outgoing.unsent().is_empty() {
-            self.flush(socket)?;
-        }
-        if self.outgoing.unsent().len() >= BATCH_LEN {
-            return Ok(0);
-        }
-        let taken = self.machine.encrypt(pieces, &mut self.outgoing)?;
-        self.flush(socket)?;
-        Ok(taken)
-    }
-
-    /// Sends the records that are ready, as far as the system takes them.
-    fn flush(&mut self, socket: &Socket) -> Result<()> {
-        while !self.outgoing.unsent().is_empty() {
-            match send_now(socket, &[IoSlice::new(self.outgoing.unsent())]) {
-                Ok(0) => break,
-                Ok(count) => self.outgoing.advance(count),
-                Err(error) => {
-                    // The connection is broken in this direction; there may still be bytes to receive.
-                    self.outgoing = Outgoing::default();
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Tells the peer what it did wrong, if that needs no waiting.
-    fn send_alert(&mut self, socket: &Socket) {
-        self.machine.produce(&mut self.outgoing);
-        let _ = self.flush(socket);
-    }
-}
-
-/// A socket whose peer has been reached.
-fn connected(socket: Arc<Socket>, tls: Option<&(String, Trust)>, deadline: Option<Instant>) -> Result<Stage> {
-    let Some((name, trust)) = tls else { return Ok(Stage::Open { socket, tls: None }) };
-    if *trust.whom() == Trust::Anyone {
-        warn!("TLS: nobody checks that the server is {name}");
-    }
-    let tls = Box::new(Tls::new(Machine::client(name, trust)?));
-    Ok(Stage::Shaking { socket, tls, deadline })
-}
-
-/// A socket that was made elsewhere.
-fn prepared(socket: Arc<Socket>) -> Arc<Socket> {
-    system::own(socket.as_fd());
-    if let Err(error) = socket.set_tcp_nodelay(true) {
-        debug!("cannot set a socket option: {error}");
-    }
-    socket
-}
-
-/// Takes what has arrived and forgets it; true at the end.
-fn discard(socket: &Socket) -> Result<bool> {
-    let mut unwanted = [0; 4096];
-    for _ in 0..MAX_BLOCKS {
-        match receive_now(socket, &mut unwanted)? {
-            Received::Bytes(_) => {}
-            Received::Nothing => return Ok(false),
-            Received::End => return Ok(true),
-        }
-    }
-    Ok(false)
-}
-
-impl Intake {
-    /// Puts bytes that have arrived into `buffer`.
-    fn receive(&mut self, socket: &Socket, buffer: &mut [u8]) -> Result<Received> {
-        let Self::AllButOne { left } = self else { return receive_now(socket, buffer) };
-        release_byte(socket, left);
-        let received = receive_flagged(socket, buffer, RecvFlags::PEEK)?;
-        if let Received::Bytes(count) = received {
-            let mut taken = 1;
-            while taken < count {
-                // These are the same bytes once more.
-                match receive_now(socket, &mut buffer[taken - 1..count - 1])? {
-                    Received::Bytes(more) => taken += more,
-                    Received::Nothing | Received::End => return Err(Error::Closed),
-                }
-            }
-            *left = true;
-        }
-        Ok(received)
-    }
-}
-
-/// Takes the byte that was left on a socket.
-fn release_byte(socket: &Socket, left: &mut bool) {
-    if mem::take(left) {
-        let _ = receive_now(socket, &mut [0]);
-    }
-}
-
-/// Puts bytes that have arrived into `buffer`.
-fn receive_now(socket: &Socket, buffer: &mut [u8]) -> Result<Received> {
-    receive_flagged(socket, buffer, RecvFlags::empty())
-}
-
-fn receive_flagged(socket: &Socket, buffer: &mut [u8], flags: RecvFlags) -> Result<Received> {
-    if buffer.is_empty() {
-        return Ok(Received::Nothing);
-    }
-    loop {
-        return match recv(socket, &mut *buffer, RECEIVE_NOW | flags) {
-            Ok((_, 0)) => Ok(Received::End),
-            Ok((_, count)) => Ok(Received::Bytes(count)),
-            Err(Errno::INTR) => continue,
-            Err(Errno::AGAIN) => Ok(Received::Nothing),
-            Err(error) => Err(io::Error::from(error).into()),
-        };
-    }
+/// A connection that has reached the peer.
+fn connected(
+    mut channel: Channel,
+    tls: Option<&(String, Trust)>,
+    deadline: Option<Instant>,
+) -> Result<Stage> {
+    let Some((name, trust)) = tls else { return Ok(Stage::Open(channel)) };
+    channel.secure(name, trust)?;
+    Ok(Stage::Shaking { channel, deadline })
 }
 
 /// The moment that far from now; what the clock cannot count never comes.
 pub(super) fn after(now: Instant, time: Option<Duration>) -> Option<Instant> {
     now.checked_add(time?)
 }
-
-/// How many blocks one call takes from a peer that sends nothing of use.
-const MAX_BLOCKS: u32 = 16;
 
 /// How long a peer may take for the last bytes at most.
 const MAX_FLUSH: Duration = Duration::from_secs(30);

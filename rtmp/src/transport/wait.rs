@@ -13,12 +13,12 @@ use rustix::{
     fd::BorrowedFd,
     io::ioctl_fionread,
 };
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 
 use super::deadline::Deadline;
 use crate::{
     error::{Error, Result},
-    net::poll_until,
+    net::{Interest, poll_interests, poll_until},
     system,
 };
 
@@ -114,25 +114,100 @@ impl Patience for Until<'_> {
 enum For {
     Bytes,
     Room,
+    /// What a link does by itself, in its own time.
+    Link,
 }
 
-/// One wait, however many times the socket was ready in between without being so for all that is wanted.
-pub(super) struct Wait<'a> {
+/// One wait, however many times a socket was ready in between without being so for all that is wanted. This is the only place where
+/// calls wait for sockets.
+pub struct Wait<'a> {
     patience: &'a dyn Patience,
     what: For,
     /// Known once there is something to wait for: most calls get by without.
     deadline: Option<Deadline>,
+    /// Since when there has been no room.
+    blocked_since: Option<Instant>,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(begun) = self.blocked_since {
+            self.patience.unblocked(begun);
+        }
+    }
 }
 
 impl<'a> Wait<'a> {
     /// A wait for bytes to receive, which the socket's time-out for that bounds.
-    pub(super) fn for_bytes(patience: &'a dyn Patience) -> Self {
-        Self { patience, what: For::Bytes, deadline: None }
+    pub fn for_bytes(patience: &'a dyn Patience) -> Self {
+        Self::new(patience, For::Bytes)
     }
 
     /// A wait for room for bytes to send, which the socket's time-out for that bounds.
-    pub(super) fn for_room(patience: &'a dyn Patience) -> Self {
-        Self { patience, what: For::Room, deadline: None }
+    pub fn for_room(patience: &'a dyn Patience) -> Self {
+        Self::new(patience, For::Room)
+    }
+
+    /// A wait for a link to go on, which has its own deadlines.
+    pub fn for_link(patience: &'a dyn Patience) -> Self {
+        Self::new(patience, For::Link)
+    }
+
+    fn new(patience: &'a dyn Patience, what: For) -> Self {
+        Self { patience, what, deadline: None, blocked_since: None }
+    }
+
+    /// What ends the wait before its time.
+    pub fn patience(&self) -> &'a dyn Patience {
+        self.patience
+    }
+
+    /// Waits for the sockets of a link, until `moment` at the latest, and not longer than a slice: the caller looks whether there is
+    /// what it waits for, and comes back. The time-outs and the mode of `shown`, the socket that the program sees, count, because the
+    /// program may have set them.
+    pub fn for_interests(
+        &mut self,
+        interests: &[Interest],
+        moment: Option<Instant>,
+        shown: Option<&Socket>,
+    ) -> Result<()> {
+        if self.patience.is_over() {
+            return Err(Error::Interrupted);
+        }
+        if self.patience.never_waits() {
+            return Err(Error::Again);
+        }
+        let deadline = match (self.deadline, shown) {
+            (Some(deadline), _) => deadline,
+            (None, Some(shown)) => self.deadline(shown)?,
+            (None, None) => *self.deadline.insert(self.patience.deadline()),
+        };
+        let left = deadline.left()?;
+        // A program that made its socket non-blocking does not want to wait.
+        if self.what != For::Link
+            && shown.is_some_and(|shown| system::is_non_blocking(shown).unwrap_or(false))
+        {
+            return Err(Error::TimedOut);
+        }
+        let moment = moment.map(|moment| moment.saturating_duration_since(Instant::now()));
+        let left = [left, moment].into_iter().flatten().min();
+        self.slice(left, |slice| poll_interests(interests, slice)).map(drop)
+    }
+
+    /// Waits with `poll`, not longer than `left` and a slice; true if a socket is ready.
+    fn slice(
+        &mut self,
+        left: Option<Duration>,
+        poll: impl FnOnce(Duration) -> io::Result<bool>,
+    ) -> Result<bool> {
+        if self.what == For::Room {
+            let begun = *self.blocked_since.get_or_insert_with(Instant::now);
+            self.patience.blocked(begun);
+        }
+        if self.patience.is_over() {
+            return Err(Error::Interrupted);
+        }
+        Ok(poll(left.map_or(SLICE, |left| left.min(SLICE)))?)
     }
 
     /// Receives with `call`, which waits in the system if it is told to. Bytes that are there do not extend the deadline of
@@ -206,27 +281,17 @@ impl<'a> Wait<'a> {
         self.patience.is_over()
     }
 
-    /// Fails if the wait is over. For waits that bytes did not end.
-    #[cfg(any(test, feature = "tls"))]
-    pub(super) fn check(&mut self, fd: BorrowedFd<'_>) -> Result<()> {
-        if self.is_over() {
-            return Err(Error::Interrupted);
-        }
-        self.deadline(SockRef::from(&fd))?.left().map(drop)
-    }
-
     /// When the wait ends, which is settled when this is asked for the first time.
-    fn deadline(&mut self, socket: SockRef<'_>) -> Result<Deadline> {
+    fn deadline(&mut self, socket: &Socket) -> Result<Deadline> {
         if let Some(deadline) = self.deadline {
             return Ok(deadline);
         }
         let own = match self.what {
-            For::Bytes => socket.read_timeout(),
-            For::Room => socket.write_timeout(),
+            For::Bytes => socket.read_timeout()?,
+            For::Room => socket.write_timeout()?,
+            For::Link => None,
         };
-        let deadline = Deadline::after(own?).or_sooner(self.patience.deadline());
-        self.deadline = Some(deadline);
-        Ok(deadline)
+        Ok(*self.deadline.insert(Deadline::after(own).or_sooner(self.patience.deadline())))
     }
 
     /// Waits until the socket is ready, or has failed. A program that made its socket non-blocking does not want to wait.
@@ -236,41 +301,18 @@ impl<'a> Wait<'a> {
 
     /// As `ready`; false if the program has made its socket non-blocking, and so nothing was waited for.
     fn poll(&mut self, fd: BorrowedFd<'_>) -> Result<bool> {
-        let deadline = self.deadline(SockRef::from(&fd))?;
+        let deadline = self.deadline(&SockRef::from(&fd))?;
         if system::is_non_blocking(&SockRef::from(&fd))? {
             return Ok(false);
         }
-        if self.what == For::Bytes {
-            return self.poll_for(fd, PollFlags::IN, deadline, || {});
-        }
-        let begun = Instant::now();
-        let result = self.poll_for(fd, PollFlags::OUT, deadline, || self.patience.blocked(begun));
-        self.patience.unblocked(begun);
-        result
-    }
-
-    fn poll_for(
-        &self,
-        fd: BorrowedFd<'_>,
-        flags: PollFlags,
-        deadline: Deadline,
-        goes_on: impl Fn(),
-    ) -> Result<bool> {
+        let flags = if self.what == For::Bytes { PollFlags::IN } else { PollFlags::OUT };
         loop {
-            goes_on();
-            if self.is_over() {
-                return Err(Error::Interrupted);
-            }
-            if poll_slice(&mut [PollFd::new(&fd, flags)], deadline.left()?)? {
+            let left = deadline.left()?;
+            if self.slice(left, |slice| poll_until(&mut [PollFd::new(&fd, flags)], Some(slice)))? {
                 return Ok(true);
             }
         }
     }
-}
-
-/// Waits for one of several sockets, at most as long as a slice may be; false if it was not worth it.
-fn poll_slice(sockets: &mut [PollFd<'_>], left: Option<Duration>) -> io::Result<bool> {
-    poll_until(sockets, Some(left.map_or(SLICE, |left| left.min(SLICE))))
 }
 
 /// Whether there are more than `known` bytes to receive.
@@ -285,7 +327,8 @@ pub fn pause(fd: BorrowedFd<'_>, time: Duration, patience: &dyn Patience) -> Res
         if patience.is_over() {
             return Err(Error::Interrupted);
         }
-        if poll_slice(&mut [PollFd::new(&fd, PollFlags::empty())], left)? {
+        let slice = left.map_or(SLICE, |left| left.min(SLICE));
+        if poll_until(&mut [PollFd::new(&fd, PollFlags::empty())], Some(slice))? {
             return Err(if patience.is_over() { Error::Interrupted } else { Error::Closed });
         }
     }
@@ -371,11 +414,6 @@ mod tests {
         let late = Until::new(&Endless, Deadline::after(Some(Duration::ZERO)));
         assert!(matches!(Wait::for_bytes(&late).receive(near.as_fd(), |_| Ok(())), Err(Error::TimedOut)));
         assert!(Wait::for_room(&late).attempt(near.as_fd(), || Ok(())).is_ok());
-        near.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        let mut wait = Wait::for_bytes(&Endless);
-        wait.check(near.as_fd()).unwrap();
-        thread::sleep(Duration::from_millis(30));
-        assert!(matches!(wait.check(near.as_fd()), Err(Error::TimedOut)));
     }
 
     /// Leaves waits to the system.

@@ -253,7 +253,8 @@ impl World {
             let latency = self.plan.faults[CLIENT].latency;
             let faults = Faults { latency, ..Faults::default() };
             self.pipes = [CLIENT, SERVER].map(|side| Pipe::new(faults.clone(), self.plan.capacity[side]));
-            self.ends.iter_mut().for_each(|end| end.layer.reconnect());
+            let now = self.now;
+            self.ends.iter_mut().for_each(|end| end.layer.reconnect(now));
         }
         self.break_both();
     }

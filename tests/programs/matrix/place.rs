@@ -68,7 +68,7 @@ impl Place {
         let certificate = authority.issue("server", "DNS:localhost", Valid::Now);
         let tls = Front::stunnel(&certificate, "TLSv1.2", site.port())?;
         let http_port = site.http_port().unwrap_or_else(|| {
-            gateway::gateway(gateway::with_limits(Duration::from_secs(60), 64), site.port())
+            gateway::gateway(&gateway::with_limits(Duration::from_secs(60), 64), site.port())
         });
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let socks = listener.local_addr().expect("it is bound").to_string();

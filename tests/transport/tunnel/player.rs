@@ -7,11 +7,12 @@ use rtmp_core::{
     message::{Message, MessageType},
     random,
     session::{Event, Profile, Session},
-    transport::tunnel::{Carrier, Tunnel},
 };
 
+use super::client::Tunnel;
+
 /// Shakes hands and connects to an application; returns the bytes of the result as text.
-pub fn connect(tunnel: &Tunnel, carrier: &impl Carrier, app: &'static [u8]) -> String {
+pub fn connect(tunnel: &Tunnel, app: &'static [u8]) -> String {
     let now = Instant::now();
     let profile = Profile { app, tc_url: b"rtmpt://127.0.0.1/app", ..Profile::default() };
     let mut wishes = (profile, Vec::new());
@@ -43,11 +44,11 @@ pub fn connect(tunnel: &Tunnel, carrier: &impl Carrier, app: &'static [u8]) -> S
             None if used == 0 => {
                 let unsent = session.take_unsent(true);
                 if !unsent.is_empty() {
-                    tunnel.send(carrier, &[&unsent]).expect("the command goes out");
+                    tunnel.send(&[&unsent]).expect("the command goes out");
                 }
                 // Smaller than most replies, so that these arrive in pieces.
                 let mut buffer = [0; 1000];
-                let len = tunnel.fill(carrier, &mut buffer).expect("the server answers");
+                let len = tunnel.fill(&mut buffer).expect("the server answers");
                 input.extend_from_slice(&buffer[..len]);
             }
             None => {}

@@ -1,4 +1,4 @@
-//! Proxies that connect us to a server: SOCKS4, SOCKS4a, SOCKS5, and HTTP CONNECT.
+//! Proxies that connect us to a server: SOCKS4, SOCKS4a, SOCKS5, and HTTP CONNECT, in TLS or not.
 //!
 //! [`Proxy`] says which one and how to log in there; [`Negotiation`] is what is said to it, without a socket. Nothing
 //! that the server sends behind the proxy's reply is taken from the socket.
@@ -49,6 +49,8 @@ pub enum Kind {
     Socks5,
     /// HTTP CONNECT (RFC 9110, 9.3.6); the proxy looks names up.
     Http,
+    /// The same in TLS with the proxy.
+    Https,
 }
 
 /// Where a proxy should connect us to.
@@ -91,7 +93,11 @@ pub fn split(text: &[u8]) -> Parts<'_> {
 
 /// The port of a proxy whose text names none.
 pub fn default_port(text: &[u8]) -> u16 {
-    if scheme(text).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http")) { 80 } else { 1080 }
+    match scheme(text) {
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"http") => 80,
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"https") => 443,
+        _ => 1080,
+    }
 }
 
 impl Proxy {
@@ -142,6 +148,16 @@ impl Proxy {
         self.port
     }
 
+    /// The name that the certificate of an `https` proxy has to have.
+    pub(crate) fn name(&self) -> String {
+        Text(&self.host).to_string()
+    }
+
+    /// Whether everything goes to the proxy in TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.kind == Kind::Https
+    }
+
     /// What the proxy speaks, for the log.
     pub(crate) fn kind_name(&self) -> &'static str {
         self.kind.name()
@@ -154,7 +170,7 @@ impl Proxy {
                 Box::new(socks4::Socks4::new(target, &self.user, &self.password)?)
             }
             Kind::Socks5 => Box::new(socks5::Socks5::new(target, &self.user, &self.password)?),
-            Kind::Http => Box::new(http::Http::new(target, &self.user, &self.password)?),
+            Kind::Http | Kind::Https => Box::new(http::Http::new(target, &self.user, &self.password)?),
         })
     }
 
@@ -181,7 +197,7 @@ impl Proxy {
             Error::Interrupted => return error,
             Error::TimedOut => "no answer in time".to_owned(),
             Error::Closed => "the proxy closed the connection".to_owned(),
-            Error::Proxy(reason) if self.kind != Kind::Http => {
+            Error::Proxy(reason) if !matches!(self.kind, Kind::Http | Kind::Https) => {
                 error!("SocksNegotiate, {reason}");
                 reason.to_string()
             }
@@ -221,6 +237,7 @@ impl Kind {
             Self::Socks4a => "SOCKS4a",
             Self::Socks5 => "SOCKS5",
             Self::Http => "HTTP",
+            Self::Https => "HTTPS",
         }
     }
 }
@@ -242,13 +259,14 @@ fn divide(text: &[u8]) -> (Option<UserInfo<'_>>, &[u8]) {
     }
 }
 
-const SCHEMES: [(&str, Kind); 5] = [
+const SCHEMES: [(&str, Kind); 6] = [
     ("socks4", Kind::Socks4),
     ("socks4a", Kind::Socks4a),
     ("socks5", Kind::Socks5),
     // As other programs call a SOCKS5 proxy that looks names up.
     ("socks5h", Kind::Socks5),
     ("http", Kind::Http),
+    ("https", Kind::Https),
 ];
 const SEPARATOR: &[u8] = b"://";
 /// What SOCKS5 can send, and longer than any name.

@@ -10,7 +10,7 @@ use super::*;
 use socket2::Socket;
 
 use crate::{
-    net::{ProxyDialog, run_to_socket},
+    net::{Channel, ProxyDialog, blocking, run},
     transport::deadline::Deadline,
 };
 
@@ -83,6 +83,7 @@ fn the_text_of_a_proxy_has_a_port_behind_its_host() {
         ("socks5://u:p@proxy", "socks5://u:p@proxy", None, 1080),
         ("socks4a://u@[::1]:9", "socks4a://u@[::1]", Some("9"), 1080),
         ("HTTP://u:p:q@r@proxy:9", "HTTP://u:p:q@r@proxy", Some("9"), 80),
+        ("https://proxy", "https://proxy", None, 443),
     ];
     for (text, host, port, default) in cases {
         let parts = split(text.as_bytes());
@@ -107,6 +108,7 @@ fn the_parts_of_a_proxy_can_be_told_apart() {
     assert_eq!(text("socks5://me:p%40s%3as%zz%@proxy"), "Socks5 proxy 1080 me p@s:s%zz%");
     assert_eq!(text("socks5h://me:a:b@c@proxy"), "Socks5 proxy 1080 me a:b@c");
     assert_eq!(text("http://proxy"), "Http proxy 80  ");
+    assert_eq!(text("https://me:p@proxy"), "Https proxy 443 me p");
 }
 
 #[test]
@@ -117,7 +119,7 @@ fn a_proxy_that_makes_no_sense_is_refused() {
         ("proxy:x", 1080),
         ("socks5://", 1080),
         ("socks5://u:p@", 1080),
-        ("https://proxy", 443),
+        ("ftp://proxy", 21),
         ("://proxy", 1080),
     ] {
         assert!(Proxy::new(text.as_bytes(), port).is_err(), "{text}");
@@ -293,8 +295,9 @@ fn open(kind: &str, socket: Socket, limit: Duration) -> Result<Socket> {
 /// Has the proxy at the other end of `socket` connect us to a server. The socket is in blocking mode afterwards.
 fn ask(proxy: &Proxy, socket: Socket, host: &[u8], port: u16, deadline: Deadline) -> Result<Socket> {
     let (deadline, now) = (deadline.moment(), Instant::now());
-    let dialog = ProxyDialog::begin(proxy.clone(), Arc::new(socket), host.to_vec(), port, deadline, now)?;
-    run_to_socket(dialog)
+    let channel = Channel::new(Arc::new(socket));
+    let dialog = ProxyDialog::begin(proxy.clone(), channel, host.to_vec(), port, deadline, now)?;
+    blocking(run(dialog)?.into_socket().expect("there is no TLS"))
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);

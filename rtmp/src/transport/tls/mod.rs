@@ -1,21 +1,8 @@
-//! TLS over a socket that somebody else owns.
+//! TLS without a socket: whom to trust, and what a server shows.
 //!
-//! [`Session`] runs TLS 1.2 or 1.3 as client or server. [`Trust`] says whose certificates a client accepts,
-//! [`ServerContext`] is what a server shows. Knows no RTMP. The certificates that were read for a client serve the next
-//! ones, too; of a connection nothing is kept, and no session is resumed.
-//!
-//! ```no_run
-//! use std::{net::TcpListener, os::fd::AsFd, time::Duration};
-//! use rtmp::transport::{tls::{ServerContext, Session}, wait::Endless};
-//!
-//! let context = ServerContext::from_files("certificate.pem".as_ref(), "key.pem".as_ref())?;
-//! let (socket, _) = TcpListener::bind("localhost:4433")?.accept()?;
-//! let session = Session::server(&context)?;
-//! session.handshake(socket.as_fd(), Some(Duration::from_secs(10)), &Endless)?;
-//! let mut buffer = [0; 4096];
-//! let received = session.receive(socket.as_fd(), &mut buffer, &Endless)?;
-//! # Ok::<(), rtmp::Error>(())
-//! ```
+//! [`Trust`] says whose certificates a client accepts, [`ServerContext`] is what a server shows. TLS 1.2 and 1.3 run in
+//! [`net::Link`](crate::net::Link). Knows no RTMP. The certificates that were read for a client serve the next ones, too; of a
+//! connection nothing is kept, and no session is resumed.
 
 #[cfg(feature = "tls")]
 mod config;
@@ -26,10 +13,6 @@ mod options;
 mod refusal;
 #[cfg(feature = "tls")]
 mod server;
-#[cfg(feature = "tls")]
-mod session;
-#[cfg(feature = "tls")]
-mod socket;
 mod trust;
 #[cfg(feature = "tls")]
 mod verify;
@@ -39,10 +22,6 @@ pub use machine::ServerContext;
 pub use options::TlsOptions;
 #[cfg(feature = "tls")]
 pub use server::ServerContext;
-#[cfg(feature = "tls")]
-pub use session::Session;
-#[cfg(feature = "tls")]
-pub use socket::TlsSocket;
 pub use trust::{Terms, Trust};
 
 #[cfg(feature = "tls")]

@@ -63,6 +63,12 @@ impl TlsOptions {
         Trust::Under(Box::new(Terms { trust, identity, pins: self.pins.clone() }))
     }
 
+    /// Whom to trust about the certificate of an `https` proxy: the same as for the server, but for `tlsPin`, `tlsCert` and `tlsKey`,
+    /// which are about the server alone. The environment counts as in [`Self::trust_in`].
+    pub fn proxy_trust_in(&self, privileged: bool, environment: Option<&OsStr>) -> Trust {
+        self.whom(privileged, environment)
+    }
+
     /// Whom to trust. Options go before the environment, whose variable `RTMP_TLS_VERIFY` is passed in, and naming
     /// certificates means that they are to be checked. A privileged process believes nothing of its environment.
     fn whom(&self, privileged: bool, environment: Option<&OsStr>) -> Trust {

@@ -1,25 +1,23 @@
 //! RTMPT: a byte stream carried in the bodies of HTTP requests and their replies.
 //!
 //! The client asks (`open`, `send`, `idle`, `close`), the server can only answer, so a client that waits for bytes has
-//! to ask for them again and again. [`Client`] and the parsers know HTTP and the four requests, no sockets and no
-//! clock. [`Tunnel`] is the client's blocking side, over any [`Carrier`]; [`server`] is the server's. What the bytes
-//! mean is none of this module's business.
+//! to ask for them again and again. [`Client`] and [`Server`] know HTTP and the four requests, no sockets and no
+//! clock; [`net`](crate::net) has the connections. What the bytes mean is none of this module's business.
 
 mod client;
-mod link;
-mod mailbox;
-mod pump;
+mod connection;
+mod outbound;
 mod reply;
 mod request;
-pub mod server;
+mod server;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 pub use client::{Client, Decoded, Poll, Status};
-pub use link::Link;
-pub use pump::{Carrier, Ending, Tunnel};
-pub(crate) use pump::{NEXT_REPLY, ending};
+pub(crate) use connection::{Connection, MAX_UNWANTED};
 pub use request::{Head, Target, parse_head};
+pub(crate) use server::MAX_CARRIERS;
+pub use server::{Arrived, Server};
 
 use crate::{
     error::{Error, Result},
@@ -42,6 +40,10 @@ pub enum Command {
 /// The name of a session: text that can stand in the path of a request.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionId(String);
+
+/// How long the other side may take for its next message when a session ends. Longer than for a TCP connection: there the system
+/// continues when the program has given up.
+pub(crate) const NEXT_REPLY: Duration = Duration::from_secs(5);
 
 /// The body of requests that carry nothing.
 const NOTHING: [u8; 1] = [0];

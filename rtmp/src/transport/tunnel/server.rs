@@ -1,471 +1,794 @@
-//! The server's side of tunnels: HTTP connections, and the sessions whose requests they carry.
+//! The server's side of a tunnel without sockets: one session, and the HTTP connections that carry its requests.
 //!
-//! The requests of a session may come on any number of connections, one after the other or at once. So each connection
-//! has a thread that answers its requests, and a session is found by its name. Whoever serves a session sees none of
-//! this but a socket that carries the plain stream.
+//! The requests of a session may come on any number of connections, one after the other or at once. Each connection has a number
+//! that its owner chooses. Bytes that arrive on it go into [`Server::receive`], replies come out of [`Server::output`]; the
+//! stream that the requests carry goes through [`Server::read`] and [`Server::write`]. Time comes from the caller.
 
 use std::{
-    collections::BTreeMap,
-    mem,
+    collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicUsize, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
 use log::debug;
-use rustix::fd::OwnedFd;
 
 use super::{
-    SessionId,
-    link::Link,
-    mailbox::{Body, Limits, Mailbox, Reply, Request, Reserve},
-    request::{Head, Target, parse_head},
-};
-use crate::{
-    error::{Error, Result},
-    system::LocalStream,
-    transport::deadline::Deadline,
+    Command, SessionId,
+    connection::{Connection, MAX_UNWANTED},
+    outbound::Outbound,
+    request::{Head, Target},
 };
 
-/// What became of a connection.
+/// A session on the server.
 #[derive(Debug)]
-pub enum Accepted {
-    /// It started a session, whose stream is read from and written to this socket. Closing it ends the session.
-    Session(OwnedFd),
-    /// It carries requests of a session that was started before; those are answered without further ado.
-    Joined,
+pub struct Server {
+    id: SessionId,
+    /// A session without requests for this long ends.
+    idle: Duration,
+    /// In the order in which they were used last.
+    carriers: Vec<Carrier>,
+    /// The connection whose request is being answered. Others wait.
+    current: Option<u64>,
+    outbound: Outbound,
+    /// How much of the reserve this session has.
+    reserved: usize,
+    /// Bytes of requests that were taken before they were read, so that a user who sends does not wait for itself.
+    early: VecDeque<u8>,
+    /// The last requests that were answered, oldest first.
+    answered: VecDeque<Answered>,
+    /// A request whose connection ended in its body.
+    broken: Option<Broken>,
+    empty_replies: usize,
+    last_request: Instant,
+    /// The user writes no more.
+    closed: bool,
+    /// The client is gone, or has said goodbye.
+    over: bool,
 }
 
-/// Sessions by name. There is one for the process, [`SESSIONS`].
+/// A connection that carries requests of the session.
 #[derive(Debug)]
-pub struct Registry {
-    sessions: Mutex<BTreeMap<SessionId, Arc<Mailbox>>>,
-    /// Connections that have a thread.
-    connections: AtomicU64,
-    /// For telling connections apart.
-    accepted: AtomicU64,
-    limits: Limits,
-    max_sessions: usize,
-    max_connections: u64,
-}
-
-/// The sessions of this process.
-pub static SESSIONS: Registry = Registry::new(IDLE, MAX_SESSIONS, MAX_CONNECTIONS);
-
-/// An HTTP connection from its first request on.
-struct Connection {
-    link: Arc<dyn Link>,
+struct Carrier {
     number: u64,
-    /// Received and not used yet.
-    input: Vec<u8>,
-    /// The session whose requests came last.
-    session: Option<Arc<Mailbox>>,
-    /// When it has to be known whose the connection is.
-    limit: Deadline,
+    connection: Connection,
+    task: Task,
 }
 
-/// What a request led to.
-enum Outcome {
-    /// A session was started.
-    Started(LocalStream),
-    /// A session's request was answered.
-    Answered,
-    /// There was nothing to be had.
-    Refused,
+/// What a connection is at.
+#[derive(Debug)]
+enum Task {
+    /// The next request has not come.
+    Idle,
+    /// The next request is for another session.
+    Foreign(SessionId),
+    /// The body of a request that gets nothing.
+    Unwanted,
+    /// The body of a request that was answered before.
+    Repeated(Arc<Vec<u8>>),
+    /// A request that waits for its turn.
+    Waiting { request: Request, since: Instant },
+    /// The body is for the stream; `known` bytes of it came before, on a connection that broke.
+    Feeding { request: Request, known: usize, fed: usize },
+    /// The reply waits for bytes until then.
+    Holding { request: Request, until: Instant },
 }
 
-/// A thread's place among those that serve connections.
-struct Place(&'static Registry);
-
-/// How long a session goes on without requests.
-const IDLE: Duration = Duration::from_secs(30);
-
-/// How many sessions a process has.
-const MAX_SESSIONS: usize = 4096;
-
-/// How many HTTP connections a process serves, each with a thread.
-const MAX_CONNECTIONS: u64 = 4096;
-
-/// The longest body of a request: a message as large as chunks can carry, cut as small as they can be cut.
-const MAX_BODY: u32 = 40 << 20;
-
-/// How long a request may take from its first byte on, and a body besides a second for each [`BODY_RATE`] bytes that have
-/// come.
-const REQUEST_TIME: Duration = Duration::from_secs(30);
-const BODY_RATE: usize = 4096;
-
-/// How long a body may take, however long it is.
-const BODY_TIME: Duration = Duration::from_secs(300);
-
-/// Bodies up to this length are read even if nobody wants them, so that the connection can be kept.
-const MAX_UNWANTED: u32 = 64 << 10;
-
-/// Requests for things that a tunnel does not have, before a connection is given up.
-const MAX_REFUSALS: u32 = 16;
-
-/// Serves the HTTP connection `link` until it is known whose it is, and from then on in the background.
-/// `already_read` is what was received from it before. `random` makes the name of a session that no one can guess.
-///
-/// The time-outs of the socket bound how long a connection may be silent; they are the caller's to set. With a byte now and
-/// then it is given up at `limit`, or later when a request takes too long. It ends with its session at the latest.
-pub fn accept(
-    link: Arc<dyn Link>,
-    already_read: &[u8],
-    random: [u8; 16],
-    limit: Deadline,
-) -> Result<Accepted> {
-    SESSIONS.accept(link, already_read, random, limit)
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    command: Command,
+    sequence: Option<u32>,
 }
 
-impl Registry {
-    /// No sessions yet; one without requests for as long as `idle` is over.
-    pub const fn new(idle: Duration, max_sessions: usize, max_connections: u64) -> Self {
+/// A request that was answered. A client whose connection broke before the reply arrived asks again.
+#[derive(Debug)]
+struct Answered {
+    connection: u64,
+    command: Command,
+    sequence: u32,
+    content: Arc<Vec<u8>>,
+}
+
+/// A request of whose body the stream has got the beginning. The client sends it again, from its first byte on.
+#[derive(Debug, Clone, Copy)]
+struct Broken {
+    sequence: Option<u32>,
+    fed: usize,
+}
+
+/// What comes of an attempt to read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Arrived {
+    /// This many bytes of the stream, at least one.
+    Bytes(usize),
+    /// Nothing yet.
+    Nothing,
+    /// The client sends no more.
+    End,
+}
+
+/// The most bytes that wait for the client before the user has to wait.
+pub(crate) const MAX_OUTBOUND: usize = 1 << 20;
+
+/// The most bytes that wait for the client while its own bytes wait, too. The user may write before it reads on, and the client
+/// gets nothing before its request is answered.
+const MAX_OUTBOUND_FEEDING: usize = 32 << 20;
+
+/// The most bytes that wait in this way in a process, besides those that each session may have anyway.
+const MAX_RESERVE: usize = 64 << 20;
+
+/// The most bytes that are taken from requests while the user only sends.
+const MAX_EARLY: usize = 1 << 20;
+
+/// How many connections carry a session at a time. Clients use one or two, and proxies a few; the one that was used longest
+/// ago makes room for another.
+pub(crate) const MAX_CARRIERS: usize = 8;
+
+/// The longest content of a reply.
+const MAX_REPLY: usize = 256 << 10;
+
+/// How many requests may be asked again; clients send about as many ahead of their replies.
+const MAX_REMEMBERED: usize = 32;
+
+/// How long an `idle` request waits for bytes to come.
+const HOLD: Duration = Duration::from_millis(50);
+
+/// How long a request waits for an earlier one that is on its way on another connection.
+const REORDERING: Duration = Duration::from_secs(1);
+
+/// What the server says about the next poll: later and later while nothing comes.
+const POLLING: [u8; 6] = [0x01, 0x03, 0x05, 0x09, 0x11, 0x21];
+
+impl Server {
+    /// A session without connections, which ends when no request comes for as long as `idle`.
+    pub fn new(id: SessionId, idle: Duration, now: Instant) -> Self {
         Self {
-            sessions: Mutex::new(BTreeMap::new()),
-            connections: AtomicU64::new(0),
-            accepted: AtomicU64::new(0),
-            limits: Limits { idle, reserve: &RESERVE },
-            max_sessions,
-            max_connections,
+            id,
+            idle,
+            carriers: Vec::new(),
+            current: None,
+            outbound: Outbound::default(),
+            reserved: 0,
+            early: VecDeque::new(),
+            answered: VecDeque::new(),
+            broken: None,
+            empty_replies: 0,
+            last_request: now,
+            closed: false,
+            over: false,
         }
     }
 
-    /// As the function [`accept`].
-    pub fn accept(
-        &'static self,
-        link: Arc<dyn Link>,
-        already_read: &[u8],
-        random: [u8; 16],
-        limit: Deadline,
-    ) -> Result<Accepted> {
-        let place = self.place()?;
-        let number = self.accepted.fetch_add(1, Ordering::Relaxed);
-        let mut connection = Connection { link, number, input: already_read.to_vec(), session: None, limit };
-        for _ in 0..MAX_REFUSALS {
-            let Some(head) = connection.read_head()? else { return Err(Error::Closed) };
-            let keep_alive = head.keep_alive;
-            let accepted = match self.answer(&mut connection, head, Some(random))? {
-                Outcome::Started(stream) => Accepted::Session(stream.into()),
-                Outcome::Answered => Accepted::Joined,
-                Outcome::Refused if keep_alive => continue,
-                Outcome::Refused => return Err(Error::Closed),
-            };
-            if keep_alive {
-                connection.limit = Deadline::NEVER;
-                spawn("rtmpt connection", move || {
-                    let _place = place;
-                    if let Err(error) = self.serve(connection) {
-                        debug!("an HTTP connection ends: {error}");
-                    }
-                })?;
-            }
-            return Ok(accepted);
+    /// The session's name.
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// Adds a connection. Returns the number of the one that has to make room for it, if there are too many.
+    pub(crate) fn connect(&mut self, number: u64, connection: Connection, now: Instant) -> Option<u64> {
+        let oldest = (self.carriers.len() >= MAX_CARRIERS).then(|| self.carriers[0].number);
+        if let Some(oldest) = oldest {
+            debug!("a tunnelled session has too many connections");
+            self.disconnect(oldest);
         }
-        Err(Error::malformed("HTTP request", "nothing that a tunnel has"))
+        self.carriers.push(Carrier { number, connection, task: Task::Idle });
+        self.step(now);
+        oldest
     }
 
-    /// How many sessions there are.
-    pub fn session_count(&self) -> usize {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).len()
+    /// Adds a connection on which `input` was received already; see [`Self::connections`] for which are left.
+    pub fn accept(&mut self, number: u64, input: &[u8], now: Instant) {
+        self.connect(number, Connection::new(input.to_vec()), now);
     }
 
-    /// How many HTTP connections there are.
-    pub fn connection_count(&self) -> u64 {
-        self.connections.load(Ordering::Relaxed)
-    }
-
-    /// Answers requests until the connection ends.
-    fn serve(&'static self, mut connection: Connection) -> Result<()> {
-        while let Some(head) = connection.read_head()? {
-            let keep_alive = head.keep_alive;
-            self.answer(&mut connection, head, None)?;
-            if !keep_alive {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Answers one request. Sessions are started only if there are random bytes for a name.
-    fn answer(
-        &'static self,
-        connection: &mut Connection,
-        head: Head,
-        random: Option<[u8; 16]>,
-    ) -> Result<Outcome> {
-        let keep_alive = head.keep_alive;
-        match (&head.target, random) {
-            (Target::Open, Some(random)) => {
-                connection.body(&head)?.pass_over()?;
-                let Some((id, mailbox, stream)) = self.start(random)? else {
-                    connection.refuse("503 Service Unavailable")?;
-                    return Err(Error::TooLarge("number of tunnelled sessions"));
-                };
-                connection.carry(&mailbox);
-                connection.reply("200 OK", keep_alive, format!("{}\n", id.as_str()).as_bytes())?;
-                Ok(Outcome::Started(stream))
-            }
-            (Target::Open, None) => {
-                // Nobody is there to serve a session that starts here.
-                connection.refuse("503 Service Unavailable")?;
-                Err(Error::Unsupported("a second session on an HTTP connection"))
-            }
-            (Target::Session { command, id, sequence }, _) => {
-                let Some(mailbox) = self.find(id) else {
-                    debug!("a request for session {id:?}, which is not there");
-                    return connection.refuse_politely(&head);
-                };
-                connection.carry(&mailbox);
-                let (number, limit) = (connection.number, connection.limit);
-                let request = Request { connection: number, command: *command, sequence: *sequence, limit };
-                let mut body = connection.body(&head)?;
-                let reply = mailbox.exchange(&request, &mut body)?;
-                body.skip()?;
-                drop(body);
-                match reply {
-                    Reply::Content(content) => connection.reply("200 OK", keep_alive, &content)?,
-                    Reply::Nothing => connection.reply("404 Not Found", keep_alive, b"")?,
-                }
-                Ok(Outcome::Answered)
-            }
-            (Target::Other, _) => connection.refuse_politely(&head),
+    /// Takes bytes that have arrived on a connection.
+    pub fn receive(&mut self, number: u64, bytes: &[u8], now: Instant) {
+        if let Some(carrier) = self.carrier(number) {
+            carrier.connection.receive(bytes, now);
         }
     }
 
-    /// Starts a session; `None` if there are too many.
-    fn start(&'static self, random: [u8; 16]) -> Result<Option<(SessionId, Arc<Mailbox>, LocalStream)>> {
-        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let id = SessionId::new(name.as_bytes())?;
-        let (mailbox, stream) = Mailbox::new(self.limits)?;
-        let mailbox = Arc::new(mailbox);
+    /// The peer of a connection sends no more. Requests that are complete still count.
+    pub fn end(&mut self, number: u64) {
+        if let Some(carrier) = self.carrier(number) {
+            carrier.connection.end();
+        }
+    }
+
+    /// A connection is gone. A request that was on its way may come again on another.
+    pub fn disconnect(&mut self, number: u64) {
+        let Some(index) = self.carriers.iter().position(|carrier| carrier.number == number) else { return };
+        let carrier = self.carriers.remove(index);
+        if self.current == Some(number) {
+            self.current = None;
+        }
+        if let Task::Feeding { request, fed, .. } = carrier.task
+            && fed > 0
         {
-            let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            if sessions.len() >= self.max_sessions || sessions.contains_key(&id) {
-                return Ok(None);
-            }
-            sessions.insert(id.clone(), mailbox.clone());
+            self.broken = Some(Broken { sequence: request.sequence, fed });
         }
-        let (name, runner) = (id.clone(), mailbox.clone());
-        let spawned = spawn("rtmpt session", move || {
-            runner.run();
-            self.forget(&name);
+    }
+
+    /// The numbers of the connections.
+    pub fn connections(&self) -> impl Iterator<Item = u64> + '_ {
+        self.carriers.iter().map(|carrier| carrier.number)
+    }
+
+    /// Whether more bytes of a connection can be taken.
+    pub fn wants_input(&self, number: u64) -> bool {
+        self.find(number).is_some_and(|carrier| carrier.connection.wants_input())
+    }
+
+    /// What has to be sent on a connection, in pieces.
+    pub fn output(&self, number: u64) -> impl Iterator<Item = &[u8]> {
+        self.find(number).into_iter().flat_map(|carrier| carrier.connection.output())
+    }
+
+    /// The first `count` bytes of [`Self::output`] were sent.
+    pub fn advance(&mut self, number: u64, count: usize) {
+        if let Some(carrier) = self.carrier(number) {
+            carrier.connection.advance(count);
+        }
+    }
+
+    /// Bytes of replies that were not sent.
+    pub fn unsent(&self) -> usize {
+        self.carriers.iter().map(|carrier| carrier.connection.unsent()).sum()
+    }
+
+    /// Whether a connection has nothing to send and will bring no request: its owner closes it and calls [`Self::disconnect`].
+    pub fn is_finished(&self, number: u64) -> bool {
+        self.find(number).is_none_or(|carrier| carrier.connection.is_over())
+    }
+
+    /// The session that the next request of a connection is for, if that is another one. [`Self::release`] gives the connection
+    /// away, and [`Self::deny`] answers that there is no such session.
+    pub fn foreign(&self, number: u64) -> Option<&SessionId> {
+        match &self.find(number)?.task {
+            Task::Foreign(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Takes a connection out, with what it has received.
+    pub fn release(&mut self, number: u64) -> Option<Vec<u8>> {
+        let index = self.carriers.iter().position(|carrier| carrier.number == number)?;
+        Some(self.carriers.remove(index).connection.into_input())
+    }
+
+    /// Answers that the session which a request is for does not exist.
+    pub fn deny(&mut self, number: u64, now: Instant) {
+        if let Some(carrier) = self.carrier(number)
+            && let Some((head, len)) = carrier.connection.head()
+        {
+            carrier.task = refuse(&mut carrier.connection, &head, len, now);
+        }
+    }
+
+    /// Does what can be done now: answers requests, and forgets those that take too long.
+    pub fn step(&mut self, now: Instant) {
+        if !self.over && self.expires(now) {
+            debug!("a tunnelled session has had no request for {:?}", self.idle);
+            self.over = true;
+        }
+        while self.progress(now) {}
+        for carrier in &mut self.carriers {
+            carrier.connection.begin_waiting(now);
+            if carrier.connection.limit().is_some_and(|limit| limit <= now) {
+                debug!("a request of a tunnelled session takes too long");
+                carrier.connection.end();
+            }
+        }
+    }
+
+    /// When there is something to do although nothing has arrived.
+    pub fn deadline(&self) -> Option<Instant> {
+        let tasks = self.carriers.iter().filter_map(|carrier| match carrier.task {
+            Task::Holding { until, .. } => Some(until),
+            Task::Waiting { since, .. } if self.current.is_none() => since.checked_add(REORDERING),
+            _ => None,
         });
-        if let Err(error) = spawned {
-            self.forget(&id);
-            return Err(error);
+        let limits = self.carriers.iter().filter_map(|carrier| carrier.connection.limit());
+        let expiry = if self.over || self.current.is_some() { None } else { self.expiry() };
+        tasks.chain(limits).chain(expiry).min()
+    }
+
+    /// Puts bytes of the stream into `buffer`.
+    pub fn read(&mut self, buffer: &mut [u8], now: Instant) -> Arrived {
+        if buffer.is_empty() {
+            return Arrived::Nothing;
         }
-        Ok(Some((id, mailbox, stream)))
-    }
-
-    fn find(&self, id: &SessionId) -> Option<Arc<Mailbox>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
-    }
-
-    fn forget(&self, id: &SessionId) {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-    }
-
-    fn place(&'static self) -> Result<Place> {
-        let place = Place(self);
-        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.max_connections {
-            return Err(Error::TooLarge("number of HTTP connections"));
+        self.step(now);
+        if !self.early.is_empty() {
+            let count = self.early.len().min(buffer.len());
+            for (to, byte) in buffer.iter_mut().zip(self.early.drain(..count)) {
+                *to = byte;
+            }
+            return Arrived::Bytes(count);
         }
-        Ok(place)
+        let count = self.feed(|bytes| {
+            let count = bytes.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&bytes[..count]);
+            count
+        });
+        if count > 0 {
+            self.step(now);
+            return Arrived::Bytes(count);
+        }
+        if self.over { Arrived::End } else { Arrived::Nothing }
     }
-}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    /// Takes the beginning of `bytes` for the client; returns how much that was. 0 means that the client has to ask first.
+    pub fn write(&mut self, bytes: &[u8], now: Instant) -> usize {
+        if self.over || self.closed {
+            // As on a connection whose peer is gone: nobody gets it.
+            return bytes.len();
+        }
+        while self.room() == 0 && self.make_room(now) {}
+        let count = bytes.len().min(self.room());
+        self.outbound.push(&bytes[..count]);
+        self.adjust_reserve();
+        self.step(now);
+        count
     }
-}
 
-impl Connection {
-    /// The next request; `None` when the client has closed the connection after the last one.
-    fn read_head(&mut self) -> Result<Option<Head>> {
-        let (mut seen, mut limit) = (0, self.limit);
-        loop {
-            match parse_head(&self.input, seen) {
-                Ok(Some((head, len))) => {
-                    self.input.drain(..len);
-                    return Ok(Some(head));
+    /// Takes what has come of the current request, as far as there is memory for that: it may end then, and its reply take bytes away.
+    /// False if nothing was taken.
+    pub(crate) fn make_room(&mut self, now: Instant) -> bool {
+        let mut early = std::mem::take(&mut self.early);
+        let taken = self.feed(|bytes| {
+            let count = bytes.len().min(MAX_EARLY.saturating_sub(early.len()));
+            early.extend(&bytes[..count]);
+            count
+        });
+        self.early = early;
+        self.step(now);
+        taken > 0
+    }
+
+    /// How much [`Self::write`] takes.
+    pub fn room(&self) -> usize {
+        let len = self.outbound.len();
+        match len {
+            _ if self.over || self.closed => usize::MAX,
+            ..MAX_OUTBOUND => MAX_OUTBOUND - len,
+            _ if self.early.len() >= MAX_EARLY && self.is_feeding() => {
+                RESERVE.load(Ordering::Relaxed).min(MAX_OUTBOUND_FEEDING.saturating_sub(len))
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether bytes that were taken early wait for [`Self::read`].
+    pub fn has_early(&self) -> bool {
+        !self.early.is_empty()
+    }
+
+    /// The user reads and writes no more. What was written before still goes to the client.
+    pub fn close(&mut self, now: Instant) {
+        self.closed = true;
+        self.early.clear();
+        self.step(now);
+    }
+
+    /// Whether everything that was written has gone into replies.
+    pub fn is_drained(&self) -> bool {
+        self.over || self.outbound.len() == 0
+    }
+
+    /// Whether the client is gone or has said goodbye.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// When the last request came.
+    pub fn last_request(&self) -> Instant {
+        self.last_request
+    }
+
+    /// Ends the session for both sides at once, and each connection after what it has to send.
+    pub fn end_session(&mut self, now: Instant) {
+        self.over = true;
+        self.step(now);
+        self.carriers.iter_mut().for_each(|carrier| carrier.connection.finish());
+    }
+
+    /// Whether bytes of the current request wait for the user.
+    fn is_feeding(&self) -> bool {
+        let carrier = self.current.and_then(|number| self.find(number));
+        carrier.is_some_and(|carrier| {
+            matches!(carrier.task, Task::Feeding { .. }) && !carrier.connection.body().is_empty()
+        })
+    }
+
+    /// Takes from the reserve as much as the session has beyond its own, and gives back what it has no more.
+    fn adjust_reserve(&mut self) {
+        let needed = self.outbound.len().saturating_sub(MAX_OUTBOUND);
+        let before = std::mem::replace(&mut self.reserved, needed);
+        if needed > before {
+            let more = needed - before;
+            let take = |left: usize| Some(left.saturating_sub(more));
+            let left = RESERVE.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).unwrap_or(0);
+            // Sessions that ask at the same moment may get a block more each.
+            self.reserved = before + more.min(left);
+        } else if needed < before {
+            RESERVE.fetch_add(before - needed, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives bytes of the current request to `take`, which returns how many it has used; returns how many in all.
+    fn feed(&mut self, take: impl FnOnce(&[u8]) -> usize) -> usize {
+        let Some(number) = self.current else { return 0 };
+        let Some(carrier) = self.carrier(number) else { return 0 };
+        let Task::Feeding { known, fed, .. } = &mut carrier.task else { return 0 };
+        let skipped = (*known).min(carrier.connection.body().len());
+        carrier.connection.use_body(skipped);
+        *known -= skipped;
+        if carrier.connection.body().is_empty() {
+            return 0;
+        }
+        let count = take(carrier.connection.body());
+        *fed += count;
+        carrier.connection.use_body(count);
+        count
+    }
+
+    /// Does one thing for one connection; false if there is nothing to do.
+    fn progress(&mut self, now: Instant) -> bool {
+        for index in 0..self.carriers.len() {
+            if self.progress_with(index, now) {
+                return true;
+            }
+        }
+        self.choose(now)
+    }
+
+    fn progress_with(&mut self, index: usize, now: Instant) -> bool {
+        let is_gone = self.is_gone();
+        let has_others = self.carriers.iter().any(|carrier| matches!(carrier.task, Task::Waiting { .. }));
+        let carrier = &mut self.carriers[index];
+        let connection = &mut carrier.connection;
+        match &carrier.task {
+            Task::Idle => {
+                let Some((head, len)) = connection.head() else { return false };
+                carrier.task = match &head.target {
+                    Target::Session { command, id, sequence } if *id == self.id => {
+                        self.last_request = now;
+                        match connection.begin(&head, len, now) {
+                            Err(_) => return true,
+                            Ok(()) if is_gone => Task::Unwanted,
+                            Ok(()) => {
+                                let request = Request { command: *command, sequence: *sequence };
+                                Task::Waiting { request, since: now }
+                            }
+                        }
+                    }
+                    Target::Session { id, .. } => Task::Foreign(id.clone()),
+                    Target::Open => {
+                        // Nobody is there to serve a session that starts here.
+                        connection.refuse("503 Service Unavailable");
+                        return true;
+                    }
+                    Target::Other => refuse(connection, &head, len, now),
+                };
+                // The one used last is at the end.
+                self.carriers[index..].rotate_left(1);
+                true
+            }
+            Task::Foreign(_) => false,
+            Task::Unwanted if connection.left() > MAX_UNWANTED as usize => {
+                connection.refuse("404 Not Found");
+                carrier.task = Task::Idle;
+                true
+            }
+            Task::Unwanted if connection.skip_body() => {
+                connection.reply("404 Not Found", None);
+                if self.closed {
+                    // The client knows now that the session has ended.
+                    connection.finish();
                 }
-                Ok(None) => {}
-                Err(error) => {
-                    self.refuse("400 Bad Request")?;
-                    return Err(error);
+                carrier.task = Task::Idle;
+                true
+            }
+            Task::Repeated(content) if connection.skip_body() => {
+                let content = content.clone();
+                connection.reply("200 OK", Some(content));
+                carrier.task = Task::Idle;
+                true
+            }
+            Task::Unwanted | Task::Repeated(_) => false,
+            Task::Waiting { request, .. } => {
+                if request.command != Command::Send {
+                    connection.skip_body();
                 }
+                if is_gone {
+                    carrier.task = Task::Unwanted;
+                }
+                is_gone
             }
-            if seen == 0 && !self.input.is_empty() {
-                limit = self.in_time(REQUEST_TIME);
+            Task::Feeding { request, .. } => {
+                let request = *request;
+                if self.over || self.closed {
+                    // Nobody reads what comes.
+                    connection.skip_body();
+                }
+                let is_complete = connection.is_complete();
+                if is_complete {
+                    self.answer(index, request);
+                }
+                is_complete
             }
-            seen = self.input.len();
-            if self.receive(limit)? == 0 {
-                return if self.input.is_empty() { Ok(None) } else { Err(Error::Closed) };
+            Task::Holding { request, until } => {
+                let request = *request;
+                let is_due =
+                    self.outbound.len() > 0 || self.closed || self.over || has_others || *until <= now;
+                if is_due {
+                    self.answer(index, request);
+                }
+                is_due
             }
         }
     }
 
-    /// The body that follows a head.
-    fn body(&mut self, head: &Head) -> Result<RequestBody<'_>> {
-        let left = head.length as usize;
-        if head.length > MAX_BODY {
-            self.refuse("413 Content Too Large")?;
-            return Err(Error::TooLarge("body of an HTTP request"));
+    /// Begins with the request whose turn it is; false if there is none.
+    fn choose(&mut self, now: Instant) -> bool {
+        if self.current.is_some() {
+            return false;
         }
-        if head.expects_continue && self.input.len() < left {
-            self.link.send(&[b"HTTP/1.1 100 Continue\r\n\r\n"])?;
+        let mut first: Option<(usize, Instant)> = None;
+        for (index, carrier) in self.carriers.iter().enumerate() {
+            let Task::Waiting { request, since } = &carrier.task else { continue };
+            let is_ready = request.command == Command::Send || carrier.connection.is_complete();
+            if is_ready
+                && !self.expects_earlier(request, *since, now)
+                && first.is_none_or(|(_, other)| *since < other)
+            {
+                first = Some((index, *since));
+            }
         }
-        Ok(RequestBody { connection: self, left, handed: 0, received: 0, began: Instant::now() })
+        let Some((index, _)) = first else { return false };
+        let Task::Waiting { request, .. } = self.carriers[index].task else { return false };
+        let number = self.carriers[index].number;
+        self.carriers[index].task = if let Some(answered) = self.repeated(number, &request) {
+            Task::Repeated(answered)
+        } else if self.is_belated(number, &request) {
+            debug!("request {:?} of a tunnelled session comes after later ones", request.sequence);
+            Task::Unwanted
+        } else {
+            self.current = Some(number);
+            match request.command {
+                Command::Send => match self.broken.take() {
+                    None => Task::Feeding { request, known: 0, fed: 0 },
+                    Some(Broken { sequence: Some(sequence), fed }) if request.sequence == Some(sequence) => {
+                        Task::Feeding { request, known: fed, fed }
+                    }
+                    Some(_) => {
+                        debug!("a part of a tunnelled stream is missing");
+                        self.over = true;
+                        self.current = None;
+                        Task::Unwanted
+                    }
+                },
+                Command::Close => {
+                    self.over = true;
+                    Task::Holding { request, until: now }
+                }
+                Command::Open | Command::Idle => Task::Holding { request, until: now + HOLD },
+            }
+        };
+        true
     }
 
-    /// The end of `time`, or of the time for the connection.
-    fn in_time(&self, time: Duration) -> Deadline {
-        Deadline::after(Some(time)).or_sooner(self.limit)
-    }
-
-    fn receive(&mut self, limit: Deadline) -> Result<usize> {
-        let mut buffer = [0; BLOCK_LEN];
-        let received = self.link.receive(&mut buffer, limit)?;
-        self.input.extend_from_slice(buffer.get(..received).unwrap_or_default());
-        Ok(received)
-    }
-
-    /// Requests of this session come on this connection now.
-    fn carry(&mut self, mailbox: &Arc<Mailbox>) {
-        mailbox.carry(self.number, &self.link);
-        let before = self.session.replace(mailbox.clone());
-        if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, mailbox)) {
-            before.drop_carrier(self.number);
+    fn answer(&mut self, index: usize, request: Request) {
+        let content = Arc::new(self.next_content());
+        let carrier = &mut self.carriers[index];
+        carrier.connection.reply("200 OK", Some(content.clone()));
+        carrier.task = Task::Idle;
+        let connection = carrier.number;
+        self.current = None;
+        if let Some(sequence) = request.sequence {
+            self.remember(Answered { connection, command: request.command, sequence, content });
         }
     }
 
-    fn reply(&mut self, status: &str, keep_alive: bool, content: &[u8]) -> Result<()> {
-        // librtmp takes the first header that begins with `Content-` for the length, and one space after its colon.
-        let head = format!(
-            "HTTP/1.1 {status}\r\n\
-             Content-Length: {}\r\n\
-             Content-Type: application/x-fcs\r\n\
-             Connection: {}\r\n\
-             Cache-Control: no-cache\r\n\
-             \r\n",
-            content.len(),
-            if keep_alive { "Keep-Alive" } else { "close" }
-        );
-        self.link.send(&[head.as_bytes(), content])
+    /// Whether requests get nothing any more.
+    fn is_gone(&self) -> bool {
+        // The goodbye itself is answered.
+        self.over && self.current.is_none()
+            || self.closed && self.outbound.len() == 0 && self.current.is_none()
     }
 
-    /// There is nothing to be had, but other requests are welcome.
-    fn refuse_politely(&mut self, head: &Head) -> Result<Outcome> {
-        if head.length > MAX_UNWANTED {
-            self.refuse("404 Not Found")?;
-            return Err(Error::malformed("HTTP request", "nothing that a tunnel has"));
+    fn expires(&self, now: Instant) -> bool {
+        self.current.is_none() && self.expiry().is_some_and(|expiry| expiry <= now)
+    }
+
+    fn expiry(&self) -> Option<Instant> {
+        self.last_request.checked_add(self.idle)
+    }
+
+    /// Whether a request with a smaller number is on its way on another connection.
+    fn expects_earlier(&self, request: &Request, since: Instant, now: Instant) -> bool {
+        let (Some(last), Some(sequence)) = (self.answered.back(), request.sequence) else { return false };
+        // Clients that count in their own way have one connection, where order is not in doubt.
+        let ahead = sequence.wrapping_sub(last.sequence);
+        self.carriers.len() > 1
+            && !self.over
+            && (2..64).contains(&ahead)
+            && now.saturating_duration_since(since) < REORDERING
+    }
+
+    /// The reply to the same request, if it came before on a connection that is gone.
+    fn repeated(&self, connection: u64, request: &Request) -> Option<Arc<Vec<u8>>> {
+        let answered = self.answered.iter().find(|answered| {
+            request.sequence == Some(answered.sequence)
+                && request.command == answered.command
+                && connection != answered.connection
+        })?;
+        Some(answered.content.clone())
+    }
+
+    /// Whether a request comes after later ones that came on another connection. It was sent again there, or nobody waited
+    /// for it any more; its bytes have no place in the stream.
+    fn is_belated(&self, connection: u64, request: &Request) -> bool {
+        let (Some(last), Some(sequence)) = (self.answered.back(), request.sequence) else { return false };
+        let behind = last.sequence.wrapping_sub(sequence);
+        connection != last.connection && (1..1 << 31).contains(&behind)
+    }
+
+    fn remember(&mut self, answered: Answered) {
+        self.answered.push_back(answered);
+        let mut bytes: usize = self.answered.iter().map(|answered| answered.content.len()).sum();
+        while self.answered.len() > 1 && (self.answered.len() > MAX_REMEMBERED || bytes > MAX_REPLY) {
+            bytes -= self.answered.pop_front().map_or(0, |answered| answered.content.len());
         }
-        self.body(head)?.pass_over()?;
-        self.reply("404 Not Found", head.keep_alive, b"")?;
-        Ok(Outcome::Refused)
     }
 
-    /// The connection ends with this reply.
-    fn refuse(&mut self, status: &str) -> Result<()> {
-        self.reply(status, false, b"")
+    /// The polling byte, and bytes for the client.
+    fn next_content(&mut self) -> Vec<u8> {
+        let len = self.outbound.len().min(MAX_REPLY - 1);
+        self.empty_replies = if len > 0 { 0 } else { self.empty_replies + 1 };
+        let polling = POLLING[self.empty_replies.min(POLLING.len() - 1)];
+        let mut content = Vec::with_capacity(1 + len);
+        content.push(polling);
+        self.outbound.take(len, &mut content);
+        self.adjust_reserve();
+        content
+    }
+
+    fn find(&self, number: u64) -> Option<&Carrier> {
+        self.carriers.iter().find(|carrier| carrier.number == number)
+    }
+
+    fn carrier(&mut self, number: u64) -> Option<&mut Carrier> {
+        self.carriers.iter_mut().find(|carrier| carrier.number == number)
     }
 }
 
-impl Drop for Connection {
+impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(session) = &self.session {
-            session.drop_carrier(self.number);
-        }
+        RESERVE.fetch_add(self.reserved, Ordering::Relaxed);
     }
 }
 
-/// The body of a request, which is handed on as it comes.
-struct RequestBody<'c> {
-    connection: &'c mut Connection,
-    /// Bytes that were not handed on, of which some may have been received.
-    left: usize,
-    /// Bytes at the front of what was received that were handed on.
-    handed: usize,
-    received: usize,
-    began: Instant,
-}
+/// What is left of the memory that the sessions of a process share, for those that need more than their own.
+static RESERVE: AtomicUsize = AtomicUsize::new(MAX_RESERVE);
 
-/// How long a body may take of which so many bytes have come. One that trickles has the first part only.
-fn body_time(received: usize) -> Duration {
-    let earned = Duration::from_secs((received / BODY_RATE) as u64);
-    (REQUEST_TIME + earned).min(BODY_TIME)
-}
-
-impl RequestBody<'_> {
-    fn pass_over(&mut self) -> Result<()> {
-        while !self.next()?.is_empty() {}
-        Ok(())
+/// Begins with a request for something that is not there.
+fn refuse(connection: &mut Connection, head: &Head, len: usize, now: Instant) -> Task {
+    if head.length > MAX_UNWANTED || connection.begin(head, len, now).is_err() {
+        connection.refuse("404 Not Found");
+        return Task::Idle;
     }
-
-    fn receive(&mut self) -> Result<()> {
-        let left = body_time(self.received).saturating_sub(self.began.elapsed());
-        match self.connection.receive(self.connection.in_time(left))? {
-            0 => Err(Error::Closed),
-            count => {
-                self.received += count;
-                Ok(())
-            }
-        }
-    }
-}
-
-impl Body for RequestBody<'_> {
-    fn next(&mut self) -> Result<&[u8]> {
-        self.connection.input.drain(..mem::take(&mut self.handed));
-        if self.left > 0 && self.connection.input.is_empty() {
-            self.receive()?;
-        }
-        let count = self.connection.input.len().min(self.left);
-        self.left -= count;
-        self.handed = count;
-        Ok(&self.connection.input[..count])
-    }
-
-    fn skip(&mut self) -> Result<()> {
-        if self.left > MAX_UNWANTED as usize {
-            return Err(Error::Closed);
-        }
-        self.pass_over()
-    }
-}
-
-impl Drop for RequestBody<'_> {
-    fn drop(&mut self) {
-        self.connection.input.drain(..self.handed);
-    }
-}
-
-/// What the sessions of the process share.
-static RESERVE: Reserve = Reserve::new();
-
-/// How much is received at a time.
-const BLOCK_LEN: usize = 16 << 10;
-
-/// The stack of a thread: enough for what is called here, and for a program's own log function.
-const STACK_LEN: usize = 256 << 10;
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
-    thread::Builder::new().name(name.to_owned()).stack_size(STACK_LEN).spawn(run)?;
-    Ok(())
+    Task::Unwanted
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_body_has_more_time_the_more_of_it_has_come_but_not_for_ever() {
-        for (received, seconds) in [(0, 30), (4095, 30), (4096, 31), (1 << 20, 286), (2 << 20, 300)] {
-            assert_eq!(body_time(received), Duration::from_secs(seconds), "{received}");
+    fn request(command: &str, sequence: u32, body: &[u8]) -> Vec<u8> {
+        let head = format!("POST /{command}/s/{sequence} HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
+        [head.as_bytes(), body].concat()
+    }
+
+    fn server(now: Instant) -> Server {
+        let mut server = Server::new(SessionId::new(b"s").unwrap(), Duration::from_secs(30), now);
+        server.accept(0, &[], now);
+        server
+    }
+
+    /// Takes what there is for a connection.
+    fn replies(server: &mut Server, number: u64, now: Instant) -> String {
+        let mut replies = Vec::new();
+        loop {
+            let output: Vec<u8> = server.output(number).flatten().copied().collect();
+            if output.is_empty() {
+                return String::from_utf8_lossy(&replies).into_owned();
+            }
+            server.advance(number, output.len());
+            replies.extend(output);
+            server.step(now);
         }
+    }
+
+    #[test]
+    fn an_idle_request_is_held_for_bytes_and_answered_when_they_come_or_time_is_up() {
+        let now = Instant::now();
+        let mut server = server(now);
+        server.receive(0, &request("idle", 0, b"\0"), now);
+        server.step(now);
+        assert_eq!(replies(&mut server, 0, now), "");
+        assert_eq!(server.write(b"news", now), 4);
+        assert!(replies(&mut server, 0, now).ends_with("\r\n\r\n\x01news"));
+        server.receive(0, &request("idle", 1, b"\0"), now);
+        server.step(now);
+        let due = server.deadline().unwrap();
+        assert_eq!(due, now + HOLD);
+        server.step(due);
+        assert!(replies(&mut server, 0, due).ends_with("\r\n\r\n\x03"));
+    }
+
+    #[test]
+    fn a_user_who_only_writes_gets_further_while_a_body_waits_and_shares_what_that_takes() {
+        let now = Instant::now();
+        let block = vec![0; 1 << 20];
+        let write = |server: &mut Server| {
+            let mut written = 0;
+            loop {
+                match server.write(&block, now) {
+                    0 => return written,
+                    count => written += count,
+                }
+            }
+        };
+        let mut quiet = server(now);
+        assert_eq!(write(&mut quiet), MAX_OUTBOUND);
+        // The client's body is longer than what is taken early.
+        let fill = |server: &mut Server| {
+            let head = b"POST /send/s/0 HTTP/1.1\r\nContent-Length: 8388608\r\n\r\n";
+            server.receive(0, head, now);
+            for _ in 0..3 {
+                server.receive(0, &block, now);
+            }
+            write(server)
+        };
+        let (mut one, mut other, mut third) = (server(now), server(now), server(now));
+        assert_eq!(fill(&mut one), MAX_OUTBOUND_FEEDING);
+        assert_eq!(fill(&mut other), MAX_OUTBOUND_FEEDING);
+        // What is left of the reserve, in whole blocks or not.
+        let rest = MAX_RESERVE - 2 * (MAX_OUTBOUND_FEEDING - MAX_OUTBOUND);
+        assert!(fill(&mut third) <= MAX_OUTBOUND + rest + block.len());
+        drop((one, other, third));
+        assert_eq!(RESERVE.load(Ordering::Relaxed), MAX_RESERVE);
+    }
+
+    #[test]
+    fn a_session_without_requests_ends() {
+        let now = Instant::now();
+        let mut server = server(now);
+        let due = server.deadline().unwrap();
+        assert_eq!(due, now + Duration::from_secs(30));
+        assert_eq!(server.read(&mut [0; 9], due - Duration::from_millis(1)), Arrived::Nothing);
+        assert_eq!(server.read(&mut [0; 9], due), Arrived::End);
+    }
+
+    #[test]
+    fn what_was_written_before_the_end_goes_to_the_client_and_then_nothing_is_there() {
+        let now = Instant::now();
+        let mut server = server(now);
+        server.write(b"last words", now);
+        server.close(now);
+        assert!(!server.is_drained());
+        server.receive(0, &request("idle", 0, b"\0"), now);
+        server.step(now);
+        assert!(replies(&mut server, 0, now).ends_with("\x01last words"));
+        assert!(server.is_drained());
+        server.receive(0, &request("idle", 1, b"\0"), now);
+        server.step(now);
+        let reply = replies(&mut server, 0, now);
+        assert!(reply.starts_with("HTTP/1.1 404 Not Found\r\n"), "{reply}");
+        assert!(server.is_finished(0));
     }
 }

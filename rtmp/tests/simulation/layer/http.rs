@@ -1,10 +1,10 @@
-//! An HTTP tunnel: the library's client, and a server of few lines over the library's parser.
+//! An HTTP tunnel: the library's client and its server.
 
-use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use rtmp::{
-    Error, Result,
-    transport::tunnel::{self, Command, Poll, Target, parse_head},
+    Result,
+    transport::tunnel::{self, Arrived, Command, Poll, SessionId, Target, parse_head},
 };
 
 use super::super::{
@@ -96,116 +96,125 @@ impl Client {
     }
 }
 
-/// A server with one session.
-#[derive(Default)]
+/// The library's server with one session, behind something that closes connections.
 pub struct Server {
-    /// Bytes of requests.
+    server: tunnel::Server,
+    /// When the simulation began.
+    epoch: Instant,
+    /// The number of the connection.
+    connection: u64,
+    /// The session has been asked for.
+    begun: bool,
+    /// Bytes of the first request, which no session takes.
     input: Vec<u8>,
-    /// How much of them was looked at for the end of a head.
-    seen: usize,
-    /// Bytes for the client.
-    output: Vec<u8>,
-    /// The number of the request that comes next, and the replies to the last ones: some get lost with their connection.
-    next: u32,
-    replies: VecDeque<Vec<u8>>,
     /// The connection is closed after one reply of so many; 0 if it never is.
     closes: u64,
     closed: bool,
 }
 
-/// The most bytes of a session that wait for a request.
-const MOST_OUTPUT: usize = 64 << 10;
-
-/// Clients do not have more requests than that without reply.
-const MOST_REPLIES: usize = 20;
+/// The name of the session.
+const NAME: &str = "name";
 
 impl Server {
     pub fn new(dice: &mut Dice) -> Self {
-        Self { closes: dice.pick(&[0, 0, 1, 5, 30]), ..Self::default() }
+        let epoch = Instant::now();
+        let id = SessionId::new(NAME.as_bytes()).expect("it can be a name");
+        let mut server = tunnel::Server::new(id, Duration::from_secs(24 * 3600), epoch);
+        server.accept(0, &[], epoch);
+        let closes = dice.pick(&[0, 0, 1, 5, 30]);
+        Self { server, epoch, connection: 0, begun: false, input: Vec::new(), closes, closed: false }
     }
 
-    pub fn take(&mut self, plain: &[u8]) -> usize {
-        let count = plain.len().min(MOST_OUTPUT - self.output.len());
-        self.output.extend_from_slice(&plain[..count]);
-        count
+    fn clock(&self, now: Time) -> Instant {
+        self.epoch + Duration::from_micros(now)
+    }
+
+    pub fn take(&mut self, plain: &[u8], now: Time) -> usize {
+        let clock = self.clock(now);
+        self.server.write(plain, clock)
     }
 
     pub fn has_room(&self) -> bool {
-        self.output.len() < MOST_OUTPUT
+        self.server.room() > 0
     }
 
     pub fn holds_bytes(&self) -> bool {
-        !self.output.is_empty()
+        !self.server.is_drained()
     }
 
-    pub fn reconnect(&mut self) {
+    /// When a reply that waits for bytes is sent without.
+    pub fn next_time(&self) -> Option<Time> {
+        let deadline = self.server.deadline()?;
+        Some(deadline.saturating_duration_since(self.epoch).as_micros() as Time)
+    }
+
+    /// Moves replies to the network.
+    pub fn flush(&mut self, wire: &mut Vec<u8>, now: Time, dice: &mut Dice) {
+        let clock = self.clock(now);
+        self.server.step(clock);
+        while !self.closed {
+            // The head of a reply, or the content that follows.
+            let Some(piece) = self.server.output(self.connection).next() else { return };
+            let mut piece = piece.to_vec();
+            self.server.advance(self.connection, piece.len());
+            let is_head = piece.starts_with(b"HTTP/1.1 200 OK");
+            if is_head && self.closes > 0 && dice.once_in(self.closes) {
+                let head = String::from_utf8(piece).expect("heads are text");
+                piece = head.replace("Connection: Keep-Alive", "Connection: close").into_bytes();
+                piece.extend(self.server.output(self.connection).next().expect("replies have content"));
+                self.closed = true;
+            }
+            wire.extend(piece);
+            self.server.step(clock);
+        }
+    }
+
+    pub fn reconnect(&mut self, now: Time) {
+        let clock = self.clock(now);
+        self.server.disconnect(self.connection);
+        self.connection += 1;
+        self.server.accept(self.connection, &[], clock);
         self.input.clear();
-        (self.seen, self.closed) = (0, false);
+        self.closed = false;
     }
 
-    /// Answers the requests that have arrived.
+    /// Takes requests, and answers what can be answered.
     pub fn receive(
         &mut self,
         bytes: &[u8],
         plain: &mut Vec<u8>,
         wire: &mut Vec<u8>,
+        now: Time,
         dice: &mut Dice,
     ) -> Result<()> {
-        self.input.extend_from_slice(bytes);
-        while !self.closed {
-            let Some((head, len)) = parse_head(&self.input, self.seen)? else {
-                self.seen = self.input.len();
-                break;
-            };
+        if self.closed {
+            return Ok(());
+        }
+        let clock = self.clock(now);
+        if self.begun {
+            self.server.receive(self.connection, bytes, clock);
+        } else {
+            self.input.extend_from_slice(bytes);
+            let Some((head, len)) = parse_head(&self.input, 0)? else { return Ok(()) };
             let end = len + head.length as usize;
             if self.input.len() < end {
-                self.seen = 0;
-                break;
+                return Ok(());
             }
-            let request: Vec<u8> = self.input.drain(..end).collect();
-            self.seen = 0;
-            self.closed = self.closes > 0 && dice.once_in(self.closes);
-            let reply = match head.target {
-                Target::Open => b"name\n".to_vec(),
-                Target::Session { command, sequence: Some(sequence), .. } => {
-                    self.answer(command, sequence, &request[len..], plain, dice)?
-                }
-                _ => return Err(Error::NotConnected),
-            };
-            let connection = if self.closed { "close" } else { "Keep-Alive" };
-            let length = reply.len();
-            let head =
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: {connection}\r\n\r\n");
-            wire.extend_from_slice(head.as_bytes());
-            wire.extend_from_slice(&reply);
+            assert_eq!(head.target, Target::Open);
+            let reply = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: Keep-Alive\r\n\r\n{NAME}\n",
+                NAME.len() + 1
+            );
+            wire.extend(reply.into_bytes());
+            self.begun = true;
+            self.server.receive(self.connection, &self.input[end..], clock);
+            self.input.clear();
         }
+        let mut block = vec![0; dice.up_to(4096)];
+        while let Arrived::Bytes(count) = self.server.read(&mut block, clock) {
+            plain.extend_from_slice(&block[..count]);
+        }
+        self.flush(wire, now, dice);
         Ok(())
-    }
-
-    fn answer(
-        &mut self,
-        command: Command,
-        sequence: u32,
-        body: &[u8],
-        plain: &mut Vec<u8>,
-        dice: &mut Dice,
-    ) -> Result<Vec<u8>> {
-        if sequence != self.next {
-            // One that was answered, when the client did not hear it.
-            let back = self.next.wrapping_sub(sequence) as usize;
-            let index = self.replies.len().checked_sub(back).ok_or(Error::NotConnected)?;
-            return Ok(self.replies[index].clone());
-        }
-        if command == Command::Send {
-            plain.extend_from_slice(body);
-        }
-        let count = self.output.len().min(dice.up_to(MOST_OUTPUT));
-        let reply = [0x01].into_iter().chain(self.output.drain(..count)).collect::<Vec<u8>>();
-        self.next += 1;
-        self.replies.push_back(reply.clone());
-        if self.replies.len() > MOST_REPLIES {
-            self.replies.pop_front();
-        }
-        Ok(reply)
     }
 }

@@ -58,7 +58,7 @@ impl Layer {
                 _ if self.wire.len() >= MOST_HELD => 0,
                 Kind::Tls(tls) => tls.take(slice),
                 Kind::HttpClient(client) => client.take(slice, &mut self.wire)?,
-                Kind::HttpServer(server) => server.take(slice),
+                Kind::HttpServer(server) => server.take(slice, now),
             };
             sent += count;
             if count < slice.len() {
@@ -75,7 +75,7 @@ impl Layer {
             Kind::Plain => return Ok(()),
             Kind::Tls(tls) => tls.write(&mut self.wire),
             Kind::HttpClient(client) => client.poll(&mut self.wire, now)?,
-            Kind::HttpServer(_) => {}
+            Kind::HttpServer(server) => server.flush(&mut self.wire, now, dice),
         }
         let count = pipe.write(&self.wire, now, dice);
         self.wire.drain(..count);
@@ -91,7 +91,10 @@ impl Layer {
             Kind::HttpClient(client) => {
                 client.next_poll(now) == Some(now) || session_does && room && client.has_room()
             }
-            Kind::HttpServer(server) => session_does && room && server.has_room(),
+            Kind::HttpServer(server) => {
+                server.next_time().is_some_and(|time| time <= now)
+                    || session_does && room && server.has_room()
+            }
         };
         more || !self.wire.is_empty()
     }
@@ -121,7 +124,9 @@ impl Layer {
             Kind::Plain => self.held.extend(bytes),
             Kind::Tls(tls) => tls.receive(&bytes, &mut self.held)?,
             Kind::HttpClient(client) => client.receive(bytes, now, &mut self.held)?,
-            Kind::HttpServer(server) => server.receive(&bytes, &mut self.held, &mut self.wire, dice)?,
+            Kind::HttpServer(server) => {
+                server.receive(&bytes, &mut self.held, &mut self.wire, now, dice)?;
+            }
         }
         Ok(())
     }
@@ -140,6 +145,7 @@ impl Layer {
     pub fn next_time(&self, now: Time) -> Option<Time> {
         match &self.kind {
             Kind::HttpClient(client) => client.next_poll(now),
+            Kind::HttpServer(server) => server.next_time(),
             _ => None,
         }
     }
@@ -159,11 +165,11 @@ impl Layer {
     }
 
     /// There is a new connection.
-    pub fn reconnect(&mut self) {
+    pub fn reconnect(&mut self, now: Time) {
         self.wire.clear();
         match &mut self.kind {
             Kind::HttpClient(client) => client.reconnect(&mut self.wire),
-            Kind::HttpServer(server) => server.reconnect(),
+            Kind::HttpServer(server) => server.reconnect(now),
             Kind::Plain | Kind::Tls(_) => {}
         }
     }

@@ -1,0 +1,192 @@
+//! An accepted HTTP connection until it is known which session it belongs to.
+
+use std::{io::IoSlice, mem, sync::Arc, time::Instant};
+
+use log::debug;
+
+use super::{
+    served::{Served, fill, hand_over},
+    step::{Interest, Wanted, is_past, sooner},
+    tunnels::{Carried, Tunnels},
+    wire::Wire,
+};
+use crate::{
+    error::{Error, Result},
+    transport::tunnel::{Connection, Head, MAX_UNWANTED, Target},
+};
+
+/// An HTTP connection of which nothing but its first bytes is known.
+pub(super) struct Arrival {
+    wire: Wire,
+    connection: Connection,
+    tunnels: Tunnels,
+    task: Task,
+    /// How many requests were refused.
+    refusals: u32,
+    deadline: Option<Instant>,
+}
+
+/// What an arrival is at.
+enum Task {
+    Idle,
+    /// A request that begins a session.
+    Opening,
+    /// The body of a request that gets nothing.
+    Unwanted,
+    /// The connection ends with this error after its output.
+    Ending(Error),
+}
+
+/// Whose a connection is.
+pub(super) enum Outcome {
+    /// It has begun this session.
+    Started(Box<Served>),
+    /// It belongs to a session that is served by another link.
+    Joined,
+}
+
+impl Arrival {
+    /// An open connection, on which `input` was received already. It has to be known until `deadline` whose it is.
+    pub(super) fn new(wire: Wire, input: Vec<u8>, tunnels: Tunnels, deadline: Option<Instant>) -> Self {
+        let connection = Connection::new(input);
+        Self { wire, connection, tunnels, task: Task::Idle, refusals: 0, deadline }
+    }
+
+    /// Does what can be done now.
+    pub(super) fn step(&mut self, now: Instant) -> Result<Option<Outcome>> {
+        self.wire.step(now)?;
+        if self.connection.wants_input() {
+            fill(&mut self.wire, now, |bytes, now| {
+                match bytes {
+                    Some(bytes) => self.connection.receive(bytes, now),
+                    None => self.connection.end(),
+                }
+                self.connection.wants_input()
+            })?;
+        }
+        loop {
+            flush(&mut self.wire, &mut self.connection)?;
+            match &self.task {
+                Task::Idle => {
+                    if let Some((head, len)) = self.connection.head() {
+                        if let Some(outcome) = self.begin(&head, len, now)? {
+                            return Ok(Some(outcome));
+                        }
+                        continue;
+                    }
+                }
+                Task::Opening if self.connection.skip_body() => return self.start(now).map(Some),
+                Task::Unwanted if self.connection.skip_body() => {
+                    self.connection.reply("404 Not Found", None);
+                    self.refusals += 1;
+                    self.task = Task::Idle;
+                    if self.refusals == MAX_REFUSALS {
+                        self.connection.finish();
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            if self.connection.is_over() {
+                self.wire.finish(now);
+                return Err(match mem::replace(&mut self.task, Task::Idle) {
+                    Task::Ending(error) => error,
+                    _ => Error::malformed("HTTP connection", "it ended before a session began"),
+                });
+            }
+            if is_past(sooner(self.connection.limit(), self.deadline), now) {
+                return Err(Error::TimedOut);
+            }
+            return Ok(None);
+        }
+    }
+
+    /// Begins with a request.
+    fn begin(&mut self, head: &Head, len: usize, now: Instant) -> Result<Option<Outcome>> {
+        match &head.target {
+            Target::Session { id, .. } => {
+                let wire = mem::replace(&mut self.wire, Wire::ended());
+                let input = mem::replace(&mut self.connection, Connection::new(Vec::new())).into_input();
+                match hand_over(&self.tunnels, id, Carried { wire, input })? {
+                    None => return Ok(Some(Outcome::Joined)),
+                    Some(Carried { wire, input }) => {
+                        debug!("a request for session {id:?}, which is not there");
+                        (self.wire, self.connection) = (wire, Connection::new(input));
+                    }
+                }
+            }
+            Target::Open => {
+                self.task = Task::Opening;
+                if let Err(error) = self.connection.begin(head, len, now) {
+                    self.task = Task::Ending(error);
+                }
+                return Ok(None);
+            }
+            Target::Other => {}
+        }
+        self.task = Task::Unwanted;
+        if head.length > MAX_UNWANTED || self.connection.begin(head, len, now).is_err() {
+            self.connection.refuse("404 Not Found");
+            self.task = Task::Ending(Error::malformed("HTTP request", "nothing that a tunnel has"));
+        }
+        Ok(None)
+    }
+
+    /// Begins a session; its request was read.
+    fn start(&mut self, now: Instant) -> Result<Outcome> {
+        let Some(membership) = self.tunnels.join()? else {
+            self.connection.refuse("503 Service Unavailable");
+            let _ = flush(&mut self.wire, &mut self.connection);
+            self.wire.finish(now);
+            return Err(Error::TooLarge("number of tunnelled sessions"));
+        };
+        let name = format!("{}\n", membership.id().as_str());
+        self.connection.reply("200 OK", Some(Arc::new(name.into_bytes())));
+        let wire = mem::replace(&mut self.wire, Wire::ended());
+        let connection = mem::replace(&mut self.connection, Connection::new(Vec::new()));
+        Ok(Outcome::Started(Box::new(Served::new(membership, wire, connection, now)?)))
+    }
+
+    /// Appends the sockets that are waited for.
+    pub(super) fn interests(&self, out: &mut Vec<Interest>) {
+        let wanted = Wanted { read: self.connection.wants_input(), write: self.connection.unsent() > 0 };
+        self.wire.interests(wanted, out);
+    }
+
+    /// When a step has something to do although no socket is ready.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        sooner(sooner(self.connection.limit(), self.deadline), self.wire.deadline())
+    }
+
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    pub(super) fn wire_mut(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+
+    pub(super) fn into_wire(self) -> Wire {
+        self.wire
+    }
+}
+
+/// Sends what the connection has to send, as far as it is taken.
+fn flush(wire: &mut Wire, connection: &mut Connection) -> Result<()> {
+    loop {
+        let pieces: Vec<_> = connection.output().map(IoSlice::new).collect();
+        if pieces.is_empty() {
+            return Ok(());
+        }
+        match wire.send(&pieces)? {
+            0 => return Ok(()),
+            count => {
+                drop(pieces);
+                connection.advance(count);
+            }
+        }
+    }
+}
+
+/// Requests for things that a tunnel does not have, before a connection is given up.
+const MAX_REFUSALS: u32 = 16;

@@ -1,0 +1,193 @@
+//! A link as a socket, for programs that wait for sockets in their own way.
+
+use std::{
+    io::{self, IoSlice, Read, Write},
+    net::Shutdown,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use log::debug;
+use socket2::Socket;
+
+use super::{
+    link::Link,
+    step::{Interest, Received, Wanted, sooner},
+    wait::wait,
+};
+use crate::{error::Result, system};
+
+/// Passes the stream of an open link on to a socket, in a thread of its own, and returns the other end of that socket, which
+/// blocks. When that is closed, the link says goodbye; when the link ends, so does what can be read from the socket.
+pub fn bridge(link: Link) -> Result<Socket> {
+    let (near, far) = system::pair()?;
+    near.set_nonblocking(true)?;
+    far.set_nonblocking(false)?;
+    let bridge = Bridge { link, near: Arc::new(near), inbound: Block::new(), outbound: Block::new() };
+    thread::Builder::new().name("rtmpt session".to_owned()).stack_size(STACK_LEN).spawn(|| bridge.run())?;
+    Ok(far)
+}
+
+struct Bridge {
+    link: Link,
+    near: Arc<Socket>,
+    inbound: Block,
+    outbound: Block,
+}
+
+/// Bytes on their way in one direction.
+struct Block {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// No more bytes come.
+    ended: bool,
+}
+
+impl Block {
+    fn new() -> Self {
+        Self { bytes: vec![0; BLOCK_LEN].into_boxed_slice(), start: 0, end: 0, ended: false }
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+}
+
+impl Bridge {
+    fn run(mut self) {
+        if let Err(error) = self.pass_on() {
+            debug!("a tunnelled session ends: {error}");
+            self.inbound.ended = true;
+        }
+        // The program reads what has arrived and then the end, as on a connection that the client has closed.
+        let _ = self.near.shutdown(Shutdown::Write);
+        self.link.finish(Instant::now());
+        while !self.link.is_finished() && self.link.step(Instant::now()).is_ok() {
+            let mut interests = Vec::new();
+            self.link.interests(Wanted::default(), &mut interests);
+            if wait(&interests, self.link.deadline()).is_err() {
+                break;
+            }
+        }
+        let Self { link, near, outbound, .. } = self;
+        drop(link);
+        if !outbound.ended {
+            discard(&near);
+        }
+    }
+
+    /// Passes bytes on until one side has ended.
+    fn pass_on(&mut self) -> Result<()> {
+        let mut interests = Vec::new();
+        let mut end = None;
+        loop {
+            let now = Instant::now();
+            if self.link.peer_has_left() && now >= *end.get_or_insert(now + PATIENCE) {
+                return Ok(());
+            }
+            let stepped = self.link.step(now);
+            let moved = self.pass_in(now)? | self.pass_out(now)?;
+            if self.inbound.ended && self.inbound.is_empty()
+                || self.outbound.ended && self.outbound.is_empty()
+            {
+                return Ok(());
+            }
+            stepped?;
+            if moved {
+                continue;
+            }
+            interests.clear();
+            let wanted = Wanted { read: self.inbound.is_empty(), write: !self.outbound.is_empty() };
+            self.link.interests(wanted, &mut interests);
+            let (read, write) = (self.outbound.is_empty(), !self.inbound.is_empty());
+            if read || write {
+                interests.push(Interest { socket: self.near.clone(), read, write });
+            }
+            wait(&interests, sooner(end, self.link.deadline()))?;
+        }
+    }
+
+    /// Passes bytes of the peer on; true if that led to something.
+    fn pass_in(&mut self, now: Instant) -> Result<bool> {
+        let block = &mut self.inbound;
+        let mut moved = false;
+        if block.is_empty() && !block.ended {
+            match self.link.receive(&mut block.bytes, now)? {
+                Received::Bytes(count) => (block.start, block.end) = (0, count),
+                Received::Nothing => {}
+                Received::End => block.ended = true,
+            }
+            moved = !block.is_empty() || block.ended;
+        }
+        while !block.is_empty() {
+            match (&*self.near).write(block.rest()) {
+                Ok(count) => block.start += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Nobody reads it; there may still be bytes for the peer.
+                Err(_) => block.start = block.end,
+            }
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    /// Passes bytes of the program on; true if that led to something.
+    fn pass_out(&mut self, now: Instant) -> Result<bool> {
+        let block = &mut self.outbound;
+        let mut moved = false;
+        if block.is_empty() && !block.ended {
+            match (&*self.near).read(&mut block.bytes) {
+                Ok(0) => block.ended = true,
+                Ok(count) => (block.start, block.end) = (0, count),
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(_) => block.ended = true,
+            }
+            moved = !block.is_empty() || block.ended;
+        }
+        while !block.is_empty() {
+            match self.link.send(&[IoSlice::new(block.rest())], now)? {
+                0 => break,
+                count => block.start += count,
+            }
+            moved = true;
+        }
+        Ok(moved)
+    }
+}
+
+/// Takes what is still written to a session that has ended, for a while. The program may have something to say to what it has not
+/// read yet, such as acknowledgements, and must not fail with that before it comes to the end.
+fn discard(near: &Arc<Socket>) {
+    let end = Instant::now() + PATIENCE;
+    let interest = Interest { socket: near.clone(), read: true, write: false };
+    let mut unwanted = [0; 4096];
+    while Instant::now() < end {
+        match (&**near).read(&mut unwanted) {
+            Ok(0) => return,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if wait(std::slice::from_ref(&interest), Some(end)).is_err() {
+                    return;
+                }
+            }
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
+            _ => {}
+        }
+    }
+}
+
+/// How much is passed on at a time.
+const BLOCK_LEN: usize = 16 << 10;
+
+/// How long a program may write to a session that has ended.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The stack of a thread: enough for what is called here, and for a program's own log function.
+const STACK_LEN: usize = 256 << 10;

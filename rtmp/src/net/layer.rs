@@ -1,0 +1,171 @@
+//! TLS over something that carries bytes: a socket, or TLS again.
+
+use std::io::IoSlice;
+
+use log::debug;
+use socket2::Socket;
+
+use super::{
+    receive::{Intake, MAX_BLOCKS},
+    send::send_now,
+    step::Received,
+};
+use crate::{
+    error::Result,
+    transport::tls::machine::{Available, BATCH_LEN, BLOCK_LEN, Machine, Outgoing},
+};
+
+/// What carries the records of a layer. Neither call waits.
+pub(super) trait Lower {
+    /// Puts bytes that have arrived into `buffer`; `None` if much was received that brought none.
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Received>>;
+
+    /// Takes the beginning of `pieces`; returns how many bytes that was.
+    fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize>;
+}
+
+/// The socket itself.
+pub(super) struct Bare<'a> {
+    pub(super) socket: &'a Socket,
+    pub(super) intake: &'a mut Intake,
+}
+
+/// TLS, and what carries it.
+pub(super) struct Over<'a> {
+    pub(super) layer: &'a mut Layer,
+    pub(super) below: Bare<'a>,
+}
+
+/// The state of TLS in one place of a connection.
+pub(super) struct Layer {
+    machine: Machine,
+    outgoing: Outgoing,
+    block: Vec<u8>,
+    /// The goodbye is among what was produced.
+    closed: bool,
+}
+
+impl Lower for Bare<'_> {
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Received>> {
+        self.intake.receive(self.socket, buffer).map(Some)
+    }
+
+    fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize> {
+        send_now(self.socket, pieces)
+    }
+}
+
+impl Lower for Over<'_> {
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Received>> {
+        self.layer.receive(buffer, &mut self.below)
+    }
+
+    fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize> {
+        self.layer.send(pieces, &mut self.below)
+    }
+}
+
+impl Layer {
+    pub(super) fn new(machine: Machine) -> Self {
+        Self { machine, outgoing: Outgoing::default(), block: vec![0; BLOCK_LEN], closed: false }
+    }
+
+    /// Continues the handshake; true when it has ended.
+    pub(super) fn shake_hands(&mut self, below: &mut dyn Lower) -> Result<bool> {
+        loop {
+            let handshaking = self.machine.produce(&mut self.outgoing);
+            self.flush(below)?;
+            if !handshaking {
+                return Ok(true);
+            }
+            let accepted = match below.receive(&mut self.block)? {
+                None | Some(Received::Nothing) => return Ok(false),
+                Some(Received::End) => self.machine.accept_handshake(&[]),
+                Some(Received::Bytes(count)) => self.machine.accept_handshake(&self.block[..count]),
+            };
+            accepted.inspect_err(|_| self.send_alert(below))?;
+        }
+    }
+
+    /// Puts decrypted bytes into `buffer`. `None` if much was received that brought none: there may be more below.
+    pub(super) fn receive(&mut self, buffer: &mut [u8], below: &mut dyn Lower) -> Result<Option<Received>> {
+        self.try_to_receive(buffer, below).inspect_err(|_| self.send_alert(below))
+    }
+
+    fn try_to_receive(&mut self, buffer: &mut [u8], below: &mut dyn Lower) -> Result<Option<Received>> {
+        // A peer may send records without content, such as tickets, for ever.
+        for _ in 0..MAX_BLOCKS {
+            match self.machine.read(buffer)? {
+                Available::Bytes(count) => return Ok(Some(Received::Bytes(count))),
+                Available::End => return Ok(Some(Received::End)),
+                Available::Torn => {
+                    debug!("{} ended the connection without closing TLS", self.machine.peer());
+                    return Ok(Some(Received::End));
+                }
+                Available::Nothing => {}
+            }
+            match below.receive(&mut self.block)? {
+                None => return Ok(None),
+                Some(Received::Nothing) => return Ok(Some(Received::Nothing)),
+                Some(Received::End) => self.machine.accept(&[]),
+                Some(Received::Bytes(count)) => self.machine.accept(&self.block[..count]),
+            }
+            // The peer may have asked for new keys.
+            self.machine.produce(&mut self.outgoing);
+        }
+        Ok(None)
+    }
+
+    /// Encrypts the beginning of `pieces`; returns how many bytes that was.
+    pub(super) fn send(&mut self, pieces: &[IoSlice<'_>], below: &mut dyn Lower) -> Result<usize> {
+        if !self.outgoing.unsent().is_empty() {
+            self.flush(below)?;
+        }
+        if self.outgoing.unsent().len() >= BATCH_LEN {
+            return Ok(0);
+        }
+        let taken = self.machine.encrypt(pieces, &mut self.outgoing)?;
+        self.flush(below)?;
+        Ok(taken)
+    }
+
+    /// Sends the records that are ready, as far as they are taken.
+    pub(super) fn flush(&mut self, below: &mut dyn Lower) -> Result<()> {
+        while !self.outgoing.unsent().is_empty() {
+            match below.send(&[IoSlice::new(self.outgoing.unsent())]) {
+                Ok(0) => break,
+                Ok(count) => self.outgoing.advance(count),
+                Err(error) => {
+                    // The connection is broken in this direction; there may still be bytes to receive.
+                    self.outgoing = Outgoing::default();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the goodbye ready to be sent.
+    pub(super) fn close(&mut self) {
+        if !self.closed {
+            self.closed = true;
+            self.machine.close(&mut self.outgoing);
+        }
+    }
+
+    /// Bytes of records that were not taken.
+    pub(super) fn unsent(&self) -> usize {
+        self.outgoing.unsent().len()
+    }
+
+    /// Whether decrypted bytes, or the end, can be read without receiving.
+    pub(super) fn holds_more(&mut self) -> bool {
+        self.machine.holds_more()
+    }
+
+    /// Sends the peer an alert, as far as that needs no waiting.
+    fn send_alert(&mut self, below: &mut dyn Lower) {
+        self.machine.produce(&mut self.outgoing);
+        let _ = self.flush(below);
+    }
+}
