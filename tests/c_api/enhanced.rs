@@ -14,7 +14,7 @@ use rtmp_core::{
 
 use crate::support::amf::{Value, ecma, n, object, s};
 use crate::support::wire::Message;
-use crate::support::{Library, Peer, Program, Running, Server, wait_until};
+use crate::support::{Library, Peer, Program, Running, Server, TempDir, flv, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -336,6 +336,82 @@ fn servers_announce_in_either_object_and_in_several_forms() {
         let [caps, video] = need!(announced_by(properties, info));
         assert_eq!((&*caps, &*video), (expected, "video: 1 connected 1"), "{what}");
     }
+}
+
+/// Damaged and odd messages: the library hands them out as they are, and the session goes on.
+fn odd_messages() -> Vec<(u8, Vec<u8>)> {
+    let chain = |count: usize| {
+        let element = |number| [0, 0xEE, if number + 1 == count { 1 } else { 7 }];
+        [&b"\x97"[..], &(0..count).flat_map(element).collect::<Vec<_>>(), b"av01x"].concat()
+    };
+    let bodies: [(u8, &[u8]); 20] = [
+        // Reserved packet types, frame types and layouts, and codecs that nobody knows.
+        (9, b"\x98hvc1nal"),
+        (9, b"\xF1hvc1\0\0\0nal"),
+        (9, b"\x96\x31hvc1\0nal"),
+        (9, b"\x91????nal"),
+        (8, b"\x9FOpusx"),
+        (8, b"\x93Opusx"),
+        // Headers that are cut.
+        (9, b"\x91hvc"),
+        (9, b"\x97"),
+        (9, b"\xD0"),
+        (8, b"\x97\xFF\xFF\xFF"),
+        // Tracks in tracks, and tracks that lie about their length: too long by one, and by far.
+        (9, b"\x96\x06hvc1\0\0\0\0"),
+        (9, b"\x96\x11hvc1\0\0\0\x03ab"),
+        (9, b"\x96\x11hvc1\0\xFF\xFF\xFFab"),
+        (8, b"\x95\x11Opus\0\0\0\0\x01\0\0\x09x"),
+        (9, b"\x96\x21av01\0\0\0\x01xhvc1\x01\0\0\x02"),
+        // Metadata with the frame types of OBS and FFmpeg, and a command with the packet type of metadata.
+        (9, b"\x84hvc1\x02\0\x09colorInfo\x06"),
+        (9, b"\xD4hvc1\x02\0\x09colorInfo\x06"),
+        // ModEx around several tracks around a configuration.
+        (9, b"\x97\x02\0\0\x01\x06\x10hvc1\x01\0\0\x04conf"),
+        (8, b""),
+        (8, b"\x92Opus"),
+    ];
+    let mut messages: Vec<_> = bodies.into_iter().map(|(kind, body)| (kind, body.to_vec())).collect();
+    messages.extend([1, 8, 9, 10_000].map(|count| (9, chain(count))));
+    messages
+}
+
+#[test]
+fn odd_messages_are_handed_out_as_they_are_and_the_session_goes_on() {
+    let directory = TempDir::new("odd-media");
+    let file = directory.join("odd.flv");
+    let messages = odd_messages();
+    let count = messages.len() as u32;
+    let server = Server::listen(move |listener| {
+        for _ in 0..2 {
+            let mut peer = Peer::accept(listener);
+            peer.accept_play();
+            for (time, (kind, body)) in odd_messages().into_iter().enumerate() {
+                peer.send(&Message::new(6, time as u32, kind, 1, &body));
+            }
+            peer.send(&Message::new(6, count, 8, 1, b"\xAF\x01last"));
+            peer.status(1, "status", "NetStream.Play.Complete", "");
+            peer.drain(LIMIT);
+        }
+    });
+    let mut expected: Vec<_> =
+        messages.into_iter().enumerate().map(|(time, (kind, body))| (kind, time as u32, body)).collect();
+    expected.push((8, count, b"\xAF\x01last".to_vec()));
+
+    let url = format!("{} timeout=60 data=all", server.url());
+    let receive = need!(Program::example("receive"));
+    let run = need!(receive.run(Library::Ours, &["-q", "-o", &file.to_string_lossy(), &url], "", LIMIT));
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    let tags: Vec<_> = flv::load(&file).into_iter().map(|tag| (tag.kind, tag.timestamp, tag.body)).collect();
+    assert!(tags == expected, "receive has {} of {} messages", tags.len(), expected.len());
+
+    let mut player = rtmp_core::Client::new(&url).unwrap().play().unwrap();
+    let played: Vec<_> = player
+        .messages()
+        .map(|message| message.map(|message| (message.kind.0, message.timestamp, message.body)).unwrap())
+        .collect();
+    assert!(played == expected, "the player has {} of {} messages", played.len(), expected.len());
+    server.join();
 }
 
 /// A server that fails as soon as there is a list of codecs: what it says is reported, and nothing is tried again.

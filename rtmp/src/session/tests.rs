@@ -230,6 +230,22 @@ fn commands_in_amf3_are_those_of_amf0() {
 }
 
 #[test]
+fn shared_objects_of_either_kind_are_passed_over() {
+    for encoding in [0.0, 3.0] {
+        let mut session = Session::new(play());
+        session.state.object_encoding = encoding;
+        for (kind, body) in [
+            (MessageType::SHARED_OBJECT, &b"\0\x01o\0\0\0\0"[..]),
+            (MessageType::SHARED_OBJECT_AMF3, b"\0\0\x01o\0\0\0\0"),
+            (MessageType::SHARED_OBJECT_AMF3, b""),
+        ] {
+            let reaction = session.receive(kind, 0, body);
+            assert_eq!((reaction.outcome, &reaction.actions[..]), (Outcome::Handled, &[][..]));
+        }
+    }
+}
+
+#[test]
 fn the_result_of_connect_asks_for_a_stream() {
     let mut session = Session::new(play());
     session.calls.remember(b"connect", 1);
