@@ -66,8 +66,7 @@ impl<'a> CallArray<'a> {
     /// Frees the array and all names.
     pub(crate) fn clear(&mut self) {
         while let Some(name) = self.remove(0) {
-            // SAFETY: names come from `remember`, or from a caller that used malloc.
-            unsafe { memory::release(name.av_val) };
+            free(name);
         }
         // SAFETY: the array comes from the C allocator: from `remember`, or from a program that used malloc.
         unsafe { memory::release(self.array().get()) };
@@ -80,8 +79,7 @@ impl Calls for CallArray<'_> {
     fn remember(&mut self, name: &[u8], transaction: i32) {
         let is_full = self.calls().len() >= MAX_CALLS;
         if let Some(oldest) = is_full.then(|| self.remove(0)).flatten() {
-            // SAFETY: names come from `remember`, or from a caller that used malloc.
-            unsafe { memory::release(oldest.av_val) };
+            free(oldest);
         }
         let count = self.calls().len();
         // An entry that cannot be stored is lost, and its result will be ignored.
@@ -105,18 +103,15 @@ impl Calls for CallArray<'_> {
     fn take(&mut self, transaction: i32) -> Option<Vec<u8>> {
         let index = self.calls().iter().position(|call| call.num == transaction)?;
         let name = self.remove(index)?;
-        // SAFETY: names come from `remember`, or from a caller that used malloc.
-        unsafe {
-            let copy = aval_bytes(&name).to_vec();
-            memory::release(name.av_val);
-            Some(copy)
-        }
+        // SAFETY: names of entries are readable for their lengths: they come from `remember`, or from the program.
+        let copy = unsafe { aval_bytes(&name) }.to_vec();
+        free(name);
+        Some(copy)
     }
 
     fn forget(&mut self, name: &[u8]) {
         if let Some(name) = self.position(name).and_then(|index| self.remove(index)) {
-            // SAFETY: names come from `remember`, or from a caller that used malloc.
-            unsafe { memory::release(name.av_val) };
+            free(name);
         }
     }
 
@@ -127,6 +122,12 @@ impl Calls for CallArray<'_> {
     fn transaction_of(&self, name: &[u8]) -> Option<i32> {
         self.position(name).and_then(|index| self.calls().get(index)).map(|call| call.num)
     }
+}
+
+/// Frees the name of an entry that was removed.
+fn free(name: AVal) {
+    // SAFETY: names come from `remember`, or from a program that used malloc, and the entry is gone.
+    unsafe { memory::release(name.av_val) }
 }
 
 #[cfg(test)]

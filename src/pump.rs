@@ -274,7 +274,7 @@ impl Handle {
         }
     }
 
-    /// Gives the server the time of one wait again if it has answered something; tells whether it has.
+    /// Gives the server the time of one wait again if it has answered something; returns whether it has.
     fn restart_phase(&self, answered: u32) -> bool {
         let has_answered = self.step(|session, _| session.answered()) != answered;
         if has_answered {

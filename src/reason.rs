@@ -46,7 +46,7 @@ pub(crate) enum Phase {
     Tls,
     Tunnel,
     Handshake,
-    /// What the connection tells by itself.
+    /// What the connection reports by itself.
     Stream(session::Phase),
     Reading,
     /// Taking an FLV file apart.
@@ -283,7 +283,7 @@ impl Drop for Scope {
     fn drop(&mut self) {
         let session = SESSION.get();
         if let (true, false, Some(follow)) = (self.0.is_null(), session.is_null(), FOLLOW.get()) {
-            // SAFETY: by the contract of `about`, the session is initialised until the exported function returns.
+            // SAFETY: the session of a call (`about`) is initialised until the exported function returns.
             unsafe { follow(session) }
         }
         SESSION.set(self.0);

@@ -10,26 +10,26 @@ pub(super) trait Shareable: Sized {
     /// Reads a field.
     ///
     /// # Safety
-    /// `field` is the address of one, and whoever writes it in Rust does so with `write`.
+    /// `field` is the address of one, and Rust code writes it with `write`.
     unsafe fn read(field: *mut Self) -> Self;
 
     /// Writes a field.
     ///
     /// # Safety
-    /// `field` is the address of one, and whoever reads it in Rust does so with `read`.
+    /// `field` is the address of one, and Rust code reads it with `read`.
     unsafe fn write(field: *mut Self, value: Self);
 }
 
 macro_rules! shareable {
     ($($type:ty: $atomic:ty;)*) => { $(impl Shareable for $type {
         unsafe fn read(field: *mut Self) -> Self {
-            // SAFETY: `field` is the address of one, and whoever reads it in Rust does so with `read`, by the Safety
+            // SAFETY: `field` is the address of one, and Rust code reads it with `read`, by the Safety
             // section; fields of C structs are aligned.
             unsafe { <$atomic>::from_ptr(field) }.load(Relaxed)
         }
 
         unsafe fn write(field: *mut Self, value: Self) {
-            // SAFETY: `field` is the address of one, and whoever reads it in Rust does so with `read`, by the Safety
+            // SAFETY: `field` is the address of one, and Rust code reads it with `read`, by the Safety
             // section; fields of C structs are aligned.
             unsafe { <$atomic>::from_ptr(field) }.store(value, Relaxed);
         }
@@ -107,9 +107,9 @@ const _: () = assert!(align_of::<f64>() >= align_of::<AtomicU32>());
 /// Reads a field.
 ///
 /// # Safety
-/// `field` is the address of one, and whoever writes it in Rust does so with [`write`].
+/// `field` is the address of one, and Rust code writes it with [`write`].
 pub(super) unsafe fn read<T: Shareable>(field: *const T) -> T {
-    // SAFETY: `field` is the address of one, and whoever writes it in Rust does so with [`write`], by the Safety
+    // SAFETY: `field` is the address of one, and Rust code writes it with [`write`], by the Safety
     // section; nothing is written through the pointer.
     unsafe { T::read(field.cast_mut()) }
 }
@@ -117,8 +117,8 @@ pub(super) unsafe fn read<T: Shareable>(field: *const T) -> T {
 /// Writes a field.
 ///
 /// # Safety
-/// `field` is the address of one, and whoever reads it in Rust does so with [`read`].
+/// `field` is the address of one, and Rust code reads it with [`read`].
 pub(super) unsafe fn write<T: Shareable>(field: *mut T, value: T) {
-    // SAFETY: `field` is the address of one, and whoever reads it in Rust does so with [`read`], by the Safety section.
+    // SAFETY: `field` is the address of one, and Rust code reads it with [`read`], by the Safety section.
     unsafe { T::write(field, value) }
 }

@@ -92,7 +92,7 @@ fn fill_loan(
     Ok(arrived)
 }
 
-/// Lets `fill` put bytes where they probably belong, and moves what belongs elsewhere to the start of `buffer`; tells
+/// Lets `fill` put bytes where they probably belong, and moves what belongs elsewhere to the start of `buffer`; returns
 /// what came for the message, and how much lies in `buffer`.
 fn scatter(
     loan: &mut Loan<Body>,

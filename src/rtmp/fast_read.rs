@@ -37,7 +37,7 @@ use crate::{
     valid::{Rtmp, Valid, field},
 };
 
-/// What came of the fast path: `None` leaves everything to the general path, and a failure all but the outcome.
+/// The result of the fast path: `None` leaves everything to the general path, and a failure all but the outcome.
 pub(super) type Attempt<T> = Option<Result<T, Box<Failure>>>;
 
 /// Puts the next message into `packet`, all of which but `m_chunk` is overwritten; the body is the caller's.

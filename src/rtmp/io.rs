@@ -62,9 +62,7 @@ pub unsafe extern "C-unwind" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: 
     let count = match attempt(|| unsafe { fast_read::read(r, buf, size) }) {
         Some(Ok(count)) => count as c_int,
         // SAFETY: as above.
-        Some(Err(failure)) => unsafe { read_in_general(r, buf, size, Some(failure)) },
-        // SAFETY: as above.
-        None => unsafe { read_in_general(r, buf, size, None) },
+        other => unsafe { read_in_general(r, buf, size, other.and_then(Result::err)) },
     };
     cancel::act();
     count
@@ -140,7 +138,7 @@ fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
     }
 }
 
-/// Reads into `out`; `None` when the stream failed before this call. `failure` is what is known to go wrong. `errno` tells
+/// Reads into `out`; `None` when the stream failed before this call. `failure` is what is known to go wrong. `errno` says
 /// why nothing was read.
 fn read(
     handle: &Handle,
@@ -264,7 +262,7 @@ fn offer(core: &mut Core, call: &mut Call<'_, MaybeUninit<u8>>, state: &ReadStat
     next
 }
 
-/// The time in which a message may go straight into the caller's memory; ends in any case.
+/// The time in which a message may go straight into the caller's memory; a panic ends it as well.
 struct Placement<'h>(&'h Handle);
 
 impl Placement<'_> {

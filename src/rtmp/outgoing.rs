@@ -96,7 +96,7 @@ pub(super) fn command_of(body: &[u8]) -> Option<(&[u8], i32)> {
     Some((name, f64::from_be_bytes(*rest.first_chunk()?) as i32))
 }
 
-/// Sends a message and tells the header format that was used; remembers the command's name and transaction id.
+/// Sends a message and returns the header format that was used; remembers the command's name and transaction id.
 pub(crate) fn send_message(
     handle: &Handle,
     message: &Outgoing<'_>,
@@ -114,7 +114,7 @@ pub(super) fn send_in_batch(handle: &Handle, batch: &mut Batch<'_>, message: &Ou
     outcome(handle, message, result, encoded)
 }
 
-/// Tells the header format of a message; an error of sending it has closed the connection.
+/// Returns the header format of a message; an error of sending it has closed the connection.
 fn outcome(handle: &Handle, message: &Outgoing<'_>, result: Result<()>, encoded: Option<u8>) -> Result<u8> {
     match (result, encoded) {
         (Ok(()), Some(format)) => Ok(format),

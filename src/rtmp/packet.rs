@@ -340,9 +340,7 @@ pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *m
     let outcome = match attempt(|| unsafe { fast_read::next(r, packet) }) {
         Some(Ok(())) => number(Outcome::Media),
         // SAFETY: as above.
-        Some(Err(failure)) => unsafe { next_media(r, packet, Some(failure)) },
-        // SAFETY: as above.
-        None => unsafe { next_media(r, packet, None) },
+        other => unsafe { next_media(r, packet, other.and_then(Result::err)) },
     };
     if outcome == 0 {
         cancel::act();

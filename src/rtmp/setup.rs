@@ -426,7 +426,7 @@ unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
     };
     let (host, port) = match parts.port.map(cut) {
         None => (parts.host, default_port),
-        // Port 0 means that there is no proxy. librtmp goes without one then, but whoever writes a URL cannot expect that:
+        // Port 0 means that there is no proxy. librtmp goes without one then, but the author of a URL cannot expect that:
         // its text is stored so that no connection comes about.
         Some(0) if parts.is_url => (text, default_port),
         Some(port) => (parts.host, port),

@@ -41,7 +41,7 @@ impl Handle {
         let hook = self.send_hook().map(|hook| {
             SendHook::new(move |bytes| {
                 let r = reason::session();
-                // SAFETY: links are used in calls about the session whose they are, which is initialised until the call of this
+                // SAFETY: a link is used in calls about its session, which is initialised until the call of this
                 // thread returns (`reason::about`).
                 unsafe { hook.send(r, bytes) }.map(|()| bytes.len())
             })

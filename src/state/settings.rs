@@ -8,7 +8,7 @@ use std::{
 use libc::c_char;
 use rtmp_core::{
     flv,
-    options::{Enhanced, Tuning},
+    options::{Common, Enhanced, Tuning},
     session::History,
     transport::{
         local::{Local, SocketHook},
@@ -59,6 +59,12 @@ pub(crate) struct Hidden {
 }
 
 impl Settings {
+    /// Where the options are stored that Rust programs have as well.
+    pub(crate) fn common(&mut self) -> Common<'_> {
+        let Self { local, tls, tuning, enhanced, .. } = self;
+        Common { local, tls, tuning, enhanced }
+    }
+
     /// Whether there is anything that the struct has no place for.
     pub(crate) fn is_needed(&self) -> bool {
         let Self {

@@ -62,7 +62,7 @@ fn non_blocking_calls_send_the_same_bytes_over_every_transport() {
 }
 
 #[test]
-fn proxies_in_tls_carry_the_same_bytes_with_and_without_waiting() {
+fn an_https_proxy_carries_every_transport_with_and_without_waiting() {
     let program = need!(Program::test_of_ours("event_loop"));
     let credentials = need!(Credentials::new());
     let certificate = credentials.authority.issue("proxy", "DNS:localhost", Valid::Now);

@@ -122,7 +122,7 @@ impl End {
         }
     }
 
-    /// Says goodbye, as far as that goes without waiting.
+    /// Says goodbye, for which everything that was sent has gone out.
     pub fn close(&self) {
         self.lock().finish(Instant::now());
     }
@@ -249,7 +249,9 @@ pub fn https_proxy(context: ServerContext, login: Option<&'static str>) -> u16 {
                     });
                     let _ = io::copy(&mut &server, &mut &client);
                     client.close();
-                    let _ = client.socket.shutdown(Shutdown::Both);
+                    // Closing with bytes of the client unread would reset the connection.
+                    let _ = client.socket.set_read_timeout(Some(Duration::from_secs(30)));
+                    let _ = io::copy(&mut &client.socket, &mut io::sink());
                 });
             });
         }

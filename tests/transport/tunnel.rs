@@ -127,7 +127,7 @@ fn a_first_request_that_trickles_is_given_up_in_time() {
         let mut link = Link::accept(socket2::Socket::from(accepted), None, &tunnels, timeout, now).unwrap();
         client.write_all(beginning.as_bytes()).unwrap();
         let result = loop {
-            if let Err(error) = pumps_step(&mut link) {
+            if let Err(error) = step_after_a_moment(&mut link) {
                 break error;
             }
             client.write_all(b"x").unwrap();
@@ -138,7 +138,7 @@ fn a_first_request_that_trickles_is_given_up_in_time() {
 }
 
 /// One step of a link, after a moment.
-fn pumps_step(link: &mut Link) -> Result<(), Error> {
+fn step_after_a_moment(link: &mut Link) -> Result<(), Error> {
     thread::sleep(Duration::from_millis(1));
     link.step(Instant::now())
 }
@@ -161,8 +161,8 @@ fn one_thread_can_send_and_receive_in_turns() {
         tunnel.send(&[&sent]).unwrap();
         assert!(receive_exactly(&tunnel, len) == sent, "{len} bytes");
     }
-    // A publisher that does not look at what comes back for a while.
-    let sent = pattern(2 << 20);
+    // A publisher that does not look at what comes back for a while, which fits what a client keeps.
+    let sent = pattern(700_000);
     sent.chunks(5000).for_each(|piece| tunnel.send(&[piece]).unwrap());
     assert!(receive_exactly(&tunnel, sent.len()) == sent);
     tunnel.close();

@@ -1,7 +1,7 @@
 //! A link as a socket, for programs that wait for sockets in their own way.
 
 use std::{
-    io::{self, IoSlice, Read, Write},
+    io::IoSlice,
     net::Shutdown,
     sync::Arc,
     thread,
@@ -13,6 +13,8 @@ use socket2::Socket;
 
 use super::{
     link::Link,
+    receive::receive_now,
+    send::send_now,
     step::{Interest, Received, Wanted, sooner},
     wait::wait,
 };
@@ -68,7 +70,7 @@ impl Bridge {
         // The program reads what has arrived and then the end, as on a connection that the client has closed.
         let _ = self.near.shutdown(Shutdown::Write);
         self.link.finish(Instant::now());
-        while !self.link.is_finished() && self.link.step(Instant::now()).is_ok() {
+        while self.link.step(Instant::now()).is_ok() && !self.link.is_finished() {
             let mut interests = Vec::new();
             self.link.interests(Wanted::default(), &mut interests);
             if wait(&interests, self.link.deadline()).is_err() {
@@ -126,10 +128,9 @@ impl Bridge {
             moved = !block.is_empty() || block.ended;
         }
         while !block.is_empty() {
-            match (&*self.near).write(block.rest()) {
+            match send_now(&self.near, &[IoSlice::new(block.rest())]) {
+                Ok(0) => break,
                 Ok(count) => block.start += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Nobody reads it; there may still be bytes for the peer.
                 Err(_) => block.start = block.end,
             }
@@ -143,12 +144,10 @@ impl Bridge {
         let block = &mut self.outbound;
         let mut moved = false;
         if block.is_empty() && !block.ended {
-            match (&*self.near).read(&mut block.bytes) {
-                Ok(0) => block.ended = true,
-                Ok(count) => (block.start, block.end) = (0, count),
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                Err(_) => block.ended = true,
+            match receive_now(&self.near, &mut block.bytes) {
+                Ok(Received::Bytes(count)) => (block.start, block.end) = (0, count),
+                Ok(Received::Nothing) => {}
+                Ok(Received::End) | Err(_) => block.ended = true,
             }
             moved = !block.is_empty() || block.ended;
         }
@@ -170,15 +169,10 @@ fn discard(near: &Arc<Socket>) {
     let interest = Interest { socket: near.clone(), read: true, write: false };
     let mut unwanted = [0; 4096];
     while Instant::now() < end {
-        match (&**near).read(&mut unwanted) {
-            Ok(0) => return,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if wait(std::slice::from_ref(&interest), Some(end)).is_err() {
-                    return;
-                }
-            }
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
-            _ => {}
+        match receive_now(near, &mut unwanted) {
+            Ok(Received::Bytes(_)) => {}
+            Ok(Received::Nothing) if wait(std::slice::from_ref(&interest), Some(end)).is_ok() => {}
+            _ => return,
         }
     }
 }
