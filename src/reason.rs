@@ -274,6 +274,7 @@ type Follow = unsafe fn(*mut RTMP);
 static FOLLOW: OnceLock<Follow> = OnceLock::new();
 
 /// Has `follow` called behind every call about a session, which is initialised then. It is always the same function.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn follow_calls_with(follow: Follow) {
     let _ = FOLLOW.set(follow);
 }
