@@ -13,6 +13,7 @@
 #                           a library with rs_ in front of all its symbols, beside which librtmp has a place in the same
 #                           program: librs_rtmp.so.1, librs_rtmp.a, librs_rtmp.pc and headers of their own
 #   make dist               the source with all crates, for building without a network, and its checksum, in target/dist
+#   make check-dist         whether that is the same for another user in another directory, and the library built from it
 #   make windows            librtmp.dll and its import library, in target/windows/x86_64, with MinGW; ARCHITECTURE=i686
 #   make install-windows    installs these and the headers in bin, lib and include of prefix
 #   make cross              builds for other systems and runs what it can of them; CROSS= some of their names
@@ -21,7 +22,7 @@
 #   make install-tools      the examples receive, publish, publish_packets and server as rtmp-receive and so on, with
 #                           their manual pages; the library has to be installed
 #   make bench              measures the library beside librtmp and FFmpeg, see benches/README.md; BASELINE= an earlier
-#                           build's librtmp.so.1 for one more column
+#                           build's librtmp.so.1 for one more column; ONLY=server the server example beside others
 #   make headers            writes include/librtmp from src, and the manual pages in man/man3 from include/librtmp
 #   make guide              writes the code of c-examples/guide and other files into the chapters of docs/src
 #   make fuzz               looks for bytes that the library does not survive: TIME=60 seconds for each fuzz target, or
@@ -75,6 +76,11 @@ endif
 RELEASE := $(shell sed -n 's/^version = "\([0-9.]*\)"/\1/p' Cargo.toml | head -n 1)
 VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.toml | head -n 1)
 
+# A tarball of `make dist` builds the same library in any directory.
+ifneq ($(wildcard vendor),)
+export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/usr/src/librtmp-$(RELEASE)
+endif
+
 HEADERS = rtmp.h amf.h log.h http.h enhanced.h loop.h rtmp_sys.h
 # For programs written for forks of librtmp.
 COMPAT_HEADERS = compat/fields.h compat/calls.h compat/obs.h compat/antmedia.h compat/pili.h
@@ -83,7 +89,7 @@ MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build cross demo dist embedded examples features fuzz guide headers install install-tools install-windows lint memcheck miri notice prefixed sanitize soak test uninstall windows
+.PHONY: all bench build check-dist cross demo dist embedded examples features fuzz guide headers install install-tools install-windows lint memcheck miri notice prefixed sanitize soak test uninstall windows
 
 all: build
 
@@ -135,7 +141,7 @@ demo: examples
 # The peers and the measured program hold up to 5,000 connections each.
 bench: build
 	ulimit -S -n "$$(ulimit -H -n)" && ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' BASELINE='$(BASELINE)' CHECK='$(CHECK)' \
-		$(CARGO) bench --bench compare
+		$(CARGO) bench --bench $(if $(filter server,$(ONLY)),server,compare)
 
 lint:
 	CARGO='$(CARGO)' tests/run.sh lint
@@ -150,6 +156,10 @@ test:
 DIST_DIR = $(TARGET_DIR)/dist
 dist:
 	CARGO='$(CARGO)' packaging/dist.sh '$(RELEASE)' '$(DIST_DIR)'
+
+# Makes the tarball twice and the library of each, in other directories and as other users, and compares.
+check-dist:
+	CARGO='$(CARGO)' MAKE='$(MAKE)' packaging/check-dist.sh '$(DIST_DIR)'
 
 # For Windows, with MinGW: ARCHITECTURE=x86_64 or i686.
 ARCHITECTURE = x86_64

@@ -12,7 +12,7 @@ extern int RTMP_TakeConnect(RTMP *r, const RTMPPacket *packet) __attribute__((we
 extern char *RTMP_EncodeCapabilities(RTMP *r, char *p, char *end) __attribute__((weak));
 extern int RTMP_SendReconnect(RTMP *r, const AVal *url, const AVal *description) __attribute__((weak));
 
-/* Sets an option of the library, whose text has to stay. Returns 0 if the library does not have it. */
+/* Sets an option of the library, which keeps using the text. Returns 0 if the library does not have the option. */
 static inline int set_option(RTMP *r, const char *name, const char *value)
 {
     AVal option = { (char *)(uintptr_t)name, (int)strlen(name) }; /* both are only read */
@@ -20,7 +20,7 @@ static inline int set_option(RTMP *r, const char *name, const char *value)
     return RTMP_SetOpt(r, &option, &text);
 }
 
-/* What a program announces: `codecs` (hvc1,Opus), or everything; neither sets nothing. Returns 0 if that fails. */
+/* Announces `codecs` (hvc1,Opus) or everything, if requested. Returns 0 on an error. */
 static inline int announce(RTMP *r, int everything, const char *codecs)
 {
     return (!everything || set_option(r, "enhanced", "1")) && (!codecs || set_option(r, "fourCcList", codecs));

@@ -29,7 +29,7 @@ static void put32(uint8_t *p, uint32_t value)
     put24(p + 1, value);
 }
 
-/* The low 24 bits come first, then the high 8: the format grew. */
+/* The low 24 bits are in front of the high 8 bits, which the format added later. */
 static uint32_t get_timestamp(const uint8_t *header) { return flv_get24(header + 4) | (uint32_t)header[7] << 24; }
 
 static void put_timestamp(uint8_t *header, uint32_t timestamp)
@@ -50,7 +50,7 @@ void flv_reader_start(struct flv_reader *reader, FILE *file)
     reader->first_tag = -1;
     struct stat info;
     int regular = fstat(fileno(file), &info) == 0 && S_ISREG(info.st_mode);
-    reader->base = regular ? lseek(fileno(file), 0, SEEK_CUR) : -1; /* not 0 where the caller's shell has read from it */
+    reader->base = regular ? lseek(fileno(file), 0, SEEK_CUR) : -1; /* not 0 if the caller's shell has already read from the file */
 }
 
 int flv_reader_open(struct flv_reader *reader, FILE *file)
@@ -74,12 +74,12 @@ void flv_reader_close(struct flv_reader *reader)
     memset(reader, 0, sizeof *reader);
 }
 
-/* Grows with what has arrived, not with what a tag's header promises. */
+/* The buffer grows with the bytes that have arrived, not with the size in a tag's header. */
 static int have_room(struct flv_reader *reader)
 {
     if (reader->begin == reader->end)
         reader->begin = reader->end = 0;
-    /* Four bytes stay free: a tag whose trailer is cut gets one. */
+    /* Four bytes stay free, for the trailer of a tag that is cut there. */
     if (reader->end + FLV_TAG_TRAILER < reader->capacity)
         return 1;
     if (reader->begin > 0) {
@@ -174,7 +174,7 @@ enum flv_result flv_take(struct flv_reader *reader, struct flv_tag *tag)
         if (have < raw_size && !reader->ended)
             return FLV_MORE;
         if (!flv_is_known(raw[0])) {
-            /* A tag of a type that came later has the right size behind it; anything else has not. */
+            /* A tag of an unknown type has the right size after it; damaged data does not. */
             if (have < raw_size || flv_get32(raw + whole) != whole)
                 return FLV_DAMAGED;
             reader->skipped++;
@@ -186,7 +186,7 @@ enum flv_result flv_take(struct flv_reader *reader, struct flv_tag *tag)
             return FLV_CUT;
         reader->trailer_cut = have < raw_size;
         take(reader, reader->trailer_cut ? have : raw_size);
-        put32(raw + whole, (uint32_t)whole); /* it is for reading backwards, and some writers get it wrong */
+        put32(raw + whole, (uint32_t)whole); /* the size is for reading backwards, and some programs write a wrong one */
 
         tag->type = raw[0];
         tag->timestamp = get_timestamp(raw);
@@ -207,7 +207,7 @@ enum flv_result flv_next(struct flv_reader *reader, struct flv_tag *tag)
     return result;
 }
 
-/* How many bytes were read at `offset` of the file, without moving its position. */
+/* Reads at `offset` without moving the file's position. Returns the number of bytes. */
 static size_t read_at(struct flv_reader *reader, void *bytes, size_t size, long long offset)
 {
     ssize_t count = pread(fileno(reader->file), bytes, size, (off_t)offset);
@@ -223,7 +223,7 @@ int flv_seek(struct flv_reader *reader, uint32_t timestamp, uint32_t *found)
     if (!flv_rewind(reader))
         return 0;
     for (;;) {
-        uint8_t head[FLV_TAG_HEADER + 64]; /* prefixes, and which tracks a message is for */
+        uint8_t head[FLV_TAG_HEADER + 64]; /* prefixes and track numbers */
         size_t got = read_at(reader, head, sizeof head, at);
         if (got < FLV_TAG_HEADER)
             break;
@@ -277,14 +277,14 @@ void flv_set_timestamp(struct flv_tag *tag, uint32_t timestamp)
     put_timestamp(tag->raw, timestamp);
 }
 
-/* Writes all of it, however little the file takes at once. Standard I/O stays out of this: what it could not write it
- * would try again when the file is closed, behind what has been cut off meanwhile. */
+/* Writes all bytes, with several calls if necessary. It does not use standard I/O, which would try failed writes again when the
+ * file is closed, after the file was cut to whole tags. */
 static int write_all(int fd, struct iovec *parts, int count)
 {
     while (count > 0) {
         ssize_t done = writev(fd, parts, count);
         if (done < 0 && errno == EAGAIN) {
-            struct pollfd room = { .fd = fd, .events = POLLOUT }; /* a pipe that does not block */
+            struct pollfd room = { .fd = fd, .events = POLLOUT }; /* a non-blocking pipe */
             if (poll(&room, 1, -1) < 0)
                 return 0;
             continue;
@@ -303,7 +303,7 @@ static int write_all(int fd, struct iovec *parts, int count)
 
 int flv_writer_start(struct flv_writer *writer, FILE *file)
 {
-    /* Both content bits for now: a file that never gets finished is then still played in full. */
+    /* Both content bits are set, so players play all of a file that is never finished. */
     static const uint8_t header[FLV_FILE_HEADER] = { 'F', 'L', 'V', 1, 5, 0, 0, 0, 9 };
     struct iovec part = { .iov_base = (void *)(uintptr_t)header, .iov_len = sizeof header };
     struct stat info;
@@ -311,7 +311,7 @@ int flv_writer_start(struct flv_writer *writer, FILE *file)
     memset(writer, 0, sizeof *writer);
     writer->file = file;
     writer->duration_at = -1;
-    /* Standard output belongs to the caller's shell too: it may append, or let several programs write to it. */
+    /* The shell shares standard output: it may append, and other programs may write to it. */
     writer->own = file != stdout && flags >= 0 && !(flags & O_APPEND) && fstat(fd, &info) == 0
                   && S_ISREG(info.st_mode) && info.st_size == 0;
     if (!write_all(fd, &part, 1))
@@ -358,7 +358,7 @@ int flv_write(struct flv_writer *writer, uint8_t type, uint32_t timestamp, const
     put_timestamp(header, timestamp);
     put32(trailer, FLV_TAG_HEADER + size);
 
-    /* One write for a tag: readers of the file, and a crash, find whole tags. */
+    /* One write for each tag, so the file has whole tags for readers and after a crash. */
     struct iovec parts[] = {
         { .iov_base = header, .iov_len = sizeof header },
         { .iov_base = (void *)(uintptr_t)body, .iov_len = size },
@@ -398,7 +398,7 @@ static int write_at(int fd, const void *bytes, size_t size, long long offset)
     return done == (ssize_t)size;
 }
 
-/* Corrects the header and the duration, and waits until the disk has everything: some say only now that they are full. */
+/* Corrects the header and the duration, and flushes the file to the disk, which may report only then that it is full. */
 static int correct(struct flv_writer *writer)
 {
     int fd = fileno(writer->file);
@@ -440,7 +440,7 @@ enum flv_kind flv_kind(uint8_t type, const uint8_t *body, size_t size)
     struct media media = media_peek(type, body, size);
     switch (media.kind) {
     case MEDIA_KEY:
-        return tracks_have(&media.tracks, 0) ? FLV_KEY : FLV_PLAIN; /* another track does not begin the file */
+        return tracks_have(&media.tracks, 0) ? FLV_KEY : FLV_PLAIN; /* a file does not start at a key frame of another track */
     case MEDIA_CONFIG:
         return FLV_CONFIG;
     case MEDIA_METADATA:

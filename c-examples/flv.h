@@ -1,5 +1,5 @@
-/* FLV files and pipes: reading tag by tag, writing whole tags only, and telling key frames and decoder
- * configuration from ordinary frames. Knows nothing of RTMP, except that RTMP carries the same bodies. */
+/* FLV files and pipes: reads tag by tag, writes whole tags, and recognises key frames and decoder configurations. It does not use
+ * RTMP, which carries the same bodies. */
 #ifndef EXAMPLES_FLV_H
 #define EXAMPLES_FLV_H
 
@@ -10,7 +10,7 @@
 /* FLV_SCRIPT3 is script data in AMF3. */
 enum { FLV_AUDIO = 8, FLV_VIDEO = 9, FLV_SCRIPT3 = 15, FLV_SCRIPT = 18 };
 
-/* Whether programs play tags of this type. Other types are legal, and to be skipped. */
+/* Whether programs play tags of this type. Other types are legal and must be skipped. */
 int flv_is_known(uint8_t type);
 
 /* A tag is an 11-byte header, the body, and the 4-byte size of both. */
@@ -21,7 +21,7 @@ struct flv_tag {
     uint32_t timestamp; /* milliseconds */
     uint32_t size;      /* of the body */
     uint8_t *body;      /* the reader's memory, valid until its next call */
-    uint8_t *raw;       /* the same tag with header and trailer, as it stands in a file */
+    uint8_t *raw;       /* the same tag with header and trailer, as in a file */
     size_t raw_size;
 };
 
@@ -32,43 +32,43 @@ struct flv_reader {
     uint8_t *buffer;
     size_t begin, end, capacity; /* the unread bytes are buffer[begin] to buffer[end] */
     long long position;          /* of buffer[begin] in the input */
-    long long first_tag;         /* file offset, -1 where the input is no file */
-    long long base;              /* file offset at which the reader began, -1 as above */
+    long long first_tag;         /* file offset, -1 if the input is not a file */
+    long long base;              /* file offset of the start, -1 if the input is not a file */
     int header_seen, ended, trailer_cut;
-    unsigned skipped;            /* tags of unknown types so far, which were passed over */
+    unsigned skipped;            /* number of tags of unknown types that were skipped */
     uint8_t skipped_type;        /* the type of the last of them */
 };
 
 enum flv_result {
     FLV_TAG = 1,
-    FLV_END = 0,      /* the input ended behind a whole tag */
-    FLV_DAMAGED = -1, /* what follows is no FLV tag */
+    FLV_END = 0,      /* the input ended after a whole tag */
+    FLV_DAMAGED = -1, /* the next bytes are not an FLV tag */
     FLV_CUT = -2,     /* the input ended inside a tag or inside the file header */
-    FLV_NO_FLV = -3,  /* the input does not begin as an FLV file does */
-    FLV_FAILED = -4,  /* it cannot be read: see errno */
+    FLV_NO_FLV = -3,  /* the input does not start like an FLV file */
+    FLV_FAILED = -4,  /* reading failed, see errno */
     FLV_MORE = -5     /* flv_take only: call flv_fill first */
 };
 
 /* Takes over `file`, from which nothing has been read, and reads nothing yet. */
 void flv_reader_start(struct flv_reader *reader, FILE *file);
 
-/* As flv_reader_start, and reads the file header. Returns 1, or 0 when it is no FLV file, which is closed then. */
+/* Like flv_reader_start, and reads the file header. Returns 1. Closes the file and returns 0 if it is not an FLV file. */
 int flv_reader_open(struct flv_reader *reader, FILE *file);
 void flv_reader_close(struct flv_reader *reader);
 
-/* Takes the file header from what has been read: FLV_TAG when it has been seen, or another result. */
+/* Parses the file header in the buffer. Returns FLV_TAG after it, or another result. */
 enum flv_result flv_take_header(struct flv_reader *reader);
 
-/* Takes the next tag from what has been read. */
+/* Parses the next tag in the buffer. */
 enum flv_result flv_take(struct flv_reader *reader, struct flv_tag *tag);
 
-/* Reads what is there with one read(), which may wait. Returns 0 after an error, for which see errno. */
+/* Fills the buffer with one read(), which may wait. Returns 0 after an error, with errno set. */
 int flv_fill(struct flv_reader *reader);
 
-/* The next tag, for which it waits. Tags of unknown types are passed over. */
+/* Waits for the next tag. Skips tags of unknown types. */
 enum flv_result flv_next(struct flv_reader *reader, struct flv_tag *tag);
 
-/* Begins again with the first tag. Returns 0 where the input is no file. */
+/* Returns to the first tag. Returns 0 if the input is not a file. */
 int flv_rewind(struct flv_reader *reader);
 
 /* Continues with the last key frame at or before `timestamp` (any tag in a file without video).
@@ -83,8 +83,8 @@ void flv_set_timestamp(struct flv_tag *tag, uint32_t timestamp);
 
 struct flv_writer {
     FILE *file;      /* owned */
-    int own;         /* a file with nothing in it but what this writer wrote: only such a file is cut or corrected */
-    long long whole; /* how many bytes were written, up to the last whole tag */
+    int own;         /* the file contains only what this writer wrote; only then it is cut and corrected */
+    long long whole; /* number of bytes written, up to the last whole tag */
     long long duration_at;
     double duration;
     uint32_t first, last;
@@ -104,9 +104,9 @@ int flv_write(struct flv_writer *writer, uint8_t type, uint32_t timestamp, const
  * or 0 with errno. */
 int flv_writer_finish(struct flv_writer *writer);
 
-/* What a body is good for when somebody starts to play in the middle of a stream. */
+/* What a body means for a player that joins in the middle of a stream. */
 enum flv_kind {
-    FLV_PLAIN,    /* needs what came before it */
+    FLV_PLAIN,    /* needs earlier frames */
     FLV_KEY,      /* video of the default track that can be decoded on its own */
     FLV_CONFIG,   /* decoder configuration ("sequence header"): must precede the first frame */
     FLV_METADATA  /* onMetaData */

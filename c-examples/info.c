@@ -32,7 +32,7 @@ struct track {
 struct contents {
     struct track tracks[2][256]; /* audio, video */
     unsigned damaged, data;
-    char *metadata; /* the body of the last one; owned */
+    char *metadata; /* body of the last metadata; owned */
     int metadata_size;
 };
 

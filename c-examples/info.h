@@ -1,4 +1,4 @@
-/* What is in an FLV file: its tracks, their codecs and how many frames they have. */
+/* Prints the tracks of an FLV file, with their codecs and numbers of frames. */
 #ifndef EXAMPLES_INFO_H
 #define EXAMPLES_INFO_H
 

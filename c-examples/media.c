@@ -8,9 +8,9 @@ enum { MOST_MODEX = 8 }; /* ModEx elements in front of a message */
 
 enum { VIDEO_KEY = 1, VIDEO_COMMAND = 5 }; /* frame types */
 
-enum { VIDEO_METADATA = 4 }; /* a packet type: its frame type means nothing */
+enum { VIDEO_METADATA = 4 }; /* a packet type whose frame type has no meaning */
 
-/* What the packet types of Enhanced RTMP are, and which of them are prefixes. */
+/* The packet types of Enhanced RTMP; some of them are prefixes. */
 struct packet_types {
     uint8_t multitrack, modex;
     enum media_kind kinds[16];
@@ -50,14 +50,14 @@ int tracks_remove(struct tracks *tracks, const struct tracks *fewer)
 
 static void add_track(struct media *media, uint8_t id) { media->tracks.bits[id / 64] |= (uint64_t)1 << id % 64; }
 
-/* The bytes of a body that have not been looked at. */
+/* The bytes of a body that have not been parsed. */
 struct rest {
     const uint8_t *at;
     size_t size;
-    int partial; /* there are more behind them */
+    int partial; /* the body has more bytes */
 };
 
-/* Returns the next `count` bytes, NULL when there are not so many. */
+/* Returns the next `count` bytes, or NULL if there are fewer. */
 static const uint8_t *take(struct rest *rest, size_t count)
 {
     const uint8_t *bytes = rest->at;
@@ -68,8 +68,8 @@ static const uint8_t *take(struct rest *rest, size_t count)
     return bytes;
 }
 
-/* A ModEx element is its size less one, data, and a byte with the next packet type, which is returned; -1 when the
- * body is damaged. */
+/* Skips a ModEx element: its size minus one, data, and a byte with the next packet type. Returns that type, or -1 if the body is
+ * damaged. */
 static int skip_modex(struct rest *rest)
 {
     const uint8_t *byte = take(rest, 1), *wide = NULL;
@@ -80,7 +80,7 @@ static int skip_modex(struct rest *rest)
     return next ? *next & 0x0f : -1;
 }
 
-/* Reads which tracks there are. `layout` is 0 for one track, 1 for many, 2 for many that name their codecs.
+/* Reads the track numbers. `layout` is 0 for one track, 1 for several, 2 for several with a codec each.
  * Returns 0 when the body is damaged. */
 static int read_tracks(struct rest *rest, int layout, struct media *media)
 {
@@ -104,7 +104,7 @@ static struct media enhanced(const struct packet_types *types, int frame, struct
 {
     static const struct media other = { .kind = MEDIA_OTHER };
     struct media media = other;
-    int packet = *take(&rest, 1) & 0x0f; /* there is a first byte */
+    int packet = *take(&rest, 1) & 0x0f; /* the body is not empty */
     for (int i = 0; packet == types->modex; i++)
         if (i == MOST_MODEX || (packet = skip_modex(&rest)) < 0)
             return other;
@@ -122,7 +122,7 @@ static struct media enhanced(const struct packet_types *types, int frame, struct
         media.codec = flv_get32(codec);
         add_track(&media, 0);
     }
-    media.kind = types->kinds[packet]; /* prefixes have no place behind a prefix: they are MEDIA_OTHER there */
+    media.kind = types->kinds[packet]; /* a prefix must not follow a prefix: it is MEDIA_OTHER there */
     if (media.kind == MEDIA_FRAME && frame == VIDEO_KEY)
         media.kind = MEDIA_KEY;
     return media;
@@ -141,7 +141,7 @@ static enum media_kind legacy_video(const uint8_t *body, size_t size)
     return body[1] == 0 ? MEDIA_CONFIG : body[1] == 1 ? frame_kind : body[1] == 2 ? MEDIA_END : MEDIA_OTHER;
 }
 
-/* Returns where the value of a property stands that has `size` bytes at least, NULL when there is none. */
+/* Returns the position of a property's value of at least `size` bytes, or NULL if there is none. */
 static const uint8_t *find_property(struct rest rest, const char *name, size_t size)
 {
     size_t length = strlen(name);
@@ -159,7 +159,7 @@ static double get_double(const uint8_t *bytes)
     return number;
 }
 
-/* Metadata of one track says so: `trackId`, and `mediaType`, of which the first bytes are enough to tell. */
+/* Metadata for one track has `trackId`, and `mediaType`, whose first bytes are sufficient. */
 static void read_metadata(struct media *media, struct rest rest)
 {
     const uint8_t *id = find_property(rest, "trackId", 9), *medium = find_property(rest, "mediaType", 4);

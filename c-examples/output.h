@@ -1,4 +1,4 @@
-/* Where a recording goes: one FLV file or pipe, or a row of files that are cut by time. Only whole tags are written. */
+/* Writes a recording to an FLV file, to a pipe, or to several files that are cut by time. It writes whole tags only. */
 #ifndef EXAMPLES_OUTPUT_H
 #define EXAMPLES_OUTPUT_H
 
@@ -6,7 +6,7 @@
 
 #include "flv.h"
 
-/* A copy of a tag that every file has to begin with. */
+/* A copy of a tag that every file has to start with. */
 struct kept {
     uint8_t *body;
     uint32_t size;
@@ -28,20 +28,20 @@ struct output {
     uint32_t first, last; /* timestamps of the stream */
     int started;
     char *last_name;     /* of the latest complete file */
-    int error;           /* errno of what failed */
+    int error;           /* errno of the last failure */
 };
 
 /* Opens the output. Returns 1, or 0 with `error` set. */
 int output_open(struct output *output, const char *name, uint32_t segment);
 
-/* Writes a tag, and begins a new file before it when it is time to. Returns 0 on an error. */
+/* Writes a tag, in a new file if the segment is complete. Returns 0 on an error. */
 int output_write(struct output *output, uint8_t type, uint32_t timestamp, const uint8_t *body, uint32_t size);
 
 /* Completes the file, gives it its name, and frees everything but `last_name`. A file without tags is removed. Returns 0 on
  * an error. */
 int output_close(struct output *output);
 
-/* How much of the stream's time was written, in milliseconds. */
+/* The duration that was written, in milliseconds. */
 uint32_t output_length(const struct output *output);
 
 #endif

@@ -1,14 +1,14 @@
 /* publish_packets: sends an FLV file to an RTMP server message by message with RTMP_SendPacket.
  *
- * More work than RTMP_Write (see publish.c), but the program decides: here about the chunk size, about
- * separate channels for audio and video, and about what metadata is sent. */
+ * This is more work than RTMP_Write (see publish.c), but the program decides more: here the chunk size, separate channels for audio
+ * and video, and the metadata. */
 #include <librtmp/rtmp.h>
 #include <string.h>
 
 #include "info.h"
 #include "upload.h"
 
-/* Channels 2 and 3 carry protocol control and commands; 4 was used by the library for `publish`. */
+/* Channels 2 and 3 are for protocol control and commands. The library uses 4 for `publish`. */
 enum { CONTROL_CHANNEL = 2, DATA_CHANNEL = 4, AUDIO_CHANNEL = 5, VIDEO_CHANNEL = 6 };
 
 struct channel {
@@ -22,7 +22,7 @@ static int set_chunk_size(RTMP *r, int size)
 {
     RTMPPacket packet;
     memset(&packet, 0, sizeof packet);
-    if (!RTMPPacket_Alloc(&packet, 4)) /* the body, with room for the chunk header in front of it */
+    if (!RTMPPacket_Alloc(&packet, 4)) /* the body, with space for the chunk header in front of it */
         return 0;
     packet.m_nChannel = CONTROL_CHANNEL;
     packet.m_headerType = RTMP_PACKET_SIZE_LARGE;
@@ -44,13 +44,13 @@ static int send_tag(RTMP *r, struct channel *channels, const struct flv_tag *tag
     size_t prefix = metadata ? 3 + (size_t)set_data_frame.av_len : 0;
     RTMPPacket packet;
     memset(&packet, 0, sizeof packet);
-    if (!RTMPPacket_Alloc(&packet, (uint32_t)prefix + tag->size + 2)) /* AMF_EncodeString wants 2 to spare */
+    if (!RTMPPacket_Alloc(&packet, (uint32_t)prefix + tag->size + 2)) /* AMF_EncodeString needs 2 spare bytes */
         return 0;
     if (prefix)
         AMF_EncodeString(packet.m_body, packet.m_body + prefix + 2, &set_data_frame);
     memcpy(packet.m_body + prefix, tag->body, tag->size);
     packet.m_nBodySize = (uint32_t)prefix + tag->size;
-    packet.m_packetType = tag->type; /* FLV's numbers are RTMP's */
+    packet.m_packetType = tag->type; /* FLV and RTMP use the same numbers */
     packet.m_nTimeStamp = tag->timestamp;
     packet.m_nInfoField2 = r->m_stream_id;
     packet.m_nChannel = tag->type == FLV_AUDIO ? AUDIO_CHANNEL : tag->type == FLV_VIDEO ? VIDEO_CHANNEL : DATA_CHANNEL;
@@ -64,7 +64,7 @@ static int send_tag(RTMP *r, struct channel *channels, const struct flv_tag *tag
     channel->timestamp = tag->timestamp;
 
     int sent = RTMP_SendPacket(r, &packet, FALSE);
-    RTMPPacket_Free(&packet); /* sending copies nothing and keeps nothing: the body is still ours */
+    RTMPPacket_Free(&packet); /* RTMP_SendPacket does not keep the body */
     return sent;
 }
 
@@ -73,7 +73,7 @@ int main(int argc, char **argv)
     static struct upload upload;
     struct flv_tag tag;
     struct channel channels[VIDEO_CHANNEL + 1];
-    unsigned connection = 0; /* for which the chunk size was set */
+    unsigned connection = 0; /* the connection whose chunk size was set */
     int code = upload_parse(argc, argv, "  -c, --chunk BYTES      chunk size (default 4096)\n", &upload);
     if (code >= 0)
         return code;

@@ -24,7 +24,7 @@ static inline void set_log_level(int quiet, int verbose)
                      : quiet || RTMP_GetErrorString ? RTMP_LOGCRIT : RTMP_LOGERROR);
 }
 
-/* The server ended the stream, and the connection did not just break. */
+/* Whether the server ended the stream: the connection was not lost. */
 static inline int has_ended(RTMP *r)
 {
     return RTMP_GetLastError ? RTMP_GetLastError(r) == 1 : r->m_read.status == RTMP_READ_COMPLETE;

@@ -103,8 +103,8 @@ int upload_parse(int argc, char **argv, const char *extra, struct upload *upload
     return -1;
 }
 
-/* Shows the error that a server reports: onStatus("level", "code", "description"). Returns 1 when it refuses to take the
- * stream: other errors are about side matters, such as a recording that cannot be made. */
+/* Prints the error that a server reports: onStatus("level", "code", "description"). Returns 1 if the server refuses the stream.
+ * Other errors have other subjects, for example a recording that failed. */
 static int is_refusal(struct upload *upload, const RTMPPacket *packet)
 {
     static const AVal on_status = AVC("onStatus"), error = AVC("error"), publish = AVC("NetStream.Publish.");
@@ -122,7 +122,7 @@ static int is_refusal(struct upload *upload, const RTMPPacket *packet)
         AMFProp_GetString(AMF_GetProp(&information, &level_name, -1), &level);
         AMFProp_GetString(AMF_GetProp(&information, &code_name, -1), &code);
         if (AVMATCH(&level, &error)) {
-            char text[128]; /* nothing that a terminal would obey */
+            char text[128]; /* without control characters */
             int at = 0;
             for (; at < code.av_len && at < (int)sizeof text - 1; at++)
                 text[at] = code.av_val[at] < ' ' || code.av_val[at] > '~' ? '?' : code.av_val[at];
@@ -138,7 +138,7 @@ static int is_refusal(struct upload *upload, const RTMPPacket *packet)
     return refused;
 }
 
-/* Notes why the connection was lost. */
+/* Stores the reason for a lost connection. */
 static void lost(struct upload *upload)
 {
     upload->ending = tool_fail(&upload->tool, ending_of(upload->rtmp, END_LOST), "the connection was lost (%s)",
@@ -169,10 +169,10 @@ static int listen_once(struct upload *upload)
 
 static int connect_again(struct upload *upload);
 
-/* Reads what the server sends until `due`, or until there is something to read from `input`, which may be -1. A publisher
- * that never reads looks dead to a server that pings. Returns 0 when the stream cannot go on.
+/* Reads what the server sends until `due`, or until `input` is readable; `input` may be -1. A server that pings disconnects a
+ * publisher that never reads. Returns 0 if the stream cannot continue.
  *
- * Not over HTTP: there each request has a reply, most of them without a message, and reading would wait for one. */
+ * It does not read over HTTP, where most replies contain no message, and reading would wait for one. */
 static int wait_until(struct upload *upload, int64_t due, int input)
 {
     RTMP *r = upload->rtmp;
@@ -185,7 +185,7 @@ static int wait_until(struct upload *upload, int64_t due, int input)
             { .fd = input, .events = POLLIN },
             { .fd = listens ? RTMP_Socket(r) : -1, .events = POLLIN },
         };
-        int buffered = listens && r->m_sb.sb_size > 0; /* bytes are waiting inside the library already */
+        int buffered = listens && r->m_sb.sb_size > 0; /* the library has received bytes */
         int ready = poll(waiting, 2, buffered || left < 0 ? 0 : left > 1000 ? 1000 : (int)left);
         if (ready < 0 && errno != EINTR) {
             upload->ending = tool_fail(&upload->tool, END_FAILED, "cannot wait: %s", strerror(errno));
@@ -204,7 +204,7 @@ static const char *input_name(const struct upload *upload)
     return strcmp(upload->options.file, "-") == 0 ? "standard input" : upload->options.file;
 }
 
-/* Notes why there are no more tags. */
+/* Stores the reason for the end of the tags. */
 static void input_failed(struct upload *upload, enum flv_result result)
 {
     const char *name = input_name(upload);
@@ -227,7 +227,7 @@ static void input_failed(struct upload *upload, enum flv_result result)
     }
 }
 
-/* Reads what the input has, and what the server sends meanwhile. */
+/* Reads the input, and meanwhile what the server sends. */
 static int fill(struct upload *upload)
 {
     if (!wait_until(upload, INT64_MAX, fileno(upload->reader.file)))
@@ -238,7 +238,7 @@ static int fill(struct upload *upload)
     return 0;
 }
 
-/* Keeps a copy of a tag that every connection has to begin with. */
+/* Copies a tag that every connection has to start with. */
 static void keep(struct upload *upload, const struct flv_tag *tag, enum flv_kind kind)
 {
     struct upload_header *header = &upload->headers[kind == FLV_METADATA ? 0 : tag->type == FLV_VIDEO ? 1 : 2];
@@ -250,7 +250,7 @@ static void keep(struct upload *upload, const struct flv_tag *tag, enum flv_kind
     *header = (struct upload_header){ .raw = copy, .size = tag->raw_size };
 }
 
-/* Goes to --start: the tags in front of the first frame are always needed. Returns 0 after a failure. */
+/* Moves to --start, but keeps the tags before the first frame. Returns 0 after a failure. */
 static int skip_to_start(struct upload *upload)
 {
     struct flv_reader *reader = &upload->reader;
@@ -333,7 +333,7 @@ static int connect_once(struct upload *upload)
     return 0;
 }
 
-/* After a failure: waits and connects again as --retry says. Returns 1 when it is connected. */
+/* After a failure: waits and connects again, as --retry allows. Returns 1 when connected. */
 static int connect_again(struct upload *upload)
 {
     int64_t lost_at = tool_clock();
@@ -344,7 +344,7 @@ static int connect_again(struct upload *upload)
         if (connect_once(upload)) {
             upload->pending = 7;
             upload->wants_key = upload->has_video;
-            /* A file pauses meanwhile; what an encoder has written meanwhile is sent at once. */
+            /* A file pauses meanwhile. What an encoder has written meanwhile is sent at once. */
             if (upload->started && upload->reader.base >= 0)
                 upload->began += tool_clock() - lost_at;
             return 1;
@@ -397,7 +397,7 @@ static int next_tag(struct upload *upload, struct flv_tag *tag)
             upload->ending = tool_fail(&upload->tool, END_INPUT, "%s has no tags", input_name(upload));
             return 0;
         } else if (++upload->round == upload->options.loops || !upload->started) {
-            return 0; /* enough, or a file without frames */
+            return 0; /* all rounds are complete, or the file has no frames */
         } else if (flv_rewind(reader)) {
             upload->base = upload->highest + upload->step - (upload->options.start ? 0 : upload->first);
         } else {
@@ -407,7 +407,7 @@ static int next_tag(struct upload *upload, struct flv_tag *tag)
     }
 }
 
-/* A tag that the stream begins with on this connection. Returns 0 when there is none left. */
+/* The next tag that this connection has to start with. Returns 0 if there is none left. */
 static int take_header(struct upload *upload, struct flv_tag *tag)
 {
     for (int i = 0; i < 3; i++) {
@@ -454,7 +454,7 @@ static void show_progress(struct upload *upload, int last)
             seconds > 0 ? kilobytes / seconds : 0.0);
 }
 
-/* Whether a tag has to wait for a key frame, because another connection has begun since. */
+/* Whether to skip a tag, because a new connection has to start with a key frame. */
 static int waits_for_key(struct upload *upload, const struct flv_tag *tag, enum flv_kind kind)
 {
     if (tag->type != FLV_VIDEO || kind == FLV_CONFIG)
@@ -477,7 +477,7 @@ int upload_next(struct upload *upload, struct flv_tag *tag)
         if (kind == FLV_METADATA || kind == FLV_CONFIG)
             keep(upload, tag, kind);
         if (!media && upload->round > 0)
-            continue; /* metadata once is enough */
+            continue; /* metadata is sent once */
 
         flv_set_timestamp(tag, tag->timestamp + upload->base);
         if (media)

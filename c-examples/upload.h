@@ -1,5 +1,5 @@
-/* What both publishers share besides the FLV file: connecting, keeping time while reading what the server sends, connecting
- * again, and ending a stream so that its last frames arrive. */
+/* Common code of both publishers: connects, waits for the time of each frame while it reads what the server sends, connects again,
+ * and ends a stream without losing its last frames. */
 #ifndef EXAMPLES_UPLOAD_H
 #define EXAMPLES_UPLOAD_H
 
@@ -12,7 +12,7 @@
 
 struct upload_options {
     const char *file, *url;
-    int loops;      /* how often to send the file, 0 = until stopped */
+    int loops;      /* number of times to send the file; 0 for no limit */
     int timeout;    /* seconds */
     int chunk_size; /* used by publish_packets */
     uint32_t start; /* milliseconds in the file */
@@ -24,7 +24,7 @@ struct upload_options {
 /* Set by SIGINT and SIGTERM. */
 extern volatile sig_atomic_t upload_interrupted;
 
-/* A copy of a tag that every connection has to begin with. */
+/* A copy of a tag that every connection has to start with. */
 struct upload_header {
     uint8_t *raw;
     size_t size;
@@ -38,7 +38,7 @@ struct upload {
     char *url; /* the session points into it */
     struct flv_reader reader;
     enum ending ending; /* the exit code so far */
-    int round;          /* how often the file was sent completely */
+    int round;          /* number of times that the file was sent completely */
     int started;        /* the first frame has been seen */
     int64_t opened;     /* milliseconds of the clock at the start of the program */
     int64_t began;      /* … and at the first frame */
@@ -48,7 +48,7 @@ struct upload {
     uint32_t last;      /* timestamp of the latest frame as sent */
     uint32_t highest;   /* the latest timestamp so far: frames need not be in order */
     uint32_t step;      /* time between the last two frames: also the gap between two rounds */
-    int64_t shown;      /* when progress was shown */
+    int64_t shown;      /* time of the last progress line */
     unsigned long long bytes;
     unsigned tags, connections;
     struct upload_header headers[3]; /* metadata, video configuration, audio configuration */
@@ -57,20 +57,20 @@ struct upload {
     int has_video;
 };
 
-/* Fills the options. Returns -1 to go on, or the exit code. `extra` is one more line of the help text, or "". */
+/* Parses the options. Returns -1 to continue, or the exit code. `extra` is another line of the help text, or "". */
 int upload_parse(int argc, char **argv, const char *extra, struct upload *upload);
 
 /* Opens the file and connects to the server as a publisher. Returns 1, or 0 after a failure. */
 int upload_open(struct upload *upload);
 
-/* Waits for the next tag, and for its time, and returns 1 with its timestamp rising across rounds; 0 when all is sent, or
- * after a failure. After another connection it first returns the tags that a stream begins with. */
+/* Waits for the next tag and for its time. Returns 1, with timestamps that keep rising across rounds; 0 when everything is sent or
+ * after a failure. After a reconnect it first returns the tags that a stream starts with. */
 int upload_next(struct upload *upload, struct flv_tag *tag);
 
-/* Notes that a tag was not sent, and connects again as --retry says. Returns 1 to go on with upload_next. */
+/* Handles a failed send: connects again, as --retry allows. Returns 1 to continue with upload_next. */
 int upload_failed(struct upload *upload);
 
-/* Ends the stream, waits for the server to receive everything, reports, and frees all. Returns the exit code. */
+/* Ends the stream, waits until the server has received everything, prints the result and frees all. Returns the exit code. */
 enum ending upload_close(struct upload *upload);
 
 #endif

@@ -20,7 +20,7 @@ $cargo vendor --locked --versioned-dirs vendor >.cargo/config.toml 2>/dev/null
 cd ..
 find "$name" -type d -exec chmod 755 {} + -o -perm /111 -exec chmod 755 {} + -o -exec chmod 644 {} +
 tar --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mtime="@$date" -cf "$name.tar" "$name"
-xz -6 -T1 "$name.tar"
+xz -3 -T1 "$name.tar"
 mv "$name.tar.xz" "$directory/"
 (cd "$directory" && sha256sum "$name.tar.xz" >SHA256SUMS)
 echo "$directory/$name.tar.xz"

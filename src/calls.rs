@@ -8,7 +8,8 @@ use super::{
     amf::AVal,
     memory,
     ptr::aval_bytes,
-    rtmp::{RTMP, RTMP_METHOD},
+    rtmp::RTMP_METHOD,
+    valid::{Rtmp, Valid, field},
 };
 use rtmp_core::session::{Calls, MAX_CALLS};
 
@@ -16,34 +17,35 @@ use rtmp_core::session::{Calls, MAX_CALLS};
 const LEAST: usize = 1;
 
 /// The array of one `RTMP`.
-pub(crate) struct CallArray {
-    raw: *mut RTMP,
-}
+pub(crate) struct CallArray<'a>(Rtmp<'a>);
 
-impl CallArray {
-    /// The array of `raw`.
-    ///
-    /// # Safety
-    /// `raw` points to an initialised `RTMP`, which outlives the result.
-    pub(crate) unsafe fn new(raw: *mut RTMP) -> Self {
-        Self { raw }
+impl<'a> CallArray<'a> {
+    /// The array of a session.
+    pub(crate) fn new(rtmp: Rtmp<'a>) -> Self {
+        Self(rtmp)
+    }
+
+    /// Where the array is, or null.
+    fn array(&self) -> Valid<'a, *mut RTMP_METHOD> {
+        field!(self.0, m_methodCalls)
+    }
+
+    fn set_count(&self, count: usize) {
+        field!(self.0, m_numCalls).set(count as c_int);
     }
 
     /// The entries.
     fn calls(&self) -> &[RTMP_METHOD] {
-        // SAFETY: by the contract of `new`; the array has `m_numCalls` entries.
-        unsafe {
-            let count = usize::try_from((*self.raw).m_numCalls).unwrap_or(0);
-            match (*self.raw).m_methodCalls {
-                array if array.is_null() || count == 0 => &[],
-                array => slice::from_raw_parts(array, count),
-            }
+        match (self.array().get(), usize::try_from(field!(self.0, m_numCalls).get()).unwrap_or(0)) {
+            (array, count) if array.is_null() || count == 0 => &[],
+            // SAFETY: `m_methodCalls` has `m_numCalls` entries, which is what `rtmp.h` says of the two fields.
+            (array, count) => unsafe { slice::from_raw_parts(array, count) },
         }
     }
 
     /// The first entry of that name.
     fn position(&self, name: &[u8]) -> Option<usize> {
-        // SAFETY: names are readable for their lengths.
+        // SAFETY: names of entries are readable for their lengths: they come from `remember`, or from the program.
         self.calls().iter().position(|call| unsafe { aval_bytes(&call.name) } == name)
     }
 
@@ -51,74 +53,65 @@ impl CallArray {
     pub(crate) fn remove(&mut self, index: usize) -> Option<AVal> {
         let count = self.calls().len();
         let name = self.calls().get(index)?.name;
-        // SAFETY: by the contract of `new`; `index` is below `count`, so all entries moved or cleared exist.
+        // SAFETY: the array has `count` entries (`calls`), and `index` is below that, so all entries moved or cleared exist.
         unsafe {
-            let entry = (*self.raw).m_methodCalls.add(index);
+            let entry = self.array().get().add(index);
             ptr::copy(entry.add(1), entry, count - index - 1);
-            *(*self.raw).m_methodCalls.add(count - 1) = RTMP_METHOD { name: AVal::EMPTY, num: 0 };
-            (*self.raw).m_numCalls = (count - 1) as c_int;
+            *self.array().get().add(count - 1) = RTMP_METHOD { name: AVal::EMPTY, num: 0 };
         }
+        self.set_count(count - 1);
         Some(name)
     }
 
     /// Frees the array and all names.
     pub(crate) fn clear(&mut self) {
         while let Some(name) = self.remove(0) {
-            // SAFETY: names come from `remember`, or from a caller that used malloc.
-            unsafe { memory::release(name.av_val) };
+            free(name);
         }
-        // SAFETY: by the contract of `new`; the array comes from the C allocator.
-        unsafe {
-            memory::release((*self.raw).m_methodCalls);
-            (*self.raw).m_methodCalls = ptr::null_mut();
-            (*self.raw).m_numCalls = 0;
-        }
+        // SAFETY: the array comes from the C allocator: from `remember`, or from a program that used malloc.
+        unsafe { memory::release(self.array().get()) };
+        self.array().set(ptr::null_mut());
+        self.set_count(0);
     }
 }
 
-impl Calls for CallArray {
+impl Calls for CallArray<'_> {
     fn remember(&mut self, name: &[u8], transaction: i32) {
         let is_full = self.calls().len() >= MAX_CALLS;
         if let Some(oldest) = is_full.then(|| self.remove(0)).flatten() {
-            // SAFETY: names come from `remember`, or from a caller that used malloc.
-            unsafe { memory::release(oldest.av_val) };
+            free(oldest);
         }
         let count = self.calls().len();
         // An entry that cannot be stored is lost, and its result will be ignored.
         let Ok(copy) = memory::duplicate(name) else { return };
-        // SAFETY: by the contract of `new`; the array has room for `count` entries rounded up to a power of two, and
-        // for `LEAST` at least.
-        unsafe {
-            let mut array = (*self.raw).m_methodCalls;
-            if array.is_null() || (count >= LEAST && count.is_power_of_two()) {
-                let Ok(grown) = memory::grow_zeroed(array, count, (2 * count).max(LEAST)) else {
-                    memory::release(copy);
-                    return;
-                };
-                array = grown;
-                (*self.raw).m_methodCalls = array;
-            }
-            let name = AVal { av_val: copy, av_len: name.len() as c_int };
-            *array.add(count) = RTMP_METHOD { name, num: transaction };
-            (*self.raw).m_numCalls = (count + 1) as c_int;
+        let mut array = self.array().get();
+        if array.is_null() || (count >= LEAST && count.is_power_of_two()) {
+            // SAFETY: the array has `count` entries and comes from the C allocator, as in `clear`; all-zero bytes are an entry.
+            let Ok(grown) = (unsafe { memory::grow_zeroed(array, count, (2 * count).max(LEAST)) }) else {
+                // SAFETY: the copy was made above, and nobody else knows it.
+                return unsafe { memory::release(copy) };
+            };
+            array = grown;
+            self.array().set(array);
         }
+        let name = AVal { av_val: copy, av_len: name.len() as c_int };
+        // SAFETY: the array has room for `count` entries rounded up to a power of two, and for `LEAST` at least.
+        unsafe { *array.add(count) = RTMP_METHOD { name, num: transaction } };
+        self.set_count(count + 1);
     }
 
     fn take(&mut self, transaction: i32) -> Option<Vec<u8>> {
         let index = self.calls().iter().position(|call| call.num == transaction)?;
         let name = self.remove(index)?;
-        // SAFETY: names come from `remember`, or from a caller that used malloc.
-        unsafe {
-            let copy = aval_bytes(&name).to_vec();
-            memory::release(name.av_val);
-            Some(copy)
-        }
+        // SAFETY: names of entries are readable for their lengths: they come from `remember`, or from the program.
+        let copy = unsafe { aval_bytes(&name) }.to_vec();
+        free(name);
+        Some(copy)
     }
 
     fn forget(&mut self, name: &[u8]) {
         if let Some(name) = self.position(name).and_then(|index| self.remove(index)) {
-            // SAFETY: names come from `remember`, or from a caller that used malloc.
-            unsafe { memory::release(name.av_val) };
+            free(name);
         }
     }
 
@@ -131,18 +124,25 @@ impl Calls for CallArray {
     }
 }
 
+/// Frees the name of an entry that was removed.
+fn free(name: AVal) {
+    // SAFETY: names come from `remember`, or from a program that used malloc, and the entry is gone.
+    unsafe { memory::release(name.av_val) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::mem::MaybeUninit;
 
     use super::*;
+    use crate::rtmp::RTMP;
 
     #[test]
     fn the_oldest_command_makes_room_for_one_too_many() {
         // SAFETY: all-zero bytes are a valid `RTMP`.
         let mut rtmp: Box<RTMP> = Box::new(unsafe { MaybeUninit::zeroed().assume_init() });
         // SAFETY: the struct lives to the end of the test.
-        let mut calls = unsafe { CallArray::new(&raw mut *rtmp) };
+        let mut calls = CallArray::new(unsafe { Rtmp::new(&raw mut *rtmp) }.unwrap());
         let mut others = Vec::new();
         for transaction in 0..MAX_CALLS as i32 + 3 {
             calls.remember(b"pause", transaction);

@@ -7,7 +7,7 @@ use std::{
     io::{self, IoSlice},
     mem::{self, ManuallyDrop},
     net::Shutdown,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     time::Instant,
 };
 
@@ -230,6 +230,16 @@ impl Carrier {
     /// Bytes that were taken and that the system does not have yet.
     pub(crate) fn unsent(&self) -> usize {
         self.lock().unsent()
+    }
+
+    /// As [`Self::unsent`], and 0 while a thread uses the link: the program's own function may be asking, which takes the bytes
+    /// of the link.
+    pub(crate) fn unsent_if_idle(&self) -> usize {
+        match self.link.try_lock() {
+            Ok(link) => link.unsent(),
+            Err(TryLockError::Poisoned(broken)) => broken.into_inner().unsent(),
+            Err(TryLockError::WouldBlock) => 0,
+        }
     }
 
     /// Has the server of a tunnel answer, for a program that watches the socket.

@@ -3,7 +3,10 @@
 //! Bytes pass the session, which encrypts them if it has to, the HTTP tunnel, TLS and the socket. They are put together here
 //! and nowhere else: `fill` and what it calls for one direction, `send_bytes` for the other.
 
-use std::{io::IoSlice, iter, time::Instant};
+use std::{
+    io::IoSlice,
+    time::{Duration, Instant},
+};
 
 use libc::c_int;
 use rtmp_core::{
@@ -28,36 +31,33 @@ use super::{
     memory::{self, Body},
     progress::Input,
     rtmp::{
-        RTMP, direct,
+        direct,
         reservoir::{self, Reservoir},
         sockbuf,
     },
-    shared,
     state::{Core, Handle, Sending},
+    valid::{Rtmp, field},
 };
 
 /// What a session asks of the program, which says it in `Link` and sees it in the struct.
-pub(crate) struct Wishes {
-    raw: *mut RTMP,
-    calls: CallArray,
+pub(crate) struct Wishes<'h> {
+    rtmp: Rtmp<'h>,
+    calls: CallArray<'h>,
     /// What the peer has said, for a program that wants to know.
     notices: Option<Vec<Notice>>,
 }
 
-impl Application for Wishes {
+impl Application for Wishes<'_> {
     fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls) {
-        // SAFETY: made by `Handle::step` for the length of a step, from a valid `RTMP`; callers do not free what the session
-        // works with while a call is running.
-        let mut profile = unsafe { profile(&(*self.raw).Link) };
-        // SAFETY: as above.
-        let flags = unsafe { shared::read(&raw const (*self.raw).m_read.flags) };
-        profile.all_data = flv::Flags(flags).has(flv::Flags::ALL);
+        // SAFETY: programs do not free the strings of `Link` while a call is running, which is a rule of `rtmp.h`, and this call
+        // does not outlive the step.
+        let mut profile = unsafe { profile(&*field!(self.rtmp, Link).as_ptr()) };
+        profile.all_data = flv::Flags(field!(self.rtmp, m_read.flags).get()).has(flv::Flags::ALL);
         (profile, &mut self.calls)
     }
 
     fn arrived(&mut self, chunk_stream: u32, timestamp: u32) {
-        // SAFETY: made by `Handle::run` for the length of a step, from a valid `RTMP`.
-        unsafe { mirror_timestamp(self.raw, chunk_stream as usize, timestamp) }
+        mirror_timestamp(self.rtmp, chunk_stream as usize, timestamp);
     }
 
     fn notified(&mut self, notice: Notice) {
@@ -69,7 +69,7 @@ impl Application for Wishes {
 
 impl Handle {
     /// Runs protocol code that does not wait. Log records of the step are delivered after it.
-    pub(crate) fn step<R>(&self, step: impl FnOnce(&mut Session<Body>, &mut Wishes) -> R) -> R {
+    pub(crate) fn step<R>(&self, step: impl FnOnce(&mut Session<Body>, &mut Wishes<'_>) -> R) -> R {
         let _deferred = Deferred::begin();
         self.run(&mut self.core().session, step)
     }
@@ -77,29 +77,22 @@ impl Handle {
     /// As `step`, with the bytes received so far, of which it returns how many it used; only for the thread that reads.
     pub(crate) fn receiving_step<R>(
         &self,
-        step: impl FnOnce(&mut Session<Body>, &mut Wishes, &mut [u8]) -> (usize, R),
+        step: impl FnOnce(&mut Session<Body>, &mut Wishes<'_>, &mut [u8]) -> (usize, R),
     ) -> R {
-        let raw = self.raw();
+        let mut inbox = self.inbox();
         let result = {
             let _deferred = Deferred::begin();
             let mut core = self.core();
             let Core { session, reservoir, .. } = &mut *core;
-            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); only the thread
-            // that reads touches the buffer, and the reservoir is in the locked core.
-            let input = unsafe { reservoir::unread_mut(&raw mut (*raw).m_sb, reservoir.as_deref_mut()) };
+            let input = reservoir::unread_mut(&mut inbox, reservoir.as_deref_mut());
             let (used, result) = self.run(session, |session, wishes| step(session, wishes, input));
             // Before another call may close the connection, after which nothing is unread.
-            // SAFETY: as above; at most all of the unread bytes were used.
-            unsafe { sockbuf::consume(&raw mut (*raw).m_sb, used) };
+            inbox.consume(used);
             result
         };
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
-        let refilled = unsafe {
-            let buffer = &raw mut (*raw).m_sb;
-            // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
-            let direct = sockbuf::has_tls(buffer) && !self.is_carried();
-            if direct { sockbuf::refill_from_pending(buffer) } else { 0 }
-        };
+        // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
+        let direct = inbox.sb().has_tls() && !self.is_carried();
+        let refilled = if direct { inbox.refill_from_pending() } else { 0 };
         if refilled > 0 {
             self.receive_newest(refilled);
             self.mark_refilled();
@@ -111,22 +104,19 @@ impl Handle {
     fn run<R>(
         &self,
         session: &mut Session<Body>,
-        step: impl FnOnce(&mut Session<Body>, &mut Wishes) -> R,
+        step: impl FnOnce(&mut Session<Body>, &mut Wishes<'_>) -> R,
     ) -> R {
-        let raw = self.raw();
+        let rtmp = self.rtmp();
         session.set_descriptor(self.descriptor());
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); the lock keeps other
-        // steps out.
-        let (before, calls) = unsafe { (load_all(raw), CallArray::new(raw)) };
+        let before = load_all(rtmp);
         session.state = before;
         let notices = self.wants_events().then(Vec::new);
-        let mut wishes = Wishes { raw, calls, notices };
+        let mut wishes = Wishes { rtmp, calls: CallArray::new(rtmp), notices };
         let result = step(session, &mut wishes);
         if let Some(notices) = wishes.notices {
             self.keep_notices(notices);
         }
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
-        unsafe { store_all(raw, &before, &session.state) };
+        store_all(rtmp, &before, &session.state);
         result
     }
 
@@ -145,18 +135,14 @@ impl Handle {
             }
             return result;
         }
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); only the thread that
-        // reads touches the buffer.
-        let count = unsafe {
-            let sb = &raw mut (*self.raw()).m_sb;
-            sockbuf::fill(sb, |room| {
-                if self.is_watched() {
-                    sockbuf::receive_leaving_one(sb, room, self.left_byte(), &self.patience())
-                } else {
-                    sockbuf::receive_into(sb, room, &self.patience())
-                }
-            })
-        }?;
+        let sb = self.sb();
+        let count = self.inbox().fill(|room| {
+            if self.is_watched() {
+                sb.receive_leaving_one(room, self.left_byte(), &self.patience())
+            } else {
+                sb.receive_into(room, &self.patience())
+            }
+        })?;
         if count >= AHEAD {
             self.expect_bytes();
         }
@@ -169,12 +155,7 @@ impl Handle {
         if self.never_waits() {
             self.prepare_to_receive()?;
         }
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); only the thread that
-        // reads touches the buffer.
-        let result = unsafe {
-            let sb = &raw mut (*self.raw()).m_sb;
-            sockbuf::fill(sb, |room| carrier.receive(room, &self.patience()))
-        };
+        let result = self.inbox().fill(|room| carrier.receive(room, &self.patience()));
         self.show_tunnel(carrier);
         let count = if self.never_waits() { self.note_received(result) } else { result }?;
         self.receive_newest(count);
@@ -187,13 +168,39 @@ impl Handle {
         if let Some(error) = self.progress(|progress| progress.receive_error.take()) {
             return Err(error);
         }
-        if self.count_receive() > MAX_RECEIVES {
-            self.progress(|progress| progress.input = Input::Maybe);
-            return Err(Error::Again);
+        let (receives, time) = self.count_receive(Instant::now());
+        if receives > MAX_RECEIVES || time > MAX_TIME {
+            return Err(self.meet_flood());
         }
         let answers = self.flush_now();
         self.forgive(answers)?;
         if self.core().session.wants_input() { Ok(()) } else { Err(Error::Again) }
+    }
+
+    /// A call has received as much as it may, and found nothing for the program. If calls have been finding nothing for the time of
+    /// one wait, although the socket was never empty, that is a timeout as well.
+    fn meet_flood(&self) -> Error {
+        let (timeout, now) = (self.timeout(), Instant::now());
+        let is_over = self.progress(|progress| {
+            progress.input = Input::Maybe;
+            let since = *progress.flooded_since.get_or_insert(now);
+            let end = timeout.and_then(|timeout| since.checked_add(timeout));
+            let is_over = end.is_some_and(|end| end <= now);
+            if is_over {
+                progress.flooded_since = None;
+            }
+            is_over
+        });
+        if !is_over {
+            return Error::Again;
+        }
+        self.sb().set_timed_out(true);
+        Error::TimedOut
+    }
+
+    /// Notes that a call has found something for the program.
+    pub(crate) fn note_found(&self) {
+        self.progress_if_any(|progress| progress.flooded_since = None);
     }
 
     /// Notes that a call reads: what a step has told of is being looked at.
@@ -212,13 +219,12 @@ impl Handle {
         let timeout = self.timeout();
         self.progress(|progress| match result {
             Err(Error::Again) => {
-                progress.input = Input::None;
+                (progress.input, progress.flooded_since) = (Input::None, None);
                 let now = Instant::now();
                 progress.silent_since.get_or_insert(now);
                 if progress.silence_ends(timeout).is_some_and(|end| end <= now) {
                     progress.silent_since = None;
-                    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-                    unsafe { sockbuf::set_timed_out(&raw mut (*self.raw()).m_sb, true) };
+                    self.sb().set_timed_out(true);
                     return Err(Error::TimedOut);
                 }
                 Err(Error::Again)
@@ -236,19 +242,15 @@ impl Handle {
         if !self.core().session.wants_input() {
             return Ok(());
         }
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); only the thread that
-        // reads touches the buffer.
-        let result = unsafe {
-            let sb = &raw mut (*self.raw()).m_sb;
-            if sockbuf::extent(sb).1 == sockbuf::CAPACITY {
-                return Ok(());
-            }
-            sockbuf::fill(sb, |room| match carrier.receive_now(room)? {
-                Received::Bytes(count) => Ok(count),
-                Received::Nothing => Err(Error::Again),
-                Received::End => Ok(0),
-            })
-        };
+        let mut inbox = self.inbox();
+        if inbox.extent().1 == sockbuf::CAPACITY {
+            return Ok(());
+        }
+        let result = inbox.fill(|room| match carrier.receive_now(room)? {
+            Received::Bytes(count) => Ok(count),
+            Received::Nothing => Err(Error::Again),
+            Received::End => Ok(0),
+        });
         self.show_tunnel(carrier);
         match result {
             Ok(count) => {
@@ -264,24 +266,21 @@ impl Handle {
     /// Shows callers where the tunnel stands.
     pub(crate) fn show_tunnel(&self, carrier: &Carrier) {
         let Some(status) = carrier.tunnel_status() else { return };
-        let r = self.raw();
+        let r = self.rtmp();
         // The thread that reads and the one that sends come here.
         let _core = self.core();
         if !self.is_current() {
             return;
         }
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the name comes from
-        // `malloc`, like every other that `RTMP_Close` finds there.
-        unsafe {
-            (*r).m_msgCounter = status.sequence as c_int;
-            (*r).m_unackd = status.unanswered as c_int;
-            (*r).m_polling = status.polling.into();
-            (*r).m_resplen = status.missing as c_int;
-            if let (Some(session), true) = (&status.session, (*r).m_clientID.av_val.is_null()) {
-                let path = format!("/{}", session.as_str());
-                if let Ok(copy) = memory::duplicate(path.as_bytes()) {
-                    (*r).m_clientID = AVal { av_val: copy, av_len: path.len() as c_int };
-                }
+        field!(r, m_msgCounter).set(status.sequence as c_int);
+        field!(r, m_unackd).set(status.unanswered as c_int);
+        field!(r, m_polling).set(status.polling.into());
+        field!(r, m_resplen).set(status.missing as c_int);
+        if let (Some(session), true) = (&status.session, field!(r, m_clientID.av_val).get().is_null()) {
+            let path = format!("/{}", session.as_str());
+            // It comes from `malloc`, like every other that `RTMP_Close` finds there.
+            if let Ok(copy) = memory::duplicate(path.as_bytes()) {
+                field!(r, m_clientID).put(AVal { av_val: copy, av_len: path.len() as c_int });
             }
         }
     }
@@ -377,8 +376,7 @@ impl Handle {
             if self.is_carried() || !core.leaves_as_it_is() {
                 return None;
             }
-            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the lock keeps steps out.
-            let chunk_size = unsafe { shared::read(&raw const (*self.raw()).m_outChunkSize) };
+            let chunk_size = field!(self.rtmp(), m_outChunkSize).get();
             encode(core, session::chunk_size(chunk_size))?.ok()
         })?;
         Some((chunks.format, self.send_past(&chunks, sending)))
@@ -496,10 +494,16 @@ impl Handle {
         self.progress(|progress| progress.send_error.take()).map_or(Ok(()), Err)
     }
 
-    /// How many bytes may wait for the peer.
-    pub(crate) fn queue_limit(&self) -> usize {
-        self.look_at_settings(|settings| settings.tuning.queue_limit.filter(|bytes| *bytes > 0))
-            .unwrap_or(MAX_QUEUE)
+    /// Notes how much a session that does not wait has sent, and whether more is waiting.
+    pub(crate) fn watch_backlog(&self, now: Instant) {
+        let unsent = self.carrier().map_or(0, |carrier| carrier.unsent()) as u64;
+        let (queued_until, queued) = {
+            let core = self.core();
+            (core.session.queued_until(), core.session.queued() as u64)
+        };
+        let waiting = queued + unsent;
+        let sent = queued_until.wrapping_sub(waiting);
+        self.progress(|progress| progress.backlog.watch(sent, waiting > 0, now));
     }
 
     /// How many bytes wait for the peer, here and in what carries them.
@@ -568,8 +572,7 @@ impl Handle {
 
     /// The socket's number in the log.
     pub(crate) fn descriptor(&self) -> Option<i32> {
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        Some(unsafe { shared::read(&raw const (*self.raw()).m_sb.sb_socket) })
+        Some(field!(self.rtmp(), m_sb.sb_socket).get())
     }
 
     /// From now on all waits together may last no longer than one of them may, until [`end_phase`](Self::end_phase).
@@ -588,41 +591,29 @@ impl Handle {
         if patience.is_over() {
             return Err(Error::Interrupted);
         }
-        patience.deadline().left().map(drop).inspect_err(|_| {
-            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-            unsafe { sockbuf::set_timed_out(&raw mut (*self.raw()).m_sb, true) }
-        })
+        patience.deadline().left().map(drop).inspect_err(|_| self.sb().set_timed_out(true))
     }
 
     /// Sends a message.
     fn send_chunks(&self, chunks: &Chunks<'_>, scratch: &mut Vec<u8>) -> Result<()> {
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor is open as long as
-        // the caller leaves it so.
-        unsafe {
-            let sb = &raw const (*self.raw()).m_sb;
-            match self.send_hook() {
-                Some(hook) if !sockbuf::has_tls(sb) => {
-                    scratch.clear();
-                    chunks.append_to(scratch);
-                    hook.send(self.raw(), scratch)
-                }
-                _ => sockbuf::send_chunks(sb, chunks, scratch, &self.patience()),
+        match self.send_hook() {
+            Some(hook) if !self.sb().has_tls() => {
+                scratch.clear();
+                chunks.append_to(scratch);
+                // SAFETY: the handle's `RTMP` is initialised while the handle exists (`Handle::from_raw`).
+                unsafe { hook.send(self.raw(), scratch) }
             }
+            _ => self.sb().send_chunks(chunks, scratch, &self.patience()),
         }
     }
 
     /// Sends bytes, through the tunnel if there is one.
     fn send_bytes(&self, bytes: &[u8]) -> Result<()> {
         let Some(carrier) = self.carrier() else {
-            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the descriptor is open as long as
-            // the caller leaves it so. One piece needs no
-            // memory to be put together in.
-            return unsafe {
-                let sb = &raw const (*self.raw()).m_sb;
-                match self.send_hook() {
-                    Some(hook) if !sockbuf::has_tls(sb) => hook.send(self.raw(), bytes),
-                    _ => sockbuf::send_all(sb, iter::once(bytes), &mut Vec::new(), &self.patience()),
-                }
+            return match self.send_hook() {
+                // SAFETY: the handle's `RTMP` is initialised while the handle exists (`Handle::from_raw`).
+                Some(hook) if !self.sb().has_tls() => unsafe { hook.send(self.raw(), bytes) },
+                _ => self.sb().send_all(bytes, &self.patience()),
             };
         };
         let result = carrier.send_whole(bytes, &self.patience());
@@ -633,11 +624,8 @@ impl Handle {
     /// Receives into the body of the message that is arriving, or into the reservoir. `None` if there is neither, or if the
     /// bytes have to pass something on their way.
     fn fill_straight(&self, whole: bool) -> Option<Result<()>> {
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that reads touches
-        // the buffer.
-        let sb = unsafe { &raw mut (*self.raw()).m_sb };
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
-        if unsafe { sockbuf::has_tls(sb) } {
+        let mut inbox = self.inbox();
+        if inbox.sb().has_tls() {
             return None;
         }
         let mut core = self.core();
@@ -646,63 +634,48 @@ impl Handle {
         }
         let Core { session, reservoir, .. } = &mut *core;
         let worthwhile = direct::worthwhile(reservoir.as_deref());
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
-        let (chunk_size, unread) = unsafe {
-            let chunk_size = shared::read(&raw const (*self.raw()).m_inChunkSize);
-            (session::chunk_size(chunk_size), reservoir::unread(sb, reservoir.as_deref()))
-        };
+        let chunk_size = session::chunk_size(field!(self.rtmp(), m_inChunkSize).get());
         // The log shows chunks one by one.
-        let loan = if unread.is_empty() && !globals::dumps() {
+        let loan = if reservoir::unread(&inbox, reservoir.as_deref()).is_empty() && !globals::dumps() {
             session.decoder().lend(chunk_size, worthwhile)
         } else {
             None
         };
         let Some(mut loan) = loan else {
-            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
-            unsafe { reservoir::release_idle(sb, reservoir) };
+            reservoir::release_idle(&mut inbox, reservoir);
             // Its memory stays where it is, and what is unread in it.
             let mut reservoir = reservoir.take()?;
-            // SAFETY: as above. Another call may close the connection, but not while the lock is held.
-            unsafe { reservoir.gather(sb) };
+            // Another call may close the connection, but not while the lock is held.
+            reservoir.gather(&inbox);
             drop(core);
             return Some(self.fill_reservoir(reservoir));
         };
         drop(core);
-        // SAFETY: as above; the buffer was found empty.
-        let result = unsafe { direct::receive(sb, &mut loan, whole, &self.patience()) };
+        let result = direct::receive(&mut inbox, &mut loan, whole, &self.patience());
         let arrived = *result.as_ref().unwrap_or(&direct::Arrived::default());
         let mut core = self.core();
         core.session.decoder().give_back(loan, arrived.chunks);
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the lock keeps steps out.
-        unsafe {
-            let count = &raw mut (*self.raw()).m_nBytesIn;
-            shared::write(count, shared::read(count).wrapping_add(arrived.used as c_int));
-            if matches!(result, Err(Error::TimedOut)) {
-                reservoir::release(sb, &mut core.reservoir);
-            }
+        let count = field!(self.rtmp(), m_nBytesIn);
+        count.set(count.get().wrapping_add(arrived.used as c_int));
+        if matches!(result, Err(Error::TimedOut)) {
+            reservoir::release(&mut inbox, &mut core.reservoir);
         }
         Some(result.map(|_| ()))
     }
 
     /// Receives into a reservoir that was taken out of the core, and has gathered what is unread.
     fn fill_reservoir(&self, mut reservoir: Box<Reservoir>) -> Result<()> {
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that reads touches
-        // the buffer.
-        let sb = unsafe { &raw mut (*self.raw()).m_sb };
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
-        let result = unsafe { reservoir.fill(sb, &self.patience()) };
+        let result = reservoir.fill(self.sb(), &self.patience());
         let mut core = self.core();
         if !self.is_open() || !self.is_current() {
-            // What has come is nobody's, and the memory goes with this call.
+            // The session that these bytes belong to has ended, and the memory goes with this call.
             return result;
         }
-        // SAFETY: as above; the lock keeps out whoever closes the connection.
-        unsafe {
-            reservoir.show(sb);
-            core.reservoir = Some(reservoir);
-            if matches!(result, Err(Error::TimedOut)) {
-                reservoir::release(sb, &mut core.reservoir);
-            }
+        // The lock keeps a call that closes the connection out.
+        reservoir.show(self.sb());
+        core.reservoir = Some(reservoir);
+        if matches!(result, Err(Error::TimedOut)) {
+            reservoir::release(&mut self.inbox(), &mut core.reservoir);
         }
         result
     }
@@ -710,9 +683,7 @@ impl Handle {
     /// Decrypts bytes that have just arrived, the last of those unread.
     fn receive_newest(&self, count: usize) {
         if count > 0 {
-            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`); only the thread
-            // that reads touches the buffer.
-            self.core().session.decrypt(unsafe { sockbuf::newest(&raw mut (*self.raw()).m_sb, count) });
+            self.core().session.decrypt(self.inbox().newest(count));
         }
     }
 
@@ -728,11 +699,8 @@ impl Handle {
             return;
         }
         let Ok(fd) = self.socket() else { return };
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        let has_ended = unsafe {
-            sockbuf::drop_left_byte(&raw const (*self.raw()).m_sb, fd, self.left_byte());
-            shared::read(&raw const (*self.raw()).m_read.status)
-        } != 0;
+        self.sb().drop_left_byte(fd, self.left_byte());
+        let has_ended = field!(self.rtmp(), m_read.status).get() != 0;
         if let Some(carrier) = carrier {
             carrier.lock().release_byte();
             if !has_ended {
@@ -748,9 +716,7 @@ impl Handle {
     /// Says whether the socket has to stay readable as long as there is something to read.
     pub(crate) fn watch(&self, watched: bool) {
         self.set_watched(watched);
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        let secured = unsafe { sockbuf::carrier(&raw const (*self.raw()).m_sb) };
-        for carrier in self.carrier().into_iter().chain(secured) {
+        for carrier in self.carrier().into_iter().chain(self.sb().carrier()) {
             carrier.lock().keep_readable(watched);
         }
     }
@@ -760,24 +726,20 @@ impl Handle {
         if let Some(carrier) = self.carrier() {
             return carrier.lock().has_left_byte();
         }
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        unsafe { sockbuf::has_left_byte(&raw const (*self.raw()).m_sb, self.left_byte()) }
+        self.sb().has_left_byte(self.left_byte())
     }
 
     /// Whether there is something for a reader in what was received and not read.
     fn has_something_to_read(&self, carrier: Option<&Carrier>) -> bool {
         let mut core = self.core();
         let Core { session, reservoir, .. } = &mut *core;
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only the thread that reads touches
-        // the buffer.
-        let worth_reading = unsafe {
-            let (sb, flags) = (&raw const (*self.raw()).m_sb, &raw const (*self.raw()).m_read.flags);
-            let unread = reservoir::unread(sb, reservoir.as_deref());
-            let begun = flv::Flags(shared::read(flags)).has(flv::Flags::HEADER);
-            // Without anything unread it was all fetched, but for what a tunnel has not looked at.
-            let more = carrier.is_none() && !unread.is_empty() && sockbuf::tls_holds_more(sb);
-            more || ready::is_worth_reading(&load(self.raw()), session.decoder(), begun, unread)
-        };
+        let inbox = self.inbox();
+        let unread = reservoir::unread(&inbox, reservoir.as_deref());
+        let begun = flv::Flags(field!(self.rtmp(), m_read.flags).get()).has(flv::Flags::HEADER);
+        // Without anything unread it was all fetched, but for what a tunnel has not looked at.
+        let more = carrier.is_none() && !unread.is_empty() && self.sb().tls_holds_more();
+        let worth_reading =
+            more || ready::is_worth_reading(&load(self.rtmp()), session.decoder(), begun, unread);
         worth_reading
             || !core.stream.pending().is_empty()
             || carrier.is_some_and(|carrier| carrier.holds_more())
@@ -841,23 +803,15 @@ impl Batch<'_> {
 }
 
 /// [`load`] as one function for all kinds of steps.
-///
-/// # Safety
-/// As for `load`.
 #[inline(never)]
-unsafe fn load_all(raw: *mut RTMP) -> State {
-    // SAFETY: `raw` points to an initialised `RTMP`, by the contract of `load`.
-    unsafe { load(raw) }
+fn load_all(rtmp: Rtmp<'_>) -> State {
+    load(rtmp)
 }
 
 /// [`store`] as one function for all kinds of steps.
-///
-/// # Safety
-/// As for `store`.
 #[inline(never)]
-unsafe fn store_all(raw: *mut RTMP, before: &State, after: &State) {
-    // SAFETY: `raw` points to an initialised `RTMP`, by the contract of `store`.
-    unsafe { store(raw, before, after) }
+fn store_all(rtmp: Rtmp<'_>, before: &State, after: &State) {
+    store(rtmp, before, after);
 }
 
 /// With so many bytes in one receive, the peer is probably ahead.
@@ -866,9 +820,10 @@ const AHEAD: usize = sockbuf::CAPACITY / 2;
 /// How often a call of a session that does not wait receives: others have their turn then.
 const MAX_RECEIVES: u32 = 64;
 
+/// How long such a call receives.
+const MAX_TIME: Duration = Duration::from_millis(2);
+
 /// A message of so many pieces is sent without a copy.
 const MAX_PIECES: usize = 16;
 /// A message of so many bytes is copied into one piece.
-const PUT_TOGETHER: usize = 2048;
-/// How many bytes may wait for the peer of a session that does not wait.
-const MAX_QUEUE: usize = 4 << 20;
+const PUT_TOGETHER: usize = 512;

@@ -22,7 +22,7 @@ impl Errno {
     #[inline(always)]
     pub(crate) fn keep() -> Self {
         let place = place();
-        // SAFETY: by the contract of `place`.
+        // SAFETY: `place` returns the address of this thread's `errno`, which lasts as long as the thread.
         Self { place, value: unsafe { place.read() }, unchanged: false }
     }
 
@@ -47,14 +47,14 @@ impl Errno {
 impl Drop for Errno {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: by the contract of `place`, and this is the same thread.
+        // SAFETY: `place` returns the address of this thread's `errno`, which lasts as long as the thread, and this is the same thread.
         unsafe { self.place.write(self.value) };
     }
 }
 
 /// Sets `errno`.
 pub(super) fn set(value: c_int) {
-    // SAFETY: by the contract of `place`.
+    // SAFETY: `place` returns the address of this thread's `errno`, which lasts as long as the thread.
     unsafe { place().write(value) };
 }
 

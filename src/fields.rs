@@ -13,7 +13,7 @@ use super::{
     memory,
     ptr::aval_bytes,
     rtmp::{RTMP, RTMP_FEATURE_WRITE, RTMP_LF_AUTH, RTMP_LF_BUFX, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LNK},
-    shared,
+    valid::{Rtmp, field},
 };
 
 /// A `State` field's form in the C struct.
@@ -56,71 +56,44 @@ impl Shared<u8> for bool {
 macro_rules! shared_fields {
     ($($media:ident: $($media_name:ident).+;)* ...; $($field:ident: $($name:ident).+;)*) => {
         /// Reads the fields that a step works with, one by one: callers may look at them meanwhile.
-        ///
-        /// # Safety
-        /// `raw` points to an initialised `RTMP`.
         #[inline(always)]
-        pub(super) unsafe fn load(raw: *mut RTMP) -> State {
-            // SAFETY: `raw` points to an initialised `RTMP`, by the Safety section; fields are plain numbers, read one
-            // by one.
-            unsafe {
-                State {
-                    $($field: Shared::load(shared::read(&raw const (*raw).$($name).+)),)*
-                    seeking: shared::read(&raw const (*raw).m_read.flags) & Flags::SEEKING.0 != 0,
-                    ..load_for_media(raw)
-                }
+        pub(super) fn load(r: Rtmp<'_>) -> State {
+            State {
+                $($field: Shared::load(field!(r, $($name).+).get()),)*
+                seeking: field!(r, m_read.flags).get() & Flags::SEEKING.0 != 0,
+                ..load_for_media(r)
             }
         }
 
         /// As [`load`], but only the fields that the arrival of audio and video has to do with; the others are as in a new
         /// session.
-        ///
-        /// # Safety
-        /// As for `load`.
         #[inline(always)]
-        pub(super) unsafe fn load_for_media(raw: *mut RTMP) -> State {
-            // SAFETY: `raw` points to an initialised `RTMP`, by the Safety section; fields are plain numbers, read one
-            // by one.
-            unsafe {
-                State {
-                    $($media: Shared::load(shared::read(&raw const (*raw).$($media_name).+)),)*
-                    ..State::NEW
-                }
+        pub(super) fn load_for_media(r: Rtmp<'_>) -> State {
+            State {
+                $($media: Shared::load(field!(r, $($media_name).+).get()),)*
+                ..State::NEW
             }
         }
 
-        /// Writes the fields that a step changed, and leaves the others to whoever writes them meanwhile.
-        ///
-        /// # Safety
-        /// `raw` points to an initialised `RTMP`.
+        /// Writes the fields that a step changed. Other threads may write the others meanwhile.
         #[inline(always)]
-        pub(super) unsafe fn store(raw: *mut RTMP, before: &State, after: &State) {
-            // SAFETY: `raw` points to an initialised `RTMP`, by the Safety section.
-            unsafe { store_for_media(raw, before, after) };
+        pub(super) fn store(r: Rtmp<'_>, before: &State, after: &State) {
+            store_for_media(r, before, after);
             $(if after.$field != before.$field {
-                // SAFETY: `raw` points to an initialised `RTMP`, by the Safety section.
-                unsafe { shared::write(&raw mut (*raw).$($name).+, Shared::store(after.$field)) };
+                field!(r, $($name).+).set(Shared::store(after.$field));
             })*
             if after.seeking != before.seeking {
-                // SAFETY: `raw` points to an initialised `RTMP`, by the Safety section.
-                unsafe {
-                    let field = &raw mut (*raw).m_read.flags;
-                    let flags = shared::read(field);
-                    let seeking = Flags::SEEKING.0;
-                    shared::write(field, if after.seeking { flags | seeking } else { flags & !seeking });
-                }
+                let flags = field!(r, m_read.flags);
+                let (others, seeking) = (flags.get() & !Flags::SEEKING.0, Flags::SEEKING.0);
+                flags.set(if after.seeking { others | seeking } else { others });
             }
         }
 
         /// As [`store`], for what [`load_for_media`] has read.
-        ///
-        /// # Safety
-        /// As for `store`.
         #[inline(always)]
-        pub(super) unsafe fn store_for_media(raw: *mut RTMP, before: &State, after: &State) {
+        pub(super) fn store_for_media(r: Rtmp<'_>, before: &State, after: &State) {
             $(if after.$media != before.$media {
-                // SAFETY: `raw` points to an initialised `RTMP`, by the Safety section.
-                unsafe { shared::write(&raw mut (*raw).$($media_name).+, Shared::store(after.$media)) };
+                field!(r, $($media_name).+).set(Shared::store(after.$media));
             })*
         }
     };
@@ -248,34 +221,24 @@ pub(super) unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
 }
 
 /// Shows callers the timestamp of the last message of each chunk stream; the array grows as librtmp's did.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
 #[inline(always)]
-pub(super) unsafe fn mirror_timestamp(r: *mut RTMP, chunk_stream: usize, timestamp: u32) {
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; the array has `m_channelsAllocatedIn` entries
-    // and comes from the C allocator.
-    unsafe {
-        let allocated = usize::try_from((*r).m_channelsAllocatedIn).unwrap_or(0);
-        if chunk_stream < allocated || grow_timestamps(r, chunk_stream, allocated) {
-            *(*r).m_channelTimestamp.add(chunk_stream) = timestamp as i32;
-        }
+pub(super) fn mirror_timestamp(r: Rtmp<'_>, chunk_stream: usize, timestamp: u32) {
+    let allocated = usize::try_from(field!(r, m_channelsAllocatedIn).get()).unwrap_or(0);
+    if chunk_stream < allocated || grow_timestamps(r, chunk_stream, allocated) {
+        // SAFETY: the array has `m_channelsAllocatedIn` entries, which only this file and `RTMP_Close` change.
+        unsafe { *field!(r, m_channelTimestamp).get().add(chunk_stream) = timestamp as i32 };
     }
 }
 
-/// Makes room for a chunk stream behind those there is room for; tells whether that was possible.
-///
-/// # Safety
-/// As for [`mirror_timestamp`], whose array has `allocated` entries.
+/// Makes room for a chunk stream behind the `allocated` ones there is room for; returns whether that was possible.
 #[cold]
 #[inline(never)]
-unsafe fn grow_timestamps(r: *mut RTMP, chunk_stream: usize, allocated: usize) -> bool {
+fn grow_timestamps(r: Rtmp<'_>, chunk_stream: usize, allocated: usize) -> bool {
     let wanted = (chunk_stream + 10).max(allocated * 2);
-    // SAFETY: `r` points to an initialised `RTMP`; its array has `allocated` entries, by the Safety section.
-    unsafe {
-        let Ok(grown) = memory::grow_zeroed((*r).m_channelTimestamp, allocated, wanted) else { return false };
-        (*r).m_channelTimestamp = grown;
-        (*r).m_channelsAllocatedIn = wanted as c_int;
-    }
+    let array = field!(r, m_channelTimestamp);
+    // SAFETY: the array has `allocated` entries and comes from here, and so from the C allocator.
+    let Ok(grown) = (unsafe { memory::grow_zeroed(array.get(), allocated, wanted) }) else { return false };
+    array.set(grown);
+    field!(r, m_channelsAllocatedIn).set(wanted as c_int);
     true
 }

@@ -5,10 +5,9 @@
 //! signal handler, so it needs no memory and waits for no lock.
 
 use std::{
-    marker::PhantomData,
     mem::ManuallyDrop,
     net::Shutdown,
-    ptr::{self, NonNull},
+    ptr,
     sync::{
         Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicU32, Ordering},
@@ -17,14 +16,15 @@ use std::{
 
 use socket2::SockRef;
 
-use super::{Errno, rtmp::RTMP, shared, socket};
+use super::{
+    Errno,
+    rtmp::RTMP,
+    valid::{Rtmp, field},
+};
 
 /// The gate of one `RTMP`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Gate<'a> {
-    session: NonNull<RTMP>,
-    lives: PhantomData<&'a AtomicU32>,
-}
+pub(crate) struct Gate<'a>(Rtmp<'a>);
 
 // SAFETY: it is an address; behind it only atomic fields are used, and the slot while the lock is held.
 unsafe impl Sync for Gate<'_> {}
@@ -53,29 +53,25 @@ const LOCK_BITS: u32 = 6;
 
 impl<'a> Gate<'a> {
     /// The gate of `r`.
-    ///
-    /// # Safety
-    /// `r` points to an initialised `RTMP`, which outlives the result.
-    pub(crate) unsafe fn of(r: *mut RTMP) -> Self {
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section, so it is not null.
-        Self { session: unsafe { NonNull::new_unchecked(r) }, lives: PhantomData }
+    pub(crate) fn of(r: Rtmp<'a>) -> Self {
+        Self(r)
     }
 
     /// The session.
     pub(crate) fn session(self) -> *mut RTMP {
-        self.session.as_ptr()
+        self.0.as_ptr()
     }
 
     #[inline(always)]
     fn word(self) -> &'a AtomicU32 {
-        // SAFETY: the struct outlives the gate (`of`); only this file uses the field, and an `int` is as large and as aligned
-        // as an atomic one.
-        unsafe { AtomicU32::from_ptr((&raw mut (*self.session.as_ptr()).m_channelsAllocatedOut).cast()) }
+        // SAFETY: the struct outlives the gate; only this file uses the field, and an `int` is as large and as aligned as an
+        // atomic one.
+        unsafe { AtomicU32::from_ptr(field!(self.0, m_channelsAllocatedOut).as_ptr().cast()) }
     }
 
     fn lock(self) -> &'static Mutex<()> {
         const SPREAD: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize;
-        let hash = self.session.addr().get().wrapping_mul(SPREAD);
+        let hash = self.session().addr().wrapping_mul(SPREAD);
         &LOCKS[hash >> (usize::BITS - LOCK_BITS)].0
     }
 
@@ -100,11 +96,9 @@ impl<'a> Gate<'a> {
         // Signal handlers abort, and a socket that has lost its peer is no failure of the call that lets the gate go.
         let _errno = Errno::keep();
         let Some(_lock) = try_lock(self.lock()) else { return };
-        // SAFETY: the struct outlives the gate (`of`).
-        let socket = unsafe { shared::read(&raw const (*self.session.as_ptr()).m_sb.sb_socket) };
-        if socket >= 0 {
-            // SAFETY: the lock is held, without which no call closes the socket.
-            let _ = SockRef::from(&unsafe { socket::borrow(socket) }).shutdown(Shutdown::Both);
+        // The lock is held, without which no call closes the socket.
+        if let Ok(socket) = field!(self.0, m_sb).socket() {
+            let _ = SockRef::from(&socket).shutdown(Shutdown::Both);
         }
     }
 
@@ -137,8 +131,7 @@ impl<'a> Gate<'a> {
     /// Clears a word that was not written here, and the slot beside it, which was not written here either. The lock is held.
     #[cold]
     fn tidy(self, word: u32) {
-        // SAFETY: the struct outlives the gate (`of`); the lock is held, without which nobody uses the slot.
-        unsafe { (*self.session.as_ptr()).m_vecChannelsOut = ptr::null_mut() };
+        field!(self.0, m_vecChannelsOut).set(ptr::null_mut());
         // Unless the session is aborted at this moment.
         let _ = self.word().compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
@@ -192,7 +185,7 @@ mod tests {
 
     fn gate(session: &Session) -> Gate<'_> {
         // SAFETY: it is borrowed for as long.
-        unsafe { Gate::of(session.0.get()) }
+        Gate::of(unsafe { Rtmp::new(session.0.get()) }.unwrap())
     }
 
     fn value(session: Box<Session>) -> u32 {

@@ -38,7 +38,7 @@ pub static RTMP_DefaultFlashVer: AVal =
 
 const FLASH_VERSION: &CStr = c"LNX 10,0,32,18";
 
-// SAFETY: an `AVal` is a pointer and a length; whoever reads or writes the bytes has to know on his own account that
+// SAFETY: an `AVal` is a pointer and a length; code that reads or writes the bytes has to know by itself that
 // he may.
 unsafe impl Sync for AVal {}
 

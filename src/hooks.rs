@@ -13,6 +13,7 @@ use super::{
     gate::Gate,
     reason::{self, Report},
     rtmp::RTMP,
+    valid::Rtmp,
 };
 
 /// What a program has set.
@@ -97,7 +98,7 @@ impl Hook<RTMP_EventCallback> {
             return Ok(());
         }
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        unsafe { Gate::of(r) }.abort();
+        unsafe { Rtmp::new(r) }.map(Gate::of).inspect(|gate| gate.abort());
         Err(Error::Interrupted)
     }
 }
@@ -118,7 +119,9 @@ impl Hook<RTMP_SendCallback> {
             match taken.and_then(|taken| bytes.get(taken..)) {
                 Some(rest) => bytes = rest,
                 // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-                None if unsafe { Gate::of(r) }.is_aborted() => return Err(Error::Interrupted),
+                None if unsafe { Rtmp::new(r) }.is_some_and(|r| Gate::of(r).is_aborted()) => {
+                    return Err(Error::Interrupted);
+                }
                 None => return Err(Error::Io(std::io::Error::last_os_error())),
             }
         }

@@ -16,6 +16,7 @@ use crate::{
     globals,
     layout::assert_layout,
     tls::trust,
+    valid::{Valid, field},
 };
 
 /// How a request ended, one of the `HTTPRES_*` values.
@@ -80,13 +81,13 @@ pub unsafe extern "C-unwind" fn HTTP_get(
     cb: *mut HTTP_read_callback,
 ) -> HTTPResult {
     boundary(Kind::Waits, HTTPRES_LOST_CONNECTION, |errno| {
-        if http.is_null() || url.is_null() || cb.is_null() {
+        // SAFETY: `http` is null or points to an `HTTP_ctx`, by the Safety section.
+        let http = unsafe { Valid::new(http) }.filter(|_| !url.is_null() && !cb.is_null());
+        let Some(http) = http else {
             debug!("HTTP_get: an argument is null");
             return Ok(HTTPRES_BAD_REQUEST);
-        }
-        // SAFETY: `http` is null or points to an `HTTP_ctx` whose `date` is null or as described there; `url` is null
-        // or a NUL-terminated string; `cb` is null or a function of the type above, by the Safety section; for all
-        // three.
+        };
+        // SAFETY: `url` is a NUL-terminated string, and `cb` a function of the type above, by the Safety section.
         let (url, mut answer) = unsafe { (CStr::from_ptr(url), Answer::new(http, cb)) };
         // A copy, because the answer replaces it.
         let date = answer.date();
@@ -113,49 +114,44 @@ type ReadFunction =
     unsafe extern "C-unwind" fn(ptr: *mut c_void, size: size_t, nmemb: size_t, stream: *mut c_void) -> size_t;
 
 /// Writes a response to where the caller wants it.
-struct Answer {
-    /// Valid for as long as this exists; the callback may use it too.
-    http: *mut HTTP_ctx,
+struct Answer<'a> {
+    /// The callback may use it, too.
+    http: Valid<'a, HTTP_ctx>,
     callback: ReadFunction,
 }
 
-impl Answer {
+impl<'a> Answer<'a> {
     /// # Safety
-    /// `http` points to a valid `HTTP_ctx` and `cb` to a function of its type, for as long as the result is used.
-    unsafe fn new(http: *mut HTTP_ctx, cb: *mut HTTP_read_callback) -> Self {
-        // SAFETY: `http` points to a valid `HTTP_ctx` and `cb` to a function of its type, for as long as the result is
-        // used, by the Safety section; the pointer is to a function of this type, which is not null.
+    /// `cb` points to a function of its type, for as long as the result is used.
+    unsafe fn new(http: Valid<'a, HTTP_ctx>, cb: *mut HTTP_read_callback) -> Self {
+        // SAFETY: `cb` points to a function of this type, by the Safety section, so it is not null.
         let callback = unsafe { mem::transmute::<*mut HTTP_read_callback, ReadFunction>(cb) };
-        // SAFETY: `http` points to a valid `HTTP_ctx` and `cb` to a function of its type, for as long as the result is
-        // used, by the Safety section.
-        unsafe { (*http).status = -1 };
+        field!(http, status).set(-1);
         Self { http, callback }
     }
 
     fn date(&self) -> Vec<u8> {
-        // SAFETY: `http` is valid.
-        let date = unsafe { (*self.http).date };
+        let date = field!(self.http, date).get();
         if date.is_null() {
             return Vec::new();
         }
-        // SAFETY: not null, so a NUL-terminated string, says the contract of `HTTP_get`.
+        // SAFETY: a date that is not null is a NUL-terminated string, which is what `http.h` says of the field.
         unsafe { CStr::from_ptr(date) }.to_bytes().to_vec()
     }
 }
 
-impl Receiver for Answer {
+impl Receiver for Answer<'_> {
     fn status(&mut self, status: u16) {
-        // SAFETY: `http` is valid.
-        unsafe { (*self.http).status = status.into() };
+        field!(self.http, status).set(status.into());
     }
 
     fn last_modified(&mut self, date: &[u8]) {
-        // SAFETY: `http` is valid.
-        let buffer = unsafe { (*self.http).date };
+        let buffer = field!(self.http, date).get();
         if buffer.is_null() || !is_date(date) {
             return;
         }
-        // SAFETY: the buffer has room for `MAX_DATE` bytes and a NUL, says the contract of `HTTP_get`.
+        // SAFETY: the buffer has room for `MAX_DATE` bytes and a NUL, which is what `http.h` says of the field; `is_date` has
+        // checked the length.
         unsafe {
             ptr::copy_nonoverlapping(date.as_ptr(), buffer.cast(), date.len());
             buffer.add(date.len()).write(0);
@@ -163,8 +159,8 @@ impl Receiver for Answer {
     }
 
     fn body(&mut self, bytes: &[u8]) -> Result<()> {
-        // SAFETY: `http` is valid.
-        let (size, data) = unsafe { ((*self.http).size, (*self.http).data) };
+        let (received, data) = (field!(self.http, size), field!(self.http, data).get());
+        let size = received.get();
         let count = c_int::try_from(bytes.len()).ok().filter(|count| size.checked_add(*count).is_some());
         let Some(count) = count else {
             return Err(Error::TooLarge("an HTTP body beyond what HTTP_ctx.size can count"));
@@ -173,8 +169,7 @@ impl Receiver for Answer {
         let mut block = bytes.to_vec();
         // SAFETY: the function is of this type; `block` lives until it returns.
         unsafe { (self.callback)(block.as_mut_ptr().cast(), 1, block.len(), data) };
-        // SAFETY: `http` is valid.
-        unsafe { (*self.http).size = (*self.http).size.saturating_add(count) };
+        received.set(received.get().saturating_add(count));
         Ok(())
     }
 }
@@ -210,7 +205,8 @@ mod tests {
         let data = (&raw mut total).cast();
         let mut http = HTTP_ctx { date: ptr::null_mut(), size: 0, status: 0, data };
         // SAFETY: both live to the end of the test.
-        let mut answer = unsafe { Answer::new(&mut http, count as *mut HTTP_read_callback) };
+        let mut answer =
+            unsafe { Answer::new(Valid::new(&mut http).unwrap(), count as *mut HTTP_read_callback) };
         assert_eq!(answer.date(), b"");
         answer.status(200);
         answer.last_modified(b"now");
@@ -224,7 +220,8 @@ mod tests {
         let data = (&raw mut total).cast();
         let mut http = HTTP_ctx { date: ptr::null_mut(), size: c_int::MAX - 5, status: 0, data };
         // SAFETY: both live to the end of the test.
-        let mut answer = unsafe { Answer::new(&mut http, count as *mut HTTP_read_callback) };
+        let mut answer =
+            unsafe { Answer::new(Valid::new(&mut http).unwrap(), count as *mut HTTP_read_callback) };
         answer.body(b"hello").unwrap();
         assert!(answer.body(b"!").is_err());
         assert_eq!((http.size, total), (c_int::MAX, 5));

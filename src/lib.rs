@@ -45,6 +45,7 @@ mod state;
 mod sync;
 mod tcp_info;
 pub mod tls;
+mod valid;
 
 pub(crate) use self::errno::Errno;
 

@@ -29,7 +29,7 @@ pub(crate) fn duplicate(bytes: &[u8]) -> Result<*mut c_char> {
     Ok(block.cast())
 }
 
-/// Writes a NUL and tells whether that was possible: a text that the C API divides in place may be a literal, which lies
+/// Writes a NUL and returns whether that was possible: a text that the C API divides in place may be a literal, which lies
 /// in memory that cannot be written to.
 ///
 /// # Safety
@@ -144,7 +144,7 @@ pub struct Body {
     len: usize,
     /// No message is longer than this can tell.
     capacity: u32,
-    /// Whether the memory is somebody else's: no block, and no room in front.
+    /// Whether the memory is a caller's: no block, and no room in front.
     borrowed: bool,
 }
 
@@ -163,9 +163,9 @@ impl Body {
         }
         // SAFETY: the block is larger than the headroom.
         let data = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
-        // SAFETY: the block has a byte for the NUL behind the body.
-        unsafe { *data = 0 };
-        Some(Self { data, len: 0, capacity, borrowed: false })
+        let mut body = Self { data, len: 0, capacity, borrowed: false };
+        body.end();
+        Some(body)
     }
 
     /// The address of the first byte; stays valid until the body grows or goes.
@@ -173,7 +173,7 @@ impl Body {
         self.data
     }
 
-    /// A body that uses somebody else's memory, the last four bytes of `room` aside.
+    /// A body that uses the memory of a caller, the last four bytes of `room` aside.
     ///
     /// # Safety
     /// Nobody else uses the memory before [`keep`](message::Body::keep), or the last use of the body.
@@ -182,7 +182,7 @@ impl Body {
         Self { data: room.as_mut_ptr().cast(), len: 0, capacity, borrowed: true }
     }
 
-    /// Whether the body is in somebody else's memory.
+    /// Whether the body is in the memory of a caller.
     pub(crate) fn is_borrowed(&self) -> bool {
         self.borrowed
     }
@@ -214,8 +214,14 @@ impl Body {
         }
         debug_assert!(count <= self.room());
         self.len += count;
-        // SAFETY: these bytes were written, and there are that many, by the Safety section; the NUL behind `capacity`
-        // bytes has its own.
+        self.end();
+    }
+
+    /// Writes the NUL behind the body.
+    #[inline]
+    fn end(&mut self) {
+        debug_assert!(self.len <= self.capacity as usize);
+        // SAFETY: there is a block, or the memory of a caller, with a byte behind its `capacity`, and `len` is at most that.
         unsafe { *self.data.add(self.len) = 0 };
     }
 
@@ -324,8 +330,7 @@ impl message::Body for Body {
         // SAFETY: the block is larger than the headroom.
         self.data = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
         self.capacity = capacity;
-        // SAFETY: the block has a byte for the NUL behind `capacity`, and `len` is at most that.
-        unsafe { *self.data.add(self.len) = 0 };
+        self.end();
         Ok(())
     }
 
@@ -338,13 +343,10 @@ impl message::Body for Body {
         if bytes.is_empty() {
             return;
         }
-        // SAFETY: the bytes fit, as just checked, and the NUL behind them has its own byte; `bytes` cannot overlap
-        // a block that only this body knows.
-        unsafe {
-            ptr::copy_nonoverlapping(bytes.as_ptr(), self.data.add(self.len), bytes.len());
-            self.len += bytes.len();
-            *self.data.add(self.len) = 0;
-        }
+        // SAFETY: the bytes fit, as just checked; `bytes` cannot overlap a block that only this body knows.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.data.add(self.len), bytes.len()) };
+        self.len += bytes.len();
+        self.end();
     }
 
     fn clear(&mut self) {
@@ -353,8 +355,7 @@ impl message::Body for Body {
             return;
         }
         self.len = 0;
-        // SAFETY: the block has a byte for the NUL behind the body.
-        unsafe { *self.data = 0 };
+        self.end();
     }
 
     fn keep(&mut self) -> Result<()> {

@@ -10,12 +10,13 @@ use rtmp_core::{
     error::{Error, Result},
     message::MessageType,
     net::Link,
+    stats::Backlog,
     transport::deadline::Deadline,
 };
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use super::event_loop::descriptor::Descriptor;
-use super::{carrier::Carrier, pipe::Pipe};
+use super::{carrier::Carrier, pipe::Pipe, reason::Failure};
 
 /// A connection that is being made, on either side.
 pub(crate) struct Opening {
@@ -96,13 +97,21 @@ pub(crate) struct Leaving {
 #[derive(Default)]
 pub(crate) struct Progress {
     pub(crate) opening: Option<Box<Opening>>,
+    /// Why a step could not make one, for the call that has begun it.
+    pub(crate) opening_failure: Option<(What, Failure)>,
     /// Whether `RTMP_ConnectStream` waits for the stream, and until when for the next answer.
     pub(crate) starting: Option<Deadline>,
+    /// Why a step gave up waiting for the stream of a connection that is still open, for `RTMP_ConnectStream`.
+    pub(crate) starting_failure: Option<Error>,
+    /// Whether `RTMP_ReconnectStream` has asked for that stream: its next call continues.
+    pub(crate) reconnecting: bool,
     pub(crate) leaving: Vec<Leaving>,
     /// Since when a call that reads has found nothing.
     pub(crate) silent_since: Option<Instant>,
-    /// How much of the queue was sent, and since when it has not become more.
-    pub(crate) stalled: Option<(u64, Instant)>,
+    /// Since when calls that read have found nothing for the program although the peer never stopped sending.
+    pub(crate) flooded_since: Option<Instant>,
+    /// How long bytes have been waiting for the peer to take some.
+    pub(crate) backlog: Backlog,
     /// What is known of bytes for a call that reads.
     pub(crate) input: Input,
     /// Whether `RTMP_Step` has told of them, and no call has read since.
@@ -163,6 +172,6 @@ impl Progress {
 
     /// When the wait for the peer to take bytes is over.
     pub(crate) fn stall_ends(&self, timeout: Option<Duration>) -> Option<Instant> {
-        self.stalled?.1.checked_add(timeout?)
+        self.backlog.stalled_since()?.checked_add(timeout?)
     }
 }

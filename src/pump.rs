@@ -155,6 +155,7 @@ impl Handle {
             let chunk = received.inspect_err(|_| self.give_up())?;
             self.answer()?;
             if let Some(chunk) = chunk {
+                self.note_found();
                 return Ok(chunk);
             }
             reading.fill(false).inspect_err(|error| self.fail_receiving(error))?;
@@ -167,9 +168,10 @@ impl Handle {
     /// time-out, this one leaves the connection open, and the call may be repeated.
     pub(crate) fn connect_stream(&self) -> Result<()> {
         self.progress_if_any(Progress::use_connection);
-        match self.take_starting() {
+        match self.take_starting()? {
             Some(limit) => self.set_limit(limit),
             None => {
+                self.progress_if_any(|progress| progress.failed = false);
                 self.step(|session, _| {
                     session.begin_receiving();
                     session.set_starting(true);
@@ -190,8 +192,14 @@ impl Handle {
     }
 
     /// Until when the server has time for its next answer, if a call that does not wait has begun to wait for the stream.
-    fn take_starting(&self) -> Option<Deadline> {
-        if self.never_waits() { self.progress(|progress| progress.starting.take()) } else { None }
+    /// Fails with what a step has met.
+    fn take_starting(&self) -> Result<Option<Deadline>> {
+        if !self.never_waits() {
+            return Ok(None);
+        }
+        let (limit, failure) =
+            self.progress(|progress| (progress.starting.take(), progress.starting_failure.take()));
+        failure.map_or(Ok(limit), Err)
     }
 
     fn wait_for_stream(&self) -> Result<()> {
@@ -266,7 +274,7 @@ impl Handle {
         }
     }
 
-    /// Gives the server the time of one wait again if it has answered something; tells whether it has.
+    /// Gives the server the time of one wait again if it has answered something; returns whether it has.
     fn restart_phase(&self, answered: u32) -> bool {
         let has_answered = self.step(|session, _| session.answered()) != answered;
         if has_answered {
@@ -424,7 +432,7 @@ impl Handle {
 /// Lets the session take what was received; a step.
 fn take(
     session: &mut Session<Body>,
-    wishes: &mut Wishes,
+    wishes: &mut Wishes<'_>,
     input: &mut [u8],
 ) -> (usize, Result<Option<Event<Body>>>) {
     match session.receive(wishes, input, Instant::now()) {

@@ -27,7 +27,11 @@ use rtmp_core::{
     session::{self, packet_log},
 };
 
-use super::{gate::Gate, rtmp::RTMP};
+use super::{
+    gate::Gate,
+    rtmp::RTMP,
+    valid::{Rtmp, field},
+};
 
 /// What a call is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +46,7 @@ pub(crate) enum Phase {
     Tls,
     Tunnel,
     Handshake,
-    /// What the connection tells by itself.
+    /// What the connection reports by itself.
     Stream(session::Phase),
     Reading,
     /// Taking an FLV file apart.
@@ -191,6 +195,11 @@ impl Failure {
         &self.error
     }
 
+    /// The same for a later call: it is not logged again.
+    pub(crate) fn reported(self) -> Self {
+        Self { error: self.error.reported(), ..self }
+    }
+
     pub(crate) fn into_parts(self) -> (Error, Phase) {
         (self.error, self.phase)
     }
@@ -273,7 +282,7 @@ impl Drop for Scope {
     fn drop(&mut self) {
         let session = SESSION.get();
         if let (true, false, Some(follow)) = (self.0.is_null(), session.is_null(), FOLLOW.get()) {
-            // SAFETY: by the contract of `about`, the session is initialised until the exported function returns.
+            // SAFETY: the session of a call (`about`) is initialised until the exported function returns.
             unsafe { follow(session) }
         }
         SESSION.set(self.0);
@@ -389,9 +398,8 @@ pub(crate) unsafe fn start_afresh(r: *mut RTMP) -> Result<NonNull<RTMP>> {
 
 /// Whether it is the program that wants the calls of this session to end.
 fn is_aborted() -> bool {
-    let session = SESSION.get();
-    // SAFETY: by the contract of `about`.
-    !session.is_null() && unsafe { Gate::of(session) }.is_aborted()
+    // SAFETY: the session of a call is initialised until the call returns (`about`).
+    unsafe { Rtmp::new(SESSION.get()) }.is_some_and(|session| Gate::of(session).is_aborted())
 }
 
 /// Keeps a reason that is no error, or none that has a name.
@@ -402,7 +410,7 @@ pub(crate) fn keep_as(code: Code, phase: Phase, words: impl fmt::Display) {
 fn keep_text(code: Code, phase: Phase, system_code: i32, write: impl FnOnce(&mut Line) -> fmt::Result) {
     let Some(field) = field() else { return };
     // Calls that find no connection come after the one that lost it, and that one knows why.
-    if code == Code::NotConnected && stored(field).0 != Code::None {
+    if code == Code::NotConnected && !matches!(stored(field).0, Code::None | Code::Again) {
         return;
     }
     let (mut line, mut words) = (Line::default(), Line::default());
@@ -420,12 +428,14 @@ fn keep_text(code: Code, phase: Phase, system_code: i32, write: impl FnOnce(&mut
 
 /// The field of the session that the call is about.
 fn field<'a>() -> Option<&'a AtomicI32> {
-    let session = SESSION.get();
-    if session.is_null() {
-        return None;
-    }
-    // SAFETY: by the contract of `about`; the field is used nowhere else.
-    Some(unsafe { AtomicI32::from_ptr(&raw mut (*session).Link.pFlags) })
+    // SAFETY: the session of a call is initialised until the call returns (`about`).
+    unsafe { Rtmp::new(SESSION.get()) }.map(field_of)
+}
+
+/// Where a session keeps its reason.
+fn field_of(session: Rtmp<'_>) -> &AtomicI32 {
+    // SAFETY: the session outlives the result, and the field is used nowhere else.
+    unsafe { AtomicI32::from_ptr(field!(session, Link.pFlags).as_ptr()) }
 }
 
 /// The reason of a session: its code, and the number of its text. A value that a program left there is none.
@@ -440,9 +450,8 @@ fn stored(field: &AtomicI32) -> (Code, u32) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 pub(crate) unsafe fn last_code(r: *mut RTMP) -> Code {
-    let Some(session) = NonNull::new(r) else { return Code::Argument };
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; the field is used nowhere else.
-    stored(unsafe { AtomicI32::from_ptr(&raw mut (*session.as_ptr()).Link.pFlags) }).0
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    unsafe { Rtmp::new(r) }.map_or(Code::Argument, |session| stored(field_of(session)).0)
 }
 
 /// The operating system's error that goes with [`last_code`]; 0 if there is none, or its text has been displaced.
@@ -450,9 +459,9 @@ pub(crate) unsafe fn last_code(r: *mut RTMP) -> Code {
 /// # Safety
 /// As for [`last_code`].
 pub(crate) unsafe fn last_system_code(r: *mut RTMP) -> i32 {
-    let Some(session) = NonNull::new(r) else { return 0 };
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; the field is used nowhere else.
-    let (_, number) = stored(unsafe { AtomicI32::from_ptr(&raw mut (*session.as_ptr()).Link.pFlags) });
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    let Some(session) = (unsafe { Rtmp::new(r) }) else { return 0 };
+    let (_, number) = stored(field_of(session));
     TEXTS.lock().unwrap_or_else(PoisonError::into_inner).get(number).map_or(0, |(_, code)| code)
 }
 
@@ -462,13 +471,12 @@ pub(crate) unsafe fn last_system_code(r: *mut RTMP) -> i32 {
 /// As for [`last_code`].
 pub(crate) unsafe fn last_text(r: *mut RTMP) -> Text {
     let mut line = Line::default();
-    let Some(session) = NonNull::new(r) else {
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    let Some(session) = (unsafe { Rtmp::new(r) }) else {
         let _ = line.write_str(NO_SESSION);
         return line.finish();
     };
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; the field is used nowhere else.
-    let field = unsafe { AtomicI32::from_ptr(&raw mut (*session.as_ptr()).Link.pFlags) };
-    let (code, number) = stored(field);
+    let (code, number) = stored(field_of(session));
     if code == Code::None {
         return line.finish();
     }

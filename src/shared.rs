@@ -3,33 +3,33 @@
 
 #[cfg(target_pointer_width = "64")]
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::{AtomicI8, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI8, AtomicI32, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, Ordering::Relaxed};
 
 /// What a field may be to be shared.
 pub(super) trait Shareable: Sized {
     /// Reads a field.
     ///
     /// # Safety
-    /// `field` is the address of one, and whoever writes it in Rust does so with `write`.
+    /// `field` is the address of one, and Rust code writes it with `write`.
     unsafe fn read(field: *mut Self) -> Self;
 
     /// Writes a field.
     ///
     /// # Safety
-    /// `field` is the address of one, and whoever reads it in Rust does so with `read`.
+    /// `field` is the address of one, and Rust code reads it with `read`.
     unsafe fn write(field: *mut Self, value: Self);
 }
 
 macro_rules! shareable {
     ($($type:ty: $atomic:ty;)*) => { $(impl Shareable for $type {
         unsafe fn read(field: *mut Self) -> Self {
-            // SAFETY: `field` is the address of one, and whoever reads it in Rust does so with `read`, by the Safety
+            // SAFETY: `field` is the address of one, and Rust code reads it with `read`, by the Safety
             // section; fields of C structs are aligned.
             unsafe { <$atomic>::from_ptr(field) }.load(Relaxed)
         }
 
         unsafe fn write(field: *mut Self, value: Self) {
-            // SAFETY: `field` is the address of one, and whoever reads it in Rust does so with `read`, by the Safety
+            // SAFETY: `field` is the address of one, and Rust code reads it with `read`, by the Safety
             // section; fields of C structs are aligned.
             unsafe { <$atomic>::from_ptr(field) }.store(value, Relaxed);
         }
@@ -39,6 +39,7 @@ macro_rules! shareable {
 shareable! {
     i8: AtomicI8;
     u8: AtomicU8;
+    u16: AtomicU16;
     i32: AtomicI32;
     u32: AtomicU32;
 }
@@ -106,9 +107,9 @@ const _: () = assert!(align_of::<f64>() >= align_of::<AtomicU32>());
 /// Reads a field.
 ///
 /// # Safety
-/// `field` is the address of one, and whoever writes it in Rust does so with [`write`].
+/// `field` is the address of one, and Rust code writes it with [`write`].
 pub(super) unsafe fn read<T: Shareable>(field: *const T) -> T {
-    // SAFETY: `field` is the address of one, and whoever writes it in Rust does so with [`write`], by the Safety
+    // SAFETY: `field` is the address of one, and Rust code writes it with [`write`], by the Safety
     // section; nothing is written through the pointer.
     unsafe { T::read(field.cast_mut()) }
 }
@@ -116,8 +117,8 @@ pub(super) unsafe fn read<T: Shareable>(field: *const T) -> T {
 /// Writes a field.
 ///
 /// # Safety
-/// `field` is the address of one, and whoever reads it in Rust does so with [`read`].
+/// `field` is the address of one, and Rust code reads it with [`read`].
 pub(super) unsafe fn write<T: Shareable>(field: *mut T, value: T) {
-    // SAFETY: `field` is the address of one, and whoever reads it in Rust does so with [`read`], by the Safety section.
+    // SAFETY: `field` is the address of one, and Rust code reads it with [`read`], by the Safety section.
     unsafe { T::write(field, value) }
 }

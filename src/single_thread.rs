@@ -1,19 +1,19 @@
 //! Whether the process has one thread, as most programs that use the library do. Then no other thread can cancel this one or end
-//! its wait, and the system may wait for bytes: one call in place of three, for the row `Live pace` of `make bench`. glibc tells
-//! this (`sys/single_threaded.h`, since 2.32); with other C libraries the answer is no.
+//! its wait, and the system may wait for bytes: one call in place of three, for the row `Live pace` of `make bench`. glibc says
+//! so (`sys/single_threaded.h`, since 2.32); with other C libraries the answer is no.
 
 use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 static UNKNOWN: AtomicU8 = AtomicU8::new(0);
 
-/// Where it is told.
+/// Where glibc says so.
 static FLAG: AtomicPtr<AtomicU8> = AtomicPtr::new((&raw const UNKNOWN).cast_mut());
 
-/// Finds out where it is told, the first time.
+/// Looks up where glibc says so, the first time.
 #[cfg(not(all(target_env = "gnu", unix)))]
 pub(super) fn ask() {}
 
-/// Finds out where it is told, the first time.
+/// Looks up where glibc says so, the first time.
 #[cfg(all(target_env = "gnu", unix))]
 pub(super) fn ask() {
     static ASKED: std::sync::Once = std::sync::Once::new();

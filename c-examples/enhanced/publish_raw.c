@@ -1,10 +1,10 @@
-/* publish_raw: publishes H.265 and Opus as encoders give them: an Annex B file of H.265, and an Ogg file of Opus.
+/* publish_raw: publishes the output of H.265 and Opus encoders: an Annex B file of H.265 and an Ogg file of Opus.
  *
  *   ffmpeg -i film.mp4 -c:v libx265 film.h265 -c:a libopus film.opus
  *   cc publish_raw.c -lrtmp && ./a.out film.h265 25 film.opus rtmp://localhost/live/film
  *
- * What a program has to do with the output of an encoder: make a configuration record of the parameter sets, put lengths in front of
- * NAL units, tell key frames, and say by how much a frame is shown later than it is decoded. */
+ * It shows how to convert the output of an encoder: the parameter sets become a configuration record, NAL units get lengths, key
+ * frames are marked, and each frame has the time between decoding and presentation. */
 #define _POSIX_C_SOURCE 200809L
 #include <librtmp/enhanced.h>
 #include <librtmp/log.h>
@@ -42,7 +42,7 @@ static int read_file(const char *name, struct bytes *bytes)
 
 /* ---- H.265 ---- */
 
-/* Bits of a NAL unit. Behind two zero bytes a 3 stands that does not count. */
+/* Bits of a NAL unit. A 3 after two zero bytes is not data. */
 struct bits {
     const uint8_t *data;
     size_t size, at;
@@ -82,10 +82,10 @@ static unsigned golomb(struct bits *b)
     return (1u << zeros) - 1 + take(b, zeros);
 }
 
-/* What is needed of the parameter sets. */
+/* The required values of the parameter sets. */
 struct parameters {
     struct bytes sets[3];       /* VPS, SPS, PPS; parts of the file */
-    uint8_t profile[12];        /* profile, compatibility, constraints, level, as the record has them */
+    uint8_t profile[12];        /* profile, compatibility, constraints, level, as in the record */
     unsigned layers, nested, chroma, luma_depth, chroma_depth, poc_bits;
     unsigned output_flag, extra_bits; /* of slice headers */
 };
@@ -133,7 +133,7 @@ static void read_pps(struct parameters *p, const uint8_t *data, size_t size)
     p->extra_bits = take(&b, 3);
 }
 
-/* The order in which a picture is shown, modulo 2 to the power of poc_bits; 0 for those that begin a sequence. */
+/* The presentation order of a picture, modulo 2^poc_bits; 0 for a picture that starts a sequence. */
 static unsigned shown_at(const struct parameters *p, const uint8_t *data, size_t size, int type)
 {
     struct bits b = { .data = data, .size = size, .at = 2 };
@@ -192,10 +192,10 @@ struct video {
     uint8_t *data; /* NAL units with lengths in front */
     size_t size;
     struct frame *frames;
-    int count, delay; /* how many frames the first one waits to be shown */
+    int count, delay; /* number of frames between decoding and presentation of the first one */
 };
 
-/* Finds the next NAL unit: behind 00 00 01, up to the next one. */
+/* Finds the next NAL unit: after 00 00 01, up to the next start code. */
 static int next_nal(const struct bytes *in, size_t *at, const uint8_t **nal, size_t *size)
 {
     size_t i = *at, end;
@@ -220,7 +220,7 @@ static int read_video(const struct bytes *in, struct video *video)
     size_t at = 0, size;
     long cycle = 0, last = 0, base = 0, highest = -1;
     size_t begin = 0;
-    int prefix = 0; /* NAL units for the next picture have begun */
+    int prefix = 0; /* NAL units of the next picture have started */
     memset(video, 0, sizeof *video);
     video->data = malloc(in->size * 2 + 4);
     video->frames = calloc(MOST_FRAMES, sizeof *video->frames);
@@ -268,7 +268,7 @@ static int read_video(const struct bytes *in, struct video *video)
         if (video->count > 0 && !prefix)
             video->frames[video->count - 1].end = video->size;
     }
-    /* Nothing may be shown before it is decoded. */
+    /* No frame may be presented before it is decoded. */
     for (int i = 0; i < video->count; i++)
         if (i - video->frames[i].order > video->delay)
             video->delay = (int)(i - video->frames[i].order);
@@ -280,11 +280,11 @@ static int read_video(const struct bytes *in, struct video *video)
 struct sound {
     struct bytes file;
     struct bytes packet;
-    size_t page, segment, data; /* of the packet that comes next */
+    size_t page, segment, data; /* of the next packet */
     uint8_t joined[65536];
 };
 
-/* Takes the next packet of an Ogg file, whose pages are tables of lengths with the data behind them. */
+/* Reads the next packet of an Ogg file. A page is a table of lengths, followed by the data. */
 static int next_packet(struct sound *sound)
 {
     size_t length = 0;
@@ -312,7 +312,7 @@ static int next_packet(struct sound *sound)
     }
 }
 
-/* How long a packet is, in microseconds: its first byte says it (RFC 6716, 3.1), and the second one for many frames. */
+/* The duration of a packet in microseconds, from its first byte (RFC 6716, 3.1), and for several frames also the second. */
 static unsigned duration(const struct bytes *packet)
 {
     static const unsigned silk[] = { 10000, 20000, 40000, 60000 }, celt[] = { 2500, 5000, 10000, 20000 };

@@ -1,9 +1,9 @@
-/* two_tracks: publishes the video of two FLV files as two tracks of one stream, for example two sizes of the same film.
+/* two_tracks: publishes the video of two FLV files as two tracks of one stream, for example two sizes of the same video.
  *
  *   cc two_tracks.c -lrtmp && ./a.out large.flv small.flv rtmp://localhost/live/film
  *
- * The first file is track 0, with its sound: what players that know nothing of tracks play. The second one is track 1. It
- * shows RTMP_ParseMedia, RTMP_SendMedia, and the map that metadata has for further tracks. */
+ * The first file is track 0 and has the audio: players without support for tracks play it. The second file is track 1. The program
+ * shows RTMP_ParseMedia, RTMP_SendMedia, and the metadata of further tracks. */
 #define _POSIX_C_SOURCE 200809L
 #include <librtmp/enhanced.h>
 #include <librtmp/log.h>
@@ -19,7 +19,7 @@ struct input {
     int ended;
 };
 
-/* Reads the next tag. At the end, or when the file is cut, `ended` is set. */
+/* Reads the next tag. Sets `ended` at the end, or if the file is incomplete. */
 static void next_tag(struct input *in)
 {
     uint8_t header[11], trailer[4];
@@ -51,7 +51,7 @@ static int open_input(struct input *in, const char *name)
     return 1;
 }
 
-/* What is sent instead of the files' metadata, which knows one track each. */
+/* Metadata for both tracks, in place of the files' metadata. */
 static int send_metadata(RTMP *r)
 {
     static const AVal set = AVC("@setDataFrame"), name = AVC("onMetaData"), codec = AVC("videocodecid");
@@ -82,7 +82,7 @@ static int send_metadata(RTMP *r)
     return RTMP_SendPacket(r, &packet, FALSE);
 }
 
-/* Sends the tracks of a tag, each as the track `id`. Legacy H.264 becomes that with a FourCC: the data is the same. */
+/* Sends the tracks of a tag, each as the track `id`. Legacy H.264 becomes H.264 with a FourCC, which has the same data. */
 static int send_tag(RTMP *r, const struct input *in, uint8_t id)
 {
     RTMPMedia media;
@@ -90,7 +90,7 @@ static int send_tag(RTMP *r, const struct input *in, uint8_t id)
     if (in->type != RTMP_PACKET_TYPE_VIDEO && (in->type != RTMP_PACKET_TYPE_AUDIO || id > 0))
         return 1;
     if (!RTMP_ParseMedia(&media, in->type, in->body, in->size))
-        return 1; /* nobody can read it */
+        return 1; /* the tag is malformed: skip it */
     while (RTMP_NextTrack(&media, &track) == 1) {
         if (in->type == RTMP_PACKET_TYPE_VIDEO && track.t_fourcc == 0) {
             if (track.t_codec != 7)
@@ -134,7 +134,7 @@ int main(int argc, char **argv)
     }
     RTMP_Init(r);
     RTMP_LogSetLevel(RTMP_LOGCRIT);
-    /* Few servers announce that they pass tracks on, and most do. */
+    /* Most servers relay tracks, but few announce it. */
     ok = RTMP_SetupURL(r, argv[3]) && RTMP_SetOpt(r, &option, &on) && RTMP_SetOpt(r, &force, &on);
     RTMP_EnableWrite(r);
     ok = ok && RTMP_Connect(r, NULL) && RTMP_ConnectStream(r, 0) && send_metadata(r);

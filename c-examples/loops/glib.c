@@ -2,7 +2,7 @@
  *
  *   cc glib.c $(pkg-config --cflags --libs librtmp glib-2.0)
  *
- * Each session is a GSource. Its descriptors change with every call about the session, so they are set before each poll. */
+ * Each session is a GSource. Every call about a session can change its descriptors, so they are set before each poll. */
 #include <glib.h>
 #include <librtmp/log.h>
 #include <librtmp/loop.h>
@@ -39,7 +39,7 @@ static gboolean prepare(GSource *source, gint *timeout)
         player->tags[i] = g_source_add_unix_fd(source, fds[i].fd, condition | G_IO_HUP | G_IO_ERR);
     }
     *timeout = RTMP_GetPollTimeout(player->r);
-    /* With nothing to wait for there is one more step, which ends the source. */
+    /* If there is nothing to wait for, another step ends the source. */
     return *timeout == 0 || (*timeout < 0 && player->count == 0);
 }
 
@@ -59,7 +59,7 @@ static void leave(struct player *player, const char *what)
         fprintf(stderr, "glib: %s: %s\n", what, RTMP_GetErrorString(player->r));
     player->failed = what != NULL;
     player->left = 1;
-    RTMP_Close(player->r); /* queues the goodbye; steps go on with it */
+    RTMP_Close(player->r); /* queues the close message, which steps send */
 }
 
 static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer data)

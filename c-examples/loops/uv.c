@@ -2,7 +2,7 @@
  *
  *   cc uv.c $(pkg-config --cflags --libs librtmp libuv)
  *
- * The set of descriptors changes with every call about a session, so the handles are made anew after each step. */
+ * Every call about a session can change its descriptors, so the handles are made again after each step. */
 #include <errno.h>
 #include <librtmp/log.h>
 #include <librtmp/loop.h>
@@ -46,7 +46,7 @@ static void leave(struct player *player, const char *what)
         fprintf(stderr, "uv: %s: %s\n", what, RTMP_GetErrorString(player->r));
     player->failed = what != NULL;
     player->left = 1;
-    RTMP_Close(player->r); /* queues the goodbye; steps go on with it */
+    RTMP_Close(player->r); /* queues the close message, which steps send */
 }
 
 static void step(struct player *player)
@@ -75,7 +75,7 @@ static void step(struct player *player)
     }
 }
 
-/* Something is due: ends the wait. When its handles are closed, the next one begins. */
+/* A descriptor is ready or the time has passed: ends the wait. The next one starts when its handles are closed. */
 static void due(struct wait *wait)
 {
     int i;
@@ -94,7 +94,7 @@ static void on_timer(uv_timer_t *timer)
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
-    (void)status; /* the step finds out */
+    (void)status; /* RTMP_Step reports the error */
     (void)events;
     due(poll->data);
 }
@@ -105,7 +105,7 @@ static void wait_for(struct player *player)
     int count = RTMP_GetPollFds(player->r, fds, MOST_FDS), timeout = RTMP_GetPollTimeout(player->r), i;
     struct wait *wait;
     if (count == 0 && timeout < 0)
-        return; /* through */
+        return; /* finished */
     wait = calloc(1, sizeof *wait);
     if (!wait)
         abort();

@@ -621,8 +621,8 @@ const char *RTMP_GetErrorString(RTMP *r);
  *
  * Returns TRUE, or FALSE if the URL or an option is invalid. Settings before the invalid one may have been applied.
  *
- * Fails with `RTMP_ERR_URL` if the URL cannot be used, and with `RTMP_ERR_OPTION` if an option is unknown or its value
- * is invalid.
+ * Fails with `RTMP_ERR_URL` if the URL cannot be used, with `RTMP_ERR_OPTION` if an option is unknown or its value is
+ * invalid, and with `RTMP_ERR_UNSUPPORTED` if this library was built without what the protocol or `swfVfy` needs.
  *
  * The session keeps using `url`, and the function divides it in place. Keep it unchanged until `RTMP_Close` has
  * returned, and longer if you connect again without another URL. A string literal works as long as no option value
@@ -713,7 +713,8 @@ int RTMP_SetOpt(RTMP *r, const AVal *opt, AVal *arg);
  *
  * Fails with `RTMP_ERR_URL` without a host, `RTMP_ERR_RESOLVE` if the host was not found, `RTMP_ERR_CONNECT` if it did
  * not accept the connection, `RTMP_ERR_PROXY`, `RTMP_ERR_TLS` or `RTMP_ERR_HANDSHAKE` if that step failed,
- * `RTMP_ERR_TIMEDOUT` if one of the steps took longer than `Link.timeout`, and `RTMP_ERR_ABORTED` after `RTMP_Abort`.
+ * `RTMP_ERR_TIMEDOUT` if one of the steps took longer than `Link.timeout`, `RTMP_ERR_ABORTED` after `RTMP_Abort`, and
+ * `RTMP_ERR_UNSUPPORTED` if this library was built without what the protocol needs.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose
  * body is readable for `m_nBodySize` bytes.
@@ -1120,6 +1121,9 @@ void RTMP_UserInterrupt(void);
  * The abort stays in effect until `RTMP_Close`: every call that would have to wait fails, also `RTMP_Connect` if there
  * was no socket yet. After `RTMP_Close` the session can connect again.
  *
+ * A session that never waits (`RTMP_SetNonBlocking`) fails in its next step. While it connects, the thread that aborts has to wake
+ * the loop itself.
+ *
  * Any thread may call it while others are in calls with the same session, including `RTMP_Connect` and `RTMP_Close`,
  * and so may a signal handler. Do not call it while `RTMP_Init` runs, or when another thread may already have freed
  * the session. An abort during `RTMP_Close` ends that call, and may or may not affect the next connection.
@@ -1163,7 +1167,8 @@ int RTMP_FindPrefixProperty(AMFObject *obj, const AVal *name, AMFObjectProperty 
  *
  * Returns TRUE or FALSE. In both cases the socket stays open, and the caller closes it with `RTMP_Close`.
  *
- * Fails with `RTMP_ERR_HANDSHAKE` if the client's handshake is wrong, `RTMP_ERR_TIMEDOUT` if it takes too long, and
+ * Fails with `RTMP_ERR_HANDSHAKE` if the client's handshake is wrong, `RTMP_ERR_TIMEDOUT` if it takes too long,
+ * `RTMP_ERR_UNSUPPORTED` if this library was built without serving or without what the client uses, and
  * `RTMP_ERR_JOINED` if the HTTP connection belongs to a session that another call already serves. In the last case
  * nothing is wrong: that session has taken the connection over, and `sb_socket` is -1.
  *

@@ -36,8 +36,9 @@ pub struct Stats {
 }
 
 /// How long bytes wait for a peer, as the code that moves them sees it.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Backlog {
+pub struct Backlog {
     /// How long there were bytes waiting, up to `since`.
     before: Duration,
     now: Option<Waiting>,
@@ -49,30 +50,54 @@ struct Waiting {
     /// How many bytes the connection had taken, and since when no more.
     sent: u64,
     stalled: Instant,
+    /// How many seconds of it were reported.
+    reported: u32,
 }
 
 impl Backlog {
     /// After an attempt to send: the connection has taken so many bytes in all, and there are more or not.
-    pub(crate) fn watch(&mut self, sent: u64, more: bool, now: Instant) {
+    pub fn watch(&mut self, sent: u64, more: bool, now: Instant) {
         match &mut self.now {
             Some(waiting) if more && waiting.sent == sent => {}
-            Some(waiting) if more => (waiting.sent, waiting.stalled) = (sent, now),
+            Some(waiting) if more => {
+                (waiting.sent, waiting.stalled, waiting.reported) = (sent, now, 0);
+            }
             Some(waiting) => {
                 self.before += now.saturating_duration_since(waiting.since);
                 self.now = None;
             }
-            None if more => self.now = Some(Waiting { since: now, sent, stalled: now }),
+            None if more => self.now = Some(Waiting { since: now, sent, stalled: now, reported: 0 }),
             None => {}
         }
     }
 
     /// Fills in how long bytes have waited in all, and how long they have been waiting now; without a time, before that.
-    pub(crate) fn fill_in(&self, stats: &mut Stats, now: Option<Instant>) {
+    pub fn fill_in(&self, stats: &mut Stats, now: Option<Instant>) {
         stats.blocked = self.before;
         if let (Some(waiting), Some(now)) = (self.now, now) {
             stats.blocked += now.saturating_duration_since(waiting.since);
             stats.stalled = now.saturating_duration_since(waiting.stalled);
         }
+    }
+
+    /// Since when bytes have been waiting and the peer has taken none.
+    pub fn stalled_since(&self) -> Option<Instant> {
+        self.now.map(|waiting| waiting.stalled)
+    }
+
+    /// When the next stall is to be reported: each second of it is once.
+    pub fn report_due(&self) -> Option<Instant> {
+        let waiting = self.now?;
+        waiting.stalled.checked_add(Duration::from_secs(u64::from(waiting.reported) + 1))
+    }
+
+    /// How long the peer has taken nothing, if that is to be reported now.
+    pub fn take_report(&mut self, now: Instant) -> Option<Duration> {
+        self.report_due().filter(|due| *due <= now)?;
+        let waiting = self.now.as_mut()?;
+        let stalled = now.saturating_duration_since(waiting.stalled);
+        waiting.reported = u32::try_from(stalled.as_secs()).unwrap_or(u32::MAX);
+        Some(stalled)
     }
 }
 
@@ -134,5 +159,26 @@ mod tests {
         assert_eq!(seen(&backlog, 100), (60, 0));
         backlog.watch(20, true, at(200));
         assert_eq!(seen(&backlog, 201), (61, 1));
+    }
+
+    #[test]
+    fn each_second_of_a_stall_is_reported_once_and_in_time() {
+        let start = Instant::now();
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let mut backlog = Backlog::default();
+        assert_eq!((backlog.report_due(), backlog.take_report(at(5000))), (None, None));
+        backlog.watch(10, true, at(0));
+        assert_eq!(backlog.report_due(), Some(at(1000)));
+        assert_eq!(backlog.take_report(at(999)), None);
+        assert_eq!(backlog.take_report(at(1000)), Some(Duration::from_secs(1)));
+        assert_eq!(backlog.take_report(at(1999)), None);
+        // Seconds that nobody asked in are reported together.
+        assert_eq!(backlog.take_report(at(4500)), Some(Duration::from_millis(4500)));
+        assert_eq!(backlog.report_due(), Some(at(5000)));
+        // A byte that is taken begins another stall.
+        backlog.watch(11, true, at(4600));
+        assert_eq!((backlog.stalled_since(), backlog.report_due()), (Some(at(4600)), Some(at(5600))));
+        backlog.watch(20, false, at(4700));
+        assert_eq!((backlog.stalled_since(), backlog.take_report(at(9000))), (None, None));
     }
 }

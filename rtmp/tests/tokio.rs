@@ -11,9 +11,10 @@ mod pumps;
 mod support;
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     net::TcpListener,
     sync::mpsc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -29,7 +30,12 @@ use support::{
     servers::Nginx,
     wire::Message,
 };
-use tokio::{sync::broadcast, task, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::broadcast,
+    task,
+    time::timeout,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -122,8 +128,126 @@ async fn stream(server: Server, client: Client, players: usize, messages: u32) {
     relay.await.unwrap();
 }
 
+/// An FLV file of so many messages.
+fn film(messages: u32) -> Vec<u8> {
+    let mut file = b"FLV\x01\x01\0\0\0\x09\0\0\0\0".to_vec();
+    for number in 0..messages {
+        let body = body(number);
+        file.push(9);
+        file.extend(&(body.len() as u32).to_be_bytes()[1..]);
+        file.extend(&(number * 20).to_be_bytes()[1..]);
+        file.extend([0; 4]);
+        file.extend(&body);
+        file.extend((body.len() as u32 + 11).to_be_bytes());
+    }
+    file
+}
+
+/// Reads a stream as bytes, with futures every other of which is dropped unless it is ready at once.
+async fn watch_bytes(mut player: Player, expected: &[u8]) {
+    let (mut found, mut buffer, mut turn) = (Vec::<u8>::new(), [0; 1777], 0);
+    loop {
+        turn += 1;
+        let read = match turn % 2 {
+            0 => Ok(player.read(&mut buffer).await),
+            _ => timeout(Duration::ZERO, player.read(&mut buffer)).await,
+        };
+        match read {
+            Ok(Ok(0)) => break,
+            Ok(count) => found.extend(&buffer[..count.unwrap()]),
+            Err(_) => {}
+        }
+    }
+    // The flags in the header depend on what has come when it is made.
+    assert!(found.len() == expected.len() && found[13..] == expected[13..], "{} bytes", found.len());
+    assert_eq!(player.read(&mut buffer).await.unwrap(), 0, "the end stays the end");
+}
+
 async fn within_limit<T>(future: impl Future<Output = T>) -> T {
     timeout(LIMIT, future).await.expect("nothing happens any more")
+}
+
+#[tokio::test]
+async fn hundreds_of_players_read_the_bytes_that_a_publisher_writes() {
+    const PLAYERS: usize = 200;
+    let (server, port) = bind();
+    let client = Client::new(&url(port)).unwrap();
+    let film = std::sync::Arc::new(film(60));
+    within_limit(async {
+        let relay = task::spawn(relay(server, PLAYERS));
+        let mut watching = Vec::new();
+        for _ in 0..PLAYERS {
+            let (player, film) = (play(&client).await.unwrap(), film.clone());
+            watching.push(task::spawn(async move { watch_bytes(player, &film).await }));
+        }
+        let mut publisher = publish(&client).await.unwrap();
+        // Writes wait for room.
+        publisher.set_queue_limit(5000);
+        let mut rest = &film[..];
+        while !rest.is_empty() {
+            let piece = &rest[..rest.len().min(1 + rest.len() % 997)];
+            // A write that is dropped before it is ready has taken nothing.
+            if let Ok(count) = timeout(Duration::ZERO, publisher.write(piece)).await {
+                rest = &rest[count.unwrap()..];
+            }
+        }
+        publisher.flush().await.unwrap();
+        assert_eq!(publisher.stats().queued, 0);
+        publisher.shutdown().await.unwrap();
+        for player in watching {
+            player.await.unwrap();
+        }
+        relay.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn further_streams_are_published_on_the_connection_of_the_first() {
+    let (server, port) = bind();
+    let served = task::spawn(async move {
+        let mut session = server.accept().await.unwrap();
+        let mut seen = Vec::new();
+        while let Some(event) = session.next_event().await.unwrap() {
+            match event {
+                ServerEvent::Request(Request::Publish { ref name, .. }) if name == b"unwanted" => {
+                    session.refuse("nobody wants it").unwrap();
+                }
+                ServerEvent::Request(_) => session.accept().unwrap(),
+                ServerEvent::Message(message) => seen.push((message.stream_id, message.timestamp)),
+                _ => {}
+            }
+        }
+        seen
+    });
+    within_limit(async {
+        let mut publisher = publish(&Client::new(&url(port)).unwrap()).await.unwrap();
+        // A future that is dropped has asked for the stream; the next call waits for the same answer.
+        let mut dropped = Box::pin(publisher.open_stream("second"));
+        let is_pending = poll_fn(|context| Poll::Ready(dropped.as_mut().poll(context).is_pending())).await;
+        drop(dropped);
+        assert!(is_pending);
+        let second = publisher.open_stream("second").await.unwrap();
+        let refused = publisher.open_stream("unwanted").await;
+        assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+        let third = publisher.open_stream("third").await.unwrap();
+        assert_ne!(second, third);
+        for time in 0..3 {
+            publisher.send(MessageType::VIDEO, time, b"first").await.unwrap();
+            publisher.send_on(second, MessageType::VIDEO, time, b"second").await.unwrap();
+            publisher.send_on(third, MessageType::AUDIO, time, b"third").await.unwrap();
+        }
+        publisher.close_stream(second).unwrap();
+        publisher.send_on(third, MessageType::AUDIO, 3, b"third").await.unwrap();
+        publisher.finish().await.unwrap();
+        let seen = served.await.unwrap();
+        let times = |stream_id| {
+            seen.iter().filter(|(id, _)| *id == stream_id).map(|(_, time)| *time).collect::<Vec<_>>()
+        };
+        assert_eq!((times(second), times(third)), (vec![0, 1, 2], vec![0, 1, 2, 3]));
+        assert_eq!(seen.len(), 10, "{seen:?}");
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -11,15 +11,14 @@ use crate::{
     state::Handle,
 };
 
-/// Sets the function that is called with the events of a session; NULL ends that.
+/// Sets the function that receives the events of a session; NULL removes it.
 ///
-/// `arg` is handed to it and stays the caller's. Both are used until another function is set or `RTMP_Close` returns, which
-/// forgets them, and for all connections until then, also those of a new login. Like an option it is set while no call about
-/// the session runs.
+/// `arg` is passed to the function and stays the caller's. Both are used until another function is set or `RTMP_Close` returns,
+/// also for a connection that a new login makes. Set the function while no call about the session is running.
 ///
-/// Each event is raised once. A status, data or a command is an event of the call that processes the message:
-/// `RTMP_ConnectStream`, `RTMP_Read`, `RTMP_GetNextMediaPacket` or `RTMP_ClientPacket`. What a program reads with
-/// `RTMP_ReadPacket` and keeps to itself is none.
+/// Each event is reported once. The call that processes a message reports its status, data or command: `RTMP_ConnectStream`,
+/// `RTMP_Read`, `RTMP_GetNextMediaPacket` or `RTMP_ClientPacket`. A message that a program reads with `RTMP_ReadPacket` and
+/// does not pass to `RTMP_ClientPacket` is not reported.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `callback` is null or a function of the type above that stays callable.
@@ -33,10 +32,11 @@ pub unsafe extern "C" fn RTMP_SetEventCallback(
     unsafe { set(r, |hooks| hooks.event = callback.map(|callback| Hook::new(callback, arg))) }
 }
 
-/// Sets the function that is called in place of `send`, for all bytes that the session has for its socket; NULL ends that.
+/// Sets a function that is called instead of `send` for all bytes of the session; NULL removes it.
 ///
-/// With TLS it is not called. `arg` and how long both are used are as for `RTMP_SetEventCallback`. The function may send the
-/// bytes at a pace of its own, or by another way. Time that it spends is not bounded by `Link.timeout`.
+/// It is not called for TLS connections. `arg` is passed to the function and stays the caller's; both are used as long as those
+/// of `RTMP_SetEventCallback`. The function may limit the rate, or send the bytes in another way. `Link.timeout` does not limit
+/// the time that it takes.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `callback` is null or a function of the type above that stays callable.
@@ -50,11 +50,11 @@ pub unsafe extern "C" fn RTMP_SetSendCallback(
     unsafe { set(r, |hooks| hooks.send = callback.map(|callback| Hook::new(callback, arg))) }
 }
 
-/// Sets the function that gets the log lines of calls about this session, in place of the log of the process; NULL ends that.
+/// Sets a function that receives the log lines of calls about this session, instead of the log of the process; NULL removes it.
 ///
-/// `RTMP_debuglevel` says which lines there are. `arg` and how long both are used are as for `RTMP_SetEventCallback`. Lines
-/// that `RTMP_Close` logs come before it forgets the function. What helper threads log, and lines of `RTMP_Log` and of functions
-/// without a session, go where they went before.
+/// `RTMP_debuglevel` limits the level of the lines. `arg` is passed to the function and stays the caller's; both are used as
+/// long as those of `RTMP_SetEventCallback`, including the lines that `RTMP_Close` logs. Lines of helper threads, of `RTMP_Log`
+/// and of functions without a session go to the log of the process.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `callback` is null or a function of the type above that stays callable.

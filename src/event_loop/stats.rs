@@ -18,17 +18,15 @@ use crate::{
     state::Handle,
 };
 
-/// Writes the numbers of the connection to `s`.
+/// Copies the numbers of the connection to `s`.
 ///
-/// The caller sets `s->s_size`, and at most that many bytes are written. All numbers are 0 before the first connection and
-/// after the connection has ended.
+/// The caller sets `s->s_size`, and at most that many bytes are written. Fields that this version of the library does not know
+/// are set to 0. All numbers are 0 before the first connection and after the connection has ended.
+///
+/// Any thread may call this at any time, also during other calls about the session and in callbacks of the library, but not in
+/// signal handlers. It does not wait for the peer. A failure does not change what `RTMP_GetLastError` returns.
 ///
 /// Returns TRUE, or FALSE if `r` or `s` is NULL or `s_size` is less than 8.
-///
-/// Any thread may call this at any time, also while others are in calls with this session, and in callbacks of the library,
-/// but not in signal handlers. It waits for no peer. A failure is not a reason that `RTMP_GetLastError` reports.
-///
-/// What this library does not know, because `s` is of a later version, is set to 0.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `s` is null or points to `s_size` bytes, the first four of which hold that
@@ -58,12 +56,12 @@ pub unsafe extern "C" fn RTMP_GetStats(r: *mut RTMP, s: *mut RTMPStats) -> c_int
     })
 }
 
-/// Returns the operating system's error behind `RTMP_GetLastError`, an `errno` or 0.
+/// Returns the operating system's error for the failure that `RTMP_GetLastError` reports: an `errno`, or 0.
 ///
-/// It is 0 if no call of the system has failed, and if the failure is older than the last 256 of the process.
+/// It is 0 if no system call failed, or if the process has had 256 newer failures. `RTMP_ERR_CONNECT`, `RTMP_ERR_PROXY`,
+/// `RTMP_ERR_TLS`, `RTMP_ERR_IO` and `RTMP_ERR_RESOLVE` may have one.
 ///
-/// It belongs to `RTMP_ERR_CONNECT`, `RTMP_ERR_PROXY`, `RTMP_ERR_TLS` and `RTMP_ERR_IO`, and to `RTMP_ERR_RESOLVE` when the
-/// resolver could not ask. Like `RTMP_GetLastError` it may be called at any time by any thread.
+/// Any thread may call this at any time.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.

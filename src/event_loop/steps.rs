@@ -17,7 +17,7 @@ use crate::{
     carrier::Carrier,
     progress::{Input, Stage},
     reason::{self, Failure, Phase},
-    rtmp::{RTMP, close::step_leaving, sockbuf},
+    rtmp::{RTMP, close::step_leaving},
     shared,
     socket::{POLLIN, POLLOUT, pollfd},
     state::Handle,
@@ -32,26 +32,34 @@ const FLUSHED: c_int = 0x10;
 const FAILED: c_int = 0x20;
 const CLOSED: c_int = 0x40;
 
-/// Says whether calls about `r` wait; returns TRUE or FALSE.
+/// Makes a session non-blocking if `on` is not 0: no call about `r` waits. 0 makes it blocking again, as after `RTMP_Init`.
 ///
-/// With `on` not 0 no call about `r` waits from now on, with 0 they do again, as they do after `RTMP_Init`. It fails while there is
-/// a connection: call it before `RTMP_Connect`, or before `RTMP_TLS_Accept` and `RTMP_Serve`, or after `RTMP_Close`.
+/// Call it before `RTMP_Connect`, or before `RTMP_TLS_Accept` and `RTMP_Serve`, or after `RTMP_Close`. It fails while there is
+/// a connection.
 ///
-/// A call that would have to wait fails with `RTMP_ERR_AGAIN` and `errno` EAGAIN, and continues in `RTMP_Step`. Call it again
-/// when `RTMP_Step` says so. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`, `RTMP_TLS_Accept`, `RTMP_Serve`,
-/// `RTMP_ConnectStream` and `RTMP_ReconnectStream` begin something and then tell what came of it; `RTMP_Read` returns -1;
-/// `RTMP_ReadPacket` and `RTMP_GetNextMediaPacket` go on where they stopped. `RTMP_SendPacket`, `RTMP_SendChunk` and
-/// `RTMP_Write` take all of what they are given or nothing: what the network has no room for waits in a queue, and when
-/// that has 4 MiB, or what the option `sendQueue` says, they fail with `RTMP_ERR_AGAIN`. `RTMP_Close` leaves closing to `RTMP_Step`.
+/// A call that would have to wait fails with `RTMP_ERR_AGAIN` and `errno` EAGAIN. `RTMP_Step` continues it, and says when to
+/// call it again. `RTMP_Connect`, `RTMP_Connect0`, `RTMP_Connect1`, `RTMP_TLS_Accept`, `RTMP_Serve`, `RTMP_ConnectStream` and
+/// `RTMP_ReconnectStream` start an operation, and report its result when they are called again. If a step has failed, that call
+/// fails for the same reason and starts nothing. The call after it, or the first one after `RTMP_Close`, starts again.
+/// `RTMP_Read` returns -1. `RTMP_ReadPacket` and `RTMP_GetNextMediaPacket` continue where they stopped. A call that reads ends
+/// after some milliseconds although there is more to receive, so that other sessions have their turn.
 ///
-/// What waits all the same is `RTMP_SetupURL` and `RTMP_SetOpt` with an SWF file that has to be downloaded (`swfVfy`), and the
-/// program's own callbacks. Looking up a host name takes a helper thread. `RTMP_Connect` copies the packet that it is given.
-/// The socket is the library's from `RTMP_Connect1`, `RTMP_TLS_Accept` or `RTMP_Serve` on: leave it open, and do not read from
-/// it.
+/// `RTMP_SendPacket`, `RTMP_SendChunk` and `RTMP_Write` accept everything that they are given, or nothing. The session queues
+/// what the network does not take. They fail with `RTMP_ERR_AGAIN` while the queue has 4 MiB or more, or the number of bytes in
+/// the option `sendQueue`. `RTMP_Close` queues the close message, and `RTMP_Step` completes closing.
 ///
-/// The session stays so after `RTMP_Close` and until `RTMP_Free` or 0, either of which interrupts closing. Memory that is freed
-/// in another way than by `RTMP_Free` needs a call with 0 before. One thread at a time may use the session; `RTMP_Abort` may
-/// be called by any.
+/// Two things still wait: `RTMP_SetupURL` and `RTMP_SetOpt` if they have to download an SWF file (`swfVfy`), and the program's
+/// own callbacks. A helper thread looks up host names; numeric addresses need none. `RTMP_Connect` copies its packet. After `RTMP_Connect1`,
+/// `RTMP_TLS_Accept` or `RTMP_Serve`, the socket belongs to the library: do not close it and do not read from it.
+///
+/// The session stays non-blocking after `RTMP_Close`. `RTMP_Free` and a call with 0 stop closing early. If the program does not
+/// free its memory with `RTMP_Free`, it has to make a call with 0 first. Only one thread at a time may use the session.
+///
+/// Any thread may call `RTMP_Abort`. The socket then becomes ready. While the session connects, there may be no socket yet: the
+/// thread that aborts also has to wake the thread that waits, through the program's own loop (a pipe, `eventfd`, `uv_async_send`).
+/// `RTMP_GetPollTimeout` then returns 0, and `RTMP_Step` ends the operation.
+///
+/// Returns TRUE or FALSE.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -76,14 +84,15 @@ pub unsafe extern "C" fn RTMP_SetNonBlocking(r: *mut RTMP, on: c_int) -> c_int {
     })
 }
 
-/// Writes the descriptors that a session waits for to `fds`; returns how many there are.
+/// Writes the descriptors that a session waits for to `fds`, at most `size` of them.
 ///
-/// At most `size` entries are written. Wait until one of them is ready, or for `RTMP_GetPollTimeout`, and call `RTMP_Step`. A
-/// session that may wait has none.
+/// Wait until one of them is ready or `RTMP_GetPollTimeout` has passed, then call `RTMP_Step`. Every call about `r` can change
+/// the set: it may have several descriptors while a host is looked up, addresses are tried in parallel, or an old connection
+/// closes. It is empty while the session waits for time only, and for a blocking session. `fds` belongs to the program.
+/// `revents` is set to 0 and never read.
 ///
-/// The set changes with every call about `r`: a name that is looked up, addresses that are tried side by side, a connection that
-/// closes beside the next one. It is empty while there is nothing but time to wait for. `fds` is the program's; `revents` is
-/// set to 0 and never read. -1 if `r` is NULL, or `fds` although `size` is more than 0.
+/// Returns the number of descriptors, which can be larger than `size`; -1 if `r` is NULL, or `fds` is NULL and `size` is more
+/// than 0.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `fds` is null or writable for `size` entries.
@@ -109,9 +118,9 @@ pub unsafe extern "C" fn RTMP_GetPollFds(r: *mut RTMP, fds: *mut pollfd, size: c
     })
 }
 
-/// Returns in how many milliseconds `RTMP_Step` has something to do although no descriptor is ready.
+/// Returns the number of milliseconds after which `RTMP_Step` has to be called even if no descriptor is ready.
 ///
-/// It is rounded up, 0 for at once and -1 for never, as `poll` takes it. It changes with every call about `r`.
+/// It has the form that `poll` takes: rounded up, 0 for now, -1 for never. Every call about `r` can change it.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -131,12 +140,13 @@ pub unsafe extern "C" fn RTMP_GetPollTimeout(r: *mut RTMP) -> c_int {
     })
 }
 
-/// Returns one descriptor that is readable whenever `RTMP_Step` has something to do, or -1.
+/// Returns one descriptor that is readable whenever `RTMP_Step` has to be called, or -1.
 ///
-/// It stands for all that `RTMP_GetPollFds` and `RTMP_GetPollTimeout` name, and follows every call about `r`: a loop adds it once
-/// and calls `RTMP_Step` each time it is readable. It is the library's, which closes it in `RTMP_Free` and in
-/// `RTMP_SetNonBlocking` with 0. -1 on systems without such descriptors (only Linux has them here), if the session may wait, and
-/// if the system has none left. Costs two descriptors more for each session, and some system calls for each step.
+/// It stands for everything that `RTMP_GetPollFds` and `RTMP_GetPollTimeout` return. A loop adds it once, and calls `RTMP_Step`
+/// whenever it is readable. It belongs to the library, which closes it in `RTMP_Free` and in `RTMP_SetNonBlocking` with 0. It
+/// costs two more descriptors for each session, and some system calls for each step.
+///
+/// It is -1 on systems other than Linux, for a blocking session, and if no descriptor is left.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -184,12 +194,14 @@ fn descriptor(_: &Handle) -> Result<c_int> {
     Err(Error::Unsupported("one descriptor for a session"))
 }
 
-/// Does what a session that never waits can do now, and returns what holds afterwards as `RTMP_STEP_*` bits.
+/// Does what a non-blocking session can do now, and returns its state as `RTMP_STEP_*` bits.
 ///
-/// Act on what it returns: a descriptor whose bytes wait for the program to read them is not waited for until it does. A call that
-/// has failed with `RTMP_ERR_AGAIN` continues here. With `RTMP_STEP_FAILED`, `RTMP_GetLastError` returns why. Received
-/// bytes are kept as far as there is room, and are not looked at before the program reads: what the server wants to know is
-/// answered then, so a publisher reads now and then, too.
+/// Repeat the call that failed with `RTMP_ERR_AGAIN` when the bits say so. After `RTMP_STEP_READABLE`, read until the call
+/// fails with `RTMP_ERR_AGAIN`: until then, the socket is not among the descriptors to wait for. After `RTMP_STEP_FAILED`,
+/// `RTMP_GetLastError` returns the reason.
+///
+/// Received bytes are processed when the program reads. That is also when pings and other requests of the server are answered,
+/// so a publisher has to read from time to time.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -210,10 +222,9 @@ pub unsafe extern "C" fn RTMP_Step(r: *mut RTMP) -> c_int {
 fn step(handle: &Handle) -> c_int {
     step_leaving(handle);
     match handle.go_on() {
-        Err(failure) if failure.is_again() => return 0,
-        Err(failure) => tell(&failure),
-        Ok(()) if handle.is_open() => step_connection(handle),
-        Ok(()) => {}
+        Err(_) => return 0,
+        Ok(false) if handle.is_open() => step_connection(handle),
+        Ok(_) => {}
     }
     bits(handle)
 }
@@ -236,15 +247,17 @@ fn step_connection(handle: &Handle) {
         // What the peer sent before can still be read.
         handle.progress(|progress| progress.send_error = Some(error));
     }
-    if let Err(error) = check_sending(handle, &carrier, now) {
+    if let Err(error) = check_sending(handle, now) {
         return fail(handle, error);
     }
     if handle.progress(|progress| progress.starting.is_some()) {
         match handle.connect_stream() {
             Ok(()) | Err(Error::Again) => {}
             Err(error) => {
-                handle.progress(|progress| progress.failed = true);
-                tell(&handle.failure(error.reported(), Phase::Call));
+                let failure = handle.failure(error.reported(), Phase::Call);
+                tell(&failure);
+                let error = handle.is_open().then(|| failure.into_parts().0);
+                handle.progress(|progress| (progress.failed, progress.starting_failure) = (true, error));
             }
         }
         return;
@@ -260,26 +273,15 @@ fn fail(handle: &Handle, error: Error) {
     handle.progress(|progress| progress.failed = true);
 }
 
-/// Fails when the peer has taken nothing for too long.
-fn check_sending(handle: &Handle, carrier: &Carrier, now: Instant) -> Result<()> {
-    let unsent = carrier.unsent() as u64;
-    let (queued_until, queued) = {
-        let core = handle.core();
-        (core.session.queued_until(), core.session.queued() as u64)
-    };
-    let sent = queued_until.wrapping_sub(queued + unsent);
+/// Fails when the peer has taken nothing for too long, and reports each second of it before that.
+fn check_sending(handle: &Handle, now: Instant) -> Result<()> {
+    handle.watch_backlog(now);
     let timeout = handle.timeout();
-    handle.progress(|progress| {
-        if queued + unsent == 0 {
-            progress.stalled = None;
-        } else if progress.stalled.is_none_or(|(before, _)| before != sent) {
-            progress.stalled = Some((sent, now));
-        }
-        match progress.stall_ends(timeout) {
-            Some(end) if end <= now => Err(Error::TimedOut),
-            _ => Ok(()),
-        }
-    })
+    let report = handle.progress(|progress| match progress.stall_ends(timeout) {
+        Some(end) if end <= now => Err(Error::TimedOut),
+        _ => Ok(progress.backlog.take_report(now)),
+    })?;
+    report.map_or(Ok(()), |stalled| handle.raise_stall(stalled))
 }
 
 /// Finds out whether a call that reads would find something.
@@ -288,8 +290,7 @@ fn step_input(handle: &Handle, carrier: &Carrier, now: Instant) {
     if input == Input::Some {
         return;
     }
-    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-    let has_unread = unsafe { sockbuf::extent(&raw const (*handle.raw()).m_sb) }.1 > 0;
+    let has_unread = handle.inbox().extent().1 > 0;
     if input == Input::Maybe && (has_unread || !handle.core().stream.pending().is_empty()) {
         handle.progress(|progress| progress.input = Input::Some);
         return;
@@ -380,8 +381,14 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
     let now = Instant::now();
     let timeout = handle.timeout();
     let carrier = handle.carrier();
+    let (wants_events, is_aborted) = (handle.wants_events(), handle.is_aborted());
+    // A call that sends may have filled the queue since the last step.
+    handle.watch_backlog(now);
     let moment = handle.progress(|progress| {
         let mut moments = vec![progress.toggled];
+        // A step ends what has begun; before there is a connection, no socket tells of it.
+        let has_begun = progress.is_opening() || progress.starting.is_some();
+        moments.push(Some(now).filter(|_| is_aborted && has_begun && !progress.failed));
         for leaving in &progress.leaving {
             moments.push(leaving.carrier.lock().deadline());
             moments.push(Some(leaving.until));
@@ -398,6 +405,7 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
         if let Some(carrier) = carrier {
             moments.push(carrier.lock().deadline());
             moments.push(progress.stall_ends(timeout));
+            moments.push(progress.backlog.report_due().filter(|_| wants_events));
             let is_reading = opening.is_none() && progress.starting.is_none();
             moments.push(match progress.input {
                 Input::None => progress.silence_ends(timeout),

@@ -28,39 +28,39 @@ pub type RTMP_SendCallback =
 /// `void (RTMP *r, int level, const char *line, void *arg)`.
 pub type RTMP_SessionLogCallback = unsafe extern "C-unwind" fn(*mut RTMP, c_int, *const c_char, *mut c_void);
 
-/// What has happened to a session, for `RTMP_EventCallback`. The library makes it. It and all strings are valid during the call
-/// only; strings are not NUL-terminated. Fields that do not belong to the type are 0.
+/// An event of a session, for `RTMP_EventCallback`.
 ///
-/// Later versions add types and fields.
+/// The event and its strings belong to the library and are valid only during the call. Strings are not NUL-terminated. Fields
+/// that the type does not use are 0. Later versions may add types and fields.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct RTMPEvent {
     /// One of `RTMP_EVENT_*`.
     pub e_type: c_int,
-    /// SOCKET: the descriptor, which stays the library's.
+    /// SOCKET: the descriptor, which belongs to the library.
     pub e_socket: c_int,
-    /// STATUS, DATA, COMMAND: the message stream that it is about; 0 is the connection itself.
+    /// STATUS, DATA, COMMAND: the message stream; 0 is the connection itself.
     pub e_stream: c_int,
     /// DATA, COMMAND: the message type, `RTMP_PACKET_TYPE_*`.
     pub e_packetType: c_int,
-    /// DATA, COMMAND: milliseconds, absolute.
+    /// DATA, COMMAND: the timestamp in milliseconds, absolute.
     pub e_timestamp: u32,
-    /// STALL: milliseconds for which the send has been waiting since the peer last took a byte.
+    /// STALL: milliseconds since the peer last accepted a byte.
     pub e_stalled: u32,
-    /// STATUS: the command that carries it, `onStatus`, `_result` or `_error`. DATA, COMMAND: the name, the
-    /// first string of the message; empty if it does not begin with one.
+    /// STATUS: the name of the command: `onStatus`, `_result` or `_error`. DATA, COMMAND: the first string of the message;
+    /// empty if it does not start with a string.
     pub e_name: AVal,
-    /// STATUS: what happened, for example `NetStream.Play.Start`; never empty.
+    /// STATUS: the status code, for example `NetStream.Play.Start`; never empty.
     pub e_code: AVal,
-    /// STATUS: `status`, `warning` or `error`; empty if the peer does not say.
+    /// STATUS: `status`, `warning` or `error`; empty if the peer sent none.
     pub e_level: AVal,
-    /// STATUS, RECONNECT: what happened, for people; empty if the peer does not say.
+    /// STATUS, RECONNECT: a description for people; empty if the peer sent none.
     pub e_description: AVal,
-    /// RECONNECT: where to connect to, as the server says it; empty for the same place. `RTMP_GetReconnect` returns the
+    /// RECONNECT: the URL to connect to, as the server sent it; empty for the same URL. `RTMP_GetReconnect` returns the
     /// checked URL, also in the callback.
     pub e_url: AVal,
-    /// STATUS, COMMAND: the whole command as AMF0 values, for `AMF_Decode`. DATA: the body of the message as it came, AMF0, or
-    /// AMF3 if `e_packetType` is `RTMP_PACKET_TYPE_FLEX_STREAM_SEND`.
+    /// STATUS, COMMAND: the whole command as AMF0 values, for `AMF_Decode`. DATA: the unchanged body of the message: AMF0, or AMF3
+    /// if `e_packetType` is `RTMP_PACKET_TYPE_FLEX_STREAM_SEND`.
     pub e_body: AVal,
 }
 
@@ -84,44 +84,44 @@ impl RTMPEvent {
     }
 }
 
-/// The numbers of one connection, from its beginning to now, for `RTMP_GetStats`. All are 0 while there is no connection. The
-/// next one begins with zeros, also the one that a new login makes.
+/// The numbers of the current connection, for `RTMP_GetStats`.
 ///
-/// Later versions add fields at the end; `s_size` tells them apart.
+/// All are 0 while there is no connection. Each connection starts with zeros, also one that a new login makes. Later versions may
+/// add fields at the end; `s_size` tells versions apart.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RTMPStats {
-    /// In: `sizeof(RTMPStats)`. What lies beyond it is not written.
+    /// In: `sizeof(RTMPStats)`. No more bytes are written.
     pub s_size: u32,
-    /// Packets that the system had to send again; 0 where it does not say.
+    /// TCP segments that the system sent again; 0 if it does not report them.
     pub s_retransmissions: u32,
-    /// Bytes of RTMP received and used: the handshake and all chunks, without what TLS and HTTP add.
+    /// RTMP bytes received and processed: handshake and chunks, without the overhead of TLS and HTTP.
     pub s_bytesIn: u64,
-    /// Bytes of RTMP made for the peer, also those that are still queued.
+    /// RTMP bytes made for the peer, including queued ones.
     pub s_bytesOut: u64,
     /// Complete messages received.
     pub s_messagesIn: u64,
-    /// Messages made for the peer. `RTMP_SendChunk` makes bytes only.
+    /// Messages made for the peer. `RTMP_SendChunk` does not count as one.
     pub s_messagesOut: u64,
-    /// How many bytes the peer says that it has received (message type 3). Peers say so now and then, some never, and the
-    /// library learns it when it receives: a publisher that never reads never does.
+    /// Bytes that the peer has acknowledged (message type 3). Some peers never acknowledge. The number changes only when the
+    /// program reads.
     pub s_acknowledged: u64,
-    /// Bytes in the queue of this library.
+    /// Bytes that are queued in the library.
     pub s_queued: u64,
-    /// Bytes that the system has taken and the peer's system has not confirmed; 0 where the system does not say.
+    /// Bytes in the system's send buffer that the peer's system has not confirmed; 0 if the system does not report them.
     pub s_unsent: u64,
-    /// Microseconds that a packet takes to the peer and back, as the system has measured it; 0 where it does not say.
+    /// Round trip time in microseconds, as the system has measured it; 0 if it does not report it.
     pub s_roundTrip: u32,
-    /// Milliseconds for which sending has waited for the peer to take bytes, in all.
+    /// Milliseconds in total during which sending waited for the peer.
     pub s_blocked: u32,
-    /// Milliseconds for which a send has been waiting since the peer last took a byte; 0 if none waits.
+    /// Milliseconds since the peer last accepted a byte, while a send waits; otherwise 0.
     pub s_stalled: u32,
-    /// Connecting: milliseconds for looking up the host, or the proxy's. This and the following are 0 for a phase that has not
-    /// ended, and for one that the connection did not have.
+    /// Connecting: milliseconds of the look-up of the host or the proxy. This and the following fields are 0 for a phase that has
+    /// not ended or that the connection does not have.
     pub s_lookup: u32,
-    /// Connecting: milliseconds to the TCP connection, with the address that answered first.
+    /// Connecting: milliseconds of the TCP connection, to the address that answered first.
     pub s_tcp: u32,
-    /// Connecting: milliseconds of the proxy's dialog.
+    /// Connecting: milliseconds of the exchange with the proxy.
     pub s_proxy: u32,
     /// Connecting: milliseconds of the TLS handshake.
     pub s_tls: u32,
@@ -129,7 +129,7 @@ pub struct RTMPStats {
     pub s_handshake: u32,
     /// Connecting: milliseconds from the handshake to the answer to `connect`, which `RTMP_ConnectStream` receives.
     pub s_connect: u32,
-    /// Connecting: milliseconds from there until the stream plays or may be published.
+    /// Connecting: milliseconds from that answer until the stream plays or can be published.
     pub s_stream: u32,
 }
 

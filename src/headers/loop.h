@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * librtmp: numbers, events and hooks of sessions, for programs that adapt to the network or have an event loop of their own.
+ * librtmp: statistics, events and callbacks of sessions, non-blocking sessions for event loops, and several streams on one
+ * connection.
  *
- * librtmp 2.4 has none of this. RTMP and everything that is done with it is in rtmp.h.
+ * librtmp 2.4 does not have these functions. rtmp.h declares the type RTMP and all other functions for sessions.
  */
 #ifndef LIBRTMP_LOOP_H
 #define LIBRTMP_LOOP_H
@@ -22,10 +23,10 @@ extern "C" {
 #endif
 
 /*
- * Sessions that never wait.
+ * Non-blocking sessions.
  *
- * RTMP_SetNonBlocking makes a session one. The program's own loop then waits for what RTMP_GetPollFds and
- * RTMP_GetPollTimeout name, with poll, select, epoll, kqueue, GLib, libuv or anything else, and calls RTMP_Step:
+ * After RTMP_SetNonBlocking, no call of a session waits. The program waits in its own event loop (poll, select, epoll, kqueue,
+ * GLib, libuv and so on) for the descriptors of RTMP_GetPollFds and the timeout of RTMP_GetPollTimeout, then calls RTMP_Step:
  *
  *     RTMP_SetupURL(r, url);
  *     RTMP_SetNonBlocking(r, 1);
@@ -42,52 +43,56 @@ extern "C" {
  *             write(out, buffer, read);
  *     }
  *
- * One thread can serve thousands of sessions. All protocols, proxies and name look-ups are covered. The time that Link.timeout
- * gives to one wait of a blocking call is the time that the server has here: a phase of connecting that takes longer fails,
- * a call that reads reports the timeout as it does in blocking mode, and so does a peer that takes no bytes.
+ * One thread can serve thousands of sessions, over all protocols and proxies. Link.timeout applies as in blocking sessions: to
+ * each phase of connecting, to waiting for data, and to a peer that accepts no bytes.
  */
 
-/* What RTMP_Step returns: what holds after the step. */
+/* Bits that RTMP_Step returns: the state after the step. */
 #define RTMP_STEP_CONNECTED 0x01 /**< RTMP_Connect, RTMP_Connect1, RTMP_TLS_Accept or RTMP_Serve would return TRUE */
 #define RTMP_STEP_STREAMING 0x02 /**< the stream plays or can be published: RTMP_ConnectStream would return TRUE */
-#define RTMP_STEP_READABLE 0x04 /**< bytes, the end of the stream or a timeout wait for RTMP_Read or RTMP_ReadPacket */
-#define RTMP_STEP_WRITABLE 0x08 /**< RTMP_Write and RTMP_SendPacket would take a message, or tell that the peer is gone */
-#define RTMP_STEP_FLUSHED 0x10 /**< nothing that was sent waits in the library */
-#define RTMP_STEP_FAILED 0x20 /**< the connection was lost or could not be made; RTMP_GetLastError returns why */
-#define RTMP_STEP_CLOSED 0x40 /**< there is no connection, and closing is complete: RTMP_Free interrupts nothing */
+#define RTMP_STEP_READABLE 0x04 /**< RTMP_Read or RTMP_ReadPacket would return data, the end of the stream or a timeout */
+#define RTMP_STEP_WRITABLE 0x08 /**< RTMP_Write and RTMP_SendPacket would accept a message, or report a lost connection */
+#define RTMP_STEP_FLUSHED 0x10 /**< the library has no queued bytes */
+#define RTMP_STEP_FAILED 0x20 /**< the connection failed or was lost; RTMP_GetLastError returns the reason */
+#define RTMP_STEP_CLOSED 0x40 /**< there is no connection, and closing is complete */
 
-/* Types of events, see RTMPEvent. A program ignores those that it does not know. */
-#define RTMP_EVENT_SOCKET 1 /**< a socket was made and is not connected yet: setsockopt, bind */
-#define RTMP_EVENT_STATUS 2 /**< the peer has sent a status, or a result with an information object */
-#define RTMP_EVENT_RECONNECT 3 /**< the server wants its client to connect again, see the option reconnect */
-#define RTMP_EVENT_DATA 4 /**< the peer has sent data other than metadata: cue points, captions, time codes */
-#define RTMP_EVENT_COMMAND 5 /**< the peer has sent a command that the library does not know */
-#define RTMP_EVENT_STALL 6 /**< a send has waited for a second, or for another one, in which the peer took nothing */
+/* Types of events, see RTMPEvent. Programs have to ignore unknown types. */
+#define RTMP_EVENT_SOCKET 1 /**< a new socket, not yet connected: a place for setsockopt and bind */
+#define RTMP_EVENT_STATUS 2 /**< a status from the peer, or a result with an information object */
+#define RTMP_EVENT_RECONNECT 3 /**< the server asks its client to connect again, see the option reconnect */
+#define RTMP_EVENT_DATA 4 /**< data from the peer other than metadata: cue points, captions, time codes */
+#define RTMP_EVENT_COMMAND 5 /**< a command from the peer that the library does not know */
+#define RTMP_EVENT_STALL 6 /**< a send has waited another second in which the peer accepted nothing */
 
-/** What has happened to a session, for `RTMP_EventCallback`. */
+/** An event of a session, for `RTMP_EventCallback`. */
 struct RTMPEvent;
 
 /**
- * Takes an event of the session r; arg is what RTMP_SetEventCallback was given. Returns TRUE to go on. FALSE is the same as a
- * call of RTMP_Abort: the call in progress, and all that follow until RTMP_Close, fail with RTMP_ERR_ABORTED.
+ * Receives an event of the session r; arg is the argument of RTMP_SetEventCallback.
  *
- * It is called in the thread that is in a call about r, and that call waits for it. It may call RTMP_Abort and every
- * RTMP_Get... function about r, and everything about other sessions. Other calls about r fail.
+ * Returns TRUE to continue. FALSE has the effect of RTMP_Abort: the current call, and all later ones until RTMP_Close, fail with
+ * RTMP_ERR_ABORTED.
+ *
+ * It is called in the thread of a call about r, and that call waits for it. It may call RTMP_Abort and the RTMP_Get... functions
+ * for r, and all functions for other sessions. Other calls about r fail.
  */
 typedef int(RTMP_EventCallback)(RTMP *r, const struct RTMPEvent *event, void *arg);
 
 /**
- * Sends size bytes, at least one, of the session r; arg is what RTMP_SetSendCallback was given. Returns how many bytes at the
- * front it has taken, and is called again for the rest; 0 or less, with the reason in errno, ends the connection.
+ * Sends size bytes, at least one, of the session r; arg is the argument of RTMP_SetSendCallback.
  *
- * It may wait, and may send to RTMP_Socket(r). The bytes are the library's and valid during the call only. The rules of
- * RTMP_EventCallback hold.
+ * Returns the number of bytes that it has sent, from the start; it is called again for the rest. A result of 0 or less ends the
+ * connection, with the reason in errno.
+ *
+ * It may wait, and may send to RTMP_Socket(r). The bytes belong to the library and are valid only during the call. The rules of
+ * RTMP_EventCallback apply.
  */
 typedef int(RTMP_SendCallback)(RTMP *r, const char *bytes, int size, void *arg);
 
 /**
- * Takes one line that a call about r logs, with its level; arg is what RTMP_SetSessionLog was given. The line is NUL-terminated,
- * has no newline, and is valid during the call only. The rules of RTMP_EventCallback hold.
+ * Receives a log line of a call about r, with its level; arg is the argument of RTMP_SetSessionLog.
+ *
+ * The line is NUL-terminated, has no newline, and is valid only during the call. The rules of RTMP_EventCallback apply.
  */
 typedef void(RTMP_SessionLogCallback)(RTMP *r, int level, const char *line, void *arg);
 

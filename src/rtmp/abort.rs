@@ -3,7 +3,7 @@
 use libc::c_int;
 
 use super::RTMP;
-use crate::{FALSE, TRUE, state};
+use crate::{FALSE, TRUE, state, valid::Rtmp};
 
 /// Ends every call that waits in this session, and shuts down its socket. The calls fail within a tenth of a second
 /// with `RTMP_ERR_ABORTED`; `RTMP_Read` first returns what it has.
@@ -12,6 +12,9 @@ use crate::{FALSE, TRUE, state};
 ///
 /// The abort stays in effect until `RTMP_Close`: every call that would have to wait fails, also `RTMP_Connect` if there
 /// was no socket yet. After `RTMP_Close` the session can connect again.
+///
+/// A session that never waits (`RTMP_SetNonBlocking`) fails in its next step. While it connects, the thread that aborts has to wake
+/// the loop itself.
 ///
 /// Any thread may call it while others are in calls with the same session, including `RTMP_Connect` and `RTMP_Close`,
 /// and so may a signal handler. Do not call it while `RTMP_Init` runs, or when another thread may already have freed
@@ -22,11 +25,9 @@ use crate::{FALSE, TRUE, state};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Abort(r: *mut RTMP) -> c_int {
     // No panic can happen here, and the boundary may log, which a signal handler must not.
-    if r.is_null() {
-        return FALSE;
-    }
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { state::abort(r) };
+    let Some(r) = (unsafe { Rtmp::new(r) }) else { return FALSE };
+    state::abort(r);
     TRUE
 }
 

@@ -11,7 +11,7 @@ use rtmp_core::{error::Result, flv::Flags, net::Received, transport::deadline::D
 use rustix::fd::AsFd;
 
 use super::{
-    RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, origin::Origin, outgoing::take_unfinished, sockbuf,
+    RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, origin::Origin, outgoing::take_unfinished,
 };
 use crate::{
     amf::AVal,
@@ -20,9 +20,9 @@ use crate::{
     log::Deferred,
     memory::{self, release},
     progress::Leaving,
-    shared,
     state::{self, Core, Handle},
     tcp_info,
+    valid::{Rtmp, field},
 };
 
 /// Whether the peer is told.
@@ -53,8 +53,7 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
     if let Some(socket) = kept {
         core.forget_connection();
         handle.mark_hung_up();
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        unsafe { shared::write(&raw mut (*handle.raw()).m_sb.sb_socket, socket) };
+        field!(handle.sb(), sb_socket).set(socket);
     }
 }
 
@@ -64,8 +63,7 @@ fn close_now(handle: &Handle, manner: Manner) {
         handle.step(|session, wishes| session.close(wishes));
     }
     let carrier = handle.carrier();
-    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-    let publishes = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_WRITE != 0;
+    let publishes = field!(handle.rtmp(), Link.protocol).get() & RTMP_FEATURE_WRITE != 0;
     {
         let _deferred = Deferred::begin();
         let mut core = handle.core();
@@ -137,11 +135,10 @@ impl Leaving {
 
 /// Closes what is left of a connection that has ended; `m_read` goes on to say how.
 pub(crate) fn close_quietly(handle: &Handle) {
-    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-    let status = unsafe { shared::read(&raw const (*handle.raw()).m_read.status) };
+    let status = field!(handle.rtmp(), m_read.status);
+    let before = status.get();
     close(handle, Manner::Abrupt);
-    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-    unsafe { shared::write(&raw mut (*handle.raw()).m_read.status, status) };
+    status.set(before);
 }
 
 /// Closes the connection without a word and gets ready for the next one to the same server, under the same names.
@@ -158,8 +155,7 @@ pub(crate) fn close_to_reconnect(handle: &Handle) {
 /// Says that the stream ends. A player waits for nothing with that; for a publisher all of it may take as long as one
 /// wait, because what was published last must not be lost with the server's acknowledgements, which were not read.
 fn end_stream(handle: &Handle) {
-    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-    let publish = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_WRITE != 0;
+    let publish = field!(handle.rtmp(), Link.protocol).get() & RTMP_FEATURE_WRITE != 0;
     let longest = if publish { handle.timeout().unwrap_or(LONGEST_CLOSE) } else { Duration::ZERO };
     handle.set_limit(Deadline::after(Some(longest)));
     handle.step(|session, wishes| session.close(wishes));
@@ -174,28 +170,24 @@ fn end_stream(handle: &Handle) {
         }
         handle.show_tunnel(&carrier);
     } else if publish {
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); another thread that
-        // closes the connection leaves the socket to this call.
-        unsafe { sockbuf::linger(&raw const (*handle.raw()).m_sb, &handle.patience()) }
+        handle.sb().linger(&handle.patience());
     }
     handle.set_limit(Deadline::NEVER);
 }
 
 /// Takes the connection off the session and resets fields. Returns the descriptor, if it is to be kept and there is one: the
 /// connection has ended then, too.
-fn hang_up(handle: &Handle, core: &mut Core, reset: unsafe fn(*mut RTMP), keep: bool) -> Option<c_int> {
+fn hang_up(handle: &Handle, core: &mut Core, reset: fn(Rtmp<'_>), keep: bool) -> Option<c_int> {
     handle.set_carrier(None);
     core.stream.clear();
     core.further.clear();
     if let Some(writer) = &mut core.writer {
         writer.reset();
     }
-    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-    drop(unsafe { take_unfinished(core, handle.raw()) });
+    drop(take_unfinished(core, handle.rtmp()));
     let socket = handle.hang_up(keep);
-    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); `core` is locked, which
-    // keeps the steps of other calls out.
-    unsafe { reset(handle.raw()) }
+    // The core is locked, which keeps the steps of other calls out.
+    reset(handle.rtmp());
     socket
 }
 
@@ -203,72 +195,68 @@ fn hang_up(handle: &Handle, core: &mut Core, reset: unsafe fn(*mut RTMP), keep: 
 const LONGEST_CLOSE: Duration = Duration::from_secs(30);
 
 /// Resets what belongs to the connection, and frees the strings that are the library's.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-unsafe fn reset(r: *mut RTMP) {
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; what is freed came from the C allocator: by
-    // this library, or, where a flag says so, by the caller.
-    unsafe {
-        reset_connection(r);
-        // A stream name that came from the URL must not be used after it is gone.
-        if (*r).Link.playpath.av_val == (*r).Link.playpath0.av_val {
-            (*r).Link.playpath = AVal::EMPTY;
-        }
-        memory::release_string(&raw mut (*r).Link.playpath0);
-        if (*r).Link.lFlags & RTMP_LF_FTCU != 0 {
-            memory::release_string(&raw mut (*r).Link.tcUrl);
-        }
-        if (*r).Link.lFlags & RTMP_LF_FAPU != 0 {
-            memory::release_string(&raw mut (*r).Link.app);
-        }
-        // Read while another thread closes.
-        let flags = (*r).Link.lFlags & !(RTMP_LF_FTCU | RTMP_LF_FAPU);
-        shared::write(&raw mut (*r).Link.lFlags, flags);
+fn reset(r: Rtmp<'_>) {
+    reset_connection(r);
+    let link = field!(r, Link);
+    // A stream name that came from the URL must not be used after it is gone.
+    if field!(link, playpath.av_val).get() == field!(link, playpath0.av_val).get() {
+        field!(link, playpath).put(AVal::EMPTY);
     }
+    let flags = field!(link, lFlags).get();
+    // SAFETY: `playpath0` is the library's, and so are the other two if their flags say so, or the program allocated them with
+    // malloc and set the flag. Other calls do not use them: the core is locked, or there is none.
+    unsafe {
+        memory::release_string(field!(link, playpath0).as_ptr());
+        if flags & RTMP_LF_FTCU != 0 {
+            memory::release_string(field!(link, tcUrl).as_ptr());
+        }
+        if flags & RTMP_LF_FAPU != 0 {
+            memory::release_string(field!(link, app).as_ptr());
+        }
+    }
+    field!(link, lFlags).set(flags & !(RTMP_LF_FTCU | RTMP_LF_FAPU));
 }
 
 /// Resets what belongs to the connection, which has no socket any more.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-unsafe fn reset_connection(r: *mut RTMP) {
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; what is freed came from the C allocator.
-    unsafe {
-        // These are read while another thread closes.
-        shared::write(&raw mut (*r).m_sb.sb_size, 0);
-        shared::write(&raw mut (*r).m_stream_id, -1);
-        shared::write(&raw mut (*r).m_nBWCheckCounter, 0);
-        shared::write(&raw mut (*r).m_nBytesIn, 0);
-        shared::write(&raw mut (*r).m_nBytesInSent, 0);
-        shared::write(&raw mut (*r).m_bPlaying, 0);
-        shared::write(&raw mut (*r).m_numInvokes, 0);
-        (*r).m_msgCounter = 0;
-        (*r).m_resplen = 0;
-        (*r).m_unackd = 0;
+fn reset_connection(r: Rtmp<'_>) {
+    field!(r, m_sb.sb_size).set(0);
+    field!(r, m_stream_id).set(-1);
+    field!(r, m_nBWCheckCounter).set(0);
+    field!(r, m_nBytesIn).set(0);
+    field!(r, m_nBytesInSent).set(0);
+    field!(r, m_bPlaying).set(0);
+    field!(r, m_numInvokes).set(0);
+    field!(r, m_msgCounter).set(0);
+    field!(r, m_resplen).set(0);
+    field!(r, m_unackd).set(0);
 
-        if (*r).m_read.flags & Flags::HEADER.0 != 0 {
-            (*r).m_read.buf = ptr::null_mut();
-        }
-        shared::write(&raw mut (*r).m_read.dataType, 0);
-        shared::write(&raw mut (*r).m_read.flags, 0);
-        shared::write(&raw mut (*r).m_read.status, 0);
-        shared::write(&raw mut (*r).m_read.nResumeTS, 0);
-        (*r).m_read.nIgnoredFrameCounter = 0;
-        (*r).m_read.nIgnoredFlvFrameCounter = 0;
-        (*r).m_write.m_nBytesRead = 0;
-        (*r).m_write.m_body = ptr::null_mut();
-
-        (*r).Link.dh = ptr::null_mut();
-        (*r).Link.rc4keyIn = ptr::null_mut();
-        (*r).Link.rc4keyOut = ptr::null_mut();
-
-        release((*r).m_channelTimestamp);
-        (*r).m_channelTimestamp = ptr::null_mut();
-        (*r).m_channelsAllocatedIn = 0;
-        CallArray::new(r).clear();
-        memory::release_string(&raw mut (*r).m_clientID);
+    let read = field!(r, m_read);
+    if field!(read, flags).get() & Flags::HEADER.0 != 0 {
+        field!(read, buf).set(ptr::null_mut());
     }
+    field!(read, dataType).set(0);
+    field!(read, flags).set(0);
+    field!(read, status).set(0);
+    field!(read, nResumeTS).set(0);
+    field!(read, nIgnoredFrameCounter).set(0);
+    field!(read, nIgnoredFlvFrameCounter).set(0);
+    field!(r, m_write.m_nBytesRead).set(0);
+    field!(r, m_write.m_body).set(ptr::null_mut());
+
+    field!(r, Link.dh).set(ptr::null_mut());
+    field!(r, Link.rc4keyIn).set(ptr::null_mut());
+    field!(r, Link.rc4keyOut).set(ptr::null_mut());
+
+    let timestamps = field!(r, m_channelTimestamp);
+    // SAFETY: the array comes from the C allocator (`fields::mirror_timestamp`), and so does the name of the tunnel's session
+    // (`Handle::show_tunnel`); other calls do not use them, as in `reset`.
+    unsafe {
+        release(timestamps.get());
+        memory::release_string(field!(r, m_clientID).as_ptr());
+    }
+    timestamps.set(ptr::null_mut());
+    field!(r, m_channelsAllocatedIn).set(0);
+    CallArray::new(r).clear();
 }
 
 /// Ends the stream, closes the connection and frees everything that belongs to it.
@@ -290,26 +278,23 @@ unsafe fn reset_connection(r: *mut RTMP) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_Close(r: *mut RTMP) {
     boundary(Kind::Waits, (), |_| {
-        if r.is_null() {
-            return Ok(());
-        }
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        unsafe {
-            match Handle::idle(r).or_else(|| Handle::existing(r)) {
-                Some(handle) => {
-                    handle.keep_descriptor(false);
-                    handle.progress_if_any(|progress| progress.opening = None);
-                    close(&handle, Manner::Polite);
-                    handle.progress_if_any(|progress| progress.failed = false);
-                }
-                None => {
-                    state::take_pipe(r);
-                    reset(r);
-                }
+        let Some(rtmp) = (unsafe { Rtmp::new(r) }) else { return Ok(()) };
+        // SAFETY: as above.
+        match unsafe { Handle::idle(r) }.or_else(|| Handle::of(rtmp)) {
+            Some(handle) => {
+                handle.keep_descriptor(false);
+                handle.progress_if_any(|progress| progress.opening = None);
+                close(&handle, Manner::Polite);
+                handle.progress_if_any(|progress| progress.failed = false);
             }
-            Origin::close(r);
-            state::clear_abort(r);
+            None => {
+                state::take_pipe(rtmp);
+                reset(rtmp);
+            }
         }
+        Origin::close(rtmp);
+        state::clear_abort(rtmp);
         Ok(())
     })
 }

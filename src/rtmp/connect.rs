@@ -32,7 +32,8 @@ use crate::{
 ///
 /// Fails with `RTMP_ERR_URL` without a host, `RTMP_ERR_RESOLVE` if the host was not found, `RTMP_ERR_CONNECT` if it did
 /// not accept the connection, `RTMP_ERR_PROXY`, `RTMP_ERR_TLS` or `RTMP_ERR_HANDSHAKE` if that step failed,
-/// `RTMP_ERR_TIMEDOUT` if one of the steps took longer than `Link.timeout`, and `RTMP_ERR_ABORTED` after `RTMP_Abort`.
+/// `RTMP_ERR_TIMEDOUT` if one of the steps took longer than `Link.timeout`, `RTMP_ERR_ABORTED` after `RTMP_Abort`, and
+/// `RTMP_ERR_UNSUPPORTED` if this library was built without what the protocol needs.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `cp` is null or points to an `RTMPPacket` whose body is readable for

@@ -2,43 +2,35 @@
 
 use libc::{c_double, c_int};
 
-use super::RTMP;
-use crate::shared;
+use crate::valid::{Rtmp, field};
 
 /// Gives a session of zeros its defaults. Programs that allocate one with zeros and forget `RTMP_Init` would have
 /// descriptor 0 for a connection, and waits without an end. What they have set is kept.
-///
-/// # Safety
-/// `r` points to an `RTMP`, initialised or all zeros but for its settings.
-pub(crate) unsafe fn initialise_zeroed(r: *mut RTMP) {
-    // SAFETY: `r` points to an `RTMP`, initialised or all zeros but for its settings, by the Safety section.
-    unsafe {
-        // No session that was initialised or has a connection lacks all of them. The size of what is sent is a setting.
-        let sent = shared::read(&raw const (*r).m_outChunkSize);
-        if shared::read(&raw const (*r).m_sb.sb_socket) != 0
-            || shared::read(&raw const (*r).m_inChunkSize) != 0
-            || (sent != 0 && shared::read(&raw const (*r).m_nClientBW2) != 0)
-        {
-            return;
-        }
-        (*r).m_sb.sb_socket = NO_SOCKET;
-        (*r).m_inChunkSize = DEFAULT_CHUNK_SIZE;
-        let defaults: [(&mut c_int, c_int); 5] = [
-            (&mut (*r).m_outChunkSize, DEFAULT_CHUNK_SIZE),
-            (&mut (*r).m_nBufferMS, 30_000),
-            (&mut (*r).m_nServerBW, DEFAULT_WINDOW),
-            (&mut (*r).m_nClientBW, DEFAULT_WINDOW),
-            (&mut (*r).Link.timeout, 30),
-        ];
-        for (field, default) in defaults {
-            if *field == 0 {
-                *field = default;
-            }
-        }
-        (*r).m_nClientBW2 = DYNAMIC_LIMIT;
-        (*r).m_fAudioCodecs = AUDIO_CODECS;
-        (*r).m_fVideoCodecs = VIDEO_CODECS;
+pub(crate) fn initialise_zeroed(r: Rtmp<'_>) {
+    // No session that was initialised or has a connection lacks all of them. The size of what is sent is a setting.
+    let sent = field!(r, m_outChunkSize).get();
+    if field!(r, m_sb.sb_socket).get() != 0
+        || field!(r, m_inChunkSize).get() != 0
+        || (sent != 0 && field!(r, m_nClientBW2).get() != 0)
+    {
+        return;
     }
+    field!(r, m_sb.sb_socket).set(NO_SOCKET);
+    field!(r, m_inChunkSize).set(DEFAULT_CHUNK_SIZE);
+    for (field, default) in [
+        (field!(r, m_outChunkSize), DEFAULT_CHUNK_SIZE),
+        (field!(r, m_nBufferMS), 30_000),
+        (field!(r, m_nServerBW), DEFAULT_WINDOW),
+        (field!(r, m_nClientBW), DEFAULT_WINDOW),
+        (field!(r, Link.timeout), 30),
+    ] {
+        if field.get() == 0 {
+            field.set(default);
+        }
+    }
+    field!(r, m_nClientBW2).set(DYNAMIC_LIMIT);
+    field!(r, m_fAudioCodecs).set(AUDIO_CODECS);
+    field!(r, m_fVideoCodecs).set(VIDEO_CODECS);
 }
 
 /// `sb_socket` without a connection.

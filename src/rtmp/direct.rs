@@ -6,7 +6,6 @@
 
 use std::{array, mem::MaybeUninit, slice};
 
-use libc::c_int;
 use rtmp_core::{
     chunk::{Loan, MAX_HEADER_LEN},
     error::{Error, Result},
@@ -15,7 +14,7 @@ use rtmp_core::{
 use rustix::fd::BorrowedFd;
 use socket2::MaybeUninitSlice;
 
-use super::{RTMPSockBuf, reservoir::Reservoir, sockbuf};
+use super::{reservoir::Reservoir, sockbuf::Inbox};
 use crate::memory::Body;
 
 /// How much has to be missing to the end of a chunk for its bytes to come straight into the body. For less, what the system
@@ -44,14 +43,10 @@ struct Ahead {
     len: usize,
 }
 
-/// Waits for bytes of the message on loan; what follows it, or comes in between, is unread in the buffer afterwards.
-/// `ahead` allows to go on behind the current chunk.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf` with nothing unread, whose buffer nobody else uses and whose socket nobody
-/// closes meanwhile.
-pub(crate) unsafe fn receive(
-    sb: *mut RTMPSockBuf,
+/// Waits for bytes of the message on loan; what follows it, or comes in between, is unread in the buffer afterwards, where
+/// nothing was unread before. `ahead` allows to go on behind the current chunk.
+pub(crate) fn receive(
+    inbox: &mut Inbox<'_>,
     loan: &mut Loan<Body>,
     ahead: bool,
     patience: &dyn Patience,
@@ -62,61 +57,42 @@ pub(crate) unsafe fn receive(
         Ok(0) => Err(Error::Closed),
         result => result,
     };
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf` with nothing unread, whose buffer nobody else uses and whose
-    // socket nobody closes meanwhile, by the Safety section.
-    unsafe { fill_loan(sb, loan, ahead, fill) }.inspect_err(|error| {
+    fill_loan(inbox, loan, ahead, fill).inspect_err(|error| {
         if matches!(error, Error::TimedOut) {
-            // SAFETY: `sb` points to an initialised `RTMPSockBuf` with nothing unread, whose buffer nobody else uses
-            // and whose socket nobody closes meanwhile, by the Safety section.
-            unsafe { sockbuf::set_timed_out(sb, true) };
+            inbox.sb().set_timed_out(true);
         }
     })
 }
 
-/// As [`receive`] with `ahead`, but only what is there already: if that is nothing, neither are there bytes in the result.
-///
-/// # Safety
-/// As for [`receive`].
-pub(crate) unsafe fn receive_now(sb: *mut RTMPSockBuf, loan: &mut Loan<Body>) -> Result<Option<Arrived>> {
+/// As [`receive`] with `ahead`, but only what is there already; `None` if that is nothing.
+pub(crate) fn receive_now(inbox: &mut Inbox<'_>, loan: &mut Loan<Body>) -> Result<Option<Arrived>> {
     let mut none = false;
     let fill = |fd: BorrowedFd<'_>, slices: &mut [MaybeUninitSlice<'_>]| {
         let count = tcp::receive_vectored_now(fd, slices)?;
         none = count.is_none();
         Ok(count.unwrap_or(0))
     };
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf` with nothing unread, whose buffer nobody else uses and whose
-    // socket nobody closes meanwhile, by the Safety section.
-    let arrived = unsafe { fill_loan(sb, loan, true, fill) }?;
+    let arrived = fill_loan(inbox, loan, true, fill)?;
     Ok((!none).then_some(arrived))
 }
 
-/// Lets `fill` put bytes into a message on loan, and behind it into the buffer.
-///
-/// # Safety
-/// As for [`receive`].
-unsafe fn fill_loan(
-    sb: *mut RTMPSockBuf,
+/// Lets `fill` put bytes into a message on loan, and behind it into the buffer, where nothing is unread.
+fn fill_loan(
+    inbox: &mut Inbox<'_>,
     loan: &mut Loan<Body>,
     ahead: bool,
     fill: impl FnOnce(BorrowedFd<'_>, &mut [MaybeUninitSlice<'_>]) -> Result<usize>,
 ) -> Result<Arrived> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf` with nothing unread, whose buffer nobody else uses and whose
-    // socket nobody closes meanwhile, by the Safety section; `sb_buf` is an array of initialised bytes.
-    let (fd, buffer) = unsafe {
-        sockbuf::set_timed_out(sb, false);
-        let start = (&raw mut (*sb).sb_buf).cast::<u8>();
-        (*sb).sb_start = start.cast();
-        sockbuf::set_size(sb, 0);
-        (sockbuf::socket(sb)?, slice::from_raw_parts_mut(start, sockbuf::CAPACITY))
-    };
-    let (arrived, unread) = scatter(loan, buffer, ahead, |slices| fill(fd, slices))?;
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf` with nothing unread, whose buffer nobody else uses and whose
-    // socket nobody closes meanwhile, by the Safety section; that many bytes lie at the start of the buffer.
-    unsafe { sockbuf::set_size(sb, unread as c_int) };
+    let sb = inbox.sb();
+    sb.set_timed_out(false);
+    inbox.show_front(0);
+    let fd = sb.socket()?;
+    let (arrived, unread) = scatter(loan, inbox.whole_mut(), ahead, |slices| fill(fd, slices))?;
+    sb.set_size(unread);
     Ok(arrived)
 }
 
-/// Lets `fill` put bytes where they probably belong, and moves what belongs elsewhere to the start of `buffer`; tells
+/// Lets `fill` put bytes where they probably belong, and moves what belongs elsewhere to the start of `buffer`; returns
 /// what came for the message, and how much lies in `buffer`.
 fn scatter(
     loan: &mut Loan<Body>,
@@ -230,6 +206,7 @@ const TAIL: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtmp::sockbuf;
     use rtmp_core::{
         chunk::{Decoder, Encoder, Outgoing},
         message::MessageType,

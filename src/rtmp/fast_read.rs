@@ -1,10 +1,12 @@
-//! Messages that need no waiting, at little more than the cost of the system call and of the copy.
+//! The fast path of reading: audio and video that needs no waiting, at little more than the cost of the system call and of the
+//! copy.
 //!
-//! Short messages come by the dozen with one system call, and of long ones the rest is often on the socket already. So what
-//! the library does for each of them is what they cost. Everything that is not plain audio or video, every wait, and every
-//! call that finds the session in another thread's hands, is left to the long way, which goes on where this has stopped.
+//! An exception to the one way in, for the rows `RTMP_Read, 400-byte messages`, `RTMP_GetNextMediaPacket, 400-byte messages` and
+//! `RTMP_Read, chunks of 4096` of `make bench`. Short messages come by the dozen with one system call, and of long ones the rest is
+//! often on the socket already, so they cost what the library does for each of them. All other messages, every wait, and every
+//! call that finds another call with the session, are left to the general path, which goes on where this has stopped.
 
-use std::slice;
+use std::{mem::MaybeUninit, slice};
 
 use libc::{c_char, c_int};
 use rtmp_core::{
@@ -19,10 +21,10 @@ use rtmp_core::{
 };
 
 use super::{
-    RTMP, RTMP_LF_LIVE, RTMPPacket, RTMPSockBuf, direct,
+    RTMP, RTMP_LF_LIVE, RTMPPacket, direct,
     read_state::{Block, with_read_state},
     reservoir::{self, Reservoir},
-    sockbuf,
+    sockbuf::Inbox,
 };
 use crate::{
     Errno,
@@ -30,11 +32,12 @@ use crate::{
     fields::{load_for_media, mirror_timestamp, store_for_media},
     globals,
     memory::Body,
-    reason, shared,
+    reason,
     state::{Core, Exclusive, Handle, exclusive},
+    valid::{Rtmp, Valid, field},
 };
 
-/// What came of a short cut: `None` leaves everything to the long way, and a failure all but the outcome.
+/// The result of the fast path: `None` leaves everything to the general path, and a failure all but the outcome.
 pub(super) type Attempt<T> = Option<Result<T, Box<Failure>>>;
 
 /// Puts the next message into `packet`, all of which but `m_chunk` is overwritten; the body is the caller's.
@@ -43,24 +46,25 @@ pub(super) type Attempt<T> = Option<Result<T, Box<Failure>>>;
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
 #[inline(always)]
 pub(super) unsafe fn next(r: *mut RTMP, packet: *mut RTMPPacket) -> Attempt<()> {
-    // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, by the
-    // Safety section.
-    unsafe { if packet.is_null() || globals::dumps() { None } else { take(r, Packet(packet)) } }
+    // SAFETY: both are null or point to what they have to, by the Safety section.
+    let (r, packet) = unsafe { (Rtmp::new(r)?, Valid::new(packet)?) };
+    take(r, Packet(packet))
 }
 
-/// The next message as an FLV tag in `out`, and how long that is.
+/// Puts the next message as an FLV tag into `buf`; returns how long the tag is.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
 #[inline(always)]
 pub(super) unsafe fn read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> Attempt<usize> {
-    let size = usize::try_from(size).ok().filter(|_| !buf.is_null() && !globals::dumps())?;
-    // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes, by the Safety
-    // section.
-    unsafe { take(r, Tag { r, start: buf.cast(), size }) }
+    let size = usize::try_from(size).ok().filter(|_| !buf.is_null())?;
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is writable for `size` bytes, which need not be
+    // initialised, by the Safety section.
+    let (r, out) = unsafe { (Rtmp::new(r)?, slice::from_raw_parts_mut(buf.cast(), size)) };
+    take(r, Tag { r, out })
 }
 
-/// Why the long way need not be tried.
+/// Why the general path need not be tried.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// What came makes no sense.
@@ -70,20 +74,17 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// Does what the long way does when it fails like this.
-    pub(super) fn settle(self, handle: &Handle) -> Error {
+    /// Does what the general path does when it fails like this.
+    pub(super) fn handle(self, handle: &Handle) -> Error {
         match self {
             Self::Decoding(error) => {
                 handle.fail_decoding(&error);
                 error
             }
             Self::Receiving(error) => {
-                // Whoever ends a wait may shut the socket down, too.
+                // The thread that ends a wait may shut the socket down, too.
                 let error = handle.check().err().unwrap_or(error);
                 handle.fail_receiving(&error);
-                if matches!(error, Error::TimedOut) {
-                    handle.step(|session, _| session.remember_pause());
-                }
                 error
             }
         }
@@ -97,7 +98,7 @@ trait Place {
     /// Copies a message that is in the buffer as a whole.
     fn copy(&mut self, ready: &Ready<'_>, flv: &flv::Stream<Body>, block: &mut Block) -> Option<Self::Made>;
 
-    /// Gets ready for a message of which more has to come, and tells whether it may.
+    /// Gets ready for a message of which more has to come; returns whether it may.
     fn prepare(&mut self, decoder: &mut Decoder<Body>, flv: &flv::Stream<Body>) -> bool;
 
     /// Whether a complete message is where it should be.
@@ -108,9 +109,9 @@ trait Place {
 }
 
 /// A packet with a body of its own.
-struct Packet(*mut RTMPPacket);
+struct Packet<'a>(Valid<'a, RTMPPacket>);
 
-impl Place for Packet {
+impl Place for Packet<'_> {
     type Made = ();
 
     #[inline(always)]
@@ -118,8 +119,7 @@ impl Place for Packet {
         let mut body = Body::with_capacity(ready.len())?;
         ready.append_to(&mut body);
         let Ready { chunk_stream, format, kind, timestamp, stream_id, .. } = *ready;
-        // SAFETY: by the contract of `next`.
-        unsafe { show(self.0, Message { chunk_stream, format, kind, timestamp, stream_id, body }) }
+        show(self.0, Message { chunk_stream, format, kind, timestamp, stream_id, body });
         Some(())
     }
 
@@ -132,71 +132,61 @@ impl Place for Packet {
     }
 
     fn keep(&mut self, message: Message<Body>, _: &mut Block) -> Option<()> {
-        // SAFETY: by the contract of `next`.
-        unsafe { show(self.0, message) }
+        show(self.0, message);
         Some(())
     }
 }
 
 /// Puts a message into a packet, field by field: most calls do this. C frees the body.
-///
-/// # Safety
-/// `packet` points to an `RTMPPacket`.
 #[inline(always)]
-pub(super) unsafe fn show(packet: *mut RTMPPacket, message: Message<Body>) {
+pub(super) fn show(packet: Valid<'_, RTMPPacket>, message: Message<Body>) {
     let Message { chunk_stream, format, kind, timestamp, stream_id, body } = message;
     let size = body.as_ref().len() as u32;
-    // SAFETY: `packet` points to an `RTMPPacket`, by the Safety section.
-    unsafe {
-        (*packet).m_headerType = format;
-        (*packet).m_packetType = kind.0;
-        (*packet).m_hasAbsTimestamp = u8::from(format == 0);
-        (*packet).m_nChannel = chunk_stream as c_int;
-        (*packet).m_nTimeStamp = timestamp;
-        (*packet).m_nInfoField2 = stream_id as i32;
-        (*packet).m_nBodySize = size;
-        (*packet).m_nBytesRead = size;
-        (*packet).m_body = body.into_raw();
-    }
+    field!(packet, m_headerType).set(format);
+    field!(packet, m_packetType).set(kind.0);
+    field!(packet, m_hasAbsTimestamp).set(u8::from(format == 0));
+    field!(packet, m_nChannel).set(chunk_stream as c_int);
+    field!(packet, m_nTimeStamp).set(timestamp);
+    field!(packet, m_nInfoField2).set(stream_id as i32);
+    field!(packet, m_nBodySize).set(size);
+    field!(packet, m_nBytesRead).set(size);
+    field!(packet, m_body).set(body.into_raw());
 }
 
 /// A tag in the memory of a caller of `RTMP_Read`, who lends it until the call ends.
-struct Tag {
-    r: *mut RTMP,
-    start: *mut u8,
-    size: usize,
+struct Tag<'a> {
+    r: Rtmp<'a>,
+    out: &'a mut [MaybeUninit<u8>],
 }
 
-impl Tag {
-    /// The caller's memory.
+impl Tag<'_> {
+    /// What a tag has around a body of `length` bytes, if that may be the next one.
     #[inline(always)]
-    fn out(&mut self) -> &mut [u8] {
-        // SAFETY: by the contract of `read`; no message is in this memory while it is used in this way.
-        unsafe { slice::from_raw_parts_mut(self.start, self.size) }
+    fn header(&self, kind: MessageType, timestamp: u32, length: usize) -> Option<flv::TagHeader> {
+        let live = field!(self.r, Link.lFlags).get() & RTMP_LF_LIVE != 0;
+        with_read_state(self.r, |state| flv::plain_tag(state, kind, timestamp, length, live))
     }
 
-    /// Writes what a tag has around a body of `length` bytes; tells how long the tag is.
+    /// Writes it; returns how long the tag is.
     #[inline(always)]
-    fn finish(
-        &mut self,
-        kind: MessageType,
-        timestamp: u32,
-        length: usize,
-        block: &mut Block,
-    ) -> Option<usize> {
-        let r = self.r;
-        // SAFETY: by the contract of `read`, and `take` has found a session.
-        let header = unsafe {
-            let live = (*r).Link.lFlags & RTMP_LF_LIVE != 0;
-            with_read_state(r, |state| flv::plain_tag(state, kind, timestamp, length, live))
-        }?;
-        let (tag, _) = self.out().split_at_mut_checked(whole(length))?;
+    fn finish(&mut self, header: &flv::TagHeader, length: usize, block: &mut Block) -> Option<usize> {
+        block.next(self.out.as_ptr().cast(), self.out.len());
+        let tag = self.out.get_mut(..whole(length))?;
         let (front, behind) = tag.split_first_chunk_mut()?;
-        *front = header.write();
+        *front = header.write().map(MaybeUninit::new);
         let (_, last) = behind.split_last_chunk_mut()?;
-        *last = header.previous_tag_size();
-        block.next(self.start.cast(), self.size);
+        *last = header.previous_tag_size().map(MaybeUninit::new);
         Some(whole(length))
+    }
+
+    /// The memory as a body, behind the header.
+    ///
+    /// # Safety
+    /// As for [`Body::borrowed`]; the body is not used after the tag.
+    #[inline(always)]
+    unsafe fn body(&mut self) -> Body {
+        // SAFETY: nobody else uses the memory meanwhile, by the Safety section.
+        unsafe { Body::borrowed(&mut self.out[TAG_HEADER_LEN..]) }
     }
 }
 
@@ -205,31 +195,28 @@ const fn whole(length: usize) -> usize {
     TAG_HEADER_LEN + length + PREVIOUS_TAG_SIZE_LEN
 }
 
-impl Place for Tag {
+impl Place for Tag<'_> {
     type Made = usize;
 
     #[inline(always)]
     fn copy(&mut self, ready: &Ready<'_>, flv: &flv::Stream<Body>, block: &mut Block) -> Option<usize> {
-        if whole(ready.len()) > self.size || !flv.pending().is_empty() {
+        if whole(ready.len()) > self.out.len() || !flv.pending().is_empty() {
             return None;
         }
-        let made = self.finish(ready.kind, ready.timestamp, ready.len(), block)?;
-        ready.copy_to(&mut self.out()[TAG_HEADER_LEN..][..ready.len()]);
-        Some(made)
+        let header = self.header(ready.kind, ready.timestamp, ready.len())?;
+        // SAFETY: the body ends with this statement, before the memory is used again.
+        ready.append_to(&mut unsafe { self.body() });
+        self.finish(&header, ready.len(), block)
     }
 
     fn prepare(&mut self, decoder: &mut Decoder<Body>, flv: &flv::Stream<Body>) -> bool {
-        // SAFETY: by the contract of `read`, and `take` has found a session.
-        let in_order = unsafe { with_read_state(self.r, |state| flv::in_order(state)) };
-        if !in_order || !flv.pending().is_empty() || self.size <= whole(0) {
+        let in_order = with_read_state(self.r, |state| flv::in_order(state));
+        if !in_order || !flv.pending().is_empty() || self.out.len() <= whole(0) {
             return false;
         }
-        // SAFETY: the caller's memory is longer than a tag's header, as just checked. It is the caller's for the length of
-        // the call, before the end of which `Offered` takes the offer back; it is not used in another way until then.
-        decoder.offer(unsafe {
-            let room = self.start.add(TAG_HEADER_LEN).cast();
-            Body::borrowed(slice::from_raw_parts_mut(room, self.size - TAG_HEADER_LEN))
-        });
+        // SAFETY: the memory is the caller's until the call ends; `Offered` takes the offer back before that, and it is not
+        // used in another way until then.
+        decoder.offer(unsafe { self.body() });
         true
     }
 
@@ -238,11 +225,14 @@ impl Place for Tag {
     }
 
     fn keep(&mut self, message: Message<Body>, block: &mut Block) -> Option<usize> {
-        self.finish(message.kind, message.timestamp, message.body.as_ref().len(), block)
+        let length = message.body.as_ref().len();
+        let header = self.header(message.kind, message.timestamp, length)?;
+        drop(message);
+        self.finish(&header, length, block)
     }
 }
 
-/// A decoder that may have an offer, in any case no longer than this lives.
+/// A decoder that may have an offer, which ends with this.
 struct Offered<'d>(&'d mut Decoder<Body>);
 
 impl Drop for Offered<'_> {
@@ -253,125 +243,105 @@ impl Drop for Offered<'_> {
 }
 
 /// Lets `place` have the next message if it is plain audio or video and all of it is there.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`, and so is what `place` works with.
 #[inline(always)]
-unsafe fn take<P: Place>(r: *mut RTMP, mut place: P) -> Attempt<P::Made> {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, and so is what `place` works with, by the Safety section;
-    // only the thread that reads touches the buffer, and the lock keeps steps out.
-    unsafe {
-        if r.is_null() || shared::read(&raw const (*r).m_sb.sb_socket) == -1 || reason::is_reporting() {
+fn take<P: Place>(r: Rtmp<'_>, mut place: P) -> Attempt<P::Made> {
+    if field!(r, m_sb.sb_socket).get() == -1 || globals::dumps() || reason::is_reporting() {
+        return None;
+    }
+    let mut found = exclusive(r)?;
+    let (core, mut inbox) = found.core_and_inbox();
+    let Core { session, reservoir, stream, block, .. } = core;
+    let before = load_for_media(r);
+    let mut state = before;
+    let mut seen = (0, 0);
+    let unread = reservoir::unread(&inbox, reservoir.as_deref());
+    let ready = ready_media(&mut state, session.decoder(), unread, |ready| {
+        seen = (ready.chunk_stream, ready.timestamp);
+        place.copy(ready, stream, block)
+    });
+    let Some((consumed, made)) = ready else {
+        // Asking for bytes that are not there yet would be in vain.
+        if found.expects_wait() {
             return None;
         }
-        let mut found = exclusive(r)?;
-        let Core { session, reservoir, stream, block, .. } = found.core();
-        let decoder = session.decoder();
-        let sb = &raw mut (*r).m_sb;
-        let before = load_for_media(r);
-        let mut state = before;
-        let mut seen = (0, 0);
-        let ready = ready_media(&mut state, decoder, reservoir::unread(sb, reservoir.as_deref()), |ready| {
-            seen = (ready.chunk_stream, ready.timestamp);
-            place.copy(ready, stream, block)
-        });
-        let Some((consumed, made)) = ready else {
-            // Asking for bytes that are not there yet would be in vain.
-            if found.expects_wait() {
-                return None;
-            }
-            return take_arriving(r, found, &mut place);
-        };
-        sockbuf::consume(sb, consumed);
-        mirror_timestamp(r, seen.0 as usize, seen.1);
-        store_for_media(r, &before, &state);
-        if is_due(r, &state) {
-            drop(found);
-            settle(r);
-        }
-        Some(Ok(made))
+        return take_arriving(r, found, &mut place);
+    };
+    inbox.consume(consumed);
+    mirror_timestamp(r, seen.0 as usize, seen.1);
+    store_for_media(r, &before, &state);
+    if is_due(r, &state) {
+        drop(found);
+        settle(r);
     }
+    Some(Ok(made))
 }
 
 /// As [`take`], for a message of which something may be on the socket still.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`, whose protocol state was found.
 #[inline(never)]
-unsafe fn take_arriving<P: Place>(r: *mut RTMP, mut found: Exclusive<'_>, place: &mut P) -> Attempt<P::Made> {
+fn take_arriving<P: Place>(r: Rtmp<'_>, mut found: Exclusive<'_>, place: &mut P) -> Attempt<P::Made> {
     // That nothing is on the socket is an error for the system, and none for the caller.
     let _errno = Errno::keep();
     let _shield = Shield::begin();
-    // SAFETY: `r` points to an initialised `RTMP`, whose protocol state was found, by the Safety section.
-    unsafe {
-        let before = load_for_media(r);
-        let mut state = before;
-        let made = receive(r, &mut found, &mut state, place);
-        store_for_media(r, &before, &state);
-        if is_due(r, &state) && matches!(made, Some(Ok(_))) {
-            drop(found);
-            settle(r);
-        }
-        made
+    let before = load_for_media(r);
+    let mut state = before;
+    let made = receive(r, &mut found, &mut state, place);
+    store_for_media(r, &before, &state);
+    if is_due(r, &state) && matches!(made, Some(Ok(_))) {
+        drop(found);
+        settle(r);
     }
+    made
 }
 
 /// Receives the next message as far as it is there, and lets `place` have it.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`, whose protocol state was found.
-unsafe fn receive<P: Place>(
-    r: *mut RTMP,
+fn receive<P: Place>(
+    r: Rtmp<'_>,
     found: &mut Exclusive<'_>,
     state: &mut State,
     place: &mut P,
 ) -> Attempt<P::Made> {
-    // SAFETY: `r` points to an initialised `RTMP`, whose protocol state was found, by the Safety section; only the
-    // thread that reads touches the buffer.
-    unsafe {
-        let sb = &raw mut (*r).m_sb;
-        if sockbuf::has_tls(sb) || !found.is_plain() {
-            return None;
+    if field!(r, m_sb).has_tls() || !found.is_plain() {
+        return None;
+    }
+    let (core, mut inbox) = found.core_and_inbox();
+    let Core { session, reservoir, stream, block, .. } = core;
+    let decoder = session.decoder();
+    if !place.prepare(decoder, stream) {
+        return None;
+    }
+    let offered = Offered(decoder);
+    let mut receives = 0..MAX_RECEIVES;
+    let message = loop {
+        let unread = reservoir::unread(&inbox, reservoir.as_deref());
+        let (consumed, arriving) =
+            match arriving_media(state, offered.0, unread, |kind, body| place.fits(kind, body)) {
+                Ok(decoded) => decoded,
+                Err(error) => return Some(Err(Box::new(Failure::Decoding(error)))),
+            };
+        inbox.consume(consumed);
+        match arriving {
+            Arriving::Media(message) => break Some(message),
+            Arriving::Other => break None,
+            Arriving::Unfinished => {}
         }
-        let Core { session, reservoir, stream, block, .. } = found.core();
-        let decoder = session.decoder();
-        if !place.prepare(decoder, stream) {
-            return None;
+        if receives.next().is_none() {
+            break None;
         }
-        let offered = Offered(decoder);
-        let mut receives = 0..MAX_RECEIVES;
-        let message = loop {
-            let input = reservoir::unread(sb, reservoir.as_deref());
-            let (consumed, arriving) =
-                match arriving_media(state, offered.0, input, |kind, body| place.fits(kind, body)) {
-                    Ok(decoded) => decoded,
-                    Err(error) => return Some(Err(Box::new(Failure::Decoding(error)))),
-                };
-            sockbuf::consume(sb, consumed);
-            match arriving {
-                Arriving::Media(message) => break Some(message),
-                Arriving::Other => break None,
-                Arriving::Unfinished => {}
-            }
-            if receives.next().is_none() {
-                break None;
-            }
-            match receive_more(sb, offered.0, reservoir, state) {
-                Ok(true) => {}
-                Ok(false) => break None,
-                Err(error) => return Some(Err(Box::new(Failure::Receiving(error)))),
-            }
-        };
-        let made = message.and_then(|message| {
-            mirror_timestamp(r, message.chunk_stream as usize, message.timestamp);
-            place.keep(message, block)
-        });
-        let withdrawn = offered.0.withdraw();
-        drop(offered);
-        match withdrawn {
-            Ok(()) => made.map(Ok),
-            Err(error) => Some(Err(Box::new(Failure::Decoding(error)))),
+        match receive_more(&mut inbox, offered.0, reservoir, state) {
+            Ok(true) => {}
+            Ok(false) => break None,
+            Err(error) => return Some(Err(Box::new(Failure::Receiving(error)))),
         }
+    };
+    let made = message.and_then(|message| {
+        mirror_timestamp(r, message.chunk_stream as usize, message.timestamp);
+        place.keep(message, block)
+    });
+    let withdrawn = offered.0.withdraw();
+    drop(offered);
+    match withdrawn {
+        Ok(()) => made.map(Ok),
+        Err(error) => Some(Err(Box::new(Failure::Decoding(error)))),
     }
 }
 
@@ -379,61 +349,44 @@ unsafe fn receive<P: Place>(
 /// end.
 const MAX_RECEIVES: u32 = 64;
 
-/// Receives what is there; tells whether that was something.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf` without TLS that nobody else reads from, and whose socket nobody closes
-/// meanwhile.
-unsafe fn receive_more(
-    sb: *mut RTMPSockBuf,
+/// Receives what is there; returns whether that was something.
+fn receive_more(
+    inbox: &mut Inbox<'_>,
     decoder: &mut Decoder<Body>,
     reservoir: &mut Option<Box<Reservoir>>,
     state: &mut State,
 ) -> Result<bool> {
     let (chunk_size, worthwhile) =
         (session::chunk_size(state.in_chunk_size), direct::worthwhile(reservoir.as_deref()));
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf` without TLS that nobody else reads from, and whose socket
-    // nobody closes meanwhile, by the Safety section.
-    unsafe {
-        let is_empty = reservoir::unread(sb, reservoir.as_deref()).is_empty();
-        if let Some(mut loan) = is_empty.then(|| decoder.lend(chunk_size, worthwhile)).flatten() {
-            let result = direct::receive_now(sb, &mut loan);
-            let arrived = result.as_ref().ok().copied().flatten().unwrap_or_default();
-            decoder.give_back(loan, arrived.chunks);
-            state.bytes_in = state.bytes_in.wrapping_add(arrived.used as u32);
-            if arrived.full {
-                reservoir::provide(reservoir);
-            }
-            return result.map(|arrived| arrived.is_some());
-        }
-        reservoir::fill_now(sb, reservoir)
+    let is_empty = reservoir::unread(inbox, reservoir.as_deref()).is_empty();
+    let Some(mut loan) = is_empty.then(|| decoder.lend(chunk_size, worthwhile)).flatten() else {
+        return reservoir::fill_now(inbox, reservoir);
+    };
+    let result = direct::receive_now(inbox, &mut loan);
+    let arrived = result.as_ref().ok().copied().flatten().unwrap_or_default();
+    decoder.give_back(loan, arrived.chunks);
+    state.bytes_in = state.bytes_in.wrapping_add(arrived.used as u32);
+    if arrived.full {
+        reservoir::provide(reservoir);
     }
+    result.map(|arrived| arrived.is_some())
 }
 
 /// Whether something is to be done after a message.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
 #[inline(always)]
-unsafe fn is_due(r: *mut RTMP, state: &State) -> bool {
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    unsafe {
-        let sb = &raw const (*r).m_sb;
-        state.owes_acknowledgement() || (shared::read(&raw const (*sb).sb_size) == 0 && sockbuf::has_tls(sb))
-    }
+fn is_due(r: Rtmp<'_>, state: &State) -> bool {
+    let sb = field!(r, m_sb);
+    state.owes_acknowledgement() || (field!(sb, sb_size).get() == 0 && sb.has_tls())
 }
 
 /// Does what is due after a message: the acknowledgement, and, when the buffer is empty, getting what TLS holds ready into
 /// it.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
 #[cold]
-unsafe fn settle(r: *mut RTMP) {
+fn settle(r: Rtmp<'_>) {
     let _errno = Errno::keep();
     let _shield = Shield::begin();
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    let Ok(handle) = (unsafe { Handle::connected(r) }) else { return };
+    // SAFETY: it is an initialised `RTMP`, until the call ends.
+    let Ok(handle) = (unsafe { Handle::connected(r.as_ptr()) }) else { return };
     // An error has closed the connection, which the next call will find. The message has arrived before.
     let _ = handle.acknowledge_if_due();
     handle.settle();

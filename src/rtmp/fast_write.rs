@@ -23,8 +23,8 @@ use crate::{
     globals,
     ptr::bytes,
     reason::{self, Failure, Phase},
-    shared,
     state::{Core, Handle},
+    valid::{Rtmp, field},
 };
 
 /// Sends a packet; returns TRUE, or `failure` when the connection is gone.
@@ -39,26 +39,21 @@ pub(super) unsafe fn send(
     queue: bool,
     failure: c_int,
 ) -> Option<c_int> {
-    // SAFETY: `packet` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes, by
-    // the Safety section.
-    let packet = unsafe { packet.as_mut()? };
+    // SAFETY: both are null or point to what they have to, by the Safety section; this call has the packet for itself.
+    let (r, packet) = unsafe { (Rtmp::new(r)?, packet.as_mut()?) };
     let kind = MessageType(packet.m_packetType);
     if kind == MessageType::COMMAND && (queue || globals::logs_debug()) {
         return None;
     }
-    // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
+    // SAFETY: the packet's body is null or readable for its size, by the Safety section.
     let message = unsafe { message_of(packet) }.ok()?;
     let encode = |core: &mut Core, chunk_size| Some(core.session.encoder().encode(&message, chunk_size));
-    // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body
-    // is null or readable for `m_nBodySize` bytes, by the Safety section.
-    match unsafe { transmit(r, encode) }? {
+    match transmit(r, encode)? {
         Ok(format) => {
             packet.m_headerType = format;
             Some(TRUE)
         }
-        // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose
-        // body is null or readable for `m_nBodySize` bytes, by the Safety section; there is a session.
-        Err(unsent) => Some(unsafe { fail_packet(r, packet, *unsent, failure) }),
+        Err(unsent) => Some(fail(r, *unsent, &message, failure)),
     }
 }
 
@@ -68,29 +63,24 @@ pub(super) unsafe fn send(
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
 #[inline(always)]
 pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failure: c_int) -> Option<c_int> {
-    // SAFETY: `buf` is null or readable for `size` bytes, by the Safety section.
-    let input = unsafe { bytes(buf, size, "buf").ok()? };
+    // SAFETY: both are null or point to what they have to, by the Safety section.
+    let (r, input) = unsafe { (Rtmp::new(r)?, bytes(buf, size, "buf").ok()?) };
     let encode = |core: &mut Core, chunk_size| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; there is a session.
-        let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
         if core.unfinished.is_some() {
             return None;
         }
+        let stream_id = field!(r, m_stream_id).get();
         let writer = core.writer.get_or_insert_default();
         let tag = writer.whole(input)?;
         let encoded = core.session.encoder().encode(&outgoing(stream_id, &tag), chunk_size);
         if let Ok(chunks) = &encoded {
-            // SAFETY: as above; no other thread closes the connection meanwhile.
-            unsafe { mirror_writer(&raw mut (*r).m_write, writer, stream_id, Some(chunks.format)) };
+            mirror_writer(field!(r, m_write), writer, stream_id, Some(chunks.format));
         }
         Some(encoded)
     };
-    // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes, by the Safety
-    // section.
-    match unsafe { transmit(r, encode) }? {
+    match transmit(r, encode)? {
         Ok(_) => Some(size),
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; there is a session.
-        Err(unsent) => Some(unsafe { fail_tag(r, input, *unsent, failure) }),
+        Err(unsent) => Some(fail(r, *unsent, &first_tag(r, input), failure)),
     }
 }
 
@@ -104,22 +94,15 @@ struct Unsent {
 }
 
 /// Encodes a message and sends it; returns the header format. `None` if nothing has happened.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
 #[inline(always)]
-unsafe fn transmit<'m>(
-    r: *mut RTMP,
-    encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
-) -> Attempt {
+fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>) -> Attempt {
     // What the system does not take at once is an error for it, and none for the caller.
     let _errno = Errno::keep();
-    if r.is_null() || globals::dumps() || reason::is_reporting() {
+    if globals::dumps() || reason::is_reporting() {
         return None;
     }
     let _shield = Shield::begin();
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    let handle = unsafe { Handle::at_hand(r) }?;
+    let handle = Handle::at_hand(r)?;
     let (format, result) = handle.transmit_unqueued(encode)?;
     match result {
         Ok(()) => Some(Ok(format)),
@@ -127,44 +110,16 @@ unsafe fn transmit<'m>(
     }
 }
 
-/// Reports that a packet could not be sent, and closes the connection.
-///
-/// # Safety
-/// As for [`send`], and there is a session.
+/// Reports that a message could not be sent, and closes the connection.
 #[cold]
 #[inline(never)]
-unsafe fn fail_packet(r: *mut RTMP, packet: *const RTMPPacket, unsent: Unsent, failure: c_int) -> c_int {
+fn fail(r: Rtmp<'_>, unsent: Unsent, message: &Outgoing<'_>, failure: c_int) -> c_int {
     boundary(Kind::Session, failure, |_| {
-        // SAFETY: `packet` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes;
-        // there is a session, by the Safety section; it was a message.
-        let message = unsafe { message_of(&*packet) }?;
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        unsafe { fail(r, unsent, &message) }
+        // SAFETY: it is an initialised `RTMP`, until the call ends.
+        unsafe { reason::about(r.as_ptr()) }?;
+        let chunk_size = session::chunk_size(field!(r, m_outChunkSize).get());
+        let Unsent { error, handle } = unsent;
+        let error = report(&handle, error, message.as_asked(chunk_size).first_len());
+        Err(Failure::new(error, Phase::SENDING))
     })
-}
-
-/// Reports that a tag could not be sent, and closes the connection.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-#[cold]
-#[inline(never)]
-unsafe fn fail_tag(r: *mut RTMP, input: &[u8], unsent: Unsent, failure: c_int) -> c_int {
-    boundary(Kind::Session, failure, |_| {
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        unsafe { fail(r, unsent, &first_tag(r, input)) }
-    })
-}
-
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-unsafe fn fail(r: *mut RTMP, unsent: Unsent, message: &Outgoing<'_>) -> Result<c_int, Failure> {
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    let chunk_size = unsafe {
-        reason::about(r)?;
-        session::chunk_size(shared::read(&raw const (*r).m_outChunkSize))
-    };
-    let Unsent { error, handle } = unsent;
-    let error = report(&handle, error, message.as_asked(chunk_size).first_len());
-    Err(Failure::new(error, Phase::SENDING))
 }

@@ -31,8 +31,8 @@ use crate::{
     ptr::bytes,
     pump::Reading,
     reason::{self, Code, During, Failure, Phase},
-    shared,
     state::{Core, Handle},
+    valid::{Rtmp, field},
 };
 
 /// Reads the stream as the bytes of an FLV file. The function waits for at most one message and stores at most `size`
@@ -62,9 +62,7 @@ pub unsafe extern "C-unwind" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: 
     let count = match attempt(|| unsafe { fast_read::read(r, buf, size) }) {
         Some(Ok(count)) => count as c_int,
         // SAFETY: as above.
-        Some(Err(failure)) => unsafe { read_in_general(r, buf, size, Some(failure)) },
-        // SAFETY: as above.
-        None => unsafe { read_in_general(r, buf, size, None) },
+        other => unsafe { read_in_general(r, buf, size, other.and_then(Result::err)) },
     };
     cancel::act();
     count
@@ -83,48 +81,44 @@ unsafe fn read_in_general(
 ) -> c_int {
     let mut fails_again = false;
     let read = boundary(Kind::Session, None, |errno| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes, by the
-        // Safety section.
-        unsafe {
-            reason::about(r)?;
-            let ending = Ending::from_status(shared::read(&raw const (*r).m_read.status));
-            if ending == Some(Ending::Error) {
-                return Ok(None);
-            }
-            let handle = match Handle::connected(r) {
-                Err(Error::Again) => {
-                    fails_again = true;
-                    return Err(Failure::new(Error::Again, Phase::Reading));
-                }
-                found => found.ok(),
-            };
-            let Some(handle) = handle else {
-                if ending.is_none() {
-                    Failure::new(Error::NotConnected, Phase::Reading).keep();
-                    shared::write(&raw mut (*r).m_read.status, Ending::Eof.status());
-                }
-                return Ok(Some(0));
-            };
-            if ending.is_some() {
-                stay_at_the_end(&handle, buf, size.max(0) as usize);
-                return Ok(Some(0));
-            }
-            let room = usize::try_from(size)
-                .map_err(|_| Error::Invalid("size is negative"))
-                .during(Phase::Reading)?;
-            let out = match room {
-                0 => &mut [],
-                _ if buf.is_null() => {
-                    return Err(Failure::new(Error::Invalid("buf is NULL"), Phase::Reading));
-                }
-                room => slice::from_raw_parts_mut(buf.cast::<MaybeUninit<u8>>(), room),
-            };
-            let count = read(&handle, out, failure, errno);
-            handle.keep_descriptor(false);
-            handle.settle();
-            count
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let rtmp = unsafe { Rtmp::from_non_null(reason::about(r)?) };
+        let status = field!(rtmp, m_read.status);
+        let ending = Ending::from_status(status.get());
+        if ending == Some(Ending::Error) {
+            return Ok(None);
         }
-        .inspect_err(|failure| fails_again = failure.is_again())
+        // SAFETY: as above.
+        let handle = match unsafe { Handle::connected(r) } {
+            Err(Error::Again) => {
+                fails_again = true;
+                return Err(Failure::new(Error::Again, Phase::Reading));
+            }
+            found => found.ok(),
+        };
+        let Some(handle) = handle else {
+            if ending.is_none() {
+                Failure::new(Error::NotConnected, Phase::Reading).keep();
+                status.set(Ending::Eof.status());
+            }
+            return Ok(Some(0));
+        };
+        if ending.is_some() {
+            stay_at_the_end(&handle, buf, size.max(0) as usize);
+            return Ok(Some(0));
+        }
+        let room =
+            usize::try_from(size).map_err(|_| Error::Invalid("size is negative")).during(Phase::Reading)?;
+        let out = match room {
+            0 => &mut [],
+            _ if buf.is_null() => return Err(Failure::new(Error::Invalid("buf is NULL"), Phase::Reading)),
+            // SAFETY: `buf` is writable for `size` bytes, by the Safety section; they need not be initialised.
+            room => unsafe { slice::from_raw_parts_mut(buf.cast::<MaybeUninit<u8>>(), room) },
+        };
+        let count = read(&handle, out, failure, errno);
+        handle.keep_descriptor(false);
+        handle.settle();
+        count.inspect_err(|failure| fails_again = failure.is_again())
     });
     read.map_or_else(
         || {
@@ -144,7 +138,7 @@ fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
     }
 }
 
-/// Reads into `out`; `None` when the stream failed before this call. `failure` is what is known to go wrong. `errno` tells
+/// Reads into `out`; `None` when the stream failed before this call. `failure` is what is known to go wrong. `errno` says
 /// why nothing was read.
 fn read(
     handle: &Handle,
@@ -176,6 +170,7 @@ fn read(
                 if let (0, Some(error)) = (count, why) {
                     errno.set_from(&error);
                 }
+                handle.note_found();
                 return Ok(Some(count));
             }
             Step::Failed => return Ok(None),
@@ -183,14 +178,12 @@ fn read(
         }
         let arrived = match failure.take() {
             None => reading.next_media(),
-            Some(failure) => Err(failure.settle(handle)),
+            Some(failure) => Err(failure.handle(handle)),
         };
         placement.end();
         next = match arrived {
             Ok((Outcome::Media, mut message)) => {
-                // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-                let live =
-                    unsafe { shared::read(&raw const (*handle.raw()).Link.lFlags) } & RTMP_LF_LIVE != 0;
+                let live = field!(handle.rtmp(), Link.lFlags).get() & RTMP_LF_LIVE != 0;
                 step(handle, |core, state| {
                     let Message { kind, timestamp, ref mut body, .. } = message;
                     if state.is_searching()
@@ -236,6 +229,7 @@ fn read(
             Err(Error::Again) => {
                 let count = step(handle, |core, _| core.stream.suspend(call));
                 if count > 0 {
+                    handle.note_found();
                     return Ok(Some(count));
                 }
                 return Err(handle.failure(Error::Again, Phase::Reading));
@@ -268,7 +262,7 @@ fn offer(core: &mut Core, call: &mut Call<'_, MaybeUninit<u8>>, state: &ReadStat
     next
 }
 
-/// The time in which a message may go straight into the caller's memory; ends in any case.
+/// The time in which a message may go straight into the caller's memory; a panic ends it as well.
 struct Placement<'h>(&'h Handle);
 
 impl Placement<'_> {
@@ -349,20 +343,17 @@ fn keep_ending(last: &Message<Body>) {
 fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> R) -> R {
     let _deferred = Deferred::begin();
     let mut core = handle.core();
-    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-    unsafe {
-        let result = with_read_state(handle.raw(), |state| step(&mut core, state));
-        if let Some(spent) = core.stream.take_spent() {
-            core.session.decoder().reuse(spent);
-        }
-        let fields = &raw mut (*handle.raw()).m_read;
-        let pending = core.stream.pending();
-        let start = if pending.is_empty() { ptr::null_mut() } else { pending.as_ptr().cast_mut().cast() };
-        (*fields).buf = start;
-        (*fields).bufpos = start;
-        (*fields).buflen = pending.len() as u32;
-        result
+    let result = with_read_state(handle.rtmp(), |state| step(&mut core, state));
+    if let Some(spent) = core.stream.take_spent() {
+        core.session.decoder().reuse(spent);
     }
+    let fields = field!(handle.rtmp(), m_read);
+    let pending = core.stream.pending();
+    let start = if pending.is_empty() { ptr::null_mut() } else { pending.as_ptr().cast_mut().cast() };
+    field!(fields, buf).set(start);
+    field!(fields, bufpos).set(start);
+    field!(fields, buflen).set(pending.len() as u32);
+    result
 }
 
 /// Publishes `size` bytes of an FLV file. The file may be cut anywhere: the library keeps the start of an incomplete
@@ -407,20 +398,18 @@ unsafe fn write_in_general(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_i
             Ok(handle) => handle,
             Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
             Err(error) => {
-                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is
-                // not null.
-                let first_chunk = unsafe { log_unsent_tag(r, input) };
+                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section.
+                let first_chunk = unsafe { Rtmp::new(r) }.map_or(0, |r| log_unsent_tag(r, input));
                 return Err(Failure::unsent(error, first_chunk));
             }
         };
         handle.reserve_queue(input.len()).during(Phase::SENDING)?;
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
+        let rtmp = handle.rtmp();
+        let stream_id = field!(rtmp, m_stream_id).get();
         let mut writer = {
             let mut core = handle.core();
             let mut writer = core.writer.take().unwrap_or_default();
-            // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-            if let Some(body) = unsafe { take_unfinished(&mut core, r) } {
+            if let Some(body) = take_unfinished(&mut core, rtmp) {
                 writer.put_body(body);
             }
             writer
@@ -451,11 +440,8 @@ unsafe fn write_in_general(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_i
         let mut core = handle.core();
         // Another thread, or an error, may have closed the connection, and all of this with it.
         if handle.is_current() {
-            // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-            unsafe {
-                mirror_writer(&raw mut (*r).m_write, &writer, stream_id, format);
-                show_unfinished(&mut core, r, &mut writer);
-            }
+            mirror_writer(field!(rtmp, m_write), &writer, stream_id, format);
+            show_unfinished(&mut core, rtmp, &mut writer);
             core.writer = Some(writer);
         }
         drop(core);
@@ -464,19 +450,11 @@ unsafe fn write_in_general(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_i
 }
 
 /// Logs the first message that `input` makes, which cannot be sent, and returns how many bytes its first chunk would have.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-unsafe fn log_unsent_tag(r: *mut RTMP, input: &[u8]) -> usize {
+fn log_unsent_tag(r: Rtmp<'_>, input: &[u8]) -> usize {
     let mut first_chunk = 0;
     // Nothing is kept: the session may have no state of its own.
     let _ = flv::write(&mut flv::Writer::<Body>::default(), input, &mut |message| {
-        if !r.is_null() {
-            // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not
-            // null.
-            first_chunk =
-                unsafe { log_unsent(r, &outgoing(shared::read(&raw const (*r).m_stream_id), &message)) };
-        }
+        first_chunk = log_unsent(r, &outgoing(field!(r, m_stream_id).get(), &message));
         Err(Error::NotConnected)
     });
     first_chunk

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     FALSE,
     boundary::{Kind, boundary},
-    globals, reason, shared, state, tls,
+    globals, reason, state, tls,
+    valid::{Rtmp, field},
 };
 
 /// Allocates memory for a session and fills it with zeroes. Call `RTMP_Init` before any other function.
@@ -61,12 +62,15 @@ pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
             // SAFETY: a session of a call that runs is initialised.
             unsafe { reason::about(r) }?;
         }
-        // SAFETY: `r` is null or points to writable memory of the size of an `RTMP`, by the Safety section; all-zero
-        // bytes are a valid `RTMP`, so the fields may be used afterwards.
-        unsafe {
+        // SAFETY: `r` points to writable memory of the size of an `RTMP`, by the Safety section; all-zero bytes are a valid
+        // `RTMP`, so the fields may be used afterwards.
+        let r = unsafe {
             r.write_bytes(0, 1);
+            Rtmp::new(r)
+        };
+        if let Some(r) = r {
             initialise_zeroed(r);
-            (*r).Link.swfAge = 30;
+            field!(r, Link.swfAge).set(30);
         }
         Ok(())
     })
@@ -79,9 +83,10 @@ pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_EnableWrite(r: *mut RTMP) {
-    if !r.is_null() {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        unsafe { (*r).Link.protocol |= RTMP_FEATURE_WRITE };
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    if let Some(r) = unsafe { Rtmp::new(r) } {
+        let protocol = field!(r, Link.protocol);
+        protocol.set(protocol.get() | RTMP_FEATURE_WRITE);
     }
 }
 
@@ -91,11 +96,8 @@ pub unsafe extern "C" fn RTMP_EnableWrite(r: *mut RTMP) {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetDuration(r: *mut RTMP) -> c_double {
-    if r.is_null() {
-        return 0.0;
-    }
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { shared::read(&raw const (*r).m_fDuration) }
+    unsafe { Rtmp::new(r) }.map_or(0.0, |r| field!(r, m_fDuration).get())
 }
 
 /// Returns TRUE while the session has a socket, and FALSE if it never connected or was closed. An error can close it,
@@ -115,14 +117,10 @@ pub unsafe extern "C" fn RTMP_IsConnected(r: *mut RTMP) -> c_int {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Socket(r: *mut RTMP) -> c_int {
-    if r.is_null() {
-        return NO_SOCKET;
-    }
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe {
-        initialise_zeroed(r);
-        shared::read(&raw const (*r).m_sb.sb_socket)
-    }
+    let Some(r) = (unsafe { Rtmp::new(r) }) else { return NO_SOCKET };
+    initialise_zeroed(r);
+    field!(r, m_sb.sb_socket).get()
 }
 
 /// Returns TRUE if the last read ended because nothing arrived in time, else FALSE.
@@ -131,11 +129,8 @@ pub unsafe extern "C" fn RTMP_Socket(r: *mut RTMP) -> c_int {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_IsTimedout(r: *mut RTMP) -> c_int {
-    if r.is_null() {
-        return FALSE;
-    }
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { shared::read(&raw const (*r).m_sb.sb_timedout) }
+    unsafe { Rtmp::new(r) }.map_or(FALSE, |r| field!(r, m_sb.sb_timedout).get())
 }
 
 /// Sets how many milliseconds of media the server should send ahead. It sends nothing: `RTMP_UpdateBufferMS` tells a
@@ -145,8 +140,8 @@ pub unsafe extern "C" fn RTMP_IsTimedout(r: *mut RTMP) -> c_int {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SetBufferMS(r: *mut RTMP, size: c_int) {
-    if !r.is_null() {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        unsafe { shared::write(&raw mut (*r).m_nBufferMS, size) };
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    if let Some(r) = unsafe { Rtmp::new(r) } {
+        field!(r, m_nBufferMS).set(size);
     }
 }

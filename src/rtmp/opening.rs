@@ -25,11 +25,10 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 use socket2::{SockRef, Socket};
 
 use super::{
-    RTMP, RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMPPacket,
+    RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMPPacket,
     defaults::DEFAULT_CHUNK_SIZE,
     misc::RTMP_GetTime,
     outgoing::{command_of, message_of, send_message},
-    sockbuf,
 };
 use crate::{
     amf::encode::encode_extras,
@@ -37,21 +36,18 @@ use crate::{
     progress::{FirstMessage, Opening, Stage, What},
     ptr::aval_bytes,
     reason::{During, Failure, Phase},
-    shared, socket,
+    socket,
     state::Handle,
     tls::{proxy_trust, trust},
+    valid::field,
 };
 
 impl Opening {
     /// Begins to connect to the server that `Link` names, or to the address `entry` of it or of its proxy.
     pub(super) fn reaching(handle: &Handle, what: What, entry: Entry) -> Result<Self, Failure> {
-        let r = handle.raw();
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        unsafe {
-            sockbuf::set_timed_out(&raw mut (*r).m_sb, false);
-            shared::write(&raw mut (*r).m_pausing, 0);
-            shared::write(&raw mut (*r).m_fDuration, 0.0);
-        }
+        handle.sb().set_timed_out(false);
+        field!(handle.rtmp(), m_pausing).set(0);
+        field!(handle.rtmp(), m_fDuration).set(0.0);
         let link = target(handle).and_then(|target| {
             Link::connect(&Target { entry, tls: None, tunnelled: false, ..target }, Instant::now())
         });
@@ -108,7 +104,7 @@ impl Opening {
                     }
                     handle.set_dialled(true);
                     // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-                    unsafe { shared::write(&raw mut (*handle.raw()).m_bSendCounter, 1) };
+                    field!(handle.rtmp(), m_bSendCounter).set(1);
                     Stage::Connected
                 }
                 Stage::Connected => {
@@ -162,7 +158,7 @@ impl Opening {
                         log::debug!("RTMP_Connect1, ... connected, handshaking");
                         handle.forget_session();
                         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-                        let encrypted = unsafe { (*handle.raw()).Link.protocol } & RTMP_FEATURE_ENC != 0;
+                        let encrypted = field!(handle.rtmp(), Link.protocol).get() & RTMP_FEATURE_ENC != 0;
                         let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
                         // How long its phases may take is for the handle to say.
                         Session::client(options, None, &mut random::system, Instant::now())
@@ -182,7 +178,8 @@ impl Opening {
                         if encrypted {
                             // SAFETY: the handle stands for an `RTMP` that stays valid while it exists
                             // (`Handle::from_raw`).
-                            unsafe { (*handle.raw()).Link.protocol |= RTMP_FEATURE_ENC };
+                            let protocol = field!(handle.rtmp(), Link.protocol);
+                            protocol.set(protocol.get() | RTMP_FEATURE_ENC);
                         }
                     }
                     handle.show_handshake(encrypted, swf_response);
@@ -216,7 +213,7 @@ impl Opening {
         if !handle.is_carried() {
             // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); before the handshake
             // nobody else uses the socket.
-            unsafe { sockbuf::refill_from_pending(&raw mut (*handle.raw()).m_sb) };
+            handle.inbox().refill_from_pending();
         }
         Ok(())
     }
@@ -280,7 +277,7 @@ impl Opening {
     fn restore_chunk_size(&mut self, handle: &Handle) {
         if let Some(size) = self.chunk_size.take() {
             // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-            unsafe { shared::write(&raw mut (*handle.raw()).m_outChunkSize, size) };
+            field!(handle.rtmp(), m_outChunkSize).set(size);
         }
     }
 }
@@ -315,8 +312,13 @@ impl Handle {
             finish(&opening);
             return Ok(());
         }
-        let begun = self.progress(|progress| progress.opening.take()).filter(|opening| opening.what == what);
-        let opening = match begun {
+        let (begun, failed) = self.progress(|progress| {
+            (progress.opening.take(), progress.opening_failure.take().filter(|(begun, _)| *begun == what))
+        });
+        if let Some((_, failure)) = failed {
+            return Err(failure);
+        }
+        let opening = match begun.filter(|opening| opening.what == what) {
             Some(opening) => opening,
             None => {
                 self.progress(|progress| {
@@ -331,12 +333,24 @@ impl Handle {
         Ok(())
     }
 
-    /// Goes on with a connection that is being made, if there is one. The result is kept for the call that has begun it.
-    pub(crate) fn go_on(&self) -> Result<(), Failure> {
-        let Some(opening) = self.progress(|progress| progress.opening.take()) else { return Ok(()) };
-        let opening = self.run_or_keep(opening)?;
-        self.progress(|progress| progress.opening = Some(opening));
-        Ok(())
+    /// Continues a connection that is being made, if there is one. The result is kept for the call that began it; returns
+    /// whether it has failed.
+    pub(crate) fn go_on(&self) -> Result<bool> {
+        let Some(opening) = self.progress(|progress| progress.opening.take()) else { return Ok(false) };
+        let what = opening.what;
+        match self.run_or_keep(opening) {
+            Ok(opening) => {
+                self.progress(|progress| progress.opening = Some(opening));
+                Ok(false)
+            }
+            Err(failure) if failure.is_again() => Err(Error::Again),
+            Err(failure) => {
+                failure.log();
+                failure.keep();
+                self.progress(|progress| progress.opening_failure = Some((what, failure.reported())));
+                Ok(true)
+            }
+        }
     }
 
     fn run_or_keep(&self, mut opening: Box<Opening>) -> Result<Box<Opening>, Failure> {
@@ -381,7 +395,7 @@ impl FirstMessage {
 /// The chunk size that a program set before the handshake, if it is another than both sides begin with.
 fn requested_chunk_size(handle: &Handle) -> Option<c_int> {
     // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-    match unsafe { shared::read(&raw const (*handle.raw()).m_outChunkSize) } {
+    match field!(handle.rtmp(), m_outChunkSize).get() {
         // 0 is what a program left there that cleared the struct.
         0 | DEFAULT_CHUNK_SIZE => None,
         size if u32::try_from(size).is_ok_and(|size| size <= chunk::MAX_MESSAGE_LEN) => Some(size),
@@ -392,28 +406,16 @@ fn requested_chunk_size(handle: &Handle) -> Option<c_int> {
     }
 }
 
-/// The proxy to go through, if there is one.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`, whose strings are readable for their lengths.
-unsafe fn proxy(r: *mut RTMP) -> Result<Option<Proxy>> {
-    // SAFETY: `r` points to an initialised `RTMP`, whose strings are readable for their lengths, by the Safety section.
-    unsafe {
-        match (*r).Link.socksport {
-            0 => Ok(None),
-            port => Proxy::new(aval_bytes(&(*r).Link.sockshost), port).map(Some),
-        }
-    }
-}
-
 /// The server that `Link` names, and how it is reached.
 fn target(handle: &Handle) -> Result<Target> {
-    let r = handle.raw();
-    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); the host name is readable
-    // for its length.
-    let (host, port, protocol, proxy) = unsafe {
-        let link = &raw const (*r).Link;
-        (aval_bytes(&(*link).hostname), (*link).port, (*link).protocol, proxy(r)?)
+    let link = field!(handle.rtmp(), Link);
+    let (port, protocol) = (field!(link, port).get(), field!(link, protocol).get());
+    // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`, and stay during the call.
+    let [host, proxy] =
+        unsafe { [field!(link, hostname), field!(link, sockshost)].map(|text| aval_bytes(&text.copy())) };
+    let proxy = match field!(link, socksport).get() {
+        0 => None,
+        port => Some(Proxy::new(proxy, port)?),
     };
     features::check_protocol(Protocol::from_bits(protocol))?;
     let settings = handle.settings();
@@ -436,9 +438,8 @@ fn target(handle: &Handle) -> Result<Target> {
 fn secure(handle: &Handle) -> Result<Option<Arc<Carrier>>> {
     handle.set_carrier(None);
     let mut target = target(handle)?;
-    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`).
-    let reached = unsafe { sockbuf::carrier(&raw const (*handle.raw()).m_sb) };
-    if let Some(carrier) = reached.filter(|carrier| carrier.lock().leads_through_proxy_in_tls()) {
+    if let Some(carrier) = handle.sb().carrier().filter(|carrier| carrier.lock().leads_through_proxy_in_tls())
+    {
         carrier.lock().proceed(&target, Instant::now())?;
         if target.tunnelled || handle.never_waits() {
             handle.set_carrier(Some(carrier.clone()));
@@ -474,9 +475,7 @@ fn carry(handle: &Handle, link: Link, shown: Shown, is_tls: bool) -> Arc<Carrier
         handle.send_through_hook(&carrier);
     }
     if is_tls {
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); before the handshake nobody
-        // else uses the socket.
-        unsafe { sockbuf::attach(&raw mut (*handle.raw()).m_sb, carrier.clone()) };
+        handle.sb().attach(carrier.clone());
     }
     if handle.never_waits() {
         handle.set_carrier(Some(carrier.clone()));
@@ -496,18 +495,15 @@ fn adopt(handle: &Handle, link: Link) -> Result<()> {
     let phases = link.phases();
     let (socket, link) = into_descriptor(link, !handle.never_waits())?;
     tcp::configure(socket.as_fd(), handle.timeout());
-    let r = handle.raw();
-    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); what is left of a
-    // connection that was never closed is not for this socket.
-    unsafe {
-        drop(sockbuf::detach(&raw mut (*r).m_sb));
-        sockbuf::set_size(&raw mut (*r).m_sb, 0);
+    // What is left of a connection that was never closed is not for this socket.
+    drop(handle.sb().detach());
+    handle.sb().set_size(0);
+    {
         let mut core = handle.core();
         core.reservoir = None;
         core.phases = phases;
-        drop(core);
-        shared::write(&raw mut (*r).m_sb.sb_socket, socket::into_c(socket));
     }
+    field!(handle.sb(), sb_socket).set(socket::into_c(socket));
     handle.mark_opened();
     if let Some(mut link) = link {
         let shown = shown(handle)?;

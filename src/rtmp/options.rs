@@ -4,7 +4,6 @@ use libc::c_int;
 use rtmp_core::{
     error::{Error, Result},
     options::{self, OPTIONS, Seconds, Setting, conn},
-    transport::local::{Bind, Family},
 };
 
 use super::{RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK, extras};
@@ -13,6 +12,7 @@ use crate::{
     memory,
     ptr::aval_bytes,
     state::{Handle, Settings},
+    valid::{Rtmp, field},
 };
 
 /// Sets one option.
@@ -27,7 +27,11 @@ pub(super) unsafe fn set(r: *mut RTMP, name: &[u8], arg: AVal) -> Result<()> {
         setting => setting?,
     };
     match setting {
-        Some(setting) => Target { r, arg }.apply(setting),
+        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+        Some(setting) => match unsafe { Rtmp::new(r) } {
+            Some(r) => Target { r, arg }.apply(setting),
+            None => Ok(()),
+        },
         None => Ok(()),
     }
 }
@@ -55,13 +59,13 @@ pub(super) unsafe fn replace(link: &mut RTMP_LNK, field: Field, flag: c_int, val
 /// One of the strings of the settings.
 pub(super) type Field = fn(&mut RTMP_LNK) -> &mut AVal;
 
-/// What an option is set in, and to what. Made by `set` only, whose contract every method relies on.
-struct Target {
-    r: *mut RTMP,
+/// What an option is set in, and to what.
+struct Target<'a> {
+    r: Rtmp<'a>,
     arg: AVal,
 }
 
-impl Target {
+impl Target<'_> {
     fn apply(&mut self, setting: Setting<'_>) -> Result<()> {
         match setting {
             Setting::Socks(_) => self.put(|link| &mut link.sockshost),
@@ -85,59 +89,19 @@ impl Target {
             Setting::Timeout(Seconds(seconds)) => self.link().timeout = seconds,
             Setting::PublishUser(_) => self.put(|link| &mut link.pubUser),
             Setting::PublishPassword(_) => self.put(|link| &mut link.pubPasswd),
-            Setting::TlsVerify(value) => self.settings(|settings| settings.tls.set_verify(value))?,
-            Setting::TlsCa(path) => self.settings(|settings| {
-                settings.tls.ca_file = Some(path.to_vec());
-                Ok(())
+            other => self.settings(|settings| match settings.common().apply(&other)? {
+                true => Ok(()),
+                false => Err(Error::Unsupported("this option")),
             })?,
-            Setting::Bind(text) => {
-                let bind = Bind::parse(text)?;
-                self.settings(|settings| {
-                    settings.local.bind = bind;
-                    Ok(())
-                })?;
-            }
-            Setting::Enhanced(_)
-            | Setting::FourCcList(_)
-            | Setting::VideoFourCc(_)
-            | Setting::AudioFourCc(_)
-            | Setting::CapsEx(_)
-            | Setting::VideoFunction(_)
-            | Setting::EnhancedForce(_)
-            | Setting::Reconnect(_)
-            | Setting::ObjectEncoding(_) => {
-                self.settings(|settings| settings.enhanced.apply(&setting).map(drop))?;
-            }
-            Setting::Data(text) => self.settings(|settings| settings.tuning.set_data(text))?,
-            Setting::TimeoutMs(milliseconds) => {
-                self.settings(|settings| settings.tuning.set_timeout(milliseconds))?;
-            }
-            Setting::SendQueue(bytes) => self.settings(|settings| settings.tuning.set_queue_limit(bytes))?,
-            Setting::CloseReset(yes) => self.assign(|settings| settings.tuning.resets = yes)?,
-            Setting::NoDelay(yes) => self.assign(|settings| settings.local.delays = !yes)?,
-            Setting::KeepAlive(seconds) => {
-                self.settings(|settings| settings.local.set_keep_alive(seconds))?
-            }
-            Setting::TlsCertificate(path) => {
-                self.assign(|settings| settings.tls.certificate = Some(path.to_vec()))?;
-            }
-            Setting::TlsKey(path) => self.assign(|settings| settings.tls.key = Some(path.to_vec()))?,
-            Setting::TlsPin(pins) => self.settings(|settings| settings.tls.set_pins(pins))?,
-            Setting::IpVersion(version) => {
-                let family = Family::from_version(version)?;
-                self.settings(|settings| {
-                    settings.local.family = family;
-                    Ok(())
-                })?;
-            }
         }
         Ok(())
     }
 
     /// The settings, for one assignment: nothing is logged or called meanwhile.
     fn link(&mut self) -> &mut RTMP_LNK {
-        // SAFETY: by the contract of `set`, and nobody else uses the settings during the call.
-        unsafe { &mut (*self.r).Link }
+        // SAFETY: programs do not use `Link` in other threads while they set options, a rule of `rtmp.h`, and the reference ends
+        // with the assignment.
+        unsafe { &mut *field!(self.r, Link).as_ptr() }
     }
 
     /// Stores the text as it came, with the caller's pointer.
@@ -161,27 +125,19 @@ impl Target {
     }
 
     fn buffer(&mut self, milliseconds: i32) {
-        // SAFETY: by the contract of `set`.
-        unsafe { (*self.r).m_nBufferMS = milliseconds };
+        field!(self.r, m_nBufferMS).set(milliseconds);
     }
 
     /// Changes what has no field in the settings that callers see.
     fn settings(&mut self, change: impl FnOnce(&mut Settings) -> Result<()>) -> Result<()> {
-        // SAFETY: by the contract of `set`.
-        unsafe { Handle::from_raw(self.r) }?.change_settings(change)
-    }
-
-    /// As `settings`, for a change that cannot fail.
-    fn assign(&mut self, change: impl FnOnce(&mut Settings)) -> Result<()> {
-        self.settings(|settings| {
-            change(settings);
-            Ok(())
-        })
+        // SAFETY: it is an initialised `RTMP` until the exported function returns, and the handle ends here.
+        unsafe { Handle::from_raw(self.r.as_ptr()) }?.change_settings(change)
     }
 
     fn append(&mut self, item: conn::Item<'_>) -> Result<()> {
-        // SAFETY: by the contract of `set`.
-        unsafe { extras::append(&raw mut (*self.r).Link, item) }
+        // SAFETY: `Link` belongs to an initialised `RTMP`; the text of an option stays as long as the session uses it, a rule of
+        // `rtmp.h` for `RTMP_SetOpt` and `RTMP_SetupURL`.
+        unsafe { extras::append(field!(self.r, Link).as_ptr(), item) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Messages on their way out, from a packet or from FLV bytes, and what callers see of them.
 
-use std::{mem, ptr};
+use std::ptr;
 
 use libc::c_int;
 use rtmp_core::{
@@ -11,49 +11,42 @@ use rtmp_core::{
     session::{self, packet_log},
 };
 
-use super::{RTMP, RTMPPacket};
+use super::RTMPPacket;
 use crate::{
     connection::Batch,
     fields::profile,
     log::Deferred,
     memory::Body,
     ptr::bytes,
-    reason, shared,
+    reason,
     state::{Core, Handle},
+    valid::{Rtmp, Valid, field},
 };
 
 /// The chunk stream that `RTMP_Write` sends on.
 const PUBLISHING: u32 = 4;
 
 /// Logs a message that cannot be sent, and returns how many bytes its first chunk would have.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-pub(super) unsafe fn log_unsent(r: *mut RTMP, message: &Outgoing<'_>) -> usize {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe {
-        without_session(r, |r| {
-            let chunk_size = session::chunk_size(shared::read(&raw const (*r).m_outChunkSize));
-            packet_log::log_unsent(message, &profile(&(*r).Link), chunk_size)
-        })
-    }
+pub(super) fn log_unsent(r: Rtmp<'_>, message: &Outgoing<'_>) -> usize {
+    without_session(r, || {
+        let chunk_size = session::chunk_size(field!(r, m_outChunkSize).get());
+        // SAFETY: no other call frees strings of `Link` meanwhile (`without_session`), and the program does not during a call.
+        let profile = unsafe { profile(&*field!(r, Link).as_ptr()) };
+        packet_log::log_unsent(message, &profile, chunk_size)
+    })
 }
 
 /// Returns what `log` returns, the length that could not be sent. Another call that is still closing the session, and
 /// frees strings of `Link`, is waited for; `log`'s records are delivered afterwards. In a log callback of the session nothing
 /// is logged, and the result is 0.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-pub(super) unsafe fn without_session(r: *mut RTMP, log: impl FnOnce(*mut RTMP) -> usize) -> usize {
-    if r.is_null() || reason::is_told(|told| told == r) {
+pub(super) fn without_session(r: Rtmp<'_>, log: impl FnOnce() -> usize) -> usize {
+    if reason::is_told(|told| told == r.as_ptr()) {
         return 0;
     }
     let _deferred = Deferred::begin();
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    let handle = unsafe { Handle::existing(r) };
+    let handle = Handle::of(r);
     let _core = handle.as_ref().map(Handle::core);
-    log(r)
+    log()
 }
 
 /// What a packet says.
@@ -103,7 +96,7 @@ pub(super) fn command_of(body: &[u8]) -> Option<(&[u8], i32)> {
     Some((name, f64::from_be_bytes(*rest.first_chunk()?) as i32))
 }
 
-/// Sends a message and tells the header format that was used; remembers the command's name and transaction id.
+/// Sends a message and returns the header format that was used; remembers the command's name and transaction id.
 pub(crate) fn send_message(
     handle: &Handle,
     message: &Outgoing<'_>,
@@ -121,7 +114,7 @@ pub(super) fn send_in_batch(handle: &Handle, batch: &mut Batch<'_>, message: &Ou
     outcome(handle, message, result, encoded)
 }
 
-/// Tells the header format of a message; an error of sending it has closed the connection.
+/// Returns the header format of a message; an error of sending it has closed the connection.
 fn outcome(handle: &Handle, message: &Outgoing<'_>, result: Result<()>, encoded: Option<u8>) -> Result<u8> {
     match (result, encoded) {
         (Ok(()), Some(format)) => Ok(format),
@@ -134,9 +127,7 @@ fn outcome(handle: &Handle, message: &Outgoing<'_>, result: Result<()>, encoded:
 
 /// How many bytes the first chunk of a message has.
 pub(super) fn first_chunk_len(handle: &Handle, message: &Outgoing<'_>) -> usize {
-    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-    let chunk_size = unsafe { shared::read(&raw const (*handle.raw()).m_outChunkSize) };
-    message.as_asked(session::chunk_size(chunk_size)).first_len()
+    message.as_asked(session::chunk_size(field!(handle.rtmp(), m_outChunkSize).get())).first_len()
 }
 
 /// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.
@@ -148,15 +139,10 @@ pub(super) fn report(handle: &Handle, error: Error, first_chunk: usize) -> Error
 }
 
 /// The message that `input` makes if it is one tag.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-pub(super) unsafe fn first_tag(r: *const RTMP, input: &[u8]) -> Outgoing<'_> {
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) };
+pub(super) fn first_tag<'i>(r: Rtmp<'_>, input: &'i [u8]) -> Outgoing<'i> {
     let tag = flv::Writer::<Body>::default().whole(input);
     let none = Finished { kind: MessageType::default(), timestamp: 0, format_hint: 0, body: &[][..] };
-    outgoing(stream_id, &tag.unwrap_or(none))
+    outgoing(field!(r, m_stream_id).get(), &tag.unwrap_or(none))
 }
 
 #[inline(always)]
@@ -172,44 +158,33 @@ pub(super) fn outgoing<'a>(stream_id: c_int, message: &Finished<&'a [u8]>) -> Ou
 }
 
 /// Leaves the body of the tag in progress, if there is one, in `m_write`.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-pub(super) unsafe fn show_unfinished(core: &mut Core, r: *mut RTMP, writer: &mut flv::Writer<Body>) {
+pub(super) fn show_unfinished(core: &mut Core, r: Rtmp<'_>, writer: &mut flv::Writer<Body>) {
     let Some(body) = writer.take_body() else { return };
     let (shown, lent) = body.lend();
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    unsafe { (*r).m_write.m_body = shown };
+    field!(r, m_write.m_body).set(shown);
     core.unfinished = Some(lent);
 }
 
 /// Takes the body of the tag in progress out of `m_write`; `None` if there is none, or if the caller has freed it.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-pub(super) unsafe fn take_unfinished(core: &mut Core, r: *mut RTMP) -> Option<Body> {
+pub(super) fn take_unfinished(core: &mut Core, r: Rtmp<'_>) -> Option<Body> {
     let lent = core.unfinished.take()?;
-    // SAFETY: `r` is an initialised `RTMP`, by the Safety section; its `m_write` holds what `show_unfinished` left
-    // there, or what the caller put in its place.
-    unsafe {
-        let shown = mem::replace(&mut (*r).m_write.m_body, ptr::null_mut());
-        lent.take_back(shown)
-    }
+    let field = field!(r, m_write.m_body);
+    let shown = field.get();
+    field.set(ptr::null_mut());
+    // SAFETY: `m_write` holds what `show_unfinished` left there, or what the program put in its place: null, or a body of its
+    // own.
+    unsafe { lent.take_back(shown) }
 }
 
 /// Shows in `m_write` where the writer is.
-///
-/// # Safety
-/// `shown` points to an `RTMPPacket`.
-pub(super) unsafe fn mirror_writer(
-    shown: *mut RTMPPacket,
+pub(super) fn mirror_writer(
+    shown: Valid<'_, RTMPPacket>,
     writer: &flv::Writer<Body>,
     stream_id: c_int,
     sent_format: Option<u8>,
 ) {
     let body = writer.body();
-    // SAFETY: `shown` points to an `RTMPPacket`, by the Safety section.
-    let last_format = unsafe { (*shown).m_headerType };
+    let last_format = field!(shown, m_headerType).get();
     let packet = RTMPPacket {
         m_headerType: if body.is_some() { writer.format() } else { sent_format.unwrap_or(last_format) },
         m_packetType: writer.kind().0,
@@ -220,6 +195,5 @@ pub(super) unsafe fn mirror_writer(
         m_nBytesRead: writer.bytes_read() as u32,
         ..RTMPPacket::EMPTY
     };
-    // SAFETY: `shown` points to an `RTMPPacket`, by the Safety section.
-    unsafe { *shown = packet };
+    shown.put(packet);
 }

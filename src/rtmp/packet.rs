@@ -23,6 +23,7 @@ use crate::{
     pump::Reading,
     reason::{During, Failure, Phase},
     state::Handle,
+    valid::{Rtmp, Valid, field},
 };
 
 /// Sets the fields that describe a message to zero. `m_chunk` and `m_body` keep their values.
@@ -238,8 +239,10 @@ unsafe fn send_in_general(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) ->
             Ok(handle) => handle,
             Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
             Err(error) => {
-                // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
-                let first_chunk = unsafe { log_unsent(r, &message_of(packet)?) };
+                // SAFETY: `r` is null or an initialised `RTMP`, and the packet's body is readable for its size, by the Safety
+                // section.
+                let (r, message) = unsafe { (Rtmp::new(r), message_of(packet)?) };
+                let first_chunk = r.map_or(0, |r| log_unsent(r, &message));
                 return Err(Failure::unsent(error, first_chunk));
             }
         };
@@ -337,9 +340,7 @@ pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *m
     let outcome = match attempt(|| unsafe { fast_read::next(r, packet) }) {
         Some(Ok(())) => number(Outcome::Media),
         // SAFETY: as above.
-        Some(Err(failure)) => unsafe { next_media(r, packet, Some(failure)) },
-        // SAFETY: as above.
-        None => unsafe { next_media(r, packet, None) },
+        other => unsafe { next_media(r, packet, other.and_then(Result::err)) },
     };
     if outcome == 0 {
         cancel::act();
@@ -359,20 +360,20 @@ unsafe fn next_media(
 ) -> c_int {
     boundary(Kind::Session, 0, |errno| {
         // SAFETY: `packet` is null or points to an `RTMPPacket`, by the Safety section.
-        let packet = unsafe { required_mut(packet, "packet") }?;
-        packet.m_body = ptr::null_mut();
+        let packet = unsafe { Valid::new(packet) }.ok_or(Error::Invalid("packet"))?;
+        field!(packet, m_body).set(ptr::null_mut());
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe { Handle::connected(r) }
             .inspect_err(|_| errno.leave_unchanged())
             .during(Phase::Reading)?;
         let next = match failure {
             None => Reading::new(&handle).next_media(),
-            Some(failure) => Err(failure.settle(&handle)),
+            Some(failure) => Err(failure.handle(&handle)),
         };
         let (outcome, message) = next.map_err(|error| handle.failure(error.reported(), Phase::Reading))?;
+        handle.note_found();
         handle.settle();
-        // SAFETY: it is a packet.
-        unsafe { fast_read::show(packet, message) }
+        fast_read::show(packet, message);
         Ok(number(outcome))
     })
 }

@@ -5,51 +5,44 @@ use std::slice;
 use libc::c_char;
 use rtmp_core::flv::{Flags, ReadState, Resume};
 
-use super::RTMP;
-use crate::shared;
+use crate::valid::{Rtmp, field};
 
 /// Runs a step with what `m_read` says, and keeps what it changes.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
 #[inline(always)]
-pub(super) unsafe fn with_read_state<R>(r: *mut RTMP, step: impl FnOnce(&mut ReadState<'_>) -> R) -> R {
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; callers that resume keep both buffers while
-    // they read.
-    unsafe {
-        let fields = &raw mut (*r).m_read;
-        let block = |data: *mut c_char, size: u32| match size as usize {
-            size if size > 0 && !data.is_null() => slice::from_raw_parts(data.cast::<u8>(), size),
-            _ => &[],
-        };
-        let mut state = ReadState {
-            timestamp: (*fields).timestamp,
-            data_type: shared::read(&raw const (*fields).dataType),
-            flags: Flags(shared::read(&raw const (*fields).flags)),
-            status: shared::read(&raw const (*fields).status),
-            resume_timestamp: shared::read(&raw const (*fields).nResumeTS),
-            resume: Resume {
-                initial_frame_type: (*fields).initialFrameType,
-                initial_frame: block((*fields).initialFrame, (*fields).nInitialFrameSize),
-                meta_header: block((*fields).metaHeader, (*fields).nMetaHeaderSize),
-            },
-            ignored_frames: (*fields).nIgnoredFrameCounter,
-            ignored_flv_frames: (*fields).nIgnoredFlvFrameCounter,
-            passed_over: 0,
-        };
-        let resume_timestamp = state.resume_timestamp;
-        let result = step(&mut state);
-        (*fields).timestamp = state.timestamp;
-        shared::write(&raw mut (*fields).dataType, state.data_type);
-        shared::write(&raw mut (*fields).flags, state.flags.0);
-        shared::write(&raw mut (*fields).status, state.status);
-        if state.resume_timestamp != resume_timestamp {
-            shared::write(&raw mut (*fields).nResumeTS, state.resume_timestamp);
-        }
-        (*fields).nIgnoredFrameCounter = state.ignored_frames;
-        (*fields).nIgnoredFlvFrameCounter = state.ignored_flv_frames;
-        result
+pub(super) fn with_read_state<R>(r: Rtmp<'_>, step: impl FnOnce(&mut ReadState<'_>) -> R) -> R {
+    let fields = field!(r, m_read);
+    let block = |data: *mut c_char, size: u32| match size as usize {
+        // SAFETY: a program that resumes keeps both buffers, of these sizes, while it reads: a rule of `rtmp.h`.
+        size if size > 0 && !data.is_null() => unsafe { slice::from_raw_parts(data.cast::<u8>(), size) },
+        _ => &[],
+    };
+    let mut state = ReadState {
+        timestamp: field!(fields, timestamp).get(),
+        data_type: field!(fields, dataType).get(),
+        flags: Flags(field!(fields, flags).get()),
+        status: field!(fields, status).get(),
+        resume_timestamp: field!(fields, nResumeTS).get(),
+        resume: Resume {
+            initial_frame_type: field!(fields, initialFrameType).get(),
+            initial_frame: block(field!(fields, initialFrame).get(), field!(fields, nInitialFrameSize).get()),
+            meta_header: block(field!(fields, metaHeader).get(), field!(fields, nMetaHeaderSize).get()),
+        },
+        ignored_frames: field!(fields, nIgnoredFrameCounter).get(),
+        ignored_flv_frames: field!(fields, nIgnoredFlvFrameCounter).get(),
+        passed_over: 0,
+    };
+    let resume_timestamp = state.resume_timestamp;
+    let result = step(&mut state);
+    field!(fields, timestamp).set(state.timestamp);
+    field!(fields, dataType).set(state.data_type);
+    field!(fields, flags).set(state.flags.0);
+    field!(fields, status).set(state.status);
+    if state.resume_timestamp != resume_timestamp {
+        field!(fields, nResumeTS).set(state.resume_timestamp);
     }
+    field!(fields, nIgnoredFrameCounter).set(state.ignored_frames);
+    field!(fields, nIgnoredFlvFrameCounter).set(state.ignored_flv_frames);
+    result
 }
 
 /// The buffer of a read call. Some programs fill a block with many calls, and hand it on when it is full or when a call

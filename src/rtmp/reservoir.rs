@@ -1,21 +1,20 @@
 //! Memory for what a fast peer sends, larger than the buffer in the struct: one system call brings many messages, and that
 //! saves more than the copy out of here costs.
 //!
-//! A session has one while its peer is ahead of it. `sb_start` and `sb_size` then tell callers what is unread as ever.
+//! A session has one while its peer is ahead of it. `sb_start` and `sb_size` still show callers what is unread.
 
-use std::{mem::MaybeUninit, slice};
+use std::mem::MaybeUninit;
 
-use libc::c_int;
 use rtmp_core::{
     error::{Error, Result},
     transport::{tcp, wait::Patience},
 };
 use socket2::MaybeUninitSlice;
 
-use super::{RTMPSockBuf, sockbuf};
-use crate::shared;
+use super::sockbuf::{self, Inbox, SockBuf};
+use crate::valid::field;
 
-/// More memory did not make reading cheaper, half of it made it dearer; allocators keep this much at hand.
+/// With more memory reading did not get cheaper, with half of it it took longer; allocators keep this much at hand.
 const CAPACITY: usize = 96 << 10;
 
 /// How many receives in a row the struct's own buffer may have been enough for before the memory goes.
@@ -37,16 +36,14 @@ impl Reservoir {
         Some(Box::new(Self { memory, modest: 0 }))
     }
 
-    /// The bytes from `start` on, if they all lie here.
-    fn bytes(&self, start: usize, size: usize) -> Option<&[u8]> {
-        let offset = start.wrapping_sub(self.memory.as_ptr().addr());
-        self.memory.get(offset..)?.get(..size)
+    /// How far behind the start of the memory the unread bytes of `sb` begin, if they begin there.
+    fn offset(&self, sb: SockBuf<'_>) -> usize {
+        field!(sb, sb_start).get().addr().wrapping_sub(self.memory.as_ptr().addr())
     }
 
-    /// The same, to be changed.
-    fn bytes_mut(&mut self, start: usize, size: usize) -> Option<&mut [u8]> {
-        let offset = start.wrapping_sub(self.memory.as_ptr().addr());
-        self.memory.get_mut(offset..)?.get_mut(..size)
+    /// The unread bytes of `sb`, if they all lie here.
+    fn unread(&self, sb: SockBuf<'_>) -> Option<&[u8]> {
+        self.memory.get(self.offset(sb)..)?.get(..sb.size())
     }
 
     /// Whether a smaller place has been enough for so long that this one may go.
@@ -55,41 +52,29 @@ impl Reservoir {
     }
 
     /// Takes the unread bytes in, if they are in the struct, and moves them to the front.
-    ///
-    /// # Safety
-    /// `sb` points to an initialised `RTMPSockBuf`, whose unread bytes are there or here, and that nobody else reads from.
-    pub(crate) unsafe fn gather(&mut self, sb: *mut RTMPSockBuf) {
-        // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose unread bytes are there or here, and that nobody
-        // else reads from, by the Safety section.
-        unsafe {
-            let (start, size) = ((*sb).sb_start.addr(), size(sb));
-            let offset = start.wrapping_sub(self.memory.as_ptr().addr());
-            if self.bytes(start, size).is_some() {
-                self.memory.copy_within(offset..offset + size, 0);
-                self.memory.truncate(size);
-            } else {
-                self.memory.clear();
-                self.memory.extend_from_slice(sockbuf::unread(sb));
-            }
-            (*sb).sb_start = self.memory.as_mut_ptr().cast();
-            self.show(sb);
+    pub(crate) fn gather(&mut self, inbox: &Inbox<'_>) {
+        let sb = inbox.sb();
+        if self.unread(sb).is_some() {
+            let (offset, size) = (self.offset(sb), sb.size());
+            self.memory.copy_within(offset..offset + size, 0);
+            self.memory.truncate(size);
+        } else {
+            self.memory.clear();
+            self.memory.extend_from_slice(inbox.unread());
         }
+        field!(sb, sb_start).set(self.memory.as_mut_ptr().cast());
+        self.show(sb);
     }
 
-    /// Tells callers of all that is here.
-    ///
-    /// # Safety
-    /// `sb` points to an initialised `RTMPSockBuf`, whose unread bytes were gathered here.
-    pub(crate) unsafe fn show(&self, sb: *mut RTMPSockBuf) {
-        // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose unread bytes were gathered here, by the Safety
-        // section.
-        unsafe { sockbuf::set_size(sb, self.memory.len() as c_int) }
+    /// Shows callers all that is here, which was gathered before.
+    pub(crate) fn show(&self, sb: SockBuf<'_>) {
+        sb.set_size(self.memory.len());
     }
 
-    /// Lets `receive` append to the gathered bytes; tells how many came.
+    /// Lets `receive` append to the gathered bytes; returns how many came.
     fn append(&mut self, receive: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize>) -> Result<usize> {
         let received = receive(self.memory.spare_capacity_mut())?;
-        // SAFETY: that many bytes were received behind those that there were.
+        // SAFETY: the system wrote that many bytes behind those that there were (`receive`).
         unsafe { self.memory.set_len(self.memory.len() + received) };
         if received > 0 {
             self.modest = if received > sockbuf::CAPACITY { 0 } else { self.modest.saturating_add(1) };
@@ -98,95 +83,60 @@ impl Reservoir {
     }
 
     /// Waits for bytes and puts them behind the gathered ones, where nobody sees them before [`show`](Self::show): another
-    /// call may have closed the connection meanwhile.
-    ///
-    /// # Safety
-    /// As for [`gather`](Self::gather), which comes first; nothing is between the socket and the buffer, and nobody closes the
-    /// socket meanwhile.
-    pub(crate) unsafe fn fill(&mut self, sb: *mut RTMPSockBuf, patience: &dyn Patience) -> Result<()> {
-        // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose unread bytes are there or here, and that nobody
-        // else reads from, by the Safety section.
-        let fd = unsafe {
-            sockbuf::set_timed_out(sb, false);
-            sockbuf::socket(sb)?
-        };
+    /// call may have closed the connection meanwhile. Nothing is between the socket and the buffer.
+    pub(crate) fn fill(&mut self, sb: SockBuf<'_>, patience: &dyn Patience) -> Result<()> {
+        sb.set_timed_out(false);
+        let fd = sb.socket()?;
         let received =
             self.append(|room| tcp::receive_vectored(fd, &mut [MaybeUninitSlice::new(room)], patience));
         if matches!(received, Err(Error::TimedOut)) {
-            // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose unread bytes are there or here, and that
-            // nobody else reads from, by the Safety section.
-            unsafe { sockbuf::set_timed_out(sb, true) };
+            sb.set_timed_out(true);
         }
         if received? == 0 { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// Gathers, receives what is on the socket already and shows it; tells whether that was something.
-    ///
-    /// # Safety
-    /// As for `fill`.
-    unsafe fn fill_now(&mut self, sb: *mut RTMPSockBuf) -> Result<bool> {
-        // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose unread bytes are there or here, and that nobody
-        // else reads from, by the Safety section.
-        unsafe {
-            sockbuf::set_timed_out(sb, false);
-            self.gather(sb);
-            let fd = sockbuf::socket(sb)?;
-            let received = self.append(|room| {
-                Ok(tcp::receive_vectored_now(fd, &mut [MaybeUninitSlice::new(room)])?.unwrap_or(0))
-            })?;
-            self.show(sb);
-            Ok(received > 0)
-        }
+    /// Gathers, receives what is on the socket already and shows it; returns whether that was something.
+    fn fill_now(&mut self, inbox: &Inbox<'_>) -> Result<bool> {
+        let sb = inbox.sb();
+        sb.set_timed_out(false);
+        self.gather(inbox);
+        let fd = sb.socket()?;
+        let received = self.append(|room| {
+            Ok(tcp::receive_vectored_now(fd, &mut [MaybeUninitSlice::new(room)])?.unwrap_or(0))
+        })?;
+        self.show(sb);
+        Ok(received > 0)
     }
 }
 
-/// The unread bytes, wherever they are.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used.
+/// The unread bytes, in the struct or in the reservoir.
 #[inline(always)]
-pub(crate) unsafe fn unread(sb: *const RTMPSockBuf, reservoir: Option<&Reservoir>) -> &[u8] {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used, by the
-    // Safety section.
-    unsafe {
-        match reservoir.and_then(|reservoir| reservoir.bytes((*sb).sb_start.addr(), size(sb))) {
-            Some(bytes) => bytes,
-            None => sockbuf::unread(sb),
-        }
-    }
+pub(crate) fn unread<'r>(inbox: &'r Inbox<'_>, reservoir: Option<&'r Reservoir>) -> &'r [u8] {
+    reservoir.and_then(|reservoir| reservoir.unread(inbox.sb())).unwrap_or_else(|| inbox.unread())
 }
 
 /// As [`unread`], to be changed.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody else uses while the result is used.
-pub(crate) unsafe fn unread_mut(sb: *mut RTMPSockBuf, reservoir: Option<&mut Reservoir>) -> &mut [u8] {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
-    let (start, size) = unsafe { ((*sb).sb_start.addr(), size(sb)) };
-    match reservoir.and_then(|reservoir| reservoir.bytes_mut(start, size)) {
-        Some(bytes) => bytes,
-        // SAFETY: as above; `newest` stays inside the buffer.
-        None => unsafe { sockbuf::newest(sb, usize::MAX) },
-    }
+pub(crate) fn unread_mut<'r>(inbox: &'r mut Inbox<'_>, reservoir: Option<&'r mut Reservoir>) -> &'r mut [u8] {
+    let sb = inbox.sb();
+    let place = reservoir.and_then(|reservoir| {
+        let offset = reservoir.offset(sb);
+        reservoir.memory.get_mut(offset..)?.get_mut(..sb.size())
+    });
+    place.unwrap_or_else(|| inbox.newest(usize::MAX))
 }
 
-/// Receives what is there behind the unread bytes; tells whether that was something. A reservoir comes and goes as it is needed.
-///
-/// # Safety
-/// As for [`Reservoir::fill`].
-pub(crate) unsafe fn fill_now(sb: *mut RTMPSockBuf, reservoir: &mut Option<Box<Reservoir>>) -> Result<bool> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the contract of `Reservoir::fill`.
-    unsafe {
-        release_idle(sb, reservoir);
-        if let Some(reservoir) = reservoir {
-            return reservoir.fill_now(sb);
-        }
-        let received = sockbuf::fill_now(sb)?;
-        if sockbuf::unread(sb).len() == sockbuf::CAPACITY {
-            provide(reservoir);
-        }
-        Ok(received)
+/// Receives what is there behind the unread bytes; returns whether that was something. A reservoir comes and goes as it is
+/// needed.
+pub(crate) fn fill_now(inbox: &mut Inbox<'_>, reservoir: &mut Option<Box<Reservoir>>) -> Result<bool> {
+    release_idle(inbox, reservoir);
+    if let Some(reservoir) = reservoir {
+        return reservoir.fill_now(inbox);
     }
+    let received = inbox.fill_now()?;
+    if inbox.unread().len() == sockbuf::CAPACITY {
+        provide(reservoir);
+    }
+    Ok(received)
 }
 
 /// Makes a reservoir unless there is one: the peer has more to say than there was room for.
@@ -197,44 +147,20 @@ pub(crate) fn provide(reservoir: &mut Option<Box<Reservoir>>) {
 }
 
 /// Lets the memory go if it was of no use lately.
-///
-/// # Safety
-/// As for [`release`].
-pub(crate) unsafe fn release_idle(sb: *mut RTMPSockBuf, reservoir: &mut Option<Box<Reservoir>>) {
+pub(crate) fn release_idle(inbox: &mut Inbox<'_>, reservoir: &mut Option<Box<Reservoir>>) {
     if reservoir.as_ref().is_some_and(|reservoir| reservoir.is_idle()) {
-        // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section.
-        unsafe { release(sb, reservoir) }
+        release(inbox, reservoir);
     }
 }
 
 /// Lets the memory go, if what is unread has room in the struct.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf` that nobody else reads from.
-pub(crate) unsafe fn release(sb: *mut RTMPSockBuf, reservoir: &mut Option<Box<Reservoir>>) {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section; `sb_buf`
-    // is an array of initialised bytes.
-    unsafe {
-        let (start, size) = ((*sb).sb_start.addr(), size(sb));
-        if let Some(bytes) = reservoir.as_ref().and_then(|reservoir| reservoir.bytes(start, size)) {
-            let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
-            let Some(room) = slice::from_raw_parts_mut(buffer, sockbuf::CAPACITY).get_mut(..size) else {
-                return;
-            };
-            room.copy_from_slice(bytes);
-            (*sb).sb_start = buffer.cast();
-        }
+pub(crate) fn release(inbox: &mut Inbox<'_>, reservoir: &mut Option<Box<Reservoir>>) {
+    if let Some(bytes) = reservoir.as_ref().and_then(|reservoir| reservoir.unread(inbox.sb())) {
+        let Some(room) = inbox.whole_mut().get_mut(..bytes.len()) else { return };
+        room.copy_from_slice(bytes);
+        inbox.show_front(bytes.len());
     }
     *reservoir = None;
-}
-
-/// How many bytes are unread, as callers see it.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`.
-unsafe fn size(sb: *const RTMPSockBuf) -> usize {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
-    usize::try_from(unsafe { shared::read(&raw const (*sb).sb_size) }).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -243,11 +169,14 @@ mod tests {
         cell::Cell,
         io::Write,
         os::{fd::AsRawFd, unix::net::UnixStream},
-        ptr,
+        ptr, slice,
         time::Duration,
     };
 
+    use libc::c_int;
+
     use super::*;
+    use crate::rtmp::RTMPSockBuf;
     use rtmp_core::transport::{deadline::Deadline, wait::Endless};
 
     /// A buffer on one end of a pair of sockets.
@@ -263,6 +192,12 @@ mod tests {
     /// The byte that comes at a place of what is sent. The period is no power of two.
     fn byte_at(place: usize) -> u8 {
         (place % 251) as u8 ^ (place / 251) as u8
+    }
+
+    /// The buffer of a test.
+    fn inbox<'a>(sb: *mut RTMPSockBuf) -> Inbox<'a> {
+        // SAFETY: the buffer is initialised, and one thread uses it.
+        unsafe { Inbox::of(SockBuf::new(sb).unwrap()) }
     }
 
     impl Line {
@@ -289,24 +224,22 @@ mod tests {
         }
 
         fn fill_now(&mut self) -> bool {
-            // SAFETY: the buffer is initialised, and this thread's.
-            unsafe { fill_now(&raw mut *self.sb, &mut self.reservoir) }.unwrap()
+            let mut inbox = inbox(&raw mut *self.sb);
+            fill_now(&mut inbox, &mut self.reservoir).unwrap()
         }
 
         fn fill(&mut self, patience: &dyn Patience) -> Result<()> {
             let reservoir = self.reservoir.as_mut().unwrap();
-            // SAFETY: the buffer is initialised, and this thread's.
-            unsafe {
-                reservoir.gather(&raw mut *self.sb);
-                let result = reservoir.fill(&raw mut *self.sb, patience);
-                reservoir.show(&raw mut *self.sb);
-                result
-            }
+            let inbox = inbox(&raw mut *self.sb);
+            reservoir.gather(&inbox);
+            let result = reservoir.fill(inbox.sb(), patience);
+            reservoir.show(inbox.sb());
+            result
         }
 
-        fn unread(&self) -> &[u8] {
-            // SAFETY: the buffer is initialised, and this thread's.
-            unsafe { unread(&raw const *self.sb, self.reservoir.as_deref()) }
+        fn unread(&mut self) -> Vec<u8> {
+            let inbox = inbox(&raw mut *self.sb);
+            unread(&inbox, self.reservoir.as_deref()).to_vec()
         }
 
         /// What a program finds where the struct says that there is something.
@@ -327,13 +260,12 @@ mod tests {
             let expected = (self.taken..self.taken + count).map(byte_at);
             assert!(self.unread()[..count].iter().copied().eq(expected), "at {}", self.taken);
             self.taken += count;
-            // SAFETY: so many bytes are unread.
-            unsafe { sockbuf::consume(&raw mut *self.sb, count) };
+            inbox(&raw mut *self.sb).consume(count);
         }
 
         fn release(&mut self) {
-            // SAFETY: the buffer is initialised, and this thread's.
-            unsafe { release(&raw mut *self.sb, &mut self.reservoir) };
+            let mut inbox = inbox(&raw mut *self.sb);
+            release(&mut inbox, &mut self.reservoir);
         }
     }
 
@@ -345,7 +277,8 @@ mod tests {
         line.take(sockbuf::CAPACITY - 7);
         assert!(line.fill_now() && line.is_outside());
         assert_eq!(line.unread().len(), 40_000 - sockbuf::CAPACITY + 7);
-        line.take(line.unread().len());
+        let count = line.unread().len();
+        line.take(count);
         assert_eq!(line.taken, 40_000);
     }
 
@@ -382,15 +315,18 @@ mod tests {
                         assert!(line.fill_now());
                     }
                     // A decoder that wants more has used what there was, but for a little.
-                    line.take(line.unread().len().saturating_sub(left.min(18)));
+                    let count = line.unread().len().saturating_sub(left.min(18));
+                    line.take(count);
                 }
-                line.take(line.unread().len().saturating_sub(left));
+                let count = line.unread().len().saturating_sub(left);
+                line.take(count);
                 if round % 4 == 3 {
                     line.release();
                     assert!(line.reservoir.is_none() && !line.is_outside());
                 }
             }
-            line.take(line.unread().len());
+            let count = line.unread().len();
+            line.take(count);
             assert_eq!(line.taken, line.sent);
         }
     }
@@ -434,7 +370,8 @@ mod tests {
         }
         line.send(1);
         assert!(line.fill_now() && !line.is_outside(), "{}", line.unread().len());
-        line.take(line.unread().len());
+        let count = line.unread().len();
+        line.take(count);
         assert_eq!(line.taken, line.sent);
     }
 
@@ -520,8 +457,7 @@ mod tests {
         fn is_over(&self) -> bool {
             self.asked.set(self.asked.get() + 1);
             if self.asked.get() == 1 {
-                // SAFETY: the buffer is initialised.
-                unsafe { sockbuf::set_size(self.sb, 0) };
+                inbox(self.sb).sb().set_size(0);
                 let mut far = self.far;
                 far.write_all(&[7; 1000]).unwrap();
             }
@@ -543,13 +479,14 @@ mod tests {
         let closing = Closing { sb, far: &line.far, asked: Cell::new(0) };
         // SAFETY: the buffer is initialised, and this thread's.
         unsafe {
-            reservoir.gather(sb);
+            let inbox = inbox(sb);
+            reservoir.gather(&inbox);
             assert_eq!((*sb).sb_size, 30);
-            reservoir.fill(sb, &closing).unwrap();
+            reservoir.fill(inbox.sb(), &closing).unwrap();
             assert!(closing.asked.get() > 0, "there was a wait");
             // Where it is goes with the session.
             assert_eq!((*sb).sb_size, 0);
-            reservoir.show(sb);
+            reservoir.show(inbox.sb());
             assert_eq!((*sb).sb_size, 1030);
         }
     }

@@ -15,15 +15,16 @@ use rtmp_core::{
 
 use rustix::fd::{AsFd, OwnedFd};
 
-use super::{RTMP, RTMP_FEATURE_HTTP2, sockbuf};
+use super::{RTMP, RTMP_FEATURE_HTTP2};
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
     carrier::Carrier,
     progress::{Opening, Stage, What},
     reason::{self, Code, During, Failure, Phase},
-    shared, socket,
+    socket,
     state::Handle,
+    valid::field,
 };
 
 /// What becomes of a connection that joins a session.
@@ -43,7 +44,8 @@ const JOINED: &str = "the connection belongs to a session that is served already
 ///
 /// Returns TRUE or FALSE. In both cases the socket stays open, and the caller closes it with `RTMP_Close`.
 ///
-/// Fails with `RTMP_ERR_HANDSHAKE` if the client's handshake is wrong, `RTMP_ERR_TIMEDOUT` if it takes too long, and
+/// Fails with `RTMP_ERR_HANDSHAKE` if the client's handshake is wrong, `RTMP_ERR_TIMEDOUT` if it takes too long,
+/// `RTMP_ERR_UNSUPPORTED` if this library was built without serving or without what the client uses, and
 /// `RTMP_ERR_JOINED` if the HTTP connection belongs to a session that another call already serves. In the last case
 /// nothing is wrong: that session has taken the connection over, and `sb_socket` is -1.
 ///
@@ -76,8 +78,7 @@ pub unsafe extern "C-unwind" fn RTMP_Serve(r: *mut RTMP) -> c_int {
 impl Handle {
     /// Whether the client's first byte begins an HTTP request. No version of RTMP is a capital letter.
     pub(crate) fn speaks_http(&self) -> Result<bool> {
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); only this thread reads.
-        let first = || unsafe { sockbuf::unread(&raw const (*self.raw()).m_sb) }.first().copied();
+        let first = || self.inbox().unread().first().copied();
         if first().is_none() {
             self.fill(true)?;
         }
@@ -87,14 +88,10 @@ impl Handle {
     /// Finds out which session the HTTP connection belongs to, which takes requests.
     pub(crate) fn begin_tunnel(&self) -> Result<Arc<Carrier>> {
         features::RTMPT.check()?;
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); before the handshake nobody
-        // else uses the socket.
-        let (attached, received) = unsafe {
-            let sb = &raw mut (*self.raw()).m_sb;
-            let received = sockbuf::unread(sb).to_vec();
-            sockbuf::consume(sb, received.len());
-            (sockbuf::carrier(sb), received)
-        };
+        let mut inbox = self.inbox();
+        let received = inbox.unread().to_vec();
+        inbox.consume(received.len());
+        let attached = self.sb().carrier();
         let carrier = match attached.or_else(|| self.carrier()) {
             Some(carrier) => carrier,
             None => self.carry_socket()?,
@@ -108,8 +105,8 @@ impl Handle {
     pub(crate) fn finish_tunnel(&self, carrier: &Carrier) -> Result<bool, Failure> {
         match carrier.open(&self.patience()) {
             Ok(()) => {
-                // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-                unsafe { (*self.raw()).Link.protocol |= RTMP_FEATURE_HTTP2 };
+                let protocol = field!(self.rtmp(), Link.protocol);
+                protocol.set(protocol.get() | RTMP_FEATURE_HTTP2);
                 if !self.never_waits() {
                     self.bridge_tunnel(carrier).during(Phase::Tunnel)?;
                 }
@@ -138,8 +135,7 @@ impl Handle {
         drop(self.take_pipe());
         let stream = OwnedFd::from(bridge(link)?);
         tcp::add_missing_timeouts(stream.as_fd(), self.timeout());
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        unsafe { shared::write(&raw mut (*self.raw()).m_sb.sb_socket, socket::into_c(stream)) };
+        field!(self.sb(), sb_socket).set(socket::into_c(stream));
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     boundary::{Kind, boundary},
     ptr::{aval_bytes, required},
     reason::{self, During, Phase},
+    valid::{Rtmp, field},
 };
 
 /// Sets the option `opt` to the value `arg`. Option names are case-insensitive.
@@ -32,20 +33,17 @@ use crate::{
 pub unsafe extern "C" fn RTMP_SetOpt(r: *mut RTMP, opt: *const AVal, arg: *mut AVal) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        unsafe { reason::about(r) }?;
+        let rtmp = unsafe { Rtmp::from_non_null(reason::about(r)?) };
         // SAFETY: `opt` and `arg` are null or point to strings that are readable for their lengths, by the Safety
         // section.
         let name = unsafe { aval_bytes(required(opt, "opt is NULL").during(Phase::Option)?) };
         // SAFETY: `opt` and `arg` are null or point to strings that are readable for their lengths, by the Safety
         // section.
         let arg = *unsafe { required(arg, "arg is NULL") }.during(Phase::Option)?;
-        // SAFETY: `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that are
-        // readable for their lengths, by the Safety section.
-        unsafe {
-            let extras = (*r).Link.extras.o_props.addr();
-            set(r, name, arg).during(Phase::Option)?;
-            Origin::note_replaced(r, name, extras);
-        }
+        let extras = field!(rtmp, Link.extras.o_props).get().addr();
+        // SAFETY: `r` points to an initialised `RTMP`, and `arg` is readable for its length, by the Safety section.
+        unsafe { set(r, name, arg) }.during(Phase::Option)?;
+        Origin::note_replaced(rtmp, name, extras);
         Ok(TRUE)
     })
 }

@@ -27,14 +27,15 @@ use crate::{
     ptr::aval_bytes,
     reason::{self, During, Failure, Phase},
     state::{Handle, Hidden, Login},
+    valid::{Rtmp, Valid, field},
 };
 
 /// Configures a session from a URL and the options after it, for example `rtmp://host/app/stream live=1 timeout=10`.
 ///
 /// Returns TRUE, or FALSE if the URL or an option is invalid. Settings before the invalid one may have been applied.
 ///
-/// Fails with `RTMP_ERR_URL` if the URL cannot be used, and with `RTMP_ERR_OPTION` if an option is unknown or its value
-/// is invalid.
+/// Fails with `RTMP_ERR_URL` if the URL cannot be used, with `RTMP_ERR_OPTION` if an option is unknown or its value is
+/// invalid, and with `RTMP_ERR_UNSUPPORTED` if this library was built without what the protocol or `swfVfy` needs.
 ///
 /// The session keeps using `url`, and the function divides it in place. Keep it unchanged until `RTMP_Close` has
 /// returned, and longer if you connect again without another URL. A string literal works as long as no option value
@@ -54,19 +55,17 @@ use crate::{
 pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        unsafe { reason::about(r) }?;
+        let r = unsafe { Rtmp::from_non_null(reason::about(r)?) };
         // SAFETY: `url` is null or NUL-terminated, by the Safety section.
         let text = unsafe { string(url) }.during(Phase::Url)?;
         let len = text.len();
         let head = text.iter().position(|&byte| byte == b' ').unwrap_or(len);
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        unsafe {
-            let (mut origin, is_new) = Origin::begin(r, text, head);
-            let result = set_up(r, url, len, head, is_new, &mut origin);
-            // Also what a text that is wrong has left.
-            origin.keep(r);
-            result
-        }
+        let (mut origin, is_new) = Origin::begin(r, text, head);
+        // SAFETY: `url` is the string that was measured, writable from its first space on or not at all, by the Safety section.
+        let result = unsafe { set_up(r, url, len, head, is_new, &mut origin) };
+        // Also what a text that is wrong has left.
+        origin.keep(r);
+        result
     })
 }
 
@@ -74,78 +73,72 @@ pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) ->
 /// come from it, if the text is new.
 ///
 /// # Safety
-/// As for [`RTMP_SetupURL`]; the pointers are not null.
+/// `url` is such a text, writable from its first space on or not at all.
 unsafe fn set_up(
-    r: *mut RTMP,
+    r: Rtmp<'_>,
     url: *mut c_char,
     len: usize,
     head: usize,
     is_new: bool,
     origin: &mut Origin,
 ) -> Result<c_int, Failure> {
-    // SAFETY: `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which is
-    // writable from its first space on or not at all; the pointers are not null, by the Safety section; `apply_options`
-    // does not touch what is in front of `head`.
-    unsafe {
-        let head_text = slice::from_raw_parts(url.cast::<u8>().cast_const(), head);
-        forget_login(r);
-        let before = hidden_options(r);
-        let has_login = apply_url(r, url, head_text).during(Phase::Url)?;
-        features::check_protocol(Protocol::from_bits((*r).Link.protocol)).during(Phase::Call)?;
-        if head < len {
+    // SAFETY: the text has `head` bytes at least, by the Safety section; what follows does not touch those.
+    let head_text = unsafe { slice::from_raw_parts(url.cast::<u8>().cast_const(), head) };
+    forget_login(r);
+    let before = hidden_options(r);
+    let has_login = apply_url(r, url, head_text).during(Phase::Url)?;
+    features::check_protocol(Protocol::from_bits(field!(r, Link.protocol).get())).during(Phase::Call)?;
+    if head < len {
+        // SAFETY: the text has `len` bytes, by the Safety section, and a program leaves it alone during the call.
+        let applied = unsafe {
             let writable = memory::try_end_text(url.add(head));
-            let applied = apply_options(r, url, len, head + 1, writable);
-            if is_new {
-                origin.note_options(r);
-                keep_hidden_options(r, before);
-            }
-            applied.during(Phase::Option)?;
+            apply_options(r.as_ptr(), url, len, head + 1, writable)
+        };
+        if is_new {
+            origin.note_options(r);
+            keep_hidden_options(r, before);
         }
-        let link = &raw mut (*r).Link;
-        complete_tc_url(link, url, head_text, has_login).during(Phase::Url)?;
-        if (*link).lFlags & RTMP_LF_SWFV != 0 && (*link).swfUrl.av_len > 0 {
-            features::SWF.check().during(Phase::Call)?;
-            let handle = Handle::from_raw(r).during(Phase::Url)?;
-            let (url, tls) = (aval_bytes(&(*link).swfUrl), handle.settings().tls);
-            // Why there is no hash was logged; the session then goes on without.
-            if let Ok(swf) = hash_swf(url, (*link).swfAge, &tls, &handle.patience()) {
-                (*link).SWFSize = swf.size;
-                (*link).SWFHash = swf.hash;
-                origin.note_swf(swf.size);
-            }
-        }
-        let proxy = (*link).sockshost;
-        if !origin.has_divided(proxy) {
-            let result = set_proxy(link, proxy);
-            origin.note_proxy((*link).sockshost, result.is_ok());
-            result.during(Phase::Option)?;
-        }
-        default_port(&mut *link);
+        applied.during(Phase::Option)?;
     }
+    let link = field!(r, Link);
+    // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`, and nobody else uses it during the call.
+    unsafe { complete_tc_url(link.as_ptr(), url, head_text, has_login) }.during(Phase::Url)?;
+    let swf_url = field!(link, swfUrl).copy();
+    if field!(link, lFlags).get() & RTMP_LF_SWFV != 0 && swf_url.av_len > 0 {
+        features::SWF.check().during(Phase::Call)?;
+        // SAFETY: it is an initialised `RTMP`, until the call ends.
+        let handle = unsafe { Handle::from_raw(r.as_ptr()) }.during(Phase::Url)?;
+        // SAFETY: strings of `Link` are readable for their lengths, as above.
+        let (url, tls) = (unsafe { aval_bytes(&swf_url) }, handle.settings().tls);
+        // Why there is no hash was logged; the session then goes on without.
+        if let Ok(swf) = hash_swf(url, field!(link, swfAge).get(), &tls, &handle.patience()) {
+            field!(link, SWFSize).set(swf.size);
+            field!(link, SWFHash).put(swf.hash);
+            origin.note_swf(swf.size);
+        }
+    }
+    let proxy = field!(link, sockshost);
+    if !origin.has_divided(proxy.copy()) {
+        // SAFETY: strings of `Link` are readable for their lengths, as above.
+        let result = unsafe { set_proxy(link.as_ptr(), proxy.copy()) };
+        origin.note_proxy(proxy.copy(), result.is_ok());
+        result.during(Phase::Option)?;
+    }
+    default_port(link);
     Ok(TRUE)
 }
 
 /// The options that have no field and go with the text of a URL.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`.
-unsafe fn hidden_options(r: *mut RTMP) -> Hidden {
-    // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-    let settings = unsafe { Handle::existing(r) }.map(|handle| handle.settings()).unwrap_or_default();
+fn hidden_options(r: Rtmp<'_>) -> Hidden {
+    let settings = Handle::of(r).map(|handle| handle.settings()).unwrap_or_default();
     Hidden { local: settings.local, tls: settings.tls, tuning: settings.tuning, enhanced: settings.enhanced }
 }
 
 /// Keeps what the options without a field were before a text changed them.
-///
-/// # Safety
-/// As for [`hidden_options`].
-unsafe fn keep_hidden_options(r: *mut RTMP, before: Hidden) {
-    // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-    unsafe {
-        let changed = hidden_options(r) != before;
-        if let Some(handle) = changed.then(|| Handle::existing(r)).flatten() {
-            handle.change_settings(|settings| settings.before_url = Some(Box::new(before)));
-        }
+fn keep_hidden_options(r: Rtmp<'_>, before: Hidden) {
+    let changed = hidden_options(r) != before;
+    if let Some(handle) = changed.then(|| Handle::of(r)).flatten() {
+        handle.change_settings(|settings| settings.before_url = Some(Box::new(before)));
     }
 }
 
@@ -187,7 +180,7 @@ pub unsafe extern "C" fn RTMP_SetupStream(
     boundary(Kind::Session, (), |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`; the others are null or point to strings that are
         // readable for their lengths, by the Safety section.
-        unsafe { reason::about(r) }?;
+        let rtmp = unsafe { Rtmp::from_non_null(reason::about(r)?) };
         let [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app] =
             // SAFETY: the others are null or point to strings that are readable for their lengths, by the Safety
             // section; copied at once, because they may be fields of `r`.
@@ -219,7 +212,7 @@ pub unsafe extern "C" fn RTMP_SetupStream(
         // readable for their lengths, by the Safety section; one assignment at a time, nothing is logged or called
         // meanwhile.
         unsafe {
-            Origin::forget_closed(r);
+            Origin::forget_closed(rtmp);
             set_swf(&mut (*r).Link, aval_bytes(&hash), swfSize);
             log_swf(&(*r).Link);
             let proxy = set_proxy(&raw mut (*r).Link, sockshost);
@@ -254,29 +247,23 @@ pub unsafe extern "C" fn RTMP_SetupStream(
             if c_uint::from(link.port) != port {
                 ::log::warn!("{port} is not a port number, {} is used", link.port);
             }
-            default_port(link);
+            default_port(field!(rtmp, Link));
             proxy.during(Phase::Option)
         }
     })
 }
 
 /// Stores what a URL says, and returns whether it has user information.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`; `head` is a view of the memory at `base`.
-unsafe fn apply_url(r: *mut RTMP, base: *mut c_char, head: &[u8]) -> Result<bool> {
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    let link = unsafe { &raw mut (*r).Link };
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    unsafe {
-        forget_stream(&mut *link);
-        (*link).protocol = Protocol::RTMP.bits();
-    }
+/// `head` is a view of the memory at `base`.
+fn apply_url(r: Rtmp<'_>, base: *mut c_char, head: &[u8]) -> Result<bool> {
+    // SAFETY: nobody else uses `Link` while a session is set up, a rule of `rtmp.h`; nothing is logged or called meanwhile.
+    forget_stream(unsafe { &mut *field!(r, Link).as_ptr() });
+    field!(r, Link.protocol).set(Protocol::RTMP.bits());
     let parsed = parse(head)?;
     let place = |bytes: Option<&[u8]>| bytes.map_or(Ok(AVal::EMPTY), |bytes| part(base, head, bytes));
     let name = parsed.playpath.map_or(Ok(AVal::EMPTY), |name| owned(&name))?;
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; nothing is logged or called meanwhile.
-    let link = unsafe { &mut *link };
+    // SAFETY: as above; `change_settings` does not look at it.
+    let link = unsafe { &mut *field!(r, Link).as_ptr() };
     link.playpath0 = name;
     link.playpath = name;
     link.protocol = parsed.protocol.bits();
@@ -290,8 +277,9 @@ unsafe fn apply_url(r: *mut RTMP, base: *mut c_char, head: &[u8]) -> Result<bool
         // Without the NUL.
         user = borrowed(login.user.as_ptr().cast_mut().cast(), login.user.len() - 1)?;
         password = borrowed(login.password.as_ptr().cast_mut().cast(), login.password.len() - 1)?;
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; it does not look at the settings.
-        unsafe { Handle::from_raw(r) }?.change_settings(|settings| settings.login = Some(Arc::new(login)));
+        // SAFETY: it is an initialised `RTMP`, until the call ends.
+        unsafe { Handle::from_raw(r.as_ptr()) }?
+            .change_settings(|settings| settings.login = Some(Arc::new(login)));
     }
     if !is_given(link.pubUser) {
         link.pubUser = user;
@@ -438,7 +426,7 @@ unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
     };
     let (host, port) = match parts.port.map(cut) {
         None => (parts.host, default_port),
-        // Port 0 means that there is no proxy. librtmp goes without one then, but whoever writes a URL cannot expect that:
+        // Port 0 means that there is no proxy. librtmp goes without one then, but the author of a URL cannot expect that:
         // its text is stored so that no connection comes about.
         Some(0) if parts.is_url => (text, default_port),
         Some(port) => (parts.host, port),
@@ -479,9 +467,10 @@ fn log_swf(link: &RTMP_LNK) {
     ::log::debug!("SWFSize  : {}", link.SWFSize);
 }
 
-fn default_port(link: &mut RTMP_LNK) {
-    if link.port == 0 {
-        link.port = Protocol::from_bits(link.protocol).default_port();
+fn default_port(link: Valid<'_, RTMP_LNK>) {
+    let port = field!(link, port);
+    if port.get() == 0 {
+        port.set(Protocol::from_bits(field!(link, protocol).get()).default_port());
     }
 }
 

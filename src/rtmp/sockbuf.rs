@@ -3,7 +3,7 @@
 
 use std::{
     io::IoSlice,
-    slice,
+    iter,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicPtr, Ordering},
@@ -25,357 +25,353 @@ use crate::{
     gate::Keeper,
     globals,
     pipe::Pipe,
-    ptr, reason, shared, socket, tcp_info,
+    ptr, reason, socket, tcp_info,
+    valid::{Valid, field},
 };
 
 /// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
 pub(crate) const CAPACITY: usize = RTMP_BUFFER_CACHE_SIZE - 1;
 
 /// A descriptor that C keeps in an `int`.
-///
-/// # Safety
-/// `fd` is not closed while the result is used.
-pub(crate) unsafe fn borrow<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
+fn borrow<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
     if fd < 0 {
         return Err(Error::Closed);
     }
-    // SAFETY: `fd` is not -1, and not closed while the result is used, by the Safety section.
+    // SAFETY: a descriptor of the library's is closed by the last call that may use it (`Handle::hang_up`), and a program's
+    // own stays open during calls, which is a rule of `rtmp.h`.
     Ok(unsafe { socket::borrow(fd) })
 }
 
-/// Where the unread bytes lie, as offset and length. A buffer whose fields make no sense, because its struct was moved
-/// or never filled, counts as empty.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`.
-pub(crate) unsafe fn extent(sb: *const RTMPSockBuf) -> (usize, usize) {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
-    let (start, size, first) = unsafe {
-        let size = shared::read(&raw const (*sb).sb_size);
-        ((*sb).sb_start, size, (&raw const (*sb).sb_buf))
-    };
-    let offset = (start as usize).wrapping_sub(first as usize);
-    match usize::try_from(size) {
-        Ok(size) if size > 0 && offset <= CAPACITY && size <= CAPACITY - offset => (offset, size),
-        _ => (0, 0),
-    }
-}
+/// An `RTMPSockBuf` that is known to be good.
+pub(crate) type SockBuf<'a> = Valid<'a, RTMPSockBuf>;
 
-/// Makes `sb_start` point into this buffer again, after its struct and all around it moved by assignment from one address
-/// to another. A pointer that makes no sense is left to [`extent`].
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`.
-pub(crate) unsafe fn follow(sb: *mut RTMPSockBuf, from: usize, to: usize) {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
-    unsafe {
-        let buffer = (&raw mut (*sb).sb_buf).cast::<c_char>();
+impl<'a> SockBuf<'a> {
+    /// Makes `sb_start` point into this buffer again, after its struct and all around it moved by assignment from one address
+    /// to another. A pointer that makes no sense is left to [`Inbox::extent`].
+    pub(crate) fn follow(self, from: usize, to: usize) {
+        let buffer = field!(self, sb_buf).as_ptr().cast::<c_char>();
         let there = buffer.addr().wrapping_sub(to).wrapping_add(from);
-        let offset = (*sb).sb_start.addr().wrapping_sub(there);
+        let start = field!(self, sb_start);
+        let offset = start.get().addr().wrapping_sub(there);
         if offset <= CAPACITY {
-            (*sb).sb_start = buffer.add(offset);
+            start.set(buffer.wrapping_add(offset));
         }
     }
-}
 
-/// The unread bytes.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used.
-pub(crate) unsafe fn unread<'a>(sb: *const RTMPSockBuf) -> &'a [u8] {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used, by the
-    // Safety section; `extent` stays inside the buffer.
-    unsafe {
-        let (offset, size) = extent(sb);
-        slice::from_raw_parts((&raw const (*sb).sb_buf).cast::<u8>().add(offset), size)
+    /// Records whether the last wait for bytes ended because time was up.
+    pub(crate) fn set_timed_out(self, timed_out: bool) {
+        field!(self, sb_timedout).set(timed_out.into());
+    }
+
+    /// Records how many bytes are unread.
+    pub(super) fn set_size(self, size: usize) {
+        field!(self, sb_size).set(size as c_int);
+    }
+
+    /// How many bytes are unread, as callers see it.
+    pub(super) fn size(self) -> usize {
+        usize::try_from(field!(self, sb_size).get()).unwrap_or(0)
+    }
+
+    /// The socket, while there is one.
+    pub(crate) fn socket(self) -> Result<BorrowedFd<'a>> {
+        borrow(field!(self, sb_socket).get())
+    }
+
+    /// Whether there is TLS on the socket.
+    pub(crate) fn has_tls(self) -> bool {
+        !field!(self, sb_ssl).get().is_null()
+    }
+
+    /// What carries bytes over the socket in TLS, if anything does; calls that are running keep it alive until they return.
+    pub(crate) fn carrier(self) -> Option<Arc<Carrier>> {
+        let carrier = field!(self, sb_ssl).get().cast::<Carrier>().cast_const();
+        if carrier.is_null() {
+            return None;
+        }
+        // SAFETY: what is not null was put there by `attach` and holds a reference of its own; connections that another call
+        // closes are kept until this one has ended (`Handle::hang_up`).
+        unsafe {
+            Arc::increment_strong_count(carrier);
+            Some(Arc::from_raw(carrier))
+        }
+    }
+
+    /// Puts what carries bytes in TLS on the socket, in place of what may be there.
+    pub(crate) fn attach(self, carrier: Arc<Carrier>) {
+        drop(self.exchange(Arc::into_raw(carrier).cast_mut()));
+    }
+
+    /// Takes what carries bytes in TLS off the socket.
+    pub(crate) fn detach(self) -> Option<Arc<Carrier>> {
+        self.exchange(std::ptr::null_mut())
+    }
+
+    fn exchange(self, carrier: *mut Carrier) -> Option<Arc<Carrier>> {
+        // SAFETY: the field outlives this value, and is used atomically only; a pointer is laid out like any other.
+        let slot = unsafe { AtomicPtr::from_ptr(field!(self, sb_ssl).as_ptr().cast()) };
+        let before = slot.swap(carrier, Ordering::AcqRel);
+        // SAFETY: what is not null was put there by `attach`; the slot's own reference is handed over.
+        (!before.is_null()).then(|| unsafe { Arc::from_raw(before) })
+    }
+
+    /// Takes the socket and TLS off the buffer of an `RTMP` whose gate is held.
+    pub(crate) fn take_pipe(self, _: &Keeper<'_>) -> Pipe {
+        let socket = field!(self, sb_socket);
+        let number = socket.get();
+        socket.set(-1);
+        // SAFETY: the session owns the descriptor, and gives it away.
+        let socket = (number >= 0).then(|| unsafe { socket::from_c(number) });
+        Pipe { carrier: self.detach(), socket }
+    }
+
+    /// Whether a byte was left on the socket.
+    pub(crate) fn has_left_byte(self, left: &AtomicBool) -> bool {
+        self.carrier().map_or_else(|| left.load(Ordering::Relaxed), |carrier| carrier.lock().has_left_byte())
+    }
+
+    /// Takes the byte that was left on the socket.
+    pub(crate) fn drop_left_byte(self, fd: BorrowedFd<'_>, left: &AtomicBool) {
+        if let Some(carrier) = self.carrier() {
+            return carrier.lock().release_byte();
+        }
+        if left.swap(false, Ordering::Relaxed) {
+            // It is there, so this does not wait.
+            let _ = tcp::receive(fd, &mut [0], &globals::USER);
+        }
+    }
+
+    /// Waits for bytes from the socket, decrypted if there is TLS over it; 0 when the peer has closed.
+    pub(crate) fn receive_into(self, room: &mut [u8], patience: &dyn Patience) -> Result<usize> {
+        let fd = self.socket()?;
+        match self.carrier() {
+            Some(carrier) => carrier.receive(room, patience),
+            None => tcp::receive(fd, room, patience),
+        }
+    }
+
+    /// As [`Self::receive_into`], and leaves the last byte that came from the socket there, so that the socket stays readable
+    /// for a program that waits for it. `left` says whether it was done before.
+    pub(crate) fn receive_leaving_one(
+        self,
+        room: &mut [u8],
+        left: &AtomicBool,
+        patience: &dyn Patience,
+    ) -> Result<usize> {
+        let fd = self.socket()?;
+        if let Some(carrier) = self.carrier() {
+            // It leaves the byte itself.
+            return carrier.receive(room, patience);
+        }
+        self.drop_left_byte(fd, left);
+        let count = tcp::peek(fd, room, patience)?;
+        let mut taken = 1;
+        while taken < count {
+            // These are the same bytes once more.
+            match tcp::receive(fd, &mut room[taken - 1..count - 1], patience)? {
+                0 => return Err(Error::Closed),
+                more => taken += more,
+            }
+        }
+        left.store(count > 0, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    /// Whether TLS has received more than was put into the buffer.
+    pub(crate) fn tls_holds_more(self) -> bool {
+        self.carrier().is_some_and(|carrier| carrier.holds_more())
+    }
+
+    /// Sends bytes, over TLS if there is any.
+    pub(crate) fn send_all(self, bytes: &[u8], patience: &dyn Patience) -> Result<()> {
+        let fd = self.socket()?;
+        match self.carrier() {
+            Some(carrier) => carrier.send_all(iter::once(bytes), patience),
+            // One piece needs no memory to be put together in.
+            None => tcp::send_all(fd, iter::once(bytes), &mut Vec::new(), patience),
+        }
+    }
+
+    /// Sends a message, over TLS if there is any.
+    #[inline]
+    pub(crate) fn send_chunks(
+        self,
+        chunks: &Chunks<'_>,
+        scratch: &mut Vec<u8>,
+        patience: &dyn Patience,
+    ) -> Result<()> {
+        let fd = self.socket()?;
+        if let Some(carrier) = self.carrier() {
+            return carrier.send_all(chunks.pieces(), patience);
+        }
+        // Connections that only listen send acknowledgements, and keep no memory for them.
+        if let Some(whole) = chunks.together(&mut [0; TINY]) {
+            return send_slices(fd, &mut [IoSlice::new(whole)], whole.len(), patience);
+        }
+        let len = chunks.len();
+        let many = chunks.count() > tcp::MAX_SLICES / 2;
+        if len <= tcp::SHORT || (many && len <= tcp::MOST_PUT_TOGETHER) {
+            let whole = put_together(chunks, len, scratch);
+            return send_slices(fd, &mut [IoSlice::new(whole)], len, patience);
+        }
+        if let Some(pieces) = chunks.as_one() {
+            return send_slices(fd, &mut pieces.map(IoSlice::new), len, patience);
+        }
+        tcp::send_all(fd, chunks.pieces(), scratch, patience)
+    }
+
+    /// Tells the peer that nothing more will be sent, and waits until it has read what was, see [`tcp::linger`].
+    pub(crate) fn linger(self, patience: &dyn Patience) {
+        let (Ok(fd), carrier) = (self.socket(), self.carrier()) else { return };
+        if let Some(carrier) = carrier {
+            carrier.say_goodbye();
+        }
+        tcp::linger(fd, || tcp_info::unsent(fd), patience);
     }
 }
 
-/// Takes bytes that were used from the front of the unread ones.
-///
-/// # Safety
-/// As for [`unread`]; `count` is at most what is unread.
-pub(crate) unsafe fn consume(sb: *mut RTMPSockBuf, count: usize) {
-    if count == 0 {
-        return;
-    }
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used; `count`
-    // is at most what is unread, by the Safety section.
-    unsafe {
-        (*sb).sb_start = (*sb).sb_start.add(count);
-        set_size(sb, shared::read(&raw const (*sb).sb_size) - count as c_int);
-    }
-}
+/// The buffer of an `RTMPSockBuf`, for the thread that reads: the bytes that were received and are unread.
+pub(crate) struct Inbox<'a>(SockBuf<'a>);
 
-/// The last of the unread bytes, `count` of them or all there are.
-///
-/// # Safety
-/// As for [`unread`], and nobody reads the buffer while the result is used.
-pub(crate) unsafe fn newest<'a>(sb: *mut RTMPSockBuf, count: usize) -> &'a mut [u8] {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose buffer nobody writes while the result is used; nobody
-    // reads the buffer while the result is used, by the Safety section; `extent` stays inside the buffer.
-    unsafe {
-        let (offset, size) = extent(sb);
+impl<'a> Inbox<'a> {
+    /// The buffer of `sb`.
+    ///
+    /// # Safety
+    /// No other thread reads from `sb`, and no other `Inbox` of it is used while this one is.
+    pub(crate) unsafe fn of(sb: SockBuf<'a>) -> Self {
+        Self(sb)
+    }
+
+    /// The struct around it.
+    pub(crate) fn sb(&self) -> SockBuf<'a> {
+        self.0
+    }
+
+    /// Where the unread bytes lie, as offset and length. A buffer whose fields make no sense, because its struct was moved
+    /// or never filled, counts as empty.
+    #[inline(always)]
+    pub(crate) fn extent(&self) -> (usize, usize) {
+        let start = field!(self.0, sb_start).get();
+        let offset = start.addr().wrapping_sub(self.start().addr());
+        match self.0.size() {
+            size if size > 0 && offset <= CAPACITY && size <= CAPACITY - offset => (offset, size),
+            _ => (0, 0),
+        }
+    }
+
+    fn start(&self) -> *mut u8 {
+        field!(self.0, sb_buf).as_ptr().cast()
+    }
+
+    /// The unread bytes.
+    #[inline(always)]
+    pub(crate) fn unread(&self) -> &[u8] {
+        let (offset, size) = self.extent();
+        &self.whole()[offset..offset + size]
+    }
+
+    #[inline(always)]
+    fn whole(&self) -> &[u8; CAPACITY] {
+        // SAFETY: `sb_buf` is an array of initialised bytes, one more than these, and only the thread that reads writes
+        // there (`of`).
+        unsafe { &*self.start().cast() }
+    }
+
+    /// All of the buffer. `RTMP_Init` has cleared that of an `RTMP`.
+    pub(super) fn whole_mut(&mut self) -> &mut [u8; CAPACITY] {
+        // SAFETY: as in `whole`, and this value is borrowed exclusively.
+        unsafe { &mut *self.start().cast() }
+    }
+
+    /// Takes bytes that were used from the front of the unread ones. `count` is at most what is unread.
+    #[inline(always)]
+    pub(crate) fn consume(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let start = field!(self.0, sb_start);
+        start.set(start.get().wrapping_add(count));
+        self.0.set_size(self.0.size().saturating_sub(count));
+    }
+
+    /// The last of the unread bytes, `count` of them or all there are.
+    pub(crate) fn newest(&mut self, count: usize) -> &mut [u8] {
+        let (offset, size) = self.extent();
         let count = count.min(size);
-        slice::from_raw_parts_mut((&raw mut (*sb).sb_buf).cast::<u8>().add(offset + size - count), count)
+        &mut self.whole_mut()[offset + size - count..offset + size]
     }
-}
 
-/// Lets `receive` put more bytes behind those that are unread, which move to the front; returns how many came.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf` that nobody else reads from.
-pub(crate) unsafe fn fill(
-    sb: *mut RTMPSockBuf,
-    receive: impl FnOnce(&mut [u8]) -> Result<usize>,
-) -> Result<usize> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section.
-    let received = unsafe { append(sb, receive) }.inspect_err(|error| {
-        if matches!(error, Error::TimedOut) {
-            // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section.
-            unsafe { set_timed_out(sb, true) };
-        }
-    })?;
-    if received == 0 { Err(Error::Closed) } else { Ok(received) }
-}
+    /// Says that the `size` bytes at the start of the buffer are those that are unread.
+    pub(super) fn show_front(&mut self, size: usize) {
+        field!(self.0, sb_start).set(self.start().cast());
+        self.0.set_size(size);
+    }
 
-/// As [`fill`], but only with what is on the socket already; tells whether that was something.
-///
-/// # Safety
-/// As for [`fill`]; nobody closes the socket meanwhile.
-pub(crate) unsafe fn fill_now(sb: *mut RTMPSockBuf) -> Result<bool> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from; nobody closes the socket
-    // meanwhile, by the Safety section.
-    unsafe {
-        let fd = socket(sb)?;
-        let received = append(sb, |room| Ok(tcp::receive_now(fd, room)?.unwrap_or(0)))?;
+    /// Lets `receive` put more bytes behind those that are unread, which move to the front; returns how many came.
+    pub(crate) fn fill(&mut self, receive: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
+        let received = self.append(receive).inspect_err(|error| {
+            if matches!(error, Error::TimedOut) {
+                self.0.set_timed_out(true);
+            }
+        })?;
+        if received == 0 { Err(Error::Closed) } else { Ok(received) }
+    }
+
+    /// As [`Self::fill`], but only with what is on the socket already; returns whether that was something.
+    pub(crate) fn fill_now(&mut self) -> Result<bool> {
+        let fd = self.0.socket()?;
+        let received = self.append(|room| Ok(tcp::receive_now(fd, room)?.unwrap_or(0)))?;
         Ok(received > 0)
     }
-}
 
-/// Lets `receive` append to the unread bytes, which move to the front.
-///
-/// # Safety
-/// As for [`fill`].
-unsafe fn append(sb: *mut RTMPSockBuf, receive: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section; `sb_buf`
-    // is an array of initialised bytes.
-    unsafe {
-        set_timed_out(sb, false);
-        let (offset, size) = extent(sb);
-        let buffer = (&raw mut (*sb).sb_buf).cast::<c_char>();
+    /// Lets `receive` append to the unread bytes, which move to the front.
+    fn append(&mut self, receive: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
+        self.0.set_timed_out(false);
+        let (offset, size) = self.extent();
         if offset > 0 {
-            std::ptr::copy(buffer.add(offset), buffer, size);
+            self.whole_mut().copy_within(offset..offset + size, 0);
         }
-        (*sb).sb_start = buffer;
-        set_size(sb, size as c_int);
-        let room = slice::from_raw_parts_mut(buffer.cast::<u8>().add(size), CAPACITY - size);
-        let received = receive(room)?;
-        set_size(sb, (size + received) as c_int);
+        self.show_front(size);
+        let received = receive(&mut self.whole_mut()[size..])?;
+        self.0.set_size(size + received);
         Ok(received)
     }
-}
 
-/// Says how many bytes are unread.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`.
-pub(super) unsafe fn set_size(sb: *mut RTMPSockBuf, size: c_int) {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
-    unsafe { shared::write(&raw mut (*sb).sb_size, size) }
-}
-
-/// Says whether the last wait for bytes ended because time was up.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`.
-pub(crate) unsafe fn set_timed_out(sb: *mut RTMPSockBuf, timed_out: bool) {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
-    unsafe { shared::write(&raw mut (*sb).sb_timedout, c_int::from(timed_out)) }
-}
-
-/// Waits for bytes from the socket, decrypted if there is TLS over it; 0 when the peer has closed.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile.
-pub(crate) unsafe fn receive_into(
-    sb: *const RTMPSockBuf,
-    room: &mut [u8],
-    patience: &dyn Patience,
-) -> Result<usize> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
-    let (fd, carrier) = unsafe { (socket(sb)?, carrier(sb)) };
-    match carrier {
-        Some(carrier) => carrier.receive(room, patience),
-        None => tcp::receive(fd, room, patience),
-    }
-}
-
-/// As [`receive_into`], and leaves the last byte that came from the socket there, so that the socket stays readable for
-/// whoever waits for it. `left` tells whether it was done before.
-///
-/// # Safety
-/// As for [`receive_into`].
-pub(crate) unsafe fn receive_leaving_one(
-    sb: *const RTMPSockBuf,
-    room: &mut [u8],
-    left: &AtomicBool,
-    patience: &dyn Patience,
-) -> Result<usize> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
-    let (fd, carrier) = unsafe { (socket(sb)?, carrier(sb)) };
-    if let Some(carrier) = carrier {
-        // It leaves the byte itself.
-        return carrier.receive(room, patience);
-    }
-    // SAFETY: as above.
-    unsafe { drop_left_byte(sb, fd, left) };
-    let count = tcp::peek(fd, room, patience)?;
-    let mut taken = 1;
-    while taken < count {
-        // These are the same bytes once more.
-        match tcp::receive(fd, &mut room[taken - 1..count - 1], patience)? {
-            0 => return Err(Error::Closed),
-            more => taken += more,
-        }
-    }
-    left.store(count > 0, Ordering::Relaxed);
-    Ok(count)
-}
-
-/// Takes the byte that was left on the socket.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`.
-pub(crate) unsafe fn drop_left_byte(sb: *const RTMPSockBuf, fd: BorrowedFd<'_>, left: &AtomicBool) {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
-    if let Some(carrier) = unsafe { carrier(sb) } {
-        return carrier.lock().release_byte();
-    }
-    if left.swap(false, Ordering::Relaxed) {
-        // It is there, so this does not wait.
-        let _ = tcp::receive(fd, &mut [0], &globals::USER);
-    }
-}
-
-/// Whether a byte was left on the socket.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`.
-pub(crate) unsafe fn has_left_byte(sb: *const RTMPSockBuf, left: &AtomicBool) -> bool {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
-    unsafe { carrier(sb) }
-        .map_or_else(|| left.load(Ordering::Relaxed), |carrier| carrier.lock().has_left_byte())
-}
-
-/// Receives behind the unread bytes; 0 when the peer has closed, or when there is no room or unread bytes are elsewhere.
-///
-/// # Safety
-/// As for [`fill`].
-unsafe fn receive(sb: *mut RTMPSockBuf) -> Result<usize> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section; `sb_buf`
-    // is an array of initialised bytes, and `extent` stays inside it.
-    unsafe {
-        let (offset, size) = extent(sb);
-        let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
+    /// Receives behind the unread bytes; 0 when the peer has closed, or when there is no room or unread bytes are elsewhere.
+    fn receive(&mut self) -> Result<usize> {
+        let (offset, size) = self.extent();
         if size == 0 {
-            if shared::read(&raw const (*sb).sb_size) > 0 && !(*sb).sb_start.is_null() {
+            if self.0.size() > 0 && !field!(self.0, sb_start).get().is_null() {
                 // They are in a session's reservoir. To start over would lose them.
                 return Ok(0);
             }
-            (*sb).sb_start = buffer.cast();
-            set_size(sb, 0);
+            self.show_front(0);
         }
         let end = offset + size;
-        let room = slice::from_raw_parts_mut(buffer.add(end), CAPACITY - end);
-        let received = receive_into(sb, room, &globals::USER);
+        // SAFETY: these bytes lie behind the unread ones in `sb_buf`. A program that made the struct itself may not have
+        // initialised them.
+        unsafe { self.start().add(end).write_bytes(0, CAPACITY - end) };
+        let sb = self.0;
+        let received = sb.receive_into(&mut self.whole_mut()[end..], &globals::USER);
         if matches!(received, Err(Error::TimedOut)) {
-            set_timed_out(sb, true);
+            sb.set_timed_out(true);
         }
         let received = received?;
-        set_size(sb, (size + received) as c_int);
+        sb.set_size(size + received);
         Ok(received)
     }
-}
 
-/// Puts what TLS has decrypted already into a buffer with nothing unread, without waiting; returns how much that was.
-/// Callers wait for the socket when `sb_size` is 0, so this comes after each time it may have become that.
-///
-/// # Safety
-/// As for [`fill`].
-pub(crate) unsafe fn refill_from_pending(sb: *mut RTMPSockBuf) -> usize {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf` that nobody else reads from, by the Safety section; `sb_buf`
-    // is an array of initialised bytes, of which the first `CAPACITY` are used; the descriptor is open as long as the
-    // caller leaves it so.
-    unsafe {
-        if !has_tls(sb) || extent(sb).1 > 0 {
+    /// Puts what TLS has decrypted already into a buffer with nothing unread, without waiting; returns how much that was.
+    /// Callers wait for the socket when `sb_size` is 0, so this comes after each time it may have become that.
+    pub(crate) fn refill_from_pending(&mut self) -> usize {
+        if !self.0.has_tls() || self.extent().1 > 0 {
             return 0;
         }
-        let Some(carrier) = carrier(sb) else { return 0 };
-        let buffer = (&raw mut (*sb).sb_buf).cast::<u8>();
-        let count = carrier.receive_held(slice::from_raw_parts_mut(buffer, CAPACITY));
-        (*sb).sb_start = buffer.cast();
-        set_size(sb, count as c_int);
+        let Some(carrier) = self.0.carrier() else { return 0 };
+        let count = carrier.receive_held(self.whole_mut());
+        self.show_front(count);
         count
     }
-}
-
-/// Whether TLS has received more than was put into the buffer.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`.
-pub(crate) unsafe fn tls_holds_more(sb: *const RTMPSockBuf) -> bool {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
-    unsafe { carrier(sb) }.is_some_and(|carrier| carrier.holds_more())
-}
-
-/// Sends all pieces, over TLS if there is any.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile.
-pub(crate) unsafe fn send_all<'p>(
-    sb: *const RTMPSockBuf,
-    pieces: impl Iterator<Item = &'p [u8]>,
-    scratch: &mut Vec<u8>,
-    patience: &dyn Patience,
-) -> Result<()> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
-    let (fd, carrier) = unsafe { (socket(sb)?, carrier(sb)) };
-    match carrier {
-        Some(carrier) => carrier.send_all(pieces, patience),
-        None => tcp::send_all(fd, pieces, scratch, patience),
-    }
-}
-
-/// Sends a message, over TLS if there is any.
-///
-/// # Safety
-/// As for [`send_all`].
-#[inline]
-pub(crate) unsafe fn send_chunks(
-    sb: *const RTMPSockBuf,
-    chunks: &Chunks<'_>,
-    scratch: &mut Vec<u8>,
-    patience: &dyn Patience,
-) -> Result<()> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
-    let (fd, carrier) = unsafe { (socket(sb)?, carrier(sb)) };
-    if let Some(carrier) = carrier {
-        return carrier.send_all(chunks.pieces(), patience);
-    }
-    // Connections that only listen send acknowledgements, and keep no memory for them.
-    if let Some(whole) = chunks.together(&mut [0; TINY]) {
-        return send_slices(fd, &mut [IoSlice::new(whole)], whole.len(), patience);
-    }
-    let len = chunks.len();
-    let many = chunks.count() > tcp::MAX_SLICES / 2;
-    if len <= tcp::SHORT || (many && len <= tcp::MOST_PUT_TOGETHER) {
-        return send_slices(fd, &mut [IoSlice::new(put_together(chunks, len, scratch))], len, patience);
-    }
-    if let Some(pieces) = chunks.as_one() {
-        return send_slices(fd, &mut pieces.map(IoSlice::new), len, patience);
-    }
-    tcp::send_all(fd, chunks.pieces(), scratch, patience)
 }
 
 /// The `len` bytes of a message in one piece. What was in the memory before need not be cleared.
@@ -402,107 +398,6 @@ fn send_slices(
     }
 }
 
-/// Says that nothing more will be sent, and waits for the peer to have read what was, see [`tcp::linger`].
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile.
-pub(crate) unsafe fn linger(sb: *const RTMPSockBuf, patience: &dyn Patience) {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket nobody closes meanwhile, by the Safety section.
-    let (fd, carrier) = unsafe { (socket(sb), carrier(sb)) };
-    let Ok(fd) = fd else { return };
-    if let Some(carrier) = carrier {
-        carrier.say_goodbye();
-    }
-    tcp::linger(fd, || tcp_info::unsent(fd), patience);
-}
-
-/// What carries bytes over the socket in TLS, if anything does; calls that are running keep it alive until they return.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`.
-pub(crate) unsafe fn carrier(sb: *const RTMPSockBuf) -> Option<Arc<Carrier>> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section; what is not null was put there by
-    // `attach` and holds a reference of its own.
-    unsafe {
-        let carrier = shared::read(&raw const (*sb).sb_ssl).cast::<Carrier>().cast_const();
-        if carrier.is_null() {
-            return None;
-        }
-        Arc::increment_strong_count(carrier);
-        Some(Arc::from_raw(carrier))
-    }
-}
-
-/// Puts what carries bytes in TLS on the socket, in place of what may be there.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`.
-pub(crate) unsafe fn attach(sb: *mut RTMPSockBuf, carrier: Arc<Carrier>) {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
-    unsafe {
-        let before = ssl(sb).swap(Arc::into_raw(carrier).cast_mut(), Ordering::AcqRel);
-        if !before.is_null() {
-            drop(Arc::from_raw(before));
-        }
-    }
-}
-
-/// Takes what carries bytes in TLS off the socket.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`.
-pub(crate) unsafe fn detach(sb: *mut RTMPSockBuf) -> Option<Arc<Carrier>> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section; the slot's own reference is handed
-    // over.
-    unsafe {
-        let carrier = ssl(sb).swap(std::ptr::null_mut(), Ordering::AcqRel);
-        if carrier.is_null() { None } else { Some(Arc::from_raw(carrier)) }
-    }
-}
-
-/// Takes the socket and TLS off the buffer of an `RTMP` whose gate is held.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`.
-pub(crate) unsafe fn take_pipe(sb: *mut RTMPSockBuf, _: &Keeper<'_>) -> Pipe {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section; the descriptor is the session's to
-    // close.
-    unsafe {
-        let socket = shared::read(&raw const (*sb).sb_socket);
-        shared::write(&raw mut (*sb).sb_socket, -1);
-        Pipe { carrier: detach(sb), socket: (socket >= 0).then(|| socket::from_c(socket)) }
-    }
-}
-
-/// Where `sb_ssl` is.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`, which outlives the result.
-unsafe fn ssl<'a>(sb: *mut RTMPSockBuf) -> &'a AtomicPtr<Carrier> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, which outlives the result, by the Safety section; a pointer
-    // is laid out like any other.
-    unsafe { AtomicPtr::from_ptr((&raw mut (*sb).sb_ssl).cast()) }
-}
-
-/// Whether there is TLS on the socket.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`.
-pub(crate) unsafe fn has_tls(sb: *const RTMPSockBuf) -> bool {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, by the Safety section.
-    !unsafe { shared::read(&raw const (*sb).sb_ssl) }.is_null()
-}
-
-/// The socket, while there is one.
-///
-/// # Safety
-/// `sb` points to an initialised `RTMPSockBuf`, whose socket is not closed while the result is used.
-pub(crate) unsafe fn socket<'a>(sb: *const RTMPSockBuf) -> Result<BorrowedFd<'a>> {
-    // SAFETY: `sb` points to an initialised `RTMPSockBuf`, whose socket is not closed while the result is used, by the
-    // Safety section.
-    unsafe { borrow(shared::read(&raw const (*sb).sb_socket)) }
-}
-
 /// Waits for bytes from the socket and appends them to the buffer.
 ///
 /// Returns the number of bytes, or -1 on an error. Returns 0 when the peer has closed the connection, when the socket's
@@ -516,8 +411,9 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int 
     boundary(Kind::Waits, -1, |errno| {
         refuse_in_callback(sb)?;
         // SAFETY: `sb` is null or points to an initialised `RTMPSockBuf`, by the Safety section.
-        let received =
-            unsafe { ptr::required_mut(sb, "sb").and_then(with_socket).and_then(|sb| receive(sb)) };
+        let sb = unsafe { SockBuf::new(sb) };
+        // SAFETY: the program reads from it in this call, which it may do in one thread.
+        let received = with_socket(sb).and_then(|sb| unsafe { Inbox::of(sb) }.receive());
         if let Err(error) = &received {
             errno.set_from(error);
         }
@@ -549,16 +445,13 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Send(
         refuse_in_callback(sb)?;
         // SAFETY: `sb` is null or points to an initialised `RTMPSockBuf`; `buf` is null or readable for `len` bytes, by
         // the Safety section.
-        unsafe {
-            let sb = with_socket(ptr::required_mut(sb, "sb")?)?;
-            let bytes = ptr::bytes(buf, len, "buf")?;
-            let fd = socket(sb)?;
-            let sent = match carrier(sb) {
-                Some(carrier) => carrier.send_some(bytes, &globals::USER),
-                None => tcp::send_some(fd, bytes, &globals::USER),
-            };
-            Ok(sent? as c_int)
-        }
+        let (sb, bytes) = unsafe { (with_socket(SockBuf::new(sb))?, ptr::bytes(buf, len, "buf")?) };
+        let fd = sb.socket()?;
+        let sent = match sb.carrier() {
+            Some(carrier) => carrier.send_some(bytes, &globals::USER),
+            None => tcp::send_some(fd, bytes, &globals::USER),
+        };
+        Ok(sent? as c_int)
     })
 }
 
@@ -574,8 +467,9 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int
     boundary(Kind::Waits, -1, |errno| {
         refuse_in_callback(sb)?;
         // SAFETY: `sb` is null or points to an initialised `RTMPSockBuf`, by the Safety section.
-        let (socket, carrier) = unsafe { (ptr::required(sb, "sb")?.sb_socket, detach(sb)) };
-        if let Some(carrier) = carrier {
+        let sb = unsafe { SockBuf::new(sb) }.ok_or(Error::Invalid("sb"))?;
+        let socket = field!(sb, sb_socket).get();
+        if let Some(carrier) = sb.detach() {
             carrier.say_goodbye();
         }
         if socket == -1 {
@@ -591,8 +485,9 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int
 }
 
 /// A buffer of a caller who has a socket.
-fn with_socket(sb: &mut RTMPSockBuf) -> Result<&mut RTMPSockBuf> {
-    if sb.sb_socket < 0 { Err(Error::NotConnected) } else { Ok(sb) }
+fn with_socket(sb: Option<SockBuf<'_>>) -> Result<SockBuf<'_>> {
+    let sb = sb.ok_or(Error::Invalid("sb"))?;
+    if field!(sb, sb_socket).get() < 0 { Err(Error::NotConnected) } else { Ok(sb) }
 }
 
 /// Fails in the log callback of a call with the session that this buffer belongs to.

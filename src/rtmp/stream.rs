@@ -21,8 +21,8 @@ use crate::{
     fields::{load, profile},
     memory::{Body, release},
     reason::{self, During, Failure, Phase},
-    shared,
     state::Handle,
+    valid::{Rtmp, field},
 };
 
 /// How long `RTMP_ToggleStream` leaves the stream paused.
@@ -48,8 +48,7 @@ pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int
             .inspect_err(|_| errno.leave_unchanged())
             .during(Phase::Reading)?;
         if seekTime > 0 {
-            // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-            unsafe { (*r).Link.seekTime = seekTime };
+            field!(handle.rtmp(), Link.seekTime).set(seekTime);
         }
         handle.show_data_option();
         // What went wrong was logged where it was seen.
@@ -71,16 +70,24 @@ pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_i
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; the same for all of these.
         // Without a connection the others would say so again.
         let connected = unsafe {
-            if let Err(error) = Handle::connected(r) {
-                if matches!(error, Error::Again) {
-                    return Err(error.into());
+            let handle = match Handle::connected(r) {
+                Ok(handle) => handle,
+                Err(Error::Again) => return Err(Error::Again.into()),
+                Err(error) => {
+                    let log = |r| log_unsent(r, &mut |_, session| command::create_stream(&mut session.state));
+                    let first_chunk = Rtmp::new(r).map_or(0, log);
+                    return Err(Failure::unsent(error, first_chunk));
                 }
-                let first_chunk = log_unsent(r, &mut |session| command::create_stream(&mut session.state));
-                return Err(Failure::unsent(error, first_chunk));
+            };
+            let mut has_begun = false;
+            handle.progress_if_any(|progress| has_begun = mem::take(&mut progress.reconnecting));
+            if !has_begun {
+                RTMP_DeleteStream(r);
+                RTMP_SendCreateStream(r);
             }
-            RTMP_DeleteStream(r);
-            RTMP_SendCreateStream(r);
-            RTMP_ConnectStream(r, seekTime)
+            let connected = RTMP_ConnectStream(r, seekTime);
+            handle.progress_if_any(|progress| progress.reconnecting = progress.starting.is_some());
+            connected
         };
         if connected == FALSE {
             errno.take_current();
@@ -96,8 +103,8 @@ pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
     boundary(Kind::Waits, (), |errno| {
-        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-        if !r.is_null() && unsafe { shared::read(&raw const (*r).m_stream_id) } < 0 {
+        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section.
+        if unsafe { Rtmp::new(r) }.is_some_and(|r| field!(r, m_stream_id).get() < 0) {
             // Nothing to send is nothing that the system could refuse.
             errno.leave_unchanged();
         }
@@ -127,7 +134,7 @@ pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, &mut |session| command::create_stream(&mut session.state)) }
+    unsafe { send(r, &mut |_, session| command::create_stream(&mut session.state)) }
 }
 
 /// Sends the length of the play buffer, `m_nBufferMS`, to the server.
@@ -138,7 +145,9 @@ pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
 pub unsafe extern "C-unwind" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
-        send(r, &mut |session| command::set_buffer_length(session.state.stream_id, session.state.buffer_ms))
+        send(r, &mut |_, session| {
+            command::set_buffer_length(session.state.stream_id, session.state.buffer_ms)
+        })
     };
 }
 
@@ -157,18 +166,17 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
     nTime: c_uint,
 ) -> c_int {
     let event = nType as u16;
-    let data = match event {
-        0x03 => [nObject.to_be_bytes(), nTime.to_be_bytes()].concat(),
-        0x1A => vec![nObject as u8],
-        0x1B if !r.is_null() => {
-            // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-            let response = unsafe { (*r).Link.SWFVerificationResponse };
-            response.map(|byte| byte as u8).to_vec()
-        }
-        _ => nObject.to_be_bytes().to_vec(),
+    let mut build = |r: Rtmp<'_>, _: &mut Session<Body>| {
+        let data = match event {
+            0x03 => [nObject.to_be_bytes(), nTime.to_be_bytes()].concat(),
+            0x1A => vec![nObject as u8],
+            0x1B => field!(r, Link.SWFVerificationResponse).copy().map(|byte| byte as u8).to_vec(),
+            _ => nObject.to_be_bytes().to_vec(),
+        };
+        command::user_control(event, &data)
     };
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, &mut |_| command::user_control(event, &data)) }
+    unsafe { send(r, &mut build) }
 }
 
 /// Asks the server to pause (`DoPause` not 0) or to continue at `dTime` milliseconds.
@@ -180,7 +188,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_int) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, &mut |session| command::pause(&mut session.state, DoPause != 0, dTime)) }
+    unsafe { send(r, &mut |_, session| command::pause(&mut session.state, DoPause != 0, dTime)) }
 }
 
 /// Pauses the stream at its current position (`DoPause` not 0), or continues from there. The position is the timestamp
@@ -194,7 +202,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTi
 pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
-        send(r, &mut |session| {
+        send(r, &mut |_, session| {
             if DoPause != 0 {
                 session.state.pause_timestamp = session.media_clock();
             }
@@ -214,8 +222,8 @@ pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_in
 pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe {
-        send(r, &mut |session| {
-            shared::write(&raw mut (*r).m_read.nResumeTS, 0);
+        send(r, &mut |r, session| {
+            field!(r, m_read.nResumeTS).set(0);
             session.state.seeking = true;
             command::seek(&mut session.state, dTime)
         })
@@ -231,7 +239,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, &mut |session| command::window_acknowledgement_size(&session.state)) }
+    unsafe { send(r, &mut |_, session| command::window_acknowledgement_size(&session.state)) }
 }
 
 /// Limits the peer's bandwidth to `m_nClientBW` bytes; `m_nClientBW2` is the kind of limit.
@@ -243,7 +251,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, &mut |session| command::set_peer_bandwidth(&session.state)) }
+    unsafe { send(r, &mut |_, session| command::set_peer_bandwidth(&session.state)) }
 }
 
 /// Pauses the stream for a second and continues, so that a server that has stopped sending starts again. If the stream
@@ -262,15 +270,7 @@ pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
             return toggle_later(&handle);
         }
         if handle.step(|session, _| session.state.pausing) == pausing::NO {
-            // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-            unsafe {
-                let status = &raw mut (*r).m_read.status;
-                if handle.timed_out() && shared::read(status) == Ending::Eof.status() {
-                    shared::write(status, 0);
-                }
-            }
-            toggle(&handle, true)?;
-            handle.step(|session, _| session.state.pausing = pausing::ASKED);
+            pause(&handle)?;
             wait::pause(handle.socket()?, TOGGLE_PAUSE, &handle.patience())?;
         }
         let result = toggle(&handle, false);
@@ -285,8 +285,7 @@ fn toggle_later(handle: &Handle) -> Result<c_int, Failure> {
     let until = handle.progress(|progress| progress.toggled.take());
     let is_paused = handle.step(|session, _| session.state.pausing) != pausing::NO;
     if !is_paused {
-        toggle(handle, true)?;
-        handle.step(|session, _| session.state.pausing = pausing::ASKED);
+        pause(handle)?;
     }
     let until = until.or((!is_paused).then(|| now + TOGGLE_PAUSE));
     if until.is_some_and(|until| now < until) {
@@ -296,6 +295,17 @@ fn toggle_later(handle: &Handle) -> Result<c_int, Failure> {
     let result = toggle(handle, false);
     handle.step(|session, _| session.state.pausing = pausing::RESUMING);
     result.map(|()| TRUE)
+}
+
+/// Pauses the stream. After a timeout `RTMP_Read` can be used again.
+fn pause(handle: &Handle) -> Result<(), Failure> {
+    let status = field!(handle.rtmp(), m_read.status);
+    if handle.timed_out() && status.get() == Ending::Eof.status() {
+        status.set(0);
+    }
+    toggle(handle, true)?;
+    handle.step(|session, _| session.state.pausing = pausing::ASKED);
+    Ok(())
 }
 
 fn toggle(handle: &Handle, paused: bool) -> Result<(), Failure> {
@@ -314,66 +324,58 @@ fn toggle(handle: &Handle, paused: bool) -> Result<(), Failure> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int) {
     boundary(Kind::Session, (), |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; names of entries come from
-        // malloc.
-        unsafe {
-            reason::about(r)?;
-            let index =
-                usize::try_from(i).map_err(|_| Error::Invalid("RTMP_DropRequest, no such request"))?;
-            // Other threads may be sending.
-            let handle = Handle::existing(r);
-            let core = handle.as_ref().map(Handle::core);
-            let name = CallArray::new(r).remove(index);
-            drop(core);
-            let name = name.ok_or(Error::Invalid("RTMP_DropRequest, no such request"))?;
-            if freeit != 0 {
-                release(name.av_val);
-            }
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let r = unsafe { Rtmp::from_non_null(reason::about(r)?) };
+        let index = usize::try_from(i).map_err(|_| Error::Invalid("RTMP_DropRequest, no such request"))?;
+        // Other threads may be sending.
+        let handle = Handle::of(r);
+        let core = handle.as_ref().map(Handle::core);
+        let name = CallArray::new(r).remove(index);
+        drop(core);
+        let name = name.ok_or(Error::Invalid("RTMP_DropRequest, no such request"))?;
+        if freeit != 0 {
+            // SAFETY: names of entries come from malloc: from the library, or from a program that put them there.
+            unsafe { release(name.av_val) };
         }
         Ok(())
     })
 }
 
+/// Makes a command of a session.
+type Build<'b> = dyn FnMut(Rtmp<'_>, &mut Session<Body>) -> Command + 'b;
+
 /// Logs a command that cannot be sent, and returns how many bytes its first chunk would have. The session, which may have no
 /// state of its own yet, stays as it is.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-unsafe fn log_unsent(r: *mut RTMP, build: &mut dyn FnMut(&mut Session<Body>) -> Command) -> usize {
-    let log = |r: *mut RTMP| {
+fn log_unsent(r: Rtmp<'_>, build: &mut Build<'_>) -> usize {
+    without_session(r, || {
         let mut session = Session::default();
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        let profile = unsafe {
-            session.state = load(r);
-            profile(&(*r).Link)
-        };
-        let command = build(&mut session);
+        session.state = load(r);
+        // SAFETY: no other call frees strings of `Link` meanwhile (`without_session`), and the program does not during a call.
+        let profile = unsafe { profile(&*field!(r, Link).as_ptr()) };
+        let command = build(r, &mut session);
         let chunk_size = session::chunk_size(session.state.out_chunk_size);
         packet_log::log_unsent_command(&command, &profile, chunk_size)
-    };
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { without_session(r, log) }
+    })
 }
 
 /// Builds a message in a step and sends it.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-unsafe fn send(r: *mut RTMP, build: &mut dyn FnMut(&mut Session<Body>) -> Command) -> c_int {
+unsafe fn send(r: *mut RTMP, build: &mut Build<'_>) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = match unsafe { Handle::connected(r) } {
             Ok(handle) => handle,
             Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
             Err(error) => {
-                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is
-                // not null.
-                let first_chunk = unsafe { log_unsent(r, build) };
+                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section.
+                let first_chunk = unsafe { Rtmp::new(r) }.map_or(0, |r| log_unsent(r, build));
                 return Err(Failure::unsent(error, first_chunk));
             }
         };
         handle
-            .send(|session, _| build(session))
+            .send(|session, _| build(handle.rtmp(), session))
             .map_err(|error| handle.failure(error.reported(), Phase::SENDING))?;
         Ok(TRUE)
     })

@@ -18,18 +18,21 @@ use crate::{
     state::Handle,
 };
 
-/// Publishes a further stream on the connection of a session that publishes; returns its message stream, or 0.
+/// Publishes another stream on the connection of a session that publishes.
 ///
-/// `RTMP_ConnectStream` comes first: its stream is the first one. A connection has eight streams at most, each of another
-/// `name`, which is copied. The call waits for the server's answers as `RTMP_ConnectStream` does, and processes what else
-/// arrives meanwhile; media are dropped. A server that refuses the stream is `RTMP_ERR_REFUSED`, and the other streams go on; some have one stream for each
-/// connection (nginx-rtmp).
-/// The connection is closed only if it is lost. With `RTMP_SetNonBlocking` it fails with `RTMP_ERR_AGAIN` until the answer is there:
-/// call it again, with the same name, when a step is due.
+/// Call it after `RTMP_ConnectStream`, which opens the first stream. A connection has at most eight streams with different
+/// names. `name` is copied. The call waits for the server's answers like `RTMP_ConnectStream`, and processes what else arrives
+/// meanwhile; it discards media. If the server refuses the stream, the other streams continue. Some servers, such as
+/// nginx-rtmp, accept one stream for each connection. Only a lost connection closes the session.
 ///
-/// The result is what `RTMP_WriteStream` and `RTMP_CloseStream` take, and, in `m_nInfoField2` of a packet, `RTMP_SendPacket`. A
-/// packet for it has a chunk stream (`m_nChannel`) of its own, or a full header. A new connection, also that of a new login,
-/// begins without further streams. Needs exclusive use of the session, except that other threads may send.
+/// In a non-blocking session, the call fails with `RTMP_ERR_AGAIN` until the answer has arrived. Call it again with the same
+/// name after `RTMP_Step`.
+///
+/// The result is an argument of `RTMP_WriteStream` and `RTMP_CloseStream`. For `RTMP_SendPacket`, store it in `m_nInfoField2`,
+/// and use a chunk stream (`m_nChannel`) of its own or a full header. A new connection, also that of a new login, starts
+/// without further streams. Other threads may send during the call.
+///
+/// Returns the message stream, or 0. Fails with `RTMP_ERR_REFUSED` if the server refuses the stream.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `name` is null or points to a string that is readable for its length.
@@ -48,11 +51,12 @@ pub unsafe extern "C-unwind" fn RTMP_OpenStream(r: *mut RTMP, name: *const AVal)
     })
 }
 
-/// Sends FLV bytes on a further stream, as `RTMP_Write` does on the first one; returns how many of the `size` bytes it took, which
-/// are all of them, or -1.
+/// Sends FLV bytes on a further stream, like `RTMP_Write` on the first one.
 ///
-/// `stream` is a result of `RTMP_OpenStream`. The FLV header may be there or not; a tag may be cut anywhere and continues with the
-/// next call for this stream. Other threads may send on other streams, one in each.
+/// `stream` is a result of `RTMP_OpenStream`. The FLV header is optional. A tag may be cut anywhere, and continues with the
+/// next call for this stream. Other threads may send on other streams, one thread for each stream.
+///
+/// Returns `size`, or -1.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
@@ -93,9 +97,11 @@ pub unsafe extern "C-unwind" fn RTMP_WriteStream(
     })
 }
 
-/// Ends a further stream; returns TRUE or FALSE. The others go on, and its name may be used again.
+/// Ends a further stream. The other streams continue, and its name may be used again.
 ///
-/// `stream` is a result of `RTMP_OpenStream`. It waits for nothing but room for the message. `RTMP_Close` ends all streams.
+/// `stream` is a result of `RTMP_OpenStream`. The call waits only until the message can be sent. `RTMP_Close` ends all streams.
+///
+/// Returns TRUE or FALSE.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.

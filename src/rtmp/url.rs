@@ -135,7 +135,7 @@ pub(super) fn offset(text: &[u8], part: &[u8]) -> usize {
     part.as_ptr().addr() - text.as_ptr().addr()
 }
 
-/// A string in memory that somebody else owns.
+/// A string in memory of the caller.
 pub(super) fn borrowed(start: *mut c_char, len: usize) -> Result<AVal> {
     let av_len = c_int::try_from(len).map_err(|_| Error::TooLarge("the URL"))?;
     Ok(AVal { av_val: start, av_len })

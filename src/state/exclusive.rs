@@ -12,20 +12,24 @@ use std::{
 use super::{Core, Private, slot::slot};
 use crate::{
     gate::{Gate, Keeper},
-    rtmp::RTMP,
+    rtmp::sockbuf::Inbox,
+    valid::{Rtmp, field},
 };
 
 /// A session that no other call uses, for a step that waits for nothing. A call that finds it so needs no lock but the gate.
 pub(crate) struct Exclusive<'a> {
+    rtmp: Rtmp<'a>,
     private: &'a mut Private,
     _keeper: Keeper<'a>,
 }
 
 impl Exclusive<'_> {
-    /// Protocol state.
+    /// Protocol state, and the bytes that were received.
     #[inline]
-    pub(crate) fn core(&mut self) -> &mut Core {
-        self.private.outbox.get_mut()
+    pub(crate) fn core_and_inbox(&mut self) -> (&mut Core, Inbox<'_>) {
+        // SAFETY: no other call uses the session, and a call uses one of these at a time.
+        let inbox = unsafe { Inbox::of(field!(self.rtmp, m_sb)) };
+        (self.private.outbox.get_mut(), inbox)
     }
 
     /// Whether bytes had to be waited for last time.
@@ -37,7 +41,7 @@ impl Exclusive<'_> {
     /// Whether bytes come as they are, from the socket or from TLS.
     #[inline]
     pub(crate) fn is_plain(&mut self) -> bool {
-        !self.core().session.is_encrypted() && !*self.private.carried.get_mut()
+        !self.private.outbox.get_mut().session.is_encrypted() && !*self.private.carried.get_mut()
     }
 }
 
@@ -52,29 +56,25 @@ impl Drop for Exclusive<'_> {
 
 /// The session of an `RTMP`, if no other call uses it. `None` also if there is none, if its struct has moved, if a panic left it
 /// unusable, and if the program waits for the socket itself or does not wait at all.
-///
-/// # Safety
-/// `r` points to an initialised `RTMP`, and this thread begins no other call about it while the result lives.
 #[inline]
-pub(crate) unsafe fn exclusive<'a>(r: *mut RTMP) -> Option<Exclusive<'a>> {
-    // SAFETY: `r` points to an initialised `RTMP`, and this thread begins no other call about it while the result
-    // lives, by the Safety section; while the gate is held, what is on the slot stays, and no call gets a reference to
-    // it. If there is none but the slot's own, what is there is this call's alone.
-    let (private, keeper) = unsafe {
-        let keeper = Gate::of(r).hold();
-        let slot = slot(r, &keeper)?;
-        let owner = ManuallyDrop::new(Arc::from_raw(slot));
-        if Arc::strong_count(&owner) != 1 {
-            return None;
-        }
-        // What other calls did with it is over.
-        fence(Ordering::Acquire);
-        (&mut *slot.cast_mut(), keeper)
-    };
-    let in_place =
-        *private.home.get_mut() == r && !*private.watched.get_mut() && !*private.never_waits.get_mut();
+pub(crate) fn exclusive(r: Rtmp<'_>) -> Option<Exclusive<'_>> {
+    let keeper = Gate::of(r).hold();
+    let slot = slot(r, &keeper)?;
+    // SAFETY: what is on the slot holds a reference of its own, which this leaves to it.
+    let owner = ManuallyDrop::new(unsafe { Arc::from_raw(slot) });
+    if Arc::strong_count(&owner) != 1 {
+        return None;
+    }
+    // What other calls did with it is over.
+    fence(Ordering::Acquire);
+    // SAFETY: there is no reference but the slot's own, and while the gate is held no call gets another. This call has no other
+    // handle of the session.
+    let private = unsafe { &mut *slot.cast_mut() };
+    let in_place = *private.home.get_mut() == r.as_ptr()
+        && !*private.watched.get_mut()
+        && !*private.never_waits.get_mut();
     if !in_place || *private.broken.get_mut() || private.outbox.is_poisoned() {
         return None;
     }
-    Some(Exclusive { private, _keeper: keeper })
+    Some(Exclusive { rtmp: r, private, _keeper: keeper })
 }

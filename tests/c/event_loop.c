@@ -5,6 +5,7 @@
  *   watch URL...                 the same with one descriptor for each session (RTMP_GetPollFd)
  *   block URL                    the same for one, with calls that wait
  *   publish COUNT SIZE URL       publishes numbered messages; prints how often the queue was full
+ *   stall URL                    publishes to a server that stops reading; prints numbers of the connection, and those of `ss`
  *   serve CERT KEY URL...        a server and its clients in one thread: each URL has @ in
  *                                place of the server's port; prints what each client has read
  *   misuse                       what is refused
@@ -31,6 +32,8 @@
             exit(1); \
         } \
     } while (0)
+
+#include "answer.h"
 
 enum { MOST = 256, MOST_FDS = 64 };
 
@@ -319,65 +322,72 @@ static int publish(int count, int size, const char *url)
     return 0;
 }
 
+static unsigned stalls, last_stall;
+
+/* Counts the seconds of a stall; gives up in the third. */
+static int on_event(RTMP *r, const RTMPEvent *event, void *arg)
+{
+    check(r && arg == &stalls);
+    if (event->e_type != RTMP_EVENT_STALL)
+        return TRUE;
+    /* Each second is reported once, and not before it is over. */
+    check(event->e_stalled / 1000 > last_stall);
+    last_stall = event->e_stalled / 1000;
+    return ++stalls < 3;
+}
+
+static void print_numbers(RTMP *r)
+{
+    struct sockaddr_in own;
+    socklen_t length = sizeof own;
+    char command[128];
+    RTMPStats stats = {.s_size = sizeof stats};
+    check(getsockname(RTMP_Socket(r), (struct sockaddr *)&own, &length) == 0 && RTMP_GetStats(r, &stats));
+    check(stats.s_stalled >= 2000 && stats.s_blocked >= stats.s_stalled);
+    printf("%llu unsent, %llu queued, %llu out, round trip %u, %u retransmissions\n", (unsigned long long)stats.s_unsent,
+           (unsigned long long)stats.s_queued, (unsigned long long)stats.s_bytesOut, stats.s_roundTrip, stats.s_retransmissions);
+    fflush(stdout);
+    snprintf(command, sizeof command, "ss -tinH 'sport = :%d'", ntohs(own.sin_port));
+    check(system(command) == 0);
+}
+
+static int stall(const char *url)
+{
+    static struct session s;
+    static char due[2], body[90000 + RTMP_MAX_HEADER_SIZE];
+    int state = 0, full = 0, printed = 0;
+    set_up(&s, url, 1, 1);
+    RTMP_SetEventCallback(s.r, on_event, &stalls);
+    while (!(state & RTMP_STEP_FAILED)) {
+        wait_for(&s, 1, NULL, due);
+        if (!due[0])
+            continue;
+        state = RTMP_Step(s.r);
+        if ((state & RTMP_STEP_CONNECTED) && !s.streaming) {
+            s.streaming = RTMP_ConnectStream(s.r, 0);
+            check(s.streaming || is_again(&s));
+        }
+        while (s.streaming && !full) {
+            RTMPPacket packet = {.m_nChannel = 4, .m_packetType = RTMP_PACKET_TYPE_VIDEO, .m_nBodySize = 90000};
+            packet.m_nInfoField2 = s.r->m_stream_id;
+            packet.m_body = body + RTMP_MAX_HEADER_SIZE;
+            full = !RTMP_SendPacket(s.r, &packet, 0);
+            check(!full || is_again(&s));
+        }
+        if (stalls == 2 && !printed)
+            print_numbers(s.r), printed = 1;
+    }
+    check(RTMP_GetLastError(s.r) == RTMP_ERR_ABORTED && printed);
+    printf("%u stalls\n", stalls);
+    release(&s);
+    return 0;
+}
+
 /* A client of the server below. */
 struct guest {
     struct session session;
     int secured, served, sent, told;
 };
-
-static const char *const ANSWERS[] = {"connect", "createStream", "play"};
-
-static void send_command(RTMP *r, int channel, int stream, const char *name, double transaction, const char *code)
-{
-    char buffer[512], *p = buffer + RTMP_MAX_HEADER_SIZE, *end = buffer + sizeof buffer;
-    char *const start = p;
-    AVal text = {(char *)name, (int)strlen(name)}, key = {(char *)"code", 4}, value = {(char *)code, 0};
-    p = AMF_EncodeString(p, end, &text);
-    p = AMF_EncodeNumber(p, end, transaction);
-    *p++ = AMF_NULL;
-    if (code) {
-        value.av_len = (int)strlen(code);
-        *p++ = AMF_OBJECT;
-        p = AMF_EncodeNamedString(p, end, &key, &value);
-        *p++ = 0;
-        *p++ = 0;
-        *p++ = AMF_OBJECT_END;
-    } else {
-        p = AMF_EncodeNumber(p, end, 1);
-    }
-    RTMPPacket packet;
-    memset(&packet, 0, sizeof packet);
-    packet.m_nChannel = channel;
-    packet.m_headerType = RTMP_PACKET_SIZE_LARGE;
-    packet.m_packetType = RTMP_PACKET_TYPE_INVOKE;
-    packet.m_nInfoField2 = stream;
-    packet.m_body = start;
-    packet.m_nBodySize = (uint32_t)(p - start);
-    check(RTMP_SendPacket(r, &packet, 0));
-}
-
-static void answer(struct guest *guest, RTMPPacket *packet)
-{
-    AMFObject object;
-    AVal name;
-    RTMP *r = guest->session.r;
-    if (packet->m_packetType != RTMP_PACKET_TYPE_INVOKE)
-        return;
-    check(AMF_Decode(&object, packet->m_body, (int)packet->m_nBodySize, FALSE) >= 0);
-    AMFProp_GetString(AMF_GetProp(&object, NULL, 0), &name);
-    double transaction = AMFProp_GetNumber(AMF_GetProp(&object, NULL, 1));
-    for (int i = 0; i < 3; i++) {
-        AVal known = {(char *)ANSWERS[i], (int)strlen(ANSWERS[i])};
-        if (!AVMATCH(&name, &known))
-            continue;
-        if (i == 2)
-            send_command(r, 5, 1, "onStatus", 0, "NetStream.Play.Start");
-        else
-            send_command(r, 3, 0, "_result", transaction, i == 0 ? "NetConnection.Connect.Success" : NULL);
-        guest->told = i + 1;
-    }
-    AMF_Reset(&object);
-}
 
 enum { MESSAGES = 300, LENGTH = 7001 };
 
@@ -417,7 +427,7 @@ static void step_guest(struct guest *guest, void *context)
             continue;
         if (packet.m_packetType == RTMP_PACKET_TYPE_CHUNK_SIZE)
             RTMP_ClientPacket(s->r, &packet);
-        answer(guest, &packet);
+        answer(s->r, &packet, &guest->told);
         RTMPPacket_Free(&packet);
     }
     while (!s->over && guest->told == 3 && guest->sent <= MESSAGES) {
@@ -514,6 +524,17 @@ static int serve(const char *cert, const char *key, char **urls, int count)
     return 0;
 }
 
+/* A port that refuses connections: it is bound, and nobody listens. */
+static int closed_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(bind(fd, (struct sockaddr *)&address, length) == 0);
+    check(getsockname(fd, (struct sockaddr *)&address, &length) == 0);
+    return ntohs(address.sin_port);
+}
+
 static int misuse(void)
 {
     RTMP *r = RTMP_Alloc();
@@ -535,6 +556,23 @@ static int misuse(void)
     }
     RTMP_Close(r);
     check(RTMP_GetPollFds(r, NULL, 0) == 0 && RTMP_Step(r) == RTMP_STEP_CLOSED);
+    /* An abort makes a step due although no socket tells of it, and the call that began hears of what the step has met. */
+    check(!RTMP_Connect(r, NULL));
+    if (RTMP_GetLastError(r) == RTMP_ERR_AGAIN) {
+        check(RTMP_Abort(r) && RTMP_GetPollTimeout(r) == 0);
+        check((RTMP_Step(r) & RTMP_STEP_FAILED) && RTMP_GetLastError(r) == RTMP_ERR_ABORTED);
+        check(RTMP_GetPollTimeout(r) == -1 && RTMP_GetPollFds(r, NULL, 0) == 0);
+        check(!RTMP_Connect(r, NULL) && RTMP_GetLastError(r) == RTMP_ERR_ABORTED);
+    }
+    RTMP_Close(r);
+    /* So it does of a refusal, once. */
+    char refused[64];
+    snprintf(refused, sizeof refused, "rtmp://127.0.0.1:%d/app/name", closed_port());
+    check(RTMP_SetupURL(r, refused) && !RTMP_Connect(r, NULL));
+    while (RTMP_GetLastError(r) == RTMP_ERR_AGAIN && !(RTMP_Step(r) & RTMP_STEP_FAILED))
+        usleep(1000);
+    check(!RTMP_Connect(r, NULL) && RTMP_GetLastError(r) == RTMP_ERR_CONNECT);
+    RTMP_Close(r);
     /* An abort ends what has begun. */
     check(RTMP_Abort(r));
     check(!RTMP_Connect(r, NULL) && RTMP_GetLastError(r) == RTMP_ERR_ABORTED);
@@ -555,6 +593,8 @@ int main(int argc, char **argv)
         return block(argv[2]);
     if (argc == 5 && strcmp(argv[1], "publish") == 0)
         return publish(atoi(argv[2]), atoi(argv[3]), argv[4]);
+    if (argc == 3 && strcmp(argv[1], "stall") == 0)
+        return stall(argv[2]);
     if (argc > 4 && strcmp(argv[1], "serve") == 0)
         return serve(argv[2], argv[3], argv + 4, argc - 4);
     if (argc == 2 && strcmp(argv[1], "misuse") == 0)

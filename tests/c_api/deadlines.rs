@@ -18,7 +18,9 @@ use crate::support::network::{BLACK_HOLE, Nowhere};
 use crate::support::numbered::{Numbered, Outcome, Worker};
 use crate::support::stall::{Stalling, Then};
 use crate::support::{
-    Library, Program, Run, Running, TempDir, library::ours_is_original, program, wait_until,
+    Library, Program, Run, Running, TempDir,
+    library::{both_ways, ours_is_original},
+    program, wait_until,
 };
 
 /// Milliseconds. Not a measurement: what a busy machine may add to a second or two, besides the time for which it stands
@@ -30,6 +32,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 const PROTOCOLS: [&str; 6] = ["rtmp", "rtmpe", "rtmpt", "rtmpte", "rtmps", "rtmpts"];
 
+/// The program that calls.
+enum Client {
+    /// The usual one.
+    On(Library),
+    Own(Command),
+}
+
 /// How one call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Call {
@@ -40,10 +49,10 @@ struct Call {
 }
 
 /// The calls of a client whose time-out is that many seconds.
-fn calls(command: Option<Command>, mode: &str, timeout: u32, url: &str) -> Option<Vec<Call>> {
-    let mut command = match command {
-        Some(command) => command,
-        None => Program::test("deadlines")?.command(Library::Ours)?,
+fn calls(client: Client, mode: &str, timeout: u32, url: &str) -> Option<Vec<Call>> {
+    let mut command = match client {
+        Client::Own(command) => command,
+        Client::On(library) => Program::test("deadlines")?.command(library)?,
     };
     let before = standstill();
     let run = program::run(command.args([mode, &timeout.to_string(), url]), "", LIMIT);
@@ -149,11 +158,11 @@ impl Site {
     }
 
     /// How many bytes the server sends until a client plays, or until it publishes; `options` follow the URL.
-    fn opening(&self, protocol: &str, mode: &str, options: &str) -> Option<Opening> {
+    fn opening(&self, library: Library, protocol: &str, mode: &str, options: &str) -> Option<Opening> {
         let relay = self.stall(protocol, u64::MAX, Then::Silence);
         // A name for each: there is one publisher to a stream.
-        let path = format!("live/{protocol}-opening{options}");
-        let calls = calls(None, mode, 20, &self.url(protocol, relay.port, &path))?;
+        let path = format!("live/{protocol}-{library:?}-opening{options}");
+        let calls = calls(Client::On(library), mode, 20, &self.url(protocol, relay.port, &path))?;
         assert_eq!(last(&calls).result, 1, "{protocol}: {calls:?}");
         Some(Opening { sent: relay.sent(), taken: relay.taken() })
     }
@@ -190,15 +199,23 @@ fn all<T: Sync>(cases: &[T], run: impl Fn(&T) + Sync) {
     });
 }
 
-/// The opening bytes of each protocol.
-fn openings(site: &Site, mode: &str, options: &str) -> Option<Vec<(&'static str, Opening)>> {
+/// A client's way of calling, a protocol, and the opening bytes.
+type Begun = (Library, &'static str, Opening);
+
+/// The opening bytes of each protocol, with calls that wait and with calls that are made of steps.
+fn openings(site: &Site, mode: &str, options: &str) -> Option<Vec<Begun>> {
     let found = Mutex::new(Vec::new());
-    all(&PROTOCOLS, |protocol| {
-        let opening = site.opening(protocol, mode, options);
-        found.lock().expect("nobody panics holding this lock").push((*protocol, opening));
+    all(&both_ways_of(&PROTOCOLS), |&(library, protocol)| {
+        let opening = site.opening(library, protocol, mode, options);
+        found.lock().expect("nobody panics holding this lock").push((library, protocol, opening));
     });
     let found = found.into_inner().expect("nobody panics holding this lock");
-    found.into_iter().map(|(protocol, opening)| Some((protocol, opening?))).collect()
+    found.into_iter().map(|(library, protocol, opening)| Some((library, protocol, opening?))).collect()
+}
+
+/// Each case with calls that wait, and with calls that are made of steps.
+fn both_ways_of<T: Copy>(cases: &[T]) -> Vec<(Library, T)> {
+    both_ways().iter().flat_map(|library| cases.iter().map(|case| (*library, *case))).collect()
 }
 
 #[test]
@@ -207,24 +224,25 @@ fn a_server_that_falls_silent_while_a_client_connects_ends_the_call() {
     let path = "live/nothing live=1";
     let openings = need!(openings(&site, "idle", " live=1"));
     let mut cases = Vec::new();
-    for (protocol, opening) in openings {
+    for (library, protocol, opening) in openings {
         // Over HTTP it is not always as much: there are more or fewer replies without a message in them.
         let most = if protocol.starts_with("rtmpt") { 7 } else { 10 };
         for tenth in 0..most {
-            cases.push((protocol, opening.sent * tenth / 10, Then::Silence));
+            cases.push((library, protocol, opening.sent * tenth / 10, Then::Silence));
         }
         for tenth in [0, 5] {
-            cases.push((protocol, opening.sent * tenth / 10, Then::Freeze));
+            cases.push((library, protocol, opening.sent * tenth / 10, Then::Freeze));
         }
         for tenth in [0, 3, 6] {
-            cases.push((protocol, opening.sent * tenth / 10, Then::Trickle));
+            cases.push((library, protocol, opening.sent * tenth / 10, Then::Trickle));
         }
     }
-    all(&cases, |&(protocol, after, then)| {
+    all(&cases, |&(library, protocol, after, then)| {
         let relay = site.stall(protocol, after, then);
         let url = site.url(protocol, relay.port, path);
-        let calls = calls(None, "idle", 1, &url).expect("the program was there before");
-        assert_eq!(last(&calls).result, 0, "{protocol}, {then:?} after {after} bytes: {calls:?}");
+        let calls = calls(Client::On(library), "idle", 1, &url).expect("the program was there before");
+        let what = format!("{library:?}, {protocol}, {then:?} after {after} bytes");
+        assert_eq!(last(&calls).result, 0, "{what}: {calls:?}");
     });
 }
 
@@ -233,18 +251,18 @@ fn server_that_stops_sending_ends_the_read() {
     let site = need!(Site::open());
     let openings = need!(openings(&site, "idle", " live=1"));
     let mut cases = Vec::new();
-    for (protocol, opening) in openings {
+    for (library, protocol, opening) in openings {
         // Not bytes now and then: these are data, and a slow network is no dead one.
         for then in [Then::Silence, Then::Freeze] {
-            cases.push((protocol, opening.sent + 30_000, then));
+            cases.push((library, protocol, opening.sent + 30_000, then));
         }
     }
-    all(&cases, |&(protocol, after, then)| {
+    all(&cases, |&(library, protocol, after, then)| {
         let relay = site.stall(protocol, after, then);
         let url = site.url(protocol, relay.port, "vod/film");
-        let calls = calls(None, "play", 3, &url).expect("the program was there before");
+        let calls = calls(Client::On(library), "play", 3, &url).expect("the program was there before");
         let last = last(&calls);
-        let what = format!("{protocol}, {then:?} after {after} bytes: {calls:?}");
+        let what = format!("{library:?}, {protocol}, {then:?} after {after} bytes: {calls:?}");
         assert_eq!(last.name, "read", "{what}");
         assert!(last.result == 0 && last.timed_out && last.milliseconds > 500, "{what}");
     });
@@ -255,18 +273,18 @@ fn a_server_that_stops_reading_ends_the_write() {
     let site = need!(Site::open());
     let openings = need!(openings(&site, "ready", ""));
     let mut cases = Vec::new();
-    for (protocol, opening) in openings {
-        cases.push((protocol, site.deaf(protocol, opening.taken + 100_000), "deaf"));
+    for (library, protocol, opening) in openings {
+        cases.push((library, protocol, site.deaf(protocol, opening.taken + 100_000), "deaf"));
         // Over HTTP there has to be a reply to each request.
         if protocol.starts_with("rtmpt") {
-            cases.push((protocol, site.stall(protocol, opening.sent + 2000, Then::Silence), "mute"));
+            cases.push((library, protocol, site.stall(protocol, opening.sent + 2000, Then::Silence), "mute"));
         }
     }
-    all(&cases, |(protocol, relay, what)| {
-        let url = site.url(protocol, relay.port, &format!("live/{protocol}-{what}"));
-        let calls = calls(None, "publish", 3, &url).expect("the program was there before");
+    all(&cases, |(library, protocol, relay, what)| {
+        let url = site.url(protocol, relay.port, &format!("live/{protocol}-{library:?}-{what}"));
+        let calls = calls(Client::On(*library), "publish", 3, &url).expect("the program was there before");
         let last = last(&calls);
-        assert!(last.name == "write" && last.result < 50_000, "{protocol}, {what}: {calls:?}");
+        assert!(last.name == "write" && last.result < 50_000, "{library:?}, {protocol}, {what}: {calls:?}");
     });
 }
 
@@ -282,12 +300,15 @@ fn closing_does_not_wait_for_a_stalled_server() {
             cases.push((protocol, "finish", timeout));
         }
     }
-    all(&cases, |&(protocol, mode, timeout)| {
-        let what = format!("{mode} {protocol} {timeout}");
+    all(&both_ways_of(&cases), |&(library, (protocol, mode, timeout))| {
+        let what = format!("{library:?} {mode} {protocol} {timeout}");
         let relay = site.stall(protocol, u64::MAX, Then::Silence);
-        let path =
-            if mode == "leave" { "vod/film".to_owned() } else { format!("live/{protocol}-close-{timeout}") };
-        let mut command = program.command(Library::Ours).expect("our library has a directory");
+        let path = if mode == "leave" {
+            "vod/film".to_owned()
+        } else {
+            format!("live/{protocol}-{library:?}-{timeout}")
+        };
+        let mut command = program.command(library).expect("our library has a directory");
         let before = standstill();
         let mut client =
             Running::start(command.args([mode, timeout, &site.url(protocol, relay.port, &path)]));
@@ -316,14 +337,14 @@ fn timeout_inside_a_message_loses_no_bytes() {
         }
     }
     need!(Program::test("numbered"));
-    all(&cases, |&(protocol, after)| {
-        let what = format!("{protocol}, silent after {after} bytes");
-        let start = || Worker::start(Library::Ours).expect("the program was just built");
+    all(&both_ways_of(&cases), |&(library, (protocol, after))| {
+        let what = format!("{library:?}, {protocol}, silent after {after} bytes");
+        let start = || Worker::start(library).expect("the program was just built");
         let (mut publisher, mut player) = (start(), start());
         player.set_timeout(3);
         let relay = site.stall(protocol, after, Then::Hold(Duration::from_millis(6500)));
         let stream = Numbered { id: after as u32, tags: 300, start: 0, step: 40 };
-        let path = format!("live/{protocol}-{after}");
+        let path = format!("live/{protocol}-{library:?}-{after}");
         let begun = player.play(&stream, &site.url(protocol, relay.port, &path), LIMIT);
         assert_eq!(begun, Ok(()), "{what}");
         let url = site.url(protocol, site.port(protocol), &path);
@@ -373,12 +394,13 @@ fn silent_proxy_ends_the_call() {
         cases.push(("http://", b"HTTP/1.1 200", trickles));
         cases.push(("http://", b"HTTP/1.1 200 OK\r\nServer: ", trickles));
     }
-    all(&cases, |&(scheme, says, trickles)| {
+    all(&both_ways_of(&cases), |&(library, (scheme, says, trickles))| {
         for protocol in ["rtmp", "rtmps", "rtmpt"] {
             let url =
                 format!("{protocol}://192.0.2.1/live/x socks={scheme}127.0.0.1:{}", proxy(says, trickles));
-            let calls = calls(None, "idle", 1, &url).expect("the program was there before");
-            assert!(last(&calls).name == "connect" && last(&calls).result == 0, "{url}: {calls:?}");
+            let calls = calls(Client::On(library), "idle", 1, &url).expect("the program was there before");
+            let last = last(&calls);
+            assert!(last.name == "connect" && last.result == 0, "{library:?}, {url}: {calls:?}");
         }
     });
 }
@@ -397,9 +419,9 @@ fn a_client_that_trickles_ends_rtmp_serve() {
         b"POST /open/1 HTTP/1.1\r\nContent-Length: 1\r\n\r\n",
         b"GET /crossdomain.xml HTTP/1.1\r\nContent-Length: 60000\r\n\r\n",
     ];
-    all(&beginnings, |beginning| {
+    all(&both_ways_of(&beginnings), |(library, beginning)| {
         let program = need!(Program::test("serve_trickle"));
-        let mut command = need!(program.command(Library::Ours));
+        let mut command = need!(program.command(*library));
         let before = standstill();
         let run = program::run(command.arg(hex::encode(beginning)), "", LIMIT);
         let what = String::from_utf8_lossy(beginning);
@@ -414,10 +436,12 @@ fn an_address_that_does_not_answer_ends_the_connection_attempt() {
         return;
     }
     let nowhere = need!(Nowhere::new(BLACK_HOLE));
-    let program = need!(need!(Program::test("deadlines")).command(Library::Ours));
-    all(&PROTOCOLS, |protocol| {
+    let program = need!(Program::test("deadlines"));
+    all(&both_ways_of(&PROTOCOLS), |&(library, protocol)| {
         let url = format!("{protocol}://192.0.2.9/live/x");
-        let calls = calls(Some(nowhere.enter(&program)), "idle", 1, &url).expect("the program is there");
+        let command = need!(program.command(library));
+        let client = Client::Own(nowhere.enter(&command));
+        let calls = calls(client, "idle", 1, &url).expect("the program is there");
         assert_waited_to_connect(&calls, &url);
     });
 }
@@ -438,7 +462,7 @@ fn a_resolver_that_does_not_answer_ends_the_lookup() {
         hosts.display()
     );
     let nowhere = need!(Nowhere::new(&mounts));
-    let program = need!(need!(Program::test("deadlines")).command(Library::Ours));
+    let program = need!(Program::test("deadlines"));
     let urls = [
         "rtmp://host.example/live/x",
         "rtmps://host.example/live/x",
@@ -446,8 +470,10 @@ fn a_resolver_that_does_not_answer_ends_the_lookup() {
         "rtmp://192.0.2.9/live/x socks=proxy.example:1080",
         "rtmp://host.example/live/x socks=192.0.2.9:1080",
     ];
-    all(&urls, |url| {
-        let calls = calls(Some(nowhere.enter(&program)), "idle", 1, url).expect("the program is there");
+    all(&both_ways_of(&urls), |&(library, url)| {
+        let command = need!(program.command(library));
+        let client = Client::Own(nowhere.enter(&command));
+        let calls = calls(client, "idle", 1, url).expect("the program is there");
         assert_waited_to_connect(&calls, url);
     });
 }
@@ -477,25 +503,29 @@ fn a_server_whose_network_goes_down_ends_every_call() {
     assert!(wait_until(LIMIT, || server.stdout().lines().count() == 2), "{}", server.stderr());
 
     let program = need!(Program::test("deadlines"));
-    let start = |mode: &str, protocol: &str| {
+    let start = |library: Library, mode: &str, protocol: &str| {
         let (port, trust) = match protocol.ends_with('s') {
             true => (1936, format!(" tlsCA={}", authority.certificate().display())),
             false => (1935, String::new()),
         };
-        let path = if mode == "feed" { format!("live/{protocol}") } else { "vod/film".to_owned() };
-        let mut command = program.command(Library::Ours).expect("our library has a directory");
+        let path =
+            if mode == "feed" { format!("live/{protocol}-{library:?}") } else { "vod/film".to_owned() };
+        let mut command = program.command(library).expect("our library has a directory");
         command.args([mode, "3", &format!("{protocol}://10.99.0.1:{port}/{path}{trust}")]);
-        (format!("{mode} {protocol}"), Running::start(&mut clients.enter(&command)))
+        (format!("{mode} {protocol} {library:?}"), Running::start(&mut clients.enter(&command)))
     };
-    let mut running: Vec<_> =
-        PROTOCOLS.iter().flat_map(|protocol| [start("watch", protocol), start("feed", protocol)]).collect();
+    let clients_of = both_ways_of(&PROTOCOLS);
+    let mut running: Vec<_> = clients_of
+        .iter()
+        .flat_map(|(library, protocol)| ["watch", "feed"].map(|mode| start(*library, mode, protocol)))
+        .collect();
     for (what, client) in &running {
         let streams = wait_until(LIMIT, || client.stdout().contains("stream 1"));
         assert!(streams, "{what} does not begin: {}\n{}", client.stdout(), client.stderr());
     }
     servers.run("ip link set far down");
     // Those come too late.
-    running.extend(PROTOCOLS.iter().map(|protocol| start("idle", protocol)));
+    running.extend(clients_of.iter().map(|(library, protocol)| start(*library, "idle", protocol)));
     let before = standstill();
     for (what, client) in &mut running {
         let status = client.wait(LIMIT);

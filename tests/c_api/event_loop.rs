@@ -209,6 +209,66 @@ fn a_session_that_never_waits_can_be_used_wrongly() {
     assert_eq!(need!(output(&program, &["misuse"])), "ok\n");
 }
 
+/// The number behind a word of `ss`, as in `rtt:0.031/0.015`.
+fn number_behind(text: &str, word: &str) -> Option<f64> {
+    let found = text.split_whitespace().find_map(|part| part.strip_prefix(word)?.strip_prefix(':'))?;
+    found.split('/').next()?.parse().ok()
+}
+
+#[test]
+fn a_stall_is_reported_once_a_second_and_numbers_are_those_of_the_system() {
+    let program = need!(Program::test_of_ours("event_loop"));
+    need!(require::program("ss"));
+    let (ended, end) = mpsc::channel();
+    let server = Server::once(move |peer| {
+        peer.accept_publish();
+        end.recv_timeout(LIMIT).expect("the program ends");
+    });
+    let url = format!("{} timeout=60", server.url());
+    let output = need!(output(&program, &["stall", &url]));
+    ended.send(()).unwrap();
+    server.join();
+    assert!(output.ends_with("\n3 stalls\n"), "{output}");
+    let (ours, system) = output.split_once('\n').unwrap();
+    let ours: Vec<u64> = ours.split([' ', ',']).filter_map(|word| word.parse().ok()).collect();
+    let [unsent, queued, out, round_trip, retransmissions] = ours[..] else { panic!("{output}") };
+    // A state, what waits for the program, and what the peer has not confirmed.
+    let send_queue: u64 = system.split_whitespace().nth(2).unwrap().parse().unwrap();
+    assert_eq!(unsent, send_queue, "{output}");
+    assert!(queued > 3 << 20, "{output}");
+    let microseconds = (number_behind(system, "rtt").unwrap() * 1000.0).round() as u64;
+    assert_eq!(round_trip, microseconds, "{output}");
+    let sent_again =
+        system.split_whitespace().find_map(|part| part.strip_prefix("retrans:")?.split('/').nth(1));
+    assert_eq!(retransmissions, sent_again.map_or(0, |count| count.parse().unwrap()), "{output}");
+    // What the peer's system has confirmed counts from 1.
+    let confirmed = number_behind(system, "bytes_acked").unwrap() as u64 - 1;
+    assert_eq!(out - queued, confirmed + unsent, "{output}");
+}
+
+/// A figure that `many` prints.
+fn figure(output: &str, name: &str) -> f64 {
+    let found = output.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    found.unwrap_or_else(|| panic!("no {name} in {output}")).parse().expect("a number")
+}
+
+#[test]
+fn hundreds_of_sessions_on_one_thread_get_every_message_although_one_stalls() {
+    let program = need!(Program::test_of_ours("many"));
+    let output = |players: u32, how: &str| {
+        let arguments = [&players.to_string(), "20", "3000", how];
+        program.run(Library::Ours, &arguments, "", LIMIT).map(|run| run.expect("many"))
+    };
+    let few = need!(output(30, "steps"));
+    assert_eq!((figure(&few, "sessions"), figure(&few, "arrived")), (60.0, 600.0));
+    let many = need!(output(300, "steps"));
+    assert_eq!((figure(&many, "sessions"), figure(&many, "arrived")), (600.0, 6000.0));
+    // Memory is linear: what sessions share counts for the few.
+    assert!(figure(&many, "kb_per_session") <= 1.1 * figure(&few, "kb_per_session") + 4.0, "{few}{many}");
+    let stalled = need!(output(300, "stalled"));
+    assert_eq!((figure(&stalled, "arrived"), figure(&stalled, "dropped")), (5980.0, 0.0), "{stalled}");
+}
+
 #[test]
 fn no_system_call_can_wait() {
     let program = need!(Program::test_of_ours("event_loop"));

@@ -139,7 +139,7 @@ fn every_code_block_is_tested_or_says_why_not() {
             before = line;
         }
     }
-    assert!(not_run.len() <= 4, "too much is not run:\n{}", not_run.join("\n"));
+    assert!(not_run.len() <= 5, "too much is not run:\n{}", not_run.join("\n"));
 }
 
 #[test]
@@ -259,6 +259,11 @@ fn the_summary_lists_every_chapter_once() {
         chapters().iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     found.retain(|name| name != "SUMMARY.md");
     assert_eq!(listed, found);
+    // On pages without a sidebar, the table of the first chapter is the way to the others.
+    let index = fs::read_to_string(package().join("docs/src/index.md")).expect("it is there");
+    let reached: BTreeSet<_> = links(&index).into_iter().collect();
+    found.retain(|name| name != "index.md" && !reached.contains(name));
+    assert!(found.is_empty(), "no link in index.md: {found:?}");
 }
 
 #[test]

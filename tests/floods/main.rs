@@ -205,7 +205,19 @@ pub fn calls(stdout: &str, what: &str) -> (Vec<Call>, u64) {
 
 /// Starts the program. Its memory is that of one heap, so that a limit to it says something.
 pub fn start(mode: &str, timeout: u64, room: u64, sessions: u64, arguments: &[&str]) -> Option<Running> {
-    let mut command = Program::test_of_ours("floods")?.command(Library::Ours)?;
+    start_on(Library::Ours, mode, timeout, room, sessions, arguments)
+}
+
+/// As [`start`], with calls that wait or with calls that are made of steps.
+fn start_on(
+    library: Library,
+    mode: &str,
+    timeout: u64,
+    room: u64,
+    sessions: u64,
+    arguments: &[&str],
+) -> Option<Running> {
+    let mut command = Program::test_of_ours("floods")?.command(library)?;
     let numbers = [timeout, room, sessions].map(|number| number.to_string());
     command.arg(mode).args(numbers).args(arguments);
     // A heap for each thread would count as memory that is used, and what is fetched must not be found in a cache.
@@ -230,8 +242,8 @@ pub fn is_watched() -> bool {
         || ["RTMP_TEST_VALGRIND", "RTMP_TEST_CFLAGS"].map(std::env::var_os).iter().any(Option::is_some)
 }
 
-fn judge(row: &Row, pace: Pace, mut running: Running) {
-    let what = format!("{}, {pace:?}", row.name);
+fn judge(row: &Row, pace: Pace, library: Library, mut running: Running) {
+    let what = format!("{}, {pace:?}, {library:?}", row.name);
     let status = running.wait(LIMIT);
     let (stdout, stderr) = (running.stdout(), running.stderr());
     let log = &stderr[stderr.len().saturating_sub(1000)..];
@@ -247,15 +259,18 @@ fn judge(row: &Row, pace: Pace, mut running: Running) {
     assert!(grown <= row.growth, "{what}: {grown} kB\n{calls:?}\n{log}");
 }
 
-/// Runs rows side by side, each at each of its paces.
-fn run(rows: &[Row], one: impl Fn(&Row, Pace) + Sync) {
-    let cases: Vec<_> = rows.iter().flat_map(|row| row.paces.iter().map(move |pace| (row, *pace))).collect();
+/// Runs rows side by side, each at each of its paces, with calls that wait and with calls that are made of steps.
+fn run(rows: &[Row], one: impl Fn(&Row, Pace, Library) + Sync) {
+    let at_each_pace = rows.iter().flat_map(|row| row.paces.iter().map(move |pace| (row, *pace)));
+    let cases: Vec<_> = at_each_pace
+        .flat_map(|(row, pace)| library::both_ways().iter().map(move |library| (row, pace, *library)))
+        .collect();
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| {
-                while let Some((row, pace)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    one(row, *pace);
+                while let Some((row, pace, library)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    one(row, *pace, *library);
                 }
             });
         }
@@ -268,19 +283,20 @@ fn as_client(rows: &[Row]) {
         return;
     }
     need!(Program::test_of_ours("floods"));
-    run(rows, |row, pace| {
+    run(rows, |row, pace, library| {
         thread::scope(|scope| {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
             let port = listener.local_addr().expect("a bound socket has an address").port();
             let url = row.url.replace("PORT", &port.to_string());
-            let running = start(row.mode, TIMEOUT, ROOM, 1, &[&url]).expect("the program was there before");
+            let running = start_on(library, row.mode, TIMEOUT, ROOM, 1, &[&url]);
+            let running = running.expect("the program was there before");
             scope.spawn(move || {
                 if let Ok((stream, _)) = listener.accept() {
                     // It ends when the program has closed.
                     let _ = row.talk(pace, stream);
                 }
             });
-            judge(row, pace, running);
+            judge(row, pace, library, running);
         });
     });
 }
@@ -291,14 +307,15 @@ fn as_server(rows: &[Row], arguments: &[&str]) {
         return;
     }
     need!(Program::test_of_ours("floods"));
-    run(rows, |row, pace| {
-        let mut running = start(row.mode, TIMEOUT, ROOM, 1, arguments).expect("the program was there before");
+    run(rows, |row, pace, library| {
+        let running = start_on(library, row.mode, TIMEOUT, ROOM, 1, arguments);
+        let mut running = running.expect("the program was there before");
         let stream = TcpStream::connect(("127.0.0.1", port_of(&mut running))).expect("the server listens");
         thread::scope(|scope| {
             scope.spawn(move || {
                 let _ = row.talk(pace, stream);
             });
-            judge(row, pace, running);
+            judge(row, pace, library, running);
         });
     });
 }

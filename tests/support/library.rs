@@ -14,6 +14,8 @@ use super::require;
 pub enum Library {
     /// The one this package builds.
     Ours,
+    /// Ours, with every call that waits made of steps that do not (`tests/c/stepping.c`).
+    Stepping,
     /// The one the distribution ships.
     Original,
 }
@@ -22,7 +24,7 @@ impl Library {
     /// The shared object.
     pub fn file(self) -> Option<PathBuf> {
         match self {
-            Self::Ours => Some(ours()),
+            Self::Ours | Self::Stepping => Some(ours()),
             Self::Original => {
                 let found = original();
                 if found.is_none() {
@@ -37,8 +39,11 @@ impl Library {
     pub fn directory(self) -> Option<PathBuf> {
         static OURS: OnceLock<Option<PathBuf>> = OnceLock::new();
         static ORIGINAL: OnceLock<Option<PathBuf>> = OnceLock::new();
-        let cell = if self == Self::Ours { &OURS } else { &ORIGINAL };
-        cell.get_or_init(|| self.file().map(|file| self.link(&file))).clone()
+        let (cell, library) = match self {
+            Self::Ours | Self::Stepping => (&OURS, Self::Ours),
+            Self::Original => (&ORIGINAL, Self::Original),
+        };
+        cell.get_or_init(|| library.file().map(|file| library.link(&file))).clone()
     }
 
     /// Symbolic links, so that a program finds exactly this file under the name it was linked with. One directory per
@@ -53,6 +58,11 @@ impl Library {
         }
         directory
     }
+}
+
+/// Our library, and the same with calls made of steps, which only ours can do.
+pub fn both_ways() -> &'static [Library] {
+    if ours_is_original() { &[Library::Ours] } else { &[Library::Ours, Library::Stepping] }
 }
 
 /// True when [`Library::Ours`] is really the original, to check the tests.

@@ -206,6 +206,26 @@ impl Program {
     }
 }
 
+/// What makes a program's calls loops of steps, compiled once per process.
+fn stepping() -> Option<PathBuf> {
+    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let build = || {
+        let compiler = require::program("cc")?;
+        let directory = library::scratch().join(format!("c-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("the build directory is writable");
+        let object = directory.join("stepping.so");
+        let source = library::package().join("tests/c/stepping.c");
+        let mut command = Command::new(compiler);
+        command.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]);
+        command.args(more_flags()).args(include_arguments()).arg("-o").arg(&object).arg(source).arg("-ldl");
+        let output = command.output().expect("the compiler starts");
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "stepping.c does not compile:\n{complaints}");
+        Some(object)
+    };
+    BUILT.get_or_init(build).clone()
+}
+
 /// Makes the dynamic loader write down what it does.
 pub struct LoaderLog(TempDir);
 
@@ -235,10 +255,11 @@ impl LoaderLog {
 }
 
 /// A command for any program that loads `librtmp.so.1`, made to load `library`. With the environment variable
-/// `RTMP_TEST_VALGRIND`, programs on our library run under valgrind, which ends them with status 99 if it finds fault.
+/// `RTMP_TEST_VALGRIND`, programs on our library run under valgrind, which ends them with status 99 if it finds fault. With
+/// `RTMP_TEST_STEPPING`, they run as on [`Library::Stepping`].
 pub fn on_library(program: &Path, library: Library) -> Option<Command> {
     let mut command = match std::env::var_os("RTMP_TEST_VALGRIND") {
-        Some(_) if library == Library::Ours => {
+        Some(_) if library != Library::Original => {
             let mut valgrind = Command::new(require::program("valgrind")?);
             valgrind.args(["-q", "--error-exitcode=99", "--leak-check=full", "--num-callers=30"]);
             valgrind
@@ -249,6 +270,10 @@ pub fn on_library(program: &Path, library: Library) -> Option<Command> {
         _ => Command::new(program),
     };
     command.env("LD_LIBRARY_PATH", library.directory()?);
+    let all_step = library == Library::Ours && std::env::var_os("RTMP_TEST_STEPPING").is_some();
+    if library == Library::Stepping || all_step {
+        command.env("LD_PRELOAD", stepping()?);
+    }
     if library == Library::Original {
         // What it does not free is no fault of a program that was compiled with sanitizers.
         command.env("ASAN_OPTIONS", "detect_leaks=0");

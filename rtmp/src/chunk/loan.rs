@@ -1,6 +1,6 @@
 //! The body of an unfinished message on loan, so that its bytes can come straight from the socket.
 //!
-//! Whoever reads takes the body out of the decoder, waits for bytes without holding anybody up, and gives it back. What
+//! A reader takes the body out of the decoder, waits for bytes without holding other threads up, and gives it back. What
 //! is likely to follow is known: the rest of the chunk, and as long as the message lasts, the same short header and the
 //! next chunk. Bytes that turn out to be something else are not used.
 

@@ -77,7 +77,7 @@ impl<T> Streams<T> {
 }
 
 impl<T: Default> Streams<T> {
-    /// What is known of a chunk stream, which is nothing before the first use. Whoever asks has checked the id.
+    /// What is known of a chunk stream, which is nothing before the first use. The caller has checked the id.
     #[inline]
     pub(super) fn slot(&mut self, chunk_stream: u32) -> &mut T {
         let index = chunk_stream as usize;

@@ -7,6 +7,7 @@
 
 mod blocking;
 mod connection;
+mod flv_bytes;
 #[cfg(test)]
 mod model;
 mod player;

@@ -1,18 +1,23 @@
 //! A stream that is played.
 
 use std::{
-    fmt, io,
+    fmt, io, mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{blocking::Shared, connection::Happening, into_io, milliseconds, settings::Settings};
+use super::{
+    blocking::Shared,
+    connection::Happening,
+    flv_bytes::{FlvBytes, Source},
+    into_io, milliseconds,
+    settings::Settings,
+};
 use crate::{
     amf::{self, Properties, Value},
     error::{Error, Result},
-    flv::{self, Call, Flags, ReadState, Step},
     message::{Message, MessageType},
-    session::{Application, Capabilities, Notice, Reconnect, Session},
+    session::{Application, Capabilities, Notice, Reconnect, Session, State},
     stats::Stats,
 };
 
@@ -50,8 +55,7 @@ use crate::{
 pub struct Player {
     server: Arc<Shared>,
     settings: Arc<Settings>,
-    flv: flv::Stream<Vec<u8>>,
-    progress: ReadState<'static>,
+    bytes: FlvBytes,
     /// Body of the last metadata message.
     metadata: Option<Vec<u8>>,
     /// The server has ended the stream.
@@ -85,11 +89,8 @@ pub struct Messages<'a> {
 
 impl Player {
     pub(super) fn new(server: Arc<Shared>, settings: Arc<Settings>) -> Self {
-        let mut progress = ReadState::default();
-        if settings.tuning.all_data {
-            progress.flags.set(Flags::ALL);
-        }
-        Self { server, settings, flv: flv::Stream::default(), progress, metadata: None, over: false }
+        let bytes = FlvBytes::new(&settings);
+        Self { server, settings, bytes, metadata: None, over: false }
     }
 
     /// Waits for the next audio, video or metadata message. Returns `None` when the server has ended the stream.
@@ -217,17 +218,6 @@ impl Player {
     fn say(&mut self, say: impl FnOnce(&mut Session, &mut dyn Application) -> Result<()>) -> Result<()> {
         self.server.say(say)
     }
-
-    /// Brings what reading knows up to date with what the session knows.
-    fn follow_session(&mut self) {
-        let crate::session::State { seeking, media_types, .. } = self.server.lock().state();
-        self.progress.data_type |= media_types;
-        if seeking {
-            self.progress.flags.set(Flags::SEEKING);
-        } else {
-            self.progress.flags.clear(Flags::SEEKING);
-        }
-    }
 }
 
 impl Iterator for Messages<'_> {
@@ -247,41 +237,22 @@ impl io::Read for Player {
     /// Waits for the next bytes of the stream as an FLV file. Returns 0 at its end. Errors contain an [`Error`];
     /// after one of the kind `TimedOut`, reading may continue.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        self.follow_session();
-        // What is there is handed out without waiting for more.
-        let ready = self.flv.pending().len();
-        let room = if self.progress.flags.has(Flags::HEADER) && ready > 0 { ready } else { usize::MAX };
-        let room = room.min(buffer.len());
-        let mut call = Call::new(&mut buffer[..room]);
-        let live = self.settings.live;
-        let mut step = self.flv.begin(&mut call, &mut self.progress);
-        loop {
-            match step {
-                Step::Done(count) => {
-                    drop(self.flv.take_spent());
-                    return Ok(count);
-                }
-                Step::Failed => return Err(into_io(Error::OutOfMemory)),
-                Step::NeedMessage => {}
-            }
-            step = match self.next_message() {
-                Ok(Some(mut message)) => {
-                    self.follow_session();
-                    let Message { kind, timestamp, body, .. } = &mut message;
-                    self.flv.message(&mut call, &mut self.progress, *kind, *timestamp, body, live)
-                }
-                Ok(None) => return Ok(self.flv.finish(&mut call, &mut self.progress)),
-                Err(error) => {
-                    return match self.flv.suspend(call) {
-                        0 => Err(into_io(error)),
-                        count => Ok(count),
-                    };
-                }
-            };
-        }
+        let mut bytes = mem::take(&mut self.bytes);
+        let result = bytes.read(buffer, self);
+        self.bytes = bytes;
+        result.map_err(into_io)
+    }
+}
+
+impl Source for Player {
+    type Error = Error;
+
+    fn next(&mut self) -> Result<Option<Message>> {
+        self.next_message()
+    }
+
+    fn state(&self) -> State {
+        self.server.lock().state()
     }
 }
 

@@ -8,12 +8,12 @@ use crate::{
     features,
     handshake::{self, Swf},
     net::{Entry, Target},
-    options::{self, Enhanced, Seconds, Setting, Tuning, conn, next_pair, unescape},
+    options::{self, Common, Enhanced, Seconds, Setting, Tuning, conn, next_pair, unescape},
     session::{History, Profile, Reconnect, application},
     swf,
     text::Text,
     transport::{
-        local::{Bind, Family, Local},
+        local::Local,
         proxy::Proxy,
         tls::{TlsOptions, Trust},
         wait::Endless,
@@ -189,30 +189,12 @@ impl Settings {
             },
             Setting::PublishUser(text) => self.user = text.to_vec(),
             Setting::PublishPassword(text) => self.password = text.to_vec(),
-            Setting::TlsVerify(text) => self.tls.set_verify(text)?,
-            Setting::TlsCa(path) => self.tls.ca_file = Some(path.to_vec()),
-            Setting::Bind(text) => self.local.bind = Bind::parse(text)?,
-            Setting::IpVersion(version) => self.local.family = Family::from_version(version)?,
-            Setting::Enhanced(_)
-            | Setting::FourCcList(_)
-            | Setting::VideoFourCc(_)
-            | Setting::AudioFourCc(_)
-            | Setting::CapsEx(_)
-            | Setting::VideoFunction(_)
-            | Setting::EnhancedForce(_)
-            | Setting::Reconnect(_)
-            | Setting::ObjectEncoding(_) => {
-                self.enhanced.apply(&setting)?;
+            other => {
+                let Self { local, tls, tuning, enhanced, .. } = self;
+                if !(Common { local, tls, tuning, enhanced }.apply(&other)?) {
+                    return Err(Error::Unsupported("this option"));
+                }
             }
-            Setting::Data(text) => self.tuning.set_data(text)?,
-            Setting::TimeoutMs(milliseconds) => self.tuning.set_timeout(milliseconds)?,
-            Setting::SendQueue(bytes) => self.tuning.set_queue_limit(bytes)?,
-            Setting::CloseReset(yes) => self.tuning.resets = yes,
-            Setting::NoDelay(yes) => self.local.delays = !yes,
-            Setting::KeepAlive(seconds) => self.local.set_keep_alive(seconds)?,
-            Setting::TlsCertificate(path) => self.tls.certificate = Some(path.to_vec()),
-            Setting::TlsKey(path) => self.tls.key = Some(path.to_vec()),
-            Setting::TlsPin(pins) => self.tls.set_pins(pins)?,
         }
         Ok(())
     }
@@ -389,7 +371,6 @@ mod tests {
         String::from_utf8(parse(text).application().1).unwrap()
     }
 
-    #[cfg(feature = "tls")]
     #[test]
     fn the_url_of_the_application_is_the_beginning_of_the_url() {
         assert_eq!(tc_url("rtmp://host/app/name"), "rtmp://host/app");
@@ -397,7 +378,9 @@ mod tests {
         assert_eq!(tc_url("rtmp://host"), "rtmp://host");
         assert_eq!(tc_url("rtmp://user:secret@host/app/name"), "rtmp://host/app");
         assert_eq!(tc_url("rtmp://user@host:1936"), "rtmp://host:1936");
-        assert_eq!(tc_url("rtmps://[::1]/a/s app=other"), "rtmps://[::1]:443/other");
+        if features::TLS.is_built() {
+            assert_eq!(tc_url("rtmps://[::1]/a/s app=other"), "rtmps://[::1]:443/other");
+        }
         assert_eq!(tc_url("rtmp://host/app/name tcUrl=rtmp://x/y"), "rtmp://x/y");
     }
 

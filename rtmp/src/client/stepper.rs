@@ -279,16 +279,32 @@ impl Stepper {
     ///
     /// A message that is longer than the limit is accepted when the queue is empty.
     pub fn send(&mut self, stream_id: u32, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<Sent> {
-        let waiting = self.unsent();
-        if waiting > 0 && waiting.saturating_add(body.len()) > self.queue_limit {
+        if !self.has_room_for(body.len()) {
             return Ok(Sent::Full);
         }
+        self.send_at_once(stream_id, kind, timestamp, body)?;
+        Ok(Sent::Taken)
+    }
+
+    /// Whether there is room in the queue for so many bytes more.
+    pub(super) fn has_room_for(&self, len: usize) -> bool {
+        let waiting = self.unsent();
+        waiting == 0 || waiting.saturating_add(len) <= self.queue_limit
+    }
+
+    /// As [`Self::send`], whether or not there is room.
+    pub(super) fn send_at_once(
+        &mut self,
+        stream_id: u32,
+        kind: MessageType,
+        timestamp: u32,
+        body: &[u8],
+    ) -> Result<()> {
         // Only a full header says which message stream it is about.
         let is_other = self.last_stream.replace(stream_id) != Some(stream_id);
         let format = if is_other || kind == MessageType::DATA || timestamp == 0 { 0 } else { 1 };
         let message = Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body };
-        self.act(|connection, now| connection.send(&message, now))?;
-        Ok(Sent::Taken)
+        self.act(|connection, now| connection.send(&message, now))
     }
 
     /// Like [`send`](Self::send), for an audio or video message made of its parts. Fails with [`Error::Unsupported`],
@@ -352,6 +368,24 @@ impl Stepper {
         self.act(|connection, now| {
             connection.say(now, |session, wishes| session.close_stream(wishes, stream_id))
         })
+    }
+
+    /// Forgets a further stream that could not be opened.
+    #[cfg(feature = "tokio")]
+    pub(super) fn forget_stream(&mut self, key: i32) {
+        // Without a connection there is none.
+        let _ = self.act(|connection, now| {
+            connection.say(now, |session, _| {
+                session.forget_stream(key);
+                Ok(())
+            })
+        });
+    }
+
+    /// What the protocol knows.
+    #[cfg(feature = "tokio")]
+    pub(super) fn state(&mut self) -> crate::session::State {
+        self.connection.state()
     }
 
     /// Enables [`StepperEvent::Notice`]. Call it before the first step.

@@ -10,6 +10,7 @@
 //! # Ok::<(), rtmp::Error>(())
 //! ```
 
+mod common;
 pub mod conn;
 mod enhanced;
 pub mod number;
@@ -23,6 +24,7 @@ use crate::{
     text::Text,
 };
 
+pub use common::Common;
 pub use enhanced::Enhanced;
 pub use table::{OPTIONS, Setting};
 pub use text::{Pair, next_pair, unescape};

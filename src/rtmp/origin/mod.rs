@@ -12,8 +12,11 @@ use libc::c_int;
 
 pub(crate) use self::update::STRINGS;
 pub(super) use self::update::forget_login;
-use super::{RTMP, RTMP_BUFFER_CACHE_SIZE};
-use crate::amf::AVal;
+use super::RTMP_BUFFER_CACHE_SIZE;
+use crate::{
+    amf::AVal,
+    valid::{Rtmp, Valid, field},
+};
 
 /// Addresses and values, none of which is used as a pointer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,27 +86,19 @@ impl Origin {
     }
 
     /// What the struct keeps while it has no session.
-    ///
-    /// # Safety
-    /// As for [`Origin::of`], and there is no connection.
-    pub(crate) unsafe fn in_struct(r: *mut RTMP) -> Self {
-        // SAFETY: the place lies in `sb_buf` of `r`, which no connection uses, by the Safety section; any bytes are a `Kept`.
-        let kept = unsafe { place(r).read_unaligned() };
+    pub(crate) fn in_struct(r: Rtmp<'_>) -> Self {
+        let kept = place(r).copy_unaligned();
         if kept.mark == MARK && kept.sum == kept.origin.sum() { kept.origin } else { Self::default() }
     }
 
     /// Leaves it in the struct, at the end of the buffer for what is received: without a connection nothing is there.
-    ///
-    /// # Safety
-    /// As for [`Origin::in_struct`].
-    pub(crate) unsafe fn put_into_struct(self, r: *mut RTMP) {
+    pub(crate) fn put_into_struct(self, r: Rtmp<'_>) {
         let kept = if self == Self::default() {
             Kept::default()
         } else {
             Kept { mark: MARK, sum: self.sum(), origin: self }
         };
-        // SAFETY: the place lies in `sb_buf` of `r`, which no connection uses, by the Safety section.
-        unsafe { place(r).write_unaligned(kept) }
+        place(r).put_unaligned(kept);
     }
 
     /// A sum by which what a program or a peer left in the place is told from what was kept.
@@ -130,12 +125,11 @@ struct Kept {
 
 const MARK: u64 = u64::from_be_bytes(*b"URL text");
 
-/// # Safety
-/// As for [`Origin::of`].
-unsafe fn place(r: *mut RTMP) -> *mut Kept {
-    let at = RTMP_BUFFER_CACHE_SIZE - size_of::<Kept>();
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; the buffer is longer than that.
-    unsafe { (&raw mut (*r).m_sb.sb_buf).cast::<u8>().add(at).cast() }
+/// The end of the buffer.
+fn place(r: Rtmp<'_>) -> Valid<'_, Kept> {
+    const AT: usize = RTMP_BUFFER_CACHE_SIZE - size_of::<Kept>();
+    // SAFETY: the place lies in `sb_buf`, and any bytes are a `Kept`.
+    unsafe { field!(r, m_sb.sb_buf).part(|buffer| buffer.cast::<u8>().wrapping_add(AT).cast()) }
 }
 
 fn sum(bytes: &[u8]) -> u64 {

@@ -11,28 +11,25 @@ use crate::{
         access::{AMF_Reset, AMFProp_Reset},
     },
     rtmp::{
-        RTMP, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK,
+        RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK,
         options::{self, Field, replace},
     },
     state::{Handle, Hidden, Settings},
+    valid::{Rtmp, Valid, field},
 };
 
 /// Flags that options can set, and nothing can clear.
 const FLAGS: [(&str, c_int); 3] =
     [("live", RTMP_LF_LIVE), ("playlist", RTMP_LF_PLST), ("swfVfy", RTMP_LF_SWFV)];
 
-type Number = unsafe fn(*mut RTMP) -> *mut c_int;
+type Number = for<'a> fn(Rtmp<'a>) -> Valid<'a, c_int>;
 
 /// Options that are numbers. `timeout` and `timeoutMs` stay, as in librtmp: a program that gave it once must not wait longer afterwards.
 const NUMBERS: [(&str, Number); 4] = [
-    // SAFETY: the caller of each passes a pointer to an `RTMP`.
-    ("swfAge", |r| unsafe { &raw mut (*r).Link.swfAge }),
-    // SAFETY: the caller of each passes a pointer to an `RTMP`.
-    ("start", |r| unsafe { &raw mut (*r).Link.seekTime }),
-    // SAFETY: the caller of each passes a pointer to an `RTMP`.
-    ("stop", |r| unsafe { &raw mut (*r).Link.stopTime }),
-    // SAFETY: the caller of each passes a pointer to an `RTMP`.
-    ("buffer", |r| unsafe { &raw mut (*r).m_nBufferMS }),
+    ("swfAge", |r| field!(r, Link.swfAge)),
+    ("start", |r| field!(r, Link.seekTime)),
+    ("stop", |r| field!(r, Link.stopTime)),
+    ("buffer", |r| field!(r, m_nBufferMS)),
 ];
 
 /// Options that are forgotten together, unless the program has set one of them since.
@@ -68,85 +65,62 @@ pub(crate) const STRINGS: [(&str, Field); 14] = [
 
 impl Origin {
     /// What a session keeps of its last URL.
-    ///
-    /// # Safety
-    /// `r` points to an initialised `RTMP`.
-    unsafe fn of(r: *mut RTMP) -> Self {
-        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-        unsafe { Handle::existing(r).map_or_else(|| Self::in_struct(r), |handle| handle.settings().origin) }
+    fn of(r: Rtmp<'_>) -> Self {
+        Handle::of(r).map_or_else(|| Self::in_struct(r), |handle| handle.settings().origin)
     }
 
     /// Keeps it: with the session, or in the struct if there is none.
-    ///
-    /// # Safety
-    /// As for [`Origin::of`].
-    pub(crate) unsafe fn keep(self, r: *mut RTMP) {
-        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-        match unsafe { Handle::existing(r) } {
+    pub(crate) fn keep(self, r: Rtmp<'_>) {
+        match Handle::of(r) {
             Some(handle) => handle.change_settings(|settings| settings.origin = self),
-            // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; there is no connection.
-            None => unsafe { self.put_into_struct(r) },
+            None => self.put_into_struct(r),
         }
     }
 
     /// Begins with a text, and takes back what came from the last one. `false` if it is the last one, which the program passes
     /// once more: dividing it has cut its options off, and they are still there.
-    ///
-    /// # Safety
-    /// As for [`Origin::of`]; `text` is the URL and its options, `head_len` the length of the URL.
-    pub(crate) unsafe fn begin(r: *mut RTMP, text: &[u8], head_len: usize) -> (Self, bool) {
+    /// `text` is the URL and its options, `head_len` the length of the URL.
+    pub(crate) fn begin(r: Rtmp<'_>, text: &[u8], head_len: usize) -> (Self, bool) {
         let (start, head_sum) = (text.as_ptr().addr(), sum(&text[..head_len]));
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        unsafe {
-            let last = Self::of(r);
-            let is_divided = head_len == text.len();
-            if is_divided && (last.start, last.head_len, last.head_sum) == (start, head_len, head_sum) {
-                return (Self { closed: 0, ..last }, false);
-            }
-            let proxy = last.forget(r);
-            let mut origin = Self { start, len: text.len(), head_len, head_sum, proxy, ..Self::default() };
-            for (change, (_, number)) in origin.numbers.iter_mut().zip(NUMBERS) {
-                change.before = *number(r);
-                change.after = change.before;
-            }
-            origin.raised = (*r).Link.lFlags;
-            origin.extras = Extras::before(&raw const (*r).Link);
-            (origin, true)
+        let last = Self::of(r);
+        let is_divided = head_len == text.len();
+        if is_divided && (last.start, last.head_len, last.head_sum) == (start, head_len, head_sum) {
+            return (Self { closed: 0, ..last }, false);
         }
+        let proxy = last.forget(r);
+        let mut origin = Self { start, len: text.len(), head_len, head_sum, proxy, ..Self::default() };
+        for (change, (_, number)) in origin.numbers.iter_mut().zip(NUMBERS) {
+            change.before = number(r).get();
+            change.after = change.before;
+        }
+        origin.raised = field!(r, Link.lFlags).get();
+        origin.extras = Extras::before(field!(r, Link));
+        (origin, true)
     }
 
     /// Notes what the options of the text have changed since `begin`.
-    ///
-    /// # Safety
-    /// As for [`Origin::of`].
-    pub(crate) unsafe fn note_options(&mut self, r: *mut RTMP) {
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        unsafe {
-            for (change, (_, number)) in self.numbers.iter_mut().zip(NUMBERS) {
-                change.after = *number(r);
-            }
-            let settable = FLAGS.iter().fold(0, |flags, (_, flag)| flags | flag);
-            self.raised = (*r).Link.lFlags & !self.raised & settable;
-            self.extras.note(&raw const (*r).Link);
-            if self.contains((*r).Link.sockshost) {
-                self.has_proxy = 1;
-                self.proxy = 0;
-            }
+    pub(crate) fn note_options(&mut self, r: Rtmp<'_>) {
+        for (change, (_, number)) in self.numbers.iter_mut().zip(NUMBERS) {
+            change.after = number(r).get();
+        }
+        let settable = FLAGS.iter().fold(0, |flags, (_, flag)| flags | flag);
+        self.raised = field!(r, Link.lFlags).get() & !self.raised & settable;
+        self.extras.note(field!(r, Link));
+        if self.contains(field!(r, Link.sockshost).copy()) {
+            self.has_proxy = 1;
+            self.proxy = 0;
         }
     }
 
     /// Takes back what came from the text; returns where a proxy of the program's is.
-    ///
-    /// # Safety
-    /// As for [`Origin::of`].
-    unsafe fn forget(self, r: *mut RTMP) -> usize {
+    fn forget(self, r: Rtmp<'_>) -> usize {
         if self.start == 0 {
             return self.proxy;
         }
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section; nothing is logged or called meanwhile
-        // that looks at the settings.
-        unsafe {
-            let link = &mut (*r).Link;
+        // SAFETY: programs do not use `Link` in other threads while a session is set up, a rule of `rtmp.h`, and nothing that is
+        // called while the reference is used looks at it.
+        let link = unsafe { &mut *field!(r, Link).as_ptr() };
+        {
             let proxy = link.sockshost.av_val.addr();
             let is_texts_proxy = self.has_proxy != 0 && self.proxy == proxy && proxy != 0;
             if is_texts_proxy && !self.is_replaced("socks") {
@@ -159,7 +133,8 @@ impl Origin {
                 }
             }
             if link.lFlags & RTMP_LF_FTCU != 0 && !self.is_replaced("tcUrl") {
-                replace(link, |link| &mut link.tcUrl, RTMP_LF_FTCU, AVal::EMPTY);
+                // SAFETY: the flag marks what this library allocated, or what the program got from malloc.
+                unsafe { replace(link, |link| &mut link.tcUrl, RTMP_LF_FTCU, AVal::EMPTY) };
             }
             for (option, flag) in FLAGS {
                 if self.raised & flag != 0 && !self.is_replaced(option) {
@@ -172,12 +147,13 @@ impl Origin {
             self.extras.remove(link);
             for (change, (option, number)) in self.numbers.iter().zip(NUMBERS) {
                 let number = number(r);
-                if change.before != change.after && *number == change.after && !self.is_replaced(option) {
-                    *number = change.before;
+                if change.before != change.after && number.get() == change.after && !self.is_replaced(option)
+                {
+                    number.set(change.before);
                 }
             }
             forget_login(r);
-            if let Some(handle) = Handle::existing(r) {
+            if let Some(handle) = Handle::of(r) {
                 handle.change_settings(|settings| {
                     let Some(before) = settings.before_url.take() else { return };
                     let Hidden { local, tls, tuning, enhanced } = *before;
@@ -221,58 +197,40 @@ impl Origin {
     }
 
     /// Takes back what came from a text that may be gone, before the session is set up without another.
-    ///
-    /// # Safety
-    /// As for [`Origin::of`].
-    pub(crate) unsafe fn forget_closed(r: *mut RTMP) {
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        unsafe {
-            let last = Self::of(r);
-            if last.closed != 0 {
-                let proxy = last.forget(r);
-                Self { proxy, ..Self::default() }.keep(r);
-            }
+    pub(crate) fn forget_closed(r: Rtmp<'_>) {
+        let last = Self::of(r);
+        if last.closed != 0 {
+            let proxy = last.forget(r);
+            Self { proxy, ..Self::default() }.keep(r);
         }
     }
 
     /// The program has set an option by itself, which is its own from now on. The values of `conn` were in `array`.
-    ///
-    /// # Safety
-    /// As for [`Origin::of`].
-    pub(crate) unsafe fn note_replaced(r: *mut RTMP, option: &[u8], array: usize) {
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        unsafe {
-            let mut origin = Self::of(r);
-            if origin == Self::default() {
-                return;
-            }
-            origin.replaced |= options::bit(option);
-            if option.eq_ignore_ascii_case(b"socks") {
-                origin.proxy = 0;
-            }
-            if origin.extras.array == array {
-                origin.extras.array = (*r).Link.extras.o_props.addr();
-            }
-            origin.keep(r);
+    pub(crate) fn note_replaced(r: Rtmp<'_>, option: &[u8], array: usize) {
+        let mut origin = Self::of(r);
+        if origin == Self::default() {
+            return;
         }
+        origin.replaced |= options::bit(option);
+        if option.eq_ignore_ascii_case(b"socks") {
+            origin.proxy = 0;
+        }
+        if origin.extras.array == array {
+            origin.extras.array = field!(r, Link.extras.o_props).get().addr();
+        }
+        origin.keep(r);
     }
 
     /// The program closes the session: nothing but the struct is left.
-    ///
-    /// # Safety
-    /// As for [`Origin::of`]; no other call uses the session.
-    pub(crate) unsafe fn close(r: *mut RTMP) {
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        unsafe {
-            let origin = Self::of(r);
-            forget_login(r);
-            forget_texts(r);
-            if let Some(handle) = Handle::existing(r) {
-                handle.change_settings(|settings| *settings = Settings::default());
-            }
-            let closed = u32::from(origin != Self::default());
-            Self { closed, ..origin }.keep(r);
+    pub(crate) fn close(r: Rtmp<'_>) {
+        let origin = Self::of(r);
+        forget_login(r);
+        forget_texts(r);
+        if let Some(handle) = Handle::of(r) {
+            handle.change_settings(|settings| *settings = Settings::default());
         }
+        let closed = u32::from(origin != Self::default());
+        Self { closed, ..origin }.keep(r);
     }
 
     fn is_replaced(&self, option: &str) -> bool {
@@ -281,34 +239,25 @@ impl Origin {
 }
 
 /// Lets go of the user name and the password that were decoded.
-///
-/// # Safety
-/// As for [`Origin::of`].
-pub(crate) unsafe fn forget_login(r: *mut RTMP) {
-    // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-    unsafe {
-        let Some(handle) = Handle::existing(r) else { return };
-        let Some(login) = handle.change_settings(|settings| settings.login.take()) else { return };
-        let link = &raw mut (*r).Link;
-        for field in [&raw mut (*link).pubUser, &raw mut (*link).pubPasswd] {
-            if login.owns((*field).av_val) {
-                *field = AVal::EMPTY;
-            }
+pub(crate) fn forget_login(r: Rtmp<'_>) {
+    let Some(handle) = Handle::of(r) else { return };
+    let Some(login) = handle.change_settings(|settings| settings.login.take()) else { return };
+    for field in [field!(r, Link.pubUser), field!(r, Link.pubPasswd)] {
+        if login.owns(field.copy().av_val) {
+            field.put(AVal::EMPTY);
         }
     }
 }
 
 /// Lets go of the strings that were copied for a reconnect request.
-///
-/// # Safety
-/// As for [`Origin::of`].
-unsafe fn forget_texts(r: *mut RTMP) {
-    // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
+fn forget_texts(r: Rtmp<'_>) {
+    let Some(handle) = Handle::of(r) else { return };
+    let Some(texts) = handle.change_settings(|settings| settings.texts.take()) else { return };
+    let owns = |string: &AVal| texts.as_ptr_range().contains(&string.av_val.cast_const().cast());
+    // SAFETY: no other call uses the session (`Origin::close`), so nobody else uses `Link`; the properties in `extras` come from
+    // the option `conn`, or from the program, which may free them in the same way.
     unsafe {
-        let Some(handle) = Handle::existing(r) else { return };
-        let Some(texts) = handle.change_settings(|settings| settings.texts.take()) else { return };
-        let link = &mut (*r).Link;
-        let owns = |string: &AVal| texts.as_ptr_range().contains(&string.av_val.cast_const().cast());
+        let link = &mut *field!(r, Link).as_ptr();
         for (_, field) in STRINGS {
             if owns(field(link)) {
                 *field(link) = AVal::EMPTY;
@@ -322,37 +271,23 @@ unsafe fn forget_texts(r: *mut RTMP) {
 
 impl Extras {
     /// What a text finds. An object that is open takes what the text has for it, and goes with it.
-    ///
-    /// # Safety
-    /// The arrays in `extras` hold as many properties as their counts say.
-    unsafe fn before(link: *const RTMP_LNK) -> Self {
-        // SAFETY: `link` points to the `Link` of an initialised `RTMP`, by the Safety section.
-        unsafe {
-            let end = (*link).extras.o_num;
-            let open = c_int::from((*link).edepth > 0);
-            Self { array: 0, first: end - open, end, count: count(link) }
-        }
+    fn before(link: Valid<'_, RTMP_LNK>) -> Self {
+        let end = field!(link, extras.o_num).get();
+        let open = c_int::from(field!(link, edepth).get() > 0);
+        Self { array: 0, first: end - open, end, count: count(link) }
     }
 
     /// Notes what a text has added.
-    ///
-    /// # Safety
-    /// As for [`Extras::before`].
-    unsafe fn note(&mut self, link: *const RTMP_LNK) {
-        // SAFETY: `link` points to the `Link` of an initialised `RTMP`, by the Safety section.
-        unsafe {
-            if (*link).extras.o_num != self.end || count(link) != self.count {
-                self.array = (*link).extras.o_props.addr();
-                self.end = (*link).extras.o_num;
-            }
+    fn note(&mut self, link: Valid<'_, RTMP_LNK>) {
+        let count_now = field!(link, extras.o_num).get();
+        if count_now != self.end || count(link) != self.count {
+            self.array = field!(link, extras.o_props).get().addr();
+            self.end = count_now;
         }
     }
 
     /// Removes the values, if they still are what was appended.
-    ///
-    /// # Safety
-    /// The array of `link.extras` holds as many properties as its count says.
-    unsafe fn remove(self, link: &mut RTMP_LNK) {
+    fn remove(self, link: &mut RTMP_LNK) {
         let extras = &mut link.extras;
         let (Ok(first), Ok(end), Ok(count)) =
             (usize::try_from(self.first), usize::try_from(self.end), usize::try_from(extras.o_num))
@@ -362,8 +297,7 @@ impl Extras {
         if self.array == 0 || self.array != extras.o_props.addr() || first >= end || count < end {
             return;
         }
-        // SAFETY: the array of `link.extras` holds as many properties as its count says, by the Safety section; both
-        // ends are in the array.
+        // SAFETY: `o_props` has `o_num` entries, which is what `amf.h` says of the two fields; both ends are in the array.
         unsafe {
             for at in first..end {
                 AMFProp_Reset(extras.o_props.add(at));
@@ -379,16 +313,13 @@ impl Extras {
 }
 
 /// How many values there are on the way to the innermost open object, and in it.
-///
-/// # Safety
-/// As for [`Extras::before`].
-unsafe fn count(link: *const RTMP_LNK) -> c_int {
+fn count(link: Valid<'_, RTMP_LNK>) -> c_int {
     let mut sum = 0_i32;
-    // SAFETY: the arrays in `extras` hold as many properties as their counts say, by the Safety section; the index is
-    // that of the last property, if there is one.
+    let mut object = field!(link, extras).as_ptr().cast_const();
+    // SAFETY: arrays of properties hold as many as their counts say, a rule of `amf.h`; the index is that of the last property,
+    // if there is one.
     unsafe {
-        let mut object = &raw const (*link).extras;
-        for _ in 0..=(*link).edepth.max(0) {
+        for _ in 0..=field!(link, edepth).get().max(0) {
             sum = sum.wrapping_add((*object).o_num);
             let last = match usize::try_from((*object).o_num) {
                 Ok(count) if count > 0 && !(*object).o_props.is_null() => (*object).o_props.add(count - 1),
@@ -414,7 +345,7 @@ mod tests {
     use crate::{
         ptr::aval_bytes,
         rtmp::{
-            RTMP_BUFFER_CACHE_SIZE,
+            RTMP, RTMP_BUFFER_CACHE_SIZE,
             close::RTMP_Close,
             lifecycle::{RTMP_Alloc, RTMP_Free, RTMP_Init},
             set_option::RTMP_SetOpt,
@@ -430,6 +361,11 @@ mod tests {
             // SAFETY: memory for an `RTMP`.
             unsafe { RTMP_Init(r) };
             Self(r)
+        }
+
+        fn rtmp(&self) -> Rtmp<'_> {
+            // SAFETY: an initialised session.
+            unsafe { Rtmp::new(self.0) }.unwrap()
         }
 
         /// Sets up a text that stays.
@@ -476,8 +412,7 @@ mod tests {
                 all += &format!("{name}={text} ");
             }
             for (name, number) in NUMBERS {
-                // SAFETY: an initialised session.
-                all += &format!("{name}={} ", unsafe { *number(self.0) });
+                all += &format!("{name}={} ", number(self.rtmp()).get());
             }
             // SAFETY: an initialised session.
             let hidden = unsafe { Handle::from_raw(self.0) }.unwrap().settings();
@@ -752,11 +687,11 @@ mod tests {
             let last = (&raw mut (*session.0).m_sb.sb_buf).cast::<u8>().add(RTMP_BUFFER_CACHE_SIZE - 8);
             for at in 0..size_of::<Kept>() - 8 {
                 *last.sub(at) ^= 1;
-                let origin = Origin::in_struct(session.0);
+                let origin = Origin::in_struct(session.rtmp());
                 assert!(origin == Origin::default() || origin.numbers[2].after == 5, "{at}");
                 *last.sub(at) ^= 1;
             }
-            assert_eq!(Origin::in_struct(session.0).numbers[2], Change { before: 0, after: 5 });
+            assert_eq!(Origin::in_struct(session.rtmp()).numbers[2], Change { before: 0, after: 5 });
         }
     }
 }

@@ -1,0 +1,135 @@
+//! The end of a connection, of a call, and of the private state.
+
+use std::{
+    mem::{self, ManuallyDrop},
+    sync::{Arc, PoisonError, atomic::Ordering},
+};
+
+use libc::c_int;
+
+use super::{
+    Handle, Private, lock,
+    settings::Settings,
+    slot::{hangs_on, put},
+};
+use crate::{
+    gate::{Gate, Keeper},
+    pipe::Pipe,
+    socket,
+    valid::{Rtmp, field},
+};
+
+impl Handle {
+    /// Whether the connection is still the one that this call began with. If it is not, another call has closed it.
+    pub(crate) fn is_current(&self) -> bool {
+        self.private.closings.load(Ordering::Relaxed) == self.closings
+    }
+
+    /// Says that the connection was closed, which was taken off the struct before. The protocol state is locked.
+    pub(crate) fn mark_closed(&self) {
+        self.private.closings.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes the socket and TLS off the struct.
+    pub(crate) fn take_pipe(&self) -> Pipe {
+        self.sb().take_pipe(&self.gate().hold())
+    }
+
+    /// Takes the connection off the struct. It is closed by the last call that may be using it; if its descriptor is to be
+    /// kept, the connection ends, and that is the caller's.
+    pub(crate) fn hang_up(&self, keep: bool) -> Option<c_int> {
+        let keeper = self.gate().hold();
+        let mut pipe = self.sb().take_pipe(&keeper);
+        let alone = self.is_alone(&keeper);
+        drop(keeper);
+        pipe.say_goodbye();
+        if keep || !alone {
+            pipe.shut_down();
+        }
+        let kept = if keep { pipe.socket.take().map(socket::into_c) } else { None };
+        lock(&self.private.retired).push(pipe);
+        self.private.has_retired.store(true, Ordering::Relaxed);
+        kept
+    }
+
+    /// Closes connections that were taken off the struct before, unless another call may be using them.
+    pub(crate) fn close_retired(&self) {
+        let keeper = self.gate().hold();
+        if self.is_alone(&keeper) {
+            let pipes = self.private.take_retired();
+            drop(keeper);
+            drop(pipes);
+        }
+    }
+
+    /// Whether this is the only call. No other begins while the gate is held.
+    fn is_alone(&self, keeper: &Keeper<'_>) -> bool {
+        let on_slot = hangs_on(self.rtmp(), &self.private, keeper);
+        Arc::strong_count(&self.private) == 1 + usize::from(on_slot)
+    }
+}
+
+impl Drop for Handle {
+    /// The last call of a session that was closed cleans up. Without a connection a session owns nothing but options. If
+    /// there are none either, callers that free the struct without `RTMP_Close`, because they never got a connection, lose
+    /// nothing.
+    fn drop(&mut self) {
+        // SAFETY: the handle ends here, and nothing of it is used afterwards.
+        let private = unsafe { ManuallyDrop::take(&mut self.private) };
+        let is_open = || field!(self.sb(), sb_socket).get() != -1;
+        let stays = || is_open() || private.never_waits.load(Ordering::Relaxed);
+        if stays() && !private.has_retired.load(Ordering::Relaxed) {
+            return;
+        }
+        let stays = stays();
+        let settings = if stays { Settings::default() } else { private.settings() };
+        let origin = settings.origin;
+        let next = settings.is_needed().then(|| Arc::new(Private::with_settings(settings)));
+        let keeper = self.gate().hold();
+        let on_slot = hangs_on(self.rtmp(), &private, &keeper);
+        if Arc::strong_count(&private) != 1 + usize::from(on_slot) {
+            // Before the gate is let go: of two calls that end at once, the second has to find itself the last.
+            drop(private);
+            drop(keeper);
+            return;
+        }
+        let mut only = Some(private);
+        if on_slot {
+            only = put(self.rtmp(), &keeper, None);
+        }
+        let mut retired = Vec::new();
+        let mut is_worn = false;
+        // What other calls did with it is over.
+        if let Some(private) = only.as_mut().and_then(Arc::get_mut) {
+            *private.has_retired.get_mut() = false;
+            retired = mem::take(private.retired.get_mut().unwrap_or_else(PoisonError::into_inner));
+            is_worn = *private.closings.get_mut() > 0;
+        }
+        if on_slot {
+            let (is_open, is_needed) = (stays || is_open(), next.is_some());
+            if !is_open && !is_needed {
+                origin.put_into_struct(self.rtmp());
+            }
+            let keeps = is_open || (is_needed && !is_worn);
+            let left = if keeps { only.take() } else { next };
+            put(self.rtmp(), &keeper, left);
+        }
+        drop(keeper);
+        drop((retired, only));
+    }
+}
+
+/// Takes the socket and TLS off an `RTMP` that no other call uses.
+pub(crate) fn take_pipe(r: Rtmp<'_>) {
+    field!(r, m_sb).take_pipe(&Gate::of(r).hold()).say_goodbye();
+}
+
+/// Ends the waits of everybody who uses an `RTMP`, now and until it is closed.
+pub(crate) fn abort(r: Rtmp<'_>) {
+    Gate::of(r).abort();
+}
+
+/// Makes the calls of an `RTMP` work again.
+pub(crate) fn clear_abort(r: Rtmp<'_>) {
+    Gate::of(r).clear_abort();
+}

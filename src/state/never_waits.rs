@@ -1,0 +1,87 @@
+//! Sessions whose calls never wait: what they have begun and not finished.
+
+use std::{
+    sync::{
+        PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::Handle;
+use crate::{progress::Progress, rtmp::RTMP};
+
+impl Handle {
+    /// Whether calls never wait.
+    pub(crate) fn never_waits(&self) -> bool {
+        self.private.never_waits.load(Ordering::Relaxed)
+    }
+
+    /// Says whether calls wait.
+    pub(crate) fn set_never_waits(&self, never: bool) {
+        let before = self.private.never_waits.swap(never, Ordering::Relaxed);
+        match (before, never) {
+            (false, true) => drop(NEVER_WAITING.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(NEVER_WAITING.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
+        if !never {
+            *self.private.progress.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.private.opening.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// What calls that do not wait have begun.
+    pub(crate) fn progress<R>(&self, look: impl FnOnce(&mut Progress) -> R) -> R {
+        let mut progress = self.private.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = progress.get_or_insert_default();
+        let result = look(progress);
+        self.private.opening.store(progress.is_opening(), Ordering::Relaxed);
+        result
+    }
+
+    /// As [`Self::progress`], if the session never waits.
+    pub(crate) fn progress_if_any(&self, change: impl FnOnce(&mut Progress)) {
+        if self.never_waits() {
+            self.progress(change);
+        }
+    }
+
+    /// How many bytes may wait for the peer of a session that does not wait.
+    pub(crate) fn queue_limit(&self) -> usize {
+        match self.private.queue_limit.load(Ordering::Relaxed) {
+            0 => MAX_QUEUE,
+            limit => limit,
+        }
+    }
+
+    /// Counts a receive of this call; returns how many there were, and how long ago the first one was.
+    pub(crate) fn count_receive(&self, now: Instant) -> (u32, Duration) {
+        let receives = self.receives.get() + 1;
+        self.receives.set(receives);
+        let since = self.receives_since.get().unwrap_or(now);
+        self.receives_since.set(Some(since));
+        (receives, now.saturating_duration_since(since))
+    }
+}
+
+/// How many bytes may wait for the peer of a session that does not wait, unless `sendQueue` says otherwise.
+const MAX_QUEUE: usize = 4 << 20;
+/// How many sessions of this process never wait.
+static NEVER_WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Drops what a session that never waits has not finished, before its memory is freed.
+///
+/// # Safety
+/// `r` points to memory that was an initialised `RTMP` if there are sessions that never wait, and nobody uses it any more.
+pub(crate) unsafe fn forget_progress(r: *mut RTMP) {
+    if NEVER_WAITING.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
+    let handle = unsafe { Handle::existing(r) };
+    if let Some(handle) = handle.filter(Handle::never_waits) {
+        handle.give_up();
+        handle.set_never_waits(false);
+    }
+}

@@ -1,0 +1,112 @@
+//! What is known of a connection, each by itself: who made it, and what has become of it.
+
+use std::sync::{
+    Arc, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::{Handle, Private, lock, patience::Blocked};
+use crate::carrier::Carrier;
+
+impl Handle {
+    /// Says that bytes came into the buffer after the last step that looked at it.
+    pub(crate) fn mark_refilled(&self) {
+        self.private.refilled.store(true, Ordering::Relaxed);
+    }
+
+    /// Says that the peer is ahead of this side, so that bytes need not be waited for.
+    pub(crate) fn expect_bytes(&self) {
+        self.private.expects_wait.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether that was said since this was asked last.
+    pub(crate) fn take_refilled(&self) -> bool {
+        self.private.refilled.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether this library made the connection.
+    pub(crate) fn is_dialled(&self) -> bool {
+        self.private.dialled.load(Ordering::Relaxed)
+    }
+
+    /// Says who made the connection.
+    pub(crate) fn set_dialled(&self, dialled: bool) {
+        self.private.dialled.store(dialled, Ordering::Relaxed);
+    }
+
+    /// Says that this library made the socket.
+    pub(crate) fn mark_opened(&self) {
+        self.private.opened.store(true, Ordering::Relaxed);
+        *lock(&self.private.blocked) = Blocked::default();
+        self.private.hung_up.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether this library made the socket.
+    pub(crate) fn is_opened(&self) -> bool {
+        self.private.opened.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the socket was there before this library knew of it.
+    pub(crate) fn set_watched(&self, watched: bool) {
+        self.private.watched.store(watched, Ordering::Relaxed);
+    }
+
+    /// Whether the socket has to stay readable as long as there is something to read.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.private.watched.load(Ordering::Relaxed)
+    }
+
+    /// Whether a byte that was received is still on the socket.
+    pub(crate) fn left_byte(&self) -> &AtomicBool {
+        &self.private.left
+    }
+
+    /// Says whether the end of the connection keeps the descriptor.
+    pub(crate) fn keep_descriptor(&self, keep: bool) {
+        self.private.keeps_descriptor.store(keep, Ordering::Relaxed);
+    }
+
+    /// Whether the end of the connection keeps the descriptor.
+    pub(crate) fn keeps_descriptor(&self) -> bool {
+        self.private.keeps_descriptor.load(Ordering::Relaxed)
+    }
+
+    /// Says that of the connection only the descriptor is left.
+    pub(crate) fn mark_hung_up(&self) {
+        self.forget_connection();
+        self.private.hung_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether of the connection only the descriptor is left.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.private.hung_up.load(Ordering::Relaxed)
+    }
+
+    /// Forgets what was noted of a connection.
+    pub(crate) fn forget_connection(&self) {
+        let Private { refilled, dialled, opened, watched, left, broken, keeps_descriptor, hung_up, .. } =
+            &**self.private;
+        for flag in [refilled, dialled, opened, watched, left, broken, keeps_descriptor, hung_up] {
+            flag.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether bytes go through something else than the socket and TLS over it.
+    pub(crate) fn is_carried(&self) -> bool {
+        self.private.carried.load(Ordering::Acquire)
+    }
+
+    /// What carries bytes, unless that is the socket and TLS over it.
+    pub(crate) fn carrier(&self) -> Option<Arc<Carrier>> {
+        if !self.is_carried() {
+            return None;
+        }
+        self.private.carrier.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends everything from now on through a carrier, or no longer.
+    pub(crate) fn set_carrier(&self, carrier: Option<Arc<Carrier>>) {
+        self.private.carried.store(carrier.is_some(), Ordering::Release);
+        *self.private.carrier.lock().unwrap_or_else(PoisonError::into_inner) = carrier;
+    }
+}

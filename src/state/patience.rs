@@ -1,0 +1,163 @@
+//! How long calls wait, and what is known of waits for the peer.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use rtmp_core::{
+    error::Result,
+    stats::Stats,
+    transport::{deadline::Deadline, wait::Patience},
+};
+
+use super::{Handle, Private, lock};
+use crate::{
+    event_loop::{RTMP_EVENT_STALL, RTMPEvent},
+    gate::Gate,
+    globals, single_thread,
+    tcp_info::TcpInfo,
+    valid::field,
+};
+
+/// How long sending has waited for the peer to take bytes.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Blocked {
+    /// In waits that have ended.
+    pub(super) before: Duration,
+    /// When the wait began that goes on.
+    pub(super) since: Option<Instant>,
+    /// How many of its seconds the program was told of.
+    told: u64,
+}
+
+/// How long a call waits: as long as it may, unless the user or the program wants it to end.
+pub(crate) struct Patient<'a> {
+    gate: Gate<'a>,
+    deadline: Deadline,
+    expects_wait: &'a AtomicBool,
+    /// What waits for room tell of; `None` where nothing is sent.
+    private: Option<&'a Private>,
+}
+
+impl Patience for Patient<'_> {
+    fn is_over(&self) -> bool {
+        self.gate.is_aborted() || globals::interrupted()
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    fn expects_wait(&self) -> bool {
+        self.expects_wait.load(Ordering::Relaxed)
+    }
+
+    fn begin_wait(&self) {
+        self.expects_wait.store(true, Ordering::Relaxed);
+    }
+
+    fn blocked(&self, begun: Instant) {
+        let Some(private) = self.private else { return };
+        let waited = begun.elapsed();
+        {
+            let mut blocked = lock(&private.blocked);
+            if blocked.since != Some(begun) {
+                (blocked.since, blocked.told) = (Some(begun), 0);
+            }
+            if waited.as_secs() <= blocked.told {
+                return;
+            }
+            blocked.told = waited.as_secs();
+        }
+        let e_stalled = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
+        let event = RTMPEvent { e_stalled, ..RTMPEvent::of(RTMP_EVENT_STALL) };
+        // A program that gives up ends the wait.
+        // SAFETY: the gate stands for an `RTMP` that outlives it (`Gate::of`).
+        let _ = unsafe { private.raise(self.gate.session(), &event) };
+    }
+
+    fn unblocked(&self, begun: Instant) {
+        if let Some(private) = self.private {
+            let mut blocked = lock(&private.blocked);
+            blocked.before += begun.elapsed();
+            blocked.since = None;
+        }
+    }
+
+    fn never_waits(&self) -> bool {
+        self.private.is_some_and(|private| private.never_waits.load(Ordering::Relaxed))
+    }
+
+    fn leaves_wait_to_system(&self) -> bool {
+        self.deadline == Deadline::NEVER && single_thread::is_alone()
+    }
+}
+
+impl Handle {
+    /// What ends this call's waits.
+    pub(crate) fn patience(&self) -> Patient<'_> {
+        Patient {
+            gate: self.gate(),
+            deadline: self.limit.get(),
+            expects_wait: &self.private.expects_wait,
+            private: Some(&self.private),
+        }
+    }
+
+    /// Says when all waits of this call end, besides each of them in its own time.
+    pub(crate) fn set_limit(&self, limit: Deadline) {
+        self.limit.set(limit);
+    }
+
+    /// See [`Self::set_limit`].
+    pub(crate) fn limit(&self) -> Deadline {
+        self.limit.get()
+    }
+
+    /// Whether the last wait for bytes ended because time was up.
+    pub(crate) fn timed_out(&self) -> bool {
+        field!(self.sb(), sb_timedout).get() != 0
+    }
+
+    /// How long a wait may last; `None` for ever.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        let milliseconds = self.private.timeout_ms.load(Ordering::Relaxed);
+        if milliseconds > 0 {
+            return Some(Duration::from_millis(milliseconds.into()));
+        }
+        u64::try_from(field!(self.rtmp(), Link.timeout).get())
+            .ok()
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs)
+    }
+
+    /// The numbers of the connection; zeros if there is none.
+    pub(crate) fn stats(&self) -> Stats {
+        let Ok(socket) = self.socket() else { return Stats::default() };
+        let TcpInfo { unsent, round_trip, retransmissions } = TcpInfo::of(socket);
+        let (mut stats, below) = {
+            let core = self.core();
+            (core.session.stats(), core.phases)
+        };
+        if self.never_waits() {
+            stats.queued += self.carrier().map_or(0, |carrier| carrier.unsent_if_idle()) as u64;
+            self.progress(|progress| progress.backlog.fill_in(&mut stats, Some(Instant::now())));
+        } else {
+            let Blocked { before, since, .. } = *lock(&self.private.blocked);
+            let stalled = since.map_or(Duration::ZERO, |since| since.elapsed());
+            (stats.stalled, stats.blocked) = (stalled, before + stalled);
+        }
+        (stats.unsent, stats.round_trip, stats.retransmissions) = (unsent, round_trip, retransmissions);
+        let phases = &mut stats.phases;
+        (phases.lookup, phases.tcp, phases.proxy, phases.tls) =
+            (below.lookup, below.tcp, below.proxy, below.tls);
+        stats
+    }
+
+    /// Tells the program how long the peer has taken nothing; an error if it gives up.
+    pub(crate) fn raise_stall(&self, stalled: Duration) -> Result<()> {
+        let e_stalled = u32::try_from(stalled.as_millis()).unwrap_or(u32::MAX);
+        self.raise(&RTMPEvent { e_stalled, ..RTMPEvent::of(RTMP_EVENT_STALL) })
+    }
+}

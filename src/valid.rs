@@ -1,0 +1,129 @@
+//! Structs of C programs behind pointers that are known to be good. One place turns a pointer into such a value, an exported
+//! function or what it calls first; what works with the struct afterwards is safe code, field by field.
+//!
+//! No reference to a whole struct is made: other threads, and callbacks, use its fields meanwhile.
+
+use std::{fmt, marker::PhantomData, ptr::NonNull};
+
+use super::{
+    rtmp::RTMP,
+    shared::{self, Shareable},
+};
+
+/// An `RTMP` that is known to be good.
+pub(crate) type Rtmp<'a> = Valid<'a, RTMP>;
+
+/// The address of an initialised `T`, or of a field of one, which outlives `'a`.
+pub(crate) struct Valid<'a, T> {
+    place: NonNull<T>,
+    lives: PhantomData<&'a T>,
+}
+
+impl<T> Clone for Valid<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Valid<'_, T> {}
+
+impl<T> fmt::Debug for Valid<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.fmt(f)
+    }
+}
+
+impl<'a, T> Valid<'a, T> {
+    /// What `place` points to; `None` if that is null.
+    ///
+    /// # Safety
+    /// `place` is null or points to an initialised `T` that stays there for `'a`. While this lives, Rust code uses the fields
+    /// that other threads use through [`get`](Self::get) and [`set`](Self::set), and the others in one thread at a time.
+    #[inline(always)]
+    pub(crate) unsafe fn new(place: *mut T) -> Option<Self> {
+        NonNull::new(place).map(|place| Self { place, lives: PhantomData })
+    }
+
+    /// As [`Self::new`], for a pointer that is not null.
+    ///
+    /// # Safety
+    /// As for [`Self::new`].
+    #[inline(always)]
+    pub(crate) const unsafe fn from_non_null(place: NonNull<T>) -> Self {
+        Self { place, lives: PhantomData }
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_ptr(self) -> *mut T {
+        self.place.as_ptr()
+    }
+
+    /// A field, for [`field!`].
+    ///
+    /// # Safety
+    /// `find` returns the address of a field of the struct whose address it is given.
+    #[inline(always)]
+    pub(crate) unsafe fn part<U>(self, find: impl FnOnce(*mut T) -> *mut U) -> Valid<'a, U> {
+        // SAFETY: a field of a struct that exists is not null, and lives as long, by the Safety section.
+        unsafe { Valid::from_non_null(NonNull::new_unchecked(find(self.as_ptr()))) }
+    }
+}
+
+impl<T: Shareable> Valid<'_, T> {
+    /// Reads a number or a pointer, which other threads may be writing.
+    #[inline(always)]
+    pub(crate) fn get(self) -> T {
+        // SAFETY: it is initialised, and Rust code writes it with `set` (`new`).
+        unsafe { shared::read(self.as_ptr()) }
+    }
+
+    /// Writes a number or a pointer, which other threads may be reading.
+    #[inline(always)]
+    pub(crate) fn set(self, value: T) {
+        // SAFETY: it is initialised, and Rust code reads it with `get` (`new`).
+        unsafe { shared::write(self.as_ptr(), value) }
+    }
+}
+
+impl<T: Copy> Valid<'_, T> {
+    /// Reads something larger, which one thread at a time uses.
+    #[inline(always)]
+    pub(crate) fn copy(self) -> T {
+        // SAFETY: it is initialised, and no other thread writes it (`new`).
+        unsafe { self.as_ptr().read() }
+    }
+
+    /// As [`Self::copy`], from a place that need not be aligned.
+    pub(crate) fn copy_unaligned(self) -> T {
+        // SAFETY: as in `copy`.
+        unsafe { self.as_ptr().read_unaligned() }
+    }
+
+    /// As [`Self::put`], to a place that need not be aligned.
+    pub(crate) fn put_unaligned(self, value: T) {
+        // SAFETY: as in `put`.
+        unsafe { self.as_ptr().write_unaligned(value) }
+    }
+
+    /// Writes something larger, which one thread at a time uses.
+    #[inline(always)]
+    pub(crate) fn put(self, value: T) {
+        // SAFETY: it is writable, and no other thread uses it (`new`).
+        unsafe { self.as_ptr().write(value) }
+    }
+}
+
+/// A field of a struct behind a [`Valid`]: `field!(session, m_sb.sb_size)`.
+macro_rules! field {
+    ($valid:expr, $($name:ident).+) => {
+        match $valid {
+            valid => {
+                #[allow(unused_unsafe, reason = "the macro may be used in an unsafe block")]
+                // SAFETY: what is returned is the address of that field.
+                let part = unsafe { $crate::valid::Valid::part(valid, |whole| &raw mut (*whole).$($name).+) };
+                part
+            }
+        }
+    };
+}
+pub(crate) use field;
