@@ -148,8 +148,23 @@ impl Server {
         Some(deadline.saturating_duration_since(self.epoch).as_micros() as Time)
     }
 
-    /// Moves replies to the network.
-    pub fn flush(&mut self, wire: &mut Vec<u8>, now: Time, dice: &mut Dice) {
+    /// Moves bytes of the stream to `plain` and replies to the network, as long as that leads to something.
+    pub fn exchange(&mut self, plain: &mut Vec<u8>, wire: &mut Vec<u8>, now: Time, dice: &mut Dice) {
+        let clock = self.clock(now);
+        let mut block = vec![0; dice.up_to(4096)];
+        loop {
+            let before = (plain.len(), wire.len());
+            while let Arrived::Bytes(count) = self.server.read(&mut block, clock) {
+                plain.extend_from_slice(&block[..count]);
+            }
+            self.flush(wire, now, dice);
+            if (plain.len(), wire.len()) == before {
+                break;
+            }
+        }
+    }
+
+    fn flush(&mut self, wire: &mut Vec<u8>, now: Time, dice: &mut Dice) {
         let clock = self.clock(now);
         self.server.step(clock);
         while !self.closed {
@@ -210,11 +225,7 @@ impl Server {
             self.server.receive(self.connection, &self.input[end..], clock);
             self.input.clear();
         }
-        let mut block = vec![0; dice.up_to(4096)];
-        while let Arrived::Bytes(count) = self.server.read(&mut block, clock) {
-            plain.extend_from_slice(&block[..count]);
-        }
-        self.flush(wire, now, dice);
+        self.exchange(plain, wire, now, dice);
         Ok(())
     }
 }

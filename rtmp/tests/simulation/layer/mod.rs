@@ -75,7 +75,7 @@ impl Layer {
             Kind::Plain => return Ok(()),
             Kind::Tls(tls) => tls.write(&mut self.wire),
             Kind::HttpClient(client) => client.poll(&mut self.wire, now)?,
-            Kind::HttpServer(server) => server.flush(&mut self.wire, now, dice),
+            Kind::HttpServer(server) => server.exchange(&mut self.held, &mut self.wire, now, dice),
         }
         let count = pipe.write(&self.wire, now, dice);
         self.wire.drain(..count);
