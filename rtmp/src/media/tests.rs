@@ -217,6 +217,9 @@ fn every_row_of_the_tables_is_written_and_read() {
     }
 }
 
+/// As `Vector`, with a body that is written out.
+type Row = (Kind, Option<u32>, Vec<Track<'static>>, &'static [u8]);
+
 /// The examples of the source as they stand there, of which some could be written in fewer bytes.
 fn examples() -> Vec<Vector> {
     use Kind::{Audio, Video};
@@ -228,7 +231,7 @@ fn examples() -> Vec<Vector> {
     let config = Track { frame: KEY, ..Track::new(FourCc::HEVC, Packet::Config, b"hvcC") };
     let layout = Track::new(FourCc::OPUS, Packet::Channels, b"\x01\x06\0\0\0\x3F");
     let obu = |frame| frames(FourCc::AV1, frame, 0, b"obu");
-    let rows: [(Kind, Option<u32>, Vec<Track<'static>>, &[u8]); 16] = [
+    let rows: [Row; 16] = [
         (Video, None, vec![config], b"\x90hvc1hvcC"),
         (Video, None, vec![hevc(KEY, 40)], b"\x91hvc1\0\0\x28nal"),
         (Video, None, vec![hevc(INTER, 0)], b"\xA3hvc1nal"),
