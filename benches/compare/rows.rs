@@ -212,7 +212,10 @@ pub fn rows() -> Vec<Row> {
     for (name, unit, cover, at_once, total) in [
         ("Connect, play, close", Unit::Each, Cover::Plain, 1, 1000),
         ("Connect, play, close over RTMPE", Unit::Each, Cover::Encrypted, 1, 200),
+        // Without tickets, so that each connection is as the first one.
         ("Connect, play, close over TLS 1.3", Unit::Each, Cover::Tls("1.3"), 1, 200),
+        // All but the first one resume its session, if the library can.
+        ("Connect again over TLS 1.2, play, close", Unit::Each, Cover::Tls("1.2"), 1, 200),
         ("Connect 10, then close them", Unit::Each, Cover::Plain, 10, 1000),
         ("Connect 100, then close them", Unit::Each, Cover::Plain, 100, 1000),
         ("Connect 1,000, then close them", Unit::Each, Cover::Plain, 1000, 1000),

@@ -563,17 +563,66 @@ fn gnutls_understands_the_server_in_both_versions() {
     }
 }
 
+/// What a server is told that is not ours.
+fn foreign_server(
+    certificate: &Certificate,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::ServerConfig {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+
+    let chain = CertificateDer::pem_file_iter(&certificate.chain).unwrap().collect::<Result<_, _>>().unwrap();
+    let key = PrivateKeyDer::from_pem_file(&certificate.key).unwrap();
+    rustls::ServerConfig::builder_with_protocol_versions(versions)
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap()
+}
+
+#[test]
+fn a_client_resumes_its_session_only_with_a_server_that_it_would_accept() {
+    use rustls::HandshakeKind::{Full, Resumed};
+
+    let (authority, other) = (need!(Authority::new()), need!(Authority::new()));
+    let certificate = authority.issue("server", "DNS:localhost", Valid::Now);
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let config = Arc::new(foreign_server(&certificate, &[version]));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // What kind of handshake there was, or that it failed.
+        let connect = |trust: &Trust| {
+            thread::scope(|scope| {
+                let server = scope.spawn(|| {
+                    let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+                    let mut tls = rustls::StreamOwned::new(connection, patient(listener.accept().unwrap().0));
+                    tls.write_all(b"hello").and_then(|()| tls.flush()).ok()?;
+                    // The client has read the tickets in front of this, and sends something last.
+                    tls.read_exact(&mut [0]).ok()?;
+                    tls.conn.handshake_kind()
+                });
+                let socket = patient(TcpStream::connect(("127.0.0.1", port)).unwrap());
+                if let Ok(end) = End::client(socket, "localhost", trust, PATIENCE) {
+                    assert_eq!(end.receive_exact(5), b"hello");
+                    end.send(b"!").unwrap();
+                }
+                server.join().unwrap()
+            })
+        };
+        let trust = Trust::File(authority.certificate());
+        assert_eq!(connect(&trust), Some(Full), "{version:?}");
+        assert_eq!(connect(&trust), Some(Resumed), "{version:?}");
+        // Nothing of a session that nobody checked, or that another authority vouched for, is used.
+        assert_eq!(connect(&Trust::Anyone), Some(Full), "{version:?}");
+        assert_eq!(connect(&Trust::File(other.certificate())), None, "{version:?}");
+        assert_eq!(connect(&trust), Some(Resumed), "{version:?}");
+    }
+}
+
 /// A server may send tickets as long as it likes, which are nothing to read.
 #[test]
 fn records_without_content_do_not_extend_a_wait() {
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-
     let authority = need!(Authority::new());
     let certificate = authority.issue("server", "DNS:localhost", Valid::Now);
-    let chain = CertificateDer::pem_file_iter(&certificate.chain).unwrap().collect::<Result<_, _>>().unwrap();
-    let key = PrivateKeyDer::from_pem_file(&certificate.key).unwrap();
-    let mut config =
-        rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let mut config = foreign_server(&certificate, rustls::ALL_VERSIONS);
     config.send_tls13_tickets = 3000;
     config.ticketer = rustls::crypto::ring::Ticketer::new().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

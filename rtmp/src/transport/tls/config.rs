@@ -37,10 +37,14 @@ fn make(trust: &Trust) -> Result<ClientConfig> {
             config.map_err(|error| server::unusable(key, error))?
         }
     };
-    config.resumption = Resumption::disabled();
+    // Only for connections with this configuration, and so with a server that it accepted.
+    config.resumption = Resumption::in_memory_sessions(MAX_RESUMABLE);
     Ok(config)
 }
 
+/// The sessions that can be resumed with each configuration: a publisher that connects again saves the server's signature and
+/// the check of its certificates.
+const MAX_RESUMABLE: usize = 32;
 /// How many configurations are kept. A program has one, or one for each file that it names.
 const MAX_KEPT: usize = 8;
 /// How long a configuration is used: changes of the platform's certificates are noticed after that.

@@ -1,8 +1,8 @@
 //! TLS without a socket: whom to trust, and what a server shows.
 //!
 //! [`Trust`] says whose certificates a client accepts, [`ServerContext`] is what a server shows. TLS 1.2 and 1.3 run in
-//! [`net::Link`](crate::net::Link). Knows no RTMP. The certificates that were read for a client serve the next ones, too; of a
-//! connection nothing is kept, and no session is resumed.
+//! [`net::Link`](crate::net::Link). Knows no RTMP. The certificates that were read for a client serve the next ones, too, and a
+//! client resumes its session with a server that it was connected to before, if the server allows that.
 
 #[cfg(feature = "tls")]
 mod config;
