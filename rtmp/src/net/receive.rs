@@ -49,9 +49,8 @@ impl Intake {
 
     /// Takes the byte that was left on the socket, if there is one.
     pub(super) fn release_byte(&mut self, socket: &Socket) {
-        if let Self::AllButOne { left } = self
-            && mem::take(left)
-        {
+        let Self::AllButOne { left } = self else { return };
+        if mem::take(left) {
             take_byte(socket);
         }
     }

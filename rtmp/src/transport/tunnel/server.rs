@@ -204,9 +204,7 @@ impl Server {
         if self.current == Some(number) {
             self.current = None;
         }
-        if let Task::Feeding { request, fed, .. } = carrier.task
-            && fed > 0
-        {
+        if let Task::Feeding { request, fed: fed @ 1.., .. } = carrier.task {
             self.broken = Some(Broken { sequence: request.sequence, fed });
         }
     }
@@ -260,9 +258,8 @@ impl Server {
 
     /// Answers that the session which a request is for does not exist.
     pub fn deny(&mut self, number: u64, now: Instant) {
-        if let Some(carrier) = self.carrier(number)
-            && let Some((head, len)) = carrier.connection.head()
-        {
+        let Some(carrier) = self.carrier(number) else { return };
+        if let Some((head, len)) = carrier.connection.head() {
             carrier.task = refuse(&mut carrier.connection, &head, len, now);
         }
     }
