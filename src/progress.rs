@@ -119,6 +119,8 @@ pub(crate) struct Progress {
     /// An error of receiving or sending that a step has met, for the call that it concerns.
     pub(crate) receive_error: Option<Error>,
     pub(crate) send_error: Option<Error>,
+    /// Whether `RTMP_Close` was called and no step has said since that everything is closed.
+    pub(crate) closing: bool,
     /// Whether a connection was lost since the program began one.
     pub(crate) failed: bool,
     /// When a stream that `RTMP_ToggleStream` has paused goes on.

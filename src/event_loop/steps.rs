@@ -320,7 +320,11 @@ fn bits(handle: &Handle) -> c_int {
         return bits;
     }
     if !handle.is_open() {
-        return bits | if is_leaving { 0 } else { CLOSED };
+        if is_leaving {
+            return bits;
+        }
+        handle.progress(|progress| progress.closing = false);
+        return bits | CLOSED;
     }
     bits |= CONNECTED;
     if is_starting || !handle.is_carried() {
@@ -389,6 +393,8 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
         // A step ends what has begun; before there is a connection, no socket tells of it.
         let has_begun = progress.is_opening() || progress.starting.is_some();
         moments.push(Some(now).filter(|_| is_aborted && has_begun && !progress.failed));
+        // The peer may have been so fast that `RTMP_Close` has done everything: no socket is left to tell of it.
+        moments.push(Some(now).filter(|_| progress.closing && progress.leaving.is_empty()));
         for leaving in &progress.leaving {
             moments.push(leaving.carrier.lock().deadline());
             moments.push(Some(leaving.until));

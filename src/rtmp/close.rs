@@ -82,6 +82,7 @@ fn close_now(handle: &Handle, manner: Manner) {
         handle.progress(|progress| {
             progress.forget_connection();
             progress.failed = manner == Manner::Abrupt;
+            progress.closing = manner == Manner::Polite;
             // A connection that was given up is cut here.
             if let (Some(carrier), Manner::Polite) = (carrier, manner) {
                 progress.leaving.push(Leaving { carrier, pipe, queue, sent: 0, publishes, until });
