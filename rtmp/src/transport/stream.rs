@@ -52,7 +52,8 @@ impl<'a> LinkStream<'a> {
         while !stream.link.is_open() {
             let phase = stream.link.phase();
             stream.step().inspect_err(|error| {
-                if phase == LinkPhase::Tls {
+                // One step may connect and fail to shake hands.
+                if phase == LinkPhase::Tls || matches!(error, Error::Tls(_)) {
                     error!("{error}");
                 }
             })?;
