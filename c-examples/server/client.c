@@ -29,6 +29,12 @@ enum {
     TICK_MS = 20             /* of a client whose connection is being closed */
 };
 
+/* A session in an HTTP tunnel has several connections, which come and go. The library has them, not one socket of the session. */
+static int is_tunnelled(const struct client *client)
+{
+    return !library_waits() && (client->rtmp->Link.protocol & RTMP_FEATURE_HTTP2);
+}
+
 /* ---- messages from the client ---- */
 
 static int take_user_control(struct client *client, const char *body, uint32_t size)
@@ -168,7 +174,7 @@ static int read_chunk(struct client *client)
     RTMP *r = client->rtmp;
     RTMPPacket packet;
     memset(&packet, 0, sizeof packet);
-    if (r->m_sb.sb_size == 0 && has_left(r))
+    if (r->m_sb.sb_size == 0 && !is_tunnelled(client) && has_left(r))
         return -1;
     threads_guard(client, client->server->timeout_ms);
     threads_release();
@@ -258,6 +264,14 @@ int client_turn(struct client *client, int readable)
     return (!readable || read_messages(client)) && ask_to_move(client) && netstream_send(client) && !client->server->stopping;
 }
 
+/* A connection may have joined the session of another client, which has to look at what came with it. */
+static void wake_tunnelled(struct server *server)
+{
+    for (struct client *client = server->clients; client; client = client->next)
+        if (client->stage == STAGE_SERVED && is_tunnelled(client))
+            loop_wake(server->loop, &client->task, TASK_IO);
+}
+
 int client_greet(struct client *client)
 {
     RTMP *r = client->rtmp;
@@ -281,6 +295,8 @@ int client_greet(struct client *client)
     if (!ok) {
         if (RTMP_IsConnected(r))
             RTMP_Log(RTMP_LOGWARNING, "client %u: no RTMP handshake: %s", client->number, reason(r));
+        else
+            wake_tunnelled(client->server);
         return -1;
     }
     client->stage = STAGE_SERVED;
@@ -318,7 +334,7 @@ static void end(struct client *client)
 static void close_session(struct client *client)
 {
     int fd = RTMP_Socket(client->rtmp);
-    if (fd >= 0 && fd == client->accepted) /* an HTTP connection is not ours to end */
+    if (fd >= 0 && fd == client->accepted && !is_tunnelled(client)) /* an HTTP connection is not ours to end */
         client->part_fd = dup(fd);
     client->task.descriptors = NULL;
     loop_forget(client->server->loop, &client->task);
@@ -394,7 +410,7 @@ static void run(struct task *task, int reasons)
     if (client->stage == STAGE_SERVED
         && !(client_turn(client, reasons & TASK_IO) && (!(reasons & TASK_IO) || client_check(client))))
         start_leaving(client);
-    task->unsettled = client->stage < STAGE_SERVED;
+    task->unsettled = client->stage < STAGE_SERVED || is_tunnelled(client);
     if (client->stage >= STAGE_LEAVING && leave(client)) {
         end(client);
         return;

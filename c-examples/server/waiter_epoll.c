@@ -15,6 +15,10 @@ enum { BATCH = 256 };
 
 struct waiter {
     int fd;
+    /* By descriptor: the task for which it is registered, or NULL. The library closes descriptors of sessions in HTTP tunnels, or
+     * gives them to another session, and others take their numbers. */
+    struct task **owners;
+    int size;
     struct epoll_event events[BATCH];
     int count; /* of events that were taken from the system */
 };
@@ -32,7 +36,35 @@ struct waiter *waiter_new(void)
 void waiter_free(struct waiter *waiter)
 {
     close(waiter->fd);
+    free(waiter->owners);
     free(waiter);
+}
+
+static int grow(struct waiter *waiter, int fd)
+{
+    if (fd < waiter->size)
+        return 1;
+    int size = 2 * fd + 64;
+    struct task **owners = realloc(waiter->owners, (size_t)size * sizeof *owners);
+    if (!owners)
+        return 0;
+    memset(owners + waiter->size, 0, (size_t)(size - waiter->size) * sizeof *owners);
+    waiter->owners = owners;
+    waiter->size = size;
+    return 1;
+}
+
+static int is_owner(const struct waiter *waiter, const struct task *task, int fd)
+{
+    return fd < waiter->size && waiter->owners[fd] == task;
+}
+
+static void drop(struct waiter *waiter, const struct task *task, int fd)
+{
+    if (!is_owner(waiter, task, fd))
+        return;
+    epoll_ctl(waiter->fd, EPOLL_CTL_DEL, fd, NULL); /* one that is closed is gone already */
+    waiter->owners[fd] = NULL;
 }
 
 static int is_watched(const struct task *task, int fd)
@@ -59,19 +91,23 @@ void waiter_watch(struct waiter *waiter, struct task *task)
     int count = task->descriptors ? task->descriptors(task, fds, TASK_FDS) : 0;
     if (count > TASK_FDS)
         count = TASK_FDS;
-    for (int i = 0; i < task->watched_count; i++) /* one that is closed is gone already */
+    for (int i = 0; i < task->watched_count; i++)
         if (!is_wanted(fds, count, task->watched[i]))
-            epoll_ctl(waiter->fd, EPOLL_CTL_DEL, task->watched[i], NULL);
+            drop(waiter, task, task->watched[i]);
     for (int i = 0; i < count; i++) {
         struct epoll_event event;
         memset(&event, 0, sizeof event);
         event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
         if (task->unsettled) /* otherwise it would be ready for the other direction each time */
             event.events = (fds[i].events & POLLIN ? EPOLLIN : 0u) | (fds[i].events & POLLOUT ? EPOLLOUT : 0u) | EPOLLET;
-        event.data.ptr = task;
-        if ((task->unsettled || task->watched_unsettled || !is_watched(task, fds[i].fd))
-            && epoll_ctl(waiter->fd, EPOLL_CTL_ADD, fds[i].fd, &event) != 0 && errno == EEXIST)
+        event.data.fd = fds[i].fd;
+        if (!task->unsettled && !task->watched_unsettled && is_watched(task, fds[i].fd))
+            continue;
+        if (!grow(waiter, fds[i].fd))
+            continue; /* the task runs once a second all the same */
+        if (epoll_ctl(waiter->fd, EPOLL_CTL_ADD, fds[i].fd, &event) != 0 && errno == EEXIST)
             epoll_ctl(waiter->fd, EPOLL_CTL_MOD, fds[i].fd, &event);
+        waiter->owners[fds[i].fd] = task;
     }
     for (int i = 0; i < count; i++)
         task->watched[i] = fds[i].fd;
@@ -82,7 +118,7 @@ void waiter_watch(struct waiter *waiter, struct task *task)
 void waiter_forget(struct waiter *waiter, struct task *task)
 {
     for (int i = 0; i < task->watched_count; i++)
-        epoll_ctl(waiter->fd, EPOLL_CTL_DEL, task->watched[i], NULL);
+        drop(waiter, task, task->watched[i]);
     task->watched_count = 0;
 }
 
@@ -90,8 +126,11 @@ int waiter_wait(struct waiter *waiter, struct loop *loop, struct task *tasks, in
 {
     (void)tasks;
     int count = epoll_wait(waiter->fd, waiter->events, BATCH, timeout);
-    for (int i = 0; i < count; i++)
-        loop_wake(loop, waiter->events[i].data.ptr, TASK_IO);
+    for (int i = 0; i < count; i++) {
+        int fd = waiter->events[i].data.fd;
+        if (fd < waiter->size && waiter->owners[fd])
+            loop_wake(loop, waiter->owners[fd], TASK_IO);
+    }
     return count >= 0 || errno == EINTR;
 }
 #else
