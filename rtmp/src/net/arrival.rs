@@ -1,6 +1,11 @@
 //! An accepted HTTP connection until it is known which session it belongs to.
 
-use std::{io::IoSlice, mem, sync::Arc, time::Instant};
+use std::{
+    io::IoSlice,
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use log::debug;
 
@@ -31,8 +36,10 @@ enum Task {
     Idle,
     /// A request that begins a session.
     Opening,
-    /// The body of a request that gets nothing.
-    Unwanted,
+    /// The body of a request that gets nothing, and until when it may take.
+    Unwanted {
+        until: Instant,
+    },
     /// The connection ends with this error after its output.
     Ending(Error),
 }
@@ -76,7 +83,12 @@ impl Arrival {
                     }
                 }
                 Task::Opening if self.connection.skip_body() => return self.start(now).map(Some),
-                Task::Unwanted if self.connection.skip_body() => {
+                Task::Unwanted { until } if *until <= now => {
+                    self.connection.refuse("404 Not Found");
+                    self.task = Task::Ending(Error::malformed("HTTP request", "nothing that a tunnel has"));
+                    continue;
+                }
+                Task::Unwanted { .. } if self.connection.skip_body() => {
                     self.connection.reply("404 Not Found", None);
                     self.refusals += 1;
                     self.task = Task::Idle;
@@ -124,7 +136,7 @@ impl Arrival {
             }
             Target::Other => {}
         }
-        self.task = Task::Unwanted;
+        self.task = Task::Unwanted { until: now + UNWANTED_TIME };
         if head.length > MAX_UNWANTED || self.connection.begin(head, len, now).is_err() {
             self.connection.refuse("404 Not Found");
             self.task = Task::Ending(Error::malformed("HTTP request", "nothing that a tunnel has"));
@@ -155,7 +167,11 @@ impl Arrival {
 
     /// When a step has something to do although no socket is ready.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        sooner(sooner(self.connection.limit(), self.deadline), self.wire.deadline())
+        let until = match self.task {
+            Task::Unwanted { until } => Some(until),
+            _ => None,
+        };
+        sooner(sooner(sooner(self.connection.limit(), until), self.deadline), self.wire.deadline())
     }
 
     pub(super) fn wire(&self) -> &Wire {
@@ -190,3 +206,6 @@ fn flush(wire: &mut Wire, connection: &mut Connection) -> Result<()> {
 
 /// Requests for things that a tunnel does not have, before a connection is given up.
 const MAX_REFUSALS: u32 = 16;
+
+/// How long the body of such a request may take. A client that sends all of it can use the connection again.
+const UNWANTED_TIME: Duration = Duration::from_secs(5);
