@@ -4,34 +4,33 @@
 
 use std::time::{Duration, Instant};
 
-/// The numbers of one connection, from its beginning to now. A new connection begins with zeros, also the one that a new
-/// login makes.
+/// The numbers of one connection since it began. Each new connection starts at zero, also a connection for a new login.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Bytes of RTMP received and used: the handshake and all chunks, without what TLS and HTTP add.
+    /// Received bytes of RTMP: the handshake and all chunks that were decoded, without the overhead of TLS and HTTP.
     pub bytes_in: u64,
-    /// Bytes of RTMP made for the peer, those that are still queued included.
+    /// Bytes of RTMP made for the peer, including those that are still queued.
     pub bytes_out: u64,
     /// Complete messages received.
     pub messages_in: u64,
     /// Messages made for the peer.
     pub messages_out: u64,
-    /// How many bytes the peer says that it has received (RTMP 1.0, section 5.4.3). Peers say so now and then, some never.
+    /// Bytes that the peer has acknowledged (RTMP 1.0, section 5.4.3). Most peers acknowledge now and then, some never.
     pub acknowledged: u64,
-    /// Bytes in the queue of this library, with what TLS and HTTP add to those that have passed them.
+    /// Bytes in the queues of this library, including the overhead of TLS and HTTP where it was already added.
     pub queued: u64,
-    /// Bytes that the system has taken and the peer's system has not confirmed; 0 where the system does not say.
+    /// Bytes that the system has accepted and the peer's system has not confirmed; 0 where the system does not report this.
     pub unsent: u64,
-    /// How long a packet takes to the peer and back, as the system has measured it; 0 where it does not say.
+    /// Round-trip time of a packet, as measured by the system; 0 where it does not report this.
     pub round_trip: Duration,
-    /// Packets that the system had to send again; 0 where it does not say.
+    /// Packets that the system had to send again; 0 where it does not report this.
     pub retransmissions: u64,
-    /// How long bytes have waited for the peer to take some, in all.
+    /// Total time that bytes have waited for the peer to accept some.
     pub blocked: Duration,
-    /// How long they have been waiting now; 0 if nothing waits.
+    /// How long bytes have been waiting now; 0 if none wait.
     pub stalled: Duration,
-    /// What connecting took.
+    /// How long connecting took.
     pub phases: Phases,
 }
 
@@ -101,23 +100,23 @@ impl Backlog {
     }
 }
 
-/// How long each phase of connecting took; 0 for a phase that has not ended or that the connection did not have.
+/// How long each phase of connecting took; 0 for a phase that has not ended or did not happen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Phases {
-    /// Looking up the host, or the proxy's.
+    /// Looking up the address of the host or the proxy.
     pub lookup: Duration,
-    /// Connecting, to the address that answered first.
+    /// Connecting to the address that answered first.
     pub tcp: Duration,
-    /// The proxy's dialog.
+    /// Asking the proxy for the connection.
     pub proxy: Duration,
     /// The TLS handshake.
     pub tls: Duration,
-    /// The RTMP handshake, with the beginning of the HTTP tunnel if there is one.
+    /// The RTMP handshake, including the start of the HTTP tunnel if there is one.
     pub handshake: Duration,
     /// From the handshake to the answer to `connect`.
     pub connect: Duration,
-    /// From there until the stream plays or may be published.
+    /// From that answer until the stream plays or can be published.
     pub stream: Duration,
 }
 

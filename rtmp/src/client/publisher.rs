@@ -113,11 +113,11 @@ impl Publisher {
         self.server.lock().reconnect()
     }
 
-    /// Publishes a further stream on this connection, and waits until the server lets it be published: its message stream, for
-    /// [`send_on`](Self::send_on). A connection has eight streams at most, each of another name.
+    /// Publishes another stream on this connection, and waits until the server accepts it. Returns its message stream, for
+    /// [`send_on`](Self::send_on). A connection can have eight streams, each with its own name.
     ///
-    /// A server that refuses the stream is [`Error::Refused`], and the other streams go on. Some servers have one stream for
-    /// each connection (nginx-rtmp).
+    /// If the server refuses the stream, this fails with [`Error::Refused`], and the other streams continue. Some servers, such
+    /// as nginx-rtmp, accept one stream per connection.
     ///
     /// ```no_run
     /// use rtmp::message::MessageType;
@@ -165,7 +165,7 @@ impl Publisher {
         }
     }
 
-    /// As [`send`](Self::send), on a further stream.
+    /// Like [`send`](Self::send), but on a stream of [`open_stream`](Self::open_stream).
     pub fn send_on(&mut self, stream_id: u32, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<()> {
         if !self.server.lock().has_stream(stream_id) {
             return Err(Error::Invalid("there is no further stream of this number"));
@@ -176,7 +176,7 @@ impl Publisher {
         self.end_on_error(self.server.send(&message))
     }
 
-    /// Ends a further stream. The others go on, and its name may be used again.
+    /// Ends a stream of [`open_stream`](Self::open_stream). The other streams continue, and the name can be used again.
     pub fn close_stream(&mut self, stream_id: u32) -> Result<()> {
         self.server.say(|session, wishes| session.close_stream(wishes, stream_id))
     }
