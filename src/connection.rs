@@ -553,7 +553,7 @@ impl Handle {
             if !error.is_end_of_connection() {
                 return Err(error);
             }
-            ::log::debug!("the peer takes no answer any more: {error}");
+            ::log::debug!("the peer does not accept answers any more: {error}");
             Ok(())
         })
     }
@@ -706,7 +706,7 @@ impl Handle {
             if !has_ended {
                 // The end of the connection, if that is why, makes the socket readable.
                 if let Err(error) = carrier.keep_polling() {
-                    log::debug!("the tunnel's server takes no poll: {error}");
+                    log::debug!("the tunnel's server does not accept a poll request: {error}");
                 }
                 self.show_tunnel(&carrier);
             }

@@ -105,7 +105,7 @@ impl Leaving {
     fn has_left(&mut self, now: Instant) -> bool {
         let result = self.step(now);
         if let Err(error) = &result {
-            ::log::debug!("the peer is gone before the goodbye: {error}");
+            ::log::debug!("the peer closed the connection before our close message: {error}");
         }
         now >= self.until || result.unwrap_or(true)
     }
@@ -163,11 +163,11 @@ fn end_stream(handle: &Handle) {
     // For a player another thread that is sending is not worth a wait.
     let goodbye_sent = if publish { handle.flush() } else { handle.try_flush() };
     if let Err(error) = goodbye_sent {
-        ::log::debug!("the peer is gone before the goodbye: {error}");
+        ::log::debug!("the peer closed the connection before our close message: {error}");
     }
     if let Some(carrier) = handle.carrier() {
         if let Err(error) = carrier.part(&handle.patience()) {
-            ::log::debug!("the tunnel's server is gone before the goodbye: {error}");
+            ::log::debug!("the tunnel's server closed the connection before our close message: {error}");
         }
         handle.show_tunnel(&carrier);
     } else if publish {

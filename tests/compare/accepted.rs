@@ -595,7 +595,7 @@ const fn full_header(original: &'static str, ours: &'static str) -> LogLine {
 pub const ADDED: &[Added] = &[
     added("DEBUG: connecting to 127.0.0."),
     added("DEBUG: TLS: "),
-    added("DEBUG: the tunnel's server is gone before the goodbye: "),
+    added("DEBUG: the tunnel's server closed the connection before our close message: "),
     added("DEBUG: cannot read "),
     added("DEBUG: Skipped type: "),
     added("ERROR: malformed conn option: "),
@@ -622,7 +622,7 @@ pub const ADDED: &[Added] = &[
         rows: &["rtmpdump-V-moved"],
         ours: "ERROR: Closing connection: NetConnection.Connect.Rejected: moved; redirected to rtmp://elsewhere/app",
     },
-    added("WARNING: the server reports an error, and the session goes on: "),
+    added("WARNING: the server reports an error, and the session continues: "),
     added("ERROR: RTMP_ReadPacket, failed to read RTMP packet header: there is no connection"),
     added("ERROR: invalid argument: RTMP_Connect, there is no host name"),
     option_help("ERROR:  "),

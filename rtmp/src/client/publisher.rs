@@ -236,7 +236,7 @@ fn listen(server: &Shared) {
             Ok(Happening::Left) => return,
             Ok(_) | Err(Error::TimedOut) => {}
             Err(error) => {
-                log::debug!("the server will not say any more: {error}");
+                log::debug!("the server sends no more: {error}");
                 return;
             }
         }

@@ -127,7 +127,7 @@ impl Pump {
                 Ok(0) => return Ok(()),
                 Ok(count) => self.session.sent(count),
                 Err(error) if error.is_end_of_connection() => {
-                    log::debug!("the peer takes no answer any more: {error}");
+                    log::debug!("the peer does not accept answers any more: {error}");
                     self.is_deaf = true;
                 }
                 Err(error) => return Err(error),

@@ -122,7 +122,7 @@ impl Arrival {
                 match hand_over(&self.tunnels, id, Carried { wire, input })? {
                     None => return Ok(Some(Outcome::Joined)),
                     Some(Carried { wire, input }) => {
-                        debug!("a request for session {id:?}, which is not there");
+                        debug!("a request for a session that does not exist, {id:?}");
                         (self.wire, self.connection) = (wire, Connection::new(input));
                     }
                 }

@@ -322,7 +322,7 @@ impl Tunnel {
 
     fn part(&mut self, now: Instant) {
         if let Err(error) = self.try_to_part(now) {
-            debug!("the tunnel's server is gone before the goodbye: {error}");
+            debug!("the tunnel's server closed the connection before our close message: {error}");
             self.leave(now);
         }
     }
@@ -400,7 +400,7 @@ impl Tunnel {
         if ending == Ending::Silent && self.wire.is_shut_down_here() {
             return Err(Error::Interrupted);
         }
-        debug!("a new connection for the tunnel, after one that ended: {ending:?}");
+        debug!("connecting the tunnel again, because a connection ended: {ending:?}");
         let (keeps_readable, hook) = (self.wire.keeps_readable(), self.wire.hook());
         self.wire = Wire::connect(&self.target, after(now, self.target.timeout), now)?;
         self.wire.keep_readable(keeps_readable);

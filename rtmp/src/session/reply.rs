@@ -284,7 +284,7 @@ fn log_side_matter(info: Option<&Properties<'_>>) {
     let mut words = String::new();
     // Writing to a string cannot fail.
     let _ = refusal(b"", info).write_words(&mut words);
-    warn!("the server reports an error, and the session goes on: {words}");
+    warn!("the server reports an error, and the session continues: {words}");
 }
 
 fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {

@@ -43,7 +43,7 @@ pub fn load(path: &Path) -> Cache {
     match read(path) {
         Ok(text) if text.len() as u64 <= MAX_SIZE => Cache::parse(&text),
         Ok(_) => {
-            debug!("{} is too large and will start anew", path.display());
+            debug!("{} is too large, so a new one begins", path.display());
             Cache::default()
         }
         Err(error) => {

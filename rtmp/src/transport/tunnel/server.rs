@@ -551,7 +551,7 @@ impl Server {
         self.carriers[index].task = if let Some(answered) = self.repeated(number, &request) {
             Task::Repeated(answered)
         } else if self.is_belated(number, &request) {
-            debug!("request {:?} of a tunnelled session comes after later ones", request.sequence);
+            debug!("request {:?} of a tunnelled session arrived after later ones", request.sequence);
             Task::Unwanted
         } else {
             self.current = Some(number);
