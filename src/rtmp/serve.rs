@@ -1,7 +1,7 @@
 //! Serving a client that has connected.
 
 use std::{
-    sync::{Arc, LazyLock},
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -96,7 +96,7 @@ impl Handle {
             Some(carrier) => carrier,
             None => self.carry_socket()?,
         };
-        carrier.lock().accept_tunnel(&received, tunnels(), self.timeout(), Instant::now())?;
+        carrier.lock().accept_tunnel(&received, &tunnels(), self.timeout(), Instant::now())?;
         self.set_carrier(Some(carrier.clone()));
         Ok(carrier)
     }
@@ -141,7 +141,7 @@ impl Handle {
 }
 
 /// The sessions in tunnels that this process serves.
-fn tunnels() -> &'static Tunnels {
-    static TUNNELS: LazyLock<Tunnels> = LazyLock::new(Tunnels::default);
-    &TUNNELS
+fn tunnels() -> Tunnels {
+    static TUNNELS: Mutex<Option<Tunnels>> = Mutex::new(None);
+    TUNNELS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().clone()
 }
