@@ -95,13 +95,13 @@ impl<T: Copy> Valid<'_, T> {
 
     /// As [`Self::copy`], from a place that need not be aligned.
     pub(crate) fn copy_unaligned(self) -> T {
-        // SAFETY: as in `copy`.
+        // SAFETY: it is initialised, and no other thread writes it (`new`).
         unsafe { self.as_ptr().read_unaligned() }
     }
 
     /// As [`Self::put`], to a place that need not be aligned.
     pub(crate) fn put_unaligned(self, value: T) {
-        // SAFETY: as in `put`.
+        // SAFETY: it is writable, and no other thread uses it (`new`).
         unsafe { self.as_ptr().write_unaligned(value) }
     }
 

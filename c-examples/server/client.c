@@ -264,14 +264,6 @@ int client_turn(struct client *client, int readable)
     return (!readable || read_messages(client)) && ask_to_move(client) && netstream_send(client) && !client->server->stopping;
 }
 
-/* A connection may have joined the session of another client, which has to look at what came with it. */
-static void wake_tunnelled(struct server *server)
-{
-    for (struct client *client = server->clients; client; client = client->next)
-        if (client->stage == STAGE_SERVED && is_tunnelled(client))
-            loop_wake(server->loop, &client->task, TASK_IO);
-}
-
 int client_greet(struct client *client)
 {
     RTMP *r = client->rtmp;
@@ -295,8 +287,6 @@ int client_greet(struct client *client)
     if (!ok) {
         if (RTMP_IsConnected(r))
             RTMP_Log(RTMP_LOGWARNING, "client %u: no RTMP handshake: %s", client->number, reason(r));
-        else
-            wake_tunnelled(client->server);
         return -1;
     }
     client->stage = STAGE_SERVED;

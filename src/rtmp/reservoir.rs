@@ -14,7 +14,7 @@ use socket2::MaybeUninitSlice;
 use super::sockbuf::{self, Inbox, SockBuf};
 use crate::valid::field;
 
-/// With more memory reading did not get cheaper, with half of it it took longer; allocators keep this much at hand.
+/// More memory did not make reading cheaper, and half of it made reading slower. Allocators keep blocks of this size at hand.
 const CAPACITY: usize = 96 << 10;
 
 /// How many receives in a row the struct's own buffer may have been enough for before the memory goes.

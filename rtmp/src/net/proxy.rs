@@ -195,7 +195,7 @@ impl Talk {
         Ok(received.map_or(Heard::Part, |(_, next)| Heard::Reply(next)))
     }
 
-    /// Takes what belongs to the reply from TLS, which decrypts for whoever asks next what is not taken.
+    /// Takes from TLS only what belongs to the reply. TLS keeps the rest for the next reader.
     fn hear_secure(&mut self, channel: &mut Channel) -> Result<Heard> {
         loop {
             let mut byte = [0];

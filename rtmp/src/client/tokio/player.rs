@@ -90,7 +90,8 @@ impl Player {
         self.front.lock().stepper.peer()
     }
 
-    /// The server's last request to connect again, if there was one; see [`Client::follow`](crate::Client::follow). The stream continues.
+    /// The server's last request to connect again, if there was one; see [`Client::follow`](crate::Client::follow).
+    /// The stream continues.
     pub fn reconnect(&self) -> Option<Reconnect> {
         self.front.lock().stepper.reconnect()
     }

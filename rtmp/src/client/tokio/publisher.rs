@@ -101,7 +101,7 @@ impl Publisher {
         }
     }
 
-    /// As [`send`](Self::send), on a further stream.
+    /// Like [`send`](Self::send), but on a stream of [`open_stream`](Self::open_stream).
     pub async fn send_on(
         &mut self,
         stream_id: u32,
@@ -112,7 +112,7 @@ impl Publisher {
         self.front.send(stream_id, kind, timestamp, body).await
     }
 
-    /// Ends a further stream. The others continue, and its name may be used again.
+    /// Ends a stream of [`open_stream`](Self::open_stream). The other streams continue, and the name can be used again.
     pub fn close_stream(&mut self, stream_id: u32) -> Result<()> {
         self.front.act(|inner| inner.stepper.close_stream(stream_id))
     }
@@ -122,7 +122,8 @@ impl Publisher {
         self.front.lock().stepper.peer()
     }
 
-    /// The server's last request to connect again, if there was one; see [`Client::follow`](crate::Client::follow). The stream continues.
+    /// The server's last request to connect again, if there was one; see [`Client::follow`](crate::Client::follow).
+    /// The stream continues.
     pub fn reconnect(&self) -> Option<Reconnect> {
         self.front.lock().stepper.reconnect()
     }

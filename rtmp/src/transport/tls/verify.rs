@@ -97,8 +97,8 @@ impl ServerCertVerifier for Verifier {
         let result =
             self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match result {
-            // A self-signed certificate is usually made as one of an authority, which is no server's. Whoever trusts
-            // exactly this one means this server. The dates were checked before that.
+            // Most self-signed certificates are marked as certificates of an authority, which a server must not have. If
+            // exactly this certificate is trusted, this server is meant. The dates were checked before that.
             Err(rustls::Error::InvalidCertificate(CertificateError::Other(other)))
                 if is_authority(&other) && self.trusted.iter().any(|trusted| trusted == end_entity) =>
             {
