@@ -735,11 +735,12 @@ impl Handle {
         let Core { session, reservoir, .. } = &mut *core;
         let inbox = self.inbox();
         let unread = reservoir::unread(&inbox, reservoir.as_deref());
-        let begun = flv::Flags(field!(self.rtmp(), m_read.flags).get()).has(flv::Flags::HEADER);
+        let flags = flv::Flags(field!(self.rtmp(), m_read.flags).get());
+        let (begun, all_data) = (flags.has(flv::Flags::HEADER), flags.has(flv::Flags::ALL));
         // Without anything unread it was all fetched, but for what a tunnel has not looked at.
         let more = carrier.is_none() && !unread.is_empty() && self.sb().tls_holds_more();
         let worth_reading =
-            more || ready::is_worth_reading(&load(self.rtmp()), session.decoder(), begun, unread);
+            more || ready::is_worth_reading(&load(self.rtmp()), session.decoder(), begun, all_data, unread);
         worth_reading
             || !core.stream.pending().is_empty()
             || carrier.is_some_and(|carrier| carrier.holds_more())
