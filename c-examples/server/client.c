@@ -378,7 +378,8 @@ static void schedule(struct client *client, int reasons)
         int wait = netstream_wait(client, 1000);
         if (wait < 1000)
             due = now + wait < due ? now + wait : due;
-        int timeout = reasons & TASK_IO && !sender_is_behind(&client->sender) ? RTMP_GetPollTimeout(client->rtmp) : -1;
+        int reads = reasons & TASK_IO && !sender_is_behind(&client->sender);
+        int timeout = !reads ? -1 : client->task.hung_up ? 0 : RTMP_GetPollTimeout(client->rtmp);
         if (timeout == 0)
             loop_wake(loop, &client->task, TASK_IO);
         else if (timeout > 0 && now + timeout < due)

@@ -19,6 +19,8 @@ struct task {
     /* Its descriptors change, or are closed and others take their numbers: `descriptors` is asked after each run, and they are
      * registered for what it says. Otherwise it need not be asked again, and they are registered for both directions. */
     int unsettled;
+    /* A peer has closed its side, which is not reported again. */
+    int hung_up;
 
     /* The loop's own from here on. */
     struct task *next, **link;

@@ -350,6 +350,12 @@ impl Link {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(crate) fn measure(&self, _: &mut Stats) {}
 
+    /// Whether the last `receive` took everything that was on the socket: the next one has nothing until the socket is readable
+    /// again, unless bytes have come meanwhile.
+    pub fn is_drained(&self) -> bool {
+        matches!(&self.path, Path::Direct(wire) if wire.is_drained())
+    }
+
     /// Takes the beginning of `pieces` and returns how many bytes that was; 0 if there is no room now. What was taken and not
     /// sent yet is sent by [`Self::step`]. A link without TLS and tunnel makes one system call and keeps nothing.
     pub fn send(&mut self, pieces: &[IoSlice<'_>], now: Instant) -> Result<usize> {
