@@ -207,7 +207,8 @@ static int read_messages(struct client *client)
         int found = read_chunk(client);
         if (found <= 0)
             return found == 0;
-        if (library_waits() && (client->rtmp->m_sb.sb_size == 0 || count == MOST_CHUNKS - 1))
+        /* Whether there is more is for the next step to find out. */
+        if (client->rtmp->m_sb.sb_size == 0 || (library_waits() && count == MOST_CHUNKS - 1))
             return 1;
     }
     return 1;
@@ -391,15 +392,16 @@ static void schedule(struct client *client, int reasons)
 static void run(struct task *task, int reasons)
 {
     struct client *client = (struct client *)task; /* its first member */
-    if (client->stage < STAGE_LEAVING && reasons & TASK_IO)
-        RTMP_Step(client->rtmp);
+    int state = client->stage < STAGE_LEAVING && reasons & TASK_IO ? RTMP_Step(client->rtmp) : 0;
     if (client->stage < STAGE_SERVED) {
         int greeted = client_greet(client);
+        if (greeted > 0)
+            state = RTMP_Step(client->rtmp); /* more may have come with the handshake */
         if (greeted < 0 || (greeted == 0 && clock_ms() >= client->stage_ends))
             start_leaving(client);
     }
     if (client->stage == STAGE_SERVED
-        && !(client_turn(client, reasons & TASK_IO) && (!(reasons & TASK_IO) || client_check(client))))
+        && !(client_turn(client, state & RTMP_STEP_READABLE) && (!(reasons & TASK_IO) || client_check(client))))
         start_leaving(client);
     task->unsettled = client->stage < STAGE_SERVED || is_tunnelled(client);
     if (client->stage >= STAGE_LEAVING && leave(client)) {
