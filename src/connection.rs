@@ -442,13 +442,13 @@ impl Handle {
     /// copied, unless the bytes have to be changed first, or are many short pieces.
     fn send_or_queue<'p, I: Iterator<Item = &'p [u8]>>(&self, pieces: impl Fn() -> I) -> Result<()> {
         let Some(carrier) = self.carrier() else { return Err(Error::NotConnected) };
-        let has_tunnel = carrier.has_tunnel();
+        let (has_tunnel, has_hook) = (carrier.has_tunnel(), self.send_hook().is_some());
         let mut core = self.core();
         let session = &mut core.session;
         if has_tunnel
             || !session.unsent().is_empty()
             || session.is_encrypted()
-            || self.send_hook().is_some()
+            || has_hook
             || pieces().nth(MAX_PIECES).is_some()
         {
             session.enqueue_bytes(pieces());

@@ -179,14 +179,14 @@ fn end_stream(handle: &Handle) {
 /// Takes the connection off the session and resets fields. Returns the descriptor, if it is to be kept and there is one: the
 /// connection has ended then, too.
 fn hang_up(handle: &Handle, core: &mut Core, reset: fn(Rtmp<'_>), keep: bool) -> Option<c_int> {
-    handle.set_carrier(None);
+    handle.put_carrier(core, None);
     core.stream.clear();
     core.further.clear();
     if let Some(writer) = &mut core.writer {
         writer.reset();
     }
     drop(take_unfinished(core, handle.rtmp()));
-    let socket = handle.hang_up(keep);
+    let socket = handle.hang_up(core, keep);
     // The core is locked, which keeps the steps of other calls out.
     reset(handle.rtmp());
     socket

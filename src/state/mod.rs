@@ -18,7 +18,7 @@ use std::{
     mem::{self, ManuallyDrop},
     ptr::NonNull,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence},
     },
     time::Instant,
@@ -33,6 +33,7 @@ use rtmp_core::{
 };
 use rustix::fd::BorrowedFd;
 
+use self::slot::{attached, put};
 pub(crate) use self::{
     core::{Core, Sending},
     ending::{abort, clear_abort, take_pipe},
@@ -40,16 +41,10 @@ pub(crate) use self::{
     never_waits::forget_progress,
     settings::{Hidden, Login, Settings},
 };
-use self::{
-    patience::Blocked,
-    slot::{attached, put},
-};
 use crate::{
-    carrier::Carrier,
     gate::{Gate, Keeper},
     outbox::Outbox,
     pipe::Pipe,
-    progress::Progress,
     reason::{self, Failure, Phase},
     rtmp::{
         RTMP, defaults,
@@ -64,20 +59,16 @@ use crate::{
 /// What a session owns besides the fields of its `RTMP`.
 #[derive(Default)]
 pub(crate) struct Private {
-    /// Protocol state, which is locked for short steps only, with the bytes it has to send, and the turn to send them.
+    /// All that is not said at once, behind one lock, with the bytes to send, and the turn to send them.
     outbox: Outbox<Core>,
     /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
     refilled: AtomicBool,
-    /// What carries bytes through an HTTP tunnel, or for a session that does not wait. Has a lock of its own.
-    carrier: Mutex<Option<Arc<Carrier>>>,
-    /// Whether there is one.
+    /// Whether something else than the socket and TLS over it carries bytes.
     carried: AtomicBool,
     /// Whether calls never wait.
     never_waits: AtomicBool,
     /// Whether a connection of a session that never waits is being made.
     opening: AtomicBool,
-    /// What calls that do not wait have begun.
-    progress: Mutex<Option<Box<Progress>>>,
     /// Whether this library made the connection, and may make another in its place.
     dialled: AtomicBool,
     /// Whether this library made the socket.
@@ -94,18 +85,12 @@ pub(crate) struct Private {
     keeps_descriptor: AtomicBool,
     /// Whether the connection has ended and only its descriptor is left.
     hung_up: AtomicBool,
-    /// Few programs change any.
-    settings: Mutex<Option<Box<Settings>>>,
     /// Where the struct was when it was last used: callers move it by assignment.
     home: AtomicPtr<RTMP>,
-    /// Connections that were given up. Other calls may be using them; the last of all closes them.
-    retired: Mutex<Vec<Pipe>>,
-    /// Whether there are any.
+    /// Whether there are connections that were given up.
     has_retired: AtomicBool,
     /// How many times the connection was closed. A call that began before the last time is not current.
     closings: AtomicU32,
-    /// How long sending has waited for room.
-    blocked: Mutex<Blocked>,
     /// Which hooks `settings` has, see [`Hooks::bits`].
     hooked: AtomicU8,
     /// `timeoutMs` of `settings`; 0 if there is none.
@@ -136,9 +121,10 @@ pub(crate) struct Handle {
 
 impl Private {
     fn with_settings(settings: Settings) -> Self {
-        let private = Self::default();
+        let mut private = Self::default();
         private.note(&settings);
-        Self { settings: Mutex::new(Some(Box::new(settings))), ..private }
+        private.outbox.get_mut().settings = Some(Box::new(settings));
+        private
     }
 
     /// Connections that were given up, once no other call uses them: the gate is held, and this is the only call.
@@ -146,7 +132,7 @@ impl Private {
         // What other calls did with them is over.
         fence(Ordering::Acquire);
         self.has_retired.store(false, Ordering::Relaxed);
-        mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner))
+        mem::take(&mut self.core().retired)
     }
 
     /// Keeps what is asked for often where it takes no lock.
@@ -162,7 +148,7 @@ impl Private {
     }
 
     fn settings(&self) -> Settings {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned().unwrap_or_default()
+        self.core().settings.as_deref().cloned().unwrap_or_default()
     }
 }
 
@@ -398,8 +384,4 @@ impl Handle {
             field!(r, Link.rc4keyOut).set(mark);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
