@@ -4,7 +4,7 @@
 //! and nowhere else: `fill` and what it calls for one direction, `send_bytes` for the other.
 
 use std::{
-    io::IoSlice,
+    io::{self, IoSlice},
     time::{Duration, Instant},
 };
 
@@ -365,26 +365,25 @@ impl Handle {
         Batch { handle: self, sending: None, _deferred: Deferred::begin() }
     }
 
-    /// Encodes a message and sends it if nothing but the socket is in its way: nobody else uses the session, and bytes
-    /// leave as they are. Tells the header format and what came of sending; `None` if nothing has happened.
-    #[inline(always)]
-    pub(super) fn transmit_unqueued<'m>(
+    /// Sends what is left of a message after `first` came of [`SockBuf::send_chunks_now`](sockbuf::SockBuf::send_chunks_now), and
+    /// behind it the answers that other threads have left to this one.
+    pub(crate) fn send_rest(
         &self,
-        encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
-    ) -> Option<(u8, Result<()>)> {
-        let (chunks, sending) = self.outbox().try_past(|core| {
-            if self.is_carried() || !core.leaves_as_it_is() {
-                return None;
+        chunks: &Chunks<'_>,
+        first: Option<io::Result<usize>>,
+        mut sending: Sending<'_>,
+    ) -> Result<()> {
+        match self.sb().send_rest_of(chunks, first, sending.scratch(), &self.patience()) {
+            Ok(()) => {
+                let answers = self.drain(sending, Ok(()));
+                self.forgive(answers)
             }
-            let chunk_size = field!(self.rtmp(), m_outChunkSize).get();
-            encode(core, session::chunk_size(chunk_size))?.ok()
-        })?;
-        Some((chunks.format, self.send_past(&chunks, sending)))
+            failed => self.drain(sending, failed),
+        }
     }
 
     /// Sends a message, and behind it the answers that other threads have left to this one. After an error they are dropped:
     /// part of the message may have been sent.
-    #[inline(always)]
     fn send_past(&self, chunks: &Chunks<'_>, mut sending: Sending<'_>) -> Result<()> {
         if self.never_waits() {
             drop(sending);

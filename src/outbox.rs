@@ -32,6 +32,28 @@ pub(crate) struct Turn<'a, Q> {
     scratch: MutexGuard<'a, Vec<u8>>,
 }
 
+/// The turn to send bytes that bypass an empty queue, for as long as the system takes them without a wait.
+///
+/// The turn ends first: one that ends without a look at the queue has to end under the queue's lock.
+pub(crate) struct Passage<'a, Q> {
+    turn: Turn<'a, Q>,
+    queue: MutexGuard<'a, Q>,
+}
+
+impl<'a, Q> Passage<'a, Q> {
+    /// Memory for putting pieces together.
+    #[inline]
+    pub(crate) fn scratch(&mut self) -> &mut Vec<u8> {
+        &mut self.turn.scratch
+    }
+
+    /// Unlocks the queue, so that other threads can queue bytes while this one waits.
+    pub(crate) fn unlock(self) -> Turn<'a, Q> {
+        drop(self.queue);
+        self.turn
+    }
+}
+
 impl<Q: Queue> Outbox<Q> {
     /// The queue and what belongs to it, for the length of a step.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Q> {
@@ -53,21 +75,17 @@ impl<Q: Queue> Outbox<Q> {
         Some(Turn { outbox: self, scratch })
     }
 
-    /// Takes the turn for bytes that bypass the queue. `None` if another thread uses the session, something is queued, or
-    /// `begin` returns `None`.
+    /// Takes the turn for bytes that bypass the queue, which stays locked. `None` if another thread uses the session,
+    /// something is queued, or `begin` returns `None`.
     #[inline(always)]
-    pub(crate) fn try_past<T>(&self, begin: impl FnOnce(&mut Q) -> Option<T>) -> Option<(T, Turn<'_, Q>)> {
-        // The queue is locked first: a turn that ends without a look at the queue has to end under its lock.
-        let mut queue = self.queue.try_lock().ok()?;
+    pub(crate) fn try_past<T>(&self, begin: impl FnOnce(&mut Q) -> Option<T>) -> Option<(T, Passage<'_, Q>)> {
+        let queue = self.queue.try_lock().ok()?;
         if queue.has_unsent() {
             return None;
         }
-        let turn = self.try_turn()?;
-        let Some(begun) = begin(&mut queue) else {
-            drop(turn);
-            return None;
-        };
-        Some((begun, turn))
+        let mut passage = Passage { turn: self.try_turn()?, queue };
+        let begun = begin(&mut passage.queue)?;
+        Some((begun, passage))
     }
 
     /// Whether a panic left the queue half changed.

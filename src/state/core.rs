@@ -54,9 +54,4 @@ impl Core {
     pub(crate) fn forget_connection(&mut self) {
         *self = Self { block: self.block, ..Self::default() };
     }
-
-    /// Whether a message leaves as it was encoded, and by itself.
-    pub(crate) fn leaves_as_it_is(&self) -> bool {
-        !self.session.is_encrypted() && self.session.unsent().is_empty()
-    }
 }
