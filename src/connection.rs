@@ -296,7 +296,7 @@ impl Handle {
         let (built, first_chunk) = self.step(|session, wishes| {
             let command = build(session, &wishes.wishes().0);
             let chunk_size = session::chunk_size(session.state.out_chunk_size);
-            let first_chunk = command.message().as_asked(chunk_size).first_len();
+            let first_chunk = command.message().first_len(chunk_size);
             (session.send_command(wishes, &command), first_chunk)
         });
         let sent = self.drain(sending, Ok(()));
@@ -312,7 +312,7 @@ impl Handle {
         encoded: &mut Option<u8>,
     ) -> Result<()> {
         let _deferred = Deferred::begin();
-        match self.encode_packet(message, call, encoded, false, self.outbox().take_turn())? {
+        match self.encode_packet(message, call, encoded, self.outbox().take_turn())? {
             (None, sending) => self.drain(sending, Ok(())),
             (Some(chunks), sending) => self.send_past(&chunks, sending),
         }
@@ -325,15 +325,12 @@ impl Handle {
         message: &Outgoing<'m>,
         call: Option<(&[u8], i32)>,
         encoded: &mut Option<u8>,
-        to_queue: bool,
         sending: Sending<'h>,
     ) -> Result<(Option<Chunks<'m>>, Sending<'h>)> {
         let is_carried = self.is_carried();
         let encoding = self.step(|session, wishes| {
-            let is_queued = to_queue
-                || (is_carried && !self.never_waits())
-                || session.is_encrypted()
-                || !session.unsent().is_empty();
+            let is_queued =
+                (is_carried && !self.never_waits()) || session.is_encrypted() || !session.unsent().is_empty();
             let chunks = session.encode(message)?;
             let (profile, calls) = wishes.wishes();
             if let Some((name, transaction)) = call {
@@ -351,13 +348,15 @@ impl Handle {
         });
         match encoding {
             Ok(chunks) => Ok((chunks, sending)),
-            Err(error) => {
-                // Another thread may have left answers to this one. If part of them has gone, nothing can follow.
-                let answers = self.drain(sending, Ok(()));
-                self.forgive(answers).inspect_err(|_| self.give_up())?;
-                Err(error)
-            }
+            Err(error) => Err(self.end_turn(sending).err().unwrap_or(error)),
         }
+    }
+
+    /// Ends a turn to send without a message. Another thread may have left answers to it. If part of them has gone, nothing can
+    /// follow.
+    fn end_turn(&self, sending: Sending<'_>) -> Result<()> {
+        let answers = self.drain(sending, Ok(()));
+        self.forgive(answers).inspect_err(|_| self.give_up())
     }
 
     /// Sends the messages of one call: short ones leave together.
@@ -431,7 +430,7 @@ impl Handle {
             send_queued(&mut core.session, |bytes| carrier.send_now(&[IoSlice::new(bytes)]))
         };
         if result.is_err() {
-            self.core().session.take_unsent(true);
+            self.core().session.take_unsent(true, &mut Vec::new());
         }
         self.show_tunnel(&carrier);
         result
@@ -775,17 +774,29 @@ impl Batch<'_> {
     /// Encodes a message, and sends it unless it waits for the next one; `encoded` as for `Handle::transmit_packet`.
     pub(crate) fn transmit(&mut self, message: &Outgoing<'_>, encoded: &mut Option<u8>) -> Result<()> {
         // The log of librtmp shows a message and what came of it before the next one.
-        let waits = message.body.len() <= Self::SHORT && !globals::logs_debug();
-        if !waits {
+        if message.body.len() > Self::SHORT || globals::logs_debug() {
             self.flush()?;
+            return self.handle.transmit_packet(message, None, encoded);
         }
-        let sending = self.sending.take().unwrap_or_else(|| self.handle.outbox().take_turn());
-        match self.handle.encode_packet(message, None, encoded, waits, sending)? {
-            (Some(chunks), sending) => self.handle.send_past(&chunks, sending),
-            (None, sending) => {
-                self.sending = Some(sending);
-                let queued = self.handle.core().session.queued();
-                if waits && queued < Self::ENOUGH { Ok(()) } else { self.flush() }
+        if self.sending.is_none() {
+            self.sending = Some(self.handle.outbox().take_turn());
+        }
+        let chunk_size = session::chunk_size(field!(self.handle.rtmp(), m_outChunkSize).get());
+        let queued = {
+            let session = &mut self.handle.core().session;
+            session.encoder().encode(message, chunk_size).map(|chunks| {
+                session.enqueue_chunks(&chunks);
+                (chunks.format, session.queued())
+            })
+        };
+        match queued {
+            Ok((format, queued)) => {
+                *encoded = Some(format);
+                if queued < Self::ENOUGH { Ok(()) } else { self.flush() }
+            }
+            Err(error) => {
+                let ended = self.sending.take().map_or(Ok(()), |sending| self.handle.end_turn(sending));
+                Err(ended.err().unwrap_or(error))
             }
         }
     }

@@ -67,9 +67,9 @@ impl Queue for Core {
         !self.unsent.is_empty()
     }
 
-    fn take_unsent(&mut self, all: bool) -> Vec<u8> {
+    fn take_unsent(&mut self, all: bool, into: &mut Vec<u8>) {
         let len = if all { self.unsent.len() } else { MESSAGE };
-        self.unsent.drain(..len).collect()
+        *into = self.unsent.drain(..len).collect();
     }
 }
 

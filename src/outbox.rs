@@ -21,8 +21,8 @@ pub(crate) struct Outbox<Q> {
 pub(crate) trait Queue {
     fn has_unsent(&self) -> bool;
 
-    /// Takes bytes off the queue: `all` of them, or those that go together.
-    fn take_unsent(&mut self, all: bool) -> Vec<u8>;
+    /// Moves bytes from the queue to `into`, in place of what is there: `all` of them, or those that go together.
+    fn take_unsent(&mut self, all: bool, into: &mut Vec<u8>);
 }
 
 /// Keeps other threads from sending. It ends with [`drain`](Self::drain).
@@ -116,21 +116,30 @@ impl<Q: Queue> Turn<'_, Q> {
         together: bool,
         mut send: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { outbox, scratch } = self;
-        let mut result = sent;
+        let Self { outbox, mut scratch } = self;
+        let (mut result, mut most) = (sent, 0);
         loop {
-            let bytes = {
+            {
                 let mut queue = outbox.lock();
                 if !queue.has_unsent() {
+                    // Connections that only listen keep as much as their last answer took.
+                    let capacity = scratch.capacity();
+                    if most > 0 && (capacity > KEPT || capacity / 4 > most) {
+                        *scratch = Vec::new();
+                    }
                     // Under the lock: a thread that queues bytes finds the turn free, or its holder sends them.
                     drop(scratch);
                     return result;
                 }
-                queue.take_unsent(together || result.is_err())
-            };
+                queue.take_unsent(together || result.is_err(), &mut scratch);
+            }
+            most = most.max(scratch.len());
             if result.is_ok() {
-                result = send(&bytes);
+                result = send(&scratch);
             }
         }
     }
 }
+
+/// The memory for putting pieces together that a turn may leave to the next one.
+const KEPT: usize = 256 << 10;

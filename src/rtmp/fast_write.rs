@@ -148,7 +148,7 @@ fn fail(r: Rtmp<'_>, unsent: Unsent, message: &Outgoing<'_>, failure: c_int) -> 
         unsafe { reason::about(r.as_ptr()) }?;
         let chunk_size = session::chunk_size(field!(r, m_outChunkSize).get());
         let Unsent { error, handle } = unsent;
-        let error = report(&handle, error, message.as_asked(chunk_size).first_len());
+        let error = report(&handle, error, message.first_len(chunk_size));
         Err(Failure::new(error, Phase::SENDING))
     })
 }

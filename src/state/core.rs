@@ -44,8 +44,8 @@ impl Queue for Core {
         !self.session.unsent().is_empty()
     }
 
-    fn take_unsent(&mut self, all: bool) -> Vec<u8> {
-        self.session.take_unsent(all)
+    fn take_unsent(&mut self, all: bool, into: &mut Vec<u8>) {
+        self.session.take_unsent(all, into);
     }
 }
 
