@@ -70,7 +70,8 @@ fn close_now(handle: &Handle, manner: Manner) {
         if !handle.is_current() {
             return;
         }
-        let queue = core.session.take_unsent(true);
+        let mut queue = Vec::new();
+        core.session.take_unsent(true, &mut queue);
         let pipe = handle.take_pipe();
         hang_up(handle, &mut core, reset, false);
         handle.mark_closed();

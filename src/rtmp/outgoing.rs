@@ -127,7 +127,7 @@ fn outcome(handle: &Handle, message: &Outgoing<'_>, result: Result<()>, encoded:
 
 /// How many bytes the first chunk of a message has.
 pub(super) fn first_chunk_len(handle: &Handle, message: &Outgoing<'_>) -> usize {
-    message.as_asked(session::chunk_size(field!(handle.rtmp(), m_outChunkSize).get())).first_len()
+    message.first_len(session::chunk_size(field!(handle.rtmp(), m_outChunkSize).get()))
 }
 
 /// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.

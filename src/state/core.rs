@@ -58,8 +58,8 @@ impl Queue for Core {
         !self.session.unsent().is_empty()
     }
 
-    fn take_unsent(&mut self, all: bool) -> Vec<u8> {
-        self.session.take_unsent(all)
+    fn take_unsent(&mut self, all: bool, into: &mut Vec<u8>) {
+        self.session.take_unsent(all, into);
     }
 }
 
@@ -74,10 +74,5 @@ impl Core {
             blocked: self.blocked,
             ..Self::default()
         };
-    }
-
-    /// Whether a message leaves as it was encoded, and by itself.
-    pub(crate) fn leaves_as_it_is(&self) -> bool {
-        !self.session.is_encrypted() && self.session.unsent().is_empty()
     }
 }

@@ -7,6 +7,7 @@ mod callbacks;
 mod core;
 mod ending;
 mod exclusive;
+mod held;
 mod never_waits;
 mod notes;
 mod patience;
@@ -38,6 +39,7 @@ pub(crate) use self::{
     core::{Core, Sending},
     ending::{abort, clear_abort, take_pipe},
     exclusive::{Exclusive, exclusive},
+    held::Held,
     never_waits::forget_progress,
     settings::{Hidden, Login, Settings},
 };
@@ -323,20 +325,6 @@ impl Handle {
     /// The failure of a call that was at `phase`, unless something else was noted.
     pub(crate) fn failure(&self, error: Error, phase: Phase) -> Failure {
         Failure::new(error, self.failed_in.take().unwrap_or(phase))
-    }
-
-    /// As `connected`, at the least cost, if the session is in its place and there is no doubt about its socket.
-    #[inline]
-    pub(crate) fn at_hand(r: Rtmp<'_>) -> Option<Self> {
-        let raw = NonNull::new(r.as_ptr())?;
-        let keeper = Gate::of(r).try_hold()?;
-        // 0 may be what a program left there that forgot RTMP_Init.
-        if field!(r, m_sb.sb_socket).get() <= 0 {
-            return None;
-        }
-        let handle = Self::new(raw, attached(r, &keeper)?);
-        drop(keeper);
-        (handle.private.home.load(Ordering::Relaxed) == r.as_ptr() && !handle.never_waits()).then_some(handle)
     }
 
     /// Whether the program wants the calls of this session to end.
