@@ -1,4 +1,4 @@
-//! One connection to a peer: from its making to its end.
+//! One connection to a peer, from its beginning to its end.
 
 use std::{
     io::IoSlice,
@@ -30,9 +30,9 @@ use crate::{
 pub(super) struct Wire {
     stage: Stage,
     timeout: Option<Duration>,
-    /// Nothing more comes from the peer.
+    /// The peer has ended its side.
     ended: bool,
-    /// The system has reported an error of the connection, for which only the peer or the network can be the reason.
+    /// The system has reported an error of the connection, which only the peer or the network can have caused.
     broken: bool,
     /// The last `receive` left bytes on the socket, at that time.
     stopped: Option<Instant>,
@@ -41,7 +41,7 @@ pub(super) struct Wire {
     phases: Phases,
     keeps_readable: bool,
     hook: Option<SendHook>,
-    /// Bytes that were received to look at them.
+    /// Bytes that were received only to look at them.
     early: Vec<u8>,
 }
 
