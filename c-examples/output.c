@@ -34,11 +34,9 @@ static FILE *open_part(const char *name, char **temporary)
     return file;
 }
 
-/*
- * A regular file is written as FILE.part and gets its name when it is complete: FILE is always valid, and an attempt without
+/* A regular file is written as FILE.part and gets its name when it is complete: FILE is always valid, and an attempt without
  * data does not replace an earlier recording. Anything else is only appended to: pipes, devices, and files that the shell has
- * opened.
- */
+ * opened. */
 static FILE *open_file(const char *name, char **temporary, char **target)
 {
     struct stat info;

@@ -4,10 +4,8 @@
 
 #include <stdint.h>
 
-/*
- * In place: references become null, typed objects become plain ones. Returns the new size. Everything after unknown or damaged
- * data stays unchanged.
- */
+/* In place: references become null, typed objects become plain ones. Returns the new size. Everything after unknown or damaged
+ * data stays unchanged. */
 uint32_t amf0_simplify(char *body, uint32_t size);
 
 #endif

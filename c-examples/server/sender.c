@@ -96,10 +96,8 @@ static void begin(struct sender *sender, int stream_id, uint8_t type, uint32_t t
 {
     int number = type == FLV_VIDEO ? 1 : type == FLV_AUDIO ? 2 : 0, channel = CHANNEL_MEDIA + number;
     RTMPChunk *chunk = &sender->media.chunk;
-    /*
-     * A short header has the time since the message before. For an equal or earlier time, receivers interpret it in different
-     * ways, and a change of the stream needs the full one.
-     */
+    /* A short header has the time since the message before. For an equal or earlier time, receivers interpret it in different
+     * ways, and a change of the stream needs the full one. */
     uint32_t later = timestamp - sender->chunk_streams[number].timestamp;
     int shorter = sender->chunk_streams[number].stream_id == stream_id && (int32_t)later > 0;
     uint32_t time = shorter ? later : timestamp;

@@ -1,7 +1,7 @@
-/* What is on its way to one peer: answers, and one media message at a time.
+/* The output for one peer: answers, and one media message at a time.
  *
- * The library takes a chunk as a whole: the system gets what it has room for, the library keeps a copy of the rest, and takes
- * nothing more until that has left. All else stays here, or in the queues of live.c, where players share one body. */
+ * The library accepts a chunk as a whole: the system gets as much as it has room for, the library keeps a copy of the rest, and
+ * accepts nothing more until that was sent. Everything else stays here, or in the queues of live.c, where players share one body. */
 #ifndef SERVER_SENDER_H
 #define SERVER_SENDER_H
 
@@ -49,9 +49,7 @@ int sender_is_behind(const struct sender *sender);
 void sender_media(struct sender *sender, int stream_id, uint32_t timestamp, struct message *message);
 void sender_file(struct sender *sender, int stream_id, uint8_t type, uint32_t timestamp, FILE *file, uint32_t size);
 
-/*
- * Sends the output. Returns 1 if nothing is left, 0 if the peer has to accept bytes first, and -1 if the connection was lost.
- */
+/* Sends the output. Returns 1 if nothing is left, 0 if the peer has to accept bytes first, and -1 if the connection was lost. */
 int sender_flush(struct sender *sender);
 
 #endif
