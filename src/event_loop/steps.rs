@@ -1,4 +1,4 @@
-//! Sessions that never wait: what they wait for in place of that, and their steps.
+//! Sessions that never wait: the descriptors and deadlines that they report instead, and their steps.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use crate::{
     state::Handle,
 };
 
-/// Bits that [`RTMP_Step`] returns, as the header has them.
+/// Bits that [`RTMP_Step`] returns, as in the header.
 const CONNECTED: c_int = 0x01;
 const STREAMING: c_int = 0x02;
 const READABLE: c_int = 0x04;
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn RTMP_SetNonBlocking(r: *mut RTMP, on: c_int) -> c_int {
         if handle.never_waits() == on {
             return Ok(TRUE);
         }
-        // SAFETY: `r` is initialised, as `from_raw` has found.
+        // SAFETY: `from_raw` has checked that `r` is initialised.
         let has_received = unsafe { shared::read(&raw const (*r).m_nBytesIn) } != 0;
         let has_begun = handle.is_dialled() || handle.is_opened() || handle.is_carried() || has_received;
         let is_opening = handle.never_waits() && handle.progress(|progress| progress.opening.is_some());
@@ -229,13 +229,13 @@ fn step(handle: &Handle) -> c_int {
     bits(handle)
 }
 
-/// Keeps why a step has failed.
+/// Stores the reason why a step has failed.
 fn tell(failure: &Failure) {
     failure.log();
     failure.keep();
 }
 
-/// Sends, receives and waits for the stream, as far as that goes now.
+/// Sends, receives and waits for the stream, as far as is possible without waiting.
 fn step_connection(handle: &Handle) {
     let Some(carrier) = handle.carrier() else { return };
     let now = Instant::now();
@@ -244,7 +244,7 @@ fn step_connection(handle: &Handle) {
         if !is_direct || !error.is_end_of_connection() {
             return fail(handle, error);
         }
-        // What the peer sent before can still be read.
+        // Bytes that the peer sent before can still be read.
         handle.progress(|progress| progress.send_error = Some(error));
     }
     if let Err(error) = check_sending(handle, now) {
@@ -265,7 +265,7 @@ fn step_connection(handle: &Handle) {
     step_input(handle, &carrier, now);
 }
 
-/// Sending has failed.
+/// Handles a send error.
 fn fail(handle: &Handle, error: Error) {
     let first_chunk = handle.core().session.first_chunk_len();
     let error = handle.fail_sending(error, first_chunk).reported();
@@ -273,7 +273,7 @@ fn fail(handle: &Handle, error: Error) {
     handle.progress(|progress| progress.failed = true);
 }
 
-/// Fails when the peer has taken nothing for too long, and reports each second of it before that.
+/// Fails when the peer has accepted nothing for too long, and before that reports each second of the wait.
 fn check_sending(handle: &Handle, now: Instant) -> Result<()> {
     handle.watch_backlog(now);
     let timeout = handle.timeout();
@@ -284,7 +284,7 @@ fn check_sending(handle: &Handle, now: Instant) -> Result<()> {
     report.map_or(Ok(()), |stalled| handle.raise_stall(stalled))
 }
 
-/// Finds out whether a call that reads would find something.
+/// Finds out whether a call that reads would return something.
 fn step_input(handle: &Handle, carrier: &Carrier, now: Instant) {
     let input = handle.progress(|progress| progress.input);
     if input == Input::Some {
@@ -310,7 +310,7 @@ fn step_input(handle: &Handle, carrier: &Carrier, now: Instant) {
     });
 }
 
-/// What holds for the session now.
+/// The current bits of the session.
 fn bits(handle: &Handle) -> c_int {
     let (is_opening, is_starting, failed, is_leaving) = handle.progress(|progress| {
         (progress.is_opening(), progress.starting.is_some(), progress.failed, !progress.leaving.is_empty())
@@ -381,7 +381,7 @@ pub(super) fn interests(handle: &Handle) -> Vec<Interest> {
     interests
 }
 
-/// How long it is until a step has something to do although no socket is ready.
+/// The time until a step has something to do although no socket is ready.
 pub(super) fn left(handle: &Handle) -> Option<Duration> {
     let now = Instant::now();
     let timeout = handle.timeout();
@@ -394,10 +394,10 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
     let mut moments = Vec::new();
     handle.progress(|progress| {
         moments.push(progress.toggled);
-        // A step ends what has begun; before there is a connection, no socket tells of it.
+        // A step finishes what has begun; before there is a connection, no socket signals it.
         let has_begun = progress.is_opening() || progress.starting.is_some();
         moments.push(Some(now).filter(|_| is_aborted && has_begun && !progress.failed));
-        // The peer may have been so fast that `RTMP_Close` has done everything: no socket is left to tell of it.
+        // The peer may have been so fast that `RTMP_Close` has finished: then no socket signals it.
         moments.push(Some(now).filter(|_| progress.closing && progress.leaving.is_empty()));
         for leaving in &progress.leaving {
             links.push(leaving.carrier.clone());
@@ -416,7 +416,7 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
             let is_reading = opening.is_none() && progress.starting.is_none();
             moments.push(match progress.input {
                 Input::None => progress.silence_ends(timeout),
-                // To find out, or to be told.
+                // To find out, or to be informed.
                 Input::Maybe if is_reading || opening.is_some() => Some(now),
                 Input::Some if is_reading && !progress.told => Some(now),
                 _ => None,

@@ -1,4 +1,4 @@
-//! Protocol state of a session, which callers never see, and the queue that it sends from.
+//! Protocol state of a session, which callers never see, and its send queue.
 
 use std::{collections::BTreeMap, mem, sync::Arc};
 
@@ -19,23 +19,23 @@ use crate::{
 pub(crate) struct Core {
     /// The protocol.
     pub(crate) session: protocol::Session<Body>,
-    /// Room for what a fast peer sends, while there is one.
+    /// The larger receive buffer for a fast peer, if there is one.
     pub(crate) reservoir: Option<Box<Reservoir>>,
-    /// Behind `m_read`: FLV bytes that were made but not read.
+    /// For `m_read`: FLV bytes that were produced and not read.
     pub(crate) stream: flv::Stream<Body>,
-    /// Where the last read call was told to put its bytes.
+    /// The block that the last read call filled.
     pub(crate) block: Block,
-    /// Behind `m_write`: the tag that is being written. Most connections write none.
+    /// For `m_write`: the tag that is being written. Most connections write none.
     pub(crate) writer: Option<Box<flv::Writer<Body>>>,
     /// The body of that tag, which `m_write` holds between calls: the caller may free it.
     pub(crate) unfinished: Option<Lent>,
-    /// The tags that are being written on further streams, by message stream.
+    /// The incomplete tags of further streams, by message stream.
     pub(crate) further: BTreeMap<u32, flv::Writer<Body>>,
-    /// The further stream whose answer a session that does not wait will look for again: its name, and its key.
+    /// The further stream whose answer a later call of a session that does not wait will check: its name, and its key.
     pub(crate) opening: Option<(Vec<u8>, i32)>,
-    /// How often a server made this session log in.
+    /// The number of logins that a server requested from this session.
     pub(super) logins: u32,
-    /// How long the phases of connecting took that are below the protocol.
+    /// The durations of the connection phases below the protocol.
     pub(crate) phases: Phases,
     /// What carries bytes through an HTTP tunnel, or for a session that does not wait. Has a lock of its own.
     pub(super) carrier: Option<Arc<Carrier>>,
@@ -64,7 +64,7 @@ impl Queue for Core {
 }
 
 impl Core {
-    /// Forgets a connection; the next one may belong to the same block of a read call.
+    /// Forgets a connection; the next one may continue the same block of a read call.
     pub(crate) fn forget_connection(&mut self) {
         *self = Self {
             block: self.block,
