@@ -81,13 +81,13 @@ fn entry(interest: &Interest) -> PollFd<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write, os::unix::net::UnixStream};
+    use std::io::Write;
 
     use super::*;
 
-    fn pair() -> (Interest, UnixStream) {
-        let (near, far) = UnixStream::pair().unwrap();
-        (Interest { socket: Arc::new(near.into()), read: true, write: false }, far)
+    fn pair() -> (Interest, Socket) {
+        let (near, far) = crate::system::pair().unwrap();
+        (Interest { socket: Arc::new(near), read: true, write: false }, far)
     }
 
     #[test]
