@@ -36,6 +36,11 @@ fn poll_all(interests: &[Interest], left: Option<Duration>) -> io::Result<bool> 
 
 /// The same for sockets that the caller has put together.
 pub(crate) fn poll_until(sockets: &mut [PollFd<'_>], left: Option<Duration>) -> io::Result<bool> {
+    // Windows refuses to wait for no socket.
+    if let (true, true, Some(left)) = (cfg!(windows), sockets.is_empty(), left) {
+        std::thread::sleep(left);
+        return Ok(false);
+    }
     // A time that the system cannot count is as good as none.
     let time = left.and_then(|left| Timespec::try_from(left).ok());
     match poll(sockets, time.as_ref()) {
