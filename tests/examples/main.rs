@@ -431,7 +431,7 @@ fn amf3_tags_are_sent_and_unknown_tags_are_skipped() {
 }
 
 #[test]
-fn a_file_that_is_cut_anywhere_is_reported_and_what_is_whole_is_sent() {
+fn incomplete_file_is_reported_after_its_complete_tags_are_sent() {
     let directory = TempDir::new("cut");
     let clip = directory.join("clip.flv");
     let first: (u8, u32, &[u8]) = (9, 0, b"\x17\x01key");
