@@ -274,6 +274,14 @@ fn usage_errors_and_unknown_hosts_have_their_own_exit_codes() {
             assert_eq!(need!(run(example, library, &["--no-such-option"])).code, Some(2));
             assert_eq!(need!(run(example, library, &[])).code, Some(2));
             assert_eq!(need!(with("nonsense")).code, Some(2));
+            // The library would connect with RTMP.
+            assert_fails(&need!(with("http://127.0.0.1:1/app/name")), 2, "not an RTMP URL");
+            let flag = if example == "receive" { "--stop" } else { "--start" };
+            assert_fails(
+                &need!(run(example, library, &[flag, "-2", first[1], &nobody])),
+                2,
+                &format!("invalid value for {flag}: -2"),
+            );
             assert_eq!(need!(with(&nobody)).code, Some(3));
             assert_eq!(need!(with("rtmp://name.invalid/app/name")).code, Some(3));
             assert!(!file.exists(), "nothing came");
