@@ -14,6 +14,7 @@
 #                           program: librs_rtmp.so.1, librs_rtmp.a, librs_rtmp.pc and headers of their own
 #   make dist               the source with all crates, for building without a network, and its checksum, in target/dist
 #   make check-dist         whether that is the same for another user in another directory, and the library built from it
+#   make check-debian       builds the Debian packages in a clean chroot and tries them there, as root; SUITE=bookworm
 #   make windows            librtmp.dll and its import library, in target/windows/x86_64, with MinGW; ARCHITECTURE=i686
 #   make install-windows    installs these and the headers in bin, lib and include of prefix
 #   make cross              builds for other systems and runs what it can of them; CROSS= some of their names
@@ -89,7 +90,7 @@ MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build check-dist cross demo dist embedded examples features fuzz guide headers install install-tools install-windows lint memcheck miri notice prefixed sanitize soak test uninstall windows
+.PHONY: all bench build check-debian check-dist cross demo dist embedded examples features fuzz guide headers install install-tools install-windows lint memcheck miri notice prefixed sanitize soak test uninstall windows
 
 all: build
 
@@ -160,6 +161,11 @@ dist:
 # Makes the tarball twice and the library of each, in other directories and as other users, and compares.
 check-dist:
 	CARGO='$(CARGO)' MAKE='$(MAKE)' packaging/check-dist.sh '$(DIST_DIR)'
+
+# Of trixie, unless another release is named.
+SUITE = trixie
+check-debian: dist
+	packaging/check-debian.sh '$(DIST_DIR)/librtmp-$(RELEASE).tar.xz' '$(TARGET_DIR)/check-debian' '$(SUITE)'
 
 # For Windows, with MinGW: ARCHITECTURE=x86_64 or i686.
 ARCHITECTURE = x86_64

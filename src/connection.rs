@@ -4,7 +4,7 @@
 //! `fill` and the functions that it calls for one direction, `send_bytes` for the other.
 
 use std::{
-    io::IoSlice,
+    io::{self, IoSlice},
     time::{Duration, Instant},
 };
 
@@ -296,7 +296,7 @@ impl Handle {
         let (built, first_chunk) = self.step(|session, wishes| {
             let command = build(session, &wishes.wishes().0);
             let chunk_size = session::chunk_size(session.state.out_chunk_size);
-            let first_chunk = command.message().as_asked(chunk_size).first_len();
+            let first_chunk = command.message().first_len(chunk_size);
             (session.send_command(wishes, &command), first_chunk)
         });
         let sent = self.drain(sending, Ok(()));
@@ -312,7 +312,7 @@ impl Handle {
         encoded: &mut Option<u8>,
     ) -> Result<()> {
         let _deferred = Deferred::begin();
-        match self.encode_packet(message, call, encoded, false, self.outbox().take_turn())? {
+        match self.encode_packet(message, call, encoded, self.outbox().take_turn())? {
             (None, sending) => self.drain(sending, Ok(())),
             (Some(chunks), sending) => self.send_past(&chunks, sending),
         }
@@ -325,15 +325,12 @@ impl Handle {
         message: &Outgoing<'m>,
         call: Option<(&[u8], i32)>,
         encoded: &mut Option<u8>,
-        to_queue: bool,
         sending: Sending<'h>,
     ) -> Result<(Option<Chunks<'m>>, Sending<'h>)> {
         let is_carried = self.is_carried();
         let encoding = self.step(|session, wishes| {
-            let is_queued = to_queue
-                || (is_carried && !self.never_waits())
-                || session.is_encrypted()
-                || !session.unsent().is_empty();
+            let is_queued =
+                (is_carried && !self.never_waits()) || session.is_encrypted() || !session.unsent().is_empty();
             let chunks = session.encode(message)?;
             let (profile, calls) = wishes.wishes();
             if let Some((name, transaction)) = call {
@@ -351,14 +348,15 @@ impl Handle {
         });
         match encoding {
             Ok(chunks) => Ok((chunks, sending)),
-            Err(error) => {
-                // Another thread may have left answers for this one to send. If a part of them was sent, nothing else can
-                // follow before the rest.
-                let answers = self.drain(sending, Ok(()));
-                self.forgive(answers).inspect_err(|_| self.give_up())?;
-                Err(error)
-            }
+            Err(error) => Err(self.end_turn(sending).err().unwrap_or(error)),
         }
+    }
+
+    /// Ends a turn to send without a message. Another thread may have left answers to it. If part of them has gone, nothing can
+    /// follow.
+    fn end_turn(&self, sending: Sending<'_>) -> Result<()> {
+        let answers = self.drain(sending, Ok(()));
+        self.forgive(answers).inspect_err(|_| self.give_up())
     }
 
     /// Sends the messages of one call: short ones are sent together.
@@ -366,26 +364,25 @@ impl Handle {
         Batch { handle: self, sending: None, _deferred: Deferred::begin() }
     }
 
-    /// Encodes a message and sends it, if no other thread uses the session and bytes go directly to the socket. Returns the
-    /// header format and the result of sending; `None` if nothing has happened.
-    #[inline(always)]
-    pub(super) fn transmit_unqueued<'m>(
+    /// Sends what is left of a message after `first` came of [`SockBuf::send_chunks_now`](sockbuf::SockBuf::send_chunks_now), and
+    /// behind it the answers that other threads have left to this one.
+    pub(crate) fn send_rest(
         &self,
-        encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>,
-    ) -> Option<(u8, Result<()>)> {
-        let (chunks, sending) = self.outbox().try_past(|core| {
-            if self.is_carried() || !core.leaves_as_it_is() {
-                return None;
+        chunks: &Chunks<'_>,
+        first: Option<io::Result<usize>>,
+        mut sending: Sending<'_>,
+    ) -> Result<()> {
+        match self.sb().send_rest_of(chunks, first, sending.scratch(), &self.patience()) {
+            Ok(()) => {
+                let answers = self.drain(sending, Ok(()));
+                self.forgive(answers)
             }
-            let chunk_size = field!(self.rtmp(), m_outChunkSize).get();
-            encode(core, session::chunk_size(chunk_size))?.ok()
-        })?;
-        Some((chunks.format, self.send_past(&chunks, sending)))
+            failed => self.drain(sending, failed),
+        }
     }
 
     /// Sends a message, and after it the answers that other threads have left for this one. After an error the answers are
     /// dropped, because a part of the message may have been sent.
-    #[inline(always)]
     fn send_past(&self, chunks: &Chunks<'_>, mut sending: Sending<'_>) -> Result<()> {
         if self.never_waits() {
             drop(sending);
@@ -432,7 +429,7 @@ impl Handle {
             send_queued(&mut core.session, |bytes| carrier.send_now(&[IoSlice::new(bytes)]))
         };
         if result.is_err() {
-            self.core().session.take_unsent(true);
+            self.core().session.take_unsent(true, &mut Vec::new());
         }
         self.show_tunnel(&carrier);
         result
@@ -442,13 +439,13 @@ impl Handle {
     /// rest is copied, unless the bytes have to be changed first, or are many short pieces.
     fn send_or_queue<'p, I: Iterator<Item = &'p [u8]>>(&self, pieces: impl Fn() -> I) -> Result<()> {
         let Some(carrier) = self.carrier() else { return Err(Error::NotConnected) };
-        let has_tunnel = carrier.has_tunnel();
+        let (has_tunnel, has_hook) = (carrier.has_tunnel(), self.send_hook().is_some());
         let mut core = self.core();
         let session = &mut core.session;
         if has_tunnel
             || !session.unsent().is_empty()
             || session.is_encrypted()
-            || self.send_hook().is_some()
+            || has_hook
             || pieces().nth(MAX_PIECES).is_some()
         {
             session.enqueue_bytes(pieces());
@@ -776,17 +773,29 @@ impl Batch<'_> {
     /// Encodes a message, and sends it unless it waits for the next one; `encoded` as for `Handle::transmit_packet`.
     pub(crate) fn transmit(&mut self, message: &Outgoing<'_>, encoded: &mut Option<u8>) -> Result<()> {
         // The log of librtmp shows a message and its result before the next message.
-        let waits = message.body.len() <= Self::SHORT && !globals::logs_debug();
-        if !waits {
+        if message.body.len() > Self::SHORT || globals::logs_debug() {
             self.flush()?;
+            return self.handle.transmit_packet(message, None, encoded);
         }
-        let sending = self.sending.take().unwrap_or_else(|| self.handle.outbox().take_turn());
-        match self.handle.encode_packet(message, None, encoded, waits, sending)? {
-            (Some(chunks), sending) => self.handle.send_past(&chunks, sending),
-            (None, sending) => {
-                self.sending = Some(sending);
-                let queued = self.handle.core().session.queued();
-                if waits && queued < Self::ENOUGH { Ok(()) } else { self.flush() }
+        if self.sending.is_none() {
+            self.sending = Some(self.handle.outbox().take_turn());
+        }
+        let chunk_size = session::chunk_size(field!(self.handle.rtmp(), m_outChunkSize).get());
+        let queued = {
+            let session = &mut self.handle.core().session;
+            session.encoder().encode(message, chunk_size).map(|chunks| {
+                session.enqueue_chunks(&chunks);
+                (chunks.format, session.queued())
+            })
+        };
+        match queued {
+            Ok((format, queued)) => {
+                *encoded = Some(format);
+                if queued < Self::ENOUGH { Ok(()) } else { self.flush() }
+            }
+            Err(error) => {
+                let ended = self.sending.take().map_or(Ok(()), |sending| self.handle.end_turn(sending));
+                Err(ended.err().unwrap_or(error))
             }
         }
     }

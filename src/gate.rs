@@ -210,9 +210,11 @@ mod tests {
 
     #[test]
     fn an_abort_while_the_gate_is_held_shuts_the_socket_down_when_it_is_let_go() {
-        use std::{io::Read, os::fd::AsRawFd, os::unix::net::UnixStream};
-        let (mut word, (near, mut far)) = (word(0), UnixStream::pair().unwrap());
-        word.0.get_mut().m_sb.sb_socket = near.as_raw_fd();
+        use crate::socket::{number_of, pair};
+        use rustix::fd::AsFd;
+        use std::io::Read;
+        let (mut word, (near, mut far)) = (word(0), pair());
+        word.0.get_mut().m_sb.sb_socket = number_of(near.as_fd());
         let gate = gate(&word);
         let keeper = gate.hold();
         gate.abort();

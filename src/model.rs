@@ -67,9 +67,9 @@ impl Queue for Core {
         !self.unsent.is_empty()
     }
 
-    fn take_unsent(&mut self, all: bool) -> Vec<u8> {
+    fn take_unsent(&mut self, all: bool, into: &mut Vec<u8>) {
         let len = if all { self.unsent.len() } else { MESSAGE };
-        self.unsent.drain(..len).collect()
+        *into = self.unsent.drain(..len).collect();
     }
 }
 
@@ -126,6 +126,20 @@ impl Socket {
         Ok(())
     }
 
+    /// Takes what there is room for; returns how many bytes that were.
+    fn send_now(&self, bytes: &[u8]) -> Result<usize, &'static str> {
+        let mut wire = self.lock();
+        if wire.is_down {
+            return Err("the socket is shut down");
+        }
+        let until_timeout = wire.times_out_at.map_or(usize::MAX, |at| at - wire.taken.len());
+        let count = bytes.len().min(wire.room).min(until_timeout);
+        wire.room -= count;
+        wire.taken.extend(&bytes[..count]);
+        self.changed.notify_all();
+        Ok(count)
+    }
+
     fn shut_down(&self) {
         self.lock().is_down = true;
         self.changed.notify_all();
@@ -158,11 +172,17 @@ impl Session {
         turn.drain(sent, !self.one_by_one, |bytes| self.socket.send(bytes, true))
     }
 
-    /// As `Handle::transmit_straight`, and if that does nothing, as `Handle::transmit_packet`.
+    /// As `fast_write::transmit`, and if that does nothing, as `Handle::transmit_packet`.
     fn publish(&self, name: u8) -> Sent {
         let message = [name; MESSAGE];
-        if let Some((message, turn)) = self.outbox.try_past(|_| Some(message)) {
-            return self.send_past(&message, turn);
+        if let Some((message, passage)) = self.outbox.try_past(|_| Some(message)) {
+            let sent = self.socket.send_now(&message);
+            if sent == Ok(MESSAGE) {
+                return Ok(());
+            }
+            let turn = passage.unlock();
+            let sent = sent.and_then(|sent| self.socket.send(&message[sent..], true));
+            return self.drain(turn, sent);
         }
         let turn = self.outbox.take_turn();
         let is_queued = {

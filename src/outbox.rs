@@ -21,8 +21,8 @@ pub(crate) struct Outbox<Q> {
 pub(crate) trait Queue {
     fn has_unsent(&self) -> bool;
 
-    /// Takes bytes from the queue: `all` of them, or the next ones that are sent together.
-    fn take_unsent(&mut self, all: bool) -> Vec<u8>;
+    /// Moves bytes from the queue to `into`, in place of what is there: `all` of them, or those that go together.
+    fn take_unsent(&mut self, all: bool, into: &mut Vec<u8>);
 }
 
 /// Keeps other threads from sending. It ends with [`drain`](Self::drain).
@@ -30,6 +30,28 @@ pub(crate) trait Queue {
 pub(crate) struct Turn<'a, Q> {
     outbox: &'a Outbox<Q>,
     scratch: MutexGuard<'a, Vec<u8>>,
+}
+
+/// The turn to send bytes that bypass an empty queue, for as long as the system takes them without a wait.
+///
+/// The turn ends first: one that ends without a look at the queue has to end under the queue's lock.
+pub(crate) struct Passage<'a, Q> {
+    turn: Turn<'a, Q>,
+    queue: MutexGuard<'a, Q>,
+}
+
+impl<'a, Q> Passage<'a, Q> {
+    /// Memory for putting pieces together.
+    #[inline]
+    pub(crate) fn scratch(&mut self) -> &mut Vec<u8> {
+        &mut self.turn.scratch
+    }
+
+    /// Unlocks the queue, so that other threads can queue bytes while this one waits.
+    pub(crate) fn unlock(self) -> Turn<'a, Q> {
+        drop(self.queue);
+        self.turn
+    }
 }
 
 impl<Q: Queue> Outbox<Q> {
@@ -53,21 +75,17 @@ impl<Q: Queue> Outbox<Q> {
         Some(Turn { outbox: self, scratch })
     }
 
-    /// Takes the turn for bytes that bypass the queue. `None` if another thread uses the session, something is queued, or
-    /// `begin` returns `None`.
+    /// Takes the turn for bytes that bypass the queue, which stays locked. `None` if another thread uses the session,
+    /// something is queued, or `begin` returns `None`.
     #[inline(always)]
-    pub(crate) fn try_past<T>(&self, begin: impl FnOnce(&mut Q) -> Option<T>) -> Option<(T, Turn<'_, Q>)> {
-        // The queue is locked first: a turn that ends without checking the queue has to end under its lock.
-        let mut queue = self.queue.try_lock().ok()?;
+    pub(crate) fn try_past<T>(&self, begin: impl FnOnce(&mut Q) -> Option<T>) -> Option<(T, Passage<'_, Q>)> {
+        let queue = self.queue.try_lock().ok()?;
         if queue.has_unsent() {
             return None;
         }
-        let turn = self.try_turn()?;
-        let Some(begun) = begin(&mut queue) else {
-            drop(turn);
-            return None;
-        };
-        Some((begun, turn))
+        let mut passage = Passage { turn: self.try_turn()?, queue };
+        let begun = begin(&mut passage.queue)?;
+        Some((begun, passage))
     }
 
     /// Whether a panic left the queue in an inconsistent state.
@@ -98,21 +116,30 @@ impl<Q: Queue> Turn<'_, Q> {
         together: bool,
         mut send: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { outbox, scratch } = self;
-        let mut result = sent;
+        let Self { outbox, mut scratch } = self;
+        let (mut result, mut most) = (sent, 0);
         loop {
-            let bytes = {
+            {
                 let mut queue = outbox.lock();
                 if !queue.has_unsent() {
+                    // Connections that only listen keep as much as their last answer took.
+                    let capacity = scratch.capacity();
+                    if most > 0 && (capacity > KEPT || capacity / 4 > most) {
+                        *scratch = Vec::new();
+                    }
                     // Under the lock: a thread that queues bytes either finds the turn free, or its holder sends them.
                     drop(scratch);
                     return result;
                 }
-                queue.take_unsent(together || result.is_err())
-            };
+                queue.take_unsent(together || result.is_err(), &mut scratch);
+            }
+            most = most.max(scratch.len());
             if result.is_ok() {
-                result = send(&bytes);
+                result = send(&scratch);
             }
         }
     }
 }
+
+/// The memory for putting pieces together that a turn may leave to the next one.
+const KEPT: usize = 256 << 10;

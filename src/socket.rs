@@ -86,3 +86,20 @@ pub struct pollfd {
 pub(crate) const POLLIN: libc::c_short = 0x0300;
 #[cfg(windows)]
 pub(crate) const POLLOUT: libc::c_short = 0x0010;
+
+/// Two sockets of a test that are connected with each other.
+#[cfg(all(test, not(windows)))]
+pub(crate) fn pair() -> (socket2::Socket, socket2::Socket) {
+    socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None).expect("there are descriptors")
+}
+/// Two sockets of a test that are connected with each other. The first one is the library's, and so does not block.
+#[cfg(all(test, windows))]
+pub(crate) fn pair() -> (socket2::Socket, socket2::Socket) {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    let near = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+    let (far, _) = listener.accept().expect("a connection waits");
+    near.set_nonblocking(true).expect("it is open");
+    far.set_nodelay(true).expect("it is open");
+    (near.into(), far.into())
+}

@@ -54,6 +54,11 @@ impl<'a, T> Valid<'a, T> {
     }
 
     #[inline(always)]
+    pub(crate) fn as_non_null(self) -> NonNull<T> {
+        self.place
+    }
+
+    #[inline(always)]
     pub(crate) fn as_ptr(self) -> *mut T {
         self.place.as_ptr()
     }

@@ -310,10 +310,10 @@ mod tests {
 
     #[test]
     fn a_connection_that_the_system_gave_up_is_not_a_wait_that_timed_out() {
-        let dead = io::Error::from_raw_os_error(libc::ETIMEDOUT);
+        let dead = io::Error::from(rustix::io::Errno::TIMEDOUT);
         assert_eq!(dead.kind(), io::ErrorKind::TimedOut);
         assert!(matches!(Error::from(dead), Error::Io(_)));
-        let waited = io::Error::from_raw_os_error(libc::EAGAIN);
+        let waited = io::Error::from(rustix::io::Errno::WOULDBLOCK);
         assert!(matches!(Error::from(waited), Error::TimedOut));
         let deadline = io::Error::from(io::ErrorKind::TimedOut);
         assert!(matches!(Error::from(deadline), Error::TimedOut));

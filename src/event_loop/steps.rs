@@ -351,28 +351,29 @@ fn bits(handle: &Handle) -> c_int {
 /// The sockets that a session waits for.
 pub(super) fn interests(handle: &Handle) -> Vec<Interest> {
     let mut interests = Vec::new();
-    let mut is_opening = false;
     let has_queued = !handle.core().session.unsent().is_empty();
     let wants_input = handle.core().session.wants_input();
-    let (mut wants_read, mut carrier) = (true, None);
+    let mut wants_read = true;
+    // As in `left`, links are looked at when the core is not locked any more.
+    let (mut carrier, mut others) = (handle.carrier(), Vec::new());
     handle.progress(|progress| {
-        for leaving in &progress.leaving {
-            leaving.carrier.lock().interests(ALL, &mut interests);
-        }
+        others.extend(progress.leaving.iter().map(|leaving| (leaving.carrier.clone(), ALL)));
         if let Some(opening) = progress.opening.as_ref().filter(|_| progress.is_opening()) {
-            is_opening = true;
             match &opening.stage {
                 Stage::Reaching(link) => link.interests(Wanted::default(), &mut interests),
                 Stage::Securing(carrier) | Stage::Admitting(carrier) => {
-                    carrier.lock().interests(Wanted::default(), &mut interests);
+                    others.push((carrier.clone(), Wanted::default()));
                 }
-                _ => carrier = handle.carrier(),
+                _ => return,
             }
+            carrier = None;
         } else {
-            carrier = handle.carrier();
             wants_read = progress.starting.is_some() || progress.input != Input::Some;
         }
     });
+    for (other, wanted) in others {
+        other.lock().interests(wanted, &mut interests);
+    }
     if let Some(carrier) = carrier {
         let wanted = Wanted { read: wants_read && wants_input, write: has_queued };
         carrier.lock().interests(wanted, &mut interests);
@@ -388,28 +389,28 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
     let (wants_events, is_aborted) = (handle.wants_events(), handle.is_aborted());
     // A call that sends may have filled the queue since the last step.
     handle.watch_backlog(now);
-    let moment = handle.progress(|progress| {
-        let mut moments = vec![progress.toggled];
+    // Links are looked at when the core is not locked any more: one may be in a function of the program.
+    let mut links: Vec<_> = carrier.iter().cloned().collect();
+    let mut moments = Vec::new();
+    handle.progress(|progress| {
+        moments.push(progress.toggled);
         // A step finishes what has begun; before there is a connection, no socket signals it.
         let has_begun = progress.is_opening() || progress.starting.is_some();
         moments.push(Some(now).filter(|_| is_aborted && has_begun && !progress.failed));
         // The peer may have been so fast that `RTMP_Close` has finished: then no socket signals it.
         moments.push(Some(now).filter(|_| progress.closing && progress.leaving.is_empty()));
         for leaving in &progress.leaving {
-            moments.push(leaving.carrier.lock().deadline());
+            links.push(leaving.carrier.clone());
             moments.push(Some(leaving.until));
         }
         let opening = progress.opening.as_ref().filter(|_| progress.is_opening());
         match opening.map(|opening| &opening.stage) {
             Some(Stage::Reaching(link)) => moments.push(link.deadline()),
-            Some(Stage::Securing(carrier) | Stage::Admitting(carrier)) => {
-                moments.push(carrier.lock().deadline());
-            }
+            Some(Stage::Securing(carrier) | Stage::Admitting(carrier)) => links.push(carrier.clone()),
             Some(_) => moments.push(opening.and_then(|opening| opening.limit.moment())),
             None => {}
         }
-        if let Some(carrier) = carrier {
-            moments.push(carrier.lock().deadline());
+        if carrier.is_some() {
             moments.push(progress.stall_ends(timeout));
             moments.push(progress.backlog.report_due().filter(|_| wants_events));
             let is_reading = opening.is_none() && progress.starting.is_none();
@@ -422,8 +423,9 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
             });
             moments.push(progress.starting.and_then(|limit| limit.moment()));
         }
-        moments.into_iter().flatten().min()
-    })?;
+    });
+    moments.extend(links.iter().map(|link| link.lock().deadline()));
+    let moment = moments.into_iter().flatten().min()?;
     Some(moment.saturating_duration_since(now))
 }
 

@@ -70,7 +70,8 @@ fn close_now(handle: &Handle, manner: Manner) {
         if !handle.is_current() {
             return;
         }
-        let queue = core.session.take_unsent(true);
+        let mut queue = Vec::new();
+        core.session.take_unsent(true, &mut queue);
         let pipe = handle.take_pipe();
         hang_up(handle, &mut core, reset, false);
         handle.mark_closed();
@@ -179,14 +180,14 @@ fn end_stream(handle: &Handle) {
 /// Detaches the connection from the session and resets fields. Returns the descriptor if the caller keeps it and there is one:
 /// the connection has then ended, too.
 fn hang_up(handle: &Handle, core: &mut Core, reset: fn(Rtmp<'_>), keep: bool) -> Option<c_int> {
-    handle.set_carrier(None);
+    handle.put_carrier(core, None);
     core.stream.clear();
     core.further.clear();
     if let Some(writer) = &mut core.writer {
         writer.reset();
     }
     drop(take_unfinished(core, handle.rtmp()));
-    let socket = handle.hang_up(keep);
+    let socket = handle.hang_up(core, keep);
     // The lock on the core excludes steps of other calls.
     reset(handle.rtmp());
     socket

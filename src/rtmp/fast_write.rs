@@ -5,6 +5,8 @@
 //! for programs with one thread). Anything unusual, and every call that finds another thread using the session, goes to the
 //! general path, which starts from the beginning, because nothing has been sent here in that case.
 
+use std::io;
+
 use libc::{c_char, c_int};
 use rtmp_core::{
     chunk::{Chunks, Outgoing},
@@ -22,9 +24,10 @@ use crate::{
     boundary::{Kind, boundary},
     cancel::Shield,
     globals,
+    outbox::Passage,
     ptr::bytes,
     reason::{self, Failure, Phase},
-    state::{Core, Handle},
+    state::{Core, Handle, Held},
     valid::{Rtmp, field},
 };
 
@@ -103,10 +106,35 @@ fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Resul
         return None;
     }
     let _shield = Shield::begin();
-    let handle = Handle::at_hand(r)?;
-    let (format, result) = handle.transmit_unqueued(encode)?;
-    match result {
-        Ok(()) => Some(Ok(format)),
+    let held = Held::of(r)?;
+    // SAFETY: `wait` makes a handle before it ends `held`, and ends the turn before the handle.
+    let outbox = unsafe { held.outbox() };
+    let (chunks, mut passage) = outbox.try_past(|core| {
+        if core.session.is_encrypted() {
+            return None;
+        }
+        encode(core, session::chunk_size(field!(r, m_outChunkSize).get()))?.ok()
+    })?;
+    match held.sb().send_chunks_now(&chunks, passage.scratch()) {
+        Some(Ok(sent)) if sent == chunks.len() => Some(Ok(chunks.format)),
+        first => wait(held, passage, &chunks, first),
+    }
+}
+
+/// Sends the rest of a message of which the system did not take all, or nothing.
+#[cold]
+#[inline(never)]
+fn wait(
+    held: Held<'_>,
+    passage: Passage<'_, Core>,
+    chunks: &Chunks<'_>,
+    first: Option<io::Result<usize>>,
+) -> Attempt {
+    // While the gate is held the session is there.
+    let handle = held.handle()?;
+    drop(held);
+    match handle.send_rest(chunks, first, passage.unlock()) {
+        Ok(()) => Some(Ok(chunks.format)),
         Err(error) => Some(Err(Box::new(Unsent { error, handle }))),
     }
 }
@@ -120,7 +148,7 @@ fn fail(r: Rtmp<'_>, unsent: Unsent, message: &Outgoing<'_>, failure: c_int) -> 
         unsafe { reason::about(r.as_ptr()) }?;
         let chunk_size = session::chunk_size(field!(r, m_outChunkSize).get());
         let Unsent { error, handle } = unsent;
-        let error = report(&handle, error, message.as_asked(chunk_size).first_len());
+        let error = report(&handle, error, message.first_len(chunk_size));
         Err(Failure::new(error, Phase::SENDING))
     })
 }

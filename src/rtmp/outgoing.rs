@@ -127,7 +127,7 @@ fn outcome(handle: &Handle, message: &Outgoing<'_>, result: Result<()>, encoded:
 
 /// The length of a message's first chunk.
 pub(super) fn first_chunk_len(handle: &Handle, message: &Outgoing<'_>) -> usize {
-    message.as_asked(session::chunk_size(field!(handle.rtmp(), m_outChunkSize).get())).first_len()
+    message.first_len(session::chunk_size(field!(handle.rtmp(), m_outChunkSize).get()))
 }
 
 /// Logs why a message could not be sent, with the length of its first chunk, and closes the connection.

@@ -164,26 +164,25 @@ pub(crate) fn release(inbox: &mut Inbox<'_>, reservoir: &mut Option<Box<Reservoi
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        cell::Cell,
-        io::Write,
-        os::{fd::AsRawFd, unix::net::UnixStream},
-        ptr, slice,
-        time::Duration,
-    };
+    use std::{cell::Cell, io::Write, ptr, slice, time::Duration};
 
     use libc::c_int;
+    use rustix::fd::AsFd;
+    use socket2::Socket;
 
     use super::*;
-    use crate::rtmp::RTMPSockBuf;
+    use crate::{
+        rtmp::RTMPSockBuf,
+        socket::{number_of, pair},
+    };
     use rtmp_core::transport::{deadline::Deadline, wait::Endless};
 
     /// A buffer on one end of a pair of sockets.
     struct Line {
         sb: Box<RTMPSockBuf>,
         reservoir: Option<Box<Reservoir>>,
-        near: UnixStream,
-        far: UnixStream,
+        near: Socket,
+        far: Socket,
         sent: usize,
         taken: usize,
     }
@@ -201,10 +200,10 @@ mod tests {
 
     impl Line {
         fn new() -> Self {
-            let (near, far) = UnixStream::pair().unwrap();
+            let (near, far) = pair();
             // SAFETY: all-zero bytes are a valid `RTMPSockBuf`.
             let mut sb = Box::new(unsafe { std::mem::zeroed::<RTMPSockBuf>() });
-            sb.sb_socket = near.as_raw_fd();
+            sb.sb_socket = number_of(near.as_fd());
             Self { sb, reservoir: None, near, far, sent: 0, taken: 0 }
         }
 
@@ -430,7 +429,7 @@ mod tests {
     fn the_end_of_the_connection_comes_after_the_last_byte() {
         let mut line = Line::with_reservoir();
         line.send(30);
-        line.far = UnixStream::pair().unwrap().0;
+        line.far = pair().0;
         line.fill(&Endless).unwrap();
         line.take(20);
         assert!(!line.fill_now());
@@ -445,7 +444,7 @@ mod tests {
     /// A program that closes the connection while another thread waits.
     struct Closing<'a> {
         sb: *mut RTMPSockBuf,
-        far: &'a UnixStream,
+        far: &'a Socket,
         asked: Cell<u32>,
     }
 

@@ -1,7 +1,7 @@
 //! `RTMPSockBuf`: a socket, its TLS layer if there is one, and the bytes received in advance, which `sb_size` counts.
 
 use std::{
-    io::IoSlice,
+    io::{self, IoSlice},
     iter,
     sync::{
         Arc,
@@ -192,31 +192,46 @@ impl<'a> SockBuf<'a> {
     }
 
     /// Sends a message, through TLS if there is any.
-    #[inline]
     pub(crate) fn send_chunks(
         self,
         chunks: &Chunks<'_>,
         scratch: &mut Vec<u8>,
         patience: &dyn Patience,
     ) -> Result<()> {
-        let fd = self.socket()?;
         if let Some(carrier) = self.carrier() {
             return carrier.send_all(chunks.pieces(), patience);
         }
-        // Connections that only receive send acknowledgements, and allocate no memory for them.
-        if let Some(whole) = chunks.together(&mut [0; TINY]) {
-            return send_slices(fd, &mut [IoSlice::new(whole)], whole.len(), patience);
-        }
-        let len = chunks.len();
-        let many = chunks.count() > tcp::MAX_SLICES / 2;
-        if len <= tcp::SHORT || (many && len <= tcp::MOST_PUT_TOGETHER) {
-            let whole = put_together(chunks, len, scratch);
-            return send_slices(fd, &mut [IoSlice::new(whole)], len, patience);
-        }
-        if let Some(pieces) = chunks.as_one() {
-            return send_slices(fd, &mut pieces.map(IoSlice::new), len, patience);
-        }
-        tcp::send_all(fd, chunks.pieces(), scratch, patience)
+        let fd = self.socket()?;
+        let sent = arrange(chunks, scratch, |slices| {
+            let first = tcp::send_slices_now(fd, slices);
+            tcp::send_rest(fd, slices, first, patience)
+        });
+        sent.unwrap_or_else(|| tcp::send_all(fd, chunks.pieces(), scratch, patience))
+    }
+
+    /// Sends what the system takes of a message at once, without TLS; `None` if it is too long for one call.
+    #[inline]
+    pub(crate) fn send_chunks_now(
+        self,
+        chunks: &Chunks<'_>,
+        scratch: &mut Vec<u8>,
+    ) -> Option<io::Result<usize>> {
+        let fd = self.socket().ok()?;
+        arrange(chunks, scratch, |slices| tcp::send_slices_now(fd, slices))
+    }
+
+    /// Sends what is left of a message after `first` came of [`send_chunks_now`](Self::send_chunks_now).
+    pub(crate) fn send_rest_of(
+        self,
+        chunks: &Chunks<'_>,
+        first: Option<io::Result<usize>>,
+        scratch: &mut Vec<u8>,
+        patience: &dyn Patience,
+    ) -> Result<()> {
+        let Some(first) = first else { return self.send_chunks(chunks, scratch, patience) };
+        let fd = self.socket()?;
+        let rest = arrange(chunks, scratch, |slices| tcp::send_rest(fd, slices, first, patience));
+        rest.unwrap_or(Err(Error::Invalid("no pieces")))
     }
 
     /// Informs the peer that nothing more follows, and waits until it has read everything, see [`tcp::linger`].
@@ -373,28 +388,40 @@ impl<'a> Inbox<'a> {
     }
 }
 
-/// The `len` bytes of a message in one piece. The memory need not be cleared first.
+/// Calls `send` with the pieces of a message, or with one piece if it costs less to put them together; `None` if they are too
+/// many for one call of the system.
 #[inline]
-fn put_together<'s>(chunks: &Chunks<'_>, len: usize, scratch: &'s mut Vec<u8>) -> &'s [u8] {
-    if scratch.len() < len {
-        scratch.resize(len, 0);
+fn arrange<R>(
+    chunks: &Chunks<'_>,
+    scratch: &mut Vec<u8>,
+    send: impl FnOnce(&mut [IoSlice<'_>]) -> R,
+) -> Option<R> {
+    // Connections that only listen send acknowledgements, and keep no memory for them.
+    if let Some(whole) = chunks.together(&mut [0; TINY]) {
+        return Some(send(&mut [IoSlice::new(whole)]));
     }
-    chunks.write_to(&mut scratch[..len]);
-    &scratch[..len]
-}
-
-/// Sends all slices, `len` bytes in all. Usually the system accepts them at once.
-#[inline]
-fn send_slices(
-    fd: BorrowedFd<'_>,
-    slices: &mut [IoSlice<'_>],
-    len: usize,
-    patience: &dyn Patience,
-) -> Result<()> {
-    match tcp::send_slices_now(fd, slices) {
-        Ok(sent) if sent == len => Ok(()),
-        first => tcp::send_rest(fd, slices, first, patience),
+    let (len, many) = (chunks.len(), chunks.count() > tcp::MAX_SLICES / 2);
+    if len <= tcp::SHORT || (many && len <= tcp::MOST_PUT_TOGETHER) {
+        // What was in the memory before need not be cleared.
+        if scratch.len() < len {
+            scratch.resize(len, 0);
+        }
+        chunks.write_to(&mut scratch[..len]);
+        return Some(send(&mut [IoSlice::new(&scratch[..len])]));
     }
+    if let Some(pieces) = chunks.as_one() {
+        return Some(send(&mut pieces.map(IoSlice::new)));
+    }
+    if many {
+        return None;
+    }
+    let mut slices = [IoSlice::new(&[]); tcp::MAX_SLICES];
+    let mut count = 0;
+    for (slice, piece) in slices.iter_mut().zip(chunks.pieces()) {
+        *slice = IoSlice::new(piece);
+        count += 1;
+    }
+    Some(send(&mut slices[..count]))
 }
 
 /// Waits for bytes from the socket and appends them to the buffer.

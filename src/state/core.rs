@@ -1,16 +1,20 @@
 //! Protocol state of a session, which callers never see, and its send queue.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem, sync::Arc};
 
 use rtmp_core::{flv, session as protocol, stats::Phases};
 
+use super::{patience::Blocked, settings::Settings};
 use crate::{
+    carrier::Carrier,
     memory::{Body, Lent},
     outbox::{Queue, Turn},
+    pipe::Pipe,
+    progress::Progress,
     rtmp::{read_state::Block, reservoir::Reservoir},
 };
 
-/// Protocol state that callers never see.
+/// What is behind the one lock of a session, which is held for short steps only and never while a call waits.
 #[derive(Default)]
 pub(crate) struct Core {
     /// The protocol.
@@ -33,6 +37,16 @@ pub(crate) struct Core {
     pub(super) logins: u32,
     /// The durations of the connection phases below the protocol.
     pub(crate) phases: Phases,
+    /// What carries bytes through an HTTP tunnel, or for a session that does not wait. Has a lock of its own.
+    pub(super) carrier: Option<Arc<Carrier>>,
+    /// What calls that do not wait have begun.
+    pub(super) progress: Option<Box<Progress>>,
+    /// Few programs change any.
+    pub(super) settings: Option<Box<Settings>>,
+    /// Connections that were given up. Other calls may be using them; the last of all closes them.
+    pub(super) retired: Vec<Pipe>,
+    /// How long sending has waited for room.
+    pub(super) blocked: Blocked,
 }
 
 /// Keeps other threads from sending.
@@ -44,19 +58,21 @@ impl Queue for Core {
         !self.session.unsent().is_empty()
     }
 
-    fn take_unsent(&mut self, all: bool) -> Vec<u8> {
-        self.session.take_unsent(all)
+    fn take_unsent(&mut self, all: bool, into: &mut Vec<u8>) {
+        self.session.take_unsent(all, into);
     }
 }
 
 impl Core {
     /// Forgets a connection; the next one may continue the same block of a read call.
     pub(crate) fn forget_connection(&mut self) {
-        *self = Self { block: self.block, ..Self::default() };
-    }
-
-    /// Whether a message is sent unchanged after encoding, and alone.
-    pub(crate) fn leaves_as_it_is(&self) -> bool {
-        !self.session.is_encrypted() && self.session.unsent().is_empty()
+        *self = Self {
+            block: self.block,
+            progress: self.progress.take(),
+            settings: self.settings.take(),
+            retired: mem::take(&mut self.retired),
+            blocked: self.blocked,
+            ..Self::default()
+        };
     }
 }

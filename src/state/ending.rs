@@ -2,13 +2,13 @@
 
 use std::{
     mem::{self, ManuallyDrop},
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
 };
 
 use libc::c_int;
 
 use super::{
-    Handle, Private, lock,
+    Core, Handle, Private,
     settings::Settings,
     slot::{hangs_on, put},
 };
@@ -37,7 +37,7 @@ impl Handle {
 
     /// Detaches the connection from the struct. The last call that may be using it closes it. With `keep`, the connection ends,
     /// and the descriptor goes to the caller.
-    pub(crate) fn hang_up(&self, keep: bool) -> Option<c_int> {
+    pub(crate) fn hang_up(&self, core: &mut Core, keep: bool) -> Option<c_int> {
         let keeper = self.gate().hold();
         let mut pipe = self.sb().take_pipe(&keeper);
         let alone = self.is_alone(&keeper);
@@ -47,7 +47,7 @@ impl Handle {
             pipe.shut_down();
         }
         let kept = if keep { pipe.socket.take().map(socket::into_c) } else { None };
-        lock(&self.private.retired).push(pipe);
+        core.retired.push(pipe);
         self.private.has_retired.store(true, Ordering::Relaxed);
         kept
     }
@@ -101,7 +101,7 @@ impl Drop for Handle {
         // Synchronises with the end of other calls.
         if let Some(private) = only.as_mut().and_then(Arc::get_mut) {
             *private.has_retired.get_mut() = false;
-            retired = mem::take(private.retired.get_mut().unwrap_or_else(PoisonError::into_inner));
+            retired = mem::take(&mut private.outbox.get_mut().retired);
             is_worn = *private.closings.get_mut() > 0;
         }
         if on_slot {

@@ -7,6 +7,7 @@ mod callbacks;
 mod core;
 mod ending;
 mod exclusive;
+mod held;
 mod never_waits;
 mod notes;
 mod patience;
@@ -18,7 +19,7 @@ use std::{
     mem::{self, ManuallyDrop},
     ptr::NonNull,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence},
     },
     time::Instant,
@@ -33,23 +34,19 @@ use rtmp_core::{
 };
 use rustix::fd::BorrowedFd;
 
+use self::slot::{attached, put};
 pub(crate) use self::{
     core::{Core, Sending},
     ending::{abort, clear_abort, take_pipe},
     exclusive::{Exclusive, exclusive},
+    held::Held,
     never_waits::forget_progress,
     settings::{Hidden, Login, Settings},
 };
-use self::{
-    patience::Blocked,
-    slot::{attached, put},
-};
 use crate::{
-    carrier::Carrier,
     gate::{Gate, Keeper},
     outbox::Outbox,
     pipe::Pipe,
-    progress::Progress,
     reason::{self, Failure, Phase},
     rtmp::{
         RTMP, defaults,
@@ -64,20 +61,16 @@ use crate::{
 /// The state of a session besides the fields of its `RTMP`.
 #[derive(Default)]
 pub(crate) struct Private {
-    /// Protocol state, which is locked only for short steps, with the bytes to send, and the turn to send them.
+    /// All that is not said at once, behind one lock, with the bytes to send, and the turn to send them.
     outbox: Outbox<Core>,
     /// Whether bytes were added to the buffer after the last step that read it: a call need not wait for more.
     refilled: AtomicBool,
-    /// The link that carries bytes through an HTTP tunnel, or for a session that does not wait. It has its own lock.
-    carrier: Mutex<Option<Arc<Carrier>>>,
-    /// Whether there is a carrier.
+    /// Whether something else than the socket and TLS over it carries bytes.
     carried: AtomicBool,
     /// Whether calls never wait.
     never_waits: AtomicBool,
     /// Whether a connection of a session that never waits is being made.
     opening: AtomicBool,
-    /// The unfinished work of calls that do not wait.
-    progress: Mutex<Option<Box<Progress>>>,
     /// Whether this library made the connection, and may replace it by another.
     dialled: AtomicBool,
     /// Whether this library made the socket.
@@ -94,18 +87,12 @@ pub(crate) struct Private {
     keeps_descriptor: AtomicBool,
     /// Whether the connection has ended and only its descriptor remains.
     hung_up: AtomicBool,
-    /// Few programs change any of these.
-    settings: Mutex<Option<Box<Settings>>>,
     /// Address of the `RTMP` at the last call; differs after the caller has moved it.
     home: AtomicPtr<RTMP>,
-    /// Connections that were given up. Other calls may be using them; the last call closes them.
-    retired: Mutex<Vec<Pipe>>,
-    /// Whether there are any.
+    /// Whether there are connections that were given up.
     has_retired: AtomicBool,
     /// The number of times the connection was closed. A call that began before the last time is not current.
     closings: AtomicU32,
-    /// The time for which sending has waited for room.
-    blocked: Mutex<Blocked>,
     /// The hooks in `settings`, see [`Hooks::bits`].
     hooked: AtomicU8,
     /// `timeoutMs` of `settings`; 0 if there is none.
@@ -136,9 +123,10 @@ pub(crate) struct Handle {
 
 impl Private {
     fn with_settings(settings: Settings) -> Self {
-        let private = Self::default();
+        let mut private = Self::default();
         private.note(&settings);
-        Self { settings: Mutex::new(Some(Box::new(settings))), ..private }
+        private.outbox.get_mut().settings = Some(Box::new(settings));
+        private
     }
 
     /// Connections that were given up, once no other call uses them: the gate is held, and this is the only call.
@@ -146,7 +134,7 @@ impl Private {
         // Synchronises with the end of other calls.
         fence(Ordering::Acquire);
         self.has_retired.store(false, Ordering::Relaxed);
-        mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner))
+        mem::take(&mut self.core().retired)
     }
 
     /// Copies frequently used settings to fields that need no lock.
@@ -162,7 +150,7 @@ impl Private {
     }
 
     fn settings(&self) -> Settings {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned().unwrap_or_default()
+        self.core().settings.as_deref().cloned().unwrap_or_default()
     }
 }
 
@@ -340,20 +328,6 @@ impl Handle {
         Failure::new(error, self.failed_in.take().unwrap_or(phase))
     }
 
-    /// As `connected`, at the least cost, if the session has not moved and its socket is valid.
-    #[inline]
-    pub(crate) fn at_hand(r: Rtmp<'_>) -> Option<Self> {
-        let raw = NonNull::new(r.as_ptr())?;
-        let keeper = Gate::of(r).try_hold()?;
-        // 0 may be the value in a struct of a program that forgot RTMP_Init.
-        if field!(r, m_sb.sb_socket).get() <= 0 {
-            return None;
-        }
-        let handle = Self::new(raw, attached(r, &keeper)?);
-        drop(keeper);
-        (handle.private.home.load(Ordering::Relaxed) == r.as_ptr() && !handle.never_waits()).then_some(handle)
-    }
-
     /// Whether the program has aborted the calls of this session.
     pub(crate) fn is_aborted(&self) -> bool {
         self.gate().is_aborted()
@@ -399,8 +373,4 @@ impl Handle {
             field!(r, Link.rc4keyOut).set(mark);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,7 @@
 //! Sessions whose calls never wait: the work that they have begun and not finished.
 
 use std::{
-    sync::{
-        PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -26,15 +23,15 @@ impl Handle {
             _ => {}
         }
         if !never {
-            *self.private.progress.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.core().progress = None;
             self.private.opening.store(false, Ordering::Relaxed);
         }
     }
 
     /// The unfinished work of calls that do not wait.
     pub(crate) fn progress<R>(&self, look: impl FnOnce(&mut Progress) -> R) -> R {
-        let mut progress = self.private.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let progress = progress.get_or_insert_default();
+        let mut core = self.core();
+        let progress = core.progress.get_or_insert_default();
         let result = look(progress);
         self.private.opening.store(progress.is_opening(), Ordering::Relaxed);
         result

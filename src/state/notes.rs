@@ -1,11 +1,11 @@
 //! Facts about a connection: who made it, and how it ended.
 
 use std::sync::{
-    Arc, PoisonError,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{Handle, Private, lock, patience::Blocked};
+use super::{Core, Handle, Private, patience::Blocked};
 use crate::carrier::Carrier;
 
 impl Handle {
@@ -37,7 +37,7 @@ impl Handle {
     /// Notes that this library made the socket.
     pub(crate) fn mark_opened(&self) {
         self.private.opened.store(true, Ordering::Relaxed);
-        *lock(&self.private.blocked) = Blocked::default();
+        self.core().blocked = Blocked::default();
         self.private.hung_up.store(false, Ordering::Relaxed);
     }
 
@@ -101,12 +101,17 @@ impl Handle {
         if !self.is_carried() {
             return None;
         }
-        self.private.carrier.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.core().carrier.clone()
     }
 
     /// From now on sends everything through a carrier, or directly again.
     pub(crate) fn set_carrier(&self, carrier: Option<Arc<Carrier>>) {
+        self.put_carrier(&mut self.core(), carrier);
+    }
+
+    /// As [`Self::set_carrier`], for a caller that has locked the core.
+    pub(crate) fn put_carrier(&self, core: &mut Core, carrier: Option<Arc<Carrier>>) {
         self.private.carried.store(carrier.is_some(), Ordering::Release);
-        *self.private.carrier.lock().unwrap_or_else(PoisonError::into_inner) = carrier;
+        core.carrier = carrier;
     }
 }

@@ -11,7 +11,7 @@ use rtmp_core::{
     transport::{deadline::Deadline, wait::Patience},
 };
 
-use super::{Handle, Private, lock};
+use super::{Handle, Private};
 use crate::{
     event_loop::{RTMP_EVENT_STALL, RTMPEvent},
     gate::Gate,
@@ -22,7 +22,7 @@ use crate::{
 
 /// The time for which sending has waited for the peer to accept bytes.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Blocked {
+pub(crate) struct Blocked {
     /// The total of the waits that have ended.
     pub(super) before: Duration,
     /// The beginning of the current wait.
@@ -61,7 +61,7 @@ impl Patience for Patient<'_> {
         let Some(private) = self.private else { return };
         let waited = begun.elapsed();
         {
-            let mut blocked = lock(&private.blocked);
+            let blocked = &mut private.core().blocked;
             if blocked.since != Some(begun) {
                 (blocked.since, blocked.told) = (Some(begun), 0);
             }
@@ -79,7 +79,7 @@ impl Patience for Patient<'_> {
 
     fn unblocked(&self, begun: Instant) {
         if let Some(private) = self.private {
-            let mut blocked = lock(&private.blocked);
+            let blocked = &mut private.core().blocked;
             blocked.before += begun.elapsed();
             blocked.since = None;
         }
@@ -144,7 +144,7 @@ impl Handle {
             stats.queued += self.carrier().map_or(0, |carrier| carrier.unsent_if_idle()) as u64;
             self.progress(|progress| progress.backlog.fill_in(&mut stats, Some(Instant::now())));
         } else {
-            let Blocked { before, since, .. } = *lock(&self.private.blocked);
+            let Blocked { before, since, .. } = self.core().blocked;
             let stalled = since.map_or(Duration::ZERO, |since| since.elapsed());
             (stats.stalled, stats.blocked) = (stalled, before + stalled);
         }

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, atomic::AtomicU8},
+    sync::{Arc, atomic::AtomicU8},
 };
 
 use libc::c_char;
@@ -127,8 +127,8 @@ impl Handle {
 
     /// Changes options that `Link` has no field for.
     pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
-        let mut settings = self.private.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        let settings = settings.get_or_insert_default();
+        let mut core = self.core();
+        let settings = core.settings.get_or_insert_default();
         let result = change(settings);
         self.private.note(settings);
         result

@@ -84,8 +84,11 @@ impl Target {
             for file in ["librtmp.dll", "bcryptprimitives.dll"] {
                 fs::copy(self.library.join(file), dir.join(file)).expect("`make windows` has made it");
             }
-        } else if links {
+        } else if links && self.library.join("librtmp.a").exists() {
             command.arg(self.library.join("librtmp.a")).args(["-lpthread", "-lm", "-ldl"]);
+        } else if links {
+            let library = self.library.display();
+            command.arg(format!("-L{library}")).arg(format!("-Wl,-rpath,{library}")).arg("-lrtmp");
         }
         run(&mut command);
         program

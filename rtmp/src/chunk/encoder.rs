@@ -3,7 +3,8 @@
 use std::iter;
 
 use super::{
-    EXTENDED, Header, MAX_CHUNK_STREAM, MAX_MESSAGE_LEN, MESSAGE_HEADER_LEN, Totals, USUAL, streams::Streams,
+    EXTENDED, EXTENDED_LEN, Header, MAX_CHUNK_STREAM, MAX_MESSAGE_LEN, MESSAGE_HEADER_LEN, Totals, USUAL,
+    streams::Streams,
 };
 use crate::{
     error::{Error, Result},
@@ -41,12 +42,25 @@ impl<'a> Outgoing<'a> {
         self.chunks(self.format & 3, self.timestamp, chunk_size)
     }
 
+    /// How many bytes the first chunk of [`Self::as_asked`] has.
+    pub fn first_len(&self, chunk_size: u32) -> usize {
+        let basic = match self.chunk_stream {
+            0..=63 => 1,
+            64..=319 => 2,
+            _ => 3,
+        };
+        let extended = if self.timestamp >= EXTENDED { EXTENDED_LEN } else { 0 };
+        let payload = self.body.len().min(chunk_size.max(1) as usize);
+        basic + MESSAGE_HEADER_LEN[usize::from(self.format & 3)] + extended + payload
+    }
+
     /// The message as chunks with a header of this format and this timestamp field.
     #[inline(always)]
     fn chunks(&self, format: u8, field: u32, chunk_size: u32) -> Chunks<'a> {
         let (mut first, mut next) = (Header::default(), Header::default());
+        let chunk_size = chunk_size.max(1) as usize;
+        let is_one = self.body.len() <= chunk_size;
         first.push_basic(format, self.chunk_stream);
-        next.push_basic(3, self.chunk_stream);
         let [_, t0, t1, t2] = field.min(EXTENDED).to_be_bytes();
         let [_, l0, l1, l2] = (self.body.len() as u32).to_be_bytes();
         let [s0, s1, s2, s3] = self.stream_id.to_le_bytes();
@@ -54,9 +68,16 @@ impl<'a> Outgoing<'a> {
         first.push_part(whole, MESSAGE_HEADER_LEN[usize::from(format)]);
         if field >= EXTENDED {
             first.push(&field.to_be_bytes());
-            next.push(&field.to_be_bytes());
         }
-        Chunks { format, first, next, body: self.body, chunk_size: chunk_size.max(1) as usize }
+        let mut len = usize::from(first.len) + self.body.len();
+        if !is_one {
+            next.push_basic(3, self.chunk_stream);
+            if field >= EXTENDED {
+                next.push(&field.to_be_bytes());
+            }
+            len += (self.body.len().div_ceil(chunk_size) - 1) * usize::from(next.len);
+        }
+        Chunks { format, first, next, body: self.body, chunk_size, len }
     }
 }
 
@@ -66,9 +87,12 @@ pub struct Chunks<'a> {
     /// Header format of the first chunk, 0 to 3.
     pub format: u8,
     first: Header,
+    /// Empty if there is one chunk.
     next: Header,
     body: &'a [u8],
     chunk_size: usize,
+    /// Bytes in all.
+    len: usize,
 }
 
 /// The last message on a chunk stream. Before the first message, no kind of message has had a full header.
@@ -179,6 +203,11 @@ impl<'a> Chunks<'a> {
 
     /// Appends the bytes of [`Self::pieces`].
     pub fn append_to(&self, out: &mut Vec<u8>) {
+        if let Some(pieces) = self.as_one() {
+            // This memory need not be cleared first.
+            out.reserve(self.len());
+            return pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+        }
         let start = out.len();
         out.resize(start + self.len(), 0);
         self.write_to(&mut out[start..]);
@@ -187,8 +216,8 @@ impl<'a> Chunks<'a> {
     /// Writes the bytes of [`Self::pieces`] to `out`, which is [`len`](Self::len) bytes long.
     pub fn write_to(&self, out: &mut [u8]) {
         let (head, mut tail) = self.body.split_at(self.body.len().min(self.chunk_size));
-        let (first, next) = (self.first.as_bytes(), self.next.as_bytes());
-        let mut out = write(write(out, first), head);
+        let next = self.next.as_bytes();
+        let mut out = write(self.first.write_to(out), head);
         if let (&[next], USUAL) = (next, self.chunk_size) {
             // The compiler inlines copies of a known length.
             let payloads = tail.chunks_exact(USUAL);
@@ -216,7 +245,7 @@ impl<'a> Chunks<'a> {
 
     /// The total length in bytes.
     pub fn len(&self) -> usize {
-        self.first.as_bytes().len() + (self.count() - 1) * self.next.as_bytes().len() + self.body.len()
+        self.len
     }
 
     /// Never true: every message has a header.

@@ -148,6 +148,18 @@ impl Header {
         self.len += len as u8;
     }
 
+    /// Writes the header to the start of `out`, and returns the rest of it.
+    #[inline]
+    fn write_to<'o>(&self, out: &'o mut [u8]) -> &'o mut [u8] {
+        let len = usize::from(self.len);
+        match out.first_chunk_mut() {
+            // The compiler inlines a copy of a known length. What is behind the header is overwritten later.
+            Some(front) => *front = self.bytes,
+            None => out[..len].copy_from_slice(self.as_bytes()),
+        }
+        &mut out[len..]
+    }
+
     /// The bytes as they are sent.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]

@@ -387,6 +387,11 @@ impl<B: Body> Session<B> {
     /// Reports that the first `count` bytes of [`Session::unsent`] were written.
     pub fn sent(&mut self, count: usize) {
         self.queue.remove(count);
+        self.note_sent();
+    }
+
+    /// Bytes have left the queue.
+    fn note_sent(&mut self) {
         let sent = self.queued - self.queue.len() as u64;
         while self.ends.front().is_some_and(|end| *end <= sent) {
             self.ends.pop_front();
@@ -394,8 +399,9 @@ impl<B: Body> Session<B> {
         self.answers.left(sent, self.queued);
     }
 
-    /// Takes the next message to be written, or all messages if they are sent `together`; empty if there is none.
-    pub fn take_unsent(&mut self, together: bool) -> Vec<u8> {
+    /// Moves the next message that has to be written, or all of them if they go `together`, to `taken`, in place of what is
+    /// there; empty if there is none.
+    pub fn take_unsent(&mut self, together: bool, taken: &mut Vec<u8>) {
         let unsent = self.queue.unsent();
         let first = self.queued - unsent.len() as u64;
         let end = self.ends.iter().find(|end| **end > first);
@@ -403,9 +409,14 @@ impl<B: Body> Session<B> {
             Some(end) if !together => (end - first) as usize,
             _ => unsent.len(),
         };
-        let taken = unsent[..len].to_vec();
-        self.sent(len);
-        taken
+        if len == unsent.len() {
+            self.queue.swap(taken);
+        } else {
+            taken.clear();
+            taken.extend_from_slice(&unsent[..len]);
+            self.queue.remove(len);
+        }
+        self.note_sent();
     }
 
     /// The number of our commands that the peer has answered.

@@ -1,5 +1,7 @@
 //! Bytes that wait until the connection accepts them.
 
+use std::mem;
+
 /// A queue of bytes. It keeps its memory for the next message, unless that is too much.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -36,12 +38,21 @@ impl Queue {
         &mut self.bytes[start..]
     }
 
+    /// Moves all bytes to `taken`, in place of what is there, and keeps the memory of that. Nothing is copied if none of them
+    /// has been sent.
+    pub(super) fn swap(&mut self, taken: &mut Vec<u8>) {
+        mem::swap(&mut self.bytes, taken);
+        taken.drain(..self.sent);
+        self.bytes.clear();
+        (self.sent, self.peak) = (0, 0);
+    }
+
     /// Removes the first `count` bytes, which were sent.
     pub(super) fn remove(&mut self, count: usize) {
         self.sent = self.bytes.len().min(self.sent + count);
         if self.is_empty() {
             self.sent = 0;
-            let peak = std::mem::take(&mut self.peak);
+            let peak = mem::take(&mut self.peak);
             // A connection that only receives does not keep the memory that its handshake needed.
             if self.bytes.capacity() > KEPT || self.bytes.capacity() / 4 > peak {
                 self.bytes = Vec::new();
@@ -52,8 +63,8 @@ impl Queue {
     }
 }
 
-/// The memory that an empty queue may keep: enough for an ordinary message.
-const KEPT: usize = 64 << 10;
+/// The memory that an empty queue may keep: twice a message of usual length, or a batch of 64 kB and its last message.
+const KEPT: usize = 160 << 10;
 
 #[cfg(test)]
 mod tests {

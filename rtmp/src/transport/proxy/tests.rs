@@ -285,6 +285,8 @@ fn scripted<T: Send + 'static>(
 ) -> (Socket, JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    // As Windows wants it.
+    socket.set_nonblocking(true).unwrap();
     (socket.into(), thread::spawn(move || script(listener.accept().unwrap().0)))
 }
 
