@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timestamp_keeps_its_upper_byte_behind_the_lower_three() {
+    fn timestamp_has_its_upper_byte_after_the_lower_three() {
         let bytes = [
             0x09, // video
             0x00, 0x01, 0x2D, // 301 bytes

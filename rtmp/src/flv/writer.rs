@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn size_behind_a_tag_may_be_wrong() {
+    fn size_after_a_tag_may_be_wrong() {
         let first = tag(9, 40, b"video");
         let second = [tag(8, 50, b"audio"), tag(9, 50, &[0; 0x0700]), tag(0x12, 50, b"data")];
         for second in second {
@@ -415,7 +415,7 @@ mod tests {
 
     /// librtmp requires that the rest of the size does not follow.
     #[test]
-    fn size_behind_a_tag_may_be_left_out() {
+    fn size_after_a_tag_may_be_missing() {
         let tags =
             [tag(0x12, 0, b"data"), tag(8, 9, b"audio"), tag(9, 0x0908_0000, &[7; 300]), tag(8, 9, b"")];
         for missing in 0..=PREVIOUS_TAG_SIZE_LEN {
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn size_behind_a_file_header_may_be_left_out() {
+    fn size_after_a_file_header_may_be_missing() {
         let tag = tag(9, 40, b"video");
         assert_eq!(arrival([&FILE_HEADER[..9], &tag[..]]), arrival([&tag[..]]));
         assert_eq!(arrival([&[&FILE_HEADER[..9], &tag[..]].concat()[..]]), arrival([&tag[..]]));
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_tag_that_comes_alone_and_as_a_whole_is_taken_at_once() {
+    fn only_a_single_complete_tag_is_sent_at_once() {
         let alone = tag(9, 70, b"video");
         let mut writer = Writer::<Vec<u8>>::default();
         let taken = writer.whole(&alone).unwrap();

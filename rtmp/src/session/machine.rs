@@ -1354,7 +1354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_repeats_after_a_pause_arrives_once() {
+    fn messages_repeated_after_a_pause_arrive_once() {
         let now = Instant::now();
         let (mut client, mut server) = pair(false, false, now);
         client.wishes.0.buffer_events = true;
@@ -1390,7 +1390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phase_that_takes_too_long_is_a_timeout_and_may_go_on() {
+    fn phase_that_times_out_can_continue() {
         let now = Instant::now();
         let (mut client, mut server) = pair(false, false, now);
         let late = now + Duration::from_secs(10);
@@ -1445,7 +1445,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_wait_for_a_client_that_does_not_read_what_became_of_others() {
+    fn requests_wait_while_the_client_does_not_read_replies() {
         let now = Instant::now();
         let (mut client, mut server) = pair(true, false, now);
         settle(&mut client, &mut server, 1000, now);
