@@ -123,8 +123,7 @@ prefixed: build
 		sed 's/.*/#define & $(PREFIX_SYMBOLS)&/' '$(PREFIXED)/symbols'; } > '$(PREFIXED)/librtmp/prefix.h'
 	for header in $(filter-out prefix.h,$(HEADERS)); do \
 		{ echo '#include "prefix.h"'; cat include/librtmp/$$header; } > '$(PREFIXED)'/librtmp/$$header; done
-	# The names that variadic.c exports by would escape from the version script.
-	$(OBJCOPY) --redefine-syms='$(PREFIXED)/renamed' --wildcard --strip-symbol='RTMP_Log*@@' '$(BUILD_DIR)/librtmp.a' '$(PREFIXED).a'
+	$(OBJCOPY) --redefine-syms='$(PREFIXED)/renamed' '$(BUILD_DIR)/librtmp.a' '$(PREFIXED).a'
 	$(CC) $(LDFLAGS) -shared -o '$(PREFIXED).so' -Wl,-soname,$(SONAME) -Wl,--version-script='$(PREFIXED)/exported' \
 		-Wl,--gc-sections -Wl,--strip-debug -Wl,-z,defs '@$(PREFIXED)/wanted' '$(PREFIXED).a' $(LIBS_PRIVATE)
 

@@ -4,6 +4,11 @@
 #[path = "../support/mod.rs"]
 #[macro_use]
 mod support;
+#[cfg(not(unix))]
+mod support {
+    #[path = "../../support/hex.rs"]
+    pub mod hex;
+}
 
 mod amf_vectors;
 #[cfg(unix)]

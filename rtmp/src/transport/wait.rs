@@ -363,7 +363,7 @@ mod tests {
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        crate::system::own(near.as_fd());
+        system::own(near.as_fd());
         (near, listener.accept().unwrap().0)
     }
 
