@@ -1,4 +1,4 @@
-//! Sessions that never wait: what they wait for in place of that, and their steps.
+//! Sessions that never wait: the descriptors and deadlines that they report instead, and their steps.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use crate::{
     state::Handle,
 };
 
-/// Bits that [`RTMP_Step`] returns, as the header has them.
+/// Bits that [`RTMP_Step`] returns, as in the header.
 const CONNECTED: c_int = 0x01;
 const STREAMING: c_int = 0x02;
 const READABLE: c_int = 0x04;
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn RTMP_SetNonBlocking(r: *mut RTMP, on: c_int) -> c_int {
         if handle.never_waits() == on {
             return Ok(TRUE);
         }
-        // SAFETY: `r` is initialised, as `from_raw` has found.
+        // SAFETY: `from_raw` has checked that `r` is initialised.
         let has_received = unsafe { shared::read(&raw const (*r).m_nBytesIn) } != 0;
         let has_begun = handle.is_dialled() || handle.is_opened() || handle.is_carried() || has_received;
         let is_opening = handle.never_waits() && handle.progress(|progress| progress.opening.is_some());
@@ -229,13 +229,13 @@ fn step(handle: &Handle) -> c_int {
     bits(handle)
 }
 
-/// Keeps why a step has failed.
+/// Stores the reason why a step has failed.
 fn tell(failure: &Failure) {
     failure.log();
     failure.keep();
 }
 
-/// Sends, receives and waits for the stream, as far as that goes now.
+/// Sends, receives and waits for the stream, as far as is possible without waiting.
 fn step_connection(handle: &Handle) {
     let Some(carrier) = handle.carrier() else { return };
     let now = Instant::now();
@@ -244,7 +244,7 @@ fn step_connection(handle: &Handle) {
         if !is_direct || !error.is_end_of_connection() {
             return fail(handle, error);
         }
-        // What the peer sent before can still be read.
+        // Bytes that the peer sent before can still be read.
         handle.progress(|progress| progress.send_error = Some(error));
     }
     if let Err(error) = check_sending(handle, now) {
@@ -265,7 +265,7 @@ fn step_connection(handle: &Handle) {
     step_input(handle, &carrier, now);
 }
 
-/// Sending has failed.
+/// Handles a send error.
 fn fail(handle: &Handle, error: Error) {
     let first_chunk = handle.core().session.first_chunk_len();
     let error = handle.fail_sending(error, first_chunk).reported();
@@ -273,7 +273,7 @@ fn fail(handle: &Handle, error: Error) {
     handle.progress(|progress| progress.failed = true);
 }
 
-/// Fails when the peer has taken nothing for too long, and reports each second of it before that.
+/// Fails when the peer has accepted nothing for too long, and before that reports each second of the wait.
 fn check_sending(handle: &Handle, now: Instant) -> Result<()> {
     handle.watch_backlog(now);
     let timeout = handle.timeout();
@@ -284,7 +284,7 @@ fn check_sending(handle: &Handle, now: Instant) -> Result<()> {
     report.map_or(Ok(()), |stalled| handle.raise_stall(stalled))
 }
 
-/// Finds out whether a call that reads would find something.
+/// Finds out whether a call that reads would return something.
 fn step_input(handle: &Handle, carrier: &Carrier, now: Instant) {
     let input = handle.progress(|progress| progress.input);
     if input == Input::Some {
@@ -310,7 +310,7 @@ fn step_input(handle: &Handle, carrier: &Carrier, now: Instant) {
     });
 }
 
-/// What holds for the session now.
+/// The current bits of the session.
 fn bits(handle: &Handle) -> c_int {
     let (is_opening, is_starting, failed, is_leaving) = handle.progress(|progress| {
         (progress.is_opening(), progress.starting.is_some(), progress.failed, !progress.leaving.is_empty())
@@ -351,28 +351,29 @@ fn bits(handle: &Handle) -> c_int {
 /// The sockets that a session waits for.
 pub(super) fn interests(handle: &Handle) -> Vec<Interest> {
     let mut interests = Vec::new();
-    let mut is_opening = false;
     let has_queued = !handle.core().session.unsent().is_empty();
     let wants_input = handle.core().session.wants_input();
-    let (mut wants_read, mut carrier) = (true, None);
+    let mut wants_read = true;
+    // As in `left`, links are looked at when the core is not locked any more.
+    let (mut carrier, mut others) = (handle.carrier(), Vec::new());
     handle.progress(|progress| {
-        for leaving in &progress.leaving {
-            leaving.carrier.lock().interests(ALL, &mut interests);
-        }
+        others.extend(progress.leaving.iter().map(|leaving| (leaving.carrier.clone(), ALL)));
         if let Some(opening) = progress.opening.as_ref().filter(|_| progress.is_opening()) {
-            is_opening = true;
             match &opening.stage {
                 Stage::Reaching(link) => link.interests(Wanted::default(), &mut interests),
                 Stage::Securing(carrier) | Stage::Admitting(carrier) => {
-                    carrier.lock().interests(Wanted::default(), &mut interests);
+                    others.push((carrier.clone(), Wanted::default()));
                 }
-                _ => carrier = handle.carrier(),
+                _ => return,
             }
+            carrier = None;
         } else {
-            carrier = handle.carrier();
             wants_read = progress.starting.is_some() || progress.input != Input::Some;
         }
     });
+    for (other, wanted) in others {
+        other.lock().interests(wanted, &mut interests);
+    }
     if let Some(carrier) = carrier {
         let wanted = Wanted { read: wants_read && wants_input, write: has_queued };
         carrier.lock().interests(wanted, &mut interests);
@@ -380,7 +381,7 @@ pub(super) fn interests(handle: &Handle) -> Vec<Interest> {
     interests
 }
 
-/// How long it is until a step has something to do although no socket is ready.
+/// The time until a step has something to do although no socket is ready.
 pub(super) fn left(handle: &Handle) -> Option<Duration> {
     let now = Instant::now();
     let timeout = handle.timeout();
@@ -388,42 +389,43 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
     let (wants_events, is_aborted) = (handle.wants_events(), handle.is_aborted());
     // A call that sends may have filled the queue since the last step.
     handle.watch_backlog(now);
-    let moment = handle.progress(|progress| {
-        let mut moments = vec![progress.toggled];
-        // A step ends what has begun; before there is a connection, no socket tells of it.
+    // Links are looked at when the core is not locked any more: one may be in a function of the program.
+    let mut links: Vec<_> = carrier.iter().cloned().collect();
+    let mut moments = Vec::new();
+    handle.progress(|progress| {
+        moments.push(progress.toggled);
+        // A step finishes what has begun; before there is a connection, no socket signals it.
         let has_begun = progress.is_opening() || progress.starting.is_some();
         moments.push(Some(now).filter(|_| is_aborted && has_begun && !progress.failed));
-        // The peer may have been so fast that `RTMP_Close` has done everything: no socket is left to tell of it.
+        // The peer may have been so fast that `RTMP_Close` has finished: then no socket signals it.
         moments.push(Some(now).filter(|_| progress.closing && progress.leaving.is_empty()));
         for leaving in &progress.leaving {
-            moments.push(leaving.carrier.lock().deadline());
+            links.push(leaving.carrier.clone());
             moments.push(Some(leaving.until));
         }
         let opening = progress.opening.as_ref().filter(|_| progress.is_opening());
         match opening.map(|opening| &opening.stage) {
             Some(Stage::Reaching(link)) => moments.push(link.deadline()),
-            Some(Stage::Securing(carrier) | Stage::Admitting(carrier)) => {
-                moments.push(carrier.lock().deadline());
-            }
+            Some(Stage::Securing(carrier) | Stage::Admitting(carrier)) => links.push(carrier.clone()),
             Some(_) => moments.push(opening.and_then(|opening| opening.limit.moment())),
             None => {}
         }
-        if let Some(carrier) = carrier {
-            moments.push(carrier.lock().deadline());
+        if carrier.is_some() {
             moments.push(progress.stall_ends(timeout));
             moments.push(progress.backlog.report_due().filter(|_| wants_events));
             let is_reading = opening.is_none() && progress.starting.is_none();
             moments.push(match progress.input {
                 Input::None => progress.silence_ends(timeout),
-                // To find out, or to be told.
+                // To find out, or to be informed.
                 Input::Maybe if is_reading || opening.is_some() => Some(now),
                 Input::Some if is_reading && !progress.told => Some(now),
                 _ => None,
             });
             moments.push(progress.starting.and_then(|limit| limit.moment()));
         }
-        moments.into_iter().flatten().min()
-    })?;
+    });
+    moments.extend(links.iter().map(|link| link.lock().deadline()));
+    let moment = moments.into_iter().flatten().min()?;
     Some(moment.saturating_duration_since(now))
 }
 

@@ -1,17 +1,19 @@
-//! Bytes on their way to the peer that the connection has not taken yet.
+//! Bytes that wait until the connection accepts them.
 
-/// A queue of bytes. Its memory is kept for the next message unless that would be much.
+use std::mem;
+
+/// A queue of bytes. It keeps its memory for the next message, unless that is too much.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     bytes: Vec<u8>,
-    /// How much of `bytes` has been sent.
+    /// The number of bytes in `bytes` that were sent.
     sent: usize,
     /// The most that `bytes` held since the queue was empty.
     peak: usize,
 }
 
 impl Queue {
-    /// The bytes that come next.
+    /// The next bytes to send.
     pub(super) fn unsent(&self) -> &[u8] {
         &self.bytes[self.sent..]
     }
@@ -24,7 +26,7 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Lets `write` append bytes and returns them, to be encrypted in place.
+    /// Lets `write` append bytes and returns them, so that the caller can encrypt them in place.
     pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &mut [u8] {
         if self.sent > self.bytes.len() / 2 {
             self.bytes.drain(..self.sent);
@@ -36,13 +38,22 @@ impl Queue {
         &mut self.bytes[start..]
     }
 
+    /// Moves all bytes to `taken`, in place of what is there, and keeps the memory of that. Nothing is copied if none of them
+    /// has been sent.
+    pub(super) fn swap(&mut self, taken: &mut Vec<u8>) {
+        mem::swap(&mut self.bytes, taken);
+        taken.drain(..self.sent);
+        self.bytes.clear();
+        (self.sent, self.peak) = (0, 0);
+    }
+
     /// Removes the first `count` bytes, which were sent.
     pub(super) fn remove(&mut self, count: usize) {
         self.sent = self.bytes.len().min(self.sent + count);
         if self.is_empty() {
             self.sent = 0;
-            let peak = std::mem::take(&mut self.peak);
-            // A connection that only listens does not keep the room that its handshake took.
+            let peak = mem::take(&mut self.peak);
+            // A connection that only receives does not keep the memory that its handshake needed.
             if self.bytes.capacity() > KEPT || self.bytes.capacity() / 4 > peak {
                 self.bytes = Vec::new();
             } else {
@@ -52,8 +63,8 @@ impl Queue {
     }
 }
 
-/// The memory that an empty queue may keep: a message of usual length.
-const KEPT: usize = 64 << 10;
+/// The memory that an empty queue may keep: twice a message of usual length, or a batch of 64 kB and its last message.
+const KEPT: usize = 160 << 10;
 
 #[cfg(test)]
 mod tests {

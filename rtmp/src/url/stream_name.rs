@@ -1,14 +1,14 @@
-//! Stream names as Flash servers want them: `mp4:`, `mp3:`, no file extension, nothing escaped.
+//! Stream names in the form for Flash servers: `mp4:`, `mp3:`, no file extension, nothing escaped.
 
 use super::{
     cut, find, position,
     userinfo::{percent_decode, percent_decode_into},
 };
 
-/// The name under which a server knows the stream that the last part of a URL names.
+/// The server's name for the stream in the last part of a URL.
 ///
-/// `dir/film.mp4?key=1` is `mp4:dir/film?key=1`. Text that starts with `?` and has an `slist=` parameter is named by
-/// that parameter. `%xx` is decoded; what is no escape stays as it is.
+/// `dir/film.mp4?key=1` is `mp4:dir/film?key=1`. Text that starts with `?` and has an `slist=` parameter is named by that
+/// parameter. `%xx` is decoded; an invalid escape stays unchanged.
 pub fn stream_name(text: &[u8]) -> Vec<u8> {
     let (name, in_playlist) = match playlist_entry(text) {
         Some(entry) => (entry, true),

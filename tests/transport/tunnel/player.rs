@@ -42,7 +42,8 @@ pub fn connect(tunnel: &Tunnel, app: &'static [u8]) -> String {
                 session.dispatch(&mut wishes, &message, now).expect("the server wants us");
             }
             None if used == 0 => {
-                let unsent = session.take_unsent(true);
+                let mut unsent = Vec::new();
+                session.take_unsent(true, &mut unsent);
                 if !unsent.is_empty() {
                     tunnel.send(&[&unsent]).expect("the command goes out");
                 }

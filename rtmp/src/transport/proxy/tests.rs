@@ -33,12 +33,12 @@ fn name() -> Target<'static> {
     Target::Name(b"example.com", 1935)
 }
 
-/// What is said for these replies of a proxy, each of which ends with a message of ours or the connection.
+/// The messages to a proxy with these replies, each of which ends with a message of ours or the connection.
 fn talk(proxy: &Proxy, target: Target<'_>, replies: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
     let mut negotiation = proxy.negotiation(target)?;
     let mut said = vec![negotiation.greeting()];
     for (index, reply) in replies.iter().enumerate() {
-        // All that is needed is there only with the last byte.
+        // A reply is complete only with its last byte.
         for end in 0..reply.len() {
             assert_eq!(negotiation.receive(&reply[..end])?, None, "reply {index} cut at {end}");
         }
@@ -90,7 +90,7 @@ fn the_text_of_a_proxy_has_a_port_behind_its_host() {
         assert_eq!((parts.host, parts.port), (host.as_bytes(), port.map(str::as_bytes)), "{text}");
         assert_eq!(default_port(text.as_bytes()), default, "{text}");
         assert_eq!(parts.is_url, text.contains("://"));
-        // Taking the port off again changes nothing.
+        // Splitting again changes nothing.
         assert_eq!(split(parts.host).host, parts.host, "{text}");
     }
 }
@@ -262,7 +262,7 @@ fn names_cannot_smuggle_anything_into_a_request() {
 
 #[test]
 fn socks4_looks_names_up_and_leaves_unknown_ones_to_the_proxy() {
-    // No resolver asks anybody for a label that is too long.
+    // Resolvers refuse a label that is too long.
     let unknown = "a".repeat(64);
     let named = [&b"\x04\x01\x00\x05\0\0\0\x01\0"[..], unknown.as_bytes(), b"\0"].concat();
     let local = b"\x04\x01\x00\x05\x7f\0\0\x01\0".to_vec();
@@ -294,7 +294,7 @@ fn open(kind: &str, socket: Socket, limit: Duration) -> Result<Socket> {
     ask(&proxy(kind), socket, b"192.0.2.7", 1935, Deadline::after(Some(limit)))
 }
 
-/// Has the proxy at the other end of `socket` connect us to a server. The socket is in blocking mode afterwards.
+/// Lets the proxy at the other end of `socket` connect us to a server. The socket is in blocking mode afterwards.
 fn ask(proxy: &Proxy, socket: Socket, host: &[u8], port: u16, deadline: Deadline) -> Result<Socket> {
     let (deadline, now) = (deadline.moment(), Instant::now());
     let channel = Channel::new(Arc::new(socket));
@@ -354,7 +354,7 @@ fn a_proxy_that_says_nothing_is_given_up_at_the_deadline() {
 #[test]
 fn bytes_that_come_one_by_one_do_not_move_the_deadline() {
     let (socket, script) = scripted(|mut client| {
-        // A header that goes on and on.
+        // A header without end.
         let _ = client.write_all(b"HTTP/1.1 200 Fine\r\nX: ");
         while client.write_all(b"x").is_ok() {
             thread::sleep(Duration::from_millis(20));

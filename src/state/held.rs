@@ -1,0 +1,65 @@
+//! A session whose gate is held, for the fast path of sending.
+
+use std::sync::atomic::Ordering;
+
+use super::{
+    Core, Handle, Private,
+    slot::{attached, slot},
+};
+use crate::{
+    gate::{Gate, Keeper},
+    hooks,
+    outbox::Outbox,
+    rtmp::sockbuf::SockBuf,
+    valid::{Rtmp, field},
+};
+
+/// A session whose gate is held. Meanwhile no other call begins, and none closes the connection, so a step that does not wait
+/// needs no [`Handle`].
+pub(crate) struct Held<'a> {
+    rtmp: Rtmp<'a>,
+    private: &'a Private,
+    keeper: Keeper<'a>,
+}
+
+impl<'a> Held<'a> {
+    /// The session of an `RTMP` that sends its bytes to the socket as they are. `None` if there is none, if its struct has moved,
+    /// and if another thread holds the gate.
+    #[inline]
+    pub(crate) fn of(rtmp: Rtmp<'a>) -> Option<Self> {
+        let keeper = Gate::of(rtmp).try_hold()?;
+        let slot = slot(rtmp, &keeper)?;
+        // SAFETY: what is on the slot holds a reference of its own, which nobody takes while the gate is held.
+        let private = unsafe { &*slot };
+        let held = Self { rtmp, private, keeper };
+        let in_place = private.home.load(Ordering::Relaxed) == rtmp.as_ptr();
+        // 0 may be what a program left there that forgot RTMP_Init.
+        let is_plain = field!(rtmp, m_sb.sb_socket).get() > 0
+            && !held.sb().has_tls()
+            && !private.carried.load(Ordering::Acquire)
+            && !private.never_waits.load(Ordering::Relaxed)
+            && private.hooked.load(Ordering::Relaxed) & hooks::SEND == 0;
+        (in_place && is_plain).then_some(held)
+    }
+
+    /// The socket and what belongs to it.
+    #[inline(always)]
+    pub(crate) fn sb(&self) -> SockBuf<'a> {
+        field!(self.rtmp, m_sb)
+    }
+
+    /// Protocol state with the bytes it has to send, and the turn to send them.
+    ///
+    /// # Safety
+    /// When this value ends, nothing that was borrowed here is used any more, or [`handle`](Self::handle) was called and the
+    /// result outlives it.
+    #[inline(always)]
+    pub(crate) unsafe fn outbox(&self) -> &'a Outbox<Core> {
+        &self.private.outbox
+    }
+
+    /// A handle, for a call that has to wait.
+    pub(crate) fn handle(&self) -> Option<Handle> {
+        attached(self.rtmp, &self.keeper).map(|private| Handle::new(self.rtmp.as_non_null(), private))
+    }
+}
