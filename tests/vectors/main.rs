@@ -5,9 +5,11 @@
 #[macro_use]
 mod support;
 #[cfg(not(unix))]
+#[path = "../support/hex.rs"]
+mod hex;
+#[cfg(not(unix))]
 mod support {
-    #[path = "../../support/hex.rs"]
-    pub mod hex;
+    pub use super::hex;
 }
 
 mod amf_vectors;
