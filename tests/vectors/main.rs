@@ -9,7 +9,7 @@ mod support;
 mod hex;
 #[cfg(not(unix))]
 mod support {
-    pub use super::hex;
+    pub(crate) use super::hex;
 }
 
 mod amf_vectors;
