@@ -79,6 +79,7 @@ lint() {
 	check_with clippy "lints (cargo clippy)" clippy
 	check "documentation (cargo doc)" documentation
 	spelling
+	check "plain English (tests/documents/prose.rs)" "$cargo" test --quiet --test documents prose::
 	licences
 	shell_scripts
 	fewest_features
@@ -146,7 +147,7 @@ run_tests() {
 	return $result
 }
 
-# Prints a line for each test program: result, name, numbers and time; and before it all that a failed one printed, but for
+# Prints a line for each test program: result, name, numbers and time; and before it all that a failed one printed, except
 # the tests that passed.
 essence() {
 	program="" kept=$target/test-kept.log

@@ -17,7 +17,7 @@ use support::wire::Message;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What no call may take. It is far below any time-out in this file.
+/// What no call may take. It is far below any timeout in this file.
 const AT_ONCE: Duration = Duration::from_millis(150);
 
 fn url(port: u16) -> String {
@@ -127,7 +127,7 @@ impl Studio {
         }
     }
 
-    /// Whether everybody watches and the publisher has more to say.
+    /// Whether all players play and the publisher has more to send.
     fn is_on_air(&self) -> bool {
         let everybody_watches = self.viewers.iter().all(|viewer| viewer.streams);
         self.publisher.streams && everybody_watches && self.sent <= self.messages

@@ -61,21 +61,21 @@ extern "C" {
 #define RTMP_FRAME_DISPOSABLE 3 /**< needs earlier frames, and no frame needs it; H.263 only */
 #define RTMP_FRAME_GENERATED_KEY 4 /**< a key frame that a server has made */
 
-/** What a message takes at most besides the data of its tracks, in bytes for each track. */
+/** The maximum size of a message besides the data of its tracks, in bytes for each track. */
 #define RTMP_MEDIA_OVERHEAD 18
 
-/* What RTMP_PeerCaps returns, and the option capsEx: features. */
+/* Features, for RTMP_PeerCaps and the option capsEx. */
 #define RTMP_CAPS_RECONNECT 0x01 /**< follows reconnect requests */
 #define RTMP_CAPS_MULTITRACK 0x02 /**< reads messages of several tracks */
 #define RTMP_CAPS_MODEX 0x04 /**< reads ModEx elements */
 #define RTMP_CAPS_NANO 0x08 /**< uses nanosecond offsets */
 
-/* What RTMP_PeerFourCc returns, and the options videoFourCc and audioFourCc: what can be done with a codec. */
+/* Abilities for a codec, for RTMP_PeerFourCc and the options videoFourCc and audioFourCc. */
 #define RTMP_CAN_DECODE 0x01
 #define RTMP_CAN_ENCODE 0x02
 #define RTMP_CAN_FORWARD 0x04
 
-/* What RTMP_ParseChannels stores. */
+/* Values that RTMP_ParseChannels stores. */
 #define RTMP_SPEAKER_FRONT_LEFT 0
 #define RTMP_SPEAKER_FRONT_RIGHT 1
 #define RTMP_SPEAKER_FRONT_CENTER 2
@@ -124,9 +124,7 @@ typedef struct RTMPMedia {
     uint32_t m_next;
 } RTMPMedia;
 
-/**
- * What a message says about one track. To write one, clear the struct first: members that are 0 are the usual ones.
- */
+/** One track of a message. To write one, clear the struct first: members that are 0 are the usual ones. */
 typedef struct RTMPTrack {
     /**
      * The codec, one of `RTMP_FOURCC_*` or any other four characters; 0 for a legacy codec, and for
@@ -146,7 +144,7 @@ typedef struct RTMPTrack {
      * of rank.
      */
     uint8_t t_id;
-    /** What the data is, one of `RTMP_MEDIA_*`. */
+    /** The kind of the data, one of `RTMP_MEDIA_*`. */
     uint8_t t_packet;
     /**
      * 1 if a decoder that has the configuration can begin here: a key frame of video. When writing, 1 makes frames key
@@ -347,7 +345,7 @@ char *RTMP_EncodeCapabilities(RTMP *r, char *p, char *end);
  * `timestamp` is in milliseconds. The tracks and their data are only read. A server sets `m_stream_id` to the stream
  * that its client plays.
  *
- * Returns TRUE, or FALSE if the message makes no sense, if the peer has not announced what it takes (nothing was
+ * Returns TRUE, or FALSE if the message is invalid, if the peer has not announced what it takes (nothing was
  * sent then), or if sending failed (the connection was closed). The option `enhancedForce` sends what was not
  * announced. A server that announces nothing is expected to take one track of any video codec, and nothing else that
  * is new.
@@ -387,7 +385,7 @@ int RTMP_SendReconnect(RTMP *r, const AVal *url, const AVal *description);
  *
  * Servers ask only clients that announce it: see the option `reconnect`.
  *
- * Returns TRUE, or FALSE if the server has not asked, or if the URL leads out of TLS or makes no sense.
+ * Returns TRUE, or FALSE if the server has not asked, or if the URL leads out of TLS or is invalid.
  *
  * Fails with `RTMP_ERR_URL` if the URL must not be followed.
  *
@@ -398,7 +396,7 @@ int RTMP_GetReconnect(RTMP *r, AVal *url, AVal *description);
 /**
  * Sets up a session for the server's request to connect again.
  *
- * `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, but for callbacks, with the URL that
+ * `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, except callbacks, with the URL that
  * `RTMP_GetReconnect` tells for `from`, and copies of all strings. The program then connects `to` beside `from`,
  * goes over at a key frame, sends metadata and decoder configurations again, and closes `from`. A publisher calls
  * `RTMP_EnableWrite` as for any session, unless `from` is one.

@@ -177,7 +177,7 @@ pub unsafe extern "C" fn RTMP_EncodeCapabilities(
 /// `timestamp` is in milliseconds. The tracks and their data are only read. A server sets `m_stream_id` to the stream
 /// that its client plays.
 ///
-/// Returns TRUE, or FALSE if the message makes no sense, if the peer has not announced what it takes (nothing was
+/// Returns TRUE, or FALSE if the message is invalid, if the peer has not announced what it takes (nothing was
 /// sent then), or if sending failed (the connection was closed). The option `enhancedForce` sends what was not
 /// announced. A server that announces nothing is expected to take one track of any video codec, and nothing else that
 /// is new.

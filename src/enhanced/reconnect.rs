@@ -45,7 +45,7 @@ impl Handle {
 ///
 /// Servers ask only clients that announce it: see the option `reconnect`.
 ///
-/// Returns TRUE, or FALSE if the server has not asked, or if the URL leads out of TLS or makes no sense.
+/// Returns TRUE, or FALSE if the server has not asked, or if the URL leads out of TLS or is invalid.
 ///
 /// Fails with `RTMP_ERR_URL` if the URL must not be followed.
 ///
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn RTMP_GetReconnect(r: *mut RTMP, url: *mut AVal, descrip
 
 /// Sets up a session for the server's request to connect again.
 ///
-/// `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, but for callbacks, with the URL that
+/// `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, except callbacks, with the URL that
 /// `RTMP_GetReconnect` tells for `from`, and copies of all strings. The program then connects `to` beside `from`,
 /// goes over at a key frame, sends metadata and decoder configurations again, and closes `from`. A publisher calls
 /// `RTMP_EnableWrite` as for any session, unless `from` is one.

@@ -133,7 +133,7 @@ pub struct RTMPStats {
     pub s_stream: u32,
 }
 
-// What C programs were compiled with.
+// The layout that C programs were compiled with.
 #[cfg(target_pointer_width = "64")]
 const _: () = {
     assert!(size_of::<RTMPEvent>() == 120 && mem::offset_of!(RTMPEvent, e_name) == 24);

@@ -84,7 +84,7 @@ fn records_with(compiler: &str) {
     publish.args(["-c", "copy", "-f", "flv", &format!("rtmp://127.0.0.1:{PORT}/live/hks")]);
     let mut publisher = Running::start(&mut publish);
     assert!(publisher.wait(LIMIT).is_some_and(|status| status.success()), "{}", publisher.stderr());
-    // It ends with the stream, or after the ten seconds of its time-out.
+    // It ends with the stream, or after the ten seconds of its timeout.
     let status = receiver.wait(LIMIT);
     assert!(status.is_some_and(|status| status.success()), "{status:?}: {}", receiver.stderr());
     loader.assert_loaded(Library::Ours);

@@ -50,8 +50,8 @@ fn exported_functions() -> BTreeMap<String, Vec<bool>> {
     functions
 }
 
-/// `bad_input.c` has a call of every function for each of its pointers in which only that one is null. Whoever adds a
-/// function is told here.
+/// `bad_input.c` has a call of every function for each of its pointers in which only that one is null. This test
+/// fails for a new function without them.
 #[test]
 fn each_pointer_argument_of_each_export_is_tested_with_null() {
     let source = fs::read_to_string(library::package().join("tests/c/bad_input.c")).expect("it is there");
@@ -133,7 +133,7 @@ fn closed_port_is_an_error() {
 
 #[test]
 fn an_unknown_host_is_an_error() {
-    // A name with an empty label: it is refused before anybody is asked.
+    // A name with an empty label: it is refused without a lookup.
     let run = need!(drive(
         "setup rtmp://no-such-host..invalid/app/stream\nset timeout 5\nconnect\nstream 0\nclose\n"
     ));
@@ -274,7 +274,7 @@ fn server_that_disconnects_is_an_error_in_every_phase() {
     if library::ours_is_original() {
         return;
     }
-    // The time-out is long: noticing the end must not need it.
+    // The timeout is long: noticing the end must not need it.
     in_every_phase(|peer| peer.finish(), 25, Duration::from_secs(15));
 }
 
@@ -289,7 +289,7 @@ fn silent_server_is_an_error_in_every_phase() {
     );
 }
 
-/// The kernel accepts, nobody reads: the handshake runs into the time-out.
+/// The kernel accepts, nobody reads: the handshake runs into the timeout.
 #[test]
 fn server_that_never_sends_is_an_error() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");

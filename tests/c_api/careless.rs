@@ -122,7 +122,7 @@ fn a_struct_may_be_moved_between_all_calls() {
     check("moved");
 }
 
-/// Whoever adds a scenario is told here.
+/// Fails for a new scenario without a test.
 #[test]
 fn every_scenario_has_a_test() {
     let here =

@@ -171,7 +171,7 @@ fn player() -> Server<String> {
     })
 }
 
-/// A name that no resolver asks anybody for, because it is too long; shorter than what SOCKS5 can send.
+/// A name that resolvers refuse, because it is too long; it is shorter than the limit of SOCKS5.
 fn unknown_name() -> String {
     "a".repeat(70)
 }
@@ -363,7 +363,7 @@ fn player_on_ipv6() -> Option<(u16, JoinHandle<(SocketAddr, String)>)> {
 
 #[test]
 fn an_ipv6_address_is_connected_to_and_named_in_brackets() {
-    // The URL from which tcUrl is cut, and one that is put together because an option names the application.
+    // The URL from which tcUrl is cut, and one that is composed because an option names the application.
     for (option, url) in [("", "rtmp://[::1]:PORT/app"), (" app=other", "rtmp://[::1]:PORT/other")] {
         let (port, server) = need!(player_on_ipv6());
         let steps = format!("setup rtmp://[::1]:{port}/app/stream timeout=20{option}\nconnect\nstream\n");

@@ -48,7 +48,7 @@ struct Call {
     timed_out: bool,
 }
 
-/// The calls of a client whose time-out is that many seconds.
+/// The calls of a client whose timeout is that many seconds.
 fn calls(client: Client, mode: &str, timeout: u32, url: &str) -> Option<Vec<Call>> {
     let mut command = match client {
         Client::Own(command) => command,
@@ -125,7 +125,7 @@ struct Site {
 }
 
 impl Site {
-    /// `None` also for the original, which waits for ever.
+    /// `None` also for the original, which waits forever.
     fn open() -> Option<Self> {
         if ours_is_original() {
             return None;
@@ -294,7 +294,7 @@ fn closing_does_not_wait_for_a_stalled_server() {
     let program = need!(Program::test("deadlines"));
     let mut cases = Vec::new();
     for protocol in PROTOCOLS {
-        // The second time-out is none: closing has to end by its own rules.
+        // The second timeout is none: closing has to end by its own rules.
         for timeout in ["20", "0"] {
             cases.push((protocol, "leave", timeout));
             cases.push((protocol, "finish", timeout));
@@ -355,7 +355,7 @@ fn timeout_inside_a_message_loses_no_bytes() {
     });
 }
 
-/// A proxy that says this to whoever connects, and then nothing, or a byte now and then.
+/// A proxy that sends this to each client, and then nothing, or single bytes from time to time.
 fn proxy(says: &'static [u8], trickles: bool) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
     let port = listener.local_addr().expect("a bound socket has an address").port();
@@ -405,11 +405,11 @@ fn silent_proxy_ends_the_call() {
     });
 }
 
-/// The same on the other side: clients of RTMP_Serve that go on with a byte now and then.
+/// The same on the other side: clients of RTMP_Serve that continue with a byte now and then.
 #[test]
 fn a_client_that_trickles_ends_rtmp_serve() {
     if ours_is_original() {
-        return; // It serves what trickles for ever.
+        return; // It serves what trickles forever.
     }
     let beginnings: [&[u8]; 6] = [
         b"\x03",

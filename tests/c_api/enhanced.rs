@@ -318,7 +318,7 @@ fn servers_announce_in_either_object_and_in_several_forms() {
             object(&with(&[("fourCcList", ecma(&[("0", s("hvc1")), ("1", s("fLaC"))]))])),
             "caps 0 codecs 1/1 0/0 0/0 1/1",
         ),
-        // Nothing, and what makes no sense.
+        // Nothing, and what is invalid.
         (Value::Null, plain.clone(), "caps 0 codecs 0/0 0/0 0/0 0/0"),
         (
             object(&[("capsEx", s("6")), ("fourCcList", n(1)), ("videoFourCcInfoMap", list(&["hvc1"]))]),
@@ -338,7 +338,7 @@ fn servers_announce_in_either_object_and_in_several_forms() {
     }
 }
 
-/// Damaged and odd messages: the library hands them out as they are, and the session goes on.
+/// Damaged and odd messages: the library hands them out as they are, and the session continues.
 fn odd_messages() -> Vec<(u8, Vec<u8>)> {
     let chain = |count: usize| {
         let element = |number| [0, 0xEE, if number + 1 == count { 1 } else { 7 }];

@@ -1,4 +1,4 @@
-//! A session that goes on in a child process, and one that a child begins.
+//! A session that continues in a child process, and one that a child begins.
 #![cfg(unix)]
 #![forbid(unsafe_code)]
 

@@ -15,13 +15,13 @@ use socket2::{Domain, Socket, Type};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// How soon a wait has to end, in milliseconds. It is 100 on a machine that has nothing else to do; nothing else would end
-/// most of these waits before 5 seconds are over.
+/// most of these waits within 5 seconds.
 const SOON: i64 = 1500;
 
-/// A peer that listens, says what is needed and no more, and keeps its connections until the test is over.
+/// A peer that listens, says what is needed and no more, and keeps its connections until the test has ended.
 struct Silence {
     port: u16,
-    /// Dropped when the test is over.
+    /// Dropped when the test has ended.
     _over: mpsc::Sender<()>,
 }
 
@@ -203,6 +203,6 @@ fn fetching_a_file() {
         check_all("http", &["assign", "signal"], url, Silence::at_once, LOST);
         check_all("hash", &["assign", "signal"], url, Silence::at_once, -1);
     }
-    // Without a hash the setup goes on.
+    // Without a hash the setup continues.
     check_all("setup", &["abort", "handler"], "http://127.0.0.1:PORT/file.swf", Silence::at_once, 1);
 }

@@ -33,7 +33,7 @@ fn compile(source: &str, binary: &Path) -> Option<()> {
     Some(())
 }
 
-/// Only root can make a file that belongs to root, and only where everybody may look for it.
+/// Only root can make a file that belongs to root, and only in a place that all users can read.
 fn may_give_rights(directory: &Path) -> Option<()> {
     let root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     let open = directory.ancestors().all(|part| {

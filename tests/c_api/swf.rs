@@ -468,7 +468,7 @@ fn leftovers_of_a_dead_writer_are_removed() {
     let site = Site::of_file(&plain());
     let left = user.home.join(".swfinfo.new");
     fs::write(&left, "half an ent").unwrap();
-    // Somebody may still be writing: the hash is there, but not kept.
+    // Another process may still be writing: the hash is returned, but not stored.
     assert_eq!(user.hash(30, &site.url("/x.swf")), known());
     assert_eq!(user.cache(), "");
     let file = fs::File::options().write(true).open(&left).unwrap();

@@ -130,7 +130,7 @@ fn pieces_may_pass_tls_and_http() {
     }
 }
 
-/// python-librtmp with what everybody copies files with in Python, which does not look at the count.
+/// python-librtmp with the usual function for copying files in Python, which ignores the count.
 #[test]
 fn python_copies_a_file() {
     const PROGRAM: &str = "

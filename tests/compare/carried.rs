@@ -36,7 +36,7 @@ fn is_left_out(name: &str, way: Way) -> bool {
     silence || UNTRANSLATABLE.contains(&name)
 }
 
-/// Sessions that wait for nothing. Through a tunnel the original asks for ever (`tunnel-of-silence`), and with TLS it
+/// Sessions that wait for nothing. Through a tunnel the original asks forever (`tunnel-of-silence`), and with TLS it
 /// closes the connection.
 const SILENT: &[&str] = &[
     "pause-and-seek",

@@ -302,7 +302,7 @@ pub const INCOMING: &[Case] = &[
     },
 ];
 
-/// Codes that a client takes note of and goes on.
+/// Codes that a client takes note of and continues.
 const IGNORED: [&str; 5] = [
     "NetStream.Play.Reset",
     "NetStream.Publish.Idle",
@@ -430,7 +430,7 @@ pub const LOGINS: &[Session] = &[
 
 const LOGIN: &str = "setup rtmp://127.0.0.1:PORT/app/inst/stream pubUser=foo pubPasswd=bar\nset timeout 5\nenablewrite\n\
                      connect\nstream 0\nclose\n";
-/// The original waits for the time-out when it has given up.
+/// The original waits for the timeout when it has given up.
 const FAILING: &str = "setup rtmp://127.0.0.1:PORT/app/inst/stream pubUser=foo pubPasswd=bar\nset timeout 2\nenablewrite\nconnect\nstream 0\n";
 
 fn reject(peer: &mut Peer, description: &str) {

@@ -60,7 +60,7 @@ pub fn compare(outcome: &Outcome, needed: &mut Needed) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether our line is the original's, perhaps with more behind it. A number must not go on.
+/// Whether our line is the original's, perhaps with more behind it. A number must not continue.
 fn goes_on(original: &str, ours: &str) -> bool {
     let number = original.ends_with(|c: char| c.is_ascii_digit());
     original.is_empty() == ours.is_empty()

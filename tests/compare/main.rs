@@ -103,7 +103,7 @@ const NOT_SANITIZED: [&str; 7] = [
     "odd-proxies",
 ];
 
-/// Rows of programs that use the socket themselves, which a session that never waits does not share: they set its time-outs,
+/// Rows of programs that use the socket themselves, which a session that never waits does not share: they set its timeouts,
 /// and wait for it to become readable.
 const NOT_IN_STEPS: [&str; 2] = ["time-outs-of-the-socket", "errno"];
 
@@ -195,7 +195,7 @@ fn hide_pieces(text: &str) -> String {
     text.lines().filter(|line| !line.starts_with("POST ")).map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether ours shows what the original does, but for what is accepted and what `hide` takes away.
+/// Whether ours shows what the original does, except what is accepted and what `hide` takes away.
 fn compare(
     outcome: &Outcome,
     ours: &Result<Observation, String>,

@@ -24,7 +24,7 @@ use super::{Observation, Row};
 
 /// How long a program may take; the original is known to wait where ours does not.
 pub const LIMIT: Duration = Duration::from_secs(40);
-/// Enough to see that the original does not go on.
+/// Enough to see that the original does not continue.
 const HANGS: Duration = Duration::from_secs(5);
 
 /// Steps for the client, and what the server does on each connection, one after another.

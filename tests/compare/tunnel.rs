@@ -12,7 +12,7 @@ use super::support::peer::{Carriage, PATIENCE};
 /// The one session that there is.
 const SESSION: &str = "4711aBcD";
 
-/// What is written down of a client that asks for ever.
+/// What is written down of a client that asks forever.
 const MAX_LOG: usize = 1 << 20;
 
 /// The stream inside the requests and replies of a connection.
@@ -23,7 +23,7 @@ pub struct Tunnel {
     unread: Vec<u8>,
     /// What the next reply carries.
     outgoing: Vec<u8>,
-    /// A request was read and is to be answered.
+    /// A request was read and has no answer yet.
     owed: bool,
     /// The script has said its last word.
     over: bool,
@@ -130,7 +130,7 @@ impl Carriage for Tunnel {
         Ok(())
     }
 
-    /// The session is over; the connection is not.
+    /// The session has ended; the connection is not.
     fn end(&mut self, _: Shutdown) {
         self.over = true;
     }

@@ -203,53 +203,6 @@ fn links_of_all_documents_hold() {
     assert!(seen > 30, "{seen} links");
 }
 
-/// Words that make a reader stop: old ones, and those with a usual technical word in their place.
-const UNUSUAL: [&str; 14] = [
-    "whoever",
-    "somebody",
-    "nobody else",
-    "in any case",
-    "dearer",
-    "the long way",
-    "in a hurry",
-    "for ever",
-    "time-out",
-    "goodbye",
-    "passed over",
-    "goes on",
-    "wishes",
-    "mend",
-];
-
-#[test]
-fn documents_and_headers_use_plain_words() {
-    let mut documents = chapters();
-    documents.extend(
-        ["README.md", "SECURITY.md", "CHANGELOG.md", "c-examples/README.md"].map(|name| package().join(name)),
-    );
-    for directory in ["man/man1", "man/man3"] {
-        documents.extend(files(directory, if directory.ends_with('1') { "1" } else { "3" }));
-    }
-    documents.extend(files("include/librtmp", "h"));
-    let mut found = Vec::new();
-    for path in documents {
-        let text = fs::read_to_string(&path).expect("it is readable").replace("\\-", "-");
-        for (number, line) in (1..).zip(text.lines()) {
-            // What is code has names of its own.
-            let lower: String = line.split('`').step_by(2).collect::<String>().to_lowercase();
-            // Between other letters it is another word.
-            let is_word = |at: usize, word: &str| {
-                let before = lower[..at].chars().next_back().is_none_or(|letter| !letter.is_alphanumeric());
-                before
-                    && lower[at + word.len()..].chars().next().is_none_or(|letter| !letter.is_alphanumeric())
-            };
-            let words = UNUSUAL.iter().filter(|word| lower.find(**word).is_some_and(|at| is_word(at, word)));
-            found.extend(words.map(|word| format!("{}:{number}: {word}", path.display())));
-        }
-    }
-    assert!(found.is_empty(), "write it in another way, see CONTRIBUTING.md:\n{}", found.join("\n"));
-}
-
 #[test]
 fn the_summary_lists_every_chapter_once() {
     let summary = fs::read_to_string(package().join("docs/src/SUMMARY.md")).expect("it is there");
@@ -280,7 +233,7 @@ fn mdbook_builds_the_guide() {
     assert!(page.contains("librtmp"), "{page}");
 }
 
-/// The shell lines of a chapter that are to be run, `<!-- run -->` before the block.
+/// The shell lines of a chapter that the test runs, after `<!-- run -->`.
 fn shell_lines(chapter: &str) -> String {
     let blocks = chapter.split("<!-- run -->\n```sh\n").skip(1);
     blocks.map(|block| block.split("```").next().expect("split gives something")).collect()
