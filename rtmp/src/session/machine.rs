@@ -444,24 +444,22 @@ impl<B: Body> Session<B> {
         self.enqueue(|out| pieces.for_each(|piece| out.extend_from_slice(piece)));
     }
 
-    /// Queues bytes whose first `sent` bytes were already written, past the queue, which is empty. Only for a session that does
-    /// not encrypt.
-    pub fn enqueue_rest<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>, mut sent: usize) {
+    /// Queues `len` bytes whose first `sent` bytes were already written, past the queue, which is empty. Only for a session that
+    /// does not encrypt.
+    pub fn enqueue_rest<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>, len: usize, mut sent: usize) {
         debug_assert!(
             self.queue.is_empty() && !self.is_encrypted(),
             "these bytes come next, and as they are"
         );
         self.queued += sent as u64;
-        let rest: Vec<&[u8]> = pieces
-            .filter_map(|piece| {
-                let skipped = sent.min(piece.len());
-                sent -= skipped;
-                (skipped < piece.len()).then(|| &piece[skipped..])
-            })
-            .collect();
-        if !rest.is_empty() {
-            self.enqueue_bytes(rest.into_iter());
+        if sent == len {
+            return;
         }
+        self.enqueue_bytes(pieces.map(|piece| {
+            let skipped = sent.min(piece.len());
+            sent -= skipped;
+            &piece[skipped..]
+        }));
     }
 
     /// The length in bytes of the first chunk of the oldest message in the queue.
