@@ -84,7 +84,7 @@ impl RTMPEvent {
     }
 }
 
-/// The numbers of the current connection, for `RTMP_GetStats`.
+/// The statistics of the current connection, for `RTMP_GetStats`.
 ///
 /// All are 0 while there is no connection. Each connection starts with zeros, also one that a new login makes. Later versions may
 /// add fields at the end; `s_size` tells versions apart.
