@@ -203,6 +203,38 @@ fn links_of_all_documents_hold() {
     assert!(seen > 30, "{seen} links");
 }
 
+/// The number of cells in a row of a table. A `|` in code or after a backslash is text.
+fn cells(row: &str) -> usize {
+    let text: String = row.replace("\\|", " ").split('`').step_by(2).collect();
+    text.matches('|').count() - 1
+}
+
+#[test]
+fn rows_of_a_table_have_as_many_cells_as_its_head() {
+    let mut documents = chapters_and_readme();
+    documents.extend(
+        ["SECURITY.md", "CONTRIBUTING.md", "PROMISES.md", "benches/README.md", "c-examples/README.md"]
+            .map(|name| package().join(name)),
+    );
+    let mut tables = 0;
+    for path in documents {
+        let text = fs::read_to_string(&path).expect("it is readable");
+        let mut head = None;
+        let mut is_code = false;
+        for (number, line) in (1..).zip(text.lines()) {
+            is_code ^= line.starts_with("```");
+            if is_code || !line.starts_with('|') {
+                head = None;
+                continue;
+            }
+            tables += usize::from(head.is_none());
+            let head = *head.get_or_insert_with(|| cells(line));
+            assert_eq!(cells(line), head, "{}:{number}: {line}", path.display());
+        }
+    }
+    assert!(tables > 30, "{tables} tables");
+}
+
 #[test]
 fn the_summary_lists_every_chapter_once() {
     let summary = fs::read_to_string(package().join("docs/src/SUMMARY.md")).expect("it is there");
