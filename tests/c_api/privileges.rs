@@ -1,5 +1,5 @@
-//! A program with more rights than the user who started it does not believe its environment: a set-uid copy of a C program,
-//! started by another user, beside a copy without those rights.
+//! A program with more rights than the user who started it ignores its environment: a set-uid copy of a C
+//! program, started by another user, beside a copy without those rights.
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 
