@@ -19,7 +19,7 @@ use crate::support::{Library, Program, Server, TempDir, clip, library};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What is published under each name, by a server that lets all of it be published.
+/// A server that accepts all streams; returns the messages of each by name.
 fn server() -> (u16, thread::JoinHandle<BTreeMap<String, Vec<Tag>>>) {
     let server = rtmp_core::Server::bind("127.0.0.1:0").expect("loopback has a free port");
     let port = server.local_addr().expect("it listens").port();
@@ -108,7 +108,7 @@ fn refuses_one_stream(program: &Program, library: Library, file: &Path) {
             let level = if stream == 2 { "error" } else { "status" };
             peer.status(stream, level, code, "as it is");
         }
-        // One that cannot even have a message stream.
+        // A stream that gets no message stream.
         let create = peer.wait_for("createStream");
         let info = crate::support::amf::status("error", "NetConnection.Call.Failed", "no more");
         peer.invoke(0, &[s("_error"), create[1].clone(), crate::support::amf::Value::Null, info]);
@@ -135,13 +135,13 @@ struct Ended(Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Plays three streams that come over one connection, each with a player of its own, and compares.
+/// Plays three streams that come over one connection, each with its own player, and compares.
 fn plays_each(
     publisher: &Program,
     url: &dyn Fn(&str) -> String,
