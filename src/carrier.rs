@@ -153,6 +153,11 @@ impl Carrier {
         self.lock().holds_more()
     }
 
+    /// Whether the last call that received took everything that was on the socket.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.lock().is_drained()
+    }
+
     /// Sends all pieces, and waits until the system has accepted them.
     pub(crate) fn send_all<'p>(
         &self,

@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, IoSlice},
+    iter, mem,
     time::{Duration, Instant},
 };
 
@@ -17,6 +18,7 @@ use rtmp_core::{
     session::{self, Application, Calls, Command, Notice, Profile, Session, State, packet_log, ready},
     transport::{
         deadline::Deadline,
+        tcp,
         wait::{self, Patience},
     },
 };
@@ -152,12 +154,25 @@ impl Handle {
 
     /// As `fill`, from a carrier.
     fn fill_from(&self, carrier: &Carrier) -> Result<()> {
+        let mut is_drained = false;
         if self.never_waits() {
+            is_drained = self.progress(|progress| mem::take(&mut progress.drained));
             self.prepare_to_receive()?;
         }
-        let result = self.inbox().fill(|room| carrier.receive(room, &self.patience()));
+        let result = if is_drained {
+            // A call of the system would find nothing.
+            self.check().and(Err(Error::Again))
+        } else {
+            self.inbox().fill(|room| carrier.receive(room, &self.patience()))
+        };
         self.show_tunnel(carrier);
-        let count = if self.never_waits() { self.note_received(result) } else { result }?;
+        let count = if self.never_waits() {
+            let is_drained = result.is_ok() && carrier.is_drained();
+            self.progress(|progress| progress.drained = is_drained);
+            self.note_received(result)
+        } else {
+            result
+        }?;
         self.receive_newest(count);
         Ok(())
     }
@@ -254,7 +269,11 @@ impl Handle {
         self.show_tunnel(carrier);
         match result {
             Ok(count) => {
-                self.progress(|progress| (progress.input, progress.silent_since) = (Input::Some, None));
+                let is_drained = carrier.is_drained();
+                self.progress(|progress| {
+                    (progress.input, progress.silent_since) = (Input::Some, None);
+                    progress.drained = is_drained;
+                });
                 self.receive_newest(count);
                 Ok(())
             }
@@ -386,7 +405,14 @@ impl Handle {
     fn send_past(&self, chunks: &Chunks<'_>, mut sending: Sending<'_>) -> Result<()> {
         if self.never_waits() {
             drop(sending);
-            return self.send_or_queue(|| chunks.pieces());
+            let len = chunks.len();
+            if len > tcp::SHORT {
+                return self.send_or_queue(|| chunks.pieces());
+            }
+            // The system has less to do for one piece.
+            let mut whole = Vec::with_capacity(len);
+            chunks.append_to(&mut whole);
+            return self.send_or_queue(|| iter::once(&whole[..]));
         }
         match self.send_chunks(chunks, sending.scratch()) {
             Ok(()) => {
@@ -436,42 +462,33 @@ impl Handle {
     }
 
     /// Sends bytes of a session that does not wait, as far as the connection accepts them now, and queues the rest. Only the
-    /// rest is copied, unless the bytes have to be changed first, or are many short pieces.
+    /// rest is copied, unless the bytes have to be changed first, or are many pieces.
     fn send_or_queue<'p, I: Iterator<Item = &'p [u8]>>(&self, pieces: impl Fn() -> I) -> Result<()> {
         let Some(carrier) = self.carrier() else { return Err(Error::NotConnected) };
         let (has_tunnel, has_hook) = (carrier.has_tunnel(), self.send_hook().is_some());
+        let (mut count, mut len) = (0, 0);
+        for piece in pieces() {
+            count += 1;
+            len += piece.len();
+        }
         let mut core = self.core();
         let session = &mut core.session;
         if has_tunnel
             || !session.unsent().is_empty()
             || session.is_encrypted()
             || has_hook
-            || pieces().nth(MAX_PIECES).is_some()
+            || count > MAX_PIECES
         {
             session.enqueue_bytes(pieces());
             drop(core);
             return self.flush_now();
         }
         let mut slices = [IoSlice::new(&[]); MAX_PIECES];
-        let (mut count, mut len) = (0, 0);
-        for piece in pieces() {
-            slices[count] = IoSlice::new(piece);
-            count += 1;
-            len += piece.len();
+        for (slice, piece) in slices.iter_mut().zip(pieces()) {
+            *slice = IoSlice::new(piece);
         }
-        let mut together = [0; PUT_TOGETHER];
-        let sent = if let (true, Some(room)) = (count > 1, together.get_mut(..len)) {
-            // One piece costs the system less.
-            let mut at = 0;
-            for piece in pieces() {
-                room[at..at + piece.len()].copy_from_slice(piece);
-                at += piece.len();
-            }
-            carrier.send_now(&[IoSlice::new(room)])?
-        } else {
-            carrier.send_now(&slices[..count])?
-        };
-        session.enqueue_rest(pieces(), sent);
+        let sent = carrier.send_now(&slices[..count])?;
+        session.enqueue_rest(pieces(), len, sent);
         Ok(())
     }
 
@@ -732,11 +749,12 @@ impl Handle {
         let Core { session, reservoir, .. } = &mut *core;
         let inbox = self.inbox();
         let unread = reservoir::unread(&inbox, reservoir.as_deref());
-        let begun = flv::Flags(field!(self.rtmp(), m_read.flags).get()).has(flv::Flags::HEADER);
+        let flags = flv::Flags(field!(self.rtmp(), m_read.flags).get());
+        let (begun, all_data) = (flags.has(flv::Flags::HEADER), flags.has(flv::Flags::ALL));
         // If nothing is unread, everything was fetched, except what a tunnel has not processed.
         let more = carrier.is_none() && !unread.is_empty() && self.sb().tls_holds_more();
         let worth_reading =
-            more || ready::is_worth_reading(&load(self.rtmp()), session.decoder(), begun, unread);
+            more || ready::is_worth_reading(&load(self.rtmp()), session.decoder(), begun, all_data, unread);
         worth_reading
             || !core.stream.pending().is_empty()
             || carrier.is_some_and(|carrier| carrier.holds_more())
@@ -834,5 +852,3 @@ const MAX_TIME: Duration = Duration::from_millis(2);
 
 /// A message with this many pieces is sent without a copy.
 const MAX_PIECES: usize = 16;
-/// A message with this many bytes is copied into one piece.
-const PUT_TOGETHER: usize = 512;

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn errno_is_what_it_was_unless_a_reason_says_otherwise() {
+    fn errno_is_unchanged_without_a_system_error() {
         let cases: [(Option<Error>, c_int); 7] = [
             (None, 7),
             (Some(Error::Closed), 7),

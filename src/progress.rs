@@ -114,6 +114,9 @@ pub(crate) struct Progress {
     pub(crate) backlog: Backlog,
     /// Whether there are bytes for a call that reads.
     pub(crate) input: Input,
+    /// Whether the last receive took everything that was on the socket. Holds until the next step, or the next call that would
+    /// receive.
+    pub(crate) drained: bool,
     /// Whether `RTMP_Step` has reported them, and no call has read since.
     pub(crate) told: bool,
     /// An error of receiving or sending that a step has stored, for the call that it concerns.

@@ -221,6 +221,9 @@ impl Failure {
     /// Stores it as the reason why the call fails.
     pub(crate) fn keep(&self) {
         let Self { error, phase, .. } = self;
+        if self.is_again() {
+            return keep_again();
+        }
         let phase = phase_of(error, *phase);
         match code_of(error, phase) {
             Code::Interrupted if is_aborted() => {
@@ -278,6 +281,11 @@ static FOLLOW: OnceLock<Follow> = OnceLock::new();
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn follow_calls_with(follow: Follow) {
     let _ = FOLLOW.set(follow);
+}
+
+/// Whether something follows calls.
+pub(super) fn has_followers() -> bool {
+    FOLLOW.get().is_some()
 }
 
 impl Drop for Scope {
@@ -407,6 +415,14 @@ fn is_aborted() -> bool {
 /// Stores a reason that is not an error, or one without a name.
 pub(crate) fn keep_as(code: Code, phase: Phase, words: impl fmt::Display) {
     keep_text(code, phase, 0, |line| write!(line, "{words}"));
+}
+
+/// Keeps that a call would have to wait. Programs meet it with almost every message: it displaces no text, and its own is the
+/// code's.
+fn keep_again() {
+    if let Some(field) = field() {
+        field.store(Code::Again as i32, Ordering::Relaxed);
+    }
 }
 
 fn keep_text(code: Code, phase: Phase, system_code: i32, write: impl FnOnce(&mut Line) -> fmt::Result) {
@@ -779,7 +795,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_follows_its_struct_and_tells_its_code_when_the_text_is_gone() {
+    fn reason_follows_its_struct_and_keeps_its_code_without_the_text() {
         let _alone = alone();
         let mut first = session();
         fail(&raw mut *first, Phase::Connect, Error::Unreachable("nobody there".into()));
@@ -793,7 +809,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_texts_start_again_behind_the_largest() {
+    fn numbers_of_texts_restart_after_the_largest() {
         let mut texts =
             Box::new(Texts { newest: MAX_NUMBER - 1, texts: [[0; TEXT_LEN]; KEPT], system_codes: [0; KEPT] });
         let numbers: Vec<_> = (1..=3_u8).map(|byte| texts.add(&[byte; TEXT_LEN], byte.into())).collect();
@@ -804,7 +820,7 @@ mod tests {
     }
 
     #[test]
-    fn what_programs_left_in_the_field_is_no_reason() {
+    fn values_that_programs_left_in_the_field_are_not_a_reason() {
         let mut session = session();
         for value in [-1, 63, i32::MIN | 40] {
             session.Link.pFlags = value;

@@ -207,7 +207,8 @@ static int read_messages(struct client *client)
         int found = read_chunk(client);
         if (found <= 0)
             return found == 0;
-        if (library_waits() && (client->rtmp->m_sb.sb_size == 0 || count == MOST_CHUNKS - 1))
+        /* Whether there is more is for the next step to find out. */
+        if (client->rtmp->m_sb.sb_size == 0 || (library_waits() && count == MOST_CHUNKS - 1))
             return 1;
     }
     return 1;
@@ -378,7 +379,8 @@ static void schedule(struct client *client, int reasons)
         int wait = netstream_wait(client, 1000);
         if (wait < 1000)
             due = now + wait < due ? now + wait : due;
-        int timeout = reasons & TASK_IO && !sender_is_behind(&client->sender) ? RTMP_GetPollTimeout(client->rtmp) : -1;
+        int reads = reasons & TASK_IO && !sender_is_behind(&client->sender);
+        int timeout = !reads ? -1 : client->task.hung_up ? 0 : RTMP_GetPollTimeout(client->rtmp);
         if (timeout == 0)
             loop_wake(loop, &client->task, TASK_IO);
         else if (timeout > 0 && now + timeout < due)
@@ -390,15 +392,16 @@ static void schedule(struct client *client, int reasons)
 static void run(struct task *task, int reasons)
 {
     struct client *client = (struct client *)task; /* its first member */
-    if (client->stage < STAGE_LEAVING && reasons & TASK_IO)
-        RTMP_Step(client->rtmp);
+    int state = client->stage < STAGE_LEAVING && reasons & TASK_IO ? RTMP_Step(client->rtmp) : 0;
     if (client->stage < STAGE_SERVED) {
         int greeted = client_greet(client);
+        if (greeted > 0)
+            state = RTMP_Step(client->rtmp); /* more may have come with the handshake */
         if (greeted < 0 || (greeted == 0 && clock_ms() >= client->stage_ends))
             start_leaving(client);
     }
     if (client->stage == STAGE_SERVED
-        && !(client_turn(client, reasons & TASK_IO) && (!(reasons & TASK_IO) || client_check(client))))
+        && !(client_turn(client, state & RTMP_STEP_READABLE) && (!(reasons & TASK_IO) || client_check(client))))
         start_leaving(client);
     task->unsettled = client->stage < STAGE_SERVED || is_tunnelled(client);
     if (client->stage >= STAGE_LEAVING && leave(client)) {

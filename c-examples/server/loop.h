@@ -20,6 +20,8 @@ struct task {
      * and they are registered for the events that it returns. Otherwise it is called once, and they are registered for both
      * directions. */
     int unsettled;
+    /* A peer has closed its side, which is not reported again. */
+    int hung_up;
 
     /* The following fields belong to the loop. */
     struct task *next, **link;

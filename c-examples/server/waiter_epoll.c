@@ -128,8 +128,11 @@ int waiter_wait(struct waiter *waiter, struct loop *loop, struct task *tasks, in
     int count = epoll_wait(waiter->fd, waiter->events, BATCH, timeout);
     for (int i = 0; i < count; i++) {
         int fd = waiter->events[i].data.fd;
-        if (fd < waiter->size && waiter->owners[fd])
-            loop_wake(loop, waiter->owners[fd], TASK_IO);
+        struct task *task = fd < waiter->size ? waiter->owners[fd] : NULL;
+        if (!task)
+            continue;
+        task->hung_up |= !task->unsettled && (waiter->events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+        loop_wake(loop, task, TASK_IO);
     }
     return count >= 0 || errno == EINTR;
 }

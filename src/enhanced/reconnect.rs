@@ -279,7 +279,7 @@ mod tests {
 
     #[cfg(feature = "tls")]
     #[test]
-    fn what_leads_out_of_tls_or_nowhere_is_refused() {
+    fn requests_that_leave_tls_or_have_no_target_are_refused() {
         for (url, reference) in
             [("rtmps://one/app/name", "rtmp://two/app"), ("rtmp://one/app/name", "http://two/app")]
         {

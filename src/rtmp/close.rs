@@ -95,8 +95,11 @@ fn close_now(handle: &Handle, manner: Manner) {
 
 /// Continues the goodbyes of a session that does not wait.
 pub(crate) fn step_leaving(handle: &Handle) {
-    let now = Instant::now();
     let mut leaving = handle.progress(|progress| mem::take(&mut progress.leaving));
+    if leaving.is_empty() {
+        return;
+    }
+    let now = Instant::now();
     leaving.retain_mut(|leaving| !leaving.has_left(now));
     handle.progress(|progress| progress.leaving.append(&mut leaving));
 }

@@ -177,6 +177,10 @@ fn read(
             Step::Failed => return Ok(None),
             Step::NeedMessage => {}
         }
+        if call.written() > 0 {
+            // The end may be there by now: a call that returns bytes reports it, too.
+            handle.progress_if_any(|progress| progress.drained = false);
+        }
         let arrived = match failure.take() {
             None => reading.next_media(),
             Some(failure) => Err(failure.handle(handle)),

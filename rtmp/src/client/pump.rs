@@ -156,6 +156,7 @@ impl Pump {
         stats.queued += self.link.unsent() as u64;
         stats.phases = self.link.phases().with_session(stats.phases);
         self.backlog.fill_in(&mut stats, now);
+        self.link.measure(&mut stats);
         stats
     }
 

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_stream_is_that_of_rc4_however_it_is_cut() {
+    fn key_stream_matches_rc4_however_it_is_split() {
         for seed in 0..20_u8 {
             let key: [u8; KEY_LEN] = array::from_fn(|at| seed.wrapping_mul(37) ^ (at as u8).wrapping_mul(11));
             let mut expected = vec![0; BLOCK_LEN + 100_000];

@@ -10,6 +10,8 @@ use std::{
 
 use socket2::Socket;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::sock_diag::TcpInfo;
 use super::{
     arrival::{Arrival, Outcome},
     served::Served,
@@ -22,7 +24,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     features,
-    stats::Phases,
+    stats::{Phases, Stats},
     transport::{tls::ServerContext, tunnel::Status},
 };
 
@@ -334,6 +336,25 @@ impl Link {
             Path::Undecided(_) | Path::Arriving(_) => Ok(Received::Nothing),
             Path::Joined => Ok(Received::End),
         }
+    }
+
+    /// Fills in what the system measures of the connection; zeros where it does not say.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn measure(&self, stats: &mut Stats) {
+        let info = self.socket().and_then(|socket| TcpInfo::of(socket)).unwrap_or_default();
+        stats.unsent = info.unsent;
+        stats.round_trip = info.round_trip;
+        stats.retransmissions = info.retransmissions;
+    }
+
+    /// Fills in what the system measures of the connection: nothing, because there is no safe function for it.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(crate) fn measure(&self, _: &mut Stats) {}
+
+    /// Whether the last `receive` took everything that was on the socket: the next one has nothing until the socket is readable
+    /// again, unless bytes have come meanwhile.
+    pub fn is_drained(&self) -> bool {
+        matches!(&self.path, Path::Direct(wire) if wire.is_drained())
     }
 
     /// Takes the first bytes of `pieces` and returns how many; 0 if there is no room now. [`Self::step`] sends taken bytes that

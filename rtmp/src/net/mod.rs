@@ -41,6 +41,8 @@ mod race;
 mod receive;
 mod send;
 mod served;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod sock_diag;
 mod step;
 mod target;
 mod tunnel;

@@ -40,6 +40,8 @@ pub(super) struct Wire {
     shaking: Option<Instant>,
     phases: Phases,
     keeps_readable: bool,
+    /// The last `receive` took everything that was on the socket.
+    drained: bool,
     hook: Option<SendHook>,
     /// Bytes that were received only to look at them.
     early: Vec<u8>,
@@ -116,6 +118,7 @@ impl Wire {
             shaking: None,
             phases: Phases::default(),
             keeps_readable: false,
+            drained: false,
             hook: None,
             early: Vec::new(),
         }
@@ -237,7 +240,7 @@ impl Wire {
 
     /// Copies received bytes into `buffer`.
     pub(super) fn receive(&mut self, buffer: &mut [u8], now: Instant) -> Result<Received> {
-        self.stopped = None;
+        (self.stopped, self.drained) = (None, false);
         if !self.early.is_empty() && !buffer.is_empty() {
             let count = self.early.len().min(buffer.len());
             buffer[..count].copy_from_slice(&self.early[..count]);
@@ -257,8 +260,17 @@ impl Wire {
             Ok(Some(received)) => Ok(received),
             Err(error) => Err(error),
         };
+        // TLS may hold a part of a record, and a byte may be left on purpose.
+        self.drained = !channel.is_secure()
+            && !self.keeps_readable
+            && matches!(received, Ok(Received::Bytes(count)) if count < buffer.len());
         self.ended = matches!(received, Ok(Received::End) | Err(_));
         received
+    }
+
+    /// Whether the last `receive` took everything that was on the socket.
+    pub(super) fn is_drained(&self) -> bool {
+        self.drained
     }
 
     /// The peer's first byte, once it has arrived. It is received again later.

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_a_number_is_noticed() {
+    fn flaws_of_numbers_are_detected() {
         for (text, expected) in [
             ("15", (15, None)),
             (" -7", (-7, None)),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_know_octal_and_hexadecimal_and_wrap_like_a_c_int() {
+    fn integers_may_be_octal_or_hexadecimal_and_wrap_like_a_c_int() {
         let cases = [
             ("0x10", 16),
             ("010", 8),

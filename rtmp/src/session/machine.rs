@@ -444,24 +444,22 @@ impl<B: Body> Session<B> {
         self.enqueue(|out| pieces.for_each(|piece| out.extend_from_slice(piece)));
     }
 
-    /// Queues bytes whose first `sent` bytes were already written, past the queue, which is empty. Only for a session that does
-    /// not encrypt.
-    pub fn enqueue_rest<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>, mut sent: usize) {
+    /// Queues `len` bytes whose first `sent` bytes were already written, past the queue, which is empty. Only for a session that
+    /// does not encrypt.
+    pub fn enqueue_rest<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>, len: usize, mut sent: usize) {
         debug_assert!(
             self.queue.is_empty() && !self.is_encrypted(),
             "these bytes come next, and as they are"
         );
         self.queued += sent as u64;
-        let rest: Vec<&[u8]> = pieces
-            .filter_map(|piece| {
-                let skipped = sent.min(piece.len());
-                sent -= skipped;
-                (skipped < piece.len()).then(|| &piece[skipped..])
-            })
-            .collect();
-        if !rest.is_empty() {
-            self.enqueue_bytes(rest.into_iter());
+        if sent == len {
+            return;
         }
+        self.enqueue_bytes(pieces.map(|piece| {
+            let skipped = sent.min(piece.len());
+            sent -= skipped;
+            &piece[skipped..]
+        }));
     }
 
     /// The length in bytes of the first chunk of the oldest message in the queue.
@@ -1356,7 +1354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_repeats_after_a_pause_arrives_once() {
+    fn messages_repeated_after_a_pause_arrive_once() {
         let now = Instant::now();
         let (mut client, mut server) = pair(false, false, now);
         client.wishes.0.buffer_events = true;
@@ -1392,7 +1390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phase_that_takes_too_long_is_a_timeout_and_may_go_on() {
+    fn phase_that_times_out_can_continue() {
         let now = Instant::now();
         let (mut client, mut server) = pair(false, false, now);
         let late = now + Duration::from_secs(10);
@@ -1447,7 +1445,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_wait_for_a_client_that_does_not_read_what_became_of_others() {
+    fn requests_wait_while_the_client_does_not_read_replies() {
         let now = Instant::now();
         let (mut client, mut server) = pair(true, false, now);
         settle(&mut client, &mut server, 1000, now);

@@ -79,8 +79,14 @@ pub fn arriving_media<B: Body>(
 }
 
 /// Whether `input` has something for a reader, so that a call that waits for it returns. In doubt the answer is yes. `begun`
-/// says whether something was read before.
-pub fn is_worth_reading<B: Body>(state: &State, decoder: &Decoder<B>, begun: bool, input: &[u8]) -> bool {
+/// says whether something was read before, `all_data` whether the reader gets every data message.
+pub fn is_worth_reading<B: Body>(
+    state: &State,
+    decoder: &Decoder<B>,
+    begun: bool,
+    all_data: bool,
+    input: &[u8],
+) -> bool {
     let Some(mut decoder) = decoder.scout() else { return true };
     let (mut input, mut size) = (input, state.in_chunk_size);
     loop {
@@ -93,11 +99,36 @@ pub fn is_worth_reading<B: Body>(state: &State, decoder: &Decoder<B>, begun: boo
             (MessageType::SET_CHUNK_SIZE, Some(bytes)) => {
                 size = chunk::valid_chunk_size(u32::from_be_bytes(*bytes)).map_or(size, |size| size as i32);
             }
-            (kind, _) if gets_something(kind, message.timestamp, &message.body, begun) => {
+            (kind, _) if gets_something(kind, message.timestamp, &message.body, begun, all_data) => {
                 return true;
             }
             _ => {}
         }
         input = &input[consumed..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of one chunk.
+    fn message(kind: MessageType, body: &[u8]) -> Vec<u8> {
+        [&[5, 0, 0, 1, 0, 0, body.len() as u8, kind.0, 1, 0, 0, 0], body].concat()
+    }
+
+    #[test]
+    fn data_messages_are_worth_reading_for_those_who_get_all_of_them() {
+        let state = State { in_chunk_size: 128, ..State::default() };
+        let decoder = Decoder::<Vec<u8>>::default();
+        let is_worth = |all_data, input: &[u8]| is_worth_reading(&state, &decoder, true, all_data, input);
+        let cue_point = message(MessageType::DATA, b"\x02\0\x0aonCuePoint\x05");
+        let caption = message(MessageType::DATA_AMF3, b"\0\x02\0\x09onCaption\x05");
+        for data in [&cue_point, &caption] {
+            assert_eq!((is_worth(false, data), is_worth(true, data)), (false, true));
+            assert!(!is_worth(true, &data[..data.len() - 1]), "it is not complete");
+        }
+        let metadata = message(MessageType::DATA, b"\x02\0\x0aonMetaData\x05");
+        assert!(is_worth(false, &metadata) && is_worth(true, &[cue_point, metadata].concat()));
     }
 }

@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_non_blocking_socket_has_is_received_although_a_wait_was_expected() {
+    fn available_bytes_of_a_non_blocking_socket_are_received_although_a_wait_was_expected() {
         let (near, mut far) = pair();
         near.set_nonblocking(true).unwrap();
         let receive = || crate::transport::tcp::receive(near.as_fd(), &mut [0; 8], &Expecting);
