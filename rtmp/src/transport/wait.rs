@@ -164,13 +164,13 @@ impl<'a> Wait<'a> {
 
     /// Waits for the sockets of a link, until `moment` at the latest, and not longer than a slice: the caller looks whether there is
     /// what it waits for, and comes back. The time-outs and the mode of `shown`, the socket that the program sees, count, because the
-    /// program may have set them.
+    /// program may have set them; false if the program has made that socket non-blocking, and so nothing was waited for.
     pub fn for_interests(
         &mut self,
         interests: &[Interest],
         moment: Option<Instant>,
         shown: Option<&Socket>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if self.patience.is_over() {
             return Err(Error::Interrupted);
         }
@@ -187,11 +187,11 @@ impl<'a> Wait<'a> {
         if self.what != For::Link
             && shown.is_some_and(|shown| system::is_non_blocking(shown).unwrap_or(false))
         {
-            return Err(Error::TimedOut);
+            return Ok(false);
         }
         let moment = moment.map(|moment| moment.saturating_duration_since(Instant::now()));
         let left = [left, moment].into_iter().flatten().min();
-        self.slice(left, |slice| poll_interests(interests, slice)).map(drop)
+        self.slice(left, |slice| poll_interests(interests, slice)).map(|_| true)
     }
 
     /// Waits with `poll`, not longer than `left` and a slice; true if a socket is ready.
